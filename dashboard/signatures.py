@@ -1,0 +1,98 @@
+"""Sign a delivery, verify one, and say in words why one is refused.
+
+Standard library only: the console, the receiver and the Partner API all share this one module.
+
+Source: partner-api, "Deliveries": `X-OpenTrain-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the
+HMAC-SHA256 of `<t>.` + the raw body under the secret exactly as it was given, with its `whsec_`.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+TOLERANCE_S = 300
+"""How far the signature's time may be from ours, in seconds, either way."""
+
+_HEADER = re.compile(r"t=(?P<t>[0-9]{1,12}),v1=(?P<v1>[0-9a-f]{64})")
+
+
+class Verdict(StrEnum):
+    """What verifying a signature came to; everything but VERIFIED is a refusal."""
+
+    VERIFIED = "verified"
+    MISSING = "missing"
+    DOUBLED = "doubled"
+    MALFORMED = "malformed"
+    STALE = "stale"
+    FUTURE = "future"
+    OTHER_ENDPOINT = "other_endpoint"
+    MISMATCH = "mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verdict, with the sentence that a person reads."""
+
+    verdict: Verdict
+    explanation: str
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict is Verdict.VERIFIED
+
+
+def sign(*, secret: str, body: bytes, timestamp: int) -> str:
+    """Return the header's value for one attempt. `timestamp` is in Unix seconds."""
+    return f"t={timestamp},v1={_digest(secret=secret, body=body, timestamp=str(timestamp))}"
+
+
+def verify(
+    *, secret: str, headers: Sequence[str], body: bytes, now: int, other_secrets: Iterable[str] = ()
+) -> Verification:
+    """Verify one request.
+
+    `headers` holds every value of the signature header that the request carried, `now` is in Unix seconds.
+    `other_secrets` (the same install's other endpoints) are tried only after `secret` failed: an HMAC alone
+    cannot tell a changed byte from an unknown secret, but it can tell when a secret we do know made it.
+    The signature is checked before its age, so that a stale one is known to be genuine.
+    """
+    if not headers:
+        return Verification(Verdict.MISSING, "The request carried no X-OpenTrain-Signature header.")
+    if len(headers) > 1:
+        return Verification(Verdict.DOUBLED, f"The request carried {len(headers)} X-OpenTrain-Signature headers.")
+    match = _HEADER.fullmatch(headers[0])
+    if match is None:
+        return Verification(
+            Verdict.MALFORMED,
+            "The X-OpenTrain-Signature header is not of the form t=<unix seconds>,v1=<64 hex digits>.",
+        )
+    stamp, given = match["t"], match["v1"]
+    if not _matches(secret=secret, body=body, timestamp=stamp, given=given):
+        if any(_matches(secret=other, body=body, timestamp=stamp, given=given) for other in other_secrets):
+            return Verification(
+                Verdict.OTHER_ENDPOINT, "The request was signed with the secret of another endpoint of this install."
+            )
+        return Verification(
+            Verdict.MISMATCH,
+            "The signature does not match: the body was changed on its way, or a secret that we do not know signed it.",
+        )
+    return _in_time(age_s=now - int(stamp))
+
+
+def _in_time(*, age_s: int) -> Verification:
+    if age_s > TOLERANCE_S:
+        return Verification(Verdict.STALE, f"The signature is {age_s} s old; {TOLERANCE_S} s are allowed.")
+    if age_s < -TOLERANCE_S:
+        return Verification(Verdict.FUTURE, f"The signature is {-age_s} s in the future; {TOLERANCE_S} s are allowed.")
+    return Verification(Verdict.VERIFIED, "The signature is genuine and in time.")
+
+
+def _matches(*, secret: str, body: bytes, timestamp: str, given: str) -> bool:
+    return hmac.compare_digest(_digest(secret=secret, body=body, timestamp=timestamp), given)
+
+
+def _digest(*, secret: str, body: bytes, timestamp: str) -> str:
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
