@@ -1,0 +1,9 @@
+"""Rows, constraints and QuerySets; a module a noun."""
+
+from dashboard.models.audit import AuditEntry
+from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+from dashboard.models.members import Grant, Role, User
+
+__all__ = ["Attempt", "AuditEntry", "Delivery", "Endpoint", "Grant", "Install", "RefusedAttempt", "Role", "User"]

@@ -1,0 +1,43 @@
+"""Who did what on OpenTrain, and what it answered."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+
+
+class AuditEntry(models.Model):
+    """One of the two rows of an operation: that it was requested, then what became of it.
+
+    The first is committed before OpenTrain is called, so that an operation whose process died is seen as one that was
+    requested and never answered.
+    """
+
+    class Phase(models.TextChoices):
+        REQUESTED = "requested", "Requested"
+        DONE = "done", "Done"
+        REFUSED = "refused", "Refused"
+        UNAVAILABLE = "unavailable", "Not taken"
+        UNKNOWN = "unknown", "Outcome unknown"
+
+    at = models.DateTimeField(auto_now_add=True)
+    operation = models.UUIDField(default=uuid.uuid4, help_text="The same on both rows.")
+    phase = models.CharField(max_length=20, choices=Phase)
+    action = models.CharField(max_length=50)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150)
+    install = models.ForeignKey(Install, on_delete=models.SET_NULL, null=True, related_name="audit")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="audit")
+    delivery_id = models.CharField(max_length=200, blank=True, help_text="OpenTrain's delivery ID, if one was named.")
+    message = models.TextField(blank=True, help_text="What OpenTrain said, or why it could not be asked.")
+    request_id = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name}: {self.action} ({self.phase})"

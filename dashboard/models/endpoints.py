@@ -1,0 +1,68 @@
+"""Webhook endpoints: the last snapshot of what OpenTrain says, and what the receiver needs to know."""
+
+import secrets
+from typing import TYPE_CHECKING, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from dashboard.models.fields import SecretField
+from dashboard.models.installs import Install
+
+if TYPE_CHECKING:
+    from dashboard.models.members import User
+
+
+def new_receiver_key() -> str:
+    """256 bits: the key is the only thing that names a door to the receiver, so it cannot be guessed or walked."""
+    return secrets.token_urlsafe(32)
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    def visible_to(self, user: "User") -> Self:
+        return self.filter(install__in=Install.objects.visible_to(user))
+
+    def registered(self) -> Self:
+        """Those that OpenTrain knows: neither still being registered nor deleted."""
+        return self.filter(opentrain_id__isnull=False, deleted_at__isnull=True)
+
+
+class Endpoint(models.Model):
+    """One webhook endpoint of an install.
+
+    The row is made before OpenTrain is asked to register it, because its receiver key is part of the URL that
+    OpenTrain is given: until the answer is in, `opentrain_id` is null.
+    """
+
+    install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="endpoints")
+    opentrain_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null is "not known yet"
+    url = models.CharField(max_length=2048)
+    event_types = ArrayField(models.CharField(max_length=100), default=list)
+    status = models.CharField(max_length=50, blank=True)
+    created_at = models.DateTimeField(null=True, blank=True)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    disabled_reason = models.TextField(blank=True)
+    snapshot_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain last said the above.")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain stopped listing it.")
+
+    receiver_key = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    handler_url = models.CharField(max_length=2048, blank=True, help_text="The partner's own handler.")
+    secret = SecretField(null=True, blank=True)
+    registering_since = models.DateTimeField(null=True, blank=True)
+
+    objects = EndpointQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["install", "opentrain_id"], name="endpoint_once_per_install"),
+        ]
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def is_received(self) -> bool:
+        """Whether its deliveries come through Redeliver's receiver."""
+        return self.receiver_key is not None

@@ -1,0 +1,22 @@
+"""A column that holds a `Secret`, encrypted."""
+
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from dashboard.vault import Secret, decrypt, encrypt
+
+
+class SecretField(models.BinaryField):  # type: ignore[type-arg]
+    """Encrypts on the way in and decrypts on the way out.
+
+    Raises: `dashboard.vault.Unreadable` on reading a value that none of the keys fits.
+    """
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:  # noqa: ANN401, FBT
+        stored = encrypt(value) if isinstance(value, Secret) else value
+        return super().get_db_prep_value(stored, connection, prepared)
+
+    def from_db_value(self, value: bytes | None, _expression: object, _connection: object) -> Secret | None:
+        return None if value is None else decrypt(value)

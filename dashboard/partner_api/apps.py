@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class PartnerApiConfig(AppConfig):
+    name = "dashboard.partner_api"
+    label = "partner_api"

