@@ -32,12 +32,24 @@ class AuditEntry(models.Model):
     install = models.ForeignKey(Install, on_delete=models.SET_NULL, null=True, related_name="audit")
     endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="audit")
     delivery_id = models.CharField(max_length=200, blank=True, help_text="OpenTrain's delivery ID, if one was named.")
-    message = models.TextField(blank=True, help_text="What OpenTrain said, or why it could not be asked.")
+    words = models.TextField(blank=True, help_text="What the person was told.")
+    quoted = models.TextField(blank=True, help_text="What OpenTrain said itself.")
+    code = models.CharField(max_length=50, blank=True)
     request_id = models.CharField(max_length=100, blank=True)
+    requeued = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "audit entries"
         indexes = [models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest")]
+        constraints = [
+            # What makes a form that is sent twice one call: its operation can be requested once.
+            models.UniqueConstraint(
+                fields=["operation"], condition=models.Q(phase="requested"), name="operation_requested_once"
+            ),
+            models.UniqueConstraint(
+                fields=["operation"], condition=~models.Q(phase="requested"), name="operation_ends_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_name}: {self.action} ({self.phase})"

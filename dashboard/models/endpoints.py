@@ -12,6 +12,9 @@ from dashboard.models.installs import Install
 if TYPE_CHECKING:
     from dashboard.models.members import User
 
+ACTIVE = "ACTIVE"
+DISABLED = "DISABLED"
+
 
 def new_receiver_key() -> str:
     """256 bits: the key is the only thing that names a door to the receiver, so it cannot be guessed or walked."""

@@ -1,0 +1,157 @@
+"""Everything that is done to a webhook endpoint: register, re-enable, redeliver."""
+
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from dashboard.actions import deliveries
+from dashboard.actions.installs import record_endpoint
+from dashboard.actions.operation import Operation, perform
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import Delivery, Endpoint, Install, User
+from dashboard.models.endpoints import ACTIVE, DISABLED, new_receiver_key
+from dashboard.services import opentrain
+from dashboard.vault import Secret
+
+
+def register(
+    *,
+    actor: User,
+    install: Install,
+    url: str,
+    handler_url: str,
+    through_redeliver: bool,
+    event_types: list[str],
+    now: datetime,
+    operation: uuid.UUID | None = None,
+) -> tuple[Outcome, Endpoint | None, Secret | None]:
+    """Register an endpoint: at `url`, or through our receiver with `handler_url` (which may be empty) behind it.
+
+    The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
+    """
+    endpoint = _prepare(install=install, url=url, handler_url=handler_url, through=through_redeliver, now=now)
+    created: list[opentrain.CreatedEndpoint] = []
+
+    def record(answer: opentrain.CreatedEndpoint) -> Outcome:
+        created.append(answer)
+        _adopt(endpoint=endpoint, answer=answer, now=now)
+        return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
+
+    outcome = perform(
+        operation=Operation(actor=actor, action="register endpoint", install=install, id=operation),
+        call=lambda: opentrain.create_endpoint(token=install.token, url=endpoint.url, event_types=event_types),
+        record=record,
+    )
+    if created:
+        return outcome, endpoint, created[0].secret
+    if outcome.kind is not OutcomeKind.UNKNOWN:
+        endpoint.delete()
+    return outcome, None, None
+
+
+def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+    """Set the endpoint ACTIVE, with its streak at 0. Source: partner-api, "Operations", PATCH."""
+
+    def record(answer: opentrain.WebhookEndpoint) -> Outcome:
+        record_endpoint(install=endpoint.install, remote=answer, at=now)
+        endpoint.refresh_from_db()
+        words = "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0."
+        failed = endpoint.deliveries.failed(attempts=_attempts()).count()
+        if failed:
+            words += f" The {failed} failed deliveries are not sent again by themselves: redeliver them."
+        return Outcome(kind=OutcomeKind.DONE, words=words)
+
+    return perform(
+        operation=_on(endpoint, actor=actor, action="re-enable endpoint", operation=operation),
+        call=lambda: opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=_id(endpoint), status=ACTIVE),
+        record=record,
+    )
+
+
+def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+    """Ask OpenTrain to send every FAILED delivery of the endpoint again."""
+
+    def record(answer: opentrain.Redelivery) -> Outcome:
+        deliveries.mark_requested(endpoint=endpoint, at=now)
+        return _requeued(endpoint=endpoint, answer=answer, now=now)
+
+    return perform(
+        operation=_on(endpoint, actor=actor, action="redeliver all failed", operation=operation),
+        call=lambda: opentrain.redeliver(token=endpoint.install.token, endpoint_id=_id(endpoint)),
+        record=record,
+    )
+
+
+def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+    """Ask OpenTrain to send this delivery again, whatever its state."""
+    endpoint = delivery.endpoint
+
+    def record(answer: opentrain.Redelivery) -> Outcome:
+        deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=now)
+        return _requeued(endpoint=endpoint, answer=answer, now=now)
+
+    return perform(
+        operation=_on(
+            endpoint, actor=actor, action="redeliver", operation=operation, delivery_id=delivery.opentrain_id
+        ),
+        call=lambda: opentrain.redeliver(
+            token=endpoint.install.token, endpoint_id=_id(endpoint), delivery_id=delivery.opentrain_id
+        ),
+        record=record,
+    )
+
+
+def _prepare(*, install: Install, url: str, handler_url: str, through: bool, now: datetime) -> Endpoint:
+    """Commit the row before OpenTrain is asked: a delivery may arrive before its answer does."""
+    if not through:
+        return Endpoint.objects.create(install=install, url=url, registering_since=now)
+    key = new_receiver_key()
+    return Endpoint.objects.create(
+        install=install,
+        url=settings.PUBLIC_URL + reverse("receiver", args=[key]),
+        receiver_key=key,
+        handler_url=handler_url,
+        registering_since=now,
+    )
+
+
+def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, now: datetime) -> None:
+    with transaction.atomic():
+        endpoint.opentrain_id = answer.endpoint.id
+        endpoint.secret = answer.secret if endpoint.is_received else None
+        endpoint.registering_since = None
+        endpoint.save(update_fields=["opentrain_id", "secret", "registering_since"])
+        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=now)
+        endpoint.refresh_from_db()
+
+
+def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, now: datetime) -> Outcome:
+    record_endpoint(install=endpoint.install, remote=answer.endpoint, at=now)
+    endpoint.refresh_from_db()
+    return Outcome(
+        kind=OutcomeKind.DONE,
+        words=f"{answer.requeued} requeued.",
+        quoted=answer.message,
+        requeued=answer.requeued,
+        offer_enable=answer.endpoint.status == DISABLED,
+    )
+
+
+def _on(
+    endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID | None, delivery_id: str = ""
+) -> Operation:
+    return Operation(
+        actor=actor, action=action, install=endpoint.install, endpoint=endpoint, delivery_id=delivery_id, id=operation
+    )
+
+
+def _attempts() -> int:
+    return len(settings.OPENTRAIN_RETRY_DELAYS_S) + 1
+
+
+def _id(endpoint: Endpoint) -> str:
+    """Return OpenTrain's ID; an endpoint that is still being registered is on no page that has a button."""
+    return endpoint.opentrain_id or ""

@@ -1,0 +1,122 @@
+"""One operation on OpenTrain: an audit row before the call, one after it, and no transaction open in between."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import IntegrityError, transaction
+
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, Rejected
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Who does what on which object: what both audit rows say.
+
+    `id` comes from the form that asked for it, so that the same form sent twice is one operation.
+    """
+
+    actor: User
+    action: str
+    install: Install | None = None
+    endpoint: Endpoint | None = None
+    delivery_id: str = ""
+    id: uuid.UUID | None = None
+
+
+def perform(*, operation: Operation, call: Callable[[], Answer], record: Callable[[Answer], Outcome]) -> Outcome:
+    """Call OpenTrain once, record what it answered, and say what became of it.
+
+    `call` makes the one call and runs outside any transaction. `record` stores the answer, in the same transaction as
+    the closing audit row, and says in words what it was.
+    """
+    opening = _open(operation)
+    if opening is None:
+        return earlier_outcome(operation=operation)
+    try:
+        answer = call()
+    except OpenTrainError as error:
+        outcome = failed(error)
+        _close(opening, outcome)
+        return outcome
+    with transaction.atomic():
+        outcome = record(answer)
+        _close(opening, outcome)
+    return outcome
+
+
+def failed(error: OpenTrainError) -> Outcome:
+    """Return the outcome of a call that did not succeed."""
+    if isinstance(error, OutcomeUnknown):
+        kind = OutcomeKind.UNKNOWN
+    elif isinstance(error, Rejected):
+        kind = OutcomeKind.REFUSED
+    else:
+        kind = OutcomeKind.UNAVAILABLE
+    return Outcome(kind=kind, words=str(error), code=getattr(error, "code", ""), request_id=error.request_id or "")
+
+
+def outcome_of(entry: AuditEntry) -> Outcome:
+    """Return the outcome that a closing audit row tells of."""
+    return Outcome(
+        kind=OutcomeKind(entry.phase),
+        words=entry.words,
+        quoted=entry.quoted,
+        code=entry.code,
+        request_id=entry.request_id,
+        requeued=entry.requeued,
+        offer_enable=entry.endpoint is not None and entry.endpoint.status == "DISABLED",
+    )
+
+
+def earlier_outcome(*, operation: Operation) -> Outcome:
+    """Return what became of the operation when it was asked for before, by the same form."""
+    ended = AuditEntry.objects.filter(operation=operation.id).exclude(phase=AuditEntry.Phase.REQUESTED).first()
+    if ended is not None:
+        return outcome_of(ended)
+    return Outcome(
+        kind=OutcomeKind.UNKNOWN,
+        words="This was already asked for, and OpenTrain has not answered yet. Nothing was asked twice. "
+        "The activity below shows the answer when it is in.",
+    )
+
+
+def _open(operation: Operation) -> AuditEntry | None:
+    """Commit the row that says it was requested; None when this very operation was requested before."""
+    try:
+        with transaction.atomic():
+            return AuditEntry.objects.create(
+                operation=operation.id or uuid.uuid4(),
+                phase=AuditEntry.Phase.REQUESTED,
+                action=operation.action,
+                actor=operation.actor,
+                actor_name=operation.actor.get_username(),
+                install=operation.install,
+                endpoint=operation.endpoint,
+                delivery_id=operation.delivery_id,
+            )
+    except IntegrityError:
+        return None
+
+
+def _close(opening: AuditEntry, outcome: Outcome) -> None:
+    AuditEntry.objects.create(
+        operation=opening.operation,
+        phase=outcome.kind.value,
+        action=opening.action,
+        actor=opening.actor,
+        actor_name=opening.actor_name,
+        install=opening.install,
+        endpoint=opening.endpoint,
+        delivery_id=opening.delivery_id,
+        words=outcome.words,
+        quoted=outcome.quoted,
+        code=outcome.code,
+        request_id=outcome.request_id,
+        requeued=outcome.requeued,
+    )
