@@ -31,7 +31,9 @@ OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300")
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
 FIELD_KEYS = _list("FIELD_KEYS")
-# Only the demo sets these: where its handler takes "break" and "repair", and what opens that door.
+# Only the demo sets these: its data folder, where its handler takes "break" and
+# "repair", and what opens that door.
+DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")
 DEMO_HANDLER_URL = os.environ.get("DEMO_HANDLER_URL", "")
 DEMO_HANDLER_TOKEN = os.environ.get("DEMO_HANDLER_TOKEN", "")
 

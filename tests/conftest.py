@@ -11,7 +11,7 @@ import pytest_socket
 from django.conf import settings
 from django.db import connections
 
-from dashboard import postgres
+from dashboard.launch import postgres
 
 
 @pytest.fixture(scope="session")

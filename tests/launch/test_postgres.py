@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from dashboard import postgres
+from dashboard.launch import postgres
+from dashboard.launch.folder import CannotStart
 
 OWNER = """
 import pathlib, sys
-from dashboard import postgres
+from dashboard.launch import postgres
 server = postgres.start(folder=pathlib.Path(sys.argv[1]), durable=False)
 print(server.process.pid, flush=True)
 sys.stdin.read()
@@ -29,7 +30,7 @@ def test_database_of_the_tests_is_postgresql_of_the_embedded_server() -> None:
 
 def test_start_on_a_broken_folder_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
-    with pytest.raises(postgres.PostgresFailed, match="PG_VERSION is missing"):
+    with pytest.raises(CannotStart, match="PG_VERSION is missing"):
         postgres.start(folder=tmp_path)
 
 
@@ -40,7 +41,7 @@ def test_start_in_a_private_folder_leaves_its_mode_alone_and_works(tmp_path: Pat
         server.create_database("orders")
         assert postgres.running_url(folder=tmp_path, database="orders") == server.url("orders")
         assert tmp_path.stat().st_mode & 0o777 == 0o700
-        with pytest.raises(postgres.PostgresFailed, match="already running"):
+        with pytest.raises(CannotStart, match="already running"):
             postgres.start(folder=tmp_path)
     finally:
         server.stop()

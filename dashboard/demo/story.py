@@ -1,0 +1,119 @@
+"""The demo's scene: two customers, four endpoints, one of them behind a handler that answers 503.
+
+Nothing is written into the log here: installs are connected with their tokens and endpoints registered over HTTP, by
+the same actions that the pages use.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs
+from dashboard.actions.outcome import Outcome
+from dashboard.launch.folder import read_private, write_private
+from dashboard.models import Endpoint, Install, Role, User
+from dashboard.services import demo, opentrain
+from dashboard.vault import Secret
+
+USERNAME = "support"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One endpoint of the story; `handler` names the demo's handler behind it."""
+
+    install: str
+    handler: str
+    event_types: tuple[str, ...]
+    broken: bool = False
+
+
+SCENES = (
+    Scene("Acme Labs", "acme-contracts", ("contract.started", "contract.ended", "install.revoked")),
+    Scene("Acme Labs", "acme-billing", ("milestone.funded", "contract.started", "contract.ended"), broken=True),
+    Scene("Beta Data", "beta-projects", ("project_link.created", "project_link.removed")),
+    Scene("Beta Data", "beta-budgets", ("milestone.funded", "milestone.budget_low", "milestone.budget_depleted")),
+)
+
+
+def tell(*, folder: Path) -> None:
+    """Set the scene, or put right what a new start has moved (ports), and note in demo.json who can sign in.
+
+    Raises: RuntimeError, when the Partner API refuses something.
+    """
+    told = read_private(folder / "demo.json") or {"username": USERNAME, "password": secrets.token_urlsafe(12)}
+    user = _user(password=str(told["password"]))
+    for scene in SCENES:
+        install = _install(name=scene.install, user=user)
+        endpoint = Endpoint.objects.filter(install=install, handler_url__endswith=f"/{scene.handler}/webhooks").first()
+        if endpoint is None:
+            _register(scene=scene, install=install, user=user)
+        else:
+            _move(endpoint=endpoint, handler=scene.handler)
+    told["installs"] = list(Install.objects.order_by("id").values_list("opentrain_id", flat=True))
+    write_private(folder / "demo.json", told)
+
+
+def _user(*, password: str) -> User:
+    user, made = User.objects.get_or_create(username=USERNAME, defaults={"role": Role.SUPPORT})
+    if made:
+        user.set_password(password)
+        user.save()
+    return user
+
+
+def _install(*, name: str, user: User) -> Install:
+    known = Install.objects.filter(name=name).first()
+    if known is not None:
+        return known
+    token = Secret(json.loads(_partner_api("create_install", "--organization", name))["token"])
+    outcome, install = installs.connect(actor=user, token=token, name=name, now=timezone.now())
+    return install or _fail(outcome)
+
+
+def _partner_api(*arguments: str) -> str:
+    """Run one of the Partner API's own commands: it is another system, with settings and a database of its own."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
+    command += ["--settings", "dashboard.partner_api.settings"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _register(*, scene: Scene, install: Install, user: User) -> None:
+    handler_url = _handler_url(scene.handler)
+    outcome, endpoint, _secret = endpoints.register(
+        actor=user,
+        install=install,
+        url="",
+        handler_url=handler_url,
+        through_redeliver=True,
+        event_types=list(scene.event_types),
+        now=timezone.now(),
+    )
+    if endpoint is None:
+        _fail(outcome)
+    demo.set_broken(handler_url=handler_url, broken=scene.broken)
+
+
+def _move(*, endpoint: Endpoint, handler: str) -> None:
+    """Follow the ports of this start: our own, which OpenTrain must be told, and the handler's."""
+    url = settings.PUBLIC_URL + reverse("receiver", args=[endpoint.receiver_key])
+    if endpoint.url != url and endpoint.opentrain_id is not None:
+        remote = opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id, url=url)
+        endpoint.url = remote.url
+    endpoint.handler_url = _handler_url(handler)
+    endpoint.save(update_fields=["url", "handler_url"])
+
+
+def _handler_url(name: str) -> str:
+    return f"{settings.DEMO_HANDLER_URL}/{name}/webhooks"
+
+
+def _fail(outcome: Outcome) -> Install:
+    raise RuntimeError(f"The demo's scene cannot be set: {outcome.words} {outcome.quoted}")

@@ -1,0 +1,95 @@
+"""`make demo`: the whole loop on this machine: Partner API, engine, console, receiver, and a handler to break."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from dashboard.launch import postgres, site
+from dashboard.launch.folder import Keys, keys, read_private
+from dashboard.launch.processes import Processes, claim_port
+
+# OpenTrain's minutes as seconds, so that the whole story fits a conversation.
+RUN_INTERVAL_S = "2"
+RETRY_DELAYS_S = "4,8,16,32"
+EVENT_EVERY_S = "3"
+
+
+def demo(*, folder: Path, port: int) -> None:
+    """Bring everything up, print the READY line, and stay until it ends.
+
+    Raises: CannotStart, Stopped.
+    """
+    port = claim_port(port)
+    server = postgres.start(folder=folder)
+    try:
+        for name in ("redeliver", "partner_api"):
+            server.create_database(name)
+        api_port, handler_port = claim_port(0), claim_port(0)
+        environment = {
+            **site.environment(folder=folder, keys=keys(folder), port=port),
+            **_environment(folder=folder, keys=keys(folder), api_port=api_port, handler_port=handler_port),
+            "DATABASE_URL": server.url("redeliver"),
+            "PARTNER_API_DATABASE_URL": server.url("partner_api"),
+        }
+        with Processes(logs=folder / "logs", environment=environment) as processes:
+            _prepare(processes)
+            _start(processes, environment=environment, port=port, api_port=api_port)
+            print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201
+            processes.watch()
+    finally:
+        server.stop()
+
+
+def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) -> dict[str, str]:
+    return {
+        "OPENTRAIN_BASE_URL": f"http://localhost:{api_port}/api/partner/v1",
+        "OPENTRAIN_RUN_INTERVAL_S": RUN_INTERVAL_S,
+        "OPENTRAIN_RETRY_DELAYS_S": RETRY_DELAYS_S,
+        "PARTNER_API_KEYS": keys.PARTNER_API_KEYS,
+        "PARTNER_API_RUN_INTERVAL_S": RUN_INTERVAL_S,
+        "PARTNER_API_RETRY_DELAYS_S": RETRY_DELAYS_S,
+        "DEMO_FOLDER": str(folder),
+        "DEMO_HANDLER_URL": f"http://localhost:{handler_port}",
+        "DEMO_HANDLER_TOKEN": keys.DEMO_HANDLER_TOKEN,
+    }
+
+
+def _prepare(processes: Processes) -> None:
+    processes.start("migrate", *site.manage("migrate", "--noinput"))
+    processes.start("migrate-api", *site.manage("migrate", "--noinput", "--settings", site.PARTNER_API_SETTINGS))
+    processes.start("static", *site.manage("collectstatic", "--noinput"))
+    processes.finish("migrate", "migrate-api", "static")
+
+
+def _start(processes: Processes, *, environment: Mapping[str, str], port: int, api_port: int) -> None:
+    api = site.gunicorn(application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{api_port}", threads=8)
+    processes.start("partner-api", *api)
+    processes.start("engine", *site.manage("procrastinate", "worker", "--settings", site.PARTNER_API_SETTINGS))
+    processes.start("handler", *site.manage("demo_handler"))
+    site.start_console(processes=processes, port=port)
+    processes.await_answer(
+        f"http://127.0.0.1:{port}/accounts/login/",
+        f"{environment['OPENTRAIN_BASE_URL']}/openapi.json",
+        f"{environment['DEMO_HANDLER_URL']}/",
+        within_s=site.UP_S,
+    )
+    processes.start("story", *site.manage("demo_story"))
+    processes.finish("story")
+    for number, install in enumerate(_told(Path(environment["DEMO_FOLDER"]))["installs"]):
+        emit = ("emit", "--install", install, "--every", EVENT_EVERY_S, "--forever")
+        processes.start(f"events-{number}", *site.manage(*emit, "--settings", site.PARTNER_API_SETTINGS))
+
+
+def _told(folder: Path) -> dict[str, object]:
+    return read_private(folder / "demo.json") or {}
+
+
+def _ready_line(*, folder: Path, environment: Mapping[str, str]) -> str:
+    told = _told(folder)
+    ready = {
+        "url": environment["PUBLIC_URL"],
+        "username": told["username"],
+        "password": told["password"],
+        "partner_api": environment["OPENTRAIN_BASE_URL"],
+    }
+    return f"READY {json.dumps(ready)}"

@@ -1,0 +1,100 @@
+"""DATA_DIR: the one folder that a start on one machine keeps everything in."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+
+class CannotStart(Exception):
+    """Why Redeliver cannot be brought up, in one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """What the processes of one installation share and nobody else may know. Their names are environment variables."""
+
+    SECRET_KEY: str
+    FIELD_KEYS: str
+    PARTNER_API_KEYS: str
+    DEMO_HANDLER_TOKEN: str
+
+
+def prepare(path: Path) -> Path:
+    """Make the folder and return its full path.
+
+    Raises: CannotStart, when it cannot be written to.
+    """
+    folder = path.expanduser().resolve()
+    try:
+        # Others may pass through, not look: as root, PostgreSQL runs as somebody else.
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        (folder / "logs").mkdir(exist_ok=True)
+        probe = folder / "logs" / ".probe"
+        probe.write_bytes(b"\0" * 4096)  # a full disk lets an empty file through
+        probe.unlink()
+    except OSError as error:
+        raise CannotStart(f"DATA_DIR {folder} cannot be written to: {error.strerror}.") from error
+    return folder
+
+
+def keys(folder: Path) -> Keys:
+    """Return the folder's keys, made at the first start.
+
+    Raises: CannotStart, when the file is there and is not whole: new keys would make every stored secret unreadable.
+    """
+    stored = read_private(folder / "keys.json")
+    if stored is None:
+        fresh = Keys(
+            SECRET_KEY=secrets.token_urlsafe(50),
+            FIELD_KEYS=Fernet.generate_key().decode(),
+            PARTNER_API_KEYS=Fernet.generate_key().decode(),
+            DEMO_HANDLER_TOKEN=secrets.token_urlsafe(32),
+        )
+        write_private(folder / "keys.json", asdict(fresh))
+        return fresh
+    try:
+        return Keys(**stored)
+    except TypeError:
+        raise CannotStart(
+            f"{folder / 'keys.json'} does not hold the keys it should: restore it from a backup."
+        ) from None
+
+
+def read_private(path: Path) -> dict[str, Any] | None:
+    """Return what `write_private` stored, or None when there is nothing.
+
+    Raises: CannotStart, when the file cannot be read or is not whole.
+    """
+    try:
+        stored = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise CannotStart(f"{path} is damaged: restore it from a backup, or move DATA_DIR away to start anew.")
+    return stored
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Store `content` as JSON that only we can read; whole or not at all.
+
+    Raises: CannotStart.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise CannotStart(f"{path} cannot be written: {error.strerror}.") from error

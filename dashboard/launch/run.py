@@ -1,0 +1,40 @@
+"""`make run`: the console, the receiver and the worker, against OpenTrain itself."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from dashboard.launch import site
+from dashboard.launch.folder import keys
+from dashboard.launch.processes import Processes, claim_port
+
+
+def run(*, folder: Path, port: int) -> None:
+    """Bring everything up, say so, and stay until it ends.
+
+    Raises: CannotStart, Stopped.
+    """
+    port = claim_port(port)
+    environment = site.environment(folder=folder, keys=keys(folder), port=port)
+    with (
+        site.database(folder) as database,
+        Processes(logs=folder / "logs", environment={**environment, **database}) as processes,
+    ):
+        processes.start("migrate", *site.manage("migrate", "--noinput"))
+        processes.start("static", *site.manage("collectstatic", "--noinput"))
+        processes.finish("migrate", "static")
+        site.start_console(processes=processes, port=port)
+        processes.await_answer(f"http://127.0.0.1:{port}/accounts/login/", within_s=site.UP_S)
+        print(f"Redeliver is up: {environment['PUBLIC_URL']}", flush=True)  # noqa: T201
+        processes.watch()
+
+
+def manage(*, folder: Path, arguments: list[str]) -> int:
+    """Run one of Django's management commands on the folder's data, whether or not Redeliver is running on it.
+
+    Raises: CannotStart.
+    """
+    environment = site.environment(folder=folder, keys=keys(folder), port=8000)
+    with site.database(folder, shared=True) as database:
+        command = site.manage(*arguments)
+        return subprocess.run(command, env={**os.environ, **environment, **database}, check=False).returncode

@@ -1,0 +1,80 @@
+"""The console, the receiver and their worker on this machine: what `run` and `demo` have in common."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dashboard.launch import postgres
+from dashboard.launch.folder import Keys
+from dashboard.launch.processes import Processes
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+PARTNER_API_SETTINGS = "dashboard.partner_api.settings"
+UP_S = 60
+
+
+def manage(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of one of Django's management commands."""
+    return (sys.executable, str(BASE_DIR / "manage.py"), *arguments)
+
+
+def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
+    """Return the command line of one web server.
+
+    Its control socket is left out, its heartbeats are kept in memory, and its threads wait for slow handlers side by
+    side: a receiver's request may last 9.5 s.
+    """
+    options = ["--worker-class", "gthread", "--workers", "2", "--threads", str(threads), "--graceful-timeout", "4"]
+    options += ["--timeout", "60", "--bind", bind, "--no-control-socket", "--access-logfile", "-"]
+    if Path("/dev/shm").is_dir():  # noqa: S108 - gunicorn makes its own unguessable file there
+        options += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
+    return (sys.executable, "-m", "gunicorn", *options, application)
+
+
+@contextlib.contextmanager
+def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str]]:
+    """Yield the environment's part that says where the database is: DATABASE_URL if set, the embedded one otherwise.
+
+    With `shared`, a server that another process runs on the folder is used as it is.
+
+    Raises: CannotStart.
+    """
+    if os.environ.get("DATABASE_URL"):
+        yield {}
+        return
+    running = postgres.running_url(folder=folder, database="redeliver") if shared else None
+    if running is not None:
+        yield {"DATABASE_URL": running}
+        return
+    server = postgres.start(folder=folder)
+    try:
+        server.create_database("redeliver")
+        yield {"DATABASE_URL": server.url("redeliver")}
+    finally:
+        server.stop()
+
+
+def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
+    """Return what every process of the console needs; what the person set already is theirs to say."""
+    public_url = os.environ.get("PUBLIC_URL", f"http://localhost:{port}").rstrip("/")
+    host = urlsplit(public_url).hostname or "localhost"
+    defaults = {
+        "SECRET_KEY": keys.SECRET_KEY,
+        "FIELD_KEYS": keys.FIELD_KEYS,
+        "PUBLIC_URL": public_url,
+        "ALLOWED_HOSTS": ",".join(sorted({host, "localhost", "127.0.0.1"})),
+        "CSRF_TRUSTED_ORIGINS": public_url,
+        "HTTPS": "1" if public_url.startswith("https:") else "0",
+        "STATIC_ROOT": str(folder / "static"),
+    }
+    return {name: os.environ.get(name) or value for name, value in defaults.items()}
+
+
+def start_console(*, processes: Processes, port: int) -> None:
+    """Bring up the web server and the worker, with the database migrated and the static files in place already."""
+    host = os.environ.get("HOST", "127.0.0.1")
+    processes.start("console", *gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16))
+    processes.start("worker", *manage("procrastinate", "worker", "--queues", "console"))

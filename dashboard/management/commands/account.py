@@ -1,0 +1,32 @@
+"""Make an account, or change its role and password."""
+
+import getpass
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from dashboard.models import Role, User
+
+
+class Command(BaseCommand):
+    help = "Make an account, or change its role and password. The password is asked for, never an argument."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username")
+        parser.add_argument("--role", choices=[role.value for role in Role if role], default=Role.SUPPORT.value)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["username"]).first() or User(username=options["username"])
+        user.role = options["role"]
+        password = getpass.getpass("Password: ")
+        try:
+            user.full_clean(exclude=["password"])
+            validate_password(password, user)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        user.set_password(password)
+        user.save()
+        self.stdout.write(f"{user.username} can sign in, as {user.get_role_display().lower()}.")

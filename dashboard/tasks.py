@@ -1,0 +1,35 @@
+"""Background jobs, thin: they call actions. Their worker is `manage.py procrastinate worker --queues console`."""
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+
+from dashboard.actions import installs
+from dashboard.models import Install
+
+logger = logging.getLogger(__name__)
+QUEUE = "console"
+FINISHED_KEPT = timedelta(days=1)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queue=QUEUE, queueing_lock="refresh-installs", pass_context=False)
+def refresh_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Keep every install's snapshot no older than a minute, so that an auto-disable is known without a visitor."""
+    for install in Install.objects.order_by("checked_at"):
+        outcome = installs.refresh(install=install, now=timezone.now())
+        if outcome is not None:
+            logger.warning("install %s was not refreshed: %s", install.pk, outcome.words)
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queue=QUEUE, queueing_lock="tend-jobs", pass_context=True)
+async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Re-queue the jobs of workers that died (a killed worker's job stays `doing` for ever), and forget old ones."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(queue=QUEUE):
+        await manager.retry_job(job)
+    await manager.delete_old_jobs(nb_hours=int(FINISHED_KEPT.total_seconds() // 3600), queue=QUEUE)
