@@ -32,4 +32,4 @@ async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(queue=QUEUE):
         await manager.retry_job(job)
-    await manager.delete_old_jobs(nb_hours=int(FINISHED_KEPT.total_seconds() // 3600), queue=QUEUE)
+    await manager.delete_old_jobs(nb_hours=int(FINISHED_KEPT.total_seconds() // 3600), queue=QUEUE, include_failed=True)
