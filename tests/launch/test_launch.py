@@ -1,0 +1,112 @@
+"""What a person sees who starts Redeliver on something that cannot work: one line, and no trace."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboard.launch.folder import CannotStart, keys, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def launch(what: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "dashboard.launch", what]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "full"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False).returncode != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    (place / "filler").write_bytes(b"\0" * 65536)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("what", ["demo", "run"])
+def test_port_in_use_gets_one_line(what: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = launch(what, PORT=str(port), DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Redeliver cannot start: Port {port} cannot be used: Address already in use. Choose another with PORT=…\n"
+    )
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "8000.5"])
+def test_port_that_is_none_gets_one_line(port: str, tmp_path: Path) -> None:
+    done = launch("demo", PORT=port, DATA_DIR=str(tmp_path))
+    assert done.stderr == f"Redeliver cannot start: PORT is '{port}'; it must be a number from 1 to 65535.\n"
+
+
+def test_folder_that_cannot_be_made_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = launch("demo", DATA_DIR=str(tmp_path / "file" / "data"))
+    assert done.stderr == (
+        f"Redeliver cannot start: DATA_DIR {tmp_path}/file/data cannot be written to: Not a directory.\n"
+    )
+
+
+def test_folder_on_a_read_only_file_system_gets_one_line() -> None:
+    done = launch("demo", DATA_DIR="/proc/redeliver")
+    assert done.stderr.startswith("Redeliver cannot start: DATA_DIR /proc/redeliver cannot be written to: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_full_disk_gets_one_line(full_disk: Path) -> None:
+    done = launch("demo", DATA_DIR=str(full_disk))
+    assert done.stderr == (
+        f"Redeliver cannot start: DATA_DIR {full_disk} cannot be written to: No space left on device.\n"
+    )
+
+
+@pytest.mark.parametrize("what", ["demo", "run"])
+def test_database_folder_without_its_database_gets_one_line(what: str, tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    done = launch(what, DATA_DIR=str(tmp_path), PORT="58123")
+    assert done.stderr == (
+        f"Redeliver cannot start: {tmp_path}/postgres is not a whole PostgreSQL folder (PG_VERSION is missing): "
+        "restore it, or move it away to start with an empty database.\n"
+    )
+
+
+def test_damaged_keys_are_never_replaced(tmp_path: Path) -> None:
+    folder = prepare(tmp_path)
+    made = keys(folder)
+    assert keys(folder) == made
+    assert (folder / "keys.json").stat().st_mode & 0o777 == 0o600
+    (folder / "keys.json").write_text('{"SECRET_KEY": ')
+    with pytest.raises(CannotStart, match="damaged"):
+        keys(folder)
+    (folder / "keys.json").write_text('{"SECRET_KEY": "x"}')
+    with pytest.raises(CannotStart, match="does not hold the keys"):
+        keys(folder)
+
+
+def test_keys_are_in_no_repr(tmp_path: Path) -> None:
+    made = keys(prepare(tmp_path))
+    assert made.FIELD_KEYS not in repr(made)
+    assert made.SECRET_KEY not in repr(made)
+
+
+def test_stop_signal_before_it_is_up_ends_it_with_status_0(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "dashboard.launch", "run"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(tmp_path), "PORT": "58124"},
+    ) as process:
+        while not (tmp_path / "keys.json").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 0
