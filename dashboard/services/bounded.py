@@ -1,0 +1,410 @@
+"""One HTTP exchange that is bounded in every direction: time, bytes, and where it may go.
+
+Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
+the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
+
+How the deadline holds: every send and every recv gets what is left of it as its time-out, so nothing needs a watchdog
+thread. A name is looked up in a thread of its own, because the system's resolver takes no time-out; past the deadline
+that thread is left to end with the resolver.
+
+Built on urllib3's connection rather than on requests: requests bounds each recv and not the whole, adds headers,
+cookies, netrc passwords and proxies of its own, and its exceptions carry the request with the token in it.
+A connection is used once: a write on a kept one that the other side has just closed would look like a lost answer.
+"""
+
+import errno
+import io
+import logging
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from http.client import HTTPException
+from typing import Any, cast
+
+import certifi
+from urllib3 import HTTPHeaderDict
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.response import HTTPResponse
+from urllib3.util import SKIP_HEADER, Url, parse_url
+
+from dashboard.vault import Secret
+
+HEAD_BYTES = 64 * 1024
+"""How much an answer's status line and headers may come to, in bytes (interim 1xx answers count too)."""
+
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # Its one warning, on odd headers, shows the URL.
+
+_PORTS = {"http": 80, "https": 443}
+_PIECE = 64 * 1024
+_OURS = {"host", "content-length", "transfer-encoding", "connection"}
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+Headers = Sequence[tuple[str, str | Secret]]
+
+
+class Cause(StrEnum):
+    """Why there is no answer."""
+
+    ADDRESS = "address"
+    """The URL is not one that can be called: not http(s), no host, or with a user name in it."""
+    DNS = "dns"
+    REFUSED = "refused"
+    TLS = "tls"
+    CONNECTION = "connection"
+    """Unreachable, reset, or closed without a word."""
+    TIMEOUT = "timeout"
+    GARBLED = "garbled"
+    """What came is not HTTP."""
+    CUT_OFF = "cut_off"
+    """The body ended before its announced end."""
+    TOO_LARGE = "too_large"
+
+
+_WORDS = {
+    Cause.ADDRESS: "the address is not a valid http or https URL",
+    Cause.DNS: "the host's name could not be found",
+    Cause.REFUSED: "the connection was refused",
+    Cause.TLS: "no secure connection could be made",
+    Cause.CONNECTION: "the connection broke",
+    Cause.TIMEOUT: "no answer in time",
+    Cause.GARBLED: "what came back is not HTTP",
+    Cause.CUT_OFF: "the answer was cut off",
+    Cause.TOO_LARGE: "the answer was too large",
+}
+
+
+class NoAnswer(Exception):
+    """The exchange brought no whole answer.
+
+    `sent`: False means that the request was certainly not sent (no connection was made); True means that the other
+    side may have received it and acted on it. `detail` is the system's own reason, where it adds something.
+    `status` and `headers` are set when the answer's head had arrived.
+    """
+
+    def __init__(
+        self,
+        *,
+        cause: Cause,
+        sent: bool,
+        elapsed_ms: int,
+        detail: str = "",
+        status: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(f"{_WORDS[cause]} ({detail})" if detail else _WORDS[cause])
+        self.cause = cause
+        self.sent = sent
+        self.elapsed_ms = elapsed_ms
+        self.detail = detail
+        self.status = status
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `body` is as it came on the wire, content-encoding and all; `headers` keep order and doubles."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    elapsed_ms: int
+    truncated: bool
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, by its name in any case."""
+        return find_header(self.headers, name)
+
+
+def find_header(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
+    """Return the first value of a header, by its name in any case."""
+    return next((value for key, value in headers if key.lower() == name.lower()), None)
+
+
+def exchange(
+    *,
+    method: str,
+    url: str,
+    headers: Headers,
+    body: bytes | None,
+    connect_s: float,
+    read_s: float,
+    total_s: float,
+    max_bytes: int,
+    cap: bool = False,
+    ca_file: str | None = None,
+) -> Answer:
+    """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
+
+    Exactly `headers` is sent, as it is given and in its order, with Host, Content-Length and Connection added: those
+    three and Transfer-Encoding cannot be given. A value may be a `Secret`; it is revealed only on its way out.
+    `connect_s` bounds each address's connect and the TLS handshake, `read_s` each silence, `total_s` everything.
+    A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
+    trusted certificates (tests); they are always verified.
+
+    Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
+    """
+    stage = _Stage(started=time.monotonic(), total_s=total_s)
+    request = _Request(method=method, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
+    try:
+        target = _target(url)
+        with _connect(target, connect_s=connect_s, stage=stage, ca_file=ca_file) as sock:
+            return _converse(request, target, _BoundSocket(sock, stage, read_s=read_s), stage)
+    except (OSError, HTTPException, HTTPError, _TooLarge) as error:
+        failure = _failure(error, stage)
+    raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    headers: Headers
+    body: bytes | None
+    max_bytes: int
+    cap: bool
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far the exchange has come, and how much of its time is left."""
+
+    started: float
+    total_s: float
+    sent: bool = False
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def left(self, most_s: float) -> float:
+        """Return a time-out in seconds: at most `most_s`, and never past the deadline. Raises: TimeoutError."""
+        left = self.started + self.total_s - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(most_s, left)
+
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.started) * 1000)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _BadAddress(HTTPError):
+    pass
+
+
+def _checked(headers: Headers) -> Headers:
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or name.lower() in _OURS:
+            raise ValueError(f"The header {name!r} cannot be sent: not a valid name, or one that frames the request.")
+        if not _VALUE.fullmatch(value.reveal() if isinstance(value, Secret) else value):
+            raise ValueError(f"The value of the header {name!r} has a line break or another character not allowed.")
+    return headers
+
+
+def _target(url: str) -> Url:
+    target = parse_url(url)
+    if target.scheme not in _PORTS or not target.host or target.auth:
+        raise _BadAddress
+    return target
+
+
+def _connect(target: Url, *, connect_s: float, stage: _Stage, ca_file: str | None) -> socket.socket:
+    host = cast("str", target.host).strip("[]")
+    sock = _dial(_resolve(host, target.port or _PORTS[cast("str", target.scheme)], stage), connect_s, stage)
+    if target.scheme == "http":
+        return sock
+    try:
+        sock.settimeout(stage.left(connect_s))  # The ssl module holds the whole handshake to it, not each recv.
+        return _tls(ca_file).wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+@lru_cache(maxsize=8)
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    """Return a verifying context; cached, because reading the certificates takes 20 ms."""
+    return ssl.create_default_context(cafile=ca_file or certifi.where())
+
+
+def _resolve(host: str, port: int, stage: _Stage) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    errors: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            errors.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "not a name"))
+
+    thread = threading.Thread(target=look_up, name="resolve", daemon=True)
+    thread.start()
+    thread.join(stage.left(stage.total_s))
+    if errors:
+        raise errors[0]
+    if not found:
+        raise TimeoutError
+    return found
+
+
+def _dial(addresses: list[tuple[Any, ...]], connect_s: float, stage: _Stage) -> socket.socket:
+    """Connect to the first address that answers. Raises: OSError, the last one's, when none does."""
+    last: OSError = TimeoutError()
+    for family, kind, protocol, _, address in addresses:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(stage.left(connect_s))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.
+        except OSError as error:
+            sock.close()
+            last = error
+        else:
+            return sock
+    raise last
+
+
+class _BoundSocket:
+    """What urllib3 and http.client use of a socket, with every wait bounded. Its owner closes the real one."""
+
+    def __init__(self, sock: socket.socket, stage: _Stage, *, read_s: float) -> None:
+        self._sock = sock
+        self._stage = stage
+        self._read_s = read_s
+        self.head_allowance: int | None = HEAD_BYTES
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._sock.settimeout(self._stage.left(self._read_s))
+            view = view[self._sock.send(view) :]
+
+    def recv_into(self, buffer: memoryview) -> int:
+        self._sock.settimeout(self._stage.left(self._read_s))
+        count = self._sock.recv_into(buffer)
+        if self.head_allowance is not None:
+            self.head_allowance -= count
+            if self.head_allowance < 0:
+                raise _TooLarge
+        return count
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def settimeout(self, _timeout: object) -> None:
+        """Keep ours: urllib3 would set its own, a wait for each recv."""
+
+    def close(self) -> None:
+        """Leave it to the owner."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: _BoundSocket) -> None:
+        super().__init__()
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer has no name in 3.11
+        return self._sock.recv_into(memoryview(buffer))
+
+
+def _converse(request: _Request, target: Url, sock: _BoundSocket, stage: _Stage) -> Answer:
+    connection = HTTPConnection(cast("str", target.host))
+    connection.sock = sock
+    stage.sent = True
+    with suppress(BrokenPipeError):  # It closed before it had read all: its answer (413, say) may still be there.
+        connection.request(
+            request.method,
+            target.request_uri,
+            body=request.body,
+            headers=_revealed(request.headers, host=_host(target)),
+            preload_content=False,
+        )
+    response = connection.getresponse()
+    sock.head_allowance = None
+    stage.status = response.status
+    stage.headers = tuple(response.headers.items())
+    body, truncated = _read(response, request)
+    return Answer(response.status, stage.headers, body, stage.elapsed_ms, truncated)
+
+
+def _host(target: Url) -> str:
+    default = target.port in (None, _PORTS[cast("str", target.scheme)])
+    return cast("str", target.host) if default else f"{target.host}:{target.port}"
+
+
+def _revealed(headers: Headers, *, host: str) -> HTTPHeaderDict:
+    """Return the headers for the wire. SKIP_HEADER keeps urllib3 from adding its own."""
+    revealed = HTTPHeaderDict({"Host": host, "Connection": "close"})
+    for name, value in headers:
+        revealed.add(name, value.reveal() if isinstance(value, Secret) else value)
+    for name in ("User-Agent", "Accept-Encoding"):
+        revealed.setdefault(name, SKIP_HEADER)
+    return revealed
+
+
+def _read(response: HTTPResponse, request: _Request) -> tuple[bytes, bool]:
+    """Return the body as it came on the wire, and whether it was capped. Nothing is inflated."""
+    body = bytearray()
+    while len(body) <= request.max_bytes:
+        piece = response.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
+        if not piece:
+            return bytes(body), False
+        body += piece
+    if not request.cap:
+        raise _TooLarge
+    return bytes(body[: request.max_bytes]), True
+
+
+def _failure(error: Exception, stage: _Stage) -> NoAnswer:
+    return NoAnswer(
+        cause=_cause(error, stage),
+        sent=stage.sent,
+        elapsed_ms=stage.elapsed_ms,
+        detail=_detail(error),
+        status=stage.status,
+        headers=stage.headers,
+    )
+
+
+def _cause(error: Exception, stage: _Stage) -> Cause:
+    if isinstance(error, _TooLarge):
+        return Cause.TOO_LARGE
+    if isinstance(error, TimeoutError | ReadTimeoutError):
+        return Cause.TIMEOUT
+    if stage.status is not None:
+        return Cause.CUT_OFF
+    return _cause_before_the_head(error, stage)
+
+
+def _cause_before_the_head(error: Exception, stage: _Stage) -> Cause:
+    if isinstance(error, ssl.SSLError):
+        return Cause.TLS
+    if isinstance(error, socket.gaierror):
+        return Cause.DNS
+    if isinstance(error, ConnectionRefusedError):
+        return Cause.REFUSED
+    if isinstance(error, OSError):  # RemoteDisconnected too: it closed without a word.
+        return Cause.CONNECTION
+    return Cause.GARBLED if stage.sent else Cause.ADDRESS
+
+
+def _detail(error: Exception) -> str:
+    """Return the system's reason in words; nothing that the other side wrote."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, OSError) and error.errno in errno.errorcode and not isinstance(error, ssl.SSLError):
+        return error.strerror or ""
+    return ""
