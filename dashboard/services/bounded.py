@@ -3,42 +3,31 @@
 Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
 the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
 
-How the deadline holds: every send and every recv gets what is left of it as its time-out, so nothing needs a watchdog
-thread. A name is looked up in a thread of its own, because the system's resolver takes no time-out; past the deadline
-that thread is left to end with the resolver.
-
 Built on urllib3's connection rather than on requests: requests bounds each recv and not the whole, adds headers,
 cookies, netrc passwords and proxies of its own, and its exceptions carry the request with the token in it.
 A connection is used once: a write on a kept one that the other side has just closed would look like a lost answer.
 """
 
 import errno
-import io
 import logging
 import re
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from http.client import HTTPException
-from typing import Any, cast
+from typing import cast
 
-import certifi
 from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 from urllib3.util import SKIP_HEADER, Url, parse_url
 
+from dashboard.services.bounded_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
-
-HEAD_BYTES = 64 * 1024
-"""How much an answer's status line and headers may come to, in bytes (interim 1xx answers count too)."""
 
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # Its one warning, on odd headers, shows the URL.
 
@@ -115,7 +104,7 @@ class Answer:
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     elapsed_ms: int
     truncated: bool
 
@@ -152,15 +141,25 @@ def exchange(
 
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
-    stage = _Stage(started=time.monotonic(), total_s=total_s)
+    stage = _Stage(Clock(total_s=total_s))
     request = _Request(method=method, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
     try:
         target = _target(url)
-        with _connect(target, connect_s=connect_s, stage=stage, ca_file=ca_file) as sock:
-            return _converse(request, target, _BoundSocket(sock, stage, read_s=read_s), stage)
-    except (OSError, HTTPException, HTTPError, _TooLarge) as error:
+        with _connect(target, connect_s=connect_s, clock=stage.clock, ca_file=ca_file) as sock:
+            return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
+    except (OSError, HTTPException, HTTPError, TooLarge) as error:
         failure = _failure(error, stage)
     raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far the exchange has come."""
+
+    clock: Clock
+    sent: bool = False
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,32 +169,6 @@ class _Request:
     body: bytes | None
     max_bytes: int
     cap: bool
-
-
-@dataclass(slots=True)
-class _Stage:
-    """How far the exchange has come, and how much of its time is left."""
-
-    started: float
-    total_s: float
-    sent: bool = False
-    status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def left(self, most_s: float) -> float:
-        """Return a time-out in seconds: at most `most_s`, and never past the deadline. Raises: TimeoutError."""
-        left = self.started + self.total_s - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return min(most_s, left)
-
-    @property
-    def elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.started) * 1000)
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class _BadAddress(HTTPError):
@@ -218,109 +191,13 @@ def _target(url: str) -> Url:
     return target
 
 
-def _connect(target: Url, *, connect_s: float, stage: _Stage, ca_file: str | None) -> socket.socket:
-    host = cast("str", target.host).strip("[]")
-    sock = _dial(_resolve(host, target.port or _PORTS[cast("str", target.scheme)], stage), connect_s, stage)
-    if target.scheme == "http":
-        return sock
-    try:
-        sock.settimeout(stage.left(connect_s))  # The ssl module holds the whole handshake to it, not each recv.
-        return _tls(ca_file).wrap_socket(sock, server_hostname=host)
-    except BaseException:
-        sock.close()
-        raise
+def _connect(target: Url, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
+    host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
+    sock = dial(host, port, connect_s=connect_s, clock=clock)
+    return sock if target.scheme == "http" else secure(sock, host, connect_s=connect_s, clock=clock, ca_file=ca_file)
 
 
-@lru_cache(maxsize=8)
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    """Return a verifying context; cached, because reading the certificates takes 20 ms."""
-    return ssl.create_default_context(cafile=ca_file or certifi.where())
-
-
-def _resolve(host: str, port: int, stage: _Stage) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    errors: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            errors.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "not a name"))
-
-    thread = threading.Thread(target=look_up, name="resolve", daemon=True)
-    thread.start()
-    thread.join(stage.left(stage.total_s))
-    if errors:
-        raise errors[0]
-    if not found:
-        raise TimeoutError
-    return found
-
-
-def _dial(addresses: list[tuple[Any, ...]], connect_s: float, stage: _Stage) -> socket.socket:
-    """Connect to the first address that answers. Raises: OSError, the last one's, when none does."""
-    last: OSError = TimeoutError()
-    for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(stage.left(connect_s))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.
-        except OSError as error:
-            sock.close()
-            last = error
-        else:
-            return sock
-    raise last
-
-
-class _BoundSocket:
-    """What urllib3 and http.client use of a socket, with every wait bounded. Its owner closes the real one."""
-
-    def __init__(self, sock: socket.socket, stage: _Stage, *, read_s: float) -> None:
-        self._sock = sock
-        self._stage = stage
-        self._read_s = read_s
-        self.head_allowance: int | None = HEAD_BYTES
-
-    def sendall(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            self._sock.settimeout(self._stage.left(self._read_s))
-            view = view[self._sock.send(view) :]
-
-    def recv_into(self, buffer: memoryview) -> int:
-        self._sock.settimeout(self._stage.left(self._read_s))
-        count = self._sock.recv_into(buffer)
-        if self.head_allowance is not None:
-            self.head_allowance -= count
-            if self.head_allowance < 0:
-                raise _TooLarge
-        return count
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def settimeout(self, _timeout: object) -> None:
-        """Keep ours: urllib3 would set its own, a wait for each recv."""
-
-    def close(self) -> None:
-        """Leave it to the owner."""
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, sock: _BoundSocket) -> None:
-        super().__init__()
-        self._sock = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer has no name in 3.11
-        return self._sock.recv_into(memoryview(buffer))
-
-
-def _converse(request: _Request, target: Url, sock: _BoundSocket, stage: _Stage) -> Answer:
+def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> Answer:
     connection = HTTPConnection(cast("str", target.host))
     connection.sock = sock
     stage.sent = True
@@ -337,7 +214,7 @@ def _converse(request: _Request, target: Url, sock: _BoundSocket, stage: _Stage)
     stage.status = response.status
     stage.headers = tuple(response.headers.items())
     body, truncated = _read(response, request)
-    return Answer(response.status, stage.headers, body, stage.elapsed_ms, truncated)
+    return Answer(response.status, stage.headers, body, stage.clock.elapsed_ms, truncated)
 
 
 def _host(target: Url) -> str:
@@ -364,7 +241,7 @@ def _read(response: HTTPResponse, request: _Request) -> tuple[bytes, bool]:
             return bytes(body), False
         body += piece
     if not request.cap:
-        raise _TooLarge
+        raise TooLarge
     return bytes(body[: request.max_bytes]), True
 
 
@@ -372,7 +249,7 @@ def _failure(error: Exception, stage: _Stage) -> NoAnswer:
     return NoAnswer(
         cause=_cause(error, stage),
         sent=stage.sent,
-        elapsed_ms=stage.elapsed_ms,
+        elapsed_ms=stage.clock.elapsed_ms,
         detail=_detail(error),
         status=stage.status,
         headers=stage.headers,
@@ -380,7 +257,7 @@ def _failure(error: Exception, stage: _Stage) -> NoAnswer:
 
 
 def _cause(error: Exception, stage: _Stage) -> Cause:
-    if isinstance(error, _TooLarge):
+    if isinstance(error, TooLarge):
         return Cause.TOO_LARGE
     if isinstance(error, TimeoutError | ReadTimeoutError):
         return Cause.TIMEOUT
