@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.launch.folder import CannotStart, keys, prepare
+from dashboard.launch.processes import claim_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +75,7 @@ def test_full_disk_gets_one_line(full_disk: Path) -> None:
 @pytest.mark.parametrize("what", ["demo", "run"])
 def test_database_folder_without_its_database_gets_one_line(what: str, tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
-    done = launch(what, DATA_DIR=str(tmp_path), PORT="58123")
+    done = launch(what, DATA_DIR=str(tmp_path), PORT=str(claim_port(0)))
     assert done.stderr == (
         f"Redeliver cannot start: {tmp_path}/postgres is not a whole PostgreSQL folder (PG_VERSION is missing): "
         "restore it, or move it away to start with an empty database.\n"
@@ -104,7 +105,7 @@ def test_stop_signal_before_it_is_up_ends_it_with_status_0(tmp_path: Path) -> No
     with subprocess.Popen(
         [sys.executable, "-m", "dashboard.launch", "run"],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(tmp_path), "PORT": "58124"},
+        env={**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(claim_port(0))},
     ) as process:
         while not (tmp_path / "keys.json").exists():
             assert process.poll() is None
