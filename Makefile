@@ -11,9 +11,10 @@ help:
 	@echo "make run       the console, receiver and worker, against OpenTrain            (PORT=8000 DATA_DIR=.data)"
 	@echo "make account   an account for 'make run'                                      (NAME=… ROLE=support)"
 	@echo "make lint      every check that is not a test"
+	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make lock      requirements*.txt anew from pyproject.toml"
 
-.PHONY: demo run account test lint format lock
+.PHONY: demo run account test screenshots lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
 
@@ -26,6 +27,10 @@ account: $(VENV)/.installed
 # PYTEST_ARGS chooses tests or shows more: make test PYTEST_ARGS="-x tests/journeys"
 test: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+# The README's pictures, from the demo itself.
+screenshots: $(VENV)/.installed-dev
+	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -3,9 +3,10 @@
 Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
 the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
 
-Built on urllib3's connection rather than on requests: requests bounds each recv and not the whole, adds headers,
-cookies, netrc passwords and proxies of its own, and its exceptions carry the request with the token in it.
-A connection is used once: a write on a kept one that the other side has just closed would look like a lost answer.
+requests, with what it does of its own accord taken away: the headers, cookies, netrc passwords and proxies that it
+adds, and its exceptions, which carry the request with the token in it. It bounds each recv and not the whole, so its
+adapter is given connections whose socket knows the deadline (bounded_socket.py). A connection is used once: a write on
+a kept one that the other side has just closed would look like a lost answer.
 """
 
 import errno
@@ -13,23 +14,25 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from http.client import HTTPException
-from typing import cast
+from typing import Any, cast
 
-from urllib3 import HTTPHeaderDict
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, ReadTimeoutError
-from urllib3.response import HTTPResponse
+from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER, Url, parse_url
 
 from dashboard.services.bounded_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
 
-logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # Its one warning, on odd headers, shows the URL.
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # What it says more shows URLs, and a handler's may be secret.
 
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 64 * 1024
@@ -133,8 +136,9 @@ def exchange(
 ) -> Answer:
     """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
 
-    Exactly `headers` is sent, as it is given and in its order, with Host, Content-Length and Connection added: those
-    three and Transfer-Encoding cannot be given. A value may be a `Secret`; it is revealed only on its way out.
+    Exactly `headers` is sent, a name that is given twice as one with its values joined, with Host, Content-Length and
+    Connection added: those three and Transfer-Encoding cannot be given. A value may be a `Secret`; it is revealed
+    only on its way out.
     `connect_s` bounds each address's connect and the TLS handshake, `read_s` each silence, `total_s` everything.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
     trusted certificates (tests); they are always verified.
@@ -142,13 +146,14 @@ def exchange(
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
     stage = _Stage(Clock(total_s=total_s))
-    request = _Request(method=method, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
+    request = _Request(method=method, url=url, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
+    adapter = _BoundAdapter(stage=stage, connect_s=connect_s, read_s=read_s, ca_file=ca_file)
     try:
-        target = _target(url)
-        with _connect(target, connect_s=connect_s, clock=stage.clock, ca_file=ca_file) as sock:
-            return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
-    except (OSError, HTTPException, HTTPError, TooLarge) as error:
-        failure = _failure(error, stage)
+        return _converse(request, adapter, stage)
+    except (OSError, HTTPException, HTTPError, TooLarge, requests.RequestException) as error:
+        failure = _failure(_root(error), stage)
+    finally:
+        stage.close()
     raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
 
 
@@ -157,14 +162,23 @@ class _Stage:
     """How far the exchange has come."""
 
     clock: Clock
-    sent: bool = False
+    sock: BoundSocket | None = None
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sent(self) -> bool:
+        return self.sock is not None
+
+    def close(self) -> None:
+        if self.sock is not None:
+            self.sock.close_for_good()
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: str
+    url: str
     headers: Headers
     body: bytes | None
     max_bytes: int
@@ -191,30 +205,57 @@ def _target(url: str) -> Url:
     return target
 
 
-def _connect(target: Url, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
-    host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
-    sock = dial(host, port, connect_s=connect_s, clock=clock)
-    return sock if target.scheme == "http" else secure(sock, host, connect_s=connect_s, clock=clock, ca_file=ca_file)
+class _BoundAdapter(HTTPAdapter):
+    """requests' adapter, with a pool that lives for one exchange and connects through `bounded_socket`."""
+
+    def __init__(self, *, stage: _Stage, connect_s: float, read_s: float, ca_file: str | None) -> None:
+        super().__init__(max_retries=0)
+        self._stage = stage
+        self._connect_s = connect_s
+        self._read_s = read_s
+        self._ca_file = ca_file
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - requests' own types have no names at run time
+        target = parse_url(cast("str", request.url))
+        pool = HTTPConnectionPool(cast("str", target.host), target.port, maxsize=1)
+        pool.ConnectionCls = partial(_BoundConnection, open_socket=partial(self._open, target))  # type: ignore[assignment]
+        return pool
+
+    def cert_verify(self, *_: object, **__: object) -> None:
+        """Leave it to `secure`, which verifies always."""
+
+    def _open(self, target: Url) -> BoundSocket:
+        host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
+        clock = self._stage.clock
+        sock = dial(host, port, connect_s=self._connect_s, clock=clock)
+        if target.scheme == "https":
+            sock = secure(sock, host, connect_s=self._connect_s, clock=clock, ca_file=self._ca_file)
+        self._stage.sock = BoundSocket(sock, clock, read_s=self._read_s)
+        return self._stage.sock
 
 
-def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> Answer:
-    connection = HTTPConnection(cast("str", target.host))
-    connection.sock = sock
-    stage.sent = True
-    with suppress(BrokenPipeError):  # It closed before it had read all: its answer (413, say) may still be there.
-        connection.request(
-            request.method,
-            target.request_uri,
-            body=request.body,
-            headers=_revealed(request.headers, host=_host(target)),
-            preload_content=False,
-        )
-    response = connection.getresponse()
-    sock.head_allowance = None
-    stage.status = response.status
-    stage.headers = tuple(response.headers.items())
-    body, truncated = _read(response, request)
-    return Answer(response.status, stage.headers, body, stage.clock.elapsed_ms, truncated)
+class _BoundConnection(HTTPConnection):
+    def __init__(self, *, open_socket: Callable[[], BoundSocket], **options: Any) -> None:  # noqa: ANN401 - urllib3's
+        super().__init__(**options)
+        self._open_socket = open_socket
+
+    def connect(self) -> None:
+        self.sock = self._open_socket()
+
+
+def _converse(request: _Request, adapter: HTTPAdapter, stage: _Stage) -> Answer:
+    headers = _revealed(request.headers, host=_host(_target(request.url)))
+    prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+    with requests.Session() as session:
+        session.trust_env = False
+        for scheme in _PORTS:
+            session.mount(f"{scheme}://", adapter)
+        response = session.send(prepared, stream=True, allow_redirects=False)
+        cast("BoundSocket", stage.sock).head_allowance = None
+        stage.status = response.status_code
+        stage.headers = tuple(response.raw.headers.items())
+        body, truncated = _read(response, request)
+    return Answer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
 
 
 def _host(target: Url) -> str:
@@ -222,21 +263,22 @@ def _host(target: Url) -> str:
     return cast("str", target.host) if default else f"{target.host}:{target.port}"
 
 
-def _revealed(headers: Headers, *, host: str) -> HTTPHeaderDict:
+def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str]:
     """Return the headers for the wire. SKIP_HEADER keeps urllib3 from adding its own."""
-    revealed = HTTPHeaderDict({"Host": host, "Connection": "close"})
+    revealed = CaseInsensitiveDict({"Host": host, "Connection": "close"})
     for name, value in headers:
-        revealed.add(name, value.reveal() if isinstance(value, Secret) else value)
+        text = value.reveal() if isinstance(value, Secret) else value
+        revealed[name] = f"{revealed[name]}, {text}" if name in revealed else text
     for name in ("User-Agent", "Accept-Encoding"):
         revealed.setdefault(name, SKIP_HEADER)
     return revealed
 
 
-def _read(response: HTTPResponse, request: _Request) -> tuple[bytes, bool]:
+def _read(response: requests.Response, request: _Request) -> tuple[bytes, bool]:
     """Return the body as it came on the wire, and whether it was capped. Nothing is inflated."""
     body = bytearray()
     while len(body) <= request.max_bytes:
-        piece = response.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
+        piece = response.raw.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
         if not piece:
             return bytes(body), False
         body += piece
@@ -245,7 +287,14 @@ def _read(response: HTTPResponse, request: _Request) -> tuple[bytes, bool]:
     return bytes(body[: request.max_bytes]), True
 
 
-def _failure(error: Exception, stage: _Stage) -> NoAnswer:
+def _root(error: BaseException) -> BaseException:
+    """Return what really happened, from under the wrappings of urllib3 and requests."""
+    inside = [*error.args, error.__cause__, error.__context__]
+    inner = next((wrapped for wrapped in inside if isinstance(wrapped, BaseException)), None)
+    return error if inner is None else _root(inner)
+
+
+def _failure(error: BaseException, stage: _Stage) -> NoAnswer:
     return NoAnswer(
         cause=_cause(error, stage),
         sent=stage.sent,
@@ -256,17 +305,17 @@ def _failure(error: Exception, stage: _Stage) -> NoAnswer:
     )
 
 
-def _cause(error: Exception, stage: _Stage) -> Cause:
+def _cause(error: BaseException, stage: _Stage) -> Cause:
     if isinstance(error, TooLarge):
         return Cause.TOO_LARGE
-    if isinstance(error, TimeoutError | ReadTimeoutError):
+    if isinstance(error, TimeoutError):
         return Cause.TIMEOUT
     if stage.status is not None:
         return Cause.CUT_OFF
     return _cause_before_the_head(error, stage)
 
 
-def _cause_before_the_head(error: Exception, stage: _Stage) -> Cause:
+def _cause_before_the_head(error: BaseException, stage: _Stage) -> Cause:
     if isinstance(error, ssl.SSLError):
         return Cause.TLS
     if isinstance(error, socket.gaierror):
@@ -278,7 +327,7 @@ def _cause_before_the_head(error: Exception, stage: _Stage) -> Cause:
     return Cause.GARBLED if stage.sent else Cause.ADDRESS
 
 
-def _detail(error: Exception) -> str:
+def _detail(error: BaseException) -> str:
     """Return the system's reason in words; nothing that the other side wrote."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message

@@ -107,7 +107,10 @@ class BoundSocket:
         """Keep ours: urllib3 would set its own, a wait for each recv."""
 
     def close(self) -> None:
-        """Leave it to the owner."""
+        """Leave it to the owner: an answer may still be read when urllib3 is done with the connection."""
+
+    def close_for_good(self) -> None:
+        self._sock.close()
 
 
 class _Reader(io.RawIOBase):
