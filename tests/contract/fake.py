@@ -1,0 +1,280 @@
+"""OpenTrain in memory, for tests of the console: the seven operations, with the same answers and exceptions.
+
+What makes it trustworthy is `test_contract.py`, which holds it and a real server to the same sentences.
+
+    def test_x(fake_opentrain):                       # see fixtures.py
+        token = fake_opentrain.add_install()
+        made = fake_opentrain.create_endpoint(token=token, url="https://a.example.com/", event_types=["contract.ended"])
+        fake_opentrain.add_deliveries(made.endpoint.id, failed=3)
+        fake_opentrain.disable(made.endpoint.id, "10 failures in a row")
+        fake_opentrain.fail_next(opentrain.OutcomeUnknown("…"))
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from dashboard.services.opentrain import (
+    CreatedEndpoint,
+    DeletedEndpoint,
+    Install,
+    PartnerApp,
+    Redelivery,
+    TokenInfo,
+    WebhookEndpoint,
+)
+from dashboard.services.opentrain_errors import OpenTrainError, Refusal, failed
+from dashboard.vault import Secret
+
+SCOPES = (
+    "project-links:read",
+    "project-links:write",
+    "contracts:read",
+    "participants:read",
+    "participants:email",
+    "usage:write",
+    "webhooks:manage",
+)
+EVENT_TYPES = (
+    "contract.started",
+    "contract.ended",
+    "project_link.created",
+    "project_link.removed",
+    "install.revoked",
+    "milestone.funded",
+    "milestone.budget_low",
+    "milestone.budget_depleted",
+)
+ATTEMPTED_SOON = "Requeued deliveries will be attempted on the next delivery run (within ~5 minutes)."
+NOT_ATTEMPTED = (
+    "Nothing is attempted while the endpoint is DISABLED. "
+    "Re-enable it first (PATCH with status ACTIVE), then redeliver."
+)
+
+_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it was made, its token left out."""
+
+    operation: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Row:
+    """An endpoint, whose it is, and the state of each of its deliveries by their IDs."""
+
+    install_id: str
+    endpoint: WebhookEndpoint
+    deliveries: dict[str, str] = field(default_factory=dict)
+
+
+def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Record a call, and let it fail if it is its turn to."""
+
+    @wraps(function)
+    def recorded(self: "FakeOpenTrain", **arguments: Any) -> Any:
+        self.calls.append(Call(function.__name__, {name: arguments[name] for name in arguments if name != "token"}))
+        if self._failures:
+            raise self._failures.pop(0)
+        return function(self, **arguments)
+
+    return recorded
+
+
+class FakeOpenTrain:
+    """Its own clock ticks a second at each change, so that newest first means something."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._failures: list[OpenTrainError] = []
+        self._installs: dict[Secret, Install] = {}
+        self._rows: dict[str, _Row] = {}
+        self._number = itertools.count(1)
+        self._now = datetime(2026, 6, 12, 10, 0, tzinfo=UTC)
+
+    @property
+    def opentrain(self) -> "FakeOpenTrain":
+        """Where the seven operations are, as for every driver of the contract."""
+        return self
+
+    # What a test arranges
+
+    def add_install(self, *, scopes: Sequence[str] = SCOPES, status: str = "ACTIVE") -> Secret:
+        """Install the platform app for one more customer; returns the token."""
+        number = next(self._number)
+        token = Secret(f"ot_ptk_{number:043}")
+        self._installs[token] = Install(
+            id=f"ins_{number}",
+            status=status,
+            scopes=tuple(scopes),
+            pii_consent="participants:email" in scopes,
+            organization_id=f"org_{number}",
+            created_at=self._tick(),
+            partner_app=PartnerApp(id="app_1", slug="label-studio-cloud", name="Label Studio Cloud"),
+            token=TokenInfo(id=f"tok_{number}", name="Consent screen", scopes=tuple(scopes)),
+        )
+        return token
+
+    def set_status(self, token: Secret, status: str) -> None:
+        """Set the install's own status: ACTIVE, SUSPENDED, REVOKED."""
+        self._installs[token] = dataclasses.replace(self._installs[token], status=status)
+
+    def revoke(self, token: Secret) -> None:
+        """Revoke the token: every call with it is a 401 from here on."""
+        del self._installs[token]
+
+    def add_deliveries(self, endpoint_id: str, *, failed: int = 0, delivered: int = 0, pending: int = 0) -> list[str]:
+        """Give the endpoint deliveries in these states; returns their IDs in this order."""
+        states = ["FAILED"] * failed + ["DELIVERED"] * delivered + ["PENDING"] * pending
+        made = {f"dlv_{next(self._number):032}": state for state in states}
+        self._rows[endpoint_id].deliveries.update(made)
+        return list(made)
+
+    def disable(self, endpoint_id: str, reason: str) -> None:
+        """Disable the endpoint as ten failures in a row do: its waiting deliveries fail with it."""
+        self._change(
+            endpoint_id, status="DISABLED", disabled_at=self._tick(), disabled_reason=reason, consecutive_failures=10
+        )
+        row = self._rows[endpoint_id]
+        row.deliveries = {key: "FAILED" if state == "PENDING" else state for key, state in row.deliveries.items()}
+
+    def set_streak(self, endpoint_id: str, failures: int) -> None:
+        """Set how many attempts in a row have failed."""
+        self._change(endpoint_id, consecutive_failures=failures)
+
+    def states(self, endpoint_id: str) -> dict[str, str]:
+        """Return the state of each of the endpoint's deliveries, by their IDs."""
+        return dict(self._rows[endpoint_id].deliveries)
+
+    def fail_next(self, error: OpenTrainError) -> None:
+        """Let the next call that has no failure yet raise this, and do nothing."""
+        self._failures.append(error)
+
+    # The seven operations
+
+    @_operation
+    def get_install(self, *, token: Secret) -> Install:
+        return self._authorized(token, scope=None)
+
+    @_operation
+    def create_endpoint(self, *, token: Secret, url: str, event_types: Sequence[str]) -> CreatedEndpoint:
+        install = self._authorized(token)
+        _check(url=url, event_types=event_types)
+        number = next(self._number)
+        endpoint = WebhookEndpoint(
+            id=f"whe_{number:032}",
+            url=url,
+            event_types=tuple(event_types),
+            status="ACTIVE",
+            created_at=self._tick(),
+            consecutive_failures=0,
+            disabled_at=None,
+            disabled_reason=None,
+        )
+        self._rows[endpoint.id] = _Row(install.id, endpoint)
+        return CreatedEndpoint(endpoint, Secret(f"whsec_{number:043}"), "Store the secret now: it is shown only once.")
+
+    @_operation
+    def list_endpoints(self, *, token: Secret) -> tuple[WebhookEndpoint, ...]:
+        install = self._authorized(token)
+        mine = (row.endpoint for row in self._rows.values() if row.install_id == install.id)
+        return tuple(sorted(mine, key=lambda endpoint: endpoint.created_at, reverse=True))
+
+    @_operation
+    def get_endpoint(self, *, token: Secret, endpoint_id: str) -> WebhookEndpoint:
+        return self._row(token, endpoint_id).endpoint
+
+    @_operation
+    def update_endpoint(
+        self,
+        *,
+        token: Secret,
+        endpoint_id: str,
+        url: str | None = None,
+        event_types: Sequence[str] | None = None,
+        status: str | None = None,
+    ) -> WebhookEndpoint:
+        row = self._row(token, endpoint_id)
+        _check(url=url, event_types=event_types, status=status)
+        given = {"url": url, "event_types": event_types and tuple(event_types), "status": status}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if not changes:
+            raise _refusal(400, "There is nothing to change. Send one or more of url, eventTypes and status.")
+        if status == "ACTIVE":
+            changes |= {"consecutive_failures": 0, "disabled_at": None, "disabled_reason": None}
+        elif status == "DISABLED" and row.endpoint.status != "DISABLED":
+            changes |= {"disabled_at": self._tick(), "disabled_reason": "Paused through the API."}
+        return self._change(endpoint_id, **changes)
+
+    @_operation
+    def delete_endpoint(self, *, token: Secret, endpoint_id: str) -> DeletedEndpoint:
+        endpoint = self._row(token, endpoint_id).endpoint
+        del self._rows[endpoint_id]
+        return DeletedEndpoint(endpoint)
+
+    @_operation
+    def redeliver(self, *, token: Secret, endpoint_id: str, delivery_id: str | None = None) -> Redelivery:
+        row = self._row(token, endpoint_id)
+        if delivery_id is not None and delivery_id not in row.deliveries:
+            raise _refusal(404, "There is no such delivery on this endpoint.")
+        chosen = [key for key, state in row.deliveries.items() if state == "FAILED"]
+        chosen = chosen if delivery_id is None else [delivery_id]
+        row.deliveries |= dict.fromkeys(chosen, "PENDING")
+        message = ATTEMPTED_SOON if row.endpoint.status == "ACTIVE" else NOT_ATTEMPTED
+        return Redelivery(row.endpoint, len(chosen), message)
+
+    def _authorized(self, token: Secret, scope: str | None = "webhooks:manage") -> Install:
+        install = self._installs.get(token)
+        if install is None:
+            raise _refusal(401, "The token is not valid: it is malformed, unknown or revoked.")
+        if install.status != "ACTIVE":
+            raise _refusal(403, f"The install is {install.status}, not ACTIVE.")
+        if scope and scope not in install.token.scopes:
+            raise _refusal(403, f"This token lacks the scope {scope}. Ask the customer to reconnect the app with it.")
+        return install
+
+    def _row(self, token: Secret, endpoint_id: str) -> _Row:
+        install = self._authorized(token)
+        row = self._rows.get(endpoint_id)
+        if row is None or row.install_id != install.id:
+            raise _refusal(404, "There is no such webhook endpoint on this install.")
+        return row
+
+    def _change(self, endpoint_id: str, **changes: Any) -> WebhookEndpoint:
+        row = self._rows[endpoint_id]
+        row.endpoint = dataclasses.replace(row.endpoint, **changes)
+        return row.endpoint
+
+    def _tick(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+
+def _check(*, url: str | None = None, event_types: Sequence[str] | None = None, status: str | None = None) -> None:
+    """Refuse what OpenTrain refuses by 400."""
+    if url is not None and not _deliverable(url):
+        raise _refusal(400, "url must be https; plain http is for localhost only.")
+    if event_types is not None and (not event_types or not set(event_types) <= set(EVENT_TYPES)):
+        raise _refusal(400, f"eventTypes must name at least one of {', '.join(EVENT_TYPES)}.")
+    if status not in {None, "ACTIVE", "DISABLED"}:
+        raise _refusal(400, "status must be ACTIVE or DISABLED.")
+
+
+def _deliverable(url: str) -> bool:
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme, parts.hostname) == ("http", "localhost"))
+
+
+def _refusal(status: int, said: str) -> OpenTrainError:
+    """Return the very exception that the client makes of such an answer."""
+    request_id = f"00000000-0000-4000-8000-000000000{status}"
+    refusal = Refusal(status, _CODES[status], said, request_id)
+    return failed(status, refusal, why="", look=None, request_id=request_id, retry_after_s=None)
