@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import trustme
+
 PATIENCE_S = 30
 """How long the server itself waits for anything: a test that hangs ends here."""
 
@@ -178,6 +180,13 @@ def closed_port() -> int:
     """Return a port of the loopback on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def certified(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    """Return what serves TLS under these names, with a certificate of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
 
 
 def _accept(

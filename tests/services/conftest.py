@@ -1,0 +1,42 @@
+"""OpenTrain as a server that does what a test says, and limits that keep such tests short."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import trustme
+
+from dashboard.services import opentrain_call
+from tests.services.misbehaving import Behaviour, Server, misbehaving
+from tests.services.opentrain_samples import QUICK
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opentrain_call, "LIMITS", QUICK)
+
+
+@pytest.fixture
+def serve(settings: Any) -> Callable[..., Any]:
+    """Be OpenTrain for a block, with these behaviours."""
+
+    @contextmanager
+    def serve(*behaviours: Behaviour, **given: Any) -> Iterator[Server]:
+        with misbehaving(*behaviours, **given) as server:
+            settings.OPENTRAIN_BASE_URL = f"{server.url}/api/partner/v1/"
+            yield server
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
