@@ -3,10 +3,11 @@
 Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
 the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
 
-requests, with what it does of its own accord taken away: the headers, cookies, netrc passwords and proxies that it
-adds, and its exceptions, which carry the request with the token in it. It bounds each recv and not the whole, so its
-adapter is given connections whose socket knows the deadline (bounded_socket.py). A connection is used once: a write on
-a kept one that the other side has just closed would look like a lost answer.
+requests' adapter on a connection of our own, whose socket knows the deadline (bounded_socket.py): requests by itself
+bounds each recv and not the whole. Its session stays out: it adds headers, cookies, netrc passwords and proxies, and
+even when it follows no redirect it reads that answer's whole body, inflated, into memory. Its exceptions, which carry
+the request with the token in it, end here. A connection is used once: a write on a kept one that the other side has
+just closed would look like a lost answer.
 """
 
 import errno
@@ -14,7 +15,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -26,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import SKIP_HEADER, Url, parse_url
 
 from dashboard.services.bounded_socket import BoundSocket, Clock, TooLarge, dial, secure
@@ -147,13 +148,12 @@ def exchange(
     """
     stage = _Stage(Clock(total_s=total_s))
     request = _Request(method=method, url=url, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
-    adapter = _BoundAdapter(stage=stage, connect_s=connect_s, read_s=read_s, ca_file=ca_file)
     try:
-        return _converse(request, adapter, stage)
-    except (OSError, HTTPException, HTTPError, TooLarge, requests.RequestException) as error:
+        target = _target(url)
+        with _connect(target, connect_s=connect_s, clock=stage.clock, ca_file=ca_file) as sock:
+            return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
+    except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' own are OSErrors
         failure = _failure(_root(error), stage)
-    finally:
-        stage.close()
     raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
 
 
@@ -162,17 +162,9 @@ class _Stage:
     """How far the exchange has come."""
 
     clock: Clock
-    sock: BoundSocket | None = None
+    sent: bool = False
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def sent(self) -> bool:
-        return self.sock is not None
-
-    def close(self) -> None:
-        if self.sock is not None:
-            self.sock.close_for_good()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,56 +197,45 @@ def _target(url: str) -> Url:
     return target
 
 
-class _BoundAdapter(HTTPAdapter):
-    """requests' adapter, with a pool that lives for one exchange and connects through `bounded_socket`."""
+def _connect(target: Url, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
+    host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
+    sock = dial(host, port, connect_s=connect_s, clock=clock)
+    return sock if target.scheme == "http" else secure(sock, host, connect_s=connect_s, clock=clock, ca_file=ca_file)
 
-    def __init__(self, *, stage: _Stage, connect_s: float, read_s: float, ca_file: str | None) -> None:
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over one socket that is connected already, and under TLS where it is to be."""
+
+    def __init__(self, target: Url, sock: BoundSocket) -> None:
         super().__init__(max_retries=0)
-        self._stage = stage
-        self._connect_s = connect_s
-        self._read_s = read_s
-        self._ca_file = ca_file
+        self._pool = HTTPConnectionPool(cast("str", target.host), target.port, maxsize=1)
+        self._pool.ConnectionCls = partial(_Connection, bound=sock)  # type: ignore[assignment]
 
-    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - requests' own types have no names at run time
-        target = parse_url(cast("str", request.url))
-        pool = HTTPConnectionPool(cast("str", target.host), target.port, maxsize=1)
-        pool.ConnectionCls = partial(_BoundConnection, open_socket=partial(self._open, target))  # type: ignore[assignment]
-        return pool
+    def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
+        return self._pool
 
     def cert_verify(self, *_: object, **__: object) -> None:
         """Leave it to `secure`, which verifies always."""
 
-    def _open(self, target: Url) -> BoundSocket:
-        host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
-        clock = self._stage.clock
-        sock = dial(host, port, connect_s=self._connect_s, clock=clock)
-        if target.scheme == "https":
-            sock = secure(sock, host, connect_s=self._connect_s, clock=clock, ca_file=self._ca_file)
-        self._stage.sock = BoundSocket(sock, clock, read_s=self._read_s)
-        return self._stage.sock
 
-
-class _BoundConnection(HTTPConnection):
-    def __init__(self, *, open_socket: Callable[[], BoundSocket], **options: Any) -> None:  # noqa: ANN401 - urllib3's
+class _Connection(HTTPConnection):
+    def __init__(self, *, bound: BoundSocket, **options: Any) -> None:  # noqa: ANN401 - urllib3's
         super().__init__(**options)
-        self._open_socket = open_socket
+        self._bound = bound
 
     def connect(self) -> None:
-        self.sock = self._open_socket()
+        self.sock = self._bound
 
 
-def _converse(request: _Request, adapter: HTTPAdapter, stage: _Stage) -> Answer:
-    headers = _revealed(request.headers, host=_host(_target(request.url)))
+def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> Answer:
+    headers = _revealed(request.headers, host=_host(target))
     prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-    with requests.Session() as session:
-        session.trust_env = False
-        for scheme in _PORTS:
-            session.mount(f"{scheme}://", adapter)
-        response = session.send(prepared, stream=True, allow_redirects=False)
-        cast("BoundSocket", stage.sock).head_allowance = None
-        stage.status = response.status_code
-        stage.headers = tuple(response.raw.headers.items())
-        body, truncated = _read(response, request)
+    stage.sent = True
+    response = _Adapter(target, sock).send(prepared, stream=True)
+    sock.head_allowance = None
+    stage.status = response.status_code
+    stage.headers = tuple(response.raw.headers.items())
+    body, truncated = _read(response, request)
     return Answer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
 
 
@@ -263,12 +244,15 @@ def _host(target: Url) -> str:
     return cast("str", target.host) if default else f"{target.host}:{target.port}"
 
 
-def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str]:
-    """Return the headers for the wire. SKIP_HEADER keeps urllib3 from adding its own."""
-    revealed = CaseInsensitiveDict({"Host": host, "Connection": "close"})
+def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str | bytes]:
+    """Return the headers for the wire, each value as the bytes that it stands for, without the blanks around it, which
+    are no part of it. SKIP_HEADER keeps urllib3 from adding its own.
+    """
+    revealed: CaseInsensitiveDict[str | bytes] = CaseInsensitiveDict({"Host": host, "Connection": "close"})
     for name, value in headers:
-        text = value.reveal() if isinstance(value, Secret) else value
-        revealed[name] = f"{revealed[name]}, {text}" if name in revealed else text
+        text = (value.reveal() if isinstance(value, Secret) else value).strip(" \t").encode("latin-1")
+        before = revealed.get(name)
+        revealed[name] = before + b", " + text if isinstance(before, bytes) else text
     for name in ("User-Agent", "Accept-Encoding"):
         revealed.setdefault(name, SKIP_HEADER)
     return revealed
@@ -312,10 +296,12 @@ def _cause(error: BaseException, stage: _Stage) -> Cause:
         return Cause.TIMEOUT
     if stage.status is not None:
         return Cause.CUT_OFF
-    return _cause_before_the_head(error, stage)
+    return _cause_before_the_head(error)
 
 
-def _cause_before_the_head(error: BaseException, stage: _Stage) -> Cause:
+def _cause_before_the_head(error: BaseException) -> Cause:
+    if isinstance(error, _BadAddress | LocationParseError | requests.exceptions.InvalidURL):
+        return Cause.ADDRESS
     if isinstance(error, ssl.SSLError):
         return Cause.TLS
     if isinstance(error, socket.gaierror):
@@ -324,7 +310,7 @@ def _cause_before_the_head(error: BaseException, stage: _Stage) -> Cause:
         return Cause.REFUSED
     if isinstance(error, OSError):  # RemoteDisconnected too: it closed without a word.
         return Cause.CONNECTION
-    return Cause.GARBLED if stage.sent else Cause.ADDRESS
+    return Cause.GARBLED
 
 
 def _detail(error: BaseException) -> str:

@@ -109,9 +109,6 @@ class BoundSocket:
     def close(self) -> None:
         """Leave it to the owner: an answer may still be read when urllib3 is done with the connection."""
 
-    def close_for_good(self) -> None:
-        self._sock.close()
-
 
 class _Reader(io.RawIOBase):
     def __init__(self, sock: BoundSocket) -> None:

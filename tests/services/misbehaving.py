@@ -150,7 +150,8 @@ def hanging_up(connection: Connection) -> None:
 
 
 def reset_before_request(connection: Connection) -> None:
-    """Reset the connection as soon as it is made."""
+    """Reset the connection when the request begins to arrive, without reading it."""
+    connection.sock.recv(1, socket.MSG_PEEK)  # not sooner: a connect may fail by it, and that is another story
     _reset(connection.sock)
 
 

@@ -233,16 +233,21 @@ NO_ANSWER: list[tuple[Behaviour, Reason, str]] = [
     (bad.dripping(b"", b"HTTP/1.1 200 OK" + b" " * 99, every_s=0.05), Reason.TIMEOUT, LATE),
     (bad.dripping(bad.head(200), b" " * 99, every_s=0.05), Reason.TIMEOUT, LATE),
     (bad.hanging_up, Reason.CONNECTION, f"{BROKE}."),
-    (bad.reset_before_request, Reason.CONNECTION, f"{BROKE} (Connection reset by peer)."),
-    (bad.reset_after_request, Reason.CONNECTION, f"{BROKE} (Connection reset by peer)."),
+    (bad.reset_before_request, Reason.CONNECTION, f"{BROKE}."),
+    (bad.reset_after_request, Reason.CONNECTION, f"{BROKE}."),
 ]
+
+
+def steady(text: str) -> str:
+    """Return the text without what differs from run to run: the seconds, and whether a send or a read met the reset."""
+    return re.sub(r"within \d+ s", "within N s", text).replace(" (Connection reset by peer)", "")
 
 
 @pytest.mark.parametrize(("behaviour", "reason", "what"), NO_ANSWER)
 def test_read_without_an_answer_is_unavailable(serve: Any, behaviour: Behaviour, reason: Reason, what: str) -> None:
     with serve(behaviour) as server:
         error = fails(get, Unavailable)
-    assert re.sub(r"within \d+ s", "within N s", str(error)) == f"{what} Nothing was changed. {CHECK_LATER}"
+    assert steady(str(error)) == f"{what} Nothing was changed. {CHECK_LATER}"
     assert (error.reason, error.request_id) == (reason, None)
     assert 2 <= server.connections <= 3 or reason is Reason.TIMEOUT
 
@@ -253,8 +258,7 @@ def test_write_without_an_answer_is_of_unknown_outcome(
 ) -> None:
     with serve(behaviour) as server:
         error = fails(write, OutcomeUnknown)
-    text = re.sub(r"within \d+ s", "within N s", str(error))
-    assert text == f"{what} The request may have been taken. {LOOK_AT_ENDPOINT}"
+    assert steady(str(error)) == f"{what} The request may have been taken. {LOOK_AT_ENDPOINT}"
     assert (reason, server.connections) == (reason, 1)
 
 
@@ -279,7 +283,7 @@ def test_write_without_an_answer_is_of_unknown_outcome(
 def test_unknown_outcome_says_where_to_look(serve: Any, call: Any, look: str) -> None:
     with serve(bad.reset_after_request) as server:
         error = fails(call, OutcomeUnknown)
-    assert str(error) == f"{BROKE} (Connection reset by peer). The request may have been taken. {look}"
+    assert steady(str(error)) == f"{BROKE}. The request may have been taken. {look}"
     assert len(server.requests) == 1
 
 
