@@ -54,15 +54,17 @@ def verify(
 ) -> Verification:
     """Verify one request.
 
-    `headers` holds every value of the signature header that the request carried, `now` is in Unix seconds.
+    `headers` holds every value of the signature header that the request carried, `now` is in Unix seconds. WSGI
+    servers hand over doubled headers as one value joined by a comma; that is told apart from a malformed one too.
     `other_secrets` (the same install's other endpoints) are tried only after `secret` failed: an HMAC alone
     cannot tell a changed byte from an unknown secret, but it can tell when a secret we do know made it.
     The signature is checked before its age, so that a stale one is known to be genuine.
     """
     if not headers:
         return Verification(Verdict.MISSING, "The request carried no X-OpenTrain-Signature header.")
-    if len(headers) > 1:
-        return Verification(Verdict.DOUBLED, f"The request carried {len(headers)} X-OpenTrain-Signature headers.")
+    count = sum(max(_stamps(header), 1) for header in headers)
+    if count > 1:
+        return Verification(Verdict.DOUBLED, f"The request carried {count} X-OpenTrain-Signature headers.")
     match = _HEADER.fullmatch(headers[0])
     if match is None:
         return Verification(
@@ -80,6 +82,11 @@ def verify(
             "The signature does not match: the body was changed on its way, or a secret that we do not know signed it.",
         )
     return _in_time(age_s=now - int(stamp))
+
+
+def _stamps(header: str) -> int:
+    """Return how many signatures a header's value starts: one has a single `t=`, so two of them were joined."""
+    return sum(part.strip().startswith("t=") for part in header.split(","))
 
 
 def _in_time(*, age_s: int) -> Verification:
