@@ -1,0 +1,254 @@
+"""Pure rules: the state of a delivery, the health of an endpoint, the cause of a failure in words.
+
+Facts and the time go in, frozen values come out: no rows, no clock, no settings. What OpenTrain does with a failed
+delivery is a `Schedule`, so that the same rules fit its own pace (minutes) and the demo's (seconds).
+
+Source: partner-api, "Deliveries"; the words and thresholds are those of every page.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+AUTO_DISABLE_AT = 10
+"""Failures in a row after which OpenTrain disables an endpoint."""
+AT_RISK_FROM = 7
+GRACE = timedelta(minutes=1)
+"""How much later than the latest expected moment an attempt may come before it is called overdue."""
+
+
+class StateKind(StrEnum):
+    """What a delivery is, as far as we saw it. The one name that every page uses is its `label`."""
+
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    REQUESTED_AGAIN = "requested_again"
+    OVERDUE = "overdue"
+    FAILED = "failed"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ").capitalize()
+
+
+class HealthKind(StrEnum):
+    """What an endpoint is. UNKNOWN stands for a status that OpenTrain did not have when this was written."""
+
+    ACTIVE = "active"
+    FAILING = "failing"
+    AT_RISK = "at_risk"
+    DISABLED = "disabled"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ").capitalize()
+
+
+class Cause(StrEnum):
+    """Why an attempt failed. Stored with the attempt, so a value is never renamed."""
+
+    NONE = ""
+    STATUS = "status"
+    """The handler answered, and not with a 2xx."""
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    DNS = "dns"
+    TLS = "tls"
+    CONNECTION = "connection"
+    GARBLED = "garbled"
+    CUT_OFF = "cut_off"
+    TOO_LARGE = "too_large"
+    ADDRESS = "address"
+
+
+_CAUSE_WORDS = {
+    Cause.TIMEOUT: "no answer from your handler within 9.5 s",
+    Cause.REFUSED: "connection refused by your handler",
+    Cause.DNS: "your handler's name was not found (DNS)",
+    Cause.TLS: "TLS failed: no secure connection to your handler",
+    Cause.CONNECTION: "the connection to your handler broke",
+    Cause.GARBLED: "your handler's answer was not HTTP",
+    Cause.CUT_OFF: "your handler's answer was cut off",
+    Cause.TOO_LARGE: "your handler's answer was too large",
+    Cause.ADDRESS: "your handler's address cannot be called",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long OpenTrain waits after each failed attempt, and how often its delivery run looks for what is due."""
+
+    retry_delays: tuple[timedelta, ...]
+    run_interval: timedelta
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts a delivery gets in all before it is FAILED."""
+        return len(self.retry_delays) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFacts:
+    """What the log knows of one delivery; the fields of the row of the same names."""
+
+    last_ok: bool
+    attempts_in_round: int
+    last_attempt_at: datetime
+    requested_at: datetime | None = None
+    abandoned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """What OpenTrain said of the endpoint last."""
+
+    status: str
+
+    @property
+    def attempts_anything(self) -> bool:
+        """A status that we do not know is not taken for a stop: then an attempt that does not come shows as overdue."""
+        return self.status != "DISABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """`next_due` is the earliest moment of the next attempt, if one is to come; `since` is when this state began."""
+
+    kind: StateKind
+    words: str
+    next_due: datetime | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """`label` is the kind's name, or the status as it came where it is one that we do not know."""
+
+    kind: HealthKind
+    label: str
+    words: str
+
+
+def delivery_state(
+    *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
+) -> DeliveryState:
+    """Say what became of a delivery and when it is attempted next.
+
+    `DeliveryQuerySet.failed` is the same rule for FAILED in SQL; a test holds the two together.
+    """
+    if facts.requested_at is not None:
+        return _requested_again(requested_at=facts.requested_at, endpoint=endpoint, now=now, schedule=schedule)
+    if facts.last_ok:
+        words = f"Delivered {ago(then=facts.last_attempt_at, now=now)}."
+        return DeliveryState(StateKind.DELIVERED, words, since=facts.last_attempt_at)
+    if facts.abandoned_at is not None:
+        words = "OpenTrain gave it up when it disabled the endpoint, and will not try again by itself."
+        return DeliveryState(StateKind.FAILED, words, since=facts.abandoned_at)
+    if facts.attempts_in_round >= schedule.attempts:
+        last = ago(then=facts.last_attempt_at, now=now)
+        words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not try again by itself."
+        return DeliveryState(StateKind.FAILED, words, since=facts.last_attempt_at)
+    return _awaiting_retry(facts=facts, endpoint=endpoint, now=now, schedule=schedule)
+
+
+def _requested_again(
+    *, requested_at: datetime, endpoint: EndpointFacts, now: datetime, schedule: Schedule
+) -> DeliveryState:
+    asked = f"Requested again {ago(then=requested_at, now=now)}"
+    if not endpoint.attempts_anything:
+        words = f"{asked}; nothing is attempted until the endpoint is re-enabled."
+        return DeliveryState(StateKind.REQUESTED_AGAIN, words, since=requested_at)
+    latest = requested_at + schedule.run_interval
+    if now > latest + GRACE:
+        words = f"{asked} and not seen yet; it was expected {ago(then=latest, now=now)} at the latest."
+    else:
+        words = f"{asked}; expected {_within(earliest=requested_at, latest=latest, now=now)}."
+    return DeliveryState(StateKind.REQUESTED_AGAIN, words, next_due=requested_at, since=requested_at)
+
+
+def _awaiting_retry(
+    *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
+) -> DeliveryState:
+    attempt = max(facts.attempts_in_round, 1)
+    failed = f"Attempt {attempt} of {schedule.attempts} failed"
+    if not endpoint.attempts_anything:
+        words = f"{failed}; nothing is attempted until the endpoint is re-enabled."
+        return DeliveryState(StateKind.RETRYING, words, since=facts.last_attempt_at)
+    due = facts.last_attempt_at + schedule.retry_delays[attempt - 1]
+    latest = due + schedule.run_interval
+    if now > latest + GRACE:
+        words = f"{failed}; the next did not come. It was expected {ago(then=latest, now=now)} at the latest."
+        return DeliveryState(StateKind.OVERDUE, words, next_due=due, since=latest)
+    words = f"{failed}; next {_within(earliest=due, latest=latest, now=now)}."
+    return DeliveryState(StateKind.RETRYING, words, next_due=due, since=facts.last_attempt_at)
+
+
+def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth:
+    """Name an endpoint's health from OpenTrain's own status and counter."""
+    if status == "DISABLED":
+        return _stopped(consecutive_failures=consecutive_failures)
+    if status != "ACTIVE":
+        words = (
+            "OpenTrain reports a status that Redeliver does not know." if status else "OpenTrain gave no status yet."
+        )
+        return EndpointHealth(HealthKind.UNKNOWN, status or HealthKind.UNKNOWN.label, words)
+    if consecutive_failures <= 0:
+        return _health(HealthKind.ACTIVE, "The last delivery succeeded, or none has failed yet.")
+    left = AUTO_DISABLE_AT - consecutive_failures
+    if left <= 0:
+        words = f"{consecutive_failures} failures in a row: OpenTrain disables an endpoint after {AUTO_DISABLE_AT}."
+        return _health(HealthKind.AT_RISK, words)
+    streak = f"{consecutive_failures} of {AUTO_DISABLE_AT} failures in a row"
+    if consecutive_failures < AT_RISK_FROM:
+        return _health(HealthKind.FAILING, f"{streak}.")
+    return _health(HealthKind.AT_RISK, f"{streak}: {left} more, and OpenTrain disables it.")
+
+
+def _stopped(*, consecutive_failures: int) -> EndpointHealth:
+    if consecutive_failures >= AUTO_DISABLE_AT:
+        words = f"OpenTrain disabled it after {consecutive_failures} failures in a row. Nothing is attempted."
+        return _health(HealthKind.DISABLED, words)
+    return _health(HealthKind.PAUSED, "It was paused by somebody. Nothing is attempted until it is re-enabled.")
+
+
+def _health(kind: HealthKind, words: str) -> EndpointHealth:
+    return EndpointHealth(kind, kind.label, words)
+
+
+def describe_cause(*, cause: str, status: int | None) -> str:
+    """Say in plain words how an attempt ended. `status` is the handler's, or what the receiver answered without one.
+
+    A cause that is not known here is shown as it came.
+    """
+    if cause == Cause.NONE:
+        return "delivered" if status is None else f"delivered ({status})"
+    if cause == Cause.STATUS:
+        return "an error from your handler" if status is None else f"{status} from your handler"
+    return _CAUSE_WORDS[Cause(cause)] if cause in _CAUSE_WORDS else cause
+
+
+def ago(*, then: datetime, now: datetime) -> str:
+    """Return "14 min ago"; "just now" for less than a second and for a clock that is a little ahead of ours."""
+    passed = now - then
+    return "just now" if passed < timedelta(seconds=1) else f"{span(duration=passed)} ago"
+
+
+def span(*, duration: timedelta) -> str:
+    """Return a length of time in its largest fitting unit, rounded down: "45 s", "14 min", "5 h", "3 days"."""
+    seconds = max(int(duration.total_seconds()), 0)
+    for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{seconds // {'days': 86_400, 'h': 3600, 'min': 60}[unit]} {unit}"
+    return f"{seconds} s"
+
+
+def _within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
+    """Say when something comes that is due at `earliest` and done by the delivery run until `latest`."""
+    if now >= latest:
+        return "any moment now"
+    if now >= earliest:
+        return f"within {span(duration=latest - now)}"
+    first, last = span(duration=earliest - now), span(duration=latest - now)
+    return f"in about {first}" if first == last else f"in {first} to {last}"

@@ -1,0 +1,123 @@
+"""Rows for tests: each maker gives every column a plain value, and a test names the ones it is about."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, User
+from dashboard.models.endpoints import new_receiver_key
+from dashboard.models.installs import MANAGE_SCOPE
+from dashboard.vault import Secret
+
+NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+SECRET = "whsec_" + "a" * 32
+BODY = (
+    b'{"id":"evt_1","type":"contract.started","apiVersion":"v1","createdAt":"2026-06-12T12:00:00.000Z",'
+    b'"resourceId":"con_1","jobId":null,"data":{}}'
+)
+
+_numbers = itertools.count(1)
+
+
+def make_user(*, role: str = "support", **columns: Any) -> User:
+    return User.objects.create_user(
+        **{"username": f"person-{next(_numbers)}", "password": "a-long-password", "role": role} | columns
+    )
+
+
+def make_grant(*, user: User, install: Install) -> Grant:
+    return Grant.objects.create(user=user, install=install)
+
+
+def make_install(**columns: Any) -> Install:
+    number = next(_numbers)
+    defaults = {
+        "opentrain_id": f"ins_{number}",
+        "name": f"Customer {number}",
+        "organization_id": f"org_{number}",
+        "app_id": "app_1",
+        "app_name": "Annotator",
+        "status": "ACTIVE",
+        "scopes": [MANAGE_SCOPE],
+        "created_at": NOON,
+        "token": Secret(f"ot_ptk_{number}"),
+        "token_id": f"tok_{number}",
+        "token_name": "main",
+        "token_scopes": [MANAGE_SCOPE],
+        "checked_at": NOON,
+    }
+    return Install.objects.create(**defaults | columns)
+
+
+def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint:
+    """A registered, active endpoint that is received through Redeliver, without a handler."""
+    number, key = next(_numbers), new_receiver_key()
+    defaults = {
+        "opentrain_id": f"whe_{number}",
+        "url": f"https://redeliver.example.com/hooks/{key}/",
+        "event_types": ["contract.started"],
+        "status": "ACTIVE",
+        "created_at": NOON,
+        "snapshot_at": NOON,
+        "receiver_key": key,
+        "secret": Secret(SECRET),
+    }
+    return Endpoint.objects.create(install=install or make_install(), **defaults | columns)
+
+
+def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:
+    """A delivery that succeeded at its first attempt at noon; without rows of its attempts."""
+    number = next(_numbers)
+    defaults = {
+        "opentrain_id": f"dlv_{number}",
+        "event_id": f"evt_{number}",
+        "event_type": "contract.started",
+        "resource_id": f"con_{number}",
+        "body": BODY,
+        "first_received_at": NOON,
+        "last_attempt_at": NOON,
+        "attempt_count": 1,
+        "attempts_in_round": 1,
+        "last_ok": True,
+        "last_status": 200,
+        "last_latency_ms": 12,
+    }
+    return Delivery.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
+
+
+def make_failed_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:
+    """A delivery whose five attempts all came back as 503."""
+    defaults = {
+        "attempt_count": 5,
+        "attempts_in_round": 5,
+        "last_ok": False,
+        "last_status": 503,
+        "last_cause": "status",
+    }
+    return make_delivery(endpoint=endpoint, **defaults | columns)
+
+
+def make_attempt(*, delivery: Delivery, **columns: Any) -> Attempt:
+    defaults = {
+        "number": 1,
+        "received_at": NOON,
+        "request_headers": [["Content-Type", "application/json"], ["X-OpenTrain-Delivery", delivery.opentrain_id]],
+        "answered_status": 200,
+        "ok": True,
+        "latency_ms": 12,
+        "response_headers": [["Content-Type", "application/json"]],
+        "response_head": b'{"received": true}',
+    }
+    return Attempt.objects.create(delivery=delivery, **defaults | columns)
+
+
+def make_refused_attempt(*, endpoint: Endpoint | None = None, **columns: Any) -> RefusedAttempt:
+    defaults = {
+        "received_at": NOON,
+        "reason": "mismatch",
+        "explanation": "The signature does not match.",
+        "answered_status": 401,
+        "body_size": 2,
+        "body_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    }
+    return RefusedAttempt.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
