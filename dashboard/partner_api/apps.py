@@ -1,6 +1,10 @@
+"""The Partner API as a Django app; its label keeps its tables apart from the console's."""
+
 from django.apps import AppConfig
 
 
 class PartnerApiConfig(AppConfig):
     name = "dashboard.partner_api"
     label = "partner_api"
+    verbose_name = "Partner API"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,123 @@
+"""The error envelope, and the exceptions that become it.
+
+Source: partner-api, "Error envelope". Two statuses have no code of their own there: 405 (wrong method) is a
+BAD_REQUEST with its status and `Allow` kept, because a status says more than a code can; a body that is too large, of
+the wrong type or not there is a plain 400.
+"""
+
+import functools
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+
+logger = logging.getLogger(__name__)
+
+CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "BAD_REQUEST",
+    409: "CONFLICT",
+    429: "RATE_LIMITED",
+    500: "INTERNAL_ERROR",
+}
+
+
+class ApiError(Exception):
+    """An answer that is not 2xx. The text is for people; `details` is for their programs."""
+
+    status = 500
+
+    def __init__(self, message: str, *, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details or {}
+
+
+class BadRequest(ApiError):
+    status = 400
+
+
+class Unauthorized(ApiError):
+    status = 401
+
+
+class Forbidden(ApiError):
+    status = 403
+
+
+class NotFound(ApiError):
+    status = 404
+
+
+def request_id(request: HttpRequest) -> str:
+    """Return this request's ID, making it when it is asked for first."""
+    found: str | None = getattr(request, "partner_api_request_id", None)
+    if found is None:
+        found = str(uuid.uuid4())
+        request.partner_api_request_id = found  # type: ignore[attr-defined]
+    return found
+
+
+def envelope(request: HttpRequest, *, status: int, message: str, details: dict[str, Any] | None = None) -> HttpResponse:
+    """Return the one shape that every error has."""
+    body = {"error": message, "code": CODES[status], "requestId": request_id(request), "details": details or {}}
+    return stamped(request, JsonResponse(body, status=status))
+
+
+def stamped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Put the request's ID on an answer, good or bad: support asks for it."""
+    response["X-Request-Id"] = request_id(request)
+    return response
+
+
+def from_exception(request: HttpRequest, error: ApiError) -> HttpResponse:
+    response = envelope(request, status=error.status, message=error.message, details=error.details)
+    if isinstance(error, Unauthorized):
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def crashed(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer a crash of our own: the log gets the trace and the request's ID, the caller the ID only."""
+    logger.error("Request %s failed", request_id(request), exc_info=error)
+    return internal(request)
+
+
+def internal(request: HttpRequest) -> HttpResponse:
+    message = "Something went wrong on our side. Try again; if it stays, quote the requestId to support."
+    return envelope(request, status=500, message=message)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return envelope(request, status=404, message="There is nothing at this path. GET openapi.json lists what there is.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return internal(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return envelope(request, status=400, message="The request could not be understood.")
+
+
+def enveloped(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse]:
+    """Wrap a view of ninja's, which answers a wrong method by plain text, and stamps nothing."""
+
+    @functools.wraps(view)
+    def wrapper(request: HttpRequest, **captured: str) -> HttpResponse:
+        response = view(request, **captured)
+        if response.status_code == 405:  # noqa: PLR2004 - method not allowed
+            allow = ", ".join(sorted(part.strip() for part in response["Allow"].split(",")))
+            message = f"{request.method} is not possible here; use {allow}."
+            response = envelope(request, status=405, message=message, details={"allow": allow.split(", ")})
+            response["Allow"] = allow
+        assert isinstance(response, HttpResponse)  # noqa: S101 - nothing here streams
+        return stamped(request, response)
+
+    return wrapper

@@ -1,0 +1,273 @@
+"""The Partner API's rows: shape and constraints. Writes live in `endpoints`, `installs`, `events` and `ledger`.
+
+IDs on the wire are opaque text: a prefix and 128 random bits, so that knowing one says nothing about another. Events
+are the exception: theirs grow.
+"""
+
+import secrets
+from datetime import UTC, datetime
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause
+
+URL_MAX = 2048
+
+
+def _identifier(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def app_id() -> str:
+    return _identifier("app")
+
+
+def install_id() -> str:
+    return _identifier("ins")
+
+
+def token_id() -> str:
+    return _identifier("tok")
+
+
+def endpoint_id() -> str:
+    return _identifier("whe")
+
+
+class Scope(models.TextChoices):
+    """What a token may do. Source: partner-api, "Who calls"."""
+
+    PROJECT_LINKS_READ = "project-links:read"
+    PROJECT_LINKS_WRITE = "project-links:write"
+    CONTRACTS_READ = "contracts:read"
+    PARTICIPANTS_READ = "participants:read"
+    PARTICIPANTS_EMAIL = "participants:email"
+    USAGE_WRITE = "usage:write"
+    WEBHOOKS_MANAGE = "webhooks:manage"
+
+
+class EventType(models.TextChoices):
+    """Source: partner-api, "Operations"."""
+
+    CONTRACT_STARTED = "contract.started"
+    CONTRACT_ENDED = "contract.ended"
+    PROJECT_LINK_CREATED = "project_link.created"
+    PROJECT_LINK_REMOVED = "project_link.removed"
+    INSTALL_REVOKED = "install.revoked"
+    MILESTONE_FUNDED = "milestone.funded"
+    MILESTONE_BUDGET_LOW = "milestone.budget_low"
+    MILESTONE_BUDGET_DEPLETED = "milestone.budget_depleted"
+
+
+class App(models.Model):
+    """A partner's platform app."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        SUSPENDED = "SUSPENDED"
+
+    id = models.TextField(primary_key=True, default=app_id)
+    slug = models.SlugField(unique=True)
+    name = models.TextField()
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=["ACTIVE", "SUSPENDED"]), name="partner_api_app_status"),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Install(models.Model):
+    """One customer's grant to one app."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        SUSPENDED = "SUSPENDED"
+        REVOKED = "REVOKED"
+
+    id = models.TextField(primary_key=True, default=install_id)
+    app = models.ForeignKey(App, on_delete=models.PROTECT)
+    organization_id = models.TextField()
+    organization_name = models.TextField()
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
+    scopes = ArrayField(models.TextField())
+    pii_consent = models.BooleanField(default=False)
+    feature_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["ACTIVE", "SUSPENDED", "REVOKED"]), name="partner_api_install_status"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Token(models.Model):
+    """A bearer token of one install; what is stored cannot be used to call."""
+
+    id = models.TextField(primary_key=True, default=token_id)
+    install = models.ForeignKey(Install, on_delete=models.CASCADE)
+    name = models.TextField()
+    scopes = ArrayField(models.TextField())
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def granted(self) -> list[str]:
+        """The scopes that count: a token never reaches further than its install."""
+        return [scope for scope in self.scopes if scope in self.install.scopes]
+
+
+class Endpoint(models.Model):
+    """Where an install's events are delivered to."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        DISABLED = "DISABLED"
+
+    id = models.TextField(primary_key=True, default=endpoint_id)
+    install = models.ForeignKey(Install, on_delete=models.CASCADE)
+    url = models.CharField(max_length=URL_MAX)
+    event_types = ArrayField(models.TextField())
+    secret_sealed = models.TextField()
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    disabled_at = models.DateTimeField(null=True)
+    disabled_reason = models.TextField(null=True)  # noqa: DJ001 - null is its value on the wire
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["install", "-created_at", "-id"], name="partner_api_endpoint_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="ACTIVE", disabled_at=None, disabled_reason=None)
+                | Q(status="DISABLED", disabled_at__isnull=False, disabled_reason__isnull=False),
+                name="partner_api_endpoint_disabled",
+            ),
+            models.CheckConstraint(condition=Q(event_types__len__gt=0), name="partner_api_endpoint_types"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+
+class Event(models.Model):
+    """Something that happened, with the very bytes that every delivery of it sends."""
+
+    id = models.BigAutoField(primary_key=True)
+    install = models.ForeignKey(Install, on_delete=models.CASCADE)
+    type = models.TextField(choices=EventType.choices)
+    resource_id = models.TextField()
+    job_id = models.TextField(null=True)  # noqa: DJ001 - null is its value on the wire
+    body = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(type__in=EventType.values), name="partner_api_event_type"),
+        ]
+
+    def __str__(self) -> str:
+        return self.wire_id
+
+    @property
+    def wire_id(self) -> str:
+        return event_wire_id(self.pk)
+
+
+class Delivery(models.Model):
+    """One event for one endpoint.
+
+    `round` grows with each requeue, and `tries` counts the attempts within it: five anew. `attempts` counts them all.
+    `claimed_by` and `lease_until` say which delivery run holds it, and until when it is believed to be alive.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        DELIVERED = "DELIVERED"
+        FAILED = "FAILED"
+
+    # Made by PostgreSQL in the fan-out: 'dlv_' and a random UUID without its dashes.
+    id = models.TextField(primary_key=True)
+    event = models.ForeignKey(Event, on_delete=models.CASCADE)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE)
+    status = models.TextField(choices=Status.choices, default=Status.PENDING)
+    round = models.PositiveIntegerField(default=1)
+    tries = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    claimed_by = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # The claim asks each ACTIVE endpoint for what is due, oldest first: an endpoint with a mountain of waiting
+            # deliveries costs the others nothing.
+            models.Index(
+                fields=["endpoint", "next_attempt_at"], name="partner_api_delivery_due", condition=Q(status="PENDING")
+            ),
+            models.Index(fields=["endpoint"], name="partner_api_delivery_failed", condition=Q(status="FAILED")),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "endpoint"], name="partner_api_delivery_once"),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", next_attempt_at__isnull=False)
+                | Q(status__in=["DELIVERED", "FAILED"], next_attempt_at=None),
+                name="partner_api_delivery_status",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Attempt(models.Model):
+    """One POST of a delivery, and what came of it. An empty `cause` means success."""
+
+    id = models.BigAutoField(primary_key=True)
+    # DO_NOTHING lets PostgreSQL delete an endpoint's deliveries by one statement; `endpoints.delete` takes these first.
+    delivery = models.ForeignKey(Delivery, on_delete=models.DO_NOTHING)
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField()
+    status_code = models.PositiveSmallIntegerField(null=True)
+    cause = models.TextField(blank=True, choices=[(cause.value, cause.value) for cause in Cause])
+    response_head = models.BinaryField(max_length=RESPONSE_HEAD_BYTES)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="partner_api_attempt_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} #{self.number}"
+
+
+def event_wire_id(number: int) -> str:
+    """Return an event's ID on the wire: zero-padded to the width of a bigint, so that text order is number order."""
+    return f"evt_{number:019d}"
+
+
+def wire_time(moment: datetime) -> str:
+    """Return ISO 8601 in UTC with milliseconds, the one form of time on the wire."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -1,0 +1,70 @@
+"""Which URLs deliveries may go to: pure text rules, checked when an endpoint is registered or changed.
+
+Source: partner-api, "Operations": https, and plain http for localhost only. Ours: no credentials (they would show up on
+pages and in logs), no fragment (it is never sent), nothing that two parsers could read as two different hosts.
+"""
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+MAX_LENGTH = 2048
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_HOST_MAX = 253
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+
+
+class BadTarget(ValueError):
+    """The URL cannot be delivered to; the text says why and what to do, and may be shown."""
+
+
+def check(url: str, *, allow_http_localhost: bool) -> str:
+    """Return `url` unchanged when deliveries may go there.
+
+    Raises: BadTarget.
+    """
+    if len(url) > MAX_LENGTH:
+        raise BadTarget(f"must be at most {MAX_LENGTH} characters long; this has {len(url)}")
+    if not _PRINTABLE.fullmatch(url) or "\\" in url:
+        raise BadTarget(
+            "must be an absolute URL of printable ASCII without spaces, control characters or backslashes; "
+            "write other characters percent-encoded, and an international host name in punycode"
+        )
+    parts = _split(url)
+    if "#" in url:
+        raise BadTarget("must not have a fragment: remove the part from # on")
+    if "@" in parts.netloc:
+        raise BadTarget("must not carry a user name or password; the signature says who is calling")
+    host = _host(parts)
+    if parts.scheme == "http" and not (allow_http_localhost and host in _LOCAL):
+        raise BadTarget("must be https; plain http is for localhost, 127.0.0.1 and [::1] only")
+    return url
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise BadTarget("is not a URL: its host or port cannot be read") from None
+    if parts.scheme not in {"https", "http"} or not url.lower().startswith(f"{parts.scheme}://"):
+        raise BadTarget("must begin with https://")
+    if port == 0 or parts.netloc.endswith(":"):
+        raise BadTarget("has an impossible port; use 1 to 65535 or leave it out")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if not host:
+        raise BadTarget("has no host name")
+    if "[" in parts.netloc:
+        try:
+            return str(ipaddress.IPv6Address(host))
+        except ValueError:
+            raise BadTarget("has an IPv6 address that cannot be read") from None
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _HOST_MAX or not all(_LABEL.fullmatch(label) for label in labels):
+        raise BadTarget("has a host name that is not one")
+    return host

@@ -1,0 +1,21 @@
+"""The Partner API's whole URL map: the operations, and an error envelope for everything else."""
+
+from django.urls import URLPattern, include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from dashboard.partner_api import errors
+from dashboard.partner_api.api import api
+
+_patterns, _app, _namespace = api.urls
+_operations = [pattern for pattern in _patterns if isinstance(pattern, URLPattern) and pattern.name != "api-root"]
+for _operation in _operations:
+    _operation.callback = errors.enveloped(_operation.callback)
+
+urlpatterns = [
+    path("api/partner/v1/", include((_operations, _app), namespace=_namespace)),
+    re_path(r"", csrf_exempt(errors.not_found)),
+]
+
+handler400 = "dashboard.partner_api.errors.bad_request"
+handler404 = "dashboard.partner_api.errors.not_found"
+handler500 = "dashboard.partner_api.errors.server_error"

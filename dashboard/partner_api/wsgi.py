@@ -1,0 +1,9 @@
+"""The Partner API's WSGI entry point: `gunicorn dashboard.partner_api.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+# Not setdefault: this module can only mean these settings, whatever the console beside it runs with.
+os.environ["DJANGO_SETTINGS_MODULE"] = "dashboard.partner_api.settings"
+application = get_wsgi_application()

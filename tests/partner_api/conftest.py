@@ -1,0 +1,123 @@
+"""A cast for the Partner API: an install, a partner that calls with its token, and deliveries in any state."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dashboard.partner_api import endpoints, events, installs
+from dashboard.partner_api.models import Delivery, Endpoint, Install, Scope
+
+BASE = "/api/partner/v1"
+THEN = datetime(2026, 6, 12, 10, 0, 0, tzinfo=UTC)
+BOTH = ["contract.started", "contract.ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of the API, read as JSON; each has a request ID in its header."""
+
+    status: int
+    json: Any
+    headers: dict[str, str]
+
+
+class Partner:
+    """Somebody with a token, who calls as programs do."""
+
+    def __init__(self, *, install_id: str, token: str) -> None:
+        self.install_id = install_id
+        self.token = token
+        self._client = Client(raise_request_exception=False)
+
+    @property
+    def install(self) -> Install:
+        return Install.objects.get(pk=self.install_id)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        raw: bytes | None = None,
+        content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        sent = {"Authorization": f"Bearer {self.token}"} if headers is None else headers
+        response = self._client.generic(method, f"{BASE}{path}", data, content_type=content_type, headers=sent)
+        assert response["Content-Type"] == "application/json; charset=utf-8" or response["Content-Type"].startswith(
+            "application/json"
+        )
+        assert str(uuid.UUID(response["X-Request-Id"])) == response["X-Request-Id"]
+        return Answer(status=response.status_code, json=response.json(), headers=dict(response.headers))
+
+
+def make_partner(*, organization: str = "Acme Labs", scopes: list[str] | None = None) -> Partner:
+    granted = installs.create(
+        organization=organization, app_name="Label Studio Cloud", scopes=scopes or list(Scope.values), now=THEN
+    )
+    return Partner(install_id=granted.install_id, token=granted.token)
+
+
+def make_endpoint(
+    partner: Partner,
+    *,
+    url: str = "https://partner.example.com/hooks",
+    event_types: list[str] | None = None,
+) -> endpoints.Registered:
+    return endpoints.register(install_id=partner.install_id, url=url, event_types=event_types or BOTH, now=THEN)
+
+
+def emit_one(partner: Partner, *, event_type: str = "contract.started", now: datetime = THEN) -> events.Emitted:
+    return events.emit(
+        install_id=partner.install_id,
+        event_type=event_type,
+        resource_id="ctr_1",
+        job_id="job_1",
+        data={"title": "Ünïcode"},
+        now=now,
+    )
+
+
+def make_deliveries(partner: Partner, endpoint: Endpoint, *, count: int, status: str) -> list[str]:
+    """Emit `count` events and put the endpoint's new deliveries of them into `status`; their IDs, oldest first."""
+    known = set(endpoint.delivery_set.values_list("id", flat=True))
+    for _ in range(count):
+        emit_one(partner)
+    made = endpoint.delivery_set.exclude(pk__in=known).order_by("event_id")
+    ids = list(made.values_list("id", flat=True))
+    due = THEN if status == "PENDING" else None
+    Delivery.objects.filter(pk__in=ids).update(status=status, next_attempt_at=due)
+    return ids
+
+
+@pytest.fixture(autouse=True)
+def _own_middleware(settings) -> None:
+    """The Partner API is another system: the console's middleware is not in its path."""
+    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+
+
+@pytest.fixture
+def partner(db: None) -> Partner:
+    return make_partner()
+
+
+@pytest.fixture
+def outsider(db: None) -> Partner:
+    return make_partner(organization="Somebody Else")
+
+
+@pytest.fixture
+def registered(partner: Partner) -> endpoints.Registered:
+    return make_endpoint(partner)
+
+
+@pytest.fixture
+def endpoint(registered: endpoints.Registered) -> Endpoint:
+    return registered.endpoint
