@@ -1,0 +1,57 @@
+"""The engine as periodic jobs: `manage.py procrastinate worker --settings dashboard.partner_api.settings`.
+
+A queueing lock keeps one run waiting at most, however slow the one before is; workers on other hosts may each have one
+under way, and share what is due. Procrastinate leaves the job of a killed worker in `doing` for ever: `requeue_stalled`
+sees to those.
+"""
+
+import contextlib
+import logging
+
+from procrastinate import JobContext, exceptions
+from procrastinate.contrib.django import app
+from procrastinate.jobs import Status
+
+from dashboard.partner_api import conf, engine
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "partner_api"
+KEEP_FINISHED_H = 24
+
+
+@app.periodic(cron=conf.cron(interval=conf.knobs().run_interval))
+@app.task(name="partner_api.deliver", queue=QUEUE, queueing_lock="partner_api.deliver")
+async def deliver(timestamp: int) -> None:
+    """Make a delivery run; when its time was up before the work was done, ask for the next one at once."""
+    report = await engine.run()
+    if report.attempted:
+        logger.info("Delivery run: %d attempted, %d delivered", report.attempted, report.delivered)
+    if report.unfinished:
+        with contextlib.suppress(exceptions.AlreadyEnqueued):
+            await deliver.configure(task_kwargs={"timestamp": timestamp}).defer_async()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(
+    name="partner_api.requeue_stalled", queue=QUEUE, queueing_lock="partner_api.requeue_stalled", pass_context=True
+)
+async def requeue_stalled(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate's signature
+    """Run again what a killed worker left behind, or drop it where the next of its kind is waiting already."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(queue=QUEUE):
+        assert job.id is not None  # noqa: S101 - it comes from the table
+        try:
+            await manager.retry_job(job)
+        except exceptions.UniqueViolation:
+            await manager.finish_job_by_id_async(job_id=job.id, status=Status.ABORTED, delete_job=True)
+        logger.warning("Job %d (%s) had lost its worker", job.id, job.task_name)
+
+
+@app.periodic(cron="17 * * * *")
+@app.task(name="partner_api.purge", queue=QUEUE, queueing_lock="partner_api.purge", pass_context=True)
+async def purge(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate's signature
+    """Delete finished jobs after a day; those that succeeded are deleted when they end."""
+    await context.app.job_manager.delete_old_jobs(
+        nb_hours=KEEP_FINISHED_H, queue=QUEUE, include_failed=True, include_cancelled=True, include_aborted=True
+    )

@@ -1,0 +1,126 @@
+"""Recording an event and fanning it out."""
+
+import json
+import random
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+
+from dashboard.partner_api import events, installs, samples
+from dashboard.partner_api.models import Delivery, Endpoint, Event, EventType, Install, event_wire_id
+from tests.partner_api.conftest import THEN, Partner, emit_one, make_endpoint, make_partner
+
+
+def test_emit_fans_out_to_subscribed_active_endpoints_of_the_install(partner: Partner, outsider: Partner) -> None:
+    subscribed = [make_endpoint(partner).endpoint.pk for _ in range(2)]
+    make_endpoint(partner, event_types=["milestone.funded"])
+    disabled = make_endpoint(partner).endpoint
+    Endpoint.objects.filter(pk=disabled.pk).update(status="DISABLED", disabled_at=THEN, disabled_reason="x")
+    later = make_endpoint(partner).endpoint
+    Endpoint.objects.filter(pk=later.pk).update(created_at=THEN + timedelta(seconds=1))
+    make_endpoint(outsider)
+    emitted = emit_one(partner)
+    assert emitted.deliveries == 2
+    rows = Delivery.objects.values_list("endpoint_id", "status", "round", "tries", "next_attempt_at")
+    assert sorted(rows) == sorted((pk, "PENDING", 1, 0, THEN) for pk in subscribed)
+
+
+def test_an_endpoint_gets_no_event_from_before_it(partner: Partner) -> None:
+    emit_one(partner)
+    make_endpoint(partner)
+    assert (Event.objects.count(), Delivery.objects.count()) == (1, 0)
+
+
+def test_event_ids_grow_as_text_too(partner: Partner) -> None:
+    ids = [emit_one(partner).event_id for _ in range(12)]
+    assert ids == sorted(ids)
+    assert event_wire_id(9) < event_wire_id(10) < event_wire_id(2**63 - 1)
+    assert [json.loads(bytes(event.body))["id"] for event in Event.objects.order_by("id")] == ids
+
+
+@pytest.mark.parametrize("status", ["SUSPENDED", "REVOKED"])
+def test_nothing_is_emitted_for_an_install_that_is_not_active(partner: Partner, status: str) -> None:
+    Install.objects.update(status=status)
+    with pytest.raises(events.NotEmitted, match="ACTIVE installs only"):
+        emit_one(partner)
+    assert Event.objects.count() == 0
+
+
+def test_an_unknown_event_type_is_not_emitted(partner: Partner) -> None:
+    with pytest.raises(events.NotEmitted, match=r"There is no event type contract\.paused"):
+        emit_one(partner, event_type="contract.paused")
+
+
+@pytest.mark.parametrize("event_type", EventType.values)
+def test_every_type_has_a_sample_that_can_be_emitted(partner: Partner, event_type: str) -> None:
+    make_endpoint(partner, event_types=EventType.values)
+    sample = samples.sample(event_type=event_type, resource_id=None, chance=random.Random(7))  # noqa: S311 - sample data
+    emitted = events.emit(
+        install_id=partner.install_id,
+        event_type=sample.type,
+        resource_id=sample.resource_id,
+        job_id=sample.job_id,
+        data=sample.data,
+        now=THEN,
+    )
+    body = json.loads(bytes(Event.objects.get().body))
+    assert emitted == events.Emitted(event_id=body["id"], type=event_type, deliveries=1)
+    assert list(body) == ["id", "type", "apiVersion", "createdAt", "resourceId", "jobId", "data"]
+    assert (body["type"], body["apiVersion"], body["resourceId"]) == (event_type, "v1", sample.resource_id)
+    assert body["data"] == sample.data
+    assert (body["jobId"] is None) is (event_type == "install.revoked")
+
+
+def test_the_mix_leaves_revocations_out() -> None:
+    chance = random.Random(1)  # noqa: S311 - sample data
+    drawn = {samples.any_type(chance=chance) for _ in range(500)}
+    assert drawn == set(EventType.values) - {"install.revoked"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_waits_for_an_endpoint_that_is_just_being_disabled() -> None:
+    partner = make_partner()
+    endpoint = make_endpoint(partner).endpoint
+    made: list[int] = []
+
+    def emit_elsewhere() -> None:
+        try:
+            made.append(emit_one(partner).deliveries)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        thread = threading.Thread(target=emit_elsewhere)
+        thread.start()
+        thread.join(timeout=0.3)
+        assert made == []
+        Endpoint.objects.update(status="DISABLED", disabled_at=THEN, disabled_reason="x")
+    thread.join(timeout=10)
+    assert (made, Delivery.objects.count()) == ([0], 0)
+
+
+def test_two_installs_of_one_organization_share_app_and_organization(db: None) -> None:
+    one, two = (
+        installs.create(organization="Acme Labs", app_name="Tool", scopes=["contracts:read"], now=THEN)
+        for _ in range(2)
+    )
+    rows = Install.objects.filter(pk__in=[one.install_id, two.install_id]).values_list("organization_id", "app__slug")
+    assert list(rows) == [("org_acme-labs", "tool")] * 2
+    assert one.token != two.token
+    assert one.token not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("organization", "scopes", "words"),
+    [
+        ("Acme", ["webhooks:all"], "There is no scope webhooks:all"),
+        ("Acme", [], r"There is no scope \(none\)"),
+        (" ", ["contracts:read"], "need a name"),
+    ],
+)
+def test_an_install_that_cannot_be_is_refused(db: None, organization: str, scopes: list[str], words: str) -> None:
+    with pytest.raises(installs.Unusable, match=words):
+        installs.create(organization=organization, app_name="Tool", scopes=scopes, now=THEN)

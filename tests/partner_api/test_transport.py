@@ -1,0 +1,204 @@
+"""One POST against servers that behave, and against servers that do not."""
+
+import asyncio
+import socket
+import ssl
+import time
+from datetime import timedelta
+
+import pytest
+import trustme
+
+from dashboard.partner_api import transport
+from dashboard.partner_api.policy import Cause, Outcome
+from tests.partner_api import sink
+
+BODY = b'{"id":"evt_1"}'
+
+
+def post(url: str, *, seconds: float = 5, times: int = 1, context: ssl.SSLContext | None = None) -> Outcome:
+    async def go() -> Outcome:
+        async with transport.open_session(ssl_context=context) as session:
+            for _ in range(times):
+                outcome = await transport.post(
+                    session=session,
+                    url=url,
+                    headers={"Content-Type": "application/json", "X-OpenTrain-Event": "contract.started"},
+                    body=BODY,
+                    within=timedelta(seconds=seconds),
+                )
+            return outcome
+
+    return asyncio.run(go())
+
+
+def failed(cause: Cause) -> Outcome:
+    return Outcome(status=None, cause=cause)
+
+
+def test_a_post_carries_the_bytes_and_only_the_headers_that_it_should() -> None:
+    with sink.running_sink() as receiver:
+        outcome = post(f"{receiver.url}?a=b%20c")
+    [received] = receiver.requests
+    assert outcome == Outcome(status=200, cause=None, response_head=b"hello")
+    assert (received.path, received.body) == ("/hooks?a=b%20c", BODY)
+    assert sorted(received.header_names) == [
+        "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Host", "User-Agent",
+        "X-OpenTrain-Event",
+    ]  # fmt: skip
+    assert received.headers["User-Agent"] == "OpenTrain-Partner-Webhooks/1.0"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+def test_any_2xx_is_a_success_with_the_head_of_its_answer(status: int) -> None:
+    raw = f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\n\r\nhello".encode()
+    with sink.running_socket(sink.answering(raw)) as url:
+        assert post(url) == Outcome(status=status, cause=None, response_head=b"hello")
+
+
+@pytest.mark.parametrize("status", [300, 301, 304, 400, 401, 404, 410, 429, 500, 503, 599])
+def test_any_other_status_fails(status: int) -> None:
+    raw = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode()
+    with sink.running_socket(sink.answering(raw)) as url:
+        assert post(url) == Outcome(status=status, cause=Cause.STATUS)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with sink.running_sink() as elsewhere:
+        raw = f"HTTP/1.1 307 X\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()
+        with sink.running_socket(sink.answering(raw)) as url:
+            assert post(url) == Outcome(status=307, cause=Cause.STATUS)
+    assert elsewhere.requests == []
+
+
+def test_a_cookie_is_not_kept() -> None:
+    heads: list[bytes] = []
+
+    def behave(connection: socket.socket, over: object) -> None:
+        heads.append(sink.read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+
+    with sink.running_socket(behave) as url:
+        post(url, times=2)
+    assert [b"cookie" in head.lower() for head in heads] == [False, False]
+
+
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", sink.unused_url())
+    with sink.running_socket(sink.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as url:
+        assert post(url) == Outcome(status=200, cause=None)
+
+
+@pytest.mark.parametrize("behave", [sink.silent, sink.dripping_head])
+def test_an_answer_that_does_not_come_in_time_is_a_timeout(behave) -> None:
+    started = time.monotonic()
+    with sink.running_socket(behave) as url:
+        assert post(url, seconds=0.3) == failed(Cause.TIMEOUT)
+    assert time.monotonic() - started < 3
+
+
+def test_a_dripping_body_neither_undoes_the_status_nor_stretches_the_time() -> None:
+    started = time.monotonic()
+    with sink.running_socket(sink.dripping_body) as url:
+        outcome = post(url, seconds=0.4)
+    assert (outcome.status, outcome.cause) == (200, None)
+    assert set(outcome.response_head) == {ord("x")}
+    assert time.monotonic() - started < 3
+
+
+def test_an_endless_body_is_cut_off() -> None:
+    with sink.running_socket(sink.endless_body) as url:
+        assert post(url) == Outcome(status=200, cause=None, response_head=b"y" * 1024)
+
+
+def test_a_body_that_breaks_off_does_not_undo_the_status() -> None:
+    with sink.running_socket(sink.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort")) as url:
+        outcome = post(url)
+    assert (outcome.status, outcome.cause) == (200, None)
+
+
+def test_a_compressed_bomb_is_kept_as_it_came() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8bxx"
+    with sink.running_socket(sink.answering(raw)) as url:
+        assert post(url) == Outcome(status=200, cause=None, response_head=b"\x1f\x8bxx")
+
+
+def test_a_refused_connection_is_told_as_such() -> None:
+    assert post(sink.unused_url()) == failed(Cause.REFUSED)
+
+
+@pytest.mark.parametrize("behave", [sink.resetting, sink.closing, sink.answering(b"<html>no HTTP at all")])
+def test_a_broken_connection_is_told_as_such(behave) -> None:
+    with sink.running_socket(behave) as url:
+        assert post(url) == failed(Cause.CONNECTION)
+
+
+def test_a_huge_header_is_told_as_a_broken_connection() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 100_000 + b"\r\n\r\n"
+    with sink.running_socket(sink.answering(raw)) as url:
+        assert post(url) == failed(Cause.CONNECTION)
+
+
+def test_a_name_that_does_not_resolve_is_told_as_such(monkeypatch) -> None:
+    def no_such_name(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    assert post("https://nowhere.invalid/hooks") == failed(Cause.DNS)
+
+
+def test_a_host_that_cannot_be_one_is_no_crash() -> None:
+    assert post("http://" + "a" * 70 + ".invalid/").cause in {Cause.DNS, Cause.CONNECTION}
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_context(authority: trustme.CA, *, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+OK = sink.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_certificate_of_a_known_authority_is_accepted(authority: trustme.CA) -> None:
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
+        assert post(url, context=trusting) == Outcome(status=200, cause=None)
+
+
+def test_a_certificate_of_an_unknown_authority_fails(authority: trustme.CA) -> None:
+    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
+        assert post(url) == failed(Cause.TLS)
+
+
+def test_a_certificate_for_another_name_fails(authority: trustme.CA) -> None:
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with sink.running_socket(OK, tls=server_context(authority, name="other.example")) as url:
+        assert post(url, context=trusting) == failed(Cause.TLS)
+
+
+def test_https_to_a_plain_server_fails_as_tls() -> None:
+    def plain(connection: socket.socket, over: object) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with sink.running_socket(plain) as url:
+        assert post(url.replace("http:", "https:")) == failed(Cause.TLS)
+
+
+def test_plain_http_to_a_tls_server_fails(authority: trustme.CA) -> None:
+    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
+        assert post(url.replace("https:", "http:")) == failed(Cause.CONNECTION)
+
+
+def test_an_outcome_keeps_bytes_and_not_text() -> None:
+    raw = b"HTTP/1.1 500 X\r\nContent-Length: 3\r\n\r\n\xff\xfe\x00"
+    with sink.running_socket(sink.answering(raw)) as url:
+        assert post(url) == Outcome(status=500, cause=Cause.STATUS, response_head=b"\xff\xfe\x00")
