@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from dashboard.launch import postgres
+from tests.contract.fixtures import fake_opentrain  # noqa: F401 - a fixture for every test of the console
 
 
 @pytest.fixture(scope="session")

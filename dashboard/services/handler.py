@@ -1,7 +1,7 @@
 """Ask the partner's own handler: the delivery as it came, one time, within a deadline.
 
 What is passed on is every byte of the body and every end-to-end header, so that the handler verifies the signature
-itself. Hop-by-hop headers stay on their hop (RFC 9110, 7.6.1), Host is the handler's own, and `Via` is all that is added.
+itself. Hop-by-hop headers stay on their hop (RFC 9110, 7.6.1), Host is the handler's own, and only `Via` is added.
 A redirect is an answer like any other, because OpenTrain follows none.
 
 Every call to a handler goes through `ask`: a guard on the addresses that may be dialled belongs in `exchange`'s dial.

@@ -1,0 +1,194 @@
+"""What is done to an endpoint: one call each, written twice in the audit, and the log brought up to date."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import AuditEntry, Delivery, Endpoint, Install, User
+from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_user
+
+pytestmark = pytest.mark.django_db
+
+EVENTS = ["contract.started", "contract.ended"]
+UNKNOWN = "OpenTrain did not answer within 15 s. The request may have been taken."
+
+
+@pytest.fixture
+def support() -> User:
+    return make_user(role="support", username="ada")
+
+
+@pytest.fixture
+def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
+    _, install = installs.connect(
+        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now()
+    )
+    return install
+
+
+@pytest.fixture
+def endpoint(install: Install, support: User) -> Endpoint:
+    _, endpoint, _ = register(install, support)
+    return endpoint
+
+
+def register(install: Install, actor: User, **changes: object) -> tuple:
+    given = {"url": "", "handler_url": "http://localhost:1/hook", "through_redeliver": True, "event_types": EVENTS}
+    return endpoints.register(actor=actor, install=install, now=timezone.now(), **given | changes)
+
+
+def audit(action: str) -> list[tuple[str, str]]:
+    entries = AuditEntry.objects.filter(action=action).order_by("id")
+    return [(entry.phase, entry.actor_name) for entry in entries]
+
+
+def make_failed(endpoint: Endpoint, opentrain_id: str) -> Delivery:
+    return make_delivery(endpoint=endpoint, opentrain_id=opentrain_id, last_ok=False, attempts_in_round=5)
+
+
+def test_register_through_redeliver_keeps_the_secret_and_a_key_of_its_own(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    outcome, endpoint, secret = register(install, support)
+    assert outcome == Outcome(
+        kind=OutcomeKind.DONE,
+        words="The endpoint is registered.",
+        quoted="Store the secret now: it is shown only once.",
+    )
+    stored = Endpoint.objects.get(pk=endpoint.pk)
+    assert stored.secret == secret
+    assert stored.url == f"https://redeliver.example.com/hooks/{stored.receiver_key}/"
+    assert stored.handler_url == "http://localhost:1/hook"
+    assert (stored.status, stored.event_types, stored.registering_since) == ("ACTIVE", EVENTS, None)
+    assert fake_opentrain.calls[-1].arguments == {"url": stored.url, "event_types": EVENTS}
+    assert audit("register endpoint") == [("requested", "ada"), ("done", "ada")]
+
+
+def test_register_straight_keeps_no_secret(install: Install, support: User) -> None:
+    _, endpoint, secret = register(install, support, url="https://acme.example.com/hook", through_redeliver=False)
+    stored = Endpoint.objects.get(pk=endpoint.pk)
+    assert secret.reveal().startswith("whsec_")
+    assert (stored.secret, stored.receiver_key, stored.url) == (None, None, "https://acme.example.com/hook")
+
+
+def test_register_refused_leaves_no_row(install: Install, support: User) -> None:
+    outcome, endpoint, secret = register(install, support, url="ftp://acme.example.com", through_redeliver=False)
+    assert (outcome.kind, endpoint, secret) == (OutcomeKind.REFUSED, None, None)
+    assert Endpoint.objects.count() == 0
+    assert audit("register endpoint") == [("requested", "ada"), ("refused", "ada")]
+
+
+def test_register_of_unknown_outcome_is_recognised_when_it_is_listed(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown(UNKNOWN))
+    outcome, _, _ = register(install, support)
+    assert (outcome.kind, outcome.words) == (OutcomeKind.UNKNOWN, UNKNOWN)
+    pending = Endpoint.objects.get()
+    assert (pending.opentrain_id, pending.secret) == (None, None)
+    fake_opentrain.create_endpoint(token=install.token, url=pending.url, event_types=EVENTS)
+    assert installs.refresh(install=install, now=timezone.now()) is None
+    adopted = Endpoint.objects.get()
+    assert adopted.pk == pending.pk
+    assert adopted.opentrain_id.startswith("whe_")
+
+
+def test_enable_resets_the_streak_and_says_what_is_left_to_do(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    make_failed(endpoint, "dlv_1")
+    make_failed(endpoint, "dlv_2")
+    outcome = endpoints.enable(actor=support, endpoint=endpoint, now=timezone.now())
+    assert outcome.kind is OutcomeKind.DONE
+    assert outcome.words == (
+        "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0. "
+        "The 2 failed deliveries are not sent again by themselves: redeliver them."
+    )
+    endpoint.refresh_from_db()
+    assert (endpoint.status, endpoint.consecutive_failures, endpoint.disabled_at) == ("ACTIVE", 0, None)
+    assert fake_opentrain.calls[-1].arguments == {"endpoint_id": endpoint.opentrain_id, "status": "ACTIVE"}
+
+
+def test_redeliver_failed_requests_those_that_failed_and_quotes_opentrain(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3, delivered=1)
+    failed, waiting = make_failed(endpoint, "dlv_1"), make_delivery(endpoint=endpoint, last_ok=False)
+    now = timezone.now()
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=now)
+    assert outcome == Outcome(
+        kind=OutcomeKind.DONE,
+        words="3 requeued.",
+        quoted="Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).",
+        requeued=3,
+    )
+    failed.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (failed.requested_at, waiting.requested_at) == (now, None)
+
+
+def test_redeliver_on_a_disabled_endpoint_offers_to_enable_it(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now())
+    assert (outcome.kind, outcome.offer_enable) == (OutcomeKind.DONE, True)
+    assert "Nothing is attempted while the endpoint is DISABLED" in outcome.quoted
+
+
+def test_redeliver_one_asks_for_that_delivery_alone(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    opentrain_id, other = fake_opentrain.add_deliveries(endpoint.opentrain_id, delivered=2)
+    delivery = make_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
+    outcome = endpoints.redeliver_one(actor=support, delivery=delivery, now=timezone.now())
+    assert outcome.words == "1 requeued."
+    assert fake_opentrain.states(endpoint.opentrain_id) == {opentrain_id: "PENDING", other: "DELIVERED"}
+    assert AuditEntry.objects.latest("id").delivery_id == opentrain_id
+
+
+def test_same_form_sent_twice_is_one_call(endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
+    fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3)
+    operation, calls = uuid.uuid4(), len(fake_opentrain.calls)
+    first, second = (
+        endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now(), operation=operation)
+        for _ in range(2)
+    )
+    assert first == second
+    assert first.requeued == 3
+    assert len(fake_opentrain.calls) == calls + 1
+    assert audit("redeliver all failed") == [("requested", "ada"), ("done", "ada")]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OutcomeUnknown(UNKNOWN, request_id="9d1f"), OutcomeKind.UNKNOWN),
+        (Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS, request_id="9d1f"), OutcomeKind.UNAVAILABLE),
+    ],
+)
+def test_call_that_fails_changes_no_delivery_and_is_in_the_audit(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, error: Exception, kind: OutcomeKind
+) -> None:
+    failed = make_failed(endpoint, "dlv_1")
+    fake_opentrain.fail_next(error)
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now())
+    assert outcome == Outcome(kind=kind, words=str(error), request_id="9d1f")
+    failed.refresh_from_db()
+    assert failed.requested_at is None
+    assert audit("redeliver all failed") == [("requested", "ada"), (kind.value, "ada")]
+
+
+def test_answer_that_is_older_than_what_is_known_changes_nothing(endpoint: Endpoint, install: Install) -> None:
+    endpoint.refresh_from_db()
+    remote = installs.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
+    earlier = endpoint.snapshot_at - timedelta(seconds=1)
+    stale = installs.record_endpoint(install=install, remote=remote, at=earlier)
+    assert stale.snapshot_at == endpoint.snapshot_at
