@@ -1,0 +1,96 @@
+"""Validation of input only."""
+
+import uuid
+from urllib.parse import urlsplit
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+EVENT_TYPES = (
+    "contract.started",
+    "contract.ended",
+    "project_link.created",
+    "project_link.removed",
+    "install.revoked",
+    "milestone.funded",
+    "milestone.budget_low",
+    "milestone.budget_depleted",
+)
+"""Source: partner-api, "Operations"."""
+URL_CHARS = 2048
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+TOKEN_START = "ot_ptk_"  # noqa: S105 - how every token begins, not a token
+
+
+def web_address(text: str) -> None:
+    """Take an http or https address without credentials. Raises: ValidationError."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValidationError("Write the address with plain characters only, without spaces.")
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValidationError("This is not an address that can be called.") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValidationError("Write the whole address, beginning with https://.")
+    if parts.username is not None or parts.password is not None:
+        raise ValidationError("Leave user name and password out of the address.")
+
+
+def opentrain_address(text: str) -> None:
+    """Take what OpenTrain takes: https, and plain http for localhost only. Raises: ValidationError."""
+    web_address(text)
+    parts = urlsplit(text)
+    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
+        raise ValidationError("OpenTrain delivers to https:// only (plain http:// is for localhost).")
+
+
+class OperationForm(forms.Form):
+    """A press of a button. The same `operation` sent twice is one call."""
+
+    operation = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid.uuid4)
+
+
+class ConnectForm(OperationForm):
+    """An install's token, which is never shown again, not even in its own field."""
+
+    token = forms.CharField(
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "form-control"}),
+        error_messages={"required": "Paste the token: it is shown once, on OpenTrain's consent screen."},
+    )
+    name = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "form-control"}),
+    )
+
+    def clean_token(self) -> str:
+        token: str = self.cleaned_data["token"]
+        if not token.startswith(TOKEN_START) or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValidationError(f"This is not an install's token: those begin with {TOKEN_START}.")
+        return token
+
+
+class RegisterForm(OperationForm):
+    """A new endpoint: through our receiver, or straight to the partner's own URL."""
+
+    RECEIVER, DIRECT = "receiver", "direct"
+
+    path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Straight to my URL")])
+    handler_url = forms.CharField(max_length=URL_CHARS, required=False, validators=[web_address])
+    url = forms.CharField(max_length=URL_CHARS, required=False, validators=[opentrain_address])
+    event_types = forms.MultipleChoiceField(
+        choices=[(name, name) for name in EVENT_TYPES],
+        error_messages={"required": "Choose at least one event type."},
+    )
+
+    @property
+    def through_redeliver(self) -> bool:
+        return bool(self.cleaned_data["path"] == self.RECEIVER)
+
+    def clean(self) -> dict[str, object]:
+        cleaned: dict[str, object] = super().clean() or {}
+        if cleaned.get("path") == self.DIRECT and not cleaned.get("url") and "url" not in self.errors:
+            self.add_error("url", "Write the address that OpenTrain is to deliver to.")
+        return cleaned

@@ -1,0 +1,124 @@
+"""What the pages say in the same way everywhere: states, times, IDs, icons."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.template import Context
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard.health import AUTO_DISABLE_AT, HealthKind, StateKind, endpoint_health
+from dashboard.health import ago as ago_words
+from dashboard.health import span as span_words
+
+register = template.Library()
+
+SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
+THEMES = ("light", "dark")
+SHORT = 10
+"""IDs of so many characters are shown whole."""
+SECOND_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The one colour (a class of app.css) and the one icon of a state."""
+
+    tone: str
+    icon: str
+
+
+LOOKS = {
+    HealthKind.ACTIVE: Look("ok", "circle-check"),
+    HealthKind.FAILING: Look("warn", "alert-triangle"),
+    HealthKind.AT_RISK: Look("risk", "alert-circle"),
+    HealthKind.DISABLED: Look("bad", "ban"),
+    HealthKind.PAUSED: Look("idle", "player-pause"),
+    HealthKind.UNKNOWN: Look("idle", "help-circle"),
+    StateKind.DELIVERED: Look("ok", "check"),
+    StateKind.RETRYING: Look("warn", "refresh"),
+    StateKind.REQUESTED_AGAIN: Look("info", "send"),
+    StateKind.OVERDUE: Look("risk", "clock-exclamation"),
+    StateKind.FAILED: Look("bad", "x"),
+    "refused": Look("bad", "shield-x"),
+    "done": Look("ok", "circle-check"),
+    "unavailable": Look("warn", "alert-triangle"),
+    "requested": Look("info", "clock"),
+    "unknown_outcome": Look("risk", "help-circle"),
+}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Draw an icon of the sprite. It says nothing by itself: there is always a word beside it."""
+    return format_html(
+        '<svg class="icon" width="20" height="20" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        static(SPRITE),
+        name,
+    )
+
+
+@register.simple_tag
+def chip(kind: str, label: str) -> SafeString:
+    """Draw a state: its name, its colour and its icon."""
+    look = LOOKS.get(kind, Look("idle", "help-circle"))
+    return format_html('<span class="chip tone-{}">{}{}</span>', look.tone, icon(look.icon), label)
+
+
+@register.simple_tag
+def ago(then: datetime | None, now: datetime) -> SafeString | str:
+    """Say how long ago, or until when, in words; the exact UTC is the element's title. "—" when there is no time."""
+    if then is None:
+        return "—"
+    words = ago_words(then=then, now=now) if then <= now else f"in about {span_words(duration=then - now)}"
+    moment = then.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        moment.isoformat(timespec="milliseconds"),
+        exactly(moment),
+        words,
+    )
+
+
+@register.filter
+def exactly(moment: datetime) -> str:
+    """Return a time as people compare times: UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@register.filter
+def short(text: str) -> str:
+    """Return an ID's end, which is where IDs differ."""
+    return text if len(text) <= SHORT else f"…{text[-8:]}"
+
+
+@register.filter
+def milliseconds(value: int) -> str:
+    """Return a length of time that is counted in ms: "42 ms", "9.5 s"."""
+    return f"{value} ms" if value < SECOND_MS else f"{value / SECOND_MS:.1f} s"
+
+
+@register.inclusion_tag("components/_streak.html")
+def streak(failures: int) -> dict[str, Any]:
+    """Draw how near an endpoint is to its auto-disable."""
+    bars = [{"x": index * 7, "on": index < failures} for index in range(AUTO_DISABLE_AT)]
+    tone = LOOKS[endpoint_health(status="ACTIVE", consecutive_failures=failures).kind].tone
+    tone = "bad" if failures >= AUTO_DISABLE_AT else tone
+    return {"failures": failures, "most": AUTO_DISABLE_AT, "bars": bars, "width": AUTO_DISABLE_AT * 7 - 2, "tone": tone}
+
+
+@register.inclusion_tag("components/_copy.html")
+def copy(text: str, what: str) -> dict[str, str]:
+    """Draw a button that copies `text`; `what` names it to those who do not see the page."""
+    return {"text": text, "what": what}
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Context) -> str:
+    """Return the colour theme that this browser asked for, or "auto". Error pages have no request."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if request else ""
+    return chosen if chosen in THEMES else "auto"

@@ -1,0 +1,123 @@
+"""A delivery: its state, its attempts, its body, and the button that has it sent again."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.actions import endpoints
+from dashboard.health import describe_cause
+from dashboard.models import Attempt, Delivery
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views import operations
+from dashboard.views.live import live as live_response
+from dashboard.views.rows import state_of
+
+SHOWN_CHARS = 100_000
+"""So much of a body is drawn; the whole of it may be 1 MiB."""
+SHOWN_ATTEMPTS = 50
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
+"""Control characters as their Unicode pictures: visible, and harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Bytes from outside as text that can be shown, with a note where that is not all there is to say."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """An attempt, its answer in words, and the first bytes of what was answered."""
+
+    attempt: Attempt
+    answer: str
+    response: Text
+
+
+@require_safe
+@member_required
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    context = _context(request, pk)
+    return render(request, "deliveries/detail.html", context | {"answer": operations.kept(request)})
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(request, template="deliveries/detail.html#live", context=_context(request, pk))
+
+
+@require_POST
+@member_required
+def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
+    delivery, operation = _find(request, pk), operations.asked(request)
+    outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, now=timezone.now(), operation=operation)
+    page = reverse("delivery-detail", args=[pk])
+    return operations.respond(request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page)
+
+
+def readable(raw: bytes) -> Text:
+    """Return bytes as text: never an error, whatever they are."""
+    text = raw.decode(errors="replace")
+    note = "Not UTF-8 text: � stands for what could not be read." if "\ufffd" in text else ""
+    return _cut(text.translate(_CONTROLS), note)
+
+
+def pretty(raw: bytes) -> Text:
+    """Return JSON indented, and anything else as it came, with a note."""
+    try:
+        value = json.loads(raw)
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        plain = readable(raw)
+        return Text(plain.text, plain.note or "Not valid JSON: shown as it came.")
+    return _cut(text.encode(errors="replace").decode().translate(_CONTROLS), "")
+
+
+def _cut(text: str, note: str) -> Text:
+    if len(text) <= SHOWN_CHARS:
+        return Text(text, note)
+    return Text(text[:SHOWN_CHARS], f"{note} Only the first {SHOWN_CHARS:,} characters are shown.".strip())
+
+
+def _find(request: MemberRequest, pk: int) -> Delivery:
+    rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
+    return get_object_or_404(rows.defer("endpoint__secret", "endpoint__install__token"), pk=pk)
+
+
+def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
+    now = timezone.now()
+    delivery = _find(request, pk)
+    last = operations.last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
+    attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
+    body = bytes(delivery.body)
+    return {
+        "delivery": delivery,
+        "endpoint": delivery.endpoint,
+        "install": delivery.endpoint.install,
+        "state": state_of(delivery=delivery, endpoint=delivery.endpoint, now=now),
+        "operation": operations.operation_id(
+            user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
+        ),
+        "attempts": [_attempt_row(attempt) for attempt in attempts],
+        "unshown_attempts": max(delivery.attempt_count - len(attempts), 0),
+        "pretty": pretty(body),
+        "raw": readable(body),
+        "size": len(body),
+        "now": now,
+    }
+
+
+def _attempt_row(attempt: Attempt) -> AttemptRow:
+    status = attempt.handler_status or attempt.answered_status
+    answer = describe_cause(cause=attempt.cause, status=status)
+    return AttemptRow(attempt, answer, readable(bytes(attempt.response_head)))

@@ -1,0 +1,47 @@
+"""The demo's own switch: have its handler fail, and have it work again. Not there outside the demo."""
+
+from dataclasses import dataclass
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from dashboard.models import Endpoint
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.services import demo
+from dashboard.views import operations
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How the demo's handler of an endpoint is set; `broken` is None when it does not say."""
+
+    endpoint: Endpoint
+    broken: bool | None
+    problem: str = ""
+
+
+def switch_of(endpoint: Endpoint) -> Switch | None:
+    """Return the switch of an endpoint whose handler is the demo's; None for any other."""
+    if not demo.controls(handler_url=endpoint.handler_url):
+        return None
+    return Switch(endpoint, demo.is_broken(handler_url=endpoint.handler_url))
+
+
+@require_POST
+@member_required
+def set_handler(request: MemberRequest, pk: int) -> HttpResponse:
+    """Break or repair the handler, as the pressed button says."""
+    visible = Endpoint.objects.visible_to(request.user).defer("secret")
+    endpoint = get_object_or_404(visible, pk=pk)
+    if not demo.controls(handler_url=endpoint.handler_url):
+        raise Http404
+    broken = request.POST.get("handler") == "break"
+    try:
+        demo.set_broken(handler_url=endpoint.handler_url, broken=broken)
+        switch = Switch(endpoint, broken)
+    except demo.DemoHandlerFailed as error:
+        switch = Switch(endpoint, None, str(error))
+    if not request.htmx:
+        return redirect(operations.page_of(endpoint))
+    return render(request, "demo/_switch.html", {"switch": switch})

@@ -1,0 +1,143 @@
+"""Endpoints: one with its deliveries, registering one, and the two buttons that repair one."""
+
+import re
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.actions import endpoints
+from dashboard.forms import EVENT_TYPES, RegisterForm
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install
+from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views import operations
+from dashboard.views.demo import switch_of
+from dashboard.views.freshness import freshen
+from dashboard.views.live import live as live_response
+from dashboard.views.rows import causes_of, delivery_row, endpoint_rows
+
+PAGE = 25
+"""Deliveries on a page."""
+ID = re.compile(r"[0-9]{1,18}")
+RECENT = 10
+"""Operations and refused requests that an endpoint's page shows."""
+
+
+@require_safe
+@member_required
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    context = _context(request, pk)
+    return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request)})
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(request, template="endpoints/detail.html#live", context=_context(request, pk))
+
+
+@require_POST
+@member_required
+def enable(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint, operation = _find(request, pk), operations.asked(request)
+    outcome = endpoints.enable(actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation)
+    page = operations.page_of(endpoint)
+    return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
+
+
+@require_POST
+@member_required
+def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint, operation = _find(request, pk), operations.asked(request)
+    outcome = endpoints.redeliver_failed(actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation)
+    page = operations.page_of(endpoint)
+    return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def create(request: MemberRequest, install_pk: int) -> HttpResponse:
+    """Register an endpoint. Its secret is in the answer to this very POST and nowhere else."""
+    install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=install_pk)
+    form = RegisterForm(request.POST or None, initial={"path": RegisterForm.RECEIVER, "event_types": EVENT_TYPES})
+    if request.method == "POST" and form.is_valid():
+        return _register(request, install, form)
+    return render(request, "endpoints/new.html", {"install": install, "form": form}, status=422 if form.errors else 200)
+
+
+def _register(request: MemberRequest, install: Install, form: RegisterForm) -> HttpResponse:
+    operation = form.cleaned_data["operation"] or operations.asked(request)
+    outcome, endpoint, secret = endpoints.register(
+        actor=request.user,
+        install=install,
+        url=form.cleaned_data["url"],
+        handler_url=form.cleaned_data["handler_url"],
+        through_redeliver=form.through_redeliver,
+        event_types=form.cleaned_data["event_types"],
+        now=timezone.now(),
+        operation=operation,
+    )
+    answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
+    context = {"install": install, "answer": answer, "endpoint": endpoint, "secret": secret}
+    if endpoint is not None and secret is not None:
+        return render(request, "endpoints/registered.html", context)
+    again = RegisterForm(initial={name: form.cleaned_data[name] for name in form.cleaned_data if name != "operation"})
+    return render(request, "endpoints/new.html", context | {"form": again})
+
+
+def _find(request: MemberRequest, pk: int) -> Endpoint:
+    """Return an endpoint that has buttons."""
+    return get_object_or_404(_visible(request).registered(), pk=pk)
+
+
+def _visible(request: MemberRequest) -> EndpointQuerySet:
+    """Leave the secrets where they are: a page has no use for them, and reading one decrypts it."""
+    rows = Endpoint.objects.visible_to(request.user).select_related("install")
+    return rows.defer("secret", "install__token")
+
+
+def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
+    now = timezone.now()
+    endpoint = get_object_or_404(_visible(request), pk=pk)
+    stale = freshen(install=endpoint.install, now=now)
+    endpoint = get_object_or_404(_visible(request), pk=pk)
+    before = request.GET.get("before", "")
+    page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
+    return {
+        "install": endpoint.install,
+        "stale": stale,
+        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk, now=now)[0],
+        "causes": causes_of(endpoint),
+        "deliveries": [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]],
+        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "before": before,
+        "refused": endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT],
+        "activity": _activity(endpoint),
+        "switch": switch_of(endpoint),
+        "now": now,
+    }
+
+
+def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
+    """Return the newest first; with `before`, those that came before that one, however many came since."""
+    attempts = Prefetch("attempts", Attempt.objects.only("delivery_id", "number", "ok"))
+    rows = endpoint.deliveries.newest_first().defer("body").prefetch_related(attempts)
+    start = endpoint.deliveries.filter(pk=int(before)).first() if ID.fullmatch(before) else None
+    if start is None:
+        return rows
+    same_moment = Q(first_received_at=start.first_received_at, pk__lt=start.pk)
+    return rows.filter(same_moment | Q(first_received_at__lt=start.first_received_at))
+
+
+def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
+    """Return the newest operations, each by its answer, or by its request while that has none."""
+    answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
+    entries = endpoint.audit.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
+    return entries.order_by("-at", "-id")[:RECENT]

@@ -1,0 +1,149 @@
+"""The answer to a press of a button: where it was pressed by htmx, on the page it leads to without."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.db.models import Max, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.views.decorators.http import require_safe
+
+from dashboard.actions.operation import outcome_of
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import AuditEntry, Delivery, Endpoint
+from dashboard.permissions import MemberRequest, member_required
+
+GIVEN_UP = timedelta(minutes=1)
+"""An operation without an answer for so long has none to come; OpenTrain is given 15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What became of the deliveries that were requested again: of `requeued`, so many came, and so many succeeded."""
+
+    requeued: int
+    arrived: int
+    delivered: int
+
+    @property
+    def complete(self) -> bool:
+        return self.arrived >= self.requeued
+
+    @property
+    def failed(self) -> int:
+        return self.arrived - self.delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An outcome as a page shows it, with what Re-enable beside it needs, and how far the redelivery has come."""
+
+    outcome: Outcome
+    operation: uuid.UUID
+    endpoint: Endpoint | None = None
+    enable_operation: uuid.UUID | None = None
+    progress: Progress | None = None
+
+
+def asked(request: MemberRequest) -> uuid.UUID:
+    """Return the operation that the form names; a form that names none, or nonsense, is one of its own."""
+    try:
+        return uuid.UUID(request.POST.get("operation", ""))
+    except ValueError:
+        return uuid.uuid4()
+
+
+def operation_id(*, user_id: int, action: str, subject: str, last_answer: int) -> uuid.UUID:
+    """Name the operation that a button stands for.
+
+    The name stays the same until an answer is in (`last_answer` is the audit row of the newest one), in every tab
+    and however often the page is redrawn: that is why a second click is not a second call. Keyed, so that nobody can
+    work out the name of somebody else's.
+    """
+    digest = salted_hmac("operation", f"{user_id}/{action}/{subject}/{last_answer}", algorithm="sha256").digest()
+    return uuid.UUID(bytes=digest[:16], version=4)
+
+
+def last_answers(*, endpoint_ids: list[int], now: datetime) -> dict[int, int]:
+    """Return each endpoint's newest audit row that is an answer, or a request that will have none any more."""
+    settled = ~Q(phase=AuditEntry.Phase.REQUESTED) | Q(at__lt=now - GIVEN_UP)
+    entries = AuditEntry.objects.filter(settled, endpoint__in=endpoint_ids).order_by()
+    return dict(entries.values_list("endpoint").annotate(last=Max("id")))
+
+
+def respond(
+    request: MemberRequest, *, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint, page: str
+) -> HttpResponse:
+    """Answer a button: the partial for htmx, which also has the page's live part look again; else `page`."""
+    if not request.htmx:
+        return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
+    answer = build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
+    response = render(request, "components/_outcome.html", {"answer": answer})
+    response["HX-Trigger"] = "redeliver:changed"
+    return response
+
+
+def build(*, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint | None, user_id: int) -> Answer:
+    """Put an outcome together with what its page needs."""
+    if endpoint is None:
+        return Answer(outcome, operation)
+    last = last_answers(endpoint_ids=[endpoint.pk], now=timezone.now()).get(endpoint.pk, 0)
+    enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
+    return Answer(outcome, operation, endpoint, enable, _progress(operation) if outcome.requeued else None)
+
+
+def kept(request: MemberRequest) -> Answer | None:
+    """Return the answer to the form that led to this page: the audit keeps it, so a reload shows it again."""
+    try:
+        operation = uuid.UUID(request.GET.get("operation", ""))
+    except ValueError:
+        return None
+    entries = AuditEntry.objects.filter(operation=operation, actor=request.user).select_related("endpoint__install")
+    entry = entries.defer("endpoint__secret", "endpoint__install__token").order_by("-id").first()
+    if entry is None:
+        return None
+    outcome = _unanswered() if entry.phase == AuditEntry.Phase.REQUESTED else outcome_of(entry)
+    return build(outcome=outcome, operation=operation, endpoint=entry.endpoint, user_id=request.user.pk)
+
+
+@require_safe
+@member_required
+def progress(request: MemberRequest, operation: uuid.UUID) -> HttpResponse:
+    """Count what has arrived since deliveries were requested again; the page asks until it is all of them."""
+    visible = AuditEntry.objects.filter(endpoint__in=Endpoint.objects.visible_to(request.user))
+    get_object_or_404(visible, operation=operation, requeued__isnull=False)
+    context = {"operation": operation, "progress": _progress(operation)}
+    return render(request, "components/_progress.html", context)
+
+
+def page_of(endpoint: Endpoint) -> str:
+    return reverse("endpoint-detail", args=[endpoint.pk])
+
+
+def _progress(operation: uuid.UUID) -> Progress | None:
+    """Count from the log: None when its deliveries do not come by here."""
+    opened = AuditEntry.objects.filter(operation=operation).order_by("id").select_related("endpoint").first()
+    ended = AuditEntry.objects.filter(operation=operation, requeued__isnull=False).first()
+    if opened is None or ended is None or opened.endpoint is None or not opened.endpoint.is_received:
+        return None
+    again = Delivery.objects.filter(
+        endpoint=opened.endpoint_id,
+        requested_at__isnull=True,
+        first_received_at__lt=opened.at,
+        last_attempt_at__gte=opened.at,
+    )
+    if opened.delivery_id:
+        again = again.filter(opentrain_id=opened.delivery_id)
+    requeued = ended.requeued or 0
+    arrived, delivered = again.count(), again.filter(last_ok=True).count()
+    return Progress(requeued, min(arrived, requeued), min(delivered, requeued))
+
+
+def _unanswered() -> Outcome:
+    words = "This was asked for, and OpenTrain has not answered yet. The activity below shows the answer when it is in."
+    return Outcome(kind=OutcomeKind.UNKNOWN, words=words)

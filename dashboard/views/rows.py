@@ -1,0 +1,126 @@
+"""What the pages show of a row: the row itself, beside what the rules of `health` make of it."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Max
+
+from dashboard.health import (
+    DeliveryFacts,
+    DeliveryState,
+    EndpointFacts,
+    EndpointHealth,
+    HealthKind,
+    Schedule,
+    delivery_state,
+    describe_cause,
+    endpoint_health,
+)
+from dashboard.models import Delivery, Endpoint
+from dashboard.views.operations import last_answers, operation_id
+
+WORST_FIRST = tuple(HealthKind(kind) for kind in ("disabled", "at_risk", "failing", "unknown", "paused", "active"))
+MARKS = 12
+"""So many of a delivery's newest attempts are drawn in a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint, its health, its failed deliveries as far as we know, and the names of what its buttons do."""
+
+    endpoint: Endpoint
+    health: EndpointHealth
+    failed: int
+    enable_operation: uuid.UUID
+    redeliver_operation: uuid.UUID
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is attempted until somebody re-enables it."""
+        return self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery, its state, its newest attempts as (succeeded or not), and its last answer in words."""
+
+    delivery: Delivery
+    state: DeliveryState
+    marks: Sequence[bool]
+    last_answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """So many failed deliveries for the same cause, and when the newest attempt among them was."""
+
+    words: str
+    deliveries: int
+    last_at: datetime
+
+
+def schedule() -> Schedule:
+    """Return how OpenTrain goes about a failed delivery, as the settings say."""
+    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
+
+
+def health_of(endpoint: Endpoint) -> EndpointHealth:
+    return endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
+
+
+def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int, now: datetime) -> list[EndpointRow]:
+    """Return the endpoints, worst first."""
+    found = list(endpoints)
+    ids = [endpoint.pk for endpoint in found]
+    failed, last = failed_counts(endpoint_ids=ids), last_answers(endpoint_ids=ids, now=now)
+    rows = [
+        _endpoint_row(endpoint, failed.get(endpoint.pk, 0), user_id, last.get(endpoint.pk, 0)) for endpoint in found
+    ]
+    return sorted(rows, key=lambda row: (WORST_FIRST.index(row.health.kind), -row.failed))
+
+
+def failed_counts(*, endpoint_ids: list[int]) -> dict[int, int]:
+    """Return how many deliveries of each endpoint failed for good; endpoints without any are left out."""
+    failed = Delivery.objects.filter(endpoint__in=endpoint_ids).failed(attempts=schedule().attempts)
+    return dict(failed.order_by().values_list("endpoint").annotate(count=Count("id")))
+
+
+def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
+    """Return one delivery as the lists show it; `delivery.attempts` is prefetched by the caller."""
+    marks = [attempt.ok for attempt in delivery.attempts.all()][-MARKS:]
+    return DeliveryRow(
+        delivery=delivery,
+        state=state_of(delivery=delivery, endpoint=endpoint, now=now),
+        marks=marks,
+        last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
+    )
+
+
+def state_of(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryState:
+    facts = DeliveryFacts(
+        last_ok=delivery.last_ok,
+        attempts_in_round=delivery.attempts_in_round,
+        last_attempt_at=delivery.last_attempt_at,
+        requested_at=delivery.requested_at,
+        abandoned_at=delivery.abandoned_at,
+    )
+    return delivery_state(facts=facts, endpoint=EndpointFacts(endpoint.status), now=now, schedule=schedule())
+
+
+def causes_of(endpoint: Endpoint) -> list[CauseRow]:
+    """Return why the endpoint's failed deliveries failed, the most frequent first."""
+    failed = endpoint.deliveries.failed(attempts=schedule().attempts).order_by()
+    groups = failed.values_list("last_cause", "last_status").annotate(count=Count("id"), last=Max("last_attempt_at"))
+    rows = [CauseRow(describe_cause(cause=cause, status=status), count, last) for cause, status, count, last in groups]
+    return sorted(rows, key=lambda row: -row.deliveries)
+
+
+def _endpoint_row(endpoint: Endpoint, failed: int, user_id: int, last_answer: int) -> EndpointRow:
+    def name(action: str) -> uuid.UUID:
+        return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last_answer)
+
+    return EndpointRow(endpoint, health_of(endpoint), failed, name("enable"), name("redeliver"))

@@ -1,0 +1,152 @@
+// What needs a script: polling that rests while the tab is hidden, times that go on counting, copying, the theme.
+// Everything else on the pages works without it.
+"use strict";
+(() => {
+  const POLL_MS = 3000;
+  const SECOND = 1000;
+
+  // --- Polling -----------------------------------------------------------------------------------------------------
+  const poll = () => {
+    if (document.hidden) return;
+    for (const part of document.querySelectorAll("[data-poll]")) {
+      if (!part.classList.contains("htmx-request")) htmx.trigger(part, "redeliver:poll");
+    }
+  };
+  setInterval(poll, POLL_MS);
+  document.addEventListener("visibilitychange", poll);
+
+  const isPolled = (event) => event.detail.elt.matches?.("[data-poll]");
+  const lost = (yes) => {
+    const line = document.getElementById("lost");
+    if (line.hidden === yes) line.hidden = !yes;
+  };
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(name, (event) => (isPolled(event) ? lost(true) : explain(event)));
+  }
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    if (isPolled(event) && event.detail.successful !== false) lost(false);
+  });
+
+  // A button whose answer did not come: never leave the person without one.
+  const explain = (event) => {
+    const box = event.detail.target;
+    const status = event.detail.xhr?.status;
+    if (!box?.matches("[data-answer], #demo-switch")) return;
+    const text = document.createElement("p");
+    text.className = "outcome outcome-unknown";
+    text.textContent = status
+      ? `Redeliver could not answer (${status}). Reload the page and look at the activity before you press it again.`
+      : "Redeliver did not answer, so it is not known whether OpenTrain was asked. Reload the page and look at the activity before you press it again.";
+    box.replaceChildren(text);
+  };
+
+  // --- What a poll must leave alone, and what it shows as new ------------------------------------------------------
+  const changed = new Set();
+  Object.assign(Idiomorph.defaults.callbacks, {
+    beforeNodeMorphed: (old) => !(old instanceof Element) || !old.matches("[data-keep], .htmx-request"),
+    beforeNodeRemoved: (old) => !(old instanceof Element) || !old.matches(".htmx-request"),
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")),
+    afterNodeAdded: (node) => { if (node instanceof Element && node.matches("[data-row]")) changed.add(node); },
+    afterNodeMorphed: (old, now) => {
+      if (old instanceof Element && old.dataset.row !== undefined && old.dataset.row !== old.dataset.seen && old.dataset.seen) changed.add(old);
+    },
+  });
+  const remember = () => {
+    for (const row of document.querySelectorAll("[data-row]")) row.dataset.seen = row.dataset.row;
+  };
+  const flash = () => {
+    for (const row of changed) {
+      row.classList.add("flash");
+      row.addEventListener("animationend", () => row.classList.remove("flash"), { once: true });
+    }
+    changed.clear();
+  };
+  document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); });
+
+  // --- Times: the same words as dashboard/health.py ------------------------------------------------------------------
+  const span = (ms) => {
+    const seconds = Math.floor(ms / SECOND);
+    if (seconds >= 172800) return `${Math.floor(seconds / 86400)} days`;
+    if (seconds >= 7200) return `${Math.floor(seconds / 3600)} h`;
+    if (seconds >= 120) return `${Math.floor(seconds / 60)} min`;
+    return `${seconds} s`;
+  };
+  const words = (then, now) => {
+    if (then > now) return `in about ${span(then - now)}`;
+    return now - then < SECOND ? "just now" : `${span(now - then)} ago`;
+  };
+  const count = () => {
+    const now = Date.now();
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const text = words(Date.parse(time.dateTime), now);
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+  setInterval(() => { if (!document.hidden) count(); }, SECOND);
+
+  // --- Buttons -----------------------------------------------------------------------------------------------------
+  const copyText = async (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea"); // a page on plain http has no clipboard
+    area.value = text;
+    area.className = "visually-hidden";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("button");
+    if (!button) return;
+    if (button.dataset.copy !== undefined) {
+      await copyText(button.dataset.copy);
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1500);
+    } else if (button.matches("[data-theme-toggle]")) {
+      nextTheme();
+    } else if (button.matches("[data-check-all], [data-check-none]")) {
+      const yes = button.matches("[data-check-all]");
+      for (const box of button.closest("[data-checks]").querySelectorAll("input[type=checkbox]")) box.checked = yes;
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+
+  // Busy: a form says so to screen readers, and one that leaves the page cannot be sent twice.
+  document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.matches("[data-action]")) event.detail.elt.setAttribute("aria-busy", "true"); });
+  document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.elt.matches("[data-action]")) event.detail.elt.removeAttribute("aria-busy"); });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-action]:not([hx-post])")) return;
+    if (form.getAttribute("aria-busy") === "true") return event.preventDefault();
+    form.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[aria-busy]")) form.removeAttribute("aria-busy"); });
+
+  // --- Theme ---------------------------------------------------------------------------------------------------------
+  const THEMES = { auto: "automatic", light: "light", dark: "dark" };
+  const nameTheme = () => {
+    const chosen = document.documentElement.dataset.theme;
+    for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+      button.title = `Colour theme: ${THEMES[chosen]}`;
+      button.setAttribute("aria-label", button.title);
+    }
+  };
+  const nextTheme = () => {
+    const root = document.documentElement;
+    const names = Object.keys(THEMES);
+    root.dataset.theme = names[(names.indexOf(root.dataset.theme) + 1) % names.length];
+    document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+    document.dispatchEvent(new Event("redeliver:theme"));
+    nameTheme();
+  };
+
+  nameTheme();
+  remember();
+  count();
+})();
