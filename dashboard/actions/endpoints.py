@@ -26,7 +26,7 @@ def register(
     through_redeliver: bool,
     event_types: list[str],
     now: datetime,
-    operation: uuid.UUID | None = None,
+    operation: uuid.UUID,
 ) -> tuple[Outcome, Endpoint | None, Secret | None]:
     """Register an endpoint: at `url`, or through our receiver with `handler_url` (which may be empty) behind it.
 
@@ -52,7 +52,7 @@ def register(
     return outcome, None, None
 
 
-def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID) -> Outcome:
     """Set the endpoint ACTIVE, with its streak at 0. Source: partner-api, "Operations", PATCH."""
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
@@ -71,7 +71,7 @@ def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UU
     )
 
 
-def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID) -> Outcome:
     """Ask OpenTrain to send every FAILED delivery of the endpoint again."""
 
     def record(answer: opentrain.Redelivery) -> Outcome:
@@ -85,7 +85,7 @@ def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operatio
     )
 
 
-def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID | None = None) -> Outcome:
+def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID) -> Outcome:
     """Ask OpenTrain to send this delivery again, whatever its state."""
     endpoint = delivery.endpoint
 
@@ -140,9 +140,7 @@ def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, now: datetime
     )
 
 
-def _on(
-    endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID | None, delivery_id: str = ""
-) -> Operation:
+def _on(endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID, delivery_id: str = "") -> Operation:
     return Operation(
         actor=actor, action=action, install=endpoint.install, endpoint=endpoint, delivery_id=delivery_id, id=operation
     )

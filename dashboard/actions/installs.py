@@ -19,7 +19,7 @@ AUTO_DISABLE_STREAK = 10
 
 
 def connect(
-    *, actor: User, token: Secret, name: str, now: datetime, operation: uuid.UUID | None = None
+    *, actor: User, token: Secret, name: str, now: datetime, operation: uuid.UUID
 ) -> tuple[Outcome, Install | None]:
     """Check a token against OpenTrain and keep it, encrypted, with what it opens.
 

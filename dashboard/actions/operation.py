@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.db import IntegrityError, transaction
@@ -26,7 +26,7 @@ class Operation:
     install: Install | None = None
     endpoint: Endpoint | None = None
     delivery_id: str = ""
-    id: uuid.UUID | None = None
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
 def perform(*, operation: Operation, call: Callable[[], Answer], record: Callable[[Answer], Outcome]) -> Outcome:
@@ -91,7 +91,7 @@ def _open(operation: Operation) -> AuditEntry | None:
     try:
         with transaction.atomic():
             return AuditEntry.objects.create(
-                operation=operation.id or uuid.uuid4(),
+                operation=operation.id,
                 phase=AuditEntry.Phase.REQUESTED,
                 action=operation.action,
                 actor=operation.actor,

@@ -7,7 +7,7 @@ the same actions that the pages use.
 import json
 import secrets
 import subprocess
-import sys
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from django.utils import timezone
 from dashboard.actions import endpoints, installs
 from dashboard.actions.outcome import Outcome
 from dashboard.launch.folder import read_private, write_private
+from dashboard.launch.site import manage_partner_api
 from dashboard.models import Endpoint, Install, Role, User
 from dashboard.services import demo, opentrain
 from dashboard.vault import Secret
@@ -74,15 +75,13 @@ def _install(*, name: str, user: User) -> Install:
     if known is not None:
         return known
     token = Secret(json.loads(_partner_api("create_install", "--organization", name))["token"])
-    outcome, install = installs.connect(actor=user, token=token, name=name, now=timezone.now())
+    outcome, install = installs.connect(actor=user, token=token, name=name, now=timezone.now(), operation=uuid.uuid4())
     return install or _fail(outcome)
 
 
 def _partner_api(*arguments: str) -> str:
-    """Run one of the Partner API's own commands: it is another system, with settings and a database of its own."""
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
-    command += ["--settings", "dashboard.partner_api.settings"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    """Run one of the Partner API's own commands and return what it printed."""
+    return subprocess.run(manage_partner_api(*arguments), check=True, capture_output=True, text=True).stdout
 
 
 def _register(*, scene: Scene, install: Install, user: User) -> None:
@@ -95,6 +94,7 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
         through_redeliver=True,
         event_types=list(scene.event_types),
         now=timezone.now(),
+        operation=uuid.uuid4(),
     )
     if endpoint is None:
         _fail(outcome)

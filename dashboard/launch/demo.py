@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dashboard.launch import postgres, site
 from dashboard.launch.folder import Keys, keys, read_private
@@ -56,7 +57,7 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
 
 def _prepare(processes: Processes) -> None:
     processes.start("migrate", *site.manage("migrate", "--noinput"))
-    processes.start("migrate-api", *site.manage("migrate", "--noinput", "--settings", site.PARTNER_API_SETTINGS))
+    processes.start("migrate-api", *site.manage_partner_api("migrate", "--noinput"))
     processes.start("static", *site.manage("collectstatic", "--noinput"))
     processes.finish("migrate", "migrate-api", "static")
 
@@ -64,7 +65,7 @@ def _prepare(processes: Processes) -> None:
 def _start(processes: Processes, *, environment: Mapping[str, str], port: int, api_port: int) -> None:
     api = site.gunicorn(application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{api_port}", threads=8)
     processes.start("partner-api", *api)
-    processes.start("engine", *site.manage("procrastinate", "worker", "--settings", site.PARTNER_API_SETTINGS))
+    processes.start("engine", *site.manage_partner_api("procrastinate", "worker"))
     processes.start("handler", *site.manage("demo_handler"))
     site.start_console(processes=processes, port=port)
     processes.await_answer(
@@ -76,11 +77,11 @@ def _start(processes: Processes, *, environment: Mapping[str, str], port: int, a
     processes.start("story", *site.manage("demo_story"))
     processes.finish("story")
     for number, install in enumerate(_told(Path(environment["DEMO_FOLDER"]))["installs"]):
-        emit = ("emit", "--install", install, "--every", EVENT_EVERY_S, "--forever")
-        processes.start(f"events-{number}", *site.manage(*emit, "--settings", site.PARTNER_API_SETTINGS))
+        emit = site.manage_partner_api("emit", "--install", install, "--every", EVENT_EVERY_S, "--forever")
+        processes.start(f"events-{number}", *emit)
 
 
-def _told(folder: Path) -> dict[str, object]:
+def _told(folder: Path) -> dict[str, Any]:
     return read_private(folder / "demo.json") or {}
 
 

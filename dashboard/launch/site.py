@@ -12,13 +12,17 @@ from dashboard.launch.folder import Keys
 from dashboard.launch.processes import Processes
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-PARTNER_API_SETTINGS = "dashboard.partner_api.settings"
 UP_S = 60
 
 
 def manage(*arguments: str) -> tuple[str, ...]:
     """Return the command line of one of Django's management commands."""
     return (sys.executable, str(BASE_DIR / "manage.py"), *arguments)
+
+
+def manage_partner_api(command: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command line of one of the Partner API's commands: it has settings and a database of its own."""
+    return manage(command, "--settings", "dashboard.partner_api.settings", *arguments)
 
 
 def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def support() -> User:
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
     _, install = installs.connect(
-        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now()
+        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     return install
 
@@ -40,7 +40,9 @@ def endpoint(install: Install, support: User) -> Endpoint:
 
 def register(install: Install, actor: User, **changes: object) -> tuple:
     given = {"url": "", "handler_url": "http://localhost:1/hook", "through_redeliver": True, "event_types": EVENTS}
-    return endpoints.register(actor=actor, install=install, now=timezone.now(), **given | changes)
+    return endpoints.register(
+        actor=actor, install=install, now=timezone.now(), operation=uuid.uuid4(), **given | changes
+    )
 
 
 def audit(action: str) -> list[tuple[str, str]]:
@@ -105,7 +107,7 @@ def test_enable_resets_the_streak_and_says_what_is_left_to_do(
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
     make_failed(endpoint, "dlv_1")
     make_failed(endpoint, "dlv_2")
-    outcome = endpoints.enable(actor=support, endpoint=endpoint, now=timezone.now())
+    outcome = endpoints.enable(actor=support, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.DONE
     assert outcome.words == (
         "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0. "
@@ -122,7 +124,7 @@ def test_redeliver_failed_requests_those_that_failed_and_quotes_opentrain(
     fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3, delivered=1)
     failed, waiting = make_failed(endpoint, "dlv_1"), make_delivery(endpoint=endpoint, last_ok=False)
     now = timezone.now()
-    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=now)
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=now, operation=uuid.uuid4())
     assert outcome == Outcome(
         kind=OutcomeKind.DONE,
         words="3 requeued.",
@@ -138,7 +140,7 @@ def test_redeliver_on_a_disabled_endpoint_offers_to_enable_it(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
-    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now())
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4())
     assert (outcome.kind, outcome.offer_enable) == (OutcomeKind.DONE, True)
     assert "Nothing is attempted while the endpoint is DISABLED" in outcome.quoted
 
@@ -148,7 +150,7 @@ def test_redeliver_one_asks_for_that_delivery_alone(
 ) -> None:
     opentrain_id, other = fake_opentrain.add_deliveries(endpoint.opentrain_id, delivered=2)
     delivery = make_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
-    outcome = endpoints.redeliver_one(actor=support, delivery=delivery, now=timezone.now())
+    outcome = endpoints.redeliver_one(actor=support, delivery=delivery, now=timezone.now(), operation=uuid.uuid4())
     assert outcome.words == "1 requeued."
     assert fake_opentrain.states(endpoint.opentrain_id) == {opentrain_id: "PENDING", other: "DELIVERED"}
     assert AuditEntry.objects.latest("id").delivery_id == opentrain_id
@@ -179,7 +181,7 @@ def test_call_that_fails_changes_no_delivery_and_is_in_the_audit(
 ) -> None:
     failed = make_failed(endpoint, "dlv_1")
     fake_opentrain.fail_next(error)
-    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now())
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4())
     assert outcome == Outcome(kind=kind, words=str(error), request_id="9d1f")
     failed.refresh_from_db()
     assert failed.requested_at is None

@@ -1,6 +1,7 @@
 """Connect an install, and keep the snapshot of its endpoints."""
 
 import logging
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -24,7 +25,7 @@ def support() -> User:
 
 
 def connect(actor: User, token: Secret, name: str = "Acme Labs") -> tuple:
-    return installs.connect(actor=actor, token=token, name=name, now=timezone.now())
+    return installs.connect(actor=actor, token=token, name=name, now=timezone.now(), operation=uuid.uuid4())
 
 
 def test_connect_keeps_the_token_encrypted(
