@@ -47,10 +47,12 @@ class Demo:
 
 def start_demo(*, folder: Path, port: int) -> Demo:
     """Start the demo and wait for its READY line."""
+    environment = {**os.environ, "DATA_DIR": str(folder), "PORT": str(port)}
+    environment.pop("DJANGO_SETTINGS_MODULE")  # pytest-django's, for this process
     process = subprocess.Popen(
         [sys.executable, "-m", "dashboard.launch", "demo"],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(folder), "PORT": str(port)},
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )
