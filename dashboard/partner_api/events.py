@@ -20,10 +20,10 @@ SELECT 'dlv_' || replace(gen_random_uuid()::text, '-', ''), %(event)s, endpoint.
   FROM partner_api_endpoint AS endpoint
  WHERE endpoint.install_id = %(install)s
    AND endpoint.status = 'ACTIVE'
-   AND endpoint.created_at <= %(now)s
    AND %(type)s = ANY (endpoint.event_types)
    FOR SHARE OF endpoint
 """
+# No time is compared: an endpoint that this transaction sees existed, whatever the clocks of two hosts say.
 # FOR SHARE: an endpoint that is being disabled at this moment is waited for and then seen as it is, so that no PENDING
 # delivery slips in behind the UPDATE that fails them all.
 

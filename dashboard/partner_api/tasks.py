@@ -1,4 +1,6 @@
-"""The engine as periodic jobs: `manage.py procrastinate worker --settings dashboard.partner_api.settings`.
+"""The engine as periodic jobs of `manage.py procrastinate --settings dashboard.partner_api.settings worker`.
+
+(In this order: Procrastinate's sub-commands know nothing of Django's options.)
 
 A queueing lock keeps one run waiting at most, however slow the one before is; workers on other hosts may each have one
 under way, and share what is due. Procrastinate leaves the job of a killed worker in `doing` for ever: `requeue_stalled`
