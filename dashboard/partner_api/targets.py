@@ -11,7 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 MAX_LENGTH = 2048
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _HOST_MAX = 253
+_UNREADABLE = "is not a URL: its host or port cannot be read"
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -47,7 +49,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadTarget("is not a URL: its host or port cannot be read") from None
+        raise BadTarget(_UNREADABLE) from None
     if parts.scheme not in {"https", "http"} or not url.lower().startswith(f"{parts.scheme}://"):
         raise BadTarget("must begin with https://")
     if port == 0 or parts.netloc.endswith(":"):
@@ -60,11 +62,19 @@ def _host(parts: SplitResult) -> str:
     if not host:
         raise BadTarget("has no host name")
     if "[" in parts.netloc:
-        try:
-            return str(ipaddress.IPv6Address(host))
-        except ValueError:
-            raise BadTarget("has an IPv6 address that cannot be read") from None
+        return _ipv6(host, netloc=parts.netloc)
     labels = host.removesuffix(".").split(".")
     if len(host) > _HOST_MAX or not all(_LABEL.fullmatch(label) for label in labels):
         raise BadTarget("has a host name that is not one")
     return host
+
+
+def _ipv6(host: str, *, netloc: str) -> str:
+    """Check what some versions of Python let pass: rubbish beside the brackets, and between them."""
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        raise BadTarget(_UNREADABLE) from None
+    if not _BRACKETED.fullmatch(netloc):
+        raise BadTarget(_UNREADABLE)
+    return str(address)

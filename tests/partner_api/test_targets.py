@@ -1,6 +1,11 @@
 """Which URLs an endpoint may have."""
 
+from urllib.parse import urlsplit
+
 import pytest
+import yarl
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboard.partner_api import targets
 
@@ -52,6 +57,10 @@ BAD = [
     ("https://e.example:65536/", "is not a URL"),
     ("https://e.example:8x/", "is not a URL"),
     ("https://[::1/", "is not a URL"),
+    ("https://[::1]3/", "is not a URL"),
+    ("https://[::1].evil.example/", "is not a URL"),
+    ("https://[::g]/", "is not a URL"),
+    ("https://[::1%25eth0]/", "is not a URL"),
     ("https://a..example/", "has a host name that is not one"),
     ("https://-a.example/", "has a host name that is not one"),
     ("https://a%2eb.example/", "has a host name that is not one"),
@@ -75,3 +84,18 @@ def test_http_localhost_can_be_forbidden() -> None:
     with pytest.raises(targets.BadTarget, match="must be https"):
         targets.check("http://localhost:8000/", allow_http_localhost=False)
     assert targets.check("https://localhost/", allow_http_localhost=False) == "https://localhost/"
+
+
+@given(
+    st.text(max_size=300)
+    | st.text(max_size=100).map("https://{}".format)
+    | st.text(max_size=60).map("http://{}/x".format)
+)
+def test_any_text_is_refused_or_is_the_same_host_to_whoever_reads_it(url: str) -> None:
+    try:
+        checked = targets.check(url, allow_http_localhost=True)
+    except targets.BadTarget:
+        return
+    assert checked == url
+    assert url.lower().startswith(("https://", "http://localhost", "http://127.0.0.1", "http://[::1]"))
+    assert yarl.URL(url).host == urlsplit(url).hostname

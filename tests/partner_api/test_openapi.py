@@ -1,0 +1,80 @@
+"""What is answered is what `openapi.json` says, field for field."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from dashboard.partner_api.models import Endpoint
+from tests.partner_api.conftest import BOTH, Partner, make_deliveries
+
+pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
+
+ENDPOINT = "/webhook-endpoints/{endpointId}"
+CALLS = [
+    ("get", "/installs/current", None),
+    ("post", "/webhook-endpoints", {"url": "https://a.example.com/h", "eventTypes": BOTH}),
+    ("get", "/webhook-endpoints", None),
+    ("get", ENDPOINT, None),
+    ("patch", ENDPOINT, {"status": "DISABLED"}),
+    ("patch", ENDPOINT, {"status": "ACTIVE", "eventTypes": ["install.revoked"]}),
+    ("post", f"{ENDPOINT}/redeliver", {}),
+    ("delete", ENDPOINT, None),
+    ("post", "/webhook-endpoints", {"url": "nonsense", "eventTypes": []}),
+    ("patch", ENDPOINT, {}),
+    ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "unknown"}),
+]
+
+
+def operation(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
+    return document["paths"][f"/api/partner/v1{path}"][method]
+
+
+def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS)
+def test_an_answer_is_as_the_document_says(
+    *, partner: Partner, endpoint: Endpoint, method: str, path: str, body: object
+) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    make_deliveries(partner, endpoint, count=1, status="FAILED")
+    answer = partner.call(method.upper(), path.format(endpointId=endpoint.pk), body)
+    promised = operation(document, method, path)["responses"][str(answer.status)]["content"]["application/json"]
+    schema = document["components"]["schemas"][promised["schema"]["$ref"].rsplit("/", 1)[1]]
+    assert list(validator(document, promised["schema"]).iter_errors(answer.json)) == []
+    assert sorted(answer.json) == sorted(schema["required"]) == sorted(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "good", "bad"),
+    [
+        ("post", "/webhook-endpoints", {"url": "https://a.example/", "eventTypes": BOTH}, {"url": 1}),
+        ("patch", ENDPOINT, {"status": "ACTIVE"}, {"status": None}),
+        ("patch", ENDPOINT, {}, {"eventTypes": []}),
+        ("post", f"{ENDPOINT}/redeliver", {}, {"deliveryId": None}),
+        ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "dlv_1"}, {"delivery": "dlv_1"}),
+    ],
+)
+def test_a_request_is_described_as_it_is_checked(
+    *, partner: Partner, method: str, path: str, good: object, bad: object
+) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    schema = operation(document, method, path)["requestBody"]["content"]["application/json"]["schema"]
+    checker = validator(document, schema)
+    assert (checker.is_valid(good), checker.is_valid(bad)) == (True, False)
+
+
+def test_every_operation_but_the_document_asks_for_a_bearer_token(partner: Partner) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    asked = {
+        name
+        for item in document["paths"].values()
+        for described in item.values()
+        for requirement in described["security"]
+        for name in requirement
+    }
+    assert asked == set(schemes)
+    assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer"}
