@@ -17,7 +17,7 @@ from typing import Self
 
 from dashboard.launch.folder import CannotStart
 
-END_S = 5
+END_S = 7
 """How long a process may take to end by itself; with PostgreSQL's own end after it, all is over within 10 s."""
 
 _PR_SET_PDEATHSIG = 1
