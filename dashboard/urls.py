@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views import deliveries, demo, endpoints, installs, operations
+from dashboard.views import deliveries, demo, endpoints, installs, operations, receiver
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", installs.index, name="home"),
@@ -22,4 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/redeliver/", deliveries.redeliver, name="delivery-redeliver"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
+    path("hooks/<str:key>/", receiver.receive, name="receiver"),
 ]

@@ -17,3 +17,4 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "red
 INSTALLED_APPS = [*INSTALLED_APPS, "dashboard.partner_api"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+WHITENOISE_AUTOREFRESH = True  # nothing is collected for a test, and a missing STATIC_ROOT is a warning
