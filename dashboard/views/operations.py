@@ -21,6 +21,9 @@ from dashboard.permissions import MemberRequest, member_required
 GIVEN_UP = timedelta(minutes=1)
 """An operation without an answer for so long has none to come; OpenTrain is given 15 s."""
 
+WATCHED_FOR = timedelta(minutes=15)
+"""A redelivery that was asked for so recently is still worth following; a delivery run comes every 5 minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -41,7 +44,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An outcome as a page shows it, with what Re-enable beside it needs, and how far the redelivery has come."""
+    """An outcome as a page shows it, with what Re-enable beside it needs.
+
+    `progress` is how far a redelivery has come, `operation` the name it is asked for by.
+    """
 
     outcome: Outcome
     operation: uuid.UUID
@@ -92,9 +98,12 @@ def build(*, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint | None, 
     """Put an outcome together with what its page needs."""
     if endpoint is None:
         return Answer(outcome, operation)
-    last = last_answers(endpoint_ids=[endpoint.pk], now=timezone.now()).get(endpoint.pk, 0)
+    now = timezone.now()
+    last = last_answers(endpoint_ids=[endpoint.pk], now=now).get(endpoint.pk, 0)
     enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
-    return Answer(outcome, operation, endpoint, enable, _progress(operation) if outcome.requeued else None)
+    watched = operation if outcome.requeued else _redelivery_under_way(endpoint=endpoint, now=now)
+    progress = _progress(watched) if watched is not None else None
+    return Answer(outcome, watched or operation, endpoint, enable, progress)
 
 
 def kept(request: MemberRequest) -> Answer | None:
@@ -142,6 +151,14 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     requeued = ended.requeued or 0
     arrived, delivered = again.count(), again.filter(last_ok=True).count()
     return Progress(requeued, min(arrived, requeued), min(delivered, requeued))
+
+
+def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | None:
+    """Return a redelivery that is still being waited for: re-enabling is often what it waited for."""
+    asked_for = AuditEntry.objects.filter(endpoint=endpoint, requeued__gt=0, at__gte=now - WATCHED_FOR)
+    entry = asked_for.order_by("-id").first()
+    found = _progress(entry.operation) if entry is not None else None
+    return entry.operation if entry is not None and found is not None and not found.complete else None
 
 
 def _unanswered() -> Outcome:
