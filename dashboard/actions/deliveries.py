@@ -5,7 +5,7 @@ and none is lost. The lock lasts for two small writes: the handler was asked bef
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +15,9 @@ from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 
 REFUSED_KEPT = 200
 """Refused attempts kept of an endpoint, the newest: whoever knows its URL cannot fill the disk."""
+UNDER_WAY = timedelta(seconds=15)
+"""How long after OpenTrain disabled an endpoint an attempt may still reach us that it had begun before: its own 10 s,
+and clocks that differ."""
 
 Headers = list[list[str]]
 
@@ -115,12 +118,12 @@ def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
 def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
     """Mark what OpenTrain gave up when it disabled the endpoint by itself, and return how many that are.
 
-    `at` is its `disabledAt`. Attempts, and requests for redelivery, that are younger are not concerned, so that calling
-    it again with the same snapshot changes nothing. A redelivery that was waiting then is given up with the others.
+    `at` is its `disabledAt`. What was attempted or requested since then is not concerned, so that calling it again with
+    the same snapshot changes nothing. A redelivery that was waiting then is given up with the others.
     Source: partner-api, "Deliveries": all its PENDING deliveries become FAILED.
     """
     waiting = endpoint.deliveries.filter(Q(requested_at__isnull=True) | Q(requested_at__lte=at))
-    waiting = waiting.filter(last_attempt_at__lte=at)
+    waiting = waiting.filter(last_attempt_at__lte=at + UNDER_WAY)
     unfinished = Q(attempts_in_round__lt=_attempts()) | Q(requested_at__isnull=False)
     with transaction.atomic():
         given_up = waiting.filter(unfinished, last_ok=False, abandoned_at__isnull=True)

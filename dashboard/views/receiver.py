@@ -130,7 +130,7 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
         response["Allow"] = "POST"
         return response
     body, whole = _read(request)
-    arrival = _Arrival(endpoint, at, started, list(request.headers.items()), body, whole)
+    arrival = _Arrival(endpoint, at, started, _headers(request), body, whole)
     try:
         event = _accept(arrival, content_type=request.content_type or "")
     except _Refused as refused:
@@ -160,6 +160,11 @@ def _read(request: WSGIRequest) -> tuple[bytes, bool]:
         return bytes(body), False
     announced = request.META.get("CONTENT_LENGTH") or ""
     return bytes(body), len(body) > BODY_LIMIT or not announced.isdecimal() or len(body) >= int(announced)
+
+
+def _headers(request: WSGIRequest) -> list[tuple[str, str]]:
+    """Return the headers in their order. WSGI forgets how names are spelled; OpenTrain's own are spelled as it does."""
+    return [(name.replace("Opentrain", "OpenTrain"), value) for name, value in request.headers.items()]
 
 
 def _accept(arrival: _Arrival, *, content_type: str) -> Event:

@@ -178,11 +178,17 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
     make_failed_delivery(
         endpoint=endpoint, opentrain_id="later", attempts_in_round=1, last_attempt_at=NOON + 11 * MINUTE
     )
+    make_failed_delivery(
+        endpoint=endpoint,
+        opentrain_id="under way",
+        attempts_in_round=1,
+        last_attempt_at=disabled_at + timedelta(seconds=15),
+    )
     make_delivery(endpoint=endpoint, opentrain_id="delivered")
     make_delivery(endpoint=endpoint, opentrain_id="delivered, asked", requested_at=NOON + MINUTE)
     make_failed_delivery(opentrain_id="elsewhere", attempts_in_round=2)
 
-    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 2
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 3
 
     rows = {row.opentrain_id: (row.abandoned_at, row.requested_at) for row in Delivery.objects.all()}
     assert rows == {
@@ -191,6 +197,7 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
         "asked after": (None, NOON + 11 * MINUTE),
         "exhausted": (None, None),
         "later": (None, None),
+        "under way": (disabled_at, None),
         "delivered": (None, None),
         "delivered, asked": (None, None),
         "elsewhere": (None, None),

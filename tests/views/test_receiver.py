@@ -219,7 +219,7 @@ def test_refusal_keeps_size_and_hash_but_neither_body_nor_credentials(client) ->
     headers = dict(row["request_headers"])
     assert (headers["Authorization"], headers["Cookie"]) == ("[redacted]", "[redacted]")
     assert headers["X-Long"] == "y" * 1000
-    assert headers["X-Opentrain-Signature"].startswith("t=")
+    assert headers["X-OpenTrain-Signature"].startswith("t=")
     assert "geheim" not in str(row)
     assert "marker" not in str(row)
 
@@ -230,7 +230,7 @@ def test_attempt_keeps_the_signature_header_and_no_credentials(client) -> None:
     headers = Attempt.objects.get().request_headers
     assert len(headers) == receiver.HEADERS_KEPT
     assert dict(headers)["Authorization"] == "[redacted]"
-    assert dict(headers)["X-Opentrain-Signature"].startswith("t=")
+    assert dict(headers)["X-OpenTrain-Signature"].startswith("t=")
 
 
 @pytest.mark.django_db
