@@ -92,6 +92,7 @@ TEMPLATES = [
 DATABASES = {}
 if "DATABASE_URL" in os.environ:
     DATABASES["default"] = dj_database_url.parse(os.environ["DATABASE_URL"])
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the pool drops connections that a restart has cut
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # A receiver's body may be as large as its own limit, 1 MiB; every form is far smaller.

@@ -30,6 +30,7 @@ class Event:
     event_id: str
     event_type: str
     resource_id: str
+    created_at: datetime | None
     body: bytes = field(repr=False)
 
 
@@ -172,6 +173,7 @@ def _locked(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
         event_id=event.event_id,
         event_type=event.event_type,
         resource_id=event.resource_id,
+        event_created_at=event.created_at,
         body=event.body,
         first_received_at=result.received_at,
         last_attempt_at=result.received_at,

@@ -16,6 +16,9 @@ from dashboard.models.endpoints import ACTIVE, DISABLED, new_receiver_key
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
+ENABLE = "re-enable endpoint"
+"""The audit's name for it."""
+
 
 def register(
     *,
@@ -65,7 +68,7 @@ def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UU
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     return perform(
-        operation=_on(endpoint, actor=actor, action="re-enable endpoint", operation=operation),
+        operation=_on(endpoint, actor=actor, action=ENABLE, operation=operation),
         call=lambda: opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=_id(endpoint), status=ACTIVE),
         record=record,
     )

@@ -96,12 +96,12 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
 
 
 def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
-    """Return the endpoint's row, locked.
+    """Return the endpoint's row, locked; not against its new deliveries, which only need it to be there.
 
     One that is still being registered is recognised by its URL, so that a list which is read between OpenTrain's
     making it and our hearing of it does not make a second row.
     """
-    rows = Endpoint.objects.select_for_update().filter(install=install)
+    rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install)
     known = rows.filter(opentrain_id=remote.id).first()
     if known is not None:
         return known

@@ -119,4 +119,5 @@ def _close(opening: AuditEntry, outcome: Outcome) -> None:
         code=outcome.code,
         request_id=outcome.request_id,
         requeued=outcome.requeued,
+        while_stopped=outcome.offer_enable,
     )

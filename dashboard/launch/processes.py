@@ -39,8 +39,11 @@ def stop_on_signals() -> None:
         signal.signal(number, stop)
 
 
-def end_with_owner(how: int = signal.SIGTERM) -> None:
-    """Run in a child: have the kernel signal it when the process that started it is gone, however it went."""
+def end_with_owner(how: int = signal.SIGKILL) -> None:
+    """Run in a child: have the kernel signal it when the process that started it is gone, however it went.
+
+    SIGKILL, because a worker that is asked politely waits for its jobs, and these for a database that is gone too.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
 

@@ -37,6 +37,7 @@ class AuditEntry(models.Model):
     code = models.CharField(max_length=50, blank=True)
     request_id = models.CharField(max_length=100, blank=True)
     requeued = models.PositiveIntegerField(null=True, blank=True)
+    while_stopped = models.BooleanField(default=False, help_text="Whether the endpoint was DISABLED at the answer.")
 
     class Meta:
         verbose_name_plural = "audit entries"

@@ -34,6 +34,7 @@ class Delivery(models.Model):
     event_id = models.CharField(max_length=200)
     event_type = models.CharField(max_length=100)
     resource_id = models.CharField(max_length=200, blank=True)
+    event_created_at = models.DateTimeField(null=True, blank=True, help_text="When it happened, as the event says.")
     body = models.BinaryField(help_text="The raw bytes, as signed.")
 
     first_received_at = models.DateTimeField()

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_safe
 
+from dashboard.actions.endpoints import ENABLE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint
@@ -141,9 +142,9 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     if opened is None or ended is None or opened.endpoint is None or not opened.endpoint.is_received:
         return None
     again = Delivery.objects.filter(
+        _was_there(opened=opened, ended=ended),
         endpoint=opened.endpoint_id,
         requested_at__isnull=True,
-        first_received_at__lt=opened.at,
         last_attempt_at__gte=opened.at,
     )
     if opened.delivery_id:
@@ -151,6 +152,22 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     requeued = ended.requeued or 0
     arrived, delivered = again.count(), again.filter(last_ok=True).count()
     return Progress(requeued, min(arrived, requeued), min(delivered, requeued))
+
+
+def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
+    """Say which deliveries there were when redelivery was asked for: those that had reached us, and those that had not.
+
+    An auto-disable also fails deliveries that were never attempted. Their first attempt is the redelivery, and what
+    tells them from new ones is their age: an endpoint that is DISABLED gets no new ones.
+    """
+    stopped_until = opened.at
+    if not ended.while_stopped:
+        enabled = AuditEntry.objects.filter(endpoint=opened.endpoint_id, action=ENABLE, phase=AuditEntry.Phase.DONE)
+        last = enabled.filter(at__lt=opened.at).order_by("-at").first()
+        if last is None:
+            return Q(first_received_at__lt=opened.at)
+        stopped_until = last.at
+    return Q(first_received_at__lt=opened.at) | Q(event_created_at__lt=stopped_until)
 
 
 def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | None:

@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from django.conf import settings
@@ -217,6 +217,7 @@ def _event(arrival: _Arrival, *, delivery_id: str) -> Event:
         event_id=_text(said, "id", limit=200),
         event_type=_text(said, "type", limit=100) or arrival.claim("x-opentrain-event", limit=100),
         resource_id=_text(said, "resourceId", limit=200),
+        created_at=_moment(said, "createdAt"),
         body=arrival.body,
     )
 
@@ -233,6 +234,15 @@ def _text(said: dict[str, object], name: str, *, limit: int) -> str:
     value = said.get(name)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return _storable(str(value), limit=limit) if isinstance(value, str) or is_whole else ""
+
+
+def _moment(said: dict[str, object], name: str) -> datetime | None:
+    """Return a time of the contract's form; anything else is no time, and the delivery is kept all the same."""
+    try:
+        moment = datetime.fromisoformat(str(said.get(name)))
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _storable(text: str, *, limit: int) -> str:

@@ -93,15 +93,21 @@ def demo(demo_folder: Path) -> Iterator[Demo]:
         stop_demo(running)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def browser(django_db_setup: None) -> Iterator[Browser]:
+    """A Chromium for one module.
+
+    Playwright's event loop runs in this thread for as long as it is there, and Django takes that for a mistake: so it
+    is told otherwise meanwhile, the test database is made before, and all of it is gone before the next module.
+    """
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         missing = "no Chromium was found: install Debian's package chromium"
         if os.environ.get("REQUIRE_BROWSER") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield chromium
         chromium.close()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -63,14 +62,8 @@ FAILURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _orm_beside_playwright(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Playwright's event loop runs in this thread, and Django takes it for a mistake; the server has its own thread.
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-
 @pytest.fixture
-def endpoint(_orm_beside_playwright: None) -> Endpoint:
+def endpoint() -> Endpoint:
     """A disabled endpoint with two failed deliveries, last heard of an hour ago."""
     hour_ago = timezone.now() - timedelta(hours=1)
     endpoint = make_endpoint(
