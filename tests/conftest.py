@@ -12,7 +12,9 @@ from django.conf import settings
 from django.db import connections
 
 from dashboard.launch import postgres
+from dashboard.models import Install, User
 from tests.contract.fixtures import fake_opentrain  # noqa: F401 - a fixture for every test of the console
+from tests.factories import make_grant, make_install, make_user
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,30 @@ def django_db_modify_db_settings(postgres_server: postgres.Server) -> None:
 @pytest.fixture(autouse=True)
 def _loopback_only() -> None:
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture
+def support(db: None) -> User:
+    """Ana answers customers: she sees every install."""
+    return make_user(role="support", username="ana")
+
+
+@pytest.fixture
+def acme(db: None) -> Install:
+    return make_install(name="Acme Labs")
+
+
+@pytest.fixture
+def partner_admin(acme: Install) -> User:
+    """Paul looks after Acme Labs."""
+    paul = make_user(role="partner_admin", username="paul")
+    make_grant(user=paul, install=acme)
+    return paul
+
+
+@pytest.fixture
+def outsider(db: None) -> User:
+    """Olga is a partner admin too, of another install than Acme Labs."""
+    olga = make_user(role="partner_admin", username="olga")
+    make_grant(user=olga, install=make_install(name="Other Data"))
+    return olga

@@ -1,0 +1,145 @@
+"""Every page and every button: closed to strangers, to people without a role, and to those of another install."""
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, reverse
+
+from dashboard.models import Endpoint, Install, User
+from dashboard.permissions import member_required
+from dashboard.urls import urlpatterns
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_endpoint, make_user
+
+OPEN = {"receiver"}
+"""OpenTrain comes in here, and shows a signature instead."""
+PAGES = ["home", "install-list", "install-list-live", "install-connect"]
+OF_INSTALL = ["install-detail", "install-live", "endpoint-create"]
+OF_ENDPOINT = ["endpoint-detail", "endpoint-live"]
+BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
+OF_DELIVERY = ["delivery-detail", "delivery-live"]
+BUTTONS_OF_DELIVERY = ["delivery-redeliver"]
+METHODS = ["get", "post", "put", "patch", "delete", "head", "options"]
+
+
+@pytest.fixture
+def endpoint(acme: Install) -> Endpoint:
+    return make_endpoint(install=acme)
+
+
+def addresses(endpoint: Endpoint) -> list[str]:
+    """Return every address that shows or changes something of an install."""
+    delivery = make_delivery(endpoint=endpoint)
+    return [
+        *(reverse(name, args=[endpoint.install_id]) for name in OF_INSTALL),
+        *(reverse(name, args=[endpoint.pk]) for name in OF_ENDPOINT + BUTTONS_OF_ENDPOINT),
+        *(reverse(name, args=[delivery.pk]) for name in OF_DELIVERY + BUTTONS_OF_DELIVERY),
+    ]
+
+
+def test_every_address_of_the_console_is_in_these_tests() -> None:
+    named = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
+    known = PAGES + OF_INSTALL + OF_ENDPOINT + BUTTONS_OF_ENDPOINT + OF_DELIVERY + BUTTONS_OF_DELIVERY
+    assert named - OPEN == {*known, "operation-progress"}
+
+
+def test_every_view_is_guarded() -> None:
+    guard = member_required(lambda request: None).__code__
+    views = {p.name: p.callback for p in urlpatterns if isinstance(p, URLPattern) and p.name not in OPEN}
+    assert [name for name, view in views.items() if not wears(view, guard)] == []
+
+
+def wears(view: object, guard: object) -> bool:
+    while view is not None:
+        if getattr(view, "__code__", None) is guard:
+            return True
+        view = getattr(view, "__wrapped__", None)
+    return False
+
+
+def test_stranger_is_sent_to_sign_in_and_back(endpoint: Endpoint, client: Client) -> None:
+    response = client.get(reverse("endpoint-detail", args=[endpoint.pk]))
+    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next=/endpoints/{endpoint.pk}/")
+
+
+def test_stranger_polling_is_sent_to_sign_in_as_a_whole_page(endpoint: Endpoint, client: Client) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver/endpoints/{endpoint.pk}/"}
+    response = client.get(reverse("endpoint-live", args=[endpoint.pk]), headers=headers)
+    assert response["HX-Redirect"] == f"/accounts/login/?next=/endpoints/{endpoint.pk}/"
+    assert response.content == b""
+
+
+@pytest.mark.parametrize("name", BUTTONS_OF_ENDPOINT)
+def test_stranger_pressing_a_button_changes_nothing(
+    name: str, endpoint: Endpoint, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    response = client.post(reverse(name, args=[endpoint.pk]))
+    assert (response.status_code, response["Location"]) == (302, "/accounts/login/?next=/")
+    assert fake_opentrain.calls == []
+
+
+def test_person_without_a_role_sees_whom_to_ask_and_nothing_else(endpoint: Endpoint, client: Client) -> None:
+    client.force_login(make_user(role=""))
+    for path in [reverse(name) for name in PAGES] + [reverse(name, args=[endpoint.pk]) for name in OF_ENDPOINT]:
+        response = client.get(path)
+        page = response.content.decode()
+        assert response.status_code == 403
+        assert "You have no access yet" in page
+        assert "Acme Labs" not in page
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_outsider_finds_nothing_of_another_install(
+    method: str, endpoint: Endpoint, outsider: User, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    client.force_login(outsider)
+    for path in addresses(endpoint):
+        status = getattr(client, method)(path).status_code
+        assert status in {404, 405}, path
+    assert fake_opentrain.calls == []
+
+
+def test_outsider_gets_404_by_every_method_that_a_page_takes(
+    endpoint: Endpoint, outsider: User, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    client.force_login(outsider)
+    delivery = make_delivery(endpoint=endpoint)
+    for name in OF_INSTALL:
+        assert client.get(reverse(name, args=[endpoint.install_id])).status_code == 404
+    for name in OF_ENDPOINT:
+        assert client.get(reverse(name, args=[endpoint.pk])).status_code == 404
+    for name in OF_DELIVERY:
+        assert client.get(reverse(name, args=[delivery.pk])).status_code == 404
+    for name in BUTTONS_OF_ENDPOINT:
+        assert client.post(reverse(name, args=[endpoint.pk])).status_code == 404
+    for name in BUTTONS_OF_DELIVERY:
+        assert client.post(reverse(name, args=[delivery.pk])).status_code == 404
+    form = {"path": "receiver", "event_types": ["contract.started"]}
+    assert client.post(reverse("endpoint-create", args=[endpoint.install_id]), form).status_code == 404
+    assert fake_opentrain.calls == []
+
+
+def test_outsider_does_not_see_another_install_in_the_list(acme: Install, outsider: User, client: Client) -> None:
+    client.force_login(outsider)
+    for name in ("install-list", "install-list-live"):
+        page = client.get(reverse(name)).content.decode()
+        assert "Other Data" in page
+        assert "Acme Labs" not in page
+
+
+def test_partner_admin_sees_the_install_that_was_granted(
+    endpoint: Endpoint, partner_admin: User, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    client.force_login(partner_admin)
+    assert "Acme Labs" in client.get(reverse("install-list")).content.decode()
+    assert endpoint.url in client.get(reverse("endpoint-detail", args=[endpoint.pk])).content.decode()
+
+
+def test_button_without_its_csrf_token_does_nothing_and_says_why(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(support)
+    response = client.post(reverse("endpoint-enable", args=[endpoint.pk]))
+    assert response.status_code == 403
+    assert "This page was open for too long" in response.content.decode()
+    assert fake_opentrain.calls == []

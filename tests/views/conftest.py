@@ -1,0 +1,89 @@
+"""An install that the fake OpenTrain knows, with endpoints, and browsers that somebody is signed in to."""
+
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs
+from dashboard.models import Endpoint, Install, User
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_attempt, make_failed_delivery
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Somebody's browser: pages are read as text, buttons are pressed with or without htmx."""
+
+    client: Client
+
+    def read(self, path: str, *, status: int = 200, **headers: str) -> str:
+        response = self.client.get(path, headers=headers)
+        assert response.status_code == status
+        return response.content.decode()
+
+    def press(self, path: str, **form: str) -> str:
+        """Send the form by htmx; return the partial."""
+        response = self.client.post(path, form, headers={"HX-Request": "true"})
+        assert response.status_code == 200
+        return response.content.decode()
+
+    def submit(self, path: str, **form: str) -> str:
+        """Send the form without JavaScript; return the page that it leads to."""
+        response = self.client.post(path, form, follow=True)
+        assert [status for _url, status in response.redirect_chain] == [302]
+        return response.content.decode()
+
+
+@pytest.fixture
+def ana(support: User) -> Browser:
+    return browser_of(support)
+
+
+@pytest.fixture
+def connected(fake_opentrain: FakeOpenTrain, support: User) -> Install:
+    """An install with a token that the fake takes."""
+    token = fake_opentrain.add_install()
+    _outcome, install = installs.connect(actor=support, token=token, name="Acme Labs", now=timezone.now())
+    assert install is not None
+    return install
+
+
+@pytest.fixture
+def endpoint(connected: Install, support: User) -> Endpoint:
+    """An endpoint of it that is received through Redeliver, with a handler."""
+    return register(connected, support, handler_url="https://acme.example.com/hook")
+
+
+@pytest.fixture
+def disabled(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Endpoint:
+    """The same, after ten failures in a row; OpenTrain has three failed deliveries, of which two reached us."""
+    ids = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3)
+    for opentrain_id in ids[:2]:
+        delivery = make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
+        make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, handler_status=503)
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    installs.refresh(install=endpoint.install, now=timezone.now())
+    endpoint.refresh_from_db()
+    return endpoint
+
+
+def browser_of(user: User) -> Browser:
+    client = Client()
+    client.force_login(user)
+    return Browser(client)
+
+
+def register(install: Install, actor: User, *, handler_url: str = "", url: str = "") -> Endpoint:
+    _outcome, endpoint, _secret = endpoints.register(
+        actor=actor,
+        install=install,
+        url=url,
+        handler_url=handler_url,
+        through_redeliver=not url,
+        event_types=["contract.started"],
+        now=timezone.now(),
+    )
+    assert endpoint is not None
+    return endpoint

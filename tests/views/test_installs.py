@@ -1,0 +1,223 @@
+"""The list of installs, connecting one, and one with its endpoints."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Endpoint, Install, User
+from dashboard.services.opentrain import Reason, Unavailable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_endpoint, make_install
+from tests.views.conftest import Browser, browser_of
+
+LIST = reverse("install-list")
+CONNECT = reverse("install-connect")
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+ESCAPED = "&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;"
+
+
+def page_of(install: Install) -> str:
+    return reverse("install-detail", args=[install.pk])
+
+
+def test_list_without_installs_explains_what_one_is_and_asks_for_its_token(ana: Browser) -> None:
+    page = ana.read(LIST)
+    assert "No install yet" in page
+    assert "OpenTrain shows it once, on the consent screen" in page
+    assert 'type="password" name="token"' in page
+
+
+def test_list_shows_those_that_need_somebody_first(ana: Browser) -> None:
+    fine = make_install(name="A is fine")
+    make_endpoint(install=fine)
+    broken = make_install(name="B is broken")
+    make_endpoint(install=broken, status="DISABLED", consecutive_failures=10)
+    make_endpoint(install=broken, consecutive_failures=8)
+    page = ana.read(LIST)
+    assert page.index("B is broken") < page.index("A is fine")
+    assert page.index("Disabled") < page.index("At risk") < page.index("Active")
+
+
+def test_list_says_what_a_token_lacks_and_what_opentrain_refused(ana: Browser) -> None:
+    make_install(name="Gamma", token_scopes=["contracts:read"])
+    make_install(name="Delta", last_error="OpenTrain refused: “revoked”.", last_error_at=timezone.now())
+    page = ana.read(LIST)
+    assert "This token lacks <code>webhooks:manage</code>" in page
+    assert "OpenTrain refused: “revoked”." in page
+
+
+def test_search_finds_by_a_part_of_the_name(ana: Browser) -> None:
+    make_install(name="Acme Labs")
+    make_install(name="Beta Data")
+    page = ana.read(f"{LIST}?q=bETA")
+    assert "Beta Data" in page
+    assert "Acme Labs" not in page
+
+
+def test_search_that_finds_nothing_says_so_and_leads_back(ana: Browser) -> None:
+    make_install(name="Acme Labs")
+    page = ana.read(LIST, status=200)
+    assert "Acme Labs" in page
+    page = ana.read(f"{LIST}?q=%00%3Cb%3E")
+    assert "No install is called “&lt;b&gt;”." in page
+    assert "Show all 1" in page
+
+
+def test_list_asks_the_database_no_more_for_more_installs(ana: Browser, django_assert_max_num_queries) -> None:
+    for _ in range(12):
+        make_endpoint()
+    with django_assert_max_num_queries(6):
+        ana.read(LIST)
+
+
+def test_live_part_is_only_the_part_and_304_when_nothing_changed(ana: Browser) -> None:
+    install = make_install(name="Acme Labs")
+    first = ana.client.get(reverse("install-list-live"))
+    assert "<html" not in first.content.decode()
+    assert first["Cache-Control"] == "private, no-cache"
+    again = ana.client.get(reverse("install-list-live"), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    Install.objects.filter(pk=install.pk).update(status="SUSPENDED")
+    changed = ana.client.get(reverse("install-list-live"), headers={"If-None-Match": first["ETag"]})
+    assert changed.status_code == 200
+    assert "SUSPENDED" in changed.content.decode()
+
+
+def test_connect_shows_the_install_with_its_scopes(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
+    token = fake_opentrain.add_install()
+    page = ana.submit(CONNECT, token=token.reveal(), name="Acme Labs")
+    assert "Acme Labs is connected." in page
+    assert "Label Studio Cloud" in page
+    assert "<li><code>webhooks:manage</code></li>" in page
+    assert token.reveal() not in page
+    assert Install.objects.get(name="Acme Labs").token == token
+
+
+def test_connect_without_the_scope_says_so_plainly(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
+    token = fake_opentrain.add_install(scopes=["contracts:read"])
+    page = ana.submit(CONNECT, token=token.reveal(), name="Gamma")
+    assert "<strong>This token lacks <code>webhooks:manage</code>:</strong>" in page
+    assert [call.operation for call in fake_opentrain.calls] == ["get_install"]
+
+
+def test_connect_with_a_token_that_is_refused_says_why_and_never_repeats_it(
+    ana: Browser, fake_opentrain: FakeOpenTrain
+) -> None:
+    token = "ot_ptk_" + "z" * 43
+    response = ana.client.post(CONNECT, {"token": token, "name": "Acme"})
+    page = response.content.decode()
+    assert "OpenTrain refused: “The token is not valid: it is malformed, unknown or revoked.”" in page
+    assert "zzzz" not in page
+    assert 'value="Acme"' in page
+    assert "no-store" in response["Cache-Control"]
+    assert not Install.objects.exists()
+
+
+@pytest.mark.parametrize("token", ["", "whsec_" + "a" * 32, "ot_ptk_with a space", "ot_ptk_é", "ot_ptk_" + "z" * 200])
+def test_connect_with_something_else_than_a_token_asks_nobody(
+    token: str, ana: Browser, fake_opentrain: FakeOpenTrain
+) -> None:
+    response = ana.client.post(CONNECT, {"token": token})
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert 'id="token-error"' in page
+    assert not token or token not in page
+    assert fake_opentrain.calls == []
+
+
+def test_connect_sent_twice_is_one_install(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
+    form = {"token": fake_opentrain.add_install().reveal(), "operation": "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"}
+    ana.submit(CONNECT, **form)
+    ana.client.post(CONNECT, form)
+    assert Install.objects.count() == 1
+    assert [call.operation for call in fake_opentrain.calls].count("get_install") == 1
+
+
+def test_partner_admin_who_connects_an_install_sees_it(fake_opentrain: FakeOpenTrain, partner_admin: User) -> None:
+    page = browser_of(partner_admin).submit(CONNECT, token=fake_opentrain.add_install().reveal(), name="New one")
+    assert "New one is connected." in page
+
+
+def test_detail_shows_endpoints_with_state_streak_reason_and_the_button_that_helps(
+    ana: Browser, disabled: Endpoint
+) -> None:
+    page = ana.read(page_of(disabled.install))
+    assert "Disabled</span>" in page
+    assert 'aria-valuetext="10 of 10"' in page
+    assert "<q>10 consecutive failures</q>" in page
+    assert f'<time datetime="{disabled.disabled_at.isoformat(timespec="milliseconds")}"' in page
+    assert f'action="/endpoints/{disabled.pk}/enable/"' in page
+    assert "<strong>2</strong>" in page
+
+
+def test_detail_of_an_install_without_endpoints_explains_the_path(ana: Browser, connected: Install) -> None:
+    page = ana.read(page_of(connected))
+    assert "No endpoint is registered." in page
+    assert "OpenTrain delivers to Redeliver, which records the delivery and asks your handler." in page
+
+
+def test_detail_asks_opentrain_once_for_several_looks(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    long_ago = timezone.now() - timedelta(minutes=1)
+    Endpoint.objects.update(snapshot_at=long_ago)
+    for _ in range(3):
+        ana.read(page_of(endpoint.install))
+    assert [call.operation for call in fake_opentrain.calls].count("list_endpoints") == 1
+
+
+def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_its_age(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Endpoint.objects.update(snapshot_at=long_ago)
+    Install.objects.update(checked_at=long_ago)
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached: connection refused.", reason=Reason.REFUSED))
+    page = ana.read(page_of(endpoint.install))
+    assert "OpenTrain cannot be reached: connection refused." in page
+    assert "Below is what was recorded" in page
+    assert ">5 min ago</time>" in page
+    assert endpoint.url in page
+
+
+def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=5))
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
+    for _ in range(3):
+        assert "OpenTrain cannot be reached." in ana.read(page_of(endpoint.install))
+    assert [call.operation for call in fake_opentrain.calls].count("list_endpoints") == 1
+
+
+def test_detail_without_the_scope_does_not_ask_opentrain(
+    ana: Browser, fake_opentrain: FakeOpenTrain
+) -> None:
+    install = make_install(token_scopes=["contracts:read"])
+    assert "OpenTrain lists endpoints only to a token with" in ana.read(page_of(install))
+    assert fake_opentrain.calls == []
+
+
+def test_hostile_words_from_opentrain_are_shown_and_not_obeyed(
+    ana: Browser, fake_opentrain: FakeOpenTrain
+) -> None:
+    now = timezone.now()
+    install = make_install(
+        name=HOSTILE, app_name=HOSTILE, status=HOSTILE[:50], token_name=HOSTILE, checked_at=now, organization_id=HOSTILE
+    )
+    Install.objects.update(last_error=HOSTILE, last_error_at=now, token_scopes=["webhooks:manage", HOSTILE])
+    make_endpoint(install=install, url=HOSTILE, status=HOSTILE[:50], disabled_reason=HOSTILE, event_types=[HOSTILE])
+    for path in (LIST, page_of(install)):
+        page = ana.read(path)
+        assert "<img" not in page
+        assert ESCAPED in page
+
+
+def test_detail_asks_the_database_no_more_for_more_endpoints(ana: Browser, django_assert_max_num_queries) -> None:
+    install = make_install(last_error="down", last_error_at=timezone.now())
+    for _ in range(12):
+        make_endpoint(install=install)
+    with django_assert_max_num_queries(8):
+        ana.read(page_of(install))
