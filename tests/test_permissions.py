@@ -43,7 +43,7 @@ def test_every_address_of_the_console_is_in_these_tests() -> None:
 
 
 def test_every_view_is_guarded() -> None:
-    guard = member_required(lambda request: None).__code__
+    guard = member_required(lambda _request: None).__code__
     views = {p.name: p.callback for p in urlpatterns if isinstance(p, URLPattern) and p.name not in OPEN}
     assert [name for name, view in views.items() if not wears(view, guard)] == []
 

@@ -79,7 +79,7 @@ def pretty(raw: bytes) -> Text:
         text = json.dumps(value, indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         plain = readable(raw)
-        return Text(plain.text, plain.note or "Not valid JSON: shown as it came.")
+        return Text(plain.text, f"Not valid JSON: shown as it came. {plain.note}".strip() if raw else "")
     return _cut(text.encode(errors="replace").decode().translate(_CONTROLS), "")
 
 

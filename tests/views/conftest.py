@@ -1,5 +1,6 @@
 """An install that the fake OpenTrain knows, with endpoints, and browsers that somebody is signed in to."""
 
+import uuid
 from dataclasses import dataclass
 
 import pytest
@@ -45,7 +46,9 @@ def ana(support: User) -> Browser:
 def connected(fake_opentrain: FakeOpenTrain, support: User) -> Install:
     """An install with a token that the fake takes."""
     token = fake_opentrain.add_install()
-    _outcome, install = installs.connect(actor=support, token=token, name="Acme Labs", now=timezone.now())
+    _outcome, install = installs.connect(
+        actor=support, token=token, name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
+    )
     assert install is not None
     return install
 
@@ -84,6 +87,7 @@ def register(install: Install, actor: User, *, handler_url: str = "", url: str =
         through_redeliver=not url,
         event_types=["contract.started"],
         now=timezone.now(),
+        operation=uuid.uuid4(),
     )
     assert endpoint is not None
     return endpoint

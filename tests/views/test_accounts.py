@@ -60,7 +60,7 @@ def test_accounts_pages_wear_the_look_of_the_others(client: Client) -> None:
     client.force_login(make_user())
     page = client.get(reverse("account_change_password")).content.decode()
     assert '<section class="card account">' in page
-    assert "Change Password · Redeliver</title>" in " ".join(page.split()).replace(" · ", " · ").replace("  ", " ")
+    assert "<title> Change Password · Redeliver</title>" in " ".join(page.split())
 
 
 @pytest.mark.parametrize(("cookie", "shown"), [("dark", "dark"), ("light", "light"), ("", "auto"), ('"><b>', "auto")])
@@ -77,9 +77,8 @@ def test_pages_bring_no_script_or_style_of_their_own(client: Client) -> None:
     assert "<style" not in page
     assert "onclick" not in page
     assert page.count("<script") == page.count("<script src=")
-    policy = response["Content-Security-Policy"]
-    assert "script-src 'self';" in policy
-    assert "unsafe" not in policy
+    policy = response["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy)
 
 
 @pytest.mark.parametrize("path", ["/nothing/", "/installs/999999999999999999999999/", "/endpoints/7/"])

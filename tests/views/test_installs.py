@@ -192,17 +192,13 @@ def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
     assert [call.operation for call in fake_opentrain.calls].count("list_endpoints") == 1
 
 
-def test_detail_without_the_scope_does_not_ask_opentrain(
-    ana: Browser, fake_opentrain: FakeOpenTrain
-) -> None:
+def test_detail_without_the_scope_does_not_ask_opentrain(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
     install = make_install(token_scopes=["contracts:read"])
     assert "OpenTrain lists endpoints only to a token with" in ana.read(page_of(install))
     assert fake_opentrain.calls == []
 
 
-def test_hostile_words_from_opentrain_are_shown_and_not_obeyed(
-    ana: Browser, fake_opentrain: FakeOpenTrain
-) -> None:
+def test_hostile_words_from_opentrain_are_shown_and_not_obeyed(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
     now = timezone.now()
     install = make_install(
         name=HOSTILE, app_name=HOSTILE, status=HOSTILE[:50], token_name=HOSTILE, checked_at=now, organization_id=HOSTILE

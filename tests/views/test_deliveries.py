@@ -1,0 +1,151 @@
+"""A delivery's page: whatever came in, it is shown, and nothing of it is obeyed."""
+
+import json
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Delivery, Endpoint
+from dashboard.views.deliveries import SHOWN_CHARS, pretty, readable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_attempt, make_delivery, make_failed_delivery
+from tests.views.conftest import Browser
+from tests.views.test_endpoints import HOSTILE, OPERATION, words_of
+
+
+def page_of(delivery: Delivery) -> str:
+    return reverse("delivery-detail", args=[delivery.pk])
+
+
+def redeliver_of(delivery: Delivery) -> str:
+    return reverse("delivery-redeliver", args=[delivery.pk])
+
+
+def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint)
+    make_attempt(
+        delivery=delivery, number=5, ok=False, cause="timeout", answered_status=504, latency_ms=9500,
+        handler_url="https://acme.example.com/hook",
+    )  # fmt: skip
+    text = words_of(ana.read(page_of(delivery)))
+    assert "5 attempts failed, the last" in text
+    assert "OpenTrain will not try again by itself." in text
+    assert "Attempt 5: no answer from your handler within 9.5 s in 9.5 s" in text
+    assert "Your handler https://acme.example.com/hook gave no answer; OpenTrain was answered 504." in text
+
+
+def test_detail_shows_headers_and_what_was_answered(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    make_attempt(
+        delivery=delivery, request_headers=[["X-OpenTrain-Event", "contract.started"]], response_head=b"thanks"
+    )
+    page = ana.read(page_of(delivery))
+    assert "<dt>X-OpenTrain-Event</dt><dd>contract.started</dd>" in page
+    assert ">thanks</pre>" in page
+
+
+def test_detail_shows_the_body_indented_and_as_it_came(ana: Browser, endpoint: Endpoint) -> None:
+    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=b'{"a":[1.50,"\xc3\xa9"]}')))
+    assert "{\n  &quot;a&quot;: [\n    1.5,\n    &quot;é&quot;\n  ]\n}" in page
+    assert "{&quot;a&quot;:[1.50,&quot;é&quot;]}" in page
+
+
+def test_detail_shows_hostile_words_and_does_not_obey_them(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_failed_delivery(
+        endpoint=endpoint,
+        opentrain_id=HOSTILE,
+        event_id=HOSTILE,
+        event_type=HOSTILE,
+        resource_id=HOSTILE,
+        body=json.dumps({HOSTILE: HOSTILE}).encode(),
+    )
+    make_attempt(
+        delivery=delivery,
+        ok=False,
+        cause=HOSTILE[:30],
+        handler_url=HOSTILE,
+        request_headers=[[HOSTILE, HOSTILE]],
+        response_headers=[[HOSTILE, HOSTILE]],
+        response_head=HOSTILE.encode(),
+    )
+    page = ana.read(page_of(delivery))
+    assert "<img" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 10
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        (b"", "The body is empty."),
+        (b"not json", "Not valid JSON: shown as it came.</p>"),
+        (bytes(range(256)), "Not UTF-8 text: � stands for what could not be read."),
+        (b"\xef\xbb\xbf{}", ">{}</pre>"),
+        (b"[" * 200_000, "Not valid JSON"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "Not valid JSON"),
+        (b'"\\ud800"', "&quot;?&quot;"),
+        (json.dumps(["x" * 1000] * 1000).encode(), "Only the first 100,000 characters are shown."),
+    ],
+    ids=["empty", "text", "binary", "bom", "deep", "huge number", "half a character", "1 MB"],
+)
+def test_detail_of_any_body_is_a_page(body: bytes, note: str, ana: Browser, endpoint: Endpoint) -> None:
+    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=body)))
+    assert note in page
+    assert "\x00" not in page
+    assert len(page) < 1_200_000
+
+
+def test_readable_shows_control_characters_as_pictures() -> None:
+    assert readable(b"a\x00b\x1b[31mc\x7f\td\n").text == "a␀b␛[31mc␡\td\n"
+
+
+def test_pretty_of_a_large_body_is_cut() -> None:
+    shown = pretty(json.dumps(["x" * 1000] * 1000).encode())
+    assert len(shown.text) == SHOWN_CHARS
+
+
+def test_redeliver_asks_for_this_one_and_follows_it(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    delivery = disabled.deliveries.order_by("pk")[0]
+    partial = ana.press(redeliver_of(delivery), operation=OPERATION)
+    assert fake_opentrain.calls[-1].arguments["delivery_id"] == delivery.opentrain_id
+    assert "1 requeued." in partial
+    assert "<strong>0 of 1</strong>" in partial
+    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True)
+    assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
+def test_redeliver_by_a_plain_form_leads_back_to_the_delivery(ana: Browser, disabled: Endpoint) -> None:
+    delivery = disabled.deliveries.order_by("pk")[0]
+    page = ana.submit(redeliver_of(delivery), operation=OPERATION)
+    assert "1 requeued." in page
+    assert "Requested again</span>" in page
+
+
+def test_redeliver_of_one_that_opentrain_does_not_know_says_so(ana: Browser, endpoint: Endpoint) -> None:
+    partial = ana.press(redeliver_of(make_delivery(endpoint=endpoint)))
+    assert "There is no such delivery on this endpoint." in partial
+    assert "<code>NOT_FOUND</code>" in partial
+
+
+def test_live_part_is_only_the_part(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    path = reverse("delivery-live", args=[delivery.pk])
+    first = ana.client.get(path)
+    assert "<html" not in first.content.decode()
+    make_attempt(delivery=delivery, number=7)
+    assert "Attempt 7" in ana.client.get(path, headers={"If-None-Match": first["ETag"]}).content.decode()
+
+
+def test_detail_with_many_attempts_shows_the_newest(
+    ana: Browser, endpoint: Endpoint, django_assert_max_num_queries
+) -> None:
+    delivery = make_delivery(endpoint=endpoint, attempt_count=60)
+    for number in range(1, 61):
+        make_attempt(delivery=delivery, number=number)
+    with django_assert_max_num_queries(8):
+        page = ana.read(page_of(delivery))
+    assert "Attempt 60:" in page
+    assert "Attempt 10:" not in page
+    assert "10 earlier attempts not shown." in page
