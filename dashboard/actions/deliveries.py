@@ -30,8 +30,8 @@ class Event:
     event_id: str
     event_type: str
     resource_id: str
-    created_at: datetime | None
     body: bytes = field(repr=False)
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,6 +271,24 @@ def test_progress_ends_when_all_arrived(ana: Browser, disabled: Endpoint, fake_o
     assert "hx-get" not in partial
 
 
+@pytest.mark.parametrize("enabled_first", [True, False])
+def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
+    enabled_first: bool, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    created_before = timezone.now()
+    if enabled_first:
+        ana.press(enable_of(disabled))
+    ana.press(redeliver_of(disabled), operation=OPERATION)
+    if not enabled_first:
+        ana.press(enable_of(disabled))
+    later = timezone.now()
+    for event_created_at in (created_before, later):  # the second is a new event, and none of the three
+        make_delivery(
+            endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
+        )
+    assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
 def arrive(delivery: Delivery, *, ok: bool) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(requested_at=None, last_attempt_at=timezone.now(), last_ok=ok)
 
