@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashboard.actions import installs
-from dashboard.models import Install
+from dashboard.models import AuditEntry, Install
 
-FRESH_FOR = timedelta(seconds=3)
-"""A snapshot that is younger is shown without asking again."""
+FRESH_FOR = timedelta(seconds=2)
+"""A snapshot that is younger is shown without asking again; a page that polls does so every 3 s."""
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 """So long OpenTrain is left alone after a call that failed, and the page does not wait for the next one."""
 
@@ -33,6 +33,11 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
 
 
 def _is_fresh(*, install: Install, now: datetime) -> bool:
-    """Fresh is a list of endpoints; what was heard when the install was connected did not hold one."""
+    """Tell whether the list of endpoints is young enough, and no operation has ended since it was asked for.
+
+    What was heard when the install was connected did not hold such a list.
+    """
     newest = install.endpoints.registered().order_by("snapshot_at").values_list("snapshot_at", flat=True).first()
-    return newest is not None and now - newest < FRESH_FOR and now - install.checked_at < FRESH_FOR
+    if newest is None or now - newest >= FRESH_FOR or now - install.checked_at >= FRESH_FOR:
+        return False
+    return not install.audit.filter(at__gt=install.checked_at).exclude(phase=AuditEntry.Phase.REQUESTED).exists()

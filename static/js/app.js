@@ -21,7 +21,11 @@
     if (line.hidden === yes) line.hidden = !yes;
   };
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
-    document.addEventListener(name, (event) => (isPolled(event) ? lost(true) : explain(event)));
+    document.addEventListener(name, (event) => {
+      if (!isPolled(event)) return explain(event);
+      if ([403, 404].includes(event.detail.xhr?.status)) return location.reload(); // no longer ours to see: say so
+      lost(true);
+    });
   }
   document.addEventListener("htmx:afterOnLoad", (event) => {
     if (isPolled(event) && event.detail.successful !== false) lost(false);

@@ -193,6 +193,16 @@ def test_enable_by_htmx_answers_where_it_was_pressed_and_has_the_page_look_again
     assert (disabled.status, disabled.consecutive_failures) == ("ACTIVE", 0)
 
 
+def test_page_right_after_an_operation_asks_opentrain_how_things_are(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    ana.read(page_of(disabled))
+    ana.press(enable_of(disabled))
+    # A list that was asked for while the operation was under way, and answered with how things were before.
+    Endpoint.objects.update(status="DISABLED", snapshot_at=timezone.now())
+    assert "Active</span>" in ana.read(reverse("endpoint-live", args=[disabled.pk]))
+
+
 def test_enable_by_a_plain_form_leads_to_the_page_with_the_answer(ana: Browser, disabled: Endpoint) -> None:
     page = ana.submit(enable_of(disabled), operation=OPERATION)
     assert "Re-enabled: OpenTrain sends to this endpoint again" in page
