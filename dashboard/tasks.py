@@ -19,7 +19,7 @@ FINISHED_KEPT = timedelta(days=1)
 @app.task(queue=QUEUE, queueing_lock="refresh-installs", pass_context=False)
 def refresh_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Keep every install's snapshot no older than a minute, so that an auto-disable is known without a visitor."""
-    for install in Install.objects.order_by("checked_at"):
+    for install in Install.objects.defer("token").order_by("checked_at"):
         outcome = installs.refresh(install=install, now=timezone.now())
         if outcome is not None:
             logger.warning("install %s was not refreshed: %s", install.pk, outcome.words)

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from dashboard.actions import deliveries
 from dashboard.actions.installs import record_endpoint
@@ -40,7 +41,7 @@ def register(
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
         created.append(answer)
-        _adopt(endpoint=endpoint, answer=answer, now=now)
+        _adopt(endpoint=endpoint, answer=answer)
         return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
 
     outcome = perform(
@@ -55,15 +56,17 @@ def register(
     return outcome, None, None
 
 
-def enable(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID) -> Outcome:
+def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
     """Set the endpoint ACTIVE, with its streak at 0. Source: partner-api, "Operations", PATCH."""
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        record_endpoint(install=endpoint.install, remote=answer, at=now)
+        record_endpoint(install=endpoint.install, remote=answer, at=timezone.now())
         endpoint.refresh_from_db()
         words = "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0."
         failed = endpoint.deliveries.failed(attempts=_attempts()).count()
-        if failed:
+        if failed == 1:
+            words += " The failed delivery is not sent again by itself: redeliver it."
+        elif failed:
             words += f" The {failed} failed deliveries are not sent again by themselves: redeliver them."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
@@ -79,7 +82,7 @@ def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operatio
 
     def record(answer: opentrain.Redelivery) -> Outcome:
         deliveries.mark_requested(endpoint=endpoint, at=now)
-        return _requeued(endpoint=endpoint, answer=answer, now=now)
+        return _requeued(endpoint=endpoint, answer=answer)
 
     return perform(
         operation=_on(endpoint, actor=actor, action="redeliver all failed", operation=operation),
@@ -94,7 +97,7 @@ def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: 
 
     def record(answer: opentrain.Redelivery) -> Outcome:
         deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=now)
-        return _requeued(endpoint=endpoint, answer=answer, now=now)
+        return _requeued(endpoint=endpoint, answer=answer)
 
     return perform(
         operation=_on(
@@ -121,18 +124,18 @@ def _prepare(*, install: Install, url: str, handler_url: str, through: bool, now
     )
 
 
-def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, now: datetime) -> None:
+def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
     with transaction.atomic():
         endpoint.opentrain_id = answer.endpoint.id
         endpoint.secret = answer.secret if endpoint.is_received else None
         endpoint.registering_since = None
         endpoint.save(update_fields=["opentrain_id", "secret", "registering_since"])
-        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=now)
+        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
         endpoint.refresh_from_db()
 
 
-def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, now: datetime) -> Outcome:
-    record_endpoint(install=endpoint.install, remote=answer.endpoint, at=now)
+def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery) -> Outcome:
+    record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
     endpoint.refresh_from_db()
     return Outcome(
         kind=OutcomeKind.DONE,

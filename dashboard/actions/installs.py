@@ -12,7 +12,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Endpoint, Grant, Install, Role, User
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.services import opentrain
-from dashboard.vault import Secret
+from dashboard.vault import Secret, Unreadable
 
 AUTO_DISABLE_STREAK = 10
 """So many failures in a row disable an endpoint; with fewer it was paused. Source: partner-api, "Deliveries"."""
@@ -50,7 +50,7 @@ def refresh(*, install: Install, now: datetime) -> Outcome | None:
     """
     try:
         remote = opentrain.list_endpoints(token=install.token)
-    except opentrain.OpenTrainError as error:
+    except (opentrain.OpenTrainError, Unreadable) as error:
         outcome = failed(error)
         install.last_error, install.last_error_at = outcome.words, now
         install.save(update_fields=["last_error", "last_error_at"])
@@ -75,7 +75,8 @@ def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndp
 def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
     """Keep one snapshot, unless a newer one is there; an auto-disable also gives up what was still waiting.
 
-    `at` is when OpenTrain was asked, not when it answered: a slow answer must not undo what a later call changed.
+    `at` is when a list was asked for, not when it came: a slow one must not undo what a call changed meanwhile. For the
+    answer to such a call it is when it came.
     """
     with transaction.atomic():
         endpoint = _row(install=install, remote=remote)

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, Rejected
+from dashboard.vault import Unreadable
 
 Answer = TypeVar("Answer")
 
@@ -40,7 +41,7 @@ def perform(*, operation: Operation, call: Callable[[], Answer], record: Callabl
         return earlier_outcome(operation=operation)
     try:
         answer = call()
-    except OpenTrainError as error:
+    except (OpenTrainError, Unreadable) as error:
         outcome = failed(error)
         _close(opening, outcome)
         return outcome
@@ -50,8 +51,14 @@ def perform(*, operation: Operation, call: Callable[[], Answer], record: Callabl
     return outcome
 
 
-def failed(error: OpenTrainError) -> Outcome:
-    """Return the outcome of a call that did not succeed."""
+def failed(error: OpenTrainError | Unreadable) -> Outcome:
+    """Return the outcome of a call that did not succeed, or could not even be made."""
+    if isinstance(error, Unreadable):
+        words = (
+            "This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked. "
+            "Put the missing key back, or replace the token."
+        )
+        return Outcome(kind=OutcomeKind.UNAVAILABLE, words=words)
     if isinstance(error, OutcomeUnknown):
         kind = OutcomeKind.UNKNOWN
     elif isinstance(error, Rejected):
@@ -76,7 +83,8 @@ def outcome_of(entry: AuditEntry) -> Outcome:
 
 def earlier_outcome(*, operation: Operation) -> Outcome:
     """Return what became of the operation when it was asked for before, by the same form."""
-    ended = AuditEntry.objects.filter(operation=operation.id).exclude(phase=AuditEntry.Phase.REQUESTED).first()
+    same = AuditEntry.objects.filter(operation=operation.id, actor=operation.actor)
+    ended = same.exclude(phase=AuditEntry.Phase.REQUESTED).first()
     if ended is not None:
         return outcome_of(ended)
     return Outcome(

@@ -66,6 +66,11 @@ class Endpoint(models.Model):
         return self.url
 
     @property
+    def known_as(self) -> str:
+        """What people recognise it by: the handler that we stand before, or else its URL."""
+        return self.handler_url or self.url
+
+    @property
     def is_received(self) -> bool:
         """Whether its deliveries come through Redeliver's receiver."""
         return self.receiver_key is not None

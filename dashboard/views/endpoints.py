@@ -46,7 +46,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @member_required
 def enable(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
-    outcome = endpoints.enable(actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation)
+    outcome = endpoints.enable(actor=request.user, endpoint=endpoint, operation=operation)
     page = operations.page_of(endpoint)
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
 

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from dashboard.actions import endpoints, installs
@@ -107,7 +108,7 @@ def test_enable_resets_the_streak_and_says_what_is_left_to_do(
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
     make_failed(endpoint, "dlv_1")
     make_failed(endpoint, "dlv_2")
-    outcome = endpoints.enable(actor=support, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4())
+    outcome = endpoints.enable(actor=support, endpoint=endpoint, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.DONE
     assert outcome.words == (
         "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0. "
@@ -194,3 +195,20 @@ def test_answer_that_is_older_than_what_is_known_changes_nothing(endpoint: Endpo
     earlier = endpoint.snapshot_at - timedelta(seconds=1)
     stale = installs.record_endpoint(install=install, remote=remote, at=earlier)
     assert stale.snapshot_at == endpoint.snapshot_at
+
+
+def test_token_that_cannot_be_read_asks_nothing_and_says_what_to_do(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, settings
+) -> None:
+    calls = len(fake_opentrain.calls)
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    stored = Endpoint.objects.defer("secret").get(pk=endpoint.pk)
+    stored.install = Install.objects.defer("token").get(pk=endpoint.install_id)
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=stored, now=timezone.now(), operation=uuid.uuid4())
+    assert outcome == Outcome(
+        kind=OutcomeKind.UNAVAILABLE,
+        words="This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked. "
+        "Put the missing key back, or replace the token.",
+    )
+    assert len(fake_opentrain.calls) == calls
+    assert installs.refresh(install=stored.install, now=timezone.now()).words == outcome.words

@@ -180,7 +180,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
     page = open_page()
     sign_in(page, demo)
     page.get_by_role("link", name="Acme Labs").click()
-    before = page.get_by_role("row").filter(has_text="handler").count()
+    before = page.get_by_role("row").filter(has_text="/webhooks").count()
     page.context.close()
 
     assert stop_demo(demo) < 10
@@ -193,7 +193,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
         page = open_page()
         sign_in(page, again)
         page.get_by_role("link", name="Acme Labs").click()
-        assert page.get_by_role("row").filter(has_text="handler").count() == before == 2
+        assert page.get_by_role("row").filter(has_text="/webhooks").count() == before == 2
         page.get_by_role("row").filter(has_text="acme-contracts").get_by_role("link").first.click()
         expect(page.locator("#deliveries-heading ~ table tbody tr").first).to_be_visible()
         page.context.close()

@@ -57,7 +57,9 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     assert "2 deliveries failed: 503 from your handler, last" in text
     assert "Redeliver all failed (2)" in text
     assert "First re-enable, then redeliver" in text
-    assert "Redeliver's receiver, which asks https://acme.example.com/hook" in text.replace("&#x27;", "'")
+    assert f"Redeliver's receiver, {disabled.url}" in text
+    assert "which asks the handler above" in text
+    assert '<h1 id="endpoint-url" class="url"><span>https://acme.example.com/hook</span>' in ana.read(page_of(disabled))
 
 
 def test_detail_lists_deliveries_with_state_attempts_and_last_answer(ana: Browser, endpoint: Endpoint) -> None:

@@ -179,7 +179,7 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     assert "OpenTrain cannot be reached: connection refused." in page
     assert "Below is what was recorded" in page
     assert ">5 min ago</time>" in page
-    assert endpoint.url in page
+    assert endpoint.handler_url in page
 
 
 def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
