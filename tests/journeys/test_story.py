@@ -48,6 +48,7 @@ def take_all(page: Page, screenshots: Path, name: str) -> None:
     desktop = page.viewport_size
     page.set_viewport_size({"width": 375, "height": 812})
     take(page, screenshots, f"{name}-phone-dark")
+    page.screenshot(path=screenshots / f"{name}-phone-dark-top.png")
     page.emulate_media(color_scheme="light")
     take(page, screenshots, f"{name}-phone")
     page.set_viewport_size(desktop)
