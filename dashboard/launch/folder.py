@@ -3,11 +3,16 @@
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
+
+FREE_FIRST_MB = 200
+FREE_AGAIN_MB = 20
+"""What must be free on the disk of DATA_DIR, in MB: a new database takes 50 and grows by 16 at a time."""
 
 
 class CannotStart(Exception):
@@ -39,6 +44,10 @@ def prepare(path: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise CannotStart(f"DATA_DIR {folder} cannot be written to: {error.strerror}.") from error
+    needed_mb = FREE_AGAIN_MB if (folder / "keys.json").exists() else FREE_FIRST_MB
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    if free_mb < needed_mb:
+        raise CannotStart(f"DATA_DIR {folder} is on a disk with {free_mb} MB free, and {needed_mb} MB are needed.")
     return folder
 
 

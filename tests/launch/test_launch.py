@@ -24,10 +24,11 @@ def launch(what: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
+def full_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     place = tmp_path / "full"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False).returncode != 0:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", place]
+    if subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("a small file system can be mounted by root only")
     (place / "filler").write_bytes(b"\0" * 65536)
     yield place
@@ -65,6 +66,16 @@ def test_folder_on_a_read_only_file_system_gets_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("full_disk", ["60m"], indirect=True)
+def test_disk_with_too_little_left_gets_one_line_before_anything_is_made(full_disk: Path) -> None:
+    done = launch("demo", DATA_DIR=str(full_disk))
+    assert done.stderr == (
+        f"Redeliver cannot start: DATA_DIR {full_disk} is on a disk with 62 MB free, and 200 MB are needed.\n"
+    )
+    assert {path.name for path in full_disk.iterdir()} == {"filler", "logs"}
+
+
+@pytest.mark.parametrize("full_disk", ["64k"], indirect=True)
 def test_full_disk_gets_one_line(full_disk: Path) -> None:
     done = launch("demo", DATA_DIR=str(full_disk))
     assert done.stderr == (
