@@ -2,10 +2,12 @@
 
 import logging
 from datetime import timedelta
+from typing import cast
 
 from django.utils import timezone
-from procrastinate import JobContext
+from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
+from procrastinate.jobs import Status
 
 from dashboard.actions import installs
 from dashboard.models import Install
@@ -31,5 +33,8 @@ async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     """Re-queue the jobs of workers that died (a killed worker's job stays `doing` for ever), and forget old ones."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(queue=QUEUE):
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except exceptions.UniqueViolation:  # the next of its kind is waiting already: it does the same
+            await manager.finish_job_by_id_async(job_id=cast("int", job.id), status=Status.ABORTED, delete_job=True)
     await manager.delete_old_jobs(nb_hours=int(FINISHED_KEPT.total_seconds() // 3600), queue=QUEUE, include_failed=True)

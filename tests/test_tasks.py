@@ -1,0 +1,51 @@
+"""The console's background jobs, run as Procrastinate runs them."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from dashboard import tasks
+from dashboard.models import Install
+from dashboard.services.opentrain import Reason, Unavailable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_install
+
+
+@pytest.fixture
+def _no_jobs(transactional_db: None) -> Iterator[None]:
+    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
+
+
+@pytest.mark.django_db
+def test_refresh_installs_goes_on_after_one_that_fails(fake_opentrain: FakeOpenTrain) -> None:
+    first, second = (make_install(token=fake_opentrain.add_install()) for _ in range(2))
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS))
+    before = timezone.now()
+    tasks.refresh_installs(timestamp=0)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert first.last_error == "OpenTrain cannot be reached."
+    assert second.checked_at >= before
+    assert Install.objects.filter(last_error="").count() == 1
+
+
+@pytest.mark.usefixtures("_no_jobs")
+@pytest.mark.parametrize("another_is_waiting", [False, True])
+def test_tend_jobs_runs_again_what_a_killed_worker_left_once(another_is_waiting: bool) -> None:
+    left = tasks.refresh_installs.configure(task_kwargs={"timestamp": 1}).defer()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET status = 'doing', worker_id = NULL WHERE id = %s", [left])
+    if another_is_waiting:
+        tasks.refresh_installs.configure(task_kwargs={"timestamp": 2}).defer()
+    async_to_sync(tasks.tend_jobs.func)(SimpleNamespace(app=app), timestamp=3)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT status::text, args->>'timestamp' FROM procrastinate_jobs ORDER BY id")
+        assert cursor.fetchall() == [("todo", "2" if another_is_waiting else "1")]
