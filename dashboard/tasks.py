@@ -9,12 +9,14 @@ from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import installs
+from dashboard.actions import installs, retention
+from dashboard.actions.retention import Removed
 from dashboard.models import Install
 
 logger = logging.getLogger(__name__)
 QUEUE = "console"
 FINISHED_KEPT = timedelta(days=1)
+RETENTION_BUDGET = timedelta(seconds=20)
 
 
 @app.periodic(cron="* * * * *")
@@ -38,3 +40,12 @@ async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
         except exceptions.UniqueViolation:  # the next of its kind is waiting already: it does the same
             await manager.finish_job_by_id_async(job_id=cast("int", job.id), status=Status.ABORTED, delete_job=True)
     await manager.delete_old_jobs(nb_hours=int(FINISHED_KEPT.total_seconds() // 3600), queue=QUEUE, include_failed=True)
+
+
+@app.periodic(cron="*/2 * * * *")
+@app.task(queue=QUEUE, queueing_lock="retain", pass_context=False)
+def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Let what is old leave the delivery log, a little at a time: the worker has other things to do in between."""
+    removed = retention.retain(now=timezone.now(), budget=RETENTION_BUDGET)
+    if removed != Removed():
+        logger.info("retention removed %s", removed)

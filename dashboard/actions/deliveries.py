@@ -78,6 +78,9 @@ def record_attempt(*, endpoint: Endpoint, event: Event, result: Result) -> Attem
         delivery = _locked(endpoint=endpoint, event=event, result=result)
         _advance(delivery=delivery, result=result)
         delivery.save(update_fields=_ADVANCED)
+        if delivery.body_gone_at is not None:  # retention took it, and here it is again
+            delivery.body, delivery.body_gone_at = event.body, None
+            delivery.save(update_fields=["body", "body_gone_at"])
         return Attempt.objects.create(
             delivery=delivery,
             number=delivery.attempt_count,

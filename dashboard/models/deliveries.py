@@ -35,7 +35,8 @@ class Delivery(models.Model):
     event_type = models.CharField(max_length=100)
     resource_id = models.CharField(max_length=200, blank=True)
     event_created_at = models.DateTimeField(null=True, blank=True, help_text="When it happened, as the event says.")
-    body = models.BinaryField(help_text="The raw bytes, as signed.")
+    body = models.BinaryField(null=True, help_text="The raw bytes, as signed.")
+    body_gone_at = models.DateTimeField(null=True, blank=True, help_text="When retention took the body, and why null.")
 
     first_received_at = models.DateTimeField()
     last_attempt_at = models.DateTimeField()
@@ -53,7 +54,16 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["endpoint", "opentrain_id"], name="delivery_once_per_endpoint")]
-        indexes = [models.Index(fields=["endpoint", "-first_received_at", "-id"], name="delivery_newest_first")]
+        indexes = [
+            models.Index(fields=["endpoint", "-first_received_at", "-id"], name="delivery_newest_first"),
+            # Retention's two walks. By the column that an attempt does not change: its update touches no index.
+            models.Index(fields=["first_received_at", "id"], name="delivery_oldest_first"),
+            models.Index(
+                fields=["first_received_at", "id"],
+                condition=models.Q(body_gone_at__isnull=True),
+                name="delivery_body_oldest_first",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.opentrain_id
@@ -73,7 +83,9 @@ class Attempt(models.Model):
     handler_status = models.PositiveSmallIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(help_text="From the request's arrival to our answer.")
     response_headers = models.JSONField(default=list)
-    response_head = models.BinaryField(help_text="The first bytes of the answer that OpenTrain was given.")
+    response_head = models.BinaryField(
+        null=True, help_text="The first bytes of the answer that OpenTrain was given; null when retention took them."
+    )
 
     class Meta:
         ordering = ["number"]
@@ -98,7 +110,10 @@ class RefusedAttempt(models.Model):
     body_sha256 = models.CharField(max_length=64)
 
     class Meta:
-        indexes = [models.Index(fields=["endpoint", "-received_at"], name="refused_newest_first")]
+        indexes = [
+            models.Index(fields=["endpoint", "-received_at"], name="refused_newest_first"),
+            models.Index(fields=["received_at", "id"], name="refused_oldest_first"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason} at {self.received_at:%Y-%m-%d %H:%M:%S}"

@@ -99,7 +99,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     delivery = _find(request, pk)
     last = operations.last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
     attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
-    body = bytes(delivery.body)
+    body = b"" if delivery.body is None else bytes(delivery.body)
     return {
         "delivery": delivery,
         "endpoint": delivery.endpoint,
@@ -113,11 +113,18 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "pretty": pretty(body),
         "raw": readable(body),
         "size": len(body),
+        "body_days": _body_days(delivery),
         "now": now,
     }
+
+
+def _body_days(delivery: Delivery) -> int | None:
+    """Return after how many days retention took the body, if it did."""
+    return None if delivery.body_gone_at is None else (delivery.body_gone_at - delivery.last_attempt_at).days
 
 
 def _attempt_row(attempt: Attempt) -> AttemptRow:
     status = attempt.handler_status or attempt.answered_status
     answer = describe_cause(cause=attempt.cause, status=status)
-    return AttemptRow(attempt, answer, readable(bytes(attempt.response_head)))
+    head = b"" if attempt.response_head is None else bytes(attempt.response_head)
+    return AttemptRow(attempt, answer, readable(head))

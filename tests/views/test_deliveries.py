@@ -1,6 +1,7 @@
 """A delivery's page: whatever came in, it is shown, and nothing of it is obeyed."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -9,7 +10,7 @@ from django.utils import timezone
 from dashboard.models import Delivery, Endpoint
 from dashboard.views.deliveries import SHOWN_CHARS, pretty, readable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_attempt, make_delivery, make_failed_delivery
+from tests.factories import NOON, make_attempt, make_delivery, make_failed_delivery
 from tests.views.conftest import Browser
 from tests.views.test_endpoints import HOSTILE, OPERATION, words_of
 
@@ -149,3 +150,12 @@ def test_detail_with_many_attempts_shows_the_newest(
     assert "Attempt 60:" in page
     assert "Attempt 10:" not in page
     assert "10 earlier attempts not shown." in page
+
+
+def test_detail_of_a_delivery_whose_body_left_says_so(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint, body=None, body_gone_at=NOON + timedelta(days=30, hours=2))
+    make_attempt(delivery=delivery, response_head=None)
+    text = words_of(ana.read(page_of(delivery)))
+    assert "The body was removed after 30 days." in text
+    assert "What it said is no longer kept." in text
+    assert "The body is empty." not in text

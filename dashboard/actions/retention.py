@@ -1,0 +1,150 @@
+"""What is old leaves the delivery log, in steps so small that the receiver does not notice.
+
+A delivery leaves with its attempts RETENTION_DAYS after its last attempt (or after it was last asked for again);
+bodies and the first bytes of answers leave after BODY_RETENTION_DAYS; refused requests as deliveries do. 0 keeps for
+ever. The audit trail is kept whatever its age: who did what must outlive what it was done to.
+
+What is chosen here, and why:
+- A step takes at most STEP rows, each step a transaction of its own: a crash between two loses nothing, and what a step
+  had not committed is simply old still.
+- Rows are taken by index, oldest first, `FOR UPDATE SKIP LOCKED`: one that is being received is left for the next run,
+  and an attempt of a delivery that is just being removed waits for one step at most and then begins it anew.
+- Attempts go by one DELETE over the deliveries' IDs; Django's collector would read every row first.
+- After each step it rests for longer than it worked, so that it never has more than a third of a core or of the disk.
+- Its commits do not wait for the disk: a removal that a power cut undoes is done again, and the receiver's commits,
+  which do wait, have the disk to themselves.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from dashboard.models import Delivery, RefusedAttempt
+
+STEP = 1000
+"""Rows of a step: deliveries with their attempts, bodies, or refused requests."""
+REST = 2.0
+"""How long it rests after a step, in lengths of that step."""
+REST_S = 0.02
+"""How long it rests at least, in seconds."""
+
+Position = tuple[datetime, int]
+"""Where a walk stands: the time and the ID of the last row that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many rows left, and of how many deliveries only the body."""
+
+    deliveries: int = 0
+    attempts: int = 0
+    bodies: int = 0
+    refused: int = 0
+
+    def __add__(self, other: "Removed") -> "Removed":
+        return Removed(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.deliveries} deliveries with {self.attempts} attempts, {self.bodies} more bodies, "
+            f"{self.refused} refused requests"
+        )
+
+
+Step = Callable[[datetime, Position | None, datetime], tuple[Removed, Position | None]]
+"""Removes the next rows older than the first, after the second; the third is now. Ends with no position."""
+
+
+def retain(
+    *,
+    now: datetime,
+    budget: timedelta | None = None,
+    on_step: Callable[[Removed], None] = lambda _so_far: None,
+    rest: Callable[[float], None] = time.sleep,
+) -> Removed:
+    """Remove what is too old at `now`, for as long as `budget` allows, and return what left.
+
+    What it did not get to, the next run does. `on_step` is told the sum after each step.
+    Raises: django.db.Error; the steps before stay done.
+    """
+    ends = None if budget is None else time.monotonic() + budget.total_seconds()
+    total, started = Removed(), time.monotonic()
+    for removed in _steps(now=now):
+        total += removed
+        on_step(total)
+        if ends is not None and time.monotonic() >= ends:
+            break
+        rest(max((time.monotonic() - started) * REST, REST_S))
+        started = time.monotonic()
+    return total
+
+
+def _steps(*, now: datetime) -> Iterator[Removed]:
+    rows, bodies = timedelta(days=settings.RETENTION_DAYS), timedelta(days=settings.BODY_RETENTION_DAYS)
+    if rows:
+        yield from _walk(_remove_deliveries, before=now - rows, now=now)
+        yield from _walk(_remove_refused, before=now - rows, now=now)
+    if bodies:
+        yield from _walk(_remove_bodies, before=now - bodies, now=now)
+
+
+def _walk(step: Step, *, before: datetime, now: datetime) -> Iterator[Removed]:
+    """Repeat a step, each from where the one before ended: what is kept for now is passed over once in a run."""
+    removed, position = step(before, None, now)
+    while position is not None:
+        yield removed
+        removed, position = step(before, position, now)
+
+
+def _remove_deliveries(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        taken = _take(_old(before=before), after=after)
+        ids = [pk for _at, pk in taken]
+        cursor.execute("DELETE FROM dashboard_attempt WHERE delivery_id = ANY(%s)", [ids])
+        attempts = cursor.rowcount
+        cursor.execute("DELETE FROM dashboard_delivery WHERE id = ANY(%s)", [ids])
+        return Removed(deliveries=cursor.rowcount, attempts=attempts), _last(taken)
+
+
+def _remove_bodies(before: datetime, after: Position | None, now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        taken = _take(_old(before=before).filter(body_gone_at__isnull=True), after=after)
+        ids = [pk for _at, pk in taken]
+        cursor.execute("UPDATE dashboard_attempt SET response_head = NULL WHERE delivery_id = ANY(%s)", [ids])
+        bodies = Delivery.objects.filter(pk__in=ids).update(body=None, body_gone_at=now)
+        return Removed(bodies=bodies), _last(taken)
+
+
+def _remove_refused(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic():
+        old = RefusedAttempt.objects.filter(received_at__lt=before).order_by("received_at", "id")
+        taken = list(old.select_for_update(skip_locked=True).values_list("received_at", "pk")[:STEP])
+        RefusedAttempt.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(refused=len(taken)), _last(taken)
+
+
+def _old(*, before: datetime) -> QuerySet[Delivery]:
+    """Return the deliveries that nothing has happened to since `before`."""
+    unasked = Q(requested_at__isnull=True) | Q(requested_at__lt=before)
+    return Delivery.objects.filter(unasked, first_received_at__lt=before, last_attempt_at__lt=before)
+
+
+def _take(rows: QuerySet[Delivery], *, after: Position | None) -> list[Position]:
+    """Lock the next rows of a walk, but for those that somebody else is working on."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+    if after is not None:
+        at, pk = after
+        later = Q(first_received_at__gt=at) | Q(first_received_at=at, pk__gt=pk)
+        rows = rows.filter(later, first_received_at__gte=at)  # the second says where in the index to begin
+    locked = rows.order_by("first_received_at", "id").select_for_update(skip_locked=True)
+    return list(locked.values_list("first_received_at", "pk")[:STEP])
+
+
+def _last(taken: list[Position]) -> Position | None:
+    return taken[-1] if taken else None

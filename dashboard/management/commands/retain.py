@@ -1,0 +1,34 @@
+"""Remove what is too old, now and all of it."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from dashboard.actions import retention
+from dashboard.actions.retention import Removed
+
+TOLD_EVERY = 10_000
+"""Rows between two lines of progress."""
+
+
+class Command(BaseCommand):
+    help = "Remove from the delivery log what RETENTION_DAYS and BODY_RETENTION_DAYS say. The worker does it by itself."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seconds", type=int, help="Stop after so many; without it, when all is done.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        seconds = options["seconds"]
+        budget = None if seconds is None else timedelta(seconds=seconds)
+        self._told = 0
+        removed = retention.retain(now=timezone.now(), budget=budget, on_step=self._tell)
+        self.stdout.write(f"Removed {removed}.")
+
+    def _tell(self, so_far: Removed) -> None:
+        rows = so_far.deliveries + so_far.bodies + so_far.refused
+        if rows - self._told >= TOLD_EVERY:
+            self._told = rows
+            self.stdout.write(f"So far {so_far}.")
