@@ -1,10 +1,14 @@
 """Validation of input only."""
 
 import uuid
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+
+from dashboard.services import egress
 
 EVENT_TYPES = (
     "contract.started",
@@ -35,6 +39,24 @@ def web_address(text: str) -> None:
         raise ValidationError("Write the whole address, beginning with https://.")
     if parts.username is not None or parts.password is not None:
         raise ValidationError("Leave user name and password out of the address.")
+
+
+def handler_address(text: str) -> None:
+    """Take a web address, and say early that a private one would not be called; a name is checked at each call.
+
+    Raises: ValidationError.
+    """
+    web_address(text)
+    host = urlsplit(text).hostname or ""
+    try:
+        kind = "loopback" if host == "localhost" else egress.kept_out(address=ip_address(host))
+    except ValueError:
+        return  # a name: what it points at can change
+    if kind is not None and not settings.HANDLER_PRIVATE_ADDRESSES:
+        raise ValidationError(
+            f"This address is not a public one ({kind}), so it would not be called. Write a public address; "
+            "whoever runs Redeliver can allow others with HANDLER_PRIVATE_ADDRESSES=1."
+        )
 
 
 def opentrain_address(text: str) -> None:
@@ -78,7 +100,7 @@ class RegisterForm(OperationForm):
     RECEIVER, DIRECT = "receiver", "direct"
 
     path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Straight to my URL")])
-    handler_url = forms.CharField(max_length=URL_CHARS, required=False, validators=[web_address])
+    handler_url = forms.CharField(max_length=URL_CHARS, required=False, validators=[handler_address])
     url = forms.CharField(max_length=URL_CHARS, required=False, validators=[opentrain_address])
     event_types = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVENT_TYPES],

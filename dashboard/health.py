@@ -61,6 +61,10 @@ class Cause(StrEnum):
     CUT_OFF = "cut_off"
     TOO_LARGE = "too_large"
     ADDRESS = "address"
+    DENIED = "denied"
+    """The handler's address is not a public one."""
+    BUSY = "busy"
+    """The handler was not called, because too many calls were waiting for handlers already."""
 
 
 _CAUSE_WORDS = {
@@ -73,6 +77,11 @@ _CAUSE_WORDS = {
     Cause.CUT_OFF: "your handler's answer was cut off",
     Cause.TOO_LARGE: "your handler's answer was too large",
     Cause.ADDRESS: "your handler's address cannot be called",
+    Cause.DENIED: (
+        "your handler's address is not a public one; give it a public address, or allow private ones "
+        "(HANDLER_PRIVATE_ADDRESSES)"
+    ),
+    Cause.BUSY: "your handler was not called: too many earlier calls were still waiting for its answer",
 }
 
 

@@ -34,6 +34,8 @@ BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
 FIELD_KEYS = _list("FIELD_KEYS")
+# Whether a handler may be at a private or local address. Partners write those URLs, so: only if the operator says so.
+HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
 # Only the demo sets these: its data folder, where its handler takes "break" and
 # "repair", and what opens that door.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")

@@ -30,6 +30,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import SKIP_HEADER, Url, parse_url
 
+from dashboard.services import egress
 from dashboard.services.bounded_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
 
@@ -60,6 +61,8 @@ class Cause(StrEnum):
     CUT_OFF = "cut_off"
     """The body ended before its announced end."""
     TOO_LARGE = "too_large"
+    DENIED = "denied"
+    """The address is not a public one, and only public ones were allowed."""
 
 
 _WORDS = {
@@ -72,6 +75,7 @@ _WORDS = {
     Cause.GARBLED: "what came back is not HTTP",
     Cause.CUT_OFF: "the answer was cut off",
     Cause.TOO_LARGE: "the answer was too large",
+    Cause.DENIED: "the address is not a public one",
 }
 
 
@@ -134,6 +138,7 @@ def exchange(
     max_bytes: int,
     cap: bool = False,
     ca_file: str | None = None,
+    public_only: bool = False,
 ) -> Answer:
     """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
 
@@ -142,7 +147,8 @@ def exchange(
     only on its way out.
     `connect_s` bounds each address's connect and the TLS handshake, `read_s` each silence, `total_s` everything.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
-    trusted certificates (tests); they are always verified.
+    trusted certificates (tests); they are always verified. `public_only` keeps to public addresses: it is for URLs that
+    somebody else wrote.
 
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
@@ -150,7 +156,8 @@ def exchange(
     request = _Request(method=method, url=url, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
     try:
         target = _target(url)
-        with _connect(target, connect_s=connect_s, clock=stage.clock, ca_file=ca_file) as sock:
+        reach = _Reach(connect_s=connect_s, clock=stage.clock, ca_file=ca_file, public_only=public_only)
+        with _connect(target, reach) as sock:
             return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
     except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' own are OSErrors
         failure = _failure(_root(error), stage)
@@ -177,6 +184,16 @@ class _Request:
     cap: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How a connection may be made."""
+
+    connect_s: float
+    clock: Clock
+    ca_file: str | None
+    public_only: bool
+
+
 class _BadAddress(HTTPError):
     pass
 
@@ -197,10 +214,12 @@ def _target(url: str) -> Url:
     return target
 
 
-def _connect(target: Url, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
+def _connect(target: Url, reach: _Reach) -> socket.socket:
     host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
-    sock = dial(host, port, connect_s=connect_s, clock=clock)
-    return sock if target.scheme == "http" else secure(sock, host, connect_s=connect_s, clock=clock, ca_file=ca_file)
+    sock = dial(host, port, connect_s=reach.connect_s, clock=reach.clock, public_only=reach.public_only)
+    if target.scheme == "http":
+        return sock
+    return secure(sock, host, connect_s=reach.connect_s, clock=reach.clock, ca_file=reach.ca_file)
 
 
 class _Adapter(HTTPAdapter):
@@ -294,6 +313,8 @@ def _cause(error: BaseException, stage: _Stage) -> Cause:
         return Cause.TOO_LARGE
     if isinstance(error, TimeoutError):
         return Cause.TIMEOUT
+    if isinstance(error, egress.Denied):
+        return Cause.DENIED
     if stage.status is not None:
         return Cause.CUT_OFF
     return _cause_before_the_head(error)
@@ -317,6 +338,8 @@ def _detail(error: BaseException) -> str:
     """Return the system's reason in words; nothing that the other side wrote."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, egress.Denied):
+        return error.kind
     if isinstance(error, OSError) and error.errno in errno.errorcode and not isinstance(error, ssl.SSLError):
         return error.strerror or ""
     return ""

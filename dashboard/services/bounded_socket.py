@@ -16,6 +16,8 @@ from typing import Any
 
 import certifi
 
+from dashboard.services import egress
+
 HEAD_BYTES = 64 * 1024
 """How much an answer's status line and headers may come to, in bytes (interim 1xx answers count too)."""
 
@@ -43,8 +45,10 @@ class Clock:
         return round((time.monotonic() - self.started) * 1000)
 
 
-def dial(host: str, port: int, *, connect_s: float, clock: Clock) -> socket.socket:
+def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: bool) -> socket.socket:
     """Connect to the first of the host's addresses that answers, each within `connect_s`.
+
+    With `public_only`, an address that is not public is passed over without a packet (egress.py).
 
     Raises: OSError, the last address's, when none does.
     """
@@ -52,6 +56,8 @@ def dial(host: str, port: int, *, connect_s: float, clock: Clock) -> socket.sock
     for family, kind, protocol, _, address in _resolve(host, port, clock):
         sock = socket.socket(family, kind, protocol)
         try:
+            if public_only:
+                egress.check(address=address[0])
             sock.settimeout(clock.left(connect_s))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.

@@ -4,12 +4,14 @@ What is passed on is every byte of the body and every end-to-end header, so that
 itself. Hop-by-hop headers stay on their hop (RFC 9110, 7.6.1), Host is the handler's own, and only `Via` is added.
 A redirect is an answer like any other, because OpenTrain follows none.
 
-Every call to a handler goes through `ask`: a guard on the addresses that may be dialled belongs in `exchange`'s dial.
+The URL is a partner's, so only public addresses are dialled, unless HANDLER_PRIVATE_ADDRESSES allows all (egress.py).
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from django.conf import settings
 
 from dashboard.health import Cause
 from dashboard.services.bounded import Answer, NoAnswer, exchange
@@ -67,6 +69,7 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float) -> Handle
             read_s=deadline_s,
             total_s=deadline_s,
             max_bytes=ANSWER_LIMIT,
+            public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
         )
     except NoAnswer as error:
         raise HandlerFailed(cause=Cause(error.cause.value), words=f"Your handler: {error}.") from error

@@ -55,6 +55,7 @@ def serving(folder, *, database_url):
         "FIELD_KEYS": settings.FIELD_KEYS[0],
         "ALLOWED_HOSTS": "localhost",
         "HTTPS": "0",
+        "HANDLER_PRIVATE_ADDRESSES": "1",
         "STATIC_ROOT": str(static),
     }
     command = gunicorn(application="dashboard.wsgi:application", bind=f"unix:{path}", threads=16)

@@ -1,0 +1,86 @@
+"""Which addresses a partner's handler may be called at: public ones only.
+
+The URL of a handler is written by partners, and called from inside our network. So the address is checked that is
+really dialled, after the name was looked up and before the connect: a name that points elsewhere the next time, or an
+odd spelling of 127.0.0.1, gains nothing.
+
+What is kept out is said by name, from IANA's registries of special-purpose addresses: `ipaddress.is_global` of Python
+3.11 takes multicast, NAT64, 6to4 and `::127.0.0.1` for global. Addresses that carry another one inside them (mapped,
+NAT64, 6to4, Teredo) are kept out whole, whatever they carry: no handler needs them.
+
+Source: RFC 6890 and the IANA IPv4 and IPv6 Special-Purpose Address Registries.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+_KEPT_OUT = {
+    "0.0.0.0/8": "unspecified",
+    "10.0.0.0/8": "private",
+    "100.64.0.0/10": "carrier-grade NAT",
+    "127.0.0.0/8": "loopback",
+    "169.254.0.0/16": "link-local",
+    "172.16.0.0/12": "private",
+    "192.0.0.0/24": "protocol assignments",
+    "192.0.2.0/24": "documentation",
+    "192.88.99.0/24": "6to4 relay",
+    "192.168.0.0/16": "private",
+    "198.18.0.0/15": "benchmarking",
+    "198.51.100.0/24": "documentation",
+    "203.0.113.0/24": "documentation",
+    "224.0.0.0/4": "multicast",
+    "240.0.0.0/4": "reserved",
+    "::/128": "unspecified",
+    "::1/128": "loopback",
+    "::/96": "IPv4-compatible",
+    "::ffff:0:0/96": "IPv4-mapped",
+    "::ffff:0:0:0/96": "IPv4-translated",
+    "64:ff9b::/96": "NAT64",
+    "64:ff9b:1::/48": "NAT64",
+    "100::/64": "discard-only",
+    "2001::/32": "Teredo",
+    "2001:2::/48": "benchmarking",
+    "2001:10::/28": "ORCHID",
+    "2001:20::/28": "ORCHID",
+    "2001::/23": "protocol assignments",
+    "2001:db8::/32": "documentation",
+    "2002::/16": "6to4",
+    "3fff::/20": "documentation",
+    "5f00::/16": "segment routing",
+    "fc00::/7": "unique local",
+    "fe80::/10": "link-local",
+    "fec0::/10": "site-local",
+    "ff00::/8": "multicast",
+}
+"""Network to what it is for; of several that hold an address, the first names it."""
+
+_NETWORKS: list[tuple[IPv4Network | IPv6Network, str]] = [(ip_network(net), kind) for net, kind in _KEPT_OUT.items()]
+_GLOBAL_UNICAST = ip_network("2000::/3")
+
+
+class Denied(OSError):
+    """The address is not one that may be called. `kind` says what sort it is; never the address itself, which would
+    tell a stranger how the network inside looks.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+def check(*, address: str) -> None:
+    """Let a public IP address pass. It is one as `getaddrinfo` gives it, perhaps with a zone (`fe80::1%eth0`).
+
+    Raises: Denied.
+    """
+    kind = kept_out(address=ip_address(address))
+    if kind is not None:
+        raise Denied(kind)
+
+
+def kept_out(*, address: IPv4Address | IPv6Address) -> str | None:
+    """Return what sort of address it is when it may not be called, None for a public one."""
+    for network, kind in _NETWORKS:
+        if address in network:
+            return kind
+    # The rest of IPv6 outside 2000::/3 was never given to anybody.
+    return "reserved" if address.version == 6 and address not in _GLOBAL_UNICAST else None  # noqa: PLR2004
