@@ -36,6 +36,10 @@ PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 FIELD_KEYS = _list("FIELD_KEYS")
 # Whether a handler may be at a private or local address. Partners write those URLs, so: only if the operator says so.
 HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
+# How many of a web process's 16 threads may wait for handlers at once, and for one endpoint's: the others are for
+# pages, and for deliveries that are quickly done.
+HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))
+HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8"))
 # Only the demo sets these: its data folder, where its handler takes "break" and
 # "repair", and what opens that door.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from dashboard.health import Cause
 from dashboard.services.bounded import Answer, NoAnswer, exchange
+from dashboard.services.waits import Full, Waits
 
 ANSWER_LIMIT = 1024 * 1024
 """An answer's body over this many bytes is refused: nobody reads so long an answer to a webhook."""
@@ -29,6 +30,8 @@ _NOT_PASSED_ON = {
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUSES = range(200, 600)
+
+_waits = Waits()
 
 Headers = Sequence[tuple[str, str]]
 
@@ -52,30 +55,40 @@ class HandlerFailed(Exception):
         self.words = words
 
 
-def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float) -> HandlerAnswer:
+def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: str = "") -> HandlerAnswer:
     """POST the delivery to the handler and return its answer, whatever its status.
 
     `headers` are those that came to us; those that go on are chosen here. The call is over within `deadline_s` seconds.
+    Where as many threads wait for handlers as may (HANDLER_WAITS), or for those of this `owner`
+    (HANDLER_WAITS_OF_ENDPOINT), it fails at once with BUSY.
 
     Raises: HandlerFailed.
     """
     try:
-        answer = exchange(
-            method="POST",
-            url=url,
-            headers=passed_on(headers=headers),
-            body=body,
-            connect_s=deadline_s,
-            read_s=deadline_s,
-            total_s=deadline_s,
-            max_bytes=ANSWER_LIMIT,
-            public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
-        )
+        with _waits.one(name=owner, most=settings.HANDLER_WAITS, most_of_name=settings.HANDLER_WAITS_OF_ENDPOINT):
+            answer = _post(url=url, headers=headers, body=body, deadline_s=deadline_s)
+    except Full as error:
+        words = "Your handler was not called: too many earlier calls are still waiting for an answer."
+        raise HandlerFailed(cause=Cause.BUSY, words=words) from error
     except NoAnswer as error:
         raise HandlerFailed(cause=Cause(error.cause.value), words=f"Your handler: {error}.") from error
     if answer.status not in _STATUSES:
         raise HandlerFailed(cause=Cause.GARBLED, words="Your handler: the answer's status is not a final one.")
     return _given_back(answer)
+
+
+def _post(*, url: str, headers: Headers, body: bytes, deadline_s: float) -> Answer:
+    return exchange(
+        method="POST",
+        url=url,
+        headers=passed_on(headers=headers),
+        body=body,
+        connect_s=deadline_s,
+        read_s=deadline_s,
+        total_s=deadline_s,
+        max_bytes=ANSWER_LIMIT,
+        public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
+    )
 
 
 def passed_on(*, headers: Headers) -> list[tuple[str, str]]:

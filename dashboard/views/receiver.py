@@ -7,6 +7,9 @@ What is chosen here, and why:
 - An attempt that cannot be recorded after the handler was called is answered 503, whatever the handler said, so that
   nothing is believed that was not stored. OpenTrain sends it again, and the handler knows it by its delivery ID.
 - The database's connection goes back to the pool while the handler is asked: slow handlers use up no connections.
+- Only so many threads wait for handlers, and for one endpoint's (HANDLER_WAITS), so that a hanging handler takes down
+  neither the pages nor the other endpoints. A delivery beyond that is answered 503 with Retry-After at once, and
+  recorded as an attempt (cause `busy`): OpenTrain counts it as a failure, and the log says what OpenTrain counts.
 - A verified body that is not what the contract promises is recorded and passed on all the same: the log loses nothing.
 """
 
@@ -51,10 +54,13 @@ ID_LIMIT = 200
 ANSWER_HEAD = 4096
 """How many bytes of the answer are kept with the attempt."""
 OTHER_SECRETS = 20
+RETRY_AFTER_S = 5
+"""What a 503 says about coming again. OpenTrain keeps its own schedule; others in between may read it."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REDACTED = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
 _PIECE = 64 * 1024
+_FAILED_AS = {Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT, Cause.BUSY: HTTPStatus.SERVICE_UNAVAILABLE}
 
 logger = logging.getLogger(__name__)
 
@@ -261,9 +267,10 @@ def _ask(arrival: _Arrival) -> _Reply:
             headers=arrival.headers,
             body=arrival.body,
             deadline_s=max(DEADLINE_S - RESERVE_S - arrival.elapsed_s, 0),
+            owner=str(arrival.endpoint.pk),
         )
     except HandlerFailed as failed:
-        status = HTTPStatus.GATEWAY_TIMEOUT if failed.cause is Cause.TIMEOUT else HTTPStatus.BAD_GATEWAY
+        status = _FAILED_AS.get(failed.cause, HTTPStatus.BAD_GATEWAY)
         body = json.dumps({"error": failed.words, "reason": failed.cause.value}).encode()
         return _Reply(status, "application/json", body, failed.cause)
     return _passed_back(answer)
@@ -329,8 +336,13 @@ def _response(reply: _Reply) -> HttpResponse:
     response = HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
     if reply.encoding:
         response["Content-Encoding"] = reply.encoding
+    if reply.cause is Cause.BUSY:
+        response["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 
 def _no(status: HTTPStatus, reason: str, explanation: str) -> HttpResponse:
-    return JsonResponse({"error": explanation, "reason": reason}, status=status)
+    response = JsonResponse({"error": explanation, "reason": reason}, status=status)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response["Retry-After"] = str(RETRY_AFTER_S)
+    return response

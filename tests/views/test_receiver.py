@@ -372,3 +372,14 @@ def test_request_of_any_bytes_is_taken_or_refused_and_never_a_crash(
     recorded = Attempt.objects.filter(delivery__endpoint=endpoint).count()
     refused = RefusedAttempt.objects.filter(endpoint=endpoint).count()
     assert (recorded, refused) == ((1, 0) if response.status_code == 200 else (0, 1))
+
+
+@pytest.mark.django_db
+def test_delivery_beyond_the_waits_is_answered_503_and_recorded_as_busy(client, settings) -> None:
+    settings.HANDLER_WAITS = 0
+    with misbehaving(answer(200)) as server:
+        response = deliver(client, make_endpoint(handler_url=server.url))
+        assert server.connections == 0
+    assert (said(response), response["Retry-After"]) == ((503, "busy"), "5")
+    attempt = Attempt.objects.get()
+    assert (attempt.answered_status, attempt.ok, attempt.cause, attempt.handler_status) == (503, False, "busy", None)

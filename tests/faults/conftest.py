@@ -1,0 +1,23 @@
+"""A site on the test database, which other processes see."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from dashboard.launch import postgres
+from tests.faults.serving import Site, serving
+
+
+@pytest.fixture
+def site(transactional_db: None, postgres_server: postgres.Server, tmp_path: Path) -> Iterator[Site]:
+    name = str(connection.settings_dict["NAME"])
+    with serving(tmp_path, database_url=postgres_server.url(name)) as running:
+        running.start()
+        yield running
+    with connection.cursor() as cursor:  # a killed server's connections end a moment later
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            [name],
+        )

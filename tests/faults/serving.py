@@ -1,0 +1,113 @@
+"""The real web server on a port of its own, as `launch/site.py` starts it, and OpenTrain at its door."""
+
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from dashboard.launch.processes import claim_port, end_with_owner
+from dashboard.launch.site import gunicorn, manage
+from dashboard.signatures import sign
+from tests.factories import BODY, SECRET
+
+PATIENCE_S = 30
+
+
+@dataclass
+class Site:
+    """The console and the receiver under gunicorn. `start` and `kill` may be called again and again."""
+
+    folder: Path
+    port: int
+    database_url: str
+    application: str = "dashboard.wsgi:application"
+    changed: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+            "DATABASE_URL": self.database_url,
+            "SECRET_KEY": "only-for-tests",
+            "FIELD_KEYS": settings.FIELD_KEYS[0],
+            "ALLOWED_HOSTS": "localhost,127.0.0.1",
+            "HTTPS": "0",
+            "HANDLER_PRIVATE_ADDRESSES": "1",
+            "STATIC_ROOT": str(self.folder / "static"),
+            **self.changed,
+        }
+
+    def manage(self, *arguments: str) -> None:
+        subprocess.run(manage(*arguments), env=self.environment, check=True, capture_output=True, timeout=120)
+
+    def start(self) -> None:
+        """Bring it up and wait until it answers."""
+        command = gunicorn(application=self.application, bind=f"127.0.0.1:{self.port}", threads=16)
+        with (self.folder / "site.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_owner,  # noqa: PLW1509 - it only asks the kernel for a signal
+            )
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.get("/hooks/none/")
+                return
+            time.sleep(0.05)
+        pytest.fail("the server did not come up")
+
+    def kill(self) -> None:
+        """Kill master and workers at once, with -9."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(PATIENCE_S)
+
+    def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().status
+
+
+def deliver(*, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S) -> int | None:
+    """POST one delivery as OpenTrain does; return the answer's status, None when none came."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    headers = {
+        "Content-Type": "application/json",
+        "X-OpenTrain-Event": "contract.started",
+        "X-OpenTrain-Delivery": delivery_id,
+        "X-OpenTrain-Signature": sign(secret=SECRET, body=BODY, timestamp=int(time.time())),
+        "Connection": "close",
+    }
+    try:
+        with contextlib.closing(connection):
+            connection.request("POST", f"/hooks/{key}/", BODY, headers)
+            return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *, database_url: str, **given: str) -> Iterator[Site]:
+    """Serve until the block ends."""
+    (folder / "static").mkdir()
+    site = Site(folder=folder, port=claim_port(0), database_url=database_url, changed=given)
+    site.manage("collectstatic", "--noinput")
+    try:
+        yield site
+    finally:
+        site.kill()
