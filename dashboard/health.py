@@ -8,7 +8,7 @@ Source: partner-api, "Deliveries"; the words and thresholds are those of every p
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 AUTO_DISABLE_AT = 10
 """Failures in a row after which OpenTrain disables an endpoint."""
@@ -29,6 +29,18 @@ class StateKind(StrEnum):
     @property
     def label(self) -> str:
         return self.value.replace("_", " ").capitalize()
+
+
+class Standing(IntEnum):
+    """What a delivery is whatever the time and whatever its endpoint does: what its row can keep, and lists filter by.
+
+    Stored, so a value is never changed. `state_kind` makes a `StateKind` of it.
+    """
+
+    DELIVERED = 1
+    RETRYING = 2
+    FAILED = 3
+    REQUESTED_AGAIN = 4
 
 
 class HealthKind(StrEnum):
@@ -140,31 +152,71 @@ class EndpointHealth:
     words: str
 
 
+def standing(*, facts: DeliveryFacts, schedule: Schedule) -> Standing:
+    """Say what a delivery is, as far as its row alone can tell."""
+    if facts.requested_at is not None:
+        return Standing.REQUESTED_AGAIN
+    if facts.last_ok:
+        return Standing.DELIVERED
+    if facts.abandoned_at is not None or facts.attempts_in_round >= schedule.attempts:
+        return Standing.FAILED
+    return Standing.RETRYING
+
+
+def due_by(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
+    """Return the moment after which the next attempt is overdue; None where none is to come."""
+    latest = _latest(facts=facts, schedule=schedule)
+    return None if latest is None else latest + GRACE
+
+
+def state_kind(*, standing: Standing, due_by: datetime | None, endpoint: EndpointFacts, now: datetime) -> StateKind:
+    """Name a delivery's state from what its row keeps; `delivery_state` says the same with its words.
+
+    The same rule in SQL is `delivery_lists.by_states`; a test holds the two together.
+    """
+    if due_by is not None and now > due_by and endpoint.attempts_anything:
+        return StateKind.OVERDUE
+    return StateKind[standing.name]
+
+
 def delivery_state(
     *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
 ) -> DeliveryState:
-    """Say what became of a delivery and when it is attempted next.
-
-    `DeliveryQuerySet.failed` is the same rule for FAILED in SQL; a test holds the two together.
-    """
-    if facts.requested_at is not None:
-        return _requested_again(requested_at=facts.requested_at, endpoint=endpoint, now=now, schedule=schedule)
-    if facts.last_ok:
-        words = f"Delivered {ago(then=facts.last_attempt_at, now=now)}."
-        return DeliveryState(StateKind.DELIVERED, words, since=facts.last_attempt_at)
+    """Say what became of a delivery and when it is attempted next."""
+    what = standing(facts=facts, schedule=schedule)
+    if what is Standing.REQUESTED_AGAIN:
+        return _requested_again(facts=facts, endpoint=endpoint, now=now, schedule=schedule)
+    if what is Standing.RETRYING:
+        return _awaiting_retry(facts=facts, endpoint=endpoint, now=now, schedule=schedule)
+    last = ago(then=facts.last_attempt_at, now=now)
+    if what is Standing.DELIVERED:
+        return DeliveryState(StateKind.DELIVERED, f"Delivered {last}.", since=facts.last_attempt_at)
     if facts.abandoned_at is not None:
         words = "OpenTrain gave it up when it disabled the endpoint, and will not try again by itself."
         return DeliveryState(StateKind.FAILED, words, since=facts.abandoned_at)
-    if facts.attempts_in_round >= schedule.attempts:
-        last = ago(then=facts.last_attempt_at, now=now)
-        words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not try again by itself."
-        return DeliveryState(StateKind.FAILED, words, since=facts.last_attempt_at)
-    return _awaiting_retry(facts=facts, endpoint=endpoint, now=now, schedule=schedule)
+    words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not try again by itself."
+    return DeliveryState(StateKind.FAILED, words, since=facts.last_attempt_at)
+
+
+def _earliest(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
+    """Return the earliest moment of the next attempt, if one is to come."""
+    what = standing(facts=facts, schedule=schedule)
+    if what is Standing.REQUESTED_AGAIN:
+        return facts.requested_at
+    if what is Standing.RETRYING:
+        return facts.last_attempt_at + schedule.retry_delays[max(facts.attempts_in_round, 1) - 1]
+    return None
+
+
+def _latest(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
+    earliest = _earliest(facts=facts, schedule=schedule)
+    return None if earliest is None else earliest + schedule.run_interval
 
 
 def _requested_again(
-    *, requested_at: datetime, endpoint: EndpointFacts, now: datetime, schedule: Schedule
+    *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
 ) -> DeliveryState:
+    requested_at = facts.requested_at or now
     asked = f"Requested again {ago(then=requested_at, now=now)}"
     if not endpoint.attempts_anything:
         words = f"{asked}; nothing is attempted until the endpoint is re-enabled."
@@ -172,8 +224,8 @@ def _requested_again(
     latest = requested_at + schedule.run_interval
     if now > latest + GRACE:
         words = f"{asked} and not seen yet; it was expected {ago(then=latest, now=now)} at the latest."
-    else:
-        words = f"{asked}; expected {_within(earliest=requested_at, latest=latest, now=now)}."
+        return DeliveryState(StateKind.OVERDUE, words, next_due=requested_at, since=latest)
+    words = f"{asked}; expected {_within(earliest=requested_at, latest=latest, now=now)}."
     return DeliveryState(StateKind.REQUESTED_AGAIN, words, next_due=requested_at, since=requested_at)
 
 

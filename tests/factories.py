@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
+from dashboard.actions.deliveries import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, User
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
@@ -82,7 +83,10 @@ def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delive
         "last_status": 200,
         "last_latency_ms": 12,
     }
-    return Delivery.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
+    delivery = Delivery(endpoint=endpoint or make_endpoint(), **defaults | columns)
+    delivery.settle(schedule=schedule())
+    delivery.save()
+    return delivery
 
 
 def make_failed_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:

@@ -111,7 +111,7 @@ def test_delivery_requested_again_is_so_whatever_it_was(facts) -> None:
 
 def test_delivery_requested_again_and_not_seen_says_so() -> None:
     found = state(after=20 * MINUTE, requested_at=NOON)
-    assert found.kind is StateKind.REQUESTED_AGAIN
+    assert (found.kind, found.since) == (StateKind.OVERDUE, NOON + 5 * MINUTE)
     assert found.words == "Requested again 20 min ago and not seen yet; it was expected 15 min ago at the latest."
 
 
@@ -158,7 +158,7 @@ def test_delivery_state_and_the_query_of_failed_agree_on_every_combination() -> 
                         abandoned_at=abandoned,
                     )
     by_rule = {row.pk for row in Delivery.objects.all() if state_of(row).kind is StateKind.FAILED}
-    by_query = set(Delivery.objects.failed(attempts=OPENTRAIN.attempts).values_list("pk", flat=True))
+    by_query = set(Delivery.objects.failed().values_list("pk", flat=True))
     assert by_query == by_rule
     assert len(by_rule) == 7  # undelivered and not requested: two exhausted, or any of the five abandoned
 
@@ -250,3 +250,24 @@ def test_span_is_in_its_largest_fitting_unit(seconds, words) -> None:
 
 def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
     assert health.ago(then=NOON + MINUTE, now=NOON) == "just now"
+
+
+@given(
+    facts=st.builds(
+        DeliveryFacts,
+        last_ok=st.booleans(),
+        attempts_in_round=st.integers(0, 9),
+        last_attempt_at=moments,
+        requested_at=st.none() | moments,
+        abandoned_at=st.none() | moments,
+    ),
+    endpoint=st.sampled_from([ACTIVE, DISABLED]),
+    now=moments,
+)
+def test_state_of_what_a_row_keeps_is_the_state_in_words(facts, endpoint, now) -> None:
+    kept = {
+        "standing": health.standing(facts=facts, schedule=OPENTRAIN),
+        "due_by": health.due_by(facts=facts, schedule=OPENTRAIN),
+    }
+    in_words = health.delivery_state(facts=facts, endpoint=endpoint, now=now, schedule=OPENTRAIN)
+    assert health.state_kind(**kept, endpoint=endpoint, now=now) is in_words.kind

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 
+from dashboard.health import GRACE, Schedule, Standing
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 
 REFUSED_KEPT = 200
@@ -67,6 +68,12 @@ class Refusal:
     request_headers: Headers
     body_size: int
     body_sha256: str
+
+
+def schedule() -> Schedule:
+    """Return how OpenTrain goes about a failed delivery, as the settings say."""
+    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
 
 
 def record_attempt(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt:
@@ -126,13 +133,15 @@ def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
     the same snapshot changes nothing. A redelivery that was waiting then is given up with the others.
     Source: partner-api, "Deliveries": all its PENDING deliveries become FAILED.
     """
-    waiting = endpoint.deliveries.filter(Q(requested_at__isnull=True) | Q(requested_at__lte=at))
+    waiting = endpoint.deliveries.filter(standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN])
+    waiting = waiting.filter(Q(requested_at__isnull=True) | Q(requested_at__lte=at))
     waiting = waiting.filter(last_attempt_at__lte=at + UNDER_WAY)
-    unfinished = Q(attempts_in_round__lt=_attempts()) | Q(requested_at__isnull=False)
     with transaction.atomic():
-        given_up = waiting.filter(unfinished, last_ok=False, abandoned_at__isnull=True)
-        count = given_up.update(abandoned_at=at, requested_at=None)
-        waiting.filter(requested_at__isnull=False).update(requested_at=None)
+        count = waiting.filter(last_ok=False, abandoned_at__isnull=True).update(
+            abandoned_at=at, requested_at=None, standing=Standing.FAILED, due_by=None
+        )
+        before = Case(When(last_ok=True, then=Value(Standing.DELIVERED)), default=Value(Standing.FAILED))
+        waiting.update(requested_at=None, standing=before, due_by=None)
     return count
 
 
@@ -143,11 +152,11 @@ def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: 
     what has been attempted since then may be that very redelivery, and is not waited for again.
     """
     asked: QuerySet[Delivery] = (
-        endpoint.deliveries.failed(attempts=_attempts())
-        if delivery is None
-        else endpoint.deliveries.filter(pk=delivery.pk)
+        endpoint.deliveries.failed() if delivery is None else endpoint.deliveries.filter(pk=delivery.pk)
     )
-    return asked.filter(last_attempt_at__lt=at).update(requested_at=at)
+    expected = at + schedule().run_interval + GRACE
+    asked = asked.filter(last_attempt_at__lt=at)
+    return asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected)
 
 
 _ADVANCED = (
@@ -160,6 +169,8 @@ _ADVANCED = (
     "last_latency_ms",
     "requested_at",
     "abandoned_at",
+    "standing",
+    "due_by",
 )
 
 
@@ -180,9 +191,12 @@ def _locked(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
         body=event.body,
         first_received_at=result.received_at,
         last_attempt_at=result.received_at,
+        last_ok=result.ok,
         last_status=result.answered_status,
+        last_cause=result.cause,
         last_latency_ms=result.latency_ms,
     )
+    first.settle(schedule=schedule())
     # Of several first attempts at once, one inserts; the others wait for its commit here and find the row below.
     Delivery.objects.bulk_create([first], ignore_conflicts=True)
     return wanted.get()
@@ -202,13 +216,10 @@ def _advance(*, delivery: Delivery, result: Result) -> None:
     delivery.last_status = result.answered_status
     delivery.last_cause = result.cause
     delivery.last_latency_ms = result.latency_ms
+    delivery.settle(schedule=schedule())
 
 
 def _round_is_over(*, delivery: Delivery) -> bool:
     """Whether OpenTrain had no reason of its own to try again: then somebody asked it to, perhaps elsewhere."""
-    exhausted = delivery.attempts_in_round >= _attempts()
+    exhausted = delivery.attempts_in_round >= schedule().attempts
     return delivery.last_ok or delivery.abandoned_at is not None or exhausted
-
-
-def _attempts() -> int:
-    return len(settings.OPENTRAIN_RETRY_DELAYS_S) + 1

@@ -63,7 +63,7 @@ def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=timezone.now())
         endpoint.refresh_from_db()
         words = "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0."
-        failed = endpoint.deliveries.failed(attempts=_attempts()).count()
+        failed = endpoint.deliveries.failed().count()
         if failed == 1:
             words += " The failed delivery is not sent again by itself: redeliver it."
         elif failed:
@@ -150,10 +150,6 @@ def _on(endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID, d
     return Operation(
         actor=actor, action=action, install=endpoint.install, endpoint=endpoint, delivery_id=delivery_id, id=operation
     )
-
-
-def _attempts() -> int:
-    return len(settings.OPENTRAIN_RETRY_DELAYS_S) + 1
 
 
 def _id(endpoint: Endpoint) -> str:

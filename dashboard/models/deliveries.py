@@ -3,11 +3,17 @@
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
+from django.db.models.functions import Greatest, Least
 
+from dashboard import health
 from dashboard.models.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
+
+
+MANY_ATTEMPTS = 6
+"""From so many on, a delivery's attempts are of one class to an index: after the five of one round it is rare."""
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -17,19 +23,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def newest_first(self) -> Self:
         return self.order_by("-first_received_at", "-id")
 
-    def failed(self, *, attempts: int) -> Self:
-        """Those that OpenTrain will not try again by itself, and nobody has asked for again.
-
-        The same rule as `health.delivery_state`, in SQL; `attempts` is how many a delivery gets in all.
-        """
-        unsettled = self.filter(last_ok=False, requested_at__isnull=True)
-        return unsettled.filter(models.Q(attempts_in_round__gte=attempts) | models.Q(abandoned_at__isnull=False))
+    def failed(self) -> Self:
+        """Those that OpenTrain will not try again by itself, and nobody has asked for again."""
+        return self.filter(standing=health.Standing.FAILED)
 
 
 class Delivery(models.Model):
     """One event for one endpoint, as far as it reached the receiver. The facts that `health.delivery_state` reads."""
 
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries")
+    # Every index of its own would be one more write for each delivery: those in Meta begin with it.
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     opentrain_id = models.CharField(max_length=200, help_text="X-OpenTrain-Delivery: the same on every attempt.")
     event_id = models.CharField(max_length=200)
     event_type = models.CharField(max_length=100)
@@ -49,15 +52,60 @@ class Delivery(models.Model):
     requested_at = models.DateTimeField(null=True, blank=True, help_text="Redelivery asked, and not seen yet, since.")
     abandoned_at = models.DateTimeField(null=True, blank=True, help_text="Given up with an auto-disable.")
 
+    # What lists filter by, and time does not change: `settle` writes them with the facts that they follow from.
+    standing = models.PositiveSmallIntegerField(choices=[(one.value, one.name) for one in health.Standing])
+    due_by = models.DateTimeField(null=True, blank=True, help_text="After this the next attempt is overdue.")
+    attempts_class = models.GeneratedField(
+        # A row is made an instant before its first attempt is counted, and must not move in an index for that.
+        expression=Least(Greatest("attempt_count", 1), MANY_ATTEMPTS),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+    )
+
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "deliveries"
-        constraints = [models.UniqueConstraint(fields=["endpoint", "opentrain_id"], name="delivery_once_per_endpoint")]
+        # The delivery's ID first, so that it is also found without knowing its endpoint.
+        constraints = [models.UniqueConstraint(fields=["opentrain_id", "endpoint"], name="delivery_once_per_endpoint")]
+        # Each is a write for each delivery, so each has its reason. All end in the order of the lists, so that a page
+        # is read from a few short ranges (models/delivery_lists.py) and nothing is sorted but what is shown.
         indexes = [
-            models.Index(fields=["endpoint", "-first_received_at", "-id"], name="delivery_newest_first"),
-            # Retention's two walks. By the column that an attempt does not change: its update touches no index.
-            models.Index(fields=["first_received_at", "id"], name="delivery_oldest_first"),
+            # The lists without a filter or with a time range; the receiver's foreign key; retention.
+            models.Index(fields=["endpoint", "first_received_at", "id"], name="delivery_of_endpoint"),
+            models.Index(fields=["first_received_at", "id"], name="delivery_of_all"),
+            # State, event type and attempts, alone and together; what failed, for the buttons that redeliver it.
+            models.Index(
+                fields=["endpoint", "standing", "event_type", "attempts_class", "first_received_at", "id"],
+                name="delivery_kinds_of_endpoint",
+            ),
+            models.Index(
+                fields=["standing", "event_type", "attempts_class", "first_received_at", "id"],
+                name="delivery_kinds_of_all",
+            ),
+            # Causes, with state and event type; only what did not succeed is in them.
+            models.Index(
+                fields=["endpoint", "last_cause", "last_status", "standing", "event_type", "first_received_at", "id"],
+                condition=~models.Q(last_cause=""),
+                name="delivery_causes_of_endpoint",
+            ),
+            models.Index(
+                fields=["last_cause", "last_status", "standing", "event_type", "first_received_at", "id"],
+                condition=~models.Q(last_cause=""),
+                name="delivery_causes_of_all",
+            ),
+            # IDs that people paste: few deliveries have the same, so these need no endpoint.
+            models.Index(
+                fields=["resource_id", "first_received_at", "id"],
+                condition=~models.Q(resource_id=""),
+                name="delivery_of_resource",
+            ),
+            models.Index(
+                fields=["event_id", "first_received_at", "id"],
+                condition=~models.Q(event_id=""),
+                name="delivery_of_event",
+            ),
+            # Bodies that retention has yet to take.
             models.Index(
                 fields=["first_received_at", "id"],
                 condition=models.Q(body_gone_at__isnull=True),
@@ -68,11 +116,28 @@ class Delivery(models.Model):
     def __str__(self) -> str:
         return self.opentrain_id
 
+    @property
+    def facts(self) -> health.DeliveryFacts:
+        """What the rules judge it by."""
+        return health.DeliveryFacts(
+            last_ok=self.last_ok,
+            attempts_in_round=self.attempts_in_round,
+            last_attempt_at=self.last_attempt_at,
+            requested_at=self.requested_at,
+            abandoned_at=self.abandoned_at,
+        )
+
+    def settle(self, *, schedule: health.Schedule) -> None:
+        """Bring what lists filter by up to date with the facts; it is not saved here."""
+        self.standing = health.standing(facts=self.facts, schedule=schedule)
+        self.due_by = health.due_by(facts=self.facts, schedule=schedule)
+
 
 class Attempt(models.Model):
     """One verified POST of a delivery, the handler's answer where there is a handler, and the answer OpenTrain got."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    # The constraint below has the index.
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     received_at = models.DateTimeField()
     request_headers = models.JSONField(help_text="[[name, value], …] in the order received, capped.")
@@ -98,7 +163,7 @@ class Attempt(models.Model):
 class RefusedAttempt(models.Model):
     """A request that came to a known door and could not be verified. Its body is never kept, only its size and hash."""
 
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="refused_attempts")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="refused_attempts", db_index=False)
     received_at = models.DateTimeField()
     reason = models.CharField(max_length=30)
     explanation = models.CharField(max_length=300)
@@ -111,8 +176,8 @@ class RefusedAttempt(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["endpoint", "-received_at"], name="refused_newest_first"),
-            models.Index(fields=["received_at", "id"], name="refused_oldest_first"),
+            models.Index(fields=["endpoint", "received_at", "id"], name="refused_of_endpoint"),
+            models.Index(fields=["received_at", "id"], name="refused_of_all"),
         ]
 
     def __str__(self) -> str:

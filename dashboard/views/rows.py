@@ -3,18 +3,16 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.db.models import Count, Max
 
+from dashboard.actions.deliveries import schedule
 from dashboard.health import (
-    DeliveryFacts,
     DeliveryState,
     EndpointFacts,
     EndpointHealth,
     HealthKind,
-    Schedule,
     delivery_state,
     describe_cause,
     endpoint_health,
@@ -62,12 +60,6 @@ class CauseRow:
     last_at: datetime
 
 
-def schedule() -> Schedule:
-    """Return how OpenTrain goes about a failed delivery, as the settings say."""
-    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
-    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
-
-
 def health_of(endpoint: Endpoint) -> EndpointHealth:
     return endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
 
@@ -85,7 +77,7 @@ def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int, now: datetime)
 
 def failed_counts(*, endpoint_ids: list[int]) -> dict[int, int]:
     """Return how many deliveries of each endpoint failed for good; endpoints without any are left out."""
-    failed = Delivery.objects.filter(endpoint__in=endpoint_ids).failed(attempts=schedule().attempts)
+    failed = Delivery.objects.filter(endpoint__in=endpoint_ids).failed()
     return dict(failed.order_by().values_list("endpoint").annotate(count=Count("id")))
 
 
@@ -101,19 +93,12 @@ def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> De
 
 
 def state_of(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryState:
-    facts = DeliveryFacts(
-        last_ok=delivery.last_ok,
-        attempts_in_round=delivery.attempts_in_round,
-        last_attempt_at=delivery.last_attempt_at,
-        requested_at=delivery.requested_at,
-        abandoned_at=delivery.abandoned_at,
-    )
-    return delivery_state(facts=facts, endpoint=EndpointFacts(endpoint.status), now=now, schedule=schedule())
+    return delivery_state(facts=delivery.facts, endpoint=EndpointFacts(endpoint.status), now=now, schedule=schedule())
 
 
 def causes_of(endpoint: Endpoint) -> list[CauseRow]:
     """Return why the endpoint's failed deliveries failed, the most frequent first."""
-    failed = endpoint.deliveries.failed(attempts=schedule().attempts).order_by()
+    failed = endpoint.deliveries.failed().order_by()
     groups = failed.values_list("last_cause", "last_status").annotate(count=Count("id"), last=Max("last_attempt_at"))
     rows = [CauseRow(describe_cause(cause=cause, status=status), count, last) for cause, status, count, last in groups]
     return sorted(rows, key=lambda row: -row.deliveries)

@@ -243,3 +243,28 @@ def test_mark_requested_of_one_marks_it_whatever_its_state() -> None:
 def test_mark_requested_of_a_delivery_of_another_endpoint_marks_nothing() -> None:
     delivery = make_failed_delivery()
     assert deliveries.mark_requested(endpoint=make_endpoint(), delivery=delivery, at=NOON + MINUTE) == 0
+
+
+def assert_settled(endpoint) -> None:
+    """Hold the columns that lists filter by against the rules, on every row of the endpoint."""
+    for row in endpoint.deliveries.all():
+        kept = row.standing, row.due_by
+        row.settle(schedule=deliveries.schedule())
+        assert kept == (row.standing, row.due_by), row.opentrain_id
+
+
+@pytest.mark.django_db
+def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None:
+    endpoint = make_endpoint()
+    for number in range(5):
+        record(endpoint=endpoint, status=503, at=NOON + number * MINUTE)
+        assert_settled(endpoint)
+    record(endpoint=endpoint, delivery_id="waiting", status=503, at=NOON)
+    make_delivery(endpoint=endpoint, opentrain_id="delivered", requested_at=NOON)
+    assert deliveries.mark_requested(endpoint=endpoint, at=NOON + 10 * MINUTE) == 1
+    assert_settled(endpoint)
+    deliveries.abandon_undelivered(endpoint=endpoint, at=NOON + 20 * MINUTE)
+    assert_settled(endpoint)
+    assert sorted(endpoint.deliveries.values_list("standing", flat=True)) == [1, 3, 3]
+    record(endpoint=endpoint, delivery_id="waiting", status=200, at=NOON + 30 * MINUTE)
+    assert_settled(endpoint)
