@@ -1,0 +1,22 @@
+"""Why a signature fails, and how to mend it. Standard library only: no Django, no clock, nothing is kept.
+
+`signatures.verify` decides; what is here only explains what it decided, so the two cannot disagree.
+"""
+
+from dashboard.doctor.diagnosis import Diagnosis, Kind
+from dashboard.doctor.examine import NamedSecret, diagnose
+from dashboard.doctor.logged import Refused, compare, from_log
+from dashboard.doctor.paste import HEADERS, NotHeaders, parse_headers
+
+__all__ = [
+    "HEADERS",
+    "Diagnosis",
+    "Kind",
+    "NamedSecret",
+    "NotHeaders",
+    "Refused",
+    "compare",
+    "diagnose",
+    "from_log",
+    "parse_headers",
+]

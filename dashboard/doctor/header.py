@@ -1,0 +1,120 @@
+"""What is wrong with a signature header that is not of the contract's form, and what it may have meant.
+
+Source: partner-api, "Deliveries": `X-OpenTrain-Signature: t=<unix seconds>,v1=<hex>`.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NAME = "x-opentrain-signature"
+READ_CHARS = 2000
+"""So much of a header is looked at."""
+HEX_CHARS = 64
+_HEX = re.compile(r"[0-9a-fA-F]*")
+_DIGITS = re.compile(r"[0-9]{1,12}")
+_HASHES = {32: "MD5", 40: "SHA-1", 96: "SHA-384", 128: "SHA-512"}
+_QUOTES = "\"'"
+_MILLISECONDS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is wrong with a header, in sentences, and its time and signature as far as they can be guessed."""
+
+    faults: Sequence[str]
+    stamp: str = ""
+    digest: str = ""
+
+
+def values_of(headers: Sequence[tuple[str, str]]) -> list[str]:
+    """Return every value of the signature header."""
+    return [value for name, value in headers if name.lower() == NAME]
+
+
+def read(value: str) -> Reading:
+    """Say what is wrong with a header's value. Only for one that `signatures.verify` called malformed."""
+    value = value[:READ_CHARS]
+    bare = value.strip().strip(_QUOTES)
+    if not bare:
+        return Reading(["It is empty."])
+    if bare.lower().startswith("sha256="):
+        return Reading(["It begins with sha256=, as other services write it, and has no time (t=)."])
+    if bare.startswith("v1,"):
+        return Reading(["It is of the form v1,<base64>, as other services write it, and has no time (t=)."])
+    faults = [*_around(value, bare)]
+    parts = _parts(bare)
+    names = [name for name, _value in parts]
+    stamp, stamp_faults = _stamp(dict(parts).get("t"))
+    digest, digest_faults = _digest(dict(parts).get("v1"))
+    faults += [*stamp_faults, *digest_faults]
+    if "t" in names and "v1" in names:
+        faults += _order(names)
+    return Reading(faults or ["It has characters that do not belong there."], stamp, digest)
+
+
+def _around(value: str, bare: str) -> list[str]:
+    faults = []
+    if any(character.isspace() for character in value):
+        faults.append("It has spaces.")
+    if value.strip() != bare:
+        faults.append("It stands in quotation marks.")
+    if ";" in bare:
+        faults.append("Its parts are separated by a semicolon instead of a comma.")
+    return faults
+
+
+def _parts(bare: str) -> list[tuple[str, str]]:
+    pairs = [part.partition("=") for part in re.split(r"[,;]", bare)]
+    return [(name.strip().lower(), value.strip().strip(_QUOTES)) for name, _sign, value in pairs]
+
+
+def _order(names: list[str]) -> list[str]:
+    faults = ["v1 stands before t."] if names.index("v1") < names.index("t") else []
+    return [*faults, "It has more parts than t and v1."] if len(names) > len(("t", "v1")) else faults
+
+
+def _stamp(given: str | None) -> tuple[str, list[str]]:
+    if given is None:
+        return "", ["The time (t=) is missing."]
+    if not given:
+        return "", ["The time (t=) is empty."]
+    if _DIGITS.fullmatch(given):
+        return given, []
+    if given.isascii() and given.isdigit() and len(given) == _MILLISECONDS:
+        return given, ["The time (t=) is in milliseconds instead of seconds."]
+    return "", ["The time (t=) is not a number of seconds."]
+
+
+def _digest(given: str | None) -> tuple[str, list[str]]:
+    if given is None:
+        return "", ["The signature (v1=) is missing."]
+    if not given:
+        return "", ["The signature (v1=) is empty."]
+    if _HEX.fullmatch(given):
+        return _hex(given)
+    raw = _unbase64(given)
+    if raw is not None:
+        return raw.hex(), ["The signature (v1=) is base64 instead of hex."]
+    return "", ["The signature (v1=) has characters that are not hex digits."]
+
+
+def _hex(given: str) -> tuple[str, list[str]]:
+    if len(given) != HEX_CHARS:
+        looks = f", as {_HASHES[len(given)]} has" if len(given) in _HASHES else ""
+        return "", [f"The signature (v1=) has {len(given)} hex digits{looks}, instead of {HEX_CHARS} (SHA-256)."]
+    if given != given.lower():
+        return given.lower(), ["The signature (v1=) is in upper case instead of lower case."]
+    return given, []
+
+
+def _unbase64(given: str) -> bytes | None:
+    """Return the 32 bytes that a base64 text of either alphabet stands for; None for anything else."""
+    text = given.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if len(raw) == HEX_CHARS // 2 else None
