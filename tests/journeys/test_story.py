@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -12,6 +13,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.journeys.conftest import Demo, start_demo, stop_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
+
+AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
+PAGES = ["/", "/installs/1/", "/installs/connect/", "/installs/1/endpoints/new/"]
 
 DISABLED_MS = 90_000
 """Ten failures in a row, with an event every three seconds and their retries, take about a quarter of this."""
@@ -175,6 +179,36 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
     expect(page.locator("main")).to_contain_text("No delivery has arrived yet.")
     take_all(page, screenshots, "endpoint-empty")
     assert secret not in page.content()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_anything_that_axe_finds(scheme: str, demo: Demo, open_page: Callable[..., Page]) -> None:
+    page = open_page(color_scheme=scheme)
+    page.goto(demo.url)
+    found = {"sign-in": violations(page)}
+    sign_in(page, demo)
+    delivery = first_delivery(page, demo)
+    for path in PAGES + delivery:
+        page.goto(demo.url + path)
+        found[path] = violations(page)
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def first_delivery(page: Page, demo: Demo) -> list[str]:
+    """Return the paths of an endpoint that has deliveries, and of its newest one."""
+    page.goto(f"{demo.url}/installs/1/")
+    page.get_by_role("row").filter(has_text="acme-contracts").get_by_role("link").first.click()
+    endpoint = urlsplit(page.url).path
+    page.locator("#deliveries-heading ~ table tbody").get_by_role("link").first.click()
+    page.wait_for_url("**/deliveries/*/")
+    return [endpoint, urlsplit(page.url).path]
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe has against a page: each rule with the first element that breaks it."""
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run(document)")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in result["violations"]]
 
 
 def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_page: Callable[..., Page]) -> None:
