@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views import deliveries, demo, endpoints, installs, operations, receiver
+from dashboard.views import deliveries, demo, doctor, endpoints, installs, operations, receiver
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", installs.index, name="home"),
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("endpoints/<int:pk>/live/", endpoints.live, name="endpoint-live"),
     path("endpoints/<int:pk>/enable/", endpoints.enable, name="endpoint-enable"),
     path("endpoints/<int:pk>/redeliver/", endpoints.redeliver, name="endpoint-redeliver"),
+    path("endpoints/<int:pk>/doctor/", doctor.examine, name="endpoint-doctor"),
     path("endpoints/<int:pk>/demo-handler/", demo.set_handler, name="demo-handler"),
     path("deliveries/<int:pk>/", deliveries.detail, name="delivery-detail"),
     path("deliveries/<int:pk>/live/", deliveries.live, name="delivery-live"),

@@ -1,0 +1,141 @@
+"""The signature doctor: a refused request of the log, or one that somebody pastes, and why its signature fails.
+
+What is pasted is looked at and forgotten: nothing of it is stored, logged, or put into an address, and the secret is
+not even sent back with the form.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from dashboard.doctor import Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
+from dashboard.forms import DoctorForm
+from dashboard.models import Endpoint, RefusedAttempt
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.vault import Unreadable
+
+ID = re.compile(r"[0-9]{1,18}")
+OTHERS = 20
+"""Other endpoints of the install whose secrets are tried, the newest."""
+NAME_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the doctor found, and what is to be said beside it."""
+
+    diagnosis: Diagnosis
+    notes: tuple[str, ...] = ()
+
+
+@never_cache
+@sensitive_post_parameters("secret", "body", "headers")
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def examine(request: MemberRequest, pk: int) -> HttpResponse:
+    rows = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")
+    endpoint = get_object_or_404(rows, pk=pk)
+    refused = _refused(request, endpoint)
+    form = DoctorForm(request.POST if request.method == "POST" else None, initial=_pasted(refused))
+    result = _examined(form, endpoint=endpoint, refused=refused) if form.is_bound and form.is_valid() else None
+    context = {"endpoint": endpoint, "install": endpoint.install, "form": form, "result": result, "refused": refused}
+    if request.htmx and form.is_bound:
+        return render(request, "doctor/examine.html#answer", context)
+    log = {"logged": from_log(refused=_facts(refused)) if refused else None, "now": timezone.now()}
+    return render(request, "doctor/examine.html", context | log, status=422 if form.errors else 200)
+
+
+def _refused(request: MemberRequest, endpoint: Endpoint) -> RefusedAttempt | None:
+    """Return the refused request that the page is about, if it is about one."""
+    pk = request.GET.get("refused", "")
+    return get_object_or_404(endpoint.refused_attempts, pk=int(pk)) if ID.fullmatch(pk) else None
+
+
+def _pasted(refused: RefusedAttempt | None) -> dict[str, Any]:
+    if refused is None:
+        return {}
+    lines = (f"{name}: {value}" for name, value in refused.request_headers)
+    return {"headers": "\n".join(lines), "arrived_at": f"{refused.received_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
+
+
+def _facts(refused: RefusedAttempt) -> Refused:
+    return Refused(
+        reason=refused.reason,
+        headers=[(name, value) for name, value in refused.request_headers],
+        arrived=int(refused.received_at.timestamp()),
+        body_sha256=refused.body_sha256,
+    )
+
+
+def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt | None) -> Result | None:
+    """Return what the doctor finds, or None with an error in the form where there is no secret to try."""
+    stored, pasted = _stored(endpoint), form.cleaned_data["secret"]
+    if not pasted and stored is None:
+        form.add_error("secret", "Redeliver does not have this endpoint's secret, or cannot read it: paste it here.")
+        return None
+    found = _diagnosis(form, endpoint=endpoint, secret=pasted or stored or "")
+    notes, explained = [], found.genuine or found.kind is Kind.SECRET_FORM
+    if pasted and stored and not explained and _diagnosis(form, endpoint=endpoint, secret=stored).genuine:
+        notes.append(
+            "With the secret that Redeliver keeps for this endpoint it is genuine: the one that you pasted is not its."
+        )
+    if refused is not None:
+        notes.append(compare(bodies=form.bodies, sha256=refused.body_sha256))
+    return Result(found, tuple(note for note in [*notes, *_doubts(form, found)] if note))
+
+
+def _doubts(form: DoctorForm, found: Diagnosis) -> list[str]:
+    """Say what the form left open."""
+    doubts = []
+    if form.cleaned_data["arrived_at"] is None and found.kind not in {Kind.MISSING, Kind.DOUBLED, Kind.MALFORMED}:
+        doubts.append("You did not say when it arrived, so its age is counted until now.")
+    if not form.is_exact and found.kind in {Kind.BODY_CHANGED, Kind.WRONG_SECRET}:
+        doubts.append(
+            "The body was pasted as text, and was tried with LF and with CR LF at the ends of its lines. "
+            "Copying changes text easily: paste it as base64 to be sure."
+        )
+    return doubts
+
+
+def _diagnosis(form: DoctorForm, *, endpoint: Endpoint, secret: str) -> Diagnosis:
+    arrived = form.cleaned_data["arrived_at"] or timezone.now()
+    headers = form.cleaned_data["headers"]
+    return diagnose(
+        headers=headers,
+        body=form.bodies[0],
+        also_as=form.bodies[1:],
+        secret=secret,
+        other_secrets=_others(endpoint),
+        delivery_id=next((value for name, value in headers if name.lower() == "x-opentrain-delivery"), ""),
+        now=int(arrived.timestamp()),
+    )
+
+
+def _stored(endpoint: Endpoint) -> str | None:
+    try:
+        secret = Endpoint.objects.only("secret").get(pk=endpoint.pk).secret
+    except Unreadable:
+        return None
+    return secret.reveal() if secret is not None else None
+
+
+def _others(endpoint: Endpoint) -> list[NamedSecret]:
+    """Return the secrets of the install's other endpoints; none at all where one of them cannot be read."""
+    rows = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
+    try:
+        found = list(rows.only("secret", "url", "handler_url", "opentrain_id").order_by("-id")[:OTHERS])
+    except Unreadable:
+        return []
+    return [NamedSecret(_name(one), one.secret.reveal()) for one in found if one.secret is not None]
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{(endpoint.handler_url or endpoint.url)[:NAME_CHARS]} ({endpoint.opentrain_id or 'being registered'})"

@@ -1,0 +1,250 @@
+"""The signature doctor's page: what it finds, who may ask it, and what it forgets."""
+
+import base64
+import hashlib
+import hmac
+import logging
+import time
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from dashboard.models import AuditEntry, Endpoint, RefusedAttempt, User
+from dashboard.vault import Secret
+from tests.factories import BODY, NOON, SECRET, make_endpoint, make_install, make_refused_attempt, make_user
+from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import HOSTILE, words_of
+
+PASTED = "whsec_" + "pasted0123456789" * 2
+AT = int(NOON.timestamp())
+ARRIVED = "2026-06-12 12:00:01"
+
+
+@pytest.fixture
+def one(db: None) -> Endpoint:
+    return make_endpoint(install=make_install(name="Acme Labs"))
+
+
+def page_of(endpoint: Endpoint, refused: RefusedAttempt | None = None) -> str:
+    return reverse("endpoint-doctor", args=[endpoint.pk]) + (f"?refused={refused.pk}" if refused else "")
+
+
+def header(*, body: bytes = BODY, secret: str = SECRET) -> str:
+    digest = hmac.new(secret.encode(), b"%d." % AT + body, hashlib.sha256).hexdigest()
+    return f"X-OpenTrain-Signature: t={AT},v1={digest}"
+
+
+def pasted(**fields: str) -> dict[str, str]:
+    return {
+        "headers": header(), "body": BODY.decode(), "encoding": "text", "arrived_at": ARRIVED, "secret": "",
+    } | fields  # fmt: skip
+
+
+def test_doctor_finds_a_request_genuine_with_the_secret_that_is_kept(ana: Browser, one: Endpoint) -> None:
+    text = words_of(ana.press(page_of(one), **pasted()))
+    assert "Genuine. The signature is genuine and in time." in text
+    assert "For the developer" in text
+
+
+def test_doctor_finds_the_same_with_and_without_javascript(ana: Browser, one: Endpoint) -> None:
+    form = pasted(body='{"a": 1}', headers=header(body=b'{"a":1}'))
+    said = "The signature fits the same body as JSON without spaces."
+    partial = ana.press(page_of(one), **form)
+    response = ana.client.post(page_of(one), form)
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert (said in words_of(partial), said in words_of(page)) == (True, True)
+    assert ("<html" in partial, "<html" in page) == (False, True)
+    assert "express.raw" in page
+    assert "paste it as base64 to be sure" in page
+    assert ">\n{&quot;a&quot;: 1}</textarea>" in page
+
+
+def test_doctor_takes_a_body_as_base64_byte_for_byte(ana: Browser, one: Endpoint) -> None:
+    body = b"\x00\xff\r\nbytes\n"
+    form = pasted(
+        headers=header(body=body), body=base64.encodebytes(body).decode().replace("\n", "\r\n"), encoding="base64"
+    )
+    assert "The signature is genuine and in time." in ana.press(page_of(one), **form)
+
+
+@pytest.mark.parametrize("signed", [b'{\n"a":1}', b'{\r\n"a":1}'], ids=["LF", "CR LF"])
+def test_doctor_takes_text_with_either_end_of_line(ana: Browser, one: Endpoint, signed: bytes) -> None:
+    form = pasted(headers=header(body=signed), body='{\r\n"a":1}')
+    assert "The signature is genuine and in time." in ana.press(page_of(one), **form)
+
+
+def test_doctor_names_the_other_endpoint_of_the_install_and_no_other(ana: Browser, one: Endpoint) -> None:
+    make_endpoint(install=one.install, secret=Secret(PASTED), handler_url="https://other.example.com/hook")
+    text = words_of(ana.press(page_of(one), **pasted(headers=header(secret=PASTED))))
+    assert "signed with the secret of another endpoint of this install: https://other.example.com/hook (whe_" in text
+    stranger = make_endpoint(secret=Secret(PASTED.upper()))
+    text = words_of(ana.press(page_of(one), **pasted(headers=header(secret=PASTED.upper()))))
+    assert "Neither this secret nor that of 1 other endpoint made this signature" in text
+    assert stranger.opentrain_id not in text
+
+
+def test_doctor_tells_when_the_pasted_secret_is_not_the_endpoints(ana: Browser, one: Endpoint) -> None:
+    text = words_of(ana.press(page_of(one), **pasted(secret=PASTED)))
+    assert "A secret that we do not know." in text
+    assert "With the secret that Redeliver keeps for this endpoint it is genuine" in text
+
+
+def test_doctor_without_a_time_says_that_it_counts_until_now(ana: Browser, one: Endpoint) -> None:
+    assert "its age is counted until now" in ana.press(page_of(one), **pasted(arrived_at=""))
+    assert "its age is counted until now" not in ana.press(page_of(one), **pasted())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"headers": ""}, "Paste the request's headers."),
+        ({"headers": "it does not work"}, "No line of this is a header, such as X-OpenTrain-Signature: t=…,v1=…"),
+        ({"body": "no base64!", "encoding": "base64"}, "This is not base64."),
+        ({"body": "é", "encoding": "base64"}, "This is not base64."),
+        ({"body": "a" * (1024 * 1024 + 1)}, "The body is larger than 1 MiB. Redeliver does not take such deliveries."),
+        ({"arrived_at": "noon"}, "Write it as 2026-06-12 12:00:00, in UTC, or leave it empty."),
+        ({"body": "a\x00b"}, "Null characters are not allowed."),
+    ],
+)
+def test_doctor_says_what_cannot_be_examined(ana: Browser, one: Endpoint, fields: dict, said: str) -> None:
+    partial = words_of(ana.press(page_of(one), **pasted(**fields))).replace("&#x27;", "'")
+    assert partial.startswith("Nothing was examined yet:")
+    assert said in partial
+    response = ana.client.post(page_of(one), pasted(**fields))
+    assert (response.status_code, said in response.content.decode().replace("&#x27;", "'")) == (422, True)
+
+
+def test_doctor_of_an_endpoint_whose_secret_is_not_known_asks_for_it(ana: Browser, one: Endpoint) -> None:
+    Endpoint.objects.update(secret=None)
+    assert "Redeliver does not have this endpoint&#x27;s secret" in ana.press(page_of(one), **pasted())
+    assert "The signature is genuine and in time." in ana.press(page_of(one), **pasted(secret=SECRET))
+
+
+def test_doctor_of_an_endpoint_whose_secret_cannot_be_read_asks_for_it(ana: Browser, one: Endpoint) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE dashboard_endpoint SET secret = 'unreadable'")
+    assert "or cannot read it: paste it here." in ana.press(page_of(one), **pasted())
+
+
+# --- A refused request of the log ------------------------------------------------------------------------------------
+
+
+def refuse(endpoint: Endpoint, **columns) -> RefusedAttempt:
+    name, _colon, value = header(body=b'{"a":1}').partition(": ")
+    defaults = {
+        "request_headers": [["Content-Type", "application/json"], [name, value], ["X-OpenTrain-Delivery", "dlv_1"]],
+        "body_sha256": hashlib.sha256(b'{"a": 1}').hexdigest(),
+        "body_size": 8,
+    }
+    return make_refused_attempt(endpoint=endpoint, **defaults | columns)
+
+
+def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(ana: Browser, one: Endpoint) -> None:
+    refused = refuse(one)
+    page = ana.read(page_of(one, refused))
+    text = words_of(page)
+    assert "The header is of the right form, and its time is 0 s before its arrival." in text
+    assert "cannot be told without the body, which is not kept." in text
+    signature = header(body=b'{"a":1}')
+    assert f"Content-Type: application/json\n{signature}\nX-OpenTrain-Delivery: dlv_1</textarea>" in page
+    assert 'value="2026-06-12 12:00:00"' in page
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"a": 1}', "This is the body that was refused, byte for byte."),
+        ('{"a":1}', "The body that was refused is this one as JSON with a space after each comma and colon."),
+        ("else", "This is not the body that was refused"),
+    ],
+)
+def test_doctor_compares_the_pasted_body_with_the_refused_one(ana: Browser, one: Endpoint, body: str, said) -> None:
+    form = pasted(headers=header(body=b'{"a":1}'), body=body)
+    assert said in words_of(ana.press(page_of(one, refuse(one)), **form))
+
+
+def test_the_endpoints_page_leads_to_each_refused_request(ana: Browser, endpoint: Endpoint) -> None:
+    refused = refuse(endpoint)
+    page = ana.read(reverse("endpoint-detail", args=[endpoint.pk]))
+    assert f'<a href="{page_of(endpoint, refused)}">Find out why</a>' in page
+
+
+def test_doctor_of_a_refused_request_of_another_endpoint_is_not_there(ana: Browser, one: Endpoint) -> None:
+    ana.read(page_of(one, refuse(make_endpoint(install=one.install))), status=404)
+
+
+@pytest.mark.parametrize("reference", ["0", "99999999999999999999", "x", "1;", "%00", ""])
+def test_doctor_of_a_refused_request_that_makes_no_sense_is_a_page_or_not_there(ana, one, reference: str) -> None:
+    response = ana.client.get(f"{page_of(one)}?refused={reference}")
+    assert response.status_code == (404 if reference == "0" else 200)
+
+
+# --- Who may ask, and what is left of it -----------------------------------------------------------------------------
+
+
+def test_doctor_is_there_for_members_of_the_install_only(one: Endpoint, support: User, outsider: User) -> None:
+    assert browser_of(support).client.get(page_of(one)).status_code == 200
+    for method in ("get", "post"):
+        response = getattr(browser_of(outsider).client, method)(page_of(one), pasted())
+        assert response.status_code == 404
+        response = getattr(browser_of(make_user(role="")).client, method)(page_of(one), pasted())
+        assert response.status_code == 403
+        response = getattr(Client(), method)(page_of(one), pasted())
+        assert (response.status_code, response.url.split("?")[0]) == (302, "/accounts/login/")
+
+
+def test_doctor_wants_a_csrf_token_and_gives_one(one: Endpoint, support: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(support)
+    assert strict.post(page_of(one), pasted()).status_code == 403
+    assert 'name="csrfmiddlewaretoken"' in strict.get(page_of(one)).content.decode()
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
+def test_doctor_forgets_the_secret(ana, one, caplog, headers: dict) -> None:
+    sessions = set(Session.objects.values_list("session_data", flat=True))
+    with caplog.at_level(logging.DEBUG):
+        for body in (BODY.decode(), "else"):
+            response = ana.client.post(page_of(one), pasted(secret=PASTED, body=body), headers=headers)
+            assert response.status_code == 200
+            said = response.content.decode() + str(response.headers) + str(response.cookies)
+            assert [PASTED in said, PASTED[6:] in said, SECRET in said] == [False, False, False]
+            assert response["Cache-Control"] == "max-age=0, no-cache, no-store, must-revalidate, private"
+    assert PASTED not in caplog.text
+    assert set(Session.objects.values_list("session_data", flat=True)) == sessions
+    assert AuditEntry.objects.count() == 0
+
+
+def test_doctor_shows_hostile_words_and_does_not_obey_them(ana: Browser, one: Endpoint) -> None:
+    make_endpoint(install=one.install, secret=Secret(PASTED), handler_url=HOSTILE, opentrain_id=HOSTILE)
+    refused = refuse(
+        one, request_headers=[[HOSTILE, HOSTILE]], claimed_event_type=HOSTILE, claimed_delivery_id=HOSTILE,
+        reason=HOSTILE[:30], explanation=HOSTILE, body_sha256=HOSTILE,
+    )  # fmt: skip
+    form = pasted(headers=f"{header(secret=PASTED)}\n{HOSTILE}: {HOSTILE}", arrived_at=ARRIVED)
+    posted = ana.client.post(page_of(one, refused), form).content.decode()
+    invalid = ana.client.post(page_of(one, refused), pasted(body=HOSTILE, encoding=HOSTILE, arrived_at=HOSTILE))
+    for page in (ana.read(page_of(one, refused)), posted, invalid.content.decode()):
+        assert "<img" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_doctor_asks_the_database_little_however_many_endpoints_there_are(ana: Browser, one: Endpoint) -> None:
+    for number in range(30):
+        make_endpoint(install=one.install, secret=Secret(f"{PASTED}{number}"))
+    refused = refuse(one)
+    with CaptureQueriesContext(connection) as queries:
+        ana.press(page_of(one, refused), **pasted(headers=header(secret="nobody's")))
+    assert len(queries) <= 8
+
+
+def test_doctor_is_done_soon_with_the_largest_body(ana: Browser, one: Endpoint) -> None:
+    body = "[" + "[],\n" * 245_000 + "[]]"
+    started = time.process_time()
+    assert "A secret that we do not know." in ana.press(page_of(one), **pasted(body=body, secret=PASTED))
+    assert time.process_time() - started < 8
