@@ -14,7 +14,7 @@ OPEN = {"receiver"}
 """OpenTrain comes in here, and shows a signature instead."""
 PAGES = ["home", "install-list", "install-list-live", "install-connect"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create"]
-OF_ENDPOINT = ["endpoint-detail", "endpoint-live"]
+OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor"]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]
