@@ -5,11 +5,12 @@
 
 from dashboard.doctor.diagnosis import Diagnosis, Kind
 from dashboard.doctor.examine import NamedSecret, diagnose
-from dashboard.doctor.logged import Refused, compare, from_log
+from dashboard.doctor.logged import SAME, Refused, compare, from_log
 from dashboard.doctor.paste import HEADERS, NotHeaders, parse_headers
 
 __all__ = [
     "HEADERS",
+    "SAME",
     "Diagnosis",
     "Kind",
     "NamedSecret",

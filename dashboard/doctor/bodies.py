@@ -24,7 +24,7 @@ _INDENTS = ((2, "indented by 2"), (4, "indented by 4"), ("\t", "indented by tabs
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A body as it may have been signed, and how it differs from the one that is there: "without …", "as JSON …"."""
+    """A body as it may have been signed, and how it differs from the one that is there: "without …", "written as …"."""
 
     how: str
     body: bytes = field(repr=False)
@@ -77,8 +77,8 @@ def _json(body: bytes) -> Iterator[Variant]:
             raw = text.encode()
         except ValueError:
             continue
-        yield Variant(f"as JSON {how}", raw)
-        yield Variant(f"as JSON {how}, with a newline at its end", raw + b"\n")
+        yield Variant(f"written as JSON {how}", raw)
+        yield Variant(f"written as JSON {how}, with a newline at its end", raw + b"\n")
 
 
 def _texts(value: object, *, small: bool) -> Iterator[tuple[str, str]]:

@@ -46,24 +46,30 @@ LABELS = {
 }
 
 RAW_BODY = """\
-// Express: the signature covers the bytes as they came
-app.post("/webhooks/opentrain", express.raw({ type: "application/json" }), (req, res) => {
-  verify(req.headers["x-opentrain-signature"], req.body);  // a Buffer, not JSON.stringify(…)
-});
-# Django: request.body   Flask: request.get_data()   FastAPI: await request.body()"""
+// Express: check the bytes as they came, then parse them
+app.post("/webhooks/opentrain",
+  express.raw({ type: "application/json" }),
+  (req, res) => { verify(req.headers["x-opentrain-signature"], req.body); });
+
+# Django: request.body
+# Flask: request.get_data()
+# FastAPI: await request.body()"""
 SIGNING = """\
-signed = timestamp.encode() + b"." + raw_body          # t as it stands in the header, a dot, the bytes
+# t as it stands in the header, a dot, the bytes as they came
+signed = timestamp.encode() + b"." + raw_body
 expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 hmac.compare_digest(expected, v1)"""
 AS_GIVEN = """\
-key = os.environ["OPENTRAIN_SECRET"].strip()            # whole, with whsec_; never decoded
+# whole, with its whsec_; never decoded
+key = os.environ["OPENTRAIN_SECRET"].strip()
 hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()"""
 HEADER = """\
 # nginx passes the header on as it is; nothing may rewrite or repeat it
 proxy_pass_request_headers on;
-# X-OpenTrain-Signature: t=<unix seconds>,v1=<64 hex digits in lower case>"""
+# X-OpenTrain-Signature: t=<unix seconds>,v1=<64 lower-case hex digits>"""
 CLOCK = """\
-timedatectl status            # "System clock synchronized: yes"?
+# "System clock synchronized: yes"?
+timedatectl status
 sudo timedatectl set-ntp true"""
 
 _MENDS = {

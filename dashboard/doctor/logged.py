@@ -8,7 +8,9 @@ from dashboard.doctor import header
 from dashboard.doctor.bodies import variants
 from dashboard.doctor.diagnosis import Diagnosis, Kind, finding
 from dashboard.doctor.examine import age, diagnose, in_time
+from dashboard.signatures import TOLERANCE_S
 
+SAME = "This is the body that was refused, byte for byte."
 _OTHER_REASONS = {
     "content_type": "Its Content-Type is not application/json. Something on the way, or the sender, set another.",
     "too_large": "Its body is larger than 1 MiB, which no event of OpenTrain is.",
@@ -57,7 +59,7 @@ def compare(*, bodies: Sequence[bytes], sha256: str) -> str:
         return ""
     for body in bodies:
         if hashlib.sha256(body).hexdigest() == sha256:
-            return "This is the body that was refused, byte for byte."
+            return SAME
     for body in bodies:
         for variant in variants(body):
             if hashlib.sha256(variant.body).hexdigest() == sha256:
@@ -66,4 +68,5 @@ def compare(*, bodies: Sequence[bytes], sha256: str) -> str:
 
 
 def _side(age_s: int) -> str:
-    return f"{age(age_s)} before its arrival" if age_s >= 0 else f"{age(-age_s)} after its arrival"
+    distance = f"{age(abs(age_s))} {'before' if age_s >= 0 else 'after'} its arrival"
+    return f"right, {distance}" if abs(age_s) <= TOLERANCE_S else f"wrong besides, {distance}"

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from dashboard.doctor import Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
+from dashboard.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.forms import DoctorForm
 from dashboard.models import Endpoint, RefusedAttempt
 from dashboard.permissions import MemberRequest, member_required
@@ -87,17 +87,18 @@ def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt |
         notes.append(
             "With the secret that Redeliver keeps for this endpoint it is genuine: the one that you pasted is not its."
         )
-    if refused is not None:
-        notes.append(compare(bodies=form.bodies, sha256=refused.body_sha256))
-    return Result(found, tuple(note for note in [*notes, *_doubts(form, found)] if note))
+    same = compare(bodies=form.bodies, sha256=refused.body_sha256) if refused else ""
+    notes += [same] if same else []
+    exact = form.is_exact or same == SAME
+    return Result(found, (*notes, *_doubts(form, found, exact=exact)))
 
 
-def _doubts(form: DoctorForm, found: Diagnosis) -> list[str]:
-    """Say what the form left open."""
+def _doubts(form: DoctorForm, found: Diagnosis, *, exact: bool) -> list[str]:
+    """Say what the form left open; `exact` is whether the bytes are known to be those that came."""
     doubts = []
     if form.cleaned_data["arrived_at"] is None and found.kind not in {Kind.MISSING, Kind.DOUBLED, Kind.MALFORMED}:
         doubts.append("You did not say when it arrived, so its age is counted until now.")
-    if not form.is_exact and found.kind in {Kind.BODY_CHANGED, Kind.WRONG_SECRET}:
+    if not exact and found.kind in {Kind.BODY_CHANGED, Kind.WRONG_SECRET}:
         doubts.append(
             "The body was pasted as text, and was tried with LF and with CR LF at the ends of its lines. "
             "Copying changes text easily: paste it as base64 to be sure."

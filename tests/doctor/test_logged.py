@@ -23,8 +23,13 @@ def refused(reason: str, *values: str, arrived: int = AT) -> Refused:
         (refused("stale", HEADER, arrived=AT + 900), Kind.STALE, "was 900 s (15 min) old when it arrived"),
         (refused("future", HEADER, arrived=AT - 400), Kind.FUTURE, "its time is 400 s (6 min) ahead"),
         (refused("other_endpoint", HEADER), Kind.OTHER_ENDPOINT, "Paste the body, and you are told which."),
-        (refused("mismatch", HEADER, arrived=AT + 2), Kind.UNTESTED, "its time is 2 s before its arrival."),
-        (refused("mismatch", HEADER, arrived=AT - 2), Kind.UNTESTED, "its time is 2 s after its arrival."),
+        (refused("mismatch", HEADER, arrived=AT + 2), Kind.UNTESTED, "its time is right, 2 s before its arrival."),
+        (refused("mismatch", HEADER, arrived=AT - 2), Kind.UNTESTED, "its time is right, 2 s after its arrival."),
+        (
+            refused("mismatch", HEADER, arrived=AT + 900),
+            Kind.UNTESTED,
+            "its time is wrong besides, 900 s (15 min) before",
+        ),
         (refused("a reason of tomorrow", HEADER), Kind.UNTESTED, "cannot be told without the body"),
         (refused("content_type", HEADER), Kind.NOT_THE_SIGNATURE, "Its Content-Type is not application/json."),
         (refused("too_large"), Kind.NOT_THE_SIGNATURE, "Its body is larger than 1 MiB"),
@@ -44,7 +49,7 @@ def test_from_log_says_what_the_headers_tell(row: Refused, kind: Kind, words: st
     [
         (b'{"a":1}', "This is the body that was refused, byte for byte."),
         (b'{"a":1}\n', "The body that was refused is this one with a newline at its end."),
-        (b'{"a": 1}', "The body that was refused is this one as JSON with a space after each comma and colon."),
+        (b'{"a": 1}', "The body that was refused is this one written as JSON with a space after each comma and colon."),
         (
             b"else",
             "This is not the body that was refused: its SHA-256 is another, so the finding is about what you pasted.",

@@ -52,7 +52,7 @@ def test_doctor_finds_a_request_genuine_with_the_secret_that_is_kept(ana: Browse
 
 def test_doctor_finds_the_same_with_and_without_javascript(ana: Browser, one: Endpoint) -> None:
     form = pasted(body='{"a": 1}', headers=header(body=b'{"a":1}'))
-    said = "The signature fits the same body as JSON without spaces."
+    said = "The signature fits the same body written as JSON without spaces."
     partial = ana.press(page_of(one), **form)
     response = ana.client.post(page_of(one), form)
     assert response.status_code == 200
@@ -148,7 +148,7 @@ def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(
     refused = refuse(one)
     page = ana.read(page_of(one, refused))
     text = words_of(page)
-    assert "The header is of the right form, and its time is 0 s before its arrival." in text
+    assert "The header is of the right form, and its time is right, 0 s before its arrival." in text
     assert "cannot be told without the body, which is not kept." in text
     signature = header(body=b'{"a":1}')
     assert f"Content-Type: application/json\n{signature}\nX-OpenTrain-Delivery: dlv_1</textarea>" in page
@@ -159,13 +159,15 @@ def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(
     ("body", "said"),
     [
         ('{"a": 1}', "This is the body that was refused, byte for byte."),
-        ('{"a":1}', "The body that was refused is this one as JSON with a space after each comma and colon."),
+        ('{"a":1}', "The body that was refused is this one written as JSON with a space after each comma and colon."),
         ("else", "This is not the body that was refused"),
     ],
 )
 def test_doctor_compares_the_pasted_body_with_the_refused_one(ana: Browser, one: Endpoint, body: str, said) -> None:
     form = pasted(headers=header(body=b'{"a":1}'), body=body)
-    assert said in words_of(ana.press(page_of(one, refuse(one)), **form))
+    text = words_of(ana.press(page_of(one, refuse(one)), **form))
+    assert said in text
+    assert ("paste it as base64 to be sure" in text) is (body == "else")  # no doubt where the hash says which bytes
 
 
 def test_the_endpoints_page_leads_to_each_refused_request(ana: Browser, endpoint: Endpoint) -> None:
