@@ -290,6 +290,35 @@ def describe_cause(*, cause: str, status: int | None) -> str:
     return _CAUSE_WORDS[Cause(cause)] if cause in _CAUSE_WORDS else cause
 
 
+_ADVICE = {
+    Cause.TIMEOUT: "Answer first and work afterwards: OpenTrain waits 10 s and no longer.",
+    Cause.REFUSED: "Nothing listens at the handler's address: see whether it runs.",
+    Cause.DNS: "Check the host name in the handler's address, and its DNS entry.",
+    Cause.TLS: "Check the handler's certificate: its name, its dates and its chain.",
+    Cause.CONNECTION: "See what closes connections in front of the handler: a proxy, a restart, a firewall.",
+    Cause.GARBLED: "See what else listens at the handler's address: it does not speak HTTP.",
+    Cause.CUT_OFF: "See what ends the handler before its answer is out: a crash, a restart, a proxy.",
+    Cause.TOO_LARGE: "Answer with a short body, or with none.",
+    Cause.ADDRESS: "Give the handler an address that may be called from here.",
+}
+_ADVICE_BY_STATUS = (
+    (300, 399, "Redirects are not followed: use the address that it redirects to."),
+    (401, 403, "The handler turned it away: check its signature check and whatever asks for a login before it."),
+    (404, 404, "Nothing is at that path: check the handler's address."),
+    (410, 410, "Nothing is at that path any more: check the handler's address."),
+    (429, 429, "The handler has too much to do: answer first and work afterwards."),
+    (400, 499, "The handler would not take it: its own log says why."),
+    (500, 599, "The handler failed: look into its log at these times."),
+)
+
+
+def advise(*, cause: str, status: int | None) -> str:
+    """Say what to do about a cause; empty where nothing is known that helps."""
+    if cause == Cause.STATUS and status is not None:
+        return next((words for first, last, words in _ADVICE_BY_STATUS if first <= status <= last), "")
+    return _ADVICE[Cause(cause)] if cause in _ADVICE else ""
+
+
 def ago(*, then: datetime, now: datetime) -> str:
     """Return "14 min ago"; "just now" for less than a second and for a clock that is a little ahead of ours."""
     passed = now - then

@@ -105,7 +105,7 @@ class Delivery(models.Model):
                 condition=~models.Q(event_id=""),
                 name="delivery_of_event",
             ),
-            # Bodies that retention has yet to take.
+            # Retention's walk over bodies; its other one goes by delivery_of_all.
             models.Index(
                 fields=["first_received_at", "id"],
                 condition=models.Q(body_gone_at__isnull=True),

@@ -1,0 +1,242 @@
+"""What a list's URL asks for, read forgivingly: what can be understood is used, and what cannot is said in words.
+
+The canonical query string is the filter's name: a link to it, its chips, its pages and its export all carry the same.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard.health import Cause, StateKind, describe_cause
+from dashboard.models.delivery_lists import CauseWanted, Cursor, Wanted
+
+TEXT_CHARS = 200
+_AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
+_LABELS = {
+    "state": "State",
+    "event": "Event type",
+    "cause": "Cause",
+    "attempts_min": "Attempts, at least",
+    "attempts_max": "Attempts, at most",
+    "from": "From",
+    "to": "To",
+    "delivery": "Delivery",
+    "event_id": "Event",
+    "resource": "Resource",
+    "signature": "Signature",
+}
+"""Every filter there is, in the order in which a canonical query has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One filter in words, and the query that is left without it."""
+
+    label: str
+    words: str
+    without: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
+
+    wanted: Wanted
+    refused: bool
+    given: dict[str, str]
+    used: dict[str, str]
+    problems: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        """The canonical query string, without a leading "?"."""
+        return urlencode(self.used)
+
+    @property
+    def chips(self) -> list[Chip]:
+        return [
+            Chip(
+                _LABELS[name], _words(name, value), urlencode({key: self.used[key] for key in self.used if key != name})
+            )
+            for name, value in self.used.items()
+        ]
+
+    @property
+    def ignored_for_refused(self) -> list[str]:
+        """The filters that refused requests have nothing to be measured by."""
+        known = {"from", "to", "event", "delivery", "signature"}
+        return [_LABELS[name] for name in self.used if name not in known]
+
+
+class _Nonsense(ValueError):
+    """What was written cannot be understood; the text says how to write it."""
+
+
+def parse(*, params: Mapping[str, str], now: datetime) -> Filter:
+    """Read the filters of a URL. `now` is what "24h" is reckoned from."""
+    given = {name: _clean(params.get(name, "")) for name in _LABELS}
+    given = {name: text for name, text in given.items() if text}
+    used: dict[str, str] = {}
+    columns: dict[str, Any] = {}
+    problems = []
+    for name, text in given.items():
+        try:
+            canonical, found = _READERS[name](text, now)
+        except _Nonsense as error:
+            problems.append(str(error))
+            continue
+        used[name] = canonical
+        columns |= found
+    refused = bool(columns.pop("refused", False))
+    wanted = Wanted(**columns)
+    return Filter(wanted, refused, given, used, (*problems, *_contradictions(wanted)))
+
+
+def parse_cursor(params: Mapping[str, str]) -> Cursor | None:
+    """Return the place that `older=` or `newer=` names; None for none, and for one that cannot be read."""
+    for name in ("older", "newer"):
+        match = _CURSOR.fullmatch(params.get(name, ""))
+        if match is not None:
+            try:
+                return Cursor(datetime.fromisoformat(match[1]), int(match[2]), newer=name == "newer")
+            except ValueError:
+                return None
+    return None
+
+
+def cursor_text(*, at: datetime, pk: int) -> str:
+    """Return what `parse_cursor` reads: a place that stays where it is while rows arrive."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z_{pk}"
+
+
+def cause_value(*, cause: str, status: int) -> str:
+    """Return the filter for one cause, as `parse` reads it."""
+    return f"status:{status}" if cause == Cause.STATUS else cause
+
+
+def cause_choices() -> list[tuple[str, str]]:
+    classes = [(f"status:{digit}xx", f"any {digit}xx from your handler") for digit in (5, 4, 3)]
+    others = [one for one in Cause if one not in {Cause.NONE, Cause.STATUS}]
+    return [*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others)]
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "").strip()[:TEXT_CHARS]
+
+
+Read = tuple[str, dict[str, Any]]
+
+
+def _state(text: str, _now: datetime) -> Read:
+    name = text.lower().replace(" ", "_")
+    if name not in set(StateKind):
+        raise _Nonsense(f"“{text}” is not a state: use {', '.join(StateKind)}.")
+    return name, {"state": StateKind(name)}
+
+
+def _cause(text: str, _now: datetime) -> Read:
+    status = _STATUS.fullmatch(text)
+    if status is not None:
+        canonical = f"status:{status[1]}{status[2].lower()}"
+        first, last = (int(status[1] + (end if status[2].lower() == "xx" else status[2])) for end in ("00", "99"))
+        return canonical, {"cause": CauseWanted(Cause.STATUS, first, last)}
+    name = text.lower()
+    if name not in set(Cause):
+        known = ", ".join(one for one in Cause if one)
+        raise _Nonsense(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
+    return name, {"cause": CauseWanted(name)}
+
+
+def _number(column: str) -> Callable[[str, datetime], Read]:
+    def read(text: str, _now: datetime) -> Read:
+        if not _NUMBER.fullmatch(text):
+            raise _Nonsense(f"“{text}” is not a number of attempts: use a whole number such as 3.")
+        return str(int(text)), {column: int(text)}
+
+    return read
+
+
+def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
+    """Return a time, and how much time what was written stands for: a day, a minute, a second, or none."""
+    passed = _AGO.fullmatch(text.lower())
+    try:
+        if passed is not None:
+            return now - int(passed[1]) * _UNITS[passed[2][0]], timedelta()
+        found = datetime.fromisoformat(text)
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        how = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours"
+        raise _Nonsense(f"“{text}” is not a time: {how}.") from None
+    if "T" not in text and ":" not in text:
+        return found, timedelta(days=1)
+    return found, timedelta(seconds=1 if text.count(":") > 1 else 60)
+
+
+def _from(text: str, now: datetime) -> Read:
+    return text, {"received_from": _moment(text, now)[0]}
+
+
+def _to(text: str, now: datetime) -> Read:
+    """Read the end of a range; what was written is within it: a day to its end, a minute to its end."""
+    found, lasts = _moment(text, now)
+    try:
+        return text, {"received_to": found + lasts}
+    except OverflowError:
+        return text, {"received_to": found}
+
+
+def _text(column: str) -> Callable[[str, datetime], Read]:
+    return lambda text, _now: (text, {column: text})
+
+
+def _signature(text: str, _now: datetime) -> Read:
+    if text.lower() not in {"refused", "verified"}:
+        raise _Nonsense(f"“{text}” is not a signature's result: use refused or verified.")
+    return text.lower(), {"refused": text.lower() == "refused"}
+
+
+_READERS: dict[str, Callable[[str, datetime], Read]] = {
+    "state": _state,
+    "event": _text("event_type"),
+    "cause": _cause,
+    "attempts_min": _number("attempts_min"),
+    "attempts_max": _number("attempts_max"),
+    "from": _from,
+    "to": _to,
+    "delivery": _text("delivery_id"),
+    "event_id": _text("event_id"),
+    "resource": _text("resource_id"),
+    "signature": _signature,
+}
+
+
+def _contradictions(wanted: Wanted) -> list[str]:
+    """Say why nothing can match, where that is to be seen from the filter alone."""
+    found = []
+    if None not in {wanted.attempts_min, wanted.attempts_max} and (wanted.attempts_min or 0) > (
+        wanted.attempts_max or 0
+    ):
+        found.append("Nothing can match: the least number of attempts is above the most.")
+    if wanted.received_from and wanted.received_to and wanted.received_from >= wanted.received_to:
+        found.append("Nothing can match: the time range ends before it begins.")
+    return found
+
+
+def _words(name: str, value: str) -> str:
+    if name == "state":
+        return StateKind(value).label
+    if name == "cause":
+        status = _STATUS.fullmatch(value)
+        if status is None:
+            return describe_cause(cause=value, status=None)
+        return f"{status[1]}{status[2]} from your handler"
+    if name in {"from", "to"} and _AGO.fullmatch(value.lower()):
+        return f"{value} ago"
+    return value
