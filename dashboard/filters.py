@@ -69,6 +69,11 @@ class Filter:
         ]
 
     @property
+    def more_given(self) -> bool:
+        """Whether one of the fields is filled that are folded away."""
+        return not {"resource", "event_id", "attempts_min", "attempts_max", "signature"}.isdisjoint(self.given)
+
+    @property
     def ignored_for_refused(self) -> list[str]:
         """The filters that refused requests have nothing to be measured by."""
         known = {"from", "to", "event", "delivery", "signature"}
@@ -79,7 +84,7 @@ class _Nonsense(ValueError):
     """What was written cannot be understood; the text says how to write it."""
 
 
-def parse(*, params: Mapping[str, str], now: datetime) -> Filter:
+def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     """Read the filters of a URL. `now` is what "24h" is reckoned from."""
     given = {name: _clean(params.get(name, "")) for name in _LABELS}
     given = {name: text for name, text in given.items() if text}
@@ -99,7 +104,12 @@ def parse(*, params: Mapping[str, str], now: datetime) -> Filter:
     return Filter(wanted, refused, given, used, (*problems, *_contradictions(wanted)))
 
 
-def parse_cursor(params: Mapping[str, str]) -> Cursor | None:
+def link_query(values: Mapping[str, str]) -> str:
+    """Return the canonical query string of these filters."""
+    return urlencode({name: values[name] for name in _LABELS if values.get(name)})
+
+
+def parse_cursor(params: Mapping[str, Any]) -> Cursor | None:
     """Return the place that `older=` or `newer=` names; None for none, and for one that cannot be read."""
     for name in ("older", "newer"):
         match = _CURSOR.fullmatch(params.get(name, ""))

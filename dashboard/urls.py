@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views import deliveries, demo, doctor, endpoints, installs, operations, receiver
+from dashboard.views import (
+    deliveries,
+    delivery_export,
+    delivery_lists,
+    demo,
+    doctor,
+    endpoints,
+    installs,
+    operations,
+    receiver,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", installs.index, name="home"),
@@ -18,6 +28,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("endpoints/<int:pk>/redeliver/", endpoints.redeliver, name="endpoint-redeliver"),
     path("endpoints/<int:pk>/doctor/", doctor.examine, name="endpoint-doctor"),
     path("endpoints/<int:pk>/demo-handler/", demo.set_handler, name="demo-handler"),
+    path("installs/<int:pk>/deliveries/", delivery_lists.install, name="install-deliveries"),
+    path("installs/<int:pk>/deliveries/live/", delivery_lists.install_live, name="install-deliveries-live"),
+    path("installs/<int:pk>/deliveries/export/", delivery_export.install, name="install-deliveries-export"),
+    path("endpoints/<int:pk>/deliveries/", delivery_lists.endpoint, name="endpoint-deliveries"),
+    path("endpoints/<int:pk>/deliveries/live/", delivery_lists.endpoint_live, name="endpoint-deliveries-live"),
+    path("endpoints/<int:pk>/deliveries/export/", delivery_export.endpoint, name="endpoint-deliveries-export"),
+    path("deliveries/", delivery_lists.index, name="delivery-list"),
+    path("deliveries/live/", delivery_lists.index_live, name="delivery-list-live"),
+    path("deliveries/export/", delivery_export.index, name="delivery-list-export"),
     path("deliveries/<int:pk>/", deliveries.detail, name="delivery-detail"),
     path("deliveries/<int:pk>/live/", deliveries.live, name="delivery-live"),
     path("deliveries/<int:pk>/redeliver/", deliveries.redeliver, name="delivery-redeliver"),

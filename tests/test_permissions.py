@@ -12,9 +12,12 @@ from tests.factories import make_delivery, make_endpoint, make_user
 
 OPEN = {"receiver"}
 """OpenTrain comes in here, and shows a signature instead."""
-PAGES = ["home", "install-list", "install-list-live", "install-connect"]
-OF_INSTALL = ["install-detail", "install-live", "endpoint-create"]
-OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor"]
+LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export"]
+PAGES = ["home", "install-list", "install-list-live", "install-connect", *LISTS]
+LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
+OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
+LISTS_OF_ENDPOINT = ["endpoint-deliveries", "endpoint-deliveries-live", "endpoint-deliveries-export"]
+OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor", *LISTS_OF_ENDPOINT]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]

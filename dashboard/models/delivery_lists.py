@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from dashboard.health import Standing, StateKind
-from dashboard.models.deliveries import MANY_ATTEMPTS, Delivery, DeliveryQuerySet
+from dashboard.models.deliveries import MANY_ATTEMPTS, Delivery, DeliveryQuerySet, RefusedAttempt
 from dashboard.models.endpoints import DISABLED
 from dashboard.models.members import User
 
@@ -139,6 +140,41 @@ def causes(*, scope: Scope, wanted: Wanted) -> list[CauseGroup]:
         CauseGroup(cause, status, min(int(number), COUNTED + 1), *at) for cause, status, number, *at in _rows(sql)
     ]
     return sorted(groups, key=lambda group: (-group.deliveries, group.first_received_at))
+
+
+def refused_page(*, scope: Scope, wanted: Wanted, limit: int, cursor: Cursor | None = None) -> list[RefusedAttempt]:
+    """Return up to `limit` refused requests beside the cursor, or the newest, newest first.
+
+    Of what is wanted, only the times, the event type and the delivery ID are told of a refused request.
+    """
+    rows = _refused(scope=scope, wanted=wanted).select_related("endpoint__install")
+    rows = rows.defer("request_headers", "endpoint__secret", "endpoint__install__token")
+    if cursor is None:
+        return list(rows.order_by("-received_at", "-id")[:limit])
+    at, pk = cursor.received_at, cursor.pk
+    if cursor.newer:
+        newer = rows.filter(Q(received_at__gt=at) | Q(received_at=at, pk__gt=pk), received_at__gte=at)
+        return list(newer.order_by("received_at", "id")[:limit])[::-1]
+    older = rows.filter(Q(received_at__lt=at) | Q(received_at=at, pk__lt=pk), received_at__lte=at)
+    return list(older.order_by("-received_at", "-id")[:limit])
+
+
+def refused_count(*, scope: Scope, wanted: Wanted) -> int:
+    """Count refused requests as `count` does deliveries."""
+    return _refused(scope=scope, wanted=wanted).order_by()[: COUNTED + 1].count()
+
+
+def _refused(*, scope: Scope, wanted: Wanted) -> QuerySet[RefusedAttempt]:
+    columns = {
+        "endpoint": scope.endpoint,
+        "endpoint__install": scope.install,
+        "endpoint__install__grants__user": scope.member,
+        "received_at__gte": wanted.received_from,
+        "received_at__lt": wanted.received_to,
+        "claimed_event_type": wanted.event_type or None,
+        "claimed_delivery_id": wanted.delivery_id or None,
+    }
+    return RefusedAttempt.objects.filter(**{name: value for name, value in columns.items() if value is not None})
 
 
 _KNOWN_KINDS = """

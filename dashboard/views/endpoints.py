@@ -14,13 +14,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import endpoints
 from dashboard.forms import EVENT_TYPES, RegisterForm
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install
+from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
+from dashboard.views.causes import cause_rows
 from dashboard.views.demo import switch_of
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import causes_of, delivery_row, endpoint_rows
+from dashboard.views.rows import delivery_row, endpoint_rows
 
 PAGE = 25
 """Deliveries on a page."""
@@ -114,7 +116,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "install": endpoint.install,
         "stale": stale,
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk, now=now)[0],
-        "causes": causes_of(endpoint),
+        "causes": cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={}),
         "deliveries": [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]],
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
         "before": before,

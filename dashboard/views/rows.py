@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max
+from django.db.models import Count
 
 from dashboard.actions.deliveries import schedule
 from dashboard.health import (
@@ -51,15 +51,6 @@ class DeliveryRow:
     last_answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class CauseRow:
-    """So many failed deliveries for the same cause, and when the newest attempt among them was."""
-
-    words: str
-    deliveries: int
-    last_at: datetime
-
-
 def health_of(endpoint: Endpoint) -> EndpointHealth:
     return endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
 
@@ -94,14 +85,6 @@ def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> De
 
 def state_of(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryState:
     return delivery_state(facts=delivery.facts, endpoint=EndpointFacts(endpoint.status), now=now, schedule=schedule())
-
-
-def causes_of(endpoint: Endpoint) -> list[CauseRow]:
-    """Return why the endpoint's failed deliveries failed, the most frequent first."""
-    failed = endpoint.deliveries.failed().order_by()
-    groups = failed.values_list("last_cause", "last_status").annotate(count=Count("id"), last=Max("last_attempt_at"))
-    rows = [CauseRow(describe_cause(cause=cause, status=status), count, last) for cause, status, count, last in groups]
-    return sorted(rows, key=lambda row: -row.deliveries)
 
 
 def _endpoint_row(endpoint: Endpoint, failed: int, user_id: int, last_answer: int) -> EndpointRow:

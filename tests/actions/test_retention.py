@@ -275,7 +275,7 @@ def test_retain_reads_no_more_of_the_log_than_it_removes() -> None:
         retain()
     for plan in plans:
         assert "Sort" not in plan
-    names = ["delivery_oldest_first", "refused_oldest_first", "delivery_body_oldest_first"]
+    names = ["delivery_of_all", "refused_of_all", "delivery_body_oldest_first"]
     assert [any(f"using {name} " in plan for plan in plans) for name in names] == [True, True, True]
 
 

@@ -54,7 +54,7 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     text = words_of(ana.read(page_of(disabled)))
     assert "OpenTrain disabled it after 10 failures in a row. Nothing is attempted." in text
     assert "OpenTrain gives the reason: 10 consecutive failures" in text
-    assert "2 deliveries failed: 503 from your handler, last" in text
+    assert "2 deliveries failed: 503 from your handler ; last" in text
     assert "Redeliver all failed (2)" in text
     assert "First re-enable, then redeliver" in text
     assert f"Redeliver's receiver, {disabled.url}" in text

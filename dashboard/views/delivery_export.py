@@ -1,0 +1,190 @@
+"""What a list shows, as a file: CSV for spreadsheets, NDJSON for programs, streamed.
+
+Rows are read in steps of CHUNK, each in a query of its own that goes on where the last one ended, so no transaction and
+no cursor stays open for as long as somebody's download takes, and memory stays as it is whatever the number of rows.
+What arrives meanwhile is not in the file: it is the list as it was when the download began, newest first.
+"""
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_safe
+
+from dashboard import filters
+from dashboard.filters import Filter
+from dashboard.health import EndpointFacts, Standing, describe_cause, state_kind
+from dashboard.models import delivery_lists
+from dashboard.models.delivery_lists import Cursor
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
+
+CHUNK = 1000
+"""Rows that are read at once; with bodies of up to 1 MiB, CHUNK_WITH_BODIES."""
+CHUNK_WITH_BODIES = 20
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula, and runs it."""
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+_DELIVERY = {
+    "delivery_id": "opentrain_id",
+    "event_id": "event_id",
+    "event_type": "event_type",
+    "resource_id": "resource_id",
+    "install": "endpoint__install__name",
+    "endpoint_id": "endpoint__opentrain_id",
+    "attempts": "attempt_count",
+    "last_status": "last_status",
+    "last_cause": "last_cause",
+    "last_latency_ms": "last_latency_ms",
+    "first_received_at": "first_received_at",
+    "last_attempt_at": "last_attempt_at",
+    "requested_at": "requested_at",
+}
+_JUDGED = ("standing", "due_by", "endpoint__status", "pk")
+_REFUSED = ("received_at", "install", "endpoint_id", "reason", "explanation", "answered_status", "claimed_delivery_id",
+            "claimed_event_type", "body_size", "body_sha256")  # fmt: skip
+
+Row = dict[str, Any]
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponseBase:
+    return _export(request, everything(request))
+
+
+@require_safe
+@member_required
+def install(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return _export(request, of_install(request.user, pk))
+
+
+@require_safe
+@member_required
+def endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return _export(request, of_endpoint(request.user, pk))
+
+
+def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
+    now = timezone.now()
+    wanted = filters.parse(params=request.GET.dict(), now=now)
+    kind = request.GET.get("format", "csv")
+    if kind not in CONTENT_TYPES:
+        return _refuse("This is not a format: use format=csv or format=ndjson.")
+    if wanted.problems:
+        return _refuse(" ".join(wanted.problems))
+    bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not wanted.refused
+    rows = _refused(place, wanted) if wanted.refused else _deliveries(place, wanted, bodies=bodies, now=now)
+    lines = _csv(rows, _columns(wanted)) if kind == "csv" else _ndjson(rows)
+    response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind])
+    response["Content-Disposition"] = f'attachment; filename="{_file_name(place, now)}.{kind}"'
+    response["Cache-Control"] = "private, no-store"
+    response["X-Accel-Buffering"] = "no"  # a proxy that collects the whole file first would time out
+    return response
+
+
+def _refuse(words: str) -> HttpResponse:
+    return HttpResponse(f"{words}\n", status=400, content_type="text/plain; charset=utf-8")
+
+
+def _file_name(place: Place, now: datetime) -> str:
+    """Return "deliveries-acme-labs-endpoint-7-20260612-031200Z": whose, and when, in plain ASCII."""
+    whose = "all" if place.install is None else slugify(place.install.name)[:40] or f"install-{place.install.pk}"
+    which = "" if place.endpoint is None else f"-endpoint-{place.endpoint.pk}"
+    return f"deliveries-{whose}{which}-{now.astimezone(UTC):%Y%m%d-%H%M%SZ}"
+
+
+def _columns(wanted: Filter) -> list[str]:
+    return list(_REFUSED) if wanted.refused else ["state", *_DELIVERY, "last_answer"]
+
+
+def _deliveries(place: Place, wanted: Filter, *, bodies: bool, now: datetime) -> Iterator[Row]:
+    fields = [*_DELIVERY.values(), *_JUDGED, *(["body"] if bodies else [])]
+    limit = CHUNK_WITH_BODIES if bodies else CHUNK
+    cursor: Cursor | None = None
+    while True:
+        page = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
+        found = list(page.values(*fields))
+        for row in found:
+            yield _delivery(row, bodies=bodies, now=now)
+        if len(found) < limit:
+            return
+        cursor = Cursor(found[-1]["first_received_at"], found[-1]["pk"])
+
+
+def _delivery(row: Row, *, bodies: bool, now: datetime) -> Row:
+    state = state_kind(
+        standing=Standing(row["standing"]),
+        due_by=row["due_by"],
+        endpoint=EndpointFacts(row["endpoint__status"]),
+        now=now,
+    )
+    known = {"state": state.value, **{name: row[column] for name, column in _DELIVERY.items()}}
+    known["last_answer"] = describe_cause(cause=row["last_cause"], status=row["last_status"])
+    return known | (_body(row["body"]) if bodies else {})
+
+
+def _body(raw: bytes | None) -> Row:
+    """Return a body as text where it is UTF-8, else in base64; null where retention has taken it."""
+    if raw is None:
+        return {"body": None}
+    try:
+        return {"body": bytes(raw).decode()}
+    except UnicodeDecodeError:
+        return {"body_base64": base64.b64encode(raw).decode()}
+
+
+def _refused(place: Place, wanted: Filter) -> Iterator[Row]:
+    cursor: Cursor | None = None
+    while True:
+        found = delivery_lists.refused_page(scope=place.scope, wanted=wanted.wanted, limit=CHUNK, cursor=cursor)
+        for one in found:
+            whose = {"install": one.endpoint.install.name, "endpoint_id": one.endpoint.opentrain_id}
+            yield {name: whose[name] if name in whose else getattr(one, name) for name in _REFUSED}
+        if len(found) < CHUNK:
+            return
+        cursor = Cursor(found[-1].received_at, found[-1].pk)
+
+
+def _csv(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
+    """Write the head at once, so that the browser sees its download begin, then some rows at a time."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    yield _taken(buffer)
+    for number, row in enumerate(rows, start=1):
+        writer.writerow([_cell(row[name]) for name in columns])
+        if number % 100 == 0:
+            yield _taken(buffer)
+    yield _taken(buffer)
+
+
+def _taken(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def _cell(value: object) -> str:
+    """Return a cell. One that a spreadsheet would run begins with an apostrophe, which makes it text to them all."""
+    text = "" if value is None else _time(value) if isinstance(value, datetime) else str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _time(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _ndjson(rows: Iterator[Row]) -> Iterator[str]:
+    for row in rows:
+        known = {name: _time(value) if isinstance(value, datetime) else value for name, value in row.items()}
+        yield json.dumps(known) + "\n"

@@ -1,0 +1,214 @@
+"""The lists of deliveries: of an endpoint, of an install, and of all that somebody may see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from psycopg.errors import QueryCanceled
+
+from dashboard import filters
+from dashboard.filters import Filter
+from dashboard.forms import EVENT_TYPES
+from dashboard.health import StateKind
+from dashboard.models import Attempt, Delivery, Endpoint, Install, User, delivery_lists
+from dashboard.models.delivery_lists import Cursor, Scope
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views.causes import CauseRow, cause_rows, number_words
+from dashboard.views.live import live as live_response
+from dashboard.views.rows import delivery_row
+
+PAGE = 50
+"""Deliveries on a page."""
+COUNT_MS = 300
+"""So long the database may count, and group causes, for one view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose list it is, and the name of its URLs."""
+
+    scope: Scope
+    name: str
+    install: Install | None = None
+    endpoint: Endpoint | None = None
+
+    def url(self, what: str = "") -> str:
+        """Return the list's address, or that of its "-live" part or "-export"."""
+        owner = self.endpoint or self.install
+        return reverse(f"{self.name}{what}", args=[] if owner is None else [owner.pk])
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many deliveries match, in words, and the causes of the failures among them; None is not known."""
+
+    words: str
+    causes: Sequence[CauseRow] | None
+
+
+def everything(request: MemberRequest) -> Place:
+    return Place(Scope.of(request.user), "delivery-list")
+
+
+def of_install(user: User, pk: int) -> Place:
+    """Raises: Http404, also for an install that the user may not see."""
+    install = get_object_or_404(Install.objects.visible_to(user).defer("token"), pk=pk)
+    return Place(Scope(install=pk), "install-deliveries", install=install)
+
+
+def of_endpoint(user: User, pk: int) -> Place:
+    """Raises: Http404, also for an endpoint that the user may not see."""
+    rows = Endpoint.objects.visible_to(user).select_related("install").defer("secret", "install__token")
+    endpoint = get_object_or_404(rows, pk=pk)
+    return Place(Scope(endpoint=pk), "endpoint-deliveries", install=endpoint.install, endpoint=endpoint)
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    return _page(request, everything(request))
+
+
+@require_safe
+@member_required
+def index_live(request: MemberRequest) -> HttpResponseBase:
+    return _live(request, everything(request))
+
+
+@require_safe
+@member_required
+def install(request: MemberRequest, pk: int) -> HttpResponse:
+    return _page(request, of_install(request.user, pk))
+
+
+@require_safe
+@member_required
+def install_live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return _live(request, of_install(request.user, pk))
+
+
+@require_safe
+@member_required
+def endpoint(request: MemberRequest, pk: int) -> HttpResponse:
+    return _page(request, of_endpoint(request.user, pk))
+
+
+@require_safe
+@member_required
+def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return _live(request, of_endpoint(request.user, pk))
+
+
+def _page(request: MemberRequest, place: Place) -> HttpResponse:
+    return render(request, "deliveries/list.html", context_of(place=place, params=request.GET, now=timezone.now()))
+
+
+def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
+    context = context_of(place=place, params=request.GET, now=timezone.now())
+    return live_response(request, template="deliveries/list.html#table", context=context)
+
+
+def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:
+    """Return what the template shows."""
+    wanted = filters.parse(params=params.dict(), now=now)
+    cursor = filters.parse_cursor(params.dict())
+    rows, more = _rows(place, wanted, cursor, now)
+    counted = _counted(place, wanted, now)
+    return {
+        "place": place,
+        "install": place.install,
+        "endpoint": place.endpoint,
+        "filter": wanted,
+        "url": place.url(),
+        "live_url": place.url("-live"),
+        "export_url": place.url("-export"),
+        "rows": rows,
+        "count": counted.words,
+        "causes": counted.causes,
+        "first_page": cursor is None,
+        "choices": {"state": StateKind, "cause": filters.cause_choices(), "event": EVENT_TYPES},
+        "now": now,
+        **_pages(rows, more, wanted, cursor),
+    }
+
+
+def _rows(place: Place, wanted: Filter, cursor: Cursor | None, now: datetime) -> tuple[list[Any], bool]:
+    """Return a page of rows, newest first, and whether more follow in the direction that was asked for."""
+    if wanted.refused:
+        found: list[Any] = delivery_lists.refused_page(
+            scope=place.scope, wanted=wanted.wanted, limit=PAGE + 1, cursor=cursor
+        )
+    else:
+        found = list(page_of(place=place, wanted=wanted, cursor=cursor, now=now, limit=PAGE + 1))
+    more = len(found) > PAGE
+    if more:
+        found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
+    return (found if wanted.refused else [_row(one, now) for one in found]), more
+
+
+def page_of(*, place: Place, wanted: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
+    """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
+    rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
+    attempts = Prefetch("attempts", Attempt.objects.only("delivery_id", "number", "ok"))
+    rows = rows.select_related("endpoint__install").prefetch_related(attempts)
+    return rows.defer("body", "endpoint__secret", "endpoint__install__token")
+
+
+def _row(delivery: Delivery, now: datetime) -> Any:  # noqa: ANN401
+    return delivery_row(delivery=delivery, endpoint=delivery.endpoint, now=now)
+
+
+def _pages(rows: list[Any], more: bool, wanted: Filter, cursor: Cursor | None) -> dict[str, str]:
+    """Return the queries of the pages beside this one; empty where there is none."""
+    if not rows:
+        return {"newer": "", "older": ""}
+    is_newer = cursor is not None and cursor.newer
+    return {
+        "newer": _beside("newer", rows[0], wanted) if (more if is_newer else cursor is not None) else "",
+        "older": _beside("older", rows[-1], wanted) if is_newer or more else "",
+    }
+
+
+def _beside(way: str, row: Any, wanted: Filter) -> str:  # noqa: ANN401
+    one = row if wanted.refused else row.delivery
+    at = one.received_at if wanted.refused else one.first_received_at
+    place = QueryDict(wanted.query, mutable=True)
+    place[way] = filters.cursor_text(at=at, pk=one.pk)
+    return place.urlencode()
+
+
+def _counted(place: Place, wanted: Filter, now: datetime) -> Counted:
+    """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(COUNT_MS)])
+            return Counted(_count_words(place, wanted, now), _causes(place, wanted))
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
+
+
+def _count_words(place: Place, wanted: Filter, now: datetime) -> str:
+    if wanted.refused:
+        number = delivery_lists.refused_count(scope=place.scope, wanted=wanted.wanted)
+        return f"{number_words(number)} refused {'request' if number == 1 else 'requests'}"
+    number = delivery_lists.count(scope=place.scope, wanted=wanted.wanted, now=now)
+    return f"{number_words(number)} {'delivery' if number == 1 else 'deliveries'}"
+
+
+def _causes(place: Place, wanted: Filter) -> Sequence[CauseRow]:
+    if wanted.refused or place.install is None:
+        return []
+    times = {name: text for name, text in wanted.used.items() if name in {"from", "to"}}
+    return cause_rows(scope=place.scope, wanted=wanted.wanted, times=times)

@@ -1,0 +1,235 @@
+"""The lists as pages: who sees what, what a URL asks for, pages both ways, causes, refused requests, and their cost."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Endpoint, Install, User, delivery_lists
+from dashboard.views import delivery_lists as views
+from tests.factories import (
+    NOON,
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_failed_delivery,
+    make_refused_attempt,
+)
+from tests.views.conftest import Browser, browser_of
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+PAGES = ("delivery-list", "install-deliveries", "endpoint-deliveries")
+QUERIES = 8
+"""No view runs more, whatever the rows. Savepoints and the like are not counted."""
+
+
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+def rows_of(page: str) -> list[int]:
+    return [int(pk) for pk in re.findall(r'id="delivery-(\d+)"', page)]
+
+
+def address(name: str, endpoint: Endpoint, *, what: str = "") -> str:
+    args = {"delivery-list": [], "install-deliveries": [endpoint.install_id], "endpoint-deliveries": [endpoint.pk]}
+    return reverse(f"{name}{what}", args=args[name])
+
+
+@pytest.fixture
+def acme_endpoint(acme: Install) -> Endpoint:
+    return make_endpoint(install=acme)
+
+
+@pytest.fixture
+def other_endpoint(outsider: User) -> Endpoint:
+    return make_endpoint(install=outsider.grants.get().install)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_list_shows_its_deliveries_newest_first_with_their_number(
+    ana: Browser, acme_endpoint: Endpoint, name: str
+) -> None:
+    old = make_delivery(endpoint=acme_endpoint, first_received_at=NOON - timedelta(hours=1))
+    new = make_failed_delivery(endpoint=acme_endpoint)
+    page = ana.read(address(name, acme_endpoint))
+    assert rows_of(page) == [new.pk, old.pk]
+    assert "2 deliveries" in words_of(page)
+    assert rows_of(ana.read(address(name, acme_endpoint, what="-live"))) == [new.pk, old.pk]
+
+
+@pytest.mark.parametrize("what", ["", "-live", "-export"])
+@pytest.mark.parametrize("name", PAGES[1:])
+def test_list_of_somebody_elses_is_not_there(
+    partner_admin: User, other_endpoint: Endpoint, name: str, what: str
+) -> None:
+    browser_of(partner_admin).read(address(name, other_endpoint, what=what), status=404)
+
+
+@pytest.mark.parametrize("what", ["", "-live", "-export"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "delivery=theirs",
+        "resource=con_x",
+        "event_id=evt_x",
+        "state=failed",
+        "cause=503",
+        "older=2030-01-01T00:00:00Z_9",
+    ],
+)
+def test_list_of_all_never_shows_what_somebody_may_not_see(
+    partner_admin: User, acme_endpoint: Endpoint, other_endpoint: Endpoint, query: str, what: str
+) -> None:
+    for endpoint, name in ((acme_endpoint, "ours"), (other_endpoint, "theirs")):
+        make_failed_delivery(endpoint=endpoint, opentrain_id=name, event_id="evt_x", resource_id="con_x")
+    client = browser_of(partner_admin).client
+    response = client.get(f"{address('delivery-list', acme_endpoint, what=what)}?{query}")
+    text = response.getvalue().decode()
+    shown = [name for name in ("ours", "theirs") if re.search(rf'title="{name}"|^failed,{name},', text, re.MULTILINE)]
+    assert (response.status_code, shown) == (200, [] if query == "delivery=theirs" else ["ours"])
+
+
+def test_list_of_refused_requests_keeps_to_who_may_see_them(
+    partner_admin: User, acme_endpoint: Endpoint, other_endpoint: Endpoint
+) -> None:
+    make_refused_attempt(endpoint=acme_endpoint, explanation="It is 412 s old.")
+    make_refused_attempt(endpoint=other_endpoint, explanation="It is of somebody else.")
+    browser = browser_of(partner_admin)
+    text = words_of(browser.read(reverse("delivery-list") + "?signature=refused&state=failed"))
+    assert "1 refused request" in text
+    assert "It is 412 s old." in text
+    assert "It is of somebody else." not in text
+    assert "Of a refused request it is not known: State." in text
+    export = browser.client.get(reverse("delivery-list-export") + "?signature=refused").getvalue().decode()
+    assert export.splitlines()[0].startswith("received_at,install,endpoint_id,reason,explanation,")
+    assert [line.split(",")[4] for line in export.splitlines()[1:]] == ["It is 412 s old."]
+
+
+def test_pages_go_both_ways_and_show_every_row_once(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PAGE", 10)
+    made = [
+        make_delivery(endpoint=acme_endpoint, first_received_at=NOON + timedelta(seconds=n // 3)).pk for n in range(35)
+    ]
+    path = address("endpoint-deliveries", acme_endpoint)
+    shown, pages, query = [], [], "?state=delivered"
+    while query is not None:
+        page = ana.read(path + query)
+        shown, pages = shown + rows_of(page), [*pages, rows_of(page)]
+        assert ("data-poll" in page) == (len(pages) == 1)
+        query = link_of(page, "next")
+        make_delivery(endpoint=acme_endpoint, first_received_at=NOON + timedelta(hours=1))
+    assert shown == made[::-1]
+    back = ana.read(path + (link_of(page, "prev") or ""))
+    assert rows_of(back) == pages[-2]
+
+
+def link_of(page: str, rel: str) -> str | None:
+    found = re.search(rf'rel="{rel}" href="[^"?]*(\?[^"]*)"', page)
+    return found[1].replace("&amp;", "&") if found else None
+
+
+def test_filter_that_makes_no_sense_is_said_and_left_out(ana: Browser, acme_endpoint: Endpoint) -> None:
+    one = make_delivery(endpoint=acme_endpoint)
+    page = ana.read(
+        reverse("delivery-list") + "?from=yesterdy&state=borken&cause=%00gremlins&attempts_min=-1&newer=x&x=y"
+    )
+    text = words_of(page)
+    assert "“yesterdy” is not a time: use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours." in text
+    assert "“borken” is not a state: use delivered, retrying, requested_again, overdue, failed." in text
+    assert "“gremlins” is not a cause" in text
+    assert "“-1” is not a number of attempts" in text
+    assert rows_of(page) == [one.pk]
+
+
+def test_filter_chips_each_remove_one_filter(ana: Browser, acme_endpoint: Endpoint) -> None:
+    page = ana.read(reverse("delivery-list") + "?cause=5XX&state=Failed&event=contract.started&nonsense=1")
+    chips = re.findall(r'<li><a href="([^"]+)" aria-label="Remove the filter ([^"]+)"', page)
+    assert [(href.replace("&amp;", "&"), words) for href, words in chips] == [
+        ("/deliveries/?event=contract.started&cause=status%3A5xx", "State: Failed"),
+        ("/deliveries/?state=failed&cause=status%3A5xx", "Event type: contract.started"),
+        ("/deliveries/?state=failed&event=contract.started", "Cause: 5xx from your handler"),
+    ]
+
+
+def test_filter_with_hostile_words_is_shown_as_words(ana: Browser, acme_endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=acme_endpoint, event_type=HOSTILE, resource_id=HOSTILE, last_cause="<b>")
+    for name in ("event", "resource", "from", "cause", "delivery", "older"):
+        page = ana.client.get(reverse("delivery-list"), {name: HOSTILE * 300}).content.decode()
+        assert "<img src=x" not in page
+    page = ana.client.get(address("install-deliveries", acme_endpoint), {"event": HOSTILE}).content.decode()
+    assert "<img src=x" not in page
+    assert "<b>" not in page
+    assert len(rows_of(page)) == 1
+
+
+def test_causes_stand_on_top_with_advice_and_lead_to_their_list(ana: Browser, acme_endpoint: Endpoint) -> None:
+    for _ in range(2):
+        make_failed_delivery(endpoint=acme_endpoint)
+    slow = make_failed_delivery(endpoint=acme_endpoint, last_cause="timeout", last_status=504)
+    page = ana.read(address("install-deliveries", acme_endpoint))
+    text = words_of(page)
+    assert "2 deliveries failed: 503 from your handler ; last" in text
+    assert "The handler failed: look into its log at these times." in text
+    links = re.findall(r'<li><a href="([^"]+)"><strong>', page)
+    assert rows_of(ana.read(links[1].replace("&amp;", "&"))) == [slow.pk]
+
+
+def test_list_without_deliveries_says_what_comes_and_with_a_filter_what_to_do(
+    ana: Browser, acme_endpoint: Endpoint
+) -> None:
+    assert "No delivery has arrived yet." in words_of(ana.read(reverse("delivery-list")))
+    assert "Nothing matches this filter." in words_of(ana.read(reverse("delivery-list") + "?state=failed"))
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?state=failed", "?cause=503&event=contract.started", "?signature=refused", "?from=24h"]
+)
+@pytest.mark.parametrize("name", PAGES)
+def test_list_never_takes_more_than_eight_queries(
+    partner_admin: User, acme_endpoint: Endpoint, name: str, query: str
+) -> None:
+    browser = browser_of(partner_admin)
+    for number in range(20):
+        endpoint = make_endpoint(install=acme_endpoint.install)
+        delivery = make_failed_delivery(endpoint=endpoint if number % 2 else acme_endpoint)
+        make_attempt(delivery=delivery)
+        make_refused_attempt(endpoint=endpoint)
+    for path in (address(name, acme_endpoint), address(name, acme_endpoint, what="-live")):
+        with CaptureQueriesContext(connection) as captured:
+            browser.read(path + query)
+        asked = [
+            one["sql"] for one in captured if not one["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT"))
+        ]
+        assert len(asked) <= QUERIES, "\n".join(asked)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = make_delivery()
+
+    def slow(**_facts: object) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+        return 0
+
+    monkeypatch.setattr(delivery_lists, "count", slow)
+    started = timezone.now()
+    page = ana.read(reverse("delivery-list"))
+    assert "— (not counted: it would take longer than 0.3 s; a time range helps)" in words_of(page)
+    assert rows_of(page) == [one.pk]
+    assert timezone.now() - started < timedelta(seconds=10)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_count_of_many_says_that_there_are_more() -> None:
+    assert [views.number_words(number) for number in (0, 37, 1000, 1001)] == ["0", "37", "1,000", "1,000+"]
