@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.actions.deliveries import schedule
+from dashboard.actions.attempts import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, User
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE

@@ -134,7 +134,14 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One verified POST of a delivery, the handler's answer where there is a handler, and the answer OpenTrain got."""
+    """One POST of a delivery, the handler's answer where there is a handler, and the answer OpenTrain got.
+
+    The receiver's are verified. Of an observed one we know what the partner's handler told us, and nothing else.
+    """
+
+    class Source(models.TextChoices):
+        RECEIVER = "receiver", "Receiver"
+        OBSERVED = "observed", "Observed"
 
     # The constraint below has the index.
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
@@ -151,10 +158,20 @@ class Attempt(models.Model):
     response_head = models.BinaryField(
         null=True, help_text="The first bytes of the answer that OpenTrain was given; null when retention took them."
     )
+    source = models.CharField(max_length=10, choices=Source, default=Source.RECEIVER)
+    signature = models.CharField(
+        max_length=30, blank=True, default="verified", help_text="The verdict; empty if unknown."
+    )
 
     class Meta:
         ordering = ["number"]
-        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_once_per_delivery")]
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_once_per_delivery"),
+            # What makes an observation that is sent twice one attempt.
+            models.UniqueConstraint(
+                fields=["delivery", "received_at"], condition=models.Q(source="observed"), name="observation_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number}"

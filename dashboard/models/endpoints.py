@@ -52,6 +52,8 @@ class Endpoint(models.Model):
     receiver_key = models.CharField(max_length=64, unique=True, null=True, blank=True)
     handler_url = models.CharField(max_length=2048, blank=True, help_text="The partner's own handler.")
     secret = SecretField(null=True, blank=True)
+    observation_key_sha256 = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    observation_key_at = models.DateTimeField(null=True, blank=True, help_text="When the key was issued.")
     registering_since = models.DateTimeField(null=True, blank=True)
 
     objects = EndpointQuerySet.as_manager()
@@ -74,3 +76,13 @@ class Endpoint(models.Model):
     def is_received(self) -> bool:
         """Whether its deliveries come through Redeliver's receiver."""
         return self.receiver_key is not None
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the partner's own handler may report what it saw (observations API)."""
+        return self.observation_key_sha256 is not None
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether there is a delivery log of it at all, fed one way or the other."""
+        return self.is_received or self.is_observed

@@ -32,7 +32,8 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from dashboard.actions import deliveries
-from dashboard.actions.deliveries import Event, Refusal, Result
+from dashboard.actions.attempts import Event, Headers, Result
+from dashboard.actions.deliveries import Refusal
 from dashboard.health import Cause
 from dashboard.models import Endpoint
 from dashboard.services import handler
@@ -324,7 +325,7 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
     )
 
 
-def _kept(headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> deliveries.Headers:
+def _kept(headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
     """Return headers for the log: so many, so long, and without the values that let somebody in somewhere."""
     return [
         [_storable(name, limit=200), "[redacted]" if name.lower() in _REDACTED else _storable(value, limit=VALUE_KEPT)]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from dashboard.actions.deliveries import schedule
+from dashboard.actions.attempts import schedule
 from dashboard.health import (
     DeliveryState,
     EndpointFacts,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from dashboard.actions import deliveries
 from dashboard.actions.deliveries import Event, Refusal, Result
@@ -108,8 +108,9 @@ def test_record_attempt_of_the_same_id_on_another_endpoint_is_another_delivery()
 
 @pytest.mark.django_db
 def test_record_attempt_that_cannot_be_stored_leaves_no_trace() -> None:
-    with pytest.raises(DatabaseError):
-        record(endpoint=make_endpoint(), cause="c" * 31)
+    endpoint = make_endpoint()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        record(endpoint=endpoint, cause="c" * 31)
     assert not connection.needs_rollback
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
 
@@ -268,3 +269,31 @@ def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None
     assert sorted(endpoint.deliveries.values_list("standing", flat=True)) == [1, 3, 3]
     record(endpoint=endpoint, delivery_id="waiting", status=200, at=NOON + 30 * MINUTE)
     assert_settled(endpoint)
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_is_told_of_late_changes_nothing_said_of_the_last() -> None:
+    endpoint = make_endpoint()
+    for minute, status in ((5, 200), (1, 503)):
+        record(endpoint=endpoint, status=status, at=NOON + minute * MINUTE)
+    row = Delivery.objects.get()
+    assert facts() == (2, 2, True, None, None)
+    assert (row.first_received_at, row.last_attempt_at, row.last_status, row.last_cause, row.standing) == (
+        NOON + MINUTE, NOON + 5 * MINUTE, 200, "", 1,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_is_told_of_late_counts_in_no_round_when_there_were_several() -> None:
+    endpoint = make_endpoint()
+    make_delivery(opentrain_id="dlv_known", attempt_count=3, attempts_in_round=1, endpoint=endpoint)
+    record(endpoint=endpoint, status=503, at=NOON - MINUTE)
+    assert facts() == (4, 1, True, None, None)
+
+
+@pytest.mark.django_db
+def test_record_attempt_of_a_new_delivery_is_one_statement(django_assert_num_queries) -> None:
+    endpoint = make_endpoint()
+    with django_assert_num_queries(1):
+        record(endpoint=endpoint)
+    assert facts() == (1, 1, True, None, None)
