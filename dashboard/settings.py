@@ -131,8 +131,9 @@ ACCOUNT_SESSION_REMEMBER = True
 # --- Browser ---------------------------------------------------------------------------------------------------------
 HTTPS = _flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-# OpenTrain's deliveries never follow a redirect, so the receiver says no to plain http by itself.
-SECURE_REDIRECT_EXEMPT = [r"^hooks/"]
+# OpenTrain's deliveries never follow a redirect, so the receiver says no to plain http by itself; the observations API
+# does too, so that no key is sent a second time in the clear.
+SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("BEHIND_PROXY", default=False) else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

@@ -10,6 +10,7 @@ from dashboard.views import (
     doctor,
     endpoints,
     installs,
+    observations,
     operations,
     receiver,
 )
@@ -42,5 +43,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/redeliver/", deliveries.redeliver, name="delivery-redeliver"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/observations", observations.receive, name="observations"),
     path("hooks/<str:key>/", receiver.receive, name="receiver"),
 ]

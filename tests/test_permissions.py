@@ -10,8 +10,8 @@ from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_endpoint, make_user
 
-OPEN = {"receiver"}
-"""OpenTrain comes in here, and shows a signature instead."""
+OPEN = {"receiver", "observations"}
+"""OpenTrain and handlers come in here, and show a signature or a key instead."""
 LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export"]
 PAGES = ["home", "install-list", "install-list-live", "install-connect", *LISTS]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]

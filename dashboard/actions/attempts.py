@@ -150,8 +150,18 @@ def advance(*, delivery: Delivery, event: Event, result: Result) -> Attempt:
     return _attempt(delivery=delivery, result=result)
 
 
-def save_bodies(*, deliveries: Iterable[Delivery]) -> None:
-    """Save those bodies that `advance` filled in; bodies that were not read are left alone."""
+def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
+    """Save what `advance` changed of deliveries that are there, in one statement; and those bodies that it filled in.
+
+    Django's own bulk_update takes seconds for a thousand rows of so many columns.
+    """
+    fields = _advanced()
+    values = [
+        [field.get_db_prep_save(getattr(row, field.attname), connection) for row in deliveries] for field in fields
+    ]
+    ids = [row.pk for row in deliveries]
+    with connection.cursor() as cursor:
+        cursor.execute(_update_many(), [ids, *values])
     for delivery in deliveries:
         if "body" not in delivery.get_deferred_fields():
             delivery.save(update_fields=["body"])
@@ -209,6 +219,22 @@ def _insert_both() -> str:
         " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)"
         f" INSERT INTO {_table(Attempt)} (delivery_id, {', '.join(child)}) SELECT id, {_places(child)} FROM parent"
         " RETURNING id, delivery_id"
+    )
+
+
+def _advanced() -> "list[Field[Any, Any]]":
+    return [field for field in _fields(Delivery, without="") if field.name in ADVANCED]
+
+
+@lru_cache(maxsize=1)
+def _update_many() -> str:
+    """Return the statement of `save_advanced`: an array for each column, the ID's first."""
+    names = [str(field.column) for field in _advanced()]
+    arrays = ", ".join(["%s::bigint[]", *(f"%s::{field.db_type(connection)}[]" for field in _advanced())])
+    changes = ", ".join(f"{name} = new.{name}" for name in names)
+    return (
+        f"UPDATE {_table(Delivery)} old SET {changes}"  # noqa: S608
+        f" FROM unnest({arrays}) new(id, {', '.join(names)}) WHERE old.id = new.id"
     )
 
 

@@ -111,7 +111,6 @@ def _record_next(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt
         if delivery is None:
             return None
         attempt = attempts.advance(delivery=delivery, event=event, result=result)
-        delivery.save(update_fields=attempts.ADVANCED)
-        attempts.save_bodies(deliveries=[delivery])
+        attempts.save_advanced(deliveries=[delivery])
         attempt.save(force_insert=True)
     return attempt

@@ -40,11 +40,10 @@ from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.signatures import Verdict, verify
 from dashboard.vault import Unreadable
+from dashboard.views.request_body import read_body
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
-READ_LIMIT = 4 * BODY_LIMIT
-"""Bytes after which a body that is too large is not even read on."""
 DEADLINE_S = 9.5
 """From a delivery's arrival to our answer. OpenTrain waits for 10 s."""
 RESERVE_S = 0.05
@@ -60,7 +59,6 @@ RETRY_AFTER_S = 5
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REDACTED = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
-_PIECE = 64 * 1024
 _FAILED_AS = {Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT, Cause.BUSY: HTTPStatus.SERVICE_UNAVAILABLE}
 
 logger = logging.getLogger(__name__)
@@ -136,7 +134,7 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
         response = _no(HTTPStatus.METHOD_NOT_ALLOWED, "method", "Deliveries are sent by POST.")
         response["Allow"] = "POST"
         return response
-    body, whole = _read(request)
+    body, whole = read_body(request, limit=BODY_LIMIT)
     arrival = _Arrival(endpoint, at, started, _headers(request), body, whole)
     try:
         event = _accept(arrival, content_type=request.content_type or "")
@@ -147,26 +145,6 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
     reply = _ask(arrival)
     deliveries.record_attempt(endpoint=endpoint, event=event, result=_result(arrival, reply))
     return _response(reply)
-
-
-def _read(request: WSGIRequest) -> tuple[bytes, bool]:
-    """Return the body, or BODY_LIMIT + 1 bytes of a larger one, and whether it came whole.
-
-    Django reads nothing where Content-Length is absent, so a chunked body is taken from the server's own stream, which
-    says that it knows where it ends. What is too large is read on a while and dropped: an answer that is sent while the
-    other side is still sending is lost with the connection.
-    """
-    chunked = "HTTP_TRANSFER_ENCODING" in request.META and request.environ.get("wsgi.input_terminated")
-    stream = request.environ["wsgi.input"] if chunked else request
-    body, size = bytearray(), 0
-    try:
-        while size <= READ_LIMIT and (piece := stream.read(_PIECE)):
-            size += len(piece)
-            body += piece[: max(BODY_LIMIT + 1 - len(body), 0)]
-    except Exception:  # noqa: BLE001 - the sender went away or its chunks are broken, and each server words it its own way
-        return bytes(body), False
-    announced = request.META.get("CONTENT_LENGTH") or ""
-    return bytes(body), len(body) > BODY_LIMIT or not announced.isdecimal() or len(body) >= int(announced)
 
 
 def _headers(request: WSGIRequest) -> list[tuple[str, str]]:

@@ -1,0 +1,131 @@
+"""What partners' own handlers saw, where nothing of ours stands in the path: the same log, told of later."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from dashboard.actions import attempts
+from dashboard.actions.attempts import Event, Result
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, User
+from dashboard.vault import Secret
+
+KEY_START = "rdo_"
+AT_ONCE = 1000
+"""How many observations one call may bring."""
+ISSUE = "issue observation key"
+"""The audit's name for it."""
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One attempt as the partner's handler saw it."""
+
+    event: Event
+    result: Result
+
+    @property
+    def identity(self) -> tuple[str, datetime]:
+        """What makes two observations the same one."""
+        return self.event.delivery_id, self.result.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many observations were new, and how many the log had already."""
+
+    stored: int
+    known: int
+
+
+def issue_key(*, actor: User | None, endpoint: Endpoint, now: datetime) -> Secret:
+    """Give the endpoint a new key for observations, and return it: it is stored as its SHA-256 and never shown again.
+
+    The key before it no longer works. `actor` is None for whoever sits at the machine itself.
+    """
+    key = KEY_START + secrets.token_urlsafe(32)
+    with transaction.atomic():
+        endpoint.observation_key_sha256, endpoint.observation_key_at = _digest(key), now
+        endpoint.save(update_fields=["observation_key_sha256", "observation_key_at"])
+        AuditEntry.objects.create(
+            phase=AuditEntry.Phase.DONE,
+            action=ISSUE,
+            actor=actor,
+            actor_name=actor.get_username() if actor else "command line",
+            install=endpoint.install,
+            endpoint=endpoint,
+            words="A key for observations was issued; one that was issued before no longer works.",
+        )
+    return Secret(key)
+
+
+def endpoint_of(*, key: Secret) -> Endpoint | None:
+    """Return the endpoint that a key was issued for. It is found by its hash, so no timing tells of a part of it."""
+    if not key.reveal().startswith(KEY_START):
+        return None
+    return Endpoint.objects.filter(observation_key_sha256=_digest(key.reveal())).first()
+
+
+def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
+    """Bring observations into the log, all of them or none; those that are there already change nothing.
+
+    Within a call the attempts of a delivery are numbered by time; over several calls by the order of the calls.
+
+    Raises: django.db.Error, with nothing recorded.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return _record(endpoint=endpoint, observations=observations)
+        except IntegrityError:
+            continue  # the receiver took in one of the same deliveries, and now its row can be seen
+    return _record(endpoint=endpoint, observations=observations)
+
+
+def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
+    with transaction.atomic():
+        # One call at a time for an endpoint: then what is known stays so until we are done.
+        Endpoint.objects.select_for_update(no_key=True).only("pk").get(pk=endpoint.pk)
+        fresh = list(_fresh(endpoint=endpoint, observations=observations))
+        if fresh:
+            _write(endpoint=endpoint, observations=fresh)
+    return Recorded(stored=len(fresh), known=len(observations) - len(fresh))
+
+
+def _fresh(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Iterator[Observation]:
+    """Give those that the log does not have, each once, by time."""
+    known = set(
+        Attempt.objects.filter(
+            delivery__endpoint=endpoint,
+            delivery__opentrain_id__in={one.event.delivery_id for one in observations},
+            source=Attempt.Source.OBSERVED,
+        ).values_list("delivery__opentrain_id", "received_at")
+    )
+    for one in sorted(observations, key=lambda one: one.result.received_at):
+        if one.identity not in known:
+            known.add(one.identity)
+            yield one
+
+
+def _write(*, endpoint: Endpoint, observations: Sequence[Observation]) -> None:
+    there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
+    new: dict[str, Delivery] = {}
+    rows = []
+    for one in observations:
+        delivery = there.get(one.event.delivery_id) or new.get(one.event.delivery_id)
+        if delivery is None:
+            delivery = attempts.first(endpoint=endpoint, event=one.event, result=one.result)
+            new[one.event.delivery_id] = delivery
+        rows.append(attempts.advance(delivery=delivery, event=one.event, result=one.result))
+    Delivery.objects.bulk_create(new.values())
+    attempts.save_advanced(deliveries=list(there.values()))
+    for row in rows:
+        row.delivery_id = row.delivery.pk
+    Attempt.objects.bulk_create(rows)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,313 @@
+"""The observations API, and the README's examples of it against a live server."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from dashboard.actions import observations
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
+from dashboard.views.observations import BODY_LIMIT
+from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+URL = "/api/v1/observations"
+ITEM = {
+    "deliveryId": "dlv_1",
+    "eventType": "contract.started",
+    "receivedAt": "2026-06-12T12:00:00.000Z",
+    "status": 200,
+    "latencyMs": 35,
+}
+
+
+@pytest.fixture
+def endpoint(db) -> Endpoint:
+    """One that OpenTrain delivers to by itself."""
+    return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
+
+
+@pytest.fixture
+def key(endpoint) -> str:
+    return observations.issue_key(actor=None, endpoint=endpoint, now=NOON).reveal()
+
+
+@pytest.fixture
+def tell(client, key):
+    """Send observations; a header in `changed` replaces its own."""
+
+    def tell(*items, body=None, method="POST", content_type="application/json", **changed):
+        data = json.dumps({"observations": items}).encode() if body is None else body
+        headers = {"Authorization": f"Bearer {key}"} | {
+            name.replace("_", "-"): value for name, value in changed.items()
+        }
+        return client.generic(method, URL, data, content_type=content_type, headers=headers)
+
+    return tell
+
+
+def at(minute: float) -> str:
+    return (NOON + timedelta(minutes=minute)).isoformat()
+
+
+def answered(response) -> tuple[int, dict]:
+    return response.status_code, json.loads(response.content)
+
+
+def test_observation_becomes_an_attempt_of_a_delivery(tell, endpoint) -> None:
+    item = ITEM | {"eventId": "evt_1", "resourceId": "con_1", "signature": "verified", "body": '{"ü": 1}'}
+    assert answered(tell(item)) == (200, {"stored": 1, "known": 0})
+    row = Delivery.objects.get()
+    assert (row.endpoint, row.opentrain_id, row.event_id, row.event_type, row.resource_id, bytes(row.body)) == (
+        endpoint, "dlv_1", "evt_1", "contract.started", "con_1", '{"ü": 1}'.encode(),
+    )  # fmt: skip
+    assert (row.first_received_at, row.last_attempt_at, row.last_ok, row.last_status, row.last_latency_ms) == (
+        NOON, NOON, True, 200, 35,
+    )  # fmt: skip
+    attempt = row.attempts.get()
+    assert (attempt.number, attempt.received_at, attempt.source, attempt.signature, attempt.cause) == (
+        1, NOON, "observed", "verified", "",
+    )  # fmt: skip
+
+
+def test_observation_without_a_body_has_none_and_base64_is_any_bytes(tell) -> None:
+    tell(ITEM, ITEM | {"deliveryId": "dlv_2", "bodyBase64": base64.b64encode(bytes(range(256))).decode()})
+    bodies = dict(Delivery.objects.values_list("opentrain_id", "body"))
+    assert (bodies["dlv_1"], bytes(bodies["dlv_2"])) == (None, bytes(range(256)))
+    assert Attempt.objects.filter(signature="").count() == 2
+
+
+def test_observation_that_is_told_again_is_known_within_a_call_and_between_calls(tell) -> None:
+    assert answered(tell(ITEM, ITEM)) == (200, {"stored": 1, "known": 1})
+    again = ITEM | {"status": 500, "receivedAt": "2026-06-12T14:00:00+02:00"}
+    assert answered(tell(again, ITEM | {"receivedAt": at(1)})) == (200, {"stored": 1, "known": 1})
+    assert list(Attempt.objects.values_list("number", "answered_status")) == [(1, 200), (2, 200)]
+
+
+def test_observations_of_a_call_are_numbered_by_time(tell) -> None:
+    statuses = {5: 200, 1: 503, 3: 500}
+    tell(*[ITEM | {"receivedAt": at(minute), "status": status} for minute, status in statuses.items()])
+    row = Delivery.objects.get()
+    assert [(a.number, a.answered_status, a.cause) for a in row.attempts.all()] == [
+        (1, 503, "status"), (2, 500, "status"), (3, 200, ""),
+    ]  # fmt: skip
+    assert (row.attempt_count, row.attempts_in_round, row.last_ok, row.standing) == (3, 3, True, 1)
+
+
+def test_observation_that_comes_late_leaves_the_last_attempt_alone(tell) -> None:
+    tell(ITEM | {"receivedAt": at(5)})
+    tell(ITEM | {"receivedAt": at(1), "status": 503, "eventId": "evt_1"})
+    row = Delivery.objects.get()
+    assert (row.first_received_at, row.last_attempt_at, row.last_ok, row.event_id) == (
+        NOON + timedelta(minutes=1), NOON + timedelta(minutes=5), True, "evt_1",
+    )  # fmt: skip
+    assert [(a.number, a.answered_status) for a in row.attempts.all()] == [(1, 200), (2, 503)]
+
+
+def test_observation_of_what_the_receiver_has_is_its_next_attempt(tell, endpoint) -> None:
+    make_attempt(delivery=make_delivery(endpoint=endpoint, opentrain_id="dlv_1"))
+    tell(ITEM | {"receivedAt": at(1), "status": 500})
+    row = Delivery.objects.get()
+    assert (row.attempt_count, row.attempts_in_round, row.last_ok, row.standing) == (2, 1, False, 2)
+    assert [(a.number, a.source) for a in row.attempts.all()] == [(1, "receiver"), (2, "observed")]
+
+
+def test_thousand_observations_are_a_dozen_statements(tell, django_assert_max_num_queries) -> None:
+    items = [ITEM | {"deliveryId": f"dlv_{number}"} for number in range(1000)]
+    with django_assert_max_num_queries(12):
+        assert answered(tell(*items)) == (200, {"stored": 1000, "known": 0})
+    with django_assert_max_num_queries(16):
+        assert answered(tell(*[item | {"receivedAt": at(1)} for item in items])) == (200, {"stored": 1000, "known": 0})
+    assert (Delivery.objects.filter(attempt_count=2).count(), Attempt.objects.count()) == (1000, 2000)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"deliveryId": ""}, "deliveryId"),
+        ({"deliveryId": "a\x00b"}, "deliveryId"),
+        ({"deliveryId": "\ud800"}, "deliveryId"),
+        ({"deliveryId": "d" * 201}, "deliveryId"),
+        ({"deliveryId": 7}, "deliveryId"),
+        ({"eventType": "e" * 101}, "eventType"),
+        ({"eventId": None}, "eventId"),
+        ({"receivedAt": "2026-06-12T12:00:00"}, "receivedAt"),
+        ({"receivedAt": "yesterday"}, "receivedAt"),
+        ({"receivedAt": "0001-01-01T00:00:00+14:00"}, "receivedAt"),
+        ({"receivedAt": "2019-12-31T00:00:00Z"}, "receivedAt"),
+        ({"receivedAt": "9999-12-31T23:59:59-14:00"}, "receivedAt"),
+        ({"receivedAt": 1781265600}, "receivedAt"),
+        ({"status": 199}, "status"),
+        ({"status": "200"}, "status"),
+        ({"status": True}, "status"),
+        ({"status": 2e2}, "status"),
+        ({"latencyMs": -1}, "latencyMs"),
+        ({"latencyMs": 10**30}, "latencyMs"),
+        ({"signature": "fine"}, "signature"),
+        ({"body": 1}, "body"),
+        ({"body": "x", "bodyBase64": "eA=="}, "body"),
+        ({"bodyBase64": "x"}, "bodyBase64"),
+        ({"bodyBase64": None}, "bodyBase64"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_observation_that_is_wrong_is_named_and_nothing_is_stored(tell, change, field) -> None:
+    status, said = answered(tell(ITEM, ITEM | change))
+    assert (status, said["error"]) == (400, "1 of 2 observations cannot be taken, so none was stored.")
+    assert [(error["index"], error["field"]) for error in said["errors"]] == [(1, field)]
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ITEM)
+def test_observation_without_a_field_is_told_which(tell, name) -> None:
+    status, said = answered(tell({key: value for key, value in ITEM.items() if key != name}))
+    assert (status, said["errors"]) == (400, [{"index": 0, "field": name, "error": "This field is missing."}])
+
+
+def test_observation_ahead_of_our_clock_is_taken_for_five_minutes_only(tell) -> None:
+    now = datetime.now(UTC)
+    assert tell(ITEM | {"receivedAt": (now + timedelta(minutes=4)).isoformat()}).status_code == 200
+    assert tell(ITEM | {"receivedAt": (now + timedelta(minutes=6)).isoformat()}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b" ", "The body is not JSON in UTF-8."),
+        (b"\xff\xfe\xfd", "The body is not JSON in UTF-8."),
+        (b'{"observations": [NaN]}', "The body is not JSON in UTF-8."),
+        (b"[" * 200_000, "The JSON is nested too deeply."),
+        (b"[]", 'The body is to be {"observations": […]}, and nothing else.'),
+        (b'{"observations": {}}', 'The body is to be {"observations": […]}, and nothing else.'),
+        (b'{"observations": [], "x": 1}', 'The body is to be {"observations": […]}, and nothing else.'),
+        (b'{"observations": []}', "A call brings 1 to 1000 observations; this has 0."),
+        (json.dumps({"observations": [1] * 1001}).encode(), "A call brings 1 to 1000 observations; this has 1001."),
+    ],
+)
+def test_call_that_is_not_what_it_should_be_is_told_so(tell, body, words) -> None:
+    assert answered(tell(body=body)) == (400, {"error": words, "errors": []})
+
+
+def test_call_with_too_much_is_refused(tell) -> None:
+    assert tell(body=b" " * (BODY_LIMIT + 1)).status_code == 413
+    half = ITEM | {"body": "x" * 600_000}
+    status, said = answered(tell(half, half | {"deliveryId": "dlv_2"}))
+    assert (status, said["error"].startswith("The bodies together")) == (400, True)
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_call_by_another_method_is_told_which_is_allowed(tell, method) -> None:
+    response = tell(ITEM, method=method)
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer rdo_wrong", "Basic abc", "Bearer \xff", "bearer ot_ptk_x"])
+def test_call_without_a_known_key_is_unauthorized(tell, given) -> None:
+    response = tell(ITEM, Authorization=given)
+    assert (response.status_code, response["WWW-Authenticate"], Delivery.objects.count()) == (401, "Bearer", 0)
+
+
+@pytest.mark.parametrize("changed", [{"content_type": "text/plain"}, {"Content_Encoding": "gzip"}])
+def test_call_that_is_not_plain_json_is_an_unsupported_type(tell, changed) -> None:
+    assert tell(ITEM, **changed).status_code == 415
+
+
+def test_call_in_the_clear_is_forbidden_where_https_is_on(tell, settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert answered(tell(ITEM))[1]["error"] == "Observations are taken over https only."
+
+
+def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
+    def refuse(execute, sql, params, many, context):
+        raise OperationalError("gone")
+
+    with connection.execute_wrapper(refuse):
+        response = tell(ITEM)
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+
+
+def test_key_is_stored_as_its_hash_and_audited_and_ends_the_one_before(client, endpoint, key, support) -> None:
+    endpoint.refresh_from_db()
+    assert (endpoint.observation_key_sha256, endpoint.is_logged) == (hashlib.sha256(key.encode()).hexdigest(), True)
+    second = observations.issue_key(actor=support, endpoint=endpoint, now=timezone.now()).reveal()
+    statuses = [
+        client.post(
+            URL, {"observations": [ITEM]}, "application/json", headers={"Authorization": f"Bearer {one}"}
+        ).status_code
+        for one in (key, second)
+    ]
+    assert statuses == [401, 200]
+    entries = AuditEntry.objects.order_by("pk").values_list("action", "phase", "actor_name", "words")
+    assert [entry[:3] for entry in entries] == [
+        ("issue observation key", "done", "command line"), ("issue observation key", "done", "ana"),
+    ]  # fmt: skip
+    assert key not in str(list(entries))
+
+
+def test_command_prints_a_key_that_works(client, endpoint) -> None:
+    out, err = StringIO(), StringIO()
+    call_command("observation_key", str(endpoint.pk), stdout=out, stderr=err)
+    response = client.post(
+        URL, {"observations": [ITEM]}, "application/json", headers={"Authorization": f"Bearer {out.getvalue().strip()}"}
+    )
+    assert answered(response) == (200, {"stored": 1, "known": 0})
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
+NEARLY = st.fixed_dictionaries(
+    {name: st.just(value) | JSON for name, value in ITEM.items()},
+    optional=dict.fromkeys(("eventId", "resourceId", "signature", "body", "bodyBase64"), JSON),
+)
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.binary(max_size=200)
+    | st.lists(NEARLY | JSON, max_size=4).map(lambda items: json.dumps({"observations": items}).encode()),
+    content_type=st.just("application/json") | st.text(st.characters(max_codepoint=255), max_size=30),
+)
+def test_any_bytes_are_taken_or_refused_and_never_an_error_of_ours(tell, body, content_type) -> None:
+    response = tell(body=body, content_type=content_type)
+    assert response.status_code in {200, 400, 415}
+    json.loads(response.content)
+
+
+def example(language: str) -> str:
+    section = (ROOT / "README.md").read_text().partition("## Two ways to feed the log")[2].partition("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("language", "command"), [("python", sys.executable), ("js", "node")])
+def test_example_of_the_readme_runs(live_server, language, command) -> None:
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed")
+    endpoint = make_endpoint()
+    key = observations.issue_key(actor=None, endpoint=endpoint, now=NOON).reveal()
+    environment = os.environ | {"REDELIVER_URL": live_server.url, "OBSERVATION_KEY": key}
+    code = example(language)
+    assert len(code.strip().splitlines()) <= 10
+    said = [
+        subprocess.run(
+            [command, "-"], input=code, env=environment, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert [json.loads(answer) for answer in said] == [{"stored": 1, "known": 0}, {"stored": 0, "known": 1}]
+    assert Delivery.objects.values_list("endpoint", "opentrain_id").get() == (endpoint.pk, "dlv_1")
