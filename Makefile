@@ -12,6 +12,7 @@ help:
 	@echo "make account   an account for 'make run'                                      (NAME=… ROLE=support)"
 	@echo "make lint      every check that is not a test"
 	@echo "make screenshots  the README's pictures, taken from the demo"
+	@echo "make bench-receiver  what the receiver takes in, beside a bare insert; the last line is JSON"
 	@echo "make lock      requirements*.txt anew from pyproject.toml"
 
 .PHONY: demo run account test screenshots lint format lock
@@ -31,6 +32,10 @@ test: $(VENV)/.installed-dev
 # The README's pictures, from the demo itself.
 screenshots: $(VENV)/.installed-dev
 	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
+
+.PHONY: bench-receiver
+bench-receiver: $(VENV)/.installed-dev
+	@exec $(BIN)/python -m tests.bench.bench_receiver
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
