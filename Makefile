@@ -10,6 +10,7 @@ help:
 	@echo "make test      the whole test suite, on a real PostgreSQL"
 	@echo "make run       the console, receiver and worker, against OpenTrain            (PORT=8000 DATA_DIR=.data)"
 	@echo "make account   an account for 'make run'                                      (NAME=… ROLE=support)"
+	@echo "make bench-pages  how long the lists take on a large table                    (ROWS=1000000)"
 	@echo "make lint      every check that is not a test"
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make bench-receiver  what the receiver takes in, beside a bare insert; the last line is JSON"
@@ -36,6 +37,11 @@ screenshots: $(VENV)/.installed-dev
 .PHONY: bench-receiver
 bench-receiver: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m tests.bench.bench_receiver
+
+# Minutes long, and with a database of its own; the last line is one JSON object.
+.PHONY: bench-pages
+bench-pages: $(VENV)/.installed-dev
+	@exec $(BIN)/python -m tests.bench.bench_pages $(or $(ROWS),1000000)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

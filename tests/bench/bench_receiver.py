@@ -20,7 +20,7 @@ WARM_UP_S = 2.0
 
 def main() -> None:
     """Measure, and print."""
-    from dashboard.launch import postgres  # noqa: PLC0415 - what reads Django's settings comes after they are set
+    from dashboard.launch import postgres
 
     with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
         folder = Path(name)
@@ -28,13 +28,13 @@ def main() -> None:
         server = postgres.start(folder=folder)
         try:
             server.create_database("redeliver")
-            print(json.dumps(_measured(folder, database_url=server.url("redeliver"))))  # noqa: T201
+            print(json.dumps(_measured(folder, database_url=server.url("redeliver"))))
         finally:
             server.stop()
 
 
 def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
-    from cryptography.fernet import Fernet  # noqa: PLC0415
+    from cryptography.fernet import Fernet
 
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
@@ -42,15 +42,15 @@ def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
         "FIELD_KEYS": Fernet.generate_key().decode(),
         "SECRET_KEY": "only-for-a-benchmark",
     }
-    import django  # noqa: PLC0415
+    import django
 
     django.setup()
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
-    from dashboard.models import Attempt, Delivery  # noqa: PLC0415
-    from tests.bench.urls import TABLE  # noqa: PLC0415
-    from tests.factories import make_endpoint  # noqa: PLC0415
-    from tests.faults.serving import serving  # noqa: PLC0415
+    from dashboard.models import Attempt, Delivery
+    from tests.bench.urls import TABLE
+    from tests.factories import make_endpoint
+    from tests.faults.serving import serving
 
     with serving(folder, database_url=database_url, DJANGO_SETTINGS_MODULE="tests.bench.settings") as site:
         site.manage("migrate", "--noinput")
@@ -61,12 +61,12 @@ def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
         figures = _figures(port=site.port, key=str(key))
     stored = (Delivery.objects.count(), Attempt.objects.count())
     connection.close()
-    print(f"deliveries and attempts in the log: {stored}", file=sys.stderr)  # noqa: T201
+    print(f"deliveries and attempts in the log: {stored}", file=sys.stderr)
     return figures
 
 
 def _figures(*, port: int, key: str) -> dict[str, float]:
-    from tests.bench.load import Load  # noqa: PLC0415
+    from tests.bench.load import Load
 
     receiver, bare = (Load(port=port, send=_requests(f"/hooks/{key}/")), Load(port=port, send=_requests("/bare/")))
     for side in (receiver, bare):
@@ -90,8 +90,8 @@ def _figures(*, port: int, key: str) -> dict[str, float]:
 
 def _requests(path: str):
     """Return what gives the next request: each is a delivery of its own, and signed."""
-    from dashboard.signatures import sign  # noqa: PLC0415
-    from tests.factories import BODY, SECRET  # noqa: PLC0415
+    from dashboard.signatures import sign
+    from tests.factories import BODY, SECRET
 
     numbers = itertools.count()
 
