@@ -1,38 +1,51 @@
-"""The delivery run: claim → sign → post → record.
+"""The delivery run: claim → sign → post → record, in turns.
 
-Claims of one endpoint are a group, at most `max_per_endpoint`, posted at once; the endpoint is asked for more when all
-of them are recorded. A slow receiver so keeps its own slots busy and nobody else's. No transaction is open during a
-POST.
+A turn records what has ended, all of it in one transaction, and claims as many as there are free slots, in one
+statement. What is claimed is posted at once: nothing stands in line between the claim, which checks everything, and the
+POST. POSTs go on during a turn, and no transaction is open during a POST. `rota` decides who is asked.
 
-The database is spoken to from one thread (Django's connections belong to threads); the POSTs are what takes time.
+The database is spoken to from one thread (Django's connections belong to threads); batches make that enough.
 """
 
 import asyncio
-import itertools
+import contextlib
+import functools
 import logging
-import operator
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from dashboard import signatures
-from dashboard.partner_api import conf, ledger, transport
+from dashboard.partner_api import conf, ledger, settling, transport, vault
 from dashboard.partner_api.conf import Knobs
-from dashboard.partner_api.ledger import Claim, Posting, Result
+from dashboard.partner_api.ledger import Claim, Result
+from dashboard.partner_api.policy import Cause
+from dashboard.partner_api.rota import Rota
 
 logger = logging.getLogger(__name__)
 
 GRACE_S = 8
 """How long posts in flight may go on after the run was told to stop, in seconds."""
 
+LINGER_S = 0.02
+"""How long a turn waits for company once one post has ended, in seconds: a fuller batch costs less for each."""
+
+LOOK_S = 1.0
+"""How often a run looks for endpoints that have become due, in seconds; less often where looking takes long."""
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
+_due = sync_to_async(ledger.due_endpoints)
 _claim = sync_to_async(ledger.claim)
-_begin = sync_to_async(ledger.begin)
 _release = sync_to_async(ledger.release)
-_record = sync_to_async(ledger.record)
+_record = sync_to_async(settling.record)
+_disconnect = sync_to_async(connection.close)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +63,26 @@ class _Run:
     session: transport.Session
     clock: Callable[[], datetime]
     deadline: float
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    rota: Rota
+    unseal: Callable[[str], str]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    results: list[Result] = field(default_factory=list)
+    unused: list[Claim] = field(default_factory=list)
+    in_flight: int = 0
+    look_at: float = 0.0
+    stopped: bool = False
+    unsure: bool = False
     attempted: int = 0
     delivered: int = 0
-    in_flight: int = 0
 
     @property
     def over(self) -> bool:
-        return self.stop.is_set() or time.monotonic() >= self.deadline
+        return self.stopped or time.monotonic() >= self.deadline
+
+    @property
+    def idle(self) -> bool:
+        return not (self.in_flight or self.results or self.unused or self.rota.waiting)
 
 
 async def run(
@@ -77,12 +102,15 @@ async def run(
             session=session,
             clock=clock,
             deadline=time.monotonic() + knobs.run_budget.total_seconds(),
+            rota=Rota(slots=knobs.max_in_flight, per_endpoint=knobs.max_per_endpoint),
+            unseal=functools.lru_cache(maxsize=4096)(vault.unseal),
         )
         work = asyncio.create_task(_drain(state))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            state.stop.set()
+            state.stopped = True
+            state.enough.set()
             await asyncio.wait({work}, timeout=GRACE_S)
             raise
         finally:
@@ -91,78 +119,166 @@ async def run(
     return Report(attempted=state.attempted, delivered=state.delivered, unfinished=state.over)
 
 
-async def _drain(state: _Run) -> None:
-    """Keep the slots filled; a group that ends makes room for the next claim."""
-    groups: dict[asyncio.Task[None], str] = {}
-    async with asyncio.TaskGroup() as tasks:
+async def _drain(run: _Run) -> None:
+    """Take turns until there is nothing left to do."""
+    async with asyncio.TaskGroup() as posts:
         while True:
-            for endpoint_id, claims in await _claim_groups(state, busy=list(groups.values())):
-                groups[tasks.create_task(_send_group(state, claims))] = endpoint_id
-            if not groups:
+            try:
+                more = await _turn(run, posts)
+            except DATABASE_AWAY:
+                more = await _after_a_break(run)
+            if not more:
                 return
-            done, _ = await asyncio.wait(groups, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                del groups[task]
+            await _until_worth_a_turn(run)
 
 
-async def _claim_groups(state: _Run, *, busy: list[str]) -> list[tuple[str, list[Claim]]]:
-    free = state.knobs.max_in_flight - state.in_flight
-    if state.over or free < 1:
+async def _turn(run: _Run, posts: asyncio.TaskGroup) -> bool:
+    await _settle(run)
+    if not run.over:
+        looked = await _look(run)
+        claims = await _claim_more(run)
+        run.in_flight += len(claims)
+        for claim in claims:
+            posts.create_task(_send(run, claim))
+        return bool(claims) or not (run.idle and looked)
+    return bool(run.in_flight or run.results or run.unused)
+
+
+async def _after_a_break(run: _Run) -> bool:
+    """The database went away: keep what has ended until it is back, or for as long as the leases last."""
+    logger.warning("The database does not answer; %d attempts wait to be recorded", len(run.results))
+    run.unsure = bool(run.results)
+    await _disconnect()
+    await asyncio.sleep(0.5)
+    return time.monotonic() < run.deadline + run.knobs.lease.total_seconds() and not run.stopped
+
+
+async def _look(run: _Run) -> bool:
+    """Ask who has something due, when it is time to or nothing else is left to do; say whether we did."""
+    started = time.monotonic()
+    if started < run.look_at and not run.idle:
+        return False
+    run.rota.add(await _due(now=run.clock()))
+    run.look_at = time.monotonic() + max(LOOK_S, 10 * (time.monotonic() - started))
+    return True
+
+
+async def _claim_more(run: _Run) -> list[Claim]:
+    asks = run.rota.asks()
+    if not asks:
         return []
-    claims = await _claim(limit=free, busy=busy, now=state.clock(), knobs=state.knobs)
-    state.in_flight += len(claims)
-    by_endpoint = operator.attrgetter("endpoint_id")
-    grouped = itertools.groupby(sorted(claims, key=by_endpoint), key=by_endpoint)
-    return [(endpoint_id, list(group)) for endpoint_id, group in grouped]
-
-
-async def _send_group(state: _Run, claims: list[Claim]) -> None:
     try:
-        await asyncio.gather(*(_send(state, claim) for claim in claims))
-    finally:
-        state.in_flight -= len(claims)
+        claims = await _claim(asks=asks, now=run.clock(), knobs=run.knobs)
+    except BaseException:
+        for ask in asks:
+            run.rota.took(ask, count=0)
+        raise
+    counts = Counter(claim.endpoint_id for claim in claims)
+    for ask in asks:
+        run.rota.took(ask, count=counts[ask.endpoint_id])
+    return claims
 
 
-async def _send(state: _Run, claim: Claim) -> None:
-    """Make one attempt. What fails on our side (database, key) is logged; the lease lapses, and it comes again."""
+async def _until_worth_a_turn(run: _Run) -> None:
+    """Wait until a post has ended, and then a moment for others; or until it is time to look for more."""
+    if run.in_flight and not run.over:
+        wait = max(0.0, min(run.look_at, run.deadline) - time.monotonic())
+        await _wait_for(run.ended, seconds=wait)
+        await _wait_for(run.enough, seconds=LINGER_S if run.ended.is_set() else 0)
+    elif run.in_flight:
+        await _wait_for(run.ended, seconds=LOOK_S)
+    run.ended.clear()
+    run.enough.clear()
+
+
+async def _wait_for(event: asyncio.Event, *, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def _send(run: _Run, claim: Claim) -> None:
+    """Make one attempt. What fails on our side (a key, say) is logged; the lease lapses, and it comes again."""
     try:
-        if state.stop.is_set():
-            await _release(claim=claim)
+        if run.stopped or time.monotonic() > claim.post_before:
+            run.unused.append(claim)
             return
-        posting = await _begin(claim=claim, now=state.clock(), lease=state.knobs.lease)
-        if posting is not None:
-            result = await _attempt(state, posting)
-            await _record(result=result, knobs=state.knobs)
-            state.attempted += 1
-            state.delivered += result.outcome.ok
+        result = await _attempt(run, claim)
+        run.results.append(result)
+        run.rota.learned(
+            claim.endpoint_id,
+            ok=result.outcome.ok,
+            timed_out=result.outcome.cause is Cause.TIMEOUT,
+            seconds=result.duration_ms / 1000,
+        )
     except Exception:
-        logger.exception("Delivery %s was not attempted, or its attempt not recorded", claim.delivery_id)
+        logger.exception("Delivery %s was not attempted", claim.delivery_id)
+        run.rota.freed(claim.endpoint_id)
+    finally:
+        run.in_flight -= 1
+        run.ended.set()
+        if len(run.results) >= run.in_flight:
+            run.enough.set()
 
 
-async def _attempt(state: _Run, posting: Posting) -> Result:
-    started_at, started = state.clock(), time.monotonic()
+async def _attempt(run: _Run, claim: Claim) -> Result:
+    secret = run.unseal(claim.secret_sealed)
+    started_at, started = run.clock(), time.monotonic()
     outcome = await transport.post(
-        session=state.session,
-        url=posting.url,
-        headers=_headers(posting, now=started_at),
-        body=posting.body,
-        within=state.knobs.timeout,
+        session=run.session,
+        url=claim.url,
+        headers=_headers(claim, secret=secret, now=started_at),
+        body=claim.body,
+        within=run.knobs.timeout,
+        allow_localhost=run.knobs.allow_http_localhost,
     )
     return Result(
-        posting=posting,
+        claim=claim,
         outcome=outcome,
         started_at=started_at,
-        ended_at=state.clock(),
+        ended_at=run.clock(),
         duration_ms=round((time.monotonic() - started) * 1000),
     )
 
 
-def _headers(posting: Posting, *, now: datetime) -> dict[str, str]:
+def _headers(claim: Claim, *, secret: str, now: datetime) -> dict[str, str]:
     """Source: partner-api, "Deliveries". Each attempt is signed afresh."""
-    timestamp = int(now.timestamp())
     return {
         "Content-Type": "application/json",
-        "X-OpenTrain-Event": posting.event_type,
-        "X-OpenTrain-Delivery": posting.claim.delivery_id,
-        "X-OpenTrain-Signature": signatures.sign(secret=posting.secret, body=posting.body, timestamp=timestamp),
+        "X-OpenTrain-Event": claim.event_type,
+        "X-OpenTrain-Delivery": claim.delivery_id,
+        "X-OpenTrain-Signature": signatures.sign(secret=secret, body=claim.body, timestamp=int(now.timestamp())),
     }
+
+
+async def _settle(run: _Run) -> None:
+    """Record what has ended, and give its slots back."""
+    unused, run.unused = run.unused, []
+    for claim in unused:
+        run.rota.freed(claim.endpoint_id)
+    if unused:
+        await _release(claims=unused)
+    batch = run.results[:]
+    if batch:
+        await _record_all(run, batch)
+        run.unsure = False
+        del run.results[: len(batch)]
+        for result in batch:
+            run.rota.freed(result.claim.endpoint_id)
+
+
+async def _record_all(run: _Run, batch: list[Result]) -> None:
+    """Record a batch; where it cannot be recorded as one, each on its own, and a bad one is logged and dropped."""
+    try:
+        await _record(results=batch, knobs=run.knobs, unsure=run.unsure)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        if len(batch) == 1:
+            logger.exception("The attempt of delivery %s was not recorded", batch[0].claim.delivery_id)
+            return
+        for result in batch:
+            await _record_all(run, [result])
+    else:
+        run.attempted += len(batch)
+        run.delivered += sum(result.outcome.ok for result in batch)

@@ -21,11 +21,12 @@ SELECT 'dlv_' || replace(gen_random_uuid()::text, '-', ''), %(event)s, endpoint.
  WHERE endpoint.install_id = %(install)s
    AND endpoint.status = 'ACTIVE'
    AND %(type)s = ANY (endpoint.event_types)
+ ORDER BY endpoint.id
    FOR SHARE OF endpoint
 """
 # No time is compared: an endpoint that this transaction sees existed, whatever the clocks of two hosts say.
 # FOR SHARE: an endpoint that is being disabled at this moment is waited for and then seen as it is, so that no PENDING
-# delivery slips in behind the UPDATE that fails them all.
+# delivery slips in behind the UPDATE that fails them all. Locked in the order of IDs, as everywhere.
 
 
 class NotEmitted(Exception):

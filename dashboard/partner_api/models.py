@@ -208,8 +208,9 @@ class Delivery(models.Model):
 
     # Made by PostgreSQL in the fan-out: 'dlv_' and a random UUID without its dashes.
     id = models.TextField(primary_key=True)
-    event = models.ForeignKey(Event, on_delete=models.CASCADE)
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE)
+    # Indexes cost every attempt: these two have theirs below, without the second one that Django makes for text.
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, db_index=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, db_index=False)
     status = models.TextField(choices=Status.choices, default=Status.PENDING)
     round = models.PositiveIntegerField(default=1)
     tries = models.PositiveIntegerField(default=0)
@@ -227,6 +228,7 @@ class Delivery(models.Model):
                 fields=["endpoint", "next_attempt_at"], name="partner_api_delivery_due", condition=Q(status="PENDING")
             ),
             models.Index(fields=["endpoint"], name="partner_api_delivery_failed", condition=Q(status="FAILED")),
+            models.Index(fields=["endpoint"], name="partner_api_delivery_endpoint"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["event", "endpoint"], name="partner_api_delivery_once"),
@@ -246,12 +248,14 @@ class Attempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     # DO_NOTHING lets PostgreSQL delete an endpoint's deliveries by one statement; `endpoints.delete` takes these first.
-    delivery = models.ForeignKey(Delivery, on_delete=models.DO_NOTHING)
+    # Its index is the constraint's.
+    delivery = models.ForeignKey(Delivery, on_delete=models.DO_NOTHING, db_index=False)
     number = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     duration_ms = models.PositiveIntegerField()
     status_code = models.PositiveSmallIntegerField(null=True)
     cause = models.TextField(blank=True, choices=[(cause.value, cause.value) for cause in Cause])
+    detail = models.TextField(blank=True, default="")
     response_head = models.BinaryField(max_length=RESPONSE_HEAD_BYTES)
 
     class Meta:

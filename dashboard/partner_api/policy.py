@@ -9,7 +9,7 @@ Source: partner-api, "Deliveries" and "Operations". Where those are silent:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -26,15 +26,20 @@ class Cause(StrEnum):
     DNS = "dns"
     TLS = "tls"
     CONNECTION = "connection"
+    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one POST came to. `cause` is None for a success; `status` is None when no answer came."""
+    """What one POST came to. `cause` is None for a success; `status` is None when no answer came.
+
+    `detail` says more about a cause, for people who look for it: which address, what is wrong with the certificate.
+    """
 
     status: int | None
     cause: Cause | None
     response_head: bytes = b""
+    detail: str = field(default="", compare=False)
 
     @property
     def ok(self) -> bool:
@@ -95,6 +100,7 @@ def describe(outcome: Outcome, *, timeout: timedelta) -> str:
         Cause.DNS: "the host name could not be resolved",
         Cause.TLS: "TLS handshake or certificate failed",
         Cause.CONNECTION: "the connection failed",
+        Cause.DENIED: "the host has an address that deliveries may not go to",
     }
     return words[outcome.cause] if outcome.cause in words else f"HTTP {outcome.status}"  # noqa: SIM401 - None is no key
 

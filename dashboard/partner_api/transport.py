@@ -1,26 +1,57 @@
 """One safe POST, and what it came to.
 
-No redirects, no cookies, no proxies from the environment, no decompression; a new connection for each, because a kept
-one that the receiver has closed meanwhile would count as a failure of the receiver's. The status decides: once it has
-come within the time-out, an answer whose body drips, breaks off or never ends changes nothing about it.
+No redirects, no cookies, no proxies from the environment, no decompression. The status decides: once it has come within
+the time-out, an answer whose body drips, breaks off or never ends changes nothing about it.
 
-Where addresses are to be refused (private networks), it is done here, by the connector, on the address that is dialled.
+Connections are kept for a second, because a TLS handshake costs more than a delivery. One that its receiver has closed
+meanwhile is no failure of the receiver's: the POST is made again at once on another, as part of the same attempt. (It
+may so arrive twice; deliveries do, and receivers dedupe on their ID.)
+
+Addresses are refused by `egress` where sockets are made, on the address that is dialled.
 """
 
 import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from dashboard.partner_api import egress
 from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause, Outcome, answered
 
 USER_AGENT = "OpenTrain-Partner-Webhooks/1.0"
+KEEP_S = 1.0
+"""How long an idle connection is kept, in seconds: less than the servers that people use keep theirs (2 s and more)."""
+
+_DETAIL_MAX = 200
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+_AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
 
 Session = aiohttp.ClientSession
 """The connections of one run; only this module knows whose they are."""
+
+
+class NotSent(Exception):
+    """This machine could not send: too many open files, say. No failure of the receiver's; try again later."""
+
+
+@dataclass(slots=True)
+class _Dial:
+    """What one POST learns on its way to a socket."""
+
+    allow_loopback: bool
+    denied: str | None = None
+    reused: bool = False
+
+
+_dial: ContextVar[_Dial] = ContextVar("dial")
 
 
 def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
@@ -30,8 +61,15 @@ def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
     certificate authorities.
     """
     connector = aiohttp.TCPConnector(
-        ssl=ssl_context or True, limit=0, force_close=True, use_dns_cache=False, enable_cleanup_closed=False
+        ssl=ssl_context or True,
+        limit=0,
+        keepalive_timeout=KEEP_S,
+        use_dns_cache=False,
+        enable_cleanup_closed=False,
+        socket_factory=_guarded_socket,
     )
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -39,27 +77,67 @@ def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
         trust_env=False,
         auto_decompress=False,
         headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
+        trace_configs=[tracing],
     )
 
 
-async def post(*, session: Session, url: str, headers: Mapping[str, str], body: bytes, within: timedelta) -> Outcome:
+async def post(
+    *, session: Session, url: str, headers: Mapping[str, str], body: bytes, within: timedelta, allow_localhost: bool
+) -> Outcome:
     """POST `body` and return the outcome; whatever goes wrong on the way is one, not an exception.
 
-    `within` is for everything together: name lookup, connection, TLS, sending, and the answer.
+    `within` is for everything together: name lookup, connection, TLS, sending, and the answer. `allow_localhost` lets
+    URLs that say localhost reach this machine; a name that merely resolves to it never does.
+
+    Raises: NotSent.
     """
+    dial = _Dial(allow_loopback=allow_localhost and _host(url) in egress.LOCAL_HOSTS)
+    _dial.set(dial)
+    deadline = asyncio.get_running_loop().time() + within.total_seconds()
+    while True:
+        dial.reused = False
+        outcome = await _post_once(session, url, headers, body, deadline=deadline)
+        if outcome.cause is not Cause.CONNECTION or not dial.reused:
+            return outcome
+
+
+async def _post_once(
+    session: Session, url: str, headers: Mapping[str, str], body: bytes, *, deadline: float
+) -> Outcome:
     status = None
     head = bytearray()
     try:
         async with (
-            asyncio.timeout(within.total_seconds()),
+            asyncio.timeout_at(deadline),
             session.post(url, data=body, headers=headers, allow_redirects=False) as response,
         ):
             status = response.status
             await _read_head(response, into=head)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         if status is None:
-            return Outcome(status=None, cause=_classify(error))
+            return _failed(error)
     return answered(status=status, response_head=bytes(head))
+
+
+def _guarded_socket(info: _AddressInfo) -> socket.socket:
+    family, kind, protocol, _, address = info
+    dial = _dial.get()
+    reason = egress.denial(str(address[0]), allow_loopback=dial.allow_loopback)
+    if reason is not None:
+        dial.denied = reason
+        raise PermissionError(errno.EACCES, reason)
+    return socket.socket(family, kind, protocol)
+
+
+async def _note_reuse(_session: Session, _context: SimpleNamespace, _params: object) -> None:
+    _dial.get().reused = True
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 async def _read_head(response: aiohttp.ClientResponse, *, into: bytearray) -> None:
@@ -70,8 +148,17 @@ async def _read_head(response: aiohttp.ClientResponse, *, into: bytearray) -> No
         into += chunk
 
 
-def _classify(error: Exception) -> Cause:
+def _failed(error: Exception) -> Outcome:
     reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(reason, OSError) and reason.errno in _OURS:
+        raise NotSent(f"This machine could not open a connection: {reason.strerror}.") from error
+    denied = _dial.get().denied
+    if denied is not None:
+        return Outcome(status=None, cause=Cause.DENIED, detail=denied)
+    return Outcome(status=None, cause=_classify(error, reason), detail=_detail(reason))
+
+
+def _classify(error: Exception, reason: BaseException) -> Cause:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Cause.DNS
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(reason, ssl.SSLError):
@@ -81,3 +168,12 @@ def _classify(error: Exception) -> Cause:
     if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
         return Cause.REFUSED
     return Cause.CONNECTION
+
+
+def _detail(reason: BaseException) -> str:
+    """Say more where there is more to say; never an address line of aiohttp's, which repeats the URL."""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {reason.verify_message}"[:_DETAIL_MAX]
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror[:_DETAIL_MAX]
+    return type(reason).__name__

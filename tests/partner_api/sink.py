@@ -76,7 +76,10 @@ def running_sink() -> Iterator[Sink]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # a burst of connections is not to be made to wait a second each
+
+    server = Server(("127.0.0.1", 0), Handler)
     sink = Sink(url=f"http://127.0.0.1:{server.server_port}/hooks")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -15,10 +16,12 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.utils import timezone
 
-from dashboard.partner_api import conf, endpoints, engine, ledger, policy
+from dashboard.partner_api import conf, endpoints, engine, ledger, policy, settling
 from dashboard.partner_api.endpoints import Changes, Registered
 from dashboard.partner_api.engine import Report
+from dashboard.partner_api.ledger import Claim
 from dashboard.partner_api.models import Attempt, Delivery, Endpoint
+from dashboard.partner_api.rota import Ask
 from tests.partner_api import sink
 from tests.partner_api.conftest import THEN, Partner, emit_one, make_endpoint, make_partner
 from tests.partner_api.sink import Received, Sink
@@ -38,6 +41,12 @@ def hooked(partner: Partner, receiver: Sink) -> Registered:
 def deliver(*, now: datetime = THEN) -> Report:
     """One delivery run, at a moment of our choosing."""
     return async_to_sync(engine.run)(clock=lambda: now)
+
+
+def claim_all(*, now: datetime = THEN) -> list[Claim]:
+    """Claim what is due as a run does."""
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=now)]
+    return ledger.claim(asks=asks, now=now, knobs=conf.knobs())
 
 
 def emit(partner: Partner, *, count: int = 1) -> None:
@@ -92,7 +101,6 @@ def test_a_delivery_carries_the_events_bytes_and_the_contracts_headers(
         "X-OpenTrain-Delivery": delivery.pk,
         "X-OpenTrain-Signature": f"t={stamp},v1={digest}",
         "Content-Length": str(len(received.body)),
-        "Connection": "close",
     }
 
 
@@ -174,6 +182,7 @@ def test_what_came_instead_of_an_answer_is_recorded(partner: Partner) -> None:
 
 def test_a_slow_receiver_times_out_and_does_not_hold_up_another(partner: Partner, receiver: Sink, settings) -> None:
     settings.PARTNER_API_TIMEOUT_S = 1
+    settings.PARTNER_API_DISABLE_AFTER = 3
     answered: list[str] = []
     with sink.running_socket(sink.silent) as silent_url:
         make_endpoint(partner, url=silent_url)
@@ -242,32 +251,36 @@ def test_a_paused_endpoint_is_left_alone_and_goes_on_when_resumed(
     assert deliver().delivered == 2
 
 
-@pytest.mark.parametrize("event", ["paused", "deleted", "requeued elsewhere"])
-def test_what_changes_between_claim_and_send_is_not_posted(
+@pytest.mark.parametrize("event", ["paused", "deleted"])
+def test_what_changed_since_an_endpoint_was_found_due_is_not_claimed(
     partner: Partner, hooked: Registered, receiver: Sink, event: str
 ) -> None:
     emit(partner)
-    [claim] = ledger.claim(limit=10, busy=[], now=THEN, knobs=conf.knobs())
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=THEN)]
     if event == "paused":
         change(hooked.endpoint, status="DISABLED")
-    elif event == "deleted":
-        endpoints.delete(install_id=partner.install_id, endpoint_id=hooked.endpoint.pk)
     else:
-        late = THEN + timedelta(minutes=2)
-        assert len(ledger.claim(limit=10, busy=[], now=late, knobs=conf.knobs())) == 1
-    assert ledger.begin(claim=claim, now=THEN, lease=timedelta(minutes=1)) is None
-    if event == "paused":
-        assert Delivery.objects.get().claimed_by is None
+        endpoints.delete(install_id=partner.install_id, endpoint_id=hooked.endpoint.pk)
+    assert [ask.endpoint_id for ask in asks] == [hooked.endpoint.pk]
+    assert ledger.claim(asks=asks, now=THEN, knobs=conf.knobs()) == []
 
 
-def test_a_change_of_url_between_claim_and_send_is_followed(partner: Partner, hooked: Registered) -> None:
+def test_a_claim_says_what_to_post_where_and_shows_no_secret(partner: Partner, hooked: Registered) -> None:
     emit(partner)
-    [claim] = ledger.claim(limit=10, busy=[], now=THEN, knobs=conf.knobs())
     change(hooked.endpoint, url="https://new.example.com/")
-    posting = ledger.begin(claim=claim, now=THEN, lease=timedelta(minutes=1))
-    assert posting is not None
-    assert posting.url == "https://new.example.com/"
-    assert hooked.secret not in repr(posting)
+    [claim] = claim_all()
+    assert (claim.url, claim.event_type) == ("https://new.example.com/", "contract.started")
+    assert hooked.endpoint.secret_sealed not in repr(claim)
+
+
+def test_a_released_claim_is_free_at_once_and_anothers_is_left_alone(partner: Partner, hooked: Registered) -> None:
+    emit(partner, count=2)
+    mine, lapsed = claim_all()
+    Delivery.objects.filter(pk=lapsed.delivery_id).update(claimed_by=uuid.UUID(int=1))
+    ledger.release(claims=[mine, lapsed])
+    held = Delivery.objects.exclude(claimed_by=None)
+    assert list(held.values_list("id", "claimed_by")) == [(lapsed.delivery_id, uuid.UUID(int=1))]
+    assert [claim.delivery_id for claim in claim_all()] == [mine.delivery_id]
 
 
 def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
@@ -275,7 +288,7 @@ def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
 ) -> None:
     settings.PARTNER_API_MAX_PER_ENDPOINT = 1
     emit(partner, count=5)
-    record = ledger.record
+    record = settling.record
 
     def record_and_pause(**values: object) -> None:
         record(**values)
@@ -287,15 +300,16 @@ def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
     assert states() == ["DELIVERED", "PENDING", "PENDING", "PENDING", "PENDING"]
 
 
+def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> ledger.Result:
+    outcome = policy.answered(status=status)
+    return ledger.Result(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
+
+
 def post_during(action: Callable[[], object], *, status: int) -> None:
     """Do something while the only delivery is in flight."""
-    [claim] = ledger.claim(limit=10, busy=[], now=THEN, knobs=conf.knobs())
-    posting = ledger.begin(claim=claim, now=THEN, lease=timedelta(minutes=1))
-    assert posting is not None
+    [claim] = claim_all()
     action()
-    outcome = policy.answered(status=status)
-    result = ledger.Result(posting=posting, outcome=outcome, started_at=THEN, ended_at=THEN, duration_ms=7)
-    ledger.record(result=result, knobs=conf.knobs())
+    settling.record(results=[result_of(claim, status=status)], knobs=conf.knobs())
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -307,7 +321,7 @@ def test_a_requeue_during_the_attempt_is_honoured_after_it(
 
     def requeue() -> None:
         redeliver(hooked.endpoint, delivery_id=delivery.pk)
-        assert ledger.claim(limit=10, busy=[], now=THEN, knobs=conf.knobs()) == []
+        assert claim_all() == []
 
     post_during(requeue, status=status)
     delivery.refresh_from_db()
@@ -346,7 +360,7 @@ def test_an_endpoint_deleted_during_the_attempt_leaves_nothing(
 
 def test_a_crashed_runs_claim_lapses_after_its_lease(partner: Partner, hooked: Registered, receiver: Sink) -> None:
     emit(partner)
-    assert len(ledger.claim(limit=10, busy=[], now=THEN, knobs=conf.knobs())) == 1
+    assert len(claim_all()) == 1
     assert deliver(now=THEN + timedelta(seconds=59)).attempted == 0
     assert deliver(now=THEN + timedelta(seconds=60)).delivered == 1
 
@@ -470,4 +484,4 @@ def test_what_does_not_end_within_the_grace_is_dropped_and_comes_again(receiver:
 
         async_to_sync(cancel_soon)()
     assert (states(), Attempt.objects.count()) == (["PENDING"], 0)
-    assert len(ledger.claim(limit=1, busy=[], now=THEN + timedelta(minutes=1), knobs=conf.knobs())) == 1
+    assert len(claim_all(now=THEN + timedelta(minutes=1))) == 1
