@@ -61,7 +61,7 @@ def denial(address: str, *, allow_loopback: bool) -> str | None:
     if allow_loopback and (inner or parsed).is_loopback:
         return None
     name = _range_of(parsed)
-    return None if name is None else f"{address} is a {name} address"
+    return None if name is None else f"{address} is in a denied range: {name}"
 
 
 def _range_of(address: IPv4Address | IPv6Address) -> str | None:
