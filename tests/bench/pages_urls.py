@@ -7,8 +7,17 @@ from dashboard.models import Delivery
 
 
 class DeliveryAdmin(admin.ModelAdmin):
-    list_display = ("opentrain_id", "event_type", "resource_id", "standing", "attempt_count", "last_status", "last_cause",
-                    "first_received_at", "last_attempt_at")  # fmt: skip
+    list_display = (
+        "opentrain_id",
+        "event_type",
+        "resource_id",
+        "standing",
+        "attempt_count",
+        "last_status",
+        "last_cause",
+        "first_received_at",
+        "last_attempt_at",
+    )
     list_filter = ("standing", "event_type", "first_received_at")
     ordering = ("-first_received_at", "-id")
     list_per_page = 50

@@ -15,8 +15,16 @@ from dashboard.vault import Secret
 from tests.factories import BODY, make_grant, make_user
 
 INSTALLS = 1000
-EVENTS = ("contract.started", "contract.ended", "milestone.funded", "project_link.created", "project_link.removed",
-          "milestone.budget_low", "milestone.budget_depleted", "install.revoked")  # fmt: skip
+EVENTS = (
+    "contract.started",
+    "contract.ended",
+    "milestone.funded",
+    "project_link.created",
+    "project_link.removed",
+    "milestone.budget_low",
+    "milestone.budget_depleted",
+    "install.revoked",
+)
 EVENT_WEIGHTS = (50, 20, 10, 8, 6, 3, 2, 1)
 CAUSES = (("status", 503), ("status", 500), ("timeout", 504), ("status", 401), ("tls", 502), ("dns", 502))
 CAUSE_WEIGHTS = (60, 20, 10, 6, 3, 1)
@@ -24,12 +32,38 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 MONTH_S = 30 * 86_400
 HEADERS = json.dumps([["Content-Type", "application/json"], ["X-OpenTrain-Event", "contract.started"]])
 DELIVERY_COLUMNS = (
-    "id", "endpoint_id", "opentrain_id", "event_id", "event_type", "resource_id", "body", "first_received_at",
-    "last_attempt_at", "attempt_count", "attempts_in_round", "last_ok", "last_status", "last_cause", "last_latency_ms",
-    "requested_at", "standing", "due_by",
-)  # fmt: skip
-ATTEMPT_COLUMNS = ("delivery_id", "number", "received_at", "request_headers", "answered_status", "ok", "cause",
-                   "handler_url", "latency_ms", "response_headers", "response_head")  # fmt: skip
+    "id",
+    "endpoint_id",
+    "opentrain_id",
+    "event_id",
+    "event_type",
+    "resource_id",
+    "body",
+    "first_received_at",
+    "last_attempt_at",
+    "attempt_count",
+    "attempts_in_round",
+    "last_ok",
+    "last_status",
+    "last_cause",
+    "last_latency_ms",
+    "requested_at",
+    "standing",
+    "due_by",
+)
+ATTEMPT_COLUMNS = (
+    "delivery_id",
+    "number",
+    "received_at",
+    "request_headers",
+    "answered_status",
+    "ok",
+    "cause",
+    "handler_url",
+    "latency_ms",
+    "response_headers",
+    "response_head",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +108,7 @@ def _endpoints() -> list[Endpoint]:
             token_name="main",
             token_scopes=[MANAGE_SCOPE],
             checked_at=NOW,
-        )  # fmt: skip
+        )
         for number in range(INSTALLS)
     )
     return Endpoint.objects.bulk_create(
@@ -87,7 +121,7 @@ def _endpoints() -> list[Endpoint]:
             created_at=NOW,
             snapshot_at=NOW,
             receiver_key=f"key-{install.pk}-{number}",
-        )  # fmt: skip
+        )
         for install in made
         for number in range(1 + install.pk % 3)
     )
@@ -124,12 +158,25 @@ def _deliveries(kinds: list[_Kind], endpoints: list[Endpoint], dice: random.Rand
         ok = one.standing is Standing.DELIVERED
         waits = one.standing in {Standing.RETRYING, Standing.REQUESTED_AGAIN}
         yield (
-            number, endpoint.pk, f"dlv_{number:012}", f"evt_{number // 2:012}", dice.choices(EVENTS, EVENT_WEIGHTS)[0],
-            f"con_{dice.randrange(max(len(kinds) // 20, 1))}", BODY, one.received_at, one.received_at, one.attempts,
-            min(one.attempts, 5), ok, one.status, one.cause, 42,
-            one.received_at if one.standing is Standing.REQUESTED_AGAIN else None, int(one.standing),
+            number,
+            endpoint.pk,
+            f"dlv_{number:012}",
+            f"evt_{number // 2:012}",
+            dice.choices(EVENTS, EVENT_WEIGHTS)[0],
+            f"con_{dice.randrange(max(len(kinds) // 20, 1))}",
+            BODY,
+            one.received_at,
+            one.received_at,
+            one.attempts,
+            min(one.attempts, 5),
+            ok,
+            one.status,
+            one.cause,
+            42,
+            one.received_at if one.standing is Standing.REQUESTED_AGAIN else None,
+            int(one.standing),
             one.received_at + timedelta(minutes=12) if waits else None,
-        )  # fmt: skip
+        )
 
 
 def _attempts(kinds: list[_Kind]) -> Iterator[tuple[object, ...]]:
