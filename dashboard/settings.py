@@ -30,6 +30,8 @@ OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300")
 # How long the delivery log is kept (dashboard/actions/retention.py); 0 keeps for ever. Bodies may leave earlier.
 RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
+# How long a run pauses between two redeliveries (dashboard/recovery_rules.py); OpenTrain's 429 makes it slower.
+RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
 # Where the world reaches this site: part of the URLs that OpenTrain is given.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).

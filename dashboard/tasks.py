@@ -1,20 +1,23 @@
 """Background jobs, thin: they call actions. Their worker is `manage.py procrastinate worker --queues console`."""
 
+import contextlib
 import logging
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.utils import timezone
 from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import installs, retention
+from dashboard.actions import installs, retention, run_steps, runs
 from dashboard.actions.retention import Removed
-from dashboard.models import Install
+from dashboard.models import Install, Run
 
 logger = logging.getLogger(__name__)
-QUEUE = "console"
+QUEUE = runs.QUEUE
 FINISHED_KEPT = timedelta(days=1)
 RETENTION_BUDGET = timedelta(seconds=20)
 
@@ -27,6 +30,25 @@ def refresh_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate pa
         outcome = installs.refresh(install=install, now=timezone.now())
         if outcome is not None:
             logger.warning("install %s was not refreshed: %s", install.pk, outcome.words)
+
+
+@app.task(name=runs.ADVANCE, queue=QUEUE)
+async def advance_run(run_id: int) -> None:
+    """Do a run's next bit, and see to it that the one after comes: at once, or when there is something to look at.
+
+    It has no lock of Procrastinate's, which a killed worker would hold until somebody notices: `run_steps` has its own.
+    """
+    wait = await sync_to_async(_advance, thread_sensitive=False)(run_id)
+    if wait is not None:
+        await _wake(run_id, later={"schedule_in": {"seconds": wait.total_seconds()}} if wait else {})
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(queue=QUEUE, queueing_lock="resume-runs")
+async def resume_runs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Wake every run that has something to come: its worker may have been killed, or all of us restarted."""
+    for run_id in await sync_to_async(_to_advance, thread_sensitive=False)():
+        await _wake(run_id, later={})
 
 
 @app.periodic(cron="*/5 * * * *")
@@ -49,3 +71,24 @@ def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     removed = retention.retain(now=timezone.now(), budget=RETENTION_BUDGET)
     if removed != Removed():
         logger.info("retention removed %s", removed)
+
+
+async def _wake(run_id: int, *, later: dict[str, Any]) -> None:
+    """Queue the run's next bit, unless one is queued already."""
+    job = advance_run.configure(queueing_lock=runs.lock_of(run_id=run_id), **later)
+    with contextlib.suppress(exceptions.AlreadyEnqueued):
+        await job.defer_async(run_id=run_id)
+
+
+def _advance(run_id: int) -> timedelta | None:
+    try:
+        return run_steps.advance(run_id=run_id)
+    finally:
+        connections.close_all()  # this thread's; it may not come by again
+
+
+def _to_advance() -> list[int]:
+    try:
+        return list(Run.objects.to_advance().values_list("pk", flat=True))
+    finally:
+        connections.close_all()

@@ -19,6 +19,8 @@ from dashboard.vault import Secret
 
 ENABLE = "re-enable endpoint"
 """The audit's name for it."""
+IN_A_RUN = "redeliver in a run"
+"""The audit's name for each of the many redeliveries of a run; the endpoint's page tells of the run instead."""
 
 
 def register(
@@ -91,7 +93,9 @@ def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operatio
     )
 
 
-def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID) -> Outcome:
+def redeliver_one(
+    *, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID, action: str = "redeliver"
+) -> Outcome:
     """Ask OpenTrain to send this delivery again, whatever its state."""
     endpoint = delivery.endpoint
 
@@ -100,9 +104,7 @@ def redeliver_one(*, actor: User, delivery: Delivery, now: datetime, operation: 
         return _requeued(endpoint=endpoint, answer=answer)
 
     return perform(
-        operation=_on(
-            endpoint, actor=actor, action="redeliver", operation=operation, delivery_id=delivery.opentrain_id
-        ),
+        operation=_on(endpoint, actor=actor, action=action, operation=operation, delivery_id=delivery.opentrain_id),
         call=lambda: opentrain.redeliver(
             token=endpoint.install.token, endpoint_id=_id(endpoint), delivery_id=delivery.opentrain_id
         ),

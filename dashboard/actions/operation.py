@@ -9,10 +9,12 @@ from django.db import IntegrityError, transaction
 
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, User
-from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, Rejected
+from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
 from dashboard.vault import Unreadable
 
 Answer = TypeVar("Answer")
+SLOW_DOWN_S = 60
+"""How long a 429 that does not say asks us to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,19 @@ def failed(error: OpenTrainError | Unreadable) -> Outcome:
         kind = OutcomeKind.REFUSED
     else:
         kind = OutcomeKind.UNAVAILABLE
-    return Outcome(kind=kind, words=str(error), code=getattr(error, "code", ""), request_id=error.request_id or "")
+    return Outcome(
+        kind=kind,
+        words=str(error),
+        code=getattr(error, "code", ""),
+        request_id=error.request_id or "",
+        slow_down_s=_slow_down_s(error),
+    )
+
+
+def _slow_down_s(error: OpenTrainError) -> int | None:
+    if not isinstance(error, RateLimited):
+        return None
+    return SLOW_DOWN_S if error.retry_after_s is None else error.retry_after_s
 
 
 def outcome_of(entry: AuditEntry) -> Outcome:

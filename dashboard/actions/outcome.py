@@ -16,6 +16,7 @@ class Outcome:
     """The answer to a press of a button: `words` are ours, `quoted` are OpenTrain's own, shown as a quotation.
 
     `offer_enable` says that the endpoint is DISABLED, so that Re-enable belongs beside the answer.
+    `slow_down_s` is how long OpenTrain asked to wait, where it did (429).
     """
 
     kind: OutcomeKind
@@ -25,6 +26,7 @@ class Outcome:
     request_id: str = ""
     requeued: int | None = None
     offer_enable: bool = False
+    slow_down_s: int | None = None
 
     @property
     def ok(self) -> bool:

@@ -61,6 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
         if name is not None:
             self._answer(200, {"broken": self._demo.switches.is_broken(name)})
 
+    def do_HEAD(self) -> None:
+        name, _, rest = self.path.strip("/").partition("/")
+        self._answer(404 if rest != "webhooks" else 503 if self._demo.switches.is_broken(name) else 405, {})
+
     def do_PUT(self) -> None:
         name, body = self._controlled(), self._body()
         if name is not None:
@@ -97,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         logger.info(format, *args)

@@ -81,4 +81,4 @@ def start_console(*, processes: Processes, port: int) -> None:
     """Bring up the web server and the worker, with the database migrated and the static files in place already."""
     host = os.environ.get("HOST", "127.0.0.1")
     processes.start("console", *gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16))
-    processes.start("worker", *manage("procrastinate", "worker", "--queues", "console"))
+    processes.start("worker", *manage("procrastinate", "worker", "--queues", "console", "--concurrency", "4"))

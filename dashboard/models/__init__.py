@@ -5,5 +5,19 @@ from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
+from dashboard.models.runs import Run, RunItem, RunStep
 
-__all__ = ["Attempt", "AuditEntry", "Delivery", "Endpoint", "Grant", "Install", "RefusedAttempt", "Role", "User"]
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "Delivery",
+    "Endpoint",
+    "Grant",
+    "Install",
+    "RefusedAttempt",
+    "Role",
+    "Run",
+    "RunItem",
+    "RunStep",
+    "User",
+]

@@ -66,7 +66,8 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
     """
     try:
         with _waits.one(name=owner, most=settings.HANDLER_WAITS, most_of_name=settings.HANDLER_WAITS_OF_ENDPOINT):
-            answer = _post(url=url, headers=headers, body=body, deadline_s=deadline_s)
+            sent = passed_on(headers=headers)
+            answer = _call(method="POST", url=url, headers=sent, body=body, deadline_s=deadline_s)
     except Full as error:
         words = "Your handler was not called: too many earlier calls are still waiting for an answer."
         raise HandlerFailed(cause=Cause.BUSY, words=words) from error
@@ -77,11 +78,27 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
     return _given_back(answer)
 
 
-def _post(*, url: str, headers: Headers, body: bytes, deadline_s: float) -> Answer:
+def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
+    """Ask the handler whether it answers at all, by a HEAD request, and return what it answered.
+
+    HEAD, because it asks for nothing to be done: an unsigned POST would be counted as an attack by a handler that
+    verifies, and taken for an event by one that does not. Most handlers answer 405, which is an answer; a proxy whose
+    handler is down answers 502 to 504. What a handler does with a delivery is only told by a delivery.
+
+    Raises: HandlerFailed.
+    """
+    try:
+        answer = _call(method="HEAD", url=url, headers=[("Via", VIA)], body=None, deadline_s=deadline_s)
+    except NoAnswer as error:
+        raise HandlerFailed(cause=Cause(error.cause.value), words=f"Your handler: {error}.") from error
+    return _given_back(answer)
+
+
+def _call(*, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, deadline_s: float) -> Answer:
     return exchange(
-        method="POST",
+        method=method,
         url=url,
-        headers=passed_on(headers=headers),
+        headers=headers,
         body=body,
         connect_s=deadline_s,
         read_s=deadline_s,

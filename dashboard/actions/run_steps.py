@@ -1,0 +1,390 @@
+"""What a run does by itself: a bit at a time, by whichever worker comes by, from what is in the database alone.
+
+One worker at a time has a run: it holds an advisory lock of PostgreSQL, which is gone at once when it dies. What it was
+doing then shows in the rows, and the next worker goes on from there.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs, run_items
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.health import Schedule
+from dashboard.models import Endpoint, Run, RunItem
+from dashboard.models.endpoints import ACTIVE, DISABLED
+from dashboard.recovery_rules import (
+    BULK_STEPS,
+    ONE_CALL_STEPS,
+    RECOVERY_STEPS,
+    CallFacts,
+    Reaction,
+    Step,
+    Then,
+    failures_returned,
+    latest,
+    may_ask,
+    react,
+)
+from dashboard.services import handler
+
+SLICE_S = 2.0
+"""So long a worker asks for deliveries before it lets other jobs come in between."""
+PROBE_S = 9.5
+"""As long as the receiver gives the handler for a delivery."""
+LOOK_EVERY = timedelta(seconds=5)
+AT_ONCE = timedelta()
+NOT_IMPLEMENTED = 501
+"""Said of HEAD by servers that know POST alone: an answer like 405."""
+DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
+State = RunItem.State
+
+
+def advance(*, run_id: int) -> timedelta | None:
+    """Do what there is to do for a run now.
+
+    Returns how long until the next look at it, None when there is nothing to come, or another worker has it.
+    """
+    with _alone(run_id) as alone:
+        run = _load(run_id) if alone else None
+        if run is None:
+            return None
+        run_items.mark_interrupted(run=run)
+        run_items.settle(run=run, now=timezone.now(), schedule=_schedule())
+        wait = _advance(run) if run.state == Run.State.RUNNING else None
+        tally = run_items.count(run=run)
+        return LOOK_EVERY if wait is None and tally.requested else wait
+
+
+@contextmanager
+def _alone(run_id: int) -> Iterator[bool]:
+    key = "hashtextextended('redeliver.run', %s)"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock({key})", [run_id])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT pg_advisory_unlock({key})", [run_id])
+
+
+def _load(run_id: int) -> Run | None:
+    """Return the run. The token is read, and can fail to be, where it is used."""
+    rows = Run.objects.select_related("endpoint__install", "actor").defer(
+        "endpoint__secret", "endpoint__install__token"
+    )
+    return rows.filter(pk=run_id).first()
+
+
+def _advance(run: Run) -> timedelta | None:
+    now = timezone.now()
+    if run.not_before is not None and run.not_before > now:
+        return run.not_before - now
+    if run.not_before is not None:
+        _keep(run, not_before=None, waiting_for="")
+    hopeless = _hopeless(run)
+    if hopeless is not None:
+        return _leave(run, *hopeless)
+    run.steps.get_or_create(name=run.step, defaults={"began_at": now})
+    return _DO[Step(run.step)](run)
+
+
+def _hopeless(run: Run) -> tuple[Run.State, str] | None:
+    """Return how a run ends or pauses that cannot go on as things are, and why."""
+    actor, endpoint = run.actor, run.endpoint
+    if actor is None or not actor.is_active or not Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists():
+        return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
+    if endpoint.deleted_at is not None:
+        return Run.State.STOPPED, f"{DELETED} {_not_requested(run)}".strip()
+    if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
+        return None
+    if run.kind == Run.Kind.BULK:
+        return Run.State.PAUSED, "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume."
+    reason = f" It gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
+    return Run.State.STOPPED, f"OpenTrain has disabled the endpoint again.{reason}"
+
+
+# --- The steps: each returns how long until the next look, None when the run has ended or pauses ----------------------
+
+
+def _probe(run: Run) -> timedelta | None:
+    if not run.endpoint.handler_url:
+        return _next(run, "Redeliver knows no handler of this endpoint that it could ask first.")
+    repair = "Nothing was changed. Repair the handler, then start again."
+    try:
+        answer = handler.probe(url=run.endpoint.handler_url, deadline_s=PROBE_S)
+    except handler.HandlerFailed as error:
+        return _leave(run, Run.State.STOPPED, f"{error.words} {repair}")
+    if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
+        return _leave(run, Run.State.STOPPED, f"Your handler answered {answer.status}. {repair}")
+    return _next(run, f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
+
+
+def _enable(run: Run) -> timedelta | None:
+    """Look before, so that an earlier try whose answer was lost is not repeated."""
+    missed = installs.refresh(install=run.endpoint.install, now=timezone.now())
+    if missed is not None:
+        return _react(run, missed)
+    run.endpoint.refresh_from_db()
+    if run.endpoint.deleted_at is not None:
+        return AT_ONCE
+    if run.endpoint.status == ACTIVE:
+        return _next(run, "The endpoint is active.")
+    outcome = endpoints.enable(actor=run.actor, endpoint=run.endpoint, operation=uuid.uuid4())  # type: ignore[arg-type]
+    if not outcome.ok:
+        return _react(run, outcome)
+    return _next(run, "Re-enabled; OpenTrain's count of failures in a row is back at 0.")
+
+
+def _canary(run: Run) -> timedelta | None:
+    canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
+    if canary is None:
+        return _next(run, "No failed delivery is known that could go first.")
+    if canary.state == State.WAITING:
+        claimed = run_items.claim_next(run=run)
+        return _ask(run, claimed) if claimed is not None else None
+    name = f"{canary.event_type} …{canary.opentrain_id[-8:]}"
+    if canary.state == State.DELIVERED:
+        return _next(run, f"{name}: delivered.")
+    if canary.state == State.FAILED_AGAIN:
+        why = f"The first delivery failed again: {canary.words}"
+        return _leave(run, Run.State.STOPPED, f"{why}. {_left_as_it_is(run)}")
+    if canary.asked_at is not None and timezone.now() <= latest(asked_at=canary.asked_at, schedule=_schedule()):
+        return _look_every()
+    lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
+    return _leave(run, Run.State.STOPPED, f"The first delivery ({name}) {lost}. {_left_as_it_is(run)}")
+
+
+def _rest(run: Run) -> timedelta | None:
+    """Ask for one after the other, for a slice of time, as long as nothing speaks against it."""
+    until = time.monotonic() + SLICE_S
+    while time.monotonic() < until:
+        tally, began = run_items.count(run=run), time.monotonic()
+        if run.kind == Run.Kind.RECOVERY:
+            why = _failures(run)
+            if why:
+                return _leave(run, Run.State.STOPPED, why)
+            if tally.waiting and not may_ask(asked=tally.asked, settled=tally.settled):
+                return _look_every()
+        item = run_items.claim_next(run=run)
+        if item is None:
+            running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
+            return _next(run, f"{tally.asked} requested again.") if running else None
+        wait = _ask(run, item)
+        if wait != AT_ONCE:
+            return wait
+        time.sleep(max(0.0, run.pace_ms / 1000 - (time.monotonic() - began)))
+    run_items.settle(run=run, now=timezone.now(), schedule=_schedule())
+    return AT_ONCE
+
+
+def _others(run: Run) -> timedelta | None:
+    """Ask for every failed one at once. A recovery does so last, for those that OpenTrain gave up before they came.
+
+    They are in no log of ours, because an auto-disable fails what was never attempted too.
+    """
+    tally = run_items.count(run=run)
+    if run.others_asked_at is not None:  # the worker died, or OpenTrain did not say
+        return _next(run, "Asked for once, and the outcome is not known: it is not repeated by itself.", ok=False)
+    if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
+        return _next(run, "OpenTrain may have others that never reached us; not asked for, because not all went well.")
+    return _ask_for_all(run)
+
+
+def _ask_for_all(run: Run) -> timedelta | None:
+    now = timezone.now()
+    _keep(run, others_asked_at=now)
+    outcome = endpoints.redeliver_failed(
+        actor=run.actor,  # type: ignore[arg-type]
+        endpoint=run.endpoint,
+        now=now,
+        operation=uuid.uuid4(),
+    )
+    if outcome.kind is OutcomeKind.UNKNOWN:
+        run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=now, words=outcome.words[:300])
+        return _next(run, outcome.words, ok=False)
+    if not outcome.ok:
+        _keep(run, others_asked_at=None)
+        return _react(run, outcome)
+    run_items.request_waiting(run=run, at=now)
+    _keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
+    return _next(run, _others_words(run))
+
+
+def _others_words(run: Run) -> str:
+    if run.one_call:
+        return f"{run.others} requested again by one call."
+    if not run.others:
+        return "OpenTrain has no other failed delivery."
+    return f"{run.others} more requested again that OpenTrain had as failed."
+
+
+def _watch(run: Run) -> timedelta | None:
+    """Follow what was asked for until each has an outcome."""
+    now = timezone.now()
+    if run.others_asked_at is not None and run.others:
+        run_items.adopt(run=run, since=run.others_asked_at, most=run.others)
+        run_items.settle(run=run, now=now, schedule=_schedule())
+    if run.kind == Run.Kind.RECOVERY:
+        why = _failures(run)
+        if why:
+            return _leave(run, Run.State.STOPPED, why)
+    tally = run_items.count(run=run)
+    if tally.requested or _others_outstanding(run, now=now):
+        return _look_every()
+    return _leave(run, Run.State.DONE, f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}")
+
+
+def _others_outstanding(run: Run, *, now: datetime) -> bool:
+    if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=_schedule()):
+        return False
+    return run.endpoint.is_received and _missing(run) > 0
+
+
+def _missing(run: Run) -> int:
+    """Return how many of those that the call for all brought are not known here."""
+    if run.others_asked_at is None:
+        return 0
+    return max(run.others - run.items.filter(asked_at=run.others_asked_at).count(), 0)
+
+
+def _missing_words(run: Run) -> str:
+    missing = _missing(run)
+    if not missing:
+        return ""
+    if not run.endpoint.is_received:
+        return f" {missing} more go straight to the endpoint's own URL, so Redeliver cannot tell what became of them."
+    return f" {missing} more that OpenTrain requeued were not seen."
+
+
+# --- What follows a call --------------------------------------------------------------------------------------------
+
+
+def _ask(run: Run, item: RunItem) -> timedelta | None:
+    outcome = run_items.ask(run=run, item=item)
+    if outcome is None:
+        return AT_ONCE
+    if outcome.code == "NOT_FOUND" and _is_still_there(run):
+        run_items.refuse(item=item)
+        return AT_ONCE
+    return _react(run, outcome)
+
+
+def _is_still_there(run: Run) -> bool:
+    """Tell an endpoint that was deleted elsewhere from a delivery that OpenTrain does not know: both answer 404."""
+    unknown = installs.refresh(install=run.endpoint.install, now=timezone.now()) is not None
+    run.endpoint.refresh_from_db()
+    return run.endpoint.deleted_at is None and not unknown
+
+
+def _react(run: Run, outcome: Outcome) -> timedelta | None:
+    reaction = react(call=_facts(outcome), failed_calls=run.failed_calls, pace_ms=run.pace_ms)
+    quoted = {"quoted": outcome.quoted} if outcome.quoted else {}
+    _keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
+    return _follow(run, outcome, reaction)
+
+
+def _follow(run: Run, outcome: Outcome, reaction: Reaction) -> timedelta | None:
+    if reaction.then is Then.GO_ON:
+        return AT_ONCE
+    if reaction.then is Then.WAIT:
+        _keep(run, not_before=timezone.now() + reaction.wait, waiting_for=reaction.why)
+        return reaction.wait
+    if reaction.then is Then.PAUSE:
+        return _leave(run, Run.State.PAUSED, reaction.why)
+    why = DELETED if run.endpoint.deleted_at is not None else reaction.why
+    if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
+        installs.refresh(install=run.endpoint.install, now=timezone.now())
+    return _leave(run, Run.State.STOPPED, f"{why} {_not_requested(run)}".strip())
+
+
+def _facts(outcome: Outcome) -> CallFacts:
+    refused = outcome.kind is OutcomeKind.REFUSED
+    return CallFacts(ok=outcome.ok, words=outcome.words, refused=refused, slow_down_s=outcome.slow_down_s)
+
+
+def _failures(run: Run) -> str | None:
+    """Say that failures have returned, and with what, or None."""
+    first, last = run_items.first_and_last(run=run)
+    said = failures_returned(first=first, last=last)
+    if said is None:
+        return None
+    newest = run.items.filter(state=State.FAILED_AGAIN).order_by("-settled_at").first()
+    return f"{said} ({newest.words if newest else ''}). {_left_as_it_is(run)}"
+
+
+def _left_as_it_is(run: Run) -> str:
+    return f"Endpoint left active{_comma_not_requested(run)}. Repair the handler, then start again."
+
+
+def _comma_not_requested(run: Run) -> str:
+    waiting = run.items.filter(state=State.WAITING).count()
+    return f", {waiting} not requested" if waiting else ""
+
+
+def _not_requested(run: Run) -> str:
+    waiting = run.items.filter(state=State.WAITING).count()
+    return f"{waiting} not requested." if waiting else ""
+
+
+def _leave(run: Run, state: Run.State, why: str) -> timedelta | None:
+    """End or pause the run, unless somebody has done so meanwhile. Returns that nothing is to come, as a step does."""
+    now = timezone.now()
+    ended_at = None if state == Run.State.PAUSED else now
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    left = running.update(state=state, why=why, ended_at=ended_at, waiting_for="", not_before=None)
+    if left and ended_at is not None:
+        run.steps.filter(ended_at=None).update(ended_at=now, ok=state == Run.State.DONE, words=why)
+    return None
+
+
+def _next(run: Run, words: str, *, ok: bool = True) -> timedelta:
+    """End the step and begin the next one, if there is one."""
+    now = timezone.now()
+    run.steps.filter(name=run.step, ended_at=None).update(ended_at=now, ok=ok, words=words)
+    steps = list(steps_of(run))
+    after = steps[steps.index(Step(run.step)) + 1 :]
+    if after:
+        _keep(run, step=after[0], failed_calls=0)
+    return AT_ONCE
+
+
+def steps_of(run: Run) -> tuple[Step, ...]:
+    """Return the steps that a run goes through, in their order."""
+    if run.kind == Run.Kind.RECOVERY:
+        return RECOVERY_STEPS
+    return ONE_CALL_STEPS if run.one_call else BULK_STEPS
+
+
+def _keep(run: Run, **fields: object) -> None:
+    """Save these, and never the state: somebody may be changing it."""
+    for name, value in fields.items():
+        setattr(run, name, value)
+    Run.objects.filter(pk=run.pk).update(**fields)
+
+
+def _schedule() -> Schedule:
+    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
+
+
+def _look_every() -> timedelta:
+    return min(LOOK_EVERY, timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S) / 2)
+
+
+_DO: dict[Step, Callable[[Run], timedelta | None]] = {
+    Step.PROBE: _probe,
+    Step.ENABLE: _enable,
+    Step.CANARY: _canary,
+    Step.REST: _rest,
+    Step.OTHERS: _others,
+    Step.WATCH: _watch,
+}

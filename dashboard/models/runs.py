@@ -1,0 +1,152 @@
+"""Runs: a recovery, or a redelivery of many, and what became of each delivery in it."""
+
+import uuid
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.db import models
+
+from dashboard.models.deliveries import Delivery
+from dashboard.models.endpoints import Endpoint
+
+if TYPE_CHECKING:
+    from dashboard.models.members import User
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible_to(self, user: "User") -> Self:
+        return self.filter(endpoint__in=Endpoint.objects.visible_to(user))
+
+    def active(self) -> Self:
+        """Those that hold their endpoint: nothing else may be started on it."""
+        return self.filter(state__in=Run.ACTIVE)
+
+    def to_advance(self) -> Self:
+        """Those that a worker has something to do for: the running ones, and those whose outcomes are still to come."""
+        awaited = RunItem.objects.filter(run=models.OuterRef("pk"), state__in=RunItem.UNSETTLED)
+        return self.filter(models.Q(state=Run.State.RUNNING) | models.Exists(awaited))
+
+
+class Run(models.Model):
+    """One recovery or bulk redelivery of an endpoint. All of its progress is here, so that it survives any restart."""
+
+    class Kind(models.TextChoices):
+        RECOVERY = "recovery", "Recovery"
+        BULK = "bulk", "Redelivery"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        PAUSED = "paused", "Paused"
+        STOPPED = "stopped", "Stopped"
+        CANCELLED = "cancelled", "Cancelled"
+        DONE = "done", "Done"
+
+    ACTIVE = (State.RUNNING, State.PAUSED)
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="runs")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150)
+    note = models.CharField(max_length=300, blank=True, help_text="Why, in the words of who started it.")
+    chosen = models.CharField(max_length=500, help_text="Which deliveries were chosen, in words.")
+    one_call = models.BooleanField(default=False, help_text="Ask for all failed ones at once, not one by one.")
+    operation = models.UUIDField(unique=True, default=uuid.uuid4, help_text="A form that is sent twice is one run.")
+
+    state = models.CharField(max_length=20, choices=State, default=State.RUNNING)
+    step = models.CharField(max_length=20)
+    why = models.TextField(blank=True, help_text="Why it is paused, stopped or cancelled; when done, what came of it.")
+    waiting_for = models.TextField(blank=True, help_text="Why nothing is asked for until `not_before`.")
+    not_before = models.DateTimeField(null=True, blank=True)
+    pace_ms = models.PositiveIntegerField(help_text="The pause between two requests.")
+    failed_calls = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought no answer.")
+    others_asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When all failed ones were asked for at once."
+    )
+    others = models.PositiveIntegerField(default=0, help_text="How many that requeued.")
+    quoted = models.TextField(blank=True, help_text="What OpenTrain said last.")
+    request_id = models.CharField(max_length=100, blank=True)
+    counts = models.JSONField(default=dict, help_text="How many of its deliveries are in each state.")
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["endpoint"],
+                condition=models.Q(state__in=["running", "paused"]),
+                name="one_active_run_per_endpoint",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
+            models.Index(fields=["state"], condition=models.Q(state="running"), name="run_running"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in self.ACTIVE
+
+
+class RunStep(models.Model):
+    """One step of a run, as the page tells of it: when it began and ended, and what came of it."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=20)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ok = models.BooleanField(default=True)
+    words = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="step_once_per_run")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunItem(models.Model):
+    """One delivery of a run. Its row outlives the delivery's."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Not requested"
+        ASKING = "asking", "Being requested"
+        REQUESTED = "requested", "Requested again"
+        DELIVERED = "delivered", "Delivered"
+        FAILED_AGAIN = "failed_again", "Failed again"
+        NOT_SEEN = "not_seen", "Not seen"
+        UNKNOWN = "unknown", "Outcome unknown"
+        REFUSED = "refused", "Refused"
+        LEFT_OUT = "left_out", "Left out"
+
+    UNSETTLED = (State.ASKING, State.REQUESTED)
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="items")
+    position = models.PositiveIntegerField(help_text="The order in which they are asked for; 0 is the canary.")
+    delivery = models.ForeignKey(Delivery, on_delete=models.SET_NULL, null=True, related_name="+")
+    opentrain_id = models.CharField(max_length=200)
+    event_type = models.CharField(max_length=100, blank=True)
+    state = models.CharField(max_length=20, choices=State, default=State.WAITING)
+    asked_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    words = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "opentrain_id"], name="delivery_once_per_run"),
+            models.UniqueConstraint(fields=["run", "position"], name="position_once_per_run"),
+        ]
+        indexes = [
+            models.Index(fields=["run", "state", "position"], name="item_by_state"),
+            models.Index(fields=["run"], condition=models.Q(state__in=["asking", "requested"]), name="item_awaited"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.opentrain_id} ({self.state})"
