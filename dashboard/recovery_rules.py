@@ -156,6 +156,10 @@ class Tally:
         return self.delivered + self.failed_again + self.not_seen + self.unknown + self.refused
 
     @property
+    def all_delivered(self) -> bool:
+        return self.delivered == self.total
+
+    @property
     def words(self) -> str:
         """Return "411 requested again, 260 delivered, 0 failed again", and what else there is."""
         parts = [f"{self.asked} requested again", f"{self.delivered} delivered", f"{self.failed_again} failed again"]

@@ -13,6 +13,7 @@ from dashboard.views import (
     observations,
     operations,
     receiver,
+    runs,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -28,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("endpoints/<int:pk>/enable/", endpoints.enable, name="endpoint-enable"),
     path("endpoints/<int:pk>/redeliver/", endpoints.redeliver, name="endpoint-redeliver"),
     path("endpoints/<int:pk>/doctor/", doctor.examine, name="endpoint-doctor"),
+    path("endpoints/<int:pk>/recover/", runs.recover, name="endpoint-recover"),
+    path("endpoints/<int:pk>/runs/new/", runs.create, name="run-create"),
     path("endpoints/<int:pk>/demo-handler/", demo.set_handler, name="demo-handler"),
     path("installs/<int:pk>/deliveries/", delivery_lists.install, name="install-deliveries"),
     path("installs/<int:pk>/deliveries/live/", delivery_lists.install_live, name="install-deliveries-live"),
@@ -41,6 +44,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/", deliveries.detail, name="delivery-detail"),
     path("deliveries/<int:pk>/live/", deliveries.live, name="delivery-live"),
     path("deliveries/<int:pk>/redeliver/", deliveries.redeliver, name="delivery-redeliver"),
+    path("runs/", runs.index, name="run-list"),
+    path("runs/<int:pk>/", runs.detail, name="run-detail"),
+    path("runs/<int:pk>/live/", runs.live, name="run-live"),
+    path("runs/<int:pk>/<slug:command>/", runs.command, name="run-command"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/observations", observations.receive, name="observations"),

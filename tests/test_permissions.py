@@ -3,8 +3,9 @@
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import Endpoint, Install, Run, User
 from dashboard.permissions import member_required
 from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
@@ -13,14 +14,17 @@ from tests.factories import make_delivery, make_endpoint, make_user
 OPEN = {"receiver", "observations"}
 """OpenTrain and handlers come in here, and show a signature or a key instead."""
 LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export"]
-PAGES = ["home", "install-list", "install-list-live", "install-connect", *LISTS]
+PAGES = ["home", "install-list", "install-list-live", "install-connect", "run-list", *LISTS]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
 LISTS_OF_ENDPOINT = ["endpoint-deliveries", "endpoint-deliveries-live", "endpoint-deliveries-export"]
-OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor", *LISTS_OF_ENDPOINT]
+RUNS_OF_ENDPOINT = ["endpoint-recover", "run-create"]
+OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor", *LISTS_OF_ENDPOINT, *RUNS_OF_ENDPOINT]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]
+OF_RUN = ["run-detail", "run-live"]
+BUTTONS_OF_RUN = ["run-command"]
 METHODS = ["get", "post", "put", "patch", "delete", "head", "options"]
 
 
@@ -32,16 +36,26 @@ def endpoint(acme: Install) -> Endpoint:
 def addresses(endpoint: Endpoint) -> list[str]:
     """Return every address that shows or changes something of an install."""
     delivery = make_delivery(endpoint=endpoint)
+    run = make_run(endpoint)
     return [
         *(reverse(name, args=[endpoint.install_id]) for name in OF_INSTALL),
         *(reverse(name, args=[endpoint.pk]) for name in OF_ENDPOINT + BUTTONS_OF_ENDPOINT),
         *(reverse(name, args=[delivery.pk]) for name in OF_DELIVERY + BUTTONS_OF_DELIVERY),
+        *(reverse(name, args=[run.pk]) for name in OF_RUN),
+        *(reverse(name, args=[run.pk, "stop"]) for name in BUTTONS_OF_RUN),
     ]
+
+
+def make_run(endpoint: Endpoint) -> Run:
+    return Run.objects.create(
+        kind=Run.Kind.RECOVERY, endpoint=endpoint, actor_name="ana", pace_ms=100, created_at=timezone.now()
+    )
 
 
 def test_every_address_of_the_console_is_in_these_tests() -> None:
     named = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
     known = PAGES + OF_INSTALL + OF_ENDPOINT + BUTTONS_OF_ENDPOINT + OF_DELIVERY + BUTTONS_OF_DELIVERY
+    known += OF_RUN + BUTTONS_OF_RUN
     assert named - OPEN == {*known, "operation-progress"}
 
 
@@ -112,7 +126,12 @@ def test_outsider_gets_404_by_every_method_that_a_page_takes(
         assert client.get(reverse(name, args=[endpoint.pk])).status_code == 404
     for name in OF_DELIVERY:
         assert client.get(reverse(name, args=[delivery.pk])).status_code == 404
-    for name in BUTTONS_OF_ENDPOINT:
+    run = make_run(endpoint)
+    for name in OF_RUN:
+        assert client.get(reverse(name, args=[run.pk])).status_code == 404
+    for name in BUTTONS_OF_RUN:
+        assert client.post(reverse(name, args=[run.pk, "stop"])).status_code == 404
+    for name in BUTTONS_OF_ENDPOINT + RUNS_OF_ENDPOINT:
         assert client.post(reverse(name, args=[endpoint.pk])).status_code == 404
     for name in BUTTONS_OF_DELIVERY:
         assert client.post(reverse(name, args=[delivery.pk])).status_code == 404

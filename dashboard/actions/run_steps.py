@@ -261,8 +261,8 @@ def _missing_words(run: Run) -> str:
     if not missing:
         return ""
     if not run.endpoint.is_received:
-        return f" {missing} more go straight to the endpoint's own URL, so Redeliver cannot tell what became of them."
-    return f" {missing} more that OpenTrain requeued were not seen."
+        return f" {missing} requested: deliveries go straight to the endpoint's own URL, so no outcome is seen here."
+    return f" {missing} more that OpenTrain requeued {'was' if missing == 1 else 'were'} not seen."
 
 
 # --- What follows a call --------------------------------------------------------------------------------------------

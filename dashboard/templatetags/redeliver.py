@@ -47,6 +47,12 @@ LOOKS = {
     "done": Look("ok", "circle-check"),
     "unavailable": Look("warn", "alert-triangle"),
     "requested": Look("info", "clock"),
+    "running": Look("info", "refresh"),
+    "stopped": Look("risk", "ban"),
+    "cancelled": Look("idle", "x"),
+    "failed_again": Look("bad", "x"),
+    "not_seen": Look("risk", "clock-exclamation"),
+    "waiting": Look("idle", "hourglass"),
     "unknown_outcome": Look("risk", "help-circle"),
 }
 

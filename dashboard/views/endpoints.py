@@ -23,6 +23,7 @@ from dashboard.views.demo import switch_of
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import delivery_row, endpoint_rows
+from dashboard.views.run_rows import newest_run
 
 PAGE = 25
 """Deliveries on a page."""
@@ -122,6 +123,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "before": before,
         "refused": endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT],
         "activity": _activity(endpoint),
+        "run": newest_run(endpoint, now=now),
         "switch": switch_of(endpoint),
         "now": now,
     }
@@ -142,4 +144,5 @@ def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
     """Return the newest operations, each by its answer, or by its request while that has none."""
     answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
     entries = endpoint.audit.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
+    entries = entries.exclude(action=endpoints.IN_A_RUN)
     return entries.order_by("-at", "-id")[:RECENT]

@@ -40,6 +40,11 @@ class EndpointRow:
         """Whether nothing is attempted until somebody re-enables it."""
         return self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}
 
+    @property
+    def ill(self) -> bool:
+        """Whether a recovery is what helps: it is disabled or failing, or has failed deliveries that we know of."""
+        return self.failed > 0 or self.health.kind in {HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING}
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:

@@ -1,0 +1,133 @@
+"""What the pages show of a run: its steps, its counts, what is under way, and what will happen before it starts."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Min
+
+from dashboard.actions import runs
+from dashboard.actions.attempts import schedule
+from dashboard.actions.run_steps import steps_of
+from dashboard.health import describe_cause, span
+from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
+from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.recovery_rules import Step, Tally, next_run_words
+
+LINE_SHOWN_FOR = timedelta(days=1)
+"""So long after its end a run is still told of on its endpoint's page."""
+PROBLEMS = 50
+"""Deliveries of a run that are shown with what became of them; the others are counted."""
+TITLES = {
+    Step.PROBE: "Ask the handler whether it answers",
+    Step.ENABLE: "Re-enable the endpoint",
+    Step.CANARY: "One delivery first",
+    Step.REST: "The others, one by one",
+    Step.OTHERS: "Whatever else OpenTrain has as failed",
+    Step.WATCH: "Watch until each has an outcome",
+}
+_AGES = (
+    (timedelta(hours=1), "less than an hour old"),
+    (timedelta(days=1), "less than a day old"),
+    (timedelta(days=7), "less than a week old"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with its counts, as the lists and its endpoint's page show it."""
+
+    run: Run
+    tally: Tally
+
+    @property
+    def label(self) -> str:
+        return self.run.get_state_display()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step: `kind` is done, failed, current or to_come; `took` is how long it lasted, in words."""
+
+    title: str
+    kind: str
+    words: str
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would ask for and leave out, each as (words, how many)."""
+
+    chosen: int
+    causes: Sequence[tuple[str, int]]
+    ages: Sequence[tuple[str, int]]
+    left_out: Sequence[tuple[str, int]]
+
+
+def run_row(run: Run) -> RunRow:
+    return RunRow(run, Tally(**run.counts))
+
+
+def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
+    """Return the endpoint's active run, or one that has ended lately."""
+    run = endpoint.runs.order_by("-created_at", "-id").first()
+    if run is None or (run.ended_at is not None and now - run.ended_at > LINE_SHOWN_FOR):
+        return None
+    return run_row(run)
+
+
+def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
+    """Return all steps of the run: those that were, the one under way, and those to come unless it has ended."""
+    began = {step.name: step for step in run.steps.all()}
+    steps = [step for step in steps_of(run) if run.is_active or step in began]
+    return [_step_row(step, began.get(step), now) for step in steps]
+
+
+def under_way(run: Run, *, now: datetime) -> str:
+    """Say what is being waited for: OpenTrain's pause, or its next delivery run; empty when it is neither."""
+    if run.waiting_for and run.not_before is not None:
+        left = max(run.not_before - now, timedelta())
+        return f"{run.waiting_for} Goes on in {span(duration=left)}."
+    awaited = run.items.filter(state=RunItem.State.REQUESTED)
+    oldest = awaited.aggregate(oldest=Min("asked_at"))["oldest"]
+    if oldest is None:
+        return ""
+    return f"The next delivery run is expected {next_run_words(asked_at=oldest, now=now, schedule=schedule())}."
+
+
+def problems(run: Run) -> list[RunItem]:
+    """Return the deliveries that a person may want to look at, the first PROBLEMS of them."""
+    fine = (RunItem.State.WAITING, RunItem.State.REQUESTED, RunItem.State.DELIVERED, RunItem.State.LEFT_OUT)
+    return list(run.items.exclude(state__in=fine).order_by("position")[:PROBLEMS])
+
+
+def preview(*, deliveries: DeliveryQuerySet, include_delivered: bool, now: datetime) -> Preview:
+    """Say what a run of them would ask for: how many, by cause and by age, and what it would leave out."""
+    chosen, left_out = runs.split(deliveries=deliveries, include_delivered=include_delivered)
+    return Preview(
+        chosen=len(chosen),
+        causes=_counted(describe_cause(cause=one.last_cause, status=one.last_status) for one in chosen),
+        ages=_counted(_age(one, now) for one in chosen),
+        left_out=_counted(words for _, words in left_out),
+    )
+
+
+def _counted(words: Iterable[str]) -> list[tuple[str, int]]:
+    return Counter(words).most_common()
+
+
+def _age(delivery: Delivery, now: datetime) -> str:
+    age = now - delivery.first_received_at
+    return next((words for limit, words in _AGES if age < limit), "older than a week")
+
+
+def _step_row(step: Step, began: RunStep | None, now: datetime) -> StepRow:
+    title = TITLES[step]
+    if began is None:
+        return StepRow(title, "to_come", "", "")
+    took = span(duration=(began.ended_at or now) - began.began_at)
+    if began.ended_at is None:
+        return StepRow(title, "current", "", took)
+    return StepRow(title, "done" if began.ok else "failed", began.words, took)

@@ -1,0 +1,190 @@
+"""Runs: what one will do before it starts, how far it has come, and the buttons that steer it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.actions import runs
+from dashboard.actions.attempts import schedule
+from dashboard.models import Delivery, Endpoint, Run
+from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.models.delivery_lists import Scope, Wanted
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views import operations
+from dashboard.views.causes import cause_rows
+from dashboard.views.live import live as live_response
+from dashboard.views.rows import endpoint_rows
+from dashboard.views.run_rows import newest_run, preview, problems, run_row, step_rows, under_way
+
+PAGE = 25
+ID = re.compile(r"[0-9]{1,18}")
+CHOSEN = 500
+"""So many deliveries may be chosen by their IDs in one form; more are chosen by a filter."""
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
+    rows = rows.defer("endpoint__secret", "endpoint__install__token").order_by("-created_at", "-id")
+    before = request.GET.get("before", "")
+    start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
+    if start is not None:
+        rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
+    page = list(rows[: PAGE + 1])
+    context = {
+        "rows": [run_row(run) for run in page[:PAGE]],
+        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "before": before,
+        "now": timezone.now(),
+    }
+    return render(request, "runs/list.html", context)
+
+
+@require_safe
+@member_required
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    return render(request, "runs/detail.html", _context(request, pk))
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(request, template="runs/detail.html#live", context=_context(request, pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def recover(request: MemberRequest, pk: int) -> HttpResponse:
+    """Say what a recovery will do, and start it."""
+    endpoint, now = _endpoint(request, pk), timezone.now()
+    if request.method == "POST":
+        return _started(
+            lambda: runs.start_recovery(
+                actor=request.user, endpoint=endpoint, note=_note(request), now=now, operation=operations.asked(request)
+            )
+        )
+    context = _before(request, endpoint, action="recover")
+    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    return render(request, "runs/recover.html", context | {"causes": causes})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def create(request: MemberRequest, pk: int) -> HttpResponse:
+    """Say what a redelivery of many will do, and start it: all failed ones, or those that the address names."""
+    endpoint, now = _endpoint(request, pk), timezone.now()
+    given = request.POST if request.method == "POST" else request.GET
+    ids = [int(one) for one in given.getlist("delivery")[:CHOSEN] if ID.fullmatch(one)]
+    include, one_call = given.get("delivered") == "1", given.get("how") == "one-call" and not ids
+    deliveries, text = _chosen(endpoint, ids)
+    if request.method == "POST":
+        return _started(
+            lambda: runs.start_bulk(
+                actor=request.user,
+                endpoint=endpoint,
+                deliveries=deliveries,
+                filter_text=text,
+                note=_note(request),
+                now=now,
+                operation=operations.asked(request),
+                include_delivered=include,
+                one_call=one_call,
+            )
+        )
+    context = _before(request, endpoint, action="redeliver-run") | {"ids": ids, "text": text, "include": include}
+    found = preview(deliveries=deliveries, include_delivered=include, now=now)
+    return render(request, "runs/new.html", context | {"preview": found})
+
+
+@require_POST
+@member_required
+def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
+    """Stop, pause, resume, or continue with what is left, as the button says; then show the run."""
+    run, now = _find(request, pk), timezone.now()
+    if command == "continue" and not run.is_active:
+        operation = operations.asked(request)
+        return _started(lambda: runs.continue_run(actor=request.user, run=run, now=now, operation=operation))
+    if command == "stop":
+        runs.stop(actor=request.user, run=run, now=now)
+    elif command == "pause":
+        runs.pause(actor=request.user, run=run)
+    elif command == "resume":
+        runs.resume(run=run)
+    else:
+        raise Http404
+    return redirect("run-detail", pk=pk)
+
+
+def _started(start: Callable[[], Run]) -> HttpResponse:
+    """Go to the run that was started, or to the one that is active already."""
+    try:
+        run = start()
+    except runs.AlreadyRunning as error:
+        run = error.run
+    return redirect("run-detail", pk=run.pk)
+
+
+def _note(request: MemberRequest) -> str:
+    return request.POST.get("note", "").strip()[:300]
+
+
+def _chosen(endpoint: Endpoint, ids: list[int]) -> tuple[DeliveryQuerySet, str]:
+    """Return the deliveries that are meant, and how they are called."""
+    of_it = Delivery.objects.filter(endpoint=endpoint)
+    if ids:
+        return of_it.filter(pk__in=ids), f"{len(ids)} chosen deliver{'y' if len(ids) == 1 else 'ies'}"
+    return of_it.failed(), "all failed deliveries of the endpoint"
+
+
+def _endpoint(request: MemberRequest, pk: int) -> Endpoint:
+    rows = Endpoint.objects.visible_to(request.user).registered().select_related("install")
+    return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
+
+
+def _find(request: MemberRequest, pk: int) -> Run:
+    rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
+    return get_object_or_404(rows.defer("endpoint__secret", "endpoint__install__token"), pk=pk)
+
+
+def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[str, Any]:
+    """Return what the pages need that say what will happen."""
+    now = timezone.now()
+    last = endpoint.runs.order_by("-id").values_list("pk", flat=True).first() or 0
+    running = newest_run(endpoint, now=now)
+    return {
+        "install": endpoint.install,
+        "endpoint": endpoint,
+        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk, now=now)[0],
+        "active": running if running and running.run.is_active else None,
+        "operation": operations.operation_id(
+            user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last
+        ),
+        "interval": schedule().run_interval,
+        "now": now,
+    }
+
+
+def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
+    now = timezone.now()
+    run = _find(request, pk)
+    row = run_row(run)
+    return {
+        "run": run,
+        "row": row,
+        "endpoint": run.endpoint,
+        "install": run.endpoint.install,
+        "steps": step_rows(run, now=now),
+        "under_way": under_way(run, now=now),
+        "problems": problems(run),
+        "operation": operations.operation_id(
+            user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0
+        ),
+        "now": now,
+    }

@@ -1,0 +1,249 @@
+"""The pages of a run: what it says before, while and after, its buttons, and who may see it."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.actions import run_steps, runs
+from dashboard.models import Delivery, Endpoint, Run, User
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_failed_delivery
+from tests.views.conftest import Browser, browser_of
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+
+
+def words_of(page: str) -> str:
+    main = page[page.index("<main") :] if "<main" in page else page
+    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
+
+
+def page_of(run: Run) -> str:
+    return reverse("run-detail", args=[run.pk])
+
+
+def recover_at(endpoint: Endpoint) -> str:
+    return reverse("endpoint-recover", args=[endpoint.pk])
+
+
+def create_at(endpoint: Endpoint) -> str:
+    return reverse("run-create", args=[endpoint.pk])
+
+
+def command_of(run: Run, command: str) -> str:
+    return reverse("run-command", args=[run.pk, command])
+
+
+def operation_on(page: str) -> str:
+    return re.search(r'name="operation" value="([^"]+)"', page)[1]
+
+
+@pytest.fixture
+def run(disabled: Endpoint, support: User) -> Run:
+    """A recovery of the disabled endpoint, started and no further."""
+    return runs.start_recovery(
+        actor=support, endpoint=disabled, note=HOSTILE, now=timezone.now(), operation=uuid.uuid4()
+    )
+
+
+# --- Before ---------------------------------------------------------------------------------------------------------
+
+
+def test_endpoint_page_offers_recovery_first_when_disabled(ana: Browser, disabled: Endpoint) -> None:
+    page = ana.read(reverse("endpoint-detail", args=[disabled.pk]))
+    buttons = page[page.index('class="buttons"') :]
+    assert buttons.index("Recover…") < buttons.index("Re-enable") < buttons.index("Redeliver all failed (2)")
+    assert f'href="{recover_at(disabled)}"' in page
+
+
+def test_endpoint_page_of_a_healthy_endpoint_offers_no_recovery(ana: Browser, endpoint: Endpoint) -> None:
+    assert "Recover…" not in ana.read(reverse("endpoint-detail", args=[endpoint.pk]))
+
+
+def test_recover_says_in_steps_what_will_happen(ana: Browser, disabled: Endpoint) -> None:
+    text = words_of(ana.read(recover_at(disabled)))
+    steps = [
+        "Your handler is asked whether it answers",
+        "The endpoint is re-enabled at OpenTrain.",
+        "One delivery is sent again, the newest of the 2 that failed.",
+        "If it is delivered: the rest, one by one.",
+        "OpenTrain is asked for whatever else it has as failed",
+        "It stops by itself when failures return",
+    ]
+    assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
+    assert "2 deliveries failed: 503 from your handler" in text
+
+
+def test_recover_starts_one_run_however_often_the_form_is_sent(ana: Browser, disabled: Endpoint) -> None:
+    operation = operation_on(ana.read(recover_at(disabled)))
+    for _ in range(2):
+        text = words_of(ana.submit(recover_at(disabled), operation=operation, note="ticket 7"))
+        assert "ticket 7" in text
+        assert "0 requested again, 0 delivered, 0 failed again, 2 not requested" in text
+    assert Run.objects.count() == 1
+    assert Run.objects.get().actor_name == "ana"
+
+
+def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run: Run) -> None:
+    endpoint = run.endpoint
+    assert "A run is active on this endpoint already" in words_of(ana.read(recover_at(endpoint)))
+    response = ana.client.post(recover_at(endpoint), {"operation": str(uuid.uuid4())})
+    assert (response.status_code, response["Location"]) == (302, page_of(run))
+    assert Run.objects.count() == 1
+
+
+def test_bulk_is_previewed_by_cause_and_age_with_what_is_left_out(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    old = make_failed_delivery(endpoint=endpoint, first_received_at=now - timedelta(days=3))
+    new = make_failed_delivery(endpoint=endpoint, first_received_at=now, last_cause="timeout")
+    done = make_delivery(endpoint=endpoint)
+    query = "&".join(f"delivery={one.pk}" for one in (old, new, done))
+    text = words_of(ana.read(f"{create_at(endpoint)}?{query}"))
+    assert "Redeliver 2 deliveries Chosen: 3 chosen deliveries" in text
+    assert "By cause" in text
+    assert "1 503 from your handler" in text
+    assert "1 no answer from your handler within 9.5 s" in text
+    assert "1 less than an hour old" in text
+    assert "1 less than a week old" in text
+    assert "Left out 1 : it was delivered already" in text
+    text = words_of(ana.read(f"{create_at(endpoint)}?{query}&delivered=1"))
+    assert "Redeliver 3 deliveries" in text
+
+
+def test_bulk_starts_with_what_was_chosen_and_of_this_endpoint_alone(ana: Browser, endpoint: Endpoint) -> None:
+    mine, other = make_failed_delivery(endpoint=endpoint), make_failed_delivery()
+    make_failed_delivery(endpoint=endpoint)
+    ana.client.post(create_at(endpoint), {"delivery": [mine.pk, other.pk], "note": "why"})
+    run = Run.objects.get()
+    assert list(run.items.values_list("opentrain_id", flat=True)) == [mine.opentrain_id]
+    assert (run.kind, run.chosen, run.one_call) == ("bulk", "2 chosen deliveries", False)
+
+
+def test_bulk_of_all_failed_by_one_call(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    ana.submit(create_at(endpoint), how="one-call")
+    assert Run.objects.get().one_call is True
+
+
+def test_bulk_of_a_stopped_endpoint_advises_recovery(ana: Browser, disabled: Endpoint) -> None:
+    assert "so nothing would be attempted. Recover it instead" in words_of(ana.read(create_at(disabled)))
+
+
+# --- While and after --------------------------------------------------------------------------------------------------
+
+
+def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: FakeOpenTrain) -> None:
+    Endpoint.objects.update(handler_url="")
+    for _ in range(3):
+        run_steps.advance(run_id=run.pk)
+    text = words_of(ana.read(page_of(run)))
+    assert "Running" in text
+    assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
+    assert "The next delivery run is expected within" in text
+    assert re.search(r"Re-enable the endpoint done in \d s Re-enabled; OpenTrain", text)
+    assert "One delivery first under way" in text
+    assert "Watch until each has an outcome to come" in text
+    assert "Requeued deliveries will be attempted on the next delivery run" in text
+
+
+def test_run_page_shows_nothing_hostile_as_markup(ana: Browser, run: Run) -> None:
+    Run.objects.update(why=HOSTILE, quoted=HOSTILE, chosen=HOSTILE, waiting_for=HOSTILE)
+    for page in (page_of(run), reverse("run-list"), reverse("endpoint-detail", args=[run.endpoint_id])):
+        assert "<img" not in ana.read(page)
+
+
+def test_run_page_names_what_to_look_at(ana: Browser, run: Run) -> None:
+    run.items.filter(position=0).update(state="unknown", words="was being asked for when Redeliver stopped")
+    text = words_of(ana.read(page_of(run)))
+    assert "Deliveries to look at" in text
+    assert "Outcome unknown" in text
+    assert "Was being asked for when Redeliver stopped" in text
+
+
+def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run) -> None:
+    live = reverse("run-live", args=[run.pk])
+    etag = ana.client.get(live)["ETag"]
+    ana.read(live, status=304, If_None_Match=etag)
+    runs.stop(actor=run.actor, run=run, now=timezone.now())
+    assert ana.client.get(live, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_buttons_stop_a_recovery_and_offer_what_is_left(ana: Browser, run: Run) -> None:
+    text = words_of(ana.submit(command_of(run, "stop")))
+    assert "Stopped: Stopped by ana." in text
+    assert "Recover what is left…" in text
+
+
+def test_buttons_pause_resume_cancel_and_continue_a_bulk_run(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    ana.submit(create_at(endpoint))
+    run = Run.objects.get()
+    assert "Paused by ana." in words_of(ana.submit(command_of(run, "pause")))
+    assert "Pause" in words_of(ana.submit(command_of(run, "resume")))
+    assert "Cancelled by ana." in words_of(ana.submit(command_of(run, "stop")))
+    ana.submit(command_of(run, "continue"))
+    assert [one.state for one in Run.objects.order_by("id")] == ["cancelled", "running"]
+
+
+def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
+    page = ana.read(reverse("endpoint-detail", args=[run.endpoint_id]))
+    assert "Recovery by ana" in words_of(page)
+    assert f'href="{page_of(run)}"' in page
+    assert "Recover…" not in page
+
+
+def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: Endpoint, support: User) -> None:
+    for _ in range(27):
+        run = runs.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=uuid.uuid4())
+        runs.stop(actor=support, run=run, now=timezone.now())
+    first = ana.read(reverse("run-list"))
+    assert first.count('data-row="stopped"') == 25
+    older = re.search(r'href="(\?before=\d+)"', first)[1]
+    assert ana.read(reverse("run-list") + older).count('data-row="stopped"') == 2
+
+
+def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> None:
+    assert "There has been no run yet." in ana.read(reverse("run-list"))
+
+
+# --- Who may ----------------------------------------------------------------------------------------------------------
+
+
+def test_run_of_somebody_elses_install_does_not_exist(run: Run, outsider: User) -> None:
+    olga = browser_of(outsider)
+    for page in (page_of(run), reverse("run-live", args=[run.pk]), recover_at(run.endpoint), create_at(run.endpoint)):
+        olga.read(page, status=404)
+    for path in (command_of(run, "stop"), recover_at(run.endpoint), create_at(run.endpoint)):
+        assert olga.client.post(path).status_code == 404
+    assert "Recovery" not in words_of(olga.read(reverse("run-list")))
+    assert Run.objects.get().state == "running"
+
+
+def test_commands_need_a_post_with_csrf(run: Run, support: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(support)
+    assert client.get(command_of(run, "stop")).status_code == 405
+    assert client.post(command_of(run, "stop")).status_code == 403
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(page_of(run)).content.decode())[1]
+    assert client.post(command_of(run, "stop"), {"csrfmiddlewaretoken": token}).status_code == 302
+    assert client.post(command_of(run, "explode"), {"csrfmiddlewaretoken": token}).status_code == 404
+
+
+def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    Endpoint.objects.update(handler_url="")
+    ana.submit(recover_at(disabled))
+    run = Run.objects.get()
+    for _ in range(12):
+        run_steps.advance(run_id=run.pk)
+        Run.objects.filter(others=1).update(others_asked_at=timezone.now() - timedelta(minutes=7))
+        Delivery.objects.filter(requested_at__isnull=False).update(
+            requested_at=None, last_ok=True, last_cause="", last_status=200, last_attempt_at=timezone.now()
+        )
+    text = words_of(ana.read(page_of(run)))
+    assert "Done: 2 of 2 delivered in" in text
+    assert "1 more that OpenTrain requeued was not seen." in text
