@@ -32,6 +32,14 @@ COUNT_MS = 300
 """So long the database may count, and group causes, for one view."""
 
 
+# Reading and converting the other columns, for fifty rows, takes as long as finding the rows.
+_SHOWN = (
+    "opentrain_id", "event_type", "resource_id", "first_received_at", "last_attempt_at", "attempt_count",
+    "attempts_in_round", "last_ok", "last_status", "last_cause", "last_latency_ms", "requested_at", "abandoned_at",
+    "endpoint__status", "endpoint__install__name",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Whose list it is, and the name of its URLs."""
@@ -159,8 +167,7 @@ def page_of(*, place: Place, wanted: Filter, cursor: Cursor | None, now: datetim
     """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
     rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
     attempts = Prefetch("attempts", Attempt.objects.only("delivery_id", "number", "ok"))
-    rows = rows.select_related("endpoint__install").prefetch_related(attempts)
-    return rows.defer("body", "endpoint__secret", "endpoint__install__token")
+    return rows.select_related("endpoint__install").prefetch_related(attempts).only(*_SHOWN)
 
 
 def _row(delivery: Delivery, now: datetime) -> Any:  # noqa: ANN401

@@ -210,8 +210,8 @@ def main() -> None:
     slowest = sorted(large, key=lambda page: -p95(large[page].total))
     for page in slowest[:25]:
         one = large[page]
-        total_ms, render_ms = p95(one.total) * 1000, p95(one.render) * 1000
-        print(f"{total_ms:7.1f} ms, of which rendering {render_ms:5.1f} ms: {page.name} ({one.rows} rows)")
+        total, render = p95(one.total) * 1000, p95(one.render) * 1000
+        print(f"{total:7.1f} ms, of which rendering {render:5.1f} ms: {page.name} ({one.rows} rows)")
     same = [page for page in large if page in base and base[page].rows == large[page].rows]
     worst = slowest[0]
     result = {
