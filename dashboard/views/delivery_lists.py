@@ -143,7 +143,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "count": counted.words,
         "causes": counted.causes,
         "first_page": cursor is None,
-        "choices": {"state": StateKind, "cause": filters.cause_choices(), "event": EVENT_TYPES},
+        "choices": {"state": list(StateKind), "cause": filters.cause_choices(), "event": EVENT_TYPES},
         "now": now,
         **_pages(rows, more, wanted, cursor),
     }

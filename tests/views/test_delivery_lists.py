@@ -149,6 +149,16 @@ def test_filter_that_makes_no_sense_is_said_and_left_out(ana: Browser, acme_endp
     assert rows_of(page) == [one.pk]
 
 
+def test_form_holds_what_is_filtered_by(ana: Browser, acme_endpoint: Endpoint) -> None:
+    page = ana.read(reverse("delivery-list") + "?state=failed&cause=5XX&attempts_min=2&from=yesterdy")
+    states = re.findall(r'<option value="(\w*)"( selected)?>', page)[:6]
+    names = ["", "delivered", "retrying", "requested_again", "overdue", "failed"]
+    assert states == [(name, " selected" if name == "failed" else "") for name in names]
+    given = dict(re.findall(r'<input class="form-control" name="(\w+)"[^>]* value="([^"]+)"', page))
+    assert given == {"cause": "5XX", "attempts_min": "2", "from": "yesterdy"}
+    assert '<details class="filters-more" open>' in page
+
+
 def test_filter_chips_each_remove_one_filter(ana: Browser, acme_endpoint: Endpoint) -> None:
     page = ana.read(reverse("delivery-list") + "?cause=5XX&state=Failed&event=contract.started&nonsense=1")
     chips = re.findall(r'<li><a href="([^"]+)" aria-label="Remove the filter ([^"]+)"', page)
