@@ -15,7 +15,10 @@ from tests.journeys.conftest import Demo, start_demo, stop_demo
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 
 AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
-PAGES = ["/", "/installs/1/", "/installs/connect/", "/installs/1/endpoints/new/"]
+PAGES = [
+    "/", "/installs/1/", "/installs/connect/", "/installs/1/endpoints/new/",
+    "/deliveries/", "/installs/1/deliveries/?state=failed&from=yesterdy", "/endpoints/1/deliveries/?signature=refused",
+]  # fmt: skip
 
 DISABLED_MS = 90_000
 """Ten failures in a row, with an event every three seconds and their retries, take about a quarter of this."""
