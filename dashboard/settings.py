@@ -104,7 +104,9 @@ DATABASES = {}
 if "DATABASE_URL" in os.environ:
     DATABASES["default"] = dj_database_url.parse(os.environ["DATABASE_URL"])
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the pool drops connections that a restart has cut
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
+    # What the receiver runs for each delivery is planned once (models/prepared.py).
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 5)
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # A receiver's body may be as large as its own limit, 1 MiB; every form is far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024

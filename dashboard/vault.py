@@ -5,6 +5,7 @@ encrypted with MultiFernet under `settings.FIELD_KEYS` (the first key encrypts, 
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -31,7 +32,7 @@ class Secret:
 
 def encrypt(secret: Secret) -> bytes:
     """Return the secret's bytes for the database."""
-    return _fernet().encrypt(secret.reveal().encode())
+    return _fernet(tuple(settings.FIELD_KEYS)).encrypt(secret.reveal().encode())
 
 
 def decrypt(stored: bytes) -> Secret:
@@ -40,10 +41,17 @@ def decrypt(stored: bytes) -> Secret:
     Raises: Unreadable, when none of the keys fits; never an empty or a wrong value.
     """
     try:
-        return Secret(_fernet().decrypt(bytes(stored)).decode())
+        return _decrypted(bytes(stored), keys=tuple(settings.FIELD_KEYS))
     except InvalidToken as error:
         raise Unreadable("A stored secret cannot be read with the keys in FIELD_KEYS.") from error
 
 
-def _fernet() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.FIELD_KEYS])
+@lru_cache(maxsize=1024)
+def _decrypted(stored: bytes, *, keys: tuple[str, ...]) -> Secret:
+    """Keyed by what is stored: a secret that changes is another one. The receiver needs the same few all the time."""
+    return Secret(_fernet(keys).decrypt(stored).decode())
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])

@@ -20,6 +20,7 @@ from django.db.models import Field, Model
 
 from dashboard.health import Schedule
 from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.models.prepared import prepared_cursor
 from dashboard.signatures import Verdict
 
 Headers = list[list[str]]
@@ -96,7 +97,7 @@ def insert_first(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt
     """
     delivery = first(endpoint=endpoint, event=event, result=result)
     attempt = advance(delivery=delivery, event=event, result=result)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_insert_both(), [*_values(delivery), *_values(attempt, without="delivery_id")])
         inserted = cursor.fetchone()
     if inserted is None:
@@ -213,11 +214,11 @@ def _attempt(*, delivery: Delivery, result: Result) -> Attempt:
 @lru_cache(maxsize=1)
 def _insert_both() -> str:
     """Return the statement of `insert_first`; its names come from the models, its values are all parameters."""
-    parent, child = _columns(Delivery), _columns(Attempt, without="delivery_id")
+    parent, child = _fields(Delivery, without=""), _fields(Attempt, without="delivery_id")
     return (
-        f"WITH parent AS (INSERT INTO {_table(Delivery)} ({', '.join(parent)}) VALUES ({_places(parent)})"  # noqa: S608
+        f"WITH parent AS (INSERT INTO {_table(Delivery)} ({_columns(parent)}) VALUES ({_places(parent)})"  # noqa: S608
         " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)"
-        f" INSERT INTO {_table(Attempt)} (delivery_id, {', '.join(child)}) SELECT id, {_places(child)} FROM parent"
+        f" INSERT INTO {_table(Attempt)} (delivery_id, {_columns(child)}) SELECT id, {_places(child)} FROM parent"
         " RETURNING id, delivery_id"
     )
 
@@ -230,7 +231,7 @@ def _advanced() -> "list[Field[Any, Any]]":
 def _update_many() -> str:
     """Return the statement of `save_advanced`: an array for each column, the ID's first."""
     names = [str(field.column) for field in _advanced()]
-    arrays = ", ".join(["%s::bigint[]", *(f"%s::{field.db_type(connection)}[]" for field in _advanced())])
+    arrays = ", ".join(["%s::bigint[]", *(f"%s::{_type(field)}[]" for field in _advanced())])
     changes = ", ".join(f"{name} = new.{name}" for name in names)
     return (
         f"UPDATE {_table(Delivery)} old SET {changes}"  # noqa: S608
@@ -242,12 +243,17 @@ def _table(model: type[Model]) -> str:
     return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - Django's documented way
 
 
-def _places(columns: Sequence[str]) -> str:
-    return ", ".join(["%s"] * len(columns))
+def _type(field: "Field[Any, Any]") -> str:
+    """Return its type without a length: a cast to one with a length would cut off what the column refuses."""
+    return str(field.db_type(connection)).partition("(")[0]
 
 
-def _columns(model: type[Model], *, without: str = "") -> list[str]:
-    return [connection.ops.quote_name(str(field.column)) for field in _fields(model, without=without)]
+def _places(fields: "list[Field[Any, Any]]") -> str:
+    return ", ".join(f"%s::{_type(field)}" for field in fields)
+
+
+def _columns(fields: "list[Field[Any, Any]]") -> str:
+    return ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
 
 
 @lru_cache(maxsize=2)

@@ -8,12 +8,15 @@ from django.db import models
 
 from dashboard.models.fields import SecretField
 from dashboard.models.installs import Install
+from dashboard.models.prepared import prepared_cursor
+from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
 
 ACTIVE = "ACTIVE"
 DISABLED = "DISABLED"
+_AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret")
 
 
 def new_receiver_key() -> str:
@@ -24,6 +27,18 @@ def new_receiver_key() -> str:
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def visible_to(self, user: "User") -> Self:
         return self.filter(install__in=Install.objects.visible_to(user))
+
+    def at_door(self, receiver_key: str) -> "Endpoint | None":
+        """Return the endpoint of a receiver key, with what the receiver needs; the rest is read when asked for."""
+        columns = ", ".join(_AT_DOOR)
+        with prepared_cursor() as cursor:
+            cursor.execute(f"SELECT {columns} FROM dashboard_endpoint WHERE receiver_key = %s", [receiver_key])  # noqa: S608
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        pk, install_id, key, handler_url, secret = row
+        secret = None if secret is None else decrypt(secret)
+        return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret])
 
     def registered(self) -> Self:
         """Those that OpenTrain knows: neither still being registered nor deleted."""

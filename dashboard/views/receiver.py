@@ -127,7 +127,7 @@ def receive(request: WSGIRequest, key: str) -> HttpResponse:
 
 
 def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> HttpResponse:
-    endpoint = Endpoint.objects.filter(receiver_key=key).first() if _KEY.fullmatch(key) else None
+    endpoint = Endpoint.objects.at_door(key) if _KEY.fullmatch(key) else None
     if endpoint is None:
         return _no(HTTPStatus.NOT_FOUND, "not_found", "Not found.")
     if request.method != "POST":
