@@ -1,0 +1,131 @@
+"""The server killed with -9, and PostgreSQL stopped, under load: nothing that was answered 2xx is lost or doubled."""
+
+import itertools
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dashboard.launch import postgres
+from dashboard.models import Attempt, Delivery
+from tests.factories import make_endpoint
+from tests.faults.serving import Site, deliver, serving
+
+CONNECTIONS = 8
+KILLS = 10
+
+Sent = list[tuple[str, int | None]]
+
+
+@contextmanager
+def knocking(*, port: int, key: str) -> Iterator[Sent]:
+    """Deliver under load until the block ends; each delivery is sent again until it is answered 200, as OpenTrain does.
+
+    What is given is every attempt with its answer, None for none.
+    """
+    sent: Sent = []
+    done, numbers = threading.Event(), itertools.count()
+
+    def knock() -> None:
+        while not done.is_set():
+            delivery_id, status = f"dlv_{next(numbers)}", None
+            while status != 200 and not done.is_set():
+                status = deliver(port=port, key=key, delivery_id=delivery_id, timeout_s=20)
+                sent.append((delivery_id, status))
+                if status != 200:
+                    done.wait(0.05)
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        running: list[Future[None]] = [threads.submit(knock) for _ in range(CONNECTIONS)]
+        try:
+            yield sent
+        finally:
+            done.set()
+    for one in running:
+        one.result()
+
+
+def await_answers(sent: Sent, *, status: int, more: int) -> None:
+    """Wait until so many more answers of this status came. Fails: when they do not within 30 s."""
+    wanted = sum(answer == status for _, answer in sent) + more
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if sum(answer == status for _, answer in sent) >= wanted:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"no {more} answers {status} came; the last were {sent[-5:]}")
+
+
+@pytest.mark.xdist_group("faults")
+def test_server_killed_ten_times_loses_nothing_it_answered_and_doubles_nothing(site: Site) -> None:
+    endpoint = make_endpoint()
+    with knocking(port=site.port, key=str(endpoint.receiver_key)) as sent:
+        for _ in range(KILLS):
+            await_answers(sent, status=200, more=30)
+            site.kill()
+            site.start()
+        await_answers(sent, status=200, more=30)
+    received = Counter(delivery_id for delivery_id, status in sent if status == 200)
+    asked = Counter(delivery_id for delivery_id, _ in sent)
+    rows = list(Delivery.objects.values_list("opentrain_id", "attempt_count"))
+    logged = dict(rows)
+    assert len(rows) == len(logged)
+    assert not [delivery_id for delivery_id in received if delivery_id not in logged]
+    # An attempt without an answer may be in the log all the same: never more than were made, nor fewer than answered.
+    assert not [one for one in logged if not received[one] <= logged[one] <= asked[one]]
+    assert Attempt.objects.count() == sum(logged.values())
+    assert any(status is None for _, status in sent)
+
+
+@pytest.fixture
+def durable_site(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
+    """A site with a PostgreSQL of its own, that keeps what it commits and may be stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="redeliver-fault-"))
+    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    server = postgres.start(folder=folder)
+    try:
+        server.create_database("redeliver")
+        with serving(tmp_path, database_url=server.url("redeliver")) as site:
+            site.manage("migrate", "--noinput")
+            site.manage("shell", "-v", "0", "-c", MAKE_ENDPOINT)
+            server.stop()
+            yield site, folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+MAKE_ENDPOINT = "from tests.factories import make_endpoint; make_endpoint(receiver_key='k' * 43)"
+
+
+@pytest.mark.xdist_group("faults")
+def test_database_stopped_under_load_is_503_and_recovers_by_itself(durable_site: tuple[Site, Path]) -> None:
+    site, folder = durable_site
+    server = postgres.start(folder=folder)
+    try:
+        site.start()
+        with knocking(port=site.port, key="k" * 43) as sent:
+            await_answers(sent, status=200, more=50)
+            server.stop()
+            stopped = time.monotonic()
+            await_answers(sent, status=503, more=CONNECTIONS)
+            time.sleep(max(0.0, 10 - (time.monotonic() - stopped)))  # how long the issue wants it away
+            server = postgres.start(folder=folder)
+            await_answers(sent, status=200, more=50)
+        received = {delivery_id for delivery_id, status in sent if status == 200}
+        with psycopg.connect(server.url("redeliver")) as connection:
+            rows = connection.execute("SELECT opentrain_id, attempt_count FROM dashboard_delivery").fetchall()
+            attempts = connection.execute("SELECT count(*) FROM dashboard_attempt").fetchone()
+    finally:
+        server.stop()
+    logged = dict(rows)
+    assert (len(rows), attempts) == (len(logged), (sum(logged.values()),))
+    assert received - set(logged) == set()
+    assert {status for _, status in sent} <= {200, 503, None}
