@@ -288,6 +288,31 @@ def test_any_bytes_are_taken_or_refused_and_never_an_error_of_ours(tell, body, c
     json.loads(response.content)
 
 
+# Control characters never get this far: the server in front refuses them.
+HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)
+
+
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    authorization=HEADER | HEADER.map("Bearer rdo_{}".format),
+    own_key=st.booleans(),
+    encoding=st.sampled_from(["identity", "gzip", "br"]) | HEADER,
+    charset=st.sampled_from(["utf-7", "nonsense", "utf-16"]) | HEADER,
+    codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"]),
+    text=st.text(max_size=20),
+)
+def test_any_headers_and_encodings_are_taken_or_refused(
+    tell, authorization, own_key, encoding, charset, codec, text
+) -> None:
+    body = json.dumps({"observations": [ITEM | {"body": text}]}, ensure_ascii=False).encode(codec, "replace")
+    own = {} if own_key else {"Authorization": authorization}
+    given = {"Content_Encoding": encoding, "content_type": f"application/json; charset={charset}"}
+    response = tell(body=body, **given, **own)
+    assert response.status_code in {200, 400, 401, 415}
+    assert (response.status_code == 401) == (not own_key)
+    json.loads(response.content)
+
+
 def example(language: str) -> str:
     section = (ROOT / "README.md").read_text().partition("## Two ways to feed the log")[2].partition("\n## ")[0]
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0]
