@@ -1,0 +1,104 @@
+"""Recovery by real processes and in a real browser: to its end, stopped by itself, and without JavaScript."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import Demo
+from tests.journeys.test_story import DISABLED_MS, RUN_MS, billing_row, sign_in, take, take_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
+
+RECOVERED_MS = 60_000
+"""Three waves of two-second delivery runs, and what OpenTrain gave up before it came."""
+
+
+def open_disabled(page: Page, demo: Demo) -> None:
+    """Sign in, break the billing handler where it works, and wait until its endpoint is disabled."""
+    sign_in(page, demo)
+    page.get_by_role("link", name="Acme Labs").click()
+    billing_row(page).get_by_role("link").first.click()
+    expect(page.locator("#demo-switch")).to_be_visible()
+    if page.get_by_role("button", name="Break the handler").count():
+        page.get_by_role("button", name="Break the handler").click()
+    expect(page.locator("#demo-switch")).to_contain_text("broken")
+    wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
+
+
+def wait_for(page: Page, selector: str, text: str, *, timeout_ms: int) -> None:
+    """Wait by reloading, which works without JavaScript too."""
+    deadline = time.monotonic() + timeout_ms / 1000
+    while text not in page.locator(selector).first.inner_text() and time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.locator(selector).first).to_contain_text(text)
+
+
+def test_recovery_goes_from_broken_to_all_delivered(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page = open_page()
+    open_disabled(page, demo)
+    page.get_by_role("button", name="Repair the handler").click()
+    expect(page.locator("#demo-switch")).to_contain_text("works")
+    page.get_by_role("link", name="Recover…").click()
+    expect(page.locator("main")).to_contain_text("One delivery is sent again, the newest of the")
+    page.get_by_label("Why").fill("ticket 4711, handler repaired")
+    take_all(page, screenshots, "recover")
+
+    page.get_by_role("button", name="Start the recovery").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Recovery of")
+    expect(page.locator("main")).to_contain_text("Your handler answers (405 in", timeout=RUN_MS)
+    take(page, screenshots, "run-under-way")
+    run = page.url
+    expect(page.locator(".outcome-done")).to_contain_text(
+        re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
+    )
+    expect(page.locator(".timeline li.tone-ok")).to_have_count(6)
+    expect(page.locator("main")).to_contain_text(re.compile(r"milestone|contract.*delivered\."))
+    take_all(page, screenshots, "run-done")
+
+    # The summary can be linked, is listed, and the endpoint tells of it.
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("row").filter(has_text="ticket 4711")).to_contain_text("Done")
+    take_all(page, screenshots, "runs")
+    page.goto(run)
+    page.get_by_role("navigation", name="You are here").get_by_role("link").last.click()
+    expect(page.locator(".run-line")).to_contain_text("Recovery by")
+    expect(page.locator(".head-state")).to_contain_text("Active")
+    expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(0)
+    take(page, screenshots, "endpoint-after-recovery")
+
+
+def test_recovery_of_a_handler_that_stays_broken_stops_by_itself(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page = open_page()
+    open_disabled(page, demo)
+    page.get_by_role("link", name="Recover…").click()
+    page.get_by_role("button", name="Start the recovery").click()
+    expect(page.locator(".outcome")).to_contain_text(
+        "Stopped: Your handler answered 503. Nothing was changed. Repair the handler, then start again.",
+        timeout=RUN_MS,
+    )
+    take_all(page, screenshots, "run-stopped")
+    page.get_by_role("link", name="Recover what is left…").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Recover this endpoint")
+    expect(page.locator(".head-state")).to_contain_text("Disabled")
+
+
+def test_recovery_without_javascript_works_by_plain_forms(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page = open_page(java_script_enabled=False)
+    open_disabled(page, demo)
+    page.get_by_role("button", name="Repair the handler").click()
+    page.get_by_role("link", name="Recover…").click()
+    page.get_by_role("button", name="Start the recovery").click()
+    wait_for(page, ".head-answer", "delivered in", timeout_ms=RECOVERED_MS)
+    expect(page.locator(".outcome-done")).to_contain_text("Done:")
+    take(page, screenshots, "run-plain")
