@@ -177,7 +177,7 @@ def _rest(run: Run) -> timedelta | None:
         item = run_items.claim_next(run=run)
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            return _next(run, f"{tally.asked} requested again.") if running else None
+            return _next(run, f"All {tally.asked} are requested again.") if running else None
         wait = _ask(run, item)
         if wait != AT_ONCE:
             return wait

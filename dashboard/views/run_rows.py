@@ -127,7 +127,8 @@ def _step_row(step: Step, began: RunStep | None, now: datetime) -> StepRow:
     title = TITLES[step]
     if began is None:
         return StepRow(title, "to_come", "", "")
-    took = span(duration=(began.ended_at or now) - began.began_at)
+    lasted = (began.ended_at or now) - began.began_at
+    took = span(duration=lasted) if lasted >= timedelta(seconds=1) else "under 1 s"
     if began.ended_at is None:
         return StepRow(title, "current", "", took)
     return StepRow(title, "done" if began.ok else "failed", began.words, took)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions import runs
 from dashboard.actions.attempts import schedule
+from dashboard.health import span
 from dashboard.models import Delivery, Endpoint, Run
 from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.models.delivery_lists import Scope, Wanted
@@ -166,7 +167,7 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
         "operation": operations.operation_id(
             user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last
         ),
-        "interval": schedule().run_interval,
+        "interval": span(duration=schedule().run_interval),
         "now": now,
     }
 
