@@ -43,7 +43,7 @@ async def advance_run(run_id: int) -> None:
         await _wake(run_id, later={"schedule_in": {"seconds": wait.total_seconds()}} if wait else {})
 
 
-@app.periodic(cron="* * * * * */10")
+@app.periodic(cron="* * * * * */5")
 @app.task(queue=QUEUE, queueing_lock="resume-runs")
 async def resume_runs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Wake every run that has something to come: its worker may have been killed, or all of us restarted."""

@@ -38,6 +38,16 @@ def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "gunicorn", *options, application)
 
 
+def worker() -> tuple[str, ...]:
+    """Return the command line of the console's worker.
+
+    Several jobs at once, so that a customer's slow API holds up nobody else's run; and it looks every second for what
+    is due, because a run that waits for its outcome asks for its next look in seconds.
+    """
+    options = ["--queues", "console", "--concurrency", "4", "--fetch-job-polling-interval", "1"]
+    return manage("procrastinate", "worker", *options)
+
+
 @contextlib.contextmanager
 def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str]]:
     """Yield the environment's part that says where the database is: DATABASE_URL if set, the embedded one otherwise.
@@ -81,4 +91,4 @@ def start_console(*, processes: Processes, port: int) -> None:
     """Bring up the web server and the worker, with the database migrated and the static files in place already."""
     host = os.environ.get("HOST", "127.0.0.1")
     processes.start("console", *gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16))
-    processes.start("worker", *manage("procrastinate", "worker", "--queues", "console", "--concurrency", "4"))
+    processes.start("worker", *worker())

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import endpoints, installs, run_items, runs
+from dashboard.launch import site
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
 from dashboard.partner_api import events
 from dashboard.partner_api.models import Delivery as Sent
@@ -87,16 +87,15 @@ def start_worker(postgres_server: Any, settings: Any, tmp_path: Path) -> Iterato
         "FIELD_KEYS": ",".join(django_settings.FIELD_KEYS),
         "SECRET_KEY": "only-for-tests",
         "HTTPS": "0",
-        "RUN_PACE_MS": "0",
+        "OPENTRAIN_RUN_INTERVAL_S": "2",
     }
     environment.pop("DJANGO_SETTINGS_MODULE")
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "manage.py", "procrastinate", "worker", "--queues", "console", "--concurrency", "4"]
         with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
             one = subprocess.Popen(
-                command,
+                site.worker(),
                 cwd=ROOT,
                 env=environment | {"OPENTRAIN_BASE_URL": settings.OPENTRAIN_BASE_URL},
                 stdout=log,
