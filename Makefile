@@ -6,15 +6,14 @@ export PORT DATA_DIR
 
 .PHONY: help
 help:
-	@echo "make demo      the whole loop on this machine, with an endpoint that breaks   (PORT=8000 DATA_DIR=.demo)"
-	@echo "make test      the whole test suite, on a real PostgreSQL"
-	@echo "make run       the console, receiver and worker, against OpenTrain            (PORT=8000 DATA_DIR=.data)"
-	@echo "make account   an account for 'make run'                                      (NAME=… ROLE=support)"
-	@echo "make bench-pages  how long the lists take on a large table                    (ROWS=1000000)"
-	@echo "make lint      every check that is not a test"
+	@echo "make demo         the whole loop on this machine, with an endpoint that breaks  (PORT=8000 DATA_DIR=.demo)"
+	@echo "make test         the whole test suite, on a real PostgreSQL"
+	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
+	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support)"
+	@echo "make lint         every check that is not a test"
 	@echo "make screenshots  the README's pictures, taken from the demo"
-	@echo "make bench-receiver  what the receiver takes in, beside a bare insert; the last line is JSON"
-	@echo "make lock      requirements*.txt anew from pyproject.toml"
+	@echo "make lock         requirements*.txt anew from pyproject.toml"
+	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages"
 
 .PHONY: demo run account test screenshots lint format lock
 demo: $(VENV)/.installed
@@ -34,14 +33,11 @@ test: $(VENV)/.installed-dev
 screenshots: $(VENV)/.installed-dev
 	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
 
-.PHONY: bench-receiver
-bench-receiver: $(VENV)/.installed-dev
-	@exec $(BIN)/python -m tests.bench.bench_receiver
-
-# Minutes long, and with a database of its own; the last line is one JSON object.
-.PHONY: bench-pages
-bench-pages: $(VENV)/.installed-dev
-	@exec $(BIN)/python -m tests.bench.bench_pages $(or $(ROWS),1000000)
+# Minutes long, each with a database of its own; the last line is one JSON object.
+BENCHMARKS = bench-receiver bench-pages bench-engine bench-requeue bench-scale
+.PHONY: $(BENCHMARKS)
+$(BENCHMARKS): $(VENV)/.installed-dev
+	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages,$@),$(or $(ROWS),1000000))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

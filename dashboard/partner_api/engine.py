@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from dashboard import signatures
@@ -45,7 +45,7 @@ _due = sync_to_async(ledger.due_endpoints)
 _claim = sync_to_async(ledger.claim)
 _release = sync_to_async(ledger.release)
 _record = sync_to_async(settling.record)
-_disconnect = sync_to_async(connection.close)
+_disconnect = sync_to_async(ledger.disconnect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

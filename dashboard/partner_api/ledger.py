@@ -4,14 +4,16 @@ A claim is a lease. It is taken with SKIP LOCKED, so that runs on many hosts sha
 other, and lapses by itself when its run has died. Both claiming and recording take many deliveries by few statements.
 """
 
+import contextlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.policy import Outcome
@@ -69,6 +71,11 @@ RETURNING delivery.id, delivery.endpoint_id, delivery.round, due.url, due.secret
 # An endpoint is never asked for more than the failures that are left, what it holds already included: a dead receiver
 # is posted to ten times and not fourteen.
 
+_BY_INDEX = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
+"""
+
 _RELEASE = """
 UPDATE partner_api_delivery AS delivery
    SET claimed_by = NULL, lease_until = NULL
@@ -107,6 +114,17 @@ class Result:
     duration_ms: int
 
 
+@contextlib.contextmanager
+def by_index() -> Iterator[CursorWrapper]:
+    """Open a transaction whose statements find rows by an index.
+
+    PostgreSQL cannot know that an array brings a hundred rows and not a tenth of the table, and would read all of it.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_BY_INDEX)
+        yield cursor
+
+
 def due_endpoints(*, now: datetime) -> list[str]:
     """Return the ACTIVE endpoints that have a delivery to claim, the one that has waited longest first."""
     with connection.cursor() as cursor:
@@ -127,7 +145,7 @@ def claim(*, asks: Sequence[Ask], now: datetime, knobs: Knobs) -> list[Claim]:
         "lease_until": now + knobs.lease,
         "disable_after": knobs.disable_after,
     }
-    with connection.cursor() as cursor:
+    with by_index() as cursor:
         cursor.execute(_CLAIM, values)
         rows = cursor.fetchall()
     return [
@@ -152,5 +170,10 @@ def release(*, claims: Sequence[Claim]) -> None:
         "deliveries": [claim.delivery_id for claim in claims],
         "claims": [claim.id for claim in claims],
     }
-    with transaction.atomic(), connection.cursor() as cursor:
+    with by_index() as cursor:
         cursor.execute(_RELEASE, values)
+
+
+def disconnect() -> None:
+    """Drop a connection that broke; the next statement opens another."""
+    connection.close()

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
-from dashboard.partner_api import policy
+from dashboard.partner_api import ledger, policy
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.ledger import Result
 from dashboard.partner_api.policy import Verdict
@@ -115,9 +115,9 @@ class _Batch:
     attempts: list[tuple[int, Result]]
 
     @classmethod
-    def lock(cls, results: Sequence[Result]) -> Self:
-        endpoints = _fetch(_LOCK_ENDPOINTS, ids={result.claim.endpoint_id for result in results})
-        deliveries = _fetch(_LOCK_DELIVERIES, ids={result.claim.delivery_id for result in results})
+    def lock(cls, cursor: CursorWrapper, results: Sequence[Result]) -> Self:
+        endpoints = _fetch(cursor, _LOCK_ENDPOINTS, ids={result.claim.endpoint_id for result in results})
+        deliveries = _fetch(cursor, _LOCK_DELIVERIES, ids={result.claim.delivery_id for result in results})
         return cls(
             endpoints={row[0]: _Endpoint(*row) for row in endpoints},
             deliveries={row[0]: _Delivery(*row) for row in deliveries},
@@ -154,16 +154,16 @@ class _Batch:
                 if other.endpoint_id == endpoint.id and other.status == "PENDING":
                     other.status, other.next_attempt_at = "FAILED", None
 
-    def save(self) -> None:
+    def save(self, cursor: CursorWrapper) -> None:
         deliveries, changed = self.deliveries.values(), [row for row in self.endpoints.values() if row.changed]
-        _execute(_SAVE_DELIVERIES, rows=deliveries, names=_DELIVERY_COLUMNS)
-        _execute(_ADD_ATTEMPTS, rows=[_Attempt.of(*numbered) for numbered in self.attempts], names=_ATTEMPT_COLUMNS)
-        if changed:
-            _execute(_SAVE_ENDPOINTS, rows=changed, names=("id", "streak", "disabled_at", "reason"))
+        _execute(cursor, _SAVE_DELIVERIES, rows=deliveries, names=_DELIVERY_COLUMNS)
+        _execute(
+            cursor, _ADD_ATTEMPTS, rows=[_Attempt.of(*numbered) for numbered in self.attempts], names=_ATTEMPT_COLUMNS
+        )
+        _execute(cursor, _SAVE_ENDPOINTS, rows=changed, names=("id", "streak", "disabled_at", "reason"))
         disabled = [endpoint.id for endpoint in changed if endpoint.reason is not None]
         if disabled:
-            with connection.cursor() as cursor:
-                cursor.execute(_FAIL_THE_WAITING, {"ids": disabled})
+            cursor.execute(_FAIL_THE_WAITING, {"ids": disabled})
 
 
 _DELIVERY_COLUMNS = ("id", "status", "tries", "attempts", "next_attempt_at", "claimed_by", "lease_until")
@@ -205,7 +205,6 @@ class _Attempt:
         )
 
 
-@transaction.atomic
 def record(*, results: Sequence[Result], knobs: Knobs, unsure: bool = False) -> None:
     """Write attempts down, in the order in which they ended, and do what `policy` says.
 
@@ -213,22 +212,22 @@ def record(*, results: Sequence[Result], knobs: Knobs, unsure: bool = False) -> 
     `unsure`: an earlier try to record (some of) these lost its connection and may have been committed. Then only those
     whose claim still stands are recorded; recording ends a claim, so nothing is counted twice.
     """
-    batch = _Batch.lock(results)
-    for result in sorted(results, key=lambda result: result.ended_at):
-        held = batch.deliveries.get(result.claim.delivery_id)
-        if held is not None and not (unsure and held.claimed_by != result.claim.id):
-            batch.judge(result, knobs=knobs)
-    batch.save()
+    with ledger.by_index() as cursor:
+        batch = _Batch.lock(cursor, results)
+        for result in sorted(results, key=lambda result: result.ended_at):
+            held = batch.deliveries.get(result.claim.delivery_id)
+            if held is not None and not (unsure and held.claimed_by != result.claim.id):
+                batch.judge(result, knobs=knobs)
+        batch.save(cursor)
 
 
-def _fetch(statement: str, *, ids: Iterable[str]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {"ids": list(ids)})
-        return list(cursor.fetchall())
+def _fetch(cursor: CursorWrapper, statement: str, *, ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    cursor.execute(statement, {"ids": list(ids)})
+    return list(cursor.fetchall())
 
 
-def _execute(statement: str, *, rows: Iterable[object], names: Sequence[str]) -> None:
+def _execute(cursor: CursorWrapper, statement: str, *, rows: Iterable[object], names: Sequence[str]) -> None:
     """Run a statement whose parameters are columns: one array for each attribute of `rows`."""
     listed = list(rows)
-    with connection.cursor() as cursor:
+    if listed:
         cursor.execute(statement, {name: [getattr(row, name) for row in listed] for name in names})

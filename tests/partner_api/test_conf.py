@@ -21,7 +21,7 @@ def test_knobs_are_opentrains_when_nothing_is_set() -> None:
         disable_after=10,
         lease=timedelta(seconds=60),
         allow_http_localhost=True,
-        max_in_flight=200,
+        max_in_flight=400,
         max_per_endpoint=10,
         run_budget=timedelta(seconds=60),
     )

@@ -1,0 +1,139 @@
+"""What the engine's benchmarks and fault tests stand on: a database of their own with rows by the thousand, and a sink
+in a process of its own that answers and counts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from cryptography.fernet import Fernet
+
+from dashboard.launch import postgres
+
+ROOT = Path(__file__).parents[2]
+ENDPOINTS = 100
+BODY_BYTES = 600
+
+_LOAD = """
+WITH app AS (
+    INSERT INTO partner_api_app (id, slug, name, status, created_at)
+    VALUES ('app_1', 'bench', 'Bench', 'ACTIVE', now()) RETURNING id
+), install AS (
+    INSERT INTO partner_api_install (id, app_id, organization_id, organization_name, status, scopes, pii_consent,
+                                     feature_enabled, created_at)
+    SELECT 'ins_1', id, 'org_1', 'Bench', 'ACTIVE', '{webhooks:manage}', false, true, now() FROM app RETURNING id
+)
+INSERT INTO partner_api_endpoint (id, install_id, url, event_types, secret_sealed, status, consecutive_failures,
+                                  created_at)
+SELECT 'whe_' || lpad(to_hex(number), 32, '0'), install.id, %(url)s, '{contract.started}', %(secret)s, 'ACTIVE',
+       0, now()
+  FROM install, generate_series(1, %(endpoints)s) AS number
+"""
+_EVENTS = """
+INSERT INTO partner_api_event (id, install_id, type, resource_id, body, created_at)
+SELECT number, 'ins_1', 'contract.started', 'ctr_1', convert_to(rpad('{"id":"evt_' || lpad(number::text, 19, '0')
+       || '","data":{"note":"', %(bytes)s - 3, 'x') || '"}}', 'UTF8'), now()
+  FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
+"""
+_DELIVERIES = """
+INSERT INTO partner_api_delivery (id, event_id, endpoint_id, status, round, tries, attempts, next_attempt_at,
+                                  created_at)
+SELECT 'dlv_' || md5(number::text), number, 'whe_' || lpad(to_hex(1 + number %% %(endpoints)s), 32, '0'), %(status)s,
+       1, 0, 0, CASE WHEN %(status)s = 'PENDING' THEN now() - interval '1 hour' + number * interval '1 microsecond' END,
+       now()
+  FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
+"""
+
+
+@contextlib.contextmanager
+def database(*, durable: bool = True) -> Iterator[tuple[postgres.Server, dict[str, str]]]:
+    """A server of our own, migrated; the environment that points a process of the Partner API at it."""
+    folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
+    folder.chmod(0o711)
+    server = postgres.start(folder=folder, durable=durable)
+    try:
+        server.create_database("partner_api")
+        environment = os.environ | {
+            "PARTNER_API_DATABASE_URL": server.url("partner_api"),
+            "PARTNER_API_KEYS": Fernet.generate_key().decode(),
+            "PARTNER_API_RUN_INTERVAL_S": "1",
+            "DJANGO_SETTINGS_MODULE": "dashboard.partner_api.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+        migrate = [sys.executable, "manage.py", "migrate", "--noinput"]
+        subprocess.run(migrate, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+        yield server, environment
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def load_endpoints(url: str, *, target: str, keys: str, count: int = ENDPOINTS) -> None:
+    """Make an install with `count` endpoints that all deliver to `target`."""
+    secret = Fernet(keys).encrypt(b"whsec_" + b"a" * 43).decode()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE partner_api_app CASCADE")
+        connection.execute(_LOAD, {"url": target, "secret": secret, "endpoints": count})
+
+
+def load_deliveries(url: str, *, first: int, count: int, status: str = "PENDING", endpoints: int = ENDPOINTS) -> None:
+    """Make `count` events with a delivery each, spread over the endpoints."""
+    values = {"first": first, "last": first + count - 1, "bytes": BODY_BYTES, "status": status, "endpoints": endpoints}
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_EVENTS, values)
+        connection.execute(_DELIVERIES, values)
+        connection.execute("VACUUM ANALYZE")
+
+
+@contextlib.contextmanager
+def sink() -> Iterator[str]:
+    """A receiver in a process of its own, that answers 200 at once and keeps connections. Its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.engine_rows"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+class _Answer(asyncio.Protocol):
+    """As much of HTTP as it takes to answer POSTs with a length."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        while b"\r\n\r\n" in self.data:
+            head, _, rest = self.data.partition(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            if len(rest) < length:
+                return
+            self.data = rest[length:]
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # type: ignore[attr-defined]
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(_Answer, "127.0.0.1", 0, backlog=1024)
+    port = server.sockets[0].getsockname()[1]
+    print(json.dumps({"url": f"http://127.0.0.1:{port}/hooks"}), flush=True)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
+    with contextlib.suppress(asyncio.CancelledError):
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
