@@ -3,13 +3,16 @@
 import base64
 import uuid
 from ipaddress import ip_address
+from typing import cast
 from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
 from dashboard.doctor import NotHeaders, parse_headers
+from dashboard.models import Endpoint
 from dashboard.services import egress
 
 EVENT_TYPES = (
@@ -165,3 +168,46 @@ class DoctorForm(forms.Form):
             return [base64.b64decode("".join(text.split()), validate=True)]
         line_feeds = text.replace("\r\n", "\n").encode(errors="replace")
         return [line_feeds, line_feeds.replace(b"\n", b"\r\n")] if b"\n" in line_feeds else [line_feeds]
+
+
+class EditForm(OperationForm):
+    """Where an endpoint delivers, and what: the handler's URL behind our receiver, or else its own URL."""
+
+    address = forms.CharField(max_length=URL_CHARS, required=False)
+    event_types = forms.MultipleChoiceField(error_messages={"required": "Choose at least one event type."})
+
+    def __init__(self, data: QueryDict | None, *, endpoint: Endpoint) -> None:
+        address = endpoint.handler_url if endpoint.is_received else endpoint.url
+        super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
+        self.endpoint = endpoint
+        # A type that OpenTrain has added since this was written is kept as long as nobody unticks it.
+        names = [*EVENT_TYPES, *(name for name in endpoint.event_types if name not in EVENT_TYPES)]
+        field = cast("forms.MultipleChoiceField", self.fields["event_types"])
+        field.choices = [(name, name) for name in names]
+
+    def clean_address(self) -> str:
+        address: str = self.cleaned_data["address"]
+        if self.endpoint.is_received:
+            if address and address != self.endpoint.handler_url:
+                handler_address(address)
+        elif not address:
+            raise ValidationError("Write the address that OpenTrain is to deliver to.")
+        elif address != self.endpoint.url:
+            opentrain_address(address)
+        return address
+
+
+class DeleteForm(OperationForm):
+    """A deletion, confirmed by typing the word that the page names."""
+
+    confirmation = forms.CharField(max_length=300, required=False)
+
+    def __init__(self, data: QueryDict | None, *, word: str) -> None:
+        super().__init__(data)
+        self.word = word
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"]
+        if typed.strip().lower() != self.word.lower():
+            raise ValidationError(f"This is not what is to be typed. Type {self.word}, and nothing else.")
+        return typed

@@ -192,7 +192,7 @@ def delivery_state(
     if what is Standing.DELIVERED:
         return DeliveryState(StateKind.DELIVERED, f"Delivered {last}.", since=facts.last_attempt_at)
     if facts.abandoned_at is not None:
-        words = "OpenTrain gave it up when it disabled the endpoint, and will not try again by itself."
+        words = "OpenTrain gave it up when the endpoint was disabled or deleted, and will not try again by itself."
         return DeliveryState(StateKind.FAILED, words, since=facts.abandoned_at)
     words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not try again by itself."
     return DeliveryState(StateKind.FAILED, words, since=facts.last_attempt_at)

@@ -97,7 +97,10 @@ def test_delivery_with_its_attempts_used_up_is_failed() -> None:
 def test_delivery_given_up_with_the_auto_disable_is_failed_since_then() -> None:
     found = state(after=14 * MINUTE, attempts_in_round=2, abandoned_at=NOON + MINUTE)
     assert (found.kind, found.since, found.next_due) == (StateKind.FAILED, NOON + MINUTE, None)
-    assert found.words == "OpenTrain gave it up when it disabled the endpoint, and will not try again by itself."
+    assert (
+        found.words
+        == "OpenTrain gave it up when the endpoint was disabled or deleted, and will not try again by itself."
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-de
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
 LISTS_OF_ENDPOINT = ["endpoint-deliveries", "endpoint-deliveries-live", "endpoint-deliveries-export"]
 RUNS_OF_ENDPOINT = ["endpoint-recover", "run-create"]
-OF_ENDPOINT = ["endpoint-detail", "endpoint-live", "endpoint-doctor", *LISTS_OF_ENDPOINT, *RUNS_OF_ENDPOINT]
+CHANGES_OF_ENDPOINT = ["endpoint-edit", "endpoint-pause", "endpoint-delete"]
+OF_ENDPOINT = [
+    "endpoint-detail",
+    "endpoint-live",
+    "endpoint-doctor",
+    *LISTS_OF_ENDPOINT,
+    *RUNS_OF_ENDPOINT,
+    *CHANGES_OF_ENDPOINT,
+]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]

@@ -1,4 +1,7 @@
-"""Everything that is done to a webhook endpoint: register, re-enable, redeliver."""
+"""What is done to a webhook endpoint in the first place: register it, re-enable it, have it redeliver.
+
+What changes or ends one is in endpoint_changes.py.
+"""
 
 import uuid
 from datetime import datetime
@@ -38,7 +41,29 @@ def register(
 
     The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
     """
-    endpoint = _prepare(install=install, url=url, handler_url=handler_url, through=through_redeliver, now=now)
+    endpoint = prepare(install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=now)
+    outcome, secret = register_prepared(actor=actor, endpoint=endpoint, event_types=event_types, operation=operation)
+    return outcome, (endpoint if secret is not None else None), secret
+
+
+def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: bool, now: datetime) -> Endpoint:
+    """Commit the row before OpenTrain is asked: a delivery may arrive before its answer does."""
+    if not through_redeliver:
+        return Endpoint.objects.create(install=install, url=url, registering_since=now)
+    key = new_receiver_key()
+    return Endpoint.objects.create(
+        install=install,
+        url=settings.PUBLIC_URL + reverse("receiver", args=[key]),
+        receiver_key=key,
+        handler_url=handler_url,
+        registering_since=now,
+    )
+
+
+def register_prepared(
+    *, actor: User, endpoint: Endpoint, event_types: list[str], operation: uuid.UUID
+) -> tuple[Outcome, Secret | None]:
+    """Have OpenTrain make a prepared endpoint. Its row goes when it was not made, and stays when that is not known."""
     created: list[opentrain.CreatedEndpoint] = []
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
@@ -47,15 +72,13 @@ def register(
         return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
 
     outcome = perform(
-        operation=Operation(actor=actor, action="register endpoint", install=install, id=operation),
-        call=lambda: opentrain.create_endpoint(token=install.token, url=endpoint.url, event_types=event_types),
+        operation=Operation(actor=actor, action="register endpoint", install=endpoint.install, id=operation),
+        call=lambda: opentrain.create_endpoint(token=endpoint.install.token, url=endpoint.url, event_types=event_types),
         record=record,
     )
-    if created:
-        return outcome, endpoint, created[0].secret
-    if outcome.kind is not OutcomeKind.UNKNOWN:
+    if not created and outcome.kind is not OutcomeKind.UNKNOWN:
         endpoint.delete()
-    return outcome, None, None
+    return outcome, (created[0].secret if created else None)
 
 
 def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
@@ -109,20 +132,6 @@ def redeliver_one(
             token=endpoint.install.token, endpoint_id=_id(endpoint), delivery_id=delivery.opentrain_id
         ),
         record=record,
-    )
-
-
-def _prepare(*, install: Install, url: str, handler_url: str, through: bool, now: datetime) -> Endpoint:
-    """Commit the row before OpenTrain is asked: a delivery may arrive before its answer does."""
-    if not through:
-        return Endpoint.objects.create(install=install, url=url, registering_since=now)
-    key = new_receiver_key()
-    return Endpoint.objects.create(
-        install=install,
-        url=settings.PUBLIC_URL + reverse("receiver", args=[key]),
-        receiver_key=key,
-        handler_url=handler_url,
-        registering_since=now,
     )
 
 

@@ -1,0 +1,127 @@
+"""The pages behind an endpoint's ⋯ menu: edit, pause, delete. Each is a plain form that says what will happen."""
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from dashboard.actions import endpoint_changes
+from dashboard.actions.outcome import Outcome
+from dashboard.forms import DeleteForm, EditForm, OperationForm
+from dashboard.health import Standing
+from dashboard.models import Endpoint
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views import operations
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def edit(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint = _find(request, pk)
+    form = EditForm(request.POST or None, endpoint=endpoint)
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, "endpoints/edit.html", endpoint, form)
+    outcome = endpoint_changes.change(
+        actor=request.user,
+        endpoint=endpoint,
+        address=form.cleaned_data["address"],
+        event_types=form.cleaned_data["event_types"],
+        operation=operation_of(form),
+    )
+    return _answer(request, "endpoints/edit.html", endpoint, form, outcome)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def pause(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint = _find(request, pk)
+    form = OperationForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, "endpoints/pause.html", endpoint, form)
+    outcome = endpoint_changes.pause(actor=request.user, endpoint=endpoint, operation=operation_of(form))
+    return _answer(request, "endpoints/pause.html", endpoint, form, outcome)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def delete(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint = _find(request, pk, deleted=True)
+    if endpoint.deleted_at is not None and request.method != "POST":
+        return redirect(operations.page_of(endpoint))
+    form = DeleteForm(request.POST or None, word=confirmation_word(endpoint))
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, "endpoints/delete.html", endpoint, form)
+    outcome = endpoint_changes.delete(actor=request.user, endpoint=endpoint, operation=operation_of(form))
+    return _answer(request, "endpoints/delete.html", endpoint, form, outcome)
+
+
+def visible(request: MemberRequest, pk: int) -> Endpoint:
+    """Return the endpoint, deleted or not, without its secrets: a page has no use for them. Raises: Http404."""
+    rows = Endpoint.objects.visible_to(request.user).select_related("install")
+    return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
+
+
+def operation_of(form: OperationForm) -> uuid.UUID:
+    """Return the operation that the form names; one that names none is one of its own."""
+    named: uuid.UUID | None = form.cleaned_data["operation"]
+    return named or uuid.uuid4()
+
+
+def confirmation_word(endpoint: Endpoint) -> str:
+    """Return what somebody types to delete it: its host, where that is the partner's own and can be typed."""
+    if endpoint.is_received and not endpoint.handler_url:
+        return "delete"
+    try:
+        host = urlsplit(endpoint.known_as).hostname or ""
+    except ValueError:
+        host = ""
+    return host if host.isascii() and host.isprintable() and host else "delete"
+
+
+def at_stake(endpoint: Endpoint) -> dict[str, int]:
+    """Count what a deletion discards, as far as reached Redeliver: what is still to be attempted, and what failed."""
+    waiting = Count("id", filter=Q(standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN]))
+    failed = Count("id", filter=Q(standing=Standing.FAILED))
+    found = endpoint.deliveries.exclude(standing=Standing.DELIVERED).order_by()
+    return found.aggregate(waiting=waiting, failed=failed)
+
+
+def _find(request: MemberRequest, pk: int, *, deleted: bool = False) -> Endpoint:
+    """Return an endpoint that OpenTrain knows. Raises: Http404."""
+    rows = Endpoint.objects.visible_to(request.user).select_related("install").filter(opentrain_id__isnull=False)
+    rows = rows if deleted else rows.registered()
+    return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
+
+
+def _page(request: MemberRequest, template: str, endpoint: Endpoint, form: OperationForm) -> HttpResponse:
+    return render(request, template, _context(endpoint, form), status=422 if form.errors else 200)
+
+
+def _answer(
+    request: MemberRequest, template: str, endpoint: Endpoint, form: OperationForm, outcome: Outcome
+) -> HttpResponse:
+    """Lead to the endpoint's page, which shows what was done; what was not done is said above the form again."""
+    operation = operation_of(form)
+    if outcome.ok:
+        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+    answer = operations.build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
+    # The same form again would be the same operation, and get the same answer.
+    return render(request, template, _context(endpoint, form) | {"answer": answer, "operation": uuid.uuid4()})
+
+
+def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint,
+        "install": endpoint.install,
+        "form": form,
+        "operation": form["operation"].value(),
+        "stake": at_stake(endpoint) if endpoint.is_received else None,
+    }

@@ -1,0 +1,183 @@
+"""The pages behind an endpoint's menu: what they say before, and that nothing happens by mistake."""
+
+import uuid
+
+import pytest
+from django.urls import reverse
+
+from dashboard.models import Endpoint, Install, User
+from dashboard.services.opentrain import OutcomeUnknown
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_endpoint, make_failed_delivery
+from tests.views.conftest import Browser, browser_of, register
+from tests.views.test_endpoints import HOSTILE, words_of
+
+
+def url(name: str, endpoint: Endpoint) -> str:
+    return reverse(f"endpoint-{name}", args=[endpoint.pk])
+
+
+def refused(browser: Browser, path: str, **form: object) -> str:
+    response = browser.client.post(path, form)
+    assert response.status_code == 422
+    return words_of(response.content.decode())
+
+
+def said_again(browser: Browser, path: str, **form: object) -> str:
+    response = browser.client.post(path, form)
+    assert response.status_code == 200
+    return words_of(response.content.decode())
+
+
+def changes(fake: FakeOpenTrain) -> list[str]:
+    return [call.operation for call in fake.calls if call.operation in {"update_endpoint", "delete_endpoint"}]
+
+
+def test_menu_leads_to_the_pages_and_a_stopped_endpoint_cannot_be_paused(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    page = ana.read(url("detail", endpoint))
+    assert [name for name in ("edit", "pause", "delete") if url(name, endpoint) in page] == ["edit", "pause", "delete"]
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    Endpoint.objects.update(snapshot_at=None)
+    page = ana.read(url("detail", endpoint))
+    assert [name for name in ("edit", "pause", "delete") if url(name, endpoint) in page] == ["edit", "delete"]
+
+
+def test_edit_changes_event_types_and_says_so_on_the_endpoints_page(ana: Browser, endpoint: Endpoint) -> None:
+    page = ana.read(url("edit", endpoint))
+    assert 'value="contract.started" checked' in page
+    assert 'value="https://acme.example.com/hook"' in page
+    form = {"address": "https://acme.example.com/hook", "event_types": ["contract.ended"], "operation": uuid.uuid4()}
+    text = words_of(ana.submit(url("edit", endpoint), **form))
+    assert "Changed: added contract.ended; removed contract.started." in text
+    endpoint.refresh_from_db()
+    assert endpoint.event_types == ["contract.ended"]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"address": "https://a.example.com/"}, "Choose at least one event type."),
+        ({"address": "ftp://a.example.com/", "event_types": ["contract.ended"]}, "beginning with https://"),
+        ({"address": HOSTILE, "event_types": ["contract.ended"]}, "plain characters only"),
+        (
+            {"address": "https://me:pw@a.example.com/", "event_types": ["contract.ended"]},
+            "Leave user name and password",
+        ),
+        ({"address": "", "event_types": ["nonsense"]}, "nonsense is not one of the available choices"),
+    ],
+)
+def test_edit_with_something_wrong_changes_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain, form: dict, words: str
+) -> None:
+    assert words in refused(ana, url("edit", endpoint), **form)
+    assert changes(fake_opentrain) == []
+
+
+def test_edit_of_a_direct_endpoint_needs_an_address_that_opentrain_takes(
+    ana: Browser, connected: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    direct = register(connected, support, url="https://acme.example.com/hook")
+    text = refused(ana, url("edit", direct), address="http://acme.example.com/", event_types=["contract.ended"])
+    assert "OpenTrain delivers to https:// only" in text
+    assert "Write the address that OpenTrain is to deliver to." in refused(
+        ana, url("edit", direct), address="", event_types=["contract.ended"]
+    )
+    assert changes(fake_opentrain) == []
+
+
+def test_edit_keeps_an_event_type_that_is_newer_than_redeliver(ana: Browser, endpoint: Endpoint) -> None:
+    Endpoint.objects.update(event_types=["contract.started", "contract.renamed"])
+    assert 'value="contract.renamed" checked' in ana.read(url("edit", endpoint))
+
+
+def test_edit_without_an_answer_is_said_above_the_form_which_is_a_new_operation(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    operation = str(uuid.uuid4())
+    form = {"address": "", "event_types": ["contract.ended"], "operation": operation}
+    response = ana.client.post(url("edit", endpoint), form)
+    assert "OpenTrain did not answer within 15 s." in words_of(response.content.decode())
+    assert f'value="{operation}"' not in response.content.decode()
+    assert 'value="contract.ended" checked' in response.content.decode()
+
+
+def test_pause_says_what_it_means_then_offers_re_enable(ana: Browser, endpoint: Endpoint) -> None:
+    assert "While it is paused OpenTrain attempts nothing on it" in words_of(ana.read(url("pause", endpoint)))
+    page = ana.submit(url("pause", endpoint), operation=str(uuid.uuid4()))
+    assert "Paused: OpenTrain attempts nothing on this endpoint" in words_of(page)
+    assert url("enable", endpoint) in page
+
+
+def test_pause_sent_twice_is_one_call(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    operation = str(uuid.uuid4())
+    for _ in range(2):
+        assert "Paused:" in words_of(ana.submit(url("pause", endpoint), operation=operation))
+    assert changes(fake_opentrain) == ["update_endpoint"]
+
+
+def test_delete_says_what_is_lost_and_needs_the_typed_host(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    text = words_of(ana.read(url("delete", disabled)))
+    assert "2 failed deliveries : can never be redelivered after this." in text
+    assert "To confirm, type acme.example.com" in text
+    for typed in ("", "delete", "acme.example.com.", HOSTILE):
+        assert "Nothing was deleted." in refused(ana, url("delete", disabled), confirmation=typed)
+    assert changes(fake_opentrain) == []
+
+
+def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"confirmation": " Acme.Example.com ", "operation": str(uuid.uuid4())}
+    for _ in range(2):
+        text = words_of(ana.submit(url("delete", disabled), **form))
+        assert "Deleted: OpenTrain sends nothing to this endpoint any more." in text
+        assert "503 from your handler" in text
+    assert changes(fake_opentrain) == ["delete_endpoint"]
+    ana.read(url("edit", disabled), status=404)
+    ana.read(url("delete", disabled), status=302)
+
+
+def test_delete_without_an_answer_says_to_look_before_repeating(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer. Look at the list before you repeat it."))
+    text = said_again(ana, url("delete", endpoint), confirmation="acme.example.com")
+    assert "Look at the list before you repeat it." in text
+    assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
+
+
+@pytest.mark.parametrize(
+    ("handler_url", "word"),
+    [
+        ("", "delete"),
+        ("https://[::1/", "delete"),
+        ("https://b\u00fccher.example/", "delete"),
+        ("https://A.example/x", "a.example"),
+    ],
+)
+def test_word_to_type_is_the_host_where_it_can_be_typed(ana: Browser, handler_url: str, word: str) -> None:
+    endpoint = make_endpoint(handler_url=handler_url)
+    make_failed_delivery(endpoint=endpoint)
+    assert f"To confirm, type {word}" in words_of(ana.read(url("delete", endpoint)))
+
+
+def test_partner_admin_edits_the_endpoints_that_were_granted(
+    fake_opentrain: FakeOpenTrain, acme: Install, partner_admin: User
+) -> None:
+    Install.objects.update(token=fake_opentrain.add_install())
+    paul = browser_of(partner_admin)
+    endpoint = register(Install.objects.get(), partner_admin, handler_url="https://acme.example.com/hook")
+    form = {"address": "", "event_types": ["contract.started"], "operation": str(uuid.uuid4())}
+    assert "the handler is now not set" in words_of(paul.submit(url("edit", endpoint), **form))
+
+
+@pytest.mark.parametrize("name", ["edit", "pause", "delete"])
+def test_outsider_changes_nothing(name: str, endpoint: Endpoint, outsider: User, fake_opentrain: FakeOpenTrain) -> None:
+    form = {"confirmation": "acme.example.com", "event_types": ["contract.ended"]}
+    assert browser_of(outsider).client.post(url(name, endpoint), form).status_code == 404
+    assert changes(fake_opentrain) == []
