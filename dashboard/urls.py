@@ -14,6 +14,7 @@ from dashboard.views import (
     observations,
     operations,
     receiver,
+    rotations,
     runs,
 )
 
@@ -35,6 +36,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("endpoints/<int:pk>/edit/", endpoint_changes.edit, name="endpoint-edit"),
     path("endpoints/<int:pk>/pause/", endpoint_changes.pause, name="endpoint-pause"),
     path("endpoints/<int:pk>/delete/", endpoint_changes.delete, name="endpoint-delete"),
+    path("endpoints/<int:pk>/rotate/", rotations.detail, name="rotation-detail"),
+    path("endpoints/<int:pk>/rotate/live/", rotations.live, name="rotation-live"),
+    path("endpoints/<int:pk>/rotate/start/", rotations.start, name="rotation-start"),
+    path("endpoints/<int:pk>/rotate/continue/", rotations.go_on, name="rotation-continue"),
+    path("endpoints/<int:pk>/rotate/finish/", rotations.finish, name="rotation-finish"),
+    path("endpoints/<int:pk>/rotate/abort/", rotations.abort, name="rotation-abort"),
     path("endpoints/<int:pk>/demo-handler/", demo.set_handler, name="demo-handler"),
     path("installs/<int:pk>/deliveries/", delivery_lists.install, name="install-deliveries"),
     path("installs/<int:pk>/deliveries/live/", delivery_lists.install_live, name="install-deliveries-live"),

@@ -27,8 +27,11 @@ OF_ENDPOINT = [
     *LISTS_OF_ENDPOINT,
     *RUNS_OF_ENDPOINT,
     *CHANGES_OF_ENDPOINT,
+    "rotation-detail",
+    "rotation-live",
 ]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
+BUTTONS_OF_ENDPOINT += ["rotation-start", "rotation-continue", "rotation-finish", "rotation-abort"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]
 OF_RUN = ["run-detail", "run-live"]

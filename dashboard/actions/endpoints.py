@@ -42,7 +42,8 @@ def register(
     The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
     """
     endpoint = prepare(install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=now)
-    outcome, secret = register_prepared(actor=actor, endpoint=endpoint, event_types=event_types, operation=operation)
+    asked = Operation(actor=actor, action="register endpoint", install=install, id=operation)
+    outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types)
     return outcome, (endpoint if secret is not None else None), secret
 
 
@@ -61,7 +62,7 @@ def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: 
 
 
 def register_prepared(
-    *, actor: User, endpoint: Endpoint, event_types: list[str], operation: uuid.UUID
+    *, operation: Operation, endpoint: Endpoint, event_types: list[str]
 ) -> tuple[Outcome, Secret | None]:
     """Have OpenTrain make a prepared endpoint. Its row goes when it was not made, and stays when that is not known."""
     created: list[opentrain.CreatedEndpoint] = []
@@ -72,7 +73,7 @@ def register_prepared(
         return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
 
     outcome = perform(
-        operation=Operation(actor=actor, action="register endpoint", install=endpoint.install, id=operation),
+        operation=operation,
         call=lambda: opentrain.create_endpoint(token=endpoint.install.token, url=endpoint.url, event_types=event_types),
         record=record,
     )

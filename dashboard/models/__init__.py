@@ -5,6 +5,7 @@ from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
+from dashboard.models.rotations import Rotation
 from dashboard.models.runs import Run, RunItem, RunStep
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Install",
     "RefusedAttempt",
     "Role",
+    "Rotation",
     "Run",
     "RunItem",
     "RunStep",

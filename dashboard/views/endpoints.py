@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions import endpoints
 from dashboard.forms import EVENT_TYPES, RegisterForm
-from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.permissions import MemberRequest, member_required
@@ -125,6 +125,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "activity": _activity(endpoint),
         "run": newest_run(endpoint, now=now),
         "switch": switch_of(endpoint),
+        "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
     }
 

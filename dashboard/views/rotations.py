@@ -1,0 +1,186 @@
+"""The rotation of an endpoint's secret: one page that says which step it stands at, what is known, and what is next."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.actions import rotations
+from dashboard.actions.outcome import Outcome
+from dashboard.health import describe_cause
+from dashboard.models import Delivery, Endpoint, Rotation
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views import operations
+from dashboard.views.endpoint_changes import at_stake, visible
+from dashboard.views.freshness import freshen
+from dashboard.views.live import live as live_response
+
+COUNTED = 100
+"""Deliveries to the old endpoint since the start are counted up to here: more says no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What has reached the new endpoint since it was made, and the old one.
+
+    `first` is the first delivery that succeeded; `failure` is the last answer to the newest that did not, in words.
+    """
+
+    first: Delivery | None
+    failed: Delivery | None
+    failure: str
+    refused: int
+    at_old: int
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of what the page's buttons do."""
+
+    start: uuid.UUID
+    go_on: uuid.UUID
+    finish: uuid.UUID
+    abort: uuid.UUID
+
+
+@never_cache
+@require_safe
+@member_required
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    old = visible(request, pk)
+    replacing = Rotation.objects.under_way().filter(new=old).first()
+    if replacing is not None:
+        return redirect("rotation-detail", replacing.old_id)
+    context = _context(request, old)
+    return render(request, "rotations/detail.html", context | {"answer": operations.kept(request)})
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(
+        request, template="rotations/detail.html#live", context=_context(request, visible(request, pk))
+    )
+
+
+@never_cache
+@require_POST
+@member_required
+def start(request: MemberRequest, pk: int) -> HttpResponse:
+    """Make the new endpoint. Its secret is in the answer to this very POST and nowhere else."""
+    old, operation = visible(request, pk), operations.asked(request)
+    if old.opentrain_id is None or old.deleted_at is not None:
+        raise Http404
+    started = rotations.start(actor=request.user, old=old, now=timezone.now(), operation=operation)
+    if isinstance(started, Outcome):
+        return _back(pk, operation)
+    outcome, rotation, secret = started
+    context = {"install": old.install, "endpoint": old, "rotation": rotation, "secret": secret, "outcome": outcome}
+    return render(request, "rotations/created.html", context)
+
+
+@require_POST
+@member_required
+def go_on(request: MemberRequest, pk: int) -> HttpResponse:
+    rotation, operation = _rotation(request, pk), operations.asked(request)
+    unproven = request.POST.get("unproven") == "yes"
+    if rotation.step == Rotation.Step.PROVE:
+        rotations.go_on(actor=request.user, rotation=rotation, unproven=unproven, operation=operation)
+    return _back(pk, operation)
+
+
+@require_POST
+@member_required
+def finish(request: MemberRequest, pk: int) -> HttpResponse:
+    rotation, operation = _rotation(request, pk), operations.asked(request)
+    if rotation.step == Rotation.Step.DELETE:
+        rotations.finish(actor=request.user, rotation=rotation, now=timezone.now(), operation=operation)
+    return _back(pk, operation)
+
+
+@require_POST
+@member_required
+def abort(request: MemberRequest, pk: int) -> HttpResponse:
+    """Give up. Where it is not known whether the new endpoint was made, OpenTrain's list must be fresh to tell."""
+    old, operation = visible(request, pk), operations.asked(request)
+    stale = freshen(install=old.install, now=timezone.now())
+    rotation = _rotation(request, pk)
+    unknown = stale is not None or _is_being_made(rotation, timezone.now())
+    if rotation.is_under_way and (rotation.new.opentrain_id is not None or not unknown):
+        rotations.abort(actor=request.user, rotation=rotation, now=timezone.now(), operation=operation)
+    return _back(pk, operation)
+
+
+def _rotation(request: MemberRequest, pk: int) -> Rotation:
+    """Return the endpoint's newest rotation. Raises: Http404.
+
+    A button of a step that it no longer stands at comes from an old page: it does nothing, and leads to the page as it
+    is now.
+    """
+    old = visible(request, pk)
+    rotation = get_object_or_404(Rotation.objects.of(endpoint=old).filter(old=old)[:1])
+    rotation.old, rotation.new.install = old, old.install
+    return rotation
+
+
+def _back(pk: int, operation: uuid.UUID) -> HttpResponse:
+    return redirect(f"{reverse('rotation-detail', args=[pk])}?{urlencode({'operation': operation})}#answer")
+
+
+def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
+    now = timezone.now()
+    stale = freshen(install=old.install, now=now)
+    old = visible(request, old.pk)
+    rotation = Rotation.objects.of(endpoint=old).filter(old=old).first()
+    return {
+        "endpoint": old,
+        "install": old.install,
+        "stale": stale,
+        "rotation": rotation,
+        "being_made": rotation is not None and _is_being_made(rotation, now),
+        "arrivals": None if rotation is None else _arrivals(rotation),
+        "stake": at_stake(old) if old.is_received else None,
+        "names": _names(request, old, rotation, now),
+        "now": now,
+    }
+
+
+def _is_being_made(rotation: Rotation, now: datetime) -> bool:
+    """Tell whether OpenTrain may still be about to make the new endpoint."""
+    return rotation.new.opentrain_id is None and now - rotation.started_at < operations.GIVEN_UP
+
+
+def _arrivals(rotation: Rotation) -> Arrivals:
+    new = rotation.new
+    failed = new.deliveries.filter(last_ok=False).newest_first().defer("body").first()
+    since = rotation.created_at or rotation.started_at
+    return Arrivals(
+        first=rotations.proof(rotation=rotation),
+        failed=failed,
+        failure="" if failed is None else describe_cause(cause=failed.last_cause, status=failed.last_status),
+        refused=new.refused_attempts.count(),
+        at_old=rotation.old.deliveries.filter(first_received_at__gt=since)[:COUNTED].count(),
+    )
+
+
+def _names(request: MemberRequest, old: Endpoint, rotation: Rotation | None, now: datetime) -> Names:
+    """Name the operations; they stay the same until an answer is in, so that a poll does not change the page."""
+    ids = [old.pk] if rotation is None else [rotation.old_id, rotation.new_id]
+    last = max(operations.last_answers(endpoint_ids=ids, now=now).values(), default=0)
+
+    def name(action: str) -> uuid.UUID:
+        subject = f"{old.pk}/{0 if rotation is None else rotation.pk}"
+        return operations.operation_id(
+            user_id=request.user.pk, action=f"rotation {action}", subject=subject, last_answer=last
+        )
+
+    return Names(name("start"), name("continue"), name("finish"), name("abort"))

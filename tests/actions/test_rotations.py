@@ -1,0 +1,180 @@
+"""A rotation step by step: what OpenTrain is asked, and where it stands after each failure."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs, rotations
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import AuditEntry, Endpoint, Install, Rotation, User
+from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import NOON, make_delivery, make_failed_delivery
+
+pytestmark = pytest.mark.django_db
+
+HANDLER = "https://acme.example.com/hook"
+
+
+@pytest.fixture
+def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
+    _, install = installs.connect(
+        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
+    )
+    return install
+
+
+@pytest.fixture
+def old(install: Install, support: User) -> Endpoint:
+    _, endpoint, _ = endpoints.register(
+        actor=support, install=install, url="", handler_url=HANDLER, through_redeliver=True,
+        event_types=["contract.ended"], now=timezone.now(), operation=uuid.uuid4(),
+    )  # fmt: skip
+    return endpoint
+
+
+@pytest.fixture
+def rotation(old: Endpoint, support: User) -> Rotation:
+    assert not isinstance(begin(old, support), Outcome)
+    return Rotation.objects.get()
+
+
+def begin(old: Endpoint, actor: User) -> object:
+    return rotations.start(actor=actor, old=old, now=timezone.now(), operation=uuid.uuid4())
+
+
+def go_on(rotation: Rotation, actor: User, *, unproven: bool = False) -> Outcome:
+    return rotations.go_on(actor=actor, rotation=rotation, unproven=unproven, operation=uuid.uuid4())
+
+
+def end(rotation: Rotation, actor: User, how: str) -> Outcome:
+    rotation = Rotation.objects.select_related("old__install", "new__install").get(pk=rotation.pk)
+    return getattr(rotations, how)(actor=actor, rotation=rotation, now=timezone.now(), operation=uuid.uuid4())
+
+
+def listed(fake: FakeOpenTrain, install: Install) -> list[str]:
+    return [endpoint.id for endpoint in fake.list_endpoints(token=install.token)]
+
+
+def step(rotation: Rotation) -> str:
+    return Rotation.objects.get(pk=rotation.pk).step
+
+
+def test_start_makes_an_endpoint_like_the_old_one_with_a_key_and_a_secret_of_its_own(
+    old: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    outcome, rotation, secret = begin(old, support)
+    new = Endpoint.objects.get(pk=rotation.new_id)
+    assert (new.handler_url, new.event_types, new.status) == (HANDLER, ["contract.ended"], "ACTIVE")
+    assert new.receiver_key != old.receiver_key
+    assert new.secret == secret != old.secret
+    assert outcome.quoted == "Store the secret now: it is shown only once."
+    stored = Rotation.objects.get()
+    assert (stored.step, stored.started_by_name, stored.old_id) == ("prove", "ana", old.pk)
+    said = AuditEntry.objects.filter(endpoint=old).order_by("id").values_list("action", "phase")
+    assert list(said) == [
+        ("rotate secret: create the new endpoint", "requested"),
+        ("rotate secret: create the new endpoint", "done"),
+    ]
+
+
+def test_start_of_a_second_rotation_makes_nothing(
+    old: Endpoint, rotation: Rotation, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    assert begin(old, support).kind is OutcomeKind.REFUSED
+    assert (Rotation.objects.count(), Endpoint.objects.count()) == (1, 2)
+    assert len(listed(fake_opentrain, old.install)) == 2
+
+
+def test_start_that_opentrain_does_not_take_leaves_nothing(
+    old: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS))
+    assert begin(old, support).kind is OutcomeKind.UNAVAILABLE
+    assert (Rotation.objects.count(), Endpoint.objects.count()) == (0, 1)
+
+
+def test_start_without_an_answer_can_be_given_up_when_it_was_not_made(
+    old: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    assert begin(old, support).kind is OutcomeKind.UNKNOWN
+    rotation = Rotation.objects.get()
+    assert (rotation.step, rotation.new.opentrain_id) == ("create", None)
+    assert end(rotation, support, "abort").ok
+    assert (Rotation.objects.count(), Endpoint.objects.count()) == (0, 1)
+
+
+def test_start_without_an_answer_that_was_made_is_found_in_the_list_and_deleted(
+    old: Endpoint, install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    begin(old, support)
+    rotation = Rotation.objects.get()
+    fake_opentrain.create_endpoint(token=install.token, url=rotation.new.url, event_types=["contract.ended"])
+    installs.refresh(install=install, now=timezone.now())
+    assert Endpoint.objects.get(pk=rotation.new_id).opentrain_id is not None
+    assert end(rotation, support, "abort").ok
+    assert (step(rotation), listed(fake_opentrain, install)) == ("aborted", [old.opentrain_id])
+
+
+def test_going_on_needs_a_delivery_that_succeeded_at_the_new_endpoint(rotation: Rotation, support: User) -> None:
+    make_delivery(endpoint=rotation.old)
+    make_failed_delivery(endpoint=rotation.new)
+    assert go_on(rotation, support).kind is OutcomeKind.REFUSED
+    assert step(rotation) == "prove"
+    make_delivery(endpoint=rotation.new)
+    assert go_on(rotation, support).words == "The new endpoint receives. Next: delete the old one."
+    stored = Rotation.objects.get()
+    assert (stored.step, stored.unproven, stored.proved_at) == ("delete", False, NOON)
+
+
+def test_going_on_without_proof_is_in_the_audit(rotation: Rotation, support: User) -> None:
+    assert go_on(rotation, support, unproven=True).ok
+    assert (step(rotation), Rotation.objects.get().unproven) == ("delete", True)
+    assert AuditEntry.objects.filter(action="rotate secret: go on without proof", phase="done").count() == 1
+
+
+def test_finish_deletes_the_old_endpoint_only(
+    rotation: Rotation, install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    go_on(rotation, support, unproven=True)
+    assert end(rotation, support, "finish").ok
+    stored = Rotation.objects.get()
+    assert (stored.step, stored.ended_by_name) == ("done", "ana")
+    assert listed(fake_opentrain, install) == [stored.new.opentrain_id]
+    assert stored.old.deleted_at is not None
+
+
+def test_finish_without_an_answer_stands_at_its_step_and_goes_on_when_the_old_one_is_gone(
+    rotation: Rotation, install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    go_on(rotation, support, unproven=True)
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    assert end(rotation, support, "finish").kind is OutcomeKind.UNKNOWN
+    assert step(rotation) == "delete"
+    fake_opentrain.delete_endpoint(token=install.token, endpoint_id=rotation.old.opentrain_id)
+    installs.refresh(install=install, now=timezone.now() + timedelta(seconds=1))
+    calls = len(fake_opentrain.calls)
+    assert end(rotation, support, "finish").ok
+    assert (step(rotation), len(fake_opentrain.calls)) == ("done", calls)
+
+
+def test_abort_deletes_the_new_endpoint_and_another_rotation_can_start(
+    rotation: Rotation, old: Endpoint, install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    assert end(rotation, support, "abort").ok
+    assert (step(rotation), listed(fake_opentrain, install)) == ("aborted", [old.opentrain_id])
+    assert not isinstance(begin(old, support), Outcome)
+    assert Rotation.objects.under_way().count() == 1
+
+
+def test_abort_of_what_was_deleted_elsewhere_asks_nothing(
+    rotation: Rotation, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    Endpoint.objects.filter(pk=rotation.new_id).update(deleted_at=NOON)
+    calls = len(fake_opentrain.calls)
+    assert end(rotation, support, "abort").words == "The new endpoint is gone already. The old one goes on."
+    assert (step(rotation), len(fake_opentrain.calls)) == ("aborted", calls)

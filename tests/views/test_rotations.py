@@ -1,0 +1,201 @@
+"""A rotation as somebody goes through it: left, come back to, given up, and never further than what is known."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Endpoint, Install, Rotation, User
+from dashboard.services.opentrain import OutcomeUnknown
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_failed_delivery, make_refused_attempt
+from tests.views.conftest import Browser, browser_of, register
+from tests.views.test_endpoints import HOSTILE, words_of
+
+
+def url(name: str, endpoint: Endpoint) -> str:
+    return reverse(f"rotation-{name}", args=[endpoint.pk])
+
+
+def start(browser: Browser, endpoint: Endpoint) -> str:
+    """Create the new endpoint; return the page that shows its secret."""
+    return browser.client.post(
+        url("start", endpoint), {"operation": name_of(browser, endpoint, "start")}
+    ).content.decode()
+
+
+def name_of(browser: Browser, endpoint: Endpoint, button: str) -> str:
+    page = browser.read(url("detail", endpoint))
+    return re.search(rf'action="{url(button, endpoint)}".*?name="operation" value="([^"]+)"', page, re.DOTALL)[1]
+
+
+def press(browser: Browser, endpoint: Endpoint, button: str, **form: str) -> str:
+    return words_of(browser.submit(url(button, endpoint), operation=name_of(browser, endpoint, button), **form))
+
+
+def new_of(endpoint: Endpoint) -> Endpoint:
+    return Rotation.objects.get(old=endpoint).new
+
+
+def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    assert "OpenTrain cannot change a secret." in words_of(ana.read(url("detail", endpoint)))
+    page = start(ana, endpoint)
+    secret = re.search(r"whsec_\w+", page)[0]
+    text = words_of(ana.read(url("detail", endpoint)))
+    assert "No event has happened yet." in text
+    assert secret not in ana.read(url("detail", endpoint))
+    make_delivery(endpoint=new_of(endpoint))
+    assert "It receives." in words_of(ana.read(url("live", endpoint)))
+    assert "The new endpoint receives." in press(ana, endpoint, "continue")
+    text = press(ana, endpoint, "finish")
+    assert "Done ana finished it" in text
+    endpoint.refresh_from_db()
+    assert endpoint.deleted_at is not None
+    assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 2
+
+
+def test_rotation_that_was_left_is_found_on_both_endpoints(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    for one in (endpoint, new_of(endpoint)):
+        page = ana.read(reverse("endpoint-detail", args=[one.pk]))
+        assert f'<a href="{url("detail", endpoint)}">Go on with it</a>' in page
+    response = ana.client.get(url("detail", new_of(endpoint)))
+    assert (response.status_code, response["Location"]) == (302, url("detail", endpoint))
+
+
+def test_start_pressed_twice_makes_one_endpoint_and_shows_the_secret_once(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    operation = name_of(ana, endpoint, "start")
+    first = ana.client.post(url("start", endpoint), {"operation": operation})
+    again = ana.client.post(url("start", endpoint), {"operation": operation}, follow=True)
+    assert "whsec_" in first.content.decode()
+    assert "whsec_" not in again.content.decode()
+    assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 2
+    assert "no-store" in first["Cache-Control"]
+
+
+def test_waiting_says_what_came_and_did_not_succeed(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    make_delivery(endpoint=endpoint, first_received_at=timezone.now() + timedelta(seconds=1))
+    assert "Nothing has reached the new endpoint, and 1 delivery has reached the old one since." in words_of(
+        ana.read(url("detail", endpoint))
+    )
+    make_refused_attempt(endpoint=new_of(endpoint))
+    assert "1 request came to its address and was refused." in words_of(ana.read(url("detail", endpoint)))
+    make_failed_delivery(endpoint=new_of(endpoint), last_status=401)
+    text = words_of(ana.read(url("detail", endpoint)))
+    assert "A delivery came, and did not succeed: 401 from your handler" in text
+    assert "It receives." not in text
+
+
+def test_first_delivery_with_hostile_words_is_shown_and_not_obeyed(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    make_delivery(endpoint=new_of(endpoint), event_type=HOSTILE)
+    page = ana.read(url("detail", endpoint))
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+
+
+def test_going_on_without_proof_is_warned_of_and_written_down(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    press(ana, endpoint, "continue")
+    assert Rotation.objects.get().step == "prove"
+    text = press(ana, endpoint, "continue", unproven="yes")
+    assert "It was not proven here that the new endpoint receives" in text
+
+
+def test_deleting_the_old_one_says_what_is_lost(ana: Browser, disabled: Endpoint) -> None:
+    start(ana, disabled)
+    text = press(ana, disabled, "continue", unproven="yes")
+    assert "2 failed deliveries : can never be redelivered after this. Redeliver first" in text
+
+
+def test_finish_without_an_answer_stays_at_its_step(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    start(ana, endpoint)
+    press(ana, endpoint, "continue", unproven="yes")
+    name = name_of(ana, endpoint, "finish")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer. Look at the list before you repeat it."))
+    text = words_of(ana.submit(url("finish", endpoint), operation=name))
+    assert "Look at the list before you repeat it." in text
+    assert Rotation.objects.get().step == "delete"
+    assert "Done ana finished it" in press(ana, endpoint, "finish")
+
+
+def test_button_of_an_old_page_does_nothing(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    start(ana, endpoint)
+    ana.submit(url("finish", endpoint))
+    assert Rotation.objects.get().step == "prove"
+    assert [call.operation for call in fake_opentrain.calls].count("delete_endpoint") == 0
+
+
+def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    text = press(ana, endpoint, "abort")
+    assert "The last rotation was given up by ana" in text
+    assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
+    assert new_of(endpoint).deleted_at is not None
+
+
+def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    text = words_of(ana.submit(url("start", endpoint), operation=name))
+    assert "OpenTrain did not answer within 15 s." in text
+    assert "Wait a minute" in text
+    ana.submit(url("abort", endpoint))
+    assert Rotation.objects.count() == 1
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    assert "it was not made: give up, and start anew" in words_of(ana.read(url("detail", endpoint)))
+    assert "it was not made. The old one goes on as before." in press(ana, endpoint, "abort")
+
+
+def test_secret_that_was_lost_with_the_answer_is_said(
+    ana: Browser, endpoint: Endpoint, connected: Install, fake_opentrain: FakeOpenTrain
+) -> None:
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    ana.submit(url("start", endpoint), operation=name)
+    fake_opentrain.create_endpoint(token=connected.token, url=new_of(endpoint).url, event_types=["contract.started"])
+    Install.objects.update(checked_at=timezone.now() - timedelta(minutes=1))
+    assert "its secret was lost with the answer" in words_of(ana.read(url("detail", endpoint)))
+
+
+def test_direct_endpoint_is_rotated_on_somebodys_word(ana: Browser, connected: Install, support: User) -> None:
+    direct = register(connected, support, url="https://acme.example.com/hook")
+    assert "whsec_" in start(ana, direct)
+    assert "Redeliver cannot see them. Look at your handler" in words_of(ana.read(url("detail", direct)))
+    press(ana, direct, "continue", unproven="yes")
+    assert "Done ana finished it" in press(ana, direct, "finish")
+
+
+def test_live_answers_304_while_nothing_changes(ana: Browser, endpoint: Endpoint) -> None:
+    start(ana, endpoint)
+    first = ana.client.get(url("live", endpoint))
+    again = ana.client.get(url("live", endpoint), headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304
+
+
+def test_deleted_endpoint_has_no_secret_to_rotate(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    Endpoint.objects.update(deleted_at=timezone.now())
+    fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
+    assert "This endpoint is deleted" in words_of(ana.read(url("detail", endpoint)))
+    assert ana.client.post(url("start", endpoint)).status_code == 404
+
+
+@pytest.mark.parametrize("button", ["start", "continue", "finish", "abort"])
+def test_outsider_moves_nothing(
+    button: str, ana: Browser, endpoint: Endpoint, outsider: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    start(ana, endpoint)
+    calls = len(fake_opentrain.calls)
+    assert browser_of(outsider).client.post(url(button, endpoint), {"unproven": "yes"}).status_code == 404
+    assert (Rotation.objects.get().step, len(fake_opentrain.calls)) == ("prove", calls)
