@@ -29,6 +29,7 @@ OF_ENDPOINT = [
     *CHANGES_OF_ENDPOINT,
     "rotation-detail",
     "rotation-live",
+    "endpoint-over-time",
 ]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 BUTTONS_OF_ENDPOINT += ["rotation-start", "rotation-continue", "rotation-finish", "rotation-abort"]

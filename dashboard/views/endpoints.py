@@ -22,6 +22,7 @@ from dashboard.views.causes import cause_rows
 from dashboard.views.demo import switch_of
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
+from dashboard.views.over_time import over_time_of
 from dashboard.views.rows import delivery_row, endpoint_rows
 from dashboard.views.run_rows import newest_run
 
@@ -36,7 +37,10 @@ RECENT = 10
 @member_required
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
-    return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request)})
+    endpoint = context["row"].endpoint
+    # Not in the part that is polled: it is asked for by itself, and less often.
+    drawn = over_time_of(request, endpoint) if endpoint.is_received and not context["before"] else None
+    return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request), "over_time": drawn})
 
 
 @require_safe
