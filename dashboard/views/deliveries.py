@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -15,13 +16,16 @@ from dashboard.actions import endpoints
 from dashboard.health import describe_cause
 from dashboard.models import Attempt, Delivery
 from dashboard.permissions import MemberRequest, member_required
-from dashboard.views import operations
+from dashboard.views import curl, operations
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import state_of
+from dashboard.views.rows import DeliveryRow, state_of
+from dashboard.views.tree import tree_of
 
 SHOWN_CHARS = 100_000
 """So much of a body is drawn; the whole of it may be 1 MiB."""
 SHOWN_ATTEMPTS = 50
+SAME_RESOURCE = 10
+"""Other deliveries of the same resource that are shown."""
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
 """Control characters as their Unicode pictures: visible, and harmless."""
 
@@ -113,9 +117,38 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "pretty": pretty(body),
         "raw": readable(body),
         "size": len(body),
+        "tree": tree_of(body=body),
+        "curl": _curl(delivery, attempts[0] if attempts else None, body),
+        "same_resource": _same_resource(delivery, now),
         "body_days": _body_days(delivery),
         "now": now,
     }
+
+
+def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:
+    """Return the newest attempt as a command; empty without a handler, or without a body that is still kept."""
+    if attempt is None or delivery.body is None or not delivery.endpoint.handler_url:
+        return ""
+    headers = [(str(name), str(value)) for name, value in attempt.request_headers]
+    return curl.command(url=delivery.endpoint.handler_url, headers=headers, body=body)
+
+
+def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
+    """Return what else happened to the same resource at any endpoint of the install, the newest."""
+    if not delivery.resource_id:
+        return []
+    rows = Delivery.objects.filter(resource_id=delivery.resource_id, endpoint__install=delivery.endpoint.install_id)
+    rows = rows.exclude(pk=delivery.pk).newest_first().select_related("endpoint")
+    found = rows.defer("body", "endpoint__secret")[:SAME_RESOURCE]
+    return [
+        DeliveryRow(
+            one,
+            state_of(delivery=one, endpoint=one.endpoint, now=now),
+            (),
+            describe_cause(cause=one.last_cause, status=one.last_status),
+        )
+        for one in found
+    ]
 
 
 def _body_days(delivery: Delivery) -> int | None:

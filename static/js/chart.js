@@ -14,6 +14,7 @@
   }));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const mark = (seconds) => { const words = utc(seconds); return words.endsWith("00:00") ? words.slice(5, 10) : words.slice(11); };
   const say = (row, width) => row.counts[0] === null
     ? `${utc(row.at)} UTC: not counted`
     : `${utc(row.at)} to ${utc(row.at + width).slice(11)} UTC: ${NAMES.map((name, index) => `${row.counts[index]} ${name}`).join(", ")}`;
@@ -35,7 +36,7 @@
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       hooks: { setCursor: [(plot) => { said.textContent = plot.cursor.idx == null || plot.cursor.left < 0 ? "" : say(rows[plot.cursor.idx], width); }] },
       scales: { x: { range: () => [rows[0].at, rows.at(-1).at + width] }, y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 4)] } },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, incrs: STEPS, size: 44 }],
+      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(mark) }, { ...axis, incrs: STEPS, size: 44 }],
       series: [{}, ...COLOURS.map((name) => ({ fill: colour(name), stroke: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60], align: 1 }) }))],
     };
   };

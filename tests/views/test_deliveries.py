@@ -10,7 +10,7 @@ from django.utils import timezone
 from dashboard.models import Delivery, Endpoint
 from dashboard.views.deliveries import SHOWN_CHARS, pretty, readable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_attempt, make_delivery, make_failed_delivery
+from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser
 from tests.views.test_endpoints import HOSTILE, OPERATION, words_of
 
@@ -159,3 +159,47 @@ def test_detail_of_a_delivery_whose_body_left_says_so(ana: Browser, endpoint: En
     assert "The body was removed after 30 days." in text
     assert "What it said is no longer kept." in text
     assert "The body is empty." not in text
+
+
+def test_detail_shows_the_body_as_a_tree_and_as_a_command(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint, body=b'{"data": {"name": "<b>it\'s</b>"}}')
+    make_attempt(delivery=delivery, request_headers=[["X-OpenTrain-Event", HOSTILE], ["Authorization", "[redacted]"]])
+    page = ana.read(page_of(delivery))
+    assert '<bdi class="text">&quot;&lt;b&gt;it&#x27;s&lt;/b&gt;&quot;</bdi>' in page
+    assert "--url https://acme.example.com/hook" in page
+    assert "<img" not in page
+    assert "redacted" not in page[page.index('id="curl"') :]
+
+
+def test_detail_without_a_handler_or_a_body_has_no_command(ana: Browser, endpoint: Endpoint) -> None:
+    bodiless = make_delivery(endpoint=endpoint, body=None, body_gone_at=NOON)
+    make_attempt(delivery=bodiless)
+    assert 'id="curl"' not in ana.read(page_of(bodiless))
+    Endpoint.objects.update(handler_url="")
+    delivery = make_delivery(endpoint=endpoint)
+    make_attempt(delivery=delivery)
+    assert 'id="curl"' not in ana.read(page_of(delivery))
+
+
+def test_detail_tells_what_other_deliveries_of_the_resource_did(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint, resource_id="con_7", event_id="evt_7")
+    twin = make_failed_delivery(
+        endpoint=make_endpoint(install=endpoint.install, handler_url="https://other.example.com/x"),
+        resource_id="con_7", event_id="evt_7", event_type=HOSTILE,
+    )  # fmt: skip
+    elsewhere = make_delivery(resource_id="con_7")
+    page = ana.read(page_of(delivery))
+    same = words_of(page[page.index('id="same-heading"') :])
+    assert "same event https://other.example.com/x 503 from your handler" in same
+    assert (page_of(twin) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
+
+
+def test_detail_shows_the_newest_ten_of_a_resource_and_none_of_no_resource(ana: Browser, endpoint: Endpoint) -> None:
+    for number in range(12):
+        first = make_delivery(
+            endpoint=endpoint, resource_id="con_7", first_received_at=NOON + timedelta(minutes=number)
+        )
+    page = ana.read(page_of(first))
+    assert page.count('id="same-') == 11  # the heading, and ten
+    make_delivery(endpoint=endpoint, resource_id="")
+    assert 'id="same-' not in ana.read(page_of(make_delivery(endpoint=endpoint, resource_id="")))

@@ -1,0 +1,86 @@
+"""A JSON body as a tree that a page can fold, however deep, wide or hostile it is."""
+
+import json
+from dataclasses import dataclass
+
+DEPTH = 12
+NODES = 1000
+CHARS = 50_000
+TEXT = 500
+"""So deep, so many nodes, so many characters in all and of one text; what is beyond is said to be there."""
+OPEN_TO = 2
+"""Objects and lists are open down to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value under its name: `text` for a plain one, `children` for an object or a list of `size` entries."""
+
+    name: str
+    kind: str
+    text: str = ""
+    size: int = 0
+    children: tuple["Node", ...] = ()
+    unshown: int = 0
+    is_open: bool = False
+
+    @property
+    def is_branch(self) -> bool:
+        return self.kind in {"object", "list"}
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What may still be shown."""
+
+    nodes: int = NODES
+    chars: int = CHARS
+
+
+def tree_of(*, body: bytes) -> Node | None:
+    """Return the tree of an object or a list; None for anything else, which has nothing to fold."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return _node("", value, 0, _Budget()) if isinstance(value, dict | list) else None
+
+
+def _node(name: str, value: object, depth: int, budget: _Budget) -> Node:
+    if isinstance(value, dict):
+        return _branch(name, "object", list(value.items()), depth, budget)
+    if isinstance(value, list):
+        return _branch(name, "list", [(str(index), item) for index, item in enumerate(value)], depth, budget)
+    text = _shown(_words(value))
+    budget.chars -= len(text)
+    return Node(_shown(name), "text" if isinstance(value, str) else "plain", text)
+
+
+def _branch(name: str, kind: str, items: list[tuple[str, object]], depth: int, budget: _Budget) -> Node:
+    children: list[Node] = []
+    for key, item in items if depth < DEPTH else ():
+        if budget.nodes <= 0 or budget.chars <= 0:
+            break
+        budget.nodes -= 1
+        budget.chars -= min(len(key), TEXT)
+        children.append(_node(key, item, depth + 1, budget))
+    return Node(
+        _shown(name),
+        kind,
+        size=len(items),
+        children=tuple(children),
+        unshown=len(items) - len(children),
+        is_open=depth < OPEN_TO,
+    )
+
+
+def _words(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except ValueError:  # a number of more digits than Python prints
+        return "a number too long to show"
+
+
+def _shown(text: str) -> str:
+    whole = text if len(text) <= TEXT else f"{text[:TEXT]}… ({len(text):,} characters)"
+    return "".join(char if char.isprintable() else "\ufffd" for char in whole)
