@@ -44,6 +44,7 @@ LOOKS = {
     StateKind.OVERDUE: Look("risk", "clock-exclamation"),
     StateKind.FAILED: Look("bad", "x"),
     "refused": Look("bad", "shield-x"),
+    "deleted": Look("idle", "x"),
     "done": Look("ok", "circle-check"),
     "unavailable": Look("warn", "alert-triangle"),
     "requested": Look("info", "clock"),

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import rotations
 from dashboard.actions.outcome import Outcome
-from dashboard.health import describe_cause
+from dashboard.health import describe_cause, span
 from dashboard.models import Delivery, Endpoint, Rotation
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
@@ -148,6 +148,7 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
         "rotation": rotation,
         "being_made": rotation is not None and _is_being_made(rotation, now),
         "arrivals": None if rotation is None else _arrivals(rotation),
+        "took": _took(rotation),
         "stake": at_stake(old) if old.is_received else None,
         "names": _names(request, old, rotation, now),
         "now": now,
@@ -157,6 +158,13 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
 def _is_being_made(rotation: Rotation, now: datetime) -> bool:
     """Tell whether OpenTrain may still be about to make the new endpoint."""
     return rotation.new.opentrain_id is None and now - rotation.started_at < operations.GIVEN_UP
+
+
+def _took(rotation: Rotation | None) -> str:
+    """Say how long it took from start to end; empty while it has no end."""
+    if rotation is None or rotation.ended_at is None:
+        return ""
+    return span(duration=rotation.ended_at - rotation.started_at)
 
 
 def _arrivals(rotation: Rotation) -> Arrivals:
