@@ -90,6 +90,11 @@ def request_waiting(*, run: Run, at: datetime) -> int:
     return run.items.filter(state=State.WAITING).update(state=State.REQUESTED, asked_at=at)
 
 
+def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
+    """Mark all that wait as of unknown outcome: one call for all of them was made, and its answer never came."""
+    return run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=at, words=words[:300])
+
+
 def adopt(*, run: Run, since: datetime, most: int) -> None:
     """Take in the deliveries that a call for all failed ones brought and the log did not have as failed.
 

@@ -4,25 +4,32 @@ One worker at a time has a run: it holds an advisory lock of PostgreSQL, which i
 doing then shows in the rows, and the next worker goes on from there.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from dashboard.actions import endpoints, installs, run_items
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.health import Schedule
+from dashboard.actions.run_state import (
+    AT_ONCE,
+    LOOK_EVERY,
+    keep,
+    leave,
+    left_active,
+    look_again,
+    next_step,
+    not_requested,
+    schedule,
+)
 from dashboard.models import Endpoint, Run, RunItem
 from dashboard.models.endpoints import ACTIVE, DISABLED
 from dashboard.recovery_rules import (
-    BULK_STEPS,
-    ONE_CALL_STEPS,
-    RECOVERY_STEPS,
     CallFacts,
     Reaction,
     Step,
@@ -34,12 +41,11 @@ from dashboard.recovery_rules import (
 )
 from dashboard.services import handler
 
+logger = logging.getLogger(__name__)
 SLICE_S = 2.0
 """So long a worker asks for deliveries before it lets other jobs come in between."""
 PROBE_S = 9.5
 """As long as the receiver gives the handler for a delivery."""
-LOOK_EVERY = timedelta(seconds=5)
-AT_ONCE = timedelta()
 NOT_IMPLEMENTED = 501
 """Said of HEAD by servers that know POST alone: an answer like 405."""
 DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
@@ -56,8 +62,8 @@ def advance(*, run_id: int) -> timedelta | None:
         if run is None:
             return None
         run_items.mark_interrupted(run=run)
-        run_items.settle(run=run, now=timezone.now(), schedule=_schedule())
-        wait = _advance(run) if run.state == Run.State.RUNNING else None
+        run_items.settle(run=run, now=timezone.now(), schedule=schedule())
+        wait = _guarded(run) if run.state == Run.State.RUNNING else None
         tally = run_items.count(run=run)
         return LOOK_EVERY if wait is None and tally.requested else wait
 
@@ -76,6 +82,21 @@ def _alone(run_id: int) -> Iterator[bool]:
                 cursor.execute(f"SELECT pg_advisory_unlock({key})", [run_id])
 
 
+def _guarded(run: Run) -> timedelta | None:
+    """Pause a run that a fault of ours broke, or it would be tried again for ever, and ask for one more each time.
+
+    A database that is away is no such fault: the job fails, and the run goes on when it is back.
+    """
+    try:
+        return _advance(run)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Run %s paused", run.pk)
+        why = "Redeliver itself failed while it worked on this; its log says how. Look at what is below, then resume."
+        return leave(run, state=Run.State.PAUSED, why=why)
+
+
 def _load(run_id: int) -> Run | None:
     """Return the run. The token is read, and can fail to be, where it is used."""
     rows = Run.objects.select_related("endpoint__install", "actor").defer(
@@ -89,10 +110,11 @@ def _advance(run: Run) -> timedelta | None:
     if run.not_before is not None and run.not_before > now:
         return run.not_before - now
     if run.not_before is not None:
-        _keep(run, not_before=None, waiting_for="")
+        keep(run, not_before=None, waiting_for="")
     hopeless = _hopeless(run)
     if hopeless is not None:
-        return _leave(run, *hopeless)
+        state, why = hopeless
+        return leave(run, state=state, why=why)
     run.steps.get_or_create(name=run.step, defaults={"began_at": now})
     return _DO[Step(run.step)](run)
 
@@ -103,7 +125,7 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
     if actor is None or not actor.is_active or not Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists():
         return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
     if endpoint.deleted_at is not None:
-        return Run.State.STOPPED, f"{DELETED} {_not_requested(run)}".strip()
+        return Run.State.STOPPED, f"{DELETED} {not_requested(run)}".strip()
     if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
         return None
     if run.kind == Run.Kind.BULK:
@@ -117,15 +139,15 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
 
 def _probe(run: Run) -> timedelta | None:
     if not run.endpoint.handler_url:
-        return _next(run, "Redeliver knows no handler of this endpoint that it could ask first.")
+        return next_step(run, words="Redeliver knows no handler of this endpoint that it could ask first.")
     repair = "Nothing was changed. Repair the handler, then start again."
     try:
         answer = handler.probe(url=run.endpoint.handler_url, deadline_s=PROBE_S)
     except handler.HandlerFailed as error:
-        return _leave(run, Run.State.STOPPED, f"{error.words} {repair}")
+        return leave(run, state=Run.State.STOPPED, why=f"{error.words} {repair}")
     if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
-        return _leave(run, Run.State.STOPPED, f"Your handler answered {answer.status}. {repair}")
-    return _next(run, f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
+        return leave(run, state=Run.State.STOPPED, why=f"Your handler answered {answer.status}. {repair}")
+    return next_step(run, words=f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
 
 
 def _enable(run: Run) -> timedelta | None:
@@ -137,30 +159,30 @@ def _enable(run: Run) -> timedelta | None:
     if run.endpoint.deleted_at is not None:
         return AT_ONCE
     if run.endpoint.status == ACTIVE:
-        return _next(run, "The endpoint is active.")
+        return next_step(run, words="The endpoint is active.")
     outcome = endpoints.enable(actor=run.actor, endpoint=run.endpoint, operation=uuid.uuid4())  # type: ignore[arg-type]
     if not outcome.ok:
         return _react(run, outcome)
-    return _next(run, "Re-enabled; OpenTrain's count of failures in a row is back at 0.")
+    return next_step(run, words="Re-enabled; OpenTrain's count of failures in a row is back at 0.")
 
 
 def _canary(run: Run) -> timedelta | None:
     canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
     if canary is None:
-        return _next(run, "No failed delivery is known that could go first.")
+        return next_step(run, words="No failed delivery is known that could go first.")
     if canary.state == State.WAITING:
         claimed = run_items.claim_next(run=run)
         return _ask(run, claimed) if claimed is not None else None
     name = f"{canary.event_type} …{canary.opentrain_id[-8:]}"
     if canary.state == State.DELIVERED:
-        return _next(run, f"{name}: delivered.")
+        return next_step(run, words=f"{name}: delivered.")
     if canary.state == State.FAILED_AGAIN:
         why = f"The first delivery failed again: {canary.words}"
-        return _leave(run, Run.State.STOPPED, f"{why}. {_left_as_it_is(run)}")
-    if canary.asked_at is not None and timezone.now() <= latest(asked_at=canary.asked_at, schedule=_schedule()):
-        return _look_every()
+        return leave(run, state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
+    if canary.asked_at is not None and timezone.now() <= latest(asked_at=canary.asked_at, schedule=schedule()):
+        return look_again()
     lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
-    return _leave(run, Run.State.STOPPED, f"The first delivery ({name}) {lost}. {_left_as_it_is(run)}")
+    return leave(run, state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}")
 
 
 def _rest(run: Run) -> timedelta | None:
@@ -171,18 +193,18 @@ def _rest(run: Run) -> timedelta | None:
         if run.kind == Run.Kind.RECOVERY:
             why = _failures(run)
             if why:
-                return _leave(run, Run.State.STOPPED, why)
+                return leave(run, state=Run.State.STOPPED, why=why)
             if tally.waiting and not may_ask(asked=tally.asked, settled=tally.settled):
-                return _look_every()
+                return look_again()
         item = run_items.claim_next(run=run)
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            return _next(run, f"All {tally.asked} are requested again.") if running else None
+            return next_step(run, words=f"All {tally.asked} are requested again.") if running else None
         wait = _ask(run, item)
         if wait != AT_ONCE:
             return wait
         time.sleep(max(0.0, run.pace_ms / 1000 - (time.monotonic() - began)))
-    run_items.settle(run=run, now=timezone.now(), schedule=_schedule())
+    run_items.settle(run=run, now=timezone.now(), schedule=schedule())
     return AT_ONCE
 
 
@@ -192,16 +214,18 @@ def _others(run: Run) -> timedelta | None:
     They are in no log of ours, because an auto-disable fails what was never attempted too.
     """
     tally = run_items.count(run=run)
-    if run.others_asked_at is not None:  # the worker died, or OpenTrain did not say
-        return _next(run, "Asked for once, and the outcome is not known: it is not repeated by itself.", ok=False)
+    if run.others_asked_at is not None:  # the worker died before it had the answer
+        run_items.doubt_waiting(run=run, at=run.others_asked_at, words=run_items.INTERRUPTED)
+        return next_step(run, words="Asked for once, outcome unknown: it is not repeated by itself.", ok=False)
     if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
-        return _next(run, "OpenTrain may have others that never reached us; not asked for, because not all went well.")
+        words = "OpenTrain may have others that never reached us; not asked for, because not all went well."
+        return next_step(run, words=words)
     return _ask_for_all(run)
 
 
 def _ask_for_all(run: Run) -> timedelta | None:
     now = timezone.now()
-    _keep(run, others_asked_at=now)
+    keep(run, others_asked_at=now)
     outcome = endpoints.redeliver_failed(
         actor=run.actor,  # type: ignore[arg-type]
         endpoint=run.endpoint,
@@ -209,14 +233,14 @@ def _ask_for_all(run: Run) -> timedelta | None:
         operation=uuid.uuid4(),
     )
     if outcome.kind is OutcomeKind.UNKNOWN:
-        run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=now, words=outcome.words[:300])
-        return _next(run, outcome.words, ok=False)
+        run_items.doubt_waiting(run=run, at=now, words=outcome.words)
+        return next_step(run, words=outcome.words, ok=False)
     if not outcome.ok:
-        _keep(run, others_asked_at=None)
+        keep(run, others_asked_at=None)
         return _react(run, outcome)
     run_items.request_waiting(run=run, at=now)
-    _keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
-    return _next(run, _others_words(run))
+    keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
+    return next_step(run, words=_others_words(run))
 
 
 def _others_words(run: Run) -> str:
@@ -232,19 +256,19 @@ def _watch(run: Run) -> timedelta | None:
     now = timezone.now()
     if run.others_asked_at is not None and run.others:
         run_items.adopt(run=run, since=run.others_asked_at, most=run.others)
-        run_items.settle(run=run, now=now, schedule=_schedule())
+        run_items.settle(run=run, now=now, schedule=schedule())
     if run.kind == Run.Kind.RECOVERY:
         why = _failures(run)
         if why:
-            return _leave(run, Run.State.STOPPED, why)
+            return leave(run, state=Run.State.STOPPED, why=why)
     tally = run_items.count(run=run)
     if tally.requested or _others_outstanding(run, now=now):
-        return _look_every()
-    return _leave(run, Run.State.DONE, f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}")
+        return look_again()
+    return leave(run, state=Run.State.DONE, why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}")
 
 
 def _others_outstanding(run: Run, *, now: datetime) -> bool:
-    if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=_schedule()):
+    if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=schedule()):
         return False
     return run.endpoint.is_received and _missing(run) > 0
 
@@ -288,7 +312,7 @@ def _is_still_there(run: Run) -> bool:
 def _react(run: Run, outcome: Outcome) -> timedelta | None:
     reaction = react(call=_facts(outcome), failed_calls=run.failed_calls, pace_ms=run.pace_ms)
     quoted = {"quoted": outcome.quoted} if outcome.quoted else {}
-    _keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
+    keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
     return _follow(run, outcome, reaction)
 
 
@@ -296,14 +320,14 @@ def _follow(run: Run, outcome: Outcome, reaction: Reaction) -> timedelta | None:
     if reaction.then is Then.GO_ON:
         return AT_ONCE
     if reaction.then is Then.WAIT:
-        _keep(run, not_before=timezone.now() + reaction.wait, waiting_for=reaction.why)
+        keep(run, not_before=timezone.now() + reaction.wait, waiting_for=reaction.why)
         return reaction.wait
     if reaction.then is Then.PAUSE:
-        return _leave(run, Run.State.PAUSED, reaction.why)
+        return leave(run, state=Run.State.PAUSED, why=reaction.why)
     why = DELETED if run.endpoint.deleted_at is not None else reaction.why
     if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
         installs.refresh(install=run.endpoint.install, now=timezone.now())
-    return _leave(run, Run.State.STOPPED, f"{why} {_not_requested(run)}".strip())
+    return leave(run, state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
 
 
 def _facts(outcome: Outcome) -> CallFacts:
@@ -318,66 +342,7 @@ def _failures(run: Run) -> str | None:
     if said is None:
         return None
     newest = run.items.filter(state=State.FAILED_AGAIN).order_by("-settled_at").first()
-    return f"{said} ({newest.words if newest else ''}). {_left_as_it_is(run)}"
-
-
-def _left_as_it_is(run: Run) -> str:
-    return f"Endpoint left active{_comma_not_requested(run)}. Repair the handler, then start again."
-
-
-def _comma_not_requested(run: Run) -> str:
-    waiting = run.items.filter(state=State.WAITING).count()
-    return f", {waiting} not requested" if waiting else ""
-
-
-def _not_requested(run: Run) -> str:
-    waiting = run.items.filter(state=State.WAITING).count()
-    return f"{waiting} not requested." if waiting else ""
-
-
-def _leave(run: Run, state: Run.State, why: str) -> timedelta | None:
-    """End or pause the run, unless somebody has done so meanwhile. Returns that nothing is to come, as a step does."""
-    now = timezone.now()
-    ended_at = None if state == Run.State.PAUSED else now
-    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-    left = running.update(state=state, why=why, ended_at=ended_at, waiting_for="", not_before=None)
-    if left and ended_at is not None:
-        run.steps.filter(ended_at=None).update(ended_at=now, ok=state == Run.State.DONE, words=why)
-    return None
-
-
-def _next(run: Run, words: str, *, ok: bool = True) -> timedelta:
-    """End the step and begin the next one, if there is one."""
-    now = timezone.now()
-    run.steps.filter(name=run.step, ended_at=None).update(ended_at=now, ok=ok, words=words)
-    steps = list(steps_of(run))
-    after = steps[steps.index(Step(run.step)) + 1 :]
-    if after:
-        _keep(run, step=after[0], failed_calls=0)
-    return AT_ONCE
-
-
-def steps_of(run: Run) -> tuple[Step, ...]:
-    """Return the steps that a run goes through, in their order."""
-    if run.kind == Run.Kind.RECOVERY:
-        return RECOVERY_STEPS
-    return ONE_CALL_STEPS if run.one_call else BULK_STEPS
-
-
-def _keep(run: Run, **fields: object) -> None:
-    """Save these, and never the state: somebody may be changing it."""
-    for name, value in fields.items():
-        setattr(run, name, value)
-    Run.objects.filter(pk=run.pk).update(**fields)
-
-
-def _schedule() -> Schedule:
-    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
-    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
-
-
-def _look_every() -> timedelta:
-    return min(LOOK_EVERY, timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S) / 2)
+    return f"{said} ({newest.words if newest else ''}). {left_active(run)}"
 
 
 _DO: dict[Step, Callable[[Run], timedelta | None]] = {

@@ -187,10 +187,11 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
 
 def _earlier(run: Run) -> Run:
     """Return the run that the same form started before. Raises: AlreadyRunning, for any other."""
-    same = Run.objects.filter(operation=run.operation, actor=run.actor, endpoint=run.endpoint).first()
+    same = Run.objects.filter(operation=run.operation).first()
     if same is not None:
         return same
-    raise AlreadyRunning(Run.objects.filter(endpoint=run.endpoint).active().get())
+    # The newest is the one that was active, though it may have ended in this very moment.
+    raise AlreadyRunning(Run.objects.filter(endpoint=run.endpoint).latest("id"))
 
 
 def _wake_after_commit(run_id: int) -> None:

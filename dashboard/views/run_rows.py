@@ -9,7 +9,7 @@ from django.db.models import Min
 
 from dashboard.actions import runs
 from dashboard.actions.attempts import schedule
-from dashboard.actions.run_steps import steps_of
+from dashboard.actions.run_state import steps_of
 from dashboard.health import describe_cause, span
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.models.deliveries import DeliveryQuerySet

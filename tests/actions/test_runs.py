@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs, run_steps, runs
+from dashboard.actions import endpoints, installs, run_items, run_steps, runs
 from dashboard.health import Cause
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Run, RunItem, User
 from dashboard.services import handler
-from dashboard.services.opentrain import OutcomeUnknown, RateLimited, Reason, Unavailable
+from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_failed_delivery
 
@@ -413,6 +413,7 @@ def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
         (OutcomeUnknown("OpenTrain failed while it worked on this (500)."), {"unknown": 3, "waiting": 2}),
         (OutcomeUnknown("OpenTrain did not answer within 15 s."), {"unknown": 3, "waiting": 2}),
         (Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS), {"waiting": 5}),
+        (BadResponse("OpenTrain's answer cannot be used: it is not JSON.", status=404), {"waiting": 5}),
     ],
 )
 def test_run_pauses_itself_after_three_calls_without_an_answer_and_repeats_none_of_unknown_outcome(
@@ -478,6 +479,16 @@ def test_item_that_was_in_flight_when_the_worker_died_is_marked_and_not_repeated
     assert item.opentrain_id not in redeliveries(fake_opentrain)
 
 
+def test_one_call_that_was_in_flight_when_the_worker_died_is_not_repeated(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support, one_call=True)
+    Run.objects.update(others_asked_at=timezone.now())
+    run = go(run)
+    assert (run.state, states(run), redeliveries(fake_opentrain)) == ("done", {"unknown": 3}, [])
+
+
 def test_unknown_one_that_arrives_after_all_is_delivered(endpoint: Endpoint, support: User) -> None:
     delivery = make_failed_delivery(endpoint=endpoint)
     run = redeliver(endpoint, support)
@@ -492,6 +503,20 @@ def test_disabled_endpoint_pauses_a_bulk_run(broken: Callable[..., Endpoint], su
         "paused",
         "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume.",
     )
+
+
+def test_fault_of_our_own_pauses_the_run_and_asks_for_no_more(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_items, "_write", lambda *_: 1 / 0)
+        run = go(run)
+    assert (run.state, run.why[:24]) == ("paused", "Redeliver itself failed ")
+    assert len(redeliveries(fake_opentrain)) == 1
+    assert go(run).state == "paused"
+    assert states(run) == {"unknown": 1, "waiting": 2}
 
 
 def test_person_who_may_no_longer_act_stops_the_run(endpoint: Endpoint, support: User) -> None:

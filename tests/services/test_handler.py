@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.health import Cause, describe_cause
 from dashboard.services import bounded, handler
-from dashboard.services.handler import HandlerFailed, ask, passed_on
+from dashboard.services.handler import HandlerFailed, ask, passed_on, probe
 from tests.services.misbehaving import (
     answer,
     chunked,
@@ -61,6 +61,23 @@ def test_ask_with_few_headers_adds_no_others_of_its_own() -> None:
     assert sorted(name.lower() for name, _ in server.requests[0].headers) == [
         "connection", "content-length", "host", "via",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 405, 501, 503])
+def test_probe_asks_by_head_for_nothing_and_returns_what_is_answered(status: int) -> None:
+    with misbehaving(answer(status)) as server:
+        answered = probe(url=f"{server.url}/hook", deadline_s=5.0)
+    (request,) = server.requests
+    assert (request.method, request.target, request.body) == ("HEAD", "/hook", b"")
+    assert sorted(name.lower() for name, _ in request.headers) == ["connection", "host", "via"]
+    assert answered.status == status
+
+
+def test_probe_of_a_handler_that_is_not_there_says_so() -> None:
+    with pytest.raises(HandlerFailed) as raised:
+        probe(url=f"http://localhost:{closed_port()}/", deadline_s=5.0)
+    assert raised.value.cause is Cause.REFUSED
+    assert raised.value.words == "Your handler: the connection was refused (Connection refused)."
 
 
 def test_passed_on_leaves_out_what_belongs_to_the_hop_and_what_connection_names() -> None:
