@@ -137,7 +137,7 @@ def stop(*, actor: User, run: Run, now: datetime) -> bool:
     active = Run.objects.filter(pk=run.pk).active()
     ended = bool(active.update(state=state, why=why, ended_at=now, waiting_for="", not_before=None))
     if ended:
-        run.steps.filter(ended_at=None).update(ended_at=now, ok=False)
+        run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
         _wake_after_commit(run.pk)  # what was requested is still followed
     return ended
 

@@ -293,6 +293,38 @@ def test_recovery_whose_re_enabling_had_no_answer_looks_before_it_asks_again(
     assert (run.step, tries) == ("canary", [1])
 
 
+def test_recovery_whose_first_delivery_is_of_unknown_outcome_goes_on_when_it_arrives(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=2)
+    run = recover(endpoint, support)
+    for _ in range(2):
+        run_steps.advance(run_id=run.pk)
+    fake_opentrain.fail_next(OutcomeUnknown("No answer."))
+    assert run_steps.advance(run_id=run.pk) == timedelta(seconds=5)
+    Run.objects.update(not_before=timezone.now())
+    run = go(run)
+    assert (run.step, states(run)) == ("canary", {"unknown": 1, "waiting": 1})
+    canary = run.items.get(position=0)
+    Delivery.objects.filter(pk=canary.delivery_id).update(last_ok=True, last_cause="", last_attempt_at=timezone.now())
+    run = go(run)
+    assert (run.step, states(run)) == ("watch", {"delivered": 1, "requested": 1})
+
+
+def test_recovery_does_not_ask_for_all_when_something_failed_again(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=6, unseen=3)
+    run = go(recover(endpoint, support))
+    attempt(endpoint)
+    run = go(run)
+    attempt(endpoint, ok=False, most=1)
+    attempt(endpoint)
+    run = go(run)
+    assert (run.step, None in redeliveries(fake_opentrain)) == ("watch", False)
+    assert steps(run)[4][2].startswith("OpenTrain may have others that never reached us; not asked for")
+
+
 # --- Bulk -----------------------------------------------------------------------------------------------------------
 
 

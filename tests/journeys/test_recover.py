@@ -102,3 +102,6 @@ def test_recovery_without_javascript_works_by_plain_forms(
     wait_for(page, ".head-answer", "delivered in", timeout_ms=RECOVERED_MS)
     expect(page.locator(".outcome-done")).to_contain_text("Done:")
     take(page, screenshots, "run-plain")
+    page.get_by_role("navigation", name="You are here").get_by_role("link").last.click()
+    page.get_by_role("button", name="Break the handler").click()  # as the demo starts, for the stories that follow
+    expect(page.locator("#demo-switch")).to_contain_text("broken")

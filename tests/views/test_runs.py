@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,7 +13,7 @@ from django.utils import timezone
 from dashboard.actions import run_steps, runs
 from dashboard.models import Delivery, Endpoint, Run, User
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_failed_delivery
+from tests.factories import make_delivery, make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -205,6 +206,17 @@ def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: End
     assert first.count('data-row="stopped"') == 25
     older = re.search(r'href="(\?before=\d+)"', first)[1]
     assert ana.read(reverse("run-list") + older).count('data-row="stopped"') == 2
+
+
+def test_list_takes_as_many_queries_for_many_runs_as_for_one(
+    ana: Browser, support: User, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(12):
+        runs.start_recovery(
+            actor=support, endpoint=make_endpoint(), note="", now=timezone.now(), operation=uuid.uuid4()
+        )
+    with django_assert_max_num_queries(3):  # session, user, runs
+        assert ana.read(reverse("run-list")).count('data-row="running"') == 12
 
 
 def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> None:
