@@ -58,6 +58,44 @@ class HealthKind(StrEnum):
         return self.value.replace("_", " ").capitalize()
 
 
+class Severity(IntEnum):
+    """A `HealthKind` as rows keep it and lists sort by it: the lower, the worse. Stored: a value is never changed."""
+
+    DISABLED = 1
+    AT_RISK = 2
+    FAILING = 3
+    UNKNOWN = 4
+    PAUSED = 5
+    ACTIVE = 6
+
+
+class Trouble(StrEnum):
+    """Why OpenTrain's last answer for an install was none that helps. Stored, so a value is never renamed."""
+
+    NONE = ""
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason
+    TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - a reason
+    SCOPE_MISSING = "scope_missing"
+    NOT_ACTIVE = "not_active"
+    FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
+    UNREACHABLE = "unreachable"
+    BAD_ANSWER = "bad_answer"
+
+
+NEEDS_PERSON = frozenset(
+    {
+        Trouble.TOKEN_REFUSED,
+        Trouble.TOKEN_UNREADABLE,
+        Trouble.SCOPE_MISSING,
+        Trouble.NOT_ACTIVE,
+        Trouble.FORBIDDEN,
+        Trouble.BAD_ANSWER,
+    }
+)
+"""What does not pass by itself, however often OpenTrain is asked."""
+
+
 class Cause(StrEnum):
     """Why an attempt failed. Stored with the attempt, so a value is never renamed."""
 
@@ -265,6 +303,22 @@ def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth
     if consecutive_failures < AT_RISK_FROM:
         return _health(HealthKind.FAILING, f"{streak}.")
     return _health(HealthKind.AT_RISK, f"{streak}: {left} more, and OpenTrain disables it.")
+
+
+def severity(*, status: str, consecutive_failures: int) -> Severity:
+    """Return what a row keeps of an endpoint's health. The same rule in SQL is `models.endpoints.severity_column`."""
+    return Severity[endpoint_health(status=status, consecutive_failures=consecutive_failures).kind.name]
+
+
+def unseen_words(*, counted: int, reached: int) -> str:
+    """Compare OpenTrain's failures in a row with those that reached us; empty where they agree.
+
+    More that reached us is no contradiction: OpenTrain counts from 0 again when somebody re-enables the endpoint.
+    """
+    if counted <= reached:
+        return ""
+    failures = "1 failure" if counted == 1 else f"{counted} failures"
+    return f"OpenTrain counts {failures}, {reached or 'none'} reached us: {counted - reached} never got here."
 
 
 def _stopped(*, consecutive_failures: int) -> EndpointHealth:

@@ -27,6 +27,10 @@ OPENTRAIN_BASE_URL = os.environ.get("OPENTRAIN_BASE_URL", "https://app.opentrain
 # What OpenTrain does with a failed delivery (partner-api, "Deliveries"); the demo's Partner API is quicker.
 OPENTRAIN_RETRY_DELAYS_S = [int(delay) for delay in _list("OPENTRAIN_RETRY_DELAYS_S", "60,300,1800,7200")]
 OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300"))
+# How often OpenTrain is asked for an install's endpoints by itself (no token more often than that), and for how many
+# installs at a time (dashboard/actions/polling.py).
+POLL_EVERY_S = int(os.environ.get("POLL_EVERY_S", "60"))
+POLL_CONCURRENCY = int(os.environ.get("POLL_CONCURRENCY", "8"))
 # How long the delivery log is kept (dashboard/actions/retention.py); 0 keeps for ever. Bodies may leave earlier.
 RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))

@@ -12,24 +12,31 @@ from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import installs, retention, run_steps, runs
+from dashboard.actions import polling, retention, run_steps, runs, silence
 from dashboard.actions.retention import Removed
-from dashboard.models import Install, Run
+from dashboard.models import Run
 
 logger = logging.getLogger(__name__)
 QUEUE = runs.QUEUE
 FINISHED_KEPT = timedelta(days=1)
+POLL_BUDGET = timedelta(seconds=50)
 RETENTION_BUDGET = timedelta(seconds=20)
 
 
-@app.periodic(cron="* * * * *")
-@app.task(queue=QUEUE, queueing_lock="refresh-installs", pass_context=False)
-def refresh_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
-    """Keep every install's snapshot no older than a minute, so that an auto-disable is known without a visitor."""
-    for install in Install.objects.defer("token").order_by("checked_at"):
-        outcome = installs.refresh(install=install, now=timezone.now())
-        if outcome is not None:
-            logger.warning("install %s was not refreshed: %s", install.pk, outcome.words)
+@app.periodic(cron="* * * * * */10")  # the sixth is seconds; how often an install is asked is POLL_EVERY_S
+@app.task(queue=QUEUE, queueing_lock="poll", lock="poll", pass_context=False)
+def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Keep every install's snapshot young, so that an auto-disable is known without a visitor."""
+    polled = polling.poll(clock=timezone.now, budget=POLL_BUDGET)
+    if polled.failed:
+        logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(queue=QUEUE, queueing_lock="notice-silence", pass_context=False)
+def notice_silence(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Find the endpoints whose deliveries have stopped coming."""
+    silence.notice(now=timezone.now())
 
 
 @app.task(name=runs.ADVANCE, queue=QUEUE)

@@ -274,3 +274,26 @@ def test_state_of_what_a_row_keeps_is_the_state_in_words(facts, endpoint, now) -
     }
     in_words = health.delivery_state(facts=facts, endpoint=endpoint, now=now, schedule=OPENTRAIN)
     assert health.state_kind(**kept, endpoint=endpoint, now=now) is in_words.kind
+
+
+@pytest.mark.parametrize(
+    ("counted", "reached", "words"),
+    [
+        (8, 2, "OpenTrain counts 8 failures, 2 reached us: 6 never got here."),
+        (1, 0, "OpenTrain counts 1 failure, none reached us: 1 never got here."),
+        (8, 8, ""),
+        (0, 3, ""),
+    ],
+)
+def test_failures_that_never_reached_us_are_said_and_nothing_else(counted, reached, words) -> None:
+    assert health.unseen_words(counted=counted, reached=reached) == words
+
+
+@pytest.mark.django_db
+def test_severity_and_its_column_agree_on_every_combination() -> None:
+    install = make_endpoint().install
+    for status in ("ACTIVE", "DISABLED", "", "MAINTENANCE", "active"):
+        for failures in (0, 1, 6, 7, 9, 10, 11, 400):
+            endpoint = make_endpoint(install=install, status=status, consecutive_failures=failures)
+            stored = type(endpoint).objects.values_list("severity", flat=True).get(pk=endpoint.pk)
+            assert stored == health.severity(status=status, consecutive_failures=failures), (status, failures)

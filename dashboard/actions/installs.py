@@ -1,21 +1,43 @@
 """Connect an install by its token, and keep what OpenTrain says of it."""
 
+import random
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from dashboard.actions import deliveries
+from dashboard.actions import deliveries, pace
 from dashboard.actions.operation import Operation, failed, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.models import Endpoint, Grant, Install, Role, User
-from dashboard.models.installs import MANAGE_SCOPE
+from dashboard.actions.visit import Answer, visit
+from dashboard.health import Severity, Trouble
+from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, Role, User
+from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
 from dashboard.services import opentrain
-from dashboard.vault import Secret, Unreadable
+from dashboard.vault import Secret
 
 AUTO_DISABLE_STREAK = 10
 """So many failures in a row disable an endpoint; with fewer it was paused. Source: partner-api, "Deliveries"."""
+
+HISTORY_EVERY = timedelta(hours=1)
+"""How often an endpoint's history gets a row where nothing changes."""
+MOST_FAILURES = 1000
+"""Failures in a row beyond these are not counted."""
+
+_TROUBLE = ["last_error", "last_error_at", "last_error_code", "trouble_since", "failures"]
+_TALLY = """
+    UPDATE dashboard_install SET endpoint_count = sums.total, needing_count = sums.needing, fine_count = sums.fine,
+        worst = sums.most
+    FROM (SELECT count(*) AS total, count(*) FILTER (WHERE severity < %(paused)s) AS needing,
+              count(*) FILTER (WHERE severity = %(fine)s) AS fine, coalesce(min(severity), %(none)s) AS most
+          FROM dashboard_endpoint
+          WHERE install_id = %(install)s AND opentrain_id IS NOT NULL AND deleted_at IS NULL) AS sums
+    WHERE dashboard_install.id = %(install)s
+        AND (endpoint_count, needing_count, fine_count, worst)
+            IS DISTINCT FROM (sums.total, sums.needing, sums.fine, sums.most)
+"""
 
 
 def connect(
@@ -48,28 +70,62 @@ def refresh(*, install: Install, now: datetime) -> Outcome | None:
 
     Returns None when the snapshot is fresh; otherwise why it is not, and everything recorded before stays as it was.
     """
-    try:
-        remote = opentrain.list_endpoints(token=install.token)
-    except (opentrain.OpenTrainError, Unreadable) as error:
-        outcome = failed(error)
-        install.last_error, install.last_error_at = outcome.words, now
-        install.save(update_fields=["last_error", "last_error_at"])
-        return outcome
+    return record(visit(install=install, at=now, read_token=lambda: install.token))
+
+
+def record(answer: Answer) -> Outcome | None:
+    """Keep what OpenTrain answered and when to ask again, in one transaction; as `refresh`."""
+    outcome = None if answer.error is None else failed(answer.error)
+    install = answer.install
     with transaction.atomic():
-        install.checked_at, install.last_error, install.last_error_at = now, "", None
-        install.save(update_fields=["checked_at", "last_error", "last_error_at"])
-        record_endpoints(install=install, remote=remote, at=now)
-    return None
+        if answer.current is not None:
+            Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
+        if answer.error is None:
+            _record_success(install=install, at=answer.at)
+        else:
+            _record_failure(answer=answer, words=outcome.words if outcome else "")
+        if answer.endpoints is not None:
+            record_endpoints(install=install, remote=answer.endpoints, at=answer.at)
+    return outcome
+
+
+def _record_success(*, install: Install, at: datetime) -> None:
+    install.checked_at, install.last_error, install.last_error_at = at, "", None
+    install.last_error_code, install.trouble_since, install.failures = Trouble.NONE, None, 0
+    install.poll_after = pace.after_success(at=at)
+    install.save(update_fields=["checked_at", "poll_after", *_TROUBLE])
+
+
+def _record_failure(*, answer: Answer, words: str) -> None:
+    install = answer.install
+    if install.last_error_code != answer.trouble or install.trouble_since is None:
+        install.trouble_since = answer.at
+    install.last_error, install.last_error_at, install.last_error_code = words, answer.at, answer.trouble
+    install.failures = min(install.failures + 1, MOST_FAILURES)
+    install.poll_after = pace.after_failure(
+        at=answer.at,
+        failures=install.failures,
+        retry_after_s=answer.retry_after_s,
+        chance=random.random(),  # noqa: S311
+    )
+    install.save(update_fields=["poll_after", *_TROUBLE])
 
 
 def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
     """Keep the whole list that OpenTrain gave: what is in it is a snapshot, what is no longer in it is deleted."""
-    for snapshot in remote:
-        record_endpoint(install=install, remote=snapshot, at=at)
-    listed = [snapshot.id for snapshot in remote]
-    gone = Endpoint.objects.filter(install=install).registered().exclude(opentrain_id__in=listed)
-    # One that was registered or seen after the list was asked for is not missing from it.
-    gone.filter(snapshot_at__lt=at).update(deleted_at=at)
+    with transaction.atomic():
+        rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
+        known = {row.opentrain_id: row for row in rows}
+        same = {snapshot.id for snapshot in remote if _is_known(known.get(snapshot.id), snapshot, at=at)}
+        mine = Endpoint.objects.filter(install=install)
+        mine.filter(opentrain_id__in=same, snapshot_at__lt=at).update(snapshot_at=at)
+        for snapshot in remote:
+            if snapshot.id not in same:
+                _keep(install=install, remote=snapshot, at=at)
+        # One that was registered or seen after the list was asked for is not missing from it.
+        listed = [snapshot.id for snapshot in remote]
+        mine.registered().exclude(opentrain_id__in=listed).filter(snapshot_at__lt=at).update(deleted_at=at)
+        tally(install_id=install.pk)
 
 
 def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
@@ -79,20 +135,69 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
     answer to such a call it is when it came.
     """
     with transaction.atomic():
-        endpoint = _row(install=install, remote=remote)
-        if endpoint.snapshot_at is not None and endpoint.snapshot_at > at:
-            return endpoint
-        endpoint.opentrain_id, endpoint.url = remote.id, remote.url
-        endpoint.event_types = list(remote.event_types)
-        endpoint.status = remote.status
-        endpoint.created_at = remote.created_at
-        endpoint.consecutive_failures = remote.consecutive_failures
-        endpoint.disabled_at = remote.disabled_at
-        endpoint.disabled_reason = remote.disabled_reason or ""
-        endpoint.snapshot_at, endpoint.deleted_at = at, None
-        endpoint.save()
-        if remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK:
-            deliveries.abandon_undelivered(endpoint=endpoint, at=remote.disabled_at)
+        endpoint = _keep(install=install, remote=remote, at=at)
+        tally(install_id=install.pk)
+    return endpoint
+
+
+def tally(*, install_id: int) -> None:
+    """Bring the sums over an install's endpoints up to date; for whoever changes which there are or what they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TALLY,
+            {
+                "install": install_id,
+                "none": NO_ENDPOINT,
+                "fine": Severity.ACTIVE.value,
+                "paused": Severity.PAUSED.value,
+            },
+        )
+
+
+def _is_known(row: Endpoint | None, remote: opentrain.WebhookEndpoint, *, at: datetime) -> bool:
+    """Tell whether a snapshot says nothing that the row does not, and there is nothing else to do for it."""
+    if row is None or row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
+        return False
+    if remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK:
+        return False  # what reached us late is to be given up too
+    said = (
+        remote.url, list(remote.event_types), remote.status, remote.created_at, remote.consecutive_failures,
+        remote.disabled_at, remote.disabled_reason or "",
+    )  # fmt: skip
+    kept = (
+        row.url, row.event_types, row.status, row.created_at, row.consecutive_failures,
+        row.disabled_at, row.disabled_reason,
+    )  # fmt: skip
+    return said == kept
+
+
+def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
+    endpoint = _row(install=install, remote=remote)
+    if endpoint.snapshot_at is not None and endpoint.snapshot_at > at:
+        return endpoint
+    before = (endpoint.status, endpoint.consecutive_failures)
+    endpoint.opentrain_id, endpoint.url = remote.id, remote.url
+    endpoint.event_types = list(remote.event_types)
+    endpoint.status = remote.status
+    endpoint.created_at = remote.created_at
+    endpoint.consecutive_failures = remote.consecutive_failures
+    endpoint.disabled_at = remote.disabled_at
+    endpoint.disabled_reason = remote.disabled_reason or ""
+    endpoint.snapshot_at, endpoint.deleted_at = at, None
+    historic = (
+        before != (remote.status, remote.consecutive_failures)
+        or endpoint.history_at is None
+        or at - endpoint.history_at >= HISTORY_EVERY
+    )
+    if historic:
+        endpoint.history_at = at
+    endpoint.save()
+    if historic:
+        EndpointSnapshot.objects.create(
+            endpoint=endpoint, at=at, status=remote.status, consecutive_failures=remote.consecutive_failures
+        )
+    if remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK:
+        deliveries.abandon_undelivered(endpoint=endpoint, at=remote.disabled_at)
     return endpoint
 
 
@@ -112,6 +217,25 @@ def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> Install:
     known = {
+        **_description(remote),
+        "token": token,
+        "checked_at": now,
+        "described_at": now,
+        "last_error": "",
+        "last_error_code": Trouble.NONE,
+        "last_error_at": None,
+        "trouble_since": None,
+        "failures": 0,
+        "poll_after": None,
+        **({"name": name} if name else {}),
+    }
+    first = {**known, "name": name or remote.organization_id}
+    return Install.objects.update_or_create(opentrain_id=remote.id, defaults=known, create_defaults=first)[0]
+
+
+def _description(remote: opentrain.Install) -> dict[str, Any]:
+    """Return the columns that `GET /installs/current` fills."""
+    return {
         "organization_id": remote.organization_id,
         "app_id": remote.partner_app.id,
         "app_name": remote.partner_app.name,
@@ -119,17 +243,10 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
         "scopes": list(remote.scopes),
         "pii_consent": remote.pii_consent,
         "created_at": remote.created_at,
-        "token": token,
         "token_id": remote.token.id,
         "token_name": remote.token.name,
         "token_scopes": list(remote.token.scopes),
-        "checked_at": now,
-        "last_error": "",
-        "last_error_at": None,
-        **({"name": name} if name else {}),
     }
-    first = {**known, "name": name or remote.organization_id}
-    return Install.objects.update_or_create(opentrain_id=remote.id, defaults=known, create_defaults=first)[0]
 
 
 def _connected_words(install: Install) -> str:

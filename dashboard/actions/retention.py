@@ -1,8 +1,9 @@
 """What is old leaves the delivery log, in steps so small that the receiver does not notice.
 
 A delivery leaves with its attempts RETENTION_DAYS after its last attempt (or after it was last asked for again);
-bodies and the first bytes of answers leave after BODY_RETENTION_DAYS; refused requests as deliveries do. 0 keeps for
-ever. The audit trail is kept whatever its age: who did what must outlive what it was done to.
+bodies and the first bytes of answers leave after BODY_RETENTION_DAYS; refused requests and the history of endpoints as
+deliveries do. 0 keeps for ever. The audit trail is kept whatever its age: who did what must outlive what it was done
+to.
 
 What is chosen here, and why:
 - A step takes at most STEP rows, each step a transaction of its own: a crash between two loses nothing, and what a step
@@ -24,7 +25,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from dashboard.models import Delivery, RefusedAttempt
+from dashboard.models import Delivery, EndpointSnapshot, RefusedAttempt
 
 STEP = 1000
 """Rows of a step: deliveries with their attempts, bodies, or refused requests."""
@@ -45,6 +46,7 @@ class Removed:
     attempts: int = 0
     bodies: int = 0
     refused: int = 0
+    snapshots: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -52,7 +54,7 @@ class Removed:
     def __str__(self) -> str:
         return (
             f"{self.deliveries} deliveries with {self.attempts} attempts, {self.bodies} more bodies, "
-            f"{self.refused} refused requests"
+            f"{self.refused} refused requests, {self.snapshots} snapshots"
         )
 
 
@@ -89,6 +91,7 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
     if rows:
         yield from _walk(_remove_deliveries, before=now - rows, now=now)
         yield from _walk(_remove_refused, before=now - rows, now=now)
+        yield from _walk(_remove_snapshots, before=now - rows, now=now)
     if bodies:
         yield from _walk(_remove_bodies, before=now - bodies, now=now)
 
@@ -126,6 +129,14 @@ def _remove_refused(before: datetime, _after: Position | None, _now: datetime) -
         taken = list(old.select_for_update(skip_locked=True).values_list("received_at", "pk")[:STEP])
         RefusedAttempt.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
         return Removed(refused=len(taken)), _last(taken)
+
+
+def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic():
+        old = EndpointSnapshot.objects.filter(at__lt=before).order_by("at", "id")
+        taken = list(old.select_for_update(skip_locked=True).values_list("at", "pk")[:STEP])
+        EndpointSnapshot.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(snapshots=len(taken)), _last(taken)
 
 
 def _old(*, before: datetime) -> QuerySet[Delivery]:

@@ -11,6 +11,7 @@ from dashboard.launch.processes import Processes, claim_port
 
 # OpenTrain's minutes as seconds, so that the whole story fits a conversation.
 RUN_INTERVAL_S = "2"
+POLL_EVERY_S = "5"
 RETRY_DELAYS_S = "4,8,16,32"
 EVENT_EVERY_S = "3"
 
@@ -45,6 +46,7 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
     return {
         "OPENTRAIN_BASE_URL": f"http://localhost:{api_port}/api/partner/v1",
         "OPENTRAIN_RUN_INTERVAL_S": RUN_INTERVAL_S,
+        "POLL_EVERY_S": POLL_EVERY_S,
         "OPENTRAIN_RETRY_DELAYS_S": RETRY_DELAYS_S,
         "PARTNER_API_KEYS": keys.PARTNER_API_KEYS,
         "PARTNER_API_RUN_INTERVAL_S": RUN_INTERVAL_S,

@@ -3,6 +3,7 @@
 from dashboard.models.audit import AuditEntry
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
+from dashboard.models.history import EndpointSnapshot, Silence
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
 from dashboard.models.rotations import Rotation
@@ -13,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "Delivery",
     "Endpoint",
+    "EndpointSnapshot",
     "Grant",
     "Install",
     "RefusedAttempt",
@@ -21,5 +23,6 @@ __all__ = [
     "Run",
     "RunItem",
     "RunStep",
+    "Silence",
     "User",
 ]

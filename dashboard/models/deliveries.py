@@ -83,6 +83,12 @@ class Delivery(models.Model):
                 fields=["standing", "event_type", "attempts_class", "first_received_at", "id"],
                 name="delivery_kinds_of_all",
             ),
+            # Which endpoints have failed deliveries left: few do, and they are found one by one.
+            models.Index(
+                fields=["endpoint", "first_received_at"],
+                condition=models.Q(standing=health.Standing.FAILED),
+                name="delivery_failed_of_endpoint",
+            ),
             # Causes, with state and event type; only what did not succeed is in them.
             models.Index(
                 fields=["endpoint", "last_cause", "last_status", "standing", "event_type", "first_received_at", "id"],

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Case, Q, Value, When
 
+from dashboard.health import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.models.fields import SecretField
 from dashboard.models.installs import Install
 from dashboard.models.prepared import prepared_cursor
@@ -19,6 +21,24 @@ DISABLED = "DISABLED"
 _AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret")
 
 
+def severity_column() -> models.GeneratedField:
+    """Return the column of an endpoint's severity: `health.severity`, by the database. A test holds them together."""
+    kinds = (
+        (Q(status=DISABLED, consecutive_failures__gte=AUTO_DISABLE_AT), Severity.DISABLED),
+        (Q(status=DISABLED), Severity.PAUSED),
+        (~Q(status=ACTIVE), Severity.UNKNOWN),
+        (Q(consecutive_failures__lte=0), Severity.ACTIVE),
+        (Q(consecutive_failures__lt=AT_RISK_FROM), Severity.FAILING),
+    )
+    return models.GeneratedField(
+        expression=Case(
+            *(When(fits, then=Value(kind.value)) for fits, kind in kinds), default=Value(Severity.AT_RISK.value)
+        ),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+    )
+
+
 def new_receiver_key() -> str:
     """256 bits: the key is the only thing that names a door to the receiver, so it cannot be guessed or walked."""
     return secrets.token_urlsafe(32)
@@ -26,6 +46,8 @@ def new_receiver_key() -> str:
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def visible_to(self, user: "User") -> Self:
+        if user.role == "support":
+            return self  # every endpoint has an install, and support sees every install: no join says more
         return self.filter(install__in=Install.objects.visible_to(user))
 
     def at_door(self, receiver_key: str) -> "Endpoint | None":
@@ -39,6 +61,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         pk, install_id, key, handler_url, secret = row
         secret = None if secret is None else decrypt(secret)
         return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret])
+
+    def in_need(self) -> Self:
+        """Those whose status or streak asks for a person; one that was paused was paused by a person."""
+        return self.registered().filter(severity__lt=Severity.PAUSED)
 
     def registered(self) -> Self:
         """Those that OpenTrain knows: neither still being registered nor deleted."""
@@ -63,6 +89,8 @@ class Endpoint(models.Model):
     disabled_reason = models.TextField(blank=True)
     snapshot_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain last said the above.")
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain stopped listing it.")
+    severity = severity_column()
+    history_at = models.DateTimeField(null=True, blank=True, help_text="When its history got its newest row.")
 
     receiver_key = models.CharField(max_length=64, unique=True, null=True, blank=True)
     handler_url = models.CharField(max_length=2048, blank=True, help_text="The partner's own handler.")
@@ -77,6 +105,14 @@ class Endpoint(models.Model):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["install", "opentrain_id"], name="endpoint_once_per_install"),
+        ]
+        indexes = [
+            # The inbox: few endpoints are in it, however many there are.
+            models.Index(
+                fields=["severity", "id"],
+                condition=Q(opentrain_id__isnull=False, deleted_at__isnull=True, severity__lt=Severity.PAUSED),
+                name="endpoint_in_need",
+            ),
         ]
 
     def __str__(self) -> str:

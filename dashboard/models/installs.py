@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Case, F, Q, Value, When
 
+from dashboard.health import NEEDS_PERSON, Severity
 from dashboard.models.fields import SecretField
 
 if TYPE_CHECKING:
@@ -12,6 +14,15 @@ if TYPE_CHECKING:
 
 MANAGE_SCOPE = "webhooks:manage"
 """Every webhook-endpoint operation needs it. Source: partner-api, "Who calls"."""
+
+
+IN_NEED = 0
+"""The rank of an install that itself needs a person."""
+NO_ENDPOINT = max(Severity) + 1
+"""The rank of an install without endpoints."""
+SELF_IN_NEED = (
+    Q(last_error_code__in=sorted(NEEDS_PERSON)) | ~Q(token_scopes__contains=[MANAGE_SCOPE]) | ~Q(status="ACTIVE")
+)
 
 
 class InstallQuerySet(models.QuerySet["Install"]):
@@ -45,15 +56,46 @@ class Install(models.Model):
     connected_at = models.DateTimeField(auto_now_add=True)
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
     last_error = models.TextField(blank=True, help_text="Why the last call failed, in words; empty when it did not.")
+    last_error_code = models.CharField(max_length=30, blank=True, help_text="The same, as `health.Trouble`.")
     last_error_at = models.DateTimeField(null=True, blank=True)
+    trouble_since = models.DateTimeField(null=True, blank=True, help_text="When it began to fail for that reason.")
+
+    # The poller's (actions/polling.py).
+    poll_after = models.DateTimeField(null=True, blank=True, help_text="OpenTrain is left alone until then.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought nothing.")
+    described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last asked for.")
+
+    # Sums over its endpoints (actions/installs.py writes them), so that a list of installs needs not count.
+    endpoint_count = models.PositiveIntegerField(default=0)
+    needing_count = models.PositiveIntegerField(default=0, help_text="Endpoints that need a person.")
+    fine_count = models.PositiveIntegerField(default=0, help_text="Endpoints that are active, without a failure.")
+    worst = models.PositiveSmallIntegerField(default=NO_ENDPOINT, help_text="The severity of the worst endpoint.")
+    rank = models.GeneratedField(
+        expression=Case(
+            When(SELF_IN_NEED, then=Value(IN_NEED)), default=F("worst"), output_field=models.PositiveSmallIntegerField()
+        ),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+        help_text="The lower, the sooner somebody should look at it.",
+    )
 
     objects = InstallQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "id"]
+        indexes = [
+            models.Index(fields=["rank", "name", "id"], name="install_worst_first"),
+            models.Index(fields=["name", "id"], name="install_by_name"),
+            models.Index(fields=["poll_after"], name="install_due"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether the install itself does, whatever its endpoints do."""
+        return bool(self.rank == IN_NEED)
 
     @property
     def can_manage(self) -> bool:

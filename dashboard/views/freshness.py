@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashboard.actions import installs
+from dashboard.health import Trouble
 from dashboard.models import AuditEntry, Install
 
 FRESH_FOR = timedelta(seconds=2)
@@ -26,6 +27,8 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
         return None  # the page says so already, and OpenTrain would only say it again
     if install.last_error_at is not None and now - install.last_error_at < PAUSE_AFTER_FAILURE:
         return Staleness(words=install.last_error)
+    if install.last_error_code == Trouble.RATE_LIMITED and install.poll_after is not None and install.poll_after > now:
+        return Staleness(words=install.last_error)  # OpenTrain said how long it wants to be left alone
     if _is_fresh(install=install, now=now):
         return None
     outcome = installs.refresh(install=install, now=now)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from dashboard import tasks
 from dashboard.actions import retention
 from dashboard.actions.retention import Removed
-from dashboard.models import Attempt, AuditEntry, Delivery, RefusedAttempt
+from dashboard.models import Attempt, AuditEntry, Delivery, EndpointSnapshot, RefusedAttempt
 from tests.actions.test_deliveries import record
 from tests.factories import BODY, NOON, make_attempt, make_delivery, make_endpoint, make_refused_attempt
 
@@ -294,8 +294,8 @@ def test_the_command_says_how_far_it_is_and_what_left(monkeypatch) -> None:
     said = StringIO()
     call_command("retain", stdout=said)
     assert said.getvalue().splitlines() == [
-        "So far 2 deliveries with 4 attempts, 0 more bodies, 0 refused requests.",
-        "Removed 3 deliveries with 6 attempts, 0 more bodies, 0 refused requests.",
+        "So far 2 deliveries with 4 attempts, 0 more bodies, 0 refused requests, 0 snapshots.",
+        "Removed 3 deliveries with 6 attempts, 0 more bodies, 0 refused requests, 0 snapshots.",
     ]
 
 
@@ -304,3 +304,12 @@ def test_the_task_removes_what_is_old() -> None:
     make_old(age=timezone.now() - NOON + 200 * DAY)
     tasks.retain(0)
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_retain_removes_the_old_history_of_endpoints() -> None:
+    endpoint = make_endpoint()
+    for age in (90 * DAY + SECOND, 90 * DAY, DAY):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON - age, status="ACTIVE")
+    assert retain() == Removed(snapshots=1)
+    assert [NOON - one.at for one in EndpointSnapshot.objects.order_by("at")] == [90 * DAY, DAY]
