@@ -10,6 +10,8 @@ from dashboard.views import (
     doctor,
     endpoint_changes,
     endpoints,
+    fleet,
+    inbox,
     installs,
     observations,
     operations,
@@ -20,9 +22,10 @@ from dashboard.views import (
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", installs.index, name="home"),
-    path("installs/", installs.index, name="install-list"),
-    path("installs/live/", installs.index_live, name="install-list-live"),
+    path("", inbox.index, name="home"),
+    path("inbox/live/", inbox.live, name="inbox-live"),
+    path("installs/", fleet.index, name="install-list"),
+    path("installs/live/", fleet.live, name="install-list-live"),
     path("installs/connect/", installs.connect, name="install-connect"),
     path("installs/<int:pk>/", installs.detail, name="install-detail"),
     path("installs/<int:pk>/live/", installs.live, name="install-live"),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.actions.attempts import schedule
+from dashboard.actions.installs import tally
 from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, User
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
@@ -63,7 +64,9 @@ def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint
         "receiver_key": key,
         "secret": Secret(SECRET),
     }
-    return Endpoint.objects.create(install=install or make_install(), **defaults | columns)
+    endpoint = Endpoint.objects.create(install=install or make_install(), **defaults | columns)
+    tally(install_id=endpoint.install_id)
+    return endpoint
 
 
 def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:

@@ -14,7 +14,7 @@ from tests.factories import make_delivery, make_endpoint, make_user
 OPEN = {"receiver", "observations"}
 """OpenTrain and handlers come in here, and show a signature or a key instead."""
 LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export"]
-PAGES = ["home", "install-list", "install-list-live", "install-connect", "run-list", *LISTS]
+PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", "run-list", *LISTS]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
 LISTS_OF_ENDPOINT = ["endpoint-deliveries", "endpoint-deliveries-live", "endpoint-deliveries-export"]
@@ -154,7 +154,7 @@ def test_outsider_gets_404_by_every_method_that_a_page_takes(
 
 def test_outsider_does_not_see_another_install_in_the_list(acme: Install, outsider: User, client: Client) -> None:
     client.force_login(outsider)
-    for name in ("install-list", "install-list-live"):
+    for name in ("home", "inbox-live", "install-list", "install-list-live"):
         page = client.get(reverse(name)).content.decode()
         assert "Other Data" in page
         assert "Acme Labs" not in page

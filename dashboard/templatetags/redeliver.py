@@ -43,6 +43,8 @@ LOOKS = {
     StateKind.REQUESTED_AGAIN: Look("info", "send"),
     StateKind.OVERDUE: Look("risk", "clock-exclamation"),
     StateKind.FAILED: Look("bad", "x"),
+    "no_access": Look("bad", "key"),
+    "silent": Look("warn", "clock-exclamation"),
     "refused": Look("bad", "shield-x"),
     "deleted": Look("idle", "x"),
     "done": Look("ok", "circle-check"),

@@ -31,6 +31,8 @@ def sign_in(page: Page, demo: Demo) -> None:
     page.get_by_label("User name").fill(demo.username)
     page.get_by_label("Password").fill(demo.password)
     page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Installs").click()
     expect(page.get_by_role("heading", name="Installs", level=1)).to_be_visible()
 
 
@@ -171,7 +173,7 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
     expect(page.locator("main")).to_contain_text("OpenTrain refused")
     assert "xxxx" not in page.content()
     take(page, screenshots, "connect-refused")
-    page.goto(demo.url)
+    page.goto(f"{demo.url}/installs/")
     page.get_by_role("link", name="Beta Data").click()
     page.get_by_role("link", name="Register an endpoint").first.click()
     take_all(page, screenshots, "register")

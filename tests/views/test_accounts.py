@@ -94,7 +94,7 @@ def test_page_that_is_not_there_says_so_in_words(path: str, client: Client) -> N
 def test_failure_of_our_own_says_what_to_do(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.force_login(make_user())
     client.raise_request_exception = False
-    monkeypatch.setattr("dashboard.views.installs._list_context", lambda _request: 1 / 0)
+    monkeypatch.setattr("dashboard.views.inbox._context", lambda _request: 1 / 0)
     response = client.get("/")
     assert response.status_code == 500
     assert "The failure is in Redeliver, not in what you did" in response.content.decode()

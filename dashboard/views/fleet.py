@@ -1,0 +1,159 @@
+"""The table of all installs: searched, sorted and paged by its address alone."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Max
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.health import EndpointHealth, Severity, Trouble, endpoint_health
+from dashboard.models import Endpoint, Install
+from dashboard.models.installs import IN_NEED, InstallQuerySet
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views.live import live as live_response
+
+PAGE = 50
+"""Installs on a page."""
+SEARCHED = 200
+"""So many characters of a search are looked for."""
+SORTS = {
+    "worst": ("rank", "name", "pk"),
+    "name": ("name", "pk"),
+    "-name": ("-name", "-pk"),
+    "endpoints": ("-endpoint_count", "name", "pk"),
+    "checked": ("checked_at", "pk"),
+}
+SHOWS = ("", "need", "unheard")
+UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
+"""What passes by itself, and makes what is shown old meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRow:
+    """An install, and how many of its endpoints are of which health, worst first."""
+
+    install: Install
+    counts: tuple[tuple[EndpointHealth, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the address asks for; nonsense in it is what is shown without it."""
+
+    query: str
+    sort: str
+    show: str
+    page: int
+
+    def address(self, **changes: str | int) -> str:
+        """Return the query of the same list with these changes: from its first page, unless a page is named."""
+        asked = {"q": self.query, "sort": self.sort, "show": self.show, "page": 1} | changes
+        plain = {"q": "", "sort": "worst", "show": "", "page": 1}
+        return "?" + urlencode({name: value for name, value in asked.items() if value != plain[name]})
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    return render(request, "installs/list.html", _context(request))
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest) -> HttpResponseBase:
+    return live_response(request, template="installs/list.html#live", context=_context(request))
+
+
+def wanted(request: MemberRequest) -> Wanted:
+    asked = request.GET
+    page = asked.get("page", "")
+    return Wanted(
+        query=asked.get("q", "").replace("\0", "").strip()[:SEARCHED],
+        sort=asked["sort"] if asked.get("sort") in SORTS else "worst",
+        show=asked["show"] if asked.get("show") in SHOWS else "",
+        page=max(int(page), 1) if page.isascii() and page.isdigit() and len(page) <= 6 else 1,  # noqa: PLR2004
+    )
+
+
+def _context(request: MemberRequest) -> dict[str, Any]:
+    asked = wanted(request)
+    visible = Install.objects.visible_to(request.user).defer("token")
+    found = _found(visible, asked)
+    matching = found.count()
+    total = matching if asked == Wanted("", asked.sort, "", asked.page) else visible.count()
+    pages = max(-(-matching // PAGE), 1)
+    page = min(asked.page, pages)
+    installs = list(found.order_by(*SORTS[asked.sort])[(page - 1) * PAGE : page * PAGE])
+    return {
+        "rows": _rows(installs),
+        "asked": asked,
+        "total": total,
+        "matching": matching,
+        "first": (page - 1) * PAGE + 1,
+        "last": (page - 1) * PAGE + len(installs),
+        "here": asked.address(page=page),
+        "previous": asked.address(page=page - 1) if page > 1 else "",
+        "next": asked.address(page=page + 1) if page < pages else "",
+        "columns": _columns(asked),
+        "filters": _filters(asked),
+        "now": timezone.now(),
+    }
+
+
+def _found(visible: InstallQuerySet, asked: Wanted) -> InstallQuerySet:
+    if asked.query:
+        visible = visible.filter(name__icontains=asked.query)
+    if asked.show == "need":
+        visible = visible.filter(rank__lt=Severity.PAUSED)
+    if asked.show == "unheard":
+        visible = visible.filter(last_error_code__in=UNHEARD)
+    return visible
+
+
+def _rows(installs: list[Install]) -> list[InstallRow]:
+    """Count the endpoints of these installs by what they are, in one query."""
+    endpoints = Endpoint.objects.registered().filter(install__in=[install.pk for install in installs])
+    groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
+    counts: dict[int, list[tuple[EndpointHealth, int]]] = {}
+    for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
+        health = endpoint_health(status=status, consecutive_failures=failures)
+        counts.setdefault(pk, []).append((health, count))
+    return [InstallRow(install, tuple(counts.get(install.pk, ()))) for install in installs]
+
+
+def _columns(asked: Wanted) -> list[dict[str, str]]:
+    """Return the table's heads: what each is called, and where a press on it leads."""
+    name = "-name" if asked.sort == "name" else "name"
+    heads = (("Install", name), ("Endpoints", "endpoints"), ("OpenTrain says", "worst"), ("Last checked", "checked"))
+    sorted_by = {"name": "ascending", "-name": "descending", "endpoints": "descending"}.get(asked.sort, "ascending")
+    return [
+        {
+            "label": label,
+            "address": asked.address(sort=sort),
+            "sorted": sorted_by if asked.sort.lstrip("-") == sort.lstrip("-") else "",
+        }
+        for label, sort in heads
+    ]
+
+
+def _filters(asked: Wanted) -> list[dict[str, Any]]:
+    labels = {"": "All", "need": "Need somebody", "unheard": "No answer lately"}
+    return [
+        {"label": label, "address": asked.address(show=show), "here": show == asked.show}
+        for show, label in labels.items()
+    ]
+
+
+def worst_installs(*, visible: InstallQuerySet, most: int) -> list[Install]:
+    """Return the first of the table, as other pages show them."""
+    return list(visible.defer("token").order_by(*SORTS["worst"])[:most])
+
+
+def in_need(visible: InstallQuerySet) -> InstallQuerySet:
+    """Return the installs that themselves need a person."""
+    return visible.defer("token").filter(rank=IN_NEED).order_by("trouble_since", "name", "pk")

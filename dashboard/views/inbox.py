@@ -1,0 +1,246 @@
+"""The inbox: every endpoint and install that needs a person, worst first, and nothing else."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min, Q, Sum
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.actions.deliveries import schedule
+from dashboard.health import EndpointHealth, HealthKind, Severity, Standing, Trouble, describe_cause, unseen_words
+from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.models.installs import IN_NEED
+from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.rhythm import RHYTHMS, silence_words
+from dashboard.views.fleet import UNHEARD, worst_installs
+from dashboard.views.fleet import in_need as installs_in_need
+from dashboard.views.live import live as live_response
+from dashboard.views.operations import last_answers, operation_id
+from dashboard.views.rows import health_of
+
+SHOWN = 50
+"""So many endpoints, and so many installs, stand on the page."""
+FLEET = 8
+"""So many installs stand below; the others are a page of their own."""
+UNKNOWN = Logged(None, None, ())
+_RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
+_TROUBLES = {
+    Trouble.TOKEN_REFUSED: ("no_access", "Token refused"),
+    Trouble.TOKEN_UNREADABLE: ("no_access", "Token unreadable"),
+    Trouble.BAD_ANSWER: ("failing", "No good answer"),
+    Trouble.FORBIDDEN: ("no_access", "No access"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNeed:
+    """An endpoint that needs a person: what it is called, why in words, since when, and what its buttons are named."""
+
+    endpoint: Endpoint
+    health: EndpointHealth
+    kind: str
+    label: str
+    reasons: list[str]
+    since: datetime | None
+    failed: int
+    enable_operation: uuid.UUID
+    redeliver_operation: uuid.UUID
+
+    @property
+    def helps(self) -> str:
+        """Name the one action that helps first."""
+        if self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}:
+            return "enable"
+        return "redeliver" if self.health.kind is HealthKind.ACTIVE and self.failed else "open"
+
+
+@dataclass(frozen=True, slots=True)
+class InstallNeed:
+    """An install that needs a person, and why in words; `said` is what OpenTrain answered, where it did."""
+
+    install: Install
+    kind: str
+    label: str
+    words: str
+    new_token_helps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """The last endpoint that was in trouble and is not any more, and since when."""
+
+    endpoint: Endpoint
+    at: datetime
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    return render(request, "inbox/index.html", _context(request))
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest) -> HttpResponseBase:
+    return live_response(request, template="inbox/index.html#live", context=_context(request))
+
+
+def _context(request: MemberRequest) -> dict[str, Any]:
+    now = timezone.now()
+    visible = Install.objects.visible_to(request.user)
+    rows = in_need(user=request.user, now=now).select_related("install", "silence")
+    endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
+    sums = _sums(request.user)
+    needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
+    installs = [install_need(install) for install in installs_in_need(visible)[:SHOWN]] if sums["in_need"] else []
+    total = getattr(endpoints[0], "total", 0) if endpoints else 0
+    nothing = not total and not installs
+    return {
+        "needs": needs,
+        "installs": installs,
+        "total": total,
+        "sums": sums,
+        "fine": sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0),
+        "fleet": worst_installs(visible=visible, most=FLEET),
+        "repaired": _last_repaired(request.user) if nothing else None,
+        "now": now,
+    }
+
+
+def _sums(user: User) -> dict[str, Any]:
+    """Count installs and their endpoints from the sums that each install keeps; what is not known is counted apart."""
+    known = Q(last_error_code="") & ~Q(rank=IN_NEED)
+    sums = Install.objects.visible_to(user).aggregate(
+        installs=Count("pk"),
+        in_need=Count("pk", filter=Q(rank=IN_NEED)),
+        unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
+        endpoints=Sum("endpoint_count", default=0),
+        fine=Sum("fine_count", filter=known, default=0),
+        unknown=Sum("endpoint_count", filter=~known, default=0),
+        as_of=Min("checked_at", filter=known),
+        since=Min("connected_at"),
+    )
+    return dict(sums)
+
+
+def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) -> list[EndpointNeed]:
+    """Return the endpoints in the order given, each with what its log and OpenTrain say of it."""
+    if not endpoints:
+        return []
+    ids = [endpoint.pk for endpoint in endpoints]
+    pace = schedule()
+    retried_for = sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
+    found, last = logged(endpoint_ids=ids, retried_since=now - retried_for), last_answers(endpoint_ids=ids, now=now)
+    return [
+        _endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, last_answer=last.get(one.pk, 0), now=now)
+        for one in endpoints
+    ]
+
+
+def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, last_answer: int, now: datetime) -> EndpointNeed:
+    def name(action: str) -> uuid.UUID:
+        return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last_answer)
+
+    health = health_of(endpoint)
+    silence = _silence_of(endpoint, log)
+    failed = log.count(Standing.FAILED)
+    kind, label = str(health.kind), health.label
+    if health.kind is HealthKind.ACTIVE:
+        kind, label = ("failed", "Failed deliveries") if failed else ("silent", "Silent")
+    return EndpointNeed(
+        endpoint=endpoint,
+        health=health,
+        kind=kind,
+        label=label,
+        reasons=_reasons(endpoint, health, log, silence, now=now),
+        since=_since(endpoint, log, silence),
+        failed=failed,
+        enable_operation=name("enable"),
+        redeliver_operation=name("redeliver"),
+    )
+
+
+def _silence_of(endpoint: Endpoint, log: Logged) -> Silence | None:
+    """Return the endpoint's silence, unless a delivery has ended it."""
+    silence: Silence | None = getattr(endpoint, "silence", None)
+    return silence if silence is not None and log.newest_at is not None and log.newest_at <= silence.last_at else None
+
+
+def _since(endpoint: Endpoint, log: Logged, silence: Silence | None) -> datetime | None:
+    if endpoint.disabled_at is not None:
+        return endpoint.disabled_at
+    if log.failing:
+        return min(one.first_at for one in log.failing)
+    return silence.last_at if silence is not None else None
+
+
+def _reasons(
+    endpoint: Endpoint, health: EndpointHealth, log: Logged, silence: Silence | None, *, now: datetime
+) -> list[str]:
+    """Say what is wrong, the most telling first; one sentence each."""
+    reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
+    reasons += [
+        _failing_words(standing, log) for standing in (Standing.FAILED, Standing.RETRYING) if log.count(standing)
+    ]
+    if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
+        reasons.append("The endpoint works again, but they are not sent again by themselves.")
+    if not endpoint.is_received and not log.failing:
+        reasons.append(
+            "Its deliveries do not come by Redeliver: which failed, and why, only OpenTrain and its handler know."
+        )
+    elif log.reached is not None:
+        reasons.append(unseen_words(counted=endpoint.consecutive_failures, reached=log.reached))
+    if silence is not None and silence.rhythm in _RHYTHMS:
+        reasons.append(silence_words(rhythm=_RHYTHMS[silence.rhythm], last_at=silence.last_at, now=now))
+    return [reason for reason in reasons if reason]
+
+
+def _failing_words(standing: Standing, log: Logged) -> str:
+    causes = [one for one in log.failing if one.standing == standing]
+    count = sum(one.deliveries for one in causes)
+    many = f"More than {COUNTED:,} deliveries" if log.more else "1 delivery" if count == 1 else f"{count:,} deliveries"
+    what = "failed" if standing is Standing.FAILED else "failed so far, to be tried again"
+    return f"{many} {what}: {_cause_words(causes)}."
+
+
+def _cause_words(causes: list[Failing]) -> str:
+    main = describe_cause(cause=causes[0].cause, status=causes[0].status)
+    first = f"{main}, from {causes[0].first_at:%H:%M} UTC on ({causes[0].first_at:%d %b})"
+    others = len(causes) - 1
+    return first if not others else f"{first}, and {others} other cause{'s' if others > 1 else ''}"
+
+
+def install_need(install: Install) -> InstallNeed:
+    """Say why an install needs a person, and whether a new token is what helps."""
+    code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
+    if not install.can_manage:
+        words = (
+            "This token lacks webhooks:manage: its endpoints can be neither seen nor repaired. "
+            "Ask the customer to reconnect with that scope, then paste the new token."
+        )
+        return InstallNeed(install, "no_access", "Missing scope", words, new_token_helps=True)
+    if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
+        status = "not active" if install.status == "ACTIVE" else install.status
+        words = f"OpenTrain says that the install or its platform app is {status}: no events are sent."
+        return InstallNeed(install, "no_access", "Not active", f"{words} {install.last_error}".strip(), False)
+    kind, label = _TROUBLES.get(code, ("no_access", "No access"))
+    helps = code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
+    return InstallNeed(install, kind, label, install.last_error, new_token_helps=helps)
+
+
+def _last_repaired(user: User) -> Repaired | None:
+    """Return what was wrong last: the newest trouble in the history, ended by the endpoint's next row."""
+    history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user))
+    wrong = history.filter(severity__lt=Severity.PAUSED).order_by("-at")
+    last = wrong.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token").first()
+    if last is None:
+        return None
+    ended = EndpointSnapshot.objects.filter(endpoint=last.endpoint_id, at__gt=last.at).order_by("at").first()
+    return Repaired(last.endpoint, ended.at) if ended is not None else None

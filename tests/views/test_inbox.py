@@ -1,0 +1,297 @@
+"""The first page after sign-in: what needs a person, worst first; and the table of all installs."""
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.health import Trouble
+from dashboard.models import Delivery, Endpoint, EndpointSnapshot, Install, Silence, User
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import (
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_failed_delivery,
+    make_install,
+)
+from tests.views.conftest import Browser, browser_of
+
+INBOX = reverse("home")
+LIST = reverse("install-list")
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+MINUTE = timedelta(minutes=1)
+
+
+def needs(page: str) -> list[str]:
+    """Return the items of the page, in order: each its text, spaces made one."""
+    items = re.findall(r'<li id="(?:install-)?need-.*?</li>', page, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in items]
+
+
+def fail_one(endpoint: Endpoint, *, at: datetime, **columns) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint, first_received_at=at, last_attempt_at=at, **columns)
+    make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, received_at=at)
+
+
+def test_inbox_without_installs_asks_for_a_token(ana: Browser) -> None:
+    assert "No install yet" in ana.read(INBOX)
+
+
+def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> None:
+    install = make_install(checked_at=timezone.now())
+    for _ in range(3):
+        make_endpoint(install=install)
+    page = ana.read(INBOX)
+    assert "<h1>Nothing needs you</h1>" in page
+    assert "All 3 endpoints are healthy." in page
+    assert "No problem is on record" in page
+    assert needs(page) == []
+
+
+def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(install=make_install(name="Acme Labs"))
+    for days, failures in ((5, 0), (4, 8), (2, 0), (1, 0)):
+        at = now - timedelta(days=days)
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status="ACTIVE", consecutive_failures=failures)
+    page = ana.read(INBOX)
+    assert "The one endpoint is healthy." in page
+    assert re.search(r"<bdi>Acme Labs</bdi></a>, repaired <time [^>]*>2 days ago</time>", page)
+
+
+def test_inbox_where_nothing_is_known_claims_nothing(ana: Browser) -> None:
+    install = make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1)
+    make_endpoint(install=install)
+    page = ana.read(INBOX)
+    assert "— endpoints fine" in page
+    assert "How 1 endpoint is doing is not known now." in page
+    assert "OpenTrain gave no answer for 1 install" in page
+    assert "are healthy" not in page
+
+
+def test_inbox_shows_the_worst_first(ana: Browser) -> None:
+    now = timezone.now()
+    install = make_install(name="Acme Labs")
+    make_endpoint(install=install, handler_url="https://fine.example.com/")
+    make_endpoint(install=install, handler_url="https://paused.example.com/", status="DISABLED", consecutive_failures=2)
+    make_endpoint(install=install, handler_url="https://failing.example.com/", consecutive_failures=2)
+    make_endpoint(install=install, handler_url="https://risk.example.com/", consecutive_failures=8)
+    make_endpoint(install=install, handler_url="https://gone.example.com/", consecutive_failures=8, deleted_at=now)
+    make_endpoint(
+        install=install,
+        handler_url="https://off.example.com/",
+        status="DISABLED",
+        consecutive_failures=10,
+        disabled_at=now - timedelta(hours=5),
+    )
+    left = make_endpoint(install=install, handler_url="https://left.example.com/")
+    fail_one(left, at=now - MINUTE)
+    page = ana.read(INBOX)
+    assert [re.search(r"https://(\w+)", item)[1] for item in needs(page)] == ["off", "risk", "failing", "left"]
+    assert [item.split(" ")[0] for item in needs(page)] == ["Disabled", "At", "Failing", "Failed"]
+    assert "since 5 h ago" in needs(page)[0]
+    assert "8 of 10" in needs(page)[1]
+    assert "<h1>4 endpoints need you</h1>" in page
+    assert "1 endpoint fine" in page
+
+
+def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10, disabled_at=now, disabled_reason="10 in a row")
+    for minutes in (30, 20, 10):
+        fail_one(endpoint, at=now - minutes * MINUTE)
+    fail_one(endpoint, at=now - 5 * MINUTE, last_cause="timeout", last_status=504)
+    [item] = needs(ana.read(INBOX))
+    first = now - 30 * MINUTE
+    assert f"4 deliveries failed: 503 from your handler, from {first:%H:%M} UTC on ({first:%d %b}), and 1 other" in item
+    assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
+    assert "OpenTrain: 10 in a row" in item
+    assert item.endswith("Re-enable Open")
+
+
+def test_inbox_counts_as_reached_only_what_failed_since_the_last_success(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(consecutive_failures=2)
+    fail_one(endpoint, at=now - 30 * MINUTE)
+    make_delivery(endpoint=endpoint, first_received_at=now - 20 * MINUTE, last_attempt_at=now - 20 * MINUTE)
+    fail_one(endpoint, at=now - 10 * MINUTE)
+    [item] = needs(ana.read(INBOX))
+    assert "OpenTrain counts 2 failures, 1 reached us: 1 never got here." in item
+
+
+def test_inbox_claims_no_difference_for_deliveries_that_do_not_come_by(ana: Browser) -> None:
+    make_endpoint(consecutive_failures=8, receiver_key=None, secret=None)
+    [item] = needs(ana.read(INBOX))
+    assert "never got here" not in item
+    assert "Its deliveries do not come by Redeliver" in item
+
+
+def test_inbox_leaves_out_failed_deliveries_of_long_ago(ana: Browser) -> None:
+    endpoint = make_endpoint()
+    fail_one(endpoint, at=timezone.now() - timedelta(days=8))
+    assert needs(ana.read(INBOX)) == []
+
+
+def test_inbox_shows_silence_until_a_delivery_comes(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint, last_at = make_endpoint(), now - timedelta(days=3)
+    make_delivery(endpoint=endpoint, first_received_at=last_at, last_attempt_at=last_at)
+    Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=now)
+    [item] = needs(ana.read(INBOX))
+    assert item.startswith("Silent since 3 days ago")
+    assert "Deliveries came every day for 7 days, and none has come for 3 days." in item
+    make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
+    assert needs(ana.read(INBOX)) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "label", "words", "replace"),
+    [
+        (
+            {"last_error": "OpenTrain refused: “revoked”.", "last_error_code": Trouble.TOKEN_REFUSED},
+            "Token refused",
+            "OpenTrain refused: “revoked”.",
+            True,
+        ),
+        ({"token_scopes": ["contracts:read"]}, "Missing scope", "This token lacks webhooks:manage", True),
+        ({"status": "SUSPENDED"}, "Not active", "is SUSPENDED: no events are sent", False),
+        (
+            {"last_error": "OpenTrain refused.", "last_error_code": Trouble.NOT_ACTIVE},
+            "Not active",
+            "is not active: no events are sent",
+            False,
+        ),
+    ],
+)
+def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns, label, words, replace) -> None:
+    make_install(name="Gamma", **columns)
+    page = ana.read(INBOX)
+    [item] = needs(page)
+    assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
+    assert "1 install needs you" in page
+
+
+def test_inbox_button_answers_and_the_item_goes(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    Delivery.objects.update(first_received_at=timezone.now())
+    page = ana.read(INBOX)
+    operation = re.search(r'name="operation" value="([^"]+)"', page)[1]
+    answer = ana.press(reverse("endpoint-enable", args=[disabled.pk]), operation=operation)
+    assert "The 2 failed deliveries are not sent again by themselves" in answer
+    [item] = needs(ana.read(reverse("inbox-live")))
+    assert item.startswith("Failed deliveries")
+    assert item.endswith("Redeliver all failed Open")
+
+
+def test_inbox_shows_a_partner_admin_their_installs_alone(partner_admin: User, acme: Install) -> None:
+    make_endpoint(install=acme, consecutive_failures=8, handler_url="https://acme.example.com/")
+    other = make_install(name="Other Data", last_error="refused", last_error_code=Trouble.TOKEN_REFUSED)
+    make_endpoint(install=other, consecutive_failures=8, handler_url="https://other.example.com/")
+    for path in (INBOX, reverse("inbox-live"), LIST):
+        page = browser_of(partner_admin).read(path)
+        assert "Acme Labs" in page
+        assert "other" not in page.lower().replace("others", "").replace("another", "")
+
+
+def test_inbox_says_how_many_it_does_not_show(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.views.inbox.SHOWN", 2)
+    for _ in range(3):
+        make_endpoint(consecutive_failures=8)
+    page = ana.read(INBOX)
+    assert len(needs(page)) == 2
+    assert "These are the worst 2 of 3." in page
+
+
+def test_inbox_shows_hostile_words_and_does_not_obey_them(ana: Browser) -> None:
+    install = make_install(name=HOSTILE, last_error=HOSTILE, last_error_code=Trouble.TOKEN_REFUSED)
+    endpoint = make_endpoint(
+        install=install, url=HOSTILE, handler_url=HOSTILE, status=HOSTILE[:50], disabled_reason=HOSTILE
+    )
+    fail_one(endpoint, at=timezone.now(), last_cause=HOSTILE[:30])
+    page = ana.read(INBOX)
+    assert "<img" not in page
+    assert page.count("&lt;img src=x") >= 4
+
+
+def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_max_num_queries) -> None:
+    now = timezone.now()
+    for number in range(12):
+        install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
+        fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
+    with django_assert_max_num_queries(8):  # two of them are who is signed in
+        ana.read(INBOX)
+
+
+def test_inbox_live_part_is_only_the_part_and_304_when_nothing_changed(ana: Browser) -> None:
+    endpoint = make_endpoint(consecutive_failures=8)
+    live = reverse("inbox-live")
+    first = ana.client.get(live)
+    assert "<html" not in first.content.decode()
+    again = ana.client.get(live, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    Endpoint.objects.filter(pk=endpoint.pk).update(consecutive_failures=9)
+    changed = ana.client.get(live, headers={"If-None-Match": first["ETag"]})
+    assert "9 of 10" in changed.content.decode()
+
+
+def names(page: str) -> list[str]:
+    return re.findall(r'class="row-link" href="[^"]*"><bdi>([^<]*)', page)
+
+
+@pytest.fixture
+def fleet(support: User) -> None:
+    now = timezone.now()
+    for number, (name, endpoints) in enumerate((("Beta", 1), ("Alpha", 3), ("Gamma", 2))):
+        install = make_install(name=name, checked_at=now - number * MINUTE)
+        for _ in range(endpoints):
+            make_endpoint(install=install, consecutive_failures=8 if name == "Gamma" else 0)
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["Gamma", "Alpha", "Beta"]),
+        ("?sort=name", ["Alpha", "Beta", "Gamma"]),
+        ("?sort=-name", ["Gamma", "Beta", "Alpha"]),
+        ("?sort=endpoints", ["Alpha", "Gamma", "Beta"]),
+        ("?sort=checked", ["Gamma", "Alpha", "Beta"]),
+        ("?sort=token&show=%00&page=-1", ["Gamma", "Alpha", "Beta"]),
+        ("?show=need", ["Gamma"]),
+        ("?q=a&sort=name", ["Alpha", "Beta", "Gamma"]),
+        ("?q=ALPH", ["Alpha"]),
+        ("?page=99999999999999999999", ["Gamma", "Alpha", "Beta"]),
+    ],
+)
+def test_fleet_is_what_its_address_asks_for(ana: Browser, query, expected) -> None:
+    assert names(ana.read(LIST + query)) == expected
+
+
+@pytest.mark.usefixtures("fleet")
+def test_fleet_is_turned_page_by_page(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.views.fleet.PAGE", 2)
+    first = ana.read(f"{LIST}?sort=name")
+    assert names(first) == ["Alpha", "Beta"]
+    assert "1 to 2 of 3" in first
+    [forward] = re.findall(r'rel="next" href="([^"]*)"', first)
+    second = ana.read(forward.replace("&amp;", "&"))
+    assert names(second) == ["Gamma"]
+    assert 'rel="next"' not in second
+    assert names(ana.read(f"{LIST}?sort=name&page=9")) == ["Gamma"]
+
+
+@pytest.mark.usefixtures("fleet")
+def test_fleet_says_by_what_it_is_sorted_and_keeps_the_search(ana: Browser) -> None:
+    page = ana.read(f"{LIST}?q=a&sort=name")
+    assert 'aria-sort="ascending"><a href="/installs/?q=a&amp;sort=-name">Install ↑</a>' in page
+
+
+def test_fleet_with_a_filter_that_fits_nothing_says_so(ana: Browser) -> None:
+    make_install(last_error_code="")
+    make_endpoint(install=Install.objects.get())
+    assert "No install needs somebody." in ana.read(f"{LIST}?show=need")
+    assert "OpenTrain answered for every install" in ana.read(f"{LIST}?show=unheard")
