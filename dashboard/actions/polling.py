@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
 """So long an install that was taken is nobody else's. OpenTrain is given 15 s a call; a visit makes three at most."""
 SLOW_AFTER_S = 1.0
-HANGING_SLOTS = 32
+HANGING_SLOTS = 64
 """So many calls may hang at once before new ones have to wait for them."""
 FAILING_SLOTS = 4
 TAKEN = 32

@@ -1,0 +1,91 @@
+"""How long a poll of the whole fleet takes: answers take 100 ms, and one install in twenty never gets one.
+
+python -m tests.bench.bench_fleet [INSTALLS]; it brings its own PostgreSQL and OpenTrain. Two polls: the first, which
+stores every endpoint, and the usual one, which finds nothing new. The last line is one JSON object about the usual one:
+seconds        until the last install that answers was recorded
+ideal_seconds  its calls × the delay ÷ POLL_CONCURRENCY
+rss_mb         the most memory that the poller's process has had
+In both polls the installs that hang are ones that had not failed before: the pauses after failures are taken out.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+from tests.bench.fleet_stub import DELAY_S, HANGING_EACH
+from tests.bench.site import console, make_installs, rss_mb
+
+
+def main(installs: int) -> None:
+    stub = subprocess.Popen([sys.executable, "-m", "tests.bench.fleet_stub"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = stub.stdout.readline().strip()
+        with console(OPENTRAIN_BASE_URL=f"http://127.0.0.1:{port}/api/partner/v1"):
+            run(installs)
+    finally:
+        stub.kill()
+        stub.wait()
+
+
+def run(installs: int) -> None:
+    from django.utils import timezone  # noqa: PLC0415 - settings are there only now
+
+    from dashboard.models import Install  # noqa: PLC0415
+
+    make_installs(first=1, count=installs // 10, at=timezone.now())
+    small = poll("a tenth of them, first")
+    make_installs(first=installs // 10 + 1, count=installs - installs // 10, at=timezone.now())
+    Install.objects.update(poll_after=None, failures=0)
+    poll("first")
+    Install.objects.update(poll_after=None, failures=0)
+    usual = poll("usual")
+    print(f"memory with a tenth of the installs: {small['rss_mb']} MB, with all: {usual['rss_mb']} MB")
+    print(json.dumps(usual))
+
+
+def poll(name: str) -> dict[str, float]:
+    from django.conf import settings  # noqa: PLC0415 - settings are there only now
+    from django.db.models import F, Max  # noqa: PLC0415
+    from django.utils import timezone  # noqa: PLC0415
+
+    from dashboard.actions import installs, polling  # noqa: PLC0415
+    from dashboard.models import Install  # noqa: PLC0415
+
+    last_answer, real = 0.0, installs.record
+
+    def record(answer: object) -> object:
+        nonlocal last_answer
+        outcome = real(answer)
+        if outcome is None:
+            last_answer = time.monotonic()
+        return outcome
+
+    installs.record = record
+    started = time.monotonic()
+    polled = polling.poll(clock=timezone.now, budget=timedelta(minutes=20))
+    ended = time.monotonic()
+    installs.record = real
+    healthy = polled.installs - polled.failed
+    assert polled.installs == Install.objects.count()
+    assert polled.failed == polled.installs // HANGING_EACH
+    ideal = healthy * DELAY_S / settings.POLL_CONCURRENCY
+    print(
+        f"{name}: {healthy} answered within {last_answer - started:.2f} s, the {polled.failed} that hang were given up "
+        f"after {ended - started:.2f} s; concurrency {settings.POLL_CONCURRENCY}",
+        flush=True,
+    )
+    assert Install.objects.filter(endpoint_count=3, fine_count=F("endpoint_count")).count() == healthy
+    assert Install.objects.aggregate(most=Max("failures"))["most"] == 1
+    return {
+        "installs": polled.installs,
+        "seconds": round(last_answer - started, 2),
+        "ideal_seconds": round(ideal, 2),
+        "ratio": round((last_answer - started) / ideal, 2),
+        "rss_mb": rss_mb(),
+    }
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -1,0 +1,70 @@
+"""A console of our own for a benchmark: its PostgreSQL, its settings, and many installs."""
+
+import os
+import resource
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import django
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+
+from dashboard.launch import postgres
+
+
+@contextmanager
+def console(**environment: str) -> Iterator[None]:
+    """Set Django up on a database that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
+    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    server = postgres.start(folder=folder, durable=False)
+    try:
+        server.create_database("redeliver")
+        os.environ |= {
+            "DATABASE_URL": server.url("redeliver"),
+            "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+            "FIELD_KEYS": Fernet.generate_key().decode(),
+            "HTTPS": "0",
+            "LOG_LEVEL": "ERROR",
+            "SECRET_KEY": "only-for-a-benchmark",
+            "STATIC_ROOT": str(folder / "static"),
+            "ALLOWED_HOSTS": "testserver",
+        } | environment
+        django.setup()
+        call_command("migrate", verbosity=0)
+        yield
+        from django.db import connections  # noqa: PLC0415 - settings are there only now
+
+        connections.close_all()
+        connections["default"].close_pool()
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def make_installs(*, first: int, count: int, at: datetime) -> None:
+    """Connect installs whose tokens end in their numbers."""
+    from dashboard.models import Install  # noqa: PLC0415 - settings are there only now
+    from dashboard.vault import Secret  # noqa: PLC0415
+
+    Install.objects.bulk_create(
+        [
+            Install(
+                opentrain_id=f"ins_{number}", name=f"Customer {number:05}", organization_id=f"org_{number}",
+                app_id="app_1", app_name="Annotator", status="ACTIVE", scopes=["webhooks:manage"], created_at=at,
+                token=Secret(f"ot_ptk_{number}"), token_id=f"tok_{number}", token_name="main",
+                token_scopes=["webhooks:manage"], checked_at=at, described_at=at,
+            )
+            for number in range(first, first + count)
+        ],
+        batch_size=1000,
+    )  # fmt: skip
+
+
+def rss_mb() -> float:
+    """Return the most memory that this process has had, in MB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
