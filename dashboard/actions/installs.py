@@ -113,18 +113,18 @@ def _record_failure(*, answer: Answer, words: str) -> None:
 
 def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
     """Keep the whole list that OpenTrain gave: what is in it is a snapshot, what is no longer in it is deleted."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
-        known = {row.opentrain_id: row for row in rows}
+        known = {row.opentrain_id: row for row in rows if row.opentrain_id is not None}
         same = {snapshot.id for snapshot in remote if _is_known(known.get(snapshot.id), snapshot, at=at)}
         mine = Endpoint.objects.filter(install=install)
         mine.filter(opentrain_id__in=same, snapshot_at__lt=at).update(snapshot_at=at)
         for snapshot in remote:
             if snapshot.id not in same:
                 _keep(install=install, remote=snapshot, at=at)
-        # One that was registered or seen after the list was asked for is not missing from it.
-        listed = [snapshot.id for snapshot in remote]
-        mine.registered().exclude(opentrain_id__in=listed).filter(snapshot_at__lt=at).update(deleted_at=at)
+        missing = known.keys() - {snapshot.id for snapshot in remote}
+        if missing:  # but one that was registered or seen after the list was asked for is not missing from it
+            mine.registered().filter(opentrain_id__in=missing, snapshot_at__lt=at).update(deleted_at=at)
         tally(install_id=install.pk)
 
 

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.actions.deliveries import schedule
+from dashboard.actions.attempts import schedule
 from dashboard.health import EndpointHealth, HealthKind, Severity, Standing, Trouble, describe_cause, unseen_words
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
 from dashboard.models.installs import IN_NEED
@@ -190,7 +190,12 @@ def _reasons(
         _failing_words(standing, log) for standing in (Standing.FAILED, Standing.RETRYING) if log.count(standing)
     ]
     if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
-        reasons.append("The endpoint works again, but they are not sent again by themselves.")
+        again = (
+            "it is not sent again by itself"
+            if log.count(Standing.FAILED) == 1
+            else "they are not sent again by themselves"
+        )
+        reasons.append(f"OpenTrain has no complaint about the endpoint now, but {again}.")
     if not endpoint.is_received and not log.failing:
         reasons.append(
             "Its deliveries do not come by Redeliver: which failed, and why, only OpenTrain and its handler know."
@@ -212,7 +217,7 @@ def _failing_words(standing: Standing, log: Logged) -> str:
 
 def _cause_words(causes: list[Failing]) -> str:
     main = describe_cause(cause=causes[0].cause, status=causes[0].status)
-    first = f"{main}, from {causes[0].first_at:%H:%M} UTC on ({causes[0].first_at:%d %b})"
+    first = f"{main}, since {causes[0].first_at:%H:%M} UTC on {causes[0].first_at.day} {causes[0].first_at:%B}"
     others = len(causes) - 1
     return first if not others else f"{first}, and {others} other cause{'s' if others > 1 else ''}"
 

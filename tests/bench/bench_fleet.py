@@ -3,7 +3,7 @@
 python -m tests.bench.bench_fleet [INSTALLS]; it brings its own PostgreSQL and OpenTrain. Two polls: the first, which
 stores every endpoint, and the usual one, which finds nothing new. The last line is one JSON object about the usual one:
 seconds        until the last install that answers was recorded
-ideal_seconds  its calls × the delay ÷ POLL_CONCURRENCY
+ideal_seconds  its calls times the delay over POLL_CONCURRENCY
 rss_mb         the most memory that the poller's process has had
 In both polls the installs that hang are ones that had not failed before: the pauses after failures are taken out.
 """
@@ -30,9 +30,9 @@ def main(installs: int) -> None:
 
 
 def run(installs: int) -> None:
-    from django.utils import timezone  # noqa: PLC0415 - settings are there only now
+    from django.utils import timezone
 
-    from dashboard.models import Install  # noqa: PLC0415
+    from dashboard.models import Install
 
     make_installs(first=1, count=installs // 10, at=timezone.now())
     small = poll("a tenth of them, first")
@@ -46,14 +46,14 @@ def run(installs: int) -> None:
 
 
 def poll(name: str) -> dict[str, float]:
-    from django.conf import settings  # noqa: PLC0415 - settings are there only now
-    from django.db.models import F, Max  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
+    from django.conf import settings
+    from django.db.models import F, Max
+    from django.utils import timezone
 
-    from dashboard.actions import installs, polling  # noqa: PLC0415
-    from dashboard.models import Install  # noqa: PLC0415
+    from dashboard.actions import installs, polling
+    from dashboard.models import Install
 
-    last_answer, real = 0.0, installs.record
+    last_answer, real, cpu = 0.0, installs.record, time.process_time()
 
     def record(answer: object) -> object:
         nonlocal last_answer
@@ -73,7 +73,8 @@ def poll(name: str) -> dict[str, float]:
     ideal = healthy * DELAY_S / settings.POLL_CONCURRENCY
     print(
         f"{name}: {healthy} answered within {last_answer - started:.2f} s, the {polled.failed} that hang were given up "
-        f"after {ended - started:.2f} s; concurrency {settings.POLL_CONCURRENCY}",
+        f"after {ended - started:.2f} s; {time.process_time() - cpu:.1f} s of CPU, "
+        f"concurrency {settings.POLL_CONCURRENCY}",
         flush=True,
     )
     assert Install.objects.filter(endpoint_count=3, fine_count=F("endpoint_count")).count() == healthy

@@ -2,7 +2,7 @@
 
 python -m tests.bench.bench_inbox; it brings its own PostgreSQL. 100 installs and 300 endpoints first, then 10,000 and
 30,000; of both, the same number is in need. The last line is one JSON object:
-growth   the highest median at 10,000 installs over the same page's median at 100; medians, as others use the machine too
+growth   the highest median at 10,000 installs over the same page's median at 100
 queries  the most queries that a page made at 10,000
 """
 
@@ -28,8 +28,8 @@ PAGES = (
 
 def main() -> None:
     with console():
-        from django.contrib.staticfiles.management.commands.collectstatic import Command  # noqa: PLC0415
-        from django.core.management import call_command  # noqa: PLC0415
+        from django.contrib.staticfiles.management.commands.collectstatic import Command
+        from django.core.management import call_command
 
         call_command(Command(), interactive=False, verbosity=0)
         grow(first=1, count=FEW)
@@ -41,11 +41,11 @@ def main() -> None:
 
 def grow(*, first: int, count: int) -> None:
     """Add installs with healthy endpoints that had deliveries; the first time also those that are in need."""
-    from django.db import connection  # noqa: PLC0415 - settings are there only now
-    from django.utils import timezone  # noqa: PLC0415
+    from django.db import connection
+    from django.utils import timezone
 
-    from dashboard.actions.installs import tally  # noqa: PLC0415
-    from dashboard.models import Endpoint, Install  # noqa: PLC0415
+    from dashboard.actions.installs import tally
+    from dashboard.models import Endpoint, Install
 
     now = timezone.now()
     make_installs(first=first, count=count, at=now)
@@ -70,8 +70,8 @@ def grow(*, first: int, count: int) -> None:
 
 
 def break_some(install_ids: list[int], *, now: object) -> None:
-    from dashboard.models import Endpoint, Install  # noqa: PLC0415 - settings are there only now
-    from tests.factories import make_failed_delivery  # noqa: PLC0415
+    from dashboard.models import Endpoint, Install
+    from tests.factories import make_failed_delivery
 
     for number, pk in enumerate(install_ids):
         endpoint = Endpoint.objects.filter(install=pk).first()
@@ -83,10 +83,10 @@ def break_some(install_ids: list[int], *, now: object) -> None:
 
 def measure() -> dict[str, tuple[float, int]]:
     """Return the median in ms and the queries of each page, as somebody of support sees it."""
-    from django.db import connection, reset_queries  # noqa: PLC0415 - settings are there only now
-    from django.test import Client  # noqa: PLC0415
+    from django.db import connection, reset_queries
+    from django.test import Client
 
-    from dashboard.models import User  # noqa: PLC0415
+    from dashboard.models import User
 
     user = User.objects.filter(username="ana").first() or User.objects.create_user("ana", role="support")
     client = Client()

@@ -37,7 +37,7 @@ def console(**environment: str) -> Iterator[None]:
         django.setup()
         call_command("migrate", verbosity=0)
         yield
-        from django.db import connections  # noqa: PLC0415 - settings are there only now
+        from django.db import connections
 
         connections.close_all()
         connections["default"].close_pool()
@@ -48,8 +48,8 @@ def console(**environment: str) -> Iterator[None]:
 
 def make_installs(*, first: int, count: int, at: datetime) -> None:
     """Connect installs whose tokens end in their numbers."""
-    from dashboard.models import Install  # noqa: PLC0415 - settings are there only now
-    from dashboard.vault import Secret  # noqa: PLC0415
+    from dashboard.models import Install
+    from dashboard.vault import Secret
 
     Install.objects.bulk_create(
         [

@@ -92,7 +92,7 @@ def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     page = ana.read(INBOX)
     assert [re.search(r"https://(\w+)", item)[1] for item in needs(page)] == ["off", "risk", "failing", "left"]
     assert [item.split(" ")[0] for item in needs(page)] == ["Disabled", "At", "Failing", "Failed"]
-    assert "since 5 h ago" in needs(page)[0]
+    assert "Disabled 5 h ago" in needs(page)[0]
     assert "8 of 10" in needs(page)[1]
     assert "<h1>4 endpoints need you</h1>" in page
     assert "1 endpoint fine" in page
@@ -106,7 +106,10 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     fail_one(endpoint, at=now - 5 * MINUTE, last_cause="timeout", last_status=504)
     [item] = needs(ana.read(INBOX))
     first = now - 30 * MINUTE
-    assert f"4 deliveries failed: 503 from your handler, from {first:%H:%M} UTC on ({first:%d %b}), and 1 other" in item
+    assert (
+        f"4 deliveries failed: 503 from your handler, since {first:%H:%M} UTC on {first.day} {first:%B}, and 1 other"
+        in item
+    )
     assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
     assert "OpenTrain: 10 in a row" in item
     assert item.endswith("Re-enable Open")
@@ -141,7 +144,7 @@ def test_inbox_shows_silence_until_a_delivery_comes(ana: Browser) -> None:
     make_delivery(endpoint=endpoint, first_received_at=last_at, last_attempt_at=last_at)
     Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=now)
     [item] = needs(ana.read(INBOX))
-    assert item.startswith("Silent since 3 days ago")
+    assert item.startswith("Silent 3 days ago")
     assert "Deliveries came every day for 7 days, and none has come for 3 days." in item
     make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
     assert needs(ana.read(INBOX)) == []
@@ -171,7 +174,7 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
     page = ana.read(INBOX)
     [item] = needs(page)
     assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
-    assert "1 install needs you" in page
+    assert "<h1>1 install needs you</h1>" in page
 
 
 def test_inbox_button_answers_and_the_item_goes(
