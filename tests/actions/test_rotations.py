@@ -120,6 +120,40 @@ def test_start_without_an_answer_that_was_made_is_found_in_the_list_and_deleted(
     assert (step(rotation), listed(fake_opentrain, install)) == ("aborted", [old.opentrain_id])
 
 
+def test_start_whose_process_died_is_found_again_by_its_row(
+    old: Endpoint, support: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(**_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dashboard.services.opentrain.create_endpoint", die)
+    with pytest.raises(KeyboardInterrupt):
+        begin(old, support)
+    rotation = Rotation.objects.under_way().get()
+    assert (rotation.step, rotation.new.opentrain_id) == ("create", None)
+    assert end(rotation, support, "abort").words == (
+        "OpenTrain does not list the new endpoint: it was not made. The old one goes on as before."
+    )
+    assert Endpoint.objects.get() == old
+
+
+def test_finish_whose_process_died_after_the_answer_goes_on_from_the_row(
+    rotation: Rotation, support: User, monkeypatch: pytest.MonkeyPatch, fake_opentrain: FakeOpenTrain
+) -> None:
+    def die(*_arguments: object, **_columns: object) -> None:
+        raise KeyboardInterrupt
+
+    go_on(rotation, support, unproven=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(rotations, "_move", die)
+        with pytest.raises(KeyboardInterrupt):
+            end(rotation, support, "finish")
+    assert (step(rotation), Endpoint.objects.get(pk=rotation.old_id).deleted_at is None) == ("delete", False)
+    calls = len(fake_opentrain.calls)
+    assert end(rotation, support, "finish").ok
+    assert (step(rotation), len(fake_opentrain.calls)) == ("done", calls)
+
+
 def test_going_on_needs_a_delivery_that_succeeded_at_the_new_endpoint(rotation: Rotation, support: User) -> None:
     make_delivery(endpoint=rotation.old)
     make_failed_delivery(endpoint=rotation.new)
