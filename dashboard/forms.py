@@ -1,6 +1,7 @@
 """Validation of input only."""
 
 import base64
+import hashlib
 import uuid
 from ipaddress import ip_address
 from typing import cast
@@ -175,15 +176,29 @@ class EditForm(OperationForm):
 
     address = forms.CharField(max_length=URL_CHARS, required=False)
     event_types = forms.MultipleChoiceField(error_messages={"required": "Choose at least one event type."})
+    seen = forms.CharField(max_length=64, required=False)
 
-    def __init__(self, data: QueryDict | None, *, endpoint: Endpoint) -> None:
+    def __init__(self, data: QueryDict | None, *, endpoint: Endpoint, was_asked: bool = False) -> None:
+        """`was_asked` says that this very form was taken before: then it is no news that the endpoint is different."""
         address = endpoint.handler_url if endpoint.is_received else endpoint.url
         super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
-        self.endpoint = endpoint
+        self.endpoint, self.was_asked = endpoint, was_asked
         # A type that OpenTrain has added since this was written is kept as long as nobody unticks it.
         names = [*EVENT_TYPES, *(name for name in endpoint.event_types if name not in EVENT_TYPES)]
         field = cast("forms.MultipleChoiceField", self.fields["event_types"])
         field.choices = [(name, name) for name in names]
+
+    @property
+    def state(self) -> str:
+        """What the form starts from, as one word, so that it is noticed when somebody changes it meanwhile."""
+        state = [self.endpoint.url, self.endpoint.handler_url, *sorted(self.endpoint.event_types)]
+        return hashlib.sha256("\n".join(state).encode()).hexdigest()
+
+    def clean_seen(self) -> str:
+        seen: str = self.cleaned_data["seen"]
+        if seen not in {"", self.state} and not self.was_asked:
+            raise ValidationError("Somebody has changed this endpoint since you opened this page.")
+        return seen
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"]

@@ -14,7 +14,7 @@ from dashboard.actions import endpoint_changes
 from dashboard.actions.outcome import Outcome
 from dashboard.forms import DeleteForm, EditForm, OperationForm
 from dashboard.health import Standing
-from dashboard.models import Endpoint
+from dashboard.models import AuditEntry, Endpoint
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
 
@@ -24,7 +24,8 @@ from dashboard.views import operations
 @member_required
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = _find(request, pk)
-    form = EditForm(request.POST or None, endpoint=endpoint)
+    was_asked = AuditEntry.objects.filter(operation=operations.asked(request), actor=request.user).exists()
+    form = EditForm(request.POST or None, endpoint=endpoint, was_asked=was_asked)
     if request.method != "POST" or not form.is_valid():
         return _page(request, "endpoints/edit.html", endpoint, form)
     outcome = endpoint_changes.change(

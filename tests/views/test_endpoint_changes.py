@@ -1,5 +1,6 @@
 """The pages behind an endpoint's menu: what they say before, and that nothing happens by mistake."""
 
+import re
 import uuid
 
 import pytest
@@ -102,6 +103,33 @@ def test_edit_without_an_answer_is_said_above_the_form_which_is_a_new_operation(
     assert "OpenTrain did not answer within 15 s." in words_of(response.content.decode())
     assert f'value="{operation}"' not in response.content.decode()
     assert 'value="contract.ended" checked' in response.content.decode()
+
+
+def seen_by(browser: Browser, endpoint: Endpoint) -> str:
+    return re.search(r'name="seen" value="(\w+)"', browser.read(url("edit", endpoint)))[1]
+
+
+def test_edit_of_what_somebody_changed_meanwhile_is_asked_for_again(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"address": "", "event_types": ["contract.ended"], "seen": seen_by(ana, endpoint)}
+    Endpoint.objects.update(event_types=["milestone.funded"])
+    text = refused(ana, url("edit", endpoint), **form)
+    assert "Somebody has changed this endpoint since you opened this page." in text
+    assert ": milestone.funded. Nothing of yours was saved" in text
+    assert changes(fake_opentrain) == []
+    form["seen"] = seen_by(ana, endpoint)
+    assert "added contract.ended; removed milestone.funded" in words_of(ana.submit(url("edit", endpoint), **form))
+
+
+def test_edit_sent_twice_is_one_call_and_one_answer(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"address": "", "event_types": ["contract.ended"], "seen": seen_by(ana, endpoint)}
+    form["operation"] = str(uuid.uuid4())
+    for _ in range(2):
+        assert "Changed: the handler is now not set" in words_of(ana.submit(url("edit", endpoint), **form))
+    assert changes(fake_opentrain) == ["update_endpoint"]
 
 
 def test_pause_says_what_it_means_then_offers_re_enable(ana: Browser, endpoint: Endpoint) -> None:
