@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboard.actions.attempts import schedule
 from dashboard.actions.installs import tally
-from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, User
+from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, Run, User
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.vault import Secret
@@ -116,6 +116,21 @@ def make_attempt(*, delivery: Delivery, **columns: Any) -> Attempt:
         "response_head": b'{"received": true}',
     }
     return Attempt.objects.create(delivery=delivery, **defaults | columns)
+
+
+def make_run(*, endpoint: Endpoint | None = None, **columns: Any) -> Run:
+    """A recovery that is done, without steps and deliveries."""
+    defaults = {
+        "kind": Run.Kind.RECOVERY,
+        "actor_name": "ana",
+        "chosen": "all failed deliveries of the endpoint",
+        "state": Run.State.DONE,
+        "step": "watch",
+        "pace_ms": 0,
+        "created_at": NOON,
+        "ended_at": NOON,
+    }
+    return Run.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
 
 
 def make_refused_attempt(*, endpoint: Endpoint | None = None, **columns: Any) -> RefusedAttempt:

@@ -3,13 +3,12 @@
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
-from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, Run, User
+from dashboard.models import Endpoint, Install, User
 from dashboard.permissions import member_required
 from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_user
+from tests.factories import make_delivery, make_endpoint, make_run, make_user
 
 OPEN = {"receiver", "observations"}
 """OpenTrain and handlers come in here, and show a signature or a key instead."""
@@ -48,7 +47,7 @@ def endpoint(acme: Install) -> Endpoint:
 def addresses(endpoint: Endpoint) -> list[str]:
     """Return every address that shows or changes something of an install."""
     delivery = make_delivery(endpoint=endpoint)
-    run = make_run(endpoint)
+    run = make_run(endpoint=endpoint)
     return [
         *(reverse(name, args=[endpoint.install_id]) for name in OF_INSTALL),
         *(reverse(name, args=[endpoint.pk]) for name in OF_ENDPOINT + BUTTONS_OF_ENDPOINT),
@@ -56,12 +55,6 @@ def addresses(endpoint: Endpoint) -> list[str]:
         *(reverse(name, args=[run.pk]) for name in OF_RUN),
         *(reverse(name, args=[run.pk, "stop"]) for name in BUTTONS_OF_RUN),
     ]
-
-
-def make_run(endpoint: Endpoint) -> Run:
-    return Run.objects.create(
-        kind=Run.Kind.RECOVERY, endpoint=endpoint, actor_name="ana", pace_ms=100, created_at=timezone.now()
-    )
 
 
 def test_every_address_of_the_console_is_in_these_tests() -> None:
@@ -138,7 +131,7 @@ def test_outsider_gets_404_by_every_method_that_a_page_takes(
         assert client.get(reverse(name, args=[endpoint.pk])).status_code == 404
     for name in OF_DELIVERY:
         assert client.get(reverse(name, args=[delivery.pk])).status_code == 404
-    run = make_run(endpoint)
+    run = make_run(endpoint=endpoint)
     for name in OF_RUN:
         assert client.get(reverse(name, args=[run.pk])).status_code == 404
     for name in BUTTONS_OF_RUN:

@@ -23,7 +23,9 @@ from dashboard.vault import Secret
 ENABLE = "re-enable endpoint"
 """The audit's name for it."""
 IN_A_RUN = "redeliver in a run"
-"""The audit's name for each of the many redeliveries of a run; the endpoint's page tells of the run instead."""
+ALL_IN_A_RUN = "redeliver all failed in a run"
+BY_RUNS = (IN_A_RUN, ALL_IN_A_RUN)
+"""The audit's names for the redeliveries that runs ask for; the endpoint's page tells of the run instead."""
 
 
 def register(
@@ -103,7 +105,9 @@ def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
     )
 
 
-def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID) -> Outcome:
+def redeliver_failed(
+    *, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID, action: str = "redeliver all failed"
+) -> Outcome:
     """Ask OpenTrain to send every FAILED delivery of the endpoint again."""
 
     def record(answer: opentrain.Redelivery) -> Outcome:
@@ -111,7 +115,7 @@ def redeliver_failed(*, actor: User, endpoint: Endpoint, now: datetime, operatio
         return _requeued(endpoint=endpoint, answer=answer)
 
     return perform(
-        operation=_on(endpoint, actor=actor, action="redeliver all failed", operation=operation),
+        operation=_on(endpoint, actor=actor, action=action, operation=operation),
         call=lambda: opentrain.redeliver(token=endpoint.install.token, endpoint_id=_id(endpoint)),
         record=record,
     )

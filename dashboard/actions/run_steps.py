@@ -231,6 +231,7 @@ def _ask_for_all(run: Run) -> timedelta | None:
         endpoint=run.endpoint,
         now=now,
         operation=uuid.uuid4(),
+        action=endpoints.ALL_IN_A_RUN,
     )
     if outcome.kind is OutcomeKind.UNKNOWN:
         run_items.doubt_waiting(run=run, at=now, words=outcome.words)

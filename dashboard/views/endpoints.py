@@ -149,5 +149,5 @@ def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
     """Return the newest operations, each by its answer, or by its request while that has none."""
     answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
     entries = endpoint.audit.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
-    entries = entries.exclude(action=endpoints.IN_A_RUN)
+    entries = entries.exclude(action__in=endpoints.BY_RUNS)
     return entries.order_by("-at", "-id")[:RECENT]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_safe
 
-from dashboard.actions.endpoints import ENABLE
+from dashboard.actions.endpoints import BY_RUNS, ENABLE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint
@@ -173,7 +173,7 @@ def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
 def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | None:
     """Return a redelivery that is still being waited for: re-enabling is often what it waited for."""
     asked_for = AuditEntry.objects.filter(endpoint=endpoint, requeued__gt=0, at__gte=now - WATCHED_FOR)
-    entry = asked_for.order_by("-id").first()
+    entry = asked_for.exclude(action__in=BY_RUNS).order_by("-id").first()
     found = _progress(entry.operation) if entry is not None else None
     return entry.operation if entry is not None and found is not None and not found.complete else None
 

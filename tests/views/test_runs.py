@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions import run_steps, runs
-from dashboard.models import Delivery, Endpoint, Run, User
+from dashboard.models import AuditEntry, Delivery, Endpoint, Run, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser, browser_of
@@ -196,6 +196,17 @@ def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
     assert "Recovery by ana" in words_of(page)
     assert f'href="{page_of(run)}"' in page
     assert "Recover…" not in page
+
+
+def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browser, run: Run) -> None:
+    Endpoint.objects.update(handler_url="")
+    for _ in range(3):
+        run_steps.advance(run_id=run.pk)
+    assert AuditEntry.objects.filter(action="redeliver in a run", phase="done").count() == 1
+    page = ana.read(reverse("endpoint-detail", args=[run.endpoint_id]))
+    activity = words_of(page[page.index('id="activity-heading"') :])
+    assert "re-enable endpoint" in activity
+    assert "in a run" not in activity
 
 
 def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: Endpoint, support: User) -> None:
