@@ -5,11 +5,12 @@ What is chosen here, and why:
   none asks twice, and what a killed one had taken is due again a little later. Nothing else has to be resumed.
 - Threads ask, and do nothing else: they have no connection to the database. One thread, the caller's, takes and
   records, so that a poll needs one connection whatever its concurrency.
-- POLL_CONCURRENCY calls are under way at a time, without those that have taken longer than SLOW_AFTER already: a call
-  that hangs gives its slot away. Installs that failed last time have FAILING_SLOTS of their own and wait for them only.
+- POLL_CONCURRENCY calls are under way at a time, without those that have taken far longer than usual already: a call
+  that hangs gives its slot away. Free slots are filled before anything is recorded. Installs that failed last time have FAILING_SLOTS of their own and wait for them only.
 - The next installs are taken when there is room for them: what is held in memory does not grow with their number.
 """
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -33,13 +34,18 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
 """So long an install that was taken is nobody else's. OpenTrain is given 15 s a call; a visit makes three at most."""
-SLOW_AFTER_S = 1.0
+SLOW_FROM = 2
+"""So many times as long as usual, and a call is taken for one that hangs."""
+SLOW_AFTER_LEAST_S, SLOW_AFTER_MOST_S = 0.15, 2.0
+USUAL_S = 0.3
+"""How long a call is thought to take at first; the answers of a run move it."""
+NEWEST_WEIGH = 0.1
 HANGING_SLOTS = 64
 """So many calls may hang at once before new ones have to wait for them."""
 FAILING_SLOTS = 4
 TAKEN = 32
 """So many installs are taken at a time."""
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.05
 """How often it is looked whether a call has become slow, while no answer comes."""
 
 
@@ -78,6 +84,8 @@ class _Run:
     failing: _Line = field(default_factory=lambda: _Line(failing=True))
     answers: "SimpleQueue[Future[Answer]]" = field(default_factory=SimpleQueue)
     under_way: dict[Future[Answer], tuple[float, bool]] = field(default_factory=dict)
+    answered: deque[Future[Answer]] = field(default_factory=deque)
+    usual_s: float = USUAL_S
     asked: int = 0
     failed: int = 0
 
@@ -92,9 +100,10 @@ def poll(*, clock: Callable[[], datetime], budget: timedelta) -> Polled:
     with ThreadPoolExecutor(most, thread_name_prefix="poll") as pool:
         run = _Run(pool=pool, clock=clock, ends=time.monotonic() + budget.total_seconds())
         _start(run)
-        while run.under_way:
-            _record(run)
+        while run.under_way or run.answered:
+            _collect(run)
             _start(run)
+            _record_next(run)
     return Polled(run.asked, run.failed)
 
 
@@ -125,8 +134,11 @@ def _start(run: _Run) -> None:
 
 def _room(run: _Run) -> int:
     """Return how many more installs that are not failing ones may be asked now."""
+    if len(run.answered) >= settings.POLL_CONCURRENCY:
+        return 0  # what is here is to be recorded first
     began = [at for at, failing in run.under_way.values() if not failing]
-    prompt = sum(at > time.monotonic() - SLOW_AFTER_S for at in began)
+    slow_after_s = min(max(run.usual_s * SLOW_FROM, SLOW_AFTER_LEAST_S), SLOW_AFTER_MOST_S)
+    prompt = sum(at > time.monotonic() - slow_after_s for at in began)
     return min(settings.POLL_CONCURRENCY - prompt, settings.POLL_CONCURRENCY + HANGING_SLOTS - len(began))
 
 
@@ -135,14 +147,26 @@ def _ask(install: Install, at: datetime) -> Answer:
     return visit(install=install, at=at, read_token=lambda: decrypt(bytes(sealed)))
 
 
-def _record(run: _Run) -> None:
-    """Record the next answer, or return after a moment when there is none."""
-    try:
-        future = run.answers.get(timeout=LOOK_EVERY_S)
-    except Empty:
-        return
-    del run.under_way[future]
-    if not _is_recorded(future):
+def _collect(run: _Run) -> None:
+    """Take in the answers that have come; where none waits to be recorded, wait a moment for one."""
+    wait_s = 0.0 if run.answered else LOOK_EVERY_S
+    with contextlib.suppress(Empty):
+        while True:
+            future = run.answers.get(block=wait_s > 0, timeout=wait_s or None)
+            began, failing = run.under_way.pop(future)
+            took_s = min(time.monotonic() - began, SLOW_AFTER_MOST_S)
+            if not failing and not _has_failed(future):
+                run.usual_s += (took_s - run.usual_s) * NEWEST_WEIGH
+            run.answered.append(future)
+            wait_s = 0.0
+
+
+def _has_failed(future: Future[Answer]) -> bool:
+    return future.exception() is not None or future.result().error is not None
+
+
+def _record_next(run: _Run) -> None:
+    if run.answered and not _is_recorded(run.answered.popleft()):
         run.failed += 1
 
 

@@ -182,7 +182,7 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
 def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrain, monkeypatch, settings) -> None:
     """More hang than there are slots; all the others are there long before the first of them lets go."""
     settings.POLL_CONCURRENCY = 2
-    monkeypatch.setattr(polling, "SLOW_AFTER_S", 0.05)
+    monkeypatch.setattr(polling, "SLOW_AFTER_MOST_S", 0.05)
     monkeypatch.setattr(polling, "LOOK_EVERY_S", 0.01)
     hanging = {make_polled(fake_opentrain).token for _ in range(6)}
     fine = [make_polled(fake_opentrain).pk for _ in range(20)]
