@@ -150,7 +150,7 @@ async def _after_a_break(run: _Run) -> bool:
     run.unsure = bool(run.results)
     await _disconnect()
     await asyncio.sleep(0.5)
-    return time.monotonic() < run.deadline + run.knobs.lease.total_seconds() and not run.stopped
+    return time.monotonic() < run.deadline + run.knobs.lease.total_seconds()
 
 
 async def _look(run: _Run) -> bool:
