@@ -6,7 +6,8 @@ What is chosen here, and why:
 - Threads ask, and do nothing else: they have no connection to the database. One thread, the caller's, takes and
   records, so that a poll needs one connection whatever its concurrency.
 - POLL_CONCURRENCY calls are under way at a time, without those that have taken far longer than usual already: a call
-  that hangs gives its slot away. Free slots are filled before anything is recorded. Installs that failed last time have FAILING_SLOTS of their own and wait for them only.
+  that hangs gives its slot away. Free slots are filled before anything is recorded. Installs that failed last time
+  have FAILING_SLOTS of their own and wait for them only.
 - The next installs are taken when there is room for them: what is held in memory does not grow with their number.
 """
 

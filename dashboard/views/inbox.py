@@ -29,6 +29,7 @@ SHOWN = 50
 """So many endpoints, and so many installs, stand on the page."""
 FLEET = 8
 """So many installs stand below; the others are a page of their own."""
+RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 UNKNOWN = Logged(None, None, ())
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
 _TROUBLES = {
@@ -59,6 +60,11 @@ class EndpointNeed:
         if self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}:
             return "enable"
         return "redeliver" if self.health.kind is HealthKind.ACTIVE and self.failed else "open"
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether a recovery has something to do: it re-enables and redelivers, one delivery first."""
+        return self.failed > 0 and self.health.kind in RECOVERED
 
 
 @dataclass(frozen=True, slots=True)

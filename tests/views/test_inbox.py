@@ -112,7 +112,7 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     )
     assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
     assert "OpenTrain: 10 in a row" in item
-    assert item.endswith("Re-enable Open")
+    assert item.endswith("Recover… Re-enable Open")
 
 
 def test_inbox_counts_as_reached_only_what_failed_since_the_last_success(ana: Browser) -> None:
