@@ -27,6 +27,7 @@ TITLES = {
     Step.OTHERS: "Whatever else OpenTrain has as failed",
     Step.WATCH: "Watch until each has an outcome",
 }
+OF_BULK = TITLES | {Step.REST: "Request them, one by one", Step.OTHERS: "Request all failed ones by one call"}
 _AGES = (
     (timedelta(hours=1), "less than an hour old"),
     (timedelta(days=1), "less than a day old"),
@@ -81,8 +82,9 @@ def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
 def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
     """Return all steps of the run: those that were, the one under way, and those to come unless it has ended."""
     began = {step.name: step for step in run.steps.all()}
+    titles = OF_BULK if run.kind == Run.Kind.BULK else TITLES
     steps = [step for step in steps_of(run) if run.is_active or step in began]
-    return [_step_row(step, began.get(step), now) for step in steps]
+    return [_step_row(titles[step], began.get(step), now) for step in steps]
 
 
 def under_way(run: Run, *, now: datetime) -> str:
@@ -123,8 +125,7 @@ def _age(delivery: Delivery, now: datetime) -> str:
     return next((words for limit, words in _AGES if age < limit), "older than a week")
 
 
-def _step_row(step: Step, began: RunStep | None, now: datetime) -> StepRow:
-    title = TITLES[step]
+def _step_row(title: str, began: RunStep | None, now: datetime) -> StepRow:
     if began is None:
         return StepRow(title, "to_come", "", "")
     lasted = (began.ended_at or now) - began.began_at

@@ -105,7 +105,7 @@ def test_bulk_is_previewed_by_cause_and_age_with_what_is_left_out(ana: Browser, 
     done = make_delivery(endpoint=endpoint)
     query = "&".join(f"delivery={one.pk}" for one in (old, new, done))
     text = words_of(ana.read(f"{create_at(endpoint)}?{query}"))
-    assert "Redeliver 2 deliveries Chosen: 3 chosen deliveries" in text
+    assert "Redeliver 2 deliveries 3 chosen deliveries: " in text
     assert "By cause" in text
     assert "1 503 from your handler" in text
     assert "1 no answer from your handler within 9.5 s" in text
