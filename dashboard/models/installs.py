@@ -86,6 +86,8 @@ class Install(models.Model):
         indexes = [
             models.Index(fields=["rank", "name", "id"], name="install_worst_first"),
             models.Index(fields=["name", "id"], name="install_by_name"),
+            models.Index(fields=["-endpoint_count", "name", "id"], name="install_by_endpoints"),
+            models.Index(fields=["checked_at", "id"], name="install_by_checked"),
             models.Index(fields=["poll_after"], name="install_due"),
         ]
 
