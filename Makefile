@@ -15,12 +15,15 @@ help:
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
 	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages"
 
-.PHONY: demo run account test screenshots lint format lock
+.PHONY: demo run partner-api account test screenshots lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch run
+
+partner-api: $(VENV)/.installed
+	@exec $(BIN)/python -m dashboard.launch partner-api
 
 account: $(VENV)/.installed
 	@$(BIN)/python -m dashboard.launch manage account $(or $(NAME),$(error Say who: make account NAME=…)) --role $(or $(ROLE),support)

@@ -1,4 +1,6 @@
-"""`python -m dashboard.launch demo | run | manage COMMAND …`, with PORT and DATA_DIR from the environment.
+"""`python -m dashboard.launch demo | run | manage COMMAND … | partner-api [COMMAND …]`.
+
+PORT and DATA_DIR come from the environment.
 
 Not a management command: these make the environment that Django's settings are read from.
 """
@@ -10,22 +12,28 @@ from pathlib import Path
 
 from dashboard.launch.demo import demo
 from dashboard.launch.folder import CannotStart, prepare
+from dashboard.launch.partner_api import partner_api, partner_api_command
 from dashboard.launch.processes import Stopped, stop_on_signals
 from dashboard.launch.run import manage, run
+
+_FOLDERS = {"demo": ".demo", "partner-api": ".partner-api"}
+_STARTS = {"demo": demo, "run": run, "partner-api": partner_api}
 
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status: 0 when asked to stop, 1 with one line otherwise."""
     parser = argparse.ArgumentParser(prog="python -m dashboard.launch")
-    parser.add_argument("what", choices=["demo", "run", "manage"])
+    parser.add_argument("what", choices=["demo", "run", "manage", "partner-api"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(arguments)
     stop_on_signals()
     try:
-        folder = prepare(Path(os.environ.get("DATA_DIR") or (".demo" if chosen.what == "demo" else ".data")))
+        folder = prepare(Path(os.environ.get("DATA_DIR") or _FOLDERS.get(chosen.what, ".data")))
         if chosen.what == "manage":
             return manage(folder=folder, arguments=chosen.rest)
-        (demo if chosen.what == "demo" else run)(folder=folder, port=_port())
+        if chosen.what == "partner-api" and chosen.rest:
+            return partner_api_command(folder=folder, arguments=chosen.rest)
+        _STARTS[chosen.what](folder=folder, port=_port(default="8100" if chosen.what == "partner-api" else "8000"))
     except Stopped:
         return 0
     except CannotStart as error:
@@ -34,8 +42,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _port() -> int:
-    given = os.environ.get("PORT") or "8000"
+def _port(*, default: str) -> int:
+    given = os.environ.get("PORT") or default
     if not given.isdecimal() or not 0 < int(given) < 65536:  # noqa: PLR2004 - what TCP has
         raise CannotStart(f"PORT is {given!r}; it must be a number from 1 to 65535.")
     return int(given)

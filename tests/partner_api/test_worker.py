@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from procrastinate.contrib.django import app
 
-from dashboard.partner_api import tasks
+from dashboard.partner_api import engine, tasks
 from dashboard.partner_api.engine import Report
 from dashboard.partner_api.models import Attempt, Delivery, Event, Install, Token
 from tests.partner_api import sink
@@ -252,3 +252,20 @@ def test_emit_forever_goes_on_until_a_signal_and_ends_cleanly(environment: dict[
         out, err = end(process, by=by)
     assert (process.returncode, err) == (0, "")
     assert len(out.splitlines()) == Event.objects.count()
+
+
+def test_deliveries_shows_every_attempt_with_its_cause_and_detail(partner: Partner) -> None:
+    endpoint = make_endpoint(partner, url="http://10.0.0.1/hooks").endpoint
+    emit_one(partner)
+    async_to_sync(engine.run)()
+    [line] = command("deliveries", "--install", partner.install_id, "--status", "PENDING")
+    [attempt] = line["attempts"]
+    assert (line["endpoint"], line["url"], line["type"]) == (endpoint.pk, endpoint.url, "contract.started")
+    assert (attempt["number"], attempt["status"], attempt["cause"]) == (1, None, "denied")
+    assert attempt["detail"] == "10.0.0.1 is in a denied range: private"
+
+
+def test_deliveries_of_another_install_are_not_shown(partner: Partner, outsider: Partner) -> None:
+    make_endpoint(partner)
+    emit_one(partner)
+    assert command("deliveries", "--install", outsider.install_id) == []

@@ -1,0 +1,66 @@
+"""`make partner-api`: only the Partner API and its engine, for a partner's own development."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from dashboard.launch import postgres, site
+from dashboard.launch.folder import keys
+from dashboard.launch.processes import Processes, claim_port
+
+
+def partner_api(*, folder: Path, port: int) -> None:
+    """Bring it up on the embedded PostgreSQL, print its base URL, and stay until it ends.
+
+    Deliveries run every 5 seconds instead of OpenTrain's 5 minutes, unless PARTNER_API_RUN_INTERVAL_S says otherwise.
+
+    Raises: CannotStart, Stopped.
+    """
+    port = claim_port(port)
+    server = postgres.start(folder=folder)
+    try:
+        server.create_database("partner_api")
+        environment = _environment(folder=folder, url=server.url("partner_api"))
+        with Processes(logs=folder / "logs", environment=environment) as processes:
+            processes.start("migrate", *site.manage_partner_api("migrate", "--noinput"))
+            processes.finish("migrate")
+            api = site.gunicorn(
+                application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{port}", threads=8
+            )
+            processes.start("partner-api", *api)
+            processes.start("engine", *site.manage_partner_api("procrastinate", "worker"))
+            base = f"http://localhost:{port}/api/partner/v1"
+            processes.await_answer(f"{base}/openapi.json", within_s=site.UP_S)
+            print(f"The Partner API is up: {base}", flush=True)  # noqa: T201
+            processes.watch()
+    finally:
+        server.stop()
+
+
+def partner_api_command(*, folder: Path, arguments: list[str]) -> int:
+    """Run one of the Partner API's commands on the folder's data, while it is up or not; its exit status.
+
+    Raises: CannotStart.
+    """
+    running = postgres.running_url(folder=folder, database="partner_api")
+    if running is not None:
+        return _run(_environment(folder=folder, url=running), arguments)
+    server = postgres.start(folder=folder)
+    try:
+        server.create_database("partner_api")
+        return _run(_environment(folder=folder, url=server.url("partner_api")), arguments)
+    finally:
+        server.stop()
+
+
+def _run(environment: dict[str, str], arguments: list[str]) -> int:
+    command = site.manage_partner_api(*arguments)
+    return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+
+
+def _environment(*, folder: Path, url: str) -> dict[str, str]:
+    return {
+        "PARTNER_API_DATABASE_URL": url,
+        "PARTNER_API_KEYS": os.environ.get("PARTNER_API_KEYS") or keys(folder).PARTNER_API_KEYS,
+        "PARTNER_API_RUN_INTERVAL_S": os.environ.get("PARTNER_API_RUN_INTERVAL_S") or "5",
+    }

@@ -1,0 +1,56 @@
+"""The sender's view: what each delivery of an install did. A command and no API operation, as the contract has none."""
+
+import argparse
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from dashboard.partner_api.models import Attempt, Delivery, wire_time
+
+
+class Command(BaseCommand):
+    help = "Show an install's newest deliveries, one JSON line each, with every attempt that was made."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--install", required=True, metavar="ID")
+        parser.add_argument("--status", choices=Delivery.Status.values)
+        parser.add_argument("--limit", type=int, default=20, metavar="N", help="default: 20")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        found = Delivery.objects.filter(endpoint__install_id=options["install"]).select_related("event", "endpoint")
+        if options["status"]:
+            found = found.filter(status=options["status"])
+        newest = list(found.order_by("-event_id", "id")[: max(1, options["limit"])])
+        attempts: dict[str, list[Attempt]] = {delivery.pk: [] for delivery in newest}
+        for attempt in Attempt.objects.filter(delivery__in=newest).order_by("number"):
+            attempts[attempt.delivery_id].append(attempt)
+        for delivery in newest:
+            self.stdout.write(json.dumps(_line(delivery, attempts[delivery.pk]), ensure_ascii=False))
+
+
+def _line(delivery: Delivery, attempts: list[Attempt]) -> dict[str, Any]:
+    due = delivery.next_attempt_at
+    return {
+        "delivery": delivery.pk,
+        "event": delivery.event.wire_id,
+        "type": delivery.event.type,
+        "endpoint": delivery.endpoint_id,
+        "url": delivery.endpoint.url,
+        "status": delivery.status,
+        "nextAttemptAt": None if due is None else wire_time(due),
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "at": wire_time(attempt.started_at),
+        "durationMs": attempt.duration_ms,
+        "status": attempt.status_code,
+        "cause": attempt.cause or None,
+        "detail": attempt.detail or None,
+        # The receiver's own bytes: whatever is not text is shown as what it is not.
+        "responseHead": bytes(attempt.response_head).decode(errors="replace"),
+    }
