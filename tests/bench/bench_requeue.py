@@ -4,8 +4,6 @@ Beside it the bare UPDATE by psycopg on the same rows, and how long other endpoi
 line is JSON.
 """
 
-# ruff: noqa: T201
-
 import json
 import os
 import statistics
@@ -76,11 +74,11 @@ def _raw(url: str) -> float:
 
 def _through_api(latencies: list[float]) -> float:
     """One request through Django's own handler, while another thread claims for the other endpoints."""
-    from django.test import Client  # noqa: PLC0415 - Django is set up now
-    from django.utils import timezone  # noqa: PLC0415
+    from django.test import Client
+    from django.utils import timezone
 
-    from dashboard.partner_api import auth  # noqa: PLC0415
-    from dashboard.partner_api.models import Install  # noqa: PLC0415
+    from dashboard.partner_api import auth
+    from dashboard.partner_api.models import Install
 
     token = auth.issue(install=Install.objects.get(), name="bench", scopes=["webhooks:manage"], now=timezone.now())
     over = threading.Event()
@@ -101,11 +99,11 @@ def _through_api(latencies: list[float]) -> float:
 
 
 def _claim_for_others(over: threading.Event, latencies: list[float]) -> None:
-    from django.db import connection  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
+    from django.db import connection
+    from django.utils import timezone
 
-    from dashboard.partner_api import conf, ledger  # noqa: PLC0415
-    from dashboard.partner_api.rota import Ask  # noqa: PLC0415
+    from dashboard.partner_api import conf, ledger
+    from dashboard.partner_api.rota import Ask
 
     asks = [Ask(endpoint_id=f"whe_{number:032x}", count=2, held=0) for number in range(2, 11)]
     while not over.is_set():

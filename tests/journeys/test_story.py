@@ -133,6 +133,7 @@ def test_story_without_javascript_works_by_plain_forms(
     sign_in(page, demo)
     page.get_by_role("link", name="Acme Labs").click()
     billing_row(page).get_by_role("link").first.click()
+    expect(page.locator("#demo-switch")).to_be_visible()
     if page.get_by_role("button", name="Break the handler").count():  # it is broken still where no story ran before
         page.get_by_role("button", name="Break the handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("broken")
