@@ -42,10 +42,10 @@ api = NinjaAPI(
     openapi_extra={"info": {"x-base-path": "/api/partner/v1"}},
 )
 
-_ERRORS = dict.fromkeys((400, 401, 403, 404, 500), schemas.ErrorOut)
-_WITHOUT_400 = dict.fromkeys((401, 403, 404, 500), schemas.ErrorOut)
-_WITHOUT_404 = dict.fromkeys((400, 401, 403, 500), schemas.ErrorOut)
-_PLAIN = dict.fromkeys((401, 403, 500), schemas.ErrorOut)
+_ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 500), schemas.ErrorOut)
+_WITHOUT_400 = dict.fromkeys((401, 403, 404, 429, 500), schemas.ErrorOut)
+_WITHOUT_404 = dict.fromkeys((400, 401, 403, 429, 500), schemas.ErrorOut)
+_PLAIN = dict.fromkeys((401, 403, 429, 500), schemas.ErrorOut)
 
 
 @api.get(

@@ -1,8 +1,8 @@
 """Who is calling, and whether they may.
 
 The order of the checks, the same for every operation: 401 while the token is missing, malformed, unknown or
-revoked; then 403 while the install or the app is not ACTIVE or the feature is off; then 403 for a missing scope. A
-caller without a good token so learns nothing about the install.
+revoked; then 429 where it calls too often; then 403 while the install or the app is not ACTIVE or the feature is off;
+then 403 for a missing scope. A caller without a good token so learns nothing about the install.
 
 Tokens are stored as a plain SHA-256: with 256 random bits there is nothing to guess, so that a slow password hash would
 cost every request and protect nothing, and a fast one can be looked up by an index.
@@ -21,7 +21,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
 
-from dashboard.partner_api.errors import Forbidden, Unauthorized
+from dashboard.partner_api import conf, limits
+from dashboard.partner_api.errors import Forbidden, RateLimited, Unauthorized
 from dashboard.partner_api.models import App, Install, Scope, Token
 
 _SHAPE = re.compile(r"ot_ptk_[A-Za-z0-9_-]{43}")
@@ -70,6 +71,7 @@ class _Bearer(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Token:  # noqa: ARG002 - ninja's signature
         found = _live(token)
+        _count(found)
         _check_install(found.install)
         if self.scope is not None and self.scope not in found.granted:
             raise Forbidden(
@@ -103,6 +105,15 @@ def _check_install(install: Install) -> None:
         raise Forbidden(f"The app is {install.app.status}, not ACTIVE.", details={"appStatus": install.app.status})
     if not install.feature_enabled:
         raise Forbidden("The Partner API is not enabled for this organization.")
+
+
+def _count(token: Token) -> None:
+    wait_s = limits.calls.take(token.pk, per_minute=conf.calls_per_minute())
+    if wait_s is not None:
+        raise RateLimited(
+            f"This token called more than {conf.calls_per_minute()} times in a minute. Try again in {wait_s} s.",
+            retry_after=wait_s,
+        )
 
 
 def _touch(token: Token, *, now: datetime) -> None:

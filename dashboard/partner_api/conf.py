@@ -23,8 +23,9 @@ DEFAULTS: dict[str, Any] = {
     "PARTNER_API_MAX_PER_ENDPOINT": 10,
     "PARTNER_API_RUN_BUDGET_S": 60,
     "PARTNER_API_KEYS": (),
+    "PARTNER_API_CALLS_PER_MINUTE": 600,
 }
-"""What each setting is when nobody sets it. Source: partner-api, "Deliveries"; the last five are ours."""
+"""What each setting is when nobody sets it. Source: partner-api, "Deliveries"; the last six are ours."""
 
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
@@ -71,6 +72,11 @@ def knobs() -> Knobs:
 def encryption_keys() -> tuple[str, ...]:
     """Return the Fernet keys that secrets are encrypted under, the newest first."""
     return tuple(_get("PARTNER_API_KEYS"))
+
+
+def calls_per_minute() -> int:
+    """Return how often one token may call, in one server process."""
+    return _at_least_one("PARTNER_API_CALLS_PER_MINUTE")
 
 
 def cron(*, interval: timedelta) -> str:

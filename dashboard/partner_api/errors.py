@@ -55,6 +55,16 @@ class NotFound(ApiError):
     status = 404
 
 
+class RateLimited(ApiError):
+    """Too many calls; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, details={"retryAfter": retry_after})
+        self.retry_after = retry_after
+
+
 def request_id(request: HttpRequest) -> str:
     """Return this request's ID, making it when it is asked for first."""
     found: str | None = getattr(request, "partner_api_request_id", None)
@@ -80,6 +90,8 @@ def from_exception(request: HttpRequest, error: ApiError) -> HttpResponse:
     response = envelope(request, status=error.status, message=error.message, details=error.details)
     if isinstance(error, Unauthorized):
         response["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        response["Retry-After"] = str(error.retry_after)
     return response
 
 
