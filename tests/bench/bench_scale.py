@@ -3,8 +3,6 @@
 A worker is a process that makes delivery runs until nothing is left. The last line is JSON.
 """
 
-# ruff: noqa: T201
-
 import json
 import subprocess
 import sys
