@@ -10,6 +10,7 @@ help:
 	@echo "make test         the whole test suite, on a real PostgreSQL"
 	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
 	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support)"
+	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
 	@echo "make lint         every check that is not a test"
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
