@@ -6,6 +6,12 @@ Source: partner-api, "Deliveries" and "Operations". Where those are silent:
 - A pause keeps PENDING deliveries waiting; only the automatic disabling turns them FAILED.
 - An answer to a delivery that was requeued meanwhile counts for the streak, but the requeue is honoured: it is sent
   again.
+- Attempts are numbered on over all rounds; a requeue gives five anew. Redelivering what is PENDING makes it due now;
+  while DISABLED everything is requeued, waits, and the message says so.
+- A delivery goes to the URL that the endpoint has when it is claimed; a change of eventTypes is for later events only.
+- Deleting an endpoint deletes its deliveries, also one in flight: its answer finds nothing to settle.
+- Re-enabling begins the streak at 0, so one failure after it never disables again.
+- A revoked token ends calls, not deliveries; those of a revoked install are attempted too, or nobody would hear of it.
 """
 
 import math
