@@ -63,6 +63,8 @@ ATTEMPT_COLUMNS = (
     "latency_ms",
     "response_headers",
     "response_head",
+    "source",
+    "signature",
 )
 
 
@@ -196,6 +198,8 @@ def _attempts(kinds: list[_Kind]) -> Iterator[tuple[object, ...]]:
                 42,
                 "[]",
                 b"",
+                "receiver",
+                "verified",
             )
 
 
