@@ -1,7 +1,7 @@
 // Draws what a table says as stacked bars: the numbers are the table's, the colours are the theme's, and the times are UTC.
 "use strict";
 (() => {
-  const REFRESH_MS = 30000;
+  const REFRESH_MS = 5000; // hardly behind the list of deliveries below it, or the two would contradict each other
   const HEIGHT = 180;
   const NAMES = ["delivered", "waiting", "failed"];
   const COLOURS = ["--ok", "--warn", "--bad"];

@@ -105,6 +105,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     # The proof: no delivery is failed any more, and the double click was one call.
     expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(0)
     expect(asked).to_have_count(asked_before + 1)
+    expect(page.locator("#over-time-summary")).to_contain_text("0 failed", timeout=RUN_MS)
     take_all(page, screenshots, "endpoint-recovered")
 
 
