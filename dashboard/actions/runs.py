@@ -201,7 +201,3 @@ def _wake_after_commit(run_id: int) -> None:
 def _in_order(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
     """Return them as they came, oldest first, without their bodies."""
     return deliveries.order_by("first_received_at", "id").defer("body")
-
-
-def _attempts() -> int:
-    return len(settings.OPENTRAIN_RETRY_DELAYS_S) + 1
