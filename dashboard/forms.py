@@ -226,3 +226,19 @@ class DeleteForm(OperationForm):
         if typed.strip().lower() != self.word.lower():
             raise ValidationError(f"This is not what is to be typed. Type {self.word}, and nothing else.")
         return typed
+
+
+class ObservationKeyForm(OperationForm):
+    """A new key, or none any more. Where one is in use, that it stops working has to be confirmed."""
+
+    confirmed = forms.BooleanField(required=False)
+
+    def __init__(self, data: QueryDict | None, *, replaces: bool) -> None:
+        super().__init__(data)
+        self.replaces = replaces
+
+    def clean_confirmed(self) -> bool:
+        confirmed: bool = self.cleaned_data["confirmed"]
+        if self.replaces and not confirmed:
+            raise ValidationError("A key is in use. Tick this if it may stop working; nothing was changed yet.")
+        return confirmed

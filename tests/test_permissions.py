@@ -29,9 +29,11 @@ OF_ENDPOINT = [
     "rotation-detail",
     "rotation-live",
     "endpoint-over-time",
+    "observation-key",
 ]
 BUTTONS_OF_ENDPOINT = ["endpoint-enable", "endpoint-redeliver", "demo-handler"]
 BUTTONS_OF_ENDPOINT += ["rotation-start", "rotation-continue", "rotation-finish", "rotation-abort"]
+BUTTONS_OF_ENDPOINT += ["observation-key-revoke"]
 OF_DELIVERY = ["delivery-detail", "delivery-live"]
 BUTTONS_OF_DELIVERY = ["delivery-redeliver"]
 OF_RUN = ["run-detail", "run-live"]
@@ -136,7 +138,7 @@ def test_outsider_gets_404_by_every_method_that_a_page_takes(
         assert client.get(reverse(name, args=[run.pk])).status_code == 404
     for name in BUTTONS_OF_RUN:
         assert client.post(reverse(name, args=[run.pk, "stop"])).status_code == 404
-    for name in BUTTONS_OF_ENDPOINT + RUNS_OF_ENDPOINT:
+    for name in [*BUTTONS_OF_ENDPOINT, *RUNS_OF_ENDPOINT, "observation-key"]:
         assert client.post(reverse(name, args=[endpoint.pk])).status_code == 404
     for name in BUTTONS_OF_DELIVERY:
         assert client.post(reverse(name, args=[delivery.pk])).status_code == 404

@@ -1,7 +1,5 @@
 """What partners' own handlers saw, where nothing of ours stands in the path: the same log, told of later."""
 
-import hashlib
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,14 +8,10 @@ from django.db import IntegrityError, transaction
 
 from dashboard.actions import attempts
 from dashboard.actions.attempts import Event, Result
-from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, User
-from dashboard.vault import Secret
+from dashboard.models import Attempt, Delivery, Endpoint
 
-KEY_START = "rdo_"
 AT_ONCE = 1000
 """How many observations one call may bring."""
-ISSUE = "issue observation key"
-"""The audit's name for it."""
 _TRIES = 3
 
 
@@ -40,34 +34,6 @@ class Recorded:
 
     stored: int
     known: int
-
-
-def issue_key(*, actor: User | None, endpoint: Endpoint, now: datetime) -> Secret:
-    """Give the endpoint a new key for observations, and return it: it is stored as its SHA-256 and never shown again.
-
-    The key before it no longer works. `actor` is None for whoever sits at the machine itself.
-    """
-    key = KEY_START + secrets.token_urlsafe(32)
-    with transaction.atomic():
-        endpoint.observation_key_sha256, endpoint.observation_key_at = _digest(key), now
-        endpoint.save(update_fields=["observation_key_sha256", "observation_key_at"])
-        AuditEntry.objects.create(
-            phase=AuditEntry.Phase.DONE,
-            action=ISSUE,
-            actor=actor,
-            actor_name=actor.get_username() if actor else "command line",
-            install=endpoint.install,
-            endpoint=endpoint,
-            words="A key for observations was issued; one that was issued before no longer works.",
-        )
-    return Secret(key)
-
-
-def endpoint_of(*, key: Secret) -> Endpoint | None:
-    """Return the endpoint that a key was issued for. It is found by its hash, so no timing tells of a part of it."""
-    if not key.reveal().startswith(KEY_START):
-        return None
-    return Endpoint.objects.filter(observation_key_sha256=_digest(key.reveal())).first()
 
 
 def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
@@ -125,7 +91,3 @@ def _write(*, endpoint: Endpoint, observations: Sequence[Observation]) -> None:
     for row in rows:
         row.delivery_id = row.delivery.pk
     Attempt.objects.bulk_create(rows)
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

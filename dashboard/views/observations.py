@@ -14,7 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from dashboard.actions import observations
+from dashboard.actions import observation_keys, observations
 from dashboard.models import Endpoint
 from dashboard.vault import Secret
 from dashboard.views import observed
@@ -59,11 +59,11 @@ def _endpoint(request: WSGIRequest) -> Endpoint:
     if request.method != "POST":
         raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Observations are sent by POST.")
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    endpoint = observations.endpoint_of(key=Secret(key.strip())) if scheme.lower() == "bearer" else None
+    endpoint = observation_keys.endpoint_of(key=Secret(key.strip())) if scheme.lower() == "bearer" else None
     if endpoint is None:
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
-            f"Send the endpoint's key as 'Authorization: Bearer {observations.KEY_START}…'; this one is not known.",
+            f"Send the endpoint's key as 'Authorization: Bearer {observation_keys.KEY_START}…'; this one is not known.",
         )
     return endpoint
 

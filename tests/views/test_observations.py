@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dashboard.actions import observations
+from dashboard.actions import observation_keys
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
 from dashboard.views.observations import BODY_LIMIT
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
@@ -44,7 +44,7 @@ def endpoint(db) -> Endpoint:
 
 @pytest.fixture
 def key(endpoint) -> str:
-    return observations.issue_key(actor=None, endpoint=endpoint, now=NOON).reveal()
+    return observation_keys.issue(actor=None, endpoint=endpoint, now=NOON).reveal()
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
 def test_key_is_stored_as_its_hash_and_audited_and_ends_the_one_before(client, endpoint, key, support) -> None:
     endpoint.refresh_from_db()
     assert (endpoint.observation_key_sha256, endpoint.is_logged) == (hashlib.sha256(key.encode()).hexdigest(), True)
-    second = observations.issue_key(actor=support, endpoint=endpoint, now=timezone.now()).reveal()
+    second = observation_keys.issue(actor=support, endpoint=endpoint, now=timezone.now()).reveal()
     statuses = [
         client.post(
             URL, {"observations": [ITEM]}, "application/json", headers={"Authorization": f"Bearer {one}"}
@@ -324,7 +324,7 @@ def test_example_of_the_readme_runs(live_server, language, command) -> None:
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     endpoint = make_endpoint()
-    key = observations.issue_key(actor=None, endpoint=endpoint, now=NOON).reveal()
+    key = observation_keys.issue(actor=None, endpoint=endpoint, now=NOON).reveal()
     environment = os.environ | {"REDELIVER_URL": live_server.url, "OBSERVATION_KEY": key}
     code = example(language)
     assert len(code.strip().splitlines()) <= 10

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from dashboard.actions import observations
+from dashboard.actions import observation_keys
 from dashboard.models import Endpoint
 
 
@@ -20,5 +20,5 @@ class Command(BaseCommand):
         endpoint = Endpoint.objects.select_related("install").filter(pk=options["endpoint"]).first()
         if endpoint is None:
             raise CommandError("There is no such endpoint.")
-        self.stdout.write(observations.issue_key(actor=None, endpoint=endpoint, now=timezone.now()).reveal())
+        self.stdout.write(observation_keys.issue(actor=None, endpoint=endpoint, now=timezone.now()).reveal())
         self.stderr.write("This is the only time that the key is shown.")

@@ -1,0 +1,134 @@
+"""The page of an endpoint's observation key: issue one, replace it, revoke it, and what a handler does with it."""
+
+import json
+import shlex
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dashboard.actions import observation_keys
+from dashboard.forms import ObservationKeyForm
+from dashboard.models import Endpoint
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.vault import Secret
+from dashboard.views import operations
+from dashboard.views.endpoint_changes import operation_of, visible
+
+SENT_BEFORE = "This form was sent before, so nothing was done now."
+_PYTHON = '''import json, os, urllib.request
+
+URL = {url}
+HEADERS = {{"Authorization": "Bearer " + os.environ["OBSERVATION_KEY"], "Content-Type": "application/json"}}
+
+
+def report(*seen):
+    """Tell Redeliver what the handler saw. What got no answer, a 429 or a 503 may be sent again as it was."""
+    body = json.dumps({{"observations": seen}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(URL, body, HEADERS), timeout=10) as answer:
+        return json.load(answer)
+
+
+report({seen})
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """How the endpoint's handler reports one delivery. The key itself is in an environment variable."""
+
+    curl: str
+    python: str
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def issue(request: MemberRequest, pk: int) -> HttpResponse:
+    """Show the page, or issue a key. The key is in the answer to this very POST and nowhere else."""
+    endpoint = visible(request, pk)
+    form = ObservationKeyForm(request.POST or None, replaces=endpoint.is_observed)
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, endpoint, issuing=form)
+    if endpoint.deleted_at is not None:
+        raise Http404
+    try:
+        key = observation_keys.issue(
+            actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation_of(form)
+        )
+    except observation_keys.UsedBefore:
+        form.add_error(None, f"{SENT_BEFORE} Its key was shown then, once; if nobody kept it, replace it.")
+        return _page(request, visible(request, pk), issuing=form)
+    return _shown_once(request, endpoint, key)
+
+
+@never_cache
+@require_POST
+@member_required
+def revoke(request: MemberRequest, pk: int) -> HttpResponse:
+    endpoint = visible(request, pk)
+    form = ObservationKeyForm(request.POST, replaces=True)
+    if not form.is_valid():
+        return _page(request, endpoint, revoking=form)
+    operation = operation_of(form)
+    try:
+        if endpoint.is_observed:
+            observation_keys.revoke(actor=request.user, endpoint=endpoint, operation=operation)
+    except observation_keys.UsedBefore:
+        form.add_error(None, f"{SENT_BEFORE} The key below was issued after it.")
+        return _page(request, endpoint, revoking=form)
+    return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+
+
+def _page(
+    request: MemberRequest,
+    endpoint: Endpoint,
+    *,
+    issuing: ObservationKeyForm | None = None,
+    revoking: ObservationKeyForm | None = None,
+) -> HttpResponse:
+    failed = next((form for form in (issuing, revoking) if form is not None and form.errors), None)
+    context = _context(endpoint) | {"issuing": issuing, "revoking": revoking, "problem": failed, "now": timezone.now()}
+    context |= {"operations": {"issue": uuid.uuid4(), "revoke": uuid.uuid4()}}
+    return render(request, "observation_keys/detail.html", context, status=422 if failed else 200)
+
+
+def _shown_once(request: MemberRequest, endpoint: Endpoint, key: Secret) -> HttpResponse:
+    return render(request, "observation_keys/issued.html", _context(endpoint) | {"key": key})
+
+
+def _context(endpoint: Endpoint) -> dict[str, Any]:
+    examples = examples_of(url=address(), event_types=endpoint.event_types, at=timezone.now())
+    return {"endpoint": endpoint, "install": endpoint.install, "examples": examples, "address": address()}
+
+
+def address() -> str:
+    """Return where observations are sent to."""
+    return f"{settings.PUBLIC_URL}{reverse('observations')}"
+
+
+def examples_of(*, url: str, event_types: list[str], at: datetime) -> Examples:
+    """Return the examples for an endpoint. Its event types come from outside: they are quoted, whatever is in them."""
+    seen = {
+        "deliveryId": "dlv_example",
+        "eventType": (event_types or ["contract.started"])[0],
+        "receivedAt": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "status": 200,
+        "latencyMs": 35,
+    }
+    parts = [
+        f"curl --include --url {shlex.quote(url)}",
+        '--header "Authorization: Bearer $OBSERVATION_KEY"',
+        "--header 'Content-Type: application/json'",
+        f"--data-raw {shlex.quote(json.dumps({'observations': [seen]}))}",
+    ]
+    return Examples(curl=" \\\n  ".join(parts), python=_PYTHON.format(url=json.dumps(url), seen=json.dumps(seen)))
