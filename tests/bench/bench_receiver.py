@@ -2,19 +2,34 @@
 
 The real server as `launch/site.py` starts it, on a PostgreSQL of its own that keeps what it commits. Both sides take
 turns in short slices, so that whatever else the machine does falls on both. The last line is one JSON object.
+
+Then the same for the receiver alone and the receiver while retention deletes, in a process of its own as the worker
+does, OLD_ROWS rows of as many deliveries and their attempts that are past their time. `retention_ratio` is the second's
+receipts over the first's, `retention_removed` how many rows left meanwhile.
 """
 
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dashboard.models import Endpoint
+    from tests.bench.load import Load
 
 CONNECTIONS = 16
 SIDE_S = float(os.environ.get("SIDE_S", "20"))
+OLD_ROWS = int(os.environ.get("OLD_ROWS", "1000000"))
 SLICE_S = 2.0
+MOST_SIDES = 3
+"""After so many times SIDE_S the part with retention ends, however many rows have left."""
 WARM_UP_S = 2.0
 
 
@@ -56,28 +71,25 @@ def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
         site.manage("migrate", "--noinput")
         with connection.cursor() as cursor:
             cursor.execute(TABLE)
-        key = make_endpoint().receiver_key
+        endpoint = make_endpoint()
         site.start()
-        figures = _figures(port=site.port, key=str(key))
+        figures = _beside_bare(port=site.port, key=str(endpoint.receiver_key))
+        figures |= _beside_retention(port=site.port, endpoint=endpoint)
     stored = (Delivery.objects.count(), Attempt.objects.count())
     connection.close()
     print(f"deliveries and attempts in the log: {stored}", file=sys.stderr)
     return figures
 
 
-def _figures(*, port: int, key: str) -> dict[str, float]:
+def _beside_bare(*, port: int, key: str) -> dict[str, float]:
     from tests.bench.load import Load
 
     receiver, bare = (Load(port=port, send=_requests(f"/hooks/{key}/")), Load(port=port, send=_requests("/bare/")))
-    for side in (receiver, bare):
-        side.run(connections=CONNECTIONS, for_s=WARM_UP_S)
-        side.latencies_s.clear()
-        side.elapsed_s = side.failed = 0
+    _warm_up(receiver, bare)
     while bare.elapsed_s < SIDE_S:
         for side in (receiver, bare):
             side.run(connections=CONNECTIONS, for_s=SLICE_S)
-    if receiver.failed or bare.failed:
-        sys.exit(f"not every request was answered 200: {receiver.failed} of the receiver's, {bare.failed} bare ones")
+    _all_answered(receiver, bare)
     return {
         "receipts_per_s": round(receiver.per_s, 1),
         "bare_insert_per_s": round(bare.per_s, 1),
@@ -88,7 +100,69 @@ def _figures(*, port: int, key: str) -> dict[str, float]:
     }
 
 
-def _requests(path: str):
+def _beside_retention(*, port: int, endpoint: "Endpoint") -> dict[str, float]:
+    from django.conf import settings
+
+    from tests.bench.load import Load
+    from tests.bench.rows import fill_old
+
+    began = time.monotonic()
+    fill_old(endpoint=endpoint, rows=OLD_ROWS, days=settings.RETENTION_DAYS + 1)
+    print(
+        f"{OLD_ROWS} old deliveries and their attempts were copied in {time.monotonic() - began:.0f} s", file=sys.stderr
+    )
+    send = _requests(f"/hooks/{endpoint.receiver_key}/", prefix="later")
+    alone, beside = Load(port=port, send=send), Load(port=port, send=send)
+    _warm_up(alone)
+    ours, theirs = multiprocessing.Pipe()
+    worker = multiprocessing.get_context("spawn").Process(target=_retain_when_told, args=(theirs,), daemon=True)
+    worker.start()
+    ours.recv()
+    removed = 0
+    while removed < OLD_ROWS and beside.elapsed_s < MOST_SIDES * SIDE_S:
+        alone.run(connections=CONNECTIONS, for_s=SLICE_S)
+        ours.send(SLICE_S)
+        beside.run(connections=CONNECTIONS, for_s=SLICE_S)
+        removed += ours.recv()
+    ours.send(0)
+    worker.join()
+    _all_answered(alone, beside)
+    return {
+        "receipts_beside_retention_per_s": round(beside.per_s, 1),
+        "receipts_alone_per_s": round(alone.per_s, 1),
+        "retention_ratio": round(beside.per_s / alone.per_s, 3),
+        "retention_removed": removed,
+    }
+
+
+def _retain_when_told(pipe: Connection) -> None:
+    """Let retention work for as many seconds as each message says, and answer how many rows it removed; 0 ends it."""
+    import django
+
+    django.setup()
+    from django.utils import timezone
+
+    from dashboard.actions.retention import retain
+
+    pipe.send(True)
+    while for_s := pipe.recv():
+        removed = retain(now=timezone.now(), budget=timedelta(seconds=for_s))
+        pipe.send(removed.deliveries + removed.attempts)
+
+
+def _warm_up(*sides: "Load") -> None:
+    for side in sides:
+        side.run(connections=CONNECTIONS, for_s=WARM_UP_S)
+        side.latencies_s.clear()
+        side.elapsed_s = side.failed = 0
+
+
+def _all_answered(*sides: "Load") -> None:
+    if any(side.failed for side in sides):
+        sys.exit(f"not every request was answered 200: {[side.failed for side in sides]} were not")
+
+
+def _requests(path: str, *, prefix: str = "dlv"):
     """Return what gives the next request: each is a delivery of its own, and signed."""
     from dashboard.signatures import sign
     from tests.factories import BODY, SECRET
@@ -103,7 +177,7 @@ def _requests(path: str):
             "Content-Type: application/json",
             "User-Agent: OpenTrain-Partner-Webhooks/1.0",
             "X-OpenTrain-Event: contract.started",
-            f"X-OpenTrain-Delivery: dlv_{next(numbers):012}",
+            f"X-OpenTrain-Delivery: {prefix}_{next(numbers):012}",
             f"X-OpenTrain-Signature: {signature}",
             f"Content-Length: {len(BODY)}",
         )

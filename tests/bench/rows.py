@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -30,6 +30,7 @@ CAUSES = (("status", 503), ("status", 500), ("timeout", 504), ("status", 401), (
 CAUSE_WEIGHTS = (60, 20, 10, 6, 3, 1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 MONTH_S = 30 * 86_400
+OLD_FROM = 1_000_000_000
 HEADERS = json.dumps([["Content-Type", "application/json"], ["X-OpenTrain-Event", "contract.started"]])
 DELIVERY_COLUMNS = (
     "id",
@@ -95,6 +96,18 @@ def fill(*, rows: int) -> World:
     return World(support, partner_admin, endpoints[0], endpoints[5])
 
 
+def fill_old(*, endpoint: Endpoint, rows: int, days: int) -> None:
+    """Add so many deliveries to one endpoint, all of them older than `days`, beside whatever is there already."""
+    dice = random.Random(2)  # noqa: S311 - rows, not secrets
+    ages = timedelta(days=days)
+    kinds = [replace(kind, received_at=kind.received_at - ages) for kind in (_kind(dice, n, rows) for n in range(rows))]
+    # Far from the numbers that the sequence has given, or is going to give.
+    _copy("dashboard_delivery", DELIVERY_COLUMNS, _deliveries(kinds, [endpoint], dice, first=OLD_FROM))
+    _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(kinds, first=OLD_FROM))
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE dashboard_delivery, dashboard_attempt")
+
+
 def _endpoints() -> list[Endpoint]:
     made = Install.objects.bulk_create(
         Install(
@@ -154,8 +167,10 @@ def _kind(dice: random.Random, number: int, rows: int) -> _Kind:
     return _Kind(at, 1 if luck < 0.96 else dice.choice([2, 3, 4, 5]), Standing.DELIVERED, "", 200)
 
 
-def _deliveries(kinds: list[_Kind], endpoints: list[Endpoint], dice: random.Random) -> Iterator[tuple[object, ...]]:
-    for number, one in enumerate(kinds, start=1):
+def _deliveries(
+    kinds: list[_Kind], endpoints: list[Endpoint], dice: random.Random, *, first: int = 1
+) -> Iterator[tuple[object, ...]]:
+    for number, one in enumerate(kinds, start=first):
         endpoint = endpoints[0] if number % 3 == 0 else dice.choice(endpoints)
         ok = one.standing is Standing.DELIVERED
         waits = one.standing in {Standing.RETRYING, Standing.REQUESTED_AGAIN}
@@ -181,8 +196,8 @@ def _deliveries(kinds: list[_Kind], endpoints: list[Endpoint], dice: random.Rand
         )
 
 
-def _attempts(kinds: list[_Kind]) -> Iterator[tuple[object, ...]]:
-    for number, one in enumerate(kinds, start=1):
+def _attempts(kinds: list[_Kind], *, first: int = 1) -> Iterator[tuple[object, ...]]:
+    for number, one in enumerate(kinds, start=first):
         for attempt in range(1, one.attempts + 1):
             ok = one.standing is Standing.DELIVERED and attempt == one.attempts
             status = one.status if ok or one.cause else 503
