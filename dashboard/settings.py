@@ -46,6 +46,9 @@ HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
 # pages, and for deliveries that are quickly done.
 HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))
 HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8"))
+# How many calls a minute the observations API takes of one endpoint: enough for a handler that reports each delivery by
+# itself, five a second; who has more puts several into a call.
+OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE", "300"))
 # Only the demo sets these: its data folder, where its handler takes "break" and
 # "repair", and what opens that door.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")

@@ -6,6 +6,7 @@ from dashboard.models.endpoints import Endpoint
 from dashboard.models.history import EndpointSnapshot, Silence
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
+from dashboard.models.pacing import ObservationPace
 from dashboard.models.rotations import Rotation
 from dashboard.models.runs import Run, RunItem, RunStep
 
@@ -17,6 +18,7 @@ __all__ = [
     "EndpointSnapshot",
     "Grant",
     "Install",
+    "ObservationPace",
     "RefusedAttempt",
     "Role",
     "Rotation",

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -22,6 +23,8 @@ from hypothesis import strategies as st
 
 from dashboard.actions import observation_keys
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
+from dashboard.models.pacing import count_call
+from dashboard.services.waits import Waits
 from dashboard.views.observations import BODY_LIMIT
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
 
@@ -240,6 +243,53 @@ def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
     with connection.execute_wrapper(refuse):
         response = tell(ITEM)
     assert (response.status_code, response["Retry-After"]) == (503, "5")
+
+
+def test_call_beyond_the_minutes_bound_is_told_when_to_come_again(tell, settings, monkeypatch) -> None:
+    settings.OBSERVATION_CALLS_PER_MINUTE = 2
+    clock(monkeypatch, NOON)
+    assert [tell(ITEM).status_code, tell(body=b" ").status_code] == [200, 400]  # what is wrong counts too
+    clock(monkeypatch, NOON + timedelta(seconds=20.5))
+    response = tell(ITEM | {"deliveryId": "dlv_2"})
+    assert (response.status_code, response["Retry-After"], Delivery.objects.count()) == (429, "40", 1)
+    assert answered(response)[1]["error"] == (
+        "An endpoint has 2 calls a minute. Send this again in 40 s, with more observations in a call."
+    )
+    clock(monkeypatch, NOON + timedelta(seconds=60))
+    assert answered(tell(ITEM | {"deliveryId": "dlv_2"})) == (200, {"stored": 1, "known": 0})
+
+
+def test_calls_of_one_endpoint_take_nothing_from_another(tell, client, settings) -> None:
+    settings.OBSERVATION_CALLS_PER_MINUTE = 1
+    other = observation_keys.issue(actor=None, endpoint=make_endpoint(), now=NOON).reveal()
+    assert [tell(ITEM).status_code, tell(ITEM).status_code] == [200, 429]
+    assert tell(ITEM, Authorization=f"Bearer {other}").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_at_once_are_each_counted(endpoint) -> None:
+    def count(_number: int) -> int:
+        try:
+            return count_call(endpoint_id=endpoint.pk, now=NOON)[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(count, range(20))) == list(range(1, 21))
+
+
+def test_call_while_two_of_its_endpoint_are_stored_is_to_be_sent_again(tell, endpoint, monkeypatch) -> None:
+    waits = Waits()
+    monkeypatch.setattr("dashboard.views.observations._waits", waits)
+    busy = {"name": str(endpoint.pk), "most": 8, "most_of_name": 2}
+    with waits.one(**busy), waits.one(**busy):
+        response = tell(ITEM)
+    assert (response.status_code, response["Retry-After"], Delivery.objects.count()) == (429, "1", 0)
+    assert tell(ITEM).status_code == 200
+
+
+def clock(monkeypatch, at: datetime) -> None:
+    monkeypatch.setattr("dashboard.views.observations.timezone.now", lambda: at)
 
 
 def test_key_is_stored_as_its_hash_and_audited_and_ends_the_one_before(client, endpoint, key, support) -> None:
