@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Field, Model
+from django.db.models import Field, Model, Q
 
 from dashboard.health import Schedule
 from dashboard.models import Attempt, Delivery, Endpoint
@@ -110,6 +110,7 @@ def insert_first(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt
 def locked(*, endpoint: Endpoint, ids: Iterable[str]) -> dict[str, Delivery]:
     """Return the deliveries that are there by their IDs, locked until the transaction ends. Bodies are not read."""
     wanted = endpoint.deliveries.filter(opentrain_id__in=ids).order_by("opentrain_id")
+    wanted = wanted.annotate(body_missing=Q(body__isnull=True))
     return {found.opentrain_id: found for found in wanted.select_for_update().defer("body")}
 
 
@@ -140,15 +141,26 @@ def advance(*, delivery: Delivery, event: Event, result: Result) -> Attempt:
     else:
         _begin_round(delivery=delivery, at=result.received_at)
         delivery.attempts_in_round += 1
-        delivery.last_attempt_at = result.received_at
-        delivery.last_ok = result.ok
-        delivery.last_status = result.answered_status
-        delivery.last_cause = result.cause
-        delivery.last_latency_ms = result.latency_ms
+        _set_last(delivery=delivery, result=result)
     delivery.attempt_count += 1
     _fill_in(delivery=delivery, event=event)
     delivery.settle(schedule=schedule())
     return _attempt(delivery=delivery, result=result)
+
+
+def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Result) -> Attempt:
+    """Put what the receiver saw in the place of an attempt that was observed; no attempt is added, and none saved."""
+    if observed.received_at >= delivery.last_attempt_at:
+        if _answers_request(delivery=delivery, at=result.received_at):  # by the handler's clock it did not
+            _begin_round(delivery=delivery, at=result.received_at)
+            delivery.attempts_in_round = 1
+        _set_last(delivery=delivery, result=result)
+    delivery.first_received_at = min(delivery.first_received_at, result.received_at)
+    _fill_in(delivery=delivery, event=event)
+    delivery.settle(schedule=schedule())
+    attempt = _attempt(delivery=delivery, result=result)
+    attempt.pk, attempt.number = observed.pk, observed.number
+    return attempt
 
 
 def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
@@ -163,19 +175,21 @@ def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
     ids = [row.pk for row in deliveries]
     with connection.cursor() as cursor:
         cursor.execute(_update_many(), [ids, *values])
-    for delivery in deliveries:
-        if "body" not in delivery.get_deferred_fields():
-            delivery.save(update_fields=["body"])
+    Delivery.objects.bulk_update([row for row in deliveries if not _is_unread(row)], ["body"])
 
 
 def _begin_round(*, delivery: Delivery, at: datetime) -> None:
     """Begin a new round if it is time for one."""
-    answers_request = delivery.requested_at is not None and at >= delivery.requested_at
+    answers_request = _answers_request(delivery=delivery, at=at)
     if answers_request or _round_is_over(delivery=delivery):
         delivery.attempts_in_round = 0
         delivery.abandoned_at = None
         # A request that is younger than this attempt is still waiting for its own.
         delivery.requested_at = None if answers_request else delivery.requested_at
+
+
+def _answers_request(*, delivery: Delivery, at: datetime) -> bool:
+    return delivery.requested_at is not None and at >= delivery.requested_at
 
 
 def _round_is_over(*, delivery: Delivery) -> bool:
@@ -184,12 +198,29 @@ def _round_is_over(*, delivery: Delivery) -> bool:
     return delivery.last_ok or delivery.abandoned_at is not None or exhausted
 
 
+def _set_last(*, delivery: Delivery, result: Result) -> None:
+    delivery.last_attempt_at = result.received_at
+    delivery.last_ok = result.ok
+    delivery.last_status = result.answered_status
+    delivery.last_cause = result.cause
+    delivery.last_latency_ms = result.latency_ms
+
+
 def _fill_in(*, delivery: Delivery, event: Event) -> None:
     delivery.event_id = delivery.event_id or event.event_id
     delivery.resource_id = delivery.resource_id or event.resource_id
     delivery.event_created_at = delivery.event_created_at or event.created_at
-    if delivery.body_gone_at is not None and event.body is not None:  # retention took it, and here it is again
+    if event.body is not None and _lacks_body(delivery):  # nobody told of it, or retention took it: here it is
         delivery.body, delivery.body_gone_at = event.body, None
+
+
+def _lacks_body(delivery: Delivery) -> bool:
+    return bool(getattr(delivery, "body_missing", False)) if _is_unread(delivery) else delivery.body is None
+
+
+def _is_unread(delivery: Delivery) -> bool:
+    """Whether its body was left in the database; one that was filled in since is here."""
+    return "body" in delivery.get_deferred_fields()
 
 
 def _attempt(*, delivery: Delivery, result: Result) -> Attempt:

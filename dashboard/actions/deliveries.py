@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
-from dashboard.actions import attempts
+from dashboard.actions import attempts, witnesses
 from dashboard.actions.attempts import Event, Headers, Result, schedule
 from dashboard.health import GRACE, Standing
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
@@ -105,12 +105,19 @@ def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: 
 
 
 def _record_next(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt | None:
-    """Record one more attempt of a delivery that is there; None when retention took it in this very moment."""
+    """Record one more attempt, or confirm one that the handler has reported; None when there is no such delivery.
+
+    Retention can take a delivery in the very moment between this and the try before it.
+    """
     with transaction.atomic():
         delivery = attempts.locked(endpoint=endpoint, ids=[event.delivery_id]).get(event.delivery_id)
         if delivery is None:
             return None
-        attempt = attempts.advance(delivery=delivery, event=event, result=result)
+        observed = witnesses.observed_already(delivery=delivery, at=result.received_at)
+        if observed is None:
+            attempt = attempts.advance(delivery=delivery, event=event, result=result)
+        else:
+            attempt = attempts.confirm(delivery=delivery, observed=observed, event=event, result=result)
         attempts.save_advanced(deliveries=[delivery])
-        attempt.save(force_insert=True)
+        attempt.save(force_insert=observed is None, force_update=observed is not None)
     return attempt

@@ -1,12 +1,13 @@
 """What partners' own handlers saw, where nothing of ours stands in the path: the same log, told of later."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from dashboard.actions import attempts
+from dashboard.actions import attempts, witnesses
 from dashboard.actions.attempts import Event, Result
 from dashboard.models import Attempt, Delivery, Endpoint
 
@@ -39,6 +40,8 @@ class Recorded:
 def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
     """Bring observations into the log, all of them or none; those that are there already change nothing.
 
+    There already is also what the receiver took in by itself (witnesses.py).
+
     Within a call the attempts of a delivery are numbered by time; over several calls by the order of the calls.
 
     Raises: django.db.Error, with nothing recorded.
@@ -55,29 +58,33 @@ def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recor
     with transaction.atomic():
         # One call at a time for an endpoint: then what is known stays so until we are done.
         Endpoint.objects.select_for_update(no_key=True).only("pk").get(pk=endpoint.pk)
-        fresh = list(_fresh(endpoint=endpoint, observations=observations))
+        # And to a delivery that is locked the receiver adds nothing.
+        there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
+        fresh = list(_fresh(there=there, observations=observations))
         if fresh:
-            _write(endpoint=endpoint, observations=fresh)
+            _write(endpoint=endpoint, observations=fresh, there=there)
     return Recorded(stored=len(fresh), known=len(observations) - len(fresh))
 
 
-def _fresh(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Iterator[Observation]:
+def _fresh(*, there: dict[str, Delivery], observations: Sequence[Observation]) -> Iterator[Observation]:
     """Give those that the log does not have, each once, by time."""
-    known = set(
-        Attempt.objects.filter(
-            delivery__endpoint=endpoint,
-            delivery__opentrain_id__in={one.event.delivery_id for one in observations},
-            source=Attempt.Source.OBSERVED,
-        ).values_list("delivery__opentrain_id", "received_at")
-    )
+    names = {delivery.pk: name for name, delivery in there.items()}
+    known: set[tuple[str, datetime]] = set()
+    received: dict[str, list[datetime]] = defaultdict(list)
+    told = Attempt.objects.filter(delivery__in=names).order_by()
+    for delivery_id, at, source in told.values_list("delivery_id", "received_at", "source"):
+        if source == Attempt.Source.OBSERVED:
+            known.add((names[delivery_id], at))
+        else:
+            received[names[delivery_id]].append(at)
     for one in sorted(observations, key=lambda one: one.result.received_at):
-        if one.identity not in known:
+        name, at = one.identity
+        if one.identity not in known and not witnesses.is_told_of(at=at, received=received[name]):
             known.add(one.identity)
             yield one
 
 
-def _write(*, endpoint: Endpoint, observations: Sequence[Observation]) -> None:
-    there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
+def _write(*, endpoint: Endpoint, observations: Sequence[Observation], there: dict[str, Delivery]) -> None:
     new: dict[str, Delivery] = {}
     rows = []
     for one in observations:
