@@ -310,14 +310,18 @@ def severity(*, status: str, consecutive_failures: int) -> Severity:
     return Severity[endpoint_health(status=status, consecutive_failures=consecutive_failures).kind.name]
 
 
-def unseen_words(*, counted: int, reached: int) -> str:
+def unseen_words(*, counted: int, reached: int, reported: bool = False) -> str:
     """Compare OpenTrain's failures in a row with those that reached us; empty where they agree.
+
+    With `reported` they did not come to us: the endpoint's own handler told of them.
 
     More that reached us is no contradiction: OpenTrain counts from 0 again when somebody re-enables the endpoint.
     """
     if counted <= reached:
         return ""
     failures = "1 failure" if counted == 1 else f"{counted} failures"
+    if reported:
+        return f"OpenTrain counts {failures}, its handler reported {reached or 'none'}: {counted - reached} untold."
     return f"OpenTrain counts {failures}, {reached or 'none'} reached us: {counted - reached} never got here."
 
 

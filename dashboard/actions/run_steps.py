@@ -271,7 +271,7 @@ def _watch(run: Run) -> timedelta | None:
 def _others_outstanding(run: Run, *, now: datetime) -> bool:
     if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=schedule()):
         return False
-    return run.endpoint.is_received and _missing(run) > 0
+    return run.endpoint.is_logged and _missing(run) > 0
 
 
 def _missing(run: Run) -> int:
@@ -285,7 +285,7 @@ def _missing_words(run: Run) -> str:
     missing = _missing(run)
     if not missing:
         return ""
-    if not run.endpoint.is_received:
+    if not run.endpoint.is_logged:
         return f" {missing} requested: deliveries go straight to the endpoint's own URL, so no outcome is seen here."
     return f" {missing} more that OpenTrain requeued {'was' if missing == 1 else 'were'} not seen."
 

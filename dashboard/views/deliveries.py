@@ -16,6 +16,7 @@ from dashboard.actions import endpoints
 from dashboard.health import describe_cause
 from dashboard.models import Attempt, Delivery
 from dashboard.permissions import MemberRequest, member_required
+from dashboard.signatures import Verdict
 from dashboard.views import curl, operations
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import DeliveryRow, state_of
@@ -30,6 +31,20 @@ _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t
 """Control characters as their Unicode pictures: visible, and harmless."""
 
 
+_HANDLERS_FINDING = {
+    "": "did not say whether the signature was right",
+    Verdict.VERIFIED: "verified the signature",
+    Verdict.MISSING: "found no signature",
+    Verdict.DOUBLED: "found more than one signature",
+    Verdict.MALFORMED: "could not read the signature",
+    Verdict.STALE: "found the signature too old",
+    Verdict.FUTURE: "found the signature to be from the future",
+    Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
+    Verdict.MISMATCH: "found that the signature does not fit",
+}
+"""What an observation says of a signature, in words. Another word is of a newer version of this program."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Bytes from outside as text that can be shown, with a note where that is not all there is to say."""
@@ -40,11 +55,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """An attempt, its answer in words, and the first bytes of what was answered."""
+    """An attempt, its answer in words, who verified its signature, and the first bytes of what was answered."""
 
     attempt: Attempt
     answer: str
+    signature: str
     response: Text
+
+    @property
+    def doctor_helps(self) -> bool:
+        """Whether the signature failed: the receiver's never did, but a handler may report so."""
+        return self.attempt.signature not in {"", Verdict.VERIFIED}
 
 
 @require_safe
@@ -160,4 +181,10 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
     status = attempt.handler_status or attempt.answered_status
     answer = describe_cause(cause=attempt.cause, status=status)
     head = b"" if attempt.response_head is None else bytes(attempt.response_head)
-    return AttemptRow(attempt, answer, readable(head))
+    return AttemptRow(attempt, answer, _signature_words(attempt), readable(head))
+
+
+def _signature_words(attempt: Attempt) -> str:
+    if attempt.source == Attempt.Source.RECEIVER:
+        return "Signature verified."
+    return f"Reported by its own handler, which {_HANDLERS_FINDING.get(attempt.signature, 'checked the signature')}."

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -19,12 +19,12 @@ from dashboard import filters
 from dashboard.filters import Filter
 from dashboard.forms import EVENT_TYPES
 from dashboard.health import StateKind
-from dashboard.models import Attempt, Delivery, Endpoint, Install, User, delivery_lists
+from dashboard.models import Delivery, Endpoint, Install, User, delivery_lists
 from dashboard.models.delivery_lists import Cursor, Scope
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views.causes import CauseRow, cause_rows, number_words
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import delivery_row
+from dashboard.views.rows import delivery_row, with_marks
 
 PAGE = 50
 """Deliveries on a page."""
@@ -166,8 +166,7 @@ def _rows(place: Place, wanted: Filter, cursor: Cursor | None, now: datetime) ->
 def page_of(*, place: Place, wanted: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
     """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
     rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
-    attempts = Prefetch("attempts", Attempt.objects.only("delivery_id", "number", "ok"))
-    return rows.select_related("endpoint__install").prefetch_related(attempts).only(*_SHOWN)
+    return with_marks(rows.select_related("endpoint__install").only(*_SHOWN))
 
 
 def _row(delivery: Delivery, now: datetime) -> Any:  # noqa: ANN401

@@ -88,7 +88,7 @@ def confirmation_word(endpoint: Endpoint) -> str:
 
 
 def at_stake(endpoint: Endpoint) -> dict[str, int]:
-    """Count what a deletion discards, as far as reached Redeliver: what is still to be attempted, and what failed."""
+    """Count what a deletion discards, as far as the log has it: what is still to be attempted, and what failed."""
     undelivered = [standing for standing in Standing if standing is not Standing.DELIVERED]
     failed = Q(standing=Standing.FAILED)
     # Named one by one, so that an index finds them.
@@ -125,5 +125,5 @@ def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
         "install": endpoint.install,
         "form": form,
         "operation": form["operation"].value(),
-        "stake": at_stake(endpoint) if endpoint.is_received else None,
+        "stake": at_stake(endpoint) if endpoint.is_logged else None,
     }

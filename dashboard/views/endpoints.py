@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions import endpoints
 from dashboard.forms import EVENT_TYPES, RegisterForm
-from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install, Rotation
+from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.permissions import MemberRequest, member_required
@@ -23,7 +23,7 @@ from dashboard.views.demo import switch_of
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
 from dashboard.views.over_time import over_time_of
-from dashboard.views.rows import delivery_row, endpoint_rows
+from dashboard.views.rows import delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.views.run_rows import newest_run
 
 PAGE = 25
@@ -39,7 +39,7 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
     endpoint = context["row"].endpoint
     # Not in the part that is polled: it is asked for by itself, and less often.
-    drawn = over_time_of(request, endpoint) if endpoint.is_received and not context["before"] else None
+    drawn = over_time_of(request, endpoint) if endpoint.is_logged and not context["before"] else None
     return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request), "over_time": drawn})
 
 
@@ -112,15 +112,18 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    endpoint = get_object_or_404(_visible(request), pk=pk)
+    visible = with_known(_visible(request), now=now)
+    endpoint = get_object_or_404(visible, pk=pk)
+    known_at = endpoint.install.checked_at
     stale = freshen(install=endpoint.install, now=now)
-    endpoint = get_object_or_404(_visible(request), pk=pk)
+    if endpoint.install.checked_at != known_at:  # OpenTrain was asked just now
+        endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     return {
         "install": endpoint.install,
         "stale": stale,
-        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk, now=now)[0],
+        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "causes": cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={}),
         "deliveries": [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]],
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
@@ -136,8 +139,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
 
 def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
     """Return the newest first; with `before`, those that came before that one, however many came since."""
-    attempts = Prefetch("attempts", Attempt.objects.only("delivery_id", "number", "ok"))
-    rows = endpoint.deliveries.newest_first().defer("body").prefetch_related(attempts)
+    rows = with_marks(endpoint.deliveries.newest_first().defer("body"))
     start = endpoint.deliveries.filter(pk=int(before)).first() if ID.fullmatch(before) else None
     if start is None:
         return rows

@@ -202,12 +202,13 @@ def _reasons(
             else "they are not sent again by themselves"
         )
         reasons.append(f"OpenTrain has no complaint about the endpoint now, but {again}.")
-    if not endpoint.is_received and not log.failing:
+    if not endpoint.is_logged and not log.failing:
         reasons.append(
             "Its deliveries do not come by Redeliver: which failed, and why, only OpenTrain and its handler know."
         )
     elif log.reached is not None:
-        reasons.append(unseen_words(counted=endpoint.consecutive_failures, reached=log.reached))
+        told = {"counted": endpoint.consecutive_failures, "reached": log.reached}
+        reasons.append(unseen_words(**told, reported=not endpoint.is_received))
     if silence is not None and silence.rhythm in _RHYTHMS:
         reasons.append(silence_words(rhythm=_RHYTHMS[silence.rhythm], last_at=silence.last_at, now=now))
     return [reason for reason in reasons if reason]

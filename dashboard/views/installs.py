@@ -20,7 +20,7 @@ from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import EndpointRow, endpoint_rows
+from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
 
 
 @never_cache
@@ -77,5 +77,5 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
 
 
 def _endpoint_rows(request: MemberRequest, install: Install, now: datetime) -> list[EndpointRow]:
-    endpoints = install.endpoints.registered().defer("secret")
-    return endpoint_rows(endpoints=endpoints, user_id=request.user.pk, now=now)
+    endpoints = with_known(install.endpoints.registered().defer("secret"), now=now)
+    return endpoint_rows(endpoints=endpoints, user_id=request.user.pk)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import Max, Q
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -78,9 +80,18 @@ def operation_id(*, user_id: int, action: str, subject: str, last_answer: int) -
 
 def last_answers(*, endpoint_ids: list[int], now: datetime) -> dict[int, int]:
     """Return each endpoint's newest audit row that is an answer, or a request that will have none any more."""
-    settled = ~Q(phase=AuditEntry.Phase.REQUESTED) | Q(at__lt=now - GIVEN_UP)
-    entries = AuditEntry.objects.filter(settled, endpoint__in=endpoint_ids).order_by()
-    return dict(entries.values_list("endpoint").annotate(last=Max("id")))
+    return dict(_settled(now).filter(endpoint__in=endpoint_ids).values_list("endpoint").annotate(last=Max("id")))
+
+
+def last_answer_of(endpoint_id: OuterRef, *, now: datetime) -> Combinable:
+    """Return the same of one endpoint as a part of another query; 0 where there is none."""
+    last = _settled(now).filter(endpoint=endpoint_id).values("endpoint").annotate(last=Max("id")).values("last")
+    return Coalesce(Subquery(last), 0)
+
+
+def _settled(now: datetime) -> QuerySet[AuditEntry]:
+    answered = ~Q(phase=AuditEntry.Phase.REQUESTED) | Q(at__lt=now - GIVEN_UP)
+    return AuditEntry.objects.filter(answered).order_by()
 
 
 def respond(
@@ -139,7 +150,7 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     """Count from the log: None when its deliveries do not come by here."""
     opened = AuditEntry.objects.filter(operation=operation).order_by("id").select_related("endpoint").first()
     ended = AuditEntry.objects.filter(operation=operation, requeued__isnull=False).first()
-    if opened is None or ended is None or opened.endpoint is None or not opened.endpoint.is_received:
+    if opened is None or ended is None or opened.endpoint is None or not opened.endpoint.is_logged:
         return None
     again = Delivery.objects.filter(
         _was_there(opened=opened, ended=ended),

@@ -149,7 +149,7 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
         "being_made": rotation is not None and _is_being_made(rotation, now),
         "arrivals": None if rotation is None else _arrivals(rotation),
         "took": _took(rotation),
-        "stake": at_stake(old) if old.is_received else None,
+        "stake": at_stake(old) if old.is_logged else None,
         "names": _names(request, old, rotation, now),
         "now": now,
     }

@@ -20,7 +20,7 @@ from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
 from dashboard.views.causes import cause_rows
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import endpoint_rows
+from dashboard.views.rows import endpoint_rows, with_known
 from dashboard.views.run_rows import newest_run, preview, problems, run_row, step_rows, under_way
 
 PAGE = 25
@@ -146,7 +146,7 @@ def _chosen(endpoint: Endpoint, ids: list[int]) -> tuple[DeliveryQuerySet, str]:
 
 def _endpoint(request: MemberRequest, pk: int) -> Endpoint:
     rows = Endpoint.objects.visible_to(request.user).registered().select_related("install")
-    return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
+    return get_object_or_404(with_known(rows.defer("secret", "install__token"), now=timezone.now()), pk=pk)
 
 
 def _find(request: MemberRequest, pk: int) -> Run:
@@ -162,7 +162,7 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
     return {
         "install": endpoint.install,
         "endpoint": endpoint,
-        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk, now=now)[0],
+        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
         "operation": operations.operation_id(
             user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last
