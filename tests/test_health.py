@@ -289,6 +289,11 @@ def test_failures_that_never_reached_us_are_said_and_nothing_else(counted, reach
     assert health.unseen_words(counted=counted, reached=reached) == words
 
 
+def test_failures_that_its_handler_did_not_report_are_not_said_to_have_gone_astray() -> None:
+    words = health.unseen_words(counted=8, reached=2, reported=True)
+    assert words == "OpenTrain counts 8 failures, its handler reported 2: 6 untold."
+
+
 @pytest.mark.django_db
 def test_severity_and_its_column_agree_on_every_combination() -> None:
     install = make_endpoint().install

@@ -36,6 +36,36 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     assert "Your handler https://acme.example.com/hook gave no answer; OpenTrain was answered 504." in text
 
 
+@pytest.mark.parametrize(
+    ("signature", "words", "to_the_doctor"),
+    [
+        ("verified", "which verified the signature.", False),
+        ("", "which did not say whether the signature was right.", False),
+        ("mismatch", "which found that the signature does not fit.", True),
+        ("stale", "which found the signature too old.", True),
+        ("of a newer version", "which checked the signature.", True),
+    ],
+)
+def test_detail_of_an_observed_delivery_says_whose_word_it_is(
+    ana: Browser, signature: str, words: str, to_the_doctor: bool
+) -> None:
+    endpoint = make_endpoint(receiver_key=None, secret=None, observation_key_sha256="0" * 64)
+    delivery = make_delivery(endpoint=endpoint, body=None)
+    make_attempt(delivery=delivery, source="observed", signature=signature, request_headers=[], response_headers=[])
+    page = ana.read(page_of(delivery))
+    assert f"Reported by its own handler, {words}" in words_of(page)
+    assert (f'href="/endpoints/{endpoint.pk}/doctor/"' in page) == to_the_doctor
+    assert "No body was reported." in page
+    assert "The body is empty." not in page
+    assert "Headers that OpenTrain sent" not in page
+
+
+def test_detail_tells_an_empty_body_from_one_that_was_not_reported(ana: Browser, endpoint: Endpoint) -> None:
+    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=b"")))
+    assert "The body is empty." in page
+    assert "No body was reported." not in page
+
+
 def test_detail_shows_headers_and_what_was_answered(ana: Browser, endpoint: Endpoint) -> None:
     delivery = make_delivery(endpoint=endpoint)
     make_attempt(

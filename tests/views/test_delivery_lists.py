@@ -98,10 +98,12 @@ def test_list_of_all_never_shows_what_somebody_may_not_see(
 def test_list_of_refused_requests_keeps_to_who_may_see_them(
     partner_admin: User, acme_endpoint: Endpoint, other_endpoint: Endpoint
 ) -> None:
-    make_refused_attempt(endpoint=acme_endpoint, explanation="It is 412 s old.")
+    refused = make_refused_attempt(endpoint=acme_endpoint, explanation="It is 412 s old.")
     make_refused_attempt(endpoint=other_endpoint, explanation="It is of somebody else.")
     browser = browser_of(partner_admin)
-    text = words_of(browser.read(reverse("delivery-list") + "?signature=refused&state=failed"))
+    page = browser.read(reverse("delivery-list") + "?signature=refused&state=failed")
+    assert f'href="/endpoints/{acme_endpoint.pk}/doctor/?refused={refused.pk}"' in page
+    text = words_of(page)
     assert "1 refused request" in text
     assert "It is 412 s old." in text
     assert "It is of somebody else." not in text

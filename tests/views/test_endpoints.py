@@ -87,6 +87,70 @@ def test_detail_of_a_straight_endpoint_says_that_nothing_is_known(ana: Browser, 
     assert "OpenTrain has no way to list them" in text
 
 
+@pytest.fixture
+def observed(connected: Install) -> Endpoint:
+    """One that OpenTrain delivers to by itself, and whose handler reports."""
+    return make_endpoint(
+        install=connected, receiver_key=None, secret=None, url="https://partner.example.com/hook",
+        snapshot_at=timezone.now(), observation_key_sha256="0" * 64, observation_key_at=timezone.now(),
+    )  # fmt: skip
+
+
+def test_detail_of_a_straight_endpoint_offers_both_ways_to_feed_its_log(ana: Browser, connected: Install) -> None:
+    endpoint = make_endpoint(install=connected, receiver_key=None, snapshot_at=timezone.now(), secret=None)
+    page = ana.read(page_of(endpoint))
+    assert f'href="/installs/{connected.pk}/endpoints/new/"' in page
+    assert f'<a href="/endpoints/{endpoint.pk}/observation-key/">have its handler report what it sees</a>' in page
+
+
+def test_detail_of_an_observed_endpoint_shows_what_is_known_and_from_whom(ana: Browser, observed: Endpoint) -> None:
+    text = words_of(ana.read(page_of(observed)))
+    assert "what its own handler reports ; deliveries go straight to its URL" in text
+    assert "Its handler has reported no delivery yet." in text
+    make_delivery(endpoint=observed)
+    text = words_of(ana.read(page_of(observed)))
+    assert "No delivery has failed for good, as far as its handler reported." in text
+    assert "We know of no failed delivery; OpenTrain may." in text
+    assert "Deliveries over time" in text
+
+
+def test_detail_of_an_endpoint_that_is_fed_both_ways_says_so(ana: Browser, endpoint: Endpoint) -> None:
+    assert "fed both ways" not in ana.read(page_of(endpoint))
+    Endpoint.objects.update(observation_key_sha256="0" * 64)
+    text = words_of(ana.read(page_of(endpoint)))
+    assert "It is fed both ways: its handler reports too , and an attempt that both tell of counts once" in text
+
+
+def test_install_says_what_is_known_of_an_observed_endpoint(ana: Browser, observed: Endpoint) -> None:
+    path = reverse("install-detail", args=[observed.install_id])
+    text = words_of(ana.read(path))
+    assert "its handler reports" in text
+    assert "not known" not in text
+    Endpoint.objects.update(observation_key_sha256=None)
+    assert "not known" in words_of(ana.read(path))
+
+
+def test_detail_leads_to_the_doctor_and_the_observation_key(ana: Browser, endpoint: Endpoint) -> None:
+    refused = make_refused_attempt(endpoint=endpoint)
+    page = ana.read(page_of(endpoint))
+    for path in ("doctor/", f"doctor/?refused={refused.pk}", "observation-key/"):
+        assert f'href="/endpoints/{endpoint.pk}/{path}"' in page
+
+
+def test_progress_of_an_observed_endpoint_is_counted_from_what_it_reports(
+    ana: Browser, observed: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    now = timezone.now()
+    entry = {"operation": OPERATION, "action": "redeliver all failed", "actor_name": "ana", "endpoint": observed}
+    AuditEntry.objects.create(phase="requested", **entry)
+    AuditEntry.objects.create(phase="done", requeued=2, **entry)
+    make_delivery(
+        endpoint=observed, first_received_at=now - timedelta(hours=1), last_attempt_at=now + timedelta(minutes=1)
+    )
+    text = words_of(ana.read(reverse("operation-progress", args=[OPERATION])))
+    assert "We will show them here as they arrive: 1 of 2 , 1 delivered" in text
+
+
 def test_detail_of_a_deleted_endpoint_has_no_buttons(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:

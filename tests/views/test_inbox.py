@@ -132,6 +132,14 @@ def test_inbox_claims_no_difference_for_deliveries_that_do_not_come_by(ana: Brow
     assert "Its deliveries do not come by Redeliver" in item
 
 
+def test_inbox_says_what_the_handler_of_an_observed_endpoint_did_not_report(ana: Browser) -> None:
+    endpoint = make_endpoint(consecutive_failures=8, receiver_key=None, secret=None, observation_key_sha256="0" * 64)
+    fail_one(endpoint, at=timezone.now() - MINUTE)
+    [item] = needs(ana.read(INBOX))
+    assert "OpenTrain counts 8 failures, its handler reported 1: 7 untold." in item
+    assert "never got here" not in item
+
+
 def test_inbox_leaves_out_failed_deliveries_of_long_ago(ana: Browser) -> None:
     endpoint = make_endpoint()
     fail_one(endpoint, at=timezone.now() - timedelta(days=8))
