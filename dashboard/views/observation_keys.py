@@ -25,21 +25,25 @@ from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of, visible
 
 SENT_BEFORE = "This form was sent before, so nothing was done now."
-_PYTHON = '''import json, os, urllib.request
+_PYTHON = """import json, os, urllib.request
 
 URL = {url}
-HEADERS = {{"Authorization": "Bearer " + os.environ["OBSERVATION_KEY"], "Content-Type": "application/json"}}
+HEADERS = {{
+    "Authorization": "Bearer " + os.environ["OBSERVATION_KEY"],
+    "Content-Type": "application/json",
+}}
 
 
 def report(*seen):
-    """Tell Redeliver what the handler saw. What got no answer, a 429 or a 503 may be sent again as it was."""
+    # What gets no answer, a 429 or a 503 can be sent again as it is.
     body = json.dumps({{"observations": seen}}).encode()
-    with urllib.request.urlopen(urllib.request.Request(URL, body, HEADERS), timeout=10) as answer:
+    call = urllib.request.Request(URL, body, HEADERS)
+    with urllib.request.urlopen(call, timeout=10) as answer:
         return json.load(answer)
 
 
 report({seen})
-'''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +135,6 @@ def examples_of(*, url: str, event_types: list[str], at: datetime) -> Examples:
         "--header 'Content-Type: application/json'",
         f"--data-raw {shlex.quote(json.dumps({'observations': [seen]}))}",
     ]
-    return Examples(curl=" \\\n  ".join(parts), python=_PYTHON.format(url=json.dumps(url), seen=json.dumps(seen)))
+    return Examples(
+        curl=" \\\n  ".join(parts), python=_PYTHON.format(url=json.dumps(url), seen=json.dumps(seen, indent=4))
+    )

@@ -194,4 +194,4 @@ def test_examples_quote_whatever_is_in_an_event_type() -> None:
     body = re.search(r"--data-raw (.*)", examples.curl, re.DOTALL)[1]
     said = subprocess.run(["bash", "-c", f"printf %s {body}"], capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["observations"][0]["eventType"] == hostile
-    assert json.loads(re.search(r"report\((\{.*\})\)", examples.python)[1])["eventType"] == hostile
+    assert json.loads(re.search(r"report\((\{.*\})\)", examples.python, re.DOTALL)[1])["eventType"] == hostile

@@ -1,0 +1,57 @@
+"""An observation key, from the endpoint's page to a handler that reports, in a real browser."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from tests.factories import make_endpoint, make_install, make_user
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("observation-key")]
+
+PASSWORD = "a-long-password"
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without"])
+def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
+    live_server: LiveServer, open_page: Callable[..., Page], javascript: bool
+) -> None:
+    make_user(username="ana", password=PASSWORD, role="support")
+    now = timezone.now()
+    install = make_install(checked_at=now)
+    endpoint = make_endpoint(
+        install=install, snapshot_at=now, receiver_key=None, secret=None, url="https://partner.example.com/hook"
+    )
+    page = open_page(java_script_enabled=javascript)
+    page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
+    page.get_by_label("User name").fill("ana")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="have its handler report what it sees").click()
+    page.get_by_role("button", name="Issue a key").click()
+    expect(page.get_by_role("heading", name="The observation key is issued")).to_be_visible()
+    key = page.locator("#secret").inner_text()
+    assert key not in page.url
+    seen = {
+        "deliveryId": "dlv_1",
+        "eventType": "contract.started",
+        "receivedAt": timezone.now().isoformat(),
+        "status": 503,
+        "latencyMs": 35,
+    }
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
+    assert answer.json() == {"stored": 1, "known": 0}
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.get_by_role("row").filter(has_text="contract.started")).to_contain_text("503")
+    page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/observation-key/")
+    page.get_by_text("Revoke it…").click()
+    page.locator("#id_revoke").check()
+    page.get_by_role("button", name="Revoke the key").click()
+    expect(page.locator("#answer")).to_contain_text("The key for observations was revoked")
+    refused = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
+    assert refused.status_code == 401
