@@ -69,6 +69,11 @@ class Filter:
         ]
 
     @property
+    def words(self) -> str:
+        """Say in one line what is wanted: "State: Failed, From: 24h ago"."""
+        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips) or "no filter: all deliveries"
+
+    @property
     def more_given(self) -> bool:
         """Whether one of the fields is filled that are folded away."""
         return not {"resource", "event_id", "attempts_min", "attempts_max", "signature"}.isdisjoint(self.given)

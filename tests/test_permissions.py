@@ -12,12 +12,15 @@ from tests.factories import make_delivery, make_endpoint, make_run, make_user
 
 OPEN = {"receiver", "observations"}
 """OpenTrain and handlers come in here, and show a signature or a key instead."""
-LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export"]
-PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", "run-list", *LISTS]
+LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export", "delivery-list-redeliver"]
+LISTS += ["run-list", "run-list-live"]
+PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", *LISTS]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
+LISTS_OF_INSTALL += ["install-deliveries-redeliver"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
 LISTS_OF_ENDPOINT = ["endpoint-deliveries", "endpoint-deliveries-live", "endpoint-deliveries-export"]
-RUNS_OF_ENDPOINT = ["endpoint-recover", "run-create"]
+LISTS_OF_ENDPOINT += ["endpoint-deliveries-redeliver"]
+RUNS_OF_ENDPOINT = ["endpoint-recover"]
 CHANGES_OF_ENDPOINT = ["endpoint-edit", "endpoint-pause", "endpoint-delete"]
 OF_ENDPOINT = [
     "endpoint-detail",

@@ -6,7 +6,7 @@ worker looks before each call, so that at most the one call that is under way is
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -33,6 +33,10 @@ class AlreadyRunning(Exception):
     def __init__(self, run: Run) -> None:
         super().__init__(f"Run {run.pk} is active on this endpoint.")
         self.run = run
+
+
+class NothingLeft(Exception):
+    """There is nothing to start: each of the deliveries is delivered, requested again or gone by now."""
 
 
 def start_recovery(*, actor: User, endpoint: Endpoint, note: str, now: datetime, operation: uuid.UUID) -> Run:
@@ -67,16 +71,23 @@ def start_bulk(
     operation: uuid.UUID,
     include_delivered: bool = False,
     one_call: bool = False,
+    batch: uuid.UUID | None = None,
 ) -> Run:
     """Start a redelivery of those of `deliveries` that are the endpoint's, the oldest first.
 
     `filter_text` says in words which they are. What was delivered, or is requested already, is left out; with
     `include_delivered` it is sent again. `one_call` asks for all failed ones of the endpoint by one call, and only
-    fits where `deliveries` are exactly these.
+    fits where `deliveries` are exactly these. `batch` is shared by runs that are started together.
 
-    Raises: AlreadyRunning.
+    Raises: AlreadyRunning, NothingLeft.
     """
-    chosen, left_out = split(deliveries=deliveries.filter(endpoint=endpoint), include_delivered=include_delivered)
+    mine = _in_order(deliveries.filter(endpoint=endpoint))
+    chosen, left_out = split(deliveries=mine, include_delivered=include_delivered)
+    same = Run.objects.filter(operation=operation).first()
+    if same is not None:
+        return same
+    if not chosen:
+        raise NothingLeft
     return _start(
         Run(
             kind=Run.Kind.BULK,
@@ -86,6 +97,7 @@ def start_bulk(
             chosen=filter_text[:500],
             created_at=now,
             operation=operation,
+            batch=batch,
             one_call=one_call,
             step=(ONE_CALL_STEPS if one_call else BULK_STEPS)[0],
         ),
@@ -95,12 +107,12 @@ def start_bulk(
 
 
 def split(
-    *, deliveries: DeliveryQuerySet, include_delivered: bool
+    *, deliveries: Iterable[Delivery], include_delivered: bool
 ) -> tuple[list[Delivery], list[tuple[Delivery, str]]]:
     """Return which of them a run asks for, and which it leaves out, each with the reason."""
     chosen: list[Delivery] = []
     left_out: list[tuple[Delivery, str]] = []
-    for one in _in_order(deliveries):
+    for one in deliveries:
         if one.requested_at is not None:
             left_out.append((one, ALREADY_REQUESTED))
         elif one.last_ok and not include_delivered:
@@ -113,7 +125,7 @@ def split(
 def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) -> Run:
     """Start a new run with what an ended one has not asked for: a recovery again for a recovery.
 
-    Raises: AlreadyRunning.
+    Raises: AlreadyRunning, NothingLeft.
     """
     if run.kind == Run.Kind.RECOVERY:
         return start_recovery(actor=actor, endpoint=run.endpoint, note=run.note, now=now, operation=operation)

@@ -51,6 +51,7 @@ class Run(models.Model):
     chosen = models.CharField(max_length=500, help_text="Which deliveries were chosen, in words.")
     one_call = models.BooleanField(default=False, help_text="Ask for all failed ones at once, not one by one.")
     operation = models.UUIDField(unique=True, default=uuid.uuid4, help_text="A form that is sent twice is one run.")
+    batch = models.UUIDField(null=True, blank=True, help_text="Runs that one form started together have the same.")
 
     state = models.CharField(max_length=20, choices=State, default=State.RUNNING)
     step = models.CharField(max_length=20)
@@ -83,6 +84,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
             models.Index(fields=["state"], condition=models.Q(state="running"), name="run_running"),
+            models.Index(fields=["batch"], condition=models.Q(batch__isnull=False), name="run_of_batch"),
         ]
 
     def __str__(self) -> str:

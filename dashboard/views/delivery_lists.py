@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -13,14 +12,14 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
-from psycopg.errors import QueryCanceled
 
 from dashboard import filters
 from dashboard.filters import Filter
 from dashboard.forms import EVENT_TYPES
 from dashboard.health import StateKind
 from dashboard.models import Delivery, Endpoint, Install, User, delivery_lists
-from dashboard.models.delivery_lists import Cursor, Scope
+from dashboard.models.delivery_lists import COUNTED, Cursor, Scope
+from dashboard.models.time_limit import TooSlow, at_most
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views.causes import CauseRow, cause_rows, number_words
 from dashboard.views.live import live as live_response
@@ -57,10 +56,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many deliveries match, in words, and the causes of the failures among them; None is not known."""
+    """How many deliveries match, in words, and the causes of the failures among them; None is not known.
+
+    `exactly` is the number itself, where it is known and no more than COUNTED.
+    """
 
     words: str
     causes: Sequence[CauseRow] | None
+    exactly: int | None = None
 
 
 def everything(request: MemberRequest) -> Place:
@@ -139,8 +142,10 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "url": place.url(),
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
+        "redeliver_url": "" if wanted.refused or wanted.problems else place.url("-redeliver"),
         "rows": rows,
         "count": counted.words,
+        "exactly": counted.exactly,
         "causes": counted.causes,
         "first_page": cursor is None,
         "choices": {"state": list(StateKind), "cause": filters.cause_choices(), "event": EVENT_TYPES},
@@ -195,22 +200,20 @@ def _beside(way: str, row: Any, wanted: Filter) -> str:  # noqa: ANN401
 def _counted(place: Place, wanted: Filter, now: datetime) -> Counted:
     """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number."""
     try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(COUNT_MS)])
-            return Counted(_count_words(place, wanted, now), _causes(place, wanted))
-    except OperationalError as error:
-        if not isinstance(error.__cause__, QueryCanceled):
-            raise
+        with at_most(ms=COUNT_MS):
+            number = _count(place, wanted, now)
+            causes = _causes(place, wanted)
+    except TooSlow:
         return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
+    what = ("refused request", "refused requests") if wanted.refused else ("delivery", "deliveries")
+    words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
+    return Counted(words, causes, number if number <= COUNTED else None)
 
 
-def _count_words(place: Place, wanted: Filter, now: datetime) -> str:
+def _count(place: Place, wanted: Filter, now: datetime) -> int:
     if wanted.refused:
-        number = delivery_lists.refused_count(scope=place.scope, wanted=wanted.wanted)
-        return f"{number_words(number)} refused {'request' if number == 1 else 'requests'}"
-    number = delivery_lists.count(scope=place.scope, wanted=wanted.wanted, now=now)
-    return f"{number_words(number)} {'delivery' if number == 1 else 'deliveries'}"
+        return delivery_lists.refused_count(scope=place.scope, wanted=wanted.wanted)
+    return delivery_lists.count(scope=place.scope, wanted=wanted.wanted, now=now)
 
 
 def _causes(place: Place, wanted: Filter) -> Sequence[CauseRow]:

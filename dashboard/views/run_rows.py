@@ -2,17 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Min
 
-from dashboard.actions import runs
 from dashboard.actions.attempts import schedule
 from dashboard.actions.run_state import steps_of
 from dashboard.health import describe_cause, span
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
-from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.recovery_rules import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)
@@ -71,6 +69,14 @@ def run_row(run: Run) -> RunRow:
     return RunRow(run, Tally(**run.counts))
 
 
+def run_sum(rows: Iterable[RunRow]) -> Tally:
+    """Return the counts of several runs together."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(asdict(row.tally))
+    return Tally(**total)
+
+
 def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
     """Return the endpoint's active run, or one that has ended lately."""
     run = endpoint.runs.order_by("-created_at", "-id").first()
@@ -105,14 +111,13 @@ def problems(run: Run) -> list[RunItem]:
     return list(run.items.exclude(state__in=fine).order_by("position")[:PROBLEMS])
 
 
-def preview(*, deliveries: DeliveryQuerySet, include_delivered: bool, now: datetime) -> Preview:
-    """Say what a run of them would ask for: how many, by cause and by age, and what it would leave out."""
-    chosen, left_out = runs.split(deliveries=deliveries, include_delivered=include_delivered)
+def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetime) -> Preview:
+    """Say what a run would ask for: how many, by cause and by age; and what it leaves out, for these reasons."""
     return Preview(
         chosen=len(chosen),
         causes=_counted(describe_cause(cause=one.last_cause, status=one.last_status) for one in chosen),
         ages=_counted(_age(one, now) for one in chosen),
-        left_out=_counted(words for _, words in left_out),
+        left_out=_counted(left_out),
     )
 
 

@@ -1,9 +1,11 @@
 """Runs: what one will do before it starts, how far it has come, and the buttons that steer it."""
 
 import re
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,39 +15,29 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import runs
 from dashboard.actions.attempts import schedule
 from dashboard.health import span
-from dashboard.models import Delivery, Endpoint, Run
-from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.models import Endpoint, Run
 from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
 from dashboard.views.causes import cause_rows
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import endpoint_rows, with_known
-from dashboard.views.run_rows import newest_run, preview, problems, run_row, step_rows, under_way
+from dashboard.views.run_rows import newest_run, problems, run_row, run_sum, step_rows, under_way
 
 PAGE = 25
 ID = re.compile(r"[0-9]{1,18}")
-CHOSEN = 500
-"""So many deliveries may be chosen by their IDs in one form; more are chosen by a filter."""
 
 
 @require_safe
 @member_required
 def index(request: MemberRequest) -> HttpResponse:
-    rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
-    rows = rows.defer("endpoint__secret", "endpoint__install__token").order_by("-created_at", "-id")
-    before = request.GET.get("before", "")
-    start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
-    if start is not None:
-        rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
-    page = list(rows[: PAGE + 1])
-    context = {
-        "rows": [run_row(run) for run in page[:PAGE]],
-        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
-        "before": before,
-        "now": timezone.now(),
-    }
-    return render(request, "runs/list.html", context)
+    return render(request, "runs/list.html", _list(request))
+
+
+@require_safe
+@member_required
+def index_live(request: MemberRequest) -> HttpResponseBase:
+    return live_response(request, template="runs/list.html#table", context=_list(request))
 
 
 @require_safe
@@ -76,34 +68,6 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "runs/recover.html", context | {"causes": causes})
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@member_required
-def create(request: MemberRequest, pk: int) -> HttpResponse:
-    """Say what a redelivery of many will do, and start it: all failed ones, or those that the address names."""
-    endpoint, now = _endpoint(request, pk), timezone.now()
-    given = request.POST if request.method == "POST" else request.GET
-    ids = [int(one) for one in given.getlist("delivery")[:CHOSEN] if ID.fullmatch(one)]
-    include, one_call = given.get("delivered") == "1", given.get("how") == "one-call" and not ids
-    deliveries, text = _chosen(endpoint, ids)
-    if request.method == "POST":
-        return _started(
-            lambda: runs.start_bulk(
-                actor=request.user,
-                endpoint=endpoint,
-                deliveries=deliveries,
-                filter_text=text,
-                note=_note(request),
-                now=now,
-                operation=operations.asked(request),
-                include_delivered=include,
-                one_call=one_call,
-            )
-        )
-    context = _before(request, endpoint, action="redeliver-run") | {"ids": ids, "text": text, "include": include}
-    found = preview(deliveries=deliveries, include_delivered=include, now=now)
-    return render(request, "runs/new.html", context | {"preview": found})
-
-
 @require_POST
 @member_required
 def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
@@ -111,8 +75,11 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     run, now = _find(request, pk), timezone.now()
     if command == "continue" and not run.is_active:
         operation = operations.asked(request)
-        return _started(lambda: runs.continue_run(actor=request.user, run=run, now=now, operation=operation))
-    if command == "stop":
+        try:
+            return _started(lambda: runs.continue_run(actor=request.user, run=run, now=now, operation=operation))
+        except runs.NothingLeft:
+            messages.info(request, "Nothing is left to request: the others were requested again or are gone by now.")
+    elif command == "stop":
         runs.stop(actor=request.user, run=run, now=now)
     elif command == "pause":
         runs.pause(actor=request.user, run=run)
@@ -121,6 +88,34 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     else:
         raise Http404
     return redirect("run-detail", pk=pk)
+
+
+def _list(request: MemberRequest) -> dict[str, Any]:
+    """Return a page of runs, or all that were started together."""
+    rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
+    rows = rows.defer("endpoint__secret", "endpoint__install__token").order_by("-created_at", "-id")
+    batch, before = _batch(request), request.GET.get("before", "")
+    if batch is not None:
+        found = [run_row(run) for run in rows.filter(batch=batch)]
+        together = {"batch": batch, "sum": run_sum(found)} if found else {}
+        return {"rows": found, "now": timezone.now(), **together}
+    start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
+    if start is not None:
+        rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
+    page = list(rows[: PAGE + 1])
+    return {
+        "rows": [run_row(run) for run in page[:PAGE]],
+        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "before": before,
+        "now": timezone.now(),
+    }
+
+
+def _batch(request: MemberRequest) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(request.GET.get("batch", ""))
+    except ValueError:
+        return None
 
 
 def _started(start: Callable[[], Run]) -> HttpResponse:
@@ -134,14 +129,6 @@ def _started(start: Callable[[], Run]) -> HttpResponse:
 
 def _note(request: MemberRequest) -> str:
     return request.POST.get("note", "").strip()[:300]
-
-
-def _chosen(endpoint: Endpoint, ids: list[int]) -> tuple[DeliveryQuerySet, str]:
-    """Return the deliveries that are meant, and how they are called."""
-    of_it = Delivery.objects.filter(endpoint=endpoint)
-    if ids:
-        return of_it.filter(pk__in=ids), f"{len(ids)} chosen deliver{'y' if len(ids) == 1 else 'ies'}"
-    return of_it.failed(), "all failed deliveries of the endpoint"
 
 
 def _endpoint(request: MemberRequest, pk: int) -> Endpoint:

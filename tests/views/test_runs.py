@@ -13,7 +13,7 @@ from django.utils import timezone
 from dashboard.actions import run_steps, runs
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, User
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_failed_delivery
+from tests.factories import make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -32,8 +32,8 @@ def recover_at(endpoint: Endpoint) -> str:
     return reverse("endpoint-recover", args=[endpoint.pk])
 
 
-def create_at(endpoint: Endpoint) -> str:
-    return reverse("run-create", args=[endpoint.pk])
+def redeliver_at(endpoint: Endpoint) -> str:
+    return reverse("endpoint-deliveries-redeliver", args=[endpoint.pk])
 
 
 def command_of(run: Run, command: str) -> str:
@@ -98,43 +98,6 @@ def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run
     assert Run.objects.count() == 1
 
 
-def test_bulk_is_previewed_by_cause_and_age_with_what_is_left_out(ana: Browser, endpoint: Endpoint) -> None:
-    now = timezone.now()
-    old = make_failed_delivery(endpoint=endpoint, first_received_at=now - timedelta(days=3))
-    new = make_failed_delivery(endpoint=endpoint, first_received_at=now, last_cause="timeout")
-    done = make_delivery(endpoint=endpoint)
-    query = "&".join(f"delivery={one.pk}" for one in (old, new, done))
-    text = words_of(ana.read(f"{create_at(endpoint)}?{query}"))
-    assert "Redeliver 2 deliveries 3 chosen deliveries: " in text
-    assert "By cause" in text
-    assert "1 503 from your handler" in text
-    assert "1 no answer from your handler within 9.5 s" in text
-    assert "1 less than an hour old" in text
-    assert "1 less than a week old" in text
-    assert "Left out 1 : it was delivered already" in text
-    text = words_of(ana.read(f"{create_at(endpoint)}?{query}&delivered=1"))
-    assert "Redeliver 3 deliveries" in text
-
-
-def test_bulk_starts_with_what_was_chosen_and_of_this_endpoint_alone(ana: Browser, endpoint: Endpoint) -> None:
-    mine, other = make_failed_delivery(endpoint=endpoint), make_failed_delivery()
-    make_failed_delivery(endpoint=endpoint)
-    ana.client.post(create_at(endpoint), {"delivery": [mine.pk, other.pk], "note": "why"})
-    run = Run.objects.get()
-    assert list(run.items.values_list("opentrain_id", flat=True)) == [mine.opentrain_id]
-    assert (run.kind, run.chosen, run.one_call) == ("bulk", "2 chosen deliveries", False)
-
-
-def test_bulk_of_all_failed_by_one_call(ana: Browser, endpoint: Endpoint) -> None:
-    make_failed_delivery(endpoint=endpoint)
-    ana.submit(create_at(endpoint), how="one-call")
-    assert Run.objects.get().one_call is True
-
-
-def test_bulk_of_a_stopped_endpoint_advises_recovery(ana: Browser, disabled: Endpoint) -> None:
-    assert "so nothing would be attempted. Recover it instead" in words_of(ana.read(create_at(disabled)))
-
-
 # --- While and after --------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +145,8 @@ def test_buttons_stop_a_recovery_and_offer_what_is_left(ana: Browser, run: Run) 
 
 def test_buttons_pause_resume_cancel_and_continue_a_bulk_run(ana: Browser, endpoint: Endpoint) -> None:
     make_failed_delivery(endpoint=endpoint)
-    ana.submit(create_at(endpoint))
+    seen = re.search(r'name="seen" value="([^"]+)"', ana.read(redeliver_at(endpoint)))[1]
+    ana.submit(redeliver_at(endpoint), seen=seen)
     run = Run.objects.get()
     assert "Paused by ana." in words_of(ana.submit(command_of(run, "pause")))
     assert "Pause" in words_of(ana.submit(command_of(run, "resume")))
@@ -239,9 +203,10 @@ def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> 
 
 def test_run_of_somebody_elses_install_does_not_exist(run: Run, outsider: User) -> None:
     olga = browser_of(outsider)
-    for page in (page_of(run), reverse("run-live", args=[run.pk]), recover_at(run.endpoint), create_at(run.endpoint)):
+    mine = (recover_at(run.endpoint), redeliver_at(run.endpoint))
+    for page in (page_of(run), reverse("run-live", args=[run.pk]), *mine):
         olga.read(page, status=404)
-    for path in (command_of(run, "stop"), recover_at(run.endpoint), create_at(run.endpoint)):
+    for path in (command_of(run, "stop"), *mine):
         assert olga.client.post(path).status_code == 404
     assert "Recovery" not in words_of(olga.read(reverse("run-list")))
     assert Run.objects.get().state == "running"

@@ -1,0 +1,326 @@
+"""Redelivering what a list shows: what the preview counts and leaves out, what is started, what is said of the rest."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import signing
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.actions import runs
+from dashboard.models import Delivery, Endpoint, Install, Run, User
+from dashboard.models.time_limit import TooSlow, at_most
+from dashboard.views import delivery_runs
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install, make_run
+from tests.views.conftest import Browser, browser_of
+
+
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page[page.index("<main") :]).split())
+
+
+def seen_on(page: str) -> str:
+    return re.search(r'name="seen" value="([^"]+)"', page)[1]
+
+
+def of_endpoint(endpoint: Endpoint, query: str = "") -> str:
+    return f"{reverse('endpoint-deliveries-redeliver', args=[endpoint.pk])}?{query}"
+
+
+def of_install(install: Install, query: str = "") -> str:
+    return f"{reverse('install-deliveries-redeliver', args=[install.pk])}?{query}"
+
+
+def of_all(query: str = "") -> str:
+    return f"{reverse('delivery-list-redeliver')}?{query}"
+
+
+def items_of(run: Run) -> list[str]:
+    return list(run.items.values_list("opentrain_id", flat=True))
+
+
+# --- The button -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["delivery-list", "install-deliveries", "endpoint-deliveries"])
+def test_list_offers_to_redeliver_what_it_shows_with_its_filter(ana: Browser, endpoint: Endpoint, name: str) -> None:
+    for _ in range(3):
+        make_failed_delivery(endpoint=endpoint)
+    args = {"delivery-list": [], "install-deliveries": [endpoint.install_id], "endpoint-deliveries": [endpoint.pk]}[
+        name
+    ]
+    query = "state=failed&cause=status%3A503"
+    page = ana.read(f"{reverse(name, args=args)}?{query}")
+    link = f'href="{reverse(f"{name}-redeliver", args=args)}?{query}"'.replace("&", "&amp;")
+    assert link in page
+    assert "Redeliver these 3…" in words_of(page)
+    assert "Redeliver 3 deliveries" in words_of(ana.read(f"{reverse(f'{name}-redeliver', args=args)}?{query}"))
+
+
+@pytest.mark.parametrize("query", ["signature=refused", "state=failed&from=yesterdy", "delivery=none"])
+def test_list_offers_nothing_where_nothing_can_be_meant(ana: Browser, endpoint: Endpoint, query: str) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    assert "Redeliver th" not in ana.read(f"{reverse('endpoint-deliveries', args=[endpoint.pk])}?{query}")
+
+
+# --- The preview ------------------------------------------------------------------------------------------------------
+
+
+def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    make_failed_delivery(endpoint=endpoint, first_received_at=now - timedelta(days=3))
+    make_failed_delivery(endpoint=endpoint, first_received_at=now, last_cause="timeout")
+    make_failed_delivery(endpoint=endpoint, requested_at=now)
+    make_delivery(endpoint=endpoint)
+    text = words_of(ana.read(of_endpoint(endpoint)))
+    assert "Redeliver 2 deliveries 4 match in the list of https://acme.example.com/hook . No filter: all" in text
+    assert "1 503 from your handler" in text
+    assert "1 no answer from your handler within 9.5 s" in text
+    assert "1 less than an hour old" in text
+    assert "1 less than a week old" in text
+    assert "1 : it was delivered already" in text
+    assert "1 : it was requested again already, and is still to come" in text
+    text = words_of(ana.read(of_endpoint(endpoint, "delivered=1")))
+    assert "Redeliver 3 deliveries" in text
+    assert "it was delivered already" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"deleted_at": timezone.now()}, "OpenTrain no longer has this endpoint, so these can never be sent again."),
+        ({"status": "DISABLED"}, "It is disabled or paused, so nothing would be attempted. Recover it instead"),
+        ({"opentrain_id": None}, "OpenTrain does not list this endpoint yet."),
+    ],
+)
+def test_preview_says_plainly_which_endpoints_cannot_redeliver(ana: Browser, change: dict[str, Any], said: str) -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint)
+    Endpoint.objects.filter(pk=endpoint.pk).update(**change)
+    page = ana.read(of_all("state=failed"))
+    assert said in words_of(page)
+    assert "Nothing to redeliver" in words_of(page)
+    assert "1 : its endpoint cannot redeliver now" in words_of(page)
+    assert 'name="seen"' not in page
+
+
+def test_preview_says_that_a_token_is_refused(ana: Browser) -> None:
+    install = make_install(last_error="OpenTrain refused the token.", last_error_code="token_refused")
+    make_failed_delivery(endpoint=make_endpoint(install=install))
+    assert "OpenTrain refused the token. See what helps" in words_of(ana.read(of_all()))
+
+
+def test_preview_of_an_endpoint_looks_at_opentrain_first(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED", snapshot_at=timezone.now() - timedelta(hours=1))
+    assert "Redeliver 1 delivery" in words_of(ana.read(of_endpoint(endpoint)))
+
+
+def test_preview_leads_to_the_run_that_is_in_the_way(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    run = make_run(endpoint=endpoint, state="running", ended_at=None)
+    page = ana.read(of_endpoint(endpoint))
+    assert "A run is active on it already, and one at a time is enough" in words_of(page)
+    assert reverse("run-detail", args=[run.pk]) in page
+    assert 'name="seen"' not in page
+
+
+def test_preview_of_too_many_says_how_to_narrow(
+    ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_runs, "MOST", 2)
+    for _ in range(3):
+        make_failed_delivery(endpoint=endpoint)
+    page = ana.read(of_endpoint(endpoint, "event=contract.started"))
+    assert "More than 2 deliveries match, and that is the most that is redelivered at once." in words_of(page)
+    assert "?state=failed&amp;event=contract.started" in page
+    assert 'name="seen"' not in page
+
+
+def test_preview_of_too_many_endpoints_says_so(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_runs, "MOST_ENDPOINTS", 2)
+    for _ in range(3):
+        make_failed_delivery()
+    assert "These are of 3 endpoints, and runs are started on 2 at once" in words_of(ana.read(of_all()))
+
+
+def test_preview_that_takes_too_long_says_so(ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*, ms: int) -> Any:
+        raise TooSlow
+
+    monkeypatch.setattr(delivery_runs, "at_most", slow)
+    assert "To find what matches would take longer than 5 s." in words_of(ana.read(of_endpoint(endpoint)))
+
+
+def test_time_limit_ends_a_statement_and_leaves_the_connection_usable(db: None) -> None:
+    with pytest.raises(TooSlow), at_most(ms=20):
+        Delivery.objects.raw("SELECT 1 AS id, pg_sleep(2)")[0]
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("signature=refused", "A refused request is no delivery"),
+        ("from=yesterdy", "“yesterdy” is not a time"),
+    ],
+)
+def test_preview_of_a_filter_that_cannot_be_meant_says_why(
+    ana: Browser, endpoint: Endpoint, query: str, said: str
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    page = ana.read(of_endpoint(endpoint, query))
+    assert said in words_of(page)
+    assert 'name="seen"' not in page
+
+
+# --- Starting ---------------------------------------------------------------------------------------------------------
+
+
+def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) -> None:
+    mine = make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint, "state=failed")))
+    make_failed_delivery(endpoint=endpoint)
+    text = words_of(ana.submit(of_endpoint(endpoint, "state=failed"), seen=seen, note="ticket 7"))
+    run = Run.objects.get()
+    assert items_of(run) == [mine.opentrain_id]
+    assert (run.kind, run.note, run.one_call, run.batch) == ("bulk", "ticket 7", False, None)
+    assert run.chosen.startswith("State: Failed (as of ")
+    assert "1 not requested of 1" in text
+
+
+def test_confirmed_twice_is_one_run(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    pages = [ana.client.post(of_endpoint(endpoint), {"seen": seen})["Location"] for _ in range(2)]
+    assert pages == [reverse("run-detail", args=[Run.objects.get().pk])] * 2
+
+
+def test_what_changed_since_it_was_seen_is_left_out_and_said(ana: Browser, endpoint: Endpoint) -> None:
+    first, second, third = (make_failed_delivery(endpoint=endpoint) for _ in range(3))
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    Delivery.objects.filter(pk=first.pk).update(last_ok=True)
+    Delivery.objects.filter(pk=second.pk).delete()
+    text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
+    assert "2 deliveries are left out: delivered, requested again or gone since you looked." in text
+    assert sorted(Run.objects.get().items.values_list("opentrain_id", "state")) == sorted(
+        [(first.opentrain_id, "left_out"), (third.opentrain_id, "waiting")]
+    )
+
+
+def test_nothing_is_started_when_nothing_is_left(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    Delivery.objects.update(last_ok=True)
+    text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
+    assert "1 delivery is left out: delivered, requested again or gone since you looked." in text
+    assert Run.objects.count() == 0
+
+
+def test_delivered_ones_are_sent_again_when_they_are_asked_for(ana: Browser, endpoint: Endpoint) -> None:
+    make_delivery(endpoint=endpoint)
+    page = ana.read(of_endpoint(endpoint, "state=delivered"))
+    assert "state=delivered&amp;delivered=1" in page
+    page = ana.read(of_endpoint(endpoint, "state=delivered&delivered=1"))
+    ana.submit(of_endpoint(endpoint, "state=delivered"), seen=seen_on(page))
+    assert list(Run.objects.get().items.values_list("state", flat=True)) == ["waiting"]
+
+
+def test_several_endpoints_become_a_run_each_shown_together(ana: Browser, endpoint: Endpoint) -> None:
+    other, busy = make_endpoint(), make_endpoint()
+    for one in (endpoint, endpoint, other, busy):
+        make_failed_delivery(endpoint=one)
+    page = ana.read(of_all("state=failed"))
+    assert "3 runs, one for each endpoint" in words_of(page)
+    active = make_run(endpoint=busy, state="running", ended_at=None)
+    text = words_of(ana.submit(of_all("state=failed"), seen=seen_on(page)))
+    assert "2 runs, started together" in text
+    assert "0 requested again, 0 delivered, 0 failed again, 3 not requested of 3" in text
+    assert f"Nothing was started on {busy.known_as}: run {active.pk} is active there already." in text
+    started = Run.objects.exclude(pk=active.pk)
+    assert {run.endpoint_id: run.items.count() for run in started} == {endpoint.pk: 2, other.pk: 1}
+    assert "together with others" in ana.read(reverse("run-detail", args=[started[0].pk]))
+
+
+def test_one_call_is_offered_where_the_filter_is_all_failed_of_one_endpoint(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    page = ana.read(of_endpoint(endpoint, "state=failed"))
+    assert 'value="one-call"' in page
+    for other in (of_endpoint(endpoint, "state=failed&cause=503"), of_install(endpoint.install, "state=failed")):
+        assert 'value="one-call"' not in ana.read(other)
+    ana.submit(of_endpoint(endpoint, "state=failed"), seen=seen_on(page), how="one-call")
+    assert Run.objects.get().one_call is True
+
+
+def test_one_call_is_not_taken_for_anything_less(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    page = ana.read(of_endpoint(endpoint, "state=failed&cause=503"))
+    ana.submit(of_endpoint(endpoint, "state=failed"), seen=seen_on(page), how="one-call")
+    assert Run.objects.get().one_call is False
+
+
+@pytest.mark.parametrize("seen", ["", "nonsense", "eyJpZHMiOlsxXX0:1tABCD:forged", "\x00"])
+def test_form_that_was_not_shown_starts_nothing_and_shows_how_it_is_now(
+    ana: Browser, endpoint: Endpoint, seen: str
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    response = ana.client.post(of_endpoint(endpoint), {"seen": seen})
+    assert response.status_code == 422
+    assert "nothing was started. This is how it is now" in response.content.decode()
+    assert Run.objects.count() == 0
+
+
+def test_form_that_was_shown_an_hour_ago_starts_nothing(
+    ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    monkeypatch.setattr(delivery_runs, "GOOD_FOR", timedelta(seconds=-1))
+    assert ana.client.post(of_endpoint(endpoint), {"seen": seen}).status_code == 422
+    assert Run.objects.count() == 0
+
+
+def test_form_is_of_use_to_nobody_else_and_reaches_nothing_that_is_hidden(
+    ana: Browser, endpoint: Endpoint, outsider: User
+) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    olga = browser_of(outsider)
+    assert olga.client.post(of_all(), {"seen": seen}).status_code == 422
+    facts = {"ids": [delivery.pk], "words": "", "delivered": True, "all_failed": False, "operation": "0" * 32}
+    forged = signing.dumps(facts, salt=f"redeliver-{outsider.pk}")
+    assert olga.client.post(of_all(), {"seen": forged})["Location"] == reverse("delivery-list")
+    assert Run.objects.count() == 0
+    assert "Nothing to redeliver" in words_of(olga.read(of_all()))
+
+
+# --- The list of runs -------------------------------------------------------------------------------------------------
+
+
+def test_list_of_runs_is_304_while_nothing_changes(ana: Browser, endpoint: Endpoint, support: User) -> None:
+    run = make_run(endpoint=endpoint, state="running", ended_at=None, created_at=timezone.now())
+    live = reverse("run-list-live")
+    assert f'hx-get="{live}"' in ana.read(reverse("run-list"))
+    etag = ana.client.get(live)["ETag"]
+    ana.read(live, status=304, If_None_Match=etag)
+    runs.stop(actor=support, run=run, now=timezone.now())
+    assert 'data-row="stopped"' in ana.client.get(live, headers={"If-None-Match": etag}).content.decode()
+
+
+def test_older_page_of_runs_is_not_polled(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run(endpoint=endpoint)
+    assert "data-poll" in ana.read(reverse("run-list"))
+    assert "data-poll" not in ana.read(f"{reverse('run-list')}?before={run.pk}")
+
+
+def test_batch_of_somebody_elses_runs_is_empty(ana: Browser, endpoint: Endpoint, outsider: User) -> None:
+    batch = "00000000-0000-4000-8000-000000000001"
+    make_run(endpoint=endpoint, batch=batch)
+    path = f"{reverse('run-list')}?batch={batch}"
+    assert 'data-row="done"' in ana.read(path)
+    assert 'data-row="done"' not in browser_of(outsider).read(path)
