@@ -1,0 +1,69 @@
+"""An endpoint at the fake OpenTrain, and a handler that answers as a test wants."""
+
+import uuid
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs
+from dashboard.models import Endpoint, Install, User
+from dashboard.services import handler
+from tests.actions.runs.by_bits import make_failed
+from tests.contract.fake import FakeOpenTrain
+
+HANDLER = "https://acme.example.com/hook"
+
+
+@pytest.fixture(autouse=True)
+def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
+    """What the handler answers to a probe; no pause between two calls."""
+    settings.RUN_PACE_MS = 0
+    answer = SimpleNamespace(status=405, latency_ms=31, error=None)
+
+    def probed(**_: object) -> SimpleNamespace:
+        if answer.error:
+            raise answer.error
+        return answer
+
+    monkeypatch.setattr(handler, "probe", probed)
+    return answer
+
+
+@pytest.fixture
+def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
+    _, install = installs.connect(
+        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
+    )
+    return install
+
+
+@pytest.fixture
+def endpoint(install: Install, support: User) -> Endpoint:
+    _, endpoint, _ = endpoints.register(
+        actor=support,
+        install=install,
+        url="",
+        handler_url=HANDLER,
+        through_redeliver=True,
+        event_types=["contract.started"],
+        now=timezone.now(),
+        operation=uuid.uuid4(),
+    )
+    return endpoint
+
+
+@pytest.fixture
+def broken(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Callable[..., Endpoint]:
+    """Disable the endpoint with so many failed deliveries that reached us, and so many that never did."""
+
+    def disable(*, failed: int, unseen: int = 0) -> Endpoint:
+        make_failed(endpoint, fake_opentrain, failed)
+        fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=unseen)
+        fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+        installs.refresh(install=endpoint.install, now=timezone.now())
+        return endpoint
+
+    return disable

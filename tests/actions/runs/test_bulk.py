@@ -1,0 +1,106 @@
+"""Redeliveries of many: chosen, asked for, paused, cancelled, continued."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dashboard.actions import run_steps, runs
+from dashboard.models import Endpoint, Run, RunItem, User
+from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_failed_delivery
+
+pytestmark = pytest.mark.django_db
+
+
+def test_bulk_asks_for_each_and_leaves_out_what_is_delivered(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    make_delivery(endpoint=endpoint, opentrain_id="dlv_done")
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_asked", requested_at=timezone.now())
+    make_failed_delivery(opentrain_id="dlv_of_another_endpoint")
+    run = go(redeliver(endpoint, support))
+    assert states(run) == {"requested": 3, "left_out": 2}
+    assert run.items.get(opentrain_id="dlv_done").words == runs.ALREADY_DELIVERED
+    attempt(endpoint, most=2)
+    attempt(endpoint, ok=False)
+    run = go(run)
+    assert run.state == "done"
+    assert run.why.startswith("2 of 3 delivered, 1 failed again, in ")
+
+
+def test_bulk_with_delivered_ones_sends_them_again(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    [opentrain_id] = fake_opentrain.add_deliveries(endpoint.opentrain_id, delivered=1)
+    make_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
+    run = go(redeliver(endpoint, support, include_delivered=True))
+    assert states(run) == {"requested": 1}
+
+
+def test_bulk_of_all_failed_is_one_call(endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
+    make_failed(endpoint, fake_opentrain, 40)
+    run = go(redeliver(endpoint, support, one_call=True))
+    assert redeliveries(fake_opentrain) == [None]
+    assert (states(run), run.others) == ({"requested": 40}, 40)
+    attempt(endpoint)
+    run = go(run)
+    assert (run.state, run.why[:22]) == ("done", "40 of 40 delivered in ")
+
+
+def test_paused_run_asks_for_nothing_until_it_is_resumed(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    assert runs.pause(actor=support, run=run) is True
+    assert go(run).why == "Paused by ana."
+    assert redeliveries(fake_opentrain) == []
+    assert runs.resume(run=run) is True
+    assert states(go(run)) == {"requested": 3}
+    assert runs.resume(run=run) is False
+
+
+def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    with pytest.MonkeyPatch.context() as patch:
+        original = run_steps._ask
+
+        def ask_then_cancel(run: Run, item: RunItem) -> timedelta | None:
+            wait = original(run, item)
+            runs.stop(actor=support, run=run, now=timezone.now())
+            return wait
+
+        patch.setattr(run_steps, "_ask", ask_then_cancel)
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, run.why, states(run)) == ("cancelled", "Cancelled by ana.", {"requested": 1, "waiting": 2})
+    assert list(Run.objects.to_advance()) == [run]
+    attempt(endpoint)
+    assert run_steps.advance(run_id=run.pk) is None
+    assert states(run) == {"delivered": 1, "waiting": 2}
+    assert list(Run.objects.to_advance()) == []
+    again = runs.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())
+    assert states(go(again)) == {"requested": 2}
+    assert again.chosen == f"what run {run.pk} has not requested (all of them)"
+
+
+def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endpoint, support: User) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    operation = uuid.uuid4()
+    one, same = (
+        runs.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=operation)
+        for _ in range(2)
+    )
+    assert one == same
+    with pytest.raises(runs.AlreadyRunning) as raised:
+        redeliver(endpoint, support)
+    assert raised.value.run == one
+    runs.stop(actor=support, run=one, now=timezone.now())
+    assert redeliver(endpoint, support).pk != one.pk

@@ -1,0 +1,153 @@
+"""What goes wrong while a run is on: OpenTrain, the worker, the endpoint, the person."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dashboard.actions import run_items, run_steps, runs
+from dashboard.models import Delivery, Endpoint, Install, Run, User
+from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
+from tests.actions.runs.by_bits import go, make_failed, redeliver, redeliveries, states
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_failed_delivery
+
+pytestmark = pytest.mark.django_db
+
+
+def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 2)
+    run = redeliver(endpoint, support)
+    Run.objects.update(pace_ms=10)
+    fake_opentrain.fail_next(RateLimited("Too many.", retry_after_s=30))
+    assert run_steps.advance(run_id=run.pk) == timedelta(seconds=30)
+    run.refresh_from_db()
+    assert (run.state, run.pace_ms, states(run)) == ("running", 20, {"waiting": 2})
+    assert run.waiting_for.endswith("asked to wait 30 s.")
+    assert timedelta(seconds=28) < run_steps.advance(run_id=run.pk) <= timedelta(seconds=30)
+    assert len(redeliveries(fake_opentrain)) == 1
+    Run.objects.update(not_before=timezone.now())
+    assert states(go(run)) == {"requested": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (OutcomeUnknown("OpenTrain failed while it worked on this (500)."), {"unknown": 3, "waiting": 2}),
+        (OutcomeUnknown("OpenTrain did not answer within 15 s."), {"unknown": 3, "waiting": 2}),
+        (Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS), {"waiting": 5}),
+        (BadResponse("OpenTrain's answer cannot be used: it is not JSON.", status=404), {"waiting": 5}),
+    ],
+)
+def test_run_pauses_itself_after_three_calls_without_an_answer_and_repeats_none_of_unknown_outcome(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, error: Exception, left: dict[str, int]
+) -> None:
+    make_failed(endpoint, fake_opentrain, 5)
+    run = redeliver(endpoint, support)
+    for _ in range(3):
+        fake_opentrain.fail_next(error)
+    for _ in range(3):
+        run = go(run)
+        Run.objects.update(not_before=timezone.now())
+    assert (run.state, states(run)) == ("paused", left)
+    assert run.why == f"3 calls in a row brought no usable answer. The last: {error}"
+    asked = len(redeliveries(fake_opentrain))
+    assert asked == 3
+    runs.resume(run=run)
+    run = go(run)
+    assert len(redeliveries(fake_opentrain)) == asked + left["waiting"]
+
+
+def test_revoked_token_stops_the_run_and_shows_on_the_install(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 2)
+    run = redeliver(endpoint, support)
+    fake_opentrain.revoke(endpoint.install.token)
+    run = go(run)
+    assert (run.state, states(run)) == ("stopped", {"waiting": 2})
+    assert run.why.startswith("OpenTrain refused: “The token is not valid")
+    assert run.why.endswith("2 not requested.")
+    assert "The token is not valid" in Install.objects.get(pk=endpoint.install_id).last_error
+
+
+def test_endpoint_deleted_elsewhere_is_said_plainly(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 2)
+    run = redeliver(endpoint, support)
+    fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
+    run = go(run)
+    assert (run.state, run.why) == ("stopped", f"{run_steps.DELETED} 2 not requested.")
+
+
+def test_delivery_that_opentrain_does_not_know_is_refused_and_the_run_goes_on(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_forgotten")
+    make_failed(endpoint, fake_opentrain, 1)
+    assert states(go(redeliver(endpoint, support))) == {"refused": 1, "requested": 1}
+
+
+def test_item_that_was_in_flight_when_the_worker_died_is_marked_and_not_repeated(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    run.items.filter(position=0).update(state="asking", asked_at=timezone.now())
+    run = go(run)
+    assert states(run) == {"unknown": 1, "requested": 2}
+    item = run.items.get(position=0)
+    assert item.words == "was being asked for when Redeliver stopped: look before repeating it"
+    assert item.opentrain_id not in redeliveries(fake_opentrain)
+
+
+def test_one_call_that_was_in_flight_when_the_worker_died_is_not_repeated(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support, one_call=True)
+    Run.objects.update(others_asked_at=timezone.now())
+    run = go(run)
+    assert (run.state, states(run), redeliveries(fake_opentrain)) == ("done", {"unknown": 3}, [])
+
+
+def test_unknown_one_that_arrives_after_all_is_delivered(endpoint: Endpoint, support: User) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint)
+    run = redeliver(endpoint, support)
+    run.items.update(state="unknown", asked_at=timezone.now())
+    Delivery.objects.filter(pk=delivery.pk).update(last_ok=True, last_attempt_at=timezone.now(), last_cause="")
+    assert (go(run).state, states(run)) == ("done", {"delivered": 1})
+
+
+def test_disabled_endpoint_pauses_a_bulk_run(broken: Callable[..., Endpoint], support: User) -> None:
+    run = go(redeliver(broken(failed=2), support))
+    assert (run.state, run.why) == (
+        "paused",
+        "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume.",
+    )
+
+
+def test_fault_of_our_own_pauses_the_run_and_asks_for_no_more(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_items, "_write", lambda *_: 1 / 0)
+        run = go(run)
+    assert (run.state, run.why[:24]) == ("paused", "Redeliver itself failed ")
+    assert len(redeliveries(fake_opentrain)) == 1
+    assert go(run).state == "paused"
+    assert states(run) == {"unknown": 1, "waiting": 2}
+
+
+def test_person_who_may_no_longer_act_stops_the_run(endpoint: Endpoint, support: User) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    run = redeliver(endpoint, support)
+    User.objects.filter(pk=support.pk).update(role="")
+    run = go(run)
+    assert (run.state, run.why) == ("stopped", "ana may no longer act on this endpoint.")
