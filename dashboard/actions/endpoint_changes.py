@@ -12,6 +12,9 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import DISABLED
 from dashboard.services import opentrain
 
+DELETE = "delete endpoint"
+"""The audit's name for it."""
+
 
 def change(*, actor: User, endpoint: Endpoint, address: str, event_types: list[str], operation: uuid.UUID) -> Outcome:
     """Have it deliver to another address or other event types. OpenTrain is told what differs, and only that.
@@ -86,7 +89,7 @@ def delete(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
             )
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
-    return perform(operation=_on(endpoint, actor, "delete endpoint", operation), call=call, record=record)
+    return perform(operation=_on(endpoint, actor, DELETE, operation), call=call, record=record)
 
 
 def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs, run_items
+from dashboard.actions import endpoint_changes, endpoints, installs, run_items
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.actions.run_state import (
     AT_ONCE,
@@ -27,7 +27,8 @@ from dashboard.actions.run_state import (
     not_requested,
     schedule,
 )
-from dashboard.models import Endpoint, Run, RunItem
+from dashboard.health import Severity
+from dashboard.models import AuditEntry, Endpoint, Run, RunItem
 from dashboard.models.endpoints import ACTIVE, DISABLED
 from dashboard.recovery_rules import (
     CallFacts,
@@ -125,13 +126,24 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
     if actor is None or not actor.is_active or not Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists():
         return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
     if endpoint.deleted_at is not None:
-        return Run.State.STOPPED, f"{DELETED} {not_requested(run)}".strip()
+        return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
     if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
         return None
     if run.kind == Run.Kind.BULK:
         return Run.State.PAUSED, "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume."
-    reason = f" It gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
+    reason = f" OpenTrain gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
+    if endpoint.severity == Severity.PAUSED:
+        return Run.State.STOPPED, f"The endpoint was paused, so nothing more would be attempted.{reason}"
     return Run.State.STOPPED, f"OpenTrain has disabled the endpoint again.{reason}"
+
+
+def _deleted_words(endpoint: Endpoint) -> str:
+    """Say who deleted it: somebody here, as the audit tells, or somebody elsewhere."""
+    deletions = AuditEntry.objects.filter(
+        endpoint=endpoint, action=endpoint_changes.DELETE, phase=AuditEntry.Phase.DONE
+    )
+    deletion = deletions.order_by("-id").first()
+    return DELETED if deletion is None else f"{deletion.actor_name} deleted this endpoint."
 
 
 # --- The steps: each returns how long until the next look, None when the run has ended or pauses ----------------------
@@ -325,7 +337,7 @@ def _follow(run: Run, outcome: Outcome, reaction: Reaction) -> timedelta | None:
         return reaction.wait
     if reaction.then is Then.PAUSE:
         return leave(run, state=Run.State.PAUSED, why=reaction.why)
-    why = DELETED if run.endpoint.deleted_at is not None else reaction.why
+    why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
     if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
         installs.refresh(install=run.endpoint.install, now=timezone.now())
     return leave(run, state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())

@@ -17,6 +17,7 @@ from dashboard.health import Standing
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views import operations
+from dashboard.views.run_rows import active_run
 
 
 @never_cache
@@ -126,4 +127,5 @@ def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
         "form": form,
         "operation": form["operation"].value(),
         "stake": at_stake(endpoint) if endpoint.is_logged else None,
+        "active": active_run(endpoint),
     }

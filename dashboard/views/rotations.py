@@ -23,6 +23,7 @@ from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
+from dashboard.views.run_rows import active_run
 
 COUNTED = 100
 """Deliveries to the old endpoint since the start are counted up to here: more says no more."""
@@ -150,6 +151,7 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
         "arrivals": None if rotation is None else _arrivals(rotation),
         "took": _took(rotation),
         "stake": at_stake(old) if old.is_logged else None,
+        "active": active_run(old),
         "names": _names(request, old, rotation, now),
         "now": now,
     }

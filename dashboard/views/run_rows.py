@@ -85,6 +85,12 @@ def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
     return run_row(run)
 
 
+def active_run(endpoint: Endpoint) -> RunRow | None:
+    """Return the run that holds the endpoint, if one does."""
+    run = endpoint.runs.active().first()
+    return None if run is None else run_row(run)
+
+
 def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
     """Return all steps of the run: those that were, the one under way, and those to come unless it has ended."""
     began = {step.name: step for step in run.steps.all()}

@@ -6,10 +6,10 @@ import uuid
 import pytest
 from django.urls import reverse
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import Endpoint, Install, Run, User
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_endpoint, make_failed_delivery
+from tests.factories import make_endpoint, make_failed_delivery, make_run
 from tests.views.conftest import Browser, browser_of, register
 from tests.views.test_endpoints import HOSTILE, words_of
 
@@ -209,3 +209,24 @@ def test_outsider_changes_nothing(name: str, endpoint: Endpoint, outsider: User,
     form = {"confirmation": "acme.example.com", "event_types": ["contract.ended"]}
     assert browser_of(outsider).client.post(url(name, endpoint), form).status_code == 404
     assert changes(fake_opentrain) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("endpoint-delete", "bulk", "Deleting the endpoint stops it: what is not requested yet never will be"),
+        ("endpoint-pause", "bulk", "Pausing the endpoint pauses it too. To go on, re-enable the endpoint"),
+        ("endpoint-pause", "recovery", "Pausing the endpoint stops it. To go on, start a recovery again"),
+        ("rotation-detail", "bulk", "Step 3 deletes this endpoint, and with that stops it: let it end before."),
+    ],
+)
+def test_page_warns_of_an_active_run_and_says_what_will_happen_to_it(
+    ana: Browser, endpoint: Endpoint, name: str, kind: str, said: str
+) -> None:
+    page = reverse(name, args=[endpoint.pk])
+    run = make_run(endpoint=endpoint, kind=kind)
+    assert "A run is active on this endpoint" not in ana.read(page)
+    Run.objects.update(state="running", ended_at=None)
+    text = ana.read(page)
+    assert said in words_of(text)
+    assert f'href="{reverse("run-detail", args=[run.pk])}"' in text

@@ -1,17 +1,18 @@
 """What goes wrong while a run is on: OpenTrain, the worker, the endpoint, the person."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import run_items, run_steps, runs
+from dashboard.actions import endpoint_changes, run_items, run_steps, runs
 from dashboard.models import Delivery, Endpoint, Install, Run, User
 from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
-from tests.actions.runs.by_bits import go, make_failed, redeliver, redeliveries, states
+from tests.actions.runs.by_bits import go, make_failed, recover, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_failed_delivery
+from tests.factories import make_failed_delivery, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +83,26 @@ def test_endpoint_deleted_elsewhere_is_said_plainly(
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     run = go(run)
     assert (run.state, run.why) == ("stopped", f"{run_steps.DELETED} 2 not requested.")
+
+
+def test_endpoint_deleted_here_names_who_did_it(endpoint: Endpoint, support: User) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    run = redeliver(endpoint, support)
+    endpoint_changes.delete(actor=make_user(username="bob"), endpoint=endpoint, operation=uuid.uuid4())
+    run = go(run)
+    assert (run.state, run.why) == ("stopped", "bob deleted this endpoint. 1 not requested.")
+
+
+def test_endpoint_paused_by_somebody_stops_a_recovery_and_says_so(
+    broken: Callable[..., Endpoint], support: User
+) -> None:
+    endpoint = broken(failed=2)
+    run = go(recover(endpoint, support))
+    endpoint.refresh_from_db()
+    endpoint_changes.pause(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    run = go(run)
+    said = "The endpoint was paused, so nothing more would be attempted. OpenTrain gives the reason: "
+    assert (run.state, run.why) == ("stopped", f"{said}Paused through the API.")
 
 
 def test_delivery_that_opentrain_does_not_know_is_refused_and_the_run_goes_on(

@@ -160,7 +160,7 @@ def test_recovery_stops_when_opentrain_disables_the_endpoint_again(
     run = go(run)
     assert (run.state, run.why) == (
         "stopped",
-        "OpenTrain has disabled the endpoint again. It gives the reason: 503",
+        "OpenTrain has disabled the endpoint again. OpenTrain gives the reason: 503",
     )
 
 
