@@ -1,4 +1,4 @@
-"""The real web server on a port of its own, as `launch/site.py` starts it, and OpenTrain at its door."""
+"""The real web server and worker, as `launch/site.py` starts them, and OpenTrain at their door."""
 
 import contextlib
 import http.client
@@ -6,15 +6,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from dashboard.launch.processes import claim_port, end_with_owner
-from dashboard.launch.site import gunicorn, manage
+from dashboard.launch.site import gunicorn, manage, worker
 from dashboard.signatures import sign
 from tests.factories import BODY, SECRET
 
@@ -31,6 +32,7 @@ class Site:
     application: str = "dashboard.wsgi:application"
     changed: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
+    worker: "subprocess.Popen[bytes] | None" = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,15 +54,7 @@ class Site:
     def start(self) -> None:
         """Bring it up and wait until it answers."""
         command = gunicorn(application=self.application, bind=f"127.0.0.1:{self.port}", threads=16)
-        with (self.folder / "site.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=end_with_owner,  # noqa: PLW1509 - it only asks the kernel for a signal
-            )
+        self.process = self._run(command)
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -69,18 +63,45 @@ class Site:
             time.sleep(0.05)
         pytest.fail("the server did not come up")
 
+    def start_worker(self) -> None:
+        """Bring up the worker that does the console's background jobs."""
+        self.worker = self._run(worker())
+
     def kill(self) -> None:
-        """Kill master and workers at once, with -9."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(PATIENCE_S)
+        """Kill the server's master and processes, and the worker, at once, with -9."""
+        for process in (self.process, self.worker):
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        for process in (self.process, self.worker):
+            if process is not None:
+                process.wait(PATIENCE_S)
 
     def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return connection.getresponse().status
+
+    def read(self, path: str, *, session: str) -> str:
+        """Return a page as somebody sees it who is signed in with this session."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Cookie": f"sessionid={session}"})
+            response = connection.getresponse()
+            assert response.status == HTTPStatus.OK
+            return response.read().decode()
+
+    def _run(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
+        with (self.folder / "site.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_owner,  # noqa: PLW1509 - it only asks the kernel for a signal
+            )
 
 
 def deliver(*, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S) -> int | None:

@@ -1,0 +1,92 @@
+"""An endpoint at the real Partner API with failed deliveries, for runs by real processes. Its tests say
+`pytest.mark.urls("dashboard.partner_api.urls")`: this process serves the Partner API, and not the console.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.actions import endpoints, installs
+from dashboard.models import Delivery, Endpoint, User
+from dashboard.partner_api import events
+from dashboard.partner_api.models import Delivery as Sent
+from tests.contract.partner_api import PartnerApi, served
+from tests.factories import make_failed_delivery, make_user
+
+WITHIN_S = 180
+"""For a machine that has much else to do: it takes seconds."""
+
+
+@contextlib.contextmanager
+def failed_deliveries(*, count: int, settings: Any) -> Iterator[Endpoint]:
+    """Serve the Partner API, with an endpoint whose failed deliveries all reached us; Ana looks after it."""
+    truncate_jobs()
+    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+    with served() as settings.OPENTRAIN_BASE_URL, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endpoints, "reverse", lambda _name, args: f"/hooks/{args[0]}/")  # the URL map is the other's
+        token, actor, now = PartnerApi().add_install(), make_user(username="ana"), timezone.now()
+        _, install = installs.connect(actor=actor, token=token, name="Acme", now=now, operation=uuid.uuid4())
+        _, endpoint, _ = endpoints.register(
+            actor=actor,
+            install=install,
+            url="",
+            handler_url="",
+            through_redeliver=True,
+            event_types=["contract.started"],
+            now=now,
+            operation=uuid.uuid4(),
+        )
+        _fail(endpoint, count=count)
+        yield endpoint
+    truncate_jobs()
+
+
+def _fail(endpoint: Endpoint, *, count: int) -> None:
+    for number in range(count):
+        events.emit(
+            install_id=endpoint.install.opentrain_id,
+            event_type="contract.started",
+            resource_id=f"ctr_{number}",
+            job_id=None,
+            data={},
+            now=datetime.now(UTC),
+        )
+    Sent.objects.update(status="FAILED", next_attempt_at=None)
+    at = timezone.now() - timedelta(hours=1)
+    for opentrain_id in Sent.objects.values_list("id", flat=True):
+        make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id, first_received_at=at, last_attempt_at=at)
+
+
+def truncate_jobs() -> None:
+    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
+
+
+def deliver_requested() -> None:
+    """Let a delivery run come: what is requested is delivered."""
+    requested = Delivery.objects.filter(requested_at__isnull=False)
+    requested.update(requested_at=None, last_ok=True, last_cause="", last_attempt_at=timezone.now())
+
+
+def session_of(user: User) -> str:
+    """Sign somebody in; return the cookie's value."""
+    client = Client()
+    client.force_login(user)
+    return str(client.cookies["sessionid"].value)
+
+
+def wait_until(condition: Callable[[], bool], *, within_s: float = WITHIN_S, every_s: float = 0.1) -> None:
+    """Fails: when the condition does not come true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(every_s)

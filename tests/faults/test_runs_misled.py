@@ -1,0 +1,184 @@
+"""Runs while OpenTrain does not do what it should, over real HTTP: they slow down, pause or stop, and say why."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.actions import run_steps
+from dashboard.models import Endpoint, Install, Run, User
+from dashboard.partner_api.models import Endpoint as Remote
+from dashboard.services import opentrain_call
+from tests.actions.runs.by_bits import go, redeliver, states
+from tests.contract.partner_api import PartnerApi
+from tests.factories import make_endpoint, make_failed_delivery
+from tests.faults.failed import failed_deliveries
+from tests.services.misbehaving import Behaviour, Server, answer, misbehaving, silent
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("faults")]
+COUNT = 8
+MIDDLEWARE = list(django_settings.MIDDLEWARE)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.RUN_PACE_MS = 1
+    limits = dataclasses.replace(opentrain_call.LIMITS, read_s=0.3, total_s=1, pause_s=0.01)
+    monkeypatch.setattr(opentrain_call, "LIMITS", limits)
+
+
+@pytest.fixture
+def run(support: User) -> Run:
+    endpoint = make_endpoint()
+    for _ in range(COUNT):
+        make_failed_delivery(endpoint=endpoint)
+    return redeliver(endpoint, support)
+
+
+def requeued(run: Run) -> Behaviour:
+    """Answer a redelivery as OpenTrain does."""
+    endpoint = run.endpoint
+    described = {
+        "id": endpoint.opentrain_id,
+        "url": endpoint.url,
+        "eventTypes": endpoint.event_types,
+        "status": "ACTIVE",
+        "createdAt": "2026-06-12T10:00:00.000Z",
+        "consecutiveFailures": 0,
+        "disabledAt": None,
+        "disabledReason": None,
+    }
+    body = {"webhookEndpoint": described, "requeued": 1, "message": "Soon."}
+    return answer(200, json.dumps(body).encode())
+
+
+def refusal(status: int, code: str, *headers: str) -> Behaviour:
+    body = {"error": "No.", "code": code, "requestId": "9d1f2a77-52c3-4a0e-9c55-0c3b5a1f0d11", "details": {}}
+    return answer(status, json.dumps(body).encode(), headers=headers)
+
+
+def redeliveries(server: Server) -> int:
+    return sum(request.method == "POST" for request in server.requests)
+
+
+@pytest.fixture
+def answering(run: Run, settings: Any) -> Iterator[Callable[..., Server]]:
+    """Serve OpenTrain: two redeliveries go well, then it behaves like this."""
+    with contextlib.ExitStack() as opened:
+
+        def serve(*behaviours: Behaviour) -> Server:
+            server = opened.enter_context(misbehaving(requeued(run), requeued(run), *behaviours))
+            settings.OPENTRAIN_BASE_URL = server.url
+            return server
+
+        yield serve
+
+
+def test_429_is_waited_for_as_long_as_it_says_and_slows_the_run_down(
+    run: Run, answering: Callable[..., Server]
+) -> None:
+    server = answering(refusal(429, "RATE_LIMITED", "Retry-After: 30"), requeued(run))
+    run = go(run)
+    assert (run.state, states(run), redeliveries(server)) == ("running", {"requested": 2, "waiting": 6}, 3)
+    assert (run.pace_ms, run.waiting_for.endswith("asked to wait 30 s.")) == (2, True)
+    for _ in range(5):  # whoever looks meanwhile asks for nothing
+        run_steps.advance(run_id=run.pk)
+    assert redeliveries(server) == 3
+    Run.objects.update(not_before=timezone.now())
+    assert states(go(run)) == {"requested": COUNT}
+
+
+def test_429_that_asks_for_hours_pauses_the_run(run: Run, answering: Callable[..., Server]) -> None:
+    server = answering(refusal(429, "RATE_LIMITED", "Retry-After: 7200"))
+    run = go(run)
+    assert (run.state, redeliveries(server)) == ("paused", 3)
+    assert run.why == "OpenTrain asked to wait 2 h. Resume it when that time is over."
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said", "left"),
+    [
+        (refusal(500, "INTERNAL_ERROR"), "500", {"requested": 2, "unknown": 3, "waiting": 3}),
+        (silent, "did not answer", {"requested": 2, "unknown": 3, "waiting": 3}),
+        (
+            answer(502, b"<html><h1>Bad Gateway</h1>", content_type="text/html"),
+            "502",
+            {"requested": 2, "unknown": 3, "waiting": 3},
+        ),
+        (
+            answer(404, b"<html><h1>Not here</h1>", content_type="text/html"),
+            "404",
+            {"requested": 2, "waiting": 6},
+        ),
+    ],
+    ids=["500", "time-out", "HTML 502", "HTML 404"],
+)
+def test_run_pauses_after_three_calls_without_a_usable_answer_and_asks_no_more(
+    run: Run, answering: Callable[..., Server], behaviour: Behaviour, said: str, left: dict[str, int]
+) -> None:
+    server = answering(behaviour)
+    for _ in range(6):
+        run = go(run)
+        Run.objects.update(not_before=None)
+    assert (run.state, states(run), redeliveries(server)) == ("paused", left, 5)
+    assert run.why.startswith("3 calls in a row brought no usable answer. The last: ")
+    assert said in run.why
+
+
+# --- Against the real Partner API -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoint(settings: Any) -> Iterator[Endpoint]:
+    settings.ROOT_URLCONF = "dashboard.partner_api.urls"
+    with failed_deliveries(count=COUNT, settings=settings) as endpoint:
+        yield endpoint
+
+
+def begin(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Start a run and let it ask for some."""
+    run = redeliver(endpoint, User.objects.get())
+    with monkeypatch.context() as patch:
+        patch.setattr(run_steps, "SLICE_S", 0.05)
+        run_steps.advance(run_id=run.pk)
+    assert 0 < states(run)["requested"] < COUNT
+    return run
+
+
+def test_token_revoked_in_the_middle_stops_the_run_and_the_inbox_says_so(
+    endpoint: Endpoint, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(endpoint, monkeypatch)
+    api = PartnerApi()
+    api._ids[endpoint.install.token] = endpoint.install.opentrain_id
+    api.revoke(endpoint.install.token)
+    run = go(run)
+    waiting = states(run)["waiting"]
+    assert (run.state, states(run)) == ("stopped", {"requested": COUNT - waiting, "waiting": waiting})
+    assert run.why.startswith("OpenTrain refused")
+    assert run.why.endswith(f"{waiting} not requested.")
+    assert Install.objects.get().last_error_code == "token_refused"
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = "dashboard.urls", MIDDLEWARE
+    client = Client()
+    client.force_login(User.objects.get())
+    inbox = client.get("/").content.decode()
+    assert "No access" in inbox
+    assert "Acme" in inbox
+
+
+def test_endpoint_deleted_elsewhere_in_the_middle_is_said_plainly(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(endpoint, monkeypatch)
+    Remote.objects.all().delete()
+    run = go(run)
+    waiting = states(run)["waiting"]
+    assert (run.state, run.why) == ("stopped", f"{run_steps.DELETED} {waiting} not requested.")
+    endpoint.refresh_from_db()
+    assert endpoint.deleted_at is not None
