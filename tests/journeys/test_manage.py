@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.journeys.acting import RUN_MS, sign_in, take_all
 from tests.journeys.conftest import Demo
-from tests.journeys.test_story import RUN_MS, sign_in, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 

@@ -1,41 +1,19 @@
 """Recovery by real processes and in a real browser: to its end, stopped by itself, and without JavaScript."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.journeys.acting import RUN_MS, open_disabled, sign_in, take, take_all, wait_for
 from tests.journeys.conftest import Demo
-from tests.journeys.test_story import DISABLED_MS, RUN_MS, billing_row, sign_in, take, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 
 RECOVERED_MS = 60_000
 """Three waves of two-second delivery runs, and what OpenTrain gave up before it came."""
-
-
-def open_disabled(page: Page, demo: Demo) -> None:
-    """Sign in, break the billing handler where it works, and wait until its endpoint is disabled."""
-    sign_in(page, demo)
-    page.get_by_role("link", name="Acme Labs").click()
-    billing_row(page).get_by_role("link").first.click()
-    expect(page.locator("#demo-switch")).to_be_visible()
-    if page.get_by_role("button", name="Break the handler").count():
-        page.get_by_role("button", name="Break the handler").click()
-    expect(page.locator("#demo-switch")).to_contain_text("broken")
-    wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
-
-
-def wait_for(page: Page, selector: str, text: str, *, timeout_ms: int) -> None:
-    """Wait by reloading, which works without JavaScript too."""
-    deadline = time.monotonic() + timeout_ms / 1000
-    while text not in page.locator(selector).first.inner_text() and time.monotonic() < deadline:
-        page.wait_for_timeout(500)
-        page.reload()
-    expect(page.locator(selector).first).to_contain_text(text)
 
 
 def test_recovery_goes_from_broken_to_all_delivered(
@@ -102,9 +80,6 @@ def test_recovery_without_javascript_works_by_plain_forms(
     wait_for(page, ".head-answer", "delivered in", timeout_ms=RECOVERED_MS)
     expect(page.locator(".outcome-done")).to_contain_text("Done:")
     take(page, screenshots, "run-plain")
-    page.get_by_role("navigation", name="You are here").get_by_role("link").last.click()
-    page.get_by_role("button", name="Break the handler").click()  # as the demo starts, for the stories that follow
-    expect(page.locator("#demo-switch")).to_contain_text("broken")
 
 
 def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
@@ -119,6 +94,13 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     page.get_by_role("button", name="Filter").click()
     expect(page.locator(".filter-chips")).to_contain_text("contract.started")
     page.get_by_role("link", name="Redeliver th").click()
+
+    # Several endpoints become a run each.
+    here = page.url
+    page.goto(f"{demo.url}/deliveries/redeliver/?delivered=1")
+    expect(page.locator("main")).to_contain_text("runs, one for each endpoint")
+    take_all(page, screenshots, "run-bulk-endpoints")
+    page.goto(here)
 
     # Delivered ones are left out unless they are asked for.
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to redeliver")

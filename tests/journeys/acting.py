@@ -1,0 +1,97 @@
+"""What every story does: sign in, break a handler, look at a page in all its looks."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.journeys.conftest import Demo
+
+AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
+DISABLED_MS = 90_000
+"""Ten failures in a row, with an event every three seconds and their retries, take about a quarter of this."""
+RUN_MS = 30_000
+"""A few delivery runs of two seconds, on a busy machine."""
+
+
+def sign_in(page: Page, demo: Demo) -> None:
+    page.goto(demo.url)
+    page.get_by_label("User name").fill(demo.username)
+    page.get_by_label("Password").fill(demo.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Installs").click()
+    expect(page.get_by_role("heading", name="Installs", level=1)).to_be_visible()
+
+
+def break_billing(page: Page) -> None:
+    """Have the signed-in person break the billing handler, and wait until its endpoint is disabled.
+
+    Every story that needs it so begins with this: another may have repaired it. It ends on Acme Labs' page.
+    """
+    page.get_by_role("link", name="Acme Labs").first.click()
+    install = urlsplit(page.url)._replace(query="", fragment="").geturl()
+    billing_row(page).get_by_role("link").first.click()
+    expect(page.locator("#demo-switch")).to_be_visible()
+    if page.get_by_role("button", name="Break the handler").count():
+        page.get_by_role("button", name="Break the handler").click()
+    expect(page.locator("#demo-switch")).to_contain_text("broken")
+    wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
+    page.goto(install)
+
+
+def open_disabled(page: Page, demo: Demo) -> None:
+    """Sign in and open the billing endpoint, which is disabled."""
+    sign_in(page, demo)
+    break_billing(page)
+    billing_row(page).get_by_role("link").first.click()
+    expect(page.locator(".head-state")).to_contain_text("Disabled")
+
+
+def wait_for(page: Page, selector: str, text: str, *, timeout_ms: int) -> None:
+    """Wait by reloading, which works without JavaScript too."""
+    for _ in range(timeout_ms // 500):
+        if text in page.locator(selector).first.inner_text():
+            return
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.locator(selector).first).to_contain_text(text)
+
+
+def billing_row(page: Page) -> Locator:
+    return page.get_by_role("row").filter(has_text="acme-billing")
+
+
+def failed_count(page: Page) -> int:
+    label = page.get_by_role("button", name="Redeliver all failed").inner_text()
+    return int(re.search(r"\((\d+)\)", label)[1])
+
+
+def take(page: Page, screenshots: Path, name: str) -> None:
+    page.screenshot(path=screenshots / f"{name}.png", full_page=True)
+
+
+def take_all(page: Page, screenshots: Path, name: str) -> None:
+    """Take the page in light and dark, on a desktop and on a phone. Fails: when axe finds something in either."""
+    take(page, screenshots, name)
+    found = violations(page)
+    page.emulate_media(color_scheme="dark")
+    take(page, screenshots, f"{name}-dark")
+    found += violations(page)
+    desktop = page.viewport_size
+    page.set_viewport_size({"width": 375, "height": 812})
+    take(page, screenshots, f"{name}-phone-dark")
+    page.screenshot(path=screenshots / f"{name}-phone-dark-top.png")
+    page.emulate_media(color_scheme="light")
+    take(page, screenshots, f"{name}-phone")
+    page.set_viewport_size(desktop)
+    assert found == [], name
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe has against a page: each rule with the first element that breaks it."""
+    page.emulate_media(reduced_motion="reduce")  # a colour that is on its way from one theme to the other is neither
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run(document)")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in result["violations"]]
