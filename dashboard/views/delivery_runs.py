@@ -41,7 +41,7 @@ MOST_ENDPOINTS = 50
 READ_MS = 5000
 GOOD_FOR = timedelta(hours=1)
 """So long a preview may be confirmed."""
-_JUDGED = ("endpoint_id", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at")
+_JUDGED = ("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at")
 
 
 class CannotPreview(Exception):

@@ -9,7 +9,7 @@ from django.db.models import Min
 
 from dashboard.actions.attempts import schedule
 from dashboard.actions.run_state import steps_of
-from dashboard.health import describe_cause, span
+from dashboard.health import Standing, describe_cause, span
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.recovery_rules import Step, Tally, next_run_words
 
@@ -63,6 +63,8 @@ class Preview:
     causes: Sequence[tuple[str, int]]
     ages: Sequence[tuple[str, int]]
     left_out: Sequence[tuple[str, int]]
+    retrying: int
+    """So many of the chosen ones OpenTrain still tries again by itself."""
 
 
 def run_row(run: Run) -> RunRow:
@@ -124,6 +126,7 @@ def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetim
         causes=_counted(describe_cause(cause=one.last_cause, status=one.last_status) for one in chosen),
         ages=_counted(_age(one, now) for one in chosen),
         left_out=_counted(left_out),
+        retrying=sum(one.standing == Standing.RETRYING for one in chosen),
     )
 
 

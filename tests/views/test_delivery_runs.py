@@ -88,6 +88,15 @@ def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser,
     assert "it was delivered already" not in text
 
 
+def test_preview_says_how_many_opentrain_still_tries_by_itself(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    make_failed_delivery(endpoint=endpoint, attempts_in_round=2)
+    page = ana.read(of_endpoint(endpoint, "cause=503"))
+    assert "1 of these OpenTrain still tries again by itself. Only those that it gave up" in words_of(page)
+    assert "?cause=status%3A503&amp;state=failed" in page
+    assert "still tries again" not in ana.read(of_endpoint(endpoint, "state=failed"))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
