@@ -21,6 +21,7 @@ from dashboard.views import (
     receiver,
     rotations,
     runs,
+    search,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -71,6 +72,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/", runs.detail, name="run-detail"),
     path("runs/<int:pk>/live/", runs.live, name="run-live"),
     path("runs/<int:pk>/<slug:command>/", runs.command, name="run-command"),
+    path("search/", search.index, name="search"),
+    path("search/results/", search.results, name="search-results"),
+    path("help/keys/", search.shortcuts, name="help-keys"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/observations", observations.receive, name="observations"),

@@ -15,6 +15,7 @@ OPEN = {"receiver", "observations"}
 LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export", "delivery-list-redeliver"]
 LISTS += ["run-list", "run-list-live"]
 PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", *LISTS]
+PAGES += ["search", "search-results", "help-keys"]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
 LISTS_OF_INSTALL += ["install-deliveries-redeliver"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]

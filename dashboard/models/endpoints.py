@@ -4,6 +4,7 @@ import secrets
 from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, Q, Value, When
 
@@ -11,6 +12,7 @@ from dashboard.health import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.models.fields import SecretField
 from dashboard.models.installs import Install
 from dashboard.models.prepared import prepared_cursor
+from dashboard.models.words import words_in
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -113,6 +115,9 @@ class Endpoint(models.Model):
                 condition=Q(opentrain_id__isnull=False, deleted_at__isnull=True, severity__lt=Severity.PAUSED),
                 name="endpoint_in_need",
             ),
+            # The quick search (models/search.py).
+            models.Index(fields=["opentrain_id"], name="endpoint_by_opentrain_id"),
+            GinIndex(words_in("url", "handler_url"), name="endpoint_words"),
         ]
 
     def __str__(self) -> str:

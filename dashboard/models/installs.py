@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 
 from dashboard.health import NEEDS_PERSON, Severity
 from dashboard.models.fields import SecretField
+from dashboard.models.words import words_in
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -89,6 +91,9 @@ class Install(models.Model):
             models.Index(fields=["-endpoint_count", "name", "id"], name="install_by_endpoints"),
             models.Index(fields=["checked_at", "id"], name="install_by_checked"),
             models.Index(fields=["poll_after"], name="install_due"),
+            # The quick search (models/search.py).
+            models.Index(fields=["organization_id"], name="install_of_organization"),
+            GinIndex(words_in("name"), name="install_words"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,133 @@
+"""The quick search, as a page and as the part of it that the search window loads; and the sheet of shortcuts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.filters import link_query
+from dashboard.models import Delivery, Endpoint, Install, Run
+from dashboard.models.search import SHOWN, Found, find
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views.rows import health_of, state_of
+
+LONGEST = 200
+"""So many characters of what is asked for are looked up: no ID is longer."""
+SECRETS = ("ot_ptk_", "whsec_")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One line of the results: where it leads, what it is called, and its state as a chip."""
+
+    url: str
+    title: str
+    detail: str
+    kind: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The lines of one kind; `more` is the address of all of them, where there may be more than these."""
+
+    heading: str
+    hits: Sequence[Hit]
+    more: str = ""
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    """Show the results; a whole ID leads straight to what has it."""
+    context, found = _search(request)
+    if found.exact is not None:
+        return redirect(_address(found.exact))
+    return render(request, "search/index.html", context)
+
+
+@require_safe
+@member_required
+def results(request: MemberRequest) -> HttpResponse:
+    context, _found = _search(request)
+    return render(request, "search/index.html#results", context)
+
+
+@require_safe
+@member_required
+def shortcuts(request: MemberRequest) -> HttpResponse:
+    return render(request, "help/keys.html")
+
+
+def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
+    text = request.GET.get("q", "").replace("\0", "").strip()
+    cut, text = len(text) > LONGEST, text[:LONGEST]
+    # A token or a secret that was pasted here goes no further: it is neither looked up nor shown.
+    is_secret = any(start in text for start in SECRETS)
+    now = timezone.now()
+    found = Found() if is_secret else find(user=request.user, text=text, now=now)
+    groups = [group for group in _groups(found, text, now) if group.hits]
+    return {
+        "text": "" if is_secret else text,
+        "is_secret": is_secret,
+        "cut": cut,
+        "groups": groups,
+        "count": sum(len(group.hits) for group in groups),
+        "longest": LONGEST,
+    }, found
+
+
+def _groups(found: Found, text: str, now: datetime) -> list[Group]:
+    return [
+        Group("Runs", [_run_hit(run) for run in found.runs]),
+        Group("Deliveries", [_delivery_hit(one, now) for one in found.deliveries]),
+        _all_of("Deliveries of this event", found.of_event, "event_id", text, now),
+        _all_of("Deliveries of this resource", found.of_resource, "resource", text, now),
+        Group("Endpoints", [_endpoint_hit(one) for one in found.endpoints]),
+        Group("Installs", [_install_hit(one) for one in found.installs], _more_installs(found, text)),
+    ]
+
+
+def _all_of(heading: str, deliveries: Sequence[Delivery], name: str, text: str, now: datetime) -> Group:
+    more = f"{reverse('delivery-list')}?{link_query({name: text})}" if len(deliveries) == SHOWN else ""
+    return Group(heading, [_delivery_hit(one, now) for one in deliveries], more)
+
+
+def _more_installs(found: Found, text: str) -> str:
+    return f"{reverse('install-list')}?{urlencode({'q': text})}" if len(found.installs) == SHOWN else ""
+
+
+def _address(one: Install | Endpoint | Delivery) -> str:
+    names = {Install: "install-detail", Endpoint: "endpoint-detail", Delivery: "delivery-detail"}
+    return reverse(names[type(one)], args=[one.pk])
+
+
+def _install_hit(install: Install) -> Hit:
+    kind, label = ("no_access", "No access") if install.needs_person else ("", "")
+    return Hit(_address(install), install.name, f"organization {install.organization_id}", kind, label)
+
+
+def _endpoint_hit(endpoint: Endpoint) -> Hit:
+    health = health_of(endpoint)
+    kind, label = ("deleted", "Deleted") if endpoint.deleted_at else (str(health.kind), health.label)
+    return Hit(_address(endpoint), endpoint.known_as, endpoint.install.name, kind, label)
+
+
+def _run_hit(run: Run) -> Hit:
+    title = f"{run.get_kind_display()} {run.pk}"
+    return Hit(
+        reverse("run-detail", args=[run.pk]), title, run.endpoint.install.name, run.state, run.get_state_display()
+    )
+
+
+def _delivery_hit(delivery: Delivery, now: datetime) -> Hit:
+    state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now).kind
+    detail = f"{delivery.endpoint.install.name} · {delivery.opentrain_id}"
+    return Hit(_address(delivery), delivery.event_type, detail, state, state.label)
