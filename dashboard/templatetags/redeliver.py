@@ -99,6 +99,12 @@ def exactly(moment: datetime) -> str:
 
 
 @register.filter
+def tone(kind: str | None) -> str:
+    """Return the colour of a state; none for what is not known."""
+    return LOOKS[kind].tone if kind in LOOKS else ""
+
+
+@register.filter
 def short(text: str) -> str:
     """Return an ID's end, which is where IDs differ."""
     return text if len(text) <= SHORT else f"…{text[-8:]}"

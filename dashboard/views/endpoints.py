@@ -39,7 +39,7 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
     endpoint = context["row"].endpoint
     # Not in the part that is polled: it is asked for by itself, and less often.
-    drawn = over_time_of(request, endpoint) if endpoint.is_logged and not context["before"] else None
+    drawn = None if context["before"] else over_time_of(request, endpoint)
     return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request), "over_time": drawn})
 
 

@@ -1,4 +1,4 @@
-"""An endpoint's deliveries over time: the numbers, the words that sum them up, and the part of the page they are on."""
+"""An endpoint over time: its deliveries and its status in numbers, and the words that sum them up."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,38 +8,84 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dashboard.health import AUTO_DISABLE_AT, HealthKind, Severity, span
 from dashboard.models import Endpoint
 from dashboard.models.delivery_counts import COUNTED, Counts, count_over_time
+from dashboard.models.status_over_time import Stretch, status_over_time
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.views.endpoint_changes import visible
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A length of time that can be looked at, and the width of its buckets."""
+    """A length of time that can be looked at, the width of its buckets, and that of those of the status."""
 
     name: str
     words: str
     width: timedelta
     buckets: int
+    status_width: timedelta
+
+    @property
+    def status_buckets(self) -> int:
+        return self.width * self.buckets // self.status_width
 
 
 RANGES = (
-    Range("24h", "24 hours", timedelta(hours=1), 24),
-    Range("7d", "7 days", timedelta(hours=6), 28),
+    Range("24h", "24 hours", timedelta(hours=1), 24, timedelta(minutes=15)),
+    Range("7d", "7 days", timedelta(hours=6), 28, timedelta(hours=2)),
 )
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """What the endpoint was, stretch by stretch, and the same in words."""
+
+    stretches: tuple[Stretch, ...]
+    width: timedelta
+
+    @property
+    def rows(self) -> list[tuple[Stretch, HealthKind | None]]:
+        """The stretches, oldest first, each with the kind of health that its severity stands for."""
+        return [(one, None if one.severity is None else HealthKind[one.severity.name]) for one in self.stretches]
+
+    @property
+    def known(self) -> bool:
+        return any(one.severity is not None for one in self.stretches)
+
+    @property
+    def summary(self) -> str:
+        """Say for how long it was anything but active, worst first; the buckets' width is how exact that is."""
+        times: dict[Severity, timedelta] = {}
+        for one in self.stretches:
+            if one.severity is not None:
+                times[one.severity] = times.get(one.severity, timedelta()) + (one.until - one.at)
+        ill = [
+            f"{HealthKind[kind.name].label.lower()} for {span(duration=times[kind])}"
+            for kind in sorted(times)
+            if kind is not Severity.ACTIVE
+        ]
+        most = max((one.failures or 0 for one in self.stretches), default=0)
+        if not ill:
+            return "Active all the time that is on record."
+        return f"{', '.join(ill).capitalize()}; at most {most} of {AUTO_DISABLE_AT} failures in a row."
+
+
+@dataclass(frozen=True, slots=True)
 class OverTime:
-    """What is drawn, and the same in words."""
+    """What is drawn, and the same in words; there are no counts where its deliveries do not come by Redeliver."""
 
     chosen: Range
-    counts: Counts
+    counts: Counts | None
+    status: Status
+    since: datetime
+    until: datetime
     ranges: tuple[Range, ...] = RANGES
 
     @property
     def summary(self) -> str:
+        if self.counts is None:
+            return ""
         delivered, waiting, failed = (self.counts.total(of=name) for name in ("delivered", "waiting", "failed"))
         if not self.counts.complete:
             words = f"The newest {COUNTED:,} deliveries of the last {self.chosen.words}"
@@ -59,12 +105,18 @@ def over_time(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
-    """Return the endpoint's deliveries over the range that the address names, or else over the shortest."""
-    asked = request.GET.get("range")
+    """Return the endpoint over the range that the address names, or else over the shortest."""
+    asked, now = request.GET.get("range"), timezone.now()
     chosen = next((one for one in RANGES if one.name == asked), RANGES[0])
-    until = _next_start(timezone.now(), chosen.width)
-    counts = count_over_time(endpoint_id=endpoint.pk, until=until, width=chosen.width, buckets=chosen.buckets)
-    return OverTime(chosen, counts)
+    until = _next_start(now, chosen.width)
+    counts = None
+    if endpoint.is_logged:
+        counts = count_over_time(endpoint_id=endpoint.pk, until=until, width=chosen.width, buckets=chosen.buckets)
+    stretches = status_over_time(
+        endpoint_id=endpoint.pk, until=until, width=chosen.status_width, buckets=chosen.status_buckets, now=now
+    )
+    status = Status(stretches, chosen.status_width)
+    return OverTime(chosen, counts, status, since=until - chosen.width * chosen.buckets, until=until)
 
 
 def _next_start(now: datetime, width: timedelta) -> datetime:

@@ -1,53 +1,81 @@
-// Draws what a table says as stacked bars: the numbers are the table's, the colours are the theme's, and the times are UTC.
+// Draws what tables say: the numbers are the table's, the colours are the theme's, and the times are UTC.
 "use strict";
 (() => {
   const REFRESH_MS = 5000; // hardly behind the list of deliveries below it, or the two would contradict each other
   const HEIGHT = 180;
+  const MOST_FAILURES = 10;
   const NAMES = ["delivered", "waiting", "failed"];
   const COLOURS = ["--ok", "--warn", "--bad"];
   const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10000]).sort((a, b) => a - b);
   const charts = new Map();
 
-  const read = (table) => [...table.tBodies[0].rows].map((row) => ({
-    at: Number(row.dataset.at),
-    counts: NAMES.map((name) => (row.dataset[name] === "" ? null : Number(row.dataset[name]))),
-  }));
+  const number = (text) => (text === "" ? null : Number(text));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
   const mark = (seconds) => { const words = utc(seconds); return words.endsWith("00:00") ? words.slice(5, 10) : words.slice(11); };
-  const say = (row, width) => row.counts[0] === null
-    ? `${utc(row.at)} UTC: not counted`
-    : `${utc(row.at)} to ${utc(row.at + width).slice(11)} UTC: ${NAMES.map((name, index) => `${row.counts[index]} ${name}`).join(", ")}`;
 
-  // Bars are drawn one over the other: each is as high as its own number and those that are drawn after it.
-  const stacked = (rows) => [
-    rows.map((row) => row.at),
-    ...NAMES.map((_name, index) => rows.map((row) => row.counts[0] === null ? null : row.counts.slice(index).reduce((a, b) => a + b, 0))),
-  ];
-
-  const options = (box, rows, width) => {
+  // What both charts are: a time axis in UTC, and a line below that says what is under the pointer.
+  const options = (box, { from, until, y, yAxis, say, series, hooks = {} }) => {
     const axis = { stroke: colour("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--idle-bg"), width: 1 }, ticks: { show: false } };
-    const said = document.getElementById("over-time-at");
+    const said = document.getElementById(box.id.replace("-chart", "-at"));
     return {
       width: box.clientWidth,
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      hooks: { setCursor: [(plot) => { said.textContent = plot.cursor.idx == null || plot.cursor.left < 0 ? "" : say(rows[plot.cursor.idx], width); }] },
-      scales: { x: { range: () => [rows[0].at, rows.at(-1).at + width] }, y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 4)] } },
-      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(mark) }, { ...axis, incrs: STEPS, size: 44 }],
-      series: [{}, ...COLOURS.map((name) => ({ fill: colour(name), stroke: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60], align: 1 }) }))],
+      hooks: { setCursor: [(plot) => { said.textContent = plot.cursor.idx == null || plot.cursor.left < 0 ? "" : say(plot); }], ...hooks },
+      scales: { x: { range: () => [from, until] }, y: { range: y } },
+      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(mark) }, { ...axis, size: 44, ...yAxis }],
+      series: [{}, ...series],
     };
+  };
+
+  // Bars are drawn one over the other: each is as high as its own number and those that are drawn after it.
+  const deliveries = (box, table) => {
+    const width = Number(table.dataset.width);
+    const rows = [...table.tBodies[0].rows].map((row) => ({ at: Number(row.dataset.at), counts: NAMES.map((name) => number(row.dataset[name])) }));
+    const say = (plot) => {
+      const row = rows[plot.cursor.idx];
+      if (row.counts[0] === null) return `${utc(row.at)} UTC: not counted`;
+      return `${utc(row.at)} to ${utc(row.at + width).slice(11)} UTC: ${NAMES.map((name, index) => `${row.counts[index]} ${name}`).join(", ")}`;
+    };
+    const stacked = NAMES.map((_name, index) => rows.map((row) => row.counts[0] === null ? null : row.counts.slice(index).reduce((a, b) => a + b, 0)));
+    const bars = COLOURS.map((name) => ({ fill: colour(name), stroke: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60], align: 1 }) }));
+    const y = (_plot, _least, most) => [0, Math.max(most || 0, 4)];
+    return new uPlot(options(box, { from: rows[0].at, until: rows.at(-1).at + width, y, yAxis: { incrs: STEPS }, say, series: bars }), [rows.map((row) => row.at), ...stacked], box);
+  };
+
+  // The streak as steps, before bands in the colour of what the endpoint was.
+  const status = (box, table) => {
+    const rows = [...table.tBodies[0].rows].map(({ dataset }) => ({ at: Number(dataset.since), until: Number(dataset.until), failures: number(dataset.failures), tone: dataset.tone, label: dataset.label }));
+    const say = (plot) => {
+      const at = plot.posToVal(plot.cursor.left, "x");
+      const row = rows.find((one) => one.at <= at && at < one.until);
+      return row?.label ? `${utc(row.at)} to ${utc(row.until).slice(11)} UTC: ${row.label}, ${row.failures} in a row` : "";
+    };
+    const bands = (plot) => {
+      for (const { at, until, tone } of rows) {
+        if (!tone || tone === "ok") continue;
+        const left = plot.valToPos(at, "x", true);
+        plot.ctx.fillStyle = colour(`--${tone}-bg`);
+        plot.ctx.fillRect(left, plot.bbox.top, Math.max(plot.valToPos(until, "x", true) - left, 2), plot.bbox.height);
+        plot.ctx.fillStyle = colour(`--${tone}`);
+        plot.ctx.fillRect(left, plot.bbox.top, Math.max(plot.valToPos(until, "x", true) - left, 2), 4 * devicePixelRatio);
+      }
+    };
+    const last = rows.at(-1);
+    const line = { stroke: colour("--info"), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
+    const points = [[...rows.map((row) => row.at), last.until], [...rows, last].map((row) => row.failures === null ? null : Math.min(row.failures, MOST_FAILURES))];
+    const range = { from: Number(table.dataset.from), until: Number(table.dataset.until) };
+    return new uPlot(options(box, { ...range, y: () => [0, MOST_FAILURES + 0.5], yAxis: { splits: () => [0, 5, MOST_FAILURES] }, say, series: [line], hooks: { drawClear: [bands] } }), points, box);
   };
 
   const draw = (box) => {
     charts.get(box)?.destroy();
     charts.delete(box);
     const table = document.getElementById(box.dataset.chart);
-    if (!table || !box.clientWidth) return;
-    const rows = read(table);
-    charts.set(box, new uPlot(options(box, rows, Number(table.dataset.width)), stacked(rows), box));
+    if (table && box.clientWidth) charts.set(box, (box.dataset.draws === "status" ? status : deliveries)(box, table));
   };
   const drawAll = () => {
     for (const box of charts.keys()) if (!box.isConnected) charts.delete(box);

@@ -34,7 +34,7 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     page = open_page()
     sign_in(page, demo)
     open_endpoint(page, demo, "beta-budgets")
-    expect(page.locator("#over-time canvas")).to_be_visible()
+    expect(page.locator("#over-time-deliveries canvas")).to_be_visible()
     answer = page.locator("#answer")
 
     choose(page, "Edit")

@@ -1,11 +1,15 @@
 """The chart's part of an endpoint's page: the table that it is drawn from, and what it says in words."""
 
+import re
 from datetime import timedelta
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import Endpoint, EndpointSnapshot, Install, User
+from dashboard.models.status_over_time import status_over_time
 from tests.factories import make_delivery, make_failed_delivery
 from tests.views.conftest import Browser, browser_of, register
 from tests.views.test_endpoints import words_of
@@ -47,9 +51,53 @@ def test_polled_part_leaves_the_chart_to_itself(ana: Browser, endpoint: Endpoint
     assert "data-at=" not in live
 
 
-def test_direct_endpoint_has_no_chart(ana: Browser, connected: Install, support: User) -> None:
+def test_direct_endpoint_shows_its_status_and_no_deliveries(ana: Browser, connected: Install, support: User) -> None:
     page = ana.read(page_of(register(connected, support, url="https://acme.example.com/hook")))
-    assert ("over-time" in page, "uPlot" in page) == (False, False)
+    assert ('id="status-over-time-table"' in page, 'id="over-time-table"' in page) == (True, False)
+
+
+def test_status_is_told_stretch_by_stretch_with_its_worst_moments(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    endpoint.history.all().delete()
+    for hours, status, failures in ((30, "ACTIVE", 0), (6, "ACTIVE", 8), (5, "DISABLED", 10), (2, "ACTIVE", 0)):
+        EndpointSnapshot.objects.create(
+            endpoint=endpoint, at=now - timedelta(hours=hours), status=status, consecutive_failures=failures
+        )
+    page = ana.read(url(endpoint))
+    found = re.findall(r'data-failures="(\d*)" data-tone="(\w*)" data-label="([\w ]*)"', page)
+    assert found == [("0", "ok", "Active"), ("8", "risk", "At risk"), ("10", "bad", "Disabled"), ("0", "ok", "Active")]
+    summary = re.search(r"Disabled for (\d+) (h|min), at risk for (\d+) min; at most 10 of 10 failures in a row", page)
+    assert (summary[1], 45 <= int(summary[3]) <= 75) == ("3", True)
+
+
+def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: Endpoint) -> None:
+    endpoint.history.all().delete()
+    page = ana.read(url(endpoint))
+    assert "is not on record for this time" in page
+    assert "status-over-time-table" not in page
+    EndpointSnapshot.objects.create(endpoint=endpoint, at=timezone.now() - timedelta(hours=1), status="ACTIVE")
+    page = ana.read(url(endpoint))
+    assert "Active all the time that is on record." in page
+    assert re.findall(r'data-failures="(\d*)" data-tone="(\w*)"', page) == [("", ""), ("0", "ok")]
+    assert "not on record" in page
+
+
+def test_much_history_is_thinned_out_by_the_database(endpoint: Endpoint) -> None:
+    now = timezone.now()
+    EndpointSnapshot.objects.bulk_create(
+        EndpointSnapshot(
+            endpoint=endpoint, at=now - timedelta(seconds=20 * number), status="ACTIVE", consecutive_failures=number % 7
+        )
+        for number in range(4000)
+    )
+    with CaptureQueriesContext(connection) as queries:
+        stretches = status_over_time(
+            endpoint_id=endpoint.pk, until=now, width=timedelta(minutes=15), buckets=96, now=now
+        )
+    assert len(queries) == 1
+    # Every bucket since the first row is as bad as its worst moment, and so they are one stretch.
+    assert (stretches[0].failures, stretches[-1].failures) == (None, 6)
+    assert stretches[-1].until - stretches[-1].at >= timedelta(hours=22)
 
 
 def test_outsider_does_not_see_the_numbers(endpoint: Endpoint, outsider: User) -> None:
