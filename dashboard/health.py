@@ -207,6 +207,11 @@ def due_by(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
     return None if latest is None else latest + GRACE
 
 
+def due_from(*, due_by: datetime, schedule: Schedule) -> datetime:
+    """Return the earliest moment of the attempt that is overdue after `due_by`."""
+    return due_by - GRACE - schedule.run_interval
+
+
 def state_kind(*, standing: Standing, due_by: datetime | None, endpoint: EndpointFacts, now: datetime) -> StateKind:
     """Name a delivery's state from what its row keeps; `delivery_state` says the same with its words.
 

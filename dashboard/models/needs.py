@@ -50,7 +50,7 @@ _IN_NEED = """
     )
 """
 _LOGGED = """
-    SELECT shown.id, newest.at, reached.failures,
+    SELECT shown.id, newest.at, reached.failures, next.due_by,
         cause.standing, cause.last_cause, cause.last_status, cause.deliveries, cause.first_at
     FROM unnest(%(ids)s::bigint[]) AS shown (id)
     LEFT JOIN LATERAL (
@@ -73,6 +73,12 @@ _LOGGED = """
                 AND attempt.delivery_id IN (SELECT id FROM newest_first UNION SELECT id FROM waiting)
         ) END AS failures FROM newest_first
     ) AS reached ON true
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN count(*) <= %(counted)s THEN min(due_by) END AS due_by FROM (
+            SELECT due_by FROM dashboard_delivery
+            WHERE endpoint_id = shown.id AND standing IN (%(retrying)s, %(requested)s) LIMIT %(counted)s + 1
+        ) AS awaited
+    ) AS next ON true
     LEFT JOIN LATERAL (
         SELECT standing, last_cause, last_status, count(*) AS deliveries, min(first_received_at) AS first_at
         FROM (
@@ -99,12 +105,14 @@ class Failing:
 class Logged:
     """What the log says of an endpoint: its failing deliveries, most first, and how many failures in a row reached us.
 
-    `reached` is None where that cannot be told from its newest deliveries.
+    `reached` is None where that cannot be told from its newest deliveries, `next_due_by` where no attempt is to come or
+    too many are.
     """
 
     newest_at: datetime | None
     reached: int | None
     failing: tuple[Failing, ...]
+    next_due_by: datetime | None = None
 
     @property
     def more(self) -> bool:
@@ -143,8 +151,9 @@ def logged(*, endpoint_ids: Sequence[int], retried_since: datetime) -> dict[int,
         cursor.execute(_LOGGED, arguments)
         rows = cursor.fetchall()
     found: dict[int, Logged] = {}
-    for pk, newest_at, reached, *cause in rows:
+    for pk, newest_at, reached, next_due_by, *cause in rows:
         before = found[pk].failing if pk in found else ()
         failing = (*before, Failing(*cause)) if cause[0] is not None else before
-        found[pk] = Logged(newest_at, reached, tuple(sorted(failing, key=lambda one: -one.deliveries)))
+        most_first = tuple(sorted(failing, key=lambda one: -one.deliveries))
+        found[pk] = Logged(newest_at, reached, most_first, next_due_by)
     return found

@@ -6,6 +6,7 @@ LOOKED_AT, through the index snapshot_of_endpoint, so the work does not grow wit
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -51,7 +52,7 @@ def status_over_time(
     *, endpoint_id: int, until: datetime, width: timedelta, buckets: int, now: datetime
 ) -> tuple[Stretch, ...]:
     """Return what the endpoint was in so many buckets of `width` before `until`; those that say the same are one."""
-    arguments = {
+    arguments: dict[str, Any] = {
         "since": until - width * buckets,
         "until": until,
         "width": width,

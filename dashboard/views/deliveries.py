@@ -25,6 +25,8 @@ from dashboard.views.tree import tree_of
 SHOWN_CHARS = 100_000
 """So much of a body is drawn; the whole of it may be 1 MiB."""
 SHOWN_ATTEMPTS = 50
+ATTEMPTS_IN_ROW = 10
+"""Attempts that are shown where a row of a list opens in place."""
 SAME_RESOURCE = 10
 """Other deliveries of the same resource that are shown."""
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
@@ -81,6 +83,19 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="deliveries/detail.html#live", context=_context(request, pk))
 
 
+@require_safe
+@member_required
+def attempts(request: MemberRequest, pk: int) -> HttpResponse:
+    """Show the newest attempts of a delivery below its row in a list."""
+    return render(request, "deliveries/_attempts.html", _attempts_context(request, pk))
+
+
+@require_safe
+@member_required
+def attempts_live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(request, template="deliveries/_attempts.html#live", context=_attempts_context(request, pk))
+
+
 @require_POST
 @member_required
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
@@ -117,6 +132,19 @@ def _cut(text: str, note: str) -> Text:
 def _find(request: MemberRequest, pk: int) -> Delivery:
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
     return get_object_or_404(rows.defer("endpoint__secret", "endpoint__install__token"), pk=pk)
+
+
+def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
+    now = timezone.now()
+    delivery = _find(request, pk)
+    found = list(delivery.attempts.order_by("-number")[:ATTEMPTS_IN_ROW])
+    return {
+        "delivery": delivery,
+        "state": state_of(delivery=delivery, endpoint=delivery.endpoint, now=now),
+        "attempts": [_attempt_row(attempt) for attempt in found],
+        "unshown_attempts": max(delivery.attempt_count - len(found), 0),
+        "now": now,
+    }
 
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:

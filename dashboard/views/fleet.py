@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Window
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -83,12 +83,9 @@ def wanted(request: MemberRequest) -> Wanted:
 def _context(request: MemberRequest) -> dict[str, Any]:
     asked = wanted(request)
     visible = Install.objects.visible_to(request.user).defer("token")
-    found = _found(visible, asked)
-    matching = found.count()
+    installs, matching, page = _page(_found(visible, asked), asked)
     total = matching if asked == Wanted("", asked.sort, "", asked.page) else visible.count()
     pages = max(-(-matching // PAGE), 1)
-    page = min(asked.page, pages)
-    installs = list(found.order_by(*SORTS[asked.sort])[(page - 1) * PAGE : page * PAGE])
     return {
         "rows": _rows(installs),
         "asked": asked,
@@ -103,6 +100,22 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "filters": _filters(asked),
         "now": timezone.now(),
     }
+
+
+def _page(found: InstallQuerySet, asked: Wanted) -> tuple[list[Install], int, int]:
+    """Return the page that was asked for, or else the last, how many there are in all, and which page it is.
+
+    A search reads every name, so its rows are counted as they are found; what an index finds is quicker counted apart.
+    """
+    rows = found.order_by(*SORTS[asked.sort])
+    if asked.query:
+        counted = rows.annotate(matching=Window(Count("pk")))
+        installs = list(counted[(asked.page - 1) * PAGE : asked.page * PAGE])
+        if installs:
+            return installs, int(getattr(installs[0], "matching", 0)), asked.page
+    matching = found.count()
+    page = min(asked.page, max(-(-matching // PAGE), 1))
+    return list(rows[(page - 1) * PAGE : page * PAGE]), matching, page
 
 
 def _found(visible: InstallQuerySet, asked: Wanted) -> InstallQuerySet:

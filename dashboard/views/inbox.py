@@ -13,7 +13,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.actions.attempts import schedule
-from dashboard.health import EndpointHealth, HealthKind, Severity, Standing, Trouble, describe_cause, unseen_words
+from dashboard.health import (
+    EndpointHealth,
+    HealthKind,
+    Severity,
+    Standing,
+    Trouble,
+    describe_cause,
+    due_from,
+    unseen_words,
+)
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
 from dashboard.models.installs import IN_NEED
 from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged
@@ -29,6 +38,8 @@ SHOWN = 50
 """So many endpoints, and so many installs, stand on the page."""
 FLEET = 8
 """So many installs stand below; the others are a page of their own."""
+ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
+"""The next attempt matters to these: it adds to the streak, or ends it."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 UNKNOWN = Logged(None, None, ())
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
@@ -51,6 +62,8 @@ class EndpointNeed:
     reasons: list[str]
     since: datetime | None
     failed: int
+    next_attempt: datetime | None
+    overdue: bool
     enable_operation: uuid.UUID
     redeliver_operation: uuid.UUID
 
@@ -168,9 +181,18 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, last_answer
         reasons=_reasons(endpoint, health, log, silence, now=now),
         since=_since(endpoint, log, silence),
         failed=failed,
+        next_attempt=_next_attempt(health, log),
+        overdue=log.next_due_by is not None and log.next_due_by < now,
         enable_operation=name("enable"),
         redeliver_operation=name("redeliver"),
     )
+
+
+def _next_attempt(health: EndpointHealth, log: Logged) -> datetime | None:
+    """Return the earliest moment at which OpenTrain attempts something again, as far as the log tells."""
+    if health.kind not in ATTEMPTED or log.next_due_by is None:
+        return None
+    return due_from(due_by=log.next_due_by, schedule=schedule())
 
 
 def _silence_of(endpoint: Endpoint, log: Logged) -> Silence | None:

@@ -9,7 +9,7 @@
   const poll = () => {
     if (document.hidden) return;
     for (const part of document.querySelectorAll("[data-poll]")) {
-      if (!part.classList.contains("htmx-request")) htmx.trigger(part, "redeliver:poll");
+      if (!part.classList.contains("htmx-request") && !part.closest("[hidden]")) htmx.trigger(part, "redeliver:poll");
     }
   };
   setInterval(poll, POLL_MS);
@@ -49,7 +49,7 @@
   Object.assign(Idiomorph.defaults.callbacks, {
     beforeNodeMorphed: (old) => !(old instanceof Element) || !old.matches("[data-keep], .htmx-request"),
     beforeNodeRemoved: (old) => !(old instanceof Element) || !old.matches(".htmx-request"),
-    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")),
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")) && !(name === "aria-expanded" && node.matches("[data-more]")),
     afterNodeAdded: (node) => { if (node instanceof Element && node.matches("[data-row]")) changed.add(node); },
     afterNodeMorphed: (old, now) => {
       if (old instanceof Element && old.dataset.row !== undefined && old.dataset.row !== old.dataset.seen && old.dataset.seen) changed.add(old);

@@ -1,6 +1,7 @@
 """A delivery's page: whatever came in, it is shown, and nothing of it is obeyed."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -167,6 +168,31 @@ def test_live_part_is_only_the_part(ana: Browser, endpoint: Endpoint) -> None:
     assert "<html" not in first.content.decode()
     make_attempt(delivery=delivery, number=7)
     assert "Attempt 7" in ana.client.get(path, headers={"If-None-Match": first["ETag"]}).content.decode()
+
+
+def test_row_opens_on_its_newest_attempts_and_keeps_up(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint, attempt_count=12)
+    for number in range(1, 13):
+        make_attempt(
+            delivery=delivery,
+            number=number,
+            ok=False,
+            cause="status",
+            answered_status=503,
+            response_head=b"<b>busy</b>",
+        )
+    row = ana.read(reverse("endpoint-deliveries", args=[endpoint.pk]))
+    assert f'hx-get="/deliveries/{delivery.pk}/attempts/"' in row
+    assert f'<a class="row-link" href="/deliveries/{delivery.pk}/">' in row
+    opened = ana.read(reverse("delivery-attempts", args=[delivery.pk]))
+    assert re.findall(r"Attempt (\d+): 503 from your handler", opened) == [str(number) for number in range(12, 2, -1)]
+    assert "2 earlier attempts not shown." in opened
+    assert "&lt;b&gt;busy&lt;/b&gt;" in opened
+    path = reverse("delivery-attempts-live", args=[delivery.pk])
+    first = ana.client.get(path)
+    assert ana.client.get(path, headers={"If-None-Match": first["ETag"]}).status_code == 304
+    make_attempt(delivery=delivery, number=13)
+    assert "Attempt 13" in ana.client.get(path, headers={"If-None-Match": first["ETag"]}).content.decode()
 
 
 def test_detail_with_many_attempts_shows_the_newest(

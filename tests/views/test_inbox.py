@@ -115,6 +115,26 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     assert item.endswith("Recover… Re-enable Open")
 
 
+@pytest.mark.parametrize(
+    ("minutes_ago", "attempts", "said"),
+    [(1, 2, "next attempt in about 3 min"), (6, 2, "next attempt with the next delivery run"),
+     (60, 2, "next attempt overdue"), (1, 5, "")],
+)  # fmt: skip
+def test_inbox_says_when_the_next_attempt_is_due(ana: Browser, minutes_ago: int, attempts: int, said: str) -> None:
+    endpoint = make_endpoint(consecutive_failures=8)
+    fail_one(endpoint, at=timezone.now() - minutes_ago * MINUTE, attempt_count=attempts, attempts_in_round=attempts)
+    [item] = needs(ana.read(INBOX))
+    assert bool(re.search(said, item)) is True
+    assert ("next attempt" in item) is bool(said)
+
+
+def test_inbox_tells_of_no_next_attempt_where_nothing_is_attempted(ana: Browser) -> None:
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10)
+    fail_one(endpoint, at=timezone.now(), attempt_count=2, attempts_in_round=2)
+    [item] = needs(ana.read(INBOX))
+    assert "next attempt" not in item
+
+
 def test_inbox_counts_as_reached_only_what_failed_since_the_last_success(ana: Browser) -> None:
     now = timezone.now()
     endpoint = make_endpoint(consecutive_failures=2)
@@ -293,6 +313,9 @@ def test_fleet_is_turned_page_by_page(ana: Browser, monkeypatch: pytest.MonkeyPa
     assert names(second) == ["Gamma"]
     assert 'rel="next"' not in second
     assert names(ana.read(f"{LIST}?sort=name&page=9")) == ["Gamma"]
+    searched = ana.read(f"{LIST}?sort=name&q=a&page=2")
+    assert (names(searched), "3 to 3 of 3" in searched) == (["Gamma"], True)
+    assert names(ana.read(f"{LIST}?sort=name&q=a&page=9")) == ["Gamma"]
 
 
 @pytest.mark.usefixtures("fleet")

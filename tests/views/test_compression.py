@@ -1,0 +1,31 @@
+"""Pages go out compressed, and what OpenTrain is answered does not."""
+
+import gzip
+
+from django.test import Client
+
+from dashboard.models import User
+from tests.views.conftest import Browser
+
+GZIP = {"Accept-Encoding": "gzip"}
+
+
+def test_page_is_compressed_for_who_takes_it_and_says_the_same(ana: Browser) -> None:
+    plain = ana.client.get("/help/keys/")
+    packed = ana.client.get("/help/keys/", headers=GZIP)
+    assert (plain.headers.get("Content-Encoding"), packed["Content-Encoding"]) == (None, "gzip")
+    assert "Go to the inbox" in gzip.decompress(packed.content).decode()
+    assert len(packed.content) < len(plain.content) / 2
+
+
+def test_compressed_part_is_304_while_nothing_changes(ana: Browser, support: User) -> None:
+    first = ana.client.get("/inbox/live/", headers=GZIP)
+    again = ana.client.get("/inbox/live/", headers=GZIP | {"If-None-Match": first["ETag"]})
+    assert (first["Content-Encoding"], again.status_code, again.content) == ("gzip", 304, b"")
+
+
+def test_answer_of_the_receiver_goes_out_as_it_is(client: Client, db: None) -> None:
+    response = client.post("/hooks/unknown/", b"{}" * 500, content_type="application/json", headers=GZIP)
+    assert (response.status_code, response.headers.get("Content-Encoding")) == (404, None)
+    observed = client.post("/api/v1/observations", b"{}", content_type="application/json", headers=GZIP)
+    assert (observed.status_code, observed.headers.get("Content-Encoding")) == (401, None)
