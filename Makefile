@@ -38,7 +38,7 @@ screenshots: $(VENV)/.installed-dev
 	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
 
 # Minutes long, each with a database of its own; the last line is one JSON object.
-BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-engine bench-requeue bench-scale
+BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed-dev
 	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages,$@),$(or $(ROWS),1000000))

@@ -151,8 +151,7 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
 
 
 def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery) -> Outcome:
-    record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
-    endpoint.refresh_from_db()
+    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now()).status
     return Outcome(
         kind=OutcomeKind.DONE,
         words=f"{answer.requeued} requeued.",

@@ -134,7 +134,7 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
     `at` is when a list was asked for, not when it came: a slow one must not undo what a call changed meanwhile. For the
     answer to such a call it is when it came.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         endpoint = _keep(install=install, remote=remote, at=at)
         tally(install_id=install.pk)
     return endpoint
@@ -174,6 +174,10 @@ def _is_known(row: Endpoint | None, remote: opentrain.WebhookEndpoint, *, at: da
 def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
     endpoint = _row(install=install, remote=remote)
     if endpoint.snapshot_at is not None and endpoint.snapshot_at > at:
+        return endpoint
+    if _is_known(endpoint, remote, at=at):
+        endpoint.snapshot_at = at
+        endpoint.save(update_fields=["snapshot_at"])
         return endpoint
     before = (endpoint.status, endpoint.consecutive_failures)
     endpoint.opentrain_id, endpoint.url = remote.id, remote.url

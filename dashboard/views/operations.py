@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
@@ -111,8 +111,10 @@ def build(*, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint | None, 
     if endpoint is None:
         return Answer(outcome, operation)
     now = timezone.now()
-    last = last_answers(endpoint_ids=[endpoint.pk], now=now).get(endpoint.pk, 0)
-    enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
+    enable = None
+    if outcome.offer_enable:
+        last = last_answers(endpoint_ids=[endpoint.pk], now=now).get(endpoint.pk, 0)
+        enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
     watched = operation if outcome.requeued else _redelivery_under_way(endpoint=endpoint, now=now)
     progress = _progress(watched) if watched is not None else None
     return Answer(outcome, watched or operation, endpoint, enable, progress)
@@ -148,9 +150,9 @@ def page_of(endpoint: Endpoint) -> str:
 
 def _progress(operation: uuid.UUID) -> Progress | None:
     """Count from the log: None when its deliveries do not come by here."""
-    opened = AuditEntry.objects.filter(operation=operation).order_by("id").select_related("endpoint").first()
-    ended = AuditEntry.objects.filter(operation=operation, requeued__isnull=False).first()
-    if opened is None or ended is None or opened.endpoint is None or not opened.endpoint.is_logged:
+    entries = list(AuditEntry.objects.filter(operation=operation).order_by("id").select_related("endpoint"))
+    ended = next((entry for entry in entries if entry.requeued is not None), None)
+    if ended is None or (opened := entries[0]).endpoint is None or not opened.endpoint.is_logged:
         return None
     again = Delivery.objects.filter(
         _was_there(opened=opened, ended=ended),
@@ -161,8 +163,8 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     if opened.delivery_id:
         again = again.filter(opentrain_id=opened.delivery_id)
     requeued = ended.requeued or 0
-    arrived, delivered = again.count(), again.filter(last_ok=True).count()
-    return Progress(requeued, min(arrived, requeued), min(delivered, requeued))
+    counts = again.aggregate(arrived=Count("pk"), delivered=Count("pk", filter=Q(last_ok=True)))
+    return Progress(requeued, min(counts["arrived"], requeued), min(counts["delivered"], requeued))
 
 
 def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
