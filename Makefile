@@ -13,10 +13,11 @@ help:
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
 	@echo "make lint         every check that is not a test"
 	@echo "make screenshots  the README's pictures, taken from the demo"
+	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
 	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages"
 
-.PHONY: demo run partner-api account test screenshots lint format lock
+.PHONY: demo run partner-api account test screenshots styles lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
 
@@ -36,6 +37,9 @@ test: $(VENV)/.installed-dev
 # The README's pictures, from the demo itself.
 screenshots: $(VENV)/.installed-dev
 	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
+
+styles:
+	$(PYTHON) -m tests.styles
 
 # Minutes long, each with a database of its own; the last line is one JSON object.
 BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale

@@ -1,0 +1,81 @@
+"""What the first view of each page weighs over the wire: the page and all that it links to, compressed, no cache."""
+
+import gzip
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Endpoint, EndpointSnapshot, Install, User
+from tests import test_permissions as addresses
+from tests.factories import make_attempt, make_delivery, make_endpoint, make_failed_delivery, make_refused_attempt
+from tests.factories import make_run as make_finished_run
+
+MOST = 150_000
+HEADERS = 600
+"""Bytes of an answer's head, which is not compressed: more than any of ours has."""
+PAGE = re.compile(r"<!doctype html>", re.IGNORECASE)
+LINKED = re.compile(r'(?:href|src)="/static/([^"#?]+)')
+
+
+@pytest.fixture
+def full(acme: Install) -> Endpoint:
+    """An endpoint whose pages have all that they can have."""
+    now = timezone.now()
+    endpoint = make_endpoint(install=acme, consecutive_failures=8, handler_url="https://acme.example/hooks")
+    for number in range(60):
+        at = now - timedelta(minutes=10 * number)
+        delivery = make_failed_delivery(endpoint=endpoint, first_received_at=at, last_attempt_at=at)
+        for attempt in range(1, 6):
+            make_attempt(delivery=delivery, number=attempt, ok=False, cause="status", answered_status=503)
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status="ACTIVE", consecutive_failures=number % 10)
+        make_refused_attempt(endpoint=endpoint, received_at=at)
+    for _ in range(60):
+        make_endpoint(consecutive_failures=9)
+    Install.objects.update(checked_at=now)  # or each page would ask OpenTrain first
+    return endpoint
+
+
+def pages(endpoint: Endpoint) -> list[str]:
+    delivery = endpoint.deliveries.order_by("pk").last() or make_delivery(endpoint=endpoint)
+    run = make_finished_run(endpoint=endpoint)
+    return [
+        *(reverse(name) for name in addresses.PAGES),
+        *(reverse(name, args=[endpoint.install_id]) for name in addresses.OF_INSTALL),
+        *(reverse(name, args=[endpoint.pk]) for name in addresses.OF_ENDPOINT),
+        *(reverse(name, args=[delivery.pk]) for name in addresses.OF_DELIVERY),
+        *(reverse(name, args=[run.pk]) for name in addresses.OF_RUN),
+    ]
+
+
+def weight(client: Client, path: str) -> int | None:
+    """Return the bytes of a page's first view; None for what is no page."""
+    response = client.get(path, headers={"Accept-Encoding": "gzip"})
+    sent = b"".join(response) if response.streaming else response.content
+    text = gzip.decompress(sent) if response.headers.get("Content-Encoding") == "gzip" else sent
+    if not PAGE.search(text.decode(errors="replace")):
+        return None
+    assert response.status_code == 200
+    linked = set(LINKED.findall(text.decode()))
+    return len(sent) + HEADERS + sum(HEADERS + packed(name) for name in linked)
+
+
+def packed(name: str) -> int:
+    """Return what WhiteNoise sends of a file."""
+    found = finders.find(name)
+    assert found is not None, name
+    return len(gzip.compress(Path(found).read_bytes(), 9))
+
+
+def test_first_view_of_every_page_is_light(full: Endpoint, support: User, client: Client) -> None:
+    found = {"sign-in": weight(client, "/accounts/login/")}
+    client.force_login(support)
+    found |= {path: weight(client, path) for path in pages(full)}
+    measured = {path: bytes_sent for path, bytes_sent in found.items() if bytes_sent is not None}
+    assert len(measured) > 15
+    assert {path: bytes_sent for path, bytes_sent in measured.items() if bytes_sent > MOST} == {}
