@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.health import AUTO_DISABLE_AT, HealthKind, Severity, span
+from dashboard.health import HealthKind, Severity, span
 from dashboard.models import Endpoint
 from dashboard.models.delivery_counts import COUNTED, Counts, count_over_time
 from dashboard.models.status_over_time import Stretch, status_over_time
@@ -68,7 +68,7 @@ class Status:
         most = max((one.failures or 0 for one in self.stretches), default=0)
         if not ill:
             return "Active all the time that is on record."
-        return f"{', '.join(ill).capitalize()}; at most {most} of {AUTO_DISABLE_AT} failures in a row."
+        return f"{', '.join(ill).capitalize()}; at most {most} failures in a row."
 
 
 @dataclass(frozen=True, slots=True)

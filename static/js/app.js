@@ -65,7 +65,19 @@
     }
     changed.clear();
   };
-  document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); });
+  // A button is disabled by its own press, and some go with it (Re-enable): neither may leave the keyboard nowhere.
+  let pressed = null;
+  document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.matches("[data-action]")) pressed = document.activeElement; });
+  const refocus = () => {
+    if (!pressed || document.activeElement !== document.body) return;
+    if (pressed.isConnected) return pressed.focus({ preventScroll: true });
+    const answer = document.getElementById("answer");
+    pressed = null;
+    if (!answer) return;
+    answer.tabIndex = -1;
+    answer.focus({ preventScroll: true });
+  };
+  document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); refocus(); });
 
   // --- Times: the same words as dashboard/health.py ------------------------------------------------------------------
   const span = (ms) => {
