@@ -68,7 +68,8 @@ class Status:
         most = max((one.failures or 0 for one in self.stretches), default=0)
         if not ill:
             return "Active all the time that is on record."
-        return f"{', '.join(ill).capitalize()}; at most {most} failures in a row; in steps of {span(duration=self.width)}."
+        steps = f"in steps of {span(duration=self.width)}"
+        return f"{', '.join(ill).capitalize()}; at most {most} failures in a row; {steps}."
 
 
 @dataclass(frozen=True, slots=True)
