@@ -111,7 +111,7 @@ def test_detail_of_an_observed_endpoint_shows_what_is_known_and_from_whom(ana: B
     text = words_of(ana.read(page_of(observed)))
     assert "No delivery has failed for good, as far as its handler reported." in text
     assert "We know of no failed delivery; OpenTrain may." in text
-    assert "Deliveries over time" in text
+    assert "No delivery arrived in the last 24 hours." in text
 
 
 def test_detail_of_an_endpoint_that_is_fed_both_ways_says_so(ana: Browser, endpoint: Endpoint) -> None:
