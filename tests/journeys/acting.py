@@ -86,7 +86,7 @@ def take_all(page: Page, screenshots: Path, name: str) -> None:
     page.emulate_media(color_scheme="light")
     take(page, screenshots, f"{name}-phone")
     page.set_viewport_size(desktop)
-    assert found == [], name
+    assert found == [], f"{name}: {found}"
 
 
 def violations(page: Page) -> list[str]:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dashboard', '0002_observation_pace'),
+        ('dashboard', '0003_run_batch'),
     ]
 
     operations = [
