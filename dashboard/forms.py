@@ -50,20 +50,25 @@ def web_address(text: str) -> None:
 
 
 def handler_address(text: str) -> None:
-    """Take a web address, and say early that a private one would not be called; a name is checked at each call.
+    """Take a web address that a handler may be at. Raises: ValidationError."""
+    web_address(text)
+    check_public(text, allowed=settings.HANDLER_PRIVATE_ADDRESSES, setting="HANDLER_PRIVATE_ADDRESSES")
+
+
+def check_public(text: str, *, allowed: bool, setting: str) -> None:
+    """Say early that a private address would not be called; a name is checked at each call. `setting` allows others.
 
     Raises: ValidationError.
     """
-    web_address(text)
     host = urlsplit(text).hostname or ""
     try:
         kind = "loopback" if host == "localhost" else egress.kept_out(address=ip_address(host))
     except ValueError:
         return  # a name: what it points at can change
-    if kind is not None and not settings.HANDLER_PRIVATE_ADDRESSES:
+    if kind is not None and not allowed:
         raise ValidationError(
             f"This address is not a public one ({kind}), so it would not be called. Write a public address; "
-            "whoever runs Redeliver can allow others with HANDLER_PRIVATE_ADDRESSES=1."
+            f"whoever runs Redeliver can allow others with {setting}=1."
         )
 
 

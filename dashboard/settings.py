@@ -10,6 +10,8 @@ from pathlib import Path
 import dj_database_url
 from csp.constants import NONE, SELF
 
+from dashboard import mail_url
+
 
 def _flag(name: str, *, default: bool) -> bool:
     return os.environ.get(name, "1" if default else "0") not in {"0", "", "false", "no"}
@@ -42,6 +44,8 @@ PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 FIELD_KEYS = _list("FIELD_KEYS")
 # Whether a handler may be at a private or local address. Partners write those URLs, so: only if the operator says so.
 HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
+# The same for the URLs that alerts are sent to: whoever may set up a channel writes those.
+ALERT_PRIVATE_ADDRESSES = _flag("ALERT_PRIVATE_ADDRESSES", default=False)
 # How many of a web process's 16 threads may wait for handlers at once, and for one endpoint's: the others are for
 # pages, and for deliveries that are quickly done.
 HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))
@@ -118,6 +122,14 @@ if "DATABASE_URL" in os.environ:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # A receiver's body may be as large as its own limit, 1 MiB; every form is far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Mail, which alerts go by (dashboard/services/alerts.py); without EMAIL_URL none is sent -------------------------
+_MAIL = mail_url.parse(os.environ.get("EMAIL_URL", ""))
+EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.starttls, _MAIL.tls
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "Redeliver <redeliver@localhost>")
 
 # --- Sign-in ---------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "dashboard.User"

@@ -12,7 +12,7 @@ from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import polling, retention, run_steps, runs, silence
+from dashboard.actions import alert_sending, alerts, polling, retention, run_steps, runs, silence
 from dashboard.actions.retention import Removed
 from dashboard.models import Run
 
@@ -37,6 +37,22 @@ def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passe
 def notice_silence(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Find the endpoints whose deliveries have stopped coming."""
     silence.notice(now=timezone.now())
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(queue=QUEUE, queueing_lock="watch-alerts", pass_context=False)
+def watch_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Open and end alerts, and make the messages that tell of them."""
+    alerts.watch(now=timezone.now())
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(queue=QUEUE, queueing_lock="send-alerts", lock="send-alerts", pass_context=False)
+def send_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Send the messages that are due; one that hangs holds up the next few seconds' and nothing else."""
+    sent = alert_sending.send_due(clock=timezone.now)
+    if sent.failed:
+        logger.warning("%d of %d alert messages were not taken", sent.failed, sent.failed + sent.sent)
 
 
 @app.task(name=runs.ADVANCE, queue=QUEUE)
@@ -76,6 +92,7 @@ async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Let what is old leave the delivery log, a little at a time: the worker has other things to do in between."""
     removed = retention.retain(now=timezone.now(), budget=RETENTION_BUDGET)
+    alerts.forget(now=timezone.now())
     if removed != Removed():
         logger.info("retention removed %s", removed)
 

@@ -3,6 +3,8 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
+    alert_channels,
+    alerts,
     deliveries,
     delivery_export,
     delivery_lists,
@@ -77,6 +79,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search/", search.index, name="search"),
     path("search/results/", search.results, name="search-results"),
     path("help/keys/", search.shortcuts, name="help-keys"),
+    path("alerts/", alerts.index, name="alert-list"),
+    path("alerts/live/", alerts.live, name="alert-list-live"),
+    path("alerts/channels/", alert_channels.index, name="alert-channel-list"),
+    path("alerts/channels/new/", alert_channels.create, name="alert-channel-create"),
+    path("alerts/channels/<int:pk>/", alert_channels.edit, name="alert-channel-edit"),
+    path("alerts/channels/<int:pk>/delete/", alert_channels.delete, name="alert-channel-delete"),
+    path("alerts/channels/<int:pk>/test/", alert_channels.test, name="alert-channel-test"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/observations", observations.receive, name="observations"),

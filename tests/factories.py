@@ -6,7 +6,8 @@ from typing import Any
 
 from dashboard.actions.attempts import schedule
 from dashboard.actions.installs import tally
-from dashboard.models import Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, Run, User
+from dashboard.alert_rules import KINDS
+from dashboard.models import Alert, AlertChannel, Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, Run, User
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.vault import Secret
@@ -143,3 +144,40 @@ def make_refused_attempt(*, endpoint: Endpoint | None = None, **columns: Any) ->
         "body_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
     }
     return RefusedAttempt.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
+
+
+def make_channel(*, install: Install | None = None, **columns: Any) -> AlertChannel:
+    """An email channel that is told of everything, without quiet hours; for all installs where none is named."""
+    number = next(_numbers)
+    defaults = {
+        "name": f"On-call {number}",
+        "way": "email",
+        "install": install,
+        "kinds": [kind.value for kind in KINDS],
+        "email": f"oncall-{number}@example.com",
+        "shown_as": f"oncall-{number}@example.com",
+        "made_by_name": "ana",
+        "made_at": NOON,
+    }
+    return AlertChannel.objects.create(**defaults | columns)
+
+
+def make_webhook_channel(*, url: str, install: Install | None = None, **columns: Any) -> AlertChannel:
+    """The same, by a signed POST."""
+    defaults = {"way": "webhook", "email": "", "url": Secret(url), "secret": Secret(SECRET), "shown_as": "https://…"}
+    return make_channel(install=install, **defaults | columns)
+
+
+def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
+    """An open alert of an endpoint that OpenTrain disabled at noon."""
+    endpoint = endpoint or make_endpoint()
+    defaults = {
+        "kind": "disabled",
+        "install": endpoint.install,
+        "endpoint": endpoint,
+        "install_name": endpoint.install.name,
+        "endpoint_name": endpoint.known_as,
+        "words": "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
+        "opened_at": NOON,
+    }
+    return Alert.objects.create(**defaults | columns)

@@ -4,11 +4,11 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import AlertChannel, Endpoint, Install, User
 from dashboard.permissions import member_required
 from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_run, make_user
+from tests.factories import make_channel, make_delivery, make_endpoint, make_run, make_user
 
 OPEN = {"receiver", "observations"}
 """OpenTrain and handlers come in here, and show a signature or a key instead."""
@@ -16,6 +16,10 @@ LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export", "deliver
 LISTS += ["run-list", "run-list-live"]
 PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", *LISTS]
 PAGES += ["search", "search-results", "help-keys"]
+ALERTS = ["alert-list", "alert-list-live", "alert-channel-list", "alert-channel-create"]
+PAGES += ALERTS
+OF_CHANNEL = ["alert-channel-edit", "alert-channel-delete"]
+BUTTONS_OF_CHANNEL = ["alert-channel-test"]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
 LISTS_OF_INSTALL += ["install-deliveries-redeliver"]
 OF_INSTALL = ["install-detail", "install-live", "endpoint-create", *LISTS_OF_INSTALL]
@@ -54,7 +58,9 @@ def addresses(endpoint: Endpoint) -> list[str]:
     """Return every address that shows or changes something of an install."""
     delivery = make_delivery(endpoint=endpoint)
     run = make_run(endpoint=endpoint)
+    channel = make_channel(install=endpoint.install)
     return [
+        *(reverse(name, args=[channel.pk]) for name in OF_CHANNEL + BUTTONS_OF_CHANNEL),
         *(reverse(name, args=[endpoint.install_id]) for name in OF_INSTALL),
         *(reverse(name, args=[endpoint.pk]) for name in OF_ENDPOINT + BUTTONS_OF_ENDPOINT),
         *(reverse(name, args=[delivery.pk]) for name in OF_DELIVERY + BUTTONS_OF_DELIVERY),
@@ -66,7 +72,7 @@ def addresses(endpoint: Endpoint) -> list[str]:
 def test_every_address_of_the_console_is_in_these_tests() -> None:
     named = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
     known = PAGES + OF_INSTALL + OF_ENDPOINT + BUTTONS_OF_ENDPOINT + OF_DELIVERY + BUTTONS_OF_DELIVERY
-    known += OF_RUN + BUTTONS_OF_RUN
+    known += OF_RUN + BUTTONS_OF_RUN + OF_CHANNEL + BUTTONS_OF_CHANNEL
     assert named - OPEN == {*known, "operation-progress"}
 
 
@@ -146,6 +152,12 @@ def test_outsider_gets_404_by_every_method_that_a_page_takes(
         assert client.post(reverse(name, args=[endpoint.pk])).status_code == 404
     for name in BUTTONS_OF_DELIVERY:
         assert client.post(reverse(name, args=[delivery.pk])).status_code == 404
+    for channel in (make_channel(install=endpoint.install), make_channel(install=None)):
+        for name in OF_CHANNEL:
+            assert client.get(reverse(name, args=[channel.pk])).status_code == 404
+            assert client.post(reverse(name, args=[channel.pk])).status_code == 404
+        assert client.post(reverse("alert-channel-test", args=[channel.pk])).status_code == 404
+    assert AlertChannel.objects.count() == 2
     form = {"path": "receiver", "event_types": ["contract.started"]}
     assert client.post(reverse("endpoint-create", args=[endpoint.install_id]), form).status_code == 404
     assert fake_opentrain.calls == []

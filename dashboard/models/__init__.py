@@ -1,5 +1,6 @@
 """Rows, constraints and QuerySets; a module a noun."""
 
+from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNews
 from dashboard.models.audit import AuditEntry
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
@@ -11,6 +12,10 @@ from dashboard.models.rotations import Rotation
 from dashboard.models.runs import Run, RunItem, RunStep
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertDelivery",
+    "AlertNews",
     "Attempt",
     "AuditEntry",
     "Delivery",

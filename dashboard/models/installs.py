@@ -7,7 +7,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 
-from dashboard.health import NEEDS_PERSON, Severity
+from dashboard.health import NEEDS_PERSON, Severity, Trouble
 from dashboard.models.fields import SecretField
 from dashboard.models.words import words_in
 
@@ -108,3 +108,17 @@ class Install(models.Model):
     def can_manage(self) -> bool:
         """Whether the token carries the scope that every webhook-endpoint operation needs."""
         return MANAGE_SCOPE in self.token_scopes
+
+    @property
+    def trouble_words(self) -> str:
+        """Why the install itself needs a person, in words; `last_error` is what OpenTrain answered."""
+        if not self.can_manage:
+            return (
+                f"This token lacks {MANAGE_SCOPE}: its endpoints can be neither seen nor repaired. "
+                "Ask the customer to reconnect with that scope, then paste the new token."
+            )
+        if self.status != "ACTIVE" or self.last_error_code == Trouble.NOT_ACTIVE:
+            status = "not active" if self.status == "ACTIVE" else self.status
+            words = f"OpenTrain says that the install or its platform app is {status}: no events are sent."
+            return f"{words} {self.last_error}".strip()
+        return self.last_error

@@ -57,6 +57,11 @@ LOOKS = {
     "not_seen": Look("risk", "clock-exclamation"),
     "waiting": Look("idle", "hourglass"),
     "unknown_outcome": Look("risk", "help-circle"),
+    "canary_failed": Look("bad", "x"),
+    "signatures": Look("risk", "shield-x"),
+    "cleared": Look("ok", "circle-check"),
+    "sent": Look("ok", "check"),
+    "given_up": Look("bad", "x"),
 }
 
 

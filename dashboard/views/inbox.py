@@ -255,18 +255,12 @@ def install_need(install: Install) -> InstallNeed:
     """Say why an install needs a person, and whether a new token is what helps."""
     code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
     if not install.can_manage:
-        words = (
-            "This token lacks webhooks:manage: its endpoints can be neither seen nor repaired. "
-            "Ask the customer to reconnect with that scope, then paste the new token."
-        )
-        return InstallNeed(install, "no_access", "Missing scope", words, new_token_helps=True)
+        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words, new_token_helps=True)
     if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
-        status = "not active" if install.status == "ACTIVE" else install.status
-        words = f"OpenTrain says that the install or its platform app is {status}: no events are sent."
-        return InstallNeed(install, "no_access", "Not active", f"{words} {install.last_error}".strip(), False)
+        return InstallNeed(install, "no_access", "Not active", install.trouble_words, new_token_helps=False)
     kind, label = _TROUBLES.get(code, ("no_access", "No access"))
     helps = code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
-    return InstallNeed(install, kind, label, install.last_error, new_token_helps=helps)
+    return InstallNeed(install, kind, label, install.trouble_words, new_token_helps=helps)
 
 
 def _last_repaired(user: User) -> Repaired | None:

@@ -1,0 +1,155 @@
+"""The channels that alerts go by: their list, the form for one, its test, and its end."""
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.actions import alert_channels
+from dashboard.alert_forms import ChannelForm, time_zones
+from dashboard.alert_rules import AlertKind
+from dashboard.models import AlertChannel, Install
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.services.alerts import can_mail
+from dashboard.views import operations
+from dashboard.views.alerts import ID, MESSAGES, messages_of
+
+CHOICES = 200
+"""So many installs are in the form's list; the page of each other one leads here with it chosen."""
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    channels = list(_visible(request).select_related("install").defer("install__token", "url", "secret"))
+    context = {
+        "channels": [(channel, _labels(channel), messages_of(channels=[channel], most=1)) for channel in channels],
+        "can_mail": can_mail(),
+        "answer": operations.kept(request),
+        "now": timezone.now(),
+    }
+    return render(request, "alerts/channels.html", context)
+
+
+@never_cache
+@sensitive_post_parameters("url")
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def create(request: MemberRequest) -> HttpResponse:
+    """Set up a channel. A webhook's signing secret is on the page that follows, and on no other."""
+    named = request.GET.get("install", "")
+    form = ChannelForm(request.POST or None, user=request.user, install_id=int(named) if ID.fullmatch(named) else None)
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, form)
+    operation = _operation(form)
+    outcome, channel = alert_channels.create(
+        actor=request.user, wanted=form.wanted, now=timezone.now(), operation=operation
+    )
+    if channel is None:  # the form was sent before: the list says what came of it
+        return redirect(f"{reverse('alert-channel-list')}?{urlencode({'operation': operation})}")
+    if channel.secret is not None:
+        return render(request, "alerts/created.html", {"channel": channel, "outcome": outcome})
+    return redirect(_address(channel, operation))
+
+
+@never_cache
+@sensitive_post_parameters("url")
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def edit(request: MemberRequest, pk: int) -> HttpResponse:
+    channel = _find(request, pk)
+    form = ChannelForm(request.POST or None, user=request.user, channel=channel)
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, form, channel=channel, answer=operations.kept(request))
+    operation = _operation(form)
+    alert_channels.change(actor=request.user, channel=channel, wanted=form.wanted, operation=operation)
+    return redirect(_address(channel, operation))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+def delete(request: MemberRequest, pk: int) -> HttpResponse:
+    channel = _find(request, pk)
+    if request.method != "POST":
+        return render(request, "alerts/delete.html", {"channel": channel, "operation": uuid.uuid4()})
+    operation = operations.asked(request)
+    alert_channels.delete(actor=request.user, channel=channel, now=timezone.now(), operation=operation)
+    return redirect(f"{reverse('alert-channel-list')}?{urlencode({'operation': operation})}")
+
+
+@never_cache
+@require_POST
+@member_required
+def test(request: MemberRequest, pk: int) -> HttpResponse:
+    """Send a test now, and say what came of it where the button was pressed."""
+    channel, operation = _find(request, pk), operations.asked(request)
+    outcome = alert_channels.test(actor=request.user, channel=channel, operation=operation)
+    if not request.htmx:
+        return redirect(_address(channel, operation))
+    answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
+    context = {"answer": answer, "channel": channel, "operation": uuid.uuid4(), "now": timezone.now()}
+    context["messages_sent"] = messages_of(channels=[channel], most=MESSAGES)
+    return render(request, "alerts/channel.html#tested", context)
+
+
+def _visible(request: MemberRequest) -> Any:  # noqa: ANN401 - a QuerySet whose class Django makes
+    return AlertChannel.objects.visible_to(request.user)
+
+
+def _find(request: MemberRequest, pk: int) -> AlertChannel:
+    """Return the channel without its secrets. Raises: Http404."""
+    rows = AlertChannel.objects.visible_to(request.user).select_related("install")
+    return get_object_or_404(rows.defer("url", "secret", "install__token"), pk=pk)
+
+
+def _address(channel: AlertChannel, operation: uuid.UUID) -> str:
+    page = reverse("alert-channel-edit", args=[channel.pk])
+    return f"{page}?{urlencode({'operation': operation})}#answer"
+
+
+def _operation(form: ChannelForm) -> uuid.UUID:
+    named: uuid.UUID | None = form.cleaned_data["operation"]
+    return named or uuid.uuid4()
+
+
+def _page(
+    request: MemberRequest,
+    form: ChannelForm,
+    *,
+    channel: AlertChannel | None = None,
+    answer: operations.Answer | None = None,
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "channel": channel,
+        "answer": answer,
+        "operation": uuid.uuid4(),
+        "installs": _choices(request, form),
+        "time_zones": time_zones(),
+        "can_mail": can_mail(),
+        "messages_sent": messages_of(channels=[channel], most=MESSAGES) if channel is not None else [],
+        "now": timezone.now(),
+    }
+    return render(request, "alerts/channel.html", context, status=422 if form.errors else 200)
+
+
+def _choices(request: MemberRequest, form: ChannelForm) -> list[Install]:
+    """Return the installs of the list: the first by name, and the one that is chosen."""
+    visible = Install.objects.visible_to(request.user).defer("token").order_by("name", "pk")
+    chosen = str(form["install"].value() or "")
+    found = list(visible[:CHOICES])
+    if ID.fullmatch(chosen) and int(chosen) not in {install.pk for install in found}:
+        found += list(visible.filter(pk=int(chosen)))
+    return found
+
+
+def _labels(channel: AlertChannel) -> list[str]:
+    return [kind.label for kind in AlertKind if kind in channel.kinds]

@@ -1,0 +1,116 @@
+"""Alerts: what is wrong now, what was, and what became of the messages that told of it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.alert_rules import WORST_FIRST, AlertEvent
+from dashboard.health import span
+from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
+from dashboard.models.alerts import AlertQuerySet
+from dashboard.permissions import MemberRequest, member_required
+from dashboard.views.live import live as live_response
+
+SHOWN = 100
+"""So many open alerts stand on the page."""
+PAGE = 25
+MESSAGES = 10
+ID = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """That a channel was told, or is to be: `kind` and `label` are what became of it."""
+
+    channel: AlertChannel
+    event: str
+    kind: str
+    label: str
+    words: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert and what its channels know of it; `lasted` in words once it is over."""
+
+    alert: Alert
+    told: tuple[Told, ...]
+    lasted: str
+
+
+@require_safe
+@member_required
+def index(request: MemberRequest) -> HttpResponse:
+    return render(request, "alerts/list.html", _context(request))
+
+
+@require_safe
+@member_required
+def live(request: MemberRequest) -> HttpResponseBase:
+    return live_response(request, template="alerts/list.html#live", context=_context(request))
+
+
+def messages_of(*, channels: list[AlertChannel], most: int) -> list[AlertDelivery]:
+    """Return the newest messages to these channels."""
+    return list(AlertDelivery.objects.filter(channel__in=channels).order_by("-created_at", "-pk")[:most])
+
+
+def _context(request: MemberRequest) -> dict[str, Any]:
+    now, user = timezone.now(), request.user
+    channels = AlertChannel.objects.visible_to(user).defer("url", "secret")
+    alerts = _with_news(Alert.objects.visible_to(user), user)
+    before = request.GET.get("before", "") if ID.fullmatch(request.GET.get("before", "")) else ""
+    over = alerts.filter(cleared_at__isnull=False).order_by("-pk")
+    over = over.filter(pk__lt=int(before)) if before else over
+    page = list(over[: PAGE + 1])
+    opened = sorted(alerts.open().order_by("-opened_at")[:SHOWN], key=_worst_first)
+    lost = AlertDelivery.objects.filter(channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False)
+    return {
+        "open": [_row(alert, now) for alert in opened],
+        "open_count": Alert.objects.visible_to(user).open().count(),
+        "over": [_row(alert, now) for alert in page[:PAGE]],
+        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "before": before,
+        "channel_count": channels.count(),
+        "lost": list(lost.select_related("channel").defer("channel__url", "channel__secret").order_by("-ended_at")[:3]),
+        "now": now,
+    }
+
+
+def _with_news(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
+    """Add who was told of each, as far as this person may know of those channels."""
+    news = AlertNews.objects.filter(channel__in=AlertChannel.objects.visible_to(user))
+    news = news.select_related("channel", "delivery").defer("channel__url", "channel__secret").order_by("pk")
+    return alerts.prefetch_related(Prefetch("news", queryset=news))
+
+
+def _worst_first(alert: Alert) -> tuple[int, datetime]:
+    return WORST_FIRST.index(alert.subject.kind), alert.opened_at
+
+
+def _row(alert: Alert, now: datetime) -> AlertRow:
+    told = tuple(_told(news, channel, now) for news in alert.news.all() if (channel := news.channel) is not None)
+    lasted = span(duration=alert.cleared_at - alert.opened_at) if alert.cleared_at is not None else ""
+    return AlertRow(alert, told, lasted)
+
+
+def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Told:
+    event = "all-clear" if news.event == AlertEvent.CLEARED else "alert"
+    delivery = news.delivery
+    if delivery is None:
+        until = channel.quiet.until(now) if channel.quiet is not None else None
+        label = f"held back until {until:%H:%M} UTC" if until is not None else "about to be sent"
+        return Told(channel, event, "waiting", label, "", until)
+    label = {"sent": "sent", "given_up": "given up"}.get(delivery.state, "being sent")
+    if delivery.state == AlertDelivery.State.WAITING and delivery.words:
+        label = f"attempt {delivery.attempts} failed, tried again"
+    return Told(channel, event, delivery.state, label, delivery.words, delivery.next_attempt_at or delivery.ended_at)

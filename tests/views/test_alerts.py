@@ -1,0 +1,331 @@
+"""The pages of alerts and channels: what they say, what they never show, and that nothing happens by mistake."""
+
+import re
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.actions import alerts
+from dashboard.models import Alert, AlertChannel, AlertDelivery, AuditEntry, Endpoint, Install, User
+from tests.factories import make_alert, make_channel, make_endpoint, make_install, make_webhook_channel
+from tests.services.misbehaving import answer, misbehaving
+from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import HOSTILE, words_of
+
+pytestmark = pytest.mark.django_db
+LIST, CHANNELS, NEW = "/alerts/", "/alerts/channels/", "/alerts/channels/new/"
+SLACK_URL = "https://hooks.slack.example.com/services/T0AAA/B0BBB/hushhushhush1234"
+MAIL = {
+    "name": "On-call",
+    "way": "email",
+    "email": "oncall@example.com",
+    "kinds": ["disabled", "overdue"],
+    "time_zone": "UTC",
+}
+
+
+@pytest.fixture
+def paul(partner_admin: User) -> Browser:
+    return browser_of(partner_admin)
+
+
+def make_disabled(install: Install) -> Endpoint:
+    return make_endpoint(
+        install=install, status="DISABLED", consecutive_failures=10, handler_url="https://acme.example.com/hook"
+    )
+
+
+def page_of(channel: AlertChannel) -> str:
+    return reverse("alert-channel-edit", args=[channel.pk])
+
+
+def button_of(channel: AlertChannel) -> str:
+    return reverse("alert-channel-test", args=[channel.pk])
+
+
+def refused(browser: Browser, path: str, **form: object) -> str:
+    response = browser.client.post(path, form)
+    assert response.status_code == 422
+    return words_of(response.content.decode())
+
+
+# --- Alerts ----------------------------------------------------------------------------------------------------------
+
+
+def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
+    text = words_of(ana.read(LIST))
+    assert "No open alert" in text
+    assert "Nobody is told of alerts yet." in text
+    assert "No alert has come and gone yet." in text
+    assert NEW in ana.read(LIST)
+
+
+def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) -> None:
+    endpoint = make_disabled(acme)
+    make_channel(name="On-call")
+    alerts.watch(now=timezone.now())
+    page = ana.read(LIST)
+    text = words_of(page)
+    assert "1 open alert" in text
+    assert "OpenTrain disabled it after 10 failures in a row." in text
+    assert "being sent On-call" in text
+    assert reverse("endpoint-detail", args=[endpoint.pk]) in page
+    AlertDelivery.objects.update(state="sent", next_attempt_at=None, ended_at=timezone.now())
+    assert "sent On-call just now" in words_of(ana.read(LIST))
+
+
+def test_list_says_what_was_given_up_and_why(ana: Browser) -> None:
+    channel = make_channel(name="On-call")
+    AlertDelivery.objects.create(
+        channel=channel, channel_name="On-call", state="given_up", attempts=6, created_at=timezone.now(),
+        ended_at=timezone.now(), words="The webhook answered 503.",
+    )  # fmt: skip
+    text = words_of(ana.read(LIST))
+    assert "A message to On-call was given up just now , after 6 attempts. The webhook answered 503." in text
+
+
+def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install) -> None:
+    make_disabled(acme)
+    now = timezone.now()
+    make_channel(
+        name="Quiet", quiet_start=(now - timedelta(hours=1)).time(), quiet_end=(now + timedelta(hours=1)).time()
+    )
+    alerts.watch(now=now)
+    assert f"held back until {now + timedelta(hours=1):%H:%M} UTC Quiet" in words_of(ana.read(LIST))
+
+
+def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install) -> None:
+    now = timezone.now()
+    make_alert(
+        endpoint=make_disabled(acme),
+        opened_at=now - timedelta(minutes=20),
+        cleared_at=now - timedelta(minutes=6),
+        cleared_words="OpenTrain does not say that it is disabled any more.",
+    )
+    text = words_of(ana.read(LIST))
+    assert "14 min until 6 min ago" in text
+    assert "Nobody was told: no channel takes this." in text
+    assert "any more." in text
+
+
+def test_list_of_a_partner_admin_has_their_installs_and_not_the_channels_of_all(paul: Browser, acme: Install) -> None:
+    make_disabled(acme)
+    make_disabled(make_install(name="Other Data"))
+    make_channel(name="Support's own")
+    make_channel(name="Acme's own", install=acme)
+    alerts.watch(now=timezone.now())
+    for page in (paul.read(LIST), paul.read(CHANNELS), paul.read("/alerts/live/")):
+        assert "Other Data" not in page
+        assert "Support" not in words_of(page).replace("Support", "", page.count("menu-who"))
+    assert "Acme&#x27;s own" in paul.read(LIST)
+    assert "1 open alert" in paul.read(LIST)
+
+
+def test_over_goes_on_with_older_ones(ana: Browser, acme: Install) -> None:
+    endpoint, now = make_disabled(acme), timezone.now()
+    for number in range(30):
+        make_alert(endpoint=endpoint, words=f"Number {number}.", cleared_at=now)
+    page = ana.read(LIST)
+    assert "Number 5." in page
+    assert "Number 4." not in page
+    older = re.search(r'href="/alerts/(\?before=\d+)"', page)
+    assert older is not None
+    page = ana.read(LIST + older[1])
+    assert "Number 4." in page
+    assert "Number 5." not in page
+    for nonsense in ("x", "9" * 30, "-1", ""):
+        assert "Number 29." in ana.read(f"{LIST}?before={nonsense}")
+
+
+def test_live_part_answers_304_until_something_changes(ana: Browser, acme: Install) -> None:
+    first = ana.client.get("/alerts/live/")
+    again = ana.client.get("/alerts/live/", headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304
+    make_alert(endpoint=make_disabled(acme))
+    changed = ana.client.get("/alerts/live/", headers={"If-None-Match": first["ETag"]})
+    assert changed.status_code == 200
+
+
+def test_hostile_text_is_text(ana: Browser, acme: Install) -> None:
+    Install.objects.update(name=HOSTILE)
+    endpoint = make_disabled(acme)
+    Endpoint.objects.update(handler_url=HOSTILE, disabled_reason=HOSTILE)
+    make_channel(name=HOSTILE)
+    alerts.watch(now=timezone.now())
+    AlertDelivery.objects.update(words=HOSTILE, attempts=1)
+    Alert.objects.update(cleared_words=HOSTILE)
+    for path in (LIST, CHANNELS, NEW, page_of(AlertChannel.objects.get()), f"{NEW}?install={endpoint.install_id}"):
+        page = ana.read(path)
+        assert HOSTILE not in page
+        assert "<img" not in page
+
+
+# --- Channels --------------------------------------------------------------------------------------------------------
+
+
+def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
+    assert "There is no channel yet" in ana.read(CHANNELS)
+    text = words_of(ana.submit(NEW, **MAIL, quiet_start="22:00", quiet_end="07:00"))
+    assert "“On-call” is set up: Email to oncall@example.com for all installs" in text
+    assert "None yet. Send a test to see that it arrives." in text
+    listed = words_of(ana.read(CHANNELS))
+    assert "Email: oncall@example.com" in listed
+    assert "Disabled by OpenTrain, Deliveries overdue" in listed
+    assert "22:00 to 07:00" in listed
+
+
+def test_pages_say_that_no_mail_server_is_set_up_and_how(ana: Browser, settings: Any) -> None:
+    for path in (CHANNELS, NEW):
+        assert "EMAIL_URL=smtp+tls://user:password@mail.example.com:587" in ana.read(path)
+    settings.EMAIL_HOST = "mail.example.com"
+    for path in (CHANNELS, NEW):
+        assert "EMAIL_URL" not in ana.read(path)
+
+
+def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> None:
+    form = {**MAIL, "name": "Room", "way": "webhook", "url": SLACK_URL, "slack": "on", "operation": uuid.uuid4()}
+    response = ana.client.post(NEW, form)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    channel = AlertChannel.objects.get()
+    assert channel.secret is not None
+    assert f'<code id="secret">{channel.secret.reveal()}</code>' in page
+    pages = [
+        page,
+        ana.read(CHANNELS),
+        ana.read(page_of(channel)),
+        ana.read(f"{page_of(channel)}delete/"),
+        ana.read(LIST),
+    ]
+    assert ["hushhush" in one for one in pages] == [False] * 5
+    assert [channel.secret.reveal() in one for one in pages] == [True, False, False, False, False]
+    assert "https://hooks.slack.example.com/…1234" in pages[1]
+    again = ana.client.post(NEW, form, follow=True)  # the same form once more: no second channel, and no secret
+    assert AlertChannel.objects.count() == 1
+    assert channel.secret.reveal() not in again.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ""}, "Give it a name"),
+        ({"name": "\u200b"}, "Give it a name"),
+        ({"email": ""}, "Write the email address that alerts go to."),
+        ({"email": "nobody"}, "This is not an email address."),
+        ({"email": "a@example.com\nBcc: b@example.com"}, "This is not an email address."),
+        ({"kinds": []}, "Choose at least one kind of alert."),
+        ({"kinds": ["nonsense"]}, "nonsense is not one of the available choices"),
+        ({"install": "999999"}, "Choose an install of the list."),
+        ({"quiet_start": "22:00"}, "Quiet hours need two different times"),
+        ({"quiet_start": "22:00", "quiet_end": "22:00"}, "Quiet hours need two different times"),
+        ({"quiet_start": "noon", "quiet_end": "13:00"}, "Write it as 22:00"),
+        ({"time_zone": "Mars/Olympus"}, "Choose a time zone of the list."),
+        ({"way": "webhook", "url": ""}, "Paste the address that alerts are POSTed to."),
+        ({"way": "webhook", "url": "ftp://a.example.com/"}, "beginning with https://"),
+        ({"way": "webhook", "url": "http://a.example.com/"}, "begins with https://: alerts name your customers."),
+        ({"way": "webhook", "url": "https://me:pw@a.example.com/"}, "Leave user name and password out"),
+        ({"way": "webhook", "url": "https://127.0.0.1/"}, "This address is not a public one (loopback)"),
+        ({"way": "webhook", "url": "https://169.254.169.254/"}, "This address is not a public one (link-local)"),
+        ({"way": "webhook", "url": "https://[::1]/"}, "ALERT_PRIVATE_ADDRESSES=1"),
+        ({"way": "webhook", "url": HOSTILE}, "plain characters only"),
+    ],
+)
+def test_channel_with_something_wrong_is_not_saved(ana: Browser, changes: dict, words: str) -> None:
+    assert words in refused(ana, NEW, **MAIL | changes)
+    assert AlertChannel.objects.count() == 0
+    assert AuditEntry.objects.count() == 0
+
+
+def test_address_that_was_pasted_is_not_in_the_page_that_refuses(ana: Browser) -> None:
+    response = ana.client.post(NEW, {**MAIL, "way": "webhook", "url": SLACK_URL, "name": ""})
+    assert response.status_code == 422
+    assert "hushhush" not in response.content.decode()
+
+
+def test_about_to_be_disabled_brings_disabled(ana: Browser) -> None:
+    ana.submit(NEW, **MAIL | {"kinds": ["at_risk"]})
+    assert AlertChannel.objects.get().kinds == ["at_risk", "disabled"]
+
+
+def test_change_keeps_the_address_that_is_not_written_anew(ana: Browser) -> None:
+    channel = make_webhook_channel(url=SLACK_URL, name="Room")
+    text = words_of(ana.submit(page_of(channel), **MAIL | {"name": "New name", "way": "email"}))
+    assert "“New name” is changed: Webhook to" in text
+    channel.refresh_from_db()
+    assert (channel.way, channel.email) == ("webhook", "")
+    assert channel.url is not None
+    assert channel.url.reveal() == SLACK_URL
+
+
+def test_delete_asks_first_and_says_what_is_lost(ana: Browser) -> None:
+    channel = make_channel(name="On-call")
+    path = f"{page_of(channel)}delete/"
+    assert "Nothing more is sent there" in ana.read(path)
+    assert AlertChannel.objects.count() == 1
+    assert "is deleted: nothing more is sent there." in words_of(ana.submit(path))
+    assert AlertChannel.objects.count() == 0
+
+
+@pytest.mark.parametrize("by_htmx", [True, False])
+def test_test_button_says_what_came_of_it(ana: Browser, settings: Any, by_htmx: bool) -> None:
+    settings.ALERT_PRIVATE_ADDRESSES = True
+    with misbehaving(answer(200), answer(404)) as server:
+        channel = make_webhook_channel(url=server.url, name="Room")
+        press = ana.press if by_htmx else ana.submit
+        texts = [words_of(press(button_of(channel), operation=str(uuid.uuid4()))) for _ in range(2)]
+    assert "The test is sent to https://…. Answered 200 in" in texts[0]
+    assert "The test did not get through. The webhook answered 404." in texts[1]
+    assert "Test, just now" in texts[1]
+
+
+def test_test_by_email_without_a_mail_server_says_how_to_set_one_up(ana: Browser) -> None:
+    text = words_of(ana.press(button_of(make_channel())))
+    assert "The test did not get through. No mail server is set up" in text
+
+
+def test_button_can_be_pressed_again_and_is_another_test(ana: Browser, settings: Any) -> None:
+    settings.ALERT_PRIVATE_ADDRESSES = True
+    with misbehaving(answer(200)) as server:
+        channel = make_webhook_channel(url=server.url)
+        page = ana.read(page_of(channel))
+        for _ in range(2):
+            names = re.search(r'test/".*?name="operation" value="([^"]+)"', page, re.DOTALL)
+            assert names is not None
+            page = ana.press(button_of(channel), operation=names[1])
+        assert len(server.requests) == 2
+
+
+# --- Who may ---------------------------------------------------------------------------------------------------------
+
+
+def test_partner_admin_sets_up_channels_of_their_installs_only(paul: Browser, acme: Install) -> None:
+    other = make_install(name="Other Data")
+    page = paul.read(NEW)
+    assert "All installs" not in page
+    assert "Other Data" not in page
+    assert "Choose an install." in refused(paul, NEW, **MAIL)
+    assert "Choose an install of the list." in refused(paul, NEW, **MAIL, install=other.pk)
+    paul.submit(NEW, **MAIL, install=acme.pk)
+    channel = AlertChannel.objects.get()
+    assert channel.install == acme
+    assert "Choose an install of the list." in refused(paul, page_of(channel), **MAIL, install=other.pk)
+    assert "Choose an install." in refused(paul, page_of(channel), **MAIL)
+
+
+def test_page_of_an_install_leads_to_the_form_with_it_chosen(ana: Browser, acme: Install) -> None:
+    for number in range(3):
+        make_install(name=f"Also {number}")
+    assert f"{NEW}?install={acme.pk}" in ana.read(reverse("install-detail", args=[acme.pk]))
+    assert f'<option value="{acme.pk}" selected>Acme Labs</option>' in ana.read(f"{NEW}?install={acme.pk}")
+
+
+def test_form_lists_so_many_installs_and_the_one_that_is_chosen(ana: Browser, monkeypatch: Any) -> None:
+    monkeypatch.setattr("dashboard.views.alert_channels.CHOICES", 2)
+    installs = [make_install(name=f"Customer {letter}") for letter in "ABCDE"]
+    page = ana.read(f"{NEW}?install={installs[4].pk}")
+    assert re.findall(r">(Customer .)</option>", page) == ["Customer A", "Customer B", "Customer E"]
