@@ -114,6 +114,7 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
 def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
     """End the alerts that a worse one follows on: nobody is told of their end, nor of a beginning that still waits."""
     _end(alerts, now=now, words=lambda _alert, says: says)
+    Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
     AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
 
 

@@ -15,15 +15,17 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs
+from dashboard.actions import alert_channels, endpoints, installs
 from dashboard.actions.outcome import Outcome
+from dashboard.alert_rules import KINDS
 from dashboard.launch.folder import read_private, write_private
 from dashboard.launch.site import manage_partner_api
-from dashboard.models import Endpoint, Install, Role, User
+from dashboard.models import AlertChannel, Endpoint, Install, Role, User
 from dashboard.services import demo, opentrain
 from dashboard.vault import Secret
 
 USERNAME = "support"
+CHANNEL = "The demo's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def tell(*, folder: Path) -> None:
             _register(scene=scene, install=install, user=user)
         for endpoint in endpoints_of_scene:
             _move(endpoint=endpoint, handler=scene.handler)
+    _tell_of_alerts(user=user)
     told["installs"] = list(Install.objects.order_by("id").values_list("opentrain_id", flat=True))
     write_private(folder / "demo.json", told)
 
@@ -110,6 +113,21 @@ def _move(*, endpoint: Endpoint, handler: str) -> None:
         endpoint.url = remote.url
     endpoint.handler_url = _handler_url(handler)
     endpoint.save(update_fields=["url", "handler_url"])
+
+
+def _tell_of_alerts(*, user: User) -> None:
+    """Have alerts POSTed to the demo's own server, which takes them and says nothing."""
+    url = Secret(_handler_url("alerts"))
+    channel = AlertChannel.objects.filter(name=CHANNEL).first()
+    if channel is not None:
+        channel.url, channel.shown_as = url, alert_channels.shown(url)
+        channel.save()
+        return
+    kinds = tuple(kind.value for kind in KINDS)
+    wanted = alert_channels.Wanted(
+        name=CHANNEL, way=AlertChannel.Way.WEBHOOK, install=None, kinds=kinds, url=url, time_zone="UTC"
+    )
+    alert_channels.create(actor=user, wanted=wanted, now=timezone.now(), operation=uuid.uuid4())
 
 
 def _handler_url(name: str) -> str:

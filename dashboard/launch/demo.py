@@ -52,6 +52,7 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
         "PARTNER_API_RUN_INTERVAL_S": RUN_INTERVAL_S,
         "PARTNER_API_RETRY_DELAYS_S": RETRY_DELAYS_S,
         "HANDLER_PRIVATE_ADDRESSES": "1",  # its handler is on this machine
+        "ALERT_PRIVATE_ADDRESSES": "1",  # and so is what takes its alerts
         "DEMO_FOLDER": str(folder),
         "DEMO_HANDLER_URL": f"http://localhost:{handler_port}",
         "DEMO_HANDLER_TOKEN": keys.DEMO_HANDLER_TOKEN,

@@ -106,6 +106,7 @@ class Alert(models.Model):
     opened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True)
     cleared_words = models.TextField(blank=True)
+    superseded = models.BooleanField(default=False, help_text="It ended because something worse followed on it.")
 
     objects = AlertQuerySet.as_manager()
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Prefetch
@@ -23,6 +23,8 @@ SHOWN = 100
 """So many open alerts stand on the page."""
 PAGE = 25
 MESSAGES = 10
+LOST_FOR = timedelta(days=7)
+"""So long the page says that a message was given up; the channel's own page says it for as long as it is kept."""
 ID = re.compile(r"[0-9]{1,18}")
 
 
@@ -73,7 +75,9 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     over = over.filter(pk__lt=int(before)) if before else over
     page = list(over[: PAGE + 1])
     opened = sorted(alerts.open().order_by("-opened_at")[:SHOWN], key=_worst_first)
-    lost = AlertDelivery.objects.filter(channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False)
+    lost = AlertDelivery.objects.filter(
+        channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False, ended_at__gt=now - LOST_FOR
+    )
     return {
         "open": [_row(alert, now) for alert in opened],
         "open_count": Alert.objects.visible_to(user).open().count(),

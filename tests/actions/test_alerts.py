@@ -142,7 +142,9 @@ def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
     Endpoint.objects.update(**DISABLED)
     assert watch(MINUTE) == Watched(opened=1, cleared=1, messages=1)
     assert told() == [("all", [("at_risk", "opened")]), ("all", [("disabled", "opened")])]
-    assert Alert.objects.get(kind="at_risk").cleared_words.startswith("Now it is Disabled")
+    at_risk = Alert.objects.get(kind="at_risk")
+    assert at_risk.superseded
+    assert at_risk.cleared_words.startswith("Now it is Disabled: OpenTrain disabled it after 10 failures in a row.")
 
 
 def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:

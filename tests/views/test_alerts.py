@@ -112,6 +112,16 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
     assert "any more." in text
 
 
+def test_alert_that_a_worse_one_followed_on_is_not_called_well(ana: Browser, acme: Install) -> None:
+    now = timezone.now()
+    columns = {"kind": "at_risk", "opened_at": now - timedelta(minutes=3), "cleared_at": now, "superseded": True}
+    make_alert(endpoint=make_disabled(acme), **columns)
+    page = ana.read(LIST)
+    assert 'class="chip tone-risk"' in page
+    assert 'class="chip tone-ok"' not in page
+    assert "3 min then disabled" in words_of(page)
+
+
 def test_list_of_a_partner_admin_has_their_installs_and_not_the_channels_of_all(paul: Browser, acme: Install) -> None:
     make_disabled(acme)
     make_disabled(make_install(name="Other Data"))

@@ -1,0 +1,63 @@
+"""The README's example of a receiver of alerts, run as it stands there; and its JSON, against what is sent."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard.alert_words import json_body
+from dashboard.services import alerts
+from dashboard.vault import Secret
+from tests.factories import SECRET
+from tests.services.misbehaving import answer, misbehaving
+from tests.test_alert_words import MESSAGE
+
+README = Path(__file__).parents[1] / "README.md"
+OTHER = "whsec_" + "b" * 32
+
+
+def block(language: str) -> str:
+    section = README.read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    (found,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    return found
+
+
+@pytest.fixture
+def is_from_redeliver() -> Callable[[str, str, bytes], bool]:
+    names: dict[str, Any] = {}
+    exec(block("python"), names)  # noqa: S102 - our own README
+    return names["is_from_redeliver"]
+
+
+def sent(settings: Any, *, at: float) -> tuple[str, bytes]:
+    settings.ALERT_PRIVATE_ADDRESSES = True
+    with misbehaving(answer(200)) as server:
+        alerts.post(
+            url=Secret(server.url), secret=Secret(SECRET), body=json_body(MESSAGE), message_id="m1", timestamp=int(at)
+        )
+    (request,) = server.requests
+    return request.values("X-Redeliver-Signature")[0], request.body
+
+
+def test_readmes_example_takes_what_redeliver_sent(settings: Any, is_from_redeliver: Callable[..., bool]) -> None:
+    signature, body = sent(settings, at=time.time())
+    assert is_from_redeliver(SECRET, signature, body)
+    assert not is_from_redeliver(OTHER, signature, body)
+    assert not is_from_redeliver(SECRET, signature, body + b" ")
+    assert not is_from_redeliver(SECRET, signature.replace("t=", "t=1"), body)
+
+
+def test_readmes_example_refuses_what_is_old(settings: Any, is_from_redeliver: Callable[..., bool]) -> None:
+    signature, body = sent(settings, at=time.time() - 301)
+    assert not is_from_redeliver(SECRET, signature, body)
+
+
+def test_readmes_body_is_the_one_that_is_sent() -> None:
+    shown, said = json.loads(block("json")), json.loads(json_body(MESSAGE))
+    assert shown | {"id": said["id"]} == said
+    assert said["createdAt"] == datetime(2026, 6, 12, 12, 0, tzinfo=UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
