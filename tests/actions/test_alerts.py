@@ -270,13 +270,15 @@ def test_two_workers_at_once_open_one_alert_and_make_one_message() -> None:
     assert told() == [("all", [("disabled", "opened")])]
 
 
-def test_watch_leaves_it_to_the_worker_that_is_at_it(django_db_blocker: Any) -> None:
+def test_watch_leaves_it_to_the_worker_that_is_at_it() -> None:
     make_disabled()
+    lock = "hashtextextended('redeliver.alerts', 0)"
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtextextended('redeliver.alerts', 0))")
-        assert watch() == Watched()
+            cursor.execute(f"SELECT pg_advisory_lock({lock})")
+            assert watch() == Watched()
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # that its connection closes is seen a moment later
     finally:
         other.close()
     assert watch() == Watched(opened=1)
