@@ -12,12 +12,13 @@ help:
 	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support)"
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
 	@echo "make lint         every check that is not a test"
+	@echo "make fuzz         the Partner API against 10,000 requests that nobody would write"
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
 	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages"
 
-.PHONY: demo run partner-api account test screenshots styles lint format lock
+.PHONY: demo run partner-api account test fuzz screenshots styles lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
 
@@ -33,6 +34,10 @@ account: $(VENV)/.installed
 # PYTEST_ARGS chooses tests or shows more: make test PYTEST_ARGS="-x tests/journeys"
 test: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+# The suite makes 2,000 such requests.
+fuzz: $(VENV)/.installed-dev
+	FUZZ_CASES=10000 $(BIN)/python -m pytest -s tests/partner_api/test_fuzzing.py
 
 # The README's pictures, from the demo itself.
 screenshots: $(VENV)/.installed-dev

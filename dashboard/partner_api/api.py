@@ -12,7 +12,7 @@ from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from dashboard.partner_api import bodies, conf, endpoints, errors, policy, schemas
+from dashboard.partner_api import bodies, conf, document, endpoints, errors, policy, schemas
 from dashboard.partner_api.auth import any_token, manages_webhooks
 from dashboard.partner_api.endpoints import Changes
 from dashboard.partner_api.errors import ApiError, BadRequest
@@ -164,8 +164,7 @@ def redeliver(
 @api.get("/openapi.json", include_in_schema=False)
 def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - ninja's signature
     """The contract of record, for everybody."""
-    schema = api.get_openapi_schema(path_prefix="/api/partner/v1/")
-    return HttpResponse(json.dumps(schema), content_type="application/json")
+    return HttpResponse(json.dumps(document.describe(api)), content_type="application/json")
 
 
 @api.exception_handler(ApiError)

@@ -5,7 +5,7 @@ An empty body is refused everywhere, on redeliver too: the reference page answer
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -14,7 +14,11 @@ from ninja.parser import Parser
 from dashboard.partner_api.errors import BadRequest
 
 MAX_BYTES = 64 * 1024
+MAX_DEPTH = 16
+"""How many objects and lists may stand inside each other; no operation takes more than two."""
+
 TOO_LARGE = f"The body is larger than {MAX_BYTES // 1024} KiB."
+TOO_DEEP = f"The body is nested more than {MAX_DEPTH} levels deep."
 EMPTY = "The body is empty. Send a JSON object, at least {}."
 
 
@@ -24,6 +28,9 @@ class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         if request.content_type != "application/json":
             raise BadRequest("Send the body as JSON, with the header Content-Type: application/json.")
+        charset = (request.content_params or {}).get("charset", "utf-8")
+        if charset.lower() not in {"utf-8", "utf8"}:
+            raise BadRequest("JSON is UTF-8: send it so, and leave charset out of Content-Type.")
         if len(request.body) > MAX_BYTES:
             raise BadRequest(TOO_LARGE)
         return load_object(request.body)
@@ -35,21 +42,54 @@ def load_object(body: bytes) -> dict[str, Any]:
     Raises: BadRequest.
     """
     try:
-        loaded = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
-        json.dumps(loaded, ensure_ascii=False).encode()
+        text = body.decode()
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
+    loaded = _parse(text)
+    _check_values(loaded)
+    if not isinstance(loaded, dict):
+        raise BadRequest("The body must be a JSON object: { … }.")
+    return loaded
+
+
+def _parse(text: str) -> Any:  # noqa: ANN401 - JSON is of any kind
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
+    except RecursionError:
+        raise BadRequest(TOO_DEEP) from None
+    except ValueError:
+        raise BadRequest("The body holds a number with more digits than can be read.") from None
+
+
+def _check_values(loaded: object) -> None:
+    """Refuse what no field takes, wherever it stands, before anything else is said about the body."""
+    values, depth = [loaded], 0
+    while values:
+        for text in (value for value in values if isinstance(value, str)):
+            _check_text(text)
+        containers = [value for value in values if isinstance(value, (dict, list))]
+        if containers and depth == MAX_DEPTH:
+            raise BadRequest(TOO_DEEP)
+        values, depth = [inner for container in containers for inner in _inside(container)], depth + 1
+
+
+def _inside(container: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    yield from container
+    if isinstance(container, dict):
+        yield from container.values()
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise BadRequest("The body holds a NUL character, which nothing here may contain.")
+    try:
+        text.encode()
     except UnicodeEncodeError:
         raise BadRequest("The body holds half of a surrogate pair, which is not a character.") from None
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("The body is not valid JSON: it is nested too deeply, or a number is too long.") from error
-    if not isinstance(loaded, dict):
-        raise BadRequest("The body must be a JSON object: { … }.")
-    return loaded
 
 
 def explain(errors: Iterable[dict[str, Any]]) -> BadRequest:

@@ -48,7 +48,15 @@ def _deliverable(url: str) -> str:
 Url = Annotated[
     str,
     AfterValidator(_deliverable),
-    WithJsonSchema({"type": "string", "format": "uri", "maxLength": targets.MAX_LENGTH}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "uri",
+            "maxLength": targets.MAX_LENGTH,
+            "description": "https; plain http for localhost only. No user name, password or fragment; printable ASCII.",
+            "examples": ["https://your-platform.example.com/webhooks/opentrain"],
+        }
+    ),
 ]
 EventTypes = Annotated[
     list[Annotated[EventName, BeforeValidator(_known)]],
@@ -80,8 +88,15 @@ class RegisterIn(_In):
     event_types: EventTypes
 
 
+def _at_least_one(schema: dict[str, Any]) -> None:
+    _without_defaults(schema)
+    schema["minProperties"] = 1
+
+
 class ChangeIn(_In):
     """Each field may be left out, none may be null; `model_fields_set` says which were sent."""
+
+    model_config = ConfigDict(json_schema_extra=_at_least_one)
 
     url: Url = ""
     event_types: EventTypes = []
@@ -91,7 +106,9 @@ class ChangeIn(_In):
 class RedeliverIn(_In):
     """An explicit null is refused: a program that lost its ID must not requeue everything by it."""
 
-    delivery_id: Annotated[str, Field(min_length=1, max_length=100)] = ""
+    delivery_id: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra={"pattern": "^[^\\u0000]*$"})] = (
+        ""
+    )
 
 
 class EndpointOut(_Out):

@@ -184,7 +184,7 @@ def test_redeliver_message_follows_the_run_interval(partner: Partner, endpoint: 
     assert answer.json["requeued"] == 0
 
 
-@pytest.mark.parametrize("delivery_id", ["dlv_" + "0" * 32, "nonsense", "a\x00b", "é"])
+@pytest.mark.parametrize("delivery_id", ["dlv_" + "0" * 32, "nonsense", "é"])
 def test_redeliver_of_an_unknown_delivery_answers_404(partner: Partner, endpoint: Endpoint, delivery_id: str) -> None:
     answer = partner.call("POST", f"/webhook-endpoints/{endpoint.pk}/redeliver", {"deliveryId": delivery_id})
     assert (answer.status, answer.json["code"]) == (404, "NOT_FOUND")

@@ -125,17 +125,24 @@ BODIES = [
     (b'{"a":1,"a":2}', "application/json", "The body names a key more than once."),
     (b'{"a":"\xff"}', "application/json", "The body is not UTF-8."),
     ('{"a":1}'.encode("utf-16"), "application/json", "The body is not UTF-8."),
-    (
-        b"[" * 60_000,
-        "application/json",
-        "The body is not valid JSON: it is nested too deeply, or a number is too long.",
-    ),
+    (b"[" * 60_000, "application/json", bodies.TOO_DEEP),
+    (b'{"a":' * 17 + b"{}" + b"}" * 17, "application/json", bodies.TOO_DEEP),
+    (b'{"a":' + b"[" * 16 + b"]" * 16 + b"}", "application/json", bodies.TOO_DEEP),
     (
         b'{"a":' + b"1" * 5000 + b"}",
         "application/json",
-        "The body is not valid JSON: it is nested too deeply, or a number is too long.",
+        "The body holds a number with more digits than can be read.",
+    ),
+    (b'{"a":"\\u0000"}', "application/json", "The body holds a NUL character, which nothing here may contain."),
+    (b'{"a":[{"\\u0000":1}]}', "application/json", "The body holds a NUL character, which nothing here may contain."),
+    (
+        b'{"a":"\\ud800"}',
+        "application/json",
+        "The body holds half of a surrogate pair, which is not a character.",
     ),
     (b"{}" + b" " * 65_535, "application/json", "The body is larger than 64 KiB."),
+    (b"{}", "application/json; charset=latin-1", "JSON is UTF-8: send it so, and leave charset out of Content-Type."),
+    (b"{}", "application/json; charset=utf-16", "JSON is UTF-8: send it so, and leave charset out of Content-Type."),
     (b"{}", "text/plain", "Send the body as JSON, with the header Content-Type: application/json."),
     (
         b"{}",
@@ -164,6 +171,21 @@ def test_a_body_of_64_kib_with_a_charset_is_read(partner: Partner, endpoint: End
         content_type="application/json; charset=utf-8",
     )
     assert (answer.status, answer.json["requeued"]) == (200, 0)
+
+
+def test_a_body_of_sixteen_levels_is_read_and_its_field_is_named(partner: Partner, endpoint: Endpoint) -> None:
+    raw = b'{"a":' + b"[" * 15 + b"]" * 15 + b"}"
+    answer = partner.call("PATCH", f"/webhook-endpoints/{endpoint.pk}", raw=raw)
+    assert problem(answer) == refused("a", "is not a field of this operation; remove it")
+
+
+@pytest.mark.parametrize("value", ["12", "true", "null", '["whe_1"]', '{"id": "dlv_1"}'])
+def test_what_is_no_string_where_a_string_belongs_is_not_converted(
+    partner: Partner, endpoint: Endpoint, value: str
+) -> None:
+    raw = f'{{"deliveryId": {value}}}'.encode()
+    answer = partner.call("POST", f"/webhook-endpoints/{endpoint.pk}/redeliver", raw=raw)
+    assert problem(answer) == refused("deliveryId", "must be a string")
 
 
 def test_a_long_unknown_key_is_named_in_short(partner: Partner, endpoint: Endpoint) -> None:

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from dashboard.partner_api.models import Endpoint
-from tests.partner_api.conftest import BOTH, Partner, make_deliveries
+from tests.partner_api.conftest import BOTH, Answer, Partner, make_deliveries
 
 pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
 
@@ -52,9 +52,11 @@ def test_an_answer_is_as_the_document_says(
     [
         ("post", "/webhook-endpoints", {"url": "https://a.example/", "eventTypes": BOTH}, {"url": 1}),
         ("patch", ENDPOINT, {"status": "ACTIVE"}, {"status": None}),
-        ("patch", ENDPOINT, {}, {"eventTypes": []}),
+        ("patch", ENDPOINT, {"url": "https://a.example/"}, {}),
+        ("patch", ENDPOINT, {"eventTypes": BOTH}, {"eventTypes": []}),
         ("post", f"{ENDPOINT}/redeliver", {}, {"deliveryId": None}),
         ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "dlv_1"}, {"delivery": "dlv_1"}),
+        ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "dlv_é"}, {"deliveryId": "dlv_\0"}),
     ],
 )
 def test_a_request_is_described_as_it_is_checked(
@@ -64,6 +66,41 @@ def test_a_request_is_described_as_it_is_checked(
     schema = operation(document, method, path)["requestBody"]["content"]["application/json"]["schema"]
     checker = validator(document, schema)
     assert (checker.is_valid(good), checker.is_valid(bad)) == (True, False)
+
+
+def described(document: dict[str, Any], answer: Answer, *, method: str, path: str) -> dict[str, Any]:
+    return operation(document, method, path)["responses"][str(answer.status)]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "limit", "status", "name", "value"),
+    [({}, 600, 401, "WWW-Authenticate", "Bearer"), (None, 1, 429, "Retry-After", "60")],
+)
+def test_a_header_of_an_error_is_in_the_document_and_in_the_answer(
+    *, partner: Partner, settings, headers: dict[str, str] | None, limit: int, status: int, name: str, value: str
+) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    settings.PARTNER_API_CALLS_PER_MINUTE = limit
+    answers = [partner.call("GET", "/webhook-endpoints", headers=headers) for _ in range(2)]
+    promised = described(document, answers[1], method="get", path="/webhook-endpoints")
+    assert (answers[1].status, answers[1].headers[name]) == (status, value)
+    assert sorted(promised) == sorted(["X-Request-Id", name])
+
+
+def test_links_lead_from_an_endpoint_to_every_operation_on_it(partner: Partner) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    made = partner.call("POST", "/webhook-endpoints", {"url": "https://a.example/", "eventTypes": BOTH})
+    links = operation(document, "post", "/webhook-endpoints")["responses"]["200"]["links"]
+    known = {each["operationId"] for item in document["paths"].values() for each in item.values()}
+    assert sorted(links) == [
+        "deleteWebhookEndpoint",
+        "getWebhookEndpoint",
+        "redeliverWebhookDeliveries",
+        "updateWebhookEndpoint",
+    ]
+    assert set(links) <= known
+    assert {link["parameters"]["endpointId"] for link in links.values()} == {"$response.body#/webhookEndpoint/id"}
+    assert partner.call("GET", f"/webhook-endpoints/{made.json['webhookEndpoint']['id']}").status == 200
 
 
 def test_every_operation_but_the_document_asks_for_a_bearer_token(partner: Partner) -> None:

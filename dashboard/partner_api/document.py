@@ -1,0 +1,70 @@
+"""`openapi.json`: what django-ninja makes from the routes and schemas, and what it has no words for: the headers of
+answers, the statuses that any operation may answer, and which answer's ID the other operations take.
+
+Source: partner-api, "Error envelope" and "Operations".
+"""
+
+from typing import Any
+
+from ninja import NinjaAPI
+
+PATH = "/api/partner/v1"
+
+_METHODS = frozenset({"get", "post", "put", "patch", "delete"})
+_REQUEST_ID = {
+    "description": "This request's ID, the requestId of an error. Support asks for it.",
+    "required": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}}},
+    "429": {
+        "Retry-After": {
+            "description": "After how many seconds the token may call again.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+}
+_WORDS = {
+    "200": "Done",
+    "400": "The request cannot be understood; the error says which field and why",
+    "401": "The token is missing, malformed, unknown or revoked",
+    "403": "The token lacks the scope, or the install or app is not ACTIVE, or the feature is off",
+    "404": "There is no such endpoint or delivery on this install",
+    "429": "The token calls too often",
+    "500": "Something went wrong on our side",
+}
+_OF_ONE = (
+    "getWebhookEndpoint",
+    "updateWebhookEndpoint",
+    "redeliverWebhookDeliveries",
+    "deleteWebhookEndpoint",
+)
+_SOURCES = {
+    "createWebhookEndpoint": "$response.body#/webhookEndpoint/id",
+    "listWebhookEndpoints": "$response.body#/webhookEndpoints/0/id",
+    "updateWebhookEndpoint": "$response.body#/webhookEndpoint/id",
+}
+
+
+def describe(api: NinjaAPI) -> dict[str, Any]:
+    """Return the whole document."""
+    document: dict[str, Any] = api.get_openapi_schema(path_prefix=f"{PATH}/")
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method in _METHODS:
+                _complete(operation)
+    return document
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    operation["responses"] = {str(status): answer for status, answer in operation["responses"].items()}
+    for status, answer in operation["responses"].items():
+        answer["description"] = _WORDS[status]
+        answer["headers"] = {"X-Request-Id": _REQUEST_ID, **_HEADERS.get(status, {})}
+    source = _SOURCES.get(operation["operationId"])
+    if source is not None:
+        operation["responses"]["200"]["links"] = {
+            target: {"operationId": target, "parameters": {"endpointId": source}} for target in _OF_ONE
+        }
