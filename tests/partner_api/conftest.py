@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from django.test import Client
 
 from dashboard.partner_api import endpoints, events, installs
 from dashboard.partner_api.models import Delivery, Endpoint, Install, Scope
+from tests.partner_api import sink
 
 BASE = "/api/partner/v1"
 THEN = datetime(2026, 6, 12, 10, 0, 0, tzinfo=UTC)
@@ -121,3 +123,15 @@ def registered(partner: Partner) -> endpoints.Registered:
 @pytest.fixture
 def endpoint(registered: endpoints.Registered) -> Endpoint:
     return registered.endpoint
+
+
+@pytest.fixture
+def receiver() -> Iterator[sink.Sink]:
+    with sink.running_sink() as running:
+        yield running
+
+
+@pytest.fixture
+def hooked(partner: Partner, receiver: sink.Sink) -> endpoints.Registered:
+    """An endpoint that the receiver answers for."""
+    return make_endpoint(partner, url=receiver.url)

@@ -56,12 +56,6 @@ def _truncate_jobs() -> None:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
 
 
-@pytest.fixture
-def receiver() -> Iterator[Sink]:
-    with sink.running_sink() as running:
-        yield running
-
-
 def start(environment: dict[str, str], name: str, *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "manage.py", name, *SETTINGS, *arguments]
     return subprocess.Popen(

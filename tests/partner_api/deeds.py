@@ -1,0 +1,59 @@
+"""What the tests of the engine do: a run at a moment of their choosing, a claim, a change, an answer."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from asgiref.sync import async_to_sync
+
+from dashboard.partner_api import conf, endpoints, engine, ledger, policy, settling
+from dashboard.partner_api.endpoints import Changes
+from dashboard.partner_api.engine import Report
+from dashboard.partner_api.ledger import Claim
+from dashboard.partner_api.models import Delivery, Endpoint
+from dashboard.partner_api.rota import Ask
+from tests.partner_api.conftest import THEN, Partner, emit_one
+
+
+def deliver(*, now: datetime = THEN) -> Report:
+    """One delivery run, at a moment of our choosing."""
+    return async_to_sync(engine.run)(clock=lambda: now)
+
+
+def claim_all(*, now: datetime = THEN) -> list[Claim]:
+    """Claim what is due as a run does."""
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=now)]
+    return ledger.claim(asks=asks, now=now, knobs=conf.knobs())
+
+
+def emit(partner: Partner, *, count: int = 1) -> None:
+    for _ in range(count):
+        emit_one(partner)
+
+
+def states() -> list[str]:
+    return sorted(Delivery.objects.values_list("status", flat=True))
+
+
+def change(endpoint: Endpoint, **changes: object) -> Endpoint:
+    return endpoints.change(
+        install_id=endpoint.install_id, endpoint_id=endpoint.pk, changes=Changes(**changes), now=THEN
+    )
+
+
+def redeliver(endpoint: Endpoint, *, delivery_id: str | None = None, now: datetime = THEN) -> int:
+    done = endpoints.redeliver(
+        install_id=endpoint.install_id, endpoint_id=endpoint.pk, delivery_id=delivery_id, now=now
+    )
+    return done.count
+
+
+def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> ledger.Result:
+    outcome = policy.answered(status=status)
+    return ledger.Result(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
+
+
+def post_during(action: Callable[[], object], *, status: int) -> None:
+    """Do something while the only delivery is in flight."""
+    [claim] = claim_all()
+    action()
+    settling.record(results=[result_of(claim, status=status)], knobs=conf.knobs())

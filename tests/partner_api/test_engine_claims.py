@@ -1,0 +1,73 @@
+"""What is claimed: of ACTIVE endpoints only, as they are at that moment, and given back when it is not needed."""
+
+import uuid
+
+import pytest
+
+from dashboard.partner_api import conf, endpoints, engine, ledger, settling
+from dashboard.partner_api.endpoints import Registered
+from dashboard.partner_api.models import Delivery
+from dashboard.partner_api.rota import Ask
+from tests.partner_api.conftest import THEN, Partner
+from tests.partner_api.deeds import change, claim_all, deliver, emit, states
+from tests.partner_api.sink import Sink
+
+
+def test_a_paused_endpoint_is_left_alone_and_goes_on_when_resumed(
+    partner: Partner, hooked: Registered, receiver: Sink
+) -> None:
+    emit(partner, count=2)
+    change(hooked.endpoint, status="DISABLED")
+    assert deliver().attempted == 0
+    assert states() == ["PENDING", "PENDING"]
+    change(hooked.endpoint, status="ACTIVE")
+    assert deliver().delivered == 2
+
+
+@pytest.mark.parametrize("event", ["paused", "deleted"])
+def test_what_changed_since_an_endpoint_was_found_due_is_not_claimed(
+    partner: Partner, hooked: Registered, receiver: Sink, event: str
+) -> None:
+    emit(partner)
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=THEN)]
+    if event == "paused":
+        change(hooked.endpoint, status="DISABLED")
+    else:
+        endpoints.delete(install_id=partner.install_id, endpoint_id=hooked.endpoint.pk)
+    assert [ask.endpoint_id for ask in asks] == [hooked.endpoint.pk]
+    assert ledger.claim(asks=asks, now=THEN, knobs=conf.knobs()) == []
+
+
+def test_a_claim_says_what_to_post_where_and_shows_no_secret(partner: Partner, hooked: Registered) -> None:
+    emit(partner)
+    change(hooked.endpoint, url="https://new.example.com/")
+    [claim] = claim_all()
+    assert (claim.url, claim.event_type) == ("https://new.example.com/", "contract.started")
+    assert hooked.endpoint.secret_sealed not in repr(claim)
+
+
+def test_a_released_claim_is_free_at_once_and_anothers_is_left_alone(partner: Partner, hooked: Registered) -> None:
+    emit(partner, count=2)
+    mine, lapsed = claim_all()
+    Delivery.objects.filter(pk=lapsed.delivery_id).update(claimed_by=uuid.UUID(int=1))
+    ledger.release(claims=[mine, lapsed])
+    held = Delivery.objects.exclude(claimed_by=None)
+    assert list(held.values_list("id", "claimed_by")) == [(lapsed.delivery_id, uuid.UUID(int=1))]
+    assert [claim.delivery_id for claim in claim_all()] == [mine.delivery_id]
+
+
+def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
+    partner: Partner, hooked: Registered, receiver: Sink, settings
+) -> None:
+    settings.PARTNER_API_MAX_PER_ENDPOINT = 1
+    emit(partner, count=5)
+    record = settling.record
+
+    def record_and_pause(**values: object) -> None:
+        record(**values)
+        change(hooked.endpoint, status="DISABLED")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_record", engine.sync_to_async(record_and_pause))
+        assert deliver().attempted == 1
+    assert states() == ["DELIVERED", "PENDING", "PENDING", "PENDING", "PENDING"]
