@@ -8,11 +8,10 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
-from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from dashboard.partner_api import bodies, conf, document, endpoints, errors, policy, schemas
+from dashboard.partner_api import bodies, clock, conf, document, endpoints, errors, policy, schemas
 from dashboard.partner_api.auth import any_token, manages_webhooks
 from dashboard.partner_api.endpoints import Changes
 from dashboard.partner_api.errors import ApiError, BadRequest
@@ -70,7 +69,7 @@ def current_install(request: _Request) -> schemas.InstallAnswer:
 def register(request: _Request, body: schemas.RegisterIn) -> schemas.RegisteredAnswer:
     """Register an endpoint. The secret is in this answer only, ever."""
     done = endpoints.register(
-        install_id=request.auth.install_id, url=body.url, event_types=body.event_types, now=timezone.now()
+        install_id=request.auth.install_id, url=body.url, event_types=body.event_types, now=clock.now()
     )
     return schemas.RegisteredAnswer(
         webhook_endpoint=EndpointOut.of(done.endpoint), secret=done.secret, message=REGISTERED
@@ -120,7 +119,7 @@ def change_endpoint(
         raise BadRequest("There is nothing to change. Send one or more of url, eventTypes and status.")
     changes = Changes(**{name: getattr(body, name) for name in body.model_fields_set})
     changed = endpoints.change(
-        install_id=request.auth.install_id, endpoint_id=endpointId, changes=changes, now=timezone.now()
+        install_id=request.auth.install_id, endpoint_id=endpointId, changes=changes, now=clock.now()
     )
     return schemas.EndpointAnswer(webhook_endpoint=EndpointOut.of(changed))
 
@@ -155,7 +154,7 @@ def redeliver(
         install_id=request.auth.install_id,
         endpoint_id=endpointId,
         delivery_id=body.delivery_id if "delivery_id" in body.model_fields_set else None,
-        now=timezone.now(),
+        now=clock.now(),
     )
     message = policy.requeue_message(active=done.endpoint.active, run_interval=conf.knobs().run_interval)
     return schemas.RedeliverAnswer(webhook_endpoint=EndpointOut.of(done.endpoint), requeued=done.count, message=message)

@@ -13,16 +13,16 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from dashboard import signatures
 from dashboard.partner_api import conf, ledger, settling, transport, vault
+from dashboard.partner_api.clock import SharedClock
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.ledger import Claim, Result
 from dashboard.partner_api.policy import Cause
@@ -62,6 +62,7 @@ class _Run:
     knobs: Knobs
     session: transport.Session
     clock: Callable[[], datetime]
+    set_clock: Callable[[], Awaitable[None]]
     deadline: float
     rota: Rota
     unseal: Callable[[str], str]
@@ -87,20 +88,24 @@ class _Run:
 
 async def run(
     *,
-    clock: Callable[[], datetime] = timezone.now,
+    clock: Callable[[], datetime] | None = None,
     open_session: Callable[[], transport.Session] = transport.open_session,
 ) -> Report:
     """Attempt what is due, and what becomes due meanwhile, until nothing is or the run's time is up.
+
+    `clock` says what is due and when attempts were made; without one it is the database's.
 
     Cancelled, it claims nothing more, lets what is in flight end and be recorded for up to `GRACE_S` seconds, and then
     drops it: the lease lapses, and the delivery is attempted again.
     """
     knobs = conf.knobs()
+    shared = SharedClock()
     async with open_session() as session:
         state = _Run(
             knobs=knobs,
             session=session,
-            clock=clock,
+            clock=clock or shared,
+            set_clock=sync_to_async(shared.set),
             deadline=time.monotonic() + knobs.run_budget.total_seconds(),
             rota=Rota(slots=knobs.max_in_flight, per_endpoint=knobs.max_per_endpoint),
             unseal=functools.lru_cache(maxsize=4096)(vault.unseal),
@@ -158,6 +163,7 @@ async def _look(run: _Run) -> bool:
     started = time.monotonic()
     if started < run.look_at and not run.idle:
         return False
+    await run.set_clock()
     run.rota.add(await _due(now=run.clock()))
     run.look_at = time.monotonic() + max(LOOK_S, 10 * (time.monotonic() - started))
     return True

@@ -1,5 +1,6 @@
 """The engine as it runs: a Procrastinate worker in a process of its own, the commands, and the care for jobs."""
 
+import asyncio
 import io
 import json
 import os
@@ -84,6 +85,7 @@ def test_a_worker_delivers_and_ends_on_sigterm_with_what_is_in_flight_recorded(
     worker = start(environment, "procrastinate", "worker")
     try:
         sink.wait_until(lambda: Delivery.objects.filter(status="DELIVERED").count() == 1, seconds=30)
+        sink.wait_until(lambda: ("partner_api.deliver", "doing") not in jobs())
 
         def slowly(received: Received) -> int:
             time.sleep(1)
@@ -188,6 +190,24 @@ def test_an_unfinished_run_asks_for_the_next_once(monkeypatch, unfinished: bool,
     monkeypatch.setattr(tasks.engine, "run", run)
     for _ in range(2):
         async_to_sync(tasks.deliver.func)(timestamp=1)
+    assert jobs() == queued
+
+
+@on_commit
+@pytest.mark.parametrize(("silent_s", "queued"), [(10, [("partner_api.deliver", "todo")]), (0, [])])
+def test_a_worker_whose_cron_has_gone_silent_asks_for_a_run_by_its_monotonic_clock(
+    settings, silent_s: int, queued: list
+) -> None:
+    settings.PARTNER_API_RUN_INTERVAL_S = 0.1
+
+    async def beat_once() -> None:
+        pulse = tasks._Pulse()
+        pulse.beat()
+        pulse.began -= silent_s
+        await asyncio.sleep(0.15)
+        pulse.watch.cancel()
+
+    async_to_sync(beat_once)()
     assert jobs() == queued
 
 

@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
-from dashboard.partner_api import installs
+from dashboard.partner_api import clock, installs
 from dashboard.partner_api.models import Scope
 
 
@@ -25,7 +24,7 @@ class Command(BaseCommand):
                 organization=options["organization"],
                 app_name=options["app_name"],
                 scopes=options["scopes"],
-                now=timezone.now(),
+                now=clock.now(),
             )
         except installs.Unusable as error:
             raise CommandError(str(error)) from error

@@ -11,9 +11,8 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
-from dashboard.partner_api import events, samples
+from dashboard.partner_api import clock, events, samples
 from dashboard.partner_api.models import EventType
 
 
@@ -45,7 +44,7 @@ class Command(BaseCommand):
                 resource_id=sample.resource_id,
                 job_id=sample.job_id,
                 data=sample.data,
-                now=timezone.now(),
+                now=clock.now(),
             )
         except events.NotEmitted as error:
             raise CommandError(str(error)) from error
