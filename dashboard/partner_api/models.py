@@ -1,7 +1,7 @@
 """The Partner API's rows: shape and constraints. Writes live in `endpoints`, `installs`, `events` and `ledger`.
 
 IDs on the wire are opaque text: a prefix and 128 random bits, so that knowing one says nothing about another. Events
-are the exception: theirs grow.
+are the exception, theirs grow; and deliveries, of whose bits 48 are a time (`events` says why).
 """
 
 import secrets
@@ -206,7 +206,7 @@ class Delivery(models.Model):
         DELIVERED = "DELIVERED"
         FAILED = "FAILED"
 
-    # Made by PostgreSQL in the fan-out: 'dlv_' and a random UUID without its dashes.
+    # Made by PostgreSQL in the fan-out: 'dlv_', the time, and 20 random hex digits.
     id = models.TextField(primary_key=True)
     # Indexes cost every attempt: these two have theirs below, without the second one that Django makes for text.
     event = models.ForeignKey(Event, on_delete=models.CASCADE, db_index=False)

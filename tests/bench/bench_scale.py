@@ -1,63 +1,153 @@
 """`make bench-scale`: time per delivery with 1, 2 and 4 workers, and with 10,000 against 1,000,000 finished rows.
 
-A worker is a process that makes delivery runs until nothing is left. The last line is JSON.
+A worker is a process that makes delivery runs until nothing is left. What is compared is measured by turns, and the
+median of the rounds counts. Beside the times stands what each process used of the cores, and how much the database
+wrote: what the machine does meanwhile changes the first and not the others. The last line is JSON.
 """
 
 import json
+import os
+import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
+from dashboard.launch import postgres
 from tests.bench import engine_rows
 
-PENDING = 8_000
+PENDING, ROUNDS = 8_000, 3
+FEW, MANY = 10_000, 1_000_000
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _RUN = """
-import asyncio, django
+import asyncio, django, resource
 django.setup()
 from dashboard.partner_api import engine
 input()
 asyncio.run(engine.run())
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round: time, and each process's CPU, in ms a delivery; what was written ahead, in bytes a delivery."""
+
+    ms: float
+    worker_cpu_ms: float
+    postgres_cpu_ms: float
+    sink_cpu_ms: float
+    wal_bytes: float
+
+
+@dataclass(slots=True)
+class Table:
+    """A database whose deliveries are finished but for the newest."""
+
+    server: postgres.Server
+    environment: dict[str, str]
+    url: str
+    rows: int = 0
+
+    def load(self, *, target: str, finished: int) -> None:
+        engine_rows.load_endpoints(self.url, target=target, keys=self.environment["PARTNER_API_KEYS"])
+        engine_rows.load_deliveries(self.url, first=1, count=finished, status="DELIVERED")
+        self.rows = finished
+
+    def measure(self, *, workers: int) -> Measured:
+        engine_rows.load_deliveries(self.url, first=self.rows + 1, count=PENDING)
+        self.rows += PENDING
+        command = [sys.executable, "-c", _RUN]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started = [
+            subprocess.Popen(command, cwd=engine_rows.ROOT, env=self.environment, text=True, **pipes)  # type: ignore[call-overload]
+            for _ in range(workers)
+        ]
+        time.sleep(3)  # until all have imported what they need
+        wal, postgres_s, sink_s, begun = self._wal(), _tree_s(self.server.process.pid), _sink_s(), time.monotonic()
+        for worker in started:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        used = [float(worker.communicate(timeout=120)[0]) for worker in started]
+        elapsed = time.monotonic() - begun
+        time.sleep(1)  # statistics are written when a backend has ended
+        after = (sum(used), _tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
+        return Measured(*(seconds * 1000 / PENDING for seconds in (elapsed, *after)), (self._wal() - wal) / PENDING)
+
+    def _wal(self) -> int:
+        """Return how much was written ahead so far, in bytes; and that everything of before was delivered."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            row = connection.execute("SELECT wal_bytes FROM pg_stat_wal").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _ticks(pid: str) -> list[int]:
+    """User, system, children's user and children's system time of a process; its parent's ID is the first."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return [0] * 5
+    return [int(fields[1]), *(int(field) for field in fields[11:15])]
+
+
+def _tree_s(pid: int) -> float:
+    """CPU seconds of a process, the children that it has and those that it had."""
+    everybody = {found.name: _ticks(found.name) for found in Path("/proc").iterdir() if found.name.isdigit()}
+    children = sum(ticks[1] + ticks[2] for ticks in everybody.values() if ticks[0] == pid)
+    return (sum(everybody[str(pid)][1:]) + children) * _TICK_S
+
+
+def _sink_s() -> float:
+    """CPU seconds of the sink, which is the child of ours that lives as long as we do."""
+    mine = [found.name for found in Path("/proc").iterdir() if found.name.isdigit()]
+    sinks = [pid for pid in mine if _ticks(pid)[0] == os.getpid() and b"engine_rows" in _command(pid)]
+    return sum(_ticks(pid)[1] + _ticks(pid)[2] for pid in sinks) * _TICK_S
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _median(rounds: list[Measured], name: str) -> float:
+    return statistics.median(getattr(measured, name) for measured in rounds)
+
+
+def _shown(rounds: list[Measured]) -> dict[str, float]:
+    return {name: round(_median(rounds, name), 3) for name in Measured.__slots__}
 
 
 def main() -> None:
     with engine_rows.database() as (server, environment), engine_rows.sink() as target:
-        url = server.url("partner_api")
-
-        def measure(*, workers: int, finished: int) -> float:
-            engine_rows.load_endpoints(url, target=target, keys=environment["PARTNER_API_KEYS"])
-            engine_rows.load_deliveries(url, first=1, count=finished, status="DELIVERED")
-            engine_rows.load_deliveries(url, first=finished + 1, count=PENDING)
-            command = [sys.executable, "-c", _RUN]
-            started = [
-                subprocess.Popen(command, cwd=engine_rows.ROOT, env=environment, stdin=subprocess.PIPE, text=True)
-                for _ in range(workers)
-            ]
-            time.sleep(3)  # until all have imported what they need
-            begun = time.monotonic()
-            for worker in started:
-                assert worker.stdin is not None
-                worker.stdin.write("\n")
-                worker.stdin.flush()
-            for worker in started:
-                worker.wait(timeout=120)
-                worker.stdin.close()  # type: ignore[union-attr]
-            ms = (time.monotonic() - begun) * 1000 / PENDING
-            with psycopg.connect(url) as connection:
-                left = connection.execute(
-                    "SELECT count(*) FROM partner_api_delivery WHERE status = 'PENDING'"
-                ).fetchone()
-            assert left == (0,), left
-            print(workers, finished, round(ms, 3), flush=True)
-            return ms
-
-        by_workers = {workers: measure(workers=workers, finished=10_000) for workers in (1, 2, 4)}
-        many = measure(workers=1, finished=1_000_000)
-    result = {f"ms_per_delivery_{workers}_workers": round(ms, 3) for workers, ms in by_workers.items()}
-    growth = round(many / by_workers[1], 2)
-    print(json.dumps(result | {"ms_per_delivery_1000000_finished": round(many, 3), "growth": growth}))
+        few = Table(server, environment, server.url("partner_api"))
+        other = engine_rows.migrated(server, environment, database="partner_api_many")
+        many = Table(server, other, server.url("partner_api_many"))
+        few.load(target=target, finished=FEW)
+        many.load(target=target, finished=MANY)
+        tried: dict[str, list[Measured]] = {}
+        for _ in range(ROUNDS):
+            for name, table, workers in (("1", few, 1), ("1_many", many, 1), ("2", few, 2), ("4", few, 4)):
+                tried.setdefault(name, []).append(table.measure(workers=workers))
+                print(name, tried[name][-1], flush=True)
+    growth = {
+        "growth": round(_median(tried["1_many"], "ms") / _median(tried["1"], "ms"), 2),
+        "growth_of_cpu": round(
+            (_median(tried["1_many"], "worker_cpu_ms") + _median(tried["1_many"], "postgres_cpu_ms"))
+            / (_median(tried["1"], "worker_cpu_ms") + _median(tried["1"], "postgres_cpu_ms")),
+            2,
+        ),
+        "growth_of_wal": round(_median(tried["1_many"], "wal_bytes") / _median(tried["1"], "wal_bytes"), 2),
+    }
+    names = {"1": "1_worker", "2": "2_workers", "4": "4_workers", "1_many": "1_worker_1000000_finished"}
+    print(json.dumps({names[name]: _shown(rounds) for name, rounds in tried.items()} | growth))
 
 
 if __name__ == "__main__":

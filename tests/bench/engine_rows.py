@@ -46,7 +46,8 @@ SELECT number, 'ins_1', 'contract.started', 'ctr_1', convert_to(rpad('{"id":"evt
 _DELIVERIES = """
 INSERT INTO partner_api_delivery (id, event_id, endpoint_id, status, round, tries, attempts, next_attempt_at,
                                   created_at)
-SELECT 'dlv_' || md5(number::text), number, 'whe_' || lpad(to_hex(1 + number %% %(endpoints)s), 32, '0'), %(status)s,
+SELECT 'dlv_' || lpad(to_hex(number), 12, '0') || substr(md5(number::text), 1, 20), number,
+       'whe_' || lpad(to_hex(1 + number %% %(endpoints)s), 32, '0'), %(status)s,
        1, 0, 0, CASE WHEN %(status)s = 'PENDING' THEN now() - interval '1 hour' + number * interval '1 microsecond' END,
        now()
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
@@ -60,20 +61,25 @@ def database(*, durable: bool = True) -> Iterator[tuple[postgres.Server, dict[st
     folder.chmod(0o711)
     server = postgres.start(folder=folder, durable=durable)
     try:
-        server.create_database("partner_api")
         environment = os.environ | {
-            "PARTNER_API_DATABASE_URL": server.url("partner_api"),
             "PARTNER_API_KEYS": Fernet.generate_key().decode(),
             "PARTNER_API_RUN_INTERVAL_S": "1",
             "DJANGO_SETTINGS_MODULE": "dashboard.partner_api.settings",
             "PYTHONUNBUFFERED": "1",
         }
-        migrate = [sys.executable, "manage.py", "migrate", "--noinput"]
-        subprocess.run(migrate, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-        yield server, environment
+        yield server, migrated(server, environment, database="partner_api")
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def migrated(server: postgres.Server, environment: dict[str, str], *, database: str) -> dict[str, str]:
+    """Make a database on the server and migrate it; the environment that points at it."""
+    server.create_database(database)
+    environment = environment | {"PARTNER_API_DATABASE_URL": server.url(database)}
+    migrate = [sys.executable, "manage.py", "migrate", "--noinput"]
+    subprocess.run(migrate, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return environment
 
 
 def load_endpoints(url: str, *, target: str, keys: str, count: int = ENDPOINTS) -> None:

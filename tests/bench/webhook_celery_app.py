@@ -1,0 +1,55 @@
+"""PyPI's django-webhook on Celery, set up as its README says: `celery -A webhook_celery_app worker`.
+
+Runs in a virtual environment of its own (`webhook_celery` makes it), so it imports nothing of ours.
+`python webhook_celery_app.py COUNT URL` queues deliveries.
+"""
+
+import json
+import os
+import sys
+
+import django
+from celery import Celery
+from django.conf import settings
+
+BODY_BYTES = 600
+
+settings.configure(
+    SECRET_KEY="only-for-benchmarks",
+    INSTALLED_APPS=["django.contrib.contenttypes", "django_webhook"],
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": os.environ["BENCH_DATABASE"],
+            "USER": os.environ["BENCH_USER"],
+            "HOST": os.environ["BENCH_HOST"],
+            "CONN_MAX_AGE": 60,
+        }
+    },
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    DJANGO_WEBHOOK={"MODELS": []},
+    USE_TZ=True,
+)
+
+app = Celery("webhooks", broker=os.environ["BENCH_BROKER"])
+app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=16)
+app.set_default()  # django-webhook's tasks belong to whatever application there is when they are imported
+django.setup()
+app.autodiscover_tasks(["django_webhook"])
+
+
+def main(count: int, url: str) -> None:
+    from django.core.management import call_command
+    from django_webhook.models import Webhook, WebhookSecret
+    from django_webhook.tasks import fire_webhook
+
+    call_command("migrate", verbosity=0)
+    webhook = Webhook.objects.create(url=url)
+    WebhookSecret.objects.create(webhook=webhook, token="whsec_" + "a" * 43)
+    payload = json.dumps({"note": "x" * (BODY_BYTES - 12)})
+    for _ in range(count):
+        fire_webhook.delay(webhook.id, payload, topic="bench.Thing/create", object_type="bench.Thing")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
