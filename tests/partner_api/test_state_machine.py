@@ -2,9 +2,11 @@
 against a model of twenty lines that holds what the contract says and nothing else. They must never differ.
 
 The POST itself is left out: an attempt is a claim, any time and any operations later an outcome, and its record. So
-every interleaving of several runners is tried: claims that lapse, answers after a pause, a requeue or a deletion.
+every interleaving of several runners is tried: claims that lapse, answers after a pause, a requeue or a deletion. What
+has to have happened on the way is counted, so that a machine that no longer gets there fails.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,13 +14,13 @@ from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dashboard.partner_api import conf, endpoints, ledger, policy, settling
+from dashboard.partner_api import auth, conf, endpoints, ledger, policy, settling
 from dashboard.partner_api.endpoints import Changes
 from dashboard.partner_api.errors import NotFound
 from dashboard.partner_api.ledger import Claim
-from dashboard.partner_api.models import Attempt, Delivery, Endpoint
+from dashboard.partner_api.models import Attempt, Delivery, Endpoint, Install, Token
 from dashboard.partner_api.policy import Cause, Outcome
 from dashboard.partner_api.rota import Ask
 from tests.partner_api.conftest import THEN, emit_one, make_endpoint, make_partner
@@ -91,9 +93,22 @@ OUTCOMES = st.one_of(
 )
 
 
-class Deliveries(RuleBasedStateMachine):
-    in_flight = Bundle("in_flight")
+REACHED: Counter[str] = Counter()
+"""How often each thing happened that the rules are about."""
 
+RULES = {
+    "answered for a claim that had lapsed",
+    "answered after a requeue",
+    "delivered after the end",
+    "given up",
+    "disabled",
+}
+
+PICKS = st.lists(st.integers(0, 999), min_size=1, max_size=12)
+"""Which of the posts in flight, one after the other; there may be fewer."""
+
+
+class Deliveries(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.savepoint = transaction.atomic()
@@ -103,11 +118,16 @@ class Deliveries(RuleBasedStateMachine):
         self.models = {make_endpoint(self.partner).endpoint.pk: Model() for _ in range(2)}
         self.ids = list(self.models)
         self.claims = 0
+        self.in_flight: list[InFlight] = []
+        self.active = True
 
     def teardown(self) -> None:
         if hasattr(self, "savepoint"):
             transaction.set_rollback(True)
             self.savepoint.__exit__(None, None, None)
+
+    def _take(self, picks: list[int]) -> list[InFlight]:
+        return [self.in_flight.pop(pick % len(self.in_flight)) for pick in picks if self.in_flight]
 
     def _change(self, which: int, **changes: object) -> bool:
         wanted = {"install_id": self.partner.install_id, "endpoint_id": self.ids[which]}
@@ -118,6 +138,7 @@ class Deliveries(RuleBasedStateMachine):
             return False
         return True
 
+    @precondition(lambda self: self.active)
     @rule(count=st.integers(1, 12))
     def emit(self, count: int) -> None:
         for _ in range(count):
@@ -166,13 +187,30 @@ class Deliveries(RuleBasedStateMachine):
     def redeliver_one(self, which: int, data: st.DataObject) -> None:
         model = self.models.get(self.ids[which])
         if model is not None and model.sent:
-            name = data.draw(st.sampled_from(sorted(model.sent, key=list(model.sent).index)))
-            wanted = {"install_id": self.partner.install_id, "endpoint_id": self.ids[which], "delivery_id": name}
-            assert endpoints.redeliver(**wanted, now=self.now).count == 1
-            model.requeue(model.sent[name], self.now)
+            self._requeue(which, data.draw(st.sampled_from(list(model.sent))))
 
-    @rule(target=in_flight, count=st.integers(1, 10))
-    def claim(self, count: int) -> object:
+    def redeliver_one_if_any(self, which: int) -> None:
+        mine = [post.claim.delivery_id for post in self.in_flight if post.claim.endpoint_id == self.ids[which]]
+        if mine and self.ids[which] in self.models:
+            self._requeue(which, mine[-1])
+
+    def _requeue(self, which: int, name: str) -> None:
+        wanted = {"install_id": self.partner.install_id, "endpoint_id": self.ids[which], "delivery_id": name}
+        assert endpoints.redeliver(**wanted, now=self.now).count == 1
+        model = self.models[self.ids[which]]
+        model.requeue(model.sent[name], self.now)
+
+    @rule(sure=st.integers(0, 19))
+    def revoke(self, sure: int) -> None:
+        """A revoked token ends calls, and a revoked install its events; what is to be delivered is delivered."""
+        if sure:
+            return
+        auth.revoke(token_id=Token.objects.get().pk, now=self.now)
+        Install.objects.update(status="REVOKED")
+        self.active = False
+
+    @rule(count=st.integers(1, 10))
+    def claim(self, count: int) -> None:
         """A runner of its own: it holds nothing yet. At the limit it is given only as many as failures are left."""
         due = {name: model.claimable(self.now) for name, model in self.models.items()}
         found = ledger.due_endpoints(now=self.now)
@@ -186,11 +224,13 @@ class Deliveries(RuleBasedStateMachine):
             assert len(mine) == min(count, len(names), max(1, 10 - self.models[name].streak))
             for delivery_id in mine:
                 self.models[name].sent[delivery_id].held = (self.claims, self.now + LEASE)
-        return multiple(*(InFlight(claim=claim, number=self.claims) for claim in claims))
+        self.in_flight += [InFlight(claim=claim, number=self.claims) for claim in claims]
 
-    @rule(posts=st.lists(consumes(in_flight), min_size=1, max_size=12), outcome=OUTCOMES)
-    def answer(self, posts: list[InFlight], outcome: Outcome) -> None:
+    @precondition(lambda self: self.in_flight)
+    @rule(picks=PICKS, outcome=OUTCOMES)
+    def answer(self, picks: list[int], outcome: Outcome) -> None:
         """A batch of answers, recorded in one transaction."""
+        posts = self._take(picks)
         results = [
             ledger.Result(claim=post.claim, outcome=outcome, started_at=self.now, ended_at=self.now, duration_ms=1)
             for post in posts
@@ -199,12 +239,19 @@ class Deliveries(RuleBasedStateMachine):
         for post in posts:
             model = self.models.get(post.claim.endpoint_id)
             if model is not None:
-                sent = model.sent[post.claim.delivery_id]
+                sent, was_active = model.sent[post.claim.delivery_id], model.active
+                REACHED["answered for a claim that had lapsed"] += bool(sent.held and sent.held[0] != post.number)
+                REACHED["answered after a requeue"] += sent.round != post.claim.round
+                REACHED["delivered after the end"] += outcome.ok and not was_active
                 model.answer(sent, post.number, post.claim.round, outcome.ok, self.now)
+                REACHED["given up"] += sent.tries == 5 and sent.status == "FAILED"
+                REACHED["disabled"] += was_active and not model.active
 
-    @rule(posts=st.lists(consumes(in_flight), min_size=1, max_size=5))
-    def drop(self, posts: list[InFlight]) -> None:
+    @precondition(lambda self: self.in_flight)
+    @rule(picks=PICKS)
+    def drop(self, picks: list[int]) -> None:
         """A runner is told to stop before it posted."""
+        posts = self._take(picks)
         ledger.release(claims=[post.claim for post in posts])
         for post in posts:
             model = self.models.get(post.claim.endpoint_id)
@@ -231,15 +278,49 @@ class Deliveries(RuleBasedStateMachine):
         assert Attempt.objects.count() == sum(values[4] for values in sent.values())
 
 
+class Outage(Deliveries):
+    """The same, where most posts fail: this way leads to the fifth attempt and to the automatic disabling."""
+
+    @rule(count=st.integers(0, 3), rounds=st.integers(2, 6))
+    def fail(self, count: int, rounds: int) -> None:
+        if count and self.active:
+            self.emit(count)
+        for _ in range(rounds):
+            self.now += timedelta(hours=2)
+            self.claim(10)
+            if self.in_flight:
+                self.answer([0] * 20, Outcome(status=None, cause=Cause.TIMEOUT))
+
+    @rule(which=st.integers(0, 1), ok=st.booleans())
+    def change_in_flight(self, which: int, ok: bool) -> None:
+        """What is in flight outlives its lease, a requeue and a pause; its answer comes in the end."""
+        self.enable(which)
+        self.claim(10)
+        self.redeliver_one_if_any(which)
+        self.now += LEASE + timedelta(seconds=1)
+        self.claim(10)
+        self.pause(which)
+        if self.in_flight:
+            self.answer([0] * 5, policy.answered(status=200 if ok else 500))
+
+
 class TestDeliveries(TestCase):
-    def test_random_operations_and_the_model_never_differ(self) -> None:
-        machine = Deliveries.TestCase
-        machine.settings = settings(
-            max_examples=60,
+    def run_machine(self, machine: type[RuleBasedStateMachine], *, examples: int) -> None:
+        case = machine.TestCase
+        case.settings = settings(
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
             database=None,
         )
-        machine().runTest()
+        REACHED.clear()
+        case().runTest()
+
+    def test_random_operations_and_the_model_never_differ(self) -> None:
+        self.run_machine(Deliveries, examples=60)
+
+    def test_random_operations_in_an_outage_and_the_model_never_differ(self) -> None:
+        self.run_machine(Outage, examples=30)
+        assert {what for what in RULES if REACHED[what]} == RULES
