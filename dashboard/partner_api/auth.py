@@ -108,7 +108,7 @@ def _check_install(install: Install) -> None:
 
 
 def _count(token: Token) -> None:
-    wait_s = limits.calls.take(token.pk, per_minute=conf.calls_per_minute())
+    wait_s = limits.take(token.pk, per_minute=conf.calls_per_minute())
     if wait_s is not None:
         raise RateLimited(
             f"This token called more than {conf.calls_per_minute()} times in a minute. Try again in {wait_s} s.",

@@ -75,7 +75,7 @@ def encryption_keys() -> tuple[str, ...]:
 
 
 def calls_per_minute() -> int:
-    """Return how often one token may call, in one server process."""
+    """Return how often one token may call, whichever server process it reaches."""
     return _at_least_one("PARTNER_API_CALLS_PER_MINUTE")
 
 

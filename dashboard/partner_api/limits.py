@@ -1,39 +1,31 @@
-"""How often a token may call: a bucket for each, refilled evenly, kept in this process.
+"""How often a token may call: a bucket for each, refilled evenly, shared by every server process through PostgreSQL.
 
-In memory and not in PostgreSQL, because a write for each request would cost more than most requests do; several server
-processes so allow several times as much, which is what a protection against runaway loops can afford.
+The table is unlogged, so that a call costs one short statement and no wait for a disk. After a crash of the database it
+is empty, and every bucket full: a protection against runaway loops can afford that. Time is the database's.
 """
 
 import math
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 
-KEPT = 10_000
-"""How many tokens' buckets are kept; the one that called longest ago goes first, and is full when it comes again."""
+from django.db import connection
 
-
-class Buckets:
-    """One bucket of `per_minute` calls for each name."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: str, *, per_minute: int) -> int | None:
-        """Take one call; None when it was there, else after how many whole seconds there will be one."""
-        now = self._clock()
-        with self._lock:
-            left, at = self._left.pop(name, (float(per_minute), now))
-            left = min(float(per_minute), left + (now - at) * per_minute / 60)
-            allowed = left >= 1
-            self._left[name] = (left - 1 if allowed else left, now)
-            if len(self._left) > KEPT:
-                self._left.popitem(last=False)
-        return None if allowed else max(1, math.ceil((1 - left) * 60 / per_minute))
+_TAKE = """
+INSERT INTO partner_api_bucket AS bucket (token_id, calls_left, counted_at)
+VALUES (%(token)s, %(per_minute)s - 1, clock_timestamp())
+    ON CONFLICT (token_id) DO UPDATE
+   SET calls_left = least(
+           %(per_minute)s,
+           bucket.calls_left + (bucket.calls_left < 0)::int
+               + greatest(0, extract(epoch FROM clock_timestamp() - bucket.counted_at)) * %(per_minute)s / 60.0
+       ) - 1,
+       counted_at = clock_timestamp()
+RETURNING calls_left
+"""
+# Below 0 the call was not there, and is not paid for: asking again takes nothing away.
 
 
-calls = Buckets()
-"""The buckets of this process."""
+def take(token_id: str, *, per_minute: int) -> int | None:
+    """Take one call; None when it was there, else after how many whole seconds there will be one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"token": token_id, "per_minute": float(per_minute)})
+        left = float(cursor.fetchone()[0])
+    return None if left >= 0 else max(1, math.ceil(-left * 60 / per_minute))

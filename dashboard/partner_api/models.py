@@ -133,6 +133,17 @@ class Token(models.Model):
         return [scope for scope in self.scopes if scope in self.install.scopes]
 
 
+class Bucket(models.Model):
+    """How many calls a token has left; its table is unlogged, and `limits` alone writes it."""
+
+    token = models.OneToOneField(Token, on_delete=models.CASCADE, primary_key=True)
+    calls_left = models.FloatField()
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.token_id}: {self.calls_left:g}"
+
+
 class Endpoint(models.Model):
     """Where an install's events are delivered to."""
 
