@@ -59,8 +59,10 @@ def _run(environment: dict[str, str], arguments: list[str]) -> int:
 
 
 def _environment(*, folder: Path, url: str) -> dict[str, str]:
+    own = keys(folder)
     return {
         "PARTNER_API_DATABASE_URL": url,
-        "PARTNER_API_KEYS": os.environ.get("PARTNER_API_KEYS") or keys(folder).PARTNER_API_KEYS,
+        "PARTNER_API_KEYS": os.environ.get("PARTNER_API_KEYS") or own.PARTNER_API_KEYS,
+        "PARTNER_API_SECRET_KEY": os.environ.get("PARTNER_API_SECRET_KEY") or own.SECRET_KEY,
         "PARTNER_API_RUN_INTERVAL_S": os.environ.get("PARTNER_API_RUN_INTERVAL_S") or "5",
     }

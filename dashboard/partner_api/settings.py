@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dashboard.partner_api import conf
 
-# Nothing here signs with it (no sessions, no cookies), so that a new one at each start does no harm.
+# It signs the sessions of the admin: with a new one at each start, every start ends them.
 SECRET_KEY = os.environ.get("PARTNER_API_SECRET_KEY") or secrets.token_urlsafe(50)
 DEBUG = False
 ALLOWED_HOSTS = os.environ.get("PARTNER_API_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
@@ -26,8 +26,50 @@ if not _database_url:
 DATABASES = {"default": dj_database_url.parse(_database_url, conn_max_age=60, conn_health_checks=True)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = ["django.contrib.postgres", "procrastinate.contrib.django", "dashboard.partner_api"]
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "procrastinate.contrib.django",
+    "dashboard.partner_api",
+]
+# All but the first are for the admin; a call of the API has no cookie, and so nothing to do with them.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Cookies know no ports: beside a console on the same host they need names of their own.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "partner_api_session", "partner_api_csrf"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("PARTNER_API_HTTPS") == "1"
 ROOT_URLCONF = "dashboard.partner_api.urls"
 WSGI_APPLICATION = "dashboard.partner_api.wsgi.application"
 USE_TZ = True
@@ -35,9 +77,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 
-# JSON for machines, with bearer tokens: there is no cookie to forge a request with, no page to frame. TLS, and the
-# redirect to it, belong to the proxy in front.
-SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003", "security.W004", "security.W008"]
+# TLS, and the redirect to it, belong to the proxy in front; PARTNER_API_HTTPS=1 says that there is one.
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]
 
 PROCRASTINATE_WORKER_DEFAULTS = {
     # Its own queue, so that a console on the same database neither takes these jobs nor leaves its own here.

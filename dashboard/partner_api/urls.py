@@ -1,5 +1,7 @@
-"""The Partner API's whole URL map: the operations, and an error envelope for everything else."""
+"""The Partner API's whole URL map: the operations, the sender's view, and an error envelope for everything else."""
 
+from django.apps import apps
+from django.contrib import admin
 from django.urls import URLPattern, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -13,6 +15,8 @@ for _operation in _operations:
 
 urlpatterns = [
     path("api/partner/v1/", include((_operations, _app), namespace=_namespace)),
+    # Under the console's settings, as in tests, there is no admin.
+    *([path("admin/", admin.site.urls)] if apps.is_installed("django.contrib.admin") else []),
     re_path(r"", csrf_exempt(errors.not_found)),
 ]
 

@@ -93,7 +93,8 @@ def ask(
         response = connection.getresponse()
         text = response.read().decode()
     is_json = response.headers.get_content_type() == "application/json"
-    return response.status, dict(response.headers), json.loads(text) if is_json else text
+    told = {name: "; ".join(response.headers.get_all(name, [])) for name in response.headers}
+    return response.status, told, json.loads(text) if is_json else text
 
 
 def _await(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:

@@ -303,6 +303,23 @@ class Outage(Deliveries):
         if self.in_flight:
             self.answer([0] * 5, policy.answered(status=200 if ok else 500))
 
+    @rule(ok=st.booleans())
+    def answer_after_the_automatic_disabling(self, ok: bool) -> None:
+        if not self.active:
+            return
+        for which in (0, 1):
+            self.enable(which)
+        self.emit(12)
+        self.claim(1)
+        late, self.in_flight = self.in_flight, []
+        for _ in range(2):
+            self.claim(10)
+            if self.in_flight:
+                self.answer([0] * 30, Outcome(status=None, cause=Cause.REFUSED))
+        self.in_flight = late
+        if self.in_flight:
+            self.answer([0] * 30, policy.answered(status=200 if ok else 500))
+
 
 class TestDeliveries(TestCase):
     def run_machine(self, machine: type[RuleBasedStateMachine], *, examples: int) -> None:
