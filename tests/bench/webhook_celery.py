@@ -6,6 +6,7 @@ Its packages are none of this project's: pip installs them for one run, and Debi
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,12 +90,12 @@ def _run(folder: Path, python: Path, url: str, *, broker: str, target: str) -> f
         raise CannotRun(f"deliveries cannot be queued: {filled.stderr.strip().splitlines()[-1]}")
     command = [python, "-m", "celery", "-A", "webhook_celery_app", "worker", "--concurrency", str(PROCESSES)]
     with (folder / "celery.log").open("wb") as log:
-        worker = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        worker = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         try:
             return _per_s(url, log=folder / "celery.log")
         finally:
-            worker.terminate()
-            worker.wait(30)
+            os.killpg(worker.pid, signal.SIGKILL)  # measured already; asked politely, it takes its time
+            worker.wait(10)
 
 
 def _per_s(url: str, *, log: Path) -> float:
