@@ -6,20 +6,17 @@ plain http is redirected. The Partner API has settings of its own: dashboard/par
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
-from dashboard import mail_url
-
-
-def _flag(name: str, *, default: bool) -> bool:
-    return os.environ.get(name, "1" if default else "0") not in {"0", "", "false", "no"}
-
-
-def _list(name: str, default: str = "") -> list[str]:
-    return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
-
+from dashboard import logs, mail_url
+from dashboard.environment import flag as _flag
+from dashboard.environment import items as _list
+from dashboard.environment import secret as _secret
+from dashboard.environment import split
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = False
@@ -38,10 +35,17 @@ RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
 # How long a run pauses between two redeliveries (dashboard/recovery_rules.py); OpenTrain's 429 makes it slower.
 RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
-# Where the world reaches this site: part of the URLs that OpenTrain is given.
+# Where people reach the console, and where OpenTrain and handlers reach the receiver: part of the URLs that they are
+# given. Both may have hosts and processes of their own: SERVE says what this process answers (dashboard/urls.py).
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+RECEIVER_URL = os.environ.get("RECEIVER_URL", "").rstrip("/") or PUBLIC_URL
+SERVE = os.environ.get("SERVE", "all")
+if SERVE not in {"all", "console", "receiver"}:
+    raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
-FIELD_KEYS = _list("FIELD_KEYS")
+FIELD_KEYS = split(_secret("FIELD_KEYS"))
+# What Prometheus shows to read /metrics; without it there is no such page.
+METRICS_TOKEN = _secret("METRICS_TOKEN")
 # Whether a handler may be at a private or local address. Partners write those URLs, so: only if the operator says so.
 HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
 # The same for the URLs that alerts are sent to: whoever may set up a channel writes those.
@@ -57,12 +61,16 @@ OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE"
 # "repair", and what opens that door.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")
 DEMO_HANDLER_URL = os.environ.get("DEMO_HANDLER_URL", "")
-DEMO_HANDLER_TOKEN = os.environ.get("DEMO_HANDLER_TOKEN", "")
+DEMO_HANDLER_TOKEN = _secret("DEMO_HANDLER_TOKEN")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
-ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "localhost,127.0.0.1")
-CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
+SECRET_KEY = _secret("SECRET_KEY")
+# The host names that this process is asked by: of what it serves, and this machine's own, for probes.
+_HOSTS = {"all": (PUBLIC_URL, RECEIVER_URL), "console": (PUBLIC_URL,), "receiver": (RECEIVER_URL,)}[SERVE]
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS") or sorted(
+    {"localhost", "127.0.0.1", *(urlsplit(url).hostname or "localhost" for url in _HOSTS)}
+)
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS") or [PUBLIC_URL]
 ROOT_URLCONF = "dashboard.urls"
 WSGI_APPLICATION = "dashboard.wsgi.application"
 INSTALLED_APPS = [
@@ -83,6 +91,8 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
+    "dashboard.middleware.request_ids",
+    "dashboard.middleware.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -113,8 +123,8 @@ TEMPLATES = [
 
 # --- Database: PostgreSQL, with a pool so that a request does not pay for a connection -------------------------------
 DATABASES = {}
-if "DATABASE_URL" in os.environ:
-    DATABASES["default"] = dj_database_url.parse(os.environ["DATABASE_URL"])
+if database_url := _secret("DATABASE_URL"):
+    DATABASES["default"] = dj_database_url.parse(database_url)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the pool drops connections that a restart has cut
     # What the receiver runs for each delivery is planned once (models/prepared.py).
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 5)
@@ -124,7 +134,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Mail, which alerts go by (dashboard/services/alerts.py); without EMAIL_URL none is sent -------------------------
-_MAIL = mail_url.parse(os.environ.get("EMAIL_URL", ""))
+_MAIL = mail_url.parse(_secret("EMAIL_URL"))
 EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.starttls, _MAIL.tls
@@ -157,8 +167,10 @@ HTTPS = _flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
 # OpenTrain's deliveries never follow a redirect, so the receiver says no to plain http by itself; the observations API
 # does too, so that no key is sent a second time in the clear.
-SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("BEHIND_PROXY", default=False) else None
+# A probe comes from the machine or the network beside it, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/", r"^(healthz|readyz|metrics)$"]
+BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -166,7 +178,7 @@ SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -191,12 +203,4 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"keys": {"()": "dashboard.logs.HideReceiverKeys"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["keys"]}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-    "loggers": {"procrastinate": {"level": "WARNING"}},  # it tells of every job that it starts and ends
-}
+LOGGING = logs.config(form=os.environ.get("LOG_FORMAT", "text"), level=os.environ.get("LOG_LEVEL", "INFO"))

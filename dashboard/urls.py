@@ -1,10 +1,12 @@
 """The whole URL map on one page."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
     alert_channels,
     alerts,
+    bare_errors,
     deliveries,
     delivery_export,
     delivery_lists,
@@ -18,6 +20,7 @@ from dashboard.views import (
     installs,
     observation_keys,
     observations,
+    operating,
     operations,
     over_time,
     receiver,
@@ -26,7 +29,9 @@ from dashboard.views import (
     search,
 )
 
-urlpatterns: list[URLPattern | URLResolver] = [
+Patterns = list[URLPattern | URLResolver]
+
+console: Patterns = [
     path("", inbox.index, name="home"),
     path("inbox/live/", inbox.live, name="inbox-live"),
     path("installs/", fleet.index, name="install-list"),
@@ -88,6 +93,25 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/channels/<int:pk>/test/", alert_channels.test, name="alert-channel-test"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
+]
+doors: Patterns = [
     path("api/v1/observations", observations.receive, name="observations"),
     path("hooks/<str:key>/", receiver.receive, name="receiver"),
 ]
+probes: Patterns = [
+    path("healthz", operating.healthz, name="healthz"),
+    path("readyz", operating.readyz, name="readyz"),
+    path("metrics", operating.show_metrics, name="metrics"),
+]
+SERVED: dict[str, Patterns] = {
+    "all": [*console, *doors, *probes],
+    "console": [*console, *probes],
+    "receiver": [*doors, *probes],
+}
+urlpatterns: Patterns = SERVED[settings.SERVE]
+
+if settings.SERVE == "receiver":
+    handler400 = bare_errors.bad_request
+    handler403 = bare_errors.permission_denied
+    handler404 = bare_errors.not_found
+    handler500 = bare_errors.failed

@@ -10,8 +10,8 @@ from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_channel, make_delivery, make_endpoint, make_run, make_user
 
-OPEN = {"receiver", "observations"}
-"""OpenTrain and handlers come in here, and show a signature or a key instead."""
+OPEN = {"receiver", "observations", "healthz", "readyz", "metrics"}
+"""OpenTrain and handlers come in here, and show a signature or a key instead; probes are told nothing of customers."""
 LISTS = ["delivery-list", "delivery-list-live", "delivery-list-export", "delivery-list-redeliver"]
 LISTS += ["run-list", "run-list-live"]
 PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-connect", *LISTS]

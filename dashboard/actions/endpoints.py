@@ -6,9 +6,7 @@ What changes or ends one is in endpoint_changes.py.
 import uuid
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions import deliveries
@@ -16,7 +14,7 @@ from dashboard.actions.installs import record_endpoint
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Install, User
-from dashboard.models.endpoints import ACTIVE, DISABLED, new_receiver_key
+from dashboard.models.endpoints import ACTIVE, DISABLED, door_url, new_receiver_key
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
@@ -56,7 +54,7 @@ def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: 
     key = new_receiver_key()
     return Endpoint.objects.create(
         install=install,
-        url=settings.PUBLIC_URL + reverse("receiver", args=[key]),
+        url=door_url(receiver_key=key),
         receiver_key=key,
         handler_url=handler_url,
         registering_since=now,

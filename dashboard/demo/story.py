@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions import alert_channels, endpoints, installs
@@ -21,6 +20,7 @@ from dashboard.alert_rules import KINDS
 from dashboard.launch.folder import read_private, write_private
 from dashboard.launch.site import manage_partner_api
 from dashboard.models import AlertChannel, Endpoint, Install, Role, User
+from dashboard.models.endpoints import door_url
 from dashboard.services import demo, opentrain
 from dashboard.vault import Secret
 
@@ -107,7 +107,7 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
 
 def _move(*, endpoint: Endpoint, handler: str) -> None:
     """Follow the ports of this start: our own, which OpenTrain must be told, and the handler's."""
-    url = settings.PUBLIC_URL + reverse("receiver", args=[endpoint.receiver_key])
+    url = door_url(receiver_key=str(endpoint.receiver_key))
     if endpoint.url != url and endpoint.opentrain_id is not None:
         remote = opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id, url=url)
         endpoint.url = remote.url

@@ -33,6 +33,7 @@ def demo(*, folder: Path, port: int) -> None:
             "DATABASE_URL": server.url("redeliver"),
             "PARTNER_API_DATABASE_URL": server.url("partner_api"),
         }
+        site.forget_counts(folder)
         with Processes(logs=folder / "logs", environment=environment) as processes:
             _prepare(processes)
             _start(processes, environment=environment, port=port, api_port=api_port)

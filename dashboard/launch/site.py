@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from dashboard.environment import is_given
 from dashboard.launch import postgres
 from dashboard.launch.folder import Keys
 from dashboard.launch.processes import Processes
@@ -56,7 +57,7 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
 
     Raises: CannotStart.
     """
-    if os.environ.get("DATABASE_URL"):
+    if is_given("DATABASE_URL"):
         yield {}
         return
     running = postgres.running_url(folder=folder, database="redeliver") if shared else None
@@ -74,17 +75,27 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
 def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
     """Return what every process of the console needs; what the person set already is theirs to say."""
     public_url = os.environ.get("PUBLIC_URL", f"http://localhost:{port}").rstrip("/")
-    host = urlsplit(public_url).hostname or "localhost"
     defaults = {
         "SECRET_KEY": keys.SECRET_KEY,
         "FIELD_KEYS": keys.FIELD_KEYS,
         "PUBLIC_URL": public_url,
-        "ALLOWED_HOSTS": ",".join(sorted({host, "localhost", "127.0.0.1"})),
         "CSRF_TRUSTED_ORIGINS": public_url,
         "HTTPS": "1" if public_url.startswith("https:") else "0",
         "STATIC_ROOT": str(folder / "static"),
+        "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
-    return {name: os.environ.get(name) or value for name, value in defaults.items()}
+    (folder / "metrics").mkdir(exist_ok=True)
+    return {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
+
+
+def _from_file(name: str) -> bool:
+    return bool(os.environ.get(f"{name}_FILE"))
+
+
+def forget_counts(folder: Path) -> None:
+    """Remove what the processes of an earlier start had counted: no process adds to it any more."""
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    (folder / "metrics").mkdir()
 
 
 def start_console(*, processes: Processes, port: int) -> None:

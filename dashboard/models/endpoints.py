@@ -3,6 +3,7 @@
 import secrets
 from typing import TYPE_CHECKING, Self
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -44,6 +45,11 @@ def severity_column() -> models.GeneratedField:
 def new_receiver_key() -> str:
     """256 bits: the key is the only thing that names a door to the receiver, so it cannot be guessed or walked."""
     return secrets.token_urlsafe(32)
+
+
+def door_url(*, receiver_key: str) -> str:
+    """Return where OpenTrain delivers to. Not by `reverse`: a process that serves the console alone has no such URL."""
+    return f"{settings.RECEIVER_URL}/hooks/{receiver_key}/"
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):

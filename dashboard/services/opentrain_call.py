@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from dashboard import logs, metrics
 from dashboard.services import bounded, opentrain_types
 from dashboard.services.bounded import Answer, Cause, NoAnswer
 from dashboard.services.opentrain_errors import NotFound, OpenTrainError, Refusal, Unauthorized, failed, unanswered
@@ -221,9 +222,19 @@ def _request_id(last: Answer | NoAnswer, token: Secret) -> str | None:
 
 
 def _log(operation: Call, outcome: _Outcome, request_id: str | None) -> None:
+    """Tell what a call came to, with OpenTrain's own request ID: its support asks for that one."""
     last = outcome.last
-    result = last.cause if isinstance(last, NoAnswer) else last.status
-    line = "%s %s: %s in %d ms, tries: %d, request %s"
-    logger.info(
-        line, operation.method, operation.path, result, outcome.elapsed_ms, outcome.tries, request_id or "unknown"
+    result = last.cause.value if isinstance(last, NoAnswer) else str(last.status)
+    name = f"{operation.method} {operation.path}"
+    metrics.count_call(call=name, result=result, seconds=outcome.elapsed_ms / 1000)
+    well = isinstance(last, Answer) and last.status < 400  # noqa: PLR2004
+    logger.log(
+        logging.INFO if well else logging.WARNING,
+        "%s: %s in %d ms, tries: %d, request %s",
+        name,
+        result,
+        outcome.elapsed_ms,
+        outcome.tries,
+        request_id or "unknown",
+        extra={logs.OPENTRAIN_REQUEST_ID: request_id},
     )

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -116,8 +115,8 @@ def _context(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def address() -> str:
-    """Return where observations are sent to."""
-    return f"{settings.PUBLIC_URL}{reverse('observations')}"
+    """Return where observations are sent to. Not by `reverse`: this process may serve the console alone."""
+    return f"{settings.RECEIVER_URL}/api/v1/observations"
 
 
 def examples_of(*, url: str, event_types: list[str], at: datetime) -> Examples:

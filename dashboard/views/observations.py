@@ -20,6 +20,7 @@ from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from dashboard import metrics
 from dashboard.actions import observation_keys, observations
 from dashboard.models import Endpoint
 from dashboard.models.pacing import count_call
@@ -48,6 +49,12 @@ class _Refused(Exception):
 @csrf_exempt
 def receive(request: WSGIRequest) -> HttpResponse:
     """Take up to 1,000 observations. Always JSON; never a redirect, never a page."""
+    response = _answer(request)
+    metrics.count_observations(status=response.status_code)
+    return response
+
+
+def _answer(request: WSGIRequest) -> HttpResponse:
     try:
         endpoint = _endpoint(request)
         _keep_pace(endpoint)

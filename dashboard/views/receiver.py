@@ -31,6 +31,7 @@ from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from dashboard import metrics
 from dashboard.actions import deliveries
 from dashboard.actions.attempts import Event, Headers, Result
 from dashboard.actions.deliveries import Refusal
@@ -144,6 +145,7 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
         return _no(refused.status, refused.reason, refused.explanation)
     reply = _ask(arrival)
     deliveries.record_attempt(endpoint=endpoint, event=event, result=_result(arrival, reply))
+    metrics.count_receipt(result=reply.cause.value or "delivered", seconds=arrival.elapsed_s)
     return _response(reply)
 
 
@@ -321,6 +323,7 @@ def _response(reply: _Reply) -> HttpResponse:
 
 
 def _no(status: HTTPStatus, reason: str, explanation: str) -> HttpResponse:
+    metrics.count_receipt(result=f"not taken: {reason}")
     response = JsonResponse({"error": explanation, "reason": reason}, status=status)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = str(RETRY_AFTER_S)

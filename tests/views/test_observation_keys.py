@@ -169,7 +169,7 @@ def examples_on(page: str, label: str) -> str:
 def test_example_on_the_page_runs(live_server, settings, ana: Browser, straight: Endpoint, label, command) -> None:
     if shutil.which("curl") is None and label == "curl command":
         pytest.skip("curl is not installed")
-    settings.PUBLIC_URL = live_server.url
+    settings.PUBLIC_URL = settings.RECEIVER_URL = live_server.url
     Endpoint.objects.update(event_types=['it\'s "odd" $HOME \\'])
     response = issue(ana, straight)
     code = examples_on(response.content.decode(), label)

@@ -1,0 +1,50 @@
+"""How settings are read from the environment; a secret also from the file that NAME_FILE names."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_OFF = {"0", "", "false", "no"}
+
+
+def flag(name: str, *, default: bool) -> bool:
+    return os.environ.get(name, "1" if default else "0") not in _OFF
+
+
+def items(name: str, default: str = "") -> list[str]:
+    """Return a list that is separated by commas."""
+    return split(os.environ.get(name, default))
+
+
+def split(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def is_given(name: str) -> bool:
+    """Whether the secret is set at all, one way or the other."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
+def secret(name: str) -> str:
+    """Return a secret from NAME, or from the file that NAME_FILE names (without the newline at its end); "" if unset.
+
+    An environment is read by whoever may list processes, and inherited by every child; a file has a mode.
+
+    Raises: ImproperlyConfigured, when both are set, or the file cannot be read or is empty: a secret that is missing
+    by mistake must not look like one that is not wanted. The message never holds the value.
+    """
+    given, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if not path:
+        return given
+    if given:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: remove one of them.")
+    try:
+        text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} is not text.") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {error.strerror}.") from error
+    if not text:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
+    return text

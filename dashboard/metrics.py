@@ -1,0 +1,64 @@
+"""What each process counts about itself, for /metrics: what came in by the receiver, and what OpenTrain answered.
+
+Counting in processes and not in the database: it must cost a delivery next to nothing, and go on when the database is
+what is wrong. The processes of a machine (gunicorn's and the worker) write to the files of one folder,
+PROMETHEUS_MULTIPROC_DIR, and any of them adds all of them up (prometheus-client's multi-process mode). What the
+database knows (queues, the poller, standings) is asked there at the time of the scrape instead: models/vitals.py.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client.registry import Collector
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own variable; it is looked at when the module is first imported."""
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+
+_receipts = Counter(
+    "redeliver_receipts", "Requests at the receiver, by what became of them: delivered, or why not.", ["result"]
+)
+_receipt_seconds = Histogram(
+    "redeliver_receipt_seconds", "From a delivery's arrival to its record, the handler's time included.",
+    buckets=_SECONDS,
+)  # fmt: skip
+_observations = Counter("redeliver_observation_calls", "Calls of the observations API, by status.", ["status"])
+_calls = Counter("redeliver_opentrain_calls", "Calls to OpenTrain, by status or by why none came.", ["call", "result"])
+_call_seconds = Histogram(
+    "redeliver_opentrain_call_seconds", "How long a call to OpenTrain took, all its tries.", ["call"], buckets=_SECONDS
+)
+
+
+def count_receipt(*, result: str, seconds: float | None = None) -> None:
+    """Count a request at the receiver. `result` is one of few words, never what a stranger sent."""
+    _receipts.labels(result).inc()
+    if seconds is not None:
+        _receipt_seconds.observe(seconds)
+
+
+def count_observations(*, status: int) -> None:
+    """Count a call of the observations API."""
+    _observations.labels(str(status)).inc()
+
+
+def count_call(*, call: str, result: str, seconds: float) -> None:
+    """Count a call to OpenTrain. `call` is its method and path, without anybody's ID."""
+    _calls.labels(call, result).inc()
+    _call_seconds.labels(call).observe(seconds)
+
+
+def exposition(*, collectors: list[Collector]) -> bytes:
+    """Return what all processes of this machine counted, and what `collectors` say, in Prometheus' text format.
+
+    Without the folder it is what this process counted alone.
+    """
+    registry = CollectorRegistry()
+    if os.environ.get(FOLDER):
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        for counted in (_receipts, _receipt_seconds, _observations, _calls, _call_seconds):
+            registry.register(counted)
+    for collector in collectors:
+        registry.register(collector)
+    return generate_latest(registry)
