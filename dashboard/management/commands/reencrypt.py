@@ -1,0 +1,59 @@
+"""Encrypt stored secrets anew when FIELD_KEYS rotate."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from dashboard.actions import reencryption
+from dashboard.actions.reencryption import KeyMissing
+
+TOLD_EVERY = 1000
+"""Secrets between two lines of progress."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Encrypt every stored token and signing secret under the first of FIELD_KEYS. Safe while the site runs, and "
+        "to be stopped and run again. When it says that nothing is left, the older keys can be taken away."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="Say how many there are, and change nothing.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        self._seen = 0
+        try:
+            unreadable = sum(self._column(column, dry_run=options["dry_run"]) for column in reencryption.columns())
+        except KeyMissing as error:
+            raise CommandError(str(error)) from None
+        if unreadable:
+            raise CommandError(
+                f"{unreadable} secrets cannot be read with any of FIELD_KEYS. Put the key that wrote them back behind "
+                "the others and run this again, or replace those tokens. Take no key away until then."
+            )
+        if not options["dry_run"]:
+            self._verify()
+
+    def _column(self, column: reencryption.Column, *, dry_run: bool) -> int:
+        """Do a column, tell what was done, and return how many of its secrets cannot be read."""
+        done = reencryption.reencrypt(column=column, dry_run=dry_run, on_row=self._tell)
+        words = "would be encrypted anew" if dry_run else "encrypted anew"
+        self.stdout.write(
+            f"{column}: {done.total} secrets: {done.changed} {words}, {done.current} under the first key already, "
+            f"{done.overtaken} replaced by somebody meanwhile, {len(done.unreadable)} unreadable"
+        )
+        if done.unreadable:
+            self.stdout.write(f"  unreadable: {', '.join(str(pk) for pk in done.unreadable[:50])}")
+        return len(done.unreadable)
+
+    def _verify(self) -> None:
+        left = sum(reencryption.left(column=column) for column in reencryption.columns())
+        if left:
+            raise CommandError(f"{left} secrets are not under the first key yet: run this again.")
+        self.stdout.write("Verified: the first key alone reads every secret. The older keys can be taken away.")
+
+    def _tell(self) -> None:
+        self._seen += 1
+        if self._seen % TOLD_EVERY == 0:
+            self.stdout.write(f"So far {self._seen} secrets.")

@@ -1,0 +1,124 @@
+"""Keys rotate: every secret moves to the first one, while the site runs."""
+
+import io
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from dashboard.actions import reencryption
+from dashboard.actions.reencryption import Column, Counted
+from dashboard.models import Endpoint, Install
+from dashboard.vault import Secret, Unreadable, encrypt
+from tests.factories import SECRET, make_endpoint, make_install
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+TOKENS = Column(Install, "token")
+
+
+@pytest.fixture
+def _rotated(db: None, settings) -> None:
+    """Three tokens and one signing secret under the old key; then the new key goes before it."""
+    settings.FIELD_KEYS = [OLD]
+    for number in range(3):
+        make_install(token=Secret(f"ot_ptk_{number}"), name=f"install {number}")
+    make_endpoint(install=Install.objects.earliest("pk"))
+    make_endpoint(install=Install.objects.earliest("pk"), secret=None)
+    settings.FIELD_KEYS = [NEW, OLD]
+
+
+def run(**options: object) -> str:
+    out = io.StringIO()
+    call_command("reencrypt", stdout=out, **options)
+    return out.getvalue()
+
+
+def tokens() -> list[str]:
+    return [install.token.reveal() for install in Install.objects.order_by("pk")]
+
+
+def test_columns_are_every_column_of_secrets() -> None:
+    found = {str(column) for column in reencryption.columns()}
+    assert {"dashboard_install.token", "dashboard_endpoint.secret"} <= found
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_reencrypt_moves_every_secret_to_the_first_key(settings) -> None:
+    said = run()
+    assert "dashboard_install.token: 3 secrets: 3 encrypted anew, 0 under the first key already" in said
+    assert "dashboard_endpoint.secret: 1 secrets: 1 encrypted anew" in said
+    assert said.splitlines()[-1] == (
+        "Verified: the first key alone reads every secret. The older keys can be taken away."
+    )
+    settings.FIELD_KEYS = [NEW]
+    assert tokens() == ["ot_ptk_0", "ot_ptk_1", "ot_ptk_2"]
+    assert [one.secret and one.secret.reveal() for one in Endpoint.objects.order_by("pk")] == [SECRET, None]
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_dry_run_says_how_many_and_changes_nothing(settings) -> None:
+    assert "dashboard_install.token: 3 secrets: 3 would be encrypted anew" in run(dry_run=True)
+    settings.FIELD_KEYS = [OLD]
+    assert tokens() == ["ot_ptk_0", "ot_ptk_1", "ot_ptk_2"]
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_reencrypt_stopped_in_between_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reencryption, "BATCH", 2)
+    rows = iter([None, None])
+
+    class Killed(Exception):
+        pass
+
+    def stop() -> None:
+        if next(rows, Killed) is Killed:
+            raise Killed
+
+    with pytest.raises(Killed):
+        reencryption.reencrypt(column=TOKENS, dry_run=False, on_row=stop)
+    assert reencryption.left(column=TOKENS) == 1
+    assert reencryption.reencrypt(column=TOKENS, dry_run=False) == Counted(TOKENS, current=2, changed=1)
+    assert reencryption.left(column=TOKENS) == 0
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_token_replaced_between_reading_and_writing_stays_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Install.objects.earliest("pk")
+    fresh = reencryption._fresh
+
+    def slowly(stored: bytes) -> bytes:
+        Install.objects.filter(pk=first.pk).update(token=Secret("ot_ptk_replaced"))
+        return fresh(stored)
+
+    monkeypatch.setattr(reencryption, "_fresh", slowly)
+    done = reencryption.reencrypt(column=TOKENS, dry_run=False)
+    assert (done.overtaken, done.changed) == (1, 2)
+    assert tokens() == ["ot_ptk_replaced", "ot_ptk_1", "ot_ptk_2"]
+    assert reencryption.left(column=TOKENS) == 0
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_secret_that_no_key_reads_is_left_and_named(settings) -> None:
+    lost = Install.objects.order_by("pk")[1]
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    sealed = encrypt(Secret("ot_ptk_lost"))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE dashboard_install SET token = %s WHERE id = %s", [sealed, lost.pk])
+    settings.FIELD_KEYS = [NEW, OLD]
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=r"^1 secrets cannot be read with any of FIELD_KEYS. Put the key"):
+        call_command("reencrypt", stdout=out)
+    assert f"  unreadable: {lost.pk}\n" in out.getvalue()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT token FROM dashboard_install WHERE id = %s", [lost.pk])
+        assert bytes(cursor.fetchone()[0]) == sealed
+    with pytest.raises(Unreadable):
+        tokens()
+
+
+@pytest.mark.django_db
+def test_reencrypt_without_keys_says_what_to_do(settings) -> None:
+    settings.FIELD_KEYS = []
+    with pytest.raises(CommandError, match=r"^FIELD_KEYS is empty: put the new key first"):
+        run()
