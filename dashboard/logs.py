@@ -48,6 +48,7 @@ def config(*, form: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "procrastinate": {"level": "WARNING"},  # it tells of every job that it starts and ends
+            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},  # gunicorn itself says no otherwise
             "django.server": {"handlers": [], "propagate": True},  # its own formatter would print paths as they came
         },
     }

@@ -27,15 +27,9 @@ def manage_partner_api(command: str, *arguments: str) -> tuple[str, ...]:
 
 
 def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
-    """Return the command line of one web server.
-
-    Its control socket is left out, its heartbeats are kept in memory, and its threads wait for slow handlers side by
-    side: a receiver's request may last 9.5 s. There is no access log, because receivers' paths hold their keys.
-    """
-    options = ["--worker-class", "gthread", "--workers", "2", "--threads", str(threads), "--graceful-timeout", "4"]
-    options += ["--timeout", "60", "--bind", bind, "--no-control-socket"]
-    if Path("/dev/shm").is_dir():  # noqa: S108 - gunicorn makes its own unguessable file there
-        options += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
+    """Return the command line of one web server: gunicorn.conf.py, and an end within the seconds that Ctrl-C has."""
+    options = ["--config", str(BASE_DIR / "gunicorn.conf.py"), "--bind", bind, "--threads", str(threads)]
+    options += ["--graceful-timeout", "4"]
     return (sys.executable, "-m", "gunicorn", *options, application)
 
 

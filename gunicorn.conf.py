@@ -1,0 +1,49 @@
+"""How the console and the receiver are served. Read by gunicorn itself when it is started in this folder.
+
+Whatever is here, the command line may say otherwise: `dashboard/launch/site.py` does for one machine.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from dashboard import logs
+from dashboard.environment import is_given
+
+wsgi_app = "dashboard.wsgi:application"
+bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+# Threads wait for slow handlers side by side: a delivery may last 9.5 s. HANDLER_WAITS is counted against the 16.
+worker_class = "dashboard.launch.web_worker.WebWorker"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+threads = 16
+# A worker that is told to stop answers what it has begun: a delivery first of all.
+graceful_timeout = 12
+timeout = 60
+keepalive = 5
+# What a request may be at most, beside its body, which each view limits by itself: a larger one is answered 4xx.
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+# No access log: the path of a receiver holds its key. Errors go where Django's own lines go, in the same form.
+accesslog = None
+logconfig_dict = logs.config(form=os.environ.get("LOG_FORMAT", "text"), level=os.environ.get("LOG_LEVEL", "INFO"))
+# Python's sendfile waits for a client without an end; an ordinary send gives up (web_worker.py).
+sendfile = False
+control_socket_disable = True
+if Path("/dev/shm").is_dir():  # noqa: S108 - gunicorn makes its own unguessable file there
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
+
+# What the processes count is added up from one folder (dashboard/metrics.py). To have the worker's calls to OpenTrain
+# in it too, give both the same PROMETHEUS_MULTIPROC_DIR.
+_made = ""
+if is_given("METRICS_TOKEN") and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    _made = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="redeliver-metrics-")
+
+
+def on_exit(_server: object) -> None:
+    if _made:
+        shutil.rmtree(_made, ignore_errors=True)

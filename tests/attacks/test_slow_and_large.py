@@ -1,0 +1,165 @@
+"""Connections that take their time, and requests that are too large, against the real gunicorn configuration."""
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dashboard.models import Attempt, Delivery
+from tests.attacks.conftest import METRICS_TOKEN, PATIENCE_S
+from tests.factories import make_endpoint
+from tests.faults.serving import Site, deliver
+
+THREADS = 32
+"""Two workers with 16 threads each: gunicorn.conf.py."""
+ENDED_WITHIN_S = PATIENCE_S + 10
+"""gunicorn looks every second, and these cores are busy."""
+LARGE = "/static/vendor/tabler-1.6.1/tabler.min.css"
+HEAD = b"POST /hooks/none/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@contextlib.contextmanager
+def connected(site: Site, count: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        made = [socket.create_connection(("127.0.0.1", site.port), ENDED_WITHIN_S) for _ in range(count)]
+        yield [stack.enter_context(one) for one in made]
+
+
+def ended_after_s(one: socket.socket) -> float:
+    """Return how long the server kept the connection. Fails: when it is kept for longer than it may."""
+    started = time.monotonic()
+    one.settimeout(ENDED_WITHIN_S)
+    with contextlib.suppress(ConnectionResetError):
+        while one.recv(65536):
+            pass
+    return time.monotonic() - started
+
+
+@pytest.mark.xdist_group("faults")
+def test_slow_writers_in_every_thread_are_ended_and_others_answered_again(server: Site) -> None:
+    with connected(server, THREADS) as heads:
+        for one in heads:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")  # and then nothing
+        assert server.get("/healthz", timeout_s=ENDED_WITHIN_S) == 200
+        for one in heads:
+            assert ended_after_s(one) < ENDED_WITHIN_S
+
+
+@pytest.mark.xdist_group("faults")
+def test_dripping_writer_is_ended_though_it_never_pauses(server: Site) -> None:
+    with connected(server, 1) as [one]:
+        one.sendall(HEAD)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() < started + ENDED_WITHIN_S:
+                one.sendall(b"X-Drip: 1\r\n")
+                time.sleep(0.2)  # a drip: slow is what it is
+        assert PATIENCE_S <= time.monotonic() - started < ENDED_WITHIN_S
+
+
+@pytest.mark.xdist_group("faults")
+def test_slow_body_is_answered_cut_off_and_recorded_nowhere(server: Site) -> None:
+    endpoint = make_endpoint()
+    with connected(server, 1) as [one]:
+        one.sendall(HEAD.replace(b"none", str(endpoint.receiver_key).encode()) + b"Content-Length: 100\r\n\r\nabc")
+        heard = b"".join(iter(lambda: one.recv(65536), b""))
+    assert heard.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(heard.partition(b"\r\n\r\n")[2])["reason"] == "cut_off"
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+
+
+@pytest.mark.xdist_group("faults")
+def test_answers_that_nobody_reads_keep_no_thread_for_long(server: Site) -> None:
+    request = f"GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * THREADS):  # workers share them unevenly
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            one.connect(("127.0.0.1", server.port))
+            one.sendall(request * 20)  # of 0.6 MB each: more than the sockets hold
+        started = time.monotonic()
+        while is_answered(server):  # or the attack is none
+            assert time.monotonic() - started < ENDED_WITHIN_S
+        while not is_answered(server):
+            assert time.monotonic() - started < 2 * ENDED_WITHIN_S
+    assert "Traceback" not in (server.folder / "site.log").read_text()
+
+
+def is_answered(site: Site) -> bool:
+    try:
+        return site.get("/healthz", timeout_s=1) == 200
+    except TimeoutError:
+        return False
+
+
+def status_of(site: Site, request: bytes) -> bytes:
+    """Return the first line of the answer; what cannot be sent any more need not be."""
+    with socket.create_connection(("127.0.0.1", site.port), 30) as one:
+        with contextlib.suppress(OSError):
+            one.sendall(request)
+        with contextlib.suppress(OSError):
+            return one.recv(65536).partition(b"\r\n")[0]
+    return b"reset"
+
+
+@pytest.mark.xdist_group("faults")
+@pytest.mark.parametrize("name", [b"Cookie: theme=", b"X-OpenTrain-Delivery: ", b"Host: ", b"Authorization: Bearer "])
+def test_header_of_ten_megabytes_is_refused_and_costs_nothing(name: bytes, server: Site) -> None:
+    request = b"GET /healthz HTTP/1.1\r\n" + name + b"x" * 10_000_000 + b"\r\n\r\n"
+    assert status_of(server, request) in {
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"HTTP/1.1 400 Bad Request",
+        b"reset",
+    }
+    many = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Many: 1\r\n" * 100_000 + b"\r\n"
+    assert status_of(server, many) in {
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"HTTP/1.1 400 Bad Request",
+        b"reset",
+    }
+    line = b"GET /" + b"x" * 10_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert status_of(server, line) in {b"HTTP/1.1 414 URI Too Long", b"HTTP/1.1 400 Bad Request", b"reset"}
+    assert server.get("/healthz") == 200
+
+
+@pytest.mark.xdist_group("faults")
+def test_split_and_smuggled_requests_are_refused(server: Site) -> None:
+    for request in (
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        HEAD + b"Content-Length: +5\r\n\r\nabcde",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n folded: c\r\n\r\n",
+        b"GET /healthz HTTP/1.1\nHost: localhost\r\nX-\x00: b\r\n\r\n",
+    ):
+        assert status_of(server, request).startswith(b"HTTP/1.1 400 "), request
+
+
+@pytest.mark.xdist_group("faults")
+def test_metrics_add_up_what_several_processes_counted(server: Site) -> None:
+    endpoint = make_endpoint()
+    for number in range(40):
+        assert deliver(port=server.port, key=str(endpoint.receiver_key), delivery_id=f"dlv_{number}") == 200
+    counted = set()
+    for _ in range(10):  # whichever worker answers, it is the same
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+            text = connection.getresponse().read().decode()
+        counted |= {
+            line for line in text.splitlines() if line.startswith('redeliver_receipts_total{result="delivered"}')
+        }
+    assert counted == {'redeliver_receipts_total{result="delivered"} 40.0'}
+    assert len(list(server.folder.glob("metrics/counter_*.db"))) >= 2
+
+
+@pytest.mark.xdist_group("faults")
+def test_server_logs_in_the_chosen_form_only(server: Site) -> None:
+    server.get("/hooks/somebodys-key/")
+    status_of(server, b"NONSENSE\x00\n forged line\r\n\r\n")
+    lines = (server.folder / "site.log").read_text().splitlines()
+    assert {json.loads(line)["logger"] for line in lines} >= {"gunicorn.error", "django.request"}
+    assert "somebodys-key" not in "".join(lines)
