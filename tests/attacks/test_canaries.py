@@ -1,0 +1,191 @@
+"""Canaries are planted by real flows, and looked for in everything that the system writes.
+
+They may be in three places, and nowhere else: a receiver's key in its endpoint's row and in the addresses that its
+pages show (it is part of the URL that OpenTrain delivers to, and who sees the endpoint may know it); a signing secret
+on the one page that answers its registration; a session's key in Django's table of sessions.
+"""
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+
+from dashboard import tasks
+from dashboard.actions import polling
+from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.services.opentrain import Reason, Unavailable
+from dashboard.vault import Secret
+from dashboard.views import inbox
+from tests.attacks.walking import addresses
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import BODY, make_install
+from tests.test_logs import logged
+from tests.views.test_operating import deliver
+
+PASSWORD = "canary-password-tweet-tweet-1"
+TYPO = "canary-password-with-a-typo-2"
+
+
+@pytest.fixture(params=["text", "json"])
+def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What the real configuration writes, with everything switched on that can be."""
+    cache.clear()  # sign-in is throttled, and each of these tests gets a password wrong
+    with logged(request.param) as stream:
+        logging.getLogger().setLevel(logging.DEBUG)
+        yield stream
+
+
+class Planted:
+    """The canaries, and the pages that were seen while planting them."""
+
+    def __init__(self, fake: FakeOpenTrain, ana: User) -> None:
+        self.client = Client(raise_request_exception=False)
+        ana.set_password(PASSWORD)
+        ana.save()
+        self.client.post("/accounts/login/", {"login": "ana", "password": TYPO})
+        self.client.post("/accounts/login/", {"login": "ana", "password": PASSWORD})
+        self.session = self.client.cookies["sessionid"].value
+        self.token = fake.add_install().reveal()
+        self.install = self._connect()
+        self.endpoint = self._register()
+        assert self.endpoint.secret is not None
+        self.secret = self.endpoint.secret.reveal()
+        self.receiver_key = str(self.endpoint.receiver_key)
+        out = io.StringIO()
+        call_command("observation_key", str(self.endpoint.pk), stdout=out, stderr=io.StringIO())
+        self.observation_key = out.getvalue().strip()
+
+    def _connect(self) -> Install:
+        form = self.client.get("/installs/connect/")
+        operation = form.content.decode().partition('name="operation" value="')[2].partition('"')[0]
+        self.client.post("/installs/connect/", {"token": self.token, "name": "Acme", "operation": operation})
+        return Install.objects.get()
+
+    def _register(self) -> Endpoint:
+        path = f"/installs/{self.install.pk}/endpoints/new/"
+        operation = self.client.get(path).content.decode().partition('name="operation" value="')[2].partition('"')[0]
+        form = {"path": "receiver", "handler_url": "", "event_types": ["contract.started"], "operation": operation}
+        page = self.client.post(path, form).content.decode()
+        endpoint = Endpoint.objects.get()
+        assert endpoint.secret is not None
+        assert endpoint.secret.reveal() in page  # the one page that shows it
+        return endpoint
+
+    @property
+    def everywhere(self) -> dict[str, str]:
+        """Those that may be on no page and in no line."""
+        return {
+            "token": self.token, "secret": self.secret, "session": self.session, "password": PASSWORD, "typo": TYPO,
+            "observation key": self.observation_key,
+        }  # fmt: skip
+
+    def found(self, text: str, *, and_receiver_key: bool) -> list[str]:
+        canaries = self.everywhere | ({"receiver key": self.receiver_key} if and_receiver_key else {})
+        hexed = {f"{name} as bytes": value.encode().hex() for name, value in canaries.items()}
+        return [name for name, value in (canaries | hexed).items() if value in text]
+
+
+@pytest.fixture
+def planted(log: io.StringIO, fake_opentrain: FakeOpenTrain, support: User) -> Planted:
+    return Planted(fake_opentrain, support)
+
+
+def raise_with(*secrets: str) -> None:
+    """Fail as code does that was careless with what it held."""
+    held = secrets
+    raise RuntimeError(f"cannot go on with {held}")
+
+
+def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use everything that handles them, and have it fail where that is possible."""
+    deliver(planted.client, planted.receiver_key, secret=planted.secret)
+    deliver(planted.client, planted.receiver_key, secret="whsec_another")
+    planted.client.get(f"/hooks/{planted.receiver_key}/")
+    observation = {"Authorization": f"Bearer {planted.observation_key}"}
+    for body in (b'{"observations": []}', b"nonsense", BODY):
+        planted.client.post("/api/v1/observations", body, content_type="application/json", headers=observation)
+    planted.client.post(f"/endpoints/{planted.endpoint.pk}/enable/", {"operation": "nonsense"})
+    fake.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS))
+    planted.client.get(f"/installs/{planted.install.pk}/")
+    make_install(name="Unreadable", token=Secret("ot_ptk_other"))
+    tasks.poll_installs(timestamp=0)
+    with monkeypatch.context() as broken:
+        broken.setattr(polling, "visit", lambda **_: raise_with(planted.token, planted.secret))
+        Install.objects.update(poll_after=None)
+        tasks.poll_installs(timestamp=1)
+
+
+@pytest.mark.django_db
+def test_canary_is_in_no_line_of_the_log(
+    planted: Planted, log: io.StringIO, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exercise(planted, fake_opentrain, monkeypatch)
+    monkeypatch.setattr(inbox, "timezone", None)
+    assert planted.client.get("/").status_code == 500
+    written = log.getvalue()
+    assert "Internal Server Error: /" in written
+    assert "cannot go on with" in written
+    assert planted.found(written, and_receiver_key=True) == []
+
+
+@pytest.mark.django_db
+def test_canary_is_on_no_page_and_in_no_export(
+    planted: Planted, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exercise(planted, fake_opentrain, monkeypatch)
+    own = addresses(endpoint=planted.endpoint)
+    read = 0
+    for one in own:
+        response = planted.client.get(one.path)
+        text = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
+        said = text.decode(errors="replace") + str(dict(response.headers))
+        read += response.status_code == 200
+        assert planted.found(said, and_receiver_key=False) == [], one.name
+    assert read > 25
+    for export in ("/deliveries/export/?format=csv", "/deliveries/export/?format=ndjson&bodies=1"):
+        response = planted.client.get(export)
+        assert response.status_code == 200
+        assert planted.found(b"".join(response).decode(), and_receiver_key=True) == [], export
+
+
+@pytest.mark.django_db
+def test_canary_is_in_no_error_page(planted: Planted, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    assert settings.DEBUG is False
+    monkeypatch.setattr(
+        inbox, "render", lambda *_args, **_options: raise_with(planted.token, planted.secret, planted.session)
+    )
+    monkeypatch.setattr(Endpoint.objects, "at_door", lambda _key: raise_with(planted.secret, planted.receiver_key))
+    key = planted.receiver_key
+    for path, status in (("/", 500), (f"/hooks/{key}/", 500), (f"/hooks/{key}/more/", 404), ("/installs/0/", 404)):
+        response = planted.client.get(path)
+        assert response.status_code == status
+        assert planted.found(response.content.decode(), and_receiver_key=True) == [], path
+    refused = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "ana", "password": PASSWORD})
+    assert (refused.status_code, planted.found(refused.content.decode(), and_receiver_key=True)) == (403, [])
+
+
+@pytest.mark.django_db
+def test_canary_is_in_no_column_in_clear(
+    planted: Planted, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exercise(planted, fake_opentrain, monkeypatch)
+    assert AuditEntry.objects.count() > 2
+    places = set()
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT kept::text FROM "{table}" AS kept')  # noqa: S608 - a table's own name
+            for (row,) in cursor.fetchall():
+                places |= {(table, name) for name in planted.found(row, and_receiver_key=True)}
+    assert places == {("dashboard_endpoint", "receiver key"), ("django_session", "session")}
+
+
+@pytest.mark.django_db
+def test_canary_is_in_no_repr(planted: Planted) -> None:
+    held = [planted.install.__dict__, planted.endpoint.__dict__, planted.install.token, planted.endpoint.secret]
+    assert planted.found(repr(held), and_receiver_key=False) == []

@@ -1,0 +1,65 @@
+"""Every address that there is, found in the URL map itself, so that a new one is attacked without being told of."""
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls.converters import get_converters
+
+from dashboard.models import Endpoint
+from tests.factories import make_attempt, make_delivery, make_refused_attempt, make_run
+
+DOORS = {"receiver", "observations"}
+"""Open to machines that show a signature or a key, and to no browser."""
+PROBES = {"healthz", "readyz", "metrics"}
+
+
+@dataclass(frozen=True)
+class Address:
+    name: str
+    path: str
+    view: Any
+
+
+def addresses(*, endpoint: Endpoint) -> list[Address]:
+    """Return every address, with the IDs of things that are there: the endpoint's own, a delivery's and a run's."""
+    delivery = make_delivery(endpoint=endpoint)
+    make_attempt(delivery=delivery)
+    make_refused_attempt(endpoint=endpoint)
+    ids = {
+        "installs": endpoint.install_id,
+        "endpoints": endpoint.pk,
+        "deliveries": delivery.pk,
+        "runs": make_run(endpoint=endpoint).pk,
+    }
+    return [
+        Address(name, reverse(name, kwargs=_arguments(route, pattern, ids)), pattern.callback)
+        for name, route, pattern in _walk(get_resolver().url_patterns, "", "")
+    ]
+
+
+def _walk(patterns: list[Any], namespace: str, route: str) -> Iterator[tuple[str, str, URLPattern]]:
+    for one in patterns:
+        if isinstance(one, URLResolver):
+            inner = f"{namespace}{one.namespace}:" if one.namespace else namespace
+            yield from _walk(one.url_patterns, inner, route + str(one.pattern))
+        elif one.name:
+            yield namespace + one.name, route + str(one.pattern), one
+
+
+def _arguments(route: str, pattern: URLPattern, ids: dict[str, int]) -> dict[str, Any]:
+    samples = {"int": 1, "slug": "stop", "str": "abc", "uuid": uuid.uuid4(), "path": "a/b"}
+    kinds = {type(converter): name for name, converter in get_converters().items()}
+    converters = getattr(pattern.pattern, "converters", {})
+    if not converters:  # a regular expression's, as allauth has some
+        return dict.fromkeys(pattern.pattern.regex.groupindex, "abc")
+    number = ids.get(route.partition("/")[0])
+    return {
+        name: number if kinds[type(one)] == "int" and number and first else samples[kinds[type(one)]]
+        for first, (name, one) in zip(
+            itertools.chain([True], itertools.repeat(False)), converters.items(), strict=False
+        )
+    }
