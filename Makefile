@@ -13,6 +13,7 @@ help:
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
 	@echo "make lint         every check that is not a test"
 	@echo "make fuzz         the Partner API against 10,000 requests that nobody would write"
+	@echo "make audit        known vulnerabilities and licences of what is installed; make sbom writes sbom.json"
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
@@ -61,6 +62,21 @@ lint: $(VENV)/.installed-dev
 	cd static/vendor && sha256sum --check --quiet SHA256SUMS
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.lint_settings
 	$(BIN)/python manage.py check --deploy --fail-level WARNING --settings tests.lint_settings
+
+# Licences that we may ship and develop with; one that is not here has to be read first. A package under several needs one.
+LICENCES = 0BSD;Apache Software License;Apache-2.0;Apache-2.0 AND BSD-2-Clause;Apache-2.0 AND MIT;Apache-2.0 OR BSD-2-Clause
+LICENCES := $(LICENCES);Apache-2.0 OR BSD-3-Clause;BSD License;BSD-2-Clause;BSD-3-Clause;ISC License (ISCL);LGPL-3.0-only
+LICENCES := $(LICENCES);MIT;MIT AND PSF-2.0;MIT License;MIT-0;MPL-2.0;Mozilla Public License 2.0 (MPL 2.0);PSF-2.0
+LICENCES := $(LICENCES);Python Software Foundation License
+.PHONY: audit sbom
+audit: $(VENV)/.installed-dev
+	$(BIN)/pip-licenses --from=mixed --order=license --allow-only="$(LICENCES)"
+	$(BIN)/pip-audit --requirement requirements.txt --disable-pip --require-hashes
+	$(BIN)/pip-audit --requirement requirements-dev.txt --disable-pip --require-hashes
+
+sbom: $(VENV)/.installed-dev
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
+	@echo "sbom.json: what an installation consists of, in CycloneDX"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

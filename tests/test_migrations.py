@@ -1,0 +1,55 @@
+"""Migrations are applied while the code before them still runs: from 0002 on they only add, and it does not notice."""
+
+from typing import Any
+
+import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+from django.db.migrations.loader import MigrationLoader
+
+ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
+          migrations.AlterModelManagers)  # fmt: skip
+REASONS: dict[str, str] = {}
+"""Migrations that do something else, by name, and why that is safe while the old code runs."""
+
+
+def objection(operation: Any) -> str:
+    """Return why the operation is not safe while the old code runs; empty when it is."""
+    if isinstance(operation, ADDING):
+        return ""
+    if isinstance(operation, migrations.AddField):
+        field = operation.field
+        silent = field.null or field.has_db_default() or field.generated or field.many_to_many
+        return "" if silent else f"{operation.name}: the old code inserts rows without it; give it db_default or null"
+    return f"{type(operation).__name__} is not on the list of what only adds"
+
+
+def test_migrations_from_the_second_on_only_add() -> None:
+    disk = MigrationLoader(None).disk_migrations or {}
+    found = {
+        f"{name}: {why}"
+        for (app, name), migration in disk.items()
+        if app == "dashboard" and not name.startswith("0001_") and name not in REASONS
+        for why in map(objection, migration.operations)
+        if why
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("operation", "is_safe"),
+    [
+        (migrations.AddField("install", "a", models.IntegerField(null=True)), True),
+        (migrations.AddField("install", "a", models.IntegerField(db_default=0)), True),
+        (migrations.AddField("install", "a", models.IntegerField(default=0)), False),
+        (migrations.RemoveField("install", "name"), False),
+        (migrations.RenameField("install", "name", "title"), False),
+        (migrations.AlterField("install", "name", models.TextField()), False),
+        (migrations.DeleteModel("install"), False),
+        (migrations.RunSQL("DROP TABLE dashboard_install"), False),
+        (migrations.RunPython(migrations.RunPython.noop), False),
+        (migrations.CreateModel("new", []), True),
+    ],
+)
+def test_rule_tells_what_the_old_code_would_notice(operation: Any, is_safe: bool) -> None:
+    assert (objection(operation) == "") is is_safe
