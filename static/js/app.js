@@ -55,6 +55,8 @@
       if (old instanceof Element && old.dataset.row !== undefined && old.dataset.row !== old.dataset.seen && old.dataset.seen) changed.add(old);
     },
   });
+  // What waits for an answer is left alone by the answers of others, and shows its own.
+  document.addEventListener("htmx:beforeSwap", (event) => event.detail.requestConfig.elt.classList.remove("htmx-request"));
   const remember = () => {
     for (const row of document.querySelectorAll("[data-row]")) row.dataset.seen = row.dataset.row;
   };
