@@ -13,6 +13,9 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
 from dashboard.actions import alert_sending, alerts, polling, retention, run_steps, runs, silence
+from dashboard.actions.alert_sending import Sent
+from dashboard.actions.alone import alone
+from dashboard.actions.polling import Polled
 from dashboard.actions.retention import Removed
 from dashboard.models import Run
 
@@ -24,10 +27,11 @@ RETENTION_BUDGET = timedelta(seconds=20)
 
 
 @app.periodic(cron="* * * * * */10")  # the sixth is seconds; how often an install is asked is POLL_EVERY_S
-@app.task(queue=QUEUE, queueing_lock="poll", lock="poll", pass_context=False)
+@app.task(queue=QUEUE, queueing_lock="poll", pass_context=False)
 def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Keep every install's snapshot young, so that an auto-disable is known without a visitor."""
-    polled = polling.poll(clock=timezone.now, budget=POLL_BUDGET)
+    with alone(name="redeliver.poll") as mine:  # or each worker would have POLL_CONCURRENCY calls of its own
+        polled = polling.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Polled()
     if polled.failed:
         logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
 
@@ -47,10 +51,11 @@ def watch_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes
 
 
 @app.periodic(cron="* * * * * */5")
-@app.task(queue=QUEUE, queueing_lock="send-alerts", lock="send-alerts", pass_context=False)
+@app.task(queue=QUEUE, queueing_lock="send-alerts", pass_context=False)
 def send_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Send the messages that are due; one that hangs holds up the next few seconds' and nothing else."""
-    sent = alert_sending.send_due(clock=timezone.now)
+    with alone(name="redeliver.send-alerts") as mine:
+        sent = alert_sending.send_due(clock=timezone.now) if mine else Sent()
     if sent.failed:
         logger.warning("%d of %d alert messages were not taken", sent.failed, sent.failed + sent.sent)
 
@@ -59,7 +64,7 @@ def send_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes 
 async def advance_run(run_id: int) -> None:
     """Do a run's next bit, and see to it that the one after comes: at once, or when there is something to look at.
 
-    It has no lock of Procrastinate's, which a killed worker would hold until somebody notices: `run_steps` has its own.
+    Two of a run's at once do no harm: `run_steps` lets one of them in.
     """
     wait = await sync_to_async(_advance, thread_sensitive=False)(run_id)
     if wait is not None:
@@ -74,7 +79,7 @@ async def resume_runs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate p
         await _wake(run_id, later={})
 
 
-@app.periodic(cron="*/5 * * * *")
+@app.periodic(cron="* * * * *")
 @app.task(queue=QUEUE, queueing_lock="tend-jobs", pass_context=True)
 async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Re-queue the jobs of workers that died (a killed worker's job stays `doing` for ever), and forget old ones."""

@@ -35,6 +35,23 @@ def test_poll_installs_goes_on_after_one_that_fails(fake_opentrain: FakeOpenTrai
     assert Install.objects.filter(last_error="", checked_at__gte=before).count() == 1
 
 
+@pytest.mark.django_db
+def test_poll_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_install(token=fake_opentrain.add_install(), described_at=timezone.now())
+    asked = Install.objects.filter(pk=install.pk, checked_at__gte=timezone.now())
+    lock, other = "hashtextextended('redeliver.poll', 0)", connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock({lock})")
+            tasks.poll_installs(timestamp=0)
+            assert not asked.exists()
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # that its connection closes is seen a moment later
+    finally:
+        other.close()
+    tasks.poll_installs(timestamp=0)
+    assert asked.exists()
+
+
 @pytest.mark.usefixtures("_no_jobs")
 @pytest.mark.parametrize("another_is_waiting", [False, True])
 def test_tend_jobs_runs_again_what_a_killed_worker_left_once(another_is_waiting: bool) -> None:

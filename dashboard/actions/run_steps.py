@@ -1,20 +1,20 @@
 """What a run does by itself: a bit at a time, by whichever worker comes by, from what is in the database alone.
 
-One worker at a time has a run: it holds an advisory lock of PostgreSQL, which is gone at once when it dies. What it was
-doing then shows in the rows, and the next worker goes on from there.
+One worker at a time has a run (`alone`); when it dies, another has it at once. What it was doing shows in the rows, and
+the next worker goes on from there.
 """
 
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from dashboard.actions import endpoint_changes, endpoints, installs, run_items
+from dashboard.actions.alone import alone
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.actions.run_state import (
     AT_ONCE,
@@ -58,8 +58,8 @@ def advance(*, run_id: int) -> timedelta | None:
 
     Returns how long until the next look at it, None when there is nothing to come, or another worker has it.
     """
-    with _alone(run_id) as alone:
-        run = _load(run_id) if alone else None
+    with alone(name="redeliver.run", number=run_id) as mine:
+        run = _load(run_id) if mine else None
         if run is None:
             return None
         run_items.mark_interrupted(run=run)
@@ -67,20 +67,6 @@ def advance(*, run_id: int) -> timedelta | None:
         wait = _guarded(run) if run.state == Run.State.RUNNING else None
         tally = run_items.count(run=run)
         return LOOK_EVERY if wait is None and tally.requested else wait
-
-
-@contextmanager
-def _alone(run_id: int) -> Iterator[bool]:
-    key = "hashtextextended('redeliver.run', %s)"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock({key})", [run_id])
-        alone = bool(cursor.fetchone()[0])
-    try:
-        yield alone
-    finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SELECT pg_advisory_unlock({key})", [run_id])
 
 
 def _guarded(run: Run) -> timedelta | None:
