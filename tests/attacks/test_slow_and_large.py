@@ -18,6 +18,9 @@ THREADS = 32
 """Two workers with 16 threads each: gunicorn.conf.py."""
 ENDED_WITHIN_S = PATIENCE_S + 10
 """gunicorn looks every second, and these cores are busy."""
+FREE_WITHIN_S = 60
+"""Threads that were kept would be so for ever; until all are free, 64 connections have their patience, 16 at a time at
+worst, and the server needs the time in between that it finds on busy cores."""
 LARGE = "/static/vendor/tabler-1.6.1/tabler.min.css"
 HEAD = b"POST /hooks/none/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -85,7 +88,7 @@ def test_answers_that_nobody_reads_keep_no_thread_for_long(server: Site) -> None
         while is_answered(server):  # or the attack is none
             assert time.monotonic() - started < ENDED_WITHIN_S
         while not is_answered(server):
-            assert time.monotonic() - started < 2 * ENDED_WITHIN_S
+            assert time.monotonic() - started < FREE_WITHIN_S
     assert "Traceback" not in (server.folder / "site.log").read_text()
 
 
