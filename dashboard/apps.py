@@ -7,3 +7,8 @@ class DashboardConfig(AppConfig):
     name = "dashboard"
     label = "dashboard"
     verbose_name = "Redeliver"
+
+    def ready(self) -> None:
+        from dashboard.views import sign_ins  # noqa: PLC0415 - its models are there only now
+
+        sign_ins.connect()

@@ -9,7 +9,7 @@ from django.core.signals import request_finished
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from dashboard import logs
+from dashboard import logs, source
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
@@ -57,5 +57,24 @@ def permissions_policy(get_response: Answering) -> Answering:
         response["Permissions-Policy"] = _POLICY
         response["Cross-Origin-Resource-Policy"] = "same-origin"
         return response
+
+    return answer
+
+
+def sources(get_response: Answering) -> Answering:
+    """Have the audit know where the request comes from, for as long as its view runs (dashboard/source.py)."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        before = source.current.set(
+            source.source_of(
+                peer=request.META.get("REMOTE_ADDR", ""),
+                forwarded_for=request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else None,
+                agent=request.headers.get("User-Agent", ""),
+            )
+        )
+        try:
+            return get_response(request)
+        finally:
+            source.current.reset(before)
 
     return answer

@@ -92,6 +92,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "dashboard.middleware.request_ids",
+    "dashboard.middleware.sources",
     "dashboard.middleware.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -87,3 +87,16 @@ def test_counts_that_are_none_are_told_so(tmp_path: Path) -> None:
     for name in ("counts.json", "missing.json"):
         with pytest.raises(CommandError, match="does not hold row counts"):
             call_command("verify_backup", against=tmp_path / name, stdout=io.StringIO())
+
+
+@pytest.mark.django_db
+def test_audit_that_can_be_changed_is_named() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE dashboard_auditentry DISABLE TRIGGER audit_entries_stay")
+        cursor.execute("DROP TRIGGER audit_stays ON dashboard_auditentry")
+    with pytest.raises(CommandError) as raised:
+        call_command("verify_backup", stdout=io.StringIO())
+    assert str(raised.value).splitlines() == [
+        "This copy is not whole:",
+        "- the audit can be changed: its triggers are missing or switched off (audit_entries_stay, audit_stays)",
+    ]

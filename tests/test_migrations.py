@@ -9,7 +9,12 @@ from django.db.migrations.loader import MigrationLoader
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "0006_audit_columns": "beside columns with defaults, only what Django itself fills `at` with is another",
+    "0007_audit_names": "fills columns that the old code does not know, a row at a time",
+    "0009_audit_append_only": "takes away constraints, which the old code does not notice, and refuses what that does"
+    " only when something with entries is deleted; nothing in the console deletes that",
+}
 """Migrations that do something else, by name, and why that is safe while the old code runs."""
 
 

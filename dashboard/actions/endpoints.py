@@ -42,7 +42,7 @@ def register(
     The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
     """
     endpoint = prepare(install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=now)
-    asked = Operation(actor=actor, action="register endpoint", install=install, id=operation)
+    asked = Operation(actor=actor, action="register endpoint", install=install, endpoint=endpoint, id=operation)
     outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types)
     return outcome, (endpoint if secret is not None else None), secret
 

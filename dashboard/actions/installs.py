@@ -51,11 +51,12 @@ def connect(
     connected: list[Install] = []
 
     def record(remote: opentrain.Install) -> Outcome:
-        install = _store(remote=remote, token=token, name=name, now=now)
+        install, is_new = _store(remote=remote, token=token, name=name, now=now)
         if actor.role == Role.PARTNER_ADMIN:
             Grant.objects.get_or_create(user=actor, install=install)
         connected.append(install)
-        return Outcome(kind=OutcomeKind.DONE, words=_connected_words(install))
+        words = _connected_words(install) if is_new else f"{_connected_words(install)} Its token was replaced."
+        return Outcome(kind=OutcomeKind.DONE, words=words, install=install)
 
     outcome = perform(
         operation=Operation(actor=actor, action="connect install", id=operation),
@@ -219,7 +220,8 @@ def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
     return pending or Endpoint(install=install, opentrain_id=remote.id)
 
 
-def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> Install:
+def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:
+    """Return its row, and whether there was none before."""
     known = {
         **_description(remote),
         "token": token,
@@ -234,7 +236,7 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
         **({"name": name} if name else {}),
     }
     first = {**known, "name": name or remote.organization_id}
-    return Install.objects.update_or_create(opentrain_id=remote.id, defaults=known, create_defaults=first)[0]
+    return Install.objects.update_or_create(opentrain_id=remote.id, defaults=known, create_defaults=first)
 
 
 def _description(remote: opentrain.Install) -> dict[str, Any]:

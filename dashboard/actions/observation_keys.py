@@ -8,9 +8,10 @@ import secrets
 import uuid
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from dashboard.models import AuditEntry, Endpoint, User
+from dashboard.actions import audit
+from dashboard.models import Endpoint, User
 from dashboard.vault import Secret
 
 KEY_START = "rdo_"
@@ -19,33 +20,33 @@ ISSUE = "issue observation key"
 REVOKE = "revoke observation key"
 
 
-class UsedBefore(Exception):
-    """This very form was sent before. What it asked for was done then, and nothing now."""
-
-
 def issue(*, actor: User | None, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Secret:
     """Give the endpoint a new key, and return it. The key before it no longer works.
 
     `actor` is None for whoever sits at the machine itself. `operation` comes from the form, so that one that is sent
     twice does not replace the key that somebody has just copied.
 
-    Raises: UsedBefore, with nothing changed.
+    Raises: NotedBefore, with nothing changed.
     """
     key = KEY_START + secrets.token_urlsafe(32)
     words = "A key for observations was issued; one that was issued before no longer works."
-    _set(endpoint=endpoint, digest=_digest(key), at=now, audit=_entry(actor, endpoint, ISSUE, words, operation))
+    with transaction.atomic():
+        audit.note(actor=actor, action=ISSUE, words=words, endpoint=endpoint, operation=operation)
+        _set(endpoint=endpoint, digest=_digest(key), at=now)
     return Secret(key)
 
 
 def revoke(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> None:
     """Take the endpoint's key from it: calls that carry it are answered 401 from now on. What was reported stays.
 
-    Raises: UsedBefore, with nothing changed.
+    Raises: NotedBefore, with nothing changed.
     """
     words = (
         "The key for observations was revoked: nothing more can be reported with it. What was reported before is kept."
     )
-    _set(endpoint=endpoint, digest=None, at=None, audit=_entry(actor, endpoint, REVOKE, words, operation))
+    with transaction.atomic():
+        audit.note(actor=actor, action=REVOKE, words=words, endpoint=endpoint, operation=operation)
+        _set(endpoint=endpoint, digest=None, at=None)
 
 
 def endpoint_of(*, key: Secret) -> Endpoint | None:
@@ -55,28 +56,9 @@ def endpoint_of(*, key: Secret) -> Endpoint | None:
     return Endpoint.objects.filter(observation_key_sha256=_digest(key.reveal())).first()
 
 
-def _set(*, endpoint: Endpoint, digest: str | None, at: datetime | None, audit: AuditEntry) -> None:
-    """Store the key's hash with who did it. Raises: UsedBefore."""
-    try:
-        with transaction.atomic():
-            audit.save(force_insert=True)
-            Endpoint.objects.filter(pk=endpoint.pk).update(observation_key_sha256=digest, observation_key_at=at)
-    except IntegrityError:
-        raise UsedBefore from None  # the audit has the operation already; a key of 256 bits does not come twice
+def _set(*, endpoint: Endpoint, digest: str | None, at: datetime | None) -> None:
+    Endpoint.objects.filter(pk=endpoint.pk).update(observation_key_sha256=digest, observation_key_at=at)
     endpoint.observation_key_sha256, endpoint.observation_key_at = digest, at
-
-
-def _entry(actor: User | None, endpoint: Endpoint, action: str, words: str, operation: uuid.UUID | None) -> AuditEntry:
-    return AuditEntry(
-        operation=operation or uuid.uuid4(),
-        phase=AuditEntry.Phase.DONE,
-        action=action,
-        actor=actor,
-        actor_name=actor.get_username() if actor else "command line",
-        install=endpoint.install,
-        endpoint=endpoint,
-        words=words,
-    )
 
 
 def _digest(key: str) -> str:

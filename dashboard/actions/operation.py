@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from django.db import IntegrityError, transaction
 
+from dashboard.actions import audit
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
 from dashboard.vault import Unreadable
@@ -38,18 +40,17 @@ def perform(*, operation: Operation, call: Callable[[], Answer], record: Callabl
     `call` makes the one call and runs outside any transaction. `record` stores the answer, in the same transaction as
     the closing audit row, and says in words what it was.
     """
-    opening = _open(operation)
-    if opening is None:
+    if not _open(operation):
         return earlier_outcome(operation=operation)
     try:
         answer = call()
     except (OpenTrainError, Unreadable) as error:
         outcome = failed(error)
-        _close(opening, outcome)
+        _close(operation, outcome)
         return outcome
     with transaction.atomic():
         outcome = record(answer)
-        _close(opening, outcome)
+        _close(operation, outcome)
     return outcome
 
 
@@ -97,7 +98,8 @@ def outcome_of(entry: AuditEntry) -> Outcome:
 
 def earlier_outcome(*, operation: Operation) -> Outcome:
     """Return what became of the operation when it was asked for before, by the same form."""
-    same = AuditEntry.objects.filter(operation=operation.id, actor=operation.actor)
+    same = AuditEntry.objects.filter(operation=operation.id, actor=operation.actor).select_related("endpoint")
+    same = same.defer("endpoint__secret")
     ended = same.exclude(phase=AuditEntry.Phase.REQUESTED).first()
     if ended is not None:
         return outcome_of(ended)
@@ -108,38 +110,32 @@ def earlier_outcome(*, operation: Operation) -> Outcome:
     )
 
 
-def _open(operation: Operation) -> AuditEntry | None:
-    """Commit the row that says it was requested; None when this very operation was requested before."""
+def _open(operation: Operation) -> bool:
+    """Commit the row that says it was requested; False when this very operation was requested before."""
     try:
         with transaction.atomic():
-            return AuditEntry.objects.create(
-                operation=operation.id,
-                phase=AuditEntry.Phase.REQUESTED,
-                action=operation.action,
-                actor=operation.actor,
-                actor_name=operation.actor.get_username(),
-                install=operation.install,
-                endpoint=operation.endpoint,
-                delivery_id=operation.delivery_id,
-            )
+            _entry(operation, AuditEntry.Phase.REQUESTED).save(force_insert=True)
     except IntegrityError:
-        return None
+        return False
+    return True
 
 
-def _close(opening: AuditEntry, outcome: Outcome) -> None:
-    AuditEntry.objects.create(
-        operation=opening.operation,
-        phase=outcome.kind.value,
-        action=opening.action,
-        actor=opening.actor,
-        actor_name=opening.actor_name,
-        install=opening.install,
-        endpoint=opening.endpoint,
-        delivery_id=opening.delivery_id,
-        words=outcome.words,
-        quoted=outcome.quoted,
-        code=outcome.code,
-        request_id=outcome.request_id,
-        requeued=outcome.requeued,
-        while_stopped=outcome.offer_enable,
+def _close(operation: Operation, outcome: Outcome) -> None:
+    row = _entry(operation, AuditEntry.Phase(outcome.kind.value), install=outcome.install)
+    row.words, row.quoted = redact(outcome.words), redact(outcome.quoted)
+    row.code, row.request_id = outcome.code, outcome.request_id
+    row.requeued, row.while_stopped = outcome.requeued, outcome.offer_enable
+    row.save(force_insert=True)
+
+
+def _entry(operation: Operation, phase: AuditEntry.Phase, *, install: Install | None = None) -> AuditEntry:
+    row = audit.entry(
+        operation=operation.id,
+        phase=phase,
+        action=operation.action,
+        actor=operation.actor,
+        install=operation.install or install,
+        endpoint=operation.endpoint,
     )
+    row.delivery_id = operation.delivery_id
+    return row

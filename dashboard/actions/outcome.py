@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dashboard.models import Install
+
 
 class OutcomeKind(StrEnum):
     DONE = "done"
@@ -16,6 +18,7 @@ class Outcome:
     """The answer to a press of a button: `words` are ours, `quoted` are OpenTrain's own, shown as a quotation.
 
     `offer_enable` says that the endpoint is DISABLED, so that Re-enable belongs beside the answer.
+    `install` is the one that it turned out to be about, where that was not known before the call.
     `slow_down_s` is how long OpenTrain asked to wait, where it did (429).
     """
 
@@ -27,6 +30,7 @@ class Outcome:
     requeued: int | None = None
     offer_enable: bool = False
     slow_down_s: int | None = None
+    install: Install | None = None
 
     @property
     def ok(self) -> bool:

@@ -4,12 +4,13 @@ Each step leaves the rotation's row telling where it stands. A step whose proces
 what OpenTrain lists.
 """
 
+import contextlib
 import uuid
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from dashboard.actions import endpoint_changes, endpoints
+from dashboard.actions import audit, endpoint_changes, endpoints
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Rotation, User
@@ -64,7 +65,9 @@ def go_on(*, actor: User, rotation: Rotation, unproven: bool, operation: uuid.UU
 def finish(*, actor: User, rotation: Rotation, now: datetime, operation: uuid.UUID) -> Outcome:
     """Delete the old endpoint; one that is gone already is what was wanted."""
     if rotation.old.deleted_at is not None:
-        outcome = Outcome(kind=OutcomeKind.DONE, words="The old endpoint was deleted. The new one has taken its place.")
+        outcome = _end_alone(
+            actor, rotation, "finish", "The old endpoint was deleted. The new one has taken its place.", operation
+        )
     else:
         outcome = endpoint_changes.delete(actor=actor, endpoint=rotation.old, operation=operation)
     if outcome.ok:
@@ -82,7 +85,9 @@ def abort(*, actor: User, rotation: Rotation, now: datetime, operation: uuid.UUI
     if new.opentrain_id is None:
         outcome = _forget(actor=actor, rotation=rotation, operation=operation)
     elif new.deleted_at is not None:
-        outcome = Outcome(kind=OutcomeKind.DONE, words="The new endpoint is gone already. The old one goes on.")
+        outcome = _end_alone(
+            actor, rotation, "give up", "The new endpoint is gone already. The old one goes on.", operation
+        )
     else:
         outcome = endpoint_changes.delete(actor=actor, endpoint=new, operation=operation)
     if outcome.ok:
@@ -117,6 +122,15 @@ def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome
 
     asked = _on(rotation.old, actor, "rotate secret: give up", operation)
     return perform(operation=asked, call=lambda: None, record=record)
+
+
+def _end_alone(actor: User, rotation: Rotation, what: str, words: str, operation: uuid.UUID) -> Outcome:
+    """End a rotation that has nothing left to ask OpenTrain for."""
+    with contextlib.suppress(audit.NotedBefore):
+        audit.note(
+            actor=actor, action=f"rotate secret: {what}", words=words, endpoint=rotation.old, operation=operation
+        )
+    return Outcome(kind=OutcomeKind.DONE, words=words)
 
 
 def _move(rotation: Rotation, step: Rotation.Step, **columns: object) -> None:

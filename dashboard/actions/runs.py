@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef
 from procrastinate import exceptions
 from procrastinate.contrib.django import app
 
-from dashboard.actions import run_items
+from dashboard.actions import audit, run_items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.recovery_rules import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS
@@ -147,25 +147,33 @@ def stop(*, actor: User, run: Run, now: datetime) -> bool:
     state = Run.State.STOPPED if run.kind == Run.Kind.RECOVERY else Run.State.CANCELLED
     why = f"{state.label} by {actor.get_username()}."
     active = Run.objects.filter(pk=run.pk).active()
-    ended = bool(active.update(state=state, why=why, ended_at=now, waiting_for="", not_before=None))
-    if ended:
-        run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
-        _wake_after_commit(run.pk)  # what was requested is still followed
+    with transaction.atomic():
+        ended = bool(active.update(state=state, why=why, ended_at=now, waiting_for="", not_before=None))
+        if ended:
+            run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
+            _note(run, actor, "stop run")
+            _wake_after_commit(run.pk)  # what was requested is still followed
     return ended
 
 
 def pause(*, actor: User, run: Run) -> bool:
     """Ask for nothing more until it is resumed. False when it was not running."""
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-    return bool(running.update(state=Run.State.PAUSED, why=f"Paused by {actor.get_username()}."))
+    with transaction.atomic():
+        paused = bool(running.update(state=Run.State.PAUSED, why=f"Paused by {actor.get_username()}."))
+        if paused:
+            _note(run, actor, "pause run")
+    return paused
 
 
-def resume(*, run: Run) -> bool:
+def resume(*, actor: User, run: Run) -> bool:
     """Go on with a paused run, at once. False when it was not paused."""
     paused = Run.objects.filter(pk=run.pk, state=Run.State.PAUSED)
-    resumed = paused.update(state=Run.State.RUNNING, why="", waiting_for="", not_before=None, failed_calls=0)
-    if resumed:
-        _wake_after_commit(run.pk)
+    with transaction.atomic():
+        resumed = paused.update(state=Run.State.RUNNING, why="", waiting_for="", not_before=None, failed_calls=0)
+        if resumed:
+            _note(run, actor, "resume run")
+            _wake_after_commit(run.pk)
     return bool(resumed)
 
 
@@ -191,10 +199,16 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
             run.save()
             run_items.add(run=run, deliveries=deliveries, left_out=left_out)
             run_items.count(run=run)
+            _note(run, actor, "start run", f" It asks for {run.chosen}." + (f" Why: {run.note}" if run.note else ""))
     except IntegrityError:
         return _earlier(run)
     _wake_after_commit(run.pk)
     return run
+
+
+def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:
+    words = f"{run.get_kind_display()} {run.pk}.{more}"
+    audit.note(actor=actor, action=action, words=words, endpoint=run.endpoint, actor_name=run.actor_name)
 
 
 def _earlier(run: Run) -> Run:

@@ -1,19 +1,48 @@
-"""Who did what on OpenTrain, and what it answered."""
+"""Who did what, from where, and what came of it. The table is append-only: a trigger refuses everything else."""
 
 import uuid
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 
+if TYPE_CHECKING:
+    from dashboard.models.members import User
+
+_KEPT: dict[str, Any] = {"on_delete": models.DO_NOTHING, "db_constraint": False, "db_index": False}
+"""An entry is never changed, so neither is its ID of something that is deleted: the ID then leads nowhere."""
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    def visible_to(self, user: "User") -> Self:
+        """Support sees all; others what was done to their installs, by whomever, and what they did themselves."""
+        if user.role == "support":
+            return self
+        return self.filter(Q(install__in=Install.objects.visible_to(user)) | Q(actor=user))
+
+    def operations(self) -> Self:
+        """Of each operation its answer, or its request while it has none."""
+        answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
+        return self.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
+
+    def newest_first(self) -> Self:
+        return self.order_by("-at", "-id")
+
 
 class AuditEntry(models.Model):
-    """One of the two rows of an operation: that it was requested, then what became of it.
+    """What was done, and what came of it. `actions/audit.py` makes them.
 
-    The first is committed before OpenTrain is called, so that an operation whose process died is seen as one that was
-    requested and never answered.
+    An operation on OpenTrain has two: that it was requested, then what became of it. The first is committed before
+    OpenTrain is called, so that an operation whose process died is seen as one that was requested and never answered.
+    Whatever is done here alone has one.
+
+    It outlives what it speaks of, and keeps its names. `actor`, `install` and `endpoint` may therefore be gone: read
+    them by `select_related`, which gives None then.
     """
 
     class Phase(models.TextChoices):
@@ -23,14 +52,20 @@ class AuditEntry(models.Model):
         UNAVAILABLE = "unavailable", "Not taken"
         UNKNOWN = "unknown", "Outcome unknown"
 
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=timezone.now)
     operation = models.UUIDField(default=uuid.uuid4, help_text="The same on both rows.")
     phase = models.CharField(max_length=20, choices=Phase)
     action = models.CharField(max_length=50)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, related_name="+", **_KEPT)
     actor_name = models.CharField(max_length=150)
-    install = models.ForeignKey(Install, on_delete=models.SET_NULL, null=True, related_name="audit")
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="audit")
+    address = models.GenericIPAddressField(null=True, help_text="Null: the worker, or the command line.")
+    agent = models.CharField(max_length=300, blank=True, db_default="", help_text="What the browser calls itself.")
+    install = models.ForeignKey(Install, null=True, related_name="audit", **_KEPT)
+    install_name = models.CharField(max_length=200, blank=True, db_default="")
+    install_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
+    endpoint = models.ForeignKey(Endpoint, null=True, related_name="audit", **_KEPT)
+    endpoint_url = models.CharField(max_length=2048, blank=True, db_default="", help_text="Without a receiver's key.")
+    endpoint_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
     delivery_id = models.CharField(max_length=200, blank=True, help_text="OpenTrain's delivery ID, if one was named.")
     words = models.TextField(blank=True, help_text="What the person was told.")
     quoted = models.TextField(blank=True, help_text="What OpenTrain said itself.")
@@ -39,17 +74,29 @@ class AuditEntry(models.Model):
     requeued = models.PositiveIntegerField(null=True, blank=True)
     while_stopped = models.BooleanField(default=False, help_text="Whether the endpoint was DISABLED at the answer.")
 
+    objects = AuditQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest")]
+        indexes = [
+            models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest"),
+            models.Index(fields=["operation"], name="audit_of_operation"),
+            # The page (models/audit_lists.py): one for each thing that it is filtered by.
+            models.Index(fields=["-at", "-id"], name="audit_newest"),
+            models.Index(fields=["install", "-at", "-id"], name="audit_of_install"),
+            models.Index(fields=["actor", "-at", "-id"], name="audit_of_actor"),
+            models.Index(fields=["actor_name", "-at", "-id"], name="audit_of_name"),
+            models.Index(fields=["action", "-at", "-id"], name="audit_of_action"),
+            models.Index(fields=["phase", "-at", "-id"], name="audit_of_phase"),
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="audit_of_request"),
+            models.Index(fields=["delivery_id"], condition=~Q(delivery_id=""), name="audit_of_delivery"),
+        ]
         constraints = [
             # What makes a form that is sent twice one call: its operation can be requested once.
             models.UniqueConstraint(
-                fields=["operation"], condition=models.Q(phase="requested"), name="operation_requested_once"
+                fields=["operation"], condition=Q(phase="requested"), name="operation_requested_once"
             ),
-            models.UniqueConstraint(
-                fields=["operation"], condition=~models.Q(phase="requested"), name="operation_ends_once"
-            ),
+            models.UniqueConstraint(fields=["operation"], condition=~Q(phase="requested"), name="operation_ends_once"),
         ]
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from dashboard import filters
+from dashboard.actions import audit
 from dashboard.filters import Filter
 from dashboard.health import EndpointFacts, Standing, describe_cause, state_kind
 from dashboard.models import delivery_lists
@@ -30,8 +31,10 @@ from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_in
 CHUNK = 1000
 """Rows that are read at once; with bodies of up to 1 MiB, CHUNK_WITH_BODIES."""
 CHUNK_WITH_BODIES = 20
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width, too
 """A spreadsheet takes a cell that begins so for a formula, and runs it."""
+EXPORT = "export deliveries"
+"""The audit's name for it."""
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _DELIVERY = {
     "delivery_id": "opentrain_id",
@@ -82,6 +85,9 @@ def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
     if wanted.problems:
         return _refuse(" ".join(wanted.problems))
     bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not wanted.refused
+    if request.method == "GET":
+        words = f"{kind.upper()}{', with bodies' if bodies else ''}: {wanted.words}."
+        audit.note(actor=request.user, action=EXPORT, words=words, install=place.install, endpoint=place.endpoint)
     rows = _refused(place, wanted) if wanted.refused else _deliveries(place, wanted, bodies=bodies, now=now)
     lines = _csv(rows, _columns(wanted)) if kind == "csv" else _ndjson(rows)
     response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind])

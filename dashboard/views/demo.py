@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
+from dashboard.actions import audit
 from dashboard.models import Endpoint
 from dashboard.permissions import MemberRequest, member_required
 from dashboard.services import demo
@@ -32,7 +33,7 @@ def switch_of(endpoint: Endpoint) -> Switch | None:
 @member_required
 def set_handler(request: MemberRequest, pk: int) -> HttpResponse:
     """Break or repair the handler, as the pressed button says."""
-    visible = Endpoint.objects.visible_to(request.user).defer("secret")
+    visible = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")
     endpoint = get_object_or_404(visible, pk=pk)
     if not demo.controls(handler_url=endpoint.handler_url):
         raise Http404
@@ -40,6 +41,8 @@ def set_handler(request: MemberRequest, pk: int) -> HttpResponse:
     try:
         demo.set_broken(handler_url=endpoint.handler_url, broken=broken)
         switch = Switch(endpoint, broken)
+        done = "broken" if broken else "repaired"
+        audit.note(actor=request.user, action="switch demo handler", words=f"It is {done} now.", endpoint=endpoint)
     except demo.DemoHandlerFailed as error:
         switch = Switch(endpoint, None, str(error))
     if not request.htmx:

@@ -36,11 +36,12 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
 
 
 def _is_fresh(*, install: Install, now: datetime) -> bool:
-    """Tell whether the list of endpoints is young enough, and no operation has ended since it was asked for.
+    """Tell whether the list of endpoints is young enough, and no operation on one has ended since it was asked for.
 
     What was heard when the install was connected did not hold such a list.
     """
     newest = install.endpoints.registered().order_by("snapshot_at").values_list("snapshot_at", flat=True).first()
     if newest is None or now - newest >= FRESH_FOR or now - install.checked_at >= FRESH_FOR:
         return False
-    return not install.audit.filter(at__gt=install.checked_at).exclude(phase=AuditEntry.Phase.REQUESTED).exists()
+    since = install.audit.filter(at__gt=install.checked_at, endpoint__isnull=False)
+    return not since.exclude(phase=AuditEntry.Phase.REQUESTED).exists()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.actions import observation_keys
+from dashboard.actions import audit, observation_keys
 from dashboard.forms import ObservationKeyForm
 from dashboard.models import Endpoint
 from dashboard.permissions import MemberRequest, member_required
@@ -68,7 +68,7 @@ def issue(request: MemberRequest, pk: int) -> HttpResponse:
         key = observation_keys.issue(
             actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation_of(form)
         )
-    except observation_keys.UsedBefore:
+    except audit.NotedBefore:
         form.add_error(None, f"{SENT_BEFORE} Its key was shown then, once; if nobody kept it, replace it.")
         return _page(request, visible(request, pk), issuing=form)
     return _shown_once(request, endpoint, key)
@@ -86,7 +86,7 @@ def revoke(request: MemberRequest, pk: int) -> HttpResponse:
     try:
         if endpoint.is_observed:
             observation_keys.revoke(actor=request.user, endpoint=endpoint, operation=operation)
-    except observation_keys.UsedBefore:
+    except audit.NotedBefore:
         form.add_error(None, f"{SENT_BEFORE} The key below was issued after it.")
         return _page(request, endpoint, revoking=form)
     return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")

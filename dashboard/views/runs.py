@@ -84,7 +84,7 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     elif command == "pause":
         runs.pause(actor=request.user, run=run)
     elif command == "resume":
-        runs.resume(run=run)
+        runs.resume(actor=request.user, run=run)
     else:
         raise Http404
     return redirect("run-detail", pk=pk)

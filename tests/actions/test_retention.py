@@ -94,8 +94,9 @@ def test_retain_with_a_limit_of_0_keeps_for_ever(settings) -> None:
 @pytest.mark.django_db
 def test_retain_keeps_who_did_what() -> None:
     endpoint = make_endpoint()
-    entry = AuditEntry.objects.create(phase="requested", action="redeliver one", actor_name="ana", endpoint=endpoint)
-    AuditEntry.objects.filter(pk=entry.pk).update(at=NOON - 1000 * DAY)
+    entry = AuditEntry.objects.create(
+        phase="requested", action="redeliver one", actor_name="ana", endpoint=endpoint, at=NOON - 1000 * DAY
+    )
     make_old(endpoint=endpoint, age=1000 * DAY)
     assert retain() == Removed(deliveries=1, attempts=1)
     assert list(AuditEntry.objects.all()) == [entry]

@@ -75,6 +75,8 @@ def test_start_makes_an_endpoint_like_the_old_one_with_a_key_and_a_secret_of_its
     assert (stored.step, stored.started_by_name, stored.old_id) == ("prove", "ana", old.pk)
     said = AuditEntry.objects.filter(endpoint=old).order_by("id").values_list("action", "phase")
     assert list(said) == [
+        ("register endpoint", "requested"),
+        ("register endpoint", "done"),
         ("rotate secret: create the new endpoint", "requested"),
         ("rotate secret: create the new endpoint", "done"),
     ]

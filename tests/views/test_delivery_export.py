@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from dashboard.models import Delivery, Install
+from dashboard.models import AuditEntry, Delivery, Install
 from dashboard.views import delivery_export
 from tests.factories import NOON, make_delivery, make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser
@@ -47,7 +47,7 @@ def test_csv_holds_what_the_filter_shows_newest_first(ana: Browser, acme: Instal
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])  # noqa: RUF001
 def test_csv_cell_that_a_spreadsheet_would_run_is_text(ana: Browser, start: str) -> None:
     make_delivery(opentrain_id=f"{start}cmd|' /C calc'!A0", resource_id=f"a{start}")
     row = table(export(ana))[0]
@@ -140,3 +140,17 @@ def copy_rows(*, endpoint_id: int, number: int) -> None:
             [number, endpoint_id],
         )
         cursor.execute("ANALYZE dashboard_delivery")
+
+
+def test_export_is_in_the_audit_with_what_it_was_of(ana: Browser, acme: Install) -> None:
+    endpoint = make_endpoint(install=acme)
+    path = reverse("endpoint-deliveries-export", args=[endpoint.pk])
+    for query in ("?state=failed", "?format=ndjson&bodies=1", "?format=xml", "?state=nonsense"):
+        ana.client.get(path + query).getvalue()
+    ana.client.head(path)
+    rows = AuditEntry.objects.order_by("id").values_list("action", "actor_name", "install", "endpoint", "words")
+    whose = ("export deliveries", "ana", acme.pk, endpoint.pk)
+    assert list(rows) == [
+        (*whose, "CSV: State: Failed."),
+        (*whose, "NDJSON, with bodies: no filter: all deliveries."),
+    ]

@@ -7,7 +7,9 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
+from dashboard.actions import audit
 from dashboard.models import Role, User
 
 
@@ -28,5 +30,9 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         user.set_password(password)
-        user.save()
+        words = f"{user.get_username()} can sign in, as {user.get_role_display().lower()}, with a new password."
+        with transaction.atomic():
+            made = user.pk is None
+            user.save()
+            audit.note(actor=None, action="make account" if made else "change account", words=words)
         self.stdout.write(f"{user.username} can sign in, as {user.get_role_display().lower()}.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dashboard.actions import reencryption
+from dashboard.actions import audit, reencryption
 from dashboard.actions.reencryption import KeyMissing
 
 TOLD_EVERY = 1000
@@ -51,6 +51,8 @@ class Command(BaseCommand):
         left = sum(reencryption.left(column=column) for column in reencryption.columns())
         if left:
             raise CommandError(f"{left} secrets are not under the first key yet: run this again.")
+        words = "Every secret is encrypted under the first of FIELD_KEYS."
+        audit.note(actor=None, action="re-encrypt secrets", words=words)
         self.stdout.write("Verified: the first key alone reads every secret. The older keys can be taken away.")
 
     def _tell(self) -> None:

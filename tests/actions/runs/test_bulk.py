@@ -59,9 +59,9 @@ def test_paused_run_asks_for_nothing_until_it_is_resumed(
     assert runs.pause(actor=support, run=run) is True
     assert go(run).why == "Paused by ana."
     assert redeliveries(fake_opentrain) == []
-    assert runs.resume(run=run) is True
+    assert runs.resume(actor=support, run=run) is True
     assert states(go(run)) == {"requested": 3}
-    assert runs.resume(run=run) is False
+    assert runs.resume(actor=support, run=run) is False
 
 
 def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(

@@ -57,7 +57,7 @@ def test_run_pauses_itself_after_three_calls_without_an_answer_and_repeats_none_
     assert run.why == f"3 calls in a row brought no usable answer. The last: {error}"
     asked = len(redeliveries(fake_opentrain))
     assert asked == 3
-    runs.resume(run=run)
+    runs.resume(actor=support, run=run)
     run = go(run)
     assert len(redeliveries(fake_opentrain)) == asked + left["waiting"]
 

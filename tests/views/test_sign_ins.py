@@ -1,0 +1,67 @@
+"""Sign-ins, failed ones, sign-outs and changed passwords are in the audit, and no password or unknown name is."""
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+
+from dashboard.models import AuditEntry, User
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "a-long-password"
+
+
+@pytest.fixture(autouse=True)
+def _unthrottled() -> None:
+    cache.clear()
+
+
+def said() -> list[tuple[str, ...]]:
+    return list(AuditEntry.objects.order_by("id").values_list("action", "phase", "actor_name", "words"))
+
+
+def sign_in(client: Client, *, login: str = "ana", password: str = PASSWORD) -> None:
+    headers = {"User-Agent": "Firefox"}
+    client.post("/accounts/login/", {"login": login, "password": password}, REMOTE_ADDR="192.0.2.7", headers=headers)
+
+
+def test_sign_in_and_out_are_noted_with_where_they_came_from(client: Client) -> None:
+    ana = make_user(username="ana")
+    sign_in(client)
+    client.post("/accounts/logout/", REMOTE_ADDR="192.0.2.8")
+    assert said() == [("sign in", "done", "ana", "Signed in."), ("sign out", "done", "ana", "Signed out.")]
+    entries = AuditEntry.objects.order_by("id").values_list("actor", "address", "agent")
+    assert list(entries) == [(ana.pk, "192.0.2.7", "Firefox"), (ana.pk, "192.0.2.8", "")]
+
+
+def test_failed_sign_in_is_of_whose_name_was_typed(client: Client) -> None:
+    ana = make_user(username="ana")
+    sign_in(client, login="Ana", password="wrong")
+    assert said() == [("sign in", "refused", "ana", "The password was wrong.")]
+    assert AuditEntry.objects.get().actor == ana
+
+
+@pytest.mark.parametrize("typed", ["a-long-password", "=cmd|' /C calc'!A0", "a\nb", "a\0b", "x" * 500])
+def test_failed_sign_in_by_no_ones_name_does_not_keep_what_was_typed(typed: str, client: Client) -> None:
+    sign_in(client, login=typed, password="wrong")
+    assert said() in ([], [("sign in", "refused", "unknown", "No account has the name that was typed.")])
+
+
+def test_changed_password_is_noted_without_it(client: Client) -> None:
+    client.force_login(make_user(username="ana", password=PASSWORD))
+    form = {"oldpassword": PASSWORD, "password1": "another-long-one", "password2": "another-long-one"}
+    client.post("/accounts/password/change/", form)
+    assert ("change password", "done", "ana", "The password was changed.") in said()
+    assert "another-long-one" not in str(list(AuditEntry.objects.values()))
+
+
+def test_account_by_the_command_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: PASSWORD)
+    for role in ("support", "partner_admin"):
+        call_command("account", "ada", role=role)
+    assert User.objects.get().role == "partner_admin"
+    assert said() == [
+        ("make account", "done", "command line", "ada can sign in, as support, with a new password."),
+        ("change account", "done", "command line", "ada can sign in, as partner admin, with a new password."),
+    ]
