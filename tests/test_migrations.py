@@ -1,11 +1,15 @@
 """Migrations are applied while the code before them still runs: from 0002 on they only add, and it does not notice."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
-from django.db import migrations, models
+from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
+
+from dashboard.models import AuditEntry
+from tests.factories import make_endpoint
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
@@ -74,4 +78,23 @@ def test_rule_lets_a_migration_finish_a_table_that_it_makes() -> None:
     assert objections([rule]) == ["AddConstraint is not on the list of what only adds"]
     assert objections([migrations.CreateModel("New", []), elsewhere]) == [
         "AddConstraint is not on the list of what only adds"
+    ]
+
+
+@pytest.mark.django_db
+def test_entries_of_before_get_the_names_of_what_they_speak_of() -> None:
+    endpoint, gone = make_endpoint(opentrain_id="whe_1"), make_endpoint()
+    handled = make_endpoint(install=endpoint.install, handler_url="https://acme.example.com/hook", opentrain_id=None)
+    for one in (endpoint, handled, gone):
+        AuditEntry.objects.create(phase="done", action="a", endpoint=one, install=one.install)
+    gone.delete()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE dashboard_auditentry DISABLE TRIGGER audit_entries_stay")
+        cursor.execute(import_module("dashboard.migrations.0007_audit_names").NAMES)
+    columns = ("install_name", "install_opentrain_id", "endpoint_url", "endpoint_opentrain_id")
+    install = (endpoint.install.name, endpoint.install.opentrain_id)
+    assert list(AuditEntry.objects.order_by("id").values_list(*columns)) == [
+        (*install, "https://redeliver.example.com/hooks/[key]/", "whe_1"),
+        (*install, "https://acme.example.com/hook", ""),
+        (gone.install.name, gone.install.opentrain_id, "", ""),
     ]
