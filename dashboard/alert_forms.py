@@ -60,7 +60,7 @@ class ChannelForm(OperationForm):
         self.channel = channel
         field = cast("forms.ModelChoiceField[Install]", self.fields["install"])
         field.queryset = cast("QuerySet[Install]", Install.objects.visible_to(user).defer("token").order_by("name"))
-        field.required = not user.is_support
+        field.required = not user.sees_every_install
 
     @property
     def chosen_way(self) -> str:

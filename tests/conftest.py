@@ -61,6 +61,12 @@ def support(db: None) -> User:
 
 
 @pytest.fixture
+def support_lead(db: None) -> User:
+    """Lea leads support: she sees every install, and says who else may."""
+    return make_user(role="support_lead", username="lea")
+
+
+@pytest.fixture
 def acme(db: None) -> Install:
     return make_install(name="Acme Labs")
 
@@ -71,6 +77,14 @@ def partner_admin(acme: Install) -> User:
     paul = make_user(role="partner_admin", username="paul")
     make_grant(user=paul, install=acme)
     return paul
+
+
+@pytest.fixture
+def viewer(acme: Install) -> User:
+    """Vera works at Acme Labs too: she looks, and changes nothing."""
+    vera = make_user(role="viewer", username="vera")
+    make_grant(user=vera, install=acme)
+    return vera
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """Every page and every button: closed to strangers, to people without a role, and to those of another install."""
 
+import re
+
 import pytest
 from django.test import Client
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern, resolve, reverse
 
-from dashboard.models import AlertChannel, Endpoint, Install, User
-from dashboard.permissions import member_required
+from dashboard.actions import run_steps
+from dashboard.models import AlertChannel, Endpoint, Install, Role, User
+from dashboard.permissions import WHO_MAY
 from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_channel, make_delivery, make_endpoint, make_run, make_user
+from tests.factories import make_channel, make_delivery, make_endpoint, make_failed_delivery, make_run, make_user
 
 OPEN = {"receiver", "observations", "healthz", "readyz", "metrics"}
 """OpenTrain and handlers come in here, and show a signature or a key instead; probes are told nothing of customers."""
@@ -77,17 +80,8 @@ def test_every_address_of_the_console_is_in_these_tests() -> None:
 
 
 def test_every_view_is_guarded() -> None:
-    guard = member_required(lambda _request: None).__code__
     views = {p.name: p.callback for p in urlpatterns if isinstance(p, URLPattern) and p.name not in OPEN}
-    assert [name for name, view in views.items() if not wears(view, guard)] == []
-
-
-def wears(view: object, guard: object) -> bool:
-    while view is not None:
-        if getattr(view, "__code__", None) is guard:
-            return True
-        view = getattr(view, "__wrapped__", None)
-    return False
+    assert [name for name, view in views.items() if getattr(view, "permission", None) not in WHO_MAY] == []
 
 
 def test_stranger_is_sent_to_sign_in_and_back(endpoint: Endpoint, client: Client) -> None:
@@ -177,6 +171,75 @@ def test_partner_admin_sees_the_install_that_was_granted(
     client.force_login(partner_admin)
     assert "Acme Labs" in client.get(reverse("install-list")).content.decode()
     assert endpoint.url in client.get(reverse("endpoint-detail", args=[endpoint.pk])).content.decode()
+
+
+def test_viewer_pressing_a_button_is_told_who_may_and_nothing_is_done(
+    endpoint: Endpoint, viewer: User, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    client.force_login(viewer)
+    response = client.post(reverse("endpoint-enable", args=[endpoint.pk]))
+    page = response.content.decode()
+    assert response.status_code == 403
+    assert "Nothing was done. You are signed in as <strong><bdi>vera</bdi></strong>" in page
+    assert "To re-enable, redeliver and recover takes a partner admin of the install, support or a support lead" in page
+    assert fake_opentrain.calls == []
+
+
+def test_viewer_pressing_a_button_by_htmx_is_told_so_in_place(endpoint: Endpoint, viewer: User, client: Client) -> None:
+    client.force_login(viewer)
+    response = client.post(reverse("endpoint-enable", args=[endpoint.pk]), headers={"HX-Request": "true"})
+    part = response.content.decode()
+    assert (response.status_code, response["X-Not-Allowed"], response["HX-Reswap"]) == (403, "shown", "innerHTML")
+    assert "<strong>Nothing was done: your role does not allow this.</strong>" in part
+    assert "<html" not in part
+
+
+def test_viewer_pressing_a_button_of_another_install_finds_nothing(viewer: User, client: Client) -> None:
+    client.force_login(viewer)
+    other = make_endpoint()
+    addresses = [
+        reverse("endpoint-enable", args=[other.pk]),
+        reverse("delivery-redeliver", args=[make_delivery(endpoint=other).pk]),
+        reverse("run-command", args=[make_run(endpoint=other).pk, "stop"]),
+        reverse("alert-channel-delete", args=[make_channel(install=other.install).pk]),
+        reverse("endpoint-create", args=[other.install_id]),
+        reverse("endpoint-enable", args=[0]),
+    ]
+    assert [client.post(address).status_code for address in addresses] == [404] * len(addresses)
+
+
+def test_viewer_is_shown_no_button_that_does_anything(
+    endpoint: Endpoint, viewer: User, client: Client, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    make_channel(install=endpoint.install)
+    Endpoint.objects.update(status="DISABLED", consecutive_failures=10)
+    client.force_login(viewer)
+    harmless = {reverse("account_logout"), reverse("endpoint-doctor", args=[endpoint.pk])}
+    shown = {}
+    for path in [*(reverse(name) for name in PAGES), *addresses(endpoint)]:
+        response = client.get(path)
+        if response.status_code == 200 and not response.streaming:
+            shown[path] = set(re.findall(r'<form[^>]*method="post"[^>]*action="([^"#?]*)', response.content.decode()))
+            shown[path] |= {
+                link for link in re.findall(r'href="(/[^"#?]*)', response.content.decode()) if forbidden(link)
+            }
+    assert len(shown) > 20
+    assert {path: found - harmless for path, found in shown.items() if found - harmless} == {}
+
+
+def forbidden(link: str) -> bool:
+    """Tell whether a page leads a viewer to where they may not go."""
+    needed = None if link.startswith("/static/") else getattr(resolve(link).func, "permission", None)
+    return needed is not None and Role.VIEWER not in WHO_MAY[needed]
+
+
+def test_run_whose_starter_is_made_a_viewer_stops(partner_admin: User, endpoint: Endpoint) -> None:
+    run = make_run(endpoint=endpoint, actor=partner_admin, state="running", step="probe", ended_at=None)
+    User.objects.update(role="viewer")
+    run_steps.advance(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.why) == ("stopped", "ana may no longer act on this endpoint.")
 
 
 def test_button_without_its_csrf_token_does_nothing_and_says_why(

@@ -13,7 +13,7 @@ from dashboard.actions.operation import Operation, failed, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.actions.visit import Answer, visit
 from dashboard.health import Severity, Trouble
-from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, Role, User
+from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
 from dashboard.services import opentrain
 from dashboard.vault import Secret
@@ -52,7 +52,7 @@ def connect(
 
     def record(remote: opentrain.Install) -> Outcome:
         install, is_new = _store(remote=remote, token=token, name=name, now=now)
-        if actor.role == Role.PARTNER_ADMIN:
+        if not actor.sees_every_install:
             Grant.objects.get_or_create(user=actor, install=install)
         connected.append(install)
         words = _connected_words(install) if is_new else f"{_connected_words(install)} Its token was replaced."

@@ -28,8 +28,9 @@ from dashboard.actions.run_state import (
     schedule,
 )
 from dashboard.health import Severity
-from dashboard.models import AuditEntry, Endpoint, Run, RunItem
+from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.models.endpoints import ACTIVE, DISABLED
+from dashboard.permissions import Permission, may
 from dashboard.recovery_rules import (
     CallFacts,
     Reaction,
@@ -109,7 +110,7 @@ def _advance(run: Run) -> timedelta | None:
 def _hopeless(run: Run) -> tuple[Run.State, str] | None:
     """Return how a run ends or pauses that cannot go on as things are, and why."""
     actor, endpoint = run.actor, run.endpoint
-    if actor is None or not actor.is_active or not Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists():
+    if actor is None or not actor.is_active or not _may_go_on(actor, endpoint):
         return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
     if endpoint.deleted_at is not None:
         return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
@@ -121,6 +122,10 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
     if endpoint.severity == Severity.PAUSED:
         return Run.State.STOPPED, f"The endpoint was paused, so nothing more would be attempted.{reason}"
     return Run.State.STOPPED, f"OpenTrain has disabled the endpoint again.{reason}"
+
+
+def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
+    return may(actor, Permission.OPERATE) and Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists()
 
 
 def _deleted_words(endpoint: Endpoint) -> str:

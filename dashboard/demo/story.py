@@ -67,7 +67,7 @@ def tell(*, folder: Path) -> None:
 
 
 def _user(*, password: str) -> User:
-    user, made = User.objects.get_or_create(username=USERNAME, defaults={"role": Role.SUPPORT})
+    user, made = User.objects.update_or_create(username=USERNAME, defaults={"role": Role.SUPPORT_LEAD})
     if made:
         user.set_password(password)
         user.save()

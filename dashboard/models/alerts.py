@@ -21,8 +21,8 @@ KIND_CHOICES = [(kind.value, kind.label) for kind in KINDS]
 
 class AlertChannelQuerySet(models.QuerySet["AlertChannel"]):
     def visible_to(self, user: "User") -> Self:
-        """Support sees every channel, a partner admin those of granted installs; those for all are support's."""
-        if user.role == "support":
+        """Support sees every channel, others those of granted installs; those for all are support's."""
+        if user.sees_every_install:
             return self
         return self.filter(install__in=Install.objects.visible_to(user))
 
@@ -88,7 +88,7 @@ class AlertChannel(models.Model):
 
 class AlertQuerySet(models.QuerySet["Alert"]):
     def visible_to(self, user: "User") -> Self:
-        return self if user.role == "support" else self.filter(install__in=Install.objects.visible_to(user))
+        return self if user.sees_every_install else self.filter(install__in=Install.objects.visible_to(user))
 
     def open(self) -> Self:
         return self.filter(cleared_at__isnull=True)

@@ -21,7 +21,7 @@ _KEPT: dict[str, Any] = {"on_delete": models.DO_NOTHING, "db_constraint": False,
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def visible_to(self, user: "User") -> Self:
         """Support sees all; others what was done to their installs, by whomever, and what they did themselves."""
-        if user.role == "support":
+        if user.sees_every_install:
             return self
         return self.filter(Q(install__in=Install.objects.visible_to(user)) | Q(actor=user))
 

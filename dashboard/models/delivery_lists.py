@@ -38,7 +38,7 @@ class Scope:
     @classmethod
     def of(cls, user: User) -> Self:
         """Return everything that the user may see; a test holds it against `visible_to`."""
-        return cls() if user.role == "support" else cls(member=user.pk)
+        return cls() if user.sees_every_install else cls(member=user.pk)
 
     @property
     def is_all(self) -> bool:

@@ -29,10 +29,10 @@ SELF_IN_NEED = (
 
 class InstallQuerySet(models.QuerySet["Install"]):
     def visible_to(self, user: "User") -> Self:
-        """Support sees every install, a partner admin those granted to them, anybody else none."""
-        if user.role == "support":
+        """Support sees every install, partner admins and viewers those granted to them, anybody else none."""
+        if user.sees_every_install:
             return self
-        if user.role == "partner_admin":
+        if user.sees_granted_installs:
             return self.filter(grants__user=user)
         return self.none()
 

@@ -1,5 +1,7 @@
 """Who may sign in, and which installs they may see."""
 
+from collections.abc import Iterator
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
@@ -7,9 +9,17 @@ from dashboard.models.installs import Install
 
 
 class Role(models.TextChoices):
+    """What each may do is in dashboard/permissions.py."""
+
+    SUPPORT_LEAD = "support_lead", "Support lead"
     SUPPORT = "support", "Support"
     PARTNER_ADMIN = "partner_admin", "Partner admin"
+    VIEWER = "viewer", "Viewer"
     NONE = "", "No access"
+
+
+SEES_EVERY_INSTALL = frozenset({Role.SUPPORT_LEAD, Role.SUPPORT})
+SEES_GRANTED_INSTALLS = frozenset({Role.PARTNER_ADMIN, Role.VIEWER})
 
 
 class User(AbstractUser):
@@ -17,14 +27,34 @@ class User(AbstractUser):
 
     role = models.CharField(max_length=20, choices=Role, default=Role.NONE, blank=True)
     installs = models.ManyToManyField(Install, through="Grant", related_name="members")
+    session_generation = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Sessions of an earlier generation are over."
+    )
+    link_made_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the set-password link was made that still works."
+    )
+
+    def get_session_auth_hash(self) -> str:
+        return self._of_generation(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._of_generation, super().get_session_auth_fallback_hash())
+
+    def _of_generation(self, session_hash: str) -> str:
+        """Tie a session to the generation it began in. The first is left as Django has it, for sessions of before."""
+        return f"{session_hash}.{self.session_generation}" if self.session_generation else session_hash
 
     @property
-    def is_support(self) -> bool:
-        return self.role == Role.SUPPORT
+    def sees_every_install(self) -> bool:
+        return self.role in SEES_EVERY_INSTALL
+
+    @property
+    def sees_granted_installs(self) -> bool:
+        return self.role in SEES_GRANTED_INSTALLS
 
 
 class Grant(models.Model):
-    """One partner admin's access to one install."""
+    """One partner admin's or viewer's access to one install."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="grants")
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="grants")

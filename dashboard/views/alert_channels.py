@@ -16,7 +16,7 @@ from dashboard.actions import alert_channels
 from dashboard.alert_forms import ChannelForm, time_zones
 from dashboard.alert_rules import AlertKind
 from dashboard.models import AlertChannel, Install
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
 from dashboard.views.alerts import ID, MESSAGES, messages_of
@@ -26,7 +26,7 @@ CHOICES = 200
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     channels = list(_visible(request).select_related("install").defer("install__token", "url", "secret"))
     context = {
@@ -41,7 +41,7 @@ def index(request: MemberRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("url")
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_CHANNELS)
 def create(request: MemberRequest) -> HttpResponse:
     """Set up a channel. A webhook's signing secret is on the page that follows, and on no other."""
     named = request.GET.get("install", "")
@@ -62,7 +62,7 @@ def create(request: MemberRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("url")
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_CHANNELS, of=AlertChannel)
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
     channel = _find(request, pk)
     form = ChannelForm(request.POST or None, user=request.user, channel=channel)
@@ -75,7 +75,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_CHANNELS, of=AlertChannel)
 def delete(request: MemberRequest, pk: int) -> HttpResponse:
     channel = _find(request, pk)
     if request.method != "POST":
@@ -87,7 +87,7 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_CHANNELS, of=AlertChannel)
 def test(request: MemberRequest, pk: int) -> HttpResponse:
     """Send a test now, and say what came of it where the button was pressed."""
     channel, operation = _find(request, pk), operations.asked(request)

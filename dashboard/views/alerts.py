@@ -16,7 +16,7 @@ from dashboard.alert_rules import WORST_FIRST, AlertEvent
 from dashboard.health import span
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.live import live as live_response
 
 SHOWN = 100
@@ -50,13 +50,13 @@ class AlertRow:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     return render(request, "alerts/list.html", _context(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="alerts/list.html#live", context=_context(request))
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.actions import endpoints
 from dashboard.health import describe_cause
 from dashboard.models import Attempt, Delivery
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.signatures import Verdict
 from dashboard.views import curl, operations
 from dashboard.views.live import live as live_response
@@ -71,33 +71,33 @@ class AttemptRow:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
     return render(request, "deliveries/detail.html", context | {"answer": operations.kept(request)})
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="deliveries/detail.html#live", context=_context(request, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def attempts(request: MemberRequest, pk: int) -> HttpResponse:
     """Show the newest attempts of a delivery below its row in a list."""
     return render(request, "deliveries/_attempts.html", _attempts_context(request, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def attempts_live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="deliveries/_attempts.html#live", context=_attempts_context(request, pk))
 
 
 @require_POST
-@member_required
+@allowed(Permission.OPERATE, of=Delivery)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     delivery, operation = _find(request, pk), operations.asked(request)
     outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, now=timezone.now(), operation=operation)

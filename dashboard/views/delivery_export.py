@@ -25,7 +25,7 @@ from dashboard.filters import Filter
 from dashboard.health import EndpointFacts, Standing, describe_cause, state_kind
 from dashboard.models import delivery_lists
 from dashboard.models.delivery_lists import Cursor
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 CHUNK = 1000
@@ -59,19 +59,19 @@ Row = dict[str, Any]
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponseBase:
     return _export(request, everything(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def install(request: MemberRequest, pk: int) -> HttpResponseBase:
     return _export(request, of_install(request.user, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
     return _export(request, of_endpoint(request.user, pk))
 

@@ -20,7 +20,7 @@ from dashboard.health import StateKind
 from dashboard.models import Delivery, Endpoint, Install, User, delivery_lists
 from dashboard.models.delivery_lists import COUNTED, Cursor, Scope
 from dashboard.models.time_limit import TooSlow, at_most
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.causes import CauseRow, cause_rows, number_words
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import delivery_row, with_marks
@@ -84,37 +84,37 @@ def of_endpoint(user: User, pk: int) -> Place:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     return _page(request, everything(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index_live(request: MemberRequest) -> HttpResponseBase:
     return _live(request, everything(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def install(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_install(request.user, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def install_live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return _live(request, of_install(request.user, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def endpoint(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_endpoint(request.user, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return _live(request, of_endpoint(request.user, pk))
 

@@ -25,11 +25,11 @@ from dashboard.actions import batches, runs
 from dashboard.actions.batches import Confirmed, Started
 from dashboard.filters import Filter
 from dashboard.health import NEEDS_PERSON, StateKind
-from dashboard.models import Delivery, Endpoint, Run, delivery_lists
+from dashboard.models import Delivery, Endpoint, Install, Run, delivery_lists
 from dashboard.models.delivery_lists import Wanted
 from dashboard.models.endpoints import DISABLED
 from dashboard.models.time_limit import TooSlow, at_most
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 from dashboard.views.freshness import freshen
@@ -65,21 +65,21 @@ class Part:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.OPERATE)
 def index(request: MemberRequest) -> HttpResponse:
     return _redeliver(request, everything(request))
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.OPERATE, of=Install)
 def install(request: MemberRequest, pk: int) -> HttpResponse:
     return _redeliver(request, of_install(request.user, pk))
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.OPERATE, of=Endpoint)
 def endpoint(request: MemberRequest, pk: int) -> HttpResponse:
     return _redeliver(request, of_endpoint(request.user, pk))
 

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.actions import audit
 from dashboard.models import Endpoint
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.services import demo
 from dashboard.views import operations
 
@@ -30,7 +30,7 @@ def switch_of(endpoint: Endpoint) -> Switch | None:
 
 
 @require_POST
-@member_required
+@allowed(Permission.OPERATE, of=Endpoint)
 def set_handler(request: MemberRequest, pk: int) -> HttpResponse:
     """Break or repair the handler, as the pressed button says."""
     visible = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")

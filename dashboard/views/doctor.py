@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.forms import DoctorForm
 from dashboard.models import Endpoint, RefusedAttempt
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Unreadable
 
 ID = re.compile(r"[0-9]{1,18}")
@@ -39,7 +39,7 @@ class Result:
 @never_cache
 @sensitive_post_parameters("secret", "body", "headers")
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.SEE)
 def examine(request: MemberRequest, pk: int) -> HttpResponse:
     rows = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")
     endpoint = get_object_or_404(rows, pk=pk)

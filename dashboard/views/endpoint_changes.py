@@ -15,14 +15,14 @@ from dashboard.actions.outcome import Outcome
 from dashboard.forms import DeleteForm, EditForm, OperationForm
 from dashboard.health import Standing
 from dashboard.models import AuditEntry, Endpoint
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views import operations
 from dashboard.views.run_rows import active_run
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = _find(request, pk)
     was_asked = AuditEntry.objects.filter(operation=operations.asked(request), actor=request.user).exists()
@@ -41,7 +41,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def pause(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = _find(request, pk)
     form = OperationForm(request.POST or None)
@@ -53,7 +53,7 @@ def pause(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def delete(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = _find(request, pk, deleted=True)
     if endpoint.deleted_at is not None and request.method != "POST":

@@ -16,7 +16,7 @@ from dashboard.forms import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views import operations
 from dashboard.views.causes import cause_rows
 from dashboard.views.demo import switch_of
@@ -34,7 +34,7 @@ RECENT = 10
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
     endpoint = context["row"].endpoint
@@ -44,13 +44,13 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="endpoints/detail.html#live", context=_context(request, pk))
 
 
 @require_POST
-@member_required
+@allowed(Permission.OPERATE, of=Endpoint)
 def enable(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
     outcome = endpoints.enable(actor=request.user, endpoint=endpoint, operation=operation)
@@ -59,7 +59,7 @@ def enable(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@member_required
+@allowed(Permission.OPERATE, of=Endpoint)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
     outcome = endpoints.redeliver_failed(actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation)
@@ -69,7 +69,7 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Install)
 def create(request: MemberRequest, install_pk: int) -> HttpResponse:
     """Register an endpoint. Its secret is in the answer to this very POST and nowhere else."""
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=install_pk)

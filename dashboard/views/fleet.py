@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from dashboard.health import EndpointHealth, Severity, Trouble, endpoint_health
 from dashboard.models import Endpoint, Install
 from dashboard.models.installs import IN_NEED, InstallQuerySet
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.live import live as live_response
 
 PAGE = 50
@@ -58,13 +58,13 @@ class Wanted:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     return render(request, "installs/list.html", _context(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="installs/list.html#live", context=_context(request))
 

@@ -26,7 +26,7 @@ from dashboard.health import (
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
 from dashboard.models.installs import IN_NEED
 from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.rhythm import RHYTHMS, silence_words
 from dashboard.views.fleet import UNHEARD, worst_installs
 from dashboard.views.fleet import in_need as installs_in_need
@@ -100,13 +100,13 @@ class Repaired:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     return render(request, "inbox/index.html", _context(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="inbox/index.html#live", context=_context(request))
 

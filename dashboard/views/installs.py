@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dashboard.actions import installs
 from dashboard.forms import ConnectForm
 from dashboard.models import Install
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.freshness import freshen
@@ -26,7 +26,7 @@ from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
 @never_cache
 @sensitive_post_parameters("token")
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_INSTALLS)
 def connect(request: MemberRequest) -> HttpResponse:
     """Take an install's token; the page of the install then says what came of it."""
     form = ConnectForm(request.POST or None)
@@ -36,14 +36,14 @@ def connect(request: MemberRequest) -> HttpResponse:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _detail_context(request, pk)
     return render(request, "installs/detail.html", context | {"answer": operations.kept(request)})
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="installs/detail.html#live", context=_detail_context(request, pk))
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.actions import audit, observation_keys
 from dashboard.forms import ObservationKeyForm
 from dashboard.models import Endpoint
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of, visible
@@ -55,7 +55,7 @@ class Examples:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def issue(request: MemberRequest, pk: int) -> HttpResponse:
     """Show the page, or issue a key. The key is in the answer to this very POST and nowhere else."""
     endpoint = visible(request, pk)
@@ -76,7 +76,7 @@ def issue(request: MemberRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def revoke(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = visible(request, pk)
     form = ObservationKeyForm(request.POST, replaces=True)

@@ -19,7 +19,7 @@ from dashboard.actions.endpoints import BY_RUNS, ENABLE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 
 GIVEN_UP = timedelta(minutes=1)
 """An operation without an answer for so long has none to come; OpenTrain is given 15 s."""
@@ -135,7 +135,7 @@ def kept(request: MemberRequest) -> Answer | None:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def progress(request: MemberRequest, operation: uuid.UUID) -> HttpResponse:
     """Count what has arrived since deliveries were requested again; the page asks until it is all of them."""
     visible = AuditEntry.objects.filter(endpoint__in=Endpoint.objects.visible_to(request.user))

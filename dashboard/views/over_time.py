@@ -12,7 +12,7 @@ from dashboard.health import HealthKind, Severity, span
 from dashboard.models import Endpoint
 from dashboard.models.delivery_counts import COUNTED, Counts, count_over_time
 from dashboard.models.status_over_time import Stretch, status_over_time
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.endpoint_changes import visible
 
 
@@ -98,7 +98,7 @@ class OverTime:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def over_time(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = visible(request, pk)
     context = {"endpoint": endpoint, "over_time": over_time_of(request, endpoint)}

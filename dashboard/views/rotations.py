@@ -18,7 +18,7 @@ from dashboard.actions import rotations
 from dashboard.actions.outcome import Outcome
 from dashboard.health import describe_cause, span
 from dashboard.models import Delivery, Endpoint, Rotation
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.freshness import freshen
@@ -55,7 +55,7 @@ class Names:
 
 @never_cache
 @require_safe
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     old = visible(request, pk)
     replacing = Rotation.objects.under_way().filter(new=old).first()
@@ -66,7 +66,7 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(
         request, template="rotations/detail.html#live", context=_context(request, visible(request, pk))
@@ -75,7 +75,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 @never_cache
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def start(request: MemberRequest, pk: int) -> HttpResponse:
     """Make the new endpoint. Its secret is in the answer to this very POST and nowhere else."""
     old, operation = visible(request, pk), operations.asked(request)
@@ -90,7 +90,7 @@ def start(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def go_on(request: MemberRequest, pk: int) -> HttpResponse:
     rotation, operation = _rotation(request, pk), operations.asked(request)
     unproven = request.POST.get("unproven") == "yes"
@@ -100,7 +100,7 @@ def go_on(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def finish(request: MemberRequest, pk: int) -> HttpResponse:
     rotation, operation = _rotation(request, pk), operations.asked(request)
     if rotation.step == Rotation.Step.DELETE:
@@ -109,7 +109,7 @@ def finish(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@member_required
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def abort(request: MemberRequest, pk: int) -> HttpResponse:
     """Give up. Where it is not known whether the new endpoint was made, OpenTrain's list must be fresh to tell."""
     old, operation = visible(request, pk), operations.asked(request)

@@ -17,7 +17,7 @@ from dashboard.actions.attempts import schedule
 from dashboard.health import span
 from dashboard.models import Endpoint, Run
 from dashboard.models.delivery_lists import Scope, Wanted
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views import operations
 from dashboard.views.causes import cause_rows
 from dashboard.views.live import live as live_response
@@ -29,31 +29,31 @@ ID = re.compile(r"[0-9]{1,18}")
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     return render(request, "runs/list.html", _list(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index_live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="runs/list.html#table", context=_list(request))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "runs/detail.html", _context(request, pk))
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="runs/detail.html#live", context=_context(request, pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_required
+@allowed(Permission.OPERATE, of=Endpoint)
 def recover(request: MemberRequest, pk: int) -> HttpResponse:
     """Say what a recovery will do, and start it."""
     endpoint, now = _endpoint(request, pk), timezone.now()
@@ -69,7 +69,7 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@member_required
+@allowed(Permission.OPERATE, of=Run)
 def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     """Stop, pause, resume, or continue with what is left, as the button says; then show the run."""
     run, now = _find(request, pk), timezone.now()

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from dashboard.filters import link_query
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.search import SHOWN, Found, find
-from dashboard.permissions import MemberRequest, member_required
+from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.rows import health_of, state_of
 
 LONGEST = 200
@@ -44,7 +44,7 @@ class Group:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
     """Show the results; a whole ID leads straight to what has it."""
     context, found = _search(request)
@@ -54,14 +54,14 @@ def index(request: MemberRequest) -> HttpResponse:
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def results(request: MemberRequest) -> HttpResponse:
     context, _found = _search(request)
     return render(request, "search/index.html#results", context)
 
 
 @require_safe
-@member_required
+@allowed(Permission.SEE)
 def shortcuts(request: MemberRequest) -> HttpResponse:
     return render(request, "help/keys.html")
 

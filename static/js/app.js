@@ -31,6 +31,11 @@
     if (isPolled(event) && event.detail.successful !== false) lost(false);
   });
 
+  // What a role does not allow is said where the answer would have been; no other 403 is a part of a page.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.getResponseHeader("X-Not-Allowed")) Object.assign(event.detail, { shouldSwap: true, isError: false });
+  });
+
   // A button whose answer did not come: never leave the person without one.
   const explain = (event) => {
     const box = event.detail.target;
