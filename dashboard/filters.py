@@ -61,12 +61,7 @@ class Filter:
 
     @property
     def chips(self) -> list[Chip]:
-        return [
-            Chip(
-                _LABELS[name], _words(name, value), urlencode({key: self.used[key] for key in self.used if key != name})
-            )
-            for name, value in self.used.items()
-        ]
+        return chips_of(used=self.used, labels=_LABELS, words=_words)
 
     @property
     def words(self) -> str:
@@ -85,28 +80,49 @@ class Filter:
         return [_LABELS[name] for name in self.used if name not in known]
 
 
-class _Nonsense(ValueError):
+class Nonsense(ValueError):
     """What was written cannot be understood; the text says how to write it."""
 
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     """Read the filters of a URL. `now` is what "24h" is reckoned from."""
-    given = {name: _clean(params.get(name, "")) for name in _LABELS}
-    given = {name: text for name, text in given.items() if text}
-    used: dict[str, str] = {}
-    columns: dict[str, Any] = {}
-    problems = []
-    for name, text in given.items():
-        try:
-            canonical, found = _READERS[name](text, now)
-        except _Nonsense as error:
-            problems.append(str(error))
-            continue
-        used[name] = canonical
-        columns |= found
+    told = read(params=params, readers=_READERS, now=now)
+    columns = dict(told.columns)
     refused = bool(columns.pop("refused", False))
     wanted = Wanted(**columns)
-    return Filter(wanted, refused, given, used, (*problems, *_contradictions(wanted)))
+    return Filter(wanted, refused, told.given, told.used, (*told.problems, *_contradictions(wanted)))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a URL says of a list, whichever list: as `Filter` has it, and the columns that are wanted."""
+
+    given: dict[str, str]
+    used: dict[str, str]
+    columns: dict[str, Any]
+    problems: list[str]
+
+
+def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> Told:
+    """Read the filters that there are readers for; what is in the URL beside them is not looked at."""
+    cleaned = {name: _clean(params.get(name, "")) for name in readers}
+    told = Told({name: text for name, text in cleaned.items() if text}, {}, {}, [])
+    for name, text in told.given.items():
+        try:
+            told.used[name], columns = readers[name](text, now)
+        except Nonsense as error:
+            told.problems.append(str(error))
+        else:
+            told.columns.update(columns)
+    return told
+
+
+def chips_of(*, used: Mapping[str, str], labels: Mapping[str, str], words: Callable[[str, str], str]) -> list[Chip]:
+    """Return a chip for each filter in use."""
+    return [
+        Chip(labels[name], words(name, value), urlencode({key: used[key] for key in used if key != name}))
+        for name, value in used.items()
+    ]
 
 
 def link_query(values: Mapping[str, str]) -> str:
@@ -147,12 +163,15 @@ def _clean(text: str) -> str:
 
 
 Read = tuple[str, dict[str, Any]]
+"""A filter as it is canonical, and the columns that it names."""
+Reader = Callable[[str, datetime], Read]
+"""What makes it of what was written, and of the time that "24h" is reckoned from. Raises: Nonsense."""
 
 
 def _state(text: str, _now: datetime) -> Read:
     name = text.lower().replace(" ", "_")
     if name not in set(StateKind):
-        raise _Nonsense(f"“{text}” is not a state: use {', '.join(StateKind)}.")
+        raise Nonsense(f"“{text}” is not a state: use {', '.join(StateKind)}.")
     return name, {"state": StateKind(name)}
 
 
@@ -165,17 +184,17 @@ def _cause(text: str, _now: datetime) -> Read:
     name = text.lower()
     if name not in set(Cause):
         known = ", ".join(one for one in Cause if one)
-        raise _Nonsense(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
+        raise Nonsense(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
     return name, {"cause": CauseWanted(name)}
 
 
-def _number(column: str) -> Callable[[str, datetime], Read]:
-    def read(text: str, _now: datetime) -> Read:
+def _number(column: str) -> Reader:
+    def read_number(text: str, _now: datetime) -> Read:
         if not _NUMBER.fullmatch(text):
-            raise _Nonsense(f"“{text}” is not a number of attempts: use a whole number such as 3.")
+            raise Nonsense(f"“{text}” is not a number of attempts: use a whole number such as 3.")
         return str(int(text)), {column: int(text)}
 
-    return read
+    return read_number
 
 
 def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
@@ -188,46 +207,51 @@ def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         how = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours"
-        raise _Nonsense(f"“{text}” is not a time: {how}.") from None
+        raise Nonsense(f"“{text}” is not a time: {how}.") from None
     if "T" not in text and ":" not in text:
         return found, timedelta(days=1)
     return found, timedelta(seconds=1 if text.count(":") > 1 else 60)
 
 
-def _from(text: str, now: datetime) -> Read:
-    return text, {"received_from": _moment(text, now)[0]}
+def since(column: str) -> Reader:
+    """Return the reader of a range's begin."""
+    return lambda text, now: (text, {column: _moment(text, now)[0]})
 
 
-def _to(text: str, now: datetime) -> Read:
-    """Read the end of a range; what was written is within it: a day to its end, a minute to its end."""
-    found, lasts = _moment(text, now)
-    try:
-        return text, {"received_to": found + lasts}
-    except OverflowError:
-        return text, {"received_to": found}
+def until(column: str) -> Reader:
+    """Return the reader of a range's end; what was written is within it: a day to its end, a minute to its end."""
+
+    def read_end(text: str, now: datetime) -> Read:
+        found, lasts = _moment(text, now)
+        try:
+            return text, {column: found + lasts}
+        except OverflowError:
+            return text, {column: found}
+
+    return read_end
 
 
-def _text(column: str) -> Callable[[str, datetime], Read]:
+def as_written(column: str) -> Reader:
     return lambda text, _now: (text, {column: text})
 
 
 def _signature(text: str, _now: datetime) -> Read:
     if text.lower() not in {"refused", "verified"}:
-        raise _Nonsense(f"“{text}” is not a signature's result: use refused or verified.")
+        raise Nonsense(f"“{text}” is not a signature's result: use refused or verified.")
     return text.lower(), {"refused": text.lower() == "refused"}
 
 
-_READERS: dict[str, Callable[[str, datetime], Read]] = {
+_READERS: dict[str, Reader] = {
     "state": _state,
-    "event": _text("event_type"),
+    "event": as_written("event_type"),
     "cause": _cause,
     "attempts_min": _number("attempts_min"),
     "attempts_max": _number("attempts_max"),
-    "from": _from,
-    "to": _to,
-    "delivery": _text("delivery_id"),
-    "event_id": _text("event_id"),
-    "resource": _text("resource_id"),
+    "from": since("received_from"),
+    "to": until("received_to"),
+    "delivery": as_written("delivery_id"),
+    "event_id": as_written("event_id"),
+    "resource": as_written("resource_id"),
     "signature": _signature,
 }
 
@@ -239,9 +263,12 @@ def _contradictions(wanted: Wanted) -> list[str]:
         wanted.attempts_max or 0
     ):
         found.append("Nothing can match: the least number of attempts is above the most.")
-    if wanted.received_from and wanted.received_to and wanted.received_from >= wanted.received_to:
-        found.append("Nothing can match: the time range ends before it begins.")
-    return found
+    return [*found, *backwards(wanted.received_from, wanted.received_to)]
+
+
+def backwards(begin: datetime | None, end: datetime | None) -> list[str]:
+    """Say so where a time range ends before it begins."""
+    return ["Nothing can match: the time range ends before it begins."] if begin and end and begin >= end else []
 
 
 def _words(name: str, value: str) -> str:
@@ -252,6 +279,9 @@ def _words(name: str, value: str) -> str:
         if status is None:
             return describe_cause(cause=value, status=None)
         return f"{status[1]}{status[2]} from your handler"
-    if name in {"from", "to"} and _AGO.fullmatch(value.lower()):
-        return f"{value} ago"
-    return value
+    return time_words(name, value)
+
+
+def time_words(name: str, value: str) -> str:
+    """Say a filter's value as people do: "24h ago"; any other as it is."""
+    return f"{value} ago" if name in {"from", "to"} and _AGO.fullmatch(value.lower()) else value

@@ -26,7 +26,7 @@ Object = type[AlertChannel | Delivery | Endpoint | Install | Run]
 class Permission(StrEnum):
     """What one may do; the words say it after "to"."""
 
-    SEE = "see", "see installs, endpoints, deliveries, runs and alerts"
+    SEE = "see", "see installs, endpoints, deliveries, runs, alerts and activity"
     OPERATE = "operate", "re-enable, redeliver and recover"
     MANAGE_ENDPOINTS = "manage_endpoints", "register, edit, pause and delete endpoints, and replace their keys"
     MANAGE_INSTALLS = "manage_installs", "connect installs and replace their tokens"

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
+    activity,
     alert_channels,
     alerts,
     bare_errors,
@@ -91,6 +92,10 @@ console: Patterns = [
     path("alerts/channels/<int:pk>/", alert_channels.edit, name="alert-channel-edit"),
     path("alerts/channels/<int:pk>/delete/", alert_channels.delete, name="alert-channel-delete"),
     path("alerts/channels/<int:pk>/test/", alert_channels.test, name="alert-channel-test"),
+    path("activity/", activity.index, name="activity"),
+    path("activity/live/", activity.live, name="activity-live"),
+    path("activity/export/", activity.export, name="activity-export"),
+    path("activity/<int:pk>/", activity.detail, name="activity-detail"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
     path("accounts/", include("allauth.urls")),
 ]

@@ -7,7 +7,19 @@ from typing import Any
 from dashboard.actions.attempts import schedule
 from dashboard.actions.installs import tally
 from dashboard.alert_rules import KINDS
-from dashboard.models import Alert, AlertChannel, Attempt, Delivery, Endpoint, Grant, Install, RefusedAttempt, Run, User
+from dashboard.models import (
+    Alert,
+    AlertChannel,
+    Attempt,
+    AuditEntry,
+    Delivery,
+    Endpoint,
+    Grant,
+    Install,
+    RefusedAttempt,
+    Run,
+    User,
+)
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.vault import Secret
@@ -144,6 +156,24 @@ def make_refused_attempt(*, endpoint: Endpoint | None = None, **columns: Any) ->
         "body_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
     }
     return RefusedAttempt.objects.create(endpoint=endpoint or make_endpoint(), **defaults | columns)
+
+
+def make_entry(*, endpoint: Endpoint | None = None, install: Install | None = None, **columns: Any) -> AuditEntry:
+    """An operation on an endpoint, or else an install, or neither, that was done: its answer, without its request."""
+    install = endpoint.install if endpoint is not None else install
+    about: dict[str, Any] = {"install": install, "endpoint": endpoint}
+    if install is not None:
+        about |= {"install_name": install.name, "install_opentrain_id": install.opentrain_id}
+    if endpoint is not None:
+        about |= {"endpoint_url": endpoint.known_as, "endpoint_opentrain_id": endpoint.opentrain_id}
+    defaults = {
+        "phase": "done",
+        "action": "re-enable endpoint",
+        "actor_name": "ana",
+        "at": NOON,
+        "words": "Re-enabled.",
+    }
+    return AuditEntry.objects.create(**defaults | about | columns)
 
 
 def make_channel(*, install: Install | None = None, **columns: Any) -> AlertChannel:

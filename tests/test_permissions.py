@@ -11,7 +11,15 @@ from dashboard.models import AlertChannel, Endpoint, Install, Role, User
 from dashboard.permissions import WHO_MAY
 from dashboard.urls import urlpatterns
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_channel, make_delivery, make_endpoint, make_failed_delivery, make_run, make_user
+from tests.factories import (
+    make_channel,
+    make_delivery,
+    make_endpoint,
+    make_entry,
+    make_failed_delivery,
+    make_run,
+    make_user,
+)
 
 OPEN = {"receiver", "observations", "healthz", "readyz", "metrics"}
 """OpenTrain and handlers come in here, and show a signature or a key instead; probes are told nothing of customers."""
@@ -21,6 +29,8 @@ PAGES = ["home", "inbox-live", "install-list", "install-list-live", "install-con
 PAGES += ["search", "search-results", "help-keys"]
 ALERTS = ["alert-list", "alert-list-live", "alert-channel-list", "alert-channel-create"]
 PAGES += ALERTS
+PAGES += ["activity", "activity-live", "activity-export"]
+OF_ENTRY = ["activity-detail"]
 OF_CHANNEL = ["alert-channel-edit", "alert-channel-delete"]
 BUTTONS_OF_CHANNEL = ["alert-channel-test"]
 LISTS_OF_INSTALL = ["install-deliveries", "install-deliveries-live", "install-deliveries-export"]
@@ -69,13 +79,14 @@ def addresses(endpoint: Endpoint) -> list[str]:
         *(reverse(name, args=[delivery.pk]) for name in OF_DELIVERY + BUTTONS_OF_DELIVERY),
         *(reverse(name, args=[run.pk]) for name in OF_RUN),
         *(reverse(name, args=[run.pk, "stop"]) for name in BUTTONS_OF_RUN),
+        *(reverse(name, args=[make_entry(endpoint=endpoint).pk]) for name in OF_ENTRY),
     ]
 
 
 def test_every_address_of_the_console_is_in_these_tests() -> None:
     named = {pattern.name for pattern in urlpatterns if isinstance(pattern, URLPattern)}
     known = PAGES + OF_INSTALL + OF_ENDPOINT + BUTTONS_OF_ENDPOINT + OF_DELIVERY + BUTTONS_OF_DELIVERY
-    known += OF_RUN + BUTTONS_OF_RUN + OF_CHANNEL + BUTTONS_OF_CHANNEL
+    known += OF_RUN + BUTTONS_OF_RUN + OF_CHANNEL + BUTTONS_OF_CHANNEL + OF_ENTRY
     assert named - OPEN == {*known, "operation-progress"}
 
 

@@ -30,6 +30,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
         return self.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
 
+    def with_links(self) -> Self:
+        """Have each entry bring whether there is still a page of its install and of its endpoint."""
+        return self.annotate(
+            install_there=Exists(Install.objects.filter(pk=OuterRef("install_id"))),
+            endpoint_there=Exists(Endpoint.objects.filter(pk=OuterRef("endpoint_id"))),
+        )
+
     def newest_first(self) -> Self:
         return self.order_by("-at", "-id")
 
@@ -41,8 +48,9 @@ class AuditEntry(models.Model):
     OpenTrain is called, so that an operation whose process died is seen as one that was requested and never answered.
     Whatever is done here alone has one.
 
-    It outlives what it speaks of, and keeps its names. `actor`, `install` and `endpoint` may therefore be gone: read
-    them by `select_related`, which gives None then.
+    It outlives what it speaks of, and keeps its names: `actor`, `install` and `endpoint` may be gone. Read the names,
+    or follow it by `select_related`, which gives None then; but where a query also filters by one of these, Django
+    joins it so that no row is left.
     """
 
     class Phase(models.TextChoices):

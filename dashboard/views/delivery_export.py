@@ -1,4 +1,4 @@
-"""What a list shows, as a file: CSV for spreadsheets, NDJSON for programs, streamed.
+"""What a list of deliveries shows, as a file (views/table_file.py).
 
 Rows are read in steps of CHUNK, each in a query of its own that goes on where the last one ended, so no transaction and
 no cursor stays open for as long as somebody's download takes, and memory stays as it is whatever the number of rows.
@@ -6,14 +6,9 @@ What arrives meanwhile is not in the file: it is the list as it was when the dow
 """
 
 import base64
-import csv
-import io
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.text import slugify
@@ -26,16 +21,15 @@ from dashboard.health import EndpointFacts, Standing, describe_cause, state_kind
 from dashboard.models import delivery_lists
 from dashboard.models.delivery_lists import Cursor
 from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.views import table_file
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
+from dashboard.views.table_file import Row
 
 CHUNK = 1000
 """Rows that are read at once; with bodies of up to 1 MiB, CHUNK_WITH_BODIES."""
 CHUNK_WITH_BODIES = 20
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width, too
-"""A spreadsheet takes a cell that begins so for a formula, and runs it."""
 EXPORT = "export deliveries"
 """The audit's name for it."""
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _DELIVERY = {
     "delivery_id": "opentrain_id",
     "event_id": "event_id",
@@ -54,8 +48,6 @@ _DELIVERY = {
 _JUDGED = ("standing", "due_by", "endpoint__status", "pk")
 _REFUSED = ("received_at", "install", "endpoint_id", "reason", "explanation", "answered_status", "claimed_delivery_id",
             "claimed_event_type", "body_size", "body_sha256")  # fmt: skip
-
-Row = dict[str, Any]
 
 
 @require_safe
@@ -80,32 +72,21 @@ def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
     now = timezone.now()
     wanted = filters.parse(params=request.GET.dict(), now=now)
     kind = request.GET.get("format", "csv")
-    if kind not in CONTENT_TYPES:
-        return _refuse("This is not a format: use format=csv or format=ndjson.")
-    if wanted.problems:
-        return _refuse(" ".join(wanted.problems))
+    if refused := table_file.problem(kind=kind, problems=wanted.problems):
+        return refused
     bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not wanted.refused
     if request.method == "GET":
         words = f"{kind.upper()}{', with bodies' if bodies else ''}: {wanted.words}."
         audit.note(actor=request.user, action=EXPORT, words=words, install=place.install, endpoint=place.endpoint)
     rows = _refused(place, wanted) if wanted.refused else _deliveries(place, wanted, bodies=bodies, now=now)
-    lines = _csv(rows, _columns(wanted)) if kind == "csv" else _ndjson(rows)
-    response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind])
-    response["Content-Disposition"] = f'attachment; filename="{_file_name(place, now)}.{kind}"'
-    response["Cache-Control"] = "private, no-store"
-    response["X-Accel-Buffering"] = "no"  # a proxy that collects the whole file first would time out
-    return response
+    name = f"deliveries-{_whose(place)}"
+    return table_file.answer(rows=rows, columns=_columns(wanted), kind=kind, name=name, now=now)
 
 
-def _refuse(words: str) -> HttpResponse:
-    return HttpResponse(f"{words}\n", status=400, content_type="text/plain; charset=utf-8")
-
-
-def _file_name(place: Place, now: datetime) -> str:
-    """Return "deliveries-acme-labs-endpoint-7-20260612-031200Z": whose, and when, in plain ASCII."""
+def _whose(place: Place) -> str:
+    """Return "acme-labs-endpoint-7", in plain ASCII."""
     whose = "all" if place.install is None else slugify(place.install.name)[:40] or f"install-{place.install.pk}"
-    which = "" if place.endpoint is None else f"-endpoint-{place.endpoint.pk}"
-    return f"deliveries-{whose}{which}-{now.astimezone(UTC):%Y%m%d-%H%M%SZ}"
+    return whose if place.endpoint is None else f"{whose}-endpoint-{place.endpoint.pk}"
 
 
 def _columns(wanted: Filter) -> list[str]:
@@ -158,39 +139,3 @@ def _refused(place: Place, wanted: Filter) -> Iterator[Row]:
         if len(found) < CHUNK:
             return
         cursor = Cursor(found[-1].received_at, found[-1].pk)
-
-
-def _csv(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
-    """Write the head at once, so that the browser sees its download begin, then some rows at a time."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    yield _taken(buffer)
-    for number, row in enumerate(rows, start=1):
-        writer.writerow([_cell(row[name]) for name in columns])
-        if number % 100 == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
-
-
-def _taken(buffer: io.StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text
-
-
-def _cell(value: object) -> str:
-    """Return a cell. One that a spreadsheet would run begins with an apostrophe, which makes it text to them all."""
-    text = "" if value is None else _time(value) if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def _time(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def _ndjson(rows: Iterator[Row]) -> Iterator[str]:
-    for row in rows:
-        known = {name: _time(value) if isinstance(value, datetime) else value for name, value in row.items()}
-        yield json.dumps(known) + "\n"

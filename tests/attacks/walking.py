@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.converters import get_converters
 
 from dashboard.models import Endpoint
-from tests.factories import make_attempt, make_delivery, make_refused_attempt, make_run
+from tests.factories import make_attempt, make_delivery, make_entry, make_refused_attempt, make_run
 
 DOORS = {"receiver", "observations"}
 """Open to machines that show a signature or a key, and to no browser."""
@@ -34,6 +34,7 @@ def addresses(*, endpoint: Endpoint) -> list[Address]:
         "endpoints": endpoint.pk,
         "deliveries": delivery.pk,
         "runs": make_run(endpoint=endpoint).pk,
+        "activity": make_entry(endpoint=endpoint).pk,
     }
     return [
         Address(name, reverse(name, kwargs=_arguments(route, pattern, ids)), pattern.callback)

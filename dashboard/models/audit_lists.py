@@ -1,0 +1,135 @@
+"""How the audit is read: pages by keyset, newest first, each filter by an index of its own and nothing ever counted.
+
+Support reads the one list that there is. Of everybody else the list is put together from short ranges of an index, one
+for each install that they may see and one of what they did themselves, each no longer than a page: to walk the whole
+list for the few entries that are theirs would take as long as it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection, models
+from django.db.models import F, Func, OuterRef, Q
+
+from dashboard.models.audit import AuditEntry, AuditQuerySet
+from dashboard.models.delivery_lists import Cursor, Scope
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+from dashboard.models.members import User
+
+SAME_NAME = 100
+"""So many installs of one name are looked at."""
+SUGGESTED = 100
+_NEXT = """
+    WITH RECURSIVE found AS (
+        (SELECT {column} AS name FROM dashboard_auditentry ORDER BY {column} LIMIT 1)
+        UNION ALL
+        SELECT (SELECT {column} FROM dashboard_auditentry WHERE {column} > found.name ORDER BY {column} LIMIT 1)
+        FROM found WHERE found.name IS NOT NULL)
+    SELECT name FROM found WHERE name IS NOT NULL LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWanted:
+    """What of the audit is wanted; "" and None mean that it does not matter. Times: from ≤ at < to.
+
+    `install` and `endpoint` are the number of their page, an ID of OpenTrain's, or an install's name.
+    """
+
+    who: str = ""
+    what: str = ""
+    phase: str = ""
+    install: str = ""
+    endpoint: str = ""
+    delivery_id: str = ""
+    request_id: str = ""
+    at_from: datetime | None = None
+    at_to: datetime | None = None
+
+
+def page(
+    *, user: User, wanted: AuditWanted, limit: int, cursor: Cursor | None = None, whole: bool = False
+) -> list[AuditEntry]:
+    """Return up to `limit` entries that the user may see, beside the cursor or the newest, newest first.
+
+    Of each operation that is its answer, or its request while it has none; with `whole` both.
+    """
+    rows = AuditEntry.objects.filter(_matching(wanted))
+    if not whole:
+        rows = rows.operations()
+    newer = cursor is not None and cursor.newer
+    order = ("at", "id") if newer else ("-at", "-id")
+    ranged = _beside(rows, cursor).order_by(*order)
+    if not Scope.of(user).is_all:
+        ranged = AuditEntry.objects.filter(pk__in=_own_and_granted(ranged, user=user, limit=limit)).order_by(*order)
+    found = list(ranged.with_links()[:limit])
+    return found[::-1] if newer else found
+
+
+def actions() -> list[str]:
+    """Return every action that there is an entry of: by an index, from each to the next."""
+    return _names("action")
+
+
+def actors() -> list[str]:
+    """Return the names of who did something, up to SUGGESTED, likewise."""
+    return _names("actor_name")
+
+
+def _names(column: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT.format(column=column), [SUGGESTED])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _own_and_granted(rows: AuditQuerySet, *, user: User, limit: int) -> "models.QuerySet[AuditEntry, int]":
+    """Return the IDs among which the page's are."""
+    own = rows.filter(actor=user).values_list("pk", flat=True)[:limit]
+    of_install = ArraySubquery(rows.filter(install=OuterRef("pk")).values("pk")[:limit])
+    granted = Install.objects.visible_to(user).order_by().annotate(ids=of_install)
+    each = granted.values_list(Func(F("ids"), function="unnest", output_field=models.BigIntegerField()), flat=True)
+    return own.union(each)
+
+
+def _matching(wanted: AuditWanted) -> Q:
+    columns = {
+        "actor_name": wanted.who,
+        "action": wanted.what,
+        "phase": wanted.phase,
+        "delivery_id": wanted.delivery_id,
+        "request_id": wanted.request_id,
+        "at__gte": wanted.at_from,
+        "at__lt": wanted.at_to,
+    }
+    found = Q(**{column: value for column, value in columns.items() if value})
+    if wanted.install:
+        found &= _of_install(wanted.install)
+    if wanted.endpoint:
+        found &= _of_endpoint(wanted.endpoint)
+    return found
+
+
+def _of_install(text: str) -> Q:
+    if text.isdecimal():
+        return Q(install=int(text))
+    named = Install.objects.filter(Q(opentrain_id=text) | Q(name__iexact=text)).order_by("pk")
+    there = list(named.values_list("pk", flat=True)[:SAME_NAME])
+    return Q(install__in=there) if there else Q(install_opentrain_id=text) | Q(install_name__iexact=text)
+
+
+def _of_endpoint(text: str) -> Q:
+    if text.isdecimal():
+        return Q(endpoint=int(text))
+    there = list(Endpoint.objects.filter(opentrain_id=text).order_by("pk").values_list("pk", flat=True)[:SAME_NAME])
+    return Q(endpoint__in=there) if there else Q(endpoint_opentrain_id=text)
+
+
+def _beside(rows: AuditQuerySet, cursor: Cursor | None) -> AuditQuerySet:
+    if cursor is None:
+        return rows
+    at, pk = cursor.received_at, cursor.pk
+    if cursor.newer:
+        return rows.filter(Q(at__gt=at) | Q(at=at, pk__gt=pk), at__gte=at)
+    return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)

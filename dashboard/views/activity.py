@@ -1,0 +1,168 @@
+"""Activity: who did what, on what, from where, and what came of it; as a page, one by one, and as a file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard import audit_filters, filters
+from dashboard.actions import audit
+from dashboard.audit_filters import OUTCOMES, AuditFilter
+from dashboard.health import span
+from dashboard.models import AuditEntry, User, audit_lists
+from dashboard.models.delivery_lists import Cursor
+from dashboard.models.time_limit import TooSlow, at_most
+from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.views import table_file
+from dashboard.views.live import live as live_response
+from dashboard.views.table_file import Row
+
+PAGE = 50
+CHUNK = 1000
+READ_MS = 3000
+EXPORT = "export activity"
+"""The audit's name for it."""
+_EXPORTED = {
+    "at": "at", "operation": "operation", "phase": "phase", "action": "action", "who": "actor_name",
+    "address": "address", "agent": "agent", "install": "install_name", "install_id": "install_opentrain_id",
+    "endpoint": "endpoint_url", "endpoint_id": "endpoint_opentrain_id", "delivery_id": "delivery_id", "words": "words",
+    "quoted": "quoted", "code": "code", "request_id": "request_id", "requeued": "requeued",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRow:
+    """An entry as it is shown: `kind` is what its outcome is drawn by, `from_where` whether this user may see that."""
+
+    entry: AuditEntry
+    kind: str
+    label: str
+    from_where: bool
+
+
+@require_safe
+@allowed(Permission.SEE)
+def index(request: MemberRequest) -> HttpResponse:
+    context = _context(request)
+    more = {"actions": audit_lists.actions(), "actors": audit_lists.actors() if request.user.sees_every_install else []}
+    return render(request, "activity/list.html", context | more)
+
+
+@require_safe
+@allowed(Permission.SEE)
+def live(request: MemberRequest) -> HttpResponseBase:
+    return live_response(request, template="activity/list.html#table", context=_context(request))
+
+
+@require_safe
+@allowed(Permission.SEE)
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    """Show one operation: when it was asked for, when it was answered, and all that the answer said."""
+    visible = AuditEntry.objects.visible_to(request.user).with_links()
+    entry = get_object_or_404(visible, pk=pk)
+    both = list(visible.filter(operation=entry.operation).order_by("id"))
+    context = {
+        "row": _row(both[-1], request.user),
+        "asked_at": both[0].at,
+        "took": span(duration=both[-1].at - both[0].at) if len(both) > 1 else "",
+        "now": timezone.now(),
+    }
+    return render(request, "activity/detail.html", context)
+
+
+@require_safe
+@allowed(Permission.SEE)
+def export(request: MemberRequest) -> HttpResponseBase:
+    now = timezone.now()
+    wanted = audit_filters.parse(params=request.GET.dict(), now=now)
+    kind = request.GET.get("format", "csv")
+    if refused := table_file.problem(kind=kind, problems=wanted.problems):
+        return refused
+    if request.method == "GET":
+        audit.note(actor=request.user, action=EXPORT, words=f"{kind.upper()}: {wanted.words}.")
+    rows = _exported(request.user, wanted)
+    return table_file.answer(rows=rows, columns=list(_EXPORTED), kind=kind, name="activity", now=now)
+
+
+def _context(request: MemberRequest) -> dict[str, Any]:
+    now = timezone.now()
+    wanted = audit_filters.parse(params=request.GET.dict(), now=now)
+    cursor = filters.parse_cursor(request.GET.dict())
+    found, more, problems = _page(request.user, wanted, cursor)
+    return {
+        "filter": wanted,
+        "problems": problems,
+        "chips": wanted.chips(_names(found, wanted)),
+        "rows": [_row(entry, request.user) for entry in found],
+        "first_page": cursor is None,
+        "outcomes": OUTCOMES,
+        "now": now,
+        **_beside(found, more, wanted, cursor),
+    }
+
+
+def _page(user: User, wanted: AuditFilter, cursor: Cursor | None) -> tuple[list[AuditEntry], bool, tuple[str, ...]]:
+    """Return a page, whether more follows in the direction that was asked for, and what is wrong with the filter."""
+    try:
+        with at_most(ms=READ_MS):
+            found = audit_lists.page(user=user, wanted=wanted.wanted, limit=PAGE + 1, cursor=cursor)
+    except TooSlow:
+        words = f"To find these would take longer than {READ_MS / 1000:g} s. A time range helps, or an install."
+        return [], False, (*wanted.problems, words)
+    more = len(found) > PAGE
+    if more:
+        found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
+    return found, more, wanted.problems
+
+
+def _beside(found: list[AuditEntry], more: bool, wanted: AuditFilter, cursor: Cursor | None) -> dict[str, str]:
+    """Return the queries of the pages beside this one; empty where there is none."""
+    is_newer = cursor is not None and cursor.newer
+    newer, older = (more if is_newer else cursor is not None), is_newer or more
+    return {
+        "newer": _query("newer", found[0], wanted) if found and newer else "",
+        "older": _query("older", found[-1], wanted) if found and older else "",
+    }
+
+
+def _query(way: str, entry: AuditEntry, wanted: AuditFilter) -> str:
+    place = QueryDict(wanted.query, mutable=True)
+    place[way] = filters.cursor_text(at=entry.at, pk=entry.pk)
+    return place.urlencode()
+
+
+def _names(found: list[AuditEntry], wanted: AuditFilter) -> dict[str, str]:
+    """Return what the install and the endpoint of a filter are called: as what it found calls them."""
+    if not found:
+        return {}
+    names = {"install": found[0].install_name, "endpoint": found[0].endpoint_url}
+    return {name: called for name, called in names.items() if name in wanted.used}
+
+
+def _row(entry: AuditEntry, user: User) -> ActivityRow:
+    kind = "unknown_outcome" if entry.phase == AuditEntry.Phase.UNKNOWN else entry.phase
+    return ActivityRow(entry, kind, OUTCOMES[entry.phase], _sees_source(user, entry.actor_id))
+
+
+def _sees_source(user: User, actor_id: int | None) -> bool:
+    """Where support staff and others sit is nobody's business but support's; where one acted oneself, one's own."""
+    return user.sees_every_install or actor_id == user.pk
+
+
+def _exported(user: User, wanted: AuditFilter) -> Iterator[Row]:
+    """Return every entry, also the requests that have their answers: who reads a file puts them together."""
+    cursor: Cursor | None = None
+    while True:
+        found = audit_lists.page(user=user, wanted=wanted.wanted, limit=CHUNK, cursor=cursor, whole=True)
+        for entry in found:
+            row = {name: getattr(entry, column) for name, column in _EXPORTED.items()}
+            hidden = {} if _sees_source(user, entry.actor_id) else {"address": None, "agent": ""}
+            yield row | {"operation": str(entry.operation)} | hidden
+        if len(found) < CHUNK:
+            return
+        cursor = Cursor(found[-1].at, found[-1].pk)

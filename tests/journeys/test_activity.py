@@ -1,0 +1,89 @@
+"""Looking up who did what, in a real browser: by keyboard to the page, a filter, the details, and a file."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from dashboard.models import Install
+from tests.factories import make_endpoint, make_entry, make_install, make_user
+from tests.journeys.acting import take_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
+PASSWORD = "a-long-password"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def acme(transactional_db: None) -> Install:
+    """An install that several people have worked on."""
+    ana, ago = make_user(role="support", username="ana", password=PASSWORD), timezone.now
+    make_entry(actor=ana, action="sign in", words="Signed in.", address="2001:db8::7", at=ago() - timedelta(days=2))
+    acme, gone = make_install(name="Acme Labs"), make_install(name="Gamma")
+    endpoint = make_endpoint(install=acme, handler_url="https://acme.example.com/hooks/opentrain/deliveries")
+    here = {"endpoint": endpoint, "actor": ana, "address": "192.0.2.7", "agent": AGENT}
+    form = uuid.uuid4()
+    make_entry(phase="requested", words="", operation=form, at=ago() - timedelta(hours=3, seconds=2), **here)
+    make_entry(
+        phase="refused", words="This token lacks webhooks:manage. Ask the customer to reconnect with that scope.",
+        quoted="Missing scope webhooks:manage", code="FORBIDDEN", request_id=str(uuid.uuid4()), operation=form,
+        at=ago() - timedelta(hours=3), **here,
+    )  # fmt: skip
+    make_entry(
+        action="redeliver", delivery_id="dlv_0198c1f27f3a", phase="unknown", words="OpenTrain did not answer.", **here
+    )
+    make_entry(action="pause endpoint", phase="requested", words="", at=ago() - timedelta(minutes=9), **here)
+    make_entry(install=gone, actor_name="paul", action="connect install", words="Gamma is connected.")
+    gone.delete()
+    return acme
+
+
+@pytest.fixture
+def page(live_server: LiveServer, open_page: Callable[..., Page], acme: Install) -> Iterator[Page]:
+    page = open_page()
+    page.goto(live_server.url)
+    page.get_by_label("User name").fill("ana")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Activity")).to_be_visible()
+    page.wait_for_load_state()
+    yield page
+    page.goto("about:blank")  # no poll may be under way when the database is emptied
+
+
+def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots: Path) -> None:
+    page.keyboard.press("g")
+    page.keyboard.press("v")
+    page.wait_for_url("**/activity/")
+    expect(page.get_by_role("row")).to_have_count(7)  # the head, five operations, and this sign-in
+    take_all(page, screenshots, "activity")
+
+    make_entry(install=acme, action="stop run", words="Recovery 7.", at=timezone.now())
+    expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # by itself
+
+    page.get_by_label("Outcome").select_option("refused")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**outcome=refused**")
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Re-enable endpoint", level=1)).to_be_visible()
+    expect(page.locator("main")).to_contain_text("OpenTrain: Missing scope webhooks:manage")
+    expect(page.locator("main")).to_contain_text("192.0.2.7")
+    expect(page.get_by_role("button", name="Copy request ID")).to_be_visible()
+    take_all(page, screenshots, "activity-detail")
+
+    page.goto(page.url.partition("/activity/")[0] + "/activity/?who=nobody&from=24h")
+    expect(page.locator("main")).to_contain_text("Nothing matches this filter.")
+    take_all(page, screenshots, "activity-nothing")
+
+    page.get_by_role("link", name="Clear").click()
+    page.locator("summary").filter(has_text="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV, for a spreadsheet").click()
+    assert "Missing scope webhooks:manage" in download.value.path().read_text()

@@ -1,0 +1,144 @@
+"""The audit's pages: each entry once whatever happens meanwhile, what may be seen and no more, and what it costs."""
+
+import itertools
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from dashboard.models import AuditEntry, Endpoint, Install, User, audit_lists
+from dashboard.models.audit_lists import AuditWanted
+from dashboard.models.delivery_lists import Cursor
+from tests.factories import NOON, make_endpoint, make_entry, make_grant, make_install, make_user
+
+SECOND = timedelta(seconds=1)
+FILL = """
+    INSERT INTO dashboard_auditentry (at, operation, phase, action, actor_name, actor_id, install_id, install_name,
+        delivery_id, words, quoted, code, request_id, while_stopped)
+    SELECT timestamptz '2026-06-12 12:00Z' + n / 3 * interval '1 second', gen_random_uuid(), 'done', 'a', 'ana', %s, %s,
+        'Acme Labs', '', '', '', '', '', false
+    FROM generate_series(1, %s) n
+"""
+
+
+@pytest.fixture
+def endpoint(acme: Install) -> Endpoint:
+    return make_endpoint(install=acme, opentrain_id="whe_1")
+
+
+def page(user: User, *, limit: int = 50, cursor: Cursor | None = None, **wanted: object) -> list[AuditEntry]:
+    return audit_lists.page(user=user, wanted=AuditWanted(**wanted), limit=limit, cursor=cursor)
+
+
+def fill(rows: int, *, actor: User, install: Install | None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [actor.pk, install and install.pk, rows])
+
+
+def beside(entry: AuditEntry, *, newer: bool = False) -> Cursor:
+    return Cursor(entry.at, entry.pk, newer=newer)
+
+
+@pytest.mark.parametrize("who", ["support", "partner_admin"])
+def test_pages_hold_every_entry_once_both_ways_while_others_arrive(
+    who: str, request: pytest.FixtureRequest, support: User, partner_admin: User, acme: Install
+) -> None:
+    user = request.getfixturevalue(who)
+    fill(100, actor=support, install=acme)
+    fill(20, actor=partner_admin, install=None)
+    expected = list(AuditEntry.objects.newest_first().values_list("pk", flat=True))
+    found = page(user, limit=7)
+    there = list(found)
+    while found:
+        make_entry(install=acme, at=NOON + timedelta(days=1))
+        found = page(user, limit=7, cursor=beside(there[-1]))
+        there += found
+    assert [entry.pk for entry in there] == expected
+    back = [there[-1]]
+    while back[0].pk != expected[0]:
+        back = page(user, limit=7, cursor=beside(back[0], newer=True)) + back
+        back = [entry for entry in back if entry.pk in expected]
+    assert [entry.pk for entry in back] == expected
+
+
+def test_page_of_anybody_is_what_is_visible_to_them(
+    support: User, partner_admin: User, outsider: User, acme: Install
+) -> None:
+    other, nobody = outsider.grants.get().install, make_user(role="")
+    make_grant(user=partner_admin, install=make_install())
+    actors, installs = [support, partner_admin, outsider, nobody, None], [acme, other, make_install(), None]
+    for number, (actor, install) in enumerate(itertools.product(actors, installs)):
+        make_entry(actor=actor, install=install, at=NOON + number * SECOND)
+    for user in (support, partner_admin, outsider, nobody):
+        visible = list(AuditEntry.objects.visible_to(user).newest_first())
+        assert page(user) == visible
+        assert page(user, limit=3) == visible[:3]
+    assert [len(page(user)) for user in (support, partner_admin, outsider, nobody)] == [20, 8, 8, 4]
+
+
+def test_operation_is_its_answer_or_its_request_while_it_has_none(support: User, acme: Install) -> None:
+    answered, open_still = uuid.uuid4(), uuid.uuid4()
+    asked = make_entry(install=acme, phase="requested", operation=answered)
+    made = make_entry(install=acme, phase="refused", operation=answered, at=NOON + SECOND)
+    waiting = make_entry(install=acme, phase="requested", operation=open_still, at=NOON + 2 * SECOND)
+    assert page(support) == [waiting, made]
+    assert page(support, phase="requested") == [waiting]
+    assert audit_lists.page(user=support, wanted=AuditWanted(), limit=9, whole=True) == [waiting, made, asked]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"who": "paul"}, {"what": "pause endpoint"}, {"phase": "refused"}, {"install": "acme labs"},
+        {"install": "ins_acme"}, {"install": "{install}"}, {"endpoint": "whe_1"}, {"endpoint": "{endpoint}"},
+        {"delivery_id": "dlv_1"}, {"request_id": "9d1f"}, {"at_from": NOON}, {"at_to": NOON + SECOND},
+        {"who": "paul", "what": "pause endpoint", "install": "Acme Labs", "at_from": NOON},
+    ],
+)  # fmt: skip
+def test_filter_finds_what_fits_it_and_nothing_else(wanted: dict[str, object], support: User) -> None:
+    acme = make_install(name="Acme Labs", opentrain_id="ins_acme")
+    endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
+    mine = make_entry(
+        endpoint=endpoint, actor_name="paul", action="pause endpoint", phase="refused", delivery_id="dlv_1",
+        request_id="9d1f",
+    )  # fmt: skip
+    early = wanted.keys() == {"at_to"}
+    make_entry(endpoint=make_endpoint(), delivery_id="dlv_2", at=NOON + (SECOND if early else -SECOND))
+    numbers = {"{install}": str(acme.pk), "{endpoint}": str(endpoint.pk)}
+    assert page(support, **{name: numbers.get(str(value), value) for name, value in wanted.items()}) == [mine]
+
+
+@pytest.mark.parametrize(("name", "text"), [("install", "Acme Labs"), ("install", "ins_x"), ("endpoint", "whe_1")])
+def test_what_is_gone_is_found_by_the_names_that_were_kept(name: str, text: str, support: User) -> None:
+    install = make_install(name="Acme Labs", opentrain_id="ins_x")
+    endpoint = make_endpoint(install=install, opentrain_id="whe_1")
+    entry, number = make_entry(endpoint=endpoint), str(install.pk)
+    make_entry(endpoint=make_endpoint())
+    install.delete()
+    assert page(support, **{name: text}) == [entry]
+    assert page(support, install=number) == [entry]
+
+
+def test_suggestions_are_each_name_once(support: User) -> None:
+    assert (audit_lists.actions(), audit_lists.actors()) == ([], [])
+    for who, what in (("bob", "b"), ("ana", "a"), ("ana", "b"), ("bob", "b")):
+        make_entry(actor_name=who, action=what)
+    assert (audit_lists.actions(), audit_lists.actors()) == (["a", "b"], ["ana", "bob"])
+
+
+@pytest.mark.parametrize("who", ["support", "partner_admin"])
+def test_page_is_one_statement_that_skips_and_counts_nothing(
+    who: str, request: pytest.FixtureRequest, support: User, acme: Install
+) -> None:
+    user = request.getfixturevalue(who)
+    fill(300, actor=support, install=acme)
+    first = page(user)
+    with CaptureQueriesContext(connection) as asked:
+        second = page(user, cursor=beside(first[-1]), who="ana", at_from=NOON)
+    assert len(second) == 50
+    (sql,) = [query["sql"] for query in asked]
+    assert ("OFFSET" in sql, "COUNT(" in sql.upper(), sql.count("LIMIT 50")) == (
+        False, False, 1 if who == "support" else 3,
+    )  # fmt: skip
