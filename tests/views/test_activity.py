@@ -139,6 +139,16 @@ def test_address_of_others_is_for_support_alone(
     assert "From shown to support alone" in words_of(paul.read(detail_of(theirs)))
 
 
+def test_viewer_sees_what_was_done_to_their_install_and_not_from_where(
+    viewer: User, support: User, acme: Install
+) -> None:
+    entry = make_entry(install=viewer.grants.get().install, actor=support, address="192.0.2.7")
+    make_entry(install=make_install(), actor=support)
+    browser = browser_of(viewer)
+    assert rows_of(browser.read(PAGE)) == [entry.pk]
+    assert "192.0.2.7" not in browser.read(PAGE) + browser.read(detail_of(entry))
+
+
 def test_names_of_who_acts_are_suggested_to_support_alone(ana: Browser, paul: Browser, acme: Install) -> None:
     make_entry(actor_name="zoe")
     assert [('<option value="zoe">' in browser.read(PAGE)) for browser in (ana, paul)] == [True, False]
