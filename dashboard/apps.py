@@ -9,6 +9,7 @@ class DashboardConfig(AppConfig):
     verbose_name = "Redeliver"
 
     def ready(self) -> None:
-        from dashboard.views import sign_ins  # noqa: PLC0415 - its models are there only now
+        from dashboard import adapters  # noqa: F401, PLC0415 - it listens for sign-ins; its models are there only now
+        from dashboard.views import sign_ins  # noqa: PLC0415 - the same
 
         sign_ins.connect()

@@ -12,7 +12,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from dashboard import logs, mail_url
+from dashboard import logs, mail_url, oidc_settings
 from dashboard.environment import flag as _flag
 from dashboard.environment import items as _list
 from dashboard.environment import secret as _secret
@@ -84,6 +84,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "template_partials",
@@ -106,6 +110,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "dashboard.gates.SessionLimits",
+    "dashboard.gates.SecondFactor",
 ]
 TEMPLATES = [
     {
@@ -157,12 +163,51 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "dashboard.views.accounts.ClosedSignup"
+ACCOUNT_ADAPTER = "dashboard.adapters.Accounts"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+# Tries are counted over all processes, so in the database; nothing else uses the cache. By default 300 entries are
+# kept, and whoever tried 300 names would have their own tries forgotten.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "dashboard_cacheentry",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+# The proxy's word is taken for where somebody is, and only the last one: what the client says itself comes before it.
+BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
+# How long a session lasts without use, and at most (dashboard/gates.py).
+SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
+SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
+SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
+# The roles that come in with a second factor only.
+MFA_REQUIRED_ROLES = _list("MFA_REQUIRED_ROLES")
+MFA_ADAPTER = "dashboard.adapters.SecondFactors"
+MFA_FORMS = {
+    "add_webauthn": "dashboard.passkey_forms.Add",
+    "authenticate_webauthn": "dashboard.passkey_forms.Authenticate",
+    "login_webauthn": "dashboard.passkey_forms.Login",
+    "reauthenticate_webauthn": "dashboard.passkey_forms.Reauthenticate",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Redeliver"
+# A code is good in its own 30 s and once. A tolerance would outlast allauth's memory of the codes that were used.
+MFA_TOTP_TOLERANCE = 0
+# Nobody writes their own address here, so there is none that would have to be proved before a second factor is.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Sign-in by a company's OpenID Connect provider, if there is one (dashboard/adapters.py says who comes in).
+OIDC = oidc_settings.read()
+OIDC_NAME = OIDC.name if OIDC else ""
+SOCIALACCOUNT_ADAPTER = "dashboard.adapters.Identities"
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC.as_app()] if OIDC else []}}
 
 # --- Browser ---------------------------------------------------------------------------------------------------------
 HTTPS = _flag("HTTPS", default=True)
@@ -171,7 +216,6 @@ SECURE_SSL_REDIRECT = HTTPS
 # does too, so that no key is sent a second time in the clear.
 # A probe comes from the machine or the network beside it, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/", r"^(healthz|readyz|metrics)$"]
-BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

@@ -1,9 +1,16 @@
 """The whole URL map on one page."""
 
+from allauth.account import views as account_views
+from allauth.mfa.base import views as mfa_views
+from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as passkeys
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.cache import never_cache
 
 from dashboard.views import (
+    accounts,
     activity,
     alert_channels,
     alerts,
@@ -21,6 +28,7 @@ from dashboard.views import (
     installs,
     observation_keys,
     observations,
+    oidc,
     operating,
     operations,
     over_time,
@@ -28,10 +36,41 @@ from dashboard.views import (
     rotations,
     runs,
     search,
+    sessions,
 )
 
 Patterns = list[URLPattern | URLResolver]
 
+# What is not here of allauth's is shut: signing up, addresses, codes and passwords by mail. They keep allauth's names.
+account: Patterns = [
+    path("", accounts.index, name="account"),
+    path("login/", account_views.login, name="account_login"),
+    path("logout/", account_views.logout, name="account_logout"),
+    path("inactive/", account_views.account_inactive, name="account_inactive"),
+    path("reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),
+    path("password/change/", account_views.password_change, name="account_change_password"),
+    path("password/set/", accounts.has_no_password, name="account_set_password"),
+    path("2fa/", accounts.to_index, name="mfa_index"),
+    path("2fa/authenticate/", mfa_views.authenticate, name="mfa_authenticate"),
+    path("2fa/reauthenticate/", mfa_views.reauthenticate, name="mfa_reauthenticate"),
+    path("2fa/totp/activate/", never_cache(totp.activate_totp), name="mfa_activate_totp"),
+    path("2fa/totp/deactivate/", totp.deactivate_totp, name="mfa_deactivate_totp"),
+    path("2fa/recovery-codes/", never_cache(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"),
+    path("2fa/recovery-codes/generate/", recovery_codes.generate_recovery_codes, name="mfa_generate_recovery_codes"),
+    path("2fa/webauthn/", passkeys.list_webauthn, name="mfa_list_webauthn"),
+    path("2fa/webauthn/add/", passkeys.add_webauthn, name="mfa_add_webauthn"),
+    path("2fa/webauthn/login/", passkeys.login_webauthn, name="mfa_login_webauthn"),
+    path("2fa/webauthn/reauthenticate/", passkeys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
+    path("2fa/webauthn/keys/<int:pk>/edit/", passkeys.edit_webauthn, name="mfa_edit_webauthn"),
+    path("2fa/webauthn/keys/<int:pk>/remove/", passkeys.remove_webauthn, name="mfa_remove_webauthn"),
+    path("sessions/", sessions.index, name="session-list"),
+    path("sessions/end/", sessions.end_others, name="session-end-others"),
+    path("sessions/<int:pk>/end/", sessions.end, name="session-end"),
+    path("oidc/<str:provider_id>/login/", oidc.login, name="openid_connect_login"),
+    path("oidc/<str:provider_id>/login/callback/", oidc.callback, name="openid_connect_callback"),
+    path("oidc/", oidc.connection, name="socialaccount_connections"),
+    path("oidc/cancelled/", oidc.cancelled, name="socialaccount_login_cancelled"),
+]
 console: Patterns = [
     path("", inbox.index, name="home"),
     path("inbox/live/", inbox.live, name="inbox-live"),
@@ -97,7 +136,7 @@ console: Patterns = [
     path("activity/export/", activity.export, name="activity-export"),
     path("activity/<int:pk>/", activity.detail, name="activity-detail"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include(account)),
 ]
 doors: Patterns = [
     path("api/v1/observations", observations.receive, name="observations"),
@@ -114,6 +153,7 @@ SERVED: dict[str, Patterns] = {
     "receiver": [*doors, *probes],
 }
 urlpatterns: Patterns = SERVED[settings.SERVE]
+handler429 = accounts.too_many
 
 if settings.SERVE == "receiver":
     handler400 = bare_errors.bad_request

@@ -5,25 +5,18 @@ What is chosen here, and why:
   that somebody replaces meanwhile was encrypted with the first key by that already.
 - It may be stopped at any time and run again: what the first key reads is left alone, so it goes on where it was.
 - Every new value is decrypted with the first key alone before it is stored, and must be the same secret.
-- Columns are found by their type, so that a new one is not forgotten.
+- Where secrets are, dashboard/models/sealed.py knows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken
-from django.apps import apps
 from django.conf import settings
-from django.db import models
-from django.db.models import BinaryField
-from django.db.models.functions import Cast
 
-from dashboard.models.fields import SecretField
+from dashboard.models.sealed import Place
 from dashboard.vault import Unreadable, decrypt, encrypt
-
-BATCH = 200
-"""So many rows are read at a time."""
 
 
 class KeyMissing(Exception):
@@ -31,21 +24,10 @@ class KeyMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of secrets."""
-
-    model: type[models.Model]
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.model._meta.db_table}.{self.name}"  # noqa: SLF001 - Django's documented API
-
-
-@dataclass(frozen=True, slots=True)
 class Counted:
-    """What became of a column's secrets. `unreadable` are the primary keys of those that no key fits."""
+    """What became of a place's secrets. `unreadable` are the primary keys of those that no key fits."""
 
-    column: Column
+    place: Place
     current: int = 0
     changed: int = 0
     overtaken: int = 0
@@ -56,18 +38,8 @@ class Counted:
         return self.current + self.changed + self.overtaken + len(self.unreadable)
 
 
-def columns() -> list[Column]:
-    """Return every column of secrets that there is."""
-    return [
-        Column(model, field.name)
-        for model in apps.get_models()
-        for field in model._meta.concrete_fields  # noqa: SLF001 - Django's documented API
-        if isinstance(field, SecretField)
-    ]
-
-
-def reencrypt(*, column: Column, dry_run: bool, on_row: Callable[[], None] = lambda: None) -> Counted:
-    """Encrypt the column's secrets under the first key; with `dry_run` only say how many are to be. Raises: KeyMissing.
+def reencrypt(*, place: Place, dry_run: bool, on_row: Callable[[], None] = lambda: None) -> Counted:
+    """Encrypt the place's secrets under the first key; with `dry_run` only say how many are to be. Raises: KeyMissing.
 
     A row that was changed by somebody else between reading and writing counts as overtaken.
     """
@@ -75,7 +47,7 @@ def reencrypt(*, column: Column, dry_run: bool, on_row: Callable[[], None] = lam
         raise KeyMissing("FIELD_KEYS is empty: put the new key first, and the old ones behind it.")
     found = {"current": 0, "changed": 0, "overtaken": 0}
     unreadable = []
-    for pk, stored in _stored(column):
+    for pk, stored in place.stored():
         on_row()
         if is_current(stored):
             found["current"] += 1
@@ -85,14 +57,14 @@ def reencrypt(*, column: Column, dry_run: bool, on_row: Callable[[], None] = lam
         except Unreadable:
             unreadable.append(pk)
             continue
-        kept = dry_run or _replace(column, pk=pk, stored=stored, fresh=fresh)
+        kept = dry_run or place.replace(pk=pk, stored=stored, fresh=fresh)
         found["changed" if kept else "overtaken"] += 1
-    return Counted(column, unreadable=tuple(unreadable), **found)
+    return Counted(place, unreadable=tuple(unreadable), **found)
 
 
-def left(*, column: Column) -> int:
-    """Return how many of the column's secrets the first key alone does not read: none after `reencrypt`."""
-    return sum(not is_current(stored) for _pk, stored in _stored(column))
+def left(*, place: Place) -> int:
+    """Return how many of the place's secrets the first key alone does not read: none after `reencrypt`."""
+    return sum(not is_current(stored) for _pk, stored in place.stored())
 
 
 def is_current(stored: bytes) -> bool:
@@ -116,19 +88,3 @@ def _fresh(stored: bytes) -> bytes:
 @cache
 def _first(key: str) -> Fernet:
     return Fernet(key)
-
-
-def _stored(column: Column) -> Iterator[tuple[int, bytes]]:
-    """Give the column's values as they are stored, a batch at a time, by primary key."""
-    rows = column.model._base_manager.filter(**{f"{column.name}__isnull": False})  # noqa: SLF001 - Django's documented API
-    sealed = rows.order_by("pk").annotate(sealed=Cast(column.name, BinaryField()))
-    after = 0
-    while batch := list(sealed.filter(pk__gt=after).values_list("pk", "sealed")[:BATCH]):
-        for pk, stored in batch:
-            yield pk, bytes(stored)
-        after = batch[-1][0]
-
-
-def _replace(column: Column, *, pk: int, stored: bytes, fresh: bytes) -> bool:
-    rows = column.model._base_manager.annotate(sealed=Cast(column.name, BinaryField()))  # noqa: SLF001
-    return rows.filter(pk=pk, sealed=stored).update(**{column.name: fresh}) == 1

@@ -2,6 +2,7 @@
 
 from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNews
 from dashboard.models.audit import AuditEntry
+from dashboard.models.cache import CacheEntry
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.history import EndpointSnapshot, Silence
@@ -18,6 +19,7 @@ __all__ = [
     "AlertNews",
     "Attempt",
     "AuditEntry",
+    "CacheEntry",
     "Delivery",
     "Endpoint",
     "EndpointSnapshot",

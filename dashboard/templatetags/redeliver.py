@@ -1,10 +1,13 @@
 """What the pages say in the same way everywhere: states, times, IDs, icons."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
 from django.templatetags.static import static
 from django.utils.html import format_html
@@ -119,6 +122,18 @@ def short(text: str) -> str:
 def milliseconds(value: int) -> str:
     """Return a length of time that is counted in ms: "42 ms", "9.5 s"."""
     return f"{value} ms" if value < SECOND_MS else f"{value / SECOND_MS:.1f} s"
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Return it as JSON, for an attribute that a script reads: pages have no scripts inside them."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.simple_tag
+def oidc_name() -> str:
+    """Return what the sign-in of the company is called; empty when there is none."""
+    return settings.OIDC_NAME
 
 
 @register.inclusion_tag("components/_streak.html")

@@ -3,15 +3,20 @@
 import io
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.mfa.utils import decrypt
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 
 from dashboard.actions import reencryption
-from dashboard.actions.reencryption import Column, Counted
-from dashboard.models import Endpoint, Install
+from dashboard.actions.reencryption import Counted
+from dashboard.models import Endpoint, Install, sealed, soundness
+from dashboard.models.sealed import Column, FactorKey
 from dashboard.vault import Secret, Unreadable, encrypt
-from tests.factories import SECRET, make_endpoint, make_install
+from tests.factories import SECRET, make_endpoint, make_install, make_user
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 TOKENS = Column(Install, "token")
@@ -39,8 +44,8 @@ def tokens() -> list[str]:
 
 
 def test_columns_are_every_column_of_secrets() -> None:
-    found = {str(column) for column in reencryption.columns()}
-    assert {"dashboard_install.token", "dashboard_endpoint.secret"} <= found
+    found = {str(place) for place in sealed.places()}
+    assert {"dashboard_install.token", "dashboard_endpoint.secret", "mfa_authenticator.data.secret"} <= found
 
 
 @pytest.mark.usefixtures("_rotated")
@@ -65,7 +70,7 @@ def test_dry_run_says_how_many_and_changes_nothing(settings) -> None:
 
 @pytest.mark.usefixtures("_rotated")
 def test_reencrypt_stopped_in_between_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reencryption, "BATCH", 2)
+    monkeypatch.setattr(sealed, "BATCH", 2)
     rows = iter([None, None])
 
     class Killed(Exception):
@@ -76,10 +81,10 @@ def test_reencrypt_stopped_in_between_goes_on_where_it_was(monkeypatch: pytest.M
             raise Killed
 
     with pytest.raises(Killed):
-        reencryption.reencrypt(column=TOKENS, dry_run=False, on_row=stop)
-    assert reencryption.left(column=TOKENS) == 1
-    assert reencryption.reencrypt(column=TOKENS, dry_run=False) == Counted(TOKENS, current=2, changed=1)
-    assert reencryption.left(column=TOKENS) == 0
+        reencryption.reencrypt(place=TOKENS, dry_run=False, on_row=stop)
+    assert reencryption.left(place=TOKENS) == 1
+    assert reencryption.reencrypt(place=TOKENS, dry_run=False) == Counted(TOKENS, current=2, changed=1)
+    assert reencryption.left(place=TOKENS) == 0
 
 
 @pytest.mark.usefixtures("_rotated")
@@ -92,10 +97,10 @@ def test_token_replaced_between_reading_and_writing_stays_the_new_one(monkeypatc
         return fresh(stored)
 
     monkeypatch.setattr(reencryption, "_fresh", slowly)
-    done = reencryption.reencrypt(column=TOKENS, dry_run=False)
+    done = reencryption.reencrypt(place=TOKENS, dry_run=False)
     assert (done.overtaken, done.changed) == (1, 2)
     assert tokens() == ["ot_ptk_replaced", "ot_ptk_1", "ot_ptk_2"]
-    assert reencryption.left(column=TOKENS) == 0
+    assert reencryption.left(place=TOKENS) == 0
 
 
 @pytest.mark.usefixtures("_rotated")
@@ -122,3 +127,47 @@ def test_reencrypt_without_keys_says_what_to_do(settings) -> None:
     settings.FIELD_KEYS = []
     with pytest.raises(CommandError, match=r"^FIELD_KEYS is empty: put the new key first"):
         run()
+
+
+@pytest.fixture
+def _second_factor(db: None, settings) -> None:
+    """Somebody's authenticator app and recovery codes under the old key, the third of which was used."""
+    settings.FIELD_KEYS = [OLD]
+    user = make_user(username="ana")
+    TOTP.activate(user, "JBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(user)
+    assert codes.validate_code(codes.generate_codes()[2]) is True
+    settings.FIELD_KEYS = [NEW, OLD]
+
+
+@pytest.mark.usefixtures("_second_factor")
+def test_reencrypt_moves_second_factors_and_keeps_what_is_beside_them(settings) -> None:
+    before = Authenticator.objects.get(type="recovery_codes").wrap()
+    codes = before.generate_codes()
+    said = run()
+    assert "mfa_authenticator.data.secret: 1 secrets: 1 encrypted anew" in said
+    assert "mfa_authenticator.data.seed: 1 secrets: 1 encrypted anew" in said
+    settings.FIELD_KEYS = [NEW]
+    after = Authenticator.objects.get(type="recovery_codes").wrap()
+    assert (after.generate_codes(), after.get_unused_codes()) == (codes, [*codes[:2], *codes[3:]])
+    assert decrypt(Authenticator.objects.get(type="totp").data["secret"]) == "JBSWY3DPEHPK3PXP"
+
+
+@pytest.mark.usefixtures("_second_factor")
+def test_second_factor_set_up_anew_between_reading_and_writing_stays_the_new_one() -> None:
+    place = FactorKey("secret")
+    [(pk, stored)] = list(place.stored())
+    Authenticator.objects.filter(pk=pk).update(data={"secret": "another"})
+    assert place.replace(pk=pk, stored=stored, fresh=b"fresh") is False
+    assert Authenticator.objects.get(pk=pk).data == {"secret": "another"}
+
+
+@pytest.mark.usefixtures("_second_factor")
+def test_second_factor_that_no_key_reads_is_named(settings) -> None:
+    settings.FIELD_KEYS = [NEW]
+    with pytest.raises(CommandError, match=r"^2 secrets cannot be read with any of FIELD_KEYS"):
+        run()
+    assert [fault for fault in soundness.faults() if "mfa_authenticator" in fault] == [
+        "1 secrets in mfa_authenticator.data.secret cannot be read with FIELD_KEYS: restore the keys",
+        "1 secrets in mfa_authenticator.data.seed cannot be read with FIELD_KEYS: restore the keys",
+    ]

@@ -2,16 +2,19 @@
 
 They may be in three places, and nowhere else: a receiver's key in its endpoint's row and in the addresses that its
 pages show (it is part of the URL that OpenTrain delivers to, and who sees the endpoint may know it); a signing secret
-on the one page that answers its registration; a session's key in Django's table of sessions.
+on the one page that answers its registration; a session's key in Django's table of sessions, and in allauth's, by which
+people end their sessions.
 """
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import decrypt
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -22,6 +25,7 @@ from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import Reason, Unavailable
 from dashboard.vault import Secret
 from dashboard.views import inbox
+from tests import totp
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import BODY, make_install
@@ -35,7 +39,6 @@ TYPO = "canary-password-with-a-typo-2"
 @pytest.fixture(params=["text", "json"])
 def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     """What the real configuration writes, with everything switched on that can be."""
-    cache.clear()  # sign-in is throttled, and each of these tests gets a password wrong
     with logged(request.param) as stream:
         logging.getLogger().setLevel(logging.DEBUG)
         yield stream
@@ -50,6 +53,7 @@ class Planted:
         ana.save()
         self.client.post("/accounts/login/", {"login": "ana", "password": TYPO})
         self.client.post("/accounts/login/", {"login": "ana", "password": PASSWORD})
+        self.totp_secret, self.seed = self._protect()
         self.session = self.client.cookies["sessionid"].value
         self.token = fake.add_install().reveal()
         self.install = self._connect()
@@ -60,6 +64,14 @@ class Planted:
         out = io.StringIO()
         call_command("observation_key", str(self.endpoint.pk), stdout=out, stderr=io.StringIO())
         self.observation_key = out.getvalue().strip()
+
+    def _protect(self) -> tuple[str, str]:
+        """Set up an authenticator app; return its secret and the seed of the recovery codes."""
+        self.client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+        page = self.client.get("/accounts/2fa/totp/activate/").content.decode()
+        [secret] = re.findall(r"<code>([A-Z2-7]{32})</code>", page)
+        self.client.post("/accounts/2fa/totp/activate/", {"code": totp.code(secret)})
+        return secret, decrypt(Authenticator.objects.get(type="recovery_codes").data["seed"])
 
     def _connect(self) -> Install:
         form = self.client.get("/installs/connect/")
@@ -82,7 +94,8 @@ class Planted:
         """Those that may be on no page and in no line."""
         return {
             "token": self.token, "secret": self.secret, "session": self.session, "password": PASSWORD, "typo": TYPO,
-            "observation key": self.observation_key,
+            "observation key": self.observation_key, "TOTP secret": self.totp_secret,
+            "seed of recovery codes": self.seed,
         }  # fmt: skip
 
     def found(self, text: str, *, and_receiver_key: bool) -> list[str]:
@@ -182,7 +195,11 @@ def test_canary_is_in_no_column_in_clear(
             cursor.execute(f'SELECT kept::text FROM "{table}" AS kept')  # noqa: S608 - a table's own name
             for (row,) in cursor.fetchall():
                 places |= {(table, name) for name in planted.found(row, and_receiver_key=True)}
-    assert places == {("dashboard_endpoint", "receiver key"), ("django_session", "session")}
+    assert places == {
+        ("dashboard_endpoint", "receiver key"),
+        ("django_session", "session"),
+        ("usersessions_usersession", "session"),
+    }
 
 
 @pytest.mark.django_db

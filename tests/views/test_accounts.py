@@ -1,5 +1,7 @@
 """Sign-in: a door for those who were given an account, and for nobody else."""
 
+from urllib.parse import unquote
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -8,7 +10,7 @@ from dashboard.models import User
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
-LOGIN = reverse("account_login")
+LOGIN, ACCOUNT = reverse("account_login"), reverse("account")
 
 
 def test_sign_in_leads_to_the_installs(client: Client) -> None:
@@ -42,11 +44,23 @@ def test_wrong_password_says_so_without_saying_which_part(client: Client) -> Non
     assert [name in page for name, page in zip(("ana", "bob"), pages, strict=True)] == [True, True]
 
 
-def test_sign_up_is_closed(client: Client) -> None:
-    response = client.post(
-        reverse("account_signup"), {"username": "eve", "password1": "a-long-pass1", "password2": "a-long-pass1"}
-    )
-    assert "sign up is currently closed" in response.content.decode()
+SHUT = [
+    "signup/", "email/", "confirm-email/", "confirm-email/abc/", "password/reset/", "password/reset/done/",
+    "password/reset/key/1-abc/", "login/code/", "login/code/confirm/", "2fa/recovery-codes/download/", "2fa/trust/",
+    "2fa/webauthn/signup/", "3rdparty/", "3rdparty/signup/", "social/signup/", "signup/passkey/", "phone/change/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SHUT)
+def test_page_of_allauth_that_is_not_needed_is_not_there(path: str, client: Client) -> None:
+    for method in (client.get, client.post):
+        assert method(f"/accounts/{path}").status_code == 404
+    client.force_login(make_user())
+    assert client.get(f"/accounts/{path}").status_code == 404
+
+
+def test_nobody_can_sign_up(client: Client) -> None:
+    client.post("/accounts/signup/", {"username": "eve", "password1": "a-long-pass1", "password2": "a-long-pass1"})
     assert not User.objects.filter(username="eve").exists()
 
 
@@ -56,11 +70,80 @@ def test_sign_out_closes_the_door(client: Client) -> None:
     assert client.get("/")["Location"] == "/accounts/login/?next=/"
 
 
-def test_accounts_pages_wear_the_look_of_the_others(client: Client) -> None:
+def test_closed_account_is_told_so_after_the_right_password_only(client: Client) -> None:
+    make_user(username="ana", password="a-long-password", is_active=False)
+    wrong = client.post(LOGIN, {"login": "ana", "password": "not-the-password"})
+    assert "The username and/or password you specified are not correct." in wrong.content.decode()
+    right = client.post(LOGIN, {"login": "ana", "password": "a-long-password"}, follow=True)
+    assert "This account is closed" in right.content.decode()
+    assert client.get("/").status_code == 302
+
+
+def test_account_page_leads_to_every_part(client: Client) -> None:
+    client.force_login(make_user(username="ana", email="ana@example.com"))
+    page = client.get(ACCOUNT).content.decode()
+    for name in ("account_change_password", "mfa_activate_totp", "mfa_add_webauthn", "session-list"):
+        assert f'href="{reverse(name)}"' in page
+    assert "ana, support, ana@example.com" in page
+    assert "You are signed in here only." in page
+
+
+def test_menu_leads_to_the_account_page(client: Client) -> None:
     client.force_login(make_user())
-    page = client.get(reverse("account_change_password")).content.decode()
-    assert '<section class="card account">' in page
-    assert "<title> Change Password · Redeliver</title>" in " ".join(page.split())
+    assert f'<a href="{ACCOUNT}">' in client.get("/").content.decode()
+
+
+def test_password_is_changed_and_ends_the_other_sessions(client: Client) -> None:
+    ana = make_user(username="ana", password="a-long-password")
+    other = Client()
+    for one in (client, other):
+        one.force_login(ana)
+    form = {"oldpassword": "a-long-password", "password1": "another-long-one", "password2": "another-long-one"}
+    page = client.post(reverse("account_change_password"), form, follow=True).content.decode()
+    assert "Your password is changed. Every other session of yours is ended." in page
+    assert (client.get("/").status_code, other.get("/").status_code) == (200, 302)
+    ana.refresh_from_db()
+    assert ana.check_password("another-long-one")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"oldpassword": "wrong"}, "Please type your current password."),
+        ({"password1": "12345678901", "password2": "12345678901"}, "This password is entirely numeric."),
+        ({"password2": "something-else"}, "You must type the same password each time."),
+    ],
+)
+def test_password_that_cannot_be_taken_says_why(changed: dict[str, str], words: str, client: Client) -> None:
+    client.force_login(make_user(password="a-long-password"))
+    form = {"oldpassword": "a-long-password", "password1": "another-long-one", "password2": "another-long-one"}
+    page = client.post(reverse("account_change_password"), form | changed).content.decode()
+    assert "Nothing was changed yet" in page
+    assert words in page
+
+
+def test_account_without_a_password_is_given_none(client: Client) -> None:
+    ana = make_user()
+    ana.set_unusable_password()
+    ana.save()
+    client.force_login(ana)
+    page = client.get(reverse("account_change_password"), follow=True).content.decode()
+    assert "Your account has no password: you sign in without one." in page
+    form = {"password1": "another-long-one", "password2": "another-long-one"}
+    client.post(reverse("account_set_password"), form)
+    ana.refresh_from_db()
+    assert not ana.has_usable_password()
+
+
+def test_sign_out_by_link_asks_first(client: Client) -> None:
+    client.force_login(make_user())
+    assert "Sign out?" in client.get(reverse("account_logout")).content.decode()
+    assert client.get("/").status_code == 200
+
+
+def test_pages_of_the_account_are_a_strangers_only_by_sign_in(client: Client) -> None:
+    for name in ("account", "mfa_activate_totp", "mfa_add_webauthn", "mfa_list_webauthn", "session-list"):
+        assert unquote(client.get(reverse(name))["Location"]) == f"{LOGIN}?next={reverse(name)}", name
 
 
 @pytest.mark.parametrize(("cookie", "shown"), [("dark", "dark"), ("light", "light"), ("", "auto"), ('"><b>', "auto")])

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from dashboard.actions import audit, reencryption
 from dashboard.actions.reencryption import KeyMissing
+from dashboard.models import sealed
 
 TOLD_EVERY = 1000
 """Secrets between two lines of progress."""
@@ -14,8 +15,9 @@ TOLD_EVERY = 1000
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored token and signing secret under the first of FIELD_KEYS. Safe while the site runs, and "
-        "to be stopped and run again. When it says that nothing is left, the older keys can be taken away."
+        "Encrypt every stored token, signing secret and second factor under the first of FIELD_KEYS. Safe while the "
+        "site runs, and to be stopped and run again. When it says that nothing is left, the older keys can be taken "
+        "away."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         self._seen = 0
         try:
-            unreadable = sum(self._column(column, dry_run=options["dry_run"]) for column in reencryption.columns())
+            unreadable = sum(self._place(place, dry_run=options["dry_run"]) for place in sealed.places())
         except KeyMissing as error:
             raise CommandError(str(error)) from None
         if unreadable:
@@ -35,12 +37,12 @@ class Command(BaseCommand):
         if not options["dry_run"]:
             self._verify()
 
-    def _column(self, column: reencryption.Column, *, dry_run: bool) -> int:
-        """Do a column, tell what was done, and return how many of its secrets cannot be read."""
-        done = reencryption.reencrypt(column=column, dry_run=dry_run, on_row=self._tell)
+    def _place(self, place: sealed.Place, *, dry_run: bool) -> int:
+        """Do a place, tell what was done, and return how many of its secrets cannot be read."""
+        done = reencryption.reencrypt(place=place, dry_run=dry_run, on_row=self._tell)
         words = "would be encrypted anew" if dry_run else "encrypted anew"
         self.stdout.write(
-            f"{column}: {done.total} secrets: {done.changed} {words}, {done.current} under the first key already, "
+            f"{place}: {done.total} secrets: {done.changed} {words}, {done.current} under the first key already, "
             f"{done.overtaken} replaced by somebody meanwhile, {len(done.unreadable)} unreadable"
         )
         if done.unreadable:
@@ -48,7 +50,7 @@ class Command(BaseCommand):
         return len(done.unreadable)
 
     def _verify(self) -> None:
-        left = sum(reencryption.left(column=column) for column in reencryption.columns())
+        left = sum(reencryption.left(place=place) for place in sealed.places())
         if left:
             raise CommandError(f"{left} secrets are not under the first key yet: run this again.")
         words = "Every secret is encrypted under the first of FIELD_KEYS."

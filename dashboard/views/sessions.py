@@ -1,0 +1,71 @@
+"""The sessions of one's own account: where one is signed in, and how to end that."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from allauth.usersessions.internal.flows.sessions import end_other_sessions, end_sessions
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.devices import device
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A session as it is shown. `seen_at` is at most a minute behind."""
+
+    pk: int
+    device: str
+    ip: str
+    began_at: datetime
+    seen_at: datetime
+    is_current: bool
+
+
+def living(request: HttpRequest) -> list[Shown]:
+    """Return the sessions that could be used now: this one first, then those that were used last."""
+    since = timezone.now() - timedelta(minutes=settings.SESSION_IDLE_MINUTES)
+    kept = UserSession.objects.purge_and_list(request.user)
+    shown = [
+        Shown(one.pk, device(one.user_agent), one.ip, one.created_at, one.last_seen_at, one.is_current())
+        for one in kept
+        if one.is_current() or one.last_seen_at > since
+    ]
+    return sorted(shown, key=lambda one: (one.is_current, one.seen_at), reverse=True)
+
+
+@never_cache
+@require_safe
+@login_required
+def index(request: HttpRequest) -> HttpResponse:
+    """Show them."""
+    return render(request, "account/sessions.html", {"sessions": living(request), "now": timezone.now()})
+
+
+@require_POST
+@login_required
+def end(request: HttpRequest, pk: int) -> HttpResponse:
+    """End one; its browser's next request is a stranger's."""
+    session = get_object_or_404(UserSession, pk=pk, user=request.user)
+    is_current = session.is_current()
+    end_sessions(request, [session])
+    if is_current:
+        return redirect("account_login")
+    messages.success(request, f"Ended: {device(session.user_agent)} from {session.ip} is signed out.")
+    return redirect("session-list")
+
+
+@require_POST
+@login_required
+def end_others(request: HttpRequest) -> HttpResponse:
+    """End all of them but this one."""
+    end_other_sessions(request, request.user)
+    messages.success(request, "Every other session is ended. You are signed in here only.")
+    return redirect("session-list")

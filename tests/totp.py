@@ -1,0 +1,20 @@
+"""What an authenticator app does (RFC 6238 with SHA-1, six digits, 30 s), written apart from what checks it."""
+
+import base64
+import hashlib
+import hmac
+import time
+
+
+def code(secret: str, *, at: float | None = None) -> str:
+    """Return the code that an app shows now, or at a time."""
+    counter = int(time.time() if at is None else at) // 30
+    digest = hmac.new(base64.b32decode(secret), counter.to_bytes(8, "big"), hashlib.sha1).digest()
+    start = digest[-1] & 15
+    return f"{(int.from_bytes(digest[start : start + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def wrong(secret: str) -> str:
+    """Return six digits that are not the code of now, of before, or of next."""
+    near = {code(secret, at=time.time() + shift) for shift in (-30, 0, 30)}
+    return next(f"{number:06}" for number in range(100) if f"{number:06}" not in near)

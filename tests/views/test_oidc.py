@@ -1,0 +1,367 @@
+"""Sign-in by OpenID Connect, against a provider on loopback that really signs: who comes in, and who does not."""
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.socialaccount.models import SocialAccount
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from django.urls import reverse
+
+from dashboard import oidc_settings
+from dashboard.models import User
+from tests.factories import make_user
+from tests.oidc_provider import CLIENT_SECRET, KEY, Provider, new_key, running
+
+pytestmark = pytest.mark.django_db
+LOGIN, ACCOUNT = reverse("account_login"), reverse("account")
+TO_PROVIDER = reverse("openid_connect_login", args=["sso"])
+CALLBACK = reverse("openid_connect_callback", args=["sso"])
+CONNECTION = reverse("socialaccount_connections")
+
+
+@pytest.fixture
+def provider(settings: Any) -> Iterator[Provider]:
+    with running() as provider:
+        for name, value in provider.settings.items():
+            setattr(settings, name, value)
+        yield provider
+
+
+@pytest.fixture
+def ana() -> User:
+    return make_user(username="ana", email="ana@example.com", password="a-long-password")
+
+
+def leave(client: Client, **form: str) -> str:
+    """Press the button; return the address at the provider that the page leads to."""
+    page = client.post(TO_PROVIDER, form).content.decode()
+    [address] = re.findall(r'<meta http-equiv="refresh" content="0; url=([^"]*)">', page)
+    assert f'href="{address}"' in page
+    return html.unescape(address)
+
+
+def come(client: Client, provider: Provider, **form: str) -> Any:
+    """Go there and come back; return the answer to that."""
+    back = provider.authorize(leave(client, **form))
+    assert back.startswith(f"http://testserver{CALLBACK}?")
+    return client.get(back.removeprefix("http://testserver"))
+
+
+def test_account_with_the_verified_address_comes_in_and_belongs_to_the_identity(
+    client: Client, provider: Provider, ana: User
+) -> None:
+    answer = come(client, provider, next="/installs/connect/")
+    assert (answer.status_code, answer["Location"]) == (302, "/installs/connect/")
+    assert client.get("/installs/").wsgi_request.user == ana
+    assert SocialAccount.objects.get().user == ana
+    provider.claims |= {"email": "ana.new-name@example.com"}
+    other = Client()
+    assert come(other, provider)["Location"] == "/"
+    assert other.get("/installs/").wsgi_request.user == ana
+
+
+def test_address_from_the_userinfo_is_taken_where_the_token_has_none(
+    client: Client, provider: Provider, ana: User
+) -> None:
+    provider.claims |= {"email": None, "email_verified": None}
+    provider.userinfo = {"sub": "u-1", "email": "Ana@Example.com", "email_verified": True}
+    assert come(client, provider)["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"email_verified": False},
+        {"email_verified": None},
+        {"email_verified": "false"},
+        {"email_verified": "true"},
+        {"email": None},
+        {"email": ""},
+        {"email": ["ana@example.com"]},
+        {"email": "eve@example.com"},
+        {"email": "ana@example.com.evil.example"},
+        {"email": "eve@example.com", "preferred_username": "ana"},
+        {"email": "ana@exampl\u212a.com"},
+    ],
+    ids=str,
+)
+def test_identity_that_no_account_was_made_for_is_told_so_and_gets_none(
+    claims: dict[str, Any], client: Client, provider: Provider, ana: User
+) -> None:
+    provider.claims |= claims
+    answer = come(client, provider)
+    assert answer.status_code == 403
+    assert "No account here is yours" in answer.content.decode()
+    assert client.get("/installs/").status_code == 302
+    assert (User.objects.count(), SocialAccount.objects.count()) == (1, 0)
+
+
+def test_verified_of_one_address_is_not_taken_for_another(client: Client, provider: Provider, ana: User) -> None:
+    provider.claims |= {"email_verified": None}
+    provider.userinfo = {"sub": "u-1", "email": "eve@example.com", "email_verified": True}
+    assert come(client, provider).status_code == 403
+
+
+def test_account_that_belongs_to_an_identity_is_nobody_elses(client: Client, provider: Provider, ana: User) -> None:
+    come(client, provider)
+    provider.claims |= {"sub": "u-2"}
+    assert come(Client(), provider).status_code == 403
+    assert SocialAccount.objects.count() == 1
+
+
+def test_same_subject_of_another_issuer_is_somebody_else(
+    client: Client, provider: Provider, ana: User, settings: Any
+) -> None:
+    come(client, provider)
+    with running() as other:
+        for name, value in other.settings.items():
+            setattr(settings, name, value)
+        assert come(Client(), other).status_code == 403
+
+
+def test_address_of_two_accounts_or_of_a_closed_one_lets_nobody_in(
+    client: Client, provider: Provider, ana: User
+) -> None:
+    second = make_user(username="ann", email="ANA@example.com")
+    assert come(client, provider).status_code == 403
+    second.delete()
+    User.objects.update(is_active=False)
+    assert come(Client(), provider).status_code == 403
+    assert SocialAccount.objects.count() == 0
+
+
+def test_account_that_is_closed_later_is_shut_to_its_identity_too(
+    client: Client, provider: Provider, ana: User
+) -> None:
+    come(client, provider)
+    User.objects.update(is_active=False)
+    other = Client()
+    assert come(other, provider)["Location"] == reverse("account_inactive")
+    assert other.get("/installs/").status_code == 302
+
+
+def test_second_factor_of_ours_is_asked_for_all_the_same(client: Client, provider: Provider, ana: User) -> None:
+    TOTP.activate(ana, "JBSWY3DPEHPK3PXP")
+    assert come(client, provider)["Location"].startswith(reverse("mfa_authenticate"))
+    assert client.get("/installs/").status_code == 302
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "signed by another key": {"key": new_key()},
+    "not signed": {"key": None, "alg": "none"},
+    "signed with the public key as a password": {
+        "key": KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), "alg": "HS256",
+    },
+    "for another client": {"claims": {"aud": "somebody-else"}},
+    "by another issuer": {"claims": {"iss": "https://evil.example.com"}},
+    "run out": {"claims": {"exp": 1_000_000_000}},
+    "without an end": {"claims": {"exp": None}},
+    "without a subject": {"claims": {"sub": ""}},
+    "of another issuer by its own description": {"described_issuer": "https://evil.example.com"},
+    "with the userinfo of somebody else": {"userinfo": {"sub": "u-2", "email": "ana@example.com"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_token_that_cannot_be_trusted_lets_nobody_in(lie: str, client: Client, provider: Provider, ana: User) -> None:
+    address = leave(client)
+    for name, value in LIES[lie].items():
+        setattr(provider, name, {**provider.claims, **value} if name == "claims" else value)
+    answer = client.get(provider.authorize(address).removeprefix("http://testserver"))
+    assert answer.status_code in {401, 502, 200}
+    assert "Sign-in did not work" in answer.content.decode()
+    assert client.get("/installs/").status_code == 302
+    assert SocialAccount.objects.count() == 0
+
+
+def test_token_used_a_second_time_lets_nobody_in(
+    client: Client, provider: Provider, ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.claims |= {"jti": "one"}
+    assert come(client, provider)["Location"] == "/"
+    assert "Sign-in did not work" in come(Client(), provider).content.decode()
+
+
+def test_answer_that_was_not_asked_for_lets_nobody_in(client: Client, provider: Provider, ana: User) -> None:
+    """An attacker's own answer, given to somebody to open: they would work in the attacker's account."""
+    attacker = Client()
+    back = provider.authorize(leave(attacker)).removeprefix("http://testserver")
+    assert "Sign-in did not work" in client.get(back).content.decode()
+    assert client.get("/installs/").status_code == 302
+
+
+def test_answer_is_good_once(client: Client, provider: Provider, ana: User) -> None:
+    back = provider.authorize(leave(client)).removeprefix("http://testserver")
+    client.get(back)
+    client.post(reverse("account_logout"))
+    assert "Sign-in did not work" in client.get(back).content.decode()
+    assert client.get("/installs/").status_code == 302
+
+
+def test_sign_in_by_link_alone_begins_nothing(client: Client, provider: Provider) -> None:
+    assert client.get(TO_PROVIDER).status_code == 405
+    assert Client(enforce_csrf_checks=True).post(TO_PROVIDER).status_code == 403
+
+
+def test_next_leads_to_no_other_site(client: Client, provider: Provider, ana: User) -> None:
+    assert come(client, provider, next="https://evil.example.com/")["Location"] == "/"
+
+
+def test_provider_that_does_not_answer_is_said_in_words(
+    client: Client, provider: Provider, ana: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = leave(client)
+    provider.is_broken = True
+    for answer in (client.post(TO_PROVIDER), client.get(provider.authorize(address).removeprefix("http://testserver"))):
+        page = answer.content.decode()
+        assert "Sign-in did not work" in page
+        assert "Example SSO did not answer" in page
+    assert CLIENT_SECRET not in caplog.text
+
+
+def test_cancelled_at_the_provider_says_that_nothing_was_done(client: Client, provider: Provider) -> None:
+    state = re.findall(r"state=([^&]+)", leave(client))[0]
+    page = client.get(CALLBACK, {"error": "access_denied", "state": state}, follow=True).content.decode()
+    assert "Nothing was done" in page
+
+
+# --- Connecting and disconnecting by oneself -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signed_in(client: Client, ana: User) -> Client:
+    client.post(LOGIN, {"login": "ana", "password": "a-long-password"})
+    return client
+
+
+def show_again(client: Client) -> None:
+    client.post(reverse("account_reauthenticate"), {"password": "a-long-password"})
+
+
+def test_person_connects_an_identity_with_another_address(signed_in: Client, provider: Provider, ana: User) -> None:
+    provider.claims |= {"email": "private@example.org", "email_verified": False}
+    assert "Connect Example SSO" in signed_in.get(CONNECTION).content.decode()
+    show_again(signed_in)
+    assert come(signed_in, provider, process="connect", next=ACCOUNT)["Location"] == ACCOUNT
+    assert SocialAccount.objects.get().user == ana
+    assert come(Client(), provider)["Location"] == "/"
+
+
+def test_connecting_asks_again_who_it_is(signed_in: Client, provider: Provider) -> None:
+    asked = signed_in.post(TO_PROVIDER, {"process": "connect"})
+    assert asked["Location"].startswith(reverse("account_reauthenticate"))
+    page = signed_in.post(asked["Location"], {"password": "a-long-password"}).content.decode()
+    assert "On to Example SSO" in page
+
+
+def test_second_identity_is_not_connected(signed_in: Client, provider: Provider, ana: User) -> None:
+    show_again(signed_in)
+    come(signed_in, provider, process="connect")
+    provider.claims |= {"sub": "u-2"}
+    assert come(signed_in, provider, process="connect")["Location"] == CONNECTION
+    assert SocialAccount.objects.count() == 1
+
+
+def test_identity_of_somebody_else_is_not_taken_from_them(signed_in: Client, provider: Provider, ana: User) -> None:
+    eve = make_user(username="eve", email="eve@example.com")
+    provider.claims |= {"email": "eve@example.com"}
+    come(Client(), provider)
+    show_again(signed_in)
+    page = signed_in.get(come(signed_in, provider, process="connect", next=ACCOUNT)["Location"]).content.decode()
+    assert "that identity belongs to another account here" in page
+    assert SocialAccount.objects.get().user == eve
+
+
+def test_person_disconnects(signed_in: Client, provider: Provider, ana: User) -> None:
+    show_again(signed_in)
+    come(signed_in, provider, process="connect")
+    assert "Disconnect Example SSO?" in signed_in.get(CONNECTION).content.decode()
+    page = signed_in.post(CONNECTION, follow=True).content.decode()
+    assert "It is disconnected" in page
+    assert SocialAccount.objects.count() == 0
+
+
+def test_person_without_a_password_cannot_shut_themselves_out(client: Client, provider: Provider, ana: User) -> None:
+    ana.set_unusable_password()
+    ana.save()
+    come(client, provider)
+    page = client.post(CONNECTION, follow=True).content.decode()
+    assert "Not disconnected: without a password you could not sign in any more." in page
+    assert SocialAccount.objects.count() == 1
+
+
+def test_no_other_process_can_be_asked_for(signed_in: Client, provider: Provider) -> None:
+    assert signed_in.post(TO_PROVIDER, {"process": "redirect"}).status_code == 404
+    assert signed_in.post(TO_PROVIDER + "?process=redirect").status_code == 404
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_it_is_there_where_it_is_not_set(client: Client, support: User) -> None:
+    client.force_login(support)
+    for path in (TO_PROVIDER, CALLBACK, CONNECTION, reverse("socialaccount_login_cancelled")):
+        assert {client.get(path).status_code, client.post(path).status_code} <= {404, 405}, path
+    assert "passkey" in Client().get(LOGIN).content.decode()
+    assert "openid" not in Client().get(LOGIN).content.decode()
+
+
+def test_sign_in_page_has_its_button_where_it_is_set(client: Client, provider: Provider) -> None:
+    page = client.get(LOGIN, {"next": "/runs/"}).content.decode()
+    form = page.partition(f'action="{TO_PROVIDER}"')[2].partition("</form>")[0]
+    assert "Sign in with Example SSO" in form
+    assert 'name="next" value="/runs/"' in form
+
+
+GIVEN = {
+    "OIDC_ISSUER": "https://id.example.com/",
+    "OIDC_CLIENT_ID": "redeliver",
+    "OIDC_CLIENT_SECRET": "canary",
+}
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in [*GIVEN, "OIDC_CLIENT_SECRET_FILE", "OIDC_NAME"]:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_settings_are_read_from_the_environment(environ: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    assert oidc_settings.read() is None
+    for name, value in GIVEN.items():
+        environ.setenv(name, value)
+    found = oidc_settings.read()
+    assert found is not None
+    assert (found.issuer, found.client_secret, found.name) == ("https://id.example.com", "canary", "single sign-on")
+    assert "canary" not in repr(found)
+    environ.delenv("OIDC_CLIENT_SECRET")
+    (tmp_path / "secret").write_text("from a file\n")
+    environ.setenv("OIDC_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
+    found = oidc_settings.read()
+    assert found is not None
+    assert found.client_secret == "from a file"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"OIDC_ISSUER": ""}, "OIDC_ISSUER is not"),
+        ({"OIDC_CLIENT_SECRET": ""}, "must be too"),
+        ({"OIDC_ISSUER": "http://id.example.com"}, "must begin with https"),
+        ({"OIDC_ISSUER": "http://localhost.evil.example"}, "must begin with https"),
+    ],
+)
+def test_settings_that_are_unsafe_or_half_set_stop_the_start(
+    changed: dict[str, str], words: str, environ: pytest.MonkeyPatch
+) -> None:
+    for name, value in (GIVEN | changed).items():
+        environ.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=words):
+        oidc_settings.read()
