@@ -51,7 +51,7 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
         return url.startswith("/") and url.isprintable() and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:  # noqa: ARG002
-        """Return by what tries are counted: the name alone. allauth adds the host, of which a guesser has many: ports."""
+        """Return what tries are counted by: the name alone. allauth adds the host, and its port can be anything."""
         return str(credentials.get("username", "")).lower()
 
     def validation_error(self, code: str, *args: object) -> ValidationError:

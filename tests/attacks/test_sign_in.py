@@ -258,8 +258,9 @@ def test_session_is_of_no_use_after_signing_out(ana: User) -> None:
 # --- Being led elsewhere ---------------------------------------------------------------------------------------------
 
 ELSEWHERE = [
-    "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "\\/evil.example", "http:evil.example",
-    "https:evil.example", "javascript:alert(1)", "data:text/html,x", "/%09/evil.example\t", "\t//evil.example",
+    "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "\\/evil.example",
+    "http:evil.example", "https:evil.example", "javascript:alert(1)", "data:text/html,x",
+    "/%09/evil.example\t", "\t//evil.example",
     "https://testserver@evil.example/", "http://localhost/", "http://127.0.0.1:9000/", "https://redeliver.example.com/",
     "http://testserver/", "evil.example", "ftp://testserver/", "/x\r\nLocation: https://evil.example",
 ]  # fmt: skip

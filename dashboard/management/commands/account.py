@@ -18,19 +18,25 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
+        parser.add_argument("--email", help="By which an OpenID Connect identity finds this account.")
+        parser.add_argument("--no-password", action="store_true", help="It signs in by OpenID Connect only.")
         parser.add_argument("--role", choices=[role.value for role in Role if role], default=Role.SUPPORT.value)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["username"]).first() or User(username=options["username"])
         user.role = options["role"]
-        password = getpass.getpass("Password: ")
+        if options["email"] is not None:
+            user.email = options["email"]
+        password = None if options["no_password"] else getpass.getpass("Password: ")
         try:
             user.full_clean(exclude=["password"])
-            validate_password(password, user)
+            if password is not None:
+                validate_password(password, user)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        user.set_password(password)
-        words = f"{user.get_username()} can sign in, as {user.get_role_display().lower()}, with a new password."
+        user.set_password(password)  # of None: one that nothing fits
+        how = "with a new password" if password is not None else "without a password"
+        words = f"{user.get_username()} can sign in, as {user.get_role_display().lower()}, {how}."
         with transaction.atomic():
             made = user.pk is None
             user.save()

@@ -1,0 +1,26 @@
+"""Take away the second factors of somebody who has lost theirs."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from dashboard.actions import accounts
+from dashboard.models import User
+
+
+class Command(BaseCommand):
+    help = (
+        "Take away every second factor of an account, and end its sessions. Be sure that who asks is who they say: "
+        "from then on the password alone lets them in."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["username"]).first()
+        if user is None:
+            raise CommandError(f"There is no account of the name {options['username']}.")
+        gone = accounts.forget_factors(user=user)
+        self.stdout.write(f"{gone} second factors of {user.username} are gone, and every session of theirs is ended.")
