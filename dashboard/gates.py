@@ -18,6 +18,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -27,6 +28,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.adapters import ACTIVE_AT, SIGNED_IN_AT
 from dashboard.health import span
+from dashboard.models import Role
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
@@ -67,10 +69,15 @@ class SessionLimits:
 
 
 class SecondFactor:
-    """Leads those who need a second factor by their role, and have none, to where they set it up."""
+    """Leads those who need a second factor by their role, and have none, to where they set it up.
+
+    Raises: ImproperlyConfigured, at the start: a role that is mistyped would need none.
+    """
 
     def __init__(self, get_response: Answering) -> None:
         self.get_response = get_response
+        if unknown := set(settings.MFA_REQUIRED_ROLES) - set(filter(None, Role.values)):
+            raise ImproperlyConfigured(f"MFA_REQUIRED_ROLES has what is no role: {', '.join(sorted(unknown))}.")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)

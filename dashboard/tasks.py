@@ -12,7 +12,7 @@ from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import alert_sending, alerts, polling, retention, run_steps, runs, silence
+from dashboard.actions import accounts, alert_sending, alerts, polling, retention, run_steps, runs, silence
 from dashboard.actions.alert_sending import Sent
 from dashboard.actions.alone import alone
 from dashboard.actions.polling import Polled
@@ -98,6 +98,7 @@ def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Let what is old leave the delivery log, a little at a time: the worker has other things to do in between."""
     removed = retention.retain(now=timezone.now(), budget=RETENTION_BUDGET)
     alerts.forget(now=timezone.now())
+    accounts.forget_ended(now=timezone.now())
     if removed != Removed():
         logger.info("retention removed %s", removed)
 

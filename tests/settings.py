@@ -11,6 +11,7 @@ PARTNER_API_KEYS = [Fernet.generate_key().decode()]
 OPENTRAIN_BASE_URL = "http://localhost:9/api/partner/v1"  # the discard port: a test that forgets its fake is refused
 HANDLER_PRIVATE_ADDRESSES = True  # the handlers of tests are on loopback
 PUBLIC_URL = RECEIVER_URL = "https://redeliver.example.com"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "sessionid", "csrftoken"  # as without HTTPS
 HTTPS = SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 
 # Name, user and host come from the `django_db_modify_db_settings` fixture in conftest.py.

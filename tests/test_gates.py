@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from dashboard.gates import POLLED
+from dashboard.gates import POLLED, SecondFactor
 from dashboard.models import Endpoint, Install, User
 from tests.factories import make_endpoint
 
@@ -216,3 +218,9 @@ def test_role_that_needs_none_comes_in_without(client: Client, partner_admin: Us
 def test_person_who_needs_a_second_factor_can_sign_out(ana: Client) -> None:
     assert ana.post(reverse("account_logout"))["Location"] == reverse("account_login")
     assert ana.get("/installs/")["Location"] == "/accounts/login/?next=/installs/"
+
+
+def test_role_that_is_mistyped_stops_the_start(settings: Any) -> None:
+    settings.MFA_REQUIRED_ROLES = ["support", "suport_lead"]
+    with pytest.raises(ImproperlyConfigured, match=r"^MFA_REQUIRED_ROLES has what is no role: suport_lead\.$"):
+        SecondFactor(lambda _request: HttpResponse())

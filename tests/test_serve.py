@@ -1,8 +1,11 @@
 """Console and receiver from the same code, on hosts of their own."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -102,3 +105,68 @@ def test_probes_are_not_sent_to_https_and_everything_else_is() -> None:
     assert answered("/healthz", **environ) == "200 application/json -"
     assert answered("/installs/", **environ) == "301 text/html https://localhost/installs/"
     assert answered("/healthzz", **environ) == "301 text/html https://localhost/healthzz"
+
+
+# --- Headers, as each of the parts sends them by itself over https ---------------------------------------------------
+
+PROTECTING = {
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+POLICY = {
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "font-src 'self'",
+    "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+}  # fmt: skip
+OFF = {"camera=()", "geolocation=()", "microphone=()", "payment=()", "usb=()", "display-capture=()"}
+HEADERS = """
+import sys, json, django
+django.setup()
+from django.test import Client
+response = Client(raise_request_exception=False).get(sys.argv[1], headers={"Host": sys.argv[2]}, secure=True)
+cookies = [morsel.OutputString() for morsel in response.cookies.values()]
+print(json.dumps({"status": response.status_code, "headers": dict(response.headers), "cookies": cookies}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("serve", "path", "status"),
+    [
+        ("console", "/accounts/login/", 200),
+        ("console", "/nothing/", 404),
+        ("console", "/installs/", 302),
+        ("all", "/accounts/login/", 200),
+        ("receiver", "/healthz", 200),
+        ("receiver", "/nothing/", 404),
+        ("receiver", "/api/v1/observations", 405),
+    ],
+)
+def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int, tmp_path: Path) -> None:
+    said = over_https(path, SERVE=serve, STATIC_ROOT=str(tmp_path))
+    assert said["status"] == status
+    assert {name: said["headers"].get(name) for name in PROTECTING} == PROTECTING
+    assert set(said["headers"]["Content-Security-Policy"].split("; ")) == POLICY
+    assert set(said["headers"]["Permissions-Policy"].split(", ")) >= OFF
+    assert "Server" not in said["headers"]
+
+
+def test_cookies_are_for_this_host_alone_and_https_and_same_site(tmp_path: Path) -> None:
+    [cookie] = over_https("/accounts/login/", STATIC_ROOT=str(tmp_path))["cookies"]
+    name, _, rest = cookie.partition("=")
+    attributes = set(rest.split("; ")[1:])
+    assert name == "__Host-csrftoken"
+    assert attributes >= {"Path=/", "SameSite=Lax", "Secure"}
+    assert not any(one.startswith("Domain") for one in attributes)
+
+
+def over_https(path: str, **environ: str) -> Any:
+    """Return what one GET over https is answered by a process with this environment; no database is near."""
+    environ = {"SECRET_KEY": "only-for-tests", "HTTPS": "1", "PUBLIC_URL": "https://localhost", **environ}
+    environ = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "tests.plain_static_settings", **environ}
+    command = [sys.executable, "-c", HEADERS, path, "localhost"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)

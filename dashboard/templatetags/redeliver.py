@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -98,6 +99,12 @@ def ago(then: datetime | None, now: datetime) -> SafeString | str:
         exactly(moment),
         words,
     )
+
+
+@register.simple_tag
+def now_utc() -> datetime:
+    """Return the time, for pages whose views are allauth's and do not tell it."""
+    return timezone.now()
 
 
 @register.filter

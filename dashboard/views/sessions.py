@@ -14,7 +14,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.actions import audit
 from dashboard.devices import device
+from dashboard.permissions import MemberRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def end(request: HttpRequest, pk: int) -> HttpResponse:
+def end(request: MemberRequest, pk: int) -> HttpResponse:
     """End one; its browser's next request is a stranger's."""
     session = get_object_or_404(UserSession, pk=pk, user=request.user)
     is_current = session.is_current()
+    words = f"The session of {device(session.user_agent)} from {session.ip} was ended."
+    audit.note(actor=request.user, action="end session", words=words)
     end_sessions(request, [session])
     if is_current:
         return redirect("account_login")
@@ -64,8 +68,9 @@ def end(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def end_others(request: HttpRequest) -> HttpResponse:
+def end_others(request: MemberRequest) -> HttpResponse:
     """End all of them but this one."""
+    audit.note(actor=request.user, action="end session", words="Every other session was ended.")
     end_other_sessions(request, request.user)
     messages.success(request, "Every other session is ended. You are signed in here only.")
     return redirect("session-list")

@@ -1,11 +1,16 @@
-"""Who signed in, out, or tried to, and whose password changed: what allauth and Django signal, noted in the audit.
+"""Who signed in, out, or tried to, and who changed how they do: what allauth and Django signal, noted in the audit.
 
 Of a sign-in that failed the name is kept only if it is somebody's: people type their password into the wrong field.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from allauth.account import signals as account
+from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import signals as identities
+from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.contrib.auth import signals as auth
 from django.http import HttpRequest
 
@@ -13,6 +18,12 @@ from dashboard.actions import audit
 from dashboard.models import User
 
 SIGN_IN = "sign in"
+IDENTITY = "change identity"
+_FACTORS = {
+    Authenticator.Type.TOTP: "Authenticator app",
+    Authenticator.Type.WEBAUTHN: "Passkey",
+    Authenticator.Type.RECOVERY_CODES: "Recovery codes",
+}
 
 
 def connect() -> None:
@@ -22,6 +33,15 @@ def connect() -> None:
     auth.user_logged_out.connect(signed_out, dispatch_uid="audit-signed-out")
     for changed in (account.password_changed, account.password_set, account.password_reset):
         changed.connect(password_changed, dispatch_uid="audit-password-changed")
+    mfa.authentication_failed.connect(code_failed, dispatch_uid="audit-code-failed")
+    for changed, words in (
+        (mfa.authenticator_added, "added"),
+        (mfa.authenticator_removed, "removed"),
+        (mfa.authenticator_reset, "made anew"),
+    ):
+        changed.connect(_FactorChanged(words), weak=False, dispatch_uid=f"audit-factor-{words}")
+    identities.social_account_added.connect(identity_connected, dispatch_uid="audit-identity-connected")
+    identities.social_account_removed.connect(identity_disconnected, dispatch_uid="audit-identity-disconnected")
 
 
 def signed_in(*, user: User, **_: object) -> None:
@@ -38,6 +58,29 @@ def failed(*, credentials: dict[str, Any], request: HttpRequest | None = None, *
 def signed_out(*, user: User | None, **_: object) -> None:
     if user is not None:
         audit.note(actor=user, action="sign out", words="Signed out.")
+
+
+@dataclass(frozen=True, slots=True)
+class _FactorChanged:
+    """Notes what became of a second factor."""
+
+    words: str
+
+    def __call__(self, *, user: User, authenticator: Authenticator, **_: object) -> None:
+        what = _FACTORS[authenticator.type]
+        audit.note(actor=user, action="change second factor", words=f"{what}: {self.words}.")
+
+
+def code_failed(*, user: User, authenticator: Authenticator, **_: object) -> None:  # noqa: ARG001
+    audit.note(actor=user, action=SIGN_IN, words="The code was wrong, after the password.", phase=audit.REFUSED)
+
+
+def identity_connected(*, sociallogin: SocialLogin, **_: object) -> None:
+    audit.note(actor=sociallogin.user, action=IDENTITY, words="An OpenID Connect identity was connected.")
+
+
+def identity_disconnected(*, socialaccount: SocialAccount, **_: object) -> None:
+    audit.note(actor=socialaccount.user, action=IDENTITY, words="The OpenID Connect identity was disconnected.")
 
 
 def password_changed(*, user: User, **_: object) -> None:

@@ -101,6 +101,8 @@ def test_every_cookie_is_same_site_and_for_https_by_default() -> None:
     assert (lint_settings.SESSION_COOKIE_SAMESITE, lint_settings.CSRF_COOKIE_SAMESITE) == ("Lax", "Lax")
     assert (lint_settings.SESSION_COOKIE_SECURE, lint_settings.CSRF_COOKIE_SECURE) == (True, True)
     assert (settings.SESSION_COOKIE_HTTPONLY, settings.SESSION_COOKIE_DOMAIN) == (True, None)
+    names = (lint_settings.SESSION_COOKIE_NAME, lint_settings.CSRF_COOKIE_NAME)
+    assert names == ("__Host-sessionid", "__Host-csrftoken")
 
 
 class _Tags(HTMLParser):

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from dashboard import oidc_settings
-from dashboard.models import User
+from dashboard.models import AuditEntry, User
 from tests.factories import make_user
 from tests.oidc_provider import CLIENT_SECRET, KEY, Provider, new_key, running
 
@@ -285,6 +285,11 @@ def test_person_disconnects(signed_in: Client, provider: Provider, ana: User) ->
     page = signed_in.post(CONNECTION, follow=True).content.decode()
     assert "It is disconnected" in page
     assert SocialAccount.objects.count() == 0
+    noted = AuditEntry.objects.filter(action="change identity").order_by("pk")
+    assert list(noted.values_list("actor_name", "words")) == [
+        ("ana", "An OpenID Connect identity was connected."),
+        ("ana", "The OpenID Connect identity was disconnected."),
+    ]
 
 
 def test_person_without_a_password_cannot_shut_themselves_out(client: Client, provider: Provider, ana: User) -> None:

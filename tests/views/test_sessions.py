@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
 
-from dashboard.models import User
+from dashboard.models import AuditEntry, User
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +46,11 @@ def test_ended_session_is_signed_out_at_once(ana: User) -> None:
     assert "Ended: Safari on iPhone from 127.0.0.1 is signed out." in page
     assert (phone.get("/").status_code, laptop.get("/").status_code) == (302, 200)
     assert "End all others" not in page
+    noted = AuditEntry.objects.latest("pk")
+    assert (noted.action, noted.words) == (
+        "end session",
+        "The session of Safari on iPhone from 127.0.0.1 was ended.",
+    )
 
 
 def test_ended_session_is_led_to_sign_in_by_htmx_too(ana: User) -> None:

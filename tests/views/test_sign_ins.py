@@ -1,20 +1,18 @@
 """Sign-ins, failed ones, sign-outs and changed passwords are in the audit, and no password or unknown name is."""
 
+import re
+from typing import Any
+
 import pytest
-from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 
 from dashboard.models import AuditEntry, User
+from tests import totp
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a-long-password"
-
-
-@pytest.fixture(autouse=True)
-def _unthrottled() -> None:
-    cache.clear()
 
 
 def said() -> list[tuple[str, ...]]:
@@ -65,3 +63,36 @@ def test_account_by_the_command_is_noted(monkeypatch: pytest.MonkeyPatch) -> Non
         ("make account", "done", "command line", "ada can sign in, as support, with a new password."),
         ("change account", "done", "command line", "ada can sign in, as partner admin, with a new password."),
     ]
+
+
+def test_second_factors_are_noted_without_their_secrets(
+    client: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    make_user(username="ana", password=PASSWORD)
+    sign_in(client)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    page = client.get("/accounts/2fa/totp/activate/").content.decode()
+    [secret] = re.findall(r"<code>([A-Z2-7]{32})</code>", page)
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post("/accounts/2fa/totp/activate/", {"code": totp.code(secret)})
+    other = Client()
+    sign_in(other)
+    other.post("/accounts/2fa/authenticate/", {"code": totp.wrong(secret)})
+    client.post("/accounts/2fa/totp/deactivate/")
+    changed = "change second factor"
+    assert said()[1:] == [
+        (changed, "done", "ana", "Authenticator app: added."),
+        (changed, "done", "ana", "Recovery codes: added."),
+        ("sign in", "refused", "ana", "The code was wrong, after the password."),
+        (changed, "done", "ana", "Authenticator app: removed."),
+        (changed, "done", "ana", "Recovery codes: removed."),
+    ]
+    assert secret not in str(list(AuditEntry.objects.values()))
+
+
+def test_session_that_runs_out_is_not_noted_as_signing_out(client: Client, settings: Any) -> None:
+    make_user(username="ana", password=PASSWORD)
+    sign_in(client)
+    settings.SESSION_IDLE_MINUTES = 0
+    assert client.get("/installs/").status_code == 302
+    assert said() == [("sign in", "done", "ana", "Signed in.")]
