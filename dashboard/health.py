@@ -215,7 +215,7 @@ def due_from(*, due_by: datetime, schedule: Schedule) -> datetime:
 def state_kind(*, standing: Standing, due_by: datetime | None, endpoint: EndpointFacts, now: datetime) -> StateKind:
     """Name a delivery's state from what its row keeps; `delivery_state` says the same with its words.
 
-    The same rule in SQL is `delivery_lists.by_states`; a test holds the two together.
+    The same rule in SQL is in `models.delivery_branches`; a test holds the two together.
     """
     if due_by is not None and now > due_by and endpoint.attempts_anything:
         return StateKind.OVERDUE

@@ -19,6 +19,7 @@ REASONS: dict[str, str] = {
     "0009_audit_append_only": "takes away constraints, which the old code does not notice, and refuses what that does"
     " only when something with entries is deleted; nothing in the console deletes that",
     "0010_member_roles": "the database fills the two new columns, and knows nothing of a role's choices",
+    "0012_list_indexes": "two indexes are replaced by others; without them the old code's lists of causes are slower",
 }
 """Migrations that do something else, by name, and why that is safe while the old code runs."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MANY_ATTEMPTS = 6
 """From so many on, a delivery's attempts are of one class to an index: after the five of one round it is rare."""
+_LOOKED_AT = ["due_by", "event_type", "attempt_count", "last_cause", "last_status"]
+"""What a filter asks of deliveries that wait, read from the index alone."""
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -89,16 +91,31 @@ class Delivery(models.Model):
                 condition=models.Q(standing=health.Standing.FAILED),
                 name="delivery_failed_of_endpoint",
             ),
-            # Causes, with state and event type; only what did not succeed is in them.
+            # What waits for its next attempt, which may be overdue: never many, and looked through as a whole.
             models.Index(
-                fields=["endpoint", "last_cause", "last_status", "standing", "event_type", "first_received_at", "id"],
-                condition=~models.Q(last_cause=""),
-                name="delivery_causes_of_endpoint",
+                fields=["endpoint", "standing", "first_received_at", "id"],
+                include=_LOOKED_AT,
+                condition=models.Q(due_by__isnull=False),
+                name="delivery_waiting_of_endpoint",
             ),
             models.Index(
-                fields=["last_cause", "last_status", "standing", "event_type", "first_received_at", "id"],
+                fields=["standing", "first_received_at", "id"],
+                include=["endpoint", *_LOOKED_AT],
+                condition=models.Q(due_by__isnull=False),
+                name="delivery_waiting_of_all",
+            ),
+            # Causes, with state; only what did not succeed is in them.
+            models.Index(
+                fields=["endpoint", "last_cause", "last_status", "standing", "first_received_at", "id"],
+                include=["event_type", "attempt_count"],
                 condition=~models.Q(last_cause=""),
-                name="delivery_causes_of_all",
+                name="delivery_failures_of_endpoint",
+            ),
+            models.Index(
+                fields=["last_cause", "last_status", "standing", "first_received_at", "id"],
+                include=["event_type", "attempt_count"],
+                condition=~models.Q(last_cause=""),
+                name="delivery_failures_of_all",
             ),
             # IDs that people paste: few deliveries have the same, so these need no endpoint.
             models.Index(

@@ -1,8 +1,10 @@
 """What the pages say in the same way everywhere: states, times, IDs, icons."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from django import template
@@ -12,7 +14,7 @@ from django.template import Context
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.health import AUTO_DISABLE_AT, HealthKind, StateKind, endpoint_health
 from dashboard.health import ago as ago_words
@@ -69,7 +71,9 @@ LOOKS = {
 }
 
 
+# Drawn again and again: a list has hundreds. What does not differ is made once.
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """Draw an icon of the sprite. It says nothing by itself: there is always a word beside it."""
     return format_html(
@@ -80,6 +84,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def chip(kind: str, label: str) -> SafeString:
     """Draw a state: its name, its colour and its icon."""
     look = LOOKS.get(kind, Look("idle", "help-circle"))
@@ -152,10 +157,35 @@ def streak(failures: int) -> dict[str, Any]:
     return {"failures": failures, "most": AUTO_DISABLE_AT, "bars": bars, "width": AUTO_DISABLE_AT * 7 - 2, "tone": tone}
 
 
-@register.inclusion_tag("components/_copy.html")
-def copy(text: str, what: str) -> dict[str, str]:
+@register.simple_tag
+def copy(text: str, what: str) -> SafeString:
     """Draw a button that copies `text`; `what` names it to those who do not see the page."""
-    return {"text": text, "what": what}
+    return format_html(
+        '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
+        '<span class="copied" aria-hidden="true">Copied</span></button>',
+        text,
+        what,
+        what,
+        icon("copy"),
+    )
+
+
+@register.simple_tag
+def marks(attempts: int, newest: Sequence[bool]) -> SafeString:
+    """Draw a delivery's attempts, oldest first: how many there were, and how each of the `newest` ended."""
+    words = ", ".join("delivered" if ok else "failed" for ok in newest)
+    drawn = "".join(_MARKS[ok] for ok in newest)
+    return format_html(
+        '<span class="marks" role="img" aria-label="{} attempt{}, oldest first: {}">{}{}</span>',
+        attempts,
+        "" if attempts == 1 else "s",
+        words,
+        "…" if attempts > len(newest) else "",
+        mark_safe(drawn),  # noqa: S308 - of _MARKS alone
+    )
+
+
+_MARKS = {True: '<span class="mark-ok">✓</span>', False: '<span class="mark-bad">✗</span>'}
 
 
 @register.simple_tag(takes_context=True)

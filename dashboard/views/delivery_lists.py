@@ -23,7 +23,7 @@ from dashboard.models.time_limit import TooSlow, at_most
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.causes import CauseRow, cause_rows, number_words
 from dashboard.views.live import live as live_response
-from dashboard.views.rows import delivery_row, with_marks
+from dashboard.views.rows import owned_row, with_marks, with_owner
 
 PAGE = 50
 """Deliveries on a page."""
@@ -35,7 +35,7 @@ COUNT_MS = 300
 _SHOWN = (
     "opentrain_id", "event_type", "resource_id", "first_received_at", "last_attempt_at", "attempt_count",
     "attempts_in_round", "last_ok", "last_status", "last_cause", "last_latency_ms", "requested_at", "abandoned_at",
-    "endpoint__status", "endpoint__install__name",
+    "endpoint_id",
 )  # fmt: skip
 
 
@@ -165,17 +165,13 @@ def _rows(place: Place, wanted: Filter, cursor: Cursor | None, now: datetime) ->
     more = len(found) > PAGE
     if more:
         found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
-    return (found if wanted.refused else [_row(one, now) for one in found]), more
+    return (found if wanted.refused else [owned_row(delivery=one, now=now) for one in found]), more
 
 
 def page_of(*, place: Place, wanted: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
     """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
     rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
-    return with_marks(rows.select_related("endpoint__install").only(*_SHOWN))
-
-
-def _row(delivery: Delivery, now: datetime) -> Any:  # noqa: ANN401
-    return delivery_row(delivery=delivery, endpoint=delivery.endpoint, now=now)
+    return with_owner(with_marks(rows.only(*_SHOWN)))
 
 
 def _pages(rows: list[Any], more: bool, wanted: Filter, cursor: Cursor | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from dashboard.actions.attempts import schedule
@@ -52,12 +52,13 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery, its state, its newest attempts as (succeeded or not), and its last answer in words."""
+    """A delivery, its state, its newest attempts as (succeeded or not), its last answer in words, and whose it is."""
 
     delivery: Delivery
     state: DeliveryState
     marks: Sequence[bool]
     last_answer: str
+    install: str = ""
 
 
 def health_of(endpoint: Endpoint) -> EndpointHealth:
@@ -85,13 +86,29 @@ def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     return deliveries.annotate(marks=ArraySubquery(newest))
 
 
+def with_owner(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Have each delivery bring its endpoint's status and its install's name, without a model of either for each row."""
+    return deliveries.annotate(endpoint_status=F("endpoint__status"), install_name=F("endpoint__install__name"))
+
+
 def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
-    """Return one delivery of a `with_marks` as the lists show it."""
+    """Return one delivery of a `with_marks` as its endpoint's page shows it."""
+    return _delivery_row(delivery, status=endpoint.status, install="", now=now)
+
+
+def owned_row(*, delivery: Delivery, now: datetime) -> DeliveryRow:
+    """Return one delivery of a `with_marks` and `with_owner` as the lists show it."""
+    status, install = _brought(delivery, "endpoint_status"), _brought(delivery, "install_name")
+    return _delivery_row(delivery, status=status, install=install, now=now)
+
+
+def _delivery_row(delivery: Delivery, *, status: str, install: str, now: datetime) -> DeliveryRow:
     return DeliveryRow(
         delivery=delivery,
-        state=state_of(delivery=delivery, endpoint=endpoint, now=now),
+        state=delivery_state(facts=delivery.facts, endpoint=EndpointFacts(status), now=now, schedule=schedule()),
         marks=_brought(delivery, "marks")[::-1],
         last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
+        install=install,
     )
 
 

@@ -1,10 +1,13 @@
 """How long the lists take on a large table: every list, each filter and the usual pairs, first page and 1,000th.
 
-python -m tests.bench.bench_pages [ROWS]; it brings its own PostgreSQL. The last line is one JSON object:
-total_over_render  p95 of the whole request over p95 of rendering the same rows from memory
+python -m tests.bench.bench_pages [ROWS]; it brings its own PostgreSQL, and the console's own settings. One database has
+10,000 rows and one ROWS. Of each page everything that is compared is timed by turns, so that whatever else the machine
+does falls on all of it. The last line is one JSON object:
+total_over_render  p95 of the whole request over p95 of rendering the same rows from memory, of all pages
 growth             p95 at ROWS over p95 at 10,000 rows, of the pages that show the same number of rows at both
 admin_ratio        p95 of Django admin's change list of the same table over p95 of ours, of the same pages
 worst              the page with the highest p95 at ROWS
+queries            the most that one page runs
 """
 
 import json
@@ -15,12 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
-import dj_database_url
-import django
+from cryptography.fernet import Fernet
 
 from dashboard.launch import postgres
 
@@ -38,13 +41,15 @@ FILTERS = (
 )  # fmt: skip
 ADMIN = {
     "": "", "state=failed": "standing__exact=3", "event=install.revoked": "event_type__exact=install.revoked",
+    "cause=dns": "last_cause__exact=dns",
     "state=failed&event=install.revoked": "standing__exact=3&event_type__exact=install.revoked",
 }  # fmt: skip
+ADMIN_REPEATS = max(REPEATS // 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that somebody looks at; `rows` is how many it shows."""
+    """One page that somebody looks at."""
 
     who: str
     list: str
@@ -57,70 +62,108 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of each repeat, and how many rows the page showed."""
+class Visit:
+    """Where a page is in one of the databases, how it is asked for, and how many rows it shows."""
 
-    total: list[float]
-    render: list[float]
+    get: Callable[[], Any]
+    render: Callable[[], Any]
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of each repeat; `base` is the same page's at 10,000 rows, empty where it shows other rows there."""
+
+    rows: int
+    total: list[float] = field(default_factory=list)
+    render: list[float] = field(default_factory=list)
+    base: list[float] = field(default_factory=list)
+
+
 @contextmanager
-def database() -> Iterator[postgres.Server]:
-    """A server of our own for as long as this runs."""
+def databases() -> Iterator[None]:
+    """Set Django up on a server of our own for as long as this runs."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
-    folder.chmod(0o711)
+    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
     server = postgres.start(folder=folder, durable=False)
     try:
-        yield server
+        for name in ("base", "large"):
+            server.create_database(name)
+        set_up(base_url=server.url("base"), large_url=server.url("large"), static=folder / "static")
+        yield
+        from django.db import connections
+
+        for alias in ("default", "large"):
+            connections[alias].close()
+            connections[alias].close_pool()
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+def set_up(*, base_url: str, large_url: str, static: Path) -> None:
+    import django
+    from django.core.management import call_command
+
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "tests.bench.pages_settings", "DATABASE_URL": base_url,
+        "LARGE_DATABASE_URL": large_url, "FIELD_KEYS": Fernet.generate_key().decode(), "HTTPS": "0",
+        "LOG_LEVEL": "ERROR", "SECRET_KEY": "only-for-a-benchmark", "STATIC_ROOT": str(static),
+    }  # fmt: skip
+    django.setup()
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@contextmanager
+def at(alias: str) -> Iterator[None]:
+    """Let what Django asks its database for come from this one."""
+    from django.db import connections
+
+    before, connections["default"] = connections["default"], connections[alias]
+    try:
+        yield
+    finally:
+        connections["default"].close()  # back to its pool, as after each request
+        connections["default"] = before
+
+
+def filled(*, alias: str, rows: int) -> Any:
+    """Make the tables and so many rows."""
+    from django.core.management import call_command
+
+    from tests.bench.rows import fill
+
+    with at(alias):
+        call_command("migrate", verbosity=0)
+        started = time.perf_counter()
+        world = fill(rows=rows)
+        print(f"{rows:,} rows made in {time.perf_counter() - started:.0f} s", flush=True)
+        return world
 
 
 def p95(samples: list[float]) -> float:
     return quantiles(samples, n=20)[-1] if len(samples) > 1 else samples[0]
 
 
-def timed(call: Callable[[], object]) -> list[float]:
-    call()  # what the first call alone pays for is not a page's cost
-    samples = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        samples.append(time.perf_counter() - started)
-    return samples
+def by_turns(calls: list[tuple[str, Callable[[], Any], list[float]]], *, repeats: int) -> None:
+    """Time each call so many times, one after the other; each asks its own database."""
+    for turn in range(-1, repeats):  # what the first call alone pays for is not a page's cost
+        for alias, call, samples in calls:
+            started = time.perf_counter()
+            with at(alias):
+                call()
+            if turn >= 0:
+                samples.append(time.perf_counter() - started)
 
 
-def measure(*, server: postgres.Server, rows: int) -> tuple[dict[Page, Timing], float]:
-    """Fill a database of so many rows, and time every page of it and Django admin's."""
-    from django.conf import settings
-    from django.core.management import call_command
-    from django.db import connections
-
-    name = f"bench_{rows}"
-    server.create_database(name)
-    connections["default"].close()
-    parsed = dj_database_url.parse(server.url(name))
-    for target in (settings.DATABASES["default"], connections["default"].settings_dict):
-        target.update(parsed)
-    call_command("migrate", verbosity=0)
-    from tests.bench.rows import fill
-
-    started = time.perf_counter()
-    world = fill(rows=rows)
-    print(f"{rows:,} rows made in {time.perf_counter() - started:.0f} s", flush=True)
-    timings = dict(time_pages(world))
-    return timings, admin_ratio(world)
-
-
-def time_pages(world) -> Iterator[tuple[Page, Timing]]:
+def visits(world: Any) -> Iterator[tuple[Page, Visit]]:
+    """Return every page that there is in the current database."""
     from django.test import Client
 
     from dashboard.models.delivery_lists import Scope
     from dashboard.views.delivery_lists import Place, of_endpoint, of_install
 
-    lists: list[tuple[str, object, Place]] = [
+    lists: list[tuple[str, Any, Place]] = [
         ("all", world.support, Place(Scope.of(world.support), "delivery-list")),
         ("all", world.partner_admin, Place(Scope.of(world.partner_admin), "delivery-list")),
         ("install", world.support, of_install(world.support, world.big.install_id)),
@@ -131,13 +174,12 @@ def time_pages(world) -> Iterator[tuple[Page, Timing]]:
         client = Client()
         client.force_login(user)
         for query in FILTERS:
-            for on, address in addresses(place, query):
-                page = Page(user.role, name, query, on)
-                yield page, time_page(client, place, address)
+            for on, address, _number in addresses(place, query):
+                yield Page(user.role, name, query, on), visit(client, user, place, address)
 
 
-def addresses(place, query: str) -> Iterator[tuple[str, str]]:
-    """The first page, and the 1,000th or the last full one."""
+def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
+    """The first page, and the 1,000th or the last full one: in words, its address, its number."""
     from urllib.parse import parse_qsl
 
     from django.utils import timezone
@@ -146,18 +188,19 @@ def addresses(place, query: str) -> Iterator[tuple[str, str]]:
     from dashboard.models import delivery_lists
     from dashboard.views.delivery_lists import PAGE
 
-    yield "first page", query
+    yield "first page", query, 1
     wanted = filters.parse(params=dict(parse_qsl(query)), now=timezone.now())
     if wanted.refused:
         return
     keys = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=timezone.now(), limit=PAGE * PAGES_ON)
     found = list(keys.values_list("first_received_at", "pk"))
     if len(found) > 2 * PAGE:
-        at, pk = found[-PAGE - 1]
-        yield "1,000th page or the last", f"{query}&older={filters.cursor_text(at=at, pk=pk)}".lstrip("&")
+        received_at, pk = found[-PAGE - 1]
+        older = f"{query}&older={filters.cursor_text(at=received_at, pk=pk)}".lstrip("&")
+        yield "1,000th page or the last", older, len(found) // PAGE
 
 
-def time_page(client, place, query: str) -> Timing:
+def visit(client: Any, user: Any, place: Any, query: str) -> Visit:
     from django.http import QueryDict
     from django.template.loader import render_to_string
     from django.test import RequestFactory
@@ -168,68 +211,117 @@ def time_page(client, place, query: str) -> Timing:
     address = f"{place.url()}?{query}"
     context = context_of(place=place, params=QueryDict(query), now=timezone.now())
     request = RequestFactory().get(address)
-    request.user = client_user(client)
-    answer = client.get(address)
-    assert answer.status_code == 200, (address, answer.status_code)
-    total = timed(lambda: client.get(address))
-    render = timed(lambda: render_to_string("deliveries/list.html", context, request))
-    return Timing(total, render, len(context["rows"]))
+    request.user = user
+    return Visit(
+        get=lambda: answered(client, address),
+        render=lambda: render_to_string("deliveries/list.html", context, request),
+        rows=len(context["rows"]),
+    )
 
 
-def client_user(client):
-    from dashboard.models import User
+def answered(client: Any, address: str) -> None:
+    status = client.get(address).status_code
+    assert status == 200, (address, status)
 
-    return User.objects.get(pk=client.session["_auth_user_id"])
+
+def most_queries(pages: dict[Page, Visit]) -> int:
+    """Return how many queries the page runs that runs the most; beginning and ending a transaction is none."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    most = 0
+    for one in pages.values():
+        with at("large"), CaptureQueriesContext(connection) as captured:
+            one.get()
+        asked = [query["sql"] for query in captured.captured_queries]
+        most = max(most, sum(not sql.startswith(("BEGIN", "COMMIT")) for sql in asked))
+    return most
 
 
-def admin_ratio(world) -> float:
-    """Return how many times longer Django admin takes for the same rows."""
+def time_pages(base: dict[Page, Visit], large: dict[Page, Visit]) -> dict[Page, Timing]:
+    timings = {}
+    for page, one in large.items():
+        timing = timings[page] = Timing(one.rows)
+        calls = [("large", one.get, timing.total), ("large", one.render, timing.render)]
+        if page in base and base[page].rows == one.rows:
+            calls.append(("default", base[page].get, timing.base))
+        by_turns(calls, repeats=REPEATS)
+    return timings
+
+
+def admin_ratio(world: Any) -> float:
+    """Return how many times longer Django admin takes for the same rows, on the first page and the 1,000th or last."""
     from django.test import Client
 
     client = Client()
-    client.force_login(world.support)
-    ours, theirs = [], []
-    for query, same in ADMIN.items():
-        ours += timed(lambda query=query: client.get(f"/deliveries/?{query}"))
-        assert client.get(f"/admin/dashboard/delivery/?{same}").status_code == 200
-        theirs += timed(lambda same=same: client.get(f"/admin/dashboard/delivery/?{same}"))
+    ours: list[float] = []
+    theirs: list[float] = []
+    with at("large"):
+        client.force_login(world.support)
+        pages = [pair for query, same in ADMIN.items() for pair in admin_pages(world, query, same)]
+    for mine, same in pages:
+        by_turns(
+            [
+                ("large", lambda mine=mine: answered(client, mine), ours),
+                ("large", lambda same=same: answered(client, same), theirs),
+            ],
+            repeats=ADMIN_REPEATS,
+        )
     return p95(theirs) / p95(ours)
+
+
+def admin_pages(world: Any, query: str, same: str) -> Iterator[tuple[str, str]]:
+    from dashboard.models.delivery_lists import Scope
+    from dashboard.views.delivery_lists import Place
+
+    place = Place(Scope.of(world.support), "delivery-list")
+    for _on, address, number in addresses(place, query):
+        yield f"/deliveries/?{address}", f"/admin/dashboard/delivery/?{same}&p={number}"
 
 
 def pooled(timings: list[Timing], what: str) -> float:
     return p95([sample for timing in timings for sample in getattr(timing, what)])
 
 
-def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.bench.pages_settings")
-    with database() as server:
-        django.setup()
-        base, _ = measure(server=server, rows=BASE_ROWS)
-        large, ratio = measure(server=server, rows=rows)
-    slowest = sorted(large, key=lambda page: -p95(large[page].total))
+def figures(*, rows: int, timings: dict[Page, Timing], admin: float, queries: int) -> dict[str, Any]:
+    slowest = sorted(timings, key=lambda page: -p95(timings[page].total))
     for page in slowest[:25]:
-        one = large[page]
+        one = timings[page]
         total, render = p95(one.total) * 1000, p95(one.render) * 1000
         print(f"{total:7.1f} ms, of which rendering {render:5.1f} ms: {page.name} ({one.rows} rows)")
-    same = [page for page in large if page in base and base[page].rows == large[page].rows]
-    worst = slowest[0]
-    result = {
+    worst, every = timings[slowest[0]], list(timings.values())
+    same = [one for one in every if one.base]
+    return {
         "rows": rows,
         "worst": {
-            "page": worst.name,
-            "p95_ms": round(p95(large[worst].total) * 1000, 1),
-            "total_over_render": round(p95(large[worst].total) / p95(large[worst].render), 2),
+            "page": slowest[0].name,
+            "p95_ms": round(p95(worst.total) * 1000, 1),
+            "total_over_render": round(p95(worst.total) / p95(worst.render), 2),
         },
-        "p95_ms": round(pooled(list(large.values()), "total") * 1000, 1),
-        "total_over_render": round(pooled(list(large.values()), "total") / pooled(list(large.values()), "render"), 2),
-        "growth": round(
-            pooled([large[one] for one in same], "total") / pooled([base[one] for one in same], "total"), 2
-        ),
-        "admin_ratio": round(ratio, 1),
-        "pages": len(large),
+        "p95_ms": round(pooled(every, "total") * 1000, 1),
+        "total_over_render": round(pooled(every, "total") / pooled(every, "render"), 2),
+        "growth": round(pooled(same, "total") / pooled(same, "base"), 2),
+        "admin_ratio": round(admin, 1),
+        "queries": queries,
+        "pages": len(timings),
     }
-    print(json.dumps(result))
+
+
+def measured(*, base: Any, large: Any, rows: int) -> dict[str, Any]:
+    with at("default"):
+        base_pages = dict(visits(base))
+    with at("large"):
+        large_pages = dict(visits(large))
+    queries = most_queries(large_pages)
+    timings = time_pages(base_pages, large_pages)
+    return figures(rows=rows, timings=timings, admin=admin_ratio(large), queries=queries)
+
+
+def main() -> None:
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with databases():
+        base, large = filled(alias="default", rows=BASE_ROWS), filled(alias="large", rows=rows)
+        print(json.dumps(measured(base=base, large=large, rows=rows)))
 
 
 if __name__ == "__main__":

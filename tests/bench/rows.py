@@ -82,10 +82,8 @@ class World:
 def fill(*, rows: int) -> World:
     """Make the rows in the empty database, and let PostgreSQL take stock of them."""
     endpoints = _endpoints()
-    dice = random.Random(1)  # noqa: S311 - rows, not secrets
-    kinds = [_kind(dice, number, rows) for number in range(rows)]
-    _copy("dashboard_delivery", DELIVERY_COLUMNS, _deliveries(kinds, endpoints, dice))
-    _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(kinds))
+    _copy("dashboard_delivery", DELIVERY_COLUMNS, _deliveries(_kinds(rows), endpoints, rows=rows))
+    _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(_kinds(rows)))
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval('dashboard_delivery_id_seq', %s)", [rows])
         cursor.execute("VACUUM ANALYZE")
@@ -98,12 +96,11 @@ def fill(*, rows: int) -> World:
 
 def fill_old(*, endpoint: Endpoint, rows: int, days: int) -> None:
     """Add so many deliveries to one endpoint, all of them older than `days`, beside whatever is there already."""
-    dice = random.Random(2)  # noqa: S311 - rows, not secrets
-    ages = timedelta(days=days)
-    kinds = [replace(kind, received_at=kind.received_at - ages) for kind in (_kind(dice, n, rows) for n in range(rows))]
+    older = timedelta(days=days)
     # Far from the numbers that the sequence has given, or is going to give.
-    _copy("dashboard_delivery", DELIVERY_COLUMNS, _deliveries(kinds, [endpoint], dice, first=OLD_FROM))
-    _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(kinds, first=OLD_FROM))
+    made = _deliveries(_kinds(rows, older=older), [endpoint], rows=rows, first=OLD_FROM)
+    _copy("dashboard_delivery", DELIVERY_COLUMNS, made)
+    _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(_kinds(rows, older=older), first=OLD_FROM))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE dashboard_delivery, dashboard_attempt")
 
@@ -167,9 +164,18 @@ def _kind(dice: random.Random, number: int, rows: int) -> _Kind:
     return _Kind(at, 1 if luck < 0.96 else dice.choice([2, 3, 4, 5]), Standing.DELIVERED, "", 200)
 
 
+def _kinds(rows: int, *, older: timedelta = timedelta()) -> Iterator[_Kind]:
+    """Return so many kinds, the same each time: ten million of them at once would fill the memory."""
+    dice = random.Random(1)  # noqa: S311 - rows, not secrets
+    for number in range(rows):
+        kind = _kind(dice, number, rows)
+        yield replace(kind, received_at=kind.received_at - older) if older else kind
+
+
 def _deliveries(
-    kinds: list[_Kind], endpoints: list[Endpoint], dice: random.Random, *, first: int = 1
+    kinds: Iterator[_Kind], endpoints: list[Endpoint], *, rows: int, first: int = 1
 ) -> Iterator[tuple[object, ...]]:
+    dice = random.Random(2)  # noqa: S311 - rows, not secrets
     for number, one in enumerate(kinds, start=first):
         endpoint = endpoints[0] if number % 3 == 0 else dice.choice(endpoints)
         ok = one.standing is Standing.DELIVERED
@@ -180,7 +186,7 @@ def _deliveries(
             f"dlv_{number:012}",
             f"evt_{number // 2:012}",
             dice.choices(EVENTS, EVENT_WEIGHTS)[0],
-            f"con_{dice.randrange(max(len(kinds) // 20, 1))}",
+            f"con_{dice.randrange(max(rows // 20, 1))}",
             BODY,
             one.received_at,
             one.received_at,
@@ -196,7 +202,7 @@ def _deliveries(
         )
 
 
-def _attempts(kinds: list[_Kind], *, first: int = 1) -> Iterator[tuple[object, ...]]:
+def _attempts(kinds: Iterator[_Kind], *, first: int = 1) -> Iterator[tuple[object, ...]]:
     for number, one in enumerate(kinds, start=first):
         for attempt in range(1, one.attempts + 1):
             ok = one.standing is Standing.DELIVERED and attempt == one.attempts
