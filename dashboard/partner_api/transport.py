@@ -31,6 +31,11 @@ KEEP_S = 1.0
 """How long an idle connection is kept, in seconds: less than the servers that people use keep theirs (2 s and more)."""
 
 _DETAIL_MAX = 200
+_WORDS: dict[type[BaseException], str] = {
+    aiohttp.ServerDisconnectedError: "closed without an answer",
+    aiohttp.ClientResponseError: "what came was not HTTP, or had too many or too large headers",
+    TimeoutError: "",
+}
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 _AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
 
@@ -176,4 +181,5 @@ def _detail(reason: BaseException) -> str:
         return f"certificate verify failed: {reason.verify_message}"[:_DETAIL_MAX]
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror[:_DETAIL_MAX]
-    return type(reason).__name__
+    # What a parser stumbled over is the receiver's own bytes; the words are ours.
+    return _WORDS.get(type(reason), type(reason).__name__)

@@ -1,8 +1,9 @@
 """`make bench-scale`: time per delivery with 1, 2 and 4 workers, and with 10,000 against 1,000,000 finished rows.
 
-A worker is a process that makes delivery runs until nothing is left. What is compared is measured by turns, and the
-median of the rounds counts. Beside the times stands what each process used of the cores, and how much the database
-wrote: what the machine does meanwhile changes the first and not the others. The last line is JSON.
+A worker is a process that makes delivery runs until nothing is left; time and CPU count from when all are ready,
+imports and first connections done. What is compared is measured by turns, in turning order, and the median counts.
+Beside the times stands what each process used of the cores, and how much the database wrote: what the machine does
+meanwhile changes the first and not the others. The last line is JSON.
 """
 
 import json
@@ -19,17 +20,19 @@ import psycopg
 from dashboard.launch import postgres
 from tests.bench import engine_rows
 
-PENDING, ROUNDS = 8_000, 3
+PENDING, ROUNDS = 8_000, int(os.environ.get("ROUNDS", "5"))
 FEW, MANY = 10_000, 1_000_000
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _RUN = """
-import asyncio, django, resource
+import asyncio, django, json, time
 django.setup()
-from dashboard.partner_api import engine
+from dashboard.partner_api import clock, engine
+clock.now()
+print("ready", flush=True)
 input()
-asyncio.run(engine.run())
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime)
+used = time.process_time()
+report = asyncio.run(engine.run())
+print(json.dumps([time.monotonic(), time.process_time() - used, report.attempted]))
 """
 
 
@@ -67,15 +70,17 @@ class Table:
             subprocess.Popen(command, cwd=engine_rows.ROOT, env=self.environment, text=True, **pipes)  # type: ignore[call-overload]
             for _ in range(workers)
         ]
-        time.sleep(3)  # until all have imported what they need
+        for worker in started:
+            worker.stdout.readline()
         wal, postgres_s, sink_s, begun = self._wal(), _tree_s(self.server.process.pid), _sink_s(), time.monotonic()
         for worker in started:
             worker.stdin.write("\n")
             worker.stdin.flush()
-        used = [float(worker.communicate(timeout=120)[0]) for worker in started]
-        elapsed = time.monotonic() - begun
+        ended = [json.loads(worker.communicate(timeout=120)[0]) for worker in started]
+        assert sum(attempted for _, _, attempted in ended) == PENDING
+        elapsed = max(moment for moment, _, _ in ended) - begun
         time.sleep(1)  # statistics are written when a backend has ended
-        after = (sum(used), _tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
+        after = (sum(used for _, used, _ in ended), _tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
         return Measured(*(seconds * 1000 / PENDING for seconds in (elapsed, *after)), (self._wal() - wal) / PENDING)
 
     def _wal(self) -> int:
@@ -133,8 +138,10 @@ def main() -> None:
         few.load(target=target, finished=FEW)
         many.load(target=target, finished=MANY)
         tried: dict[str, list[Measured]] = {}
+        turns = [("1", few, 1), ("1_many", many, 1), ("2", few, 2), ("4", few, 4)]
         for _ in range(ROUNDS):
-            for name, table, workers in (("1", few, 1), ("1_many", many, 1), ("2", few, 2), ("4", few, 4)):
+            turns.reverse()
+            for name, table, workers in turns:
                 tried.setdefault(name, []).append(table.measure(workers=workers))
                 print(name, tried[name][-1], flush=True)
     growth = {

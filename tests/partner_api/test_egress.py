@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ DENIED_V4 = {
     "192.0.2.1": "documentation",
     "198.51.100.1": "documentation",
     "203.0.113.1": "documentation",
+    "192.31.196.1": "anycast relays",
+    "192.52.193.1": "anycast relays",
+    "192.175.48.1": "anycast relays",
     "192.88.99.1": "6to4 relay",
     "198.18.0.1": "benchmarking",
     "198.19.255.255": "benchmarking",
@@ -45,12 +49,14 @@ DENIED_V6 = {
     "64:ff9b::808:808": "NAT64",
     "64:ff9b:1::1": "NAT64",
     "100::1": "discard",
+    "100:0:0:1::1": "discard",
     "2001::1": "Teredo",
     "2001:2::1": "protocol assignments",
     "2001:db8::1": "documentation",
     "3fff::1": "documentation",
     "2002:7f00:1::": "6to4",
     "2002:808:808::": "6to4",
+    "2620:4f:8000::1": "AS112",
     "5f00::1": "segment routing",
     "fc00::1": "unique local",
     "fd12:3456::1": "unique local",
@@ -148,11 +154,13 @@ def test_a_name_that_resolves_to_a_denied_address_is_not_dialled(monkeypatch, ad
     assert "denied range" in denied(outcome)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "192.168.1.1"])
-def test_a_name_that_resolves_to_a_mapped_address_is_not_dialled(monkeypatch, address: str) -> None:
+@pytest.mark.parametrize("address", DENIED_V4)
+def test_a_mapped_address_is_not_dialled_as_a_literal_or_by_name(monkeypatch, address: str) -> None:
+    [literal] = post(f"http://[::ffff:{address}]:9/hooks", allow_localhost=False)
     resolving(monkeypatch, [f"::ffff:{address}"])
-    [outcome] = post("http://partner.example.com:9/hooks")
-    assert denied(outcome).endswith("is in a denied range: IPv4-mapped")
+    [named] = post("http://partner.example.com:9/hooks")
+    assert denied(literal).endswith("is in a denied range: IPv4-mapped")
+    assert denied(named) == f"::ffff:{address} is in a denied range: IPv4-mapped"
 
 
 def test_a_name_with_several_denied_addresses_is_denied_as_a_whole(monkeypatch) -> None:
@@ -161,13 +169,23 @@ def test_a_name_with_several_denied_addresses_is_denied_as_a_whole(monkeypatch) 
     assert "denied range" in denied(outcome)
 
 
-def test_a_name_that_rebinds_after_it_was_looked_up_is_judged_by_what_is_dialled(monkeypatch) -> None:
+@pytest.mark.parametrize("address", [*DENIED_V4, *DENIED_V6, *(f"::ffff:{address}" for address in DENIED_V4)])
+def test_a_name_that_rebinds_after_it_was_looked_up_is_judged_by_what_is_dialled(monkeypatch, address: str) -> None:
     """The registration saw a public address; the lookup at the POST brings another, and that one counts."""
-    resolving(monkeypatch, ["8.8.8.8"], ["10.0.0.1"])
+    plain = address.removesuffix("%lo")
+    resolving(monkeypatch, ["8.8.8.8"], [plain])
     seen = socket.getaddrinfo("rebinding.example.com", 9)[0][4][0]
     assert egress.denial(str(seen), allow_loopback=False) is None
     [outcome] = post("http://rebinding.example.com:9/hooks")
-    assert denied(outcome) == "10.0.0.1 is in a denied range: private"
+    assert denied(outcome).startswith(f"{plain} is in a denied range: ")
+
+
+@pytest.mark.parametrize("network", [network for network, _ in (*egress._RANGES_V4, *egress._RANGES_V6)])
+def test_every_range_is_among_the_addresses_above_and_denied_from_its_first_to_its_last(network) -> None:
+    inside = [address for address in (*DENIED_V4, *DENIED_V6) if ip_address(address.removesuffix("%lo")) in network]
+    ends = [egress.denial(str(network[place]), allow_loopback=False) for place in (0, -1)]
+    assert inside != []
+    assert None not in ends
 
 
 def test_a_name_of_somebody_elses_never_reaches_this_machine(monkeypatch) -> None:

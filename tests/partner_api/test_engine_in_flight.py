@@ -2,11 +2,11 @@
 
 import pytest
 
-from dashboard.partner_api import endpoints
+from dashboard.partner_api import auth, endpoints
 from dashboard.partner_api.endpoints import Registered
-from dashboard.partner_api.models import Attempt, Delivery, Endpoint
+from dashboard.partner_api.models import App, Attempt, Delivery, Endpoint, Install, Token
 from tests.partner_api.conftest import THEN, Partner
-from tests.partner_api.deeds import claim_all, deliver, emit, post_during, redeliver
+from tests.partner_api.deeds import change, claim_all, deliver, emit, post_during, redeliver, states
 from tests.partner_api.sink import Sink
 
 
@@ -54,3 +54,55 @@ def test_an_endpoint_deleted_during_the_attempt_leaves_nothing(
         status=200,
     )
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+
+
+def revoke(what: str) -> None:
+    if what == "token":
+        auth.revoke(token_id=Token.objects.get().pk, now=THEN)
+    elif what == "install":
+        Install.objects.update(status="REVOKED")
+    else:
+        App.objects.update(status="SUSPENDED")
+
+
+@pytest.mark.parametrize("what", ["token", "install", "app"])
+def test_what_is_revoked_between_claim_and_answer_changes_nothing_about_the_delivery(
+    partner: Partner, hooked: Registered, receiver: Sink, what: str
+) -> None:
+    emit(partner)
+    post_during(lambda: revoke(what), status=200)
+    assert (states(), Attempt.objects.count()) == (["DELIVERED"], 1)
+
+
+@pytest.mark.parametrize("what", ["token", "install", "app"])
+def test_what_is_revoked_before_the_run_is_delivered_to_nevertheless(
+    partner: Partner, hooked: Registered, receiver: Sink, what: str
+) -> None:
+    emit(partner)
+    revoke(what)
+    assert deliver().delivered == 1
+
+
+def test_a_change_of_url_and_types_during_the_attempt_counts_from_the_next_one_on(
+    partner: Partner, hooked: Registered, receiver: Sink
+) -> None:
+    """The attempt in flight settles the delivery as ever; the next one goes to the new URL, whatever its type."""
+    emit(partner)
+    post_during(
+        lambda: change(hooked.endpoint, url="https://new.example.com/", event_types=["milestone.funded"]), status=500
+    )
+    later = Delivery.objects.get().next_attempt_at
+    assert later is not None
+    assert [claim.url for claim in claim_all(now=later)] == ["https://new.example.com/"]
+
+
+def test_an_answer_to_what_was_delivered_and_is_sent_again_leaves_it_delivered(
+    partner: Partner, hooked: Registered, receiver: Sink
+) -> None:
+    """A delivery that is sent again is PENDING until its answer has come; a pause meanwhile changes nothing."""
+    emit(partner)
+    deliver()
+    redeliver(hooked.endpoint, delivery_id=Delivery.objects.get().pk)
+    assert states() == ["PENDING"]
+    post_during(lambda: change(hooked.endpoint, status="DISABLED"), status=200)
+    assert (states(), Attempt.objects.count()) == (["DELIVERED"], 2)

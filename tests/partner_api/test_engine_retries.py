@@ -66,6 +66,20 @@ def test_nine_failures_and_a_success_begin_the_streak_anew(
     assert (endpoint.status, endpoint.consecutive_failures) == ("ACTIVE", 0)
 
 
+def test_one_failure_after_re_enabling_does_not_disable_again(
+    partner: Partner, hooked: Registered, receiver: Sink
+) -> None:
+    receiver.always(503)
+    emit(partner, count=12)
+    deliver()
+    change(hooked.endpoint, status="ACTIVE")
+    emit(partner)
+    assert deliver().attempted == 1
+    endpoint = Endpoint.objects.get()
+    assert (endpoint.status, endpoint.consecutive_failures, endpoint.disabled_at) == ("ACTIVE", 1, None)
+    assert states() == ["FAILED"] * 12 + ["PENDING"]
+
+
 def test_recovery_re_enable_and_redeliver_all_delivers_everything(
     partner: Partner, hooked: Registered, receiver: Sink
 ) -> None:

@@ -24,6 +24,19 @@ def test_emit_fans_out_to_subscribed_active_endpoints_of_the_install(partner: Pa
     assert sorted(rows) == sorted((pk, "PENDING", 1, 0, THEN) for pk in subscribed)
 
 
+@pytest.mark.parametrize("count", [1, 60])
+def test_emit_takes_as_many_statements_for_many_endpoints_as_for_one(
+    partner: Partner, django_assert_num_queries, count: int
+) -> None:
+    for _ in range(count):
+        make_endpoint(partner)
+    # A savepoint around the install, the ID, the event, and one INSERT … SELECT.
+    with django_assert_num_queries(6) as captured:
+        assert emit_one(partner).deliveries == count
+    inserts = [query["sql"] for query in captured.captured_queries if "partner_api_delivery" in query["sql"]]
+    assert [(" SELECT " in " ".join(sql.split()), sql.count("INSERT INTO")) for sql in inserts] == [(True, 1)]
+
+
 def test_an_endpoint_gets_no_event_from_before_it(partner: Partner) -> None:
     emit_one(partner)
     make_endpoint(partner)

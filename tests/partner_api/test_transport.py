@@ -1,10 +1,13 @@
 """One POST against servers that behave, and against servers that do not."""
 
 import asyncio
+import gzip
 import socket
 import ssl
+import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import trustme
@@ -35,6 +38,11 @@ def post(url: str, *, seconds: float = 5, times: int = 1, context: ssl.SSLContex
 
 def failed(cause: Cause) -> Outcome:
     return Outcome(status=None, cause=cause)
+
+
+def reason(outcome: Outcome) -> tuple[Cause | None, str]:
+    assert outcome.status is None
+    return outcome.cause, outcome.detail
 
 
 def test_a_post_carries_the_bytes_and_only_the_headers_that_it_should() -> None:
@@ -118,10 +126,12 @@ def test_a_body_that_breaks_off_does_not_undo_the_status() -> None:
     assert (outcome.status, outcome.cause) == (200, None)
 
 
-def test_a_compressed_bomb_is_kept_as_it_came() -> None:
-    raw = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8bxx"
-    with sink.running_socket(sink.answering(raw)) as url:
-        assert post(url) == Outcome(status=200, cause=None, response_head=b"\x1f\x8bxx")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+def test_a_decompression_bomb_is_not_inflated_and_its_head_kept_as_it_came(encoding: str) -> None:
+    bomb = gzip.compress(bytes(20_000_000), mtime=0)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    with sink.running_socket(sink.answering(head + bomb)) as url:
+        assert post(url) == Outcome(status=200, cause=None, response_head=bomb[:1024])
 
 
 def test_a_refused_connection_is_told_as_such() -> None:
@@ -134,10 +144,53 @@ def test_a_broken_connection_is_told_as_such(behave) -> None:
         assert post(url) == failed(Cause.CONNECTION)
 
 
-def test_a_huge_header_is_told_as_a_broken_connection() -> None:
-    raw = b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 100_000 + b"\r\n\r\n"
-    with sink.running_socket(sink.answering(raw)) as url:
-        assert post(url) == failed(Cause.CONNECTION)
+UNREADABLE = (Cause.CONNECTION, "what came was not HTTP, or had too many or too large headers")
+
+
+@pytest.mark.parametrize(
+    ("behave", "expected"),
+    [
+        (sink.resetting, (Cause.CONNECTION, "Connection reset by peer")),
+        (sink.closing, (Cause.CONNECTION, "closed without an answer")),
+        (sink.answering(b"<html>no HTTP at all"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 9_000 + b"\r\n\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 " + b"z" * 9_000 + b"\r\n\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\n" + b"X-Many: z\r\n" * 129 + b"\r\n"), UNREADABLE),
+    ],
+    ids=["reset", "closed", "no HTTP", "a header too large", "a status line too large", "too many headers"],
+)
+def test_an_answer_that_cannot_be_read_says_why(behave, expected) -> None:
+    with sink.running_socket(behave) as url:
+        assert reason(post(url)) == expected
+
+
+def test_an_endless_header_is_cut_off() -> None:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        sink.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+        while not over.is_set():
+            connection.sendall(b"z" * 65536)
+
+    with sink.running_socket(behave) as url:
+        assert reason(post(url)) == UNREADABLE
+
+
+def test_headers_that_drip_end_with_the_time_for_everything() -> None:
+    """Each byte comes soon after the one before, so that no time-out between two bytes would ever end it."""
+    started = time.monotonic()
+    with sink.running_socket(sink.dripping_head) as url:
+        assert reason(post(url, seconds=0.5)) == (Cause.TIMEOUT, "")
+    assert time.monotonic() - started >= 0.5
+
+
+def test_informational_answers_without_end_are_a_timeout() -> None:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        sink.read_request(connection)
+        while not over.wait(0.02):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with sink.running_socket(behave) as url:
+        assert post(url, seconds=0.3) == failed(Cause.TIMEOUT)
 
 
 def test_a_name_that_does_not_resolve_is_told_as_such(monkeypatch) -> None:
@@ -157,9 +210,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def server_context(authority: trustme.CA, *, name: str) -> ssl.SSLContext:
+def server_context(authority: trustme.CA, *, name: str = "127.0.0.1", **certificate: Any) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
+    authority.issue_cert(name, **certificate).configure_cert(context)
     return context
 
 
@@ -169,20 +222,35 @@ OK = sink.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 def test_a_certificate_of_a_known_authority_is_accepted(authority: trustme.CA) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
+    with sink.running_socket(OK, tls=server_context(authority)) as url:
         assert post(url, context=trusting) == Outcome(status=200, cause=None)
 
 
 def test_a_certificate_of_an_unknown_authority_fails(authority: trustme.CA) -> None:
-    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
-        assert post(url) == failed(Cause.TLS)
+    with sink.running_socket(OK, tls=server_context(authority)) as url:
+        outcome = post(url)
+    assert reason(outcome) == (Cause.TLS, "certificate verify failed: unable to get local issuer certificate")
 
 
-def test_a_certificate_for_another_name_fails(authority: trustme.CA) -> None:
+LONG_AGO = {"not_before": datetime(2020, 1, 1, tzinfo=UTC), "not_after": datetime(2020, 1, 2, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "why"),
+    [
+        ({"name": "other.example"}, "IP address mismatch, certificate is not valid for '127.0.0.1'."),
+        (LONG_AGO, "certificate has expired"),
+    ],
+    ids=["another name", "expired"],
+)
+def test_a_certificate_that_does_not_hold_fails_and_the_attempt_says_why(
+    authority: trustme.CA, certificate: dict[str, Any], why: str
+) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    with sink.running_socket(OK, tls=server_context(authority, name="other.example")) as url:
-        assert post(url, context=trusting) == failed(Cause.TLS)
+    with sink.running_socket(OK, tls=server_context(authority, **certificate)) as url:
+        outcome = post(url, context=trusting)
+    assert reason(outcome) == (Cause.TLS, f"certificate verify failed: {why}")
 
 
 def test_https_to_a_plain_server_fails_as_tls() -> None:
@@ -191,11 +259,13 @@ def test_https_to_a_plain_server_fails_as_tls() -> None:
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     with sink.running_socket(plain) as url:
-        assert post(url.replace("http:", "https:")) == failed(Cause.TLS)
+        outcome = post(url.replace("http:", "https:"))
+    assert outcome == failed(Cause.TLS)
+    assert "wrong version number" in outcome.detail
 
 
 def test_plain_http_to_a_tls_server_fails(authority: trustme.CA) -> None:
-    with sink.running_socket(OK, tls=server_context(authority, name="127.0.0.1")) as url:
+    with sink.running_socket(OK, tls=server_context(authority)) as url:
         assert post(url.replace("https:", "http:")) == failed(Cause.CONNECTION)
 
 
