@@ -150,9 +150,6 @@ class _Batch:
         if verdict.disable:
             endpoint.active, endpoint.disabled_at = False, result.ended_at
             endpoint.reason = policy.disabled_reason(result.outcome, streak=verdict.streak, timeout=knobs.timeout)
-            for other in self.deliveries.values():
-                if other.endpoint_id == endpoint.id and other.status == "PENDING":
-                    other.status, other.next_attempt_at = "FAILED", None
 
     def save(self, cursor: CursorWrapper) -> None:
         deliveries, changed = self.deliveries.values(), [row for row in self.endpoints.values() if row.changed]
@@ -162,7 +159,7 @@ class _Batch:
         )
         _execute(cursor, _SAVE_ENDPOINTS, rows=changed, names=("id", "streak", "disabled_at", "reason"))
         disabled = [endpoint.id for endpoint in changed if endpoint.reason is not None]
-        if disabled:
+        if disabled:  # last, for those of this batch that wait for their next attempt too
             cursor.execute(_FAIL_THE_WAITING, {"ids": disabled})
 
 

@@ -53,6 +53,7 @@ RULES = {
     "answered for a claim that had lapsed",
     "answered after a requeue",
     "answered after the deletion",
+    "dropped a claim that had lapsed",
     "delivered after the end",
     "given up",
     "disabled",
@@ -308,6 +309,7 @@ class Deliveries(RuleBasedStateMachine):
         for post in posts:
             model = self.models.get(post.claim.endpoint_id)
             sent = model.sent[post.claim.delivery_id] if model else Sent(due=None)
+            REACHED["dropped a claim that had lapsed"] += bool(sent.held and sent.held[0] != post.number)
             if sent.held and sent.held[0] == post.number:
                 sent.held = None
 
@@ -360,6 +362,19 @@ class Outage(Deliveries):
         self.pause(which)
         if self.in_flight:
             self.answer([0] * 5, policy.answered(status=200 if ok else 500))
+
+    @rule(which=WHICH)
+    def drop_what_has_lapsed(self, which: int) -> None:
+        self.enable(which)
+        self.emit(1)
+        self.claim(10)
+        self.now += LEASE
+        lapsed, self.in_flight = self.in_flight, []
+        self.claim(10)
+        taken_over, self.in_flight = self.in_flight, lapsed
+        if lapsed:
+            self.drop([0] * 30)
+        self.in_flight += taken_over
 
     @rule(which=WHICH, ok=st.booleans())
     def delete_in_flight(self, which: int, ok: bool) -> None:
