@@ -13,7 +13,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _HOST_MAX = 253
-_UNREADABLE = "is not a URL: its host or port cannot be read"
+_UNREADABLE = "is not a URL: its host or port (1 to 65535) cannot be read"
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -51,7 +51,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         raise BadTarget(_UNREADABLE) from None
     if parts.scheme not in {"https", "http"} or not url.lower().startswith(f"{parts.scheme}://"):
-        raise BadTarget("must begin with https://")
+        raise BadTarget("must begin with https://, or with http:// where the host is localhost")
     if port == 0 or parts.netloc.endswith(":"):
         raise BadTarget("has an impossible port; use 1 to 65535 or leave it out")
     return parts

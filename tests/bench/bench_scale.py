@@ -1,7 +1,8 @@
 """`make bench-scale`: time per delivery with 1, 2 and 4 workers, and with 10,000 against 1,000,000 finished rows.
 
 A worker is a process that makes delivery runs until nothing is left; time and CPU count from when all are ready,
-imports and first connections done. What is compared is measured by turns, in turning order, and the median counts.
+imports and first connections done. What is compared is measured by turns, in turning order; the median of the times
+counts, and for growth the median of what each round's two came to.
 Beside the times stands what each process used of the cores, and how much the database wrote: what the machine does
 meanwhile changes the first and not the others. The last line is JSON.
 """
@@ -20,7 +21,7 @@ import psycopg
 from dashboard.launch import postgres
 from tests.bench import engine_rows
 
-PENDING, ROUNDS = 8_000, int(os.environ.get("ROUNDS", "5"))
+PENDING, ROUNDS = 4_000, int(os.environ.get("ROUNDS", "9"))
 FEW, MANY = 10_000, 1_000_000
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _RUN = """
@@ -130,6 +131,13 @@ def _shown(rounds: list[Measured]) -> dict[str, float]:
     return {name: round(_median(rounds, name), 3) for name in Measured.__slots__}
 
 
+def _growth(tried: dict[str, list[Measured]], *names: str) -> float:
+    """Many finished rows against few: both of a round are neighbours in time, so each is compared with its own."""
+    many, few = ([sum(getattr(one, name) for name in names) for one in tried[key]] for key in ("1_many", "1"))
+    ratios = [of_many / of_few for of_many, of_few in zip(many, few, strict=True)]
+    return round(statistics.median(ratios), 2)
+
+
 def main() -> None:
     with engine_rows.database() as (server, environment), engine_rows.sink() as target:
         few = Table(server, environment, server.url("partner_api"))
@@ -145,13 +153,9 @@ def main() -> None:
                 tried.setdefault(name, []).append(table.measure(workers=workers))
                 print(name, tried[name][-1], flush=True)
     growth = {
-        "growth": round(_median(tried["1_many"], "ms") / _median(tried["1"], "ms"), 2),
-        "growth_of_cpu": round(
-            (_median(tried["1_many"], "worker_cpu_ms") + _median(tried["1_many"], "postgres_cpu_ms"))
-            / (_median(tried["1"], "worker_cpu_ms") + _median(tried["1"], "postgres_cpu_ms")),
-            2,
-        ),
-        "growth_of_wal": round(_median(tried["1_many"], "wal_bytes") / _median(tried["1"], "wal_bytes"), 2),
+        "growth": _growth(tried, "ms"),
+        "growth_of_cpu": _growth(tried, "worker_cpu_ms", "postgres_cpu_ms"),
+        "growth_of_wal": _growth(tried, "wal_bytes"),
     }
     names = {"1": "1_worker", "2": "2_workers", "4": "4_workers", "1_many": "1_worker_1000000_finished"}
     print(json.dumps({names[name]: _shown(rounds) for name, rounds in tried.items()} | growth))

@@ -82,8 +82,8 @@ def _run(folder: Path, python: Path, url: str, *, broker: str, target: str) -> f
         "BENCH_HOST": parse_qs(parts.query)["host"][0],
         "BENCH_BROKER": broker,
         "PYTHONPATH": str(FOLDER),
+        "DJANGO_SETTINGS_MODULE": "webhook_celery_settings",
     }
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
     fill = [python, FOLDER / "webhook_celery_app.py", str(COUNT), target]
     filled = subprocess.run(fill, env=environment, check=False, cwd=folder, capture_output=True, text=True)
     if filled.returncode != 0:

@@ -10,26 +10,8 @@ import sys
 
 import django
 from celery import Celery
-from django.conf import settings
 
 BODY_BYTES = 600
-
-settings.configure(
-    SECRET_KEY="only-for-benchmarks",
-    INSTALLED_APPS=["django.contrib.contenttypes", "django_webhook"],
-    DATABASES={
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": os.environ["BENCH_DATABASE"],
-            "USER": os.environ["BENCH_USER"],
-            "HOST": os.environ["BENCH_HOST"],
-            "CONN_MAX_AGE": 60,
-        }
-    },
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    DJANGO_WEBHOOK={"MODELS": []},
-    USE_TZ=True,
-)
 
 app = Celery("webhooks", broker=os.environ["BENCH_BROKER"])
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=16)

@@ -86,6 +86,32 @@ def test_a_cancelled_run_records_what_is_in_flight_and_gives_the_rest_back(recei
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_comes(receiver: Sink) -> None:
+    """No thundering herd: until the first answer is in, a mountain of due deliveries is two POSTs; then ten at most."""
+    partner = make_partner()
+    make_endpoint(partner, url=receiver.url)
+    emit(partner, count=60)
+    told, at_first = threading.Event(), []
+
+    def answer(received: Received) -> int:
+        told.wait(10)
+        return 200
+
+    receiver.answer = answer
+
+    async def go() -> Report:
+        work = asyncio.create_task(engine.run(clock=lambda: THEN))
+        await asyncio.to_thread(sink.wait_until, lambda: len(receiver.requests) == 2)
+        await asyncio.sleep(0.3)  # whatever else was on its way has come by now
+        at_first.append(len(receiver.requests))
+        told.set()
+        return await work
+
+    assert async_to_sync(go)().delivered == 60
+    assert (at_first, receiver.most_at_once <= 10) == ([2], True)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_does_not_end_within_the_grace_is_dropped_and_comes_again(receiver: Sink, monkeypatch) -> None:
     monkeypatch.setattr(engine, "GRACE_S", 0.05)
     partner = make_partner()

@@ -22,7 +22,7 @@ from procrastinate.contrib.django import app
 
 from dashboard.partner_api import engine, tasks
 from dashboard.partner_api.engine import Report
-from dashboard.partner_api.models import Attempt, Delivery, Event, Install, Token
+from dashboard.partner_api.models import Attempt, Delivery, Event, EventType, Install, Token
 from tests.partner_api import sink
 from tests.partner_api.conftest import Partner, emit_one, make_endpoint, make_partner
 from tests.partner_api.sink import Received, Sink
@@ -259,6 +259,7 @@ def test_emit_that_cannot_says_why(db: None, arguments: tuple[str, ...], words: 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_emit_forever_goes_on_until_a_signal_and_ends_cleanly(environment: dict[str, str], by: signal.Signals) -> None:
     partner = make_partner()
+    make_endpoint(partner, event_types=EventType.values)
     process = start(environment, "emit", "--install", partner.install_id, "--every", "0.02", "--forever")
     try:
         sink.wait_until(lambda: Event.objects.count() >= 5, seconds=30)
@@ -282,4 +283,22 @@ def test_deliveries_shows_every_attempt_with_its_cause_and_detail(partner: Partn
 def test_deliveries_of_another_install_are_not_shown(partner: Partner, outsider: Partner) -> None:
     make_endpoint(partner)
     emit_one(partner)
-    assert command("deliveries", "--install", outsider.install_id) == []
+    out, err = io.StringIO(), io.StringIO()
+    call_command("deliveries", "--install", outsider.install_id, stdout=out, stderr=err)
+    assert out.getvalue() == ""
+    assert err.getvalue().startswith("There is no such delivery.")
+
+
+def test_deliveries_of_an_unknown_install_says_how_to_make_one(db: None) -> None:
+    with pytest.raises(CommandError, match=r"There is no install ins_0\. create_install makes one"):
+        command("deliveries", "--install", "ins_0")
+
+
+@pytest.mark.parametrize("subscribed", [["contract.ended"], []])
+def test_emit_that_reaches_nobody_says_so(partner: Partner, subscribed: list[str]) -> None:
+    for event_type in subscribed:
+        make_endpoint(partner, event_types=[event_type])
+    out, err = io.StringIO(), io.StringIO()
+    call_command("emit", "--install", partner.install_id, "--type", "contract.started", stdout=out, stderr=err)
+    assert json.loads(out.getvalue())["deliveries"] == 0
+    assert err.getvalue().startswith("Nobody gets contract.started: no endpoint of this install is ACTIVE")

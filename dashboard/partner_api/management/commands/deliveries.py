@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from dashboard.partner_api.models import Attempt, Delivery, wire_time
+from dashboard.partner_api.models import Attempt, Delivery, Install, wire_time
 
 
 class Command(BaseCommand):
@@ -18,6 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="default: 20")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        if not Install.objects.filter(pk=options["install"]).exists():
+            raise CommandError(f"There is no install {options['install']}. create_install makes one and prints its ID.")
         found = Delivery.objects.filter(endpoint__install_id=options["install"]).select_related("event", "endpoint")
         if options["status"]:
             found = found.filter(status=options["status"])
@@ -25,6 +27,10 @@ class Command(BaseCommand):
         attempts: dict[str, list[Attempt]] = {delivery.pk: [] for delivery in newest}
         for attempt in Attempt.objects.filter(delivery__in=newest).order_by("number"):
             attempts[attempt.delivery_id].append(attempt)
+        if not newest:
+            self.stderr.write(
+                "There is no such delivery. An event makes one for each endpoint that is subscribed to it."
+            )
         for delivery in newest:
             self.stdout.write(json.dumps(_line(delivery, attempts[delivery.pk]), ensure_ascii=False))
 

@@ -51,6 +51,10 @@ class Command(BaseCommand):
         line = {"event": emitted.event_id, "type": emitted.type, "deliveries": emitted.deliveries}
         self.stdout.write(json.dumps(line))
         self.stdout.flush()
+        if not emitted.deliveries:
+            self.stderr.write(
+                f"Nobody gets {emitted.type}: no endpoint of this install is ACTIVE and subscribed to it."
+            )
 
     def _ticks(self, options: dict[str, Any]) -> Iterator[None]:
         """Yield once for each event that is due, and end on a signal."""
