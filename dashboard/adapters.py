@@ -125,4 +125,5 @@ def _refuse(request: HttpRequest, sociallogin: SocialLogin) -> NoReturn:
 @receiver(user_logged_in, dispatch_uid="begin-session")
 def _begin(request: HttpRequest, **_: object) -> None:
     """Note when the session began."""
+    request.session.set_expiry(None)  # the settings', no longer a stranger's
     request.session[SIGNED_IN_AT] = request.session[ACTIVE_AT] = timezone.now().isoformat()

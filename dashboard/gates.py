@@ -33,6 +33,8 @@ from dashboard.models import Role
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
 MINUTE = timedelta(minutes=1)
+STRANGERS = timedelta(minutes=15)
+"""How long what is noted of somebody who is about to sign in is kept: anybody can have us note it, again and again."""
 POLLED = frozenset({"operation-progress"})
 """Asked for by the pages themselves; so is every address whose name ends in -live."""
 TO_SET_UP = frozenset({
@@ -50,7 +52,10 @@ class SessionLimits:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.session.modified and not request.user.is_authenticated:
+            request.session.set_expiry(STRANGERS)
+        return response
 
     def process_view(self, request: HttpRequest, *_: object) -> None:
         if not _is_signed_in(request):

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 
 from dashboard.gates import POLLED, SecondFactor
 from dashboard.models import Endpoint, Install, User
+from tests import totp
 from tests.factories import make_endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +135,31 @@ def test_limits_are_settings(ana: Client, clock: Clock, settings: Any) -> None:
     settings.SESSION_IDLE_MINUTES = 15
     clock.go_on(minutes=15)
     assert ana.get("/help/keys/").status_code == 302
+
+
+def lasts(client: Client) -> timedelta:
+    """Return for how long the database keeps the session."""
+    kept = Session.objects.get(pk=client.session.session_key)
+    return timedelta(seconds=round((kept.expire_date - timezone.now()).total_seconds()))
+
+
+def test_what_is_noted_of_a_stranger_is_kept_for_minutes_and_a_session_for_its_time(
+    client: Client, support: User
+) -> None:
+    TOTP.activate(support, "JBSWY3DPEHPK3PXP")
+    client.get("/accounts/2fa/webauthn/login/", headers={"Accept": "application/json"})
+    assert lasts(client) <= timedelta(minutes=15)
+    client.post("/accounts/login/", {"login": "ana", "password": "a-long-password"})
+    assert lasts(client) <= timedelta(minutes=15)
+    client.post("/accounts/2fa/authenticate/", {"code": totp.code("JBSWY3DPEHPK3PXP")})
+    assert client.get("/help/keys/").status_code == 200
+    assert lasts(client) > timedelta(days=6, hours=23)
+
+
+def test_visit_alone_notes_nothing_of_a_stranger(client: Client, support: User) -> None:
+    client.get("/")
+    client.get("/accounts/login/")
+    assert not Session.objects.exists()
 
 
 def test_session_from_before_there_were_limits_ends(ana: Client) -> None:
