@@ -149,7 +149,7 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
 
 
 def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery) -> Outcome:
-    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now()).status
+    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
     return Outcome(
         kind=OutcomeKind.DONE,
         words=f"{answer.requeued} requeued.",

@@ -15,6 +15,7 @@ from dashboard.actions.visit import Answer, visit
 from dashboard.health import Severity, Trouble
 from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
+from dashboard.models.prepared import prepared_cursor
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
@@ -38,6 +39,14 @@ _TALLY = """
         AND (endpoint_count, needing_count, fine_count, worst)
             IS DISTINCT FROM (sums.total, sums.needing, sums.fine, sums.most)
 """
+
+_SAID = ("url", "event_types", "status", "created_at", "consecutive_failures", "disabled_at", "disabled_reason")
+_CONFIRM = f"""
+    UPDATE dashboard_endpoint SET snapshot_at = %(at)s
+    WHERE install_id = %(install)s AND opentrain_id = %(id)s AND deleted_at IS NULL
+        AND history_at > %(history)s AND snapshot_at <= %(at)s
+        AND ({", ".join(_SAID)}) IS NOT DISTINCT FROM ({", ".join(f"%({column})s" for column in _SAID)})
+"""  # noqa: S608 - names of columns, no values
 
 
 def connect(
@@ -129,16 +138,19 @@ def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndp
         tally(install_id=install.pk)
 
 
-def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
-    """Keep one snapshot, unless a newer one is there; an auto-disable also gives up what was still waiting.
+def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> str:
+    """Keep one snapshot, unless a newer one is there, and return the endpoint's status; an auto-disable also gives up
+    what was still waiting.
 
     `at` is when a list was asked for, not when it came: a slow one must not undo what a call changed meanwhile. For the
     answer to such a call it is when it came.
     """
+    if _confirm(install=install, remote=remote, at=at):
+        return remote.status
     with transaction.atomic(savepoint=False):
-        endpoint = _keep(install=install, remote=remote, at=at)
+        status = _keep(install=install, remote=remote, at=at).status
         tally(install_id=install.pk)
-    return endpoint
+    return status
 
 
 def tally(*, install_id: int) -> None:
@@ -159,17 +171,38 @@ def _is_known(row: Endpoint | None, remote: opentrain.WebhookEndpoint, *, at: da
     """Tell whether a snapshot says nothing that the row does not, and there is nothing else to do for it."""
     if row is None or row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
         return False
-    if remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK:
-        return False  # what reached us late is to be given up too
-    said = (
-        remote.url, list(remote.event_types), remote.status, remote.created_at, remote.consecutive_failures,
-        remote.disabled_at, remote.disabled_reason or "",
-    )  # fmt: skip
-    kept = (
-        row.url, row.event_types, row.status, row.created_at, row.consecutive_failures,
-        row.disabled_at, row.disabled_reason,
-    )  # fmt: skip
-    return said == kept
+    return not _gives_up(remote) and all(getattr(row, column) == value for column, value in _said(remote).items())
+
+
+def _confirm(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> bool:
+    """Move the row's snapshot on, by one statement, where the answer says nothing new: most answers to a click do not.
+
+    Returns False, with nothing done, where there is more to do, or nothing.
+    """
+    if _gives_up(remote):
+        return False
+    values = {**_said(remote), "install": install.pk, "id": remote.id, "at": at, "history": at - HISTORY_EVERY}
+    with prepared_cursor() as cursor:
+        cursor.execute(_CONFIRM, values)
+        return bool(cursor.rowcount)
+
+
+def _said(remote: opentrain.WebhookEndpoint) -> dict[str, Any]:
+    """Return the columns that a snapshot fills."""
+    return {
+        "url": remote.url,
+        "event_types": list(remote.event_types),
+        "status": remote.status,
+        "created_at": remote.created_at,
+        "consecutive_failures": remote.consecutive_failures,
+        "disabled_at": remote.disabled_at,
+        "disabled_reason": remote.disabled_reason or "",
+    }
+
+
+def _gives_up(remote: opentrain.WebhookEndpoint) -> bool:
+    """Tell whether OpenTrain disabled it by itself: what reached us late is to be given up, too."""
+    return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK
 
 
 def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
@@ -181,13 +214,9 @@ def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) 
         endpoint.save(update_fields=["snapshot_at"])
         return endpoint
     before = (endpoint.status, endpoint.consecutive_failures)
-    endpoint.opentrain_id, endpoint.url = remote.id, remote.url
-    endpoint.event_types = list(remote.event_types)
-    endpoint.status = remote.status
-    endpoint.created_at = remote.created_at
-    endpoint.consecutive_failures = remote.consecutive_failures
-    endpoint.disabled_at = remote.disabled_at
-    endpoint.disabled_reason = remote.disabled_reason or ""
+    endpoint.opentrain_id = remote.id
+    for column, value in _said(remote).items():
+        setattr(endpoint, column, value)
     endpoint.snapshot_at, endpoint.deleted_at = at, None
     historic = (
         before != (remote.status, remote.consecutive_failures)
@@ -201,7 +230,7 @@ def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) 
         EndpointSnapshot.objects.create(
             endpoint=endpoint, at=at, status=remote.status, consecutive_failures=remote.consecutive_failures
         )
-    if remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK:
+    if remote.disabled_at is not None and _gives_up(remote):
         deliveries.abandon_undelivered(endpoint=endpoint, at=remote.disabled_at)
     return endpoint
 
@@ -212,7 +241,7 @@ def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
     One that is still being registered is recognised by its URL, so that a list which is read between OpenTrain's
     making it and our hearing of it does not make a second row.
     """
-    rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install)
+    rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
     known = rows.filter(opentrain_id=remote.id).first()
     if known is not None:
         return known

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from django.db import IntegrityError, transaction
@@ -102,7 +102,7 @@ def earlier_outcome(*, operation: Operation) -> Outcome:
     same = same.defer("endpoint__secret")
     ended = same.exclude(phase=AuditEntry.Phase.REQUESTED).first()
     if ended is not None:
-        return outcome_of(ended)
+        return replace(outcome_of(ended), told_before=True)
     return Outcome(
         kind=OutcomeKind.UNKNOWN,
         words="This was already asked for, and OpenTrain has not answered yet. Nothing was asked twice. "

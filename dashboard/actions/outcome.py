@@ -1,6 +1,6 @@
 """What became of an operation on OpenTrain, in the words a person reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dashboard.models import Install
@@ -19,6 +19,7 @@ class Outcome:
 
     `offer_enable` says that the endpoint is DISABLED, so that Re-enable belongs beside the answer.
     `install` is the one that it turned out to be about, where that was not known before the call.
+    `told_before` says that the same form was sent before, and that this was its answer then.
     `slow_down_s` is how long OpenTrain asked to wait, where it did (429).
     """
 
@@ -31,6 +32,7 @@ class Outcome:
     offer_enable: bool = False
     slow_down_s: int | None = None
     install: Install | None = None
+    told_before: bool = field(default=False, compare=False)
 
     @property
     def ok(self) -> bool:

@@ -46,6 +46,11 @@ _HANDLERS_FINDING = {
 }
 """What an observation says of a signature, in words. Another word is of a newer version of this program."""
 
+_TO_REDELIVER = [
+    *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key")),
+    *("endpoint__observation_key_sha256", "endpoint__install__opentrain_id", "endpoint__install__name"),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -99,7 +104,7 @@ def attempts_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @allowed(Permission.OPERATE, of=Delivery)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
-    delivery, operation = _find(request, pk), operations.asked(request)
+    delivery, operation = _find_to_redeliver(request, pk), operations.asked(request)
     outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, now=timezone.now(), operation=operation)
     page = reverse("delivery-detail", args=[pk])
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page)
@@ -129,14 +134,21 @@ def _cut(text: str, note: str) -> Text:
     return Text(text[:SHOWN_CHARS], f"{note} Only the first {SHOWN_CHARS:,} characters are shown.".strip())
 
 
-def _find(request: MemberRequest, pk: int) -> Delivery:
+def _find_to_redeliver(request: MemberRequest, pk: int) -> Delivery:
+    """Return it with what pressing the button needs and no more: whoever pressed it waits for that."""
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
-    return get_object_or_404(rows.defer("endpoint__secret", "endpoint__install__token"), pk=pk)
+    return get_object_or_404(rows.only("opentrain_id", *_TO_REDELIVER), pk=pk)
+
+
+def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
+    rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
+    rows = rows.defer("endpoint__secret", "endpoint__install__token", *([] if body else ["body"]))
+    return get_object_or_404(rows, pk=pk)
 
 
 def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    delivery = _find(request, pk)
+    delivery = _find(request, pk, body=False)
     found = list(delivery.attempts.order_by("-number")[:ATTEMPTS_IN_ROW])
     return {
         "delivery": delivery,

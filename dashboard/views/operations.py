@@ -100,14 +100,24 @@ def respond(
     """Answer a button: the partial for htmx, which also has the page's live part look again; else `page`."""
     if not request.htmx:
         return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
-    answer = build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
+    none_yet = None
+    if outcome.requeued and endpoint.is_logged and not outcome.told_before:
+        none_yet = Progress(outcome.requeued, 0, 0)  # OpenTrain answered a moment ago: nothing is there to be counted
+    answer = build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk, progress=none_yet)
     response = render(request, "components/_outcome.html", {"answer": answer})
     response["HX-Trigger"] = "redeliver:changed"
     return response
 
 
-def build(*, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint | None, user_id: int) -> Answer:
-    """Put an outcome together with what its page needs."""
+def build(
+    *,
+    outcome: Outcome,
+    operation: uuid.UUID,
+    endpoint: Endpoint | None,
+    user_id: int,
+    progress: Progress | None = None,
+) -> Answer:
+    """Put an outcome together with what its page needs. `progress` is given where it need not be counted."""
     if endpoint is None:
         return Answer(outcome, operation)
     now = timezone.now()
@@ -115,6 +125,8 @@ def build(*, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint | None, 
     if outcome.offer_enable:
         last = last_answers(endpoint_ids=[endpoint.pk], now=now).get(endpoint.pk, 0)
         enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
+    if progress is not None:
+        return Answer(outcome, operation, endpoint, enable, progress)
     watched = operation if outcome.requeued else _redelivery_under_way(endpoint=endpoint, now=now)
     progress = _progress(watched) if watched is not None else None
     return Answer(outcome, watched or operation, endpoint, enable, progress)

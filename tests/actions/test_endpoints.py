@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -193,8 +194,19 @@ def test_answer_that_is_older_than_what_is_known_changes_nothing(endpoint: Endpo
     endpoint.refresh_from_db()
     remote = installs.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
     earlier = endpoint.snapshot_at - timedelta(seconds=1)
-    stale = installs.record_endpoint(install=install, remote=remote, at=earlier)
-    assert stale.snapshot_at == endpoint.snapshot_at
+    Endpoint.objects.update(status="DISABLED")
+    assert installs.record_endpoint(install=install, remote=remote, at=earlier) == "DISABLED"
+    assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == endpoint.snapshot_at
+
+
+def test_answer_that_says_nothing_new_is_one_statement(
+    endpoint: Endpoint, install: Install, django_assert_num_queries: Any
+) -> None:
+    remote = installs.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
+    at = timezone.now()
+    with django_assert_num_queries(1):
+        assert installs.record_endpoint(install=install, remote=remote, at=at) == "ACTIVE"
+    assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == at
 
 
 def test_token_that_cannot_be_read_asks_nothing_and_says_what_to_do(

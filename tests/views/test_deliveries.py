@@ -5,6 +5,8 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -146,6 +148,17 @@ def test_redeliver_asks_for_this_one_and_follows_it(
     assert "<strong>0 of 1</strong>" in partial
     Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True)
     assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+    # The same form again, from another tab, is the same call: it counts what came meanwhile.
+    assert "It arrived and was delivered." in ana.press(redeliver_of(delivery), operation=OPERATION)
+
+
+def test_redeliver_costs_eight_queries(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    """Whoever pressed it waits for each: session, person, delivery, "requested", token; then what became of it."""
+    (opentrain_id,) = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=1)
+    delivery = make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
+    with CaptureQueriesContext(connection) as captured:
+        assert "1 requeued." in ana.press(redeliver_of(delivery))
+    assert len([query for query in captured if "SAVEPOINT" not in query["sql"]]) == 8
 
 
 def test_redeliver_by_a_plain_form_leads_back_to_the_delivery(ana: Browser, disabled: Endpoint) -> None:
