@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Q, Window
+from django.db.models import Count, OuterRef, Q, Subquery, Window
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import JSONObject
 
 from dashboard.health import Severity, Standing
 from dashboard.models.endpoints import Endpoint, EndpointQuerySet
 from dashboard.models.members import User
+from dashboard.models.runs import Run
 
 COUNTED = 1000
 """So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""
@@ -134,6 +136,13 @@ def in_need(*, user: User, now: datetime) -> EndpointQuerySet:
     return rows.annotate(
         total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))
     ).order_by("severity", "-consecutive_failures", "disabled_at", "pk")
+
+
+def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
+    """Have each endpoint bring what is to be told of the run that holds it, in the same query; None without one."""
+    told = JSONObject(pk="pk", kind="kind", state="state", actor_name="actor_name", counts="counts")
+    active = Run.objects.active().filter(endpoint=OuterRef("pk")).order_by()
+    return endpoints.annotate(active_run=Subquery(active.annotate(told=told).values("told")[:1]))
 
 
 def logged(*, endpoint_ids: Sequence[int], retried_since: datetime) -> dict[int, Logged]:

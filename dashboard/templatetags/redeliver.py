@@ -119,6 +119,15 @@ def exactly(moment: datetime) -> str:
 
 
 @register.filter
+def clock(moment: datetime, now: datetime) -> str:
+    """Return a time as people say it on the telephone, in UTC: "11:22 UTC", and another day's with its date."""
+    there, here = moment.astimezone(UTC), now.astimezone(UTC)
+    day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
+    year = "" if there.year == here.year else f" {there.year}"
+    return f"{there:%H:%M} UTC{day}{year}"
+
+
+@register.filter
 def tone(kind: str | None) -> str:
     """Return the colour of a state; none for what is not known."""
     return LOOKS[kind].tone if kind in LOOKS else ""

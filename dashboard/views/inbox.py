@@ -23,16 +23,17 @@ from dashboard.health import (
     due_from,
     unseen_words,
 )
-from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import IN_NEED
-from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged
+from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged, with_active_run
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.rhythm import RHYTHMS, silence_words
 from dashboard.views.fleet import UNHEARD, worst_installs
 from dashboard.views.fleet import in_need as installs_in_need
 from dashboard.views.live import live as live_response
 from dashboard.views.operations import last_answers, operation_id
-from dashboard.views.rows import health_of
+from dashboard.views.rows import RECOVERED, health_of
+from dashboard.views.run_rows import RunRow, run_row
 
 SHOWN = 50
 """So many endpoints, and so many installs, stand on the page."""
@@ -40,7 +41,6 @@ FLEET = 8
 """So many installs stand below; the others are a page of their own."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
 """The next attempt matters to these: it adds to the streak, or ends it."""
-RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 UNKNOWN = Logged(None, None, ())
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
 _TROUBLES = {
@@ -66,6 +66,7 @@ class EndpointNeed:
     overdue: bool
     enable_operation: uuid.UUID
     redeliver_operation: uuid.UUID
+    run: RunRow | None
 
     @property
     def helps(self) -> str:
@@ -114,7 +115,7 @@ def live(request: MemberRequest) -> HttpResponseBase:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user)
-    rows = in_need(user=request.user, now=now).select_related("install", "silence")
+    rows = with_active_run(in_need(user=request.user, now=now)).select_related("install", "silence")
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
     needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
@@ -185,7 +186,14 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, last_answer
         overdue=log.next_due_by is not None and log.next_due_by < now,
         enable_operation=name("enable"),
         redeliver_operation=name("redeliver"),
+        run=_run_of(endpoint),
     )
+
+
+def _run_of(endpoint: Endpoint) -> RunRow | None:
+    """Return the run that is under way on the endpoint, as far as a line tells of it."""
+    found: dict[str, Any] | None = getattr(endpoint, "active_run", None)
+    return None if found is None else run_row(Run(**found))
 
 
 def _next_attempt(health: EndpointHealth, log: Logged) -> datetime | None:

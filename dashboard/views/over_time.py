@@ -55,21 +55,21 @@ class Status:
 
     @property
     def summary(self) -> str:
-        """Say for how long it was anything but active, worst first; the buckets' width is how exact that is."""
+        """Say for how long at most it was anything but active, worst first: a bucket counts as its worst moment."""
         times: dict[Severity, timedelta] = {}
         for one in self.stretches:
             if one.severity is not None:
                 times[one.severity] = times.get(one.severity, timedelta()) + (one.until - one.at)
         ill = [
-            f"{HealthKind[kind.name].label.lower()} for {span(duration=times[kind])}"
+            f"{HealthKind[kind.name].label.lower()} for at most {span(duration=times[kind])}"
             for kind in sorted(times)
             if kind is not Severity.ACTIVE
         ]
         most = max((one.failures or 0 for one in self.stretches), default=0)
         if not ill:
             return "Active all the time that is on record."
-        steps = f"in steps of {span(duration=self.width)}"
-        return f"{', '.join(ill).capitalize()}; at most {most} failures in a row; {steps}."
+        steps = f"counted in steps of {span(duration=self.width)}"
+        return f"{', '.join(ill).capitalize()}, {steps}; at most {most} failures in a row."
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from dashboard.views.operations import last_answer_of, operation_id
 WORST_FIRST = tuple(HealthKind(kind) for kind in ("disabled", "at_risk", "failing", "unknown", "paused", "active"))
 MARKS = 12
 """So many of a delivery's newest attempts are drawn in a list."""
+RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
+"""What a recovery is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,12 @@ class EndpointRow:
     @property
     def ill(self) -> bool:
         """Whether a recovery is what helps: it is disabled or failing, or has failed deliveries that we know of."""
-        return self.failed > 0 or self.health.kind in {HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING}
+        return self.failed > 0 or self.health.kind in RECOVERED
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether a recovery is the one thing that helps first: it re-enables and redelivers, one delivery first."""
+        return self.failed > 0 and self.health.kind in RECOVERED
 
 
 @dataclass(frozen=True, slots=True)

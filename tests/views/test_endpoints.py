@@ -63,7 +63,7 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     assert "OpenTrain gives the reason: 10 consecutive failures" in text
     assert "2 deliveries failed: 503 from your handler ; last" in text
     assert "Redeliver all failed (2)" in text
-    assert "First re-enable, then redeliver" in text
+    assert "By hand: re-enable, then redeliver" in text
     assert f"Redeliver's receiver, {disabled.url}" in text
     assert "which asks the handler above" in text
     assert '<h1 id="endpoint-url" class="url"><span>https://acme.example.com/hook</span>' in ana.read(page_of(disabled))
@@ -116,7 +116,7 @@ def test_detail_of_an_observed_endpoint_shows_what_is_known_and_from_whom(ana: B
     assert "Its handler has reported no delivery yet." in text
     make_delivery(endpoint=observed)
     text = words_of(ana.read(page_of(observed)))
-    assert "No delivery has failed for good, as far as its handler reported." in text
+    assert "None of the deliveries that its handler reported is failed." in text
     assert "We know of no failed delivery; OpenTrain may." in text
     assert "No delivery arrived in the last 24 hours." in text
 

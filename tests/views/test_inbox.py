@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.health import Trouble
-from dashboard.models import Delivery, Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.views.run_rows import run_row
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     make_attempt,
@@ -16,6 +17,7 @@ from tests.factories import (
     make_endpoint,
     make_failed_delivery,
     make_install,
+    make_run,
 )
 from tests.views.conftest import Browser, browser_of
 
@@ -92,7 +94,7 @@ def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     page = ana.read(INBOX)
     assert [re.search(r"https://(\w+)", item)[1] for item in needs(page)] == ["off", "risk", "failing", "left"]
     assert [item.split(" ")[0] for item in needs(page)] == ["Disabled", "At", "Failing", "Failed"]
-    assert "Disabled 5 h ago" in needs(page)[0]
+    assert re.match(r"Disabled since \d\d:\d\d UTC( on \d+ \w+)?, 5 h ago https://off", needs(page)[0])
     assert "8 of 10" in needs(page)[1]
     assert "<h1>4 endpoints need you</h1>" in page
     assert "1 endpoint fine" in page
@@ -112,7 +114,7 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     )
     assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
     assert "OpenTrain: 10 in a row" in item
-    assert item.endswith("Recover… Re-enable Open")
+    assert item.endswith("Recover… Open")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_inbox_shows_silence_until_a_delivery_comes(ana: Browser) -> None:
     make_delivery(endpoint=endpoint, first_received_at=last_at, last_attempt_at=last_at)
     Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=now)
     [item] = needs(ana.read(INBOX))
-    assert item.startswith("Silent 3 days ago")
+    assert item.startswith(f"Silent since {last_at:%H:%M} UTC on {last_at.day} {last_at:%B}, 3 days ago")
     assert "Deliveries came every day for 7 days, and none has come for 3 days." in item
     make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
     assert needs(ana.read(INBOX)) == []
@@ -208,14 +210,31 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
 def test_inbox_button_answers_and_the_item_goes(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    Delivery.objects.update(first_received_at=timezone.now())
-    page = ana.read(INBOX)
-    operation = re.search(r'name="operation" value="([^"]+)"', page)[1]
+    disabled.deliveries.all().delete()
+    operation = re.search(r'name="operation" value="([^"]+)"', ana.read(INBOX))[1]
     answer = ana.press(reverse("endpoint-enable", args=[disabled.pk]), operation=operation)
-    assert "The 2 failed deliveries are not sent again by themselves" in answer
-    [item] = needs(ana.read(reverse("inbox-live")))
+    assert "Re-enabled: OpenTrain sends to this endpoint again" in answer
+    assert needs(ana.read(reverse("inbox-live"))) == []
+
+
+def test_inbox_offers_to_redeliver_what_failed_on_an_endpoint_that_is_well(ana: Browser) -> None:
+    fail_one(make_endpoint(), at=timezone.now())
+    [item] = needs(ana.read(INBOX))
     assert item.startswith("Failed deliveries")
     assert item.endswith("Redeliver all failed Open")
+
+
+@pytest.mark.parametrize(("state", "label"), [("running", "Running"), ("paused", "Paused")])
+def test_inbox_goes_on_showing_the_run_that_is_under_way(ana: Browser, state: str, label: str) -> None:
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10)
+    fail_one(endpoint, at=timezone.now())
+    make_run(endpoint=endpoint)
+    run = make_run(endpoint=endpoint, state=state, ended_at=None, counts={"delivered": 3, "waiting": 1})
+    page = ana.read(INBOX)
+    [item] = needs(page)
+    assert f"{label} Recovery by ana : {run_row(run).tally.words}." in item
+    assert item.endswith("Follow it Open")
+    assert page.count(reverse("run-detail", args=[run.pk])) == 2
 
 
 def test_inbox_shows_a_partner_admin_their_installs_alone(partner_admin: User, acme: Install) -> None:

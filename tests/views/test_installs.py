@@ -148,8 +148,10 @@ def test_detail_shows_endpoints_with_state_streak_reason_and_the_button_that_hel
     assert 'aria-valuetext="10 of 10"' in page
     assert "<q>10 consecutive failures</q>" in page
     assert f'<time datetime="{disabled.disabled_at.isoformat(timespec="milliseconds")}"' in page
-    assert f'action="/endpoints/{disabled.pk}/enable/"' in page
+    assert f'href="/endpoints/{disabled.pk}/recover/"' in page
     assert "<strong>2</strong>" in page
+    disabled.deliveries.all().delete()  # nothing to redeliver: then re-enabling it is all
+    assert f'action="/endpoints/{disabled.pk}/enable/"' in ana.read(page_of(disabled.install))
 
 
 def test_detail_of_an_install_without_endpoints_explains_the_path(ana: Browser, connected: Install) -> None:

@@ -68,7 +68,7 @@ def test_status_is_told_stretch_by_stretch_with_its_worst_moments(ana: Browser, 
     page = ana.read(url(endpoint))
     found = re.findall(r'data-failures="(\d*)" data-tone="(\w*)" data-label="([\w ]*)"', page)
     assert found == [("0", "ok", "Active"), ("8", "risk", "At risk"), ("10", "bad", "Disabled"), ("0", "ok", "Active")]
-    summary = re.search(r"Disabled for (\d+) (h|min), at risk for (\d+) min; at most 10 failures in a row", page)
+    summary = re.search(r"Disabled for at most (\d+) (h|min), at risk for at most (\d+) min, counted", page)
     assert (summary[1], 45 <= int(summary[3]) <= 75) == ("3", True)
 
 
