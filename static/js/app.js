@@ -51,20 +51,20 @@
 
   // --- What a poll must leave alone, and what it shows as new ------------------------------------------------------
   const changed = new Set();
+  const seen = new WeakMap(); // not on the elements: a morph takes away what the answer does not have
   Object.assign(Idiomorph.defaults.callbacks, {
     beforeNodeMorphed: (old) => !(old instanceof Element) || !old.matches("[data-keep], .htmx-request"),
     beforeNodeRemoved: (old) => !(old instanceof Element) || !old.matches(".htmx-request"),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")) && !(name === "aria-expanded" && node.matches("[data-more]")),
     afterNodeAdded: (node) => { if (node instanceof Element && node.matches("[data-row]")) changed.add(node); },
-    afterNodeMorphed: (old, now) => {
-      if (old instanceof Element && old.dataset.row !== undefined && old.dataset.row !== old.dataset.seen && old.dataset.seen) changed.add(old);
-    },
+    afterNodeMorphed: (old) => { if (seen.has(old) && seen.get(old) !== old.dataset.row) changed.add(old); },
   });
   // What waits for an answer is left alone by the answers of others, and shows its own.
   document.addEventListener("htmx:beforeSwap", (event) => event.detail.requestConfig.elt.classList.remove("htmx-request"));
   const remember = () => {
-    for (const row of document.querySelectorAll("[data-row]")) row.dataset.seen = row.dataset.row;
+    for (const row of document.querySelectorAll("[data-row]")) seen.set(row, row.dataset.row);
   };
+  remember();
   const flash = () => {
     for (const row of changed) {
       row.classList.add("flash");

@@ -11,6 +11,7 @@ from tests.journeys.conftest import Demo
 AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 DISABLED_MS = 90_000
 """Ten failures in a row, with an event every three seconds and their retries, take about a quarter of this."""
+WIDTHS = (320, 375, 768, 1024, 1280, 3840)
 RUN_MS = 30_000
 """A few delivery runs of two seconds, on a busy machine."""
 
@@ -87,6 +88,17 @@ def take_all(page: Page, screenshots: Path, name: str) -> None:
     take(page, screenshots, f"{name}-phone")
     page.set_viewport_size(desktop)
     assert found == [], f"{name}: {found}"
+
+
+def overflows(page: Page) -> list[str]:
+    """Return the widths, from the smallest telephone to 4K, at which the page has to be scrolled sideways."""
+    before, found = page.viewport_size, []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            found.append(f"wider than {width} px")
+    page.set_viewport_size(before)
+    return found
 
 
 def violations(page: Page) -> list[str]:

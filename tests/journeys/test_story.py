@@ -18,6 +18,7 @@ from tests.journeys.acting import (
     break_billing,
     failed_count,
     open_disabled,
+    overflows,
     sign_in,
     take,
     take_all,
@@ -146,7 +147,7 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
     assert secret not in page.content()
 
 
-def test_no_page_has_anything_that_axe_finds(demo: Demo, open_page: Callable[..., Page]) -> None:
+def test_no_page_has_anything_that_axe_finds_or_is_too_wide(demo: Demo, open_page: Callable[..., Page]) -> None:
     """Every page of the URL map that opens by its address, for one endpoint, delivery and run; some with filters."""
     page = open_page()
     sign_in(page, demo)
@@ -154,7 +155,7 @@ def test_no_page_has_anything_that_axe_finds(demo: Demo, open_page: Callable[...
     for path in pages_of(page, demo) + FILTERED:
         page.emulate_media(color_scheme="light")
         page.goto(demo.url + path)
-        light = violations(page)
+        light = violations(page) + overflows(page)
         page.emulate_media(color_scheme="dark")
         found[path] = light + violations(page)
     assert {path: names for path, names in found.items() if names} == {}

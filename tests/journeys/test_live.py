@@ -1,0 +1,91 @@
+"""Pages that keep themselves up to date: only while somebody looks, showing what changed; and the same on paper."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from dashboard.models import Delivery, Endpoint, Install
+from tests.factories import make_endpoint, make_failed_delivery, make_user
+from tests.faults.failed import session_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
+
+SOME_POLLS_MS = 10_000
+"""By the page's own clock, which the tests move: a page polls every three seconds."""
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    hour_ago = timezone.now() - timedelta(hours=1)
+    endpoint = make_endpoint(consecutive_failures=4, handler_url="https://acme.example.com/hook")
+    make_failed_delivery(endpoint=endpoint, first_received_at=hour_ago, last_attempt_at=hour_ago)
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    Install.objects.update(last_error="Not asked in this test.", last_error_at=in_an_hour)  # nor is OpenTrain
+    return endpoint
+
+
+@pytest.fixture
+def open_endpoint(
+    live_server: LiveServer, open_page: Callable[..., Page], endpoint: Endpoint
+) -> Iterator[Callable[..., Page]]:
+    opened: list[Page] = []
+
+    def opener(*, clock: bool = False, **options: str) -> Page:
+        page = open_page(**options)
+        session = session_of(make_user(role="support"))
+        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        if clock:
+            page.clock.install()
+        page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
+        opened.append(page)
+        return page
+
+    yield opener
+    for page in opened:
+        page.goto("about:blank")  # no poll may be under way when the database is emptied
+
+
+def hide(page: Page, *, hidden: bool) -> None:
+    """Put the page's tab behind another one, or before it again."""
+    value = "true" if hidden else "false"
+    page.evaluate(f"Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {value}}})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_page_asks_for_news_only_while_somebody_looks(open_endpoint: Callable[..., Page]) -> None:
+    page = open_endpoint(clock=True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/live/") else None)
+    with page.expect_response("**/live/"):
+        page.clock.run_for(SOME_POLLS_MS)
+    hide(page, hidden=True)
+    before = len(asked)
+    page.clock.run_for(10 * SOME_POLLS_MS)
+    assert len(asked) == before
+    with page.expect_response("**/live/"):
+        hide(page, hidden=False)
+
+
+@pytest.mark.parametrize(("motion", "animation"), [("no-preference", "flash"), ("reduce", "none")])
+def test_row_that_changed_shows_it_and_moves_only_for_who_wants_it(
+    motion: str, animation: str, open_endpoint: Callable[..., Page], endpoint: Endpoint
+) -> None:
+    page = open_endpoint(reduced_motion=motion)
+    with page.expect_response("**/live/"):
+        pass  # one look before the change: what a page showed at first is not news
+    Delivery.objects.update(attempt_count=6)
+    changed = page.locator("tr.flash[data-row='failed-6']")
+    assert changed.evaluate("row => getComputedStyle(row).animationName") == animation
+
+
+def test_paper_has_the_facts_and_no_buttons(open_endpoint: Callable[..., Page]) -> None:
+    page = open_endpoint()
+    page.emulate_media(media="print")
+    expect(page.locator(".going-on")).to_be_visible()
+    expect(page.get_by_text("503 from your handler").first).to_be_visible()
+    for what in (".bar", ".foot", ".head-actions", ".crumbs"):
+        expect(page.locator(what)).to_be_hidden()
