@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard.actions import deliveries
-from dashboard.actions.installs import record_endpoint
+from dashboard.actions.installs import hold, record_endpoint
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Install, User
@@ -109,8 +109,9 @@ def redeliver_failed(
     """Ask OpenTrain to send every FAILED delivery of the endpoint again."""
 
     def record(answer: opentrain.Redelivery) -> Outcome:
+        outcome = _requeued(endpoint=endpoint, answer=answer)
         deliveries.mark_requested(endpoint=endpoint, at=now)
-        return _requeued(endpoint=endpoint, answer=answer)
+        return outcome
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation),
@@ -126,8 +127,9 @@ def redeliver_one(
     endpoint = delivery.endpoint
 
     def record(answer: opentrain.Redelivery) -> Outcome:
+        outcome = _requeued(endpoint=endpoint, answer=answer)
         deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=now)
-        return _requeued(endpoint=endpoint, answer=answer)
+        return outcome
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation, delivery_id=delivery.opentrain_id),
@@ -140,6 +142,7 @@ def redeliver_one(
 
 def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
     with transaction.atomic():
+        hold(install_id=endpoint.install_id)
         endpoint.opentrain_id = answer.endpoint.id
         endpoint.secret = answer.secret if endpoint.is_received else None
         endpoint.registering_since = None
@@ -149,6 +152,7 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
 
 
 def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery) -> Outcome:
+    """Keep what the answer says of the endpoint: before its deliveries are marked, for they are locked after it."""
     endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
     return Outcome(
         kind=OutcomeKind.DONE,

@@ -148,9 +148,18 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
     if _confirm(install=install, remote=remote, at=at):
         return remote.status
     with transaction.atomic(savepoint=False):
+        hold(install_id=install.pk)
         status = _keep(install=install, remote=remote, at=at).status
         tally(install_id=install.pk)
     return status
+
+
+def hold(*, install_id: int) -> None:
+    """Lock the install's row: whoever changes its endpoints' too does so first, as the poller does.
+
+    Where all lock in one order, no two wait for each other until PostgreSQL ends one of them.
+    """
+    Install.objects.select_for_update(no_key=True).filter(pk=install_id).values_list("pk").first()
 
 
 def tally(*, install_id: int) -> None:

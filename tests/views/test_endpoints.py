@@ -65,7 +65,7 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     assert "Redeliver all failed (2)" in text
     assert "By hand: re-enable, then redeliver" in text
     assert f"Redeliver's receiver: {disabled.url}" in text
-    assert "which asks the handler above" in text
+    assert "It asks the handler above and passes its answer on." in text
     assert '<h1 id="endpoint-url" class="url"><span>https://acme.example.com/hook</span>' in ana.read(page_of(disabled))
 
 

@@ -1,0 +1,44 @@
+"""Who writes an install and its endpoints locks them in one order, so that no two wait for each other in a circle."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from dashboard.actions import installs
+from dashboard.models import Endpoint, Install
+from dashboard.services.opentrain import WebhookEndpoint
+from tests.factories import NOON, make_endpoint
+from tests.faults.failed import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_answer_to_a_call_waits_for_the_poller_before_it_locks_an_endpoint() -> None:
+    """The poller locks the install and then its endpoints; the other way round would meet it halfway."""
+    endpoint = make_endpoint()
+    paused = WebhookEndpoint(
+        id=str(endpoint.opentrain_id), url=endpoint.url, event_types=("contract.started",), status="DISABLED",
+        created_at=NOON, consecutive_failures=0, disabled_at=NOON, disabled_reason="Paused through the API.",
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Install.objects.update(failures=0)
+            waiting = pool.submit(record, endpoint.install, paused)
+            wait_until(somebody_waits)
+            assert Endpoint.objects.select_for_update(nowait=True).get().status == "ACTIVE"
+        assert waiting.result(timeout=30) == Endpoint.objects.get().status == "DISABLED"
+
+
+def record(install: Install, remote: WebhookEndpoint) -> str:
+    try:
+        return installs.record_endpoint(install=install, remote=remote, at=timezone.now())
+    finally:
+        connection.close()
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
