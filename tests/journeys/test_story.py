@@ -27,6 +27,8 @@ from tests.journeys.acting import (
 from tests.journeys.conftest import Demo, start_demo, stop_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
+OWNED = re.compile(r"^(\w+)/<int:\w+>")
+"""The beginning of an address that is of one install, endpoint, delivery …"""
 FILTERED = ["/installs/1/deliveries/?state=failed&from=yesterdy", "/deliveries/?signature=refused"]
 
 
@@ -171,9 +173,18 @@ def pages_of(page: Page, demo: Demo) -> list[str]:
     page.wait_for_url("**/deliveries/*/")
     owners = {"installs": "1", "endpoints": endpoint, "deliveries": owner_in(page.url), "runs": a_run(page, demo)}
     routes = [str(one.pattern) for one in urlpatterns if isinstance(one, URLPattern)]
-    paths = [re.sub(r"^(\w+)/<int:\w+>", lambda match: f"{match[1]}/{owners[match[1]]}", route) for route in routes]
+    kinds = {match[1] for route in routes if (match := OWNED.match(route))}
+    owners |= {kind: first_of(page, demo, kind) for kind in kinds - owners.keys()}
+    paths = [OWNED.sub(lambda match: f"{match[1]}/{owners[match[1]]}", route) for route in routes]
     paths = [f"/{path}" for path in paths if "<" not in path] + ["/accounts/password/change/", "/accounts/logout/"]
     return [path for path in paths if is_page(page, demo.url + path)]
+
+
+def first_of(page: Page, demo: Demo, kind: str) -> str:
+    """Return the first that the list of its kind leads to."""
+    page.goto(f"{demo.url}/{kind}/")
+    leads_to = page.locator("main a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    return next(match[1] for href in leads_to if (match := re.match(rf"/{kind}/(\d+)/", href)))
 
 
 def a_run(page: Page, demo: Demo) -> str:
