@@ -9,7 +9,7 @@ help:
 	@echo "make demo         the whole loop on this machine, with an endpoint that breaks  (PORT=8000 DATA_DIR=.demo)"
 	@echo "make test         the whole test suite, on a real PostgreSQL"
 	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
-	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support)"
+	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support_lead)"
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
 	@echo "make lint         every check that is not a test"
 	@echo "make fuzz         the Partner API against 10,000 requests that nobody would write"

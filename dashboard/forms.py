@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from dashboard.doctor import NotHeaders, parse_headers
-from dashboard.models import Endpoint
+from dashboard.models import Endpoint, Role, User
 from dashboard.services import egress
 
 EVENT_TYPES = (
@@ -247,3 +248,46 @@ class ObservationKeyForm(OperationForm):
         if self.replaces and not confirmed:
             raise ValidationError("A key is in use. Tick this if it may stop working; nothing was changed yet.")
         return confirmed
+
+
+class InviteForm(OperationForm):
+    """Who is invited, and as what."""
+
+    username = forms.CharField(max_length=150, validators=[User.username_validator])
+    role = forms.ChoiceField(choices=[(role.value, role.label) for role in Role if role])
+    email = forms.EmailField(required=False, max_length=254)
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email and User.objects.filter(email__iexact=email).exists():
+            raise ValidationError("There is an account of this address already.")
+        return email
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise ValidationError("There is an account of this name already.")
+        return username
+
+
+class SetPasswordForm(forms.Form):
+    """A password, twice, by the code of a link. `owner` is whose it becomes."""
+
+    code = forms.CharField(max_length=200)
+    password = forms.CharField(max_length=1000, strip=False)
+    again = forms.CharField(max_length=1000, strip=False)
+
+    def __init__(self, data: QueryDict | None = None, *, owner: User | None = None) -> None:
+        super().__init__(data)
+        self.owner = owner
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        validate_password(password, self.owner)
+        return password
+
+    def clean_again(self) -> str:
+        again: str = self.cleaned_data["again"]
+        if "password" in self.cleaned_data and again != self.cleaned_data["password"]:
+            raise ValidationError("The two are not the same.")
+        return again

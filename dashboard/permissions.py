@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, Self, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -20,7 +20,7 @@ from django_htmx.middleware import HtmxDetails
 from dashboard.models import AlertChannel, Delivery, Endpoint, Install, Role, Run, User
 
 P = ParamSpec("P")
-Object = type[AlertChannel | Delivery | Endpoint | Install | Run]
+Object = type[AlertChannel | Delivery | Endpoint | Install | Run | User]
 
 
 class Permission(StrEnum):
@@ -121,6 +121,8 @@ def _refuse(request: MemberRequest, permission: Permission, of: Object | None, k
     """Say that nothing was done, and who may do it: as a page, or where the button was pressed. Raises: Http404."""
     if not may(request.user, Permission.SEE):
         return render(request, "no_access.html", status=403)
+    if of is not None and issubclass(of, User):
+        raise Http404  # who has an account is for those to know who manage them
     if of is not None:
         get_object_or_404(of.objects.visible_to(request.user).only("pk"), pk=known)
     context = {"permission": permission, "whom": whom_to_ask(permission)}

@@ -26,6 +26,7 @@ from dashboard.views import (
     fleet,
     inbox,
     installs,
+    members,
     observation_keys,
     observations,
     oidc,
@@ -37,6 +38,7 @@ from dashboard.views import (
     runs,
     search,
     sessions,
+    set_password,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -63,6 +65,7 @@ account: Patterns = [
     path("2fa/webauthn/reauthenticate/", passkeys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
     path("2fa/webauthn/keys/<int:pk>/edit/", passkeys.edit_webauthn, name="mfa_edit_webauthn"),
     path("2fa/webauthn/keys/<int:pk>/remove/", passkeys.remove_webauthn, name="mfa_remove_webauthn"),
+    path("set-password/", set_password.set_password, name="set-password"),
     path("sessions/", sessions.index, name="session-list"),
     path("sessions/end/", sessions.end_others, name="session-end-others"),
     path("sessions/<int:pk>/end/", sessions.end, name="session-end"),
@@ -136,6 +139,16 @@ console: Patterns = [
     path("activity/export/", activity.export, name="activity-export"),
     path("activity/<int:pk>/", activity.detail, name="activity-detail"),
     path("operations/<uuid:operation>/progress/", operations.progress, name="operation-progress"),
+    path("members/", members.index, name="member-list"),
+    path("members/new/", members.invite, name="member-invite"),
+    path("members/<int:pk>/", members.detail, name="member-detail"),
+    path("members/<int:pk>/installs/", members.installs, name="member-installs"),
+    path("members/<int:pk>/role/", members.role, name="member-role"),
+    path("members/<int:pk>/deactivate/", members.deactivate, name="member-deactivate"),
+    path("members/<int:pk>/reactivate/", members.reactivate, name="member-reactivate"),
+    path("members/<int:pk>/link/", members.link, name="member-link"),
+    path("members/<int:pk>/installs/<int:install_pk>/grant/", members.grant, name="member-grant"),
+    path("members/<int:pk>/installs/<int:install_pk>/revoke/", members.revoke, name="member-revoke"),
     path("accounts/", include(account)),
 ]
 doors: Patterns = [

@@ -47,7 +47,7 @@ def find(*, user: User, text: str, now: datetime) -> Found:
     """Return what the text leads to among what the user may see."""
     if len(text) < WORD_LEAST and not text.isdecimal():
         return Found()
-    installs, endpoints = _installs(user, text), _endpoints(user, text)
+    installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
     deliveries = _deliveries(user, Wanted(delivery_id=text), now)
     candidates: tuple[Install | Endpoint | Delivery, ...] = (*installs, *endpoints, *deliveries)
     named = [one for one in candidates if one.opentrain_id == text]
@@ -62,14 +62,15 @@ def find(*, user: User, text: str, now: datetime) -> Found:
     )
 
 
-def _installs(user: User, text: str) -> tuple[Install, ...]:
+def find_installs(*, user: User, text: str, most: int = SHOWN) -> tuple[Install, ...]:
+    """Return installs that the user may see: by a whole ID, or by the beginnings of words of their name."""
     visible = Install.objects.visible_to(user)
     matches = Q(pk__in=visible.filter(Q(opentrain_id=text) | Q(organization_id=text)).values("pk")[:LOOKED_AT])
     words = beginning_with(text)
     if words is not None:
         named = visible.annotate(words=words_in("name")).filter(words=words)
         matches |= Q(pk__in=named.values("pk")[:LOOKED_AT])
-    return tuple(Install.objects.filter(matches).defer("token").order_by("rank", "name", "pk")[:SHOWN])
+    return tuple(Install.objects.filter(matches).defer("token").order_by("rank", "name", "pk")[:most])
 
 
 def _endpoints(user: User, text: str) -> tuple[Endpoint, ...]:

@@ -151,6 +151,14 @@
   });
   addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[aria-busy]")) form.removeAttribute("aria-busy"); });
 
+  // The code of a link to set a password stands behind its #, where no server sees it: take it from there, and away.
+  const fromHash = document.querySelector("[data-from-hash]");
+  if (fromHash && location.hash.length > 1) {
+    fromHash.querySelector("input").value = location.hash.slice(1);
+    fromHash.hidden = true;
+    history.replaceState(null, "", location.pathname);
+  }
+
   // --- Theme ---------------------------------------------------------------------------------------------------------
   const THEMES = { auto: "automatic", light: "light", dark: "dark" };
   const nameTheme = () => {

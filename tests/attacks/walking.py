@@ -9,8 +9,16 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.converters import get_converters
 
-from dashboard.models import Endpoint
-from tests.factories import make_attempt, make_delivery, make_entry, make_refused_attempt, make_run
+from dashboard.models import AuditEntry, Endpoint
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_delivery,
+    make_entry,
+    make_refused_attempt,
+    make_run,
+    make_user,
+)
 
 DOORS = {"receiver", "observations"}
 """Open to machines that show a signature or a key, and to no browser."""
@@ -35,11 +43,23 @@ def addresses(*, endpoint: Endpoint) -> list[Address]:
         "deliveries": delivery.pk,
         "runs": make_run(endpoint=endpoint).pk,
         "activity": make_entry(endpoint=endpoint).pk,
+        "alerts": make_channel(install=endpoint.install).pk,
+        "members": make_user(role="viewer").pk,
+        "install_pk": endpoint.install_id,
+        "operation": _operation(endpoint),
     }
     return [
         Address(name, reverse(name, kwargs=_arguments(route, pattern, ids)), pattern.callback)
         for name, route, pattern in _walk(get_resolver().url_patterns, "", "")
     ]
+
+
+def _operation(endpoint: Endpoint) -> uuid.UUID:
+    """Return a redelivery that was asked for and answered."""
+    columns = {"action": "redeliver", "actor_name": "ana", "install": endpoint.install, "endpoint": endpoint}
+    operation = AuditEntry.objects.create(phase="requested", **columns).operation
+    AuditEntry.objects.create(phase="done", operation=operation, requeued=1, **columns)
+    return operation
 
 
 def _walk(patterns: list[Any], namespace: str, route: str) -> Iterator[tuple[str, str, URLPattern]]:
@@ -51,7 +71,7 @@ def _walk(patterns: list[Any], namespace: str, route: str) -> Iterator[tuple[str
             yield namespace + one.name, route + str(one.pattern), one
 
 
-def _arguments(route: str, pattern: URLPattern, ids: dict[str, int]) -> dict[str, Any]:
+def _arguments(route: str, pattern: URLPattern, ids: dict[str, Any]) -> dict[str, Any]:
     samples = {"int": 1, "slug": "stop", "str": "abc", "uuid": uuid.uuid4(), "path": "a/b"}
     kinds = {type(converter): name for name, converter in get_converters().items()}
     converters = getattr(pattern.pattern, "converters", {})
@@ -59,7 +79,11 @@ def _arguments(route: str, pattern: URLPattern, ids: dict[str, int]) -> dict[str
         return dict.fromkeys(pattern.pattern.regex.groupindex, "abc")
     number = ids.get(route.partition("/")[0])
     return {
-        name: number if kinds[type(one)] == "int" and number and first else samples[kinds[type(one)]]
+        name: ids[name]
+        if name in ids
+        else number
+        if kinds[type(one)] == "int" and number and first
+        else samples[kinds[type(one)]]
         for first, (name, one) in zip(
             itertools.chain([True], itertools.repeat(False)), converters.items(), strict=False
         )

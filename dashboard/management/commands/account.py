@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from dashboard.actions import audit
+from dashboard.actions import audit, members
 from dashboard.models import Role, User
 
 
@@ -24,6 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["username"]).first() or User(username=options["username"])
+        if options["role"] != Role.SUPPORT_LEAD and user.pk is not None and members.is_last_lead(member=user):
+            raise CommandError(f"{user.username} is the last support lead. Make another one first.")
         user.role = options["role"]
         if options["email"] is not None:
             user.email = options["email"]
@@ -35,6 +37,8 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         user.set_password(password)  # of None: one that nothing fits
+        user.session_generation += 1
+        user.link_made_at = None
         how = "with a new password" if password is not None else "without a password"
         words = f"{user.get_username()} can sign in, as {user.get_role_display().lower()}, {how}."
         with transaction.atomic():
@@ -42,3 +46,5 @@ class Command(BaseCommand):
             user.save()
             audit.note(actor=None, action="make account" if made else "change account", words=words)
         self.stdout.write(f"{user.username} can sign in, as {user.get_role_display().lower()}.")
+        if not User.objects.filter(role=Role.SUPPORT_LEAD, is_active=True).exists():
+            self.stdout.write("Nobody can invite others yet: make an account with --role support_lead for that.")

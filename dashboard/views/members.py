@@ -1,0 +1,260 @@
+"""Members: who may sign in, as what, and which installs are granted to them. For support leads alone."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.actions import audit, members
+from dashboard.forms import InviteForm
+from dashboard.health import span
+from dashboard.models import Grant, Install, Role, User
+from dashboard.models.search import find_installs
+from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.vault import Secret
+from dashboard.views import operations
+from dashboard.views.alerts import ID
+from dashboard.views.fleet import wanted
+from dashboard.views.member_words import Confirmation, of_deactivation, of_revocation, of_role, role_words
+
+PAGE = 50
+SHOWN = 50
+"""So many grants, and so many installs that a search finds, stand on a member's page."""
+SENT_BEFORE = (
+    "This form was sent before, and its link was shown then. If it is lost, make a new one on the member's page."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member, whether they can sign in (`kind` and `label` for a chip), and how many installs are granted to them."""
+
+    member: User
+    kind: str
+    label: str
+    granted: int
+
+
+@require_safe
+@allowed(Permission.MANAGE_MEMBERS)
+def index(request: MemberRequest) -> HttpResponse:
+    asked, now = wanted(request), timezone.now()
+    named = request.GET.get("install", "")
+    install = Install.objects.defer("token").filter(pk=int(named)).first() if ID.fullmatch(named) else None
+    found = _found(asked.query, request.GET.get("role", ""), install)
+    count = found.count()
+    page = min(asked.page, max(-(-count // PAGE), 1))
+    rows = found.annotate(granted=Count("grants"))[(page - 1) * PAGE : page * PAGE]
+    context = {
+        "rows": [_row(member, now) for member in rows],
+        "query": asked.query,
+        "role": request.GET.get("role", ""),
+        "roles": [role for role in Role if role],
+        "install": install,
+        "count": count,
+        "previous": page - 1 if page > 1 else None,
+        "next": page + 1 if page * PAGE < count else None,
+        "now": now,
+    }
+    return render(request, "members/list.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_MEMBERS)
+def invite(request: MemberRequest) -> HttpResponse:
+    """Make an account. The link to set its password is in the answer to this very POST and nowhere else."""
+    form = InviteForm(request.POST or None, initial={"role": Role.VIEWER.value})
+    if request.method == "POST" and form.is_valid():
+        try:
+            member, code = members.invite(
+                actor=request.user,
+                username=form.cleaned_data["username"],
+                role=Role(form.cleaned_data["role"]),
+                email=form.cleaned_data["email"],
+                now=timezone.now(),
+                operation=form.cleaned_data["operation"],
+            )
+            return _shown_once(request, member, code, is_new=True)
+        except members.NotPossible as error:
+            form.add_error("username", str(error))
+        except audit.NotedBefore:
+            form.add_error(None, SENT_BEFORE)
+    context = {"form": form, "roles": [(role, role_words(role)) for role in Role if role], "operation": uuid.uuid4()}
+    context |= {"oidc": settings.OIDC_NAME}
+    return render(request, "members/invite.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@require_safe
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
+    return render(request, "members/detail.html", _context(request, _find(pk)))
+
+
+@require_safe
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def installs(request: MemberRequest, pk: int) -> HttpResponse:
+    """Show the installs that a search finds, each with what can be done about it."""
+    return render(request, "members/detail.html#found", _search(request, _find(pk)))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def role(request: MemberRequest, pk: int) -> HttpResponse:
+    """Say what another role means, then give it."""
+    member = _find(pk)
+    asked = request.POST.get("role", "") if request.method == "POST" else request.GET.get("role", "")
+    if asked not in set(Role.values) or asked == member.role:
+        return redirect("member-detail", pk=pk)
+    if request.method != "POST":
+        return _confirm(request, member, of_role(member, Role(asked)))
+    said = f"{member.username} is now {Role(asked).label.lower()}. Whoever was signed in as them is signed out."
+    return _do(request, member, said, members.change_role, role=Role(asked))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
+    """Say what it means that a member can no longer sign in, then see to it."""
+    member = _find(pk)
+    if request.method != "POST":
+        return _confirm(request, member, of_deactivation(member))
+    said = f"{member.username} is signed out, and can no longer sign in."
+    return _do(request, member, said, members.set_active, active=False)
+
+
+@require_POST
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def reactivate(request: MemberRequest, pk: int) -> HttpResponse:
+    member = _find(pk)
+    return _do(request, member, f"{member.username} can sign in again.", members.set_active, active=True)
+
+
+@never_cache
+@require_POST
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def link(request: MemberRequest, pk: int) -> HttpResponse:
+    """Make a link to set a password. It is in the answer to this very POST and nowhere else."""
+    member, operation = _find(pk), operations.asked(request)
+    try:
+        code = members.new_link(actor=request.user, member=member, now=timezone.now(), operation=operation)
+    except members.NotPossible as error:
+        messages.error(request, str(error))
+    except audit.NotedBefore:
+        messages.error(request, SENT_BEFORE)
+    else:
+        return _shown_once(request, member, code)
+    return redirect("member-detail", pk=pk)
+
+
+@require_POST
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def grant(request: MemberRequest, pk: int, install_pk: int) -> HttpResponse:
+    member, install = _find(pk), _install(install_pk)
+    return _do(request, member, f"{install.name} is granted to {member.username}.", members.grant, install=install)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def revoke(request: MemberRequest, pk: int, install_pk: int) -> HttpResponse:
+    """Say what it means to take an install from a member, then do so."""
+    member, install = _find(pk), _install(install_pk)
+    if request.method != "POST":
+        return _confirm(request, member, of_revocation(member, install))
+    return _do(request, member, f"{install.name} is taken from {member.username}.", members.revoke, install=install)
+
+
+def _do(
+    request: MemberRequest, member: User, said: str, action: Callable[..., None], **what: Role | Install | bool
+) -> HttpResponse:
+    """Act, and say on the member's page what came of it. A form that is sent twice acts once."""
+    try:
+        action(actor=request.user, member=member, operation=operations.asked(request), **what)
+        messages.success(request, said)
+    except members.NotPossible as error:
+        messages.error(request, str(error))
+    except audit.NotedBefore:
+        pass  # done and said before
+    return redirect("member-detail", pk=member.pk)
+
+
+def _confirm(request: MemberRequest, member: User, confirmation: Confirmation) -> HttpResponse:
+    context = {"member": member, "confirmation": confirmation, "operation": uuid.uuid4()}
+    return render(request, "members/confirm.html", context)
+
+
+def _shown_once(request: MemberRequest, member: User, code: Secret, *, is_new: bool = False) -> HttpResponse:
+    """Show the link. Its code stands behind a #, so that no browser sends it as an address, and no log gets it."""
+    address = f"{request.build_absolute_uri(reverse('set-password'))}#{code.reveal()}"
+    context = {"member": member, "address": address, "lasts": span(duration=members.link_lasts()), "is_new": is_new}
+    return render(request, "members/link.html", context)
+
+
+def _found(query: str, role: str, install: Install | None) -> QuerySet[User]:
+    found = User.objects.order_by("username", "pk")
+    if query:
+        found = found.filter(username__icontains=query)
+    if role in set(Role.values) - {""}:
+        found = found.filter(role=role)
+    if install is not None:
+        found = found.filter(pk__in=Grant.objects.filter(install=install).values("user"))
+    return found
+
+
+def _row(member: User, now: datetime) -> MemberRow:
+    granted: int = getattr(member, "granted", 0)
+    if not member.is_active:
+        return MemberRow(member, "cancelled", "Deactivated", granted)
+    if member.link_made_at is not None and member.last_login is None:
+        expired = member.link_made_at + members.link_lasts() < now
+        return MemberRow(
+            member, "not_seen" if expired else "waiting", "Link expired" if expired else "Invited", granted
+        )
+    return MemberRow(member, "done", "Active", granted)
+
+
+def _context(request: MemberRequest, member: User) -> dict[str, Any]:
+    now = timezone.now()
+    grants = member.grants.select_related("install").defer("install__token").order_by("install__name", "install__pk")
+    row = _row(member, now)
+    return _search(request, member) | {
+        "row": row,
+        "roles": [(role, role_words(role)) for role in Role],
+        "grants": list(grants[:SHOWN]),
+        "granted": grants.count(),
+        "link_until": None if member.link_made_at is None else member.link_made_at + members.link_lasts(),
+        "is_self": member.pk == request.user.pk,
+        "now": now,
+    }
+
+
+def _search(request: MemberRequest, member: User) -> dict[str, Any]:
+    """Return what of the installs is called what the address asks for, and whether each is granted."""
+    text = wanted(request).query
+    found = find_installs(user=request.user, text=text, most=SHOWN) if text else ()
+    granted = set(member.grants.filter(install__in=found).values_list("install", flat=True))
+    context = {"member": member, "query": text, "more": len(found) == SHOWN, "operation": uuid.uuid4()}
+    return context | {"found": [(install, install.pk in granted) for install in found]}
+
+
+def _find(pk: int) -> User:
+    return get_object_or_404(User, pk=pk)
+
+
+def _install(pk: int) -> Install:
+    return get_object_or_404(Install.objects.defer("token"), pk=pk)

@@ -1,0 +1,45 @@
+"""The page behind the link that a support lead hands to somebody: they set their password there, once.
+
+The link's code stands behind a #, so it is in no request line and no log: a script puts it into the form, and without
+one it is pasted there.
+"""
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from dashboard.actions import members
+from dashboard.forms import SetPasswordForm
+from dashboard.health import span
+
+
+@never_cache
+@sensitive_post_parameters("code", "password", "again")
+@sensitive_variables("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_password(request: HttpRequest) -> HttpResponse:
+    """Take a password for whoever has the code. It is open to strangers: the code is what they show."""
+    if request.method != "POST":
+        return render(request, "account/set_password.html", {"form": SetPasswordForm()})
+    code = request.POST.get("code", "").strip().rpartition("#")[2]
+    owner = members.owner_of(code=code)
+    form = SetPasswordForm(request.POST, owner=owner)
+    if owner is None:
+        return _over(request)
+    if not form.is_valid():
+        return render(request, "account/set_password.html", {"form": form, "code": code}, status=422)
+    owner = members.set_password(code=code, password=form.cleaned_data["password"])
+    if owner is None:
+        return _over(request)
+    logout(request)  # whoever was signed in here before
+    messages.success(request, f"Your password is set. Sign in as {owner.username}.")
+    return redirect("account_login")
+
+
+def _over(request: HttpRequest) -> HttpResponse:
+    context = {"over": True, "lasts": span(duration=members.link_lasts())}
+    return render(request, "account/set_password.html", context, status=422)

@@ -1,0 +1,162 @@
+"""Who gets what from every address: the written matrix, which tests/test_matrix.py compares with what is answered.
+
+A new address needs a line for each method that it takes (GET is HEAD too); whatever is not here has to be answered 405.
+Pages of others (django-allauth) take methods as they like: their one line, ANY, is for each that they take.
+A cell: `ok` is let in (2xx, 3xx, or a form sent back with what is missing: 400, 422); `in` is sent to sign in; a number
+is that very status. The object, where the address names one, is Acme Labs': its install, an endpoint of it, and so on.
+
+The people: a stranger; somebody without a role; a viewer and a partner admin of Acme Labs, and one of each of another
+install; support; a support lead.
+"""
+
+from dataclasses import dataclass
+
+PEOPLE = ("stranger", "no role", "viewer", "other viewer", "partner admin", "outsider", "support", "support lead")
+TABLE = """
+# address                               method stranger, no role, viewer, another, admin, outsider, support, lead
+home                                    GET    in 403  ok  ok  ok  ok  ok  ok
+inbox-live                              GET    in 403  ok  ok  ok  ok  ok  ok
+install-list                            GET    in 403  ok  ok  ok  ok  ok  ok
+install-list-live                       GET    in 403  ok  ok  ok  ok  ok  ok
+install-connect                         GET    in 403 403 403  ok  ok  ok  ok
+install-connect                         POST   in 403 403 403  ok  ok  ok  ok
+install-detail                          GET    in 403  ok 404  ok 404  ok  ok
+install-live                            GET    in 403  ok 404  ok 404  ok  ok
+endpoint-create                         GET    in 403 403 404  ok 404  ok  ok
+endpoint-create                         POST   in 403 403 404  ok 404  ok  ok
+endpoint-detail                         GET    in 403  ok 404  ok 404  ok  ok
+endpoint-live                           GET    in 403  ok 404  ok 404  ok  ok
+endpoint-over-time                      GET    in 403  ok 404  ok 404  ok  ok
+endpoint-enable                         POST   in 403 403 404  ok 404  ok  ok
+endpoint-redeliver                      POST   in 403 403 404  ok 404  ok  ok
+endpoint-doctor                         GET    in 403  ok 404  ok 404  ok  ok
+endpoint-doctor                         POST   in 403  ok 404  ok 404  ok  ok
+endpoint-recover                        GET    in 403 403 404  ok 404  ok  ok
+endpoint-recover                        POST   in 403 403 404  ok 404  ok  ok
+endpoint-edit                           GET    in 403 403 404  ok 404  ok  ok
+endpoint-edit                           POST   in 403 403 404  ok 404  ok  ok
+endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok
+endpoint-pause                          POST   in 403 403 404  ok 404  ok  ok
+endpoint-delete                         GET    in 403 403 404  ok 404  ok  ok
+endpoint-delete                         POST   in 403 403 404  ok 404  ok  ok
+observation-key                         GET    in 403 403 404  ok 404  ok  ok
+observation-key                         POST   in 403 403 404  ok 404  ok  ok
+observation-key-revoke                  POST   in 403 403 404  ok 404  ok  ok
+rotation-detail                         GET    in 403 403 404  ok 404  ok  ok
+rotation-live                           GET    in 403 403 404  ok 404  ok  ok
+rotation-start                          POST   in 403 403 404  ok 404  ok  ok
+rotation-continue                       POST   in 403 403 404  ok 404  ok  ok
+rotation-finish                         POST   in 403 403 404  ok 404  ok  ok
+rotation-abort                          POST   in 403 403 404  ok 404  ok  ok
+demo-handler                            POST   in 403 403 404 404 404 404 404
+install-deliveries                      GET    in 403  ok 404  ok 404  ok  ok
+install-deliveries-live                 GET    in 403  ok 404  ok 404  ok  ok
+install-deliveries-export               GET    in 403  ok 404  ok 404  ok  ok
+install-deliveries-redeliver            GET    in 403 403 404  ok 404  ok  ok
+install-deliveries-redeliver            POST   in 403 403 404  ok 404  ok  ok
+endpoint-deliveries                     GET    in 403  ok 404  ok 404  ok  ok
+endpoint-deliveries-live                GET    in 403  ok 404  ok 404  ok  ok
+endpoint-deliveries-export              GET    in 403  ok 404  ok 404  ok  ok
+endpoint-deliveries-redeliver           GET    in 403 403 404  ok 404  ok  ok
+endpoint-deliveries-redeliver           POST   in 403 403 404  ok 404  ok  ok
+delivery-list                           GET    in 403  ok  ok  ok  ok  ok  ok
+delivery-list-live                      GET    in 403  ok  ok  ok  ok  ok  ok
+delivery-list-export                    GET    in 403  ok  ok  ok  ok  ok  ok
+delivery-list-redeliver                 GET    in 403 403 403  ok  ok  ok  ok
+delivery-list-redeliver                 POST   in 403 403 403  ok  ok  ok  ok
+delivery-detail                         GET    in 403  ok 404  ok 404  ok  ok
+delivery-live                           GET    in 403  ok 404  ok 404  ok  ok
+delivery-attempts                       GET    in 403  ok 404  ok 404  ok  ok
+delivery-attempts-live                  GET    in 403  ok 404  ok 404  ok  ok
+delivery-redeliver                      POST   in 403 403 404  ok 404  ok  ok
+run-list                                GET    in 403  ok  ok  ok  ok  ok  ok
+run-list-live                           GET    in 403  ok  ok  ok  ok  ok  ok
+run-detail                              GET    in 403  ok 404  ok 404  ok  ok
+run-live                                GET    in 403  ok 404  ok 404  ok  ok
+run-command                             POST   in 403 403 404  ok 404  ok  ok
+search                                  GET    in 403  ok  ok  ok  ok  ok  ok
+search-results                          GET    in 403  ok  ok  ok  ok  ok  ok
+help-keys                               GET    in 403  ok  ok  ok  ok  ok  ok
+alert-list                              GET    in 403  ok  ok  ok  ok  ok  ok
+alert-list-live                         GET    in 403  ok  ok  ok  ok  ok  ok
+alert-channel-list                      GET    in 403  ok  ok  ok  ok  ok  ok
+alert-channel-create                    GET    in 403 403 403  ok  ok  ok  ok
+alert-channel-create                    POST   in 403 403 403  ok  ok  ok  ok
+alert-channel-edit                      GET    in 403 403 404  ok 404  ok  ok
+alert-channel-edit                      POST   in 403 403 404  ok 404  ok  ok
+alert-channel-delete                    GET    in 403 403 404  ok 404  ok  ok
+alert-channel-delete                    POST   in 403 403 404  ok 404  ok  ok
+alert-channel-test                      POST   in 403 403 404  ok 404  ok  ok
+operation-progress                      GET    in 403  ok 404  ok 404  ok  ok
+member-list                             GET    in 403 403 403 403 403 403  ok
+member-invite                           GET    in 403 403 403 403 403 403  ok
+member-invite                           POST   in 403 403 403 403 403 403  ok
+member-detail                           GET    in 403 404 404 404 404 404  ok
+member-installs                         GET    in 403 404 404 404 404 404  ok
+member-role                             GET    in 403 404 404 404 404 404  ok
+member-role                             POST   in 403 404 404 404 404 404  ok
+member-deactivate                       GET    in 403 404 404 404 404 404  ok
+member-deactivate                       POST   in 403 404 404 404 404 404  ok
+member-reactivate                       POST   in 403 404 404 404 404 404  ok
+member-link                             POST   in 403 404 404 404 404 404  ok
+member-grant                            POST   in 403 404 404 404 404 404  ok
+member-revoke                           GET    in 403 404 404 404 404 404  ok
+member-revoke                           POST   in 403 404 404 404 404 404  ok
+activity                                GET    in 403  ok  ok  ok  ok  ok  ok
+activity-live                           GET    in 403  ok  ok  ok  ok  ok  ok
+activity-export                         GET    in 403  ok  ok  ok  ok  ok  ok
+activity-detail                         GET    in 403  ok 404  ok 404  ok  ok
+# One's own account (django-allauth): no role matters, only that one is signed in. What is 404 is not theirs.
+account_change_password                 ANY    in  ok  ok  ok  ok  ok  ok  ok
+account_logout                          POST   in  in  in  in  in  in  in  in
+account_logout                          ANY    in  ok  ok  ok  ok  ok  ok  ok
+account_reauthenticate                  ANY    in  ok  ok  ok  ok  ok  ok  ok
+account_set_password                    ANY    in  ok  ok  ok  ok  ok  ok  ok
+account                                 ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_index                               ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_authenticate                        ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_reauthenticate                      ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_activate_totp                       ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_deactivate_totp                     ANY    in 404 404 404 404 404 404 404
+mfa_view_recovery_codes                 ANY    in 404 404 404 404 404 404 404
+mfa_generate_recovery_codes             ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_list_webauthn                       ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_add_webauthn                        ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_login_webauthn                      ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_reauthenticate_webauthn             ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_edit_webauthn                       ANY    in  ok  ok  ok  ok  ok  ok  ok
+mfa_remove_webauthn                     ANY    in  ok  ok  ok  ok  ok  ok  ok
+session-list                            ANY    in  ok  ok  ok  ok  ok  ok  ok
+session-end-others                      ANY    in  ok  ok  ok  ok  ok  ok  ok
+session-end                             ANY    in 404 404 404 404 404 404 404
+# OpenID Connect, which is not set up here.
+openid_connect_login                    ANY   404 404 404 404 404 404 404 404
+openid_connect_callback                 ANY   404 404 404 404 404 404 404 404
+socialaccount_connections               ANY   404 404 404 404 404 404 404 404
+socialaccount_login_cancelled           ANY   404 404 404 404 404 404 404 404
+# Open to strangers: sign-in, and what belongs to it.
+account_login                           ANY    ok  ok  ok  ok  ok  ok  ok  ok
+account_inactive                        ANY    ok  ok  ok  ok  ok  ok  ok  ok
+set-password                            GET    ok  ok  ok  ok  ok  ok  ok  ok
+set-password                            POST   ok  ok  ok  ok  ok  ok  ok  ok
+# Machines, which show a signature or a key, and probes: here without either, and no worker runs.
+receiver                                ANY   404 404 404 404 404 404 404 404
+observations                            POST  401 401 401 401 401 401 401 401
+healthz                                 GET    ok  ok  ok  ok  ok  ok  ok  ok
+readyz                                  GET   503 503 503 503 503 503 503 503
+metrics                                 GET   404 404 404 404 404 404 404 404
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: an address by its name, a method, and the cell of each of PEOPLE."""
+
+    name: str
+    method: str
+    cells: dict[str, str]
+
+
+def rows() -> list[Row]:
+    lines = [line.split() for line in TABLE.splitlines() if line and not line.startswith("#")]
+    return [Row(name, method, dict(zip(PEOPLE, cells, strict=True))) for name, method, *cells in lines]

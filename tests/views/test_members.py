@@ -1,0 +1,242 @@
+"""The pages of members: what a support lead sees, is asked before harm, and is told afterwards."""
+
+import html
+import re
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from dashboard.models import AuditEntry, Install, Role, User
+from tests.factories import make_channel, make_grant, make_install, make_user
+
+PASSWORD = "a-quite-long-password"
+
+
+@pytest.fixture
+def lea(support_lead: User, client: Client) -> Client:
+    client.force_login(support_lead)
+    return client
+
+
+def words_of(response: Any) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
+
+
+def link_in(response: Any) -> str:
+    return re.search(r'<code id="secret">([^<]+)</code>', response.content.decode())[1]
+
+
+def test_list_shows_role_installs_and_last_sign_in(lea: Client, viewer: User, support: User) -> None:
+    make_user(username="nick", role="viewer")
+    make_user(username="dora", role="partner_admin", is_active=False)
+    page = words_of(lea.get(reverse("member-list")))
+    assert "ana Active Support every install never" in page
+    assert "dora Deactivated Partner admin none granted yet never" in page
+    assert "lea you Active Support lead every install" in page
+    assert "nick Active Viewer none granted yet never" in page
+    assert "vera Active Viewer 1 granted never" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("q=ver", ["vera"]),
+        ("role=viewer", ["otto", "vera"]),
+        ("role=nonsense", ["lea", "otto", "vera"]),
+        ("install={acme}", ["vera"]),
+        ("install=x&page=99", ["lea", "otto", "vera"]),
+    ],
+)
+def test_list_is_narrowed_by_its_address(query: str, shown: list[str], lea: Client, viewer: User, acme: Install):
+    make_user(username="otto", role="viewer")
+    response = lea.get(f"{reverse('member-list')}?{query.format(acme=acme.pk)}")
+    assert [row.member.username for row in response.context["rows"]] == shown
+
+
+def test_list_of_hundreds_is_paged(lea: Client) -> None:
+    User.objects.bulk_create(User(username=f"m{number:04}", role="viewer") for number in range(120))
+    first, last = lea.get("/members/"), lea.get("/members/?page=3")
+    assert (len(first.context["rows"]), first.context["previous"], first.context["next"]) == (50, None, 2)
+    assert (len(last.context["rows"]), last.context["previous"], last.context["next"]) == (21, 2, None)
+
+
+def test_invitation_shows_the_link_once_and_nowhere_else(lea: Client) -> None:
+    answer = lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"})
+    link, vic = link_in(answer), User.objects.get(username="vic")
+    assert link.startswith("http://testserver/accounts/set-password/#")
+    assert answer["Cache-Control"] == "max-age=0, no-cache, no-store, must-revalidate, private"
+    code = link.partition("#")[2].partition(".")[2]
+    elsewhere = [lea.get(reverse("member-detail", args=[vic.pk])), lea.get(reverse("member-list"))]
+    assert [code in page.content.decode() for page in elsewhere] == [False, False]
+    assert code not in str(list(AuditEntry.objects.values()))
+    assert "Invited" in words_of(elsewhere[1])
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"username": "LEA", "role": "viewer"}, "There is an account of this name already."),
+        ({"username": "", "role": "viewer"}, "This field is required."),
+        ({"username": "a b", "role": "viewer"}, "Enter a valid username."),
+        ({"username": "vic", "role": "king"}, "Select a valid choice."),
+        ({"username": "vic", "role": ""}, "This field is required."),
+    ],
+)
+def test_invitation_that_is_not_filled_in_right_makes_no_account(form: dict[str, str], said: str, lea: Client) -> None:
+    answer = lea.post(reverse("member-invite"), form)
+    assert (answer.status_code, said in words_of(answer), User.objects.count()) == (422, True, 1)
+
+
+def test_invitation_sent_twice_says_that_the_link_was_shown_then(lea: Client) -> None:
+    form = {"role": "viewer", "operation": "6f1c4f0a-7a55-4f5c-9a93-0e0f6f5b8a11"}
+    lea.post(reverse("member-invite"), form | {"username": "vic"})
+    answer = lea.post(reverse("member-invite"), form | {"username": "vicky"})
+    assert "This form was sent before, and its link was shown then." in words_of(answer)
+    assert not User.objects.filter(username="vicky").exists()
+
+
+def test_password_is_set_by_the_link_which_then_says_that_it_is_over(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    stranger = Client()
+    form = {"code": link, "password": PASSWORD, "again": PASSWORD}
+    answer = stranger.post(reverse("set-password"), form, follow=True)
+    assert answer.redirect_chain == [("/accounts/login/", 302)]
+    assert "Your password is set. Sign in as vic." in words_of(answer)
+    assert stranger.login(username="vic", password=PASSWORD)
+    again = Client().post(reverse("set-password"), form | {"password": "another-long-one", "again": "another-long-one"})
+    assert (again.status_code, "This link does not work any more" in words_of(again)) == (422, True)
+    assert Client().login(username="vic", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("password", "again", "said"),
+    [
+        ("short", "short", "This password is too short."),
+        ("password", "password", "This password is too common."),
+        ("victoria-nova1", "victoria-nova1", "The password is too similar to the username."),
+        (PASSWORD, PASSWORD + " ", "The two are not the same."),
+        ("", "", "This field is required."),
+    ],
+)
+def test_password_that_is_not_good_enough_says_why_and_leaves_the_link(
+    password: str, again: str, said: str, lea: Client
+) -> None:
+    invited = lea.post(reverse("member-invite"), {"username": "victoria-nova", "role": "viewer"})
+    code = link_in(invited).partition("#")[2]
+    answer = Client().post(reverse("set-password"), {"code": code, "password": password, "again": again})
+    assert (answer.status_code, said in words_of(answer)) == (422, True)
+    form = {"code": code, "password": PASSWORD, "again": PASSWORD}
+    assert Client().post(reverse("set-password"), form).status_code == 302
+
+
+def test_setting_a_password_signs_out_whoever_was_signed_in_here(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    lea.post(reverse("set-password"), {"code": link, "password": PASSWORD, "again": PASSWORD})
+    assert lea.get("/")["Location"] == "/accounts/login/?next=/"
+
+
+def test_change_of_role_says_first_what_it_means(lea: Client, partner_admin: User, acme: Install) -> None:
+    make_channel(install=acme, made_by=partner_admin)
+    address = reverse("member-role", args=[partner_admin.pk])
+    asked = words_of(lea.get(f"{address}?role=viewer"))
+    assert (
+        "Make paul viewer? What happens: From now on: sees the installs that are granted, and changes nothing."
+        " 1 install is granted to them."
+        " Recoveries and redeliveries that they have started, and that are not done, stop."
+        " Whoever is signed in as them is signed out at once."
+        " The alert channel that they have set up goes on: see under Alerts, Channels, who is told." in asked
+    )
+    partner_admin.refresh_from_db()
+    assert partner_admin.role == "partner_admin"
+    done = lea.post(address, {"role": "viewer"}, follow=True)
+    partner_admin.refresh_from_db()
+    assert (partner_admin.role, "paul is now viewer." in words_of(done)) == ("viewer", True)
+
+
+@pytest.mark.parametrize("asked", ["king", "partner_admin"])
+def test_role_that_there_is_not_or_that_they_have_changes_nothing(asked: str, lea: Client, partner_admin: User) -> None:
+    for response in (
+        lea.get(reverse("member-role", args=[partner_admin.pk]), {"role": asked}),
+        lea.post(reverse("member-role", args=[partner_admin.pk]), {"role": asked}),
+    ):
+        assert response["Location"] == reverse("member-detail", args=[partner_admin.pk])
+    assert not AuditEntry.objects.filter(action="change role").exists()
+
+
+def test_support_leads_own_page_offers_no_way_to_lock_oneself_out(lea: Client, support_lead: User) -> None:
+    page = lea.get(reverse("member-detail", args=[support_lead.pk])).content.decode()
+    own = [reverse(f"member-{name}", args=[support_lead.pk]) for name in ("role", "deactivate", "link")]
+    assert [address in page for address in own] == [False, False, False]
+    said = [words_of(lea.post(address, {"role": "viewer"}, follow=True)) for address in own]
+    assert ["Another support lead has to do this" in words for words in said] == [True, True, True]
+    support_lead.refresh_from_db()
+    assert (support_lead.role, support_lead.is_active) == (Role.SUPPORT_LEAD, True)
+
+
+def test_deactivated_member_is_signed_out_and_can_be_reactivated(lea: Client, viewer: User) -> None:
+    vera = Client()
+    vera.force_login(viewer)
+    assert "Deactivate vera?" in words_of(lea.get(reverse("member-deactivate", args=[viewer.pk])))
+    assert vera.get("/").status_code == 200
+    said = words_of(lea.post(reverse("member-deactivate", args=[viewer.pk]), follow=True))
+    assert "vera is signed out, and can no longer sign in." in said
+    assert vera.get("/")["Location"] == "/accounts/login/?next=/"
+    link = lea.post(reverse("member-link", args=[viewer.pk]), follow=True)
+    assert "vera is deactivated: reactivate the account first." in words_of(link)
+    assert "vera can sign in again." in words_of(lea.post(reverse("member-reactivate", args=[viewer.pk]), follow=True))
+    assert vera.get("/")["Location"] == "/accounts/login/?next=/"
+
+
+def test_install_among_thousands_is_found_granted_and_taken(lea: Client) -> None:
+    vic = make_user(username="vic", role="viewer")
+    for number in range(60):
+        make_install(name=f"Customer {number:03} of many")
+    rare = make_install(name="Zephyr Labs")
+    page = words_of(lea.get(reverse("member-detail", args=[vic.pk])))
+    assert "No install is granted yet, so they see nothing." in page
+    assert "Zephyr" not in page
+    many = lea.get(reverse("member-installs", args=[vic.pk]), {"q": "many"})
+    assert (len(many.context["found"]), "There may be more" in words_of(many)) == (50, True)
+    found = lea.get(reverse("member-installs", args=[vic.pk]), {"q": "zeph"})
+    assert found.context["found"] == [(rare, False)]
+    said = words_of(lea.post(reverse("member-grant", args=[vic.pk, rare.pk]), follow=True))
+    assert "Zephyr Labs is granted to vic." in said
+    assert lea.get(reverse("member-installs", args=[vic.pk]), {"q": "zeph"}).context["found"] == [(rare, True)]
+    asked = words_of(lea.get(reverse("member-revoke", args=[vic.pk, rare.pk])))
+    assert "Take Zephyr Labs from vic?" in asked
+    assert Install.objects.visible_to(vic).count() == 1
+    lea.post(reverse("member-revoke", args=[vic.pk, rare.pk]))
+    assert Install.objects.visible_to(vic).count() == 0
+
+
+def test_member_with_many_grants_shows_the_first_and_how_many_there_are(lea: Client) -> None:
+    vic = make_user(username="vic", role="viewer")
+    for number in range(52):
+        make_grant(user=vic, install=make_install(name=f"Customer {number:03}"))
+    page = words_of(lea.get(reverse("member-detail", args=[vic.pk])))
+    assert "These are the first 50 of 52 by name." in page
+    assert ("Customer 049" in page, "Customer 050" in page) == (True, False)
+
+
+def test_members_are_in_the_menu_of_support_leads_alone(lea: Client, support: User) -> None:
+    client = Client()
+    client.force_login(support)
+    shown = ['href="/members/"' in one.get("/help/keys/").content.decode() for one in (lea, client)]
+    assert shown == [True, False]
+
+
+def test_account_command_makes_a_support_lead_and_keeps_the_last_one(db: None, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: PASSWORD)
+    call_command("account", "ana", role="support")
+    assert "Nobody can invite others yet" in capsys.readouterr().out
+    call_command("account", "lea", role="support_lead")
+    assert "Nobody can invite others yet" not in capsys.readouterr().out
+    with pytest.raises(CommandError, match="lea is the last support lead"):
+        call_command("account", "lea", role="viewer")
+    assert list(User.objects.order_by("username").values_list("username", "role")) == [
+        ("ana", "support"),
+        ("lea", "support_lead"),
+    ]
