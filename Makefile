@@ -48,7 +48,7 @@ styles:
 	$(PYTHON) -m tests.styles
 
 # Minutes long, each with a database of its own; the last line is one JSON object.
-BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale
+BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale bench-growth
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed-dev
 	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages,$@),$(or $(ROWS),1000000))

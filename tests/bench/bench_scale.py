@@ -73,7 +73,7 @@ class Table:
         ]
         for worker in started:
             worker.stdout.readline()
-        wal, postgres_s, sink_s, begun = self._wal(), _tree_s(self.server.process.pid), _sink_s(), time.monotonic()
+        wal, postgres_s, sink_s, begun = self._wal(), tree_s(self.server.process.pid), _sink_s(), time.monotonic()
         for worker in started:
             worker.stdin.write("\n")
             worker.stdin.flush()
@@ -81,7 +81,7 @@ class Table:
         assert sum(attempted for _, _, attempted in ended) == PENDING
         elapsed = max(moment for moment, _, _ in ended) - begun
         time.sleep(1)  # statistics are written when a backend has ended
-        after = (sum(used for _, used, _ in ended), _tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
+        after = (sum(used for _, used, _ in ended), tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
         return Measured(*(seconds * 1000 / PENDING for seconds in (elapsed, *after)), (self._wal() - wal) / PENDING)
 
     def _wal(self) -> int:
@@ -102,7 +102,7 @@ def _ticks(pid: str) -> list[int]:
     return [int(fields[1]), *(int(field) for field in fields[11:15])]
 
 
-def _tree_s(pid: int) -> float:
+def tree_s(pid: int) -> float:
     """CPU seconds of a process, the children that it has and those that it had."""
     everybody = {found.name: _ticks(found.name) for found in Path("/proc").iterdir() if found.name.isdigit()}
     children = sum(ticks[1] + ticks[2] for ticks in everybody.values() if ticks[0] == pid)
