@@ -22,6 +22,8 @@ SUBJECT_CHARS = 180
 LISTED = 25
 """So many alerts are told one by one in a message; of the others only how many there are."""
 API_VERSION = "v1"
+GONE = "The endpoint was deleted."
+"""What `now_says` of an endpoint that is no more."""
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that are not seen: line ends, escapes, what turns the direction of text around."""
@@ -104,6 +106,8 @@ class Message:
             return self.items[0].headline
         over = sum(item.is_over for item in self.items)
         shown = f"{len(self.items) + self.more} alerts{' from the quiet hours' if self.held else ''}"
+        if over == len(self.items) and not self.more:
+            return f"All clear: {shown}"
         return f"{shown}, {over} of them over" if over else shown
 
     @property
@@ -128,8 +132,8 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
 
 
 def closing_words(*, kind: AlertKind, now_says: str = "") -> str:
-    """Say what ended an alert. `now_says` is what its endpoint is now, in words."""
-    return plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
+    """Say what ended an alert. `now_says` is what its endpoint is now, in words; what is GONE did not get well."""
+    return now_says if now_says == GONE else plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
 
 
 def email_subject(message: Message) -> str:

@@ -68,6 +68,11 @@ def test_all_clear_says_how_long_it_lasted() -> None:
     assert json.loads(json_body(say(OVER)))["alerts"][0]["lastedSeconds"] == 840
 
 
+def test_message_of_what_is_over_alone_says_so_in_its_subject() -> None:
+    assert email_subject(say(OVER, OVER)) == "[Redeliver] All clear: 2 alerts"
+    assert email_subject(say(OVER, OVER, more=1)) == "[Redeliver] 3 alerts, 2 of them over"
+
+
 def test_summary_counts_what_is_over_and_says_that_it_was_held_back() -> None:
     both = replace(OVER, events=(AlertEvent.OPENED, AlertEvent.CLEARED))
     message = say(ITEM, both, held=True, more=5)

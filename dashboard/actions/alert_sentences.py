@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from dashboard.actions.attempts import schedule
 from dashboard.alert_rules import AlertKind, Subject
+from dashboard.alert_words import GONE
 from dashboard.health import Standing, describe_cause, endpoint_health
 from dashboard.models import Endpoint, Install
 from dashboard.models.needs import Logged, logged
@@ -37,7 +38,7 @@ def now_says(endpoint: Endpoint | None) -> str:
     if endpoint is None:
         return ""
     if endpoint.deleted_at is not None:
-        return "The endpoint was deleted."
+        return GONE
     health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
     return f"Now it is {health.label}: {health.words}"
 

@@ -152,7 +152,7 @@ def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
     watch()
     Endpoint.objects.update(deleted_at=NOON)
     assert watch(MINUTE).cleared == 1
-    assert Alert.objects.get().cleared_words.endswith("The endpoint was deleted.")
+    assert Alert.objects.get().cleared_words == "The endpoint was deleted."
 
 
 def test_what_is_found_at_once_is_one_message() -> None:
