@@ -104,14 +104,16 @@ class Site:
             )
 
 
-def deliver(*, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S) -> int | None:
+def deliver(
+    *, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S, secret: str = SECRET
+) -> int | None:
     """POST one delivery as OpenTrain does; return the answer's status, None when none came."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     headers = {
         "Content-Type": "application/json",
         "X-OpenTrain-Event": "contract.started",
         "X-OpenTrain-Delivery": delivery_id,
-        "X-OpenTrain-Signature": sign(secret=SECRET, body=BODY, timestamp=int(time.time())),
+        "X-OpenTrain-Signature": sign(secret=secret, body=BODY, timestamp=int(time.time())),
         "Connection": "close",
     }
     try:
