@@ -69,10 +69,11 @@ LICENCES := $(LICENCES);Apache-2.0 OR BSD-3-Clause;BSD License;BSD-2-Clause;BSD-
 LICENCES := $(LICENCES);MIT;MIT AND PSF-2.0;MIT License;MIT-0;MPL-2.0;Mozilla Public License 2.0 (MPL 2.0);PSF-2.0
 LICENCES := $(LICENCES);Python Software Foundation License
 .PHONY: audit sbom
+# --strict: what could not be looked up has not been found harmless.
 audit: $(VENV)/.installed-dev
 	$(BIN)/pip-licenses --from=mixed --order=license --allow-only="$(LICENCES)"
-	$(BIN)/pip-audit --requirement requirements.txt --disable-pip --require-hashes
-	$(BIN)/pip-audit --requirement requirements-dev.txt --disable-pip --require-hashes
+	$(BIN)/pip-audit --strict --requirement requirements.txt --disable-pip --require-hashes
+	$(BIN)/pip-audit --strict --requirement requirements-dev.txt --disable-pip --require-hashes
 
 sbom: $(VENV)/.installed-dev
 	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
