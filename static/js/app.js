@@ -4,6 +4,7 @@
 (() => {
   const POLL_MS = 3000;
   const SECOND = 1000;
+  const FLASH_MS = 2500;
 
   // --- Polling -----------------------------------------------------------------------------------------------------
   const poll = () => {
@@ -68,7 +69,7 @@
   const flash = () => {
     for (const row of changed) {
       row.classList.add("flash");
-      row.addEventListener("animationend", () => row.classList.remove("flash"), { once: true });
+      setTimeout(() => row.classList.remove("flash"), FLASH_MS); // who wants no motion has no end of an animation
     }
     changed.clear();
   };

@@ -160,6 +160,7 @@ def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
     assert "Recovery by ana" in words_of(page)
     assert f'href="{page_of(run)}"' in page
     assert "Recover…" not in page
+    assert "one delivery first. By hand" not in page  # nor advice to press what is not there
 
 
 def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browser, run: Run) -> None:
