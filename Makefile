@@ -17,7 +17,7 @@ help:
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
-	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages"
+	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages and the export"
 
 .PHONY: demo run partner-api account test fuzz screenshots styles lint format lock
 demo: $(VENV)/.installed
@@ -48,10 +48,11 @@ styles:
 	$(PYTHON) -m tests.styles
 
 # Minutes long, each with a database of its own; the last line is one JSON object.
-BENCHMARKS = bench-receiver bench-pages bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale bench-growth
+BENCHMARKS = bench-receiver bench-pages bench-export bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale
+BENCHMARKS += bench-growth
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed-dev
-	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages,$@),$(or $(ROWS),1000000))
+	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages bench-export,$@),$(or $(ROWS),1000000))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
