@@ -5,6 +5,8 @@ attempts, the install joined in and not asked for row by row, a filter each for 
 """
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import include, path
 
 from dashboard.models import Delivery
@@ -28,6 +30,10 @@ class DeliveryAdmin(admin.ModelAdmin):
     ordering = ("-first_received_at", "-id")
     list_per_page = 50
     list_max_show_all = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """Leave bodies where they are, and secrets unread."""
+        return super().get_queryset(request).defer("body", "endpoint__secret", "endpoint__install__token")
 
     @admin.display
     def install(self, delivery: Delivery) -> str:
