@@ -92,7 +92,7 @@ def until(condition: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def until_arrived(workers: Workers, recorder: Recorder, *, count: int, seconds: float = 40) -> None:
+def until_arrived(workers: Workers, recorder: Recorder, *, count: int, seconds: float = 120) -> None:
     """Tend the workers until the receiver has had `count` POSTs."""
     deadline = time.monotonic() + seconds
     while len(recorder.posts) < count:

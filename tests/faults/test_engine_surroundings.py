@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("engine_faults")
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[tuple[object, dict[str, str]]]:
     with engine_rows.database(durable=False) as (server, environment):
-        knobs = {"PARTNER_API_TIMEOUT_S": "2", "PARTNER_API_LEASE_S": "3", "PARTNER_API_DISABLE_AFTER": "1000"}
+        knobs = {"PARTNER_API_TIMEOUT_S": "9", "PARTNER_API_LEASE_S": "10", "PARTNER_API_DISABLE_AFTER": "1000"}
         yield server, environment | knobs
 
 
@@ -55,10 +55,10 @@ def test_a_clock_that_jumps_by_an_hour_and_back_loses_repeats_and_delays_nothing
         (tmp_path / "clock").write_text(str(HOUR_S))
         database.until_arrived(workers, recorder, count=count // 2)
         (tmp_path / "clock").write_text(str(-HOUR_S))
-        database.finish(workers, url, expected={"DELIVERED": count}, seconds=60)
+        database.finish(workers, url, expected={"DELIVERED": count}, seconds=180)
         # The run of before is over by now: the next has to begin although the cron waits for an hour.
         engine_rows.load_deliveries(url, first=count + 1, count=100, endpoints=database.ENDPOINTS)
-        database.finish(workers, url, expected={"DELIVERED": count + 100}, seconds=30)
+        database.finish(workers, url, expected={"DELIVERED": count + 100}, seconds=120)
     finally:
         workers.end()
         receiver.stop()
@@ -78,7 +78,7 @@ def test_two_workers_whose_clocks_are_an_hour_apart_share_the_work(
     database.load(url, environment, receiver.url, count=count)
     right, ahead = Workers(environment, count=1), Workers(environment | elsewhere, count=1)
     try:
-        database.finish(right, url, expected={"DELIVERED": count}, seconds=60)
+        database.finish(right, url, expected={"DELIVERED": count}, seconds=180)
     finally:
         right.end()
         ahead.end()
@@ -97,10 +97,10 @@ def test_names_that_cannot_be_resolved_for_a_while_get_everything_afterwards(
     database.load(url, environment, receiver.url, count=count)
     workers = Workers(environment, count=1)
     try:
-        database.until(lambda: database.causes(url).get("dns", 0) >= count, seconds=30)
+        database.until(lambda: database.causes(url).get("dns", 0) >= count, seconds=120)
         assert (recorder.posts, database.states(url)) == ([], {"PENDING": count})
         (tmp_path / "no-dns").unlink()
-        database.finish(workers, url, expected={"DELIVERED": count}, seconds=40)
+        database.finish(workers, url, expected={"DELIVERED": count}, seconds=120)
     finally:
         workers.end()
         receiver.stop()
@@ -111,17 +111,18 @@ def test_names_that_cannot_be_resolved_for_a_while_get_everything_afterwards(
 def test_a_receiver_that_refuses_for_ten_seconds_gets_everything_afterwards(prepared) -> None:
     server, environment = prepared
     url, count, recorder = server.url("partner_api"), 60, Recorder()
-    environment = environment | {"PARTNER_API_RETRY_DELAYS_S": "4,4,4,4"}
+    environment = environment | {"PARTNER_API_RETRY_DELAYS_S": "5,5,5,5"}
     target = sink.unused_url()
     database.load(url, environment, target, count=count)
     workers = Workers(environment, count=1)
     receiver = None
     try:
-        time.sleep(10)  # this long it is away
+        database.until(lambda: database.causes(url).get("refused", 0) >= count, seconds=120)
+        time.sleep(10)  # this long it stays away
         assert database.states(url) == {"PENDING": count}
         assert set(database.causes(url)) == {"refused"}
         receiver = serve(recorder, port=int(target.rsplit(":", 1)[1].removesuffix("/hooks")))
-        database.finish(workers, url, expected={"DELIVERED": count}, seconds=40)
+        database.finish(workers, url, expected={"DELIVERED": count}, seconds=120)
     finally:
         workers.end()
         if receiver is not None:
@@ -143,7 +144,7 @@ def test_two_workers_under_load_never_post_a_delivery_twice_at_once(prepared, ca
                 engine_rows.load_deliveries(url, first=count + 1, count=1000, endpoints=database.ENDPOINTS)
                 count += 1000
             time.sleep(0.1)
-        database.finish(workers, url, expected={"DELIVERED": count}, seconds=60)
+        database.finish(workers, url, expected={"DELIVERED": count}, seconds=180)
     finally:
         workers.end()
         receiver.stop()
