@@ -1,6 +1,6 @@
 """Whose turn it is: windows, slots, and that nothing is lost or held twice, whatever happens in whatever order."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dashboard.partner_api.rota import Ask, Rota
@@ -65,6 +65,7 @@ def test_an_endpoint_that_had_less_than_was_asked_for_leaves_and_may_come_again(
     assert rota.asks() == [Ask(endpoint_id="a", count=2, held=0)]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.integers(0, 30), min_size=1, max_size=6),
     slots=st.integers(1, 12),

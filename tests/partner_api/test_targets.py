@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yarl
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dashboard.partner_api import targets
@@ -86,6 +86,7 @@ def test_http_localhost_can_be_forbidden() -> None:
     assert targets.check("https://localhost/", allow_http_localhost=False) == "https://localhost/"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.text(max_size=300)
     | st.text(max_size=100).map("https://{}".format)
