@@ -84,7 +84,7 @@ def test_viewer_whose_page_still_shows_a_button_is_told_whom_to_ask_where_it_was
     paul = make_user(username="paul", password=PASSWORD, role="partner_admin")
     make_grant(user=paul, install=beta)
     page = browser.new_page()  # not `open_page`: a browser complains of each 403
-    page.goto(f"{live_server.url}/installs/{beta.pk}/")
+    page.goto(f"{live_server.url}/endpoints/{beta.endpoints.get().pk}/")
     sign_in(page, "paul", PASSWORD)
     expect(page.get_by_role("button", name="Re-enable")).to_be_visible()
     page.route("**/live/", lambda route: route.abort())  # the page is not drawn anew before the press
