@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from dashboard.models.endpoints import Endpoint
@@ -28,7 +28,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def operations(self) -> Self:
         """Of each operation its answer, or its request while it has none."""
         answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
-        return self.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
+        # Not by Exists: beside the OR, PostgreSQL would read every answer there is before the first row.
+        asked = self.alias(answer=Subquery(answers.values("pk")[:1]))
+        return asked.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | Q(answer__isnull=True))
 
     def with_links(self) -> Self:
         """Have each entry bring whether there is still a page of its install and of its endpoint."""

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -149,7 +149,5 @@ def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
 
 def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
     """Return the newest operations, each by its answer, or by its request while that has none."""
-    answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
-    entries = endpoint.audit.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | ~Exists(answers))
-    entries = entries.exclude(action__in=endpoints.BY_RUNS)
-    return entries.order_by("-at", "-id")[:RECENT]
+    entries = AuditEntry.objects.filter(endpoint=endpoint).operations().exclude(action__in=endpoints.BY_RUNS)
+    return entries.newest_first()[:RECENT]
