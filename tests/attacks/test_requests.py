@@ -98,6 +98,7 @@ def test_every_answer_carries_the_headers_that_protect_it(endpoint: Endpoint, su
 def test_every_cookie_is_same_site_and_for_https_by_default() -> None:
     from tests import lint_settings  # noqa: PLC0415 - the production settings, which these tests do not run with
 
+    assert lint_settings.CSRF_COOKIE_HTTPONLY is True
     assert (lint_settings.SESSION_COOKIE_SAMESITE, lint_settings.CSRF_COOKIE_SAMESITE) == ("Lax", "Lax")
     assert (lint_settings.SESSION_COOKIE_SECURE, lint_settings.CSRF_COOKIE_SECURE) == (True, True)
     assert (settings.SESSION_COOKIE_HTTPONLY, settings.SESSION_COOKIE_DOMAIN) == (True, None)
