@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.partner_api import conf, endpoints, engine, ledger, settling
 from dashboard.partner_api.endpoints import Registered
-from dashboard.partner_api.models import Delivery
+from dashboard.partner_api.models import Delivery, Endpoint
 from dashboard.partner_api.rota import Ask
 from tests.partner_api.conftest import THEN, Partner
 from tests.partner_api.deeds import change, claim_all, deliver, emit, states
@@ -71,3 +71,15 @@ def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
         patch.setattr(engine, "_record", engine.sync_to_async(record_and_pause))
         assert deliver().attempted == 1
     assert states() == ["DELIVERED", "PENDING", "PENDING", "PENDING", "PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "held", "given"), [(0, 0, 8), (3, 0, 7), (3, 4, 3), (9, 0, 1), (9, 1, 0), (5, 9, 0)]
+)
+def test_a_claim_brings_no_more_than_the_failures_that_are_left_without_what_is_held(
+    partner: Partner, hooked: Registered, failures: int, held: int, given: int
+) -> None:
+    emit(partner, count=12)
+    Endpoint.objects.update(consecutive_failures=failures)
+    ask = Ask(endpoint_id=hooked.endpoint.pk, count=8, held=held)
+    assert len(ledger.claim(asks=[ask], now=THEN, knobs=conf.knobs())) == given
