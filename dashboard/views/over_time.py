@@ -32,9 +32,11 @@ class Range:
 
 
 RANGES = (
+    Range("1h", "1 hour", timedelta(minutes=5), 12, timedelta(minutes=1)),
     Range("24h", "24 hours", timedelta(hours=1), 24, timedelta(minutes=15)),
     Range("7d", "7 days", timedelta(hours=6), 28, timedelta(hours=2)),
 )
+DAY = RANGES[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,14 @@ class OverTime:
     def summary(self) -> str:
         if self.counts is None:
             return ""
+        last = self.chosen.words.removeprefix("1 ")  # "the last hour"
         delivered, waiting, failed = (self.counts.total(of=name) for name in ("delivered", "waiting", "failed"))
         if not self.counts.complete:
-            words = f"The newest {COUNTED:,} deliveries of the last {self.chosen.words}"
+            words = f"The newest {COUNTED:,} deliveries of the last {last}"
         elif not delivered + waiting + failed:
-            return f"No delivery arrived in the last {self.chosen.words}."
+            return f"No delivery arrived in the last {last}."
         else:
-            words = f"Deliveries of the last {self.chosen.words}"
+            words = f"Deliveries of the last {last}"
         return f"{words}: {delivered:,} delivered, {waiting:,} waiting, {failed:,} failed."
 
 
@@ -106,9 +109,9 @@ def over_time(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
-    """Return the endpoint over the range that the address names, or else over the shortest."""
+    """Return the endpoint over the range that the address names, or else over a day."""
     asked, now = request.GET.get("range"), timezone.now()
-    chosen = next((one for one in RANGES if one.name == asked), RANGES[0])
+    chosen = next((one for one in RANGES if one.name == asked), DAY)
     until = _next_start(now, chosen.width)
     counts = None
     if endpoint.is_logged:

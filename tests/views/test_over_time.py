@@ -35,13 +35,16 @@ def test_page_sums_up_the_last_day_and_has_its_table(ana: Browser, endpoint: End
     week = ana.read(page_of(endpoint, "?range=7d"))
     assert "Deliveries of the last 7 days: 2 delivered, 0 waiting, 1 failed." in words_of(week)
     assert (week.count("data-at="), 'data-width="21600"' in week) == (28, True)
+    hour = ana.read(page_of(endpoint, "?range=1h"))
+    assert "Deliveries of the last hour: 1 delivered, 0 waiting, 1 failed." in words_of(hour)
+    assert (hour.count("data-at="), 'data-width="300"' in hour) == (12, True)
 
 
 def test_endpoint_without_deliveries_says_so(ana: Browser, endpoint: Endpoint) -> None:
     assert "No delivery arrived in the last 24 hours." in words_of(ana.read(url(endpoint)))
 
 
-def test_range_that_is_not_one_is_the_shortest(ana: Browser, endpoint: Endpoint) -> None:
+def test_range_that_is_not_one_is_a_day(ana: Browser, endpoint: Endpoint) -> None:
     pages = (ana.read(url(endpoint, query)) for query in ("?range=<script>", "?range=24h"))
     odd, day = (re.sub(r'data-until="\d+"|\d+ s;', "", page) for page in pages)  # the time goes on between the two
     assert odd == day
