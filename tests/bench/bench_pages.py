@@ -231,9 +231,10 @@ def most_queries(pages: dict[Page, Visit]) -> int:
 
     most = 0
     for one in pages.values():
-        with at("large"), CaptureQueriesContext(connection) as captured:
-            one.get()
-        asked = [query["sql"] for query in captured.captured_queries]
+        with at("large"):
+            with CaptureQueriesContext(connection) as captured:
+                one.get()
+            asked = [query["sql"] for query in captured.captured_queries]
         most = max(most, sum(not sql.startswith(("BEGIN", "COMMIT")) for sql in asked))
     return most
 
