@@ -14,6 +14,7 @@ import struct
 import time
 from typing import Any
 
+from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 PATIENCE_S = int(os.environ.get("WEB_PATIENCE_S", "30"))
@@ -33,14 +34,19 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", PATIENCE_S, 0))
         self._begun[conn] = time.monotonic()
         try:
-            return super().handle(conn)
+            goes_on = super().handle(conn)
+            if not goes_on:
+                _linger(conn.sock)
         finally:
             del self._begun[conn]
+        return goes_on
 
     def handle_request(self, req: Any, conn: TConn) -> Any:  # noqa: ANN401 - gunicorn's
         try:
             return super().handle_request(req, conn)
         except BlockingIOError:  # what SO_SNDTIMEO comes out as; gunicorn would log it as a fault of ours
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)  # nobody is waited for any longer
             raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
 
     def murder_pending(self) -> None:
@@ -52,3 +58,14 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 # What reads from it sees its end. An answer that is being sent goes on; nothing else is read anyway.
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RD)
+
+
+def _linger(sock: socket.socket) -> None:
+    """Say that nothing more comes, and wait up to 2 s for the client to close as well.
+
+    gunicorn waits so in the one thread that accepts connections: a few clients that do not close would keep everybody
+    out. It does so again after this, but there is nothing left then to wait for.
+    """
+    with contextlib.suppress(OSError):
+        util.close_graceful(sock.dup())
+        sock.shutdown(socket.SHUT_RD)

@@ -91,6 +91,17 @@ def test_answers_that_nobody_reads_keep_no_thread_for_long(server: Site) -> None
     assert "Traceback" not in (server.folder / "site.log").read_text()
 
 
+@pytest.mark.xdist_group("faults")
+def test_clients_that_do_not_close_keep_nobody_out(server: Site) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with connected(server, 4 * THREADS) as held:
+        for one in held:
+            one.sendall(request)
+        for one in held:
+            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")  # within ENDED_WITHIN_S each, and it stays open here
+        assert server.get("/healthz", timeout_s=ENDED_WITHIN_S) == 200
+
+
 def is_answered(site: Site) -> bool:
     try:
         return site.get("/healthz", timeout_s=1) == 200
