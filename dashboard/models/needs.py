@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, OuterRef, Q, Subquery, Window
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import JSONObject
 
 from dashboard.health import Severity, Standing
-from dashboard.models.endpoints import Endpoint, EndpointQuerySet
+from dashboard.models.deliveries import Delivery
+from dashboard.models.endpoints import DISABLED, Endpoint, EndpointQuerySet
 from dashboard.models.members import User
 from dashboard.models.runs import Run
 
@@ -128,14 +129,17 @@ class Logged:
 def in_need(*, user: User, now: datetime) -> EndpointQuerySet:
     """Return the endpoints that need a person, worst first, each with how many there are of them in all.
 
-    `total` counts all, `seem_fine` those of them that OpenTrain has no complaint about.
+    `total` counts all, `seem_fine` those of them that OpenTrain has no complaint about. Where nothing is attempted a
+    streak threatens nothing more: there, and among those that seem fine, failed deliveries are what is worse.
     """
     failed = Standing.FAILED.value
+    streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
+    has_failed = Exists(Delivery.objects.filter(endpoint=OuterRef("pk")).failed())
     ids = RawSQL(_IN_NEED, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR))  # noqa: S611
     rows = Endpoint.objects.visible_to(user).registered().filter(pk__in=ids)
     return rows.annotate(
         total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))
-    ).order_by("severity", "-consecutive_failures", "disabled_at", "pk")
+    ).order_by("severity", streak.desc(), has_failed.desc(), "disabled_at", "pk")
 
 
 def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:

@@ -31,6 +31,23 @@ SORTS = {
 SHOWS = ("", "need", "unheard")
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
 """What passes by itself, and makes what is shown old meanwhile."""
+_TROUBLES = {
+    Trouble.TOKEN_REFUSED: ("no_access", "Token refused"),
+    Trouble.TOKEN_UNREADABLE: ("no_access", "Token unreadable"),
+    Trouble.BAD_ANSWER: ("failing", "No good answer"),
+    Trouble.FORBIDDEN: ("no_access", "No access"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InstallNeed:
+    """An install that itself needs a person: what that is called, and why in words."""
+
+    install: Install
+    kind: str
+    label: str
+    words: str
+    new_token_helps: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,8 @@ class InstallRow:
 
     install: Install
     counts: tuple[tuple[EndpointHealth, int], ...]
+    need: "InstallNeed | None"
+    """What is wrong with the install itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +155,24 @@ def _rows(installs: list[Install]) -> list[InstallRow]:
     for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
         health = endpoint_health(status=status, consecutive_failures=failures)
         counts.setdefault(pk, []).append((health, count))
-    return [InstallRow(install, tuple(counts.get(install.pk, ()))) for install in installs]
+    return [
+        InstallRow(install, tuple(counts.get(install.pk, ())), install_need(install) if install.needs_person else None)
+        for install in installs
+    ]
 
 
 def _columns(asked: Wanted) -> list[dict[str, str]]:
-    """Return the table's heads: what each is called, and where a press on it leads."""
+    """Return the table's heads: what each is called, and where a press on it leads, if it does."""
     name = "-name" if asked.sort == "name" else "name"
-    heads = (("Install", name), ("Endpoints", "endpoints"), ("OpenTrain says", "worst"), ("Last checked", "checked"))
+    heads = (("Install", name), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
     sorted_by = {"name": "ascending", "-name": "descending", "endpoints": "descending"}.get(asked.sort, "ascending")
     return [
         {
             "label": label,
-            "address": asked.address(sort=sort),
+            "address": asked.address(sort=sort) if sort else "",
             "sorted": sorted_by if asked.sort.lstrip("-") == sort.lstrip("-") else "",
         }
-        for label, sort in heads
+        for label, sort in (*heads, ("Last checked", "checked"))
     ]
 
 
@@ -170,3 +192,15 @@ def worst_installs(*, visible: InstallQuerySet, most: int) -> list[Install]:
 def in_need(visible: InstallQuerySet) -> InstallQuerySet:
     """Return the installs that themselves need a person."""
     return visible.defer("token").filter(rank=IN_NEED).order_by("trouble_since", "name", "pk")
+
+
+def install_need(install: Install) -> InstallNeed:
+    """Say why an install needs a person, and whether a new token is what helps."""
+    code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
+    if not install.can_manage:
+        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words, new_token_helps=True)
+    if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
+        return InstallNeed(install, "no_access", "Not active", install.trouble_words, new_token_helps=False)
+    kind, label = _TROUBLES.get(code, ("no_access", "No access"))
+    helps = code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
+    return InstallNeed(install, kind, label, install.trouble_words, new_token_helps=helps)

@@ -18,7 +18,6 @@ from dashboard.health import (
     HealthKind,
     Severity,
     Standing,
-    Trouble,
     describe_cause,
     due_from,
     unseen_words,
@@ -28,7 +27,7 @@ from dashboard.models.installs import IN_NEED
 from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged, with_active_run
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.rhythm import RHYTHMS, silence_words
-from dashboard.views.fleet import UNHEARD, worst_installs
+from dashboard.views.fleet import UNHEARD, InstallNeed, install_need, worst_installs
 from dashboard.views.fleet import in_need as installs_in_need
 from dashboard.views.live import live as live_response
 from dashboard.views.operations import last_answers, operation_id
@@ -36,19 +35,13 @@ from dashboard.views.rows import RECOVERED, health_of
 from dashboard.views.run_rows import RunRow, run_row
 
 SHOWN = 50
-"""So many endpoints, and so many installs, stand on the page."""
+"""So much of what needs somebody stands on the page."""
 FLEET = 8
 """So many installs stand below; the others are a page of their own."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
 """The next attempt matters to these: it adds to the streak, or ends it."""
 UNKNOWN = Logged(None, None, ())
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
-_TROUBLES = {
-    Trouble.TOKEN_REFUSED: ("no_access", "Token refused"),
-    Trouble.TOKEN_UNREADABLE: ("no_access", "Token unreadable"),
-    Trouble.BAD_ANSWER: ("failing", "No good answer"),
-    Trouble.FORBIDDEN: ("no_access", "No access"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +60,14 @@ class EndpointNeed:
     enable_operation: uuid.UUID
     redeliver_operation: uuid.UUID
     run: RunRow | None
+    install: InstallNeed | None
+    """Its install, where that needs somebody itself: nothing can be done for the endpoint before."""
 
     @property
     def helps(self) -> str:
         """Name the one action that helps first."""
+        if self.install is not None:
+            return "token" if self.install.new_token_helps else "open"
         if self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}:
             return "enable"
         return "redeliver" if self.health.kind is HealthKind.ACTIVE and self.failed else "open"
@@ -78,18 +75,7 @@ class EndpointNeed:
     @property
     def recoverable(self) -> bool:
         """Whether a recovery has something to do: it re-enables and redelivers, one delivery first."""
-        return self.failed > 0 and self.health.kind in RECOVERED
-
-
-@dataclass(frozen=True, slots=True)
-class InstallNeed:
-    """An install that needs a person, and why in words; `said` is what OpenTrain answered, where it did."""
-
-    install: Install
-    kind: str
-    label: str
-    words: str
-    new_token_helps: bool
+        return self.install is None and self.failed > 0 and self.health.kind in RECOVERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +106,16 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     sums = _sums(request.user)
     needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
     installs = [install_need(install) for install in installs_in_need(visible)[:SHOWN]] if sums["in_need"] else []
-    total = getattr(endpoints[0], "total", 0) if endpoints else 0
-    nothing = not total and not installs
+    endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
+    total = endpoints_in_need + sums["in_need"]
     return {
-        "needs": needs,
-        "installs": installs,
+        "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
+        "endpoints_in_need": endpoints_in_need,
         "total": total,
         "sums": sums,
         "fine": sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0),
         "fleet": worst_installs(visible=visible, most=FLEET),
-        "repaired": _last_repaired(request.user) if nothing else None,
+        "repaired": _last_repaired(request.user) if not total else None,
         "now": now,
     }
 
@@ -148,6 +134,16 @@ def _sums(user: User) -> dict[str, Any]:
         since=Min("connected_at"),
     )
     return dict(sums)
+
+
+def worst_first(*, endpoints: list[EndpointNeed], installs: list[InstallNeed]) -> list[EndpointNeed | InstallNeed]:
+    """Put both, each worst first, into one list.
+
+    An install that nothing is known of any more comes after what is known to fail, and before what OpenTrain has no
+    complaint about: failed deliveries that were left, and silence.
+    """
+    failing = [need for need in endpoints if need.endpoint.severity < Severity.PAUSED]
+    return [*failing, *installs, *endpoints[len(failing) :]]
 
 
 def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) -> list[EndpointNeed]:
@@ -187,6 +183,7 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, last_answer
         enable_operation=name("enable"),
         redeliver_operation=name("redeliver"),
         run=_run_of(endpoint),
+        install=install_need(endpoint.install) if endpoint.install.needs_person else None,
     )
 
 
@@ -257,18 +254,6 @@ def _cause_words(causes: list[Failing]) -> str:
     first = f"{main}, since {causes[0].first_at:%H:%M} UTC on {causes[0].first_at.day} {causes[0].first_at:%B}"
     others = len(causes) - 1
     return first if not others else f"{first}, and {others} other cause{'s' if others > 1 else ''}"
-
-
-def install_need(install: Install) -> InstallNeed:
-    """Say why an install needs a person, and whether a new token is what helps."""
-    code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
-    if not install.can_manage:
-        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words, new_token_helps=True)
-    if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
-        return InstallNeed(install, "no_access", "Not active", install.trouble_words, new_token_helps=False)
-    kind, label = _TROUBLES.get(code, ("no_access", "No access"))
-    helps = code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
-    return InstallNeed(install, kind, label, install.trouble_words, new_token_helps=helps)
 
 
 def _last_repaired(user: User) -> Repaired | None:

@@ -100,6 +100,36 @@ def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     assert "1 endpoint fine" in page
 
 
+def test_inbox_puts_installs_into_the_same_list_at_their_place(ana: Browser) -> None:
+    now, last_at = timezone.now(), timezone.now() - timedelta(days=3)
+    acme = make_install(name="Acme Labs")
+    columns = {
+        "silent": {},
+        "left": {},
+        "paused": {"status": "DISABLED"},
+        "quiet": {"status": "DISABLED", "consecutive_failures": 12, "disabled_at": now - timedelta(hours=9)},
+        "off": {"status": "DISABLED", "consecutive_failures": 10, "disabled_at": now - timedelta(hours=5)},
+        "unsure": {"status": "NEW"},
+        "failing": {"consecutive_failures": 3},
+        "risk": {"consecutive_failures": 8},
+    }
+    made = {
+        name: make_endpoint(install=acme, handler_url=f"https://{name}.example.com/", **given)
+        for name, given in columns.items()
+    }
+    for name in ("left", "paused", "off"):
+        fail_one(made[name], at=now - MINUTE)
+    make_delivery(endpoint=made["silent"], first_received_at=last_at, last_attempt_at=last_at)
+    Silence.objects.create(endpoint=made["silent"], last_at=last_at, rhythm="days", noticed_at=now)
+    make_install(name="gamma", last_error_code=Trouble.TOKEN_REFUSED, trouble_since=now - MINUTE)
+    make_install(name="beta", status="SUSPENDED", trouble_since=now - timedelta(hours=1))
+    page = ana.read(INBOX)
+    shown = [re.search(r"https://(\w+)|(beta|gamma)", item)[0].removeprefix("https://") for item in needs(page)]
+    assert shown == ["off", "quiet", "risk", "failing", "unsure", "beta", "gamma", "paused", "left", "silent"]
+    assert page.count('<ul class="inbox">') == 1
+    assert "<h1>8 endpoints and 2 installs need you</h1>" in page
+
+
 def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     now = timezone.now()
     endpoint = make_endpoint(status="DISABLED", consecutive_failures=10, disabled_at=now, disabled_reason="10 in a row")
@@ -204,7 +234,42 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
     page = ana.read(INBOX)
     [item] = needs(page)
     assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
+    assert "No endpoint of it is known." in item
     assert "<h1>1 install needs you</h1>" in page
+
+
+@pytest.mark.parametrize(
+    ("streaks", "said"),
+    [
+        ((0,), "It concerns 1 endpoint, last seen 20 min ago : it was well then."),
+        ((8,), "It concerns 1 endpoint, last seen 20 min ago : it needed somebody then."),
+        ((0, 0), "It concerns 2 endpoints, last seen 20 min ago : none of them needed somebody then."),
+        ((0, 8), "It concerns 2 endpoints, last seen 20 min ago : 1 of them needed somebody then."),
+    ],
+)
+def test_inbox_says_what_a_refused_token_concerns(ana: Browser, streaks: tuple[int, ...], said: str) -> None:
+    now = timezone.now()
+    seen = {"checked_at": now - 20 * MINUTE, "trouble_since": now - 19 * MINUTE}
+    install = make_install(last_error="Refused.", last_error_code=Trouble.TOKEN_REFUSED, **seen)
+    for failures in streaks:
+        make_endpoint(install=install, consecutive_failures=failures, snapshot_at=now - 20 * MINUTE)
+    items = needs(ana.read(INBOX))
+    assert said in items[-1]
+    assert re.search(r"^Token refused since \d\d:\d\d UTC( on \d+ \w+)?, 19 min ago", items[-1])
+
+
+def test_inbox_offers_a_new_token_first_where_nothing_else_can_help(ana: Browser) -> None:
+    now = timezone.now()
+    install = make_install(last_error="Refused.", last_error_code=Trouble.TOKEN_REFUSED)
+    columns = {"status": "DISABLED", "consecutive_failures": 10, "snapshot_at": now - 20 * MINUTE}
+    fail_one(make_endpoint(install=install, **columns), at=now)
+    endpoint, of_install = needs(ana.read(INBOX))
+    assert (
+        "OpenTrain does not answer for its install (token refused), so nothing can be done here before. "
+        "This is what was seen 20 min ago ." in endpoint
+    )
+    assert endpoint.endswith("Replace token… Open")
+    assert of_install.endswith("Replace token… Open")
 
 
 def test_inbox_button_answers_and_the_item_goes(
@@ -253,6 +318,16 @@ def test_inbox_says_how_many_it_does_not_show(ana: Browser, monkeypatch: pytest.
         make_endpoint(consecutive_failures=8)
     page = ana.read(INBOX)
     assert len(needs(page)) == 2
+    assert "These are the worst 2 of 3." in page
+
+
+def test_inbox_counts_installs_among_what_it_does_not_show(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.views.inbox.SHOWN", 2)
+    make_install(last_error_code=Trouble.TOKEN_REFUSED)
+    for failures in (0, 8, 8):
+        make_endpoint(consecutive_failures=failures)
+    page = ana.read(INBOX)
+    assert [item.split(" since")[0].split(" 8 of")[0] for item in needs(page)] == ["At risk", "At risk"]
     assert "These are the worst 2 of 3." in page
 
 
@@ -341,6 +416,30 @@ def test_fleet_is_turned_page_by_page(ana: Browser, monkeypatch: pytest.MonkeyPa
 def test_fleet_says_by_what_it_is_sorted_and_keeps_the_search(ana: Browser) -> None:
     page = ana.read(f"{LIST}?q=a&sort=name")
     assert 'aria-sort="ascending"><a href="/installs/?q=a&amp;sort=-name">Install ↑</a>' in page
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [
+        ("", "State ↑"), ("?sort=endpoints", "Endpoints ↓"), ("?sort=checked", "Last checked ↑"),
+        ("?sort=-name", "Install ↓"),
+    ],
+)  # fmt: skip
+def test_fleet_marks_the_column_that_it_is_sorted_by_alone(ana: Browser, query: str, marked: str) -> None:
+    page = ana.read(LIST + query)
+    assert re.findall(r"<th [^>]*aria-sort[^>]*><a [^>]*>([^<]*)</a>", page) == [marked]
+    assert re.findall(r'<th scope="col" ?>([^<]+)</th>', page) == ["OpenTrain says"]
+
+
+def test_fleet_counts_each_installs_endpoints_and_says_what_they_are(ana: Browser) -> None:
+    install = make_install(last_error="Refused.", last_error_code=Trouble.TOKEN_REFUSED)
+    for failures in (0, 0, 8):
+        make_endpoint(install=install, consecutive_failures=failures)
+    cells = re.findall(r'<td data-label="([^"]*)"[^>]*>(.*?)</td>', ana.read(LIST), re.DOTALL)
+    said = {label: " ".join(re.sub(r"<[^>]+>", " ", text).split()) for label, text in cells}
+    assert said["Endpoints"] == "3"
+    assert re.match(r"Token refused At risk . 1 Active . 2 as seen", said["State"])
 
 
 def test_fleet_with_a_filter_that_fits_nothing_says_so(ana: Browser) -> None:
