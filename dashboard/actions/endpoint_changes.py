@@ -5,7 +5,7 @@ import uuid
 from django.utils import timezone
 
 from dashboard.actions.deliveries import abandon_undelivered
-from dashboard.actions.installs import record_endpoint
+from dashboard.actions.installs import hold, record_endpoint, tally
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Endpoint, User
@@ -76,11 +76,13 @@ def delete(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
 
     def record(answer: opentrain.DeletedEndpoint | None) -> Outcome:
         at = timezone.now()
+        hold(install_id=endpoint.install_id)
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
         # The time of the snapshot too: a list that was asked for before must not bring the endpoint back.
         Endpoint.objects.filter(pk=endpoint.pk).update(deleted_at=at, snapshot_at=at)
         abandon_undelivered(endpoint=endpoint, at=at)
+        tally(install_id=endpoint.install_id)
         endpoint.refresh_from_db()
         words = "Deleted: OpenTrain sends nothing to this endpoint any more. What reached it stays readable here."
         if answer is None:

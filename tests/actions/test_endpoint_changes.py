@@ -10,7 +10,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_failed_delivery
+from tests.factories import make_delivery, make_endpoint, make_failed_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +141,18 @@ def test_delete_keeps_the_log_and_gives_up_what_was_waiting(
     assert stored.deleted_at is not None
     assert fake_opentrain.list_endpoints(token=endpoint.install.token) == ()
     assert sorted(stored.deliveries.failed().values_list("pk", flat=True)) == [waiting.pk, failed.pk]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_delete_leaves_no_sum_of_the_install_behind(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, elsewhere: bool
+) -> None:
+    make_endpoint(install=endpoint.install, consecutive_failures=8)
+    if elsewhere:
+        fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
+    endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    install = Install.objects.get()
+    assert (install.endpoint_count, install.needing_count, install.fine_count) == (1, 1, 0)
 
 
 def test_deleted_endpoint_is_not_brought_back_by_a_list_from_before(

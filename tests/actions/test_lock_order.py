@@ -1,15 +1,17 @@
 """Who writes an install and its endpoints locks them in one order, so that no two wait for each other in a circle."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dashboard.actions import installs
-from dashboard.models import Endpoint, Install
+from dashboard.actions import endpoint_changes, installs
+from dashboard.models import Endpoint, Install, User
 from dashboard.services.opentrain import WebhookEndpoint
-from tests.factories import NOON, make_endpoint
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import NOON, make_endpoint, make_install
 from tests.faults.failed import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,6 +31,25 @@ def test_answer_to_a_call_waits_for_the_poller_before_it_locks_an_endpoint() -> 
             wait_until(somebody_waits)
             assert Endpoint.objects.select_for_update(nowait=True).get().status == "ACTIVE"
         assert waiting.result(timeout=30) == Endpoint.objects.get().status == "DISABLED"
+
+
+def test_delete_waits_for_the_poller_before_it_locks_an_endpoint(support: User, fake_opentrain: FakeOpenTrain) -> None:
+    endpoint = make_endpoint(install=make_install(token=fake_opentrain.add_install()))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Install.objects.update(failures=0)
+            waiting = pool.submit(delete, support, endpoint)
+            wait_until(somebody_waits)
+            assert Endpoint.objects.select_for_update(nowait=True).get().deleted_at is None
+        waiting.result(timeout=30)
+    assert Endpoint.objects.get().deleted_at is not None
+
+
+def delete(actor: User, endpoint: Endpoint) -> None:
+    try:
+        endpoint_changes.delete(actor=actor, endpoint=endpoint, operation=uuid.uuid4())
+    finally:
+        connection.close()
 
 
 def record(install: Install, remote: WebhookEndpoint) -> str:
