@@ -1,4 +1,4 @@
-"""An endpoint's page, its buttons with and without JavaScript, and registering one."""
+"""What an endpoint's page says. Its buttons: test_operations.py. Registering one: test_registering.py."""
 
 import re
 from datetime import timedelta
@@ -7,9 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import endpoints
-from dashboard.models import AuditEntry, Delivery, Endpoint, Install
-from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from dashboard.models import AuditEntry, Endpoint, Install
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     make_attempt,
@@ -17,9 +15,8 @@ from tests.factories import (
     make_endpoint,
     make_failed_delivery,
     make_refused_attempt,
-    make_user,
 )
-from tests.views.conftest import Browser, browser_of
+from tests.views.conftest import Browser
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 OPERATION = "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"
@@ -29,32 +26,9 @@ def page_of(endpoint: Endpoint) -> str:
     return reverse("endpoint-detail", args=[endpoint.pk])
 
 
-def enable_of(endpoint: Endpoint) -> str:
-    return reverse("endpoint-enable", args=[endpoint.pk])
-
-
-def redeliver_of(endpoint: Endpoint) -> str:
-    return reverse("endpoint-redeliver", args=[endpoint.pk])
-
-
-def create_at(install: Install) -> str:
-    return reverse("endpoint-create", args=[install.pk])
-
-
-def operations_on(page: str) -> list[str]:
-    return re.findall(r'name="operation" value="([^"]+)"', page)
-
-
-def calls(fake: FakeOpenTrain, operation: str) -> int:
-    return [call.operation for call in fake.calls].count(operation)
-
-
 def words_of(page: str) -> str:
     """Return a page's text, as it is read."""
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
-
-
-# --- What the page says ----------------------------------------------------------------------------------------------
 
 
 def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disabled: Endpoint) -> None:
@@ -169,14 +143,6 @@ def test_detail_of_a_deleted_endpoint_has_no_buttons(
     assert "/redeliver/" not in page
 
 
-def test_button_of_a_deleted_endpoint_asks_nobody(
-    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    Endpoint.objects.update(deleted_at=timezone.now())
-    assert ana.client.post(enable_of(endpoint)).status_code == 404
-    assert calls(fake_opentrain, "update_endpoint") == 0
-
-
 def test_detail_shows_refused_requests_with_their_reason(ana: Browser, endpoint: Endpoint) -> None:
     make_refused_attempt(endpoint=endpoint, explanation="The signature is 412 s old.", claimed_delivery_id="dlv_1")
     text = words_of(ana.read(page_of(endpoint)))
@@ -249,280 +215,3 @@ def test_hostile_words_are_shown_and_not_obeyed(ana: Browser, connected: Install
     page = ana.read(page_of(endpoint))
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 15
-
-
-# --- The buttons -----------------------------------------------------------------------------------------------------
-
-
-def test_enable_by_htmx_answers_where_it_was_pressed_and_has_the_page_look_again(
-    ana: Browser, disabled: Endpoint
-) -> None:
-    response = ana.client.post(enable_of(disabled), headers={"HX-Request": "true"})
-    partial = response.content.decode()
-    assert response["HX-Trigger"] == "redeliver:changed"
-    assert "<html" not in partial
-    assert "Re-enabled: OpenTrain sends to this endpoint again" in partial
-    disabled.refresh_from_db()
-    assert (disabled.status, disabled.consecutive_failures) == ("ACTIVE", 0)
-
-
-def test_page_right_after_an_operation_asks_opentrain_how_things_are(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    ana.read(page_of(disabled))
-    ana.press(enable_of(disabled))
-    # A list that was asked for while the operation was under way, and answered with how things were before.
-    Endpoint.objects.update(status="DISABLED", snapshot_at=timezone.now())
-    assert "Active</span>" in ana.read(reverse("endpoint-live", args=[disabled.pk]))
-
-
-def test_enable_by_a_plain_form_leads_to_the_page_with_the_answer(ana: Browser, disabled: Endpoint) -> None:
-    page = ana.submit(enable_of(disabled), operation=OPERATION)
-    assert "Re-enabled: OpenTrain sends to this endpoint again" in page
-    assert "Active</span>" in page
-
-
-def test_answer_of_somebody_else_is_not_shown_for_its_name(ana: Browser, disabled: Endpoint) -> None:
-    ana.submit(enable_of(disabled), operation=OPERATION)
-    bea = browser_of(make_user(role="support"))
-    page = bea.read(f"{page_of(disabled)}?operation={OPERATION}")
-    assert 'class="outcome' not in page
-
-
-def test_enable_pressed_twice_is_one_call_and_one_answer(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    name = operations_on(ana.read(page_of(disabled)))[0]
-    first = ana.press(enable_of(disabled), operation=name)
-    second = ana.press(enable_of(disabled), operation=name)
-    assert calls(fake_opentrain, "update_endpoint") == 1
-    assert "Re-enabled" in first
-    assert "Re-enabled" in second
-
-
-def test_button_keeps_its_name_until_its_answer_is_in(ana: Browser, disabled: Endpoint) -> None:
-    before = operations_on(ana.read(page_of(disabled)))
-    assert operations_on(ana.read(page_of(disabled))) == before
-    ana.press(redeliver_of(disabled), operation=before[1])
-    after = operations_on(ana.read(page_of(disabled)))
-    assert len(after) == 2
-    assert set(after).isdisjoint(before)
-
-
-def test_button_whose_request_died_works_again_after_a_minute(ana: Browser, disabled: Endpoint) -> None:
-    name = operations_on(ana.read(page_of(disabled)))[0]
-    entry = {"phase": "requested", "action": "re-enable endpoint", "endpoint": disabled}
-    AuditEntry.objects.create(operation=name, **entry)
-    assert operations_on(ana.read(page_of(disabled)))[0] == name
-    AuditEntry.objects.create(at=timezone.now() - timedelta(minutes=2), **entry)
-    assert operations_on(ana.read(page_of(disabled)))[0] != name
-
-
-@pytest.mark.parametrize("operation", ["", "nonsense", "6f0bd6b4"])
-def test_form_without_a_usable_name_is_an_operation_of_its_own(
-    operation: str, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    assert "Re-enabled" in ana.press(enable_of(disabled), operation=operation)
-    assert calls(fake_opentrain, "update_endpoint") == 1
-
-
-def test_redeliver_quotes_opentrain_and_counts_what_arrives(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    ana.press(enable_of(disabled))
-    partial = ana.press(redeliver_of(disabled), operation=OPERATION)
-    assert "3 requeued." in partial
-    assert "<q>Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).</q>" in partial
-    assert "We will show them here as they arrive: <strong>0 of 3</strong>." in partial
-
-    again = reverse("operation-progress", args=[OPERATION])
-    assert f'hx-get="{again}"' in partial
-    one, two = Delivery.objects.order_by("pk")
-    arrive(one, ok=True)
-    assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(again)
-    arrive(two, ok=False)
-    assert "<strong>2 of 3</strong>, 1 delivered, 1 failed again." in ana.read(again)
-
-
-def test_progress_ends_when_all_arrived(ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
-    ana.press(enable_of(disabled))
-    ana.press(redeliver_of(disabled), operation=OPERATION)
-    make_failed_delivery(endpoint=disabled)  # the third that OpenTrain knows of
-    for delivery in Delivery.objects.all():
-        arrive(delivery, ok=True)
-    partial = ana.read(reverse("operation-progress", args=[OPERATION]))
-    assert "All 3 arrived and were delivered." in partial
-    assert "hx-get" not in partial
-
-
-@pytest.mark.parametrize("enabled_first", [True, False])
-def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
-    enabled_first: bool, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    created_before = timezone.now()
-    if enabled_first:
-        ana.press(enable_of(disabled))
-    ana.press(redeliver_of(disabled), operation=OPERATION)
-    if not enabled_first:
-        ana.press(enable_of(disabled))
-    later = timezone.now()
-    for event_created_at in (created_before, later):  # the second is a new event, and none of the three
-        make_delivery(
-            endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
-        )
-    assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
-
-
-def arrive(delivery: Delivery, *, ok: bool) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(requested_at=None, last_attempt_at=timezone.now(), last_ok=ok)
-
-
-def test_progress_is_for_those_who_see_the_endpoint(ana: Browser, disabled: Endpoint, outsider) -> None:
-    ana.press(redeliver_of(disabled), operation=OPERATION)
-    ana.client.force_login(outsider)
-    ana.read(reverse("operation-progress", args=[OPERATION]), status=404)
-
-
-def test_redeliver_while_disabled_says_what_opentrain_says_and_offers_to_enable(
-    ana: Browser, disabled: Endpoint
-) -> None:
-    for page in (ana.press(redeliver_of(disabled)), ana.submit(redeliver_of(disabled), operation=OPERATION)):
-        answer = page[page.index('class="outcome') :]
-        assert "Nothing is attempted while the endpoint is DISABLED." in answer
-        assert f'action="{enable_of(disabled)}"' in answer
-    answer = ana.press(enable_of(disabled))
-    assert "We will show them here as they arrive" in answer
-
-
-def test_refusal_shows_code_and_request_id_to_copy(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    fake_opentrain.revoke(disabled.install.token)
-    partial = ana.press(enable_of(disabled))
-    assert "outcome-refused" in partial
-    assert "The token is not valid" in partial
-    assert "<code>UNAUTHORIZED</code>" in partial
-    assert 'data-copy="00000000-0000-4000-8000-000000000401"' in partial
-
-
-def test_unknown_outcome_says_so_and_is_not_repeated(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s. The request may have been taken."))
-    partial = ana.press(redeliver_of(disabled))
-    assert "outcome-unknown" in partial
-    assert "The request may have been taken." in partial
-    assert calls(fake_opentrain, "redeliver") == 1
-
-
-def test_unavailable_by_a_plain_form_is_shown_on_the_page_and_in_its_activity(
-    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
-) -> None:
-    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached. Nothing was changed.", reason=Reason.REFUSED))
-    page = ana.submit(enable_of(disabled), operation=OPERATION)
-    assert "outcome-unavailable" in page
-    assert page.count("OpenTrain cannot be reached. Nothing was changed.") == 2
-    assert "<strong>ana</strong> asked for <em>re-enable endpoint</em>" in page
-
-
-def test_operation_without_an_answer_is_shown_as_one(ana: Browser, disabled: Endpoint, support) -> None:
-    AuditEntry.objects.create(
-        operation=OPERATION, phase="requested", action="redeliver all failed", endpoint=disabled, actor=support
-    )
-    page = ana.read(f"{page_of(disabled)}?operation={OPERATION}")
-    assert "This was asked for, and OpenTrain has not answered yet." in page
-    assert "No answer is recorded yet." in page
-
-
-@pytest.mark.parametrize("path", ["endpoint-enable", "endpoint-redeliver"])
-def test_button_takes_nothing_but_post(path: str, ana: Browser, endpoint: Endpoint) -> None:
-    ana.read(reverse(path, args=[endpoint.pk]), status=405)
-
-
-# --- Registering -----------------------------------------------------------------------------------------------------
-
-
-def test_register_shows_the_secret_once_and_nothing_keeps_the_page(
-    ana: Browser, connected: Install, fake_opentrain: FakeOpenTrain
-) -> None:
-    form = {"path": "receiver", "handler_url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
-    response = ana.client.post(create_at(connected), form | {"operation": OPERATION})
-    page = response.content.decode()
-    endpoint = connected.endpoints.get()
-    secret = endpoint.secret.reveal()
-    assert f'<code id="secret">{secret}</code>' in page
-    assert f'data-copy="{secret}"' in page
-    assert "no-store" in response["Cache-Control"]
-    assert endpoint.handler_url == "https://acme.example.com/hook"
-    assert secret not in str(dict(ana.client.session))
-    assert secret not in str(response.headers)
-
-    repeated = ana.client.post(create_at(connected), form | {"operation": OPERATION}).content.decode()
-    assert calls(fake_opentrain, "create_endpoint") == 1
-    for later in (repeated, ana.read(page_of(endpoint)), ana.read(reverse("install-detail", args=[connected.pk]))):
-        assert secret not in later
-
-
-def test_register_straight_keeps_no_secret(ana: Browser, connected: Install) -> None:
-    form = {"path": "direct", "url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
-    page = ana.client.post(create_at(connected), form).content.decode()
-    assert "Redeliver has not kept it" in page
-    assert connected.endpoints.get().secret is None
-
-
-@pytest.mark.parametrize(
-    ("form", "words"),
-    [
-        ({"path": "receiver", "event_types": []}, "Choose at least one event type."),
-        ({"path": "receiver", "event_types": ["contract.sung"]}, "contract.sung is not one of the available choices"),
-        ({"path": "direct", "event_types": ["contract.ended"]}, "Write the address that OpenTrain is to deliver to."),
-        ({"path": "direct", "url": "http://a.example.com/", "event_types": ["contract.ended"]}, "https:// only"),
-        ({"path": "direct", "url": "ftp://a.example.com/", "event_types": ["contract.ended"]}, "the whole address"),
-        ({"path": "direct", "url": "https://u:p@a.example.com/", "event_types": ["contract.ended"]}, "Leave user name"),
-        ({"path": "direct", "url": "https://[::1/", "event_types": ["contract.ended"]}, "not an address"),
-        ({"path": "direct", "url": "https://a.example.com:x/", "event_types": ["contract.ended"]}, "not an address"),
-        ({"path": "receiver", "handler_url": "https://ä.example.com", "event_types": ["contract.ended"]}, "plain"),
-        ({"path": "receiver", "handler_url": "javascript:alert(1)", "event_types": ["contract.ended"]}, "whole"),
-    ],
-)
-def test_register_with_something_wrong_says_what_and_asks_nobody(
-    form: dict, words: str, ana: Browser, connected: Install, fake_opentrain: FakeOpenTrain
-) -> None:
-    response = ana.client.post(create_at(connected), form)
-    page = response.content.decode()
-    assert response.status_code == 422
-    assert words in page
-    assert "Nothing was sent to OpenTrain yet" in page
-    assert calls(fake_opentrain, "create_endpoint") == 0
-
-
-def test_register_that_is_refused_says_why_and_keeps_what_was_written(
-    ana: Browser, connected: Install, fake_opentrain: FakeOpenTrain
-) -> None:
-    fake_opentrain.set_status(connected.token, "SUSPENDED")
-    form = {"path": "receiver", "handler_url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
-    page = ana.client.post(create_at(connected), form).content.decode()
-    assert "The install is SUSPENDED, not ACTIVE." in page
-    assert 'value="https://acme.example.com/hook"' in page
-    assert page.count("checked") == 2  # the path and the one event type
-    assert not connected.endpoints.exists()
-
-
-def test_register_page_offers_all_eight_event_types_chosen(ana: Browser, connected: Install) -> None:
-    page = ana.read(create_at(connected))
-    assert len(re.findall(r'name="event_types" value="[a-z_.]+" checked', page)) == 8
-
-
-def test_register_asks_opentrain_through_the_action_only(ana: Browser, connected: Install, monkeypatch) -> None:
-    asked: list[dict] = []
-
-    def register(**arguments: object) -> tuple:
-        asked.append(arguments)
-        raise AssertionError
-
-    monkeypatch.setattr(endpoints, "register", register)
-    ana.client.raise_request_exception = False
-    ana.client.post(create_at(connected), {"path": "receiver", "event_types": ["contract.ended"]})
-    assert [(one["through_redeliver"], one["handler_url"], one["event_types"]) for one in asked] == [
-        (True, "", ["contract.ended"])
-    ]

@@ -1,0 +1,229 @@
+"""An endpoint's buttons with and without JavaScript: one press is one call, and its answer is shown where it was."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import AuditEntry, Delivery, Endpoint
+from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_failed_delivery, make_user
+from tests.views.conftest import Browser, browser_of
+
+OPERATION = "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"
+
+
+def page_of(endpoint: Endpoint) -> str:
+    return reverse("endpoint-detail", args=[endpoint.pk])
+
+
+def enable_of(endpoint: Endpoint) -> str:
+    return reverse("endpoint-enable", args=[endpoint.pk])
+
+
+def redeliver_of(endpoint: Endpoint) -> str:
+    return reverse("endpoint-redeliver", args=[endpoint.pk])
+
+
+def operations_on(page: str) -> list[str]:
+    return re.findall(r'name="operation" value="([^"]+)"', page)
+
+
+def calls(fake: FakeOpenTrain, operation: str) -> int:
+    return [call.operation for call in fake.calls].count(operation)
+
+
+def test_enable_by_htmx_answers_where_it_was_pressed_and_has_the_page_look_again(
+    ana: Browser, disabled: Endpoint
+) -> None:
+    response = ana.client.post(enable_of(disabled), headers={"HX-Request": "true"})
+    partial = response.content.decode()
+    assert response["HX-Trigger"] == "redeliver:changed"
+    assert "<html" not in partial
+    assert "Re-enabled: OpenTrain sends to this endpoint again" in partial
+    disabled.refresh_from_db()
+    assert (disabled.status, disabled.consecutive_failures) == ("ACTIVE", 0)
+
+
+def test_page_right_after_an_operation_asks_opentrain_how_things_are(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    ana.read(page_of(disabled))
+    ana.press(enable_of(disabled))
+    # A list that was asked for while the operation was under way, and answered with how things were before.
+    Endpoint.objects.update(status="DISABLED", snapshot_at=timezone.now())
+    assert "Active</span>" in ana.read(reverse("endpoint-live", args=[disabled.pk]))
+
+
+def test_enable_by_a_plain_form_leads_to_the_page_with_the_answer(ana: Browser, disabled: Endpoint) -> None:
+    page = ana.submit(enable_of(disabled), operation=OPERATION)
+    assert "Re-enabled: OpenTrain sends to this endpoint again" in page
+    assert "Active</span>" in page
+
+
+def test_answer_of_somebody_else_is_not_shown_for_its_name(ana: Browser, disabled: Endpoint) -> None:
+    ana.submit(enable_of(disabled), operation=OPERATION)
+    bea = browser_of(make_user(role="support"))
+    page = bea.read(f"{page_of(disabled)}?operation={OPERATION}")
+    assert 'class="outcome' not in page
+
+
+def test_enable_pressed_twice_is_one_call_and_one_answer(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    name = operations_on(ana.read(page_of(disabled)))[0]
+    first = ana.press(enable_of(disabled), operation=name)
+    second = ana.press(enable_of(disabled), operation=name)
+    assert calls(fake_opentrain, "update_endpoint") == 1
+    assert "Re-enabled" in first
+    assert "Re-enabled" in second
+
+
+def test_button_keeps_its_name_until_its_answer_is_in(ana: Browser, disabled: Endpoint) -> None:
+    before = operations_on(ana.read(page_of(disabled)))
+    assert operations_on(ana.read(page_of(disabled))) == before
+    ana.press(redeliver_of(disabled), operation=before[1])
+    after = operations_on(ana.read(page_of(disabled)))
+    assert len(after) == 2
+    assert set(after).isdisjoint(before)
+
+
+def test_button_whose_request_died_works_again_after_a_minute(ana: Browser, disabled: Endpoint) -> None:
+    name = operations_on(ana.read(page_of(disabled)))[0]
+    entry = {"phase": "requested", "action": "re-enable endpoint", "endpoint": disabled}
+    AuditEntry.objects.create(operation=name, **entry)
+    assert operations_on(ana.read(page_of(disabled)))[0] == name
+    AuditEntry.objects.create(at=timezone.now() - timedelta(minutes=2), **entry)
+    assert operations_on(ana.read(page_of(disabled)))[0] != name
+
+
+@pytest.mark.parametrize("operation", ["", "nonsense", "6f0bd6b4"])
+def test_form_without_a_usable_name_is_an_operation_of_its_own(
+    operation: str, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    assert "Re-enabled" in ana.press(enable_of(disabled), operation=operation)
+    assert calls(fake_opentrain, "update_endpoint") == 1
+
+
+def test_redeliver_quotes_opentrain_and_counts_what_arrives(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    ana.press(enable_of(disabled))
+    partial = ana.press(redeliver_of(disabled), operation=OPERATION)
+    assert "3 requeued." in partial
+    assert "<q>Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).</q>" in partial
+    assert "We will show them here as they arrive: <strong>0 of 3</strong>." in partial
+
+    again = reverse("operation-progress", args=[OPERATION])
+    assert f'hx-get="{again}"' in partial
+    one, two = Delivery.objects.order_by("pk")
+    arrive(one, ok=True)
+    assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(again)
+    arrive(two, ok=False)
+    assert "<strong>2 of 3</strong>, 1 delivered, 1 failed again." in ana.read(again)
+
+
+def test_progress_ends_when_all_arrived(ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    ana.press(enable_of(disabled))
+    ana.press(redeliver_of(disabled), operation=OPERATION)
+    make_failed_delivery(endpoint=disabled)  # the third that OpenTrain knows of
+    for delivery in Delivery.objects.all():
+        arrive(delivery, ok=True)
+    partial = ana.read(reverse("operation-progress", args=[OPERATION]))
+    assert "All 3 arrived and were delivered." in partial
+    assert "hx-get" not in partial
+
+
+@pytest.mark.parametrize("enabled_first", [True, False])
+def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
+    enabled_first: bool, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    created_before = timezone.now()
+    if enabled_first:
+        ana.press(enable_of(disabled))
+    ana.press(redeliver_of(disabled), operation=OPERATION)
+    if not enabled_first:
+        ana.press(enable_of(disabled))
+    later = timezone.now()
+    for event_created_at in (created_before, later):  # the second is a new event, and none of the three
+        make_delivery(
+            endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
+        )
+    assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
+def arrive(delivery: Delivery, *, ok: bool) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(requested_at=None, last_attempt_at=timezone.now(), last_ok=ok)
+
+
+def test_progress_is_for_those_who_see_the_endpoint(ana: Browser, disabled: Endpoint, outsider) -> None:
+    ana.press(redeliver_of(disabled), operation=OPERATION)
+    ana.client.force_login(outsider)
+    ana.read(reverse("operation-progress", args=[OPERATION]), status=404)
+
+
+def test_redeliver_while_disabled_says_what_opentrain_says_and_offers_to_enable(
+    ana: Browser, disabled: Endpoint
+) -> None:
+    for page in (ana.press(redeliver_of(disabled)), ana.submit(redeliver_of(disabled), operation=OPERATION)):
+        answer = page[page.index('class="outcome') :]
+        assert "Nothing is attempted while the endpoint is DISABLED." in answer
+        assert f'action="{enable_of(disabled)}"' in answer
+    answer = ana.press(enable_of(disabled))
+    assert "We will show them here as they arrive" in answer
+
+
+def test_refusal_shows_code_and_request_id_to_copy(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.revoke(disabled.install.token)
+    partial = ana.press(enable_of(disabled))
+    assert "outcome-refused" in partial
+    assert "The token is not valid" in partial
+    assert "<code>UNAUTHORIZED</code>" in partial
+    assert 'data-copy="00000000-0000-4000-8000-000000000401"' in partial
+
+
+def test_unknown_outcome_says_so_and_is_not_repeated(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s. The request may have been taken."))
+    partial = ana.press(redeliver_of(disabled))
+    assert "outcome-unknown" in partial
+    assert "The request may have been taken." in partial
+    assert calls(fake_opentrain, "redeliver") == 1
+
+
+def test_unavailable_by_a_plain_form_is_shown_on_the_page_and_in_its_activity(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached. Nothing was changed.", reason=Reason.REFUSED))
+    page = ana.submit(enable_of(disabled), operation=OPERATION)
+    assert "outcome-unavailable" in page
+    assert page.count("OpenTrain cannot be reached. Nothing was changed.") == 2
+    assert "<strong>ana</strong> asked for <em>re-enable endpoint</em>" in page
+
+
+def test_operation_without_an_answer_is_shown_as_one(ana: Browser, disabled: Endpoint, support) -> None:
+    AuditEntry.objects.create(
+        operation=OPERATION, phase="requested", action="redeliver all failed", endpoint=disabled, actor=support
+    )
+    page = ana.read(f"{page_of(disabled)}?operation={OPERATION}")
+    assert "This was asked for, and OpenTrain has not answered yet." in page
+    assert "No answer is recorded yet." in page
+
+
+def test_button_of_a_deleted_endpoint_asks_nobody(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    Endpoint.objects.update(deleted_at=timezone.now())
+    assert ana.client.post(enable_of(endpoint)).status_code == 404
+    assert calls(fake_opentrain, "update_endpoint") == 0
+
+
+@pytest.mark.parametrize("path", ["endpoint-enable", "endpoint-redeliver"])
+def test_button_takes_nothing_but_post(path: str, ana: Browser, endpoint: Endpoint) -> None:
+    ana.read(reverse(path, args=[endpoint.pk]), status=405)
