@@ -8,8 +8,9 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from dashboard.partner_api.egress import LOCAL_HOSTS
+
 MAX_LENGTH = 2048
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _HOST_MAX = 253
@@ -39,7 +40,7 @@ def check(url: str, *, allow_http_localhost: bool) -> str:
     if "@" in parts.netloc:
         raise BadTarget("must not carry a user name or password; the signature says who is calling")
     host = _host(parts)
-    if parts.scheme == "http" and not (allow_http_localhost and host in _LOCAL):
+    if parts.scheme == "http" and not (allow_http_localhost and host in LOCAL_HOSTS):
         raise BadTarget("must be https; plain http is for localhost, 127.0.0.1 and [::1] only")
     return url
 
