@@ -18,7 +18,8 @@ from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, User
 from dashboard.views.observation_keys import examples_of
 from tests.factories import NOON, make_endpoint
 from tests.views.conftest import Browser
-from tests.views.test_endpoints import HOSTILE, operations_on, words_of
+from tests.views.test_endpoints import HOSTILE, words_of
+from tests.views.test_operations import operations_on
 
 ITEM = {
     "deliveryId": "dlv_1",
