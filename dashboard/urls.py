@@ -146,6 +146,7 @@ console: Patterns = [
     path("members/<int:pk>/role/", members.role, name="member-role"),
     path("members/<int:pk>/deactivate/", members.deactivate, name="member-deactivate"),
     path("members/<int:pk>/reactivate/", members.reactivate, name="member-reactivate"),
+    path("members/<int:pk>/second-factors/", members.forget_factors, name="member-forget-factors"),
     path("members/<int:pk>/link/", members.link, name="member-link"),
     path("members/<int:pk>/installs/<int:install_pk>/grant/", members.grant, name="member-grant"),
     path("members/<int:pk>/installs/<int:install_pk>/revoke/", members.revoke, name="member-revoke"),

@@ -98,6 +98,8 @@ member-role                             POST   in 403 404 404 404 404 404  ok
 member-deactivate                       GET    in 403 404 404 404 404 404  ok
 member-deactivate                       POST   in 403 404 404 404 404 404  ok
 member-reactivate                       POST   in 403 404 404 404 404 404  ok
+member-forget-factors                   GET    in 403 404 404 404 404 404  ok
+member-forget-factors                   POST   in 403 404 404 404 404 404  ok
 member-link                             POST   in 403 404 404 404 404 404  ok
 member-grant                            POST   in 403 404 404 404 404 404  ok
 member-revoke                           GET    in 403 404 404 404 404 404  ok

@@ -7,6 +7,7 @@ there is one left, whatever several of them do at once.
 import uuid
 from datetime import datetime, timedelta
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.db import IntegrityError, transaction
@@ -14,6 +15,7 @@ from django.db.models import Q
 
 from dashboard.actions import audit
 from dashboard.models import Grant, Install, Role, User
+from dashboard.models.factors import factors_of
 from dashboard.vault import Secret
 
 
@@ -129,6 +131,26 @@ def set_active(*, actor: User, member: User, active: bool, operation: uuid.UUID 
         words = f"{found.username} {'can sign in again' if active else 'can no longer sign in'}."
         action = "reactivate member" if active else "deactivate member"
         audit.note(actor=actor, action=action, words=words, operation=operation)
+
+
+def forget_factors(*, actor: User | None, member: User, operation: uuid.UUID | None = None) -> None:
+    """Take away every second factor of somebody who has lost theirs, end their sessions, and take an open link back.
+
+    Nobody gets a code or a link by this: from then on the member's own password lets them in, and where their role
+    needs a second factor, they set up another before anything else. An actor of None is who works at the machine.
+
+    Raises: NotPossible; audit.NotedBefore. Nothing is changed then.
+    """
+    with transaction.atomic():
+        found = _changeable(actor, member) if actor is not None else _locked(member)[member.pk]
+        held = factors_of(user=found)
+        words = f"The second factors of {found.username} were taken away, and their sessions ended. They were: {held}."
+        audit.note(actor=actor, action="forget second factors", words=words, operation=operation)
+        if not held.any:
+            raise NotPossible(f"{found.username} has no second factor, so nothing was changed.")
+        Authenticator.objects.filter(user=found).delete()
+        found.link_made_at = None
+        _end_sessions(found, "link_made_at")
 
 
 def grant(*, actor: User, member: User, install: Install, operation: uuid.UUID | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import messages
@@ -13,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from dashboard.models.factors import factors_of
 from dashboard.permissions import MemberRequest
 from dashboard.views import sessions
 
@@ -25,13 +25,12 @@ RETRY_AFTER_S = 300
 @login_required
 def index(request: MemberRequest) -> HttpResponse:
     """Show how one signs in, and lead to where each part is changed."""
-    factors = {factor.type: factor for factor in Authenticator.objects.filter(user=request.user)}
-    codes = factors.get(Authenticator.Type.RECOVERY_CODES)
+    factors = factors_of(user=request.user)
     context = {
         "now": timezone.now(),
-        "totp": factors.get(Authenticator.Type.TOTP),
-        "passkeys": Authenticator.objects.filter(user=request.user, type=Authenticator.Type.WEBAUTHN).count(),
-        "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
+        "totp": factors.app,
+        "passkeys": factors.passkeys,
+        "codes_left": factors.codes_left,
         "sessions": len(sessions.living(request)),
         "identity": SocialAccount.objects.filter(user=request.user).first(),
         "oidc": settings.OIDC_NAME,

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.urls import reverse
 
 from dashboard.models import AlertChannel, Install, Role, User
+from dashboard.models.factors import Factors
 from dashboard.permissions import Permission, may
 
 _ROLES = {
@@ -56,6 +58,25 @@ def of_deactivation(member: User) -> Confirmation:
     )
     action = reverse("member-deactivate", args=[member.pk])
     return Confirmation(f"Deactivate {member.username}?", words, "Deactivate", action)
+
+
+def of_lost_factors(member: User, factors: Factors) -> Confirmation:
+    words = [f"What they have set up is gone for good: {factors}. None of it works any more.", SIGNED_OUT]
+    if member.role in settings.MFA_REQUIRED_ROLES:
+        words.append("At their next sign-in they have to set up a second factor anew before anything else.")
+    else:
+        words.append("They can set up another at any time, under Your account.")
+    if member.has_usable_password():
+        words.append("Until then whoever knows their password gets in: be sure that it is they who ask.")
+    elif settings.OIDC_NAME:
+        words.append(f"They have no password, and sign in by {settings.OIDC_NAME}.")
+    else:
+        words.append("They have no password either: make them a link to set one afterwards.")
+    if member.link_made_at is not None:
+        words.append("The link to set a password that is open stops working.")
+    words.append("You get no code by this. That you did it stays on record.")
+    action = reverse("member-forget-factors", args=[member.pk])
+    return Confirmation(f"Take away {member.username}'s second factors?", tuple(words), "Take them away", action)
 
 
 def of_revocation(member: User, install: Install) -> Confirmation:

@@ -20,13 +20,21 @@ from dashboard.actions import audit, members
 from dashboard.forms import InviteForm
 from dashboard.health import span
 from dashboard.models import Grant, Install, Role, User
+from dashboard.models.factors import factors_of
 from dashboard.models.search import find_installs
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.alerts import ID
 from dashboard.views.fleet import wanted
-from dashboard.views.member_words import Confirmation, of_deactivation, of_revocation, of_role, role_words
+from dashboard.views.member_words import (
+    Confirmation,
+    of_deactivation,
+    of_lost_factors,
+    of_revocation,
+    of_role,
+    role_words,
+)
 
 PAGE = 50
 SHOWN = 50
@@ -145,6 +153,25 @@ def reactivate(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_MEMBERS, of=User)
+def forget_factors(request: MemberRequest, pk: int) -> HttpResponse:
+    """Say what is lost with a member's second factors, then take them away. One's own are under Your account."""
+    member = _find(pk)
+    if member.pk == request.user.pk:
+        messages.info(request, "Your own second factors are set up and taken away here.")
+        return redirect("account")
+    if request.method == "POST":
+        said = f"{member.username} has no second factor any more, and is signed out."
+        return _do(request, member, said, members.forget_factors)
+    factors = factors_of(user=member)
+    if not factors.any:
+        messages.info(request, f"{member.username} has no second factor: there is nothing to take away.")
+        return redirect("member-detail", pk=pk)
+    return _confirm(request, member, of_lost_factors(member, factors))
+
+
+@never_cache
 @require_POST
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def link(request: MemberRequest, pk: int) -> HttpResponse:
@@ -237,6 +264,8 @@ def _context(request: MemberRequest, member: User) -> dict[str, Any]:
         "roles": [(role, role_words(role)) for role in Role],
         "grants": list(grants[:SHOWN]),
         "granted": grants.count(),
+        "factors": factors_of(user=member),
+        "needs_factor": member.role in settings.MFA_REQUIRED_ROLES,
         "link_until": None if member.link_made_at is None else member.link_made_at + members.link_lasts(),
         "is_self": member.pk == request.user.pk,
         "now": now,

@@ -17,6 +17,7 @@ from dashboard.models import AuditEntry, CacheEntry, User
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
+HELD = "authenticator app, recovery codes left: 10"
 
 
 def run(*arguments: str, **options: object) -> str:
@@ -38,14 +39,18 @@ def test_forget_factors_takes_them_away_and_ends_the_sessions() -> None:
         TOTP.activate(user, "JBSWY3DPEHPK3PXP")
         RecoveryCodes.activate(user)
     said = run("forget_factors", "ana")
-    assert said == "1 second factors of ana are gone, and every session of theirs is ended.\n"
+    assert said == "The second factors of ana are gone, and every session of theirs is ended.\n"
     assert (ana.authenticator_set.count(), paul.authenticator_set.count()) == (0, 2)
-    assert (client.get("/installs/").status_code, UserSession.objects.count()) == (302, 0)
+    assert client.get("/installs/")["Location"] == "/accounts/login/?next=/installs/"
     noted = AuditEntry.objects.latest("pk")
-    assert (noted.action, noted.words) == (
+    assert (noted.actor_name, noted.action, noted.words) == (
+        "command line",
         "forget second factors",
-        "1 second factors of ana were taken away, and their sessions ended.",
+        f"The second factors of ana were taken away, and their sessions ended. They were: {HELD}.",
     )
+    with pytest.raises(CommandError, match=r"^ana has no second factor, so nothing was changed\.$"):
+        run("forget_factors", "ana")
+    assert AuditEntry.objects.latest("pk") == noted
 
 
 def test_forget_factors_of_nobody_says_so() -> None:

@@ -4,6 +4,8 @@ import threading
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -12,10 +14,12 @@ from dashboard.actions import members
 from dashboard.actions.audit import NotedBefore
 from dashboard.actions.members import NotPossible
 from dashboard.models import AuditEntry, Grant, Install, Role, User
+from dashboard.models.factors import factors_of
 from tests.factories import make_grant, make_install, make_user
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a-quite-long-password"
+HELD = "authenticator app, recovery codes left: 10"
 
 
 def noted() -> list[tuple[str, str, str]]:
@@ -154,6 +158,7 @@ def test_session_of_before_there_were_generations_goes_on(viewer: User) -> None:
         lambda lea: members.change_role(actor=lea, member=lea, role=Role.SUPPORT),
         lambda lea: members.set_active(actor=lea, member=lea, active=False),
         lambda lea: members.new_link(actor=lea, member=lea, now=timezone.now()),
+        lambda lea: members.forget_factors(actor=lea, member=lea),
     ],
 )
 def test_support_lead_does_not_lock_themselves_out(change, support_lead: User) -> None:
@@ -173,6 +178,7 @@ def test_who_is_no_support_lead_any_more_changes_nothing(columns, support_lead: 
         lambda: members.set_active(actor=support_lead, member=viewer, active=False),
         lambda: members.invite(actor=support_lead, username="eve", role=Role.SUPPORT_LEAD, now=timezone.now()),
         lambda: members.new_link(actor=support_lead, member=viewer, now=timezone.now()),
+        lambda: members.forget_factors(actor=support_lead, member=viewer),
         lambda: members.grant(actor=support_lead, member=viewer, install=other),
         lambda: members.revoke(actor=support_lead, member=viewer, install=acme),
     ):
@@ -203,6 +209,42 @@ def test_two_support_leads_who_demote_each_other_leave_one() -> None:
         thread.join(timeout=20)
     assert said == ["You are not a support lead any more, so nothing was changed."]
     assert sorted(User.objects.values_list("role", flat=True)) == ["support_lead", "viewer"]
+
+
+def test_forgotten_factors_are_gone_with_the_sessions_and_an_open_link_and_nobody_elses(
+    support_lead: User, viewer: User, support: User
+) -> None:
+    for user in (viewer, support):
+        TOTP.activate(user, "JBSWY3DPEHPK3PXP")
+        RecoveryCodes.activate(user)
+    browser, other = signed_in(viewer), signed_in(support)
+    code = members.new_link(actor=support_lead, member=viewer, now=timezone.now())
+    members.forget_factors(actor=support_lead, member=viewer)
+    assert [factors_of(user=user).any for user in (viewer, support)] == [False, True]
+    assert (is_signed_in(browser), is_signed_in(other)) == (False, True)
+    assert members.owner_of(code=code.reveal()) is None
+    assert noted()[-1] == (
+        "lea",
+        "forget second factors",
+        f"The second factors of vera were taken away, and their sessions ended. They were: {HELD}.",
+    )
+
+
+def test_factors_that_there_are_none_of_are_not_forgotten(support_lead: User, viewer: User) -> None:
+    browser = signed_in(viewer)
+    with pytest.raises(NotPossible, match=r"^vera has no second factor, so nothing was changed\.$"):
+        members.forget_factors(actor=support_lead, member=viewer)
+    assert (is_signed_in(browser), noted()) == (True, [])
+
+
+def test_factors_forgotten_twice_by_one_form_are_forgotten_once(support_lead: User, viewer: User) -> None:
+    operation = AuditEntry().operation
+    TOTP.activate(viewer, "JBSWY3DPEHPK3PXP")
+    members.forget_factors(actor=support_lead, member=viewer, operation=operation)
+    TOTP.activate(viewer, "JBSWY3DPEHPK3PXP")
+    with pytest.raises(NotedBefore):
+        members.forget_factors(actor=support_lead, member=viewer, operation=operation)
+    assert factors_of(user=viewer).any
 
 
 def test_grant_lets_see_and_revocation_ends_that_with_the_next_click(support_lead: User, acme: Install) -> None:

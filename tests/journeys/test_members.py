@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
@@ -100,6 +102,8 @@ def test_pages_of_members_have_nothing_that_axe_finds(
 ) -> None:
     vic = make_user(username="vic", role="viewer")
     make_grant(user=vic, install=beta)
+    TOTP.activate(vic, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(vic)
     make_user(username="dora", role="partner_admin", is_active=False)
     page = open_page()
     page.goto(f"{live_server.url}/members/")
@@ -109,6 +113,7 @@ def test_pages_of_members_have_nothing_that_axe_finds(
         "member-invite": "/members/new/",
         "member": f"/members/{vic.pk}/?q=acme",
         "member-role": f"/members/{vic.pk}/role/?role=support",
+        "member-factors": f"/members/{vic.pk}/second-factors/",
         "set-password": "/accounts/set-password/",
     }
     for name, path in paths.items():

@@ -5,6 +5,9 @@ import re
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -188,6 +191,109 @@ def test_deactivated_member_is_signed_out_and_can_be_reactivated(lea: Client, vi
     assert "vera is deactivated: reactivate the account first." in words_of(link)
     assert "vera can sign in again." in words_of(lea.post(reverse("member-reactivate", args=[viewer.pk]), follow=True))
     assert vera.get("/")["Location"] == "/accounts/login/?next=/"
+
+
+def protect(user: User, *, passkeys: int = 0) -> None:
+    """Set up an app and its codes, two of which are used, and passkeys."""
+    TOTP.activate(user, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    codes = RecoveryCodes.activate(user)
+    for code in codes.get_unused_codes()[:2]:
+        assert codes.validate_code(code)
+    for number in range(passkeys):
+        Authenticator.objects.create(user=user, type="webauthn", data={"name": f"Passkey {number}"})
+
+
+@pytest.mark.parametrize(
+    ("passkeys", "said"),
+    [
+        (None, "Second factors None. Role"),
+        (0, "Second factors Authenticator app, recovery codes left: 8."),
+        (1, "Second factors Authenticator app, 1 passkey, recovery codes left: 8."),
+        (2, "Second factors Authenticator app, 2 passkeys, recovery codes left: 8."),
+    ],
+)
+def test_members_page_says_which_second_factors_they_have(
+    passkeys: int | None, said: str, lea: Client, viewer: User
+) -> None:
+    if passkeys is not None:
+        protect(viewer, passkeys=passkeys)
+    page = lea.get(reverse("member-detail", args=[viewer.pk]))
+    offered = reverse("member-forget-factors", args=[viewer.pk]) in page.content.decode()
+    assert (said in words_of(page), offered) == (True, passkeys is not None)
+
+
+def test_members_page_says_that_a_factor_is_asked_for_at_the_next_sign_in(
+    lea: Client, viewer: User, settings: Any
+) -> None:
+    settings.MFA_REQUIRED_ROLES = ["viewer"]
+    page = words_of(lea.get(reverse("member-detail", args=[viewer.pk])))
+    assert "None. Their role needs one: they set it up at their next sign-in, before anything else." in page
+
+
+def test_taking_away_second_factors_says_first_what_is_lost(lea: Client, viewer: User) -> None:
+    protect(viewer, passkeys=2)
+    address = reverse("member-forget-factors", args=[viewer.pk])
+    assert (
+        "Take away vera's second factors? What happens:"
+        " What they have set up is gone for good: authenticator app, 2 passkeys, recovery codes left: 8."
+        " None of it works any more."
+        " Whoever is signed in as them is signed out at once."
+        " They can set up another at any time, under Your account."
+        " Until then whoever knows their password gets in: be sure that it is they who ask."
+        " You get no code by this. That you did it stays on record." in words_of(lea.get(address))
+    )
+    assert viewer.authenticator_set.count() == 4
+    done = lea.post(address, follow=True)
+    assert done.redirect_chain == [(reverse("member-detail", args=[viewer.pk]), 302)]
+    assert "vera has no second factor any more, and is signed out." in words_of(done)
+    assert "Second factors None." in words_of(done)
+    assert viewer.authenticator_set.count() == 0
+
+
+def test_taking_away_second_factors_says_what_follows_for_this_member(lea: Client, viewer: User, settings: Any) -> None:
+    protect(viewer)
+    settings.MFA_REQUIRED_ROLES = ["viewer"]
+    viewer.set_unusable_password()
+    viewer.save()
+    lea.post(reverse("member-link", args=[viewer.pk]))
+    asked = reverse("member-forget-factors", args=[viewer.pk])
+    said = words_of(lea.get(asked))
+    assert "At their next sign-in they have to set up a second factor anew before anything else." in said
+    assert "They have no password either: make them a link to set one afterwards." in said
+    assert "The link to set a password that is open stops working." in said
+    settings.OIDC_NAME = "Acme SSO"
+    assert "They have no password, and sign in by Acme SSO." in words_of(lea.get(asked))
+
+
+def test_member_whose_role_needs_a_factor_sets_one_up_anew_at_the_next_sign_in(
+    lea: Client, viewer: User, settings: Any
+) -> None:
+    settings.MFA_REQUIRED_ROLES = ["viewer"]
+    protect(viewer)
+    lea.post(reverse("member-forget-factors", args=[viewer.pk]))
+    vera = Client()
+    answer = vera.post("/accounts/login/", {"login": "vera", "password": "a-long-password"}, follow=True)
+    assert answer.redirect_chain == [("/", 302), ("/accounts/", 302)]
+    assert "Set up a second factor to go on." in words_of(answer)
+
+
+def test_taking_away_what_there_is_not_says_so(lea: Client, viewer: User) -> None:
+    address = reverse("member-forget-factors", args=[viewer.pk])
+    asked, sent = lea.get(address, follow=True), lea.post(address, follow=True)
+    assert "vera has no second factor: there is nothing to take away." in words_of(asked)
+    assert "vera has no second factor, so nothing was changed." in words_of(sent)
+
+
+def test_ones_own_second_factors_are_changed_in_ones_own_account(lea: Client, support_lead: User) -> None:
+    protect(support_lead)
+    page = lea.get(reverse("member-detail", args=[support_lead.pk]))
+    assert "Your account is where you set them up and take them away." in words_of(page)
+    address = reverse("member-forget-factors", args=[support_lead.pk])
+    assert address not in page.content.decode()
+    for answer in (lea.get(address, follow=True), lea.post(address, follow=True)):
+        assert answer.redirect_chain == [("/accounts/", 302)]
+        assert "Your own second factors are set up and taken away here." in words_of(answer)
+    assert support_lead.authenticator_set.count() == 2
 
 
 def test_install_among_thousands_is_found_granted_and_taken(lea: Client) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dashboard.actions import accounts
+from dashboard.actions import members
 from dashboard.models import User
 
 
@@ -22,5 +22,8 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["username"]).first()
         if user is None:
             raise CommandError(f"There is no account of the name {options['username']}.")
-        gone = accounts.forget_factors(user=user)
-        self.stdout.write(f"{gone} second factors of {user.username} are gone, and every session of theirs is ended.")
+        try:
+            members.forget_factors(actor=None, member=user)
+        except members.NotPossible as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"The second factors of {user.username} are gone, and every session of theirs is ended.")
