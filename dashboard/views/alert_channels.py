@@ -1,6 +1,7 @@
 """The channels that alerts go by: their list, the form for one, its test, and its end."""
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,8 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import alert_channels
 from dashboard.alert_forms import ChannelForm, time_zones
 from dashboard.alert_rules import AlertKind
-from dashboard.models import AlertChannel, Install
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
+from dashboard.permissions import MemberRequest, Permission, allowed, may
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
 from dashboard.views.alerts import ID, MESSAGES, messages_of
@@ -25,12 +26,27 @@ CHOICES = 200
 """So many installs are in the form's list; the page of each other one leads here with it chosen."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A channel of the list, the kinds that it is told of, its newest message, and why its maker can no longer mend it:
+    empty where they can."""
+
+    channel: AlertChannel
+    labels: list[str]
+    last: list[AlertDelivery]
+    maker_is: str
+
+
 @require_safe
 @allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
-    channels = list(_visible(request).select_related("install").defer("install__token", "url", "secret"))
+    channels = list(_visible(request).select_related("install", "made_by").defer("install__token", "url", "secret"))
+    granted = set(Grant.objects.filter(user__in=_makers(channels)).values_list("user", "install"))
     context = {
-        "channels": [(channel, _labels(channel), messages_of(channels=[channel], most=1)) for channel in channels],
+        "rows": [
+            ChannelRow(one, _labels(one), messages_of(channels=[one], most=1), _maker_is(one, granted))
+            for one in channels
+        ],
         "can_mail": can_mail(),
         "answer": operations.kept(request),
         "now": timezone.now(),
@@ -149,6 +165,21 @@ def _choices(request: MemberRequest, form: ChannelForm) -> list[Install]:
     if ID.fullmatch(chosen) and int(chosen) not in {install.pk for install in found}:
         found += list(visible.filter(pk=int(chosen)))
     return found
+
+
+def _makers(channels: list[AlertChannel]) -> set[User]:
+    return {channel.made_by for channel in channels if channel.made_by is not None}
+
+
+def _maker_is(channel: AlertChannel, granted: set[tuple[int, int]]) -> str:
+    """Say why whoever set the channel up cannot change it any more; `granted` has pairs of a user and an install."""
+    maker = channel.made_by
+    if maker is None:
+        return "account deleted"
+    if not maker.is_active:
+        return "deactivated"
+    sees = maker.sees_every_install or (maker.pk, channel.install_id) in granted
+    return "" if sees and may(maker, Permission.MANAGE_CHANNELS) else "can no longer change it"
 
 
 def _labels(channel: AlertChannel) -> list[str]:

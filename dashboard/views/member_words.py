@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from dashboard.models import AlertChannel, Install, Role, User
@@ -16,6 +17,8 @@ _ROLES = {
     Role.VIEWER: "Sees the installs that are granted, and changes nothing.",
     Role.NONE: "Can sign in, and sees nothing.",
 }
+NAMED = 10
+"""So many alert channels are named before a member is changed."""
 SIGNED_OUT = "Whoever is signed in as them is signed out at once."
 
 
@@ -42,7 +45,7 @@ def of_role(member: User, role: Role) -> Confirmation:
         words.append(f"{_installs(count)} granted to them{'' if count else '; grant those that they look after next'}.")
     if may(member, Permission.OPERATE) and not may(after, Permission.OPERATE):
         words.append("Recoveries and redeliveries that they have started, and that are not done, stop.")
-    words += [SIGNED_OUT, *_channels(AlertChannel.objects.filter(made_by=member).count())]
+    words += [SIGNED_OUT, *_channels(AlertChannel.objects.filter(made_by=member))]
     title = f"Make {member.username} {role.label.lower()}?" if role else f"Take the role from {member.username}?"
     button = f"Make them {role.label.lower()}" if role else "Take the role"
     return Confirmation(title, tuple(words), button, reverse("member-role", args=[member.pk]), role=role.value)
@@ -53,7 +56,7 @@ def of_deactivation(member: User) -> Confirmation:
         SIGNED_OUT,
         "They cannot sign in until a support lead reactivates the account. Its role and its installs are kept.",
         "Recoveries and redeliveries that they have started, and that are not done, stop.",
-        *_channels(AlertChannel.objects.filter(made_by=member).count()),
+        *_channels(AlertChannel.objects.filter(made_by=member)),
         "What they did stays on record, under their name.",
     )
     action = reverse("member-deactivate", args=[member.pk])
@@ -87,7 +90,7 @@ def of_revocation(member: User, install: Install) -> Confirmation:
         words.append(
             "Whoever has its token can connect it anew and sees it again: if they know the token, have it replaced."
         )
-    words += _channels(AlertChannel.objects.filter(made_by=member, install=install).count())
+    words += _channels(AlertChannel.objects.filter(made_by=member, install=install))
     action = reverse("member-revoke", args=[member.pk, install.pk])
     return Confirmation(f"Take {install.name} from {member.username}?", tuple(words), "Take it from them", action)
 
@@ -96,11 +99,22 @@ def _installs(count: int) -> str:
     return "No install is" if not count else "1 install is" if count == 1 else f"{count:,} installs are"
 
 
-def _channels(count: int) -> list[str]:
+def _channels(channels: QuerySet[AlertChannel]) -> list[str]:
     """Say what goes on without the person: messages that leave the house."""
-    if not count:
+    found = list(channels.select_related("install").defer("url", "secret", "install__token")[: NAMED + 1])
+    if not found:
         return []
-    many = "The alert channel" if count == 1 else f"The {count:,} alert channels"
+    named = "; ".join(
+        f"“{one.name}” to {one.shown_as}, for {one.install.name if one.install else 'all installs'}"
+        for one in found[:NAMED]
+    )
+    more = "; and others" if len(found) > NAMED else ""
+    many = (
+        "The alert channel that they have set up goes"
+        if len(found) == 1
+        else "The alert channels that they have set up go"
+    )
     return [
-        f"{many} that they have set up {'goes' if count == 1 else 'go'} on: see under Alerts, Channels, who is told."
+        f"{many} on, so that nobody misses an alert: {named}{more}.",
+        "Change or delete under Alerts, Channels, what should no longer reach them.",
     ]

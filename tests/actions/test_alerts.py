@@ -20,6 +20,7 @@ from tests.factories import (
     make_failed_delivery,
     make_install,
     make_refused_attempt,
+    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +57,13 @@ def test_watch_opens_an_alert_once_and_tells_every_channel_that_wants_it() -> No
     assert (alert.kind, alert.endpoint, alert.install_name, alert.opened_at, alert.cleared_at) == (
         "disabled", endpoint, "Acme Labs", NOON, None,
     )  # fmt: skip
+
+
+def test_channel_is_told_after_whoever_set_it_up_was_deactivated() -> None:
+    make_channel(name="night", made_by=make_user(is_active=False))
+    make_disabled()
+    watch()
+    assert told() == [("night", [("disabled", "opened")])]
 
 
 def test_alert_keeps_its_words_and_why() -> None:

@@ -11,7 +11,15 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Install
-from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_grant, make_install, make_user
+from tests.factories import (
+    make_channel,
+    make_delivery,
+    make_endpoint,
+    make_failed_delivery,
+    make_grant,
+    make_install,
+    make_user,
+)
 from tests.journeys.acting import take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("members")]
@@ -104,7 +112,9 @@ def test_pages_of_members_have_nothing_that_axe_finds(
     make_grant(user=vic, install=beta)
     TOTP.activate(vic, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
     RecoveryCodes.activate(vic)
-    make_user(username="dora", role="partner_admin", is_active=False)
+    make_channel(install=beta, made_by=vic, made_by_name="vic", name="Night shift")
+    dora = make_user(username="dora", role="partner_admin", is_active=False)
+    make_channel(install=beta, made_by=dora, made_by_name="dora", name="Dora's phone")
     page = open_page()
     page.goto(f"{live_server.url}/members/")
     sign_in(page, "lea", PASSWORD)
@@ -114,6 +124,8 @@ def test_pages_of_members_have_nothing_that_axe_finds(
         "member": f"/members/{vic.pk}/?q=acme",
         "member-role": f"/members/{vic.pk}/role/?role=support",
         "member-factors": f"/members/{vic.pk}/second-factors/",
+        "member-deactivate": f"/members/{vic.pk}/deactivate/",
+        "channels": "/alerts/channels/",
         "set-password": "/accounts/set-password/",
     }
     for name, path in paths.items():

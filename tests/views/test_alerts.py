@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dashboard.actions import alerts
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AuditEntry, Endpoint, Install, User
-from tests.factories import make_alert, make_channel, make_endpoint, make_install, make_webhook_channel
+from tests.factories import make_alert, make_channel, make_endpoint, make_install, make_user, make_webhook_channel
 from tests.services.misbehaving import answer, misbehaving
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
@@ -186,6 +186,21 @@ def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
     assert "Email: oncall@example.com" in listed
     assert "Disabled by OpenTrain, Deliveries overdue" in listed
     assert "22:00 to 07:00" in listed
+
+
+def test_list_says_of_whom_it_cannot_be_expected_that_they_change_it(
+    ana: Browser, support: User, acme: Install, partner_admin: User, viewer: User, outsider: User
+) -> None:
+    gone = make_user(username="dora", role="support", is_active=False)
+    makers = {"A": support, "B": partner_admin, "C": viewer, "D": outsider, "E": gone, "F": None}
+    for name, maker in makers.items():
+        make_channel(install=acme, name=name, made_by=maker, made_by_name=maker.username if maker else "eve")
+    make_channel(name="G", made_by=partner_admin, made_by_name="paul")
+    text = words_of(ana.read(CHANNELS))
+    assert re.findall(r"set up by (\w+(?: \([\w ]+\))?)", text) == [
+        "ana", "paul", "vera (can no longer change it)", "olga (can no longer change it)", "dora (deactivated)",
+        "eve (account deleted)", "paul (can no longer change it)",
+    ]  # fmt: skip
 
 
 def test_pages_say_that_no_mail_server_is_set_up_and_how(ana: Browser, settings: Any) -> None:

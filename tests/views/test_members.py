@@ -142,7 +142,7 @@ def test_setting_a_password_signs_out_whoever_was_signed_in_here(lea: Client) ->
 
 
 def test_change_of_role_says_first_what_it_means(lea: Client, partner_admin: User, acme: Install) -> None:
-    make_channel(install=acme, made_by=partner_admin)
+    make_channel(install=acme, made_by=partner_admin, name="On-call", shown_as="paul@acme.example.com")
     address = reverse("member-role", args=[partner_admin.pk])
     asked = words_of(lea.get(f"{address}?role=viewer"))
     assert (
@@ -150,7 +150,9 @@ def test_change_of_role_says_first_what_it_means(lea: Client, partner_admin: Use
         " 1 install is granted to them."
         " Recoveries and redeliveries that they have started, and that are not done, stop."
         " Whoever is signed in as them is signed out at once."
-        " The alert channel that they have set up goes on: see under Alerts, Channels, who is told." in asked
+        " The alert channel that they have set up goes on, so that nobody misses an alert:"
+        " “On-call” to paul@acme.example.com, for Acme Labs."
+        " Change or delete under Alerts, Channels, what should no longer reach them." in asked
     )
     partner_admin.refresh_from_db()
     assert partner_admin.role == "partner_admin"
@@ -191,6 +193,26 @@ def test_deactivated_member_is_signed_out_and_can_be_reactivated(lea: Client, vi
     assert "vera is deactivated: reactivate the account first." in words_of(link)
     assert "vera can sign in again." in words_of(lea.post(reverse("member-reactivate", args=[viewer.pk]), follow=True))
     assert vera.get("/")["Location"] == "/accounts/login/?next=/"
+
+
+def test_deactivation_names_first_the_alert_channels_that_go_on(lea: Client, support: User, acme: Install) -> None:
+    for number in range(1, 12):
+        make_channel(made_by=support, name=f"Night {number:02}", shown_as=f"https://chat.example.com/…{number:04}")
+    make_channel(install=acme, made_by=support, name="Acme's own", shown_as="ana@example.com")
+    make_channel(name="Somebody else's")
+    asked = words_of(lea.get(reverse("member-deactivate", args=[support.pk])))
+    nights = [
+        f"“Night {number:02}” to https://chat.example.com/…{number:04}, for all installs" for number in range(1, 10)
+    ]
+    assert (
+        "The alert channels that they have set up go on, so that nobody misses an alert: "
+        + "; ".join(["“Acme's own” to ana@example.com, for Acme Labs", *nights])
+        + "; and others. Change or delete under Alerts, Channels, what should no longer reach them."
+        in asked
+    )
+    lea.post(reverse("member-deactivate", args=[support.pk]))
+    page = words_of(lea.get(reverse("alert-channel-list")))
+    assert ("set up by ana (deactivated)" in page, page.count("(deactivated)")) == (True, 12)
 
 
 def protect(user: User, *, passkeys: int = 0) -> None:
