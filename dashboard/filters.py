@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from dashboard.health import Cause, StateKind, describe_cause
 from dashboard.models.delivery_lists import CauseWanted, Cursor, Wanted
+from dashboard.signatures import REPORTED, Verdict
 
 TEXT_CHARS = 200
 _AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
@@ -33,6 +34,10 @@ _LABELS = {
     "signature": "Signature",
 }
 """Every filter there is, in the order in which a canonical query has them."""
+REFUSED, UNSAID = "refused", "unsaid"
+_REPORTS = {verdict or UNSAID: f"its handler {did}" for verdict, did in REPORTED.items() if verdict != Verdict.VERIFIED}
+SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused, so not a delivery"}
+"""The results of a signature that one may ask for, in words. UNSAID is stored as ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +241,10 @@ def as_written(column: str) -> Reader:
 
 
 def _signature(text: str, _now: datetime) -> Read:
-    if text.lower() not in {"refused", "verified"}:
-        raise Nonsense(f"“{text}” is not a signature's result: use refused or verified.")
-    return text.lower(), {"refused": text.lower() == "refused"}
+    name = text.lower()
+    if name not in SIGNATURES:
+        raise Nonsense(f"“{text}” is not a signature's result: use {', '.join(SIGNATURES)}.")
+    return name, {"refused": True} if name == REFUSED else {"signature": "" if name == UNSAID else name}
 
 
 _READERS: dict[str, Reader] = {
@@ -274,6 +280,8 @@ def backwards(begin: datetime | None, end: datetime | None) -> list[str]:
 def _words(name: str, value: str) -> str:
     if name == "state":
         return StateKind(value).label
+    if name == "signature":
+        return SIGNATURES[value]
     if name == "cause":
         status = _STATUS.fullmatch(value)
         if status is None:

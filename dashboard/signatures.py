@@ -32,6 +32,20 @@ class Verdict(StrEnum):
     MISMATCH = "mismatch"
 
 
+REPORTED = {
+    "": "did not say whether the signature was right",
+    Verdict.VERIFIED: "verified the signature",
+    Verdict.MISSING: "found no signature",
+    Verdict.DOUBLED: "found more than one signature",
+    Verdict.MALFORMED: "could not read the signature",
+    Verdict.STALE: "found the signature too old",
+    Verdict.FUTURE: "found the signature to be from the future",
+    Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
+    Verdict.MISMATCH: "found that the signature does not fit",
+}
+"""What a handler did, in words, by the verdict that it reported; "" is none. Another word is of a newer version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """A verdict, with the sentence that a person reads."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dj_database_url
+import hypothesis
 import pytest
 import pytest_socket
 from django.conf import settings
@@ -16,6 +17,12 @@ from dashboard.launch import postgres
 from dashboard.models import Install, User
 from tests.contract.fixtures import fake_opentrain  # noqa: F401 - a fixture for every test of the console
 from tests.factories import make_grant, make_install, make_user
+
+# How fast the machine makes examples, in a fresh clone or beside other work, says nothing of what is tested.
+hypothesis.settings.register_profile(
+    "redeliver", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("redeliver")
 
 
 @pytest.fixture(scope="session")

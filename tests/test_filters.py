@@ -14,6 +14,10 @@ from dashboard.models.delivery_lists import CauseWanted, Cursor, Wanted
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
 HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours."
+NO_SIGNATURE = (
+    "“odd” is not a signature's result: use verified, unsaid, missing, doubled, malformed, stale, future,"
+    " other_endpoint, mismatch, refused."
+)
 LEAST_ABOVE_MOST = "Nothing can match: the least number of attempts is above the most."
 
 
@@ -54,6 +58,10 @@ def parse(**params: str) -> filters.Filter:
             Wanted(delivery_id="d", event_id="e", resource_id="con_1"),
             "delivery=d&event_id=e&resource=con_1",
         ),
+        ({"signature": "Verified"}, Wanted(signature="verified"), "signature=verified"),
+        ({"signature": "unsaid"}, Wanted(signature=""), "signature=unsaid"),
+        ({"signature": "mismatch"}, Wanted(signature="mismatch"), "signature=mismatch"),
+        ({"signature": "refused"}, Wanted(), "signature=refused"),
     ],
 )  # fmt: skip
 def test_parse_reads_a_filter_and_names_it_canonically(params, wanted, query) -> None:
@@ -67,7 +75,7 @@ def test_parse_reads_a_filter_and_names_it_canonically(params, wanted, query) ->
         ({"from": "yesterdy"}, f"“yesterdy” is not a time: {HOW_TO_WRITE_A_TIME}"),
         ({"from": "999999d"}, f"“999999d” is not a time: {HOW_TO_WRITE_A_TIME}"),
         ({"attempts_max": "many"}, "“many” is not a number of attempts: use a whole number such as 3."),
-        ({"signature": "odd"}, "“odd” is not a signature's result: use refused or verified."),
+        ({"signature": "odd"}, NO_SIGNATURE),
         ({"attempts_min": "5", "attempts_max": "2"}, LEAST_ABOVE_MOST),
         ({"from": "1h", "to": "2h"}, "Nothing can match: the time range ends before it begins."),
     ],

@@ -1,5 +1,6 @@
 """Migrations are applied while the code before them still runs: from 0002 on they only add, and it does not notice."""
 
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -8,8 +9,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
-from dashboard.models import AuditEntry
-from tests.factories import make_endpoint
+from dashboard.models import AuditEntry, Delivery
+from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
@@ -20,8 +21,11 @@ REASONS: dict[str, str] = {
     " only when something with entries is deleted; nothing in the console deletes that",
     "0010_member_roles": "the database fills the two new columns, and knows nothing of a role's choices",
     "0012_list_indexes": "two indexes are replaced by others; without them the old code's lists of causes are slower",
+    "0014_delivery_reports": "fills a column that the old code does not know, in short steps, and puts indexes that do"
+    " the same in the place of two",
 }
 """Migrations that do something else, by name, and why that is safe while the old code runs."""
+MINUTE = timedelta(minutes=1)
 
 
 def objections(operations: list[Any]) -> list[str]:
@@ -100,3 +104,20 @@ def test_entries_of_before_get_the_names_of_what_they_speak_of() -> None:
         (*install, "https://acme.example.com/hook", ""),
         (gone.install.name, gone.install.opentrain_id, "", ""),
     ]
+
+
+@pytest.mark.django_db
+def test_deliveries_of_before_get_what_was_reported_of_their_last_signature() -> None:
+    reported, verified, again, tied = (
+        make_delivery(first_received_at=NOON, last_attempt_at=NOON + late * MINUTE) for late in (0, 0, 5, 0)
+    )
+    make_attempt(delivery=reported, received_at=NOON, signature="mismatch")
+    make_attempt(delivery=verified, received_at=NOON)
+    make_attempt(delivery=again, received_at=NOON, signature="stale")
+    make_attempt(delivery=again, received_at=NOON + 5 * MINUTE, signature="", number=2)
+    make_attempt(delivery=tied, received_at=NOON, signature="stale")
+    make_attempt(delivery=tied, received_at=NOON, number=2)
+    with connection.schema_editor() as editor:
+        import_module("dashboard.migrations.0014_delivery_reports").fill(None, editor)
+    found = [Delivery.objects.get(pk=one.pk).last_signature for one in (reported, verified, again, tied)]
+    assert found == ["mismatch", "verified", "", "verified"]

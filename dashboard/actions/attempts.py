@@ -81,6 +81,7 @@ ADVANCED = (
     "last_status",
     "last_cause",
     "last_latency_ms",
+    "last_signature",
     "requested_at",
     "abandoned_at",
     "body_gone_at",
@@ -130,6 +131,7 @@ def first(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
         last_status=result.answered_status,
         last_cause=result.cause,
         last_latency_ms=result.latency_ms,
+        last_signature=result.signature,
     )
 
 
@@ -204,6 +206,7 @@ def _set_last(*, delivery: Delivery, result: Result) -> None:
     delivery.last_status = result.answered_status
     delivery.last_cause = result.cause
     delivery.last_latency_ms = result.latency_ms
+    delivery.last_signature = result.signature
 
 
 def _fill_in(*, delivery: Delivery, event: Event) -> None:

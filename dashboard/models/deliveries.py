@@ -7,6 +7,7 @@ from django.db.models.functions import Greatest, Least
 
 from dashboard import health
 from dashboard.models.endpoints import Endpoint
+from dashboard.signatures import Verdict
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -51,6 +52,13 @@ class Delivery(models.Model):
     last_status = models.PositiveSmallIntegerField(help_text="The status that OpenTrain was answered last.")
     last_cause = models.CharField(max_length=30, blank=True, help_text="Why the last attempt failed, or empty.")
     last_latency_ms = models.PositiveIntegerField()
+    last_signature = models.CharField(
+        max_length=30,
+        blank=True,
+        default=Verdict.VERIFIED,
+        db_default=Verdict.VERIFIED,
+        help_text="The verdict on the last attempt's signature; empty where its handler did not say.",
+    )
     requested_at = models.DateTimeField(null=True, blank=True, help_text="Redelivery asked, and not seen yet, since.")
     abandoned_at = models.DateTimeField(null=True, blank=True, help_text="Given up with an auto-disable.")
 
@@ -73,9 +81,14 @@ class Delivery(models.Model):
         # Each is a write for each delivery, so each has its reason. All end in the order of the lists, so that a page
         # is read from a few short ranges (models/delivery_lists.py) and nothing is sorted but what is shown.
         indexes = [
-            # The lists without a filter or with a time range; the receiver's foreign key; retention.
-            models.Index(fields=["endpoint", "first_received_at", "id"], name="delivery_of_endpoint"),
-            models.Index(fields=["first_received_at", "id"], name="delivery_of_all"),
+            # The lists without a filter, with a time range, or of what was verified; the receiver's foreign key;
+            # retention.
+            models.Index(
+                fields=["endpoint", "first_received_at", "id"],
+                include=["last_signature"],
+                name="delivery_newest_of_endpoint",
+            ),
+            models.Index(fields=["first_received_at", "id"], include=["last_signature"], name="delivery_newest_of_all"),
             # State, event type and attempts, alone and together; what failed, for the buttons that redeliver it.
             models.Index(
                 fields=["endpoint", "standing", "event_type", "attempts_class", "first_received_at", "id"],
@@ -117,6 +130,17 @@ class Delivery(models.Model):
                 condition=~models.Q(last_cause=""),
                 name="delivery_failures_of_all",
             ),
+            # What handlers reported of signatures; what the receiver verified itself, nearly all, is in neither.
+            models.Index(
+                fields=["endpoint", "last_signature", "first_received_at", "id"],
+                condition=~models.Q(last_signature=Verdict.VERIFIED),
+                name="delivery_reports_of_endpoint",
+            ),
+            models.Index(
+                fields=["last_signature", "first_received_at", "id"],
+                condition=~models.Q(last_signature=Verdict.VERIFIED),
+                name="delivery_reports_of_all",
+            ),
             # IDs that people paste: few deliveries have the same, so these need no endpoint.
             models.Index(
                 fields=["resource_id", "first_received_at", "id"],
@@ -128,7 +152,7 @@ class Delivery(models.Model):
                 condition=~models.Q(event_id=""),
                 name="delivery_of_event",
             ),
-            # Retention's walk over bodies; its other one goes by delivery_of_all.
+            # Retention's walk over bodies; its other one goes by delivery_newest_of_all.
             models.Index(
                 fields=["first_received_at", "id"],
                 condition=models.Q(body_gone_at__isnull=True),

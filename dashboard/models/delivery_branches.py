@@ -16,12 +16,15 @@ from dashboard.health import Standing, StateKind
 from dashboard.models.deliveries import MANY_ATTEMPTS
 from dashboard.models.endpoints import DISABLED
 from dashboard.models.wanted import Cursor, Scope, Wanted
+from dashboard.signatures import Verdict
 
 WAITING = {
     StateKind.RETRYING: [Standing.RETRYING],
     StateKind.REQUESTED_AGAIN: [Standing.REQUESTED_AGAIN],
     StateKind.OVERDUE: [Standing.RETRYING, Standing.REQUESTED_AGAIN],
 }
+UNUSUAL = frozenset(Verdict) - {Verdict.VERIFIED}
+"""What few deliveries have of their signature, so that they are found by it, whatever else is wanted."""
 FEW = 8
 """So few branches are read at once: finding out first how far back to read would cost more than it spares."""
 
@@ -42,6 +45,7 @@ class Way(Enum):
 
     BY_ID = auto()
     WAITING = auto()
+    REPORTS = auto()
     CAUSES = auto()
     KINDS = auto()
     PLAIN = auto()
@@ -52,11 +56,13 @@ def way(wanted: Wanted) -> Way:
         return Way.BY_ID  # so few rows can be meant that an ID finds them, whatever else is wanted
     if wanted.state in WAITING:
         return Way.WAITING
+    if wanted.signature in UNUSUAL:
+        return Way.REPORTS
     if wanted.cause is not None:
         return Way.CAUSES
     if wanted.state or wanted.event_type or wanted.attempts_min is not None or wanted.attempts_max is not None:
         return Way.KINDS
-    return Way.PLAIN
+    return Way.PLAIN if wanted.signature != "" else Way.REPORTS
 
 
 def is_impossible(wanted: Wanted) -> bool:
@@ -99,16 +105,23 @@ def counted(*, scope: Scope, wanted: Wanted, now: datetime, most: int) -> Sql:
 
 
 def failed_by_cause(*, scope: Scope, wanted: Wanted, most: int) -> Sql:
-    """Return what groups what failed for good by cause and status; of what is wanted only the times matter."""
+    """Return what groups what failed for good by cause and status, and what was refused by reason.
+
+    Of what is wanted only the times matter. Few refused requests are kept of an endpoint, so they are simply counted.
+    """
     here = _here(scope)
     same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(wanted)
     sql = _places(scope) + Sql(_EVERY_CAUSE.format(p=here.format("p"), c=here.format("c")))
-    sql += Sql("SELECT c.last_cause, c.last_status, sum(n.deliveries), min(n.first_at), max(n.last_at) FROM causes c")
-    sql += Sql("CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM (SELECT 1") + same
+    sql += Sql("SELECT false, c.last_cause, c.last_status, sum(n.deliveries), min(n.first_at), max(n.last_at)")
+    sql += Sql("FROM causes c CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM (SELECT 1") + same
     sql += Sql("LIMIT %s) of_one) AS deliveries,", most)
     sql += Sql("(SELECT min(d.first_received_at)") + same + Sql(") AS first_at,")
     sql += Sql("(SELECT max(d.first_received_at)") + same + Sql(") AS last_at OFFSET 0) n")
-    return sql + Sql("WHERE n.deliveries > 0 GROUP BY c.last_cause, c.last_status")
+    sql += Sql("WHERE n.deliveries > 0 GROUP BY c.last_cause, c.last_status")
+    sql += Sql("UNION ALL SELECT true, d.reason, 0, count(*), min(d.received_at), max(d.received_at)")
+    sql += Sql("FROM dashboard_refusedattempt d WHERE")
+    sql += Sql("true" if scope.is_all else "d.endpoint_id IN (SELECT endpoint_id FROM places)")
+    return sql + _times(wanted, column="received_at") + Sql("GROUP BY d.reason")
 
 
 _WITHIN_REACH = "AND d.first_received_at >= (SELECT coalesce(min(first_received_at), '-infinity') FROM sample)"
@@ -210,6 +223,9 @@ def _branch(*, scope: Scope, wanted: Wanted, now: datetime) -> Sql:
         case Way.CAUSES if wanted.cause is not None:
             sql += Sql("d.last_cause <> '' AND d.last_cause = %s AND d.last_status = b.last_status", wanted.cause.cause)
             sql += Sql("AND d.standing = b.standing") + _of_event(wanted)
+        case Way.REPORTS:
+            sql += Sql("d.last_signature <> 'verified'") + _of_event(wanted) + _of_cause(wanted)
+            sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(wanted))
         case Way.KINDS:
             sql += Sql("d.standing = b.standing AND d.event_type = b.event_type")
             sql += Sql("AND d.attempts_class = b.attempts_class")
@@ -252,6 +268,8 @@ def _conditions(*, wanted: Wanted, now: datetime) -> Sql:
         sql += Sql(f"AND d.due_by < %s AND NOT {_STOPPED}", now, DISABLED)
     elif wanted.state in WAITING:
         sql += Sql(f"AND (d.due_by >= %s OR {_STOPPED})", now, DISABLED)
+    if wanted.signature is not None:
+        sql += Sql("AND d.last_signature = %s", wanted.signature)
     if wanted.attempts_min is not None:
         sql += Sql("AND d.attempt_count >= %s", wanted.attempts_min)
     if wanted.attempts_max is not None:
@@ -259,12 +277,12 @@ def _conditions(*, wanted: Wanted, now: datetime) -> Sql:
     return sql + _times(wanted)
 
 
-def _times(wanted: Wanted) -> Sql:
+def _times(wanted: Wanted, *, column: str = "first_received_at") -> Sql:
     sql = Sql()
     if wanted.received_from is not None:
-        sql += Sql("AND d.first_received_at >= %s", wanted.received_from)
+        sql += Sql(f"AND d.{column} >= %s", wanted.received_from)
     if wanted.received_to is not None:
-        sql += Sql("AND d.first_received_at < %s", wanted.received_to)
+        sql += Sql(f"AND d.{column} < %s", wanted.received_to)
     return sql
 
 

@@ -32,7 +32,7 @@ class Counts:
         return sum(getattr(bucket, of) or 0 for bucket in self.buckets)
 
 
-# The newest are taken in the order of the index delivery_of_endpoint, so no more rows are read than are counted.
+# The newest are taken in the order of the index delivery_newest_of_endpoint, so no more rows are read than are counted.
 _SQL = """
     WITH newest AS (
         SELECT first_received_at AS at, standing

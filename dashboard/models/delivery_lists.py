@@ -19,8 +19,8 @@ from dashboard.models.delivery_branches import Sql
 from dashboard.models.wanted import CauseWanted, Cursor, Scope, Wanted
 
 __all__ = [
-    "COUNTED", "CauseGroup", "CauseWanted", "Cursor", "Scope", "Wanted", "causes", "count", "page", "refused_count",
-    "refused_page",
+    "COUNTED", "CauseGroup", "CauseWanted", "Cursor", "Scope", "Wanted", "causes", "count", "page",
+    "refused_count", "refused_page",
 ]  # fmt: skip
 
 COUNTED = 1000
@@ -29,11 +29,15 @@ COUNTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class CauseGroup:
-    """Deliveries that failed for the same reason; `deliveries` is COUNTED + 1 where there are more than COUNTED."""
+    """Deliveries that failed for the same cause; or, where `is_refused`, requests refused for the same reason.
 
+    `count` is COUNTED + 1 where there are more than COUNTED.
+    """
+
+    is_refused: bool
     cause: str
     status: int
-    deliveries: int
+    count: int
     first_received_at: datetime
     last_received_at: datetime
 
@@ -58,13 +62,18 @@ def count(*, scope: Scope, wanted: Wanted, now: datetime) -> int:
 
 
 def causes(*, scope: Scope, wanted: Wanted) -> list[CauseGroup]:
-    """Group what failed for good by its cause, the most frequent first. Of what is wanted only the times matter.
+    """Group what failed for good by its cause, the most frequent first, then what was refused by its reason.
+
+    Of what is wanted only the times matter.
 
     Raises: django.db.OperationalError, where a statement_timeout is set and reached.
     """
     rows = _rows(delivery_branches.failed_by_cause(scope=scope, wanted=wanted, most=COUNTED + 1))
-    groups = [CauseGroup(cause, status, min(int(number), COUNTED + 1), *at) for cause, status, number, *at in rows]
-    return sorted(groups, key=lambda group: (-group.deliveries, group.first_received_at))
+    groups = [
+        CauseGroup(is_refused, cause, status, min(int(number), COUNTED + 1), *at)
+        for is_refused, cause, status, number, *at in rows
+    ]
+    return sorted(groups, key=lambda group: (group.is_refused, -group.count, group.first_received_at))
 
 
 def refused_page(*, scope: Scope, wanted: Wanted, limit: int, cursor: Cursor | None = None) -> list[RefusedAttempt]:

@@ -54,6 +54,8 @@ class Wanted:
     delivery_id: str = ""
     event_id: str = ""
     resource_id: str = ""
+    signature: str | None = None
+    """The verdict on the last attempt's signature, as stored: "" is none, because its handler did not say."""
 
 
 @dataclass(frozen=True, slots=True)

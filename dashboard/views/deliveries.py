@@ -16,7 +16,7 @@ from dashboard.actions import endpoints
 from dashboard.health import describe_cause
 from dashboard.models import Attempt, Delivery
 from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.signatures import Verdict
+from dashboard.signatures import REPORTED, Verdict
 from dashboard.views import curl, operations
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import DeliveryRow, state_of
@@ -32,19 +32,6 @@ SAME_RESOURCE = 10
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
 """Control characters as their Unicode pictures: visible, and harmless."""
 
-
-_HANDLERS_FINDING = {
-    "": "did not say whether the signature was right",
-    Verdict.VERIFIED: "verified the signature",
-    Verdict.MISSING: "found no signature",
-    Verdict.DOUBLED: "found more than one signature",
-    Verdict.MALFORMED: "could not read the signature",
-    Verdict.STALE: "found the signature too old",
-    Verdict.FUTURE: "found the signature to be from the future",
-    Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
-    Verdict.MISMATCH: "found that the signature does not fit",
-}
-"""What an observation says of a signature, in words. Another word is of a newer version of this program."""
 
 _TO_REDELIVER = [
     *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key")),
@@ -227,4 +214,4 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
 def _signature_words(attempt: Attempt) -> str:
     if attempt.source == Attempt.Source.RECEIVER:
         return "Signature verified."
-    return f"Reported by its own handler, which {_HANDLERS_FINDING.get(attempt.signature, 'checked the signature')}."
+    return f"Reported by its own handler, which {REPORTED.get(attempt.signature, 'checked the signature')}."

@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many deliveries match, in words, and the causes of the failures among them; None is not known.
+    """How many deliveries match, in words, and why others failed or were refused; None is not known.
 
     `exactly` is the number itself, where it is known and no more than COUNTED.
     """
@@ -133,7 +133,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
     wanted = filters.parse(params=params.dict(), now=now)
     cursor = filters.parse_cursor(params.dict())
     rows, more = _rows(place, wanted, cursor, now)
-    counted = _counted(place, wanted, now)
+    counted = _counted(place, wanted, now, with_causes=cursor is None)
     return {
         "place": place,
         "install": place.install,
@@ -148,7 +148,12 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "exactly": counted.exactly,
         "causes": counted.causes,
         "first_page": cursor is None,
-        "choices": {"state": list(StateKind), "cause": filters.cause_choices(), "event": EVENT_TYPES},
+        "choices": {
+            "state": list(StateKind),
+            "cause": filters.cause_choices(),
+            "event": EVENT_TYPES,
+            "signature": filters.SIGNATURES,
+        },
         "now": now,
         **_pages(rows, more, wanted, cursor),
     }
@@ -193,12 +198,15 @@ def _beside(way: str, row: Any, wanted: Filter) -> str:  # noqa: ANN401
     return place.urlencode()
 
 
-def _counted(place: Place, wanted: Filter, now: datetime) -> Counted:
-    """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number."""
+def _counted(place: Place, wanted: Filter, now: datetime, *, with_causes: bool) -> Counted:
+    """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number.
+
+    Causes are told above the first page; whoever pages on has read them.
+    """
     try:
         with at_most(ms=COUNT_MS):
             number = _count(place, wanted, now)
-            causes = _causes(place, wanted)
+            causes = _causes(place, wanted) if with_causes else []
     except TooSlow:
         return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
     what = ("refused request", "refused requests") if wanted.refused else ("delivery", "deliveries")

@@ -120,11 +120,13 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
+    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
     return {
         "install": endpoint.install,
         "stale": stale,
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
-        "causes": cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={}),
+        "causes": causes,
+        "none_failed": endpoint.is_logged and bool(page) and all(cause.is_refused for cause in causes),
         "deliveries": [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]],
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
         "before": before,

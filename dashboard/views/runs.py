@@ -64,7 +64,8 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
             )
         )
     context = _before(request, endpoint, action="recover")
-    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    found = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    causes = [cause for cause in found if not cause.is_refused]
     return render(request, "runs/recover.html", context | {"causes": causes})
 
 

@@ -76,7 +76,7 @@ def test_receiver_takes_the_place_of_an_observation_that_was_first() -> None:
         1, 1, False, 504, "timeout",
     )  # fmt: skip
     assert (row.first_received_at, row.last_attempt_at, row.last_latency_ms, row.event_id) == (NOON, NOON, 12, "evt_1")
-    assert bytes(row.body) == BODY
+    assert (bytes(row.body), row.last_signature) == (BODY, "verified")
     stored = Attempt.objects.get()
     assert (stored.pk, stored.number, stored.source, stored.signature, stored.received_at, stored.answered_status) == (
         attempt.pk, 1, "receiver", "verified", NOON, 504,

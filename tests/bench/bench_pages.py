@@ -35,6 +35,7 @@ FILTERS = (
     "event=contract.started", "event=install.revoked", "event=nothing.like.it", "cause=503", "cause=5xx", "cause=dns",
     "attempts_min=2", "attempts_min=6", "attempts_max=1", "from=24h", "to=20d", "delivery=dlv_000000005000",
     "event_id=evt_000000002500", "resource=con_7", "signature=refused",
+    "signature=verified", "signature=unsaid", "signature=mismatch", "signature=mismatch&state=failed",
     "state=failed&from=7d", "state=failed&event=install.revoked", "state=failed&cause=timeout", "cause=503&from=24h",
     "event=contract.ended&from=7d", "event=milestone.budget_low&cause=dns", "attempts_min=3&state=delivered",
     "resource=con_7&state=failed", "state=overdue&event=contract.started",

@@ -28,6 +28,8 @@ EVENTS = (
 EVENT_WEIGHTS = (50, 20, 10, 8, 6, 3, 2, 1)
 CAUSES = (("status", 503), ("status", 500), ("timeout", 504), ("status", 401), ("tls", 502), ("dns", 502))
 CAUSE_WEIGHTS = (60, 20, 10, 6, 3, 1)
+SIGNATURES = ("verified", "", "mismatch")
+SIGNATURE_WEIGHTS = (94, 5, 1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 MONTH_S = 30 * 86_400
 OLD_FROM = 1_000_000_000
@@ -48,6 +50,7 @@ DELIVERY_COLUMNS = (
     "last_status",
     "last_cause",
     "last_latency_ms",
+    "last_signature",
     "requested_at",
     "standing",
     "due_by",
@@ -180,6 +183,7 @@ def _deliveries(
         endpoint = endpoints[0] if number % 3 == 0 else dice.choice(endpoints)
         ok = one.standing is Standing.DELIVERED
         waits = one.standing in {Standing.RETRYING, Standing.REQUESTED_AGAIN}
+        signature = dice.choices(SIGNATURES, SIGNATURE_WEIGHTS)[0]
         yield (
             number,
             endpoint.pk,
@@ -196,6 +200,7 @@ def _deliveries(
             one.status,
             one.cause,
             42,
+            signature,
             one.received_at if one.standing is Standing.REQUESTED_AGAIN else None,
             int(one.standing),
             one.received_at + timedelta(minutes=12) if waits else None,

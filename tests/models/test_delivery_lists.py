@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dashboard import health
 from dashboard.health import EndpointFacts, StateKind
-from dashboard.models import Delivery, delivery_lists
+from dashboard.models import Delivery, Endpoint, delivery_lists
 from dashboard.models.delivery_lists import CauseWanted, Cursor, Scope, Wanted
 from tests.factories import (
     NOON,
@@ -20,6 +20,7 @@ from tests.factories import (
     make_failed_delivery,
     make_grant,
     make_install,
+    make_refused_attempt,
     make_user,
 )
 
@@ -59,6 +60,7 @@ def world(db):
             last_ok=ok,
             last_status=status,
             last_cause=cause,
+            last_signature=dice.choice(["verified", "verified", "", "mismatch"]),
             requested_at=dice.choice([None, None, None, NOON + 30 * MINUTE, NOW]),
         )
     scopes = [
@@ -72,7 +74,7 @@ def world(db):
 
 def naive(rows, *, scope, wanted, paul):
     """The same filter, said once more in Python."""
-    installs = set(paul.grants.values_list("install_id", flat=True))
+    installs = paul_sees(paul)
     return sorted(
         (row for row in rows if in_scope(row, scope, installs) and is_wanted(row, wanted)),
         key=lambda row: (row.first_received_at, row.pk),
@@ -106,6 +108,7 @@ def is_wanted(row, wanted):
             wanted.delivery_id in {"", row.opentrain_id},
             wanted.event_id in {"", row.event_id},
             wanted.resource_id in {"", row.resource_id},
+            wanted.signature in {None, row.last_signature},
         ]
     )
 
@@ -126,6 +129,7 @@ VALUES = {
     "delivery_id": ["dlv_3", "'; DROP TABLE dashboard_delivery; --"],
     "event_id": ["evt_7", "%s"],
     "resource_id": ["con_1", "con_'; --"],
+    "signature": ["verified", "", "mismatch", "stale"],
 }
 
 
@@ -218,7 +222,7 @@ def test_count_and_causes_stop_at_what_is_counted(monkeypatch) -> None:
     scope = Scope(endpoint=endpoint.pk)
     assert delivery_lists.count(scope=scope, wanted=Wanted(), now=NOW) == 4
     assert delivery_lists.count(scope=scope, wanted=Wanted(event_type=EVENTS[0]), now=NOW) == 3
-    assert [one.deliveries for one in delivery_lists.causes(scope=scope, wanted=Wanted())] == [4]
+    assert [one.count for one in delivery_lists.causes(scope=scope, wanted=Wanted())] == [4]
 
 
 def test_causes_group_what_failed_with_counts_and_times(world) -> None:
@@ -231,8 +235,35 @@ def test_causes_group_what_failed_with_counts_and_times(world) -> None:
         for row in failed:
             expected.setdefault((row.last_cause, row.last_status), []).append(row.first_received_at)
         groups = delivery_lists.causes(scope=scope, wanted=wanted)
-        found = {
-            (one.cause, one.status): (one.deliveries, one.first_received_at, one.last_received_at) for one in groups
-        }
+        found = {(one.cause, one.status): (one.count, one.first_received_at, one.last_received_at) for one in groups}
         assert found == {key: (len(times), min(times), max(times)) for key, times in expected.items()}
-        assert [one.deliveries for one in groups] == sorted((one.deliveries for one in groups), reverse=True)
+        assert [one.count for one in groups] == sorted((one.count for one in groups), reverse=True)
+
+
+def test_refused_requests_are_grouped_by_reason_after_the_causes_in_every_scope(world) -> None:
+    paul, scopes, rows = world
+    ours = scopes[3].endpoint
+    other = next(row.endpoint for row in rows if not in_scope(row, scopes[1], paul_sees(paul)))
+    for endpoint, reason, minute in ((ours, "stale", 5), (ours, "mismatch", 12), (ours, "mismatch", 30)):
+        make_refused_attempt(
+            endpoint=Endpoint.objects.get(pk=endpoint), reason=reason, received_at=NOON + minute * MINUTE
+        )
+    make_refused_attempt(endpoint=other, reason="missing", received_at=NOON)
+
+    def refused(scope, **times):
+        groups = delivery_lists.causes(scope=scope, wanted=Wanted(**times))
+        assert [one.is_refused for one in groups] == sorted(one.is_refused for one in groups)
+        return [(one.cause, one.count, one.first_received_at, one.last_received_at) for one in groups if one.is_refused]
+
+    mismatch = ("mismatch", 2, NOON + 12 * MINUTE, NOON + 30 * MINUTE)
+    stale = ("stale", 1, NOON + 5 * MINUTE, NOON + 5 * MINUTE)
+    assert refused(scopes[0]) == [mismatch, ("missing", 1, NOON, NOON), stale]
+    for scope in scopes[1:4]:
+        assert refused(scope) == [mismatch, stale]
+    assert refused(scopes[4]) == []
+    within = {"received_from": NOON + 10 * MINUTE, "received_to": NOON + 30 * MINUTE}
+    assert refused(scopes[3], **within) == [("mismatch", 1, NOON + 12 * MINUTE, NOON + 12 * MINUTE)]
+
+
+def paul_sees(paul):
+    return set(paul.grants.values_list("install_id", flat=True))

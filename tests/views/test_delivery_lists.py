@@ -194,6 +194,61 @@ def test_causes_stand_on_top_with_advice_and_lead_to_their_list(ana: Browser, ac
     assert rows_of(ana.read(links[1].replace("&amp;", "&"))) == [slow.pk]
 
 
+@pytest.mark.parametrize("name", ["install-deliveries", "endpoint-deliveries", "endpoint-detail"])
+def test_refused_signatures_are_among_the_causes_and_lead_to_their_list(
+    ana: Browser, acme_endpoint: Endpoint, other_endpoint: Endpoint, name: str
+) -> None:
+    make_failed_delivery(endpoint=acme_endpoint)
+    for reason in ("mismatch", "mismatch", "too_large", "<b>new</b>"):
+        make_refused_attempt(endpoint=acme_endpoint, reason=reason)
+    make_refused_attempt(endpoint=other_endpoint, reason="missing")
+    page = ana.read(reverse(name, args=[acme_endpoint.install_id if "install" in name else acme_endpoint.pk]))
+    found = re.findall(r'<li><a href="([^"?]*)\?([^"]*)"><strong>(\d+)</strong> ([^<]*)</a>', page)
+    where = address(name if "deliveries" in name else "endpoint-deliveries", acme_endpoint)
+    assert {path for path, *_ in found} == {where}
+    assert [rest for _, *rest in found] == [
+        ["state=failed&amp;cause=status%3A503", "1", "delivery failed: 503 from your handler"],
+        ["signature=refused", "2", "requests were refused: the receiver found that the signature does not fit"],
+        ["signature=refused", "1", "request was refused: &lt;b&gt;new&lt;/b&gt;"],
+        ["signature=refused", "1", "request was refused: what came was too large"],
+    ]
+
+
+def test_causes_stand_above_the_first_page_only(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PAGE", 2)
+    for minute in range(5):
+        make_failed_delivery(endpoint=acme_endpoint, first_received_at=NOON + timedelta(minutes=minute))
+    first = ana.read(address("endpoint-deliveries", acme_endpoint))
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    assert older is not None
+    assert "Why deliveries failed" in first
+    assert "Why deliveries failed" not in ana.read(older[1].replace("&amp;", "&"))
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "chip"),
+    [
+        ("verified", ["by us", "by its handler"], "Signature: verified"),
+        ("mismatch", ["of none"], "Signature: its handler found that the signature does not fit"),
+        ("unsaid", ["unsaid"], "Signature: its handler did not say whether the signature was right"),
+        ("stale", [], "Signature: its handler found the signature too old"),
+    ],
+)
+def test_list_by_signature_shows_what_was_found_of_the_last_attempts(
+    ana: Browser, acme_endpoint: Endpoint, query: str, shown: list[str], chip: str
+) -> None:
+    reports = {"by us": "verified", "by its handler": "verified", "of none": "mismatch", "unsaid": ""}
+    for minute, (name, signature) in enumerate(reports.items()):
+        at = NOON - timedelta(minutes=minute)
+        make_delivery(endpoint=acme_endpoint, opentrain_id=name, last_signature=signature, first_received_at=at)
+    page = ana.read(address("endpoint-deliveries", acme_endpoint) + f"?signature={query}")
+    assert re.findall(r'<code title="([^"]+)">', page) == shown
+    assert chip in words_of(page)
+    assert f'<option value="{query}" selected>' in page
+
+
 def test_list_without_deliveries_says_what_comes_and_with_a_filter_what_to_do(
     ana: Browser, acme_endpoint: Endpoint
 ) -> None:

@@ -95,6 +95,15 @@ def test_observation_without_a_body_has_none_and_base64_is_any_bytes(tell) -> No
     assert Attempt.objects.filter(signature="").count() == 2
 
 
+def test_delivery_has_what_was_reported_of_its_last_signature(tell) -> None:
+    later, before = ITEM | {"receivedAt": "2026-06-12T12:05:00Z"}, ITEM | {"receivedAt": "2026-06-12T11:55:00Z"}
+    found = []
+    for item in (ITEM, later | {"signature": "mismatch"}, before | {"signature": "verified"}):
+        tell(item)
+        found.append(Delivery.objects.get().last_signature)
+    assert found == ["", "mismatch", "mismatch"]
+
+
 def test_observation_that_is_told_again_is_known_within_a_call_and_between_calls(tell) -> None:
     assert answered(tell(ITEM, ITEM)) == (200, {"stored": 1, "known": 1})
     again = ITEM | {"status": 500, "receivedAt": "2026-06-12T14:00:00+02:00"}
