@@ -184,6 +184,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 # How long a session lasts without use, and at most (dashboard/gates.py).
 SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
 SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
+SESSION_ENGINE = "dashboard.sealed_sessions"
 SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
 # The roles that come in with a second factor only.
 MFA_REQUIRED_ROLES = _list("MFA_REQUIRED_ROLES")

@@ -35,13 +35,14 @@ def encrypt(secret: Secret) -> bytes:
     return _fernet(tuple(settings.FIELD_KEYS)).encrypt(secret.reveal().encode())
 
 
-def decrypt(stored: bytes) -> Secret:
-    """Return the secret that `encrypt` stored.
+def decrypt(stored: bytes, *, once: bool = False) -> Secret:
+    """Return the secret that `encrypt` stored. What is read `once` is not remembered.
 
     Raises: Unreadable, when none of the keys fits; never an empty or a wrong value.
     """
+    read = _decrypted.__wrapped__ if once else _decrypted
     try:
-        return _decrypted(bytes(stored), keys=tuple(settings.FIELD_KEYS))
+        return read(bytes(stored), keys=tuple(settings.FIELD_KEYS))
     except InvalidToken as error:
         raise Unreadable("A stored secret cannot be read with the keys in FIELD_KEYS.") from error
 
