@@ -117,7 +117,7 @@ class Planted:
 
 
 @pytest.fixture
-def planted(log: io.StringIO, fake_opentrain: FakeOpenTrain, support: User) -> Planted:
+def planted(log: io.StringIO, fake_opentrain: FakeOpenTrain, support: User, code_lasts: None) -> Planted:
     return Planted(fake_opentrain, support)
 
 

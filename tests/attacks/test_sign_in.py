@@ -86,6 +86,7 @@ def test_forwarded_address_of_the_guessers_own_making_does_not_help(db: None) ->
     assert [one.status_code for one in found] == [200] * 10 + [429]
 
 
+@pytest.mark.usefixtures("code_lasts")
 def test_guessing_codes_is_refused(ana: User) -> None:
     TOTP.activate(ana, SECRET)
     client = Client()
@@ -225,6 +226,7 @@ def test_session_planted_before_a_password_is_another_one_after_it(ana: User) ->
     assert not is_signed_in(key)
 
 
+@pytest.mark.usefixtures("code_lasts")
 def test_session_planted_before_a_second_factor_is_another_one_after_it(ana: User) -> None:
     TOTP.activate(ana, SECRET)
     client, key = planted()
@@ -266,6 +268,7 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("code_lasts")
 @pytest.mark.parametrize("address", ELSEWHERE)
 @pytest.mark.parametrize("way", ["password", "second factor", "signed in already", "sign out", "asked again"])
 def test_next_leads_nowhere_but_to_a_path_of_ours(address: str, way: str, ana: User, settings: Any) -> None:
