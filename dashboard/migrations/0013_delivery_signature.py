@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dashboard", "0012_list_indexes")]
+    dependencies = [("dashboard", "0013_audit_last")]
 
     operations = [
         migrations.AddField(
