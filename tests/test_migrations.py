@@ -21,7 +21,7 @@ REASONS: dict[str, str] = {
     " only when something with entries is deleted; nothing in the console deletes that",
     "0010_member_roles": "the database fills the two new columns, and knows nothing of a role's choices",
     "0012_list_indexes": "two indexes are replaced by others; without them the old code's lists of causes are slower",
-    "0014_delivery_reports": "fills a column that the old code does not know, in short steps, and puts indexes that do"
+    "0015_delivery_reports": "fills a column that the old code does not know, in short steps, and puts indexes that do"
     " the same in the place of two",
 }
 """Migrations that do something else, by name, and why that is safe while the old code runs."""
@@ -118,6 +118,6 @@ def test_deliveries_of_before_get_what_was_reported_of_their_last_signature() ->
     make_attempt(delivery=tied, received_at=NOON, signature="stale")
     make_attempt(delivery=tied, received_at=NOON, number=2)
     with connection.schema_editor() as editor:
-        import_module("dashboard.migrations.0014_delivery_reports").fill(None, editor)
+        import_module("dashboard.migrations.0015_delivery_reports").fill(None, editor)
     found = [Delivery.objects.get(pk=one.pk).last_signature for one in (reported, verified, again, tied)]
     assert found == ["mismatch", "verified", "", "verified"]

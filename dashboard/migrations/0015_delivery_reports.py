@@ -30,7 +30,7 @@ def fill(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("dashboard", "0013_delivery_signature")]
+    dependencies = [("dashboard", "0014_delivery_signature")]
 
     operations = [
         migrations.RunPython(fill, migrations.RunPython.noop),
