@@ -147,6 +147,7 @@ def test_preview_of_too_many_says_how_to_narrow(
         make_failed_delivery(endpoint=endpoint)
     page = ana.read(of_endpoint(endpoint, "event=contract.started"))
     assert "More than 2 deliveries match, and that is the most that is redelivered at once." in words_of(page)
+    assert "This cannot be redelivered like this" in words_of(page)
     assert "?state=failed&amp;event=contract.started" in page
     assert 'name="seen"' not in page
 
