@@ -41,6 +41,7 @@ _DELIVERY = {
     "last_status": "last_status",
     "last_cause": "last_cause",
     "last_latency_ms": "last_latency_ms",
+    "signature": "last_signature",
     "first_received_at": "first_received_at",
     "last_attempt_at": "last_attempt_at",
     "requested_at": "requested_at",
