@@ -27,6 +27,7 @@ from dashboard.models.installs import IN_NEED
 from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged, with_active_run
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.rhythm import RHYTHMS, silence_words
+from dashboard.templatetags.redeliver import clock
 from dashboard.views.fleet import UNHEARD, InstallNeed, install_need, worst_installs
 from dashboard.views.fleet import in_need as installs_in_need
 from dashboard.views.live import live as live_response
@@ -113,7 +114,8 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "endpoints_in_need": endpoints_in_need,
         "total": total,
         "sums": sums,
-        "fine": sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0),
+        # Sums are from the last poll, and what is found in need is from now.
+        "fine": max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0),
         "fleet": worst_installs(visible=visible, most=FLEET),
         "repaired": _last_repaired(request.user) if not total else None,
         "now": now,
@@ -220,7 +222,7 @@ def _reasons(
     """Say what is wrong, the most telling first; one sentence each."""
     reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
     reasons += [
-        _failing_words(standing, log) for standing in (Standing.FAILED, Standing.RETRYING) if log.count(standing)
+        _failing_words(standing, log, now) for standing in (Standing.FAILED, Standing.RETRYING) if log.count(standing)
     ]
     if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
         again = (
@@ -241,17 +243,17 @@ def _reasons(
     return [reason for reason in reasons if reason]
 
 
-def _failing_words(standing: Standing, log: Logged) -> str:
+def _failing_words(standing: Standing, log: Logged, now: datetime) -> str:
     causes = [one for one in log.failing if one.standing == standing]
     count = sum(one.deliveries for one in causes)
     many = f"More than {COUNTED:,} deliveries" if log.more else "1 delivery" if count == 1 else f"{count:,} deliveries"
     what = "failed" if standing is Standing.FAILED else "failed so far, to be tried again"
-    return f"{many} {what}: {_cause_words(causes)}."
+    return f"{many} {what}: {_cause_words(causes, now)}."
 
 
-def _cause_words(causes: list[Failing]) -> str:
+def _cause_words(causes: list[Failing], now: datetime) -> str:
     main = describe_cause(cause=causes[0].cause, status=causes[0].status)
-    first = f"{main}, since {causes[0].first_at:%H:%M} UTC on {causes[0].first_at.day} {causes[0].first_at:%B}"
+    first = f"{main}, since {clock(causes[0].first_at, now)}"
     others = len(causes) - 1
     return first if not others else f"{first}, and {others} other cause{'s' if others > 1 else ''}"
 
