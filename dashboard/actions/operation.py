@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from dashboard.actions import audit
 from dashboard.actions.outcome import Outcome, OutcomeKind
@@ -111,9 +112,13 @@ def earlier_outcome(*, operation: Operation) -> Outcome:
 
 
 def _open(operation: Operation) -> bool:
-    """Commit the row that says it was requested; False when this very operation was requested before."""
+    """Commit the row that says it was requested; False when this very operation was requested before.
+
+    It is one statement, which commits by itself: a transaction around it would be two more waits for the database, and
+    somebody waits for those. Inside of a caller's transaction it takes a savepoint, so that a refusal ends nothing.
+    """
     try:
-        with transaction.atomic():
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
             _entry(operation, AuditEntry.Phase.REQUESTED).save(force_insert=True)
     except IntegrityError:
         return False

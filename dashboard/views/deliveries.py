@@ -17,6 +17,7 @@ from dashboard.health import describe_cause
 from dashboard.models import Attempt, Delivery
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.signatures import REPORTED, Verdict
+from dashboard.vault import Unreadable
 from dashboard.views import curl, operations
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import DeliveryRow, state_of
@@ -124,7 +125,10 @@ def _cut(text: str, note: str) -> Text:
 def _find_to_redeliver(request: MemberRequest, pk: int) -> Delivery:
     """Return it with what pressing the button needs and no more: whoever pressed it waits for that."""
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
-    return get_object_or_404(rows.only("opentrain_id", *_TO_REDELIVER), pk=pk)
+    try:
+        return get_object_or_404(rows.only("opentrain_id", "endpoint__install__token", *_TO_REDELIVER), pk=pk)
+    except Unreadable:  # that is for the action to find out, and to say
+        return get_object_or_404(rows.only("opentrain_id", *_TO_REDELIVER), pk=pk)
 
 
 def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
