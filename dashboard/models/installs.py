@@ -110,6 +110,13 @@ class Install(models.Model):
         return MANAGE_SCOPE in self.token_scopes
 
     @property
+    def new_token_helps(self) -> bool:
+        """Whether it needs a person, and a new token is what helps."""
+        if not self.can_manage:
+            return True
+        return self.status == "ACTIVE" and self.last_error_code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
+
+    @property
     def trouble_words(self) -> str:
         """Why the install itself needs a person, in words; `last_error` is what OpenTrain answered."""
         if not self.can_manage:

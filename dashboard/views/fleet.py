@@ -1,5 +1,6 @@
 """The table of all installs: searched, sorted and paged by its address alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -47,7 +48,6 @@ class InstallNeed:
     kind: str
     label: str
     words: str
-    new_token_helps: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,11 @@ def _rows(installs: list[Install]) -> list[InstallRow]:
     for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
         health = endpoint_health(status=status, consecutive_failures=failures)
         counts.setdefault(pk, []).append((health, count))
-    return [
-        InstallRow(install, tuple(counts.get(install.pk, ())), install_need(install) if install.needs_person else None)
-        for install in installs
-    ]
+    return [_row(install, counts.get(install.pk, ())) for install in installs]
+
+
+def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]]) -> InstallRow:
+    return InstallRow(install, tuple(counts), install_need(install) if install.needs_person else None)
 
 
 def _columns(asked: Wanted) -> list[dict[str, str]]:
@@ -184,9 +185,9 @@ def _filters(asked: Wanted) -> list[dict[str, Any]]:
     ]
 
 
-def worst_installs(*, visible: InstallQuerySet, most: int) -> list[Install]:
-    """Return the first of the table, as other pages show them."""
-    return list(visible.defer("token").order_by(*SORTS["worst"])[:most])
+def worst_installs(*, visible: InstallQuerySet, most: int) -> list[InstallRow]:
+    """Return the first of the table, as other pages show them: without counting their endpoints by health."""
+    return [_row(install, ()) for install in visible.defer("token").order_by(*SORTS["worst"])[:most]]
 
 
 def in_need(visible: InstallQuerySet) -> InstallQuerySet:
@@ -195,12 +196,10 @@ def in_need(visible: InstallQuerySet) -> InstallQuerySet:
 
 
 def install_need(install: Install) -> InstallNeed:
-    """Say why an install needs a person, and whether a new token is what helps."""
+    """Say why an install needs a person."""
     code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
     if not install.can_manage:
-        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words, new_token_helps=True)
+        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words)
     if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
-        return InstallNeed(install, "no_access", "Not active", install.trouble_words, new_token_helps=False)
-    kind, label = _TROUBLES.get(code, ("no_access", "No access"))
-    helps = code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
-    return InstallNeed(install, kind, label, install.trouble_words, new_token_helps=helps)
+        return InstallNeed(install, "no_access", "Not active", install.trouble_words)
+    return InstallNeed(install, *_TROUBLES.get(code, ("no_access", "No access")), install.trouble_words)

@@ -68,7 +68,7 @@ class EndpointNeed:
     def helps(self) -> str:
         """Name the one action that helps first."""
         if self.install is not None:
-            return "token" if self.install.new_token_helps else "open"
+            return "token" if self.install.install.new_token_helps else "open"
         if self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}:
             return "enable"
         return "redeliver" if self.health.kind is HealthKind.ACTIVE and self.failed else "open"

@@ -263,7 +263,7 @@ def test_inbox_offers_a_new_token_first_where_nothing_else_can_help(ana: Browser
     fail_one(make_endpoint(install=install, **columns), at=now)
     endpoint, of_install = needs(ana.read(INBOX))
     assert (
-        "OpenTrain does not answer for its install (token refused), so nothing can be done here before. "
+        "OpenTrain does not answer for its install (token refused), so nothing can be done here until it does. "
         "This is what was seen 20 min ago ." in endpoint
     )
     assert endpoint.endswith("Replace token… Open")

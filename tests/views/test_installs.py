@@ -184,6 +184,24 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     assert endpoint.handler_url in page
 
 
+def test_pages_of_an_install_whose_token_is_refused_offer_a_new_one_first(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    install, endpoint_page = page_of(disabled.install), reverse("endpoint-detail", args=[disabled.pk])
+    replace = 'class="btn btn-primary" href="/installs/connect/"'
+    for path in (install, endpoint_page):
+        assert replace not in ana.read(path)
+    assert 'btn-primary" href="/endpoints/' in ana.read(install)
+    fake_opentrain.revoke(disabled.install.token)
+    Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=1))
+    for path in (install, endpoint_page):
+        page = ana.read(path)
+        assert '<a href="/installs/connect/">Replace the token</a>' in page
+        assert 'btn-primary" href="/endpoints/' not in page
+    for path in (install, endpoint_page):  # the next look knows it from the start
+        assert replace in ana.read(path)
+
+
 def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
