@@ -35,13 +35,14 @@ _LABELS = {
 }
 KINDS = tuple(AlertKind)
 WORST_FIRST = (
-    AlertKind.NO_ACCESS,
     AlertKind.DISABLED,
     AlertKind.CANARY_FAILED,
     AlertKind.AT_RISK,
+    AlertKind.NO_ACCESS,
     AlertKind.SIGNATURES,
     AlertKind.OVERDUE,
 )
+"""As the inbox has it."""
 
 
 class AlertEvent(StrEnum):

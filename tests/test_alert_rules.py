@@ -43,7 +43,7 @@ def test_every_kind_has_its_place_and_its_name() -> None:
     [
         ([], [], Changes((), (), ())),
         ([DISABLED], [DISABLED], Changes((), (), ())),
-        ([DISABLED, NO_ACCESS], [], Changes((NO_ACCESS, DISABLED), (), ())),
+        ([DISABLED, NO_ACCESS], [], Changes((DISABLED, NO_ACCESS), (), ())),
         ([], [DISABLED], Changes((), (DISABLED,), ())),
         ([DISABLED], [AT_RISK], Changes((DISABLED,), (), (AT_RISK,))),
         ([], [AT_RISK], Changes((), (AT_RISK,), ())),

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dashboard.actions import alert_sending
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.alert_rules import KINDS
 from dashboard.models import AlertChannel, AlertDelivery, AlertNews, Install, User
 from dashboard.vault import Secret, Unreadable
 
@@ -134,5 +135,5 @@ def _in_words(channel: AlertChannel) -> str:
     whose = channel.install.name if channel.install is not None else "all installs"
     quiet = f", quiet {channel.quiet.words}" if channel.quiet is not None else ""
     form = " in Slack's form" if channel.slack else ""
-    kinds = ", ".join(sorted(channel.kinds))
+    kinds = ", ".join(kind.label for kind in KINDS if kind in channel.kinds)
     return f"{channel.get_way_display()} to {channel.shown_as}{form} for {whose} ({kinds}){quiet}"

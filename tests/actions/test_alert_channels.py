@@ -72,7 +72,8 @@ def test_create_is_in_the_audit_with_what_the_channel_is(support: User, acme: In
     entries = AuditEntry.objects.order_by("id").values_list("action", "phase", "actor_name", "install")
     assert list(entries) == [("create alert channel", phase, "ana", acme.pk) for phase in ("requested", "done")]
     assert AuditEntry.objects.get(phase="done").words == (
-        "“On-call” is set up: Email to a@example.com for Acme Labs (disabled), quiet 22:00 to 07:00 Europe/Berlin."
+        "“On-call” is set up: Email to a@example.com for Acme Labs (Disabled by OpenTrain), "
+        "quiet 22:00 to 07:00 Europe/Berlin."
     )
 
 

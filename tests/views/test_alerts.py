@@ -72,10 +72,10 @@ def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) 
     text = words_of(page)
     assert "1 open alert" in text
     assert "OpenTrain disabled it after 10 failures in a row." in text
-    assert "being sent On-call" in text
+    assert "Being sent On-call" in text
     assert reverse("endpoint-detail", args=[endpoint.pk]) in page
     AlertDelivery.objects.update(state="sent", next_attempt_at=None, ended_at=timezone.now())
-    assert "sent On-call just now" in words_of(ana.read(LIST))
+    assert "Sent On-call just now" in words_of(ana.read(LIST))
 
 
 def test_list_says_what_was_given_up_and_why(ana: Browser) -> None:
@@ -95,7 +95,7 @@ def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install
         name="Quiet", quiet_start=(now - timedelta(hours=1)).time(), quiet_end=(now + timedelta(hours=1)).time()
     )
     alerts.watch(now=now)
-    assert f"held back until {now + timedelta(hours=1):%H:%M} UTC Quiet" in words_of(ana.read(LIST))
+    assert f"Held back until {now + timedelta(hours=1):%H:%M} UTC Quiet" in words_of(ana.read(LIST))
 
 
 def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install) -> None:
