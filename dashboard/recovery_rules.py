@@ -167,6 +167,8 @@ class Tally:
 
     def outcome(self, *, took: timedelta) -> str:
         """Return "412 of 412 delivered in 9 min.", and what became of the others."""
+        if not self.total:
+            return "No failed delivery was known here."
         failed = [f"{self.failed_again} failed again"] if self.failed_again else []
         said = ", ".join([f"{self.delivered} of {self.total} delivered", *failed, *self._rest()])
         return f"{said}, in {span(duration=took)}." if failed or self._rest() else f"{said} in {span(duration=took)}."

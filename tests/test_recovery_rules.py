@@ -133,6 +133,7 @@ def test_tally_says_what_happened_and_what_came_of_it() -> None:
     tally = Tally(requested=151, delivered=260, left_out=7)
     assert tally.words == "411 requested again, 260 delivered, 0 failed again"
     assert Tally(delivered=412).outcome(took=timedelta(minutes=9)) == "412 of 412 delivered in 9 min."
+    assert Tally().outcome(took=timedelta(0)) == "No failed delivery was known here."
     assert (
         Tally(delivered=400, failed_again=7, not_seen=3, unknown=2).outcome(took=timedelta(minutes=9))
         == "400 of 412 delivered, 7 failed again, 3 not seen in time, 2 of unknown outcome, in 9 min."

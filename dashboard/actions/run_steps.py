@@ -202,7 +202,8 @@ def _rest(run: Run) -> timedelta | None:
         item = run_items.claim_next(run=run)
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            return next_step(run, words=f"All {tally.asked} are requested again.") if running else None
+            words = f"All {tally.asked} are requested again." if tally.asked else "There were none to ask for."
+            return next_step(run, words=words) if running else None
         wait = _ask(run, item)
         if wait != AT_ONCE:
             return wait

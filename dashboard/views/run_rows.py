@@ -28,8 +28,9 @@ TITLES = {
 OF_BULK = TITLES | {Step.REST: "Request them, one by one", Step.OTHERS: "Request all failed ones by one call"}
 _AGES = (
     (timedelta(hours=1), "less than an hour old"),
-    (timedelta(days=1), "less than a day old"),
-    (timedelta(days=7), "less than a week old"),
+    (timedelta(days=1), "an hour to a day old"),
+    (timedelta(days=7), "a day to a week old"),
+    (timedelta.max, "older than a week"),
 )
 
 
@@ -43,6 +44,11 @@ class RunRow:
     @property
     def label(self) -> str:
         return self.run.get_state_display()
+
+    @property
+    def why(self) -> str:
+        """Why it is in its state, beginning with the state's name."""
+        return self.run.why if self.run.why.startswith(f"{self.label} ") else f"{self.label}: {self.run.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetim
     return Preview(
         chosen=len(chosen),
         causes=_counted(describe_cause(cause=one.last_cause, status=one.last_status) for one in chosen),
-        ages=_counted(_age(one, now) for one in chosen),
+        ages=_ages(chosen, now),
         left_out=_counted(left_out),
         retrying=sum(one.standing == Standing.RETRYING for one in chosen),
     )
@@ -134,9 +140,11 @@ def _counted(words: Iterable[str]) -> list[tuple[str, int]]:
     return Counter(words).most_common()
 
 
-def _age(delivery: Delivery, now: datetime) -> str:
-    age = now - delivery.first_received_at
-    return next((words for limit, words in _AGES if age < limit), "older than a week")
+def _ages(deliveries: Iterable[Delivery], now: datetime) -> list[tuple[str, int]]:
+    """Count them by age, the youngest first."""
+    ages = [now - delivery.first_received_at for delivery in deliveries]
+    counts = Counter(next(words for limit, words in _AGES if age < limit) for age in ages)
+    return [(words, counts[words]) for _limit, words in _AGES if counts[words]]
 
 
 def _step_row(title: str, began: RunStep | None, now: datetime) -> StepRow:

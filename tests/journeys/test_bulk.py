@@ -73,7 +73,7 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
     await_asked(page, 3)
 
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".outcome")).to_contain_text("Paused: Paused by ana.")
+    expect(page.locator(".outcome")).to_contain_text("Paused by ana.")
     wait_until(lambda: not Run.objects.get().items.filter(state="asking").exists())
     at_pause = Run.objects.get().items.exclude(state="waiting").count()
     take_all(page, screenshots, "run-bulk-paused")
@@ -97,7 +97,7 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
     await_asked(page, at_kill)
 
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator(".outcome")).to_contain_text("Cancelled: Cancelled by ana.")
+    expect(page.locator(".outcome")).to_contain_text("Cancelled by ana.")
     Run.objects.update(pace_ms=0)
     page.get_by_role("button", name="Continue with what is left").click()
     expect(page.locator(".facts")).to_contain_text("has not requested (State: Failed (as of ")

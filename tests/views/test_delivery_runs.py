@@ -80,7 +80,7 @@ def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser,
     assert "1 503 from your handler" in text
     assert "1 no answer from your handler within 9.5 s" in text
     assert "1 less than an hour old" in text
-    assert "1 less than a week old" in text
+    assert "1 a day to a week old" in text
     assert "1 : it was delivered already" in text
     assert "1 : it was requested again already, and is still to come" in text
     text = words_of(ana.read(of_endpoint(endpoint, "delivered=1")))

@@ -139,7 +139,7 @@ def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run) -> None:
 
 def test_buttons_stop_a_recovery_and_offer_what_is_left(ana: Browser, run: Run) -> None:
     text = words_of(ana.submit(command_of(run, "stop")))
-    assert "Stopped: Stopped by ana." in text
+    assert "Stopped by ana." in text
     assert "Recover what is left…" in text
 
 
