@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Delivery, Endpoint
+from dashboard.models import Delivery, Endpoint, Install
+from dashboard.vault import Secret
 from dashboard.views.deliveries import SHOWN_CHARS, pretty, readable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_failed_delivery
@@ -167,7 +168,9 @@ def test_redeliver_with_a_token_that_cannot_be_read_says_what_to_do(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain, settings
 ) -> None:
     delivery = make_failed_delivery(endpoint=endpoint)
-    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    keys, settings.FIELD_KEYS = settings.FIELD_KEYS, [Fernet.generate_key().decode()]
+    Install.objects.update(token=Secret("ot_ptk_of_another_key"))
+    settings.FIELD_KEYS = keys
     partial = ana.press(redeliver_of(delivery))
     assert "token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked." in html.unescape(partial)
     assert [call.operation for call in fake_opentrain.calls].count("redeliver") == 0
