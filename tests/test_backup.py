@@ -16,7 +16,7 @@ from django.db import connection
 
 from dashboard.launch import postgres
 from dashboard.launch.site import manage
-from dashboard.models import AuditEntry, Endpoint, Install
+from dashboard.models import AuditEntry, Endpoint, Install, Unanswered
 from tests.factories import make_attempt, make_delivery, make_endpoint
 
 
@@ -99,4 +99,17 @@ def test_audit_that_can_be_changed_is_named() -> None:
     assert str(raised.value).splitlines() == [
         "This copy is not whole:",
         "- the audit can be changed: its triggers are missing or switched off (audit_entries_stay, audit_stays)",
+    ]
+
+
+@pytest.mark.django_db
+def test_operation_that_the_list_of_unanswered_ones_lacks_is_named() -> None:
+    AuditEntry.objects.create(phase="requested", action="enable", actor_name="ana")
+    call_command("verify_backup", stdout=io.StringIO())
+    Unanswered.objects.all().delete()
+    with pytest.raises(CommandError) as raised:
+        call_command("verify_backup", stdout=io.StringIO())
+    assert str(raised.value).splitlines() == [
+        "This copy is not whole:",
+        "- 1 operations without an answer are not in the list of those: the filter misses them",
     ]

@@ -1,7 +1,7 @@
 """Rows, constraints and QuerySets; a module a noun."""
 
 from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNews
-from dashboard.models.audit import AuditEntry
+from dashboard.models.audit import AuditEntry, Unanswered
 from dashboard.models.cache import CacheEntry
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
@@ -33,5 +33,6 @@ __all__ = [
     "RunItem",
     "RunStep",
     "Silence",
+    "Unanswered",
     "User",
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from dashboard.models.endpoints import Endpoint
@@ -20,6 +21,10 @@ _KEPT: dict[str, Any] = {"on_delete": models.DO_NOTHING, "db_constraint": False,
 
 NEWEST_FIRST = F("id") * -1
 """By ID and not by time: the clocks of several machines differ."""
+
+
+BESIDE_INSTALL = ("phase", "action", "actor_name", "operation")
+"""In the index of an install's entries, so that what of them is wanted is found without reading each."""
 
 
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
@@ -100,13 +105,17 @@ class AuditEntry(models.Model):
             models.Index(fields=["operation"], name="audit_of_operation"),
             # The page (models/audit_lists.py): one for each thing that it is filtered by.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
-            models.Index(fields=["install", "-at", "-id"], name="audit_of_install"),
+            models.Index(fields=["install", "-at", "-id"], include=list(BESIDE_INSTALL), name="audit_list_of_install"),
             models.Index(fields=["actor", "-at", "-id"], name="audit_of_actor"),
             models.Index(fields=["actor_name", "-at", "-id"], name="audit_of_name"),
             models.Index(fields=["action", "-at", "-id"], name="audit_of_action"),
             models.Index(fields=["phase", "-at", "-id"], name="audit_of_phase"),
             models.Index(fields=["request_id"], condition=~Q(request_id=""), name="audit_of_request"),
             models.Index(fields=["delivery_id"], condition=~Q(delivery_id=""), name="audit_of_delivery"),
+            # What is gone is found by the names that were kept; and what never was is quickly not found.
+            models.Index(fields=["install_opentrain_id"], name="audit_by_install_id"),
+            models.Index(Upper("install_name"), name="audit_by_install_name"),
+            models.Index(fields=["endpoint_opentrain_id"], name="audit_by_endpoint_id"),
         ]
         constraints = [
             # What makes a form that is sent twice one call: its operation can be requested once.
@@ -118,3 +127,19 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name}: {self.action} ({self.phase})"
+
+
+class Unanswered(models.Model):
+    """The operations that were requested and have no answer, a few among a million entries. A trigger keeps it.
+
+    It is read to find them, and nothing depends on it otherwise: the audit itself says what was answered.
+    """
+
+    entry_id = models.BigIntegerField(primary_key=True, help_text="The request.")
+    operation = models.UUIDField(unique=True)
+
+    class Meta:
+        verbose_name_plural = "unanswered operations"
+
+    def __str__(self) -> str:
+        return str(self.operation)

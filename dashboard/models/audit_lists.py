@@ -10,9 +10,11 @@ from datetime import datetime
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, models
-from django.db.models import F, Func, OuterRef, Q
+from django.db.models import F, Func, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 
-from dashboard.models.audit import AuditEntry, AuditQuerySet
+from dashboard.models.audit import AuditEntry, AuditQuerySet, Unanswered
 from dashboard.models.delivery_lists import Cursor, Scope
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
@@ -56,14 +58,18 @@ def page(
 
     Of each operation that is its answer, or its request while it has none; with `whole` both.
     """
-    rows = AuditEntry.objects.filter(_matching(wanted))
-    if not whole:
-        rows = rows.operations()
     newer = cursor is not None and cursor.newer
     order = ("at", "id") if newer else ("-at", "-id")
-    ranged = _beside(rows, cursor).order_by(*order)
-    if not Scope.of(user).is_all:
-        ranged = AuditEntry.objects.filter(pk__in=_own_and_granted(ranged, user=user, limit=limit)).order_by(*order)
+    few = wanted.phase == AuditEntry.Phase.REQUESTED and not whole
+    rows = AuditEntry.objects.all() if whole else AuditEntry.objects.operations()
+    rows = _beside(rows, cursor).order_by(*order)
+    if few:
+        ranged = rows.visible_to(user).filter(_matching(wanted), pk__in=Unanswered.objects.values("pk"))
+    elif Scope.of(user).is_all:
+        ranged = rows.filter(_matching(wanted))
+    else:
+        ids = _own_and_granted(rows, wanted, user=user, limit=limit)
+        ranged = AuditEntry.objects.filter(pk__in=ids).order_by(*order)
     found = list(ranged.with_links()[:limit])
     return found[::-1] if newer else found
 
@@ -84,26 +90,28 @@ def _names(column: str) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def _own_and_granted(rows: AuditQuerySet, *, user: User, limit: int) -> "models.QuerySet[AuditEntry, int]":
+def _own_and_granted(
+    rows: AuditQuerySet, wanted: AuditWanted, *, user: User, limit: int
+) -> "models.QuerySet[AuditEntry, int]":
     """Return the IDs among which the page's are."""
-    own = rows.filter(actor=user).values_list("pk", flat=True)[:limit]
-    of_install = ArraySubquery(rows.filter(install=OuterRef("pk")).values("pk")[:limit])
-    granted = Install.objects.visible_to(user).order_by().annotate(ids=of_install)
+    own = rows.filter(_matching(wanted), actor=user).values_list("pk", flat=True)[:limit]
+    of_install = rows.filter(_matching(wanted, by_index=False), install=OuterRef("pk"))
+    ids = ArraySubquery(of_install.values("pk")[:limit])
+    granted = Install.objects.visible_to(user).order_by().annotate(ids=ids)
     each = granted.values_list(Func(F("ids"), function="unnest", output_field=models.BigIntegerField()), flat=True)
     return own.union(each)
 
 
-def _matching(wanted: AuditWanted) -> Q:
-    columns = {
-        "actor_name": wanted.who,
-        "action": wanted.what,
-        "phase": wanted.phase,
-        "delivery_id": wanted.delivery_id,
-        "request_id": wanted.request_id,
-        "at__gte": wanted.at_from,
-        "at__lt": wanted.at_to,
-    }
-    found = Q(**{column: value for column, value in columns.items() if value})
+def _matching(wanted: AuditWanted, *, by_index: bool = True) -> Q:
+    """Say what is wanted. Not `by_index` where an install's index is to be walked, which has these columns in it:
+    PostgreSQL would read the whole of another one beside it, for each install anew."""
+    common = {"actor_name": wanted.who, "action": wanted.what, "phase": wanted.phase}
+    seldom = {"delivery_id": wanted.delivery_id, "request_id": wanted.request_id}
+    times = {"at__gte": wanted.at_from, "at__lt": wanted.at_to}
+    found = Q(**{column: value for column, value in (seldom | times).items() if value})
+    for column, value in common.items():
+        if value:
+            found &= Q(**{column: value}) if by_index else Q(Exact(Coalesce(column, Value("")), value))
     if wanted.install:
         found &= _of_install(wanted.install)
     if wanted.endpoint:

@@ -3,12 +3,14 @@
 import itertools
 import uuid
 from datetime import timedelta
+from importlib import import_module
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.models import AuditEntry, Endpoint, Install, User, audit_lists
+from dashboard.models import AuditEntry, Endpoint, Install, Unanswered, User, audit_lists
 from dashboard.models.audit_lists import AuditWanted
 from dashboard.models.delivery_lists import Cursor
 from tests.factories import NOON, make_endpoint, make_entry, make_grant, make_install, make_user
@@ -88,6 +90,38 @@ def test_operation_is_its_answer_or_its_request_while_it_has_none(support: User,
     assert audit_lists.page(user=support, wanted=AuditWanted(), limit=9, whole=True) == [waiting, made, asked]
 
 
+def test_what_has_no_answer_is_kept_in_a_list_that_is_shown_to_whom_it_concerns(
+    support: User, partner_admin: User, outsider: User, acme: Install
+) -> None:
+    waiting = [make_entry(install=acme, phase="requested", at=NOON + number * SECOND) for number in range(3)]
+    own = make_entry(actor=outsider, actor_name="olga", phase="requested", at=NOON - SECOND)
+    answered = waiting.pop()
+    make_entry(install=acme, phase="unknown", operation=answered.operation, at=NOON + 9 * SECOND)
+    make_entry(install=acme)
+    kept = set(Unanswered.objects.values_list("entry_id", "operation"))
+    assert kept == {(entry.pk, entry.operation) for entry in (*waiting, own)}
+    newest = waiting[::-1]
+    assert page(support, phase="requested") == [*newest, own]
+    assert page(partner_admin, phase="requested") == newest
+    assert page(outsider, phase="requested") == [own]
+    assert page(support, phase="requested", limit=2, cursor=beside(newest[0])) == [waiting[0], own]
+    assert page(support, phase="requested", who="olga") == [own]
+
+
+def test_list_of_what_has_no_answer_is_filled_from_what_was_there_before(support: User, acme: Install) -> None:
+    waiting, asked = (make_entry(install=acme, phase="requested") for _ in range(2))
+    Unanswered.objects.all().delete()
+    make_entry(install=acme, operation=asked.operation)
+    migration = import_module("dashboard.migrations.0016_audit_lists")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.FILL)
+        assert list(Unanswered.objects.values_list("entry_id", flat=True)) == [waiting.pk]
+        cursor.execute("INSERT INTO dashboard_unanswered VALUES (%s, %s)", [asked.pk, asked.operation])
+        assert page(support, phase="requested") == [waiting]
+        cursor.execute(migration.SETTLE)
+    assert list(Unanswered.objects.values_list("entry_id", flat=True)) == [waiting.pk]
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -108,6 +142,22 @@ def test_filter_finds_what_fits_it_and_nothing_else(wanted: dict[str, object], s
     make_entry(endpoint=make_endpoint(), delivery_id="dlv_2", at=NOON + (SECOND if early else -SECOND))
     numbers = {"{install}": str(acme.pk), "{endpoint}": str(endpoint.pk)}
     assert page(support, **{name: numbers.get(str(value), value) for name, value in wanted.items()}) == [mine]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"who": "paul"}, {"what": "pause endpoint"}, {"phase": "refused"}, {"who": "paul", "phase": "refused"},
+        {"endpoint": "whe_1"}, {"delivery_id": "dlv_1"}, {"request_id": "9d1f"}, {"at_from": NOON},
+    ],
+)  # fmt: skip
+def test_filter_finds_what_fits_it_among_an_installs_entries(wanted: dict[str, Any], viewer: User, acme: Install):
+    kept = {"actor_name": "paul", "action": "pause endpoint", "phase": "refused", "delivery_id": "dlv_1"}
+    endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
+    mine = make_entry(endpoint=endpoint, request_id="9d1f", **kept)
+    make_entry(endpoint=make_endpoint(install=acme), at=NOON - SECOND)
+    make_entry(endpoint=make_endpoint(), request_id="9d1f", **kept)
+    assert page(viewer, **wanted) == [mine]
 
 
 @pytest.mark.parametrize(("name", "text"), [("install", "Acme Labs"), ("install", "ins_x"), ("endpoint", "whe_1")])
