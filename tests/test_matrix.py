@@ -1,27 +1,37 @@
 """Every address by every method as every role, compared with the matrix that is written in tests/matrix.py."""
 
+import json
 import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.http.response import HttpResponseBase
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.actions import observation_keys
 from dashboard.models import Endpoint, Install, Rotation, User
+from dashboard.oidc_settings import PROVIDER, Oidc
+from dashboard.services import demo
+from dashboard.signatures import sign
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_endpoint, make_grant, make_install, make_user
-from tests.matrix import PEOPLE, rows
+from tests.factories import BODY, NOON, SECRET, make_endpoint, make_grant, make_install, make_user
+from tests.matrix import PEOPLE, SET_UP, rows
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SIGN_IN = "/accounts/login/"
 LET_IN = {*range(200, 400), HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
 MATRIX = {(row.name, row.method): row.cells for row in rows()}
-Ask = Callable[[str, str], HttpResponseBase]
+Ask = Callable[..., HttpResponseBase]
+DEMO, TOKEN = "http://127.0.0.1:9", "a-token-of-prometheus"
 
 
 @pytest.fixture
@@ -51,11 +61,11 @@ def asking(user: User | None) -> Ask:
         signed_in.force_login(user)
     cookies = {name: morsel.value for name, morsel in signed_in.cookies.items()}
 
-    def ask(method: str, path: str) -> HttpResponseBase:
+    def ask(method: str, path: str, **sent: Any) -> HttpResponseBase:
         client = Client()
         client.cookies.load(cookies)
         with transaction.atomic():
-            response = getattr(client, method.lower())(path)
+            response = getattr(client, method.lower())(path, **sent)
             read(response)
             transaction.set_rollback(True)
         return response
@@ -120,6 +130,65 @@ def test_object_that_one_may_not_know_of_is_answered_like_one_that_does_not_exis
     for name, method in hidden:
         nobodys = re.sub(r"/[0-9]+/", "/999999999/", paths[name])
         assert page(ask(method, paths[name])) == page(ask(method, nobodys)), name
+
+
+@pytest.fixture
+def set_up(endpoint: Endpoint, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """The endpoint where everything is there that tests/matrix.py's second table is about."""
+    settings.METRICS_TOKEN, settings.DEMO_HANDLER_URL = TOKEN, DEMO
+    monkeypatch.setattr(demo, "set_broken", lambda **_: None)
+    nobody = Oidc(issuer=DEMO, client_id="redeliver", client_secret="s", name="Acme SSO")
+    settings.OIDC_NAME = nobody.name
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [nobody.as_app()]}}
+    Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=f"{DEMO}/acme/webhooks")
+    return endpoint
+
+
+def asked_for(name: str, user: User | None, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:
+    """Return the address of what is there, or one's own, and what is sent with it."""
+    if name == "session-end":
+        own = user and UserSession.objects.create(user=user, ip="127.0.0.1", session_key="s" * 32, user_agent="curl/8")
+        return reverse(name, args=[own.pk if own else 1]), {}
+    if name in {"openid_connect_login", "openid_connect_callback"}:
+        return reverse(name, args=[PROVIDER]), {}
+    if name == "receiver":
+        heard = {"X-OpenTrain-Event": "contract.started", "X-OpenTrain-Delivery": "dlv_set_up"}
+        heard["X-OpenTrain-Signature"] = sign(secret=SECRET, body=BODY, timestamp=int(timezone.now().timestamp()))
+        sent = {"data": BODY, "content_type": "application/json", "headers": heard}
+        return reverse(name, args=[make_endpoint(install=endpoint.install).receiver_key]), sent
+    if name == "observations":
+        key = observation_keys.issue(actor=None, endpoint=endpoint, now=timezone.now()).reveal()
+        seen = {"deliveryId": "dlv_seen", "eventType": "contract.started", "status": 200, "latencyMs": 35}
+        body = json.dumps({"observations": [seen | {"receivedAt": "2026-06-12T10:00:00.000Z"}]})
+        sent = {"data": body, "content_type": "application/json", "headers": {"Authorization": f"Bearer {key}"}}
+        return reverse(name), sent
+    if name == "metrics":
+        return reverse(name), {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    return {one.name: one.path for one in addresses(endpoint=endpoint)}[name], {}
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_what_is_set_up_answers_as_the_matrix_says(
+    who: str, set_up: Endpoint, people: dict[str, User | None], fake_opentrain: FakeOpenTrain
+) -> None:
+    user = people[who]
+    if user is not None:
+        TOTP.activate(user, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+        RecoveryCodes.activate(user)
+    ask, wrong = asking(user), {}
+    for row in rows(SET_UP):
+        path, sent = asked_for(row.name, user, set_up)
+        response = ask(row.method, path, **sent)
+        if not fits(response, row.cells[who]):
+            wrong[row.name, row.method] = (response.status_code, "written:", row.cells[who])
+    assert wrong == {}
+
+
+def test_what_the_first_table_hides_because_it_is_not_there_is_in_the_second() -> None:
+    nobody_sees = {
+        row.name for row in rows() if set(row.cells.values()) <= {"404", "401", "in"} and "404" in row.cells.values()
+    }
+    assert nobody_sees - {row.name for row in rows(SET_UP)} == set()
 
 
 def page(response: HttpResponseBase) -> tuple[int, bytes]:
