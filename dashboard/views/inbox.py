@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Min, OuterRef, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -31,12 +31,14 @@ from dashboard.templatetags.redeliver import clock
 from dashboard.views.fleet import UNHEARD, InstallNeed, install_need, worst_installs
 from dashboard.views.fleet import in_need as installs_in_need
 from dashboard.views.live import live as live_response
-from dashboard.views.operations import last_answers, operation_id
+from dashboard.views.operations import last_answer_of, operation_id
 from dashboard.views.rows import RECOVERED, health_of
 from dashboard.views.run_rows import RunRow, run_row
 
 SHOWN = 50
 """So much of what needs somebody stands on the page."""
+UNDER_WAY = 10
+"""So many runs on endpoints that need nobody stand on the page; the others are on the page of runs."""
 FLEET = 8
 """So many installs stand below; the others are a page of their own."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
@@ -103,6 +105,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user)
     rows = with_active_run(in_need(user=request.user, now=now)).select_related("install", "silence")
+    rows = rows.annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
     needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
@@ -113,6 +116,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
         "endpoints_in_need": endpoints_in_need,
         "total": total,
+        "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,
         # Sums are from the last poll, and what is found in need is from now.
         "fine": max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0),
@@ -120,6 +124,13 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "repaired": _last_repaired(request.user) if not total else None,
         "now": now,
     }
+
+
+def _under_way(user: User, *, told: list[Endpoint]) -> list[RunRow]:
+    """Return the runs that go on, or wait for somebody, on endpoints that are not in the list any more."""
+    rows = Run.objects.active().visible_to(user).exclude(endpoint__in=[endpoint.pk for endpoint in told])
+    rows = rows.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token")
+    return [run_row(run) for run in rows.order_by("-created_at", "-id")[:UNDER_WAY]]
 
 
 def _sums(user: User) -> dict[str, Any]:
@@ -155,14 +166,13 @@ def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) ->
     ids = [endpoint.pk for endpoint in endpoints]
     pace = schedule()
     retried_for = sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
-    found, last = logged(endpoint_ids=ids, retried_since=now - retried_for), last_answers(endpoint_ids=ids, now=now)
-    return [
-        _endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, last_answer=last.get(one.pk, 0), now=now)
-        for one in endpoints
-    ]
+    found = logged(endpoint_ids=ids, retried_since=now - retried_for)
+    return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, now=now) for one in endpoints]
 
 
-def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, last_answer: int, now: datetime) -> EndpointNeed:
+def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, now: datetime) -> EndpointNeed:
+    last_answer: int = getattr(endpoint, "last_answer")  # noqa: B009 - annotated; one that is not is a mistake
+
     def name(action: str) -> uuid.UUID:
         return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last_answer)
 

@@ -300,6 +300,19 @@ def test_inbox_goes_on_showing_the_run_that_is_under_way(ana: Browser, state: st
     assert page.count(reverse("run-detail", args=[run.pk])) == 2
 
 
+def test_inbox_goes_on_showing_a_run_whose_endpoint_is_well_by_now(ana: Browser, outsider: User) -> None:
+    run = make_run(state="running", ended_at=None, counts={"delivered": 3, "requested": 2}, created_at=timezone.now())
+    make_run(endpoint=make_endpoint())
+    page = ana.read(INBOX)
+    assert "<h1>Nothing needs you</h1>" in page
+    assert re.findall(r'<li id="under-way-(\d+)"', page) == [str(run.pk)]
+    assert f'href="{reverse("run-detail", args=[run.pk])}"' in page
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "Running started just now" in text
+    assert f"Recovery by ana: {run_row(run).tally.words}. Follow it" in text
+    assert "under-way-" not in browser_of(outsider).read(INBOX)
+
+
 def test_inbox_shows_a_partner_admin_their_installs_alone(partner_admin: User, acme: Install) -> None:
     make_endpoint(install=acme, consecutive_failures=8, handler_url="https://acme.example.com/")
     other = make_install(name="Other Data", last_error="refused", last_error_code=Trouble.TOKEN_REFUSED)
