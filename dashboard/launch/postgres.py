@@ -68,12 +68,13 @@ class Server:
 
     def stop(self) -> None:
         """End it: politely within STOP_S seconds, then at once (it recovers by itself at the next start)."""
+        # First, while nobody else can start on the same data: afterwards it may be the next server's.
+        shutil.rmtree(self._place.socket, ignore_errors=True)
         for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if self.process.poll() is None:
                 self.process.send_signal(how)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(timeout=STOP_S)
-        shutil.rmtree(self._place.socket, ignore_errors=True)
 
 
 def start(*, folder: Path, durable: bool = True) -> Server:

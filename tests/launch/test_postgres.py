@@ -49,6 +49,26 @@ def test_start_in_a_private_folder_leaves_its_mode_alone_and_works(tmp_path: Pat
     shutil.rmtree((tmp_path / "postgres").resolve().parent)
 
 
+def test_next_start_may_come_the_moment_that_the_server_has_ended(tmp_path: Path, monkeypatch) -> None:
+    tmp_path.chmod(0o711)
+    first = postgres.start(folder=tmp_path, durable=False)
+    following: list[postgres.Server] = []
+    wait = first.process.wait
+
+    def wait_and_start(timeout: float) -> int:
+        code = wait(timeout=timeout)
+        following.append(postgres.start(folder=tmp_path, durable=False))
+        return code
+
+    monkeypatch.setattr(first.process, "wait", wait_and_start)
+    first.stop()
+    try:
+        following[0].create_database("orders")
+        assert postgres.running_url(folder=tmp_path, database="orders") == following[0].url("orders")
+    finally:
+        following[0].stop()
+
+
 def test_owner_killed_ends_the_server(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
