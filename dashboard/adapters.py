@@ -11,7 +11,7 @@ never compared: a provider lets people choose those.
 """
 
 import logging
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -45,6 +45,11 @@ _TOO_MANY = {"too_many_login_attempts", "rate_limited"}
 
 class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
     """Passwords, and where people are led."""
+
+    error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": "This user name and password do not belong together. Check both and try again."
+        " If you have lost your password, a support lead can give you a link to set a new one."
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
