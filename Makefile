@@ -42,7 +42,8 @@ fuzz: $(VENV)/.installed-dev
 
 # The README's pictures, from the demo itself.
 screenshots: $(VENV)/.installed-dev
-	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py
+	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_story.py \
+		tests/journeys/test_recover.py
 
 styles:
 	$(PYTHON) -m tests.styles
