@@ -75,7 +75,7 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     assert (tally.total, tally.delivered + tally.unknown, tally.settled) == (COUNT, COUNT, COUNT)
     assert len(in_flight) <= 1
     assert doubtful == [(one, run_items.INTERRUPTED) for one in in_flight]
-    assert f"Done:</strong> {tally.delivered} of {COUNT} delivered" in console.read(page, session=session)
+    assert f"Done: {tally.delivered} of {COUNT} delivered" in console.read(page, session=session)
     # OpenTrain counts the requeues of each: one, and for the one in flight one or none.
     assert set(Sent.objects.exclude(pk__in=in_flight).values_list("round", flat=True)) == {2}
     assert Sent.objects.filter(round__gt=2).count() == 0

@@ -168,7 +168,7 @@ def test_token_revoked_in_the_middle_stops_the_run_and_the_inbox_says_so(
     client = Client()
     client.force_login(User.objects.get())
     inbox = client.get("/").content.decode()
-    assert "No access" in inbox
+    assert "Token refused" in inbox
     assert "Acme" in inbox
 
 
