@@ -32,19 +32,19 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_quick(site
         deadline = time.monotonic() + 10
         while handler.connections < 8 and time.monotonic() < deadline:
             time.sleep(0.05)
-        answers, took_s = [], []
+        answers, slowest_s = [], 0.0
         for number in range(10):
             started = time.monotonic()
             answers.append(site.get("/accounts/login/"))
-            took_s.append(time.monotonic() - started)
+            slowest_s = max(slowest_s, time.monotonic() - started)
             started = time.monotonic()
             answers.append(deliver(port=site.port, key=plain.receiver_key, delivery_id=f"plain_{number}"))
-            took_s.append(time.monotonic() - started)
+            slowest_s = max(slowest_s, time.monotonic() - started)
             time.sleep(0.1)
         done.set()
         statuses = [status for future in knocking for status in future.result()]
     assert answers == [200] * 20
-    assert sorted(took_s)[-2] < 1  # one may meet a hiccup of this machine
+    assert slowest_s < 1
     assert set(statuses) == {503, 504}
     counted = {cause: Attempt.objects.filter(cause=cause).count() for cause in ("timeout", "busy")}
     assert counted == {"timeout": statuses.count(504), "busy": statuses.count(503)}
