@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.core.internal import ratelimit
 from allauth.core.internal.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -38,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 SIGNED_IN_AT, ACTIVE_AT = "signed_in_at", "active_at"
 """In the session: when it began, and when it was last used (dashboard/gates.py)."""
-ANYWHERE = "login_failed_anywhere"
-"""Names wrong passwords of one name, from wherever they come, in ACCOUNT_RATE_LIMITS."""
 _TOO_MANY = {"too_many_login_attempts", "rate_limited"}
 
 
@@ -58,18 +55,9 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
         """Whether people may be sent on to `url`: only to a path of ours, never by a host's name, not even our own."""
         return url.startswith("/") and url.isprintable() and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:
-        """Return what tries are counted by: the name and where it is tried from, so that nobody shuts a name out
-        everywhere from one place. allauth takes the host we are asked by, and its port can be anything."""
-        return f"{_name(credentials)} {ratelimit.get_ip(request)}"
-
-    def pre_authenticate(self, request: HttpRequest, **credentials: str) -> None:
-        """Count the try as allauth does, and by the name alone. Both are taken back where the password is right."""
-        super().pre_authenticate(request, **credentials)
-        counted = ratelimit.consume(request, app="allauth.account", action=ANYWHERE, key=_name(credentials))
-        if counted is None:
-            raise self.validation_error("too_many_login_attempts")
-        self._login_failed_rl_usage.usage.extend(counted.usage)
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:  # noqa: ARG002
+        """Return what tries are counted by: the name alone. allauth adds the host, and its port can be anything."""
+        return str(credentials.get("username", "")).lower()
 
     def validation_error(self, code: str, *args: object) -> ValidationError:
         """Return the error of a form; too many tries are a page of their own, and a 429."""
@@ -117,10 +105,6 @@ class Identities(DefaultSocialAccountAdapter):  # type: ignore[misc]
             _refuse(request, sociallogin)
         sociallogin.connect(request, user)
         logger.info("the account of %s is now connected to an identity of the OIDC provider", user.get_username())
-
-
-def _name(credentials: dict[str, str]) -> str:
-    return str(credentials.get("username", "")).lower()
 
 
 def _made_for(sociallogin: SocialLogin) -> User | None:

@@ -169,8 +169,6 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-# Wrong passwords: of an address, of a name from one address, and of a name from wherever (dashboard/adapters.py).
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/300s/key", "login_failed_anywhere": "20/300s/key"}
 # Tries are counted over all processes, so in the database; nothing else uses the cache. By default 300 entries are
 # kept, and whoever tried 300 names would have their own tries forgotten.
 CACHES = {
