@@ -8,6 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.db import IntegrityError, transaction
@@ -151,6 +152,8 @@ def forget_factors(*, actor: User | None, member: User, operation: uuid.UUID | N
         Authenticator.objects.filter(user=found).delete()
         found.link_made_at = None
         _end_sessions(found, "link_made_at")
+        for session in UserSession.objects.filter(user=found):  # nor are they listed, when they sign in again
+            session.end()
 
 
 def grant(*, actor: User, member: User, install: Install, operation: uuid.UUID | None = None) -> None:

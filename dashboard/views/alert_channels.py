@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -33,20 +34,20 @@ class ChannelRow:
 
     channel: AlertChannel
     labels: list[str]
-    last: list[AlertDelivery]
+    last: AlertDelivery | None
     maker_is: str
 
 
 @require_safe
 @allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
-    channels = list(_visible(request).select_related("install", "made_by").defer("install__token", "url", "secret"))
+    newest = AlertDelivery.objects.filter(channel=OuterRef("pk")).order_by("-created_at", "-pk").values("pk")[:1]
+    rows = _visible(request).select_related("install", "made_by").defer("install__token", "url", "secret")
+    channels = list(rows.annotate(newest=Subquery(newest)))
+    last = AlertDelivery.objects.in_bulk([one.newest for one in channels])
     granted = set(Grant.objects.filter(user__in=_makers(channels)).values_list("user", "install"))
     context = {
-        "rows": [
-            ChannelRow(one, _labels(one), messages_of(channels=[one], most=1), _maker_is(one, granted))
-            for one in channels
-        ],
+        "rows": [ChannelRow(one, _labels(one), last.get(one.newest), _maker_is(one, granted)) for one in channels],
         "can_mail": can_mail(),
         "answer": operations.kept(request),
         "now": timezone.now(),
@@ -112,7 +113,7 @@ def test(request: MemberRequest, pk: int) -> HttpResponse:
         return redirect(_address(channel, operation))
     answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
     context = {"answer": answer, "channel": channel, "operation": uuid.uuid4(), "now": timezone.now()}
-    context["messages_sent"] = messages_of(channels=[channel], most=MESSAGES)
+    context["messages_sent"] = messages_of(channel=channel, most=MESSAGES)
     return render(request, "alerts/channel.html#tested", context)
 
 
@@ -151,7 +152,7 @@ def _page(
         "installs": _choices(request, form),
         "time_zones": time_zones(),
         "can_mail": can_mail(),
-        "messages_sent": messages_of(channels=[channel], most=MESSAGES) if channel is not None else [],
+        "messages_sent": messages_of(channel=channel, most=MESSAGES) if channel is not None else [],
         "now": timezone.now(),
     }
     return render(request, "alerts/channel.html", context, status=422 if form.errors else 200)

@@ -61,9 +61,9 @@ def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="alerts/list.html#live", context=_context(request))
 
 
-def messages_of(*, channels: list[AlertChannel], most: int) -> list[AlertDelivery]:
-    """Return the newest messages to these channels."""
-    return list(AlertDelivery.objects.filter(channel__in=channels).order_by("-created_at", "-pk")[:most])
+def messages_of(*, channel: AlertChannel, most: int) -> list[AlertDelivery]:
+    """Return the newest messages to the channel."""
+    return list(AlertDelivery.objects.filter(channel=channel).order_by("-created_at", "-pk")[:most])
 
 
 def _context(request: MemberRequest) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def test_forget_factors_takes_them_away_and_ends_the_sessions() -> None:
     assert said == "The second factors of ana are gone, and every session of theirs is ended.\n"
     assert (ana.authenticator_set.count(), paul.authenticator_set.count()) == (0, 2)
     assert client.get("/installs/")["Location"] == "/accounts/login/?next=/installs/"
+    assert UserSession.objects.count() == 0
     noted = AuditEntry.objects.latest("pk")
     assert (noted.actor_name, noted.action, noted.words) == (
         "command line",

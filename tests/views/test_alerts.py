@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -86,6 +88,26 @@ def test_list_says_what_was_given_up_and_why(ana: Browser) -> None:
     )  # fmt: skip
     text = words_of(ana.read(LIST))
     assert "A message to On-call was given up just now , after 6 attempts. The webhook answered 503." in text
+
+
+def test_channels_show_their_newest_messages_by_as_many_queries_whatever_their_number(ana: Browser) -> None:
+    def made(name: str, *states: str) -> None:
+        channel = make_channel(name=name)
+        for minute, state in enumerate(states):
+            at = timezone.now() - timedelta(minutes=10 - minute)
+            AlertDelivery.objects.create(channel=channel, channel_name=name, state=state, created_at=at)
+
+    def read() -> tuple[list[str], int]:
+        with CaptureQueriesContext(connection) as captured:
+            page = ana.read(reverse("alert-channel-list"))
+        return re.findall(r'data-label="Last message">(?:<span class="[^"]*">.*?</svg>)?([^<]*)', page), len(captured)
+
+    made("one", "given_up", "sent")
+    first = read()
+    made("other", "sent", "given_up")
+    made("silent")
+    assert first[0] == ["Sent"]
+    assert read() == (["Sent", "Given up", ""], first[1])
 
 
 def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install) -> None:
