@@ -1,6 +1,7 @@
 """What the pages say in the same way everywhere: states, times, IDs, icons."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.health import AUTO_DISABLE_AT, HealthKind, StateKind, endpoint_health
@@ -27,6 +28,7 @@ THEMES = ("light", "dark")
 SHORT = 10
 """IDs of so many characters are shown whole."""
 SECOND_MS = 1000
+_AFTER_SLASH = re.compile(r"/(?=[^/])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,12 @@ def clock(moment: datetime, now: datetime) -> str:
 def tone(kind: str | None) -> str:
     """Return the colour of a state; none for what is not known."""
     return LOOKS[kind].tone if kind in LOOKS else ""
+
+
+@register.filter
+def breakable(url: str) -> SafeString:
+    """Return an address that is broken after a slash, where there is one, rather than inside a word."""
+    return mark_safe(_AFTER_SLASH.sub("/<wbr>", escape(url)))  # noqa: S308 - escaped, and a tag of ours
 
 
 @register.filter

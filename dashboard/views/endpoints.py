@@ -1,6 +1,7 @@
 """Endpoints: one with its deliveries, registering one, and the two buttons that repair one."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -16,14 +17,16 @@ from dashboard.forms import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.models.needs import with_log
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views import operations
 from dashboard.views.causes import cause_rows
 from dashboard.views.demo import switch_of
 from dashboard.views.freshness import freshen
+from dashboard.views.going_on import retried_for, silence_of, silence_reason, told_words, waiting_of
 from dashboard.views.live import live as live_response
 from dashboard.views.over_time import over_time_of
-from dashboard.views.rows import delivery_row, endpoint_rows, with_known, with_marks
+from dashboard.views.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.views.run_rows import newest_run
 
 PAGE = 25
@@ -112,7 +115,8 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    visible = with_known(_visible(request), now=now)
+    visible = with_log(with_known(_visible(request), now=now), retried_since=now - retried_for())
+    visible = visible.select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     known_at = endpoint.install.checked_at
     stale = freshen(install=endpoint.install, now=now)
@@ -121,13 +125,18 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
+    shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
+    waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
     return {
         "install": endpoint.install,
         "stale": stale,
-        "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
+        "row": row,
         "causes": causes,
-        "none_failed": endpoint.is_logged and bool(page) and all(cause.is_refused for cause in causes),
-        "deliveries": [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]],
+        "waiting": waiting,
+        "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
+        **_log_says(row, now=now),
+        "deliveries": shown,
         "older": page[PAGE - 1].pk if len(page) > PAGE else None,
         "before": before,
         "refused": endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT],
@@ -136,6 +145,17 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
+    }
+
+
+def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:
+    """Return what the log of a `with_log` says beside OpenTrain's word: what never came, and what no longer comes."""
+    newest_at, reached = getattr(row.endpoint, "newest_at"), getattr(row.endpoint, "reached")  # noqa: B009 - annotated
+    silence = None if row.stopped else silence_of(row.endpoint, newest_at=newest_at)
+    return {
+        "silence": silence,
+        "silence_words": silence_reason(silence, now=now),
+        "told": told_words(row.endpoint, reached=reached),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Endpoint, Install
+from dashboard.models import AuditEntry, Endpoint, Install, Silence
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     make_attempt,
@@ -40,7 +40,9 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     assert "By hand: re-enable, then redeliver" in text
     assert f"Redeliver's receiver: {disabled.url}" in text
     assert "It asks the handler above and passes its answer on." in text
-    assert '<h1 id="endpoint-url" class="url"><span>https://acme.example.com/hook</span>' in ana.read(page_of(disabled))
+    assert '<h1 id="endpoint-url" class="url"><span>https://<wbr>acme.example.com/<wbr>hook</span>' in ana.read(
+        page_of(disabled)
+    )
 
 
 def test_detail_lists_deliveries_with_state_attempts_and_last_answer(ana: Browser, endpoint: Endpoint) -> None:
@@ -215,3 +217,61 @@ def test_hostile_words_are_shown_and_not_obeyed(ana: Browser, connected: Install
     page = ana.read(page_of(endpoint))
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 15
+
+
+def test_detail_of_a_silent_endpoint_says_so_and_what_to_do(ana: Browser, endpoint: Endpoint) -> None:
+    last_at = timezone.now() - timedelta(days=3)
+    make_delivery(endpoint=endpoint, first_received_at=last_at, last_attempt_at=last_at)
+    Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=timezone.now())
+    text = words_of(ana.read(page_of(endpoint)))
+    assert "Silent since" in text
+    assert "What is going on: Deliveries came every day for 7 days, and none has come for 3 days." in text
+    assert "Ask the customer whether anything should have happened since." in text
+    assert "“Deliveries are sent by POST.” means yes." in text
+    make_delivery(endpoint=endpoint, first_received_at=timezone.now())  # one ends it
+    assert "Silent" not in words_of(ana.read(page_of(endpoint)))
+
+
+def test_detail_says_what_is_still_to_be_attempted_and_what_never_came(ana: Browser, endpoint: Endpoint) -> None:
+    Install.objects.update(last_error="down", last_error_at=timezone.now())
+    Endpoint.objects.update(consecutive_failures=8)
+    now = timezone.now()
+    for minutes in (1, 60):  # of the second the next attempt should have come
+        at = now - timedelta(minutes=minutes)
+        delivery = make_failed_delivery(
+            endpoint=endpoint, attempt_count=1, attempts_in_round=1, first_received_at=at, last_attempt_at=at
+        )
+        make_attempt(delivery=delivery, ok=False, received_at=at)
+    page = ana.read(page_of(endpoint))
+    text = words_of(page)
+    assert "OpenTrain counts 8 failures, 2 reached us: 6 never got here." in text
+    assert "1 delivery failed so far, to be tried again: 503 from your handler" in text
+    assert "1 delivery failed so far, the next attempt is overdue: 503 from your handler" in text
+    for state in ("retrying", "overdue"):
+        assert f'href="/endpoints/{endpoint.pk}/deliveries/?state={state}"' in page
+    assert "None of the deliveries" not in text
+
+
+def test_detail_says_what_was_requested_again_and_for_what_it_waits(
+    ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.views.endpoints.PAGE", 2)
+    Install.objects.update(last_error="down", last_error_at=timezone.now())
+    for _ in range(2):
+        make_failed_delivery(endpoint=endpoint, requested_at=timezone.now())
+    text = words_of(ana.read(page_of(endpoint)))
+    assert "2 deliveries requested again, waiting for the next delivery run" in text
+    Endpoint.objects.update(status="DISABLED", consecutive_failures=10)
+    make_failed_delivery(endpoint=endpoint, first_received_at=timezone.now() - timedelta(days=400))
+    text = words_of(ana.read(page_of(endpoint)))
+    assert "2 of the newest 2 deliveries requested again, waiting until it is re-enabled" in text
+    assert "None of the deliveries" not in text
+
+
+def test_detail_of_a_paused_endpoint_offers_to_re_enable_it_first(ana: Browser, endpoint: Endpoint) -> None:
+    Install.objects.update(last_error="down", last_error_at=timezone.now())
+    Endpoint.objects.update(status="DISABLED")
+    page = ana.read(page_of(endpoint))
+    [first] = re.findall(r'<button type="submit" class="btn btn-primary">.*?</button>', page)
+    assert "Re-enable" in first
+    assert "No delivery has arrived yet, and none will before the endpoint is re-enabled." in words_of(page)
