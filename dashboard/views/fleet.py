@@ -1,11 +1,12 @@
 """The table of all installs: searched, sorted and paged by its address alone."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Max, Window
+from django.db.models import Case, Count, Max, OuterRef, Q, Subquery, When, Window
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -13,8 +14,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.health import EndpointHealth, Severity, Trouble, endpoint_health
-from dashboard.models import Endpoint, Install
-from dashboard.models.installs import IN_NEED, InstallQuerySet
+from dashboard.models import AuditEntry, Endpoint, Install
+from dashboard.models.installs import IN_NEED, MANAGE_SCOPE, InstallQuerySet
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.views.live import live as live_response
 
@@ -30,6 +31,10 @@ SORTS = {
     "checked": ("checked_at", "pk"),
 }
 SHOWS = ("", "need", "unheard")
+HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
+CHECKED = ("Last checked", "checked")
+CONNECT = "connect install"
+"""What the audit calls it (actions/installs.py)."""
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
 """What passes by itself, and makes what is shown old meanwhile."""
 _TROUBLES = {
@@ -49,6 +54,11 @@ class InstallNeed:
     label: str
     words: str
 
+    @property
+    def token_at(self) -> datetime | None:
+        """When the token was connected that lacks the scope, where a list brought it."""
+        return getattr(self.install, "token_at", None)
+
 
 @dataclass(frozen=True, slots=True)
 class InstallRow:
@@ -58,6 +68,21 @@ class InstallRow:
     counts: tuple[tuple[EndpointHealth, int], ...]
     need: "InstallNeed | None"
     """What is wrong with the install itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first rows of the table, as another page shows them and as that page's address asks for them."""
+
+    rows: list[InstallRow]
+    more: bool
+    asked: "Wanted"
+    columns: list[dict[str, str]]
+
+    @property
+    def address(self) -> str:
+        """Return the query that asks for the same, of that page and of the whole table."""
+        return self.asked.address()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +140,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "here": asked.address(page=page),
         "previous": asked.address(page=page - 1) if page > 1 else "",
         "next": asked.address(page=page + 1) if page < pages else "",
-        "columns": _columns(asked),
+        "columns": _columns(asked, *HEADS, CHECKED),
         "filters": _filters(asked),
         "now": timezone.now(),
     }
@@ -162,18 +187,16 @@ def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]]) -> Inst
     return InstallRow(install, tuple(counts), install_need(install) if install.needs_person else None)
 
 
-def _columns(asked: Wanted) -> list[dict[str, str]]:
+def _columns(asked: Wanted, *heads: tuple[str, str]) -> list[dict[str, str]]:
     """Return the table's heads: what each is called, and where a press on it leads, if it does."""
-    name = "-name" if asked.sort == "name" else "name"
-    heads = (("Install", name), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
     sorted_by = {"name": "ascending", "-name": "descending", "endpoints": "descending"}.get(asked.sort, "ascending")
     return [
         {
             "label": label,
-            "address": asked.address(sort=sort) if sort else "",
-            "sorted": sorted_by if asked.sort.lstrip("-") == sort.lstrip("-") else "",
+            "address": asked.address(sort="-name" if sort == asked.sort == "name" else sort) if sort else "",
+            "sorted": sorted_by if asked.sort.lstrip("-") == sort else "",
         }
-        for label, sort in (*heads, ("Last checked", "checked"))
+        for label, sort in heads
     ]
 
 
@@ -185,14 +208,21 @@ def _filters(asked: Wanted) -> list[dict[str, Any]]:
     ]
 
 
-def worst_installs(*, visible: InstallQuerySet, most: int) -> list[InstallRow]:
-    """Return the first of the table, as other pages show them: without counting their endpoints by health."""
-    return [_row(install, ()) for install in visible.defer("token").order_by(*SORTS["worst"])[:most]]
+def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) -> Beginning:
+    """Return the first of the table, searched and sorted, without counting their endpoints by health: one query."""
+    asked = replace(wanted(request), show="", page=1)
+    found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
+    rows = [_row(install, ()) for install in found[:most]]
+    return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], CHECKED))
 
 
 def in_need(visible: InstallQuerySet) -> InstallQuerySet:
-    """Return the installs that themselves need a person."""
-    return visible.defer("token").filter(rank=IN_NEED).order_by("trouble_since", "name", "pk")
+    """Return the installs that themselves need a person, each with when a token that lacks the scope was connected."""
+    connected = AuditEntry.objects.filter(install=OuterRef("pk"), action=CONNECT, phase=AuditEntry.Phase.DONE)
+    lacks = ~Q(token_scopes__contains=[MANAGE_SCOPE])
+    token_at = Case(When(lacks, then=Subquery(connected.newest_first().values("at")[:1])))
+    rows = visible.defer("token").filter(rank=IN_NEED).annotate(token_at=token_at)
+    return rows.order_by("trouble_since", "name", "pk")
 
 
 def install_need(install: Install) -> InstallNeed:

@@ -20,16 +20,15 @@ from dashboard.health import (
     Standing,
     describe_cause,
     due_from,
-    unseen_words,
 )
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import IN_NEED
 from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged, with_active_run
 from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.rhythm import RHYTHMS, silence_words
 from dashboard.templatetags.redeliver import clock
-from dashboard.views.fleet import UNHEARD, InstallNeed, install_need, worst_installs
+from dashboard.views.fleet import UNHEARD, InstallNeed, beginning, install_need
 from dashboard.views.fleet import in_need as installs_in_need
+from dashboard.views.going_on import retried_for, silence_of, silence_reason, told_words
 from dashboard.views.live import live as live_response
 from dashboard.views.operations import last_answer_of, operation_id
 from dashboard.views.rows import RECOVERED, health_of
@@ -40,11 +39,10 @@ SHOWN = 50
 UNDER_WAY = 10
 """So many runs on endpoints that need nobody stand on the page; the others are on the page of runs."""
 FLEET = 8
-"""So many installs stand below; the others are a page of their own."""
+"""So many installs stand beside it; the others are a page of their own."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
 """The next attempt matters to these: it adds to the streak, or ends it."""
 UNKNOWN = Logged(None, None, ())
-_RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "sums": sums,
         # Sums are from the last poll, and what is found in need is from now.
         "fine": max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0),
-        "fleet": worst_installs(visible=visible, most=FLEET),
+        "fleet": beginning(request, visible=visible, most=FLEET),
         "repaired": _last_repaired(request.user) if not total else None,
         "now": now,
     }
@@ -164,9 +162,7 @@ def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) ->
     if not endpoints:
         return []
     ids = [endpoint.pk for endpoint in endpoints]
-    pace = schedule()
-    retried_for = sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
-    found = logged(endpoint_ids=ids, retried_since=now - retried_for)
+    found = logged(endpoint_ids=ids, retried_since=now - retried_for())
     return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, now=now) for one in endpoints]
 
 
@@ -177,7 +173,7 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, now: dateti
         return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last_answer)
 
     health = health_of(endpoint)
-    silence = _silence_of(endpoint, log)
+    silence = silence_of(endpoint, newest_at=log.newest_at)
     failed = log.count(Standing.FAILED)
     kind, label = str(health.kind), health.label
     if health.kind is HealthKind.ACTIVE:
@@ -212,12 +208,6 @@ def _next_attempt(health: EndpointHealth, log: Logged) -> datetime | None:
     return due_from(due_by=log.next_due_by, schedule=schedule())
 
 
-def _silence_of(endpoint: Endpoint, log: Logged) -> Silence | None:
-    """Return the endpoint's silence, unless a delivery has ended it."""
-    silence: Silence | None = getattr(endpoint, "silence", None)
-    return silence if silence is not None and log.newest_at is not None and log.newest_at <= silence.last_at else None
-
-
 def _since(endpoint: Endpoint, log: Logged, silence: Silence | None) -> datetime | None:
     if endpoint.disabled_at is not None:
         return endpoint.disabled_at
@@ -245,11 +235,9 @@ def _reasons(
         reasons.append(
             "Its deliveries do not come by Redeliver: which failed, and why, only OpenTrain and its handler know."
         )
-    elif log.reached is not None:
-        told = {"counted": endpoint.consecutive_failures, "reached": log.reached}
-        reasons.append(unseen_words(**told, reported=not endpoint.is_received))
-    if silence is not None and silence.rhythm in _RHYTHMS:
-        reasons.append(silence_words(rhythm=_RHYTHMS[silence.rhythm], last_at=silence.last_at, now=now))
+    else:
+        reasons.append(told_words(endpoint, reached=log.reached))
+    reasons.append(silence_reason(silence, now=now))
     return [reason for reason in reasons if reason]
 
 

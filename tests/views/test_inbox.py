@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.health import Trouble
-from dashboard.models import Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, Install, Silence, User
 from dashboard.templatetags.redeliver import clock
+from dashboard.views.fleet import CONNECT
 from dashboard.views.run_rows import run_row
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
@@ -30,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 
 def needs(page: str) -> list[str]:
     """Return the items of the page, in order: each its text, spaces made one."""
-    items = re.findall(r'<li id="(?:install-)?need-.*?</li>', page, re.DOTALL)
+    items = re.findall(r'<li id="(?:install-)?need-.*?</li>', page.replace("<wbr>", ""), re.DOTALL)
     return [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in items]
 
 
@@ -372,3 +373,63 @@ def test_inbox_live_part_is_only_the_part_and_304_when_nothing_changed(ana: Brow
     Endpoint.objects.filter(pk=endpoint.pk).update(consecutive_failures=9)
     changed = ana.client.get(live, headers={"If-None-Match": first["ETag"]})
     assert "9 of 10" in changed.content.decode()
+
+
+def test_inbox_where_everything_is_unknown_shows_no_sign_that_all_is_well(ana: Browser) -> None:
+    make_endpoint(install=make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1))
+    page = ana.read(INBOX)
+    assert "<h1>Nothing needs you, as far as is known</h1>" in page
+    assert "#circle-check" not in page
+    assert "as of —" not in page
+    assert "no answer since" in page
+
+
+def test_inbox_says_when_the_token_came_that_lacks_the_scope(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
+    token = fake_opentrain.add_install(scopes=["contracts:read"])
+    make_install(name="Never connected here", token_scopes=["contracts:read"])
+    for name in ("Acme", "Acme Labs"):  # the second time it is replaced
+        ana.client.post(reverse("install-connect"), {"token": token.reveal(), "name": name})
+    [entry] = AuditEntry.objects.filter(phase="done").order_by("-id")[:1]
+    assert entry.action == CONNECT
+    without, with_date = sorted(needs(ana.read(INBOX)))
+    assert without.startswith("Missing scope Never connected here")
+    assert with_date.startswith(f"Missing scope token connected {clock(entry.at, timezone.now())}, ")
+    assert "Acme Labs" in with_date
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["Gamma", "Alpha"]),
+        ("?sort=name", ["Alpha", "Beta"]),
+        ("?sort=-name", ["Gamma", "Beta"]),
+        ("?sort=checked", ["Beta", "Gamma"]),
+        ("?q=BET", ["Beta"]),
+        ("?q=a&sort=name&page=2&show=unheard", ["Alpha", "Beta"]),
+    ],
+)
+def test_inbox_searches_and_sorts_the_installs_beside_it(
+    query: str, names: list[str], ana: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.views.inbox.FLEET", 2)
+    now = timezone.now()
+    for minutes, name in ((1, "Alpha"), (3, "Beta"), (2, "Gamma")):
+        install = make_install(name=name, checked_at=now - minutes * MINUTE)
+        make_endpoint(install=install, consecutive_failures=8 if name == "Gamma" else 0)
+    for path in (INBOX, reverse("inbox-live")):
+        page = ana.read(path + query)
+        assert re.findall(r'<tr id="fleet-.*?<bdi>(\w+)', page, re.DOTALL) == names
+        assert '<h2><a class="url"' in page  # what needs somebody stays, whatever is searched for
+
+
+def test_inbox_keeps_what_its_installs_were_asked_for(ana: Browser) -> None:
+    for name in ("Alpha", "Beta"):
+        make_install(name=name)
+    page = ana.read(f"{INBOX}?q=alp&sort=name")
+    assert 'hx-get="/inbox/live/?q=alp&amp;sort=name"' in page
+    assert '<a href="/?q=alp&amp;sort=-name#fleet">Install ↑</a>' in page
+    assert '<a class="btn" href="/installs/?q=alp&amp;sort=name">' in page
+    assert 'action="/#fleet"' in page
+    page = ana.read(f"{INBOX}?q=nosuch")
+    assert "No install is called “nosuch”." in page
+    assert '<a href="/#fleet">Show all 2</a>' in page
