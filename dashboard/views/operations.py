@@ -1,7 +1,7 @@
 """The answer to a press of a button: where it was pressed by htmx, on the page it leads to without."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_safe
 
 from dashboard.actions.endpoints import BY_RUNS, ENABLE
+from dashboard.actions.observation_keys import ISSUE, REVOKE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint
@@ -24,6 +25,7 @@ from dashboard.permissions import MemberRequest, Permission, allowed
 
 GIVEN_UP = timedelta(minutes=1)
 """An operation without an answer for so long has none to come; OpenTrain is given 15 s."""
+OF_KEYS = (ISSUE, REVOKE)
 
 WATCHED_FOR = timedelta(minutes=15)
 """A redelivery that was asked for so recently is still worth following; a delivery run comes every 5 minutes."""
@@ -144,6 +146,10 @@ def kept(request: MemberRequest) -> Answer | None:
     if entry is None:
         return None
     outcome = _unanswered() if entry.phase == AuditEntry.Phase.REQUESTED else outcome_of(entry)
+    if entry.action in OF_KEYS:
+        outcome = replace(outcome, offer_enable=False)  # whether it is re-enabled is another matter
+    if entry.endpoint is not None and entry.endpoint.deleted_at is not None:
+        return Answer(outcome, operation, entry.endpoint)  # it is neither re-enabled nor sent anything
     return build(outcome=outcome, operation=operation, endpoint=entry.endpoint, user_id=request.user.pk)
 
 

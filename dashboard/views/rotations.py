@@ -1,7 +1,7 @@
 """The rotation of an endpoint's secret: one page that says which step it stands at, what is known, and what is next."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
+from dashboard.views.operations import Answer
 from dashboard.views.run_rows import active_run
 
 COUNTED = 100
@@ -62,7 +63,7 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
     if replacing is not None:
         return redirect("rotation-detail", replacing.old_id)
     context = _context(request, old)
-    return render(request, "rotations/detail.html", context | {"answer": operations.kept(request)})
+    return render(request, "rotations/detail.html", context | {"answer": _kept(request, context["rotation"])})
 
 
 @require_safe
@@ -119,6 +120,19 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     if rotation.is_under_way and (rotation.new.opentrain_id is not None or not unknown):
         rotations.abort(actor=request.user, rotation=rotation, now=timezone.now(), operation=operation)
     return _back(pk, operation)
+
+
+def _kept(request: MemberRequest, rotation: Rotation | None) -> Answer | None:
+    """Return the answer to the form that led here; it says which endpoint was deleted, for the page is of the old."""
+    answer = operations.kept(request)
+    if answer is None or rotation is None or not answer.outcome.ok:
+        return answer
+    if answer.endpoint is None or answer.endpoint.deleted_at is None:
+        return answer
+    words = "The old endpoint is deleted. The new one has taken its place."
+    if answer.endpoint.pk == rotation.new_id:
+        words = "Given up: the new endpoint is deleted. This one goes on as before, with the secret that it has."
+    return replace(answer, outcome=replace(answer.outcome, words=words))
 
 
 def _rotation(request: MemberRequest, pk: int) -> Rotation:

@@ -164,6 +164,7 @@ def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
     for _ in range(2):
         text = words_of(ana.submit(url("delete", disabled), **form))
         assert "Deleted: OpenTrain sends nothing to this endpoint any more." in text
+        assert "Re-enable" not in text  # there is nothing to re-enable any more
         assert "503 from your handler" in text
     assert changes(fake_opentrain) == ["delete_endpoint"]
     ana.read(url("edit", disabled), status=404)

@@ -196,3 +196,12 @@ def test_examples_quote_whatever_is_in_an_event_type() -> None:
     said = subprocess.run(["bash", "-c", f"printf %s {body}"], capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["observations"][0]["eventType"] == hostile
     assert json.loads(re.search(r"report\((\{.*\})\)", examples.python, re.DOTALL)[1])["eventType"] == hostile
+
+
+def test_revoke_on_a_stopped_endpoint_offers_nothing_beside_its_answer(ana: Browser, straight: Endpoint) -> None:
+    Endpoint.objects.update(status="DISABLED")
+    issue(ana, straight)
+    page = ana.read(revoke(ana, straight, confirmed="yes")["Location"].partition("#")[0])
+    answer = page.partition('id="answer"')[2].partition('<dl class="facts">')[0]
+    assert "The key for observations was revoked" in answer
+    assert "Re-enable" not in answer

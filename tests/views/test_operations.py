@@ -202,7 +202,8 @@ def test_refusal_shows_code_and_request_id_to_copy(
     partial = ana.press(enable_of(disabled))
     assert "outcome-refused" in partial
     assert "The token is not valid" in partial
-    assert "<code>UNAUTHORIZED</code>" in partial
+    assert partial.count("(401 UNAUTHORIZED, request 00000000-0000-4000-8000-000000000401)") == 1
+    assert partial.count("UNAUTHORIZED") == 1  # said once, with the button that copies the request's ID behind it
     assert 'data-copy="00000000-0000-4000-8000-000000000401"' in partial
 
 
@@ -246,3 +247,10 @@ def test_button_of_a_deleted_endpoint_asks_nobody(
 @pytest.mark.parametrize("path", ["endpoint-enable", "endpoint-redeliver"])
 def test_button_takes_nothing_but_post(path: str, ana: Browser, endpoint: Endpoint) -> None:
     ana.read(reverse(path, args=[endpoint.pk]), status=405)
+
+
+def test_answer_to_something_else_says_that_the_deliveries_shown_were_requested_before(
+    ana: Browser, disabled: Endpoint
+) -> None:
+    assert "requested again before" not in ana.press(redeliver_of(disabled))
+    assert "<p>3 deliveries were requested again before this.</p>" in ana.press(enable_of(disabled))

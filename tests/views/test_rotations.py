@@ -44,12 +44,13 @@ def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_
     page = start(ana, endpoint)
     secret = re.search(r"whsec_\w+", page)[0]
     text = words_of(ana.read(url("detail", endpoint)))
-    assert "No event has happened yet." in text
+    assert "Nothing has arrived yet, here or at the old endpoint." in text
     assert secret not in ana.read(url("detail", endpoint))
     make_delivery(endpoint=new_of(endpoint))
     assert "It receives." in words_of(ana.read(url("live", endpoint)))
     assert "The new endpoint receives." in press(ana, endpoint, "continue")
     text = press(ana, endpoint, "finish")
+    assert "The old endpoint is deleted. The new one has taken its place." in text
     assert "Done ana finished it" in text
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None
@@ -136,6 +137,8 @@ def test_button_of_an_old_page_does_nothing(ana: Browser, endpoint: Endpoint, fa
 def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endpoint) -> None:
     start(ana, endpoint)
     text = press(ana, endpoint, "abort")
+    assert "Given up: the new endpoint is deleted. This one goes on as before, with the secret that it has." in text
+    assert "OpenTrain sends nothing to this endpoint any more" not in text
     assert "The last rotation was given up by ana" in text
     assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
     assert new_of(endpoint).deleted_at is not None
