@@ -1,5 +1,6 @@
 """Installs: connecting one by its token, and one with its endpoints. The list of all is views/fleet.py."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,8 @@ from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
 
+ID = re.compile(r"[0-9]{1,18}")
+
 
 @never_cache
 @sensitive_post_parameters("token")
@@ -29,10 +32,11 @@ from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
 @allowed(Permission.MANAGE_INSTALLS)
 def connect(request: MemberRequest) -> HttpResponse:
     """Take an install's token; the page of the install then says what came of it."""
-    form = ConnectForm(request.POST or None)
+    form, replaces = ConnectForm(request.POST or None), _replaces(request)
     if request.method == "POST" and form.is_valid():
-        return _connect(request, form)
-    return render(request, "installs/connect.html", {"form": form}, status=422 if form.errors else 200)
+        return _connect(request, form, replaces)
+    context = {"form": form, "replaces": replaces}
+    return render(request, "installs/connect.html", context, status=422 if form.errors else 200)
 
 
 @require_safe
@@ -49,7 +53,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 
 @sensitive_variables("token")
-def _connect(request: MemberRequest, form: ConnectForm) -> HttpResponse:
+def _connect(request: MemberRequest, form: ConnectForm, replaces: Install | None) -> HttpResponse:
     operation = form.cleaned_data["operation"] or operations.asked(request)
     token = Secret(form.cleaned_data["token"])
     name = form.cleaned_data["name"]
@@ -60,7 +64,15 @@ def _connect(request: MemberRequest, form: ConnectForm) -> HttpResponse:
         return redirect(f"{reverse('install-detail', args=[install.pk])}?operation={operation}")
     again = ConnectForm(initial={"name": name})
     answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
-    return render(request, "installs/connect.html", {"form": again, "answer": answer})
+    return render(request, "installs/connect.html", {"form": again, "answer": answer, "replaces": replaces})
+
+
+def _replaces(request: MemberRequest) -> Install | None:
+    """Return the install whose token is to be replaced, where the address names one: only for the words on the page."""
+    pk = request.GET.get("install", "")
+    if not ID.fullmatch(pk):
+        return None
+    return Install.objects.visible_to(request.user).defer("token").filter(pk=int(pk)).first()
 
 
 def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
