@@ -48,7 +48,12 @@ class RunRow:
     @property
     def why(self) -> str:
         """Why it is in its state, beginning with the state's name."""
-        return self.run.why if self.run.why.startswith(f"{self.label} ") else f"{self.label}: {self.run.why}"
+        return self.run.why if self.by_person else f"{self.label}: {self.run.why}"
+
+    @property
+    def by_person(self) -> bool:
+        """Whether somebody had it so: that is no fault."""
+        return self.run.why.startswith(f"{self.label} ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +114,17 @@ def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
 
 def under_way(run: Run, *, now: datetime) -> str:
     """Say what is being waited for: OpenTrain's pause, or its next delivery run; empty when it is neither."""
-    if run.waiting_for and run.not_before is not None:
-        left = max(run.not_before - now, timedelta())
-        return f"{run.waiting_for} Goes on in {span(duration=left)}."
+    if run.state == Run.State.RUNNING and run.waiting_for and run.not_before is not None:
+        left = run.not_before - now
+        again = f"in {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
+        return f"{run.waiting_for} Goes on {again}."
     awaited = run.items.filter(state=RunItem.State.REQUESTED)
     oldest = awaited.aggregate(oldest=Min("asked_at"))["oldest"]
     if oldest is None:
         return ""
-    return f"The next delivery run is expected {next_run_words(asked_at=oldest, now=now, schedule=schedule())}."
+    run_words = next_run_words(asked_at=oldest, now=now, schedule=schedule())
+    still = "" if run.state == Run.State.RUNNING else "What was requested already is still attempted, and shown here. "
+    return f"{still}The next delivery run is expected {run_words}."
 
 
 def problems(run: Run) -> list[RunItem]:

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions import run_steps, runs
-from dashboard.models import AuditEntry, Delivery, Endpoint, Run, User
+from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_endpoint, make_failed_delivery
+from tests.factories import make_endpoint, make_failed_delivery, make_run
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -236,3 +236,23 @@ def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, 
     text = words_of(ana.read(page_of(run)))
     assert "Done: 2 of 2 delivered in" in text
     assert "1 more that OpenTrain requeued was not seen." in text
+
+
+@pytest.mark.parametrize(
+    ("why", "look"),
+    [("Stopped by ana.", "outcome-idle"), ("3 of the first 5 failed again.", "outcome-refused")],
+)
+def test_run_that_somebody_stopped_is_not_shown_as_a_fault(ana: Browser, why: str, look: str) -> None:
+    run = make_run(state="stopped", why=why)
+    RunItem.objects.create(run=run, position=0, opentrain_id="dlv_1", state="requested", asked_at=timezone.now())
+    page = ana.read(reverse("run-detail", args=[run.pk]))
+    assert f'class="outcome {look}"' in page
+    assert "What was requested already is still attempted, and shown here. The next delivery run" in page
+
+
+def test_paused_run_does_not_say_that_it_goes_on(ana: Browser) -> None:
+    asked = {"waiting_for": "OpenTrain asked to wait 30 s.", "not_before": timezone.now() - timedelta(seconds=1)}
+    run = make_run(state="paused", ended_at=None, why="Paused by ana.", **asked)
+    assert "Goes on" not in ana.read(reverse("run-detail", args=[run.pk]))
+    Run.objects.update(state="running")
+    assert "OpenTrain asked to wait 30 s. Goes on any moment now." in ana.read(reverse("run-detail", args=[run.pk]))
