@@ -233,6 +233,7 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
     page = ana.read(INBOX)
     [item] = needs(page)
     assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
+    assert ("Ask the customer whether that is meant" in item) is (label == "Not active")
     assert "No endpoint of it is known." in item
     assert "<h1>1 install needs you</h1>" in page
 
