@@ -227,7 +227,7 @@ def test_detail_of_a_silent_endpoint_says_so_and_what_to_do(ana: Browser, endpoi
     assert "Silent since" in text
     assert "What is going on: Deliveries came every day for 7 days, and none has come for 3 days." in text
     assert "Ask the customer whether anything should have happened since." in text
-    assert "“Deliveries are sent by POST.” means yes." in text
+    assert "open its address in a browser: it can, where that says “Deliveries are sent by POST.”" in text
     make_delivery(endpoint=endpoint, first_received_at=timezone.now())  # one ends it
     assert "Silent" not in words_of(ana.read(page_of(endpoint)))
 
