@@ -42,6 +42,44 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     assert "Your handler https://acme.example.com/hook gave no answer; OpenTrain was answered 504." in text
 
 
+def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint)
+    for number, url in enumerate(["https://old.example.com/", *["https://new.example.com/"] * 2], 1):
+        make_attempt(
+            delivery=delivery, number=number, ok=False, cause="status", answered_status=503, handler_status=503,
+            handler_url=url,
+        )  # fmt: skip
+    text = words_of(ana.read(page_of(delivery)))
+    assert re.findall(r"Your handler (?:(\S+) )?answered 503, and OpenTrain got the same\.", text) == [
+        "https://new.example.com/", "", "https://old.example.com/",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("attempts", "words"), [(1, "1 attempt"), (2, "2 attempts, newest first")])
+def test_detail_heads_attempts_with_their_number(ana: Browser, endpoint: Endpoint, attempts: int, words: str) -> None:
+    delivery = make_failed_delivery(endpoint=endpoint, attempt_count=attempts)
+    assert f'<h2 id="attempts-heading">{words}</h2>' in ana.read(page_of(delivery))
+
+
+@pytest.mark.parametrize(("status", "offered"), [("DISABLED", True), ("ACTIVE", False)])
+def test_detail_of_a_disabled_endpoints_failed_delivery_offers_the_recovery_first(
+    ana: Browser, endpoint: Endpoint, status: str, offered: bool
+) -> None:
+    Endpoint.objects.update(status=status)
+    page = ana.read(page_of(make_failed_delivery(endpoint=endpoint)))
+    recover = f'<a class="btn btn-primary" href="{reverse("endpoint-recover", args=[endpoint.pk])}">'
+    assert (recover in page, "so nothing is attempted." in page) == (offered, offered)
+    assert "Redeliver this delivery" in page
+    assert recover not in ana.read(page_of(make_delivery(endpoint=endpoint)))
+
+
+def test_detail_says_that_the_next_attempt_comes_at_the_time_or_later(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    delivery = make_failed_delivery(endpoint=endpoint, attempts_in_round=2, last_attempt_at=now, first_received_at=now)
+    text = words_of(ana.read(page_of(delivery)))
+    assert re.search(r"Next attempt in about \d+ (s|min) at the earliest", text)
+
+
 @pytest.mark.parametrize(
     ("signature", "words", "to_the_doctor"),
     [

@@ -256,6 +256,26 @@ def test_list_without_deliveries_says_what_comes_and_with_a_filter_what_to_do(
     assert "Nothing matches this filter." in words_of(ana.read(reverse("delivery-list") + "?state=failed"))
 
 
+def test_list_without_deliveries_never_calls_what_it_cannot_see_none(ana: Browser, acme_endpoint: Endpoint) -> None:
+    straight = make_endpoint(install=acme_endpoint.install, receiver_key=None)
+    observed = make_endpoint(install=acme_endpoint.install, receiver_key=None, observation_key_sha256="0" * 64)
+    for endpoint, query, heading in (
+        (acme_endpoint, "", "Waiting for the first delivery"),
+        (acme_endpoint, "?state=failed", "No match"),
+        (observed, "", "Waiting for the first delivery"),
+        (straight, "", "Not seen from here"),
+    ):
+        page = ana.read(address("endpoint-deliveries", endpoint) + query)
+        assert f'<h2 id="list-heading">{heading}</h2>' in page
+
+
+def test_list_says_that_what_makes_no_sense_does_not_filter(ana: Browser, acme_endpoint: Endpoint) -> None:
+    make_delivery(endpoint=acme_endpoint)
+    text = words_of(ana.read(f"{reverse('delivery-list')}?state=broken"))
+    assert "Not filtered by what makes no sense: “broken” is not a state" in text
+    assert "1 delivery" in text
+
+
 @pytest.mark.parametrize(
     "query", ["", "?state=failed", "?cause=503&event=contract.started", "?signature=refused", "?from=24h"]
 )
