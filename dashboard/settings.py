@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "dashboard.gates.SessionLimits",
     "dashboard.gates.SecondFactor",
+    "dashboard.views.wrong_method.explain_to_people",
 ]
 TEMPLATES = [
     {

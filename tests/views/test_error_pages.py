@@ -1,0 +1,35 @@
+"""What a person reads where there is no page: never an empty one."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from dashboard.models import Endpoint
+from tests.views.conftest import Browser
+from tests.views.test_endpoints import words_of
+
+PAGE = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+def test_address_of_a_button_opened_as_a_page_says_so(ana: Browser, endpoint: Endpoint) -> None:
+    response = ana.client.get(reverse("endpoint-enable", args=[endpoint.pk]), headers={"Accept": PAGE})
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert "Only a button leads here Nothing was done." in words_of(response.content.decode())
+
+
+@pytest.mark.parametrize("name", ["receiver", "observations"])
+def test_wrong_method_at_a_door_of_programs_has_no_page(client: Client, db: None, name: str) -> None:
+    path = reverse(name, args=["x" * 32] if name == "receiver" else [])
+    response = client.get(path, headers={"Accept": PAGE})
+    assert b"<html" not in response.content
+
+
+def test_wrong_method_of_a_program_is_answered_as_by_django(ana: Browser, endpoint: Endpoint) -> None:
+    response = ana.client.get(reverse("endpoint-enable", args=[endpoint.pk]), headers={"Accept": "*/*"})
+    assert (response.status_code, response.content) == (405, b"")
+
+
+def test_request_for_another_host_is_answered_in_words(db: None) -> None:
+    response = Client(headers={"Host": "elsewhere.example.com"}).get("/")
+    assert response.status_code == 400
+    assert "This request makes no sense to Redeliver Nothing was done." in words_of(response.content.decode())
