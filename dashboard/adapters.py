@@ -70,6 +70,10 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
 class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
     """TOTP secrets and the seeds of recovery codes at rest, as every other secret: under FIELD_KEYS."""
 
+    error_messages: ClassVar[dict[str, Any]] = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": "Incorrect code. Type the one that the app shows now: each is good once, for half a minute."
+    }
+
     def encrypt(self, text: str) -> str:
         return vault.encrypt(Secret(text)).decode()
 

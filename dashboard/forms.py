@@ -253,7 +253,11 @@ class ObservationKeyForm(OperationForm):
 class InviteForm(OperationForm):
     """Who is invited, and as what."""
 
-    username = forms.CharField(max_length=150, validators=[User.username_validator])
+    username = forms.CharField(
+        max_length=150,
+        validators=[User.username_validator],
+        error_messages={"required": "Give a user name, to sign in with."},
+    )
     role = forms.ChoiceField(choices=[(role.value, role.label) for role in Role if role])
     email = forms.EmailField(required=False, max_length=254)
 

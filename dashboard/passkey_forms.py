@@ -5,6 +5,9 @@ not accepted, and no failure of ours.
 """
 
 from allauth.mfa.webauthn import forms
+from django.core.exceptions import ValidationError
+
+REFUSED = "That passkey was not accepted: try again, or sign in another way."
 
 
 class _Tolerant:
@@ -14,7 +17,12 @@ class _Tolerant:
         try:
             super().full_clean()  # type: ignore[misc]
         except (KeyError, AttributeError, TypeError, ValueError):
-            self.add_error("credential", "That passkey was not accepted: try again.")  # type: ignore[attr-defined]
+            self.add_error("credential", REFUSED)
+
+    def add_error(self, field: str | None, error: ValidationError | str) -> None:
+        """Say what was wrong with a passkey; allauth calls it an incorrect code."""
+        is_code = isinstance(error, ValidationError) and getattr(error, "code", "") == "incorrect_code"
+        super().add_error(field, REFUSED if is_code else error)  # type: ignore[misc]
 
 
 class Add(_Tolerant, forms.AddWebAuthnForm):  # type: ignore[misc]
