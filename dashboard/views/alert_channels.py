@@ -37,6 +37,10 @@ class ChannelRow:
     last: AlertDelivery | None
     maker_is: str
 
+    @property
+    def takes_all(self) -> bool:
+        return len(self.labels) == len(AlertKind)
+
 
 @require_safe
 @allowed(Permission.SEE)

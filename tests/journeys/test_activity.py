@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Install
 from tests.factories import make_endpoint, make_entry, make_install, make_user
-from tests.journeys.acting import take_all
+from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
 PASSWORD = "a-long-password"
@@ -23,7 +23,13 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 def acme(transactional_db: None) -> Install:
     """An install that several people have worked on."""
     ana, ago = make_user(role="support", username="ana", password=PASSWORD), timezone.now
-    make_entry(actor=ana, action="sign in", words="Signed in.", address="2001:db8::7", at=ago() - timedelta(days=2))
+    make_entry(
+        actor=ana,
+        action="sign in",
+        words="Signed in.",
+        address="2001:db8:85a3:8d3:1319:8a2e:370:7348",
+        at=ago() - timedelta(days=2),
+    )
     acme, gone = make_install(name="Acme Labs"), make_install(name="Gamma")
     endpoint = make_endpoint(install=acme, handler_url="https://acme.example.com/hooks/opentrain/deliveries")
     here = {"endpoint": endpoint, "actor": ana, "address": "192.0.2.7", "agent": AGENT}
@@ -62,6 +68,7 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     page.wait_for_url("**/activity/")
     expect(page.get_by_role("row")).to_have_count(7)  # the head, five operations, and this sign-in
     take_all(page, screenshots, "activity")
+    assert overflows(page) == []
 
     make_entry(install=acme, action="stop run", words="Recovery 7.", at=timezone.now())
     expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # by itself

@@ -35,7 +35,7 @@ def paul(partner_admin: User) -> Browser:
 
 
 def words_of(page: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    return " ".join(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")).split())
 
 
 def rows_of(page: str) -> list[int]:

@@ -210,6 +210,11 @@ def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
     assert "22:00 to 07:00" in listed
 
 
+def test_list_calls_all_kinds_everything(ana: Browser) -> None:
+    make_channel(name="All")
+    assert '<td data-label="Told of">everything</td>' in ana.read(CHANNELS)
+
+
 def test_list_says_of_whom_it_cannot_be_expected_that_they_change_it(
     ana: Browser, support: User, acme: Install, partner_admin: User, viewer: User, outsider: User
 ) -> None:
@@ -313,6 +318,10 @@ def test_delete_asks_first_and_says_what_is_lost(ana: Browser) -> None:
     channel = make_channel(name="On-call")
     path = f"{page_of(channel)}delete/"
     assert "Nothing more is sent there" in ana.read(path)
+    assert "Its address is deleted too." in ana.read(path)
+    webhook = make_webhook_channel(url="https://alerts.example.com/")
+    assert "Its address and its signing secret are deleted too." in ana.read(f"{page_of(webhook)}delete/")
+    webhook.delete()
     assert AlertChannel.objects.count() == 1
     assert "is deleted: nothing more is sent there." in words_of(ana.submit(path))
     assert AlertChannel.objects.count() == 0

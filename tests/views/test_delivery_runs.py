@@ -77,15 +77,21 @@ def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser,
     make_delivery(endpoint=endpoint)
     text = words_of(ana.read(of_endpoint(endpoint)))
     assert "Redeliver 2 deliveries 4 match in the list of https://acme.example.com/hook . No filter: all" in text
-    assert "1 503 from your handler" in text
-    assert "1 no answer from your handler within 9.5 s" in text
-    assert "1 less than an hour old" in text
-    assert "1 a day to a week old" in text
+    assert "1 : 503 from your handler" in text
+    assert "1 : no answer from your handler within 9.5 s" in text
+    assert "1 : less than an hour old" in text
+    assert "1 : a day to a week old" in text
     assert "1 : it was delivered already" in text
     assert "1 : it was requested again already, and is still to come" in text
     text = words_of(ana.read(of_endpoint(endpoint, "delivered=1")))
     assert "Redeliver 3 deliveries" in text
     assert "it was delivered already" not in text
+
+
+def test_preview_that_finds_nothing_leads_back_to_the_filter(ana: Browser, endpoint: Endpoint) -> None:
+    page = ana.read(of_endpoint(endpoint, "delivery=none"))
+    back = f"{reverse('endpoint-deliveries', args=[endpoint.pk])}?delivery=none"
+    assert f'<a class="btn" href="{back}">Change the filter in the list</a>' in page
 
 
 def test_preview_says_how_many_opentrain_still_tries_by_itself(ana: Browser, endpoint: Endpoint) -> None:

@@ -27,8 +27,8 @@ def page_of(endpoint: Endpoint) -> str:
 
 
 def words_of(page: str) -> str:
-    """Return a page's text, as it is read."""
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    """Return a page's text, as it is read: where a word may go on in the next line, it is one word."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")).split())
 
 
 def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disabled: Endpoint) -> None:
