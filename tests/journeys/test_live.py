@@ -1,5 +1,6 @@
 """Pages that keep themselves up to date: only while somebody looks, showing what changed; and the same on paper."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Delivery, Endpoint, Install
-from tests.factories import make_endpoint, make_failed_delivery, make_user
+from tests.factories import make_endpoint, make_failed_delivery, make_install, make_user
 from tests.faults.failed import session_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
@@ -89,3 +90,24 @@ def test_paper_has_the_facts_and_no_buttons(open_endpoint: Callable[..., Page]) 
     expect(page.get_by_text("503 from your handler").first).to_be_visible()
     for what in (".bar", ".foot", ".head-actions", ".crumbs"):
         expect(page.locator(what)).to_be_hidden()
+
+
+def test_search_beside_the_inbox_keeps_what_is_typed_and_finds_it(
+    open_endpoint: Callable[..., Page], live_server: LiveServer
+) -> None:
+    for name in ("Acme Labs", "Beta Data"):
+        make_install(name=name)
+    page = open_endpoint()
+    page.goto(live_server.url)
+    field = page.get_by_label("Search installs by name")
+    field.fill("bet")
+    for _ in range(2):  # two looks later it is still there
+        with page.expect_response("**/inbox/live/**"):
+            pass
+    expect(field).to_have_value("bet")
+    expect(field).to_be_focused()
+    field.press("Enter")
+    expect(page.locator("#fleet tbody tr")).to_have_count(1)
+    with page.expect_response("**/inbox/live/?q=bet"):
+        pass
+    expect(page.locator("#fleet tbody tr")).to_have_text(re.compile("Beta Data"))
