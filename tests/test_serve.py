@@ -25,6 +25,14 @@ response = Client(raise_request_exception=False).get(path, headers={"Host": host
 print(response.status_code, response["Content-Type"].partition(";")[0], response.get("Location", "-"))
 """
 
+# A process that gunicorn has told to get ready; what it has loaded then, and how much of it is left alone.
+READY = """
+import gc, runpy, sys, django
+django.setup()
+runpy.run_path("gunicorn.conf.py")["post_worker_init"](None)
+print("dashboard.views.inbox" in sys.modules, gc.get_freeze_count() > 50_000)
+"""
+
 
 def answered(path: str, *, host: str = "localhost", **environ: str) -> str:
     """Return status, type and redirect of one GET of a process with this environment; no database is near."""
@@ -170,3 +178,16 @@ def over_https(path: str, **environ: str) -> Any:
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
+
+
+def test_web_process_loads_its_views_and_leaves_them_to_no_garbage_collection_before_it_answers() -> None:
+    environ = {
+        "SECRET_KEY": "only-for-tests",
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+    }
+    command = [sys.executable, "-c", READY]
+    done = subprocess.run(
+        command, env=environ, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True True\n"
