@@ -43,6 +43,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     )
     expect(page.locator(".timeline li.tone-ok")).to_have_count(6)
     expect(page.locator("main")).to_contain_text(re.compile(r"milestone|contract.*delivered\."))
+    expect(page.locator(".flash")).to_have_count(0)  # what has just changed is shown so, and not for ever
     take_all(page, screenshots, "run-done")
 
     # The summary can be linked, is listed, and the endpoint tells of it.
