@@ -25,7 +25,10 @@ def healthy_delay_s(url: str, target: str, keys: str, *, hanging: str | None) ->
         Endpoint.objects.filter(pk=broken).update(url=hanging)
         engine_rows.load_deliveries(url, first=100_000, count=HANGING, endpoints=1)
         with psycopg.connect(url, autocommit=True) as connection:
-            moved = "UPDATE partner_api_delivery SET endpoint_id = %s WHERE event_id >= 100000"
+            # The hanging one's are due before all others.
+            moved = """
+                UPDATE partner_api_delivery SET endpoint_id = %s, next_attempt_at = next_attempt_at - interval '60 s'
+                WHERE event_id >= 100000"""
             connection.execute(moved, [broken])
     started = timezone.now()
     while Delivery.objects.filter(status="PENDING").exclude(endpoint=broken).exists():
