@@ -40,10 +40,12 @@ test: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	FUZZ_CASES=10000 $(BIN)/python -m pytest -s tests/partner_api/test_fuzzing.py
 
-# The README's pictures, from the demo itself, which the last test of the story stops.
+# The README's pictures, each part from a demo of its own.
+screenshots: export SCREENSHOTS = $(CURDIR)/tests/journeys/screenshots
+screenshots: export REQUIRE_BROWSER = 1
 screenshots: $(VENV)/.installed-dev
-	SCREENSHOTS=$(CURDIR)/tests/journeys/screenshots REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/journeys/test_recover.py \
-		tests/journeys/test_story.py
+	$(BIN)/python -m pytest tests/journeys/test_story.py
+	$(BIN)/python -m pytest tests/journeys/test_recover.py
 
 styles:
 	$(PYTHON) -m tests.styles

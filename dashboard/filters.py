@@ -14,6 +14,8 @@ from dashboard.health import Cause, StateKind, describe_cause
 from dashboard.models.delivery_lists import CauseWanted, Cursor, Wanted
 from dashboard.signatures import REPORTED, Verdict
 
+ID = re.compile(r"[0-9]{1,18}")
+"""What an address may give as the ID of a row; every such number fits the column."""
 TEXT_CHARS = 200
 _AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}

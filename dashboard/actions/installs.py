@@ -19,6 +19,8 @@ from dashboard.models.prepared import prepared_cursor
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
+CONNECT = "connect install"
+"""The audit's name for it."""
 AUTO_DISABLE_STREAK = 10
 """So many failures in a row disable an endpoint; with fewer it was paused. Source: partner-api, "Deliveries"."""
 
@@ -68,7 +70,7 @@ def connect(
         return Outcome(kind=OutcomeKind.DONE, words=words, install=install)
 
     outcome = perform(
-        operation=Operation(actor=actor, action="connect install", id=operation),
+        operation=Operation(actor=actor, action=CONNECT, id=operation),
         call=lambda: opentrain.get_install(token=token),
         record=record,
     )

@@ -17,11 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import alert_channels
 from dashboard.alert_forms import ChannelForm, time_zones
 from dashboard.alert_rules import AlertKind
+from dashboard.filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
 from dashboard.permissions import MemberRequest, Permission, allowed, may
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
-from dashboard.views.alerts import ID, MESSAGES, messages_of
+from dashboard.views.alerts import MESSAGES, messages_of
 
 CHOICES = 200
 """So many installs are in the form's list; the page of each other one leads here with it chosen."""

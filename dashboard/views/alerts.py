@@ -1,6 +1,5 @@
 """Alerts: what is wrong now, what was, and what became of the messages that told of it."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.alert_rules import WORST_FIRST, AlertEvent
+from dashboard.filters import ID
 from dashboard.health import span
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
@@ -25,7 +25,6 @@ PAGE = 25
 MESSAGES = 10
 LOST_FOR = timedelta(days=7)
 """So long the page says that a message was given up; the channel's own page says it for as long as it is kept."""
-ID = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)

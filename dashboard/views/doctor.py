@@ -4,7 +4,6 @@ What is pasted is looked at and forgotten: nothing of it is stored, logged, or p
 not even sent back with the form.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -17,12 +16,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from dashboard.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
+from dashboard.filters import ID
 from dashboard.forms import DoctorForm
 from dashboard.models import Endpoint, RefusedAttempt
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Unreadable
 
-ID = re.compile(r"[0-9]{1,18}")
 OTHERS = 20
 """Other endpoints of the install whose secrets are tried, the newest."""
 NAME_CHARS = 80

@@ -1,6 +1,5 @@
 """Endpoints: one with its deliveries, registering one, and the two buttons that repair one."""
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions import endpoints
+from dashboard.filters import ID
 from dashboard.forms import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.delivery_lists import Scope, Wanted
@@ -31,7 +31,6 @@ from dashboard.views.run_rows import newest_run
 
 PAGE = 25
 """Deliveries on a page."""
-ID = re.compile(r"[0-9]{1,18}")
 RECENT = 10
 """Operations and refused requests that an endpoint's page shows."""
 

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dashboard.actions.installs import CONNECT
 from dashboard.health import EndpointHealth, Severity, Trouble, endpoint_health
 from dashboard.models import AuditEntry, Endpoint, Install
 from dashboard.models.installs import IN_NEED, MANAGE_SCOPE, InstallQuerySet
@@ -33,8 +34,6 @@ SORTS = {
 SHOWS = ("", "need", "unheard")
 HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
 CHECKED = ("Last checked", "checked")
-CONNECT = "connect install"
-"""What the audit calls it (actions/installs.py)."""
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
 """What passes by itself, and makes what is shown old meanwhile."""
 _TROUBLES = {

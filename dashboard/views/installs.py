@@ -1,6 +1,5 @@
 """Installs: connecting one by its token, and one with its endpoints. The list of all is views/fleet.py."""
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard.actions import installs
+from dashboard.filters import ID
 from dashboard.forms import ConnectForm
 from dashboard.models import Install
 from dashboard.permissions import MemberRequest, Permission, allowed
@@ -22,8 +22,6 @@ from dashboard.views import operations
 from dashboard.views.freshness import freshen
 from dashboard.views.live import live as live_response
 from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
-
-ID = re.compile(r"[0-9]{1,18}")
 
 
 @never_cache

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions import audit, members
+from dashboard.filters import ID
 from dashboard.forms import InviteForm
 from dashboard.health import span
 from dashboard.models import Grant, Install, Role, User
@@ -25,7 +26,6 @@ from dashboard.models.search import find_installs
 from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Secret
 from dashboard.views import operations
-from dashboard.views.alerts import ID
 from dashboard.views.fleet import wanted
 from dashboard.views.member_words import (
     Confirmation,

@@ -1,6 +1,5 @@
 """Runs: what one will do before it starts, how far it has come, and the buttons that steer it."""
 
-import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions import runs
 from dashboard.actions.attempts import schedule
+from dashboard.filters import ID
 from dashboard.health import span
 from dashboard.models import Endpoint, Run
 from dashboard.models.delivery_lists import Scope, Wanted
@@ -25,7 +25,6 @@ from dashboard.views.rows import endpoint_rows, with_known
 from dashboard.views.run_rows import newest_run, problems, run_row, run_sum, step_rows, under_way
 
 PAGE = 25
-ID = re.compile(r"[0-9]{1,18}")
 
 
 @require_safe
