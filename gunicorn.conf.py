@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from django.urls import get_resolver
 
 from dashboard import logs
-from dashboard.environment import is_given
+from dashboard.config.environment import is_given
 
 wsgi_app = "dashboard.wsgi:application"
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"

@@ -3,7 +3,8 @@
 Counting in processes and not in the database: it must cost a delivery next to nothing, and go on when the database is
 what is wrong. The processes of a machine (gunicorn's and the worker) write to the files of one folder,
 PROMETHEUS_MULTIPROC_DIR, and any of them adds all of them up (prometheus-client's multi-process mode). What the
-database knows (queues, the poller, standings) is asked there at the time of the scrape instead: models/vitals.py.
+database knows (queues, the poller, standings) is asked there at the time of the scrape instead:
+queries/health_checks.py.
 """
 
 import os

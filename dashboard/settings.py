@@ -12,11 +12,12 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from dashboard import logs, mail_url, oidc_settings
-from dashboard.environment import flag as _flag
-from dashboard.environment import items as _list
-from dashboard.environment import secret as _secret
-from dashboard.environment import split
+from dashboard import logs
+from dashboard.config import mail_url, oidc
+from dashboard.config.environment import flag as _flag
+from dashboard.config.environment import items as _list
+from dashboard.config.environment import secret as _secret
+from dashboard.config.environment import split
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = False
@@ -27,13 +28,14 @@ OPENTRAIN_BASE_URL = os.environ.get("OPENTRAIN_BASE_URL", "https://app.opentrain
 OPENTRAIN_RETRY_DELAYS_S = [int(delay) for delay in _list("OPENTRAIN_RETRY_DELAYS_S", "60,300,1800,7200")]
 OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300"))
 # How often OpenTrain is asked for an install's endpoints by itself (no token more often than that), and for how many
-# installs at a time (dashboard/actions/polling.py).
+# installs at a time (dashboard/actions/installs/poller.py).
 POLL_EVERY_S = int(os.environ.get("POLL_EVERY_S", "60"))
 POLL_CONCURRENCY = int(os.environ.get("POLL_CONCURRENCY", "8"))
-# How long the delivery log is kept (dashboard/actions/retention.py); 0 keeps for ever. Bodies may leave earlier.
+# How long the delivery log is kept (dashboard/actions/deliveries/retention.py); 0 keeps for
+# ever. Bodies may leave earlier.
 RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
-# How long a run pauses between two redeliveries (dashboard/recovery_rules.py); OpenTrain's 429 makes it slower.
+# How long a run pauses between two redeliveries (dashboard/rules/runs.py); OpenTrain's 429 makes it slower.
 RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
 # Where people reach the console, and where OpenTrain and handlers reach the receiver: part of the URLs that they are
 # given. Both may have hosts and processes of their own: SERVE says what this process answers (dashboard/urls.py).
@@ -95,13 +97,13 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
-    "dashboard.middleware.request_ids",
-    "dashboard.middleware.sources",
-    "dashboard.middleware.permissions_policy",
+    "dashboard.middleware.request.request_ids",
+    "dashboard.middleware.request.sources",
+    "dashboard.middleware.request.permissions_policy",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "dashboard.views.compression.CompressPages",
+    "dashboard.middleware.compression.CompressPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -110,9 +112,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "dashboard.gates.SessionLimits",
-    "dashboard.gates.SecondFactor",
-    "dashboard.views.wrong_method.explain_to_people",
+    "dashboard.middleware.sessions.SessionLimits",
+    "dashboard.middleware.sessions.SecondFactor",
+    "dashboard.middleware.wrong_method.explain_to_people",
 ]
 TEMPLATES = [
     {
@@ -124,7 +126,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "dashboard.permissions.can",
+                "dashboard.auth.permissions.can",
             ],
         },
     },
@@ -135,7 +137,7 @@ DATABASES = {}
 if database_url := _secret("DATABASE_URL"):
     DATABASES["default"] = dj_database_url.parse(database_url)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the pool drops connections that a restart has cut
-    # What the receiver runs for each delivery is planned once (models/prepared.py).
+    # What the receiver runs for each delivery is planned once (db/prepared.py).
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 5)
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -164,7 +166,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "dashboard.adapters.Accounts"
+ACCOUNT_ADAPTER = "dashboard.auth.adapters.Accounts"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -182,19 +184,19 @@ CACHES = {
 # The proxy's word is taken for where somebody is, and only the last one: what the client says itself comes before it.
 BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
-# How long a session lasts without use, and at most (dashboard/gates.py).
+# How long a session lasts without use, and at most (dashboard/middleware/sessions.py).
 SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
 SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
-SESSION_ENGINE = "dashboard.sealed_sessions"
+SESSION_ENGINE = "dashboard.auth.encrypted_sessions"
 SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
 # The roles that come in with a second factor only.
 MFA_REQUIRED_ROLES = _list("MFA_REQUIRED_ROLES")
-MFA_ADAPTER = "dashboard.adapters.SecondFactors"
+MFA_ADAPTER = "dashboard.auth.adapters.SecondFactors"
 MFA_FORMS = {
-    "add_webauthn": "dashboard.passkey_forms.Add",
-    "authenticate_webauthn": "dashboard.passkey_forms.Authenticate",
-    "login_webauthn": "dashboard.passkey_forms.Login",
-    "reauthenticate_webauthn": "dashboard.passkey_forms.Reauthenticate",
+    "add_webauthn": "dashboard.forms.passkeys.Add",
+    "authenticate_webauthn": "dashboard.forms.passkeys.Authenticate",
+    "login_webauthn": "dashboard.forms.passkeys.Login",
+    "reauthenticate_webauthn": "dashboard.forms.passkeys.Reauthenticate",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -204,10 +206,10 @@ MFA_TOTP_ISSUER = "Redeliver"
 MFA_TOTP_TOLERANCE = 0
 # Nobody writes their own address here, so there is none that would have to be proved before a second factor is.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-# Sign-in by a company's OpenID Connect provider, if there is one (dashboard/adapters.py says who comes in).
-OIDC = oidc_settings.read()
+# Sign-in by a company's OpenID Connect provider, if there is one (dashboard/auth/adapters.py says who comes in).
+OIDC = oidc.read()
 OIDC_NAME = OIDC.name if OIDC else ""
-SOCIALACCOUNT_ADAPTER = "dashboard.adapters.Identities"
+SOCIALACCOUNT_ADAPTER = "dashboard.auth.adapters.Identities"
 SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC.as_app()] if OIDC else []}}
 

@@ -12,15 +12,19 @@ from procrastinate import JobContext, exceptions
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
-from dashboard.actions import accounts, alert_sending, alerts, polling, retention, run_steps, runs, silence
-from dashboard.actions.alert_sending import Sent
-from dashboard.actions.alone import alone
-from dashboard.actions.polling import Polled
-from dashboard.actions.retention import Removed
+from dashboard.actions import accounts, silence
+from dashboard.actions.alerts import outbox, watch
+from dashboard.actions.alerts.outbox import Sent
+from dashboard.actions.deliveries import retention
+from dashboard.actions.deliveries.retention import Removed
+from dashboard.actions.installs import poller
+from dashboard.actions.installs.poller import Polled
+from dashboard.actions.runs import commands, steps
+from dashboard.db.advisory_lock import alone
 from dashboard.models import Run
 
 logger = logging.getLogger(__name__)
-QUEUE = runs.QUEUE
+QUEUE = commands.QUEUE
 FINISHED_KEPT = timedelta(days=1)
 POLL_BUDGET = timedelta(seconds=50)
 RETENTION_BUDGET = timedelta(seconds=20)
@@ -31,7 +35,7 @@ RETENTION_BUDGET = timedelta(seconds=20)
 def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Keep every install's snapshot young, so that an auto-disable is known without a visitor."""
     with alone(name="redeliver.poll") as mine:  # or each worker would have POLL_CONCURRENCY calls of its own
-        polled = polling.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Polled()
+        polled = poller.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Polled()
     if polled.failed:
         logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
 
@@ -47,7 +51,7 @@ def notice_silence(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate pass
 @app.task(queue=QUEUE, queueing_lock="watch-alerts", pass_context=False)
 def watch_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Open and end alerts, and make the messages that tell of them."""
-    alerts.watch(now=timezone.now())
+    watch.watch(now=timezone.now())
 
 
 @app.periodic(cron="* * * * * */5")
@@ -55,12 +59,12 @@ def watch_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes
 def send_alerts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Send the messages that are due; one that hangs holds up the next few seconds' and nothing else."""
     with alone(name="redeliver.send-alerts") as mine:
-        sent = alert_sending.send_due(clock=timezone.now) if mine else Sent()
+        sent = outbox.send_due(clock=timezone.now) if mine else Sent()
     if sent.failed:
         logger.warning("%d of %d alert messages were not taken", sent.failed, sent.failed + sent.sent)
 
 
-@app.task(name=runs.ADVANCE, queue=QUEUE)
+@app.task(name=commands.ADVANCE, queue=QUEUE)
 async def advance_run(run_id: int) -> None:
     """Do a run's next bit, and see to it that the one after comes: at once, or when there is something to look at.
 
@@ -97,7 +101,7 @@ async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Let what is old leave the delivery log, a little at a time: the worker has other things to do in between."""
     removed = retention.retain(now=timezone.now(), budget=RETENTION_BUDGET)
-    alerts.forget(now=timezone.now())
+    watch.forget(now=timezone.now())
     accounts.forget_ended(now=timezone.now())
     if removed != Removed():
         logger.info("retention removed %s", removed)
@@ -105,14 +109,14 @@ def retain(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
 
 async def _wake(run_id: int, *, later: dict[str, Any]) -> None:
     """Queue the run's next bit, unless one is queued already."""
-    job = advance_run.configure(queueing_lock=runs.lock_of(run_id=run_id), **later)
+    job = advance_run.configure(queueing_lock=commands.lock_of(run_id=run_id), **later)
     with contextlib.suppress(exceptions.AlreadyEnqueued):
         await job.defer_async(run_id=run_id)
 
 
 def _advance(run_id: int) -> timedelta | None:
     try:
-        return run_steps.advance(run_id=run_id)
+        return steps.advance(run_id=run_id)
     finally:
         connections.close_all()  # this thread's; it may not come by again
 

@@ -23,14 +23,13 @@ from dashboard.views import (
     doctor,
     endpoint_changes,
     endpoints,
-    fleet,
     inbox,
+    install_list,
     installs,
     members,
     observation_keys,
     observations,
     oidc,
-    operating,
     operations,
     over_time,
     receiver,
@@ -39,6 +38,9 @@ from dashboard.views import (
     search,
     sessions,
     set_password,
+)
+from dashboard.views import (
+    probes as operating,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -77,8 +79,8 @@ account: Patterns = [
 console: Patterns = [
     path("", inbox.index, name="home"),
     path("inbox/live/", inbox.live, name="inbox-live"),
-    path("installs/", fleet.index, name="install-list"),
-    path("installs/live/", fleet.live, name="install-list-live"),
+    path("installs/", install_list.index, name="install-list"),
+    path("installs/live/", install_list.live, name="install-list-live"),
     path("installs/connect/", installs.connect, name="install-connect"),
     path("installs/<int:pk>/", installs.detail, name="install-detail"),
     path("installs/<int:pk>/live/", installs.live, name="install-live"),

@@ -4,9 +4,8 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.actions.attempts import schedule
-from dashboard.actions.installs import tally
-from dashboard.alert_rules import KINDS
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.actions.installs.sync import tally
 from dashboard.models import (
     Alert,
     AlertChannel,
@@ -22,6 +21,7 @@ from dashboard.models import (
 )
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
+from dashboard.rules.alerts import KINDS
 from dashboard.vault import Secret
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dashboard.oidc_settings import Oidc
+from dashboard.config.oidc import Oidc
 
 CLIENT_ID, CLIENT_SECRET = "redeliver", "canary-oidc-client-secret"
 

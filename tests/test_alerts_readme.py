@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from dashboard.alert_words import json_body
+from dashboard.rules.alert_messages import json_body
 from dashboard.services import alerts
 from dashboard.vault import Secret
 from tests.factories import SECRET
+from tests.rules.test_alert_messages import MESSAGE
 from tests.services.misbehaving import answer, misbehaving
-from tests.test_alert_words import MESSAGE
 
 README = Path(__file__).parents[1] / "README.md"
 OTHER = "whsec_" + "b" * 32

@@ -17,8 +17,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions import observation_keys
+from dashboard.config.oidc import PROVIDER, Oidc
 from dashboard.models import Endpoint, Install, Rotation, User
-from dashboard.oidc_settings import PROVIDER, Oidc
 from dashboard.services import demo
 from dashboard.signatures import sign
 from tests.attacks.walking import addresses

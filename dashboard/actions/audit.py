@@ -4,7 +4,7 @@ import uuid
 
 from django.db import IntegrityError, transaction
 
-from dashboard import source
+from dashboard.auth import request_source
 from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
 
@@ -67,7 +67,7 @@ def entry(
 ) -> AuditEntry:
     """Return an entry to be saved, which still says what it is about when that is deleted."""
     install = endpoint.install if install is None and endpoint is not None else install
-    here = source.current.get()
+    here = request_source.current.get()
     row = AuditEntry(operation=operation, phase=phase, action=action, address=here.address, agent=here.agent)
     row.actor, row.actor_name = actor, actor.get_username() if actor is not None else actor_name
     row.install, row.endpoint = install, endpoint

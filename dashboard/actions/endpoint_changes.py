@@ -4,8 +4,8 @@ import uuid
 
 from django.utils import timezone
 
-from dashboard.actions.deliveries import abandon_undelivered
-from dashboard.actions.installs import hold, record_endpoint, tally
+from dashboard.actions.deliveries.record import abandon_undelivered
+from dashboard.actions.installs.sync import hold, record_endpoint, tally
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Endpoint, User

@@ -9,8 +9,8 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.actions import deliveries
-from dashboard.actions.installs import hold, record_endpoint
+from dashboard.actions.deliveries import record as deliveries
+from dashboard.actions.installs.sync import hold, record_endpoint
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Install, User

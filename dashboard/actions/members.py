@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from dashboard.actions import audit
 from dashboard.models import Grant, Install, Role, User
-from dashboard.models.factors import factors_of
+from dashboard.queries.second_factors import factors_of
 from dashboard.vault import Secret
 
 

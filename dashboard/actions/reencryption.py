@@ -5,7 +5,7 @@ What is chosen here, and why:
   that somebody replaces meanwhile was encrypted with the first key by that already.
 - It may be stopped at any time and run again: what the first key reads is left alone, so it goes on where it was.
 - Every new value is decrypted with the first key alone before it is stored, and must be the same secret.
-- Where secrets are, dashboard/models/sealed.py knows.
+- Where secrets are, dashboard/queries/stored_secrets.py knows.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from functools import cache
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 
-from dashboard.models.sealed import Place
+from dashboard.queries.stored_secrets import Place
 from dashboard.vault import Unreadable, decrypt, encrypt
 
 

@@ -1,4 +1,4 @@
-"""Find the endpoints whose deliveries came regularly and have stopped coming; the rule is `dashboard.rhythm`.
+"""Find the endpoints whose deliveries came regularly and have stopped coming; the rule is `dashboard.rules.silence`.
 
 Only those that have had none for a while are looked at more closely, a stretch of time at a time: each is one look into
 the index of the endpoint's deliveries, so the work grows with the endpoints and not with their deliveries.
@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from dashboard.models import Silence
-from dashboard.rhythm import FORGOTTEN_AFTER, RHYTHMS, Rhythm, is_silent
+from dashboard.rules.silence import FORGOTTEN_AFTER, RHYTHMS, Rhythm, is_silent
 
 _PAUSED_FOR_LONGER = """
     SELECT endpoint.id, newest.at

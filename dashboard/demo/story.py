@@ -14,13 +14,15 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from dashboard.actions import alert_channels, endpoints, installs
+from dashboard.actions import endpoints
+from dashboard.actions.alerts import channels
+from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome
-from dashboard.alert_rules import KINDS
 from dashboard.launch.folder import read_private, write_private
 from dashboard.launch.site import manage_partner_api
 from dashboard.models import AlertChannel, Endpoint, Install, Role, User
 from dashboard.models.endpoints import door_url
+from dashboard.rules.alerts import KINDS
 from dashboard.services import demo, opentrain
 from dashboard.vault import Secret
 
@@ -79,7 +81,7 @@ def _install(*, name: str, user: User) -> Install:
     if known is not None:
         return known
     token = Secret(json.loads(_partner_api("create_install", "--organization", name))["token"])
-    outcome, install = installs.connect(actor=user, token=token, name=name, now=timezone.now(), operation=uuid.uuid4())
+    outcome, install = sync.connect(actor=user, token=token, name=name, now=timezone.now(), operation=uuid.uuid4())
     return install or _fail(outcome)
 
 
@@ -120,14 +122,14 @@ def _tell_of_alerts(*, user: User) -> None:
     url = Secret(_handler_url("alerts"))
     channel = AlertChannel.objects.filter(name=CHANNEL).first()
     if channel is not None:
-        channel.url, channel.shown_as = url, alert_channels.shown(url)
+        channel.url, channel.shown_as = url, channels.shown(url)
         channel.save()
         return
     kinds = tuple(kind.value for kind in KINDS)
-    wanted = alert_channels.Wanted(
+    wanted = channels.Wanted(
         name=CHANNEL, way=AlertChannel.Way.WEBHOOK, install=None, kinds=kinds, url=url, time_zone="UTC"
     )
-    alert_channels.create(actor=user, wanted=wanted, now=timezone.now(), operation=uuid.uuid4())
+    channels.create(actor=user, wanted=wanted, now=timezone.now(), operation=uuid.uuid4())
 
 
 def _handler_url(name: str) -> str:

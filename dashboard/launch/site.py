@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dashboard.environment import is_given
+from dashboard.config.environment import is_given
 from dashboard.launch import postgres
 from dashboard.launch.folder import Keys
 from dashboard.launch.processes import Processes

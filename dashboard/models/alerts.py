@@ -8,10 +8,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from dashboard.alert_rules import KINDS, AlertEvent, AlertKind, Quiet, Subject
+from dashboard.db.fields import SecretField
 from dashboard.models.endpoints import Endpoint
-from dashboard.models.fields import SecretField
 from dashboard.models.installs import Install
+from dashboard.rules.alerts import KINDS, AlertEvent, AlertKind, Quiet, Subject
 
 if TYPE_CHECKING:
     from dashboard.models.members import User

@@ -99,11 +99,11 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         indexes = [
             models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest"),
-            # What a button's name is made of (views/operations.py). Nothing else is in this order: PostgreSQL likes to
-            # walk the primary key backwards, past whatever others have done since.
+            # For queries/operations.py. Nothing else is in this order: PostgreSQL likes to walk the primary key
+            # backwards, past whatever others have done since.
             models.Index(F("endpoint"), NEWEST_FIRST, condition=Q(endpoint__isnull=False), name="audit_endpoint_last"),
             models.Index(fields=["operation"], name="audit_of_operation"),
-            # The page (models/audit_lists.py): one for each thing that it is filtered by.
+            # The page (queries/audit.py): one for each thing that it is filtered by.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["install", "-at", "-id"], include=list(BESIDE_INSTALL), name="audit_list_of_install"),
             models.Index(fields=["actor", "-at", "-id"], name="audit_of_actor"),

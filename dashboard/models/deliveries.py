@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models.functions import Greatest, Least
 
-from dashboard import health
 from dashboard.models.endpoints import Endpoint
+from dashboard.rules import deliveries
 from dashboard.signatures import Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def failed(self) -> Self:
         """Those that OpenTrain will not try again by itself, and nobody has asked for again."""
-        return self.filter(standing=health.Standing.FAILED)
+        return self.filter(standing=deliveries.Standing.FAILED)
 
 
 class Delivery(models.Model):
@@ -63,7 +63,7 @@ class Delivery(models.Model):
     abandoned_at = models.DateTimeField(null=True, blank=True, help_text="Given up with an auto-disable.")
 
     # What lists filter by, and time does not change: `settle` writes them with the facts that they follow from.
-    standing = models.PositiveSmallIntegerField(choices=[(one.value, one.name) for one in health.Standing])
+    standing = models.PositiveSmallIntegerField(choices=[(one.value, one.name) for one in deliveries.Standing])
     due_by = models.DateTimeField(null=True, blank=True, help_text="After this the next attempt is overdue.")
     attempts_class = models.GeneratedField(
         # A row is made an instant before its first attempt is counted, and must not move in an index for that.
@@ -79,7 +79,7 @@ class Delivery(models.Model):
         # The delivery's ID first, so that it is also found without knowing its endpoint.
         constraints = [models.UniqueConstraint(fields=["opentrain_id", "endpoint"], name="delivery_once_per_endpoint")]
         # Each is a write for each delivery, so each has its reason. All end in the order of the lists, so that a page
-        # is read from a few short ranges (models/delivery_lists.py) and nothing is sorted but what is shown.
+        # is read from a few short ranges (queries/delivery_lists.py) and nothing is sorted but what is shown.
         indexes = [
             # The lists without a filter, with a time range, or of what was verified; the receiver's foreign key;
             # retention.
@@ -101,7 +101,7 @@ class Delivery(models.Model):
             # Which endpoints have failed deliveries left: few do, and they are found one by one.
             models.Index(
                 fields=["endpoint", "first_received_at"],
-                condition=models.Q(standing=health.Standing.FAILED),
+                condition=models.Q(standing=deliveries.Standing.FAILED),
                 name="delivery_failed_of_endpoint",
             ),
             # What waits for its next attempt, which may be overdue: never many, and looked through as a whole.
@@ -164,9 +164,9 @@ class Delivery(models.Model):
         return self.opentrain_id
 
     @property
-    def facts(self) -> health.DeliveryFacts:
+    def facts(self) -> deliveries.DeliveryFacts:
         """What the rules judge it by."""
-        return health.DeliveryFacts(
+        return deliveries.DeliveryFacts(
             last_ok=self.last_ok,
             attempts_in_round=self.attempts_in_round,
             last_attempt_at=self.last_attempt_at,
@@ -174,10 +174,10 @@ class Delivery(models.Model):
             abandoned_at=self.abandoned_at,
         )
 
-    def settle(self, *, schedule: health.Schedule) -> None:
+    def settle(self, *, schedule: deliveries.Schedule) -> None:
         """Bring what lists filter by up to date with the facts; it is not saved here."""
-        self.standing = health.standing(facts=self.facts, schedule=schedule)
-        self.due_by = health.due_by(facts=self.facts, schedule=schedule)
+        self.standing = deliveries.standing(facts=self.facts, schedule=schedule)
+        self.due_by = deliveries.due_by(facts=self.facts, schedule=schedule)
 
 
 class Attempt(models.Model):

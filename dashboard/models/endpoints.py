@@ -9,11 +9,11 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, Q, Value, When
 
-from dashboard.health import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
-from dashboard.models.fields import SecretField
+from dashboard.db.fields import SecretField
+from dashboard.db.prepared import prepared_cursor
+from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
-from dashboard.models.prepared import prepared_cursor
-from dashboard.models.words import words_in
+from dashboard.rules.deliveries import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Endpoint(models.Model):
                 condition=Q(opentrain_id__isnull=False, deleted_at__isnull=True, severity__lt=Severity.PAUSED),
                 name="endpoint_in_need",
             ),
-            # The quick search (models/search.py).
+            # The quick search (queries/search.py).
             models.Index(fields=["opentrain_id"], name="endpoint_by_opentrain_id"),
             GinIndex(words_in("url", "handler_url"), name="endpoint_words"),
         ]

@@ -2,8 +2,8 @@
 
 from django.db import models
 
-from dashboard.health import Severity
 from dashboard.models.endpoints import Endpoint, severity_column
+from dashboard.rules.deliveries import Severity
 
 
 class EndpointSnapshot(models.Model):
@@ -29,7 +29,7 @@ class EndpointSnapshot(models.Model):
 
 
 class Silence(models.Model):
-    """An endpoint to which deliveries came regularly (`dashboard.rhythm`) and have stopped coming, as of `noticed_at`.
+    """An endpoint to which deliveries came regularly (`rules.silence`) and have stopped coming, as of `noticed_at`.
 
     One delivery ends it: whoever reads this looks whether there was one.
     """

@@ -7,9 +7,9 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 
-from dashboard.health import NEEDS_PERSON, Severity, Trouble
-from dashboard.models.fields import SecretField
-from dashboard.models.words import words_in
+from dashboard.db.fields import SecretField
+from dashboard.db.word_search import words_in
+from dashboard.rules.deliveries import NEEDS_PERSON, Severity, Trouble
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -62,12 +62,12 @@ class Install(models.Model):
     last_error_at = models.DateTimeField(null=True, blank=True)
     trouble_since = models.DateTimeField(null=True, blank=True, help_text="When it began to fail for that reason.")
 
-    # The poller's (actions/polling.py).
+    # The poller's (actions/installs/poller.py).
     poll_after = models.DateTimeField(null=True, blank=True, help_text="OpenTrain is left alone until then.")
     failures = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought nothing.")
     described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last asked for.")
 
-    # Sums over its endpoints (actions/installs.py writes them), so that a list of installs needs not count.
+    # Sums over its endpoints (actions/installs/sync.py writes them), so that a list of installs needs not count.
     endpoint_count = models.PositiveIntegerField(default=0)
     needing_count = models.PositiveIntegerField(default=0, help_text="Endpoints that need a person.")
     fine_count = models.PositiveIntegerField(default=0, help_text="Endpoints that are active, without a failure.")
@@ -91,7 +91,7 @@ class Install(models.Model):
             models.Index(fields=["-endpoint_count", "name", "id"], name="install_by_endpoints"),
             models.Index(fields=["checked_at", "id"], name="install_by_checked"),
             models.Index(fields=["poll_after"], name="install_due"),
-            # The quick search (models/search.py).
+            # The quick search (queries/search.py).
             models.Index(fields=["organization_id"], name="install_of_organization"),
             GinIndex(words_in("name"), name="install_words"),
         ]

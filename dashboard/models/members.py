@@ -9,7 +9,7 @@ from dashboard.models.installs import Install
 
 
 class Role(models.TextChoices):
-    """What each may do is in dashboard/permissions.py."""
+    """What each may do is in dashboard/auth/permissions.py."""
 
     SUPPORT_LEAD = "support_lead", "Support lead"
     SUPPORT = "support", "Support"

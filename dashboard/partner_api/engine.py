@@ -21,12 +21,13 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from dashboard import signatures
-from dashboard.partner_api import conf, ledger, settling, transport, vault
+from dashboard.partner_api import claims as ledger
+from dashboard.partner_api import conf, record_outcomes, transport, vault
+from dashboard.partner_api.claims import Claim, Result
 from dashboard.partner_api.clock import SharedClock
 from dashboard.partner_api.conf import Knobs
-from dashboard.partner_api.ledger import Claim, Result
+from dashboard.partner_api.fair_scheduler import Rota
 from dashboard.partner_api.policy import Cause
-from dashboard.partner_api.rota import Rota
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 _due = sync_to_async(ledger.due_endpoints)
 _claim = sync_to_async(ledger.claim)
 _release = sync_to_async(ledger.release)
-_record = sync_to_async(settling.record)
+_record = sync_to_async(record_outcomes.record)
 _disconnect = sync_to_async(ledger.disconnect)
 
 

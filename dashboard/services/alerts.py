@@ -1,6 +1,6 @@
 """Send an alert: by mail through the operator's mail server, or by one signed POST to a URL that somebody chose.
 
-The URL is called through the guarded egress (egress.py): only public addresses, unless ALERT_PRIVATE_ADDRESSES allows
+The URL is called with guarded egress (addresses.py): only public addresses, unless ALERT_PRIVATE_ADDRESSES allows
 all, checked on the address that is really dialled; no redirect is followed. What it answers is never shown, only its
 status: an address inside must not be read through Redeliver.
 """
@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
-from dashboard.alert_words import plain
-from dashboard.services.bounded import NoAnswer, exchange
+from dashboard.rules.alert_messages import plain
+from dashboard.services.http.client import NoAnswer, exchange
 from dashboard.signatures import sign
 from dashboard.vault import Secret
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from dashboard.services.bounded import NoAnswer, exchange
+from dashboard.services.http.client import NoAnswer, exchange
 from dashboard.vault import Secret
 
 

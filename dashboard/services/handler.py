@@ -4,7 +4,7 @@ What is passed on is every byte of the body and every end-to-end header, so that
 itself. Hop-by-hop headers stay on their hop (RFC 9110, 7.6.1), Host is the handler's own, and only `Via` is added.
 A redirect is an answer like any other, because OpenTrain follows none.
 
-The URL is a partner's, so only public addresses are dialled, unless HANDLER_PRIVATE_ADDRESSES allows all (egress.py).
+The URL is a partner's, so only public addresses are dialled, unless HANDLER_PRIVATE_ADDRESSES allows all.
 """
 
 import re
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from dashboard.health import Cause
-from dashboard.services.bounded import Answer, NoAnswer, exchange
-from dashboard.services.waits import Full, Waits
+from dashboard.rules.deliveries import Cause
+from dashboard.services.bulkhead import Full, Waits
+from dashboard.services.http.client import Answer, NoAnswer, exchange
 
 ANSWER_LIMIT = 1024 * 1024
 """An answer's body over this many bytes is refused: nobody reads so long an answer to a webhook."""

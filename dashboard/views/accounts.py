@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard.models.factors import factors_of
-from dashboard.permissions import MemberRequest
+from dashboard.auth.permissions import MemberRequest
+from dashboard.queries.second_factors import factors_of
 from dashboard.views import sessions
 
 RETRY_AFTER_S = 300

@@ -10,17 +10,18 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard import audit_filters, filters
 from dashboard.actions import audit
-from dashboard.audit_filters import OUTCOMES, AuditFilter
-from dashboard.health import span
-from dashboard.models import AuditEntry, User, audit_lists
-from dashboard.models.delivery_lists import Cursor
-from dashboard.models.time_limit import TooSlow, at_most
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.views import table_file
-from dashboard.views.live import live as live_response
-from dashboard.views.table_file import Row
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.db.statement_timeout import TooSlow, at_most
+from dashboard.forms import audit_filters, delivery_filters
+from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
+from dashboard.models import AuditEntry, User
+from dashboard.presenters import downloads
+from dashboard.presenters.downloads import Row
+from dashboard.presenters.live import live as live_response
+from dashboard.queries import audit as audit_lists
+from dashboard.queries.delivery_lists import Cursor
+from dashboard.rules.deliveries import span
 
 PAGE = 50
 CHUNK = 1000
@@ -81,18 +82,18 @@ def export(request: MemberRequest) -> HttpResponseBase:
     now = timezone.now()
     wanted = audit_filters.parse(params=request.GET.dict(), now=now)
     kind = request.GET.get("format", "csv")
-    if refused := table_file.problem(kind=kind, problems=wanted.problems):
+    if refused := downloads.problem(kind=kind, problems=wanted.problems):
         return refused
     if request.method == "GET":
         audit.note(actor=request.user, action=EXPORT, words=f"{kind.upper()}: {wanted.words}.")
     rows = _exported(request.user, wanted)
-    return table_file.answer(rows=rows, columns=list(_EXPORTED), kind=kind, name="activity", now=now)
+    return downloads.answer(rows=rows, columns=list(_EXPORTED), kind=kind, name="activity", now=now)
 
 
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     wanted = audit_filters.parse(params=request.GET.dict(), now=now)
-    cursor = filters.parse_cursor(request.GET.dict())
+    cursor = delivery_filters.parse_cursor(request.GET.dict())
     found, more, problems = _page(request.user, wanted, cursor)
     return {
         "filter": wanted,
@@ -132,7 +133,7 @@ def _beside(found: list[AuditEntry], more: bool, wanted: AuditFilter, cursor: Cu
 
 def _query(way: str, entry: AuditEntry, wanted: AuditFilter) -> str:
     place = QueryDict(wanted.query, mutable=True)
-    place[way] = filters.cursor_text(at=entry.at, pk=entry.pk)
+    place[way] = delivery_filters.cursor_text(at=entry.at, pk=entry.pk)
     return place.urlencode()
 
 

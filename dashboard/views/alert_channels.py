@@ -14,12 +14,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.actions import alert_channels
-from dashboard.alert_forms import ChannelForm, time_zones
-from dashboard.alert_rules import AlertKind
-from dashboard.filters import ID
+from dashboard.actions.alerts import channels as alert_channels
+from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
+from dashboard.forms.alerts import ChannelForm, time_zones
+from dashboard.forms.delivery_filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
-from dashboard.permissions import MemberRequest, Permission, allowed, may
+from dashboard.rules.alerts import AlertKind
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
 from dashboard.views.alerts import MESSAGES, messages_of

@@ -11,13 +11,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.alert_rules import WORST_FIRST, AlertEvent
-from dashboard.filters import ID
-from dashboard.health import span
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.views.live import live as live_response
+from dashboard.presenters.live import live as live_response
+from dashboard.rules.alerts import WORST_FIRST, AlertEvent
+from dashboard.rules.deliveries import span
 
 SHOWN = 100
 """So many open alerts stand on the page."""

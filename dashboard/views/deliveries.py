@@ -13,15 +13,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import endpoints
-from dashboard.health import describe_cause
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters import curl
+from dashboard.presenters.json_tree import tree_of
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import DeliveryRow, state_of
+from dashboard.rules.deliveries import describe_cause
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
-from dashboard.views import curl, operations
-from dashboard.views.live import live as live_response
-from dashboard.views.rows import DeliveryRow, state_of
-from dashboard.views.tree import tree_of
+from dashboard.views import operations
 
 SHOWN_CHARS = 100_000
 """So much of a body is drawn; the whole of it may be 1 MiB."""

@@ -1,4 +1,4 @@
-"""What a list of deliveries shows, as a file (views/table_file.py).
+"""What a list of deliveries shows, as a file (presenters/downloads.py).
 
 Rows are read in steps of CHUNK, each in a query of its own that goes on where the last one ended, so no transaction and
 no cursor stays open for as long as somebody's download takes, and memory stays as it is whatever the number of rows.
@@ -14,16 +14,16 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
-from dashboard import filters
 from dashboard.actions import audit
-from dashboard.filters import Filter
-from dashboard.health import EndpointFacts, Standing, describe_cause, state_kind
-from dashboard.models import delivery_lists
-from dashboard.models.delivery_lists import Cursor
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.views import table_file
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms import delivery_filters
+from dashboard.forms.delivery_filters import Filter
+from dashboard.presenters import downloads
+from dashboard.presenters.downloads import Row
+from dashboard.queries import delivery_lists
+from dashboard.queries.delivery_lists import Cursor
+from dashboard.rules.deliveries import EndpointFacts, Standing, describe_cause, state_kind
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
-from dashboard.views.table_file import Row
 
 CHUNK = 1000
 """Rows that are read at once; with bodies of up to 1 MiB, CHUNK_WITH_BODIES."""
@@ -71,9 +71,9 @@ def endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
     now = timezone.now()
-    wanted = filters.parse(params=request.GET.dict(), now=now)
+    wanted = delivery_filters.parse(params=request.GET.dict(), now=now)
     kind = request.GET.get("format", "csv")
-    if refused := table_file.problem(kind=kind, problems=wanted.problems):
+    if refused := downloads.problem(kind=kind, problems=wanted.problems):
         return refused
     bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not wanted.refused
     if request.method == "GET":
@@ -81,7 +81,7 @@ def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
         audit.note(actor=request.user, action=EXPORT, words=words, install=place.install, endpoint=place.endpoint)
     rows = _refused(place, wanted) if wanted.refused else _deliveries(place, wanted, bodies=bodies, now=now)
     name = f"deliveries-{_whose(place)}"
-    return table_file.answer(rows=rows, columns=_columns(wanted), kind=kind, name=name, now=now)
+    return downloads.answer(rows=rows, columns=_columns(wanted), kind=kind, name=name, now=now)
 
 
 def _whose(place: Place) -> str:

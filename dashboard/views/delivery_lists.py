@@ -13,17 +13,18 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard import filters
-from dashboard.filters import Filter
-from dashboard.forms import EVENT_TYPES
-from dashboard.health import StateKind
-from dashboard.models import Delivery, Endpoint, Install, User, delivery_lists
-from dashboard.models.delivery_lists import COUNTED, Cursor, Scope
-from dashboard.models.time_limit import TooSlow, at_most
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.views.causes import CauseRow, cause_rows, number_words
-from dashboard.views.live import live as live_response
-from dashboard.views.rows import owned_row, with_marks, with_owner
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.db.statement_timeout import TooSlow, at_most
+from dashboard.forms import delivery_filters
+from dashboard.forms.delivery_filters import Filter
+from dashboard.forms.endpoints import EVENT_TYPES
+from dashboard.models import Delivery, Endpoint, Install, User
+from dashboard.presenters.causes import CauseRow, cause_rows, number_words
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import owned_row, with_marks, with_owner
+from dashboard.queries import delivery_lists
+from dashboard.queries.delivery_lists import COUNTED, Cursor, Scope
+from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
 """Deliveries on a page."""
@@ -130,8 +131,8 @@ def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
 
 def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:
     """Return what the template shows."""
-    wanted = filters.parse(params=params.dict(), now=now)
-    cursor = filters.parse_cursor(params.dict())
+    wanted = delivery_filters.parse(params=params.dict(), now=now)
+    cursor = delivery_filters.parse_cursor(params.dict())
     rows, more = _rows(place, wanted, cursor, now)
     counted = _counted(place, wanted, now, with_causes=cursor is None)
     return {
@@ -150,9 +151,9 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "first_page": cursor is None,
         "choices": {
             "state": list(StateKind),
-            "cause": filters.cause_choices(),
+            "cause": delivery_filters.cause_choices(),
             "event": EVENT_TYPES,
-            "signature": filters.SIGNATURES,
+            "signature": delivery_filters.SIGNATURES,
         },
         "now": now,
         **_pages(rows, more, wanted, cursor),
@@ -194,7 +195,7 @@ def _beside(way: str, row: Any, wanted: Filter) -> str:  # noqa: ANN401
     one = row if wanted.refused else row.delivery
     at = one.received_at if wanted.refused else one.first_received_at
     place = QueryDict(wanted.query, mutable=True)
-    place[way] = filters.cursor_text(at=at, pk=one.pk)
+    place[way] = delivery_filters.cursor_text(at=at, pk=one.pk)
     return place.urlencode()
 
 

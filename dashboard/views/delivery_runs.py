@@ -20,20 +20,21 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from dashboard import filters
-from dashboard.actions import batches, runs
-from dashboard.actions.batches import Confirmed, Started
-from dashboard.filters import Filter
-from dashboard.health import NEEDS_PERSON, StateKind
-from dashboard.models import Delivery, Endpoint, Install, Run, delivery_lists
-from dashboard.models.delivery_lists import Wanted
+from dashboard.actions.installs.freshness import freshen
+from dashboard.actions.runs import batches, commands
+from dashboard.actions.runs.batches import Confirmed, Started
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.db.statement_timeout import TooSlow, at_most
+from dashboard.forms import delivery_filters
+from dashboard.forms.delivery_filters import Filter
+from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.endpoints import DISABLED
-from dashboard.models.time_limit import TooSlow, at_most
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.runs import RunRow, preview, run_row
+from dashboard.queries import delivery_lists
+from dashboard.queries.delivery_lists import Wanted
+from dashboard.rules.deliveries import NEEDS_PERSON, StateKind
 from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
-from dashboard.views.freshness import freshen
-from dashboard.views.run_rows import RunRow, preview, run_row
 
 MOST = 10_000
 """Deliveries that one form may redeliver. More takes an hour and more: that wants to be split on purpose."""
@@ -123,7 +124,7 @@ def _answer(request: MemberRequest, place: Place, started: Started) -> HttpRespo
 
 def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
     now = timezone.now()
-    wanted = filters.parse(params=request.GET.dict(), now=now)
+    wanted = delivery_filters.parse(params=request.GET.dict(), now=now)
     include = request.GET.get("delivered") == "1"
     context = {
         "install": place.install,
@@ -144,7 +145,7 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
 def _found(request: MemberRequest, place: Place, wanted: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
     """Return what the filter finds: what would be asked for where, and what not. Raises: CannotPreview."""
     found = _read(place, wanted, now)
-    chosen, left_out = runs.split(deliveries=found, include_delivered=include)
+    chosen, left_out = commands.split(deliveries=found, include_delivered=include)
     parts = _parts(chosen)
     startable = [one for part in parts if part.can_start for one in part.chosen]
     all_failed = place.endpoint is not None and wanted.wanted == Wanted(state=StateKind.FAILED)
@@ -161,7 +162,7 @@ def _found(request: MemberRequest, place: Place, wanted: Filter, *, include: boo
     return {
         "matched": len(found),
         "preview": shown,
-        "delivered_left_out": any(words == runs.ALREADY_DELIVERED for words in reasons),
+        "delivered_left_out": any(words == commands.ALREADY_DELIVERED for words in reasons),
         "parts": parts,
         "startable": sum(part.can_start for part in parts),
         "all_failed": all_failed,
@@ -229,7 +230,7 @@ def _narrower(wanted: Filter) -> list[tuple[str, str]]:
     """Return narrower filters that often fit, as (words, query)."""
     ways = [("state", "failed", "only the failed ones"), ("from", "24h", "only the last 24 hours")]
     return [
-        (words, filters.link_query(wanted.used | {name: value}))
+        (words, delivery_filters.link_query(wanted.used | {name: value}))
         for name, value, words in ways
         if name not in wanted.used and not wanted.refused
     ]

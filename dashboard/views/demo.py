@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from dashboard.actions import audit
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
-from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.services import demo
 from dashboard.views import operations
 

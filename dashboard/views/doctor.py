@@ -15,11 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from dashboard.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
-from dashboard.filters import ID
-from dashboard.forms import DoctorForm
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
+from dashboard.forms.endpoints import DoctorForm
 from dashboard.models import Endpoint, RefusedAttempt
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.vault import Unreadable
 
 OTHERS = 20

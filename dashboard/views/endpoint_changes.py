@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods
 
 from dashboard.actions import endpoint_changes
 from dashboard.actions.outcome import Outcome
-from dashboard.forms import DeleteForm, EditForm, OperationForm
-from dashboard.health import Standing
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.endpoints import DeleteForm, EditForm, OperationForm
 from dashboard.models import AuditEntry, Endpoint
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.runs import active_run
+from dashboard.rules.deliveries import Standing
 from dashboard.views import operations
-from dashboard.views.run_rows import active_run
 
 
 @never_cache

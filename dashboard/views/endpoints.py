@@ -12,22 +12,22 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions import endpoints
-from dashboard.filters import ID
-from dashboard.forms import EVENT_TYPES, RegisterForm
+from dashboard.actions.installs.freshness import freshen
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
+from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
-from dashboard.models.delivery_lists import Scope, Wanted
 from dashboard.models.endpoints import EndpointQuerySet
-from dashboard.models.needs import with_log
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.causes import cause_rows
+from dashboard.presenters.endpoints import retried_for, silence_of, silence_reason, told_words, waiting_of
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
+from dashboard.presenters.runs import newest_run
+from dashboard.queries.delivery_lists import Scope, Wanted
+from dashboard.queries.inbox import with_log
 from dashboard.views import operations
-from dashboard.views.causes import cause_rows
 from dashboard.views.demo import switch_of
-from dashboard.views.freshness import freshen
-from dashboard.views.going_on import retried_for, silence_of, silence_reason, told_words, waiting_of
-from dashboard.views.live import live as live_response
 from dashboard.views.over_time import over_time_of
-from dashboard.views.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
-from dashboard.views.run_rows import newest_run
 
 PAGE = 25
 """Deliveries on a page."""

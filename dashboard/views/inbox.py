@@ -12,27 +12,20 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.actions.attempts import schedule
-from dashboard.health import (
-    EndpointHealth,
-    HealthKind,
-    Severity,
-    Standing,
-    describe_cause,
-    due_from,
-)
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import IN_NEED
-from dashboard.models.needs import COUNTED, Failing, Logged, in_need, logged, with_active_run
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.endpoints import retried_for, silence_of, silence_reason, told_words
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import RECOVERED, health_of
+from dashboard.presenters.runs import RunRow, run_row
+from dashboard.queries.inbox import COUNTED, Failing, Logged, in_need, logged, with_active_run
+from dashboard.rules.deliveries import EndpointHealth, HealthKind, Severity, Standing, describe_cause, due_from
 from dashboard.templatetags.redeliver import clock
-from dashboard.views.fleet import UNHEARD, InstallNeed, beginning, install_need
-from dashboard.views.fleet import in_need as installs_in_need
-from dashboard.views.going_on import retried_for, silence_of, silence_reason, told_words
-from dashboard.views.live import live as live_response
+from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need
+from dashboard.views.install_list import in_need as installs_in_need
 from dashboard.views.operations import last_answer_of, operation_id
-from dashboard.views.rows import RECOVERED, health_of
-from dashboard.views.run_rows import RunRow, run_row
 
 SHOWN = 50
 """So much of what needs somebody stands on the page."""

@@ -1,4 +1,4 @@
-"""Installs: connecting one by its token, and one with its endpoints. The list of all is views/fleet.py."""
+"""Installs: connecting one by its token, and one with its endpoints. The list of all is views/install_list.py."""
 
 from datetime import datetime
 from typing import Any
@@ -12,16 +12,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from dashboard.actions import installs
-from dashboard.filters import ID
-from dashboard.forms import ConnectForm
+from dashboard.actions.installs import sync
+from dashboard.actions.installs.freshness import freshen
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
+from dashboard.forms.endpoints import ConnectForm
 from dashboard.models import Install
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import EndpointRow, endpoint_rows, with_known
 from dashboard.vault import Secret
 from dashboard.views import operations
-from dashboard.views.freshness import freshen
-from dashboard.views.live import live as live_response
-from dashboard.views.rows import EndpointRow, endpoint_rows, with_known
 
 
 @never_cache
@@ -55,9 +55,7 @@ def _connect(request: MemberRequest, form: ConnectForm, replaces: Install | None
     operation = form.cleaned_data["operation"] or operations.asked(request)
     token = Secret(form.cleaned_data["token"])
     name = form.cleaned_data["name"]
-    outcome, install = installs.connect(
-        actor=request.user, token=token, name=name, now=timezone.now(), operation=operation
-    )
+    outcome, install = sync.connect(actor=request.user, token=token, name=name, now=timezone.now(), operation=operation)
     if install is not None:
         return redirect(f"{reverse('install-detail', args=[install.pk])}?operation={operation}")
     again = ConnectForm(initial={"name": name})

@@ -17,17 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions import audit, members
-from dashboard.filters import ID
-from dashboard.forms import InviteForm
-from dashboard.health import span
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
+from dashboard.forms.endpoints import InviteForm
 from dashboard.models import Grant, Install, Role, User
-from dashboard.models.factors import factors_of
-from dashboard.models.search import find_installs
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.vault import Secret
-from dashboard.views import operations
-from dashboard.views.fleet import wanted
-from dashboard.views.member_words import (
+from dashboard.presenters.members import (
     Confirmation,
     of_deactivation,
     of_lost_factors,
@@ -35,6 +29,12 @@ from dashboard.views.member_words import (
     of_role,
     role_words,
 )
+from dashboard.queries.search import find_installs
+from dashboard.queries.second_factors import factors_of
+from dashboard.rules.deliveries import span
+from dashboard.vault import Secret
+from dashboard.views import operations
+from dashboard.views.install_list import wanted
 
 PAGE = 50
 SHOWN = 50

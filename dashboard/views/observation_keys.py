@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.actions import audit, observation_keys
-from dashboard.forms import ObservationKeyForm
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.endpoints import ObservationKeyForm
 from dashboard.models import Endpoint
-from dashboard.permissions import MemberRequest, Permission, allowed
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of, visible

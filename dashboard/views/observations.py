@@ -21,13 +21,14 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from dashboard import metrics
-from dashboard.actions import observation_keys, observations
+from dashboard.actions import observation_keys
+from dashboard.actions.deliveries import observations
+from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
 from dashboard.models.pacing import count_call
-from dashboard.services.waits import Full, Waits
+from dashboard.rules import observations as observed
+from dashboard.services.bulkhead import Full, Waits
 from dashboard.vault import Secret
-from dashboard.views import observed
-from dashboard.views.request_body import read_body
 
 BODY_LIMIT = 2 * 1024 * 1024
 RETRY_AFTER_S = 5

@@ -22,7 +22,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.oidc_settings import PROVIDER
+from dashboard.config.oidc import PROVIDER
 from dashboard.services.oidc import Provider
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from dashboard.actions.endpoints import BY_RUNS, ENABLE
 from dashboard.actions.observation_keys import ISSUE, REVOKE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.models.audit import NEWEST_FIRST
-from dashboard.permissions import MemberRequest, Permission, allowed
 
 GIVEN_UP = timedelta(minutes=1)
 """An operation without an answer for so long has none to come; OpenTrain is given 15 s."""

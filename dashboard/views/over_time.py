@@ -8,11 +8,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.health import HealthKind, Severity, span
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
-from dashboard.models.delivery_counts import COUNTED, Counts, count_over_time
-from dashboard.models.status_over_time import Stretch, status_over_time
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.queries.delivery_counts import COUNTED, Counts, count_over_time
+from dashboard.queries.status_history import Stretch, status_over_time
+from dashboard.rules.deliveries import HealthKind, Severity, span
 from dashboard.views.endpoint_changes import visible
 
 

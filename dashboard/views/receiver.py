@@ -32,16 +32,16 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from dashboard import metrics
-from dashboard.actions import deliveries
-from dashboard.actions.attempts import Event, Headers, Result
-from dashboard.actions.deliveries import Refusal
-from dashboard.health import Cause
+from dashboard.actions.deliveries import record
+from dashboard.actions.deliveries.attempts import Event, Headers, Result
+from dashboard.actions.deliveries.record import Refusal
+from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
+from dashboard.rules.deliveries import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.signatures import Verdict, verify
 from dashboard.vault import Unreadable
-from dashboard.views.request_body import read_body
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
@@ -141,10 +141,10 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
         event = _accept(arrival, content_type=request.content_type or "")
     except _Refused as refused:
         if refused.status is not HTTPStatus.SERVICE_UNAVAILABLE:
-            deliveries.record_refusal(endpoint=endpoint, refusal=_refusal(arrival, refused))
+            record.record_refusal(endpoint=endpoint, refusal=_refusal(arrival, refused))
         return _no(refused.status, refused.reason, refused.explanation)
     reply = _ask(arrival)
-    deliveries.record_attempt(endpoint=endpoint, event=event, result=_result(arrival, reply))
+    record.record_attempt(endpoint=endpoint, event=event, result=_result(arrival, reply))
     metrics.count_receipt(result=reply.cause.value or "delivered", seconds=arrival.elapsed_s)
     return _response(reply)
 

@@ -15,16 +15,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import rotations
+from dashboard.actions.installs.freshness import freshen
 from dashboard.actions.outcome import Outcome
-from dashboard.health import describe_cause, span
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Delivery, Endpoint, Rotation
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.runs import active_run
+from dashboard.rules.deliveries import describe_cause, span
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
-from dashboard.views.freshness import freshen
-from dashboard.views.live import live as live_response
 from dashboard.views.operations import Answer
-from dashboard.views.run_rows import active_run
 
 COUNTED = 100
 """Deliveries to the old endpoint since the start are counted up to here: more says no more."""

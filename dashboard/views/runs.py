@@ -11,18 +11,18 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.actions import runs
-from dashboard.actions.attempts import schedule
-from dashboard.filters import ID
-from dashboard.health import span
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.actions.runs import commands
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
-from dashboard.models.delivery_lists import Scope, Wanted
-from dashboard.permissions import MemberRequest, Permission, allowed
+from dashboard.presenters.causes import cause_rows
+from dashboard.presenters.live import live as live_response
+from dashboard.presenters.rows import endpoint_rows, with_known
+from dashboard.presenters.runs import newest_run, problems, run_row, run_sum, step_rows, under_way
+from dashboard.queries.delivery_lists import Scope, Wanted
+from dashboard.rules.deliveries import span
 from dashboard.views import operations
-from dashboard.views.causes import cause_rows
-from dashboard.views.live import live as live_response
-from dashboard.views.rows import endpoint_rows, with_known
-from dashboard.views.run_rows import newest_run, problems, run_row, run_sum, step_rows, under_way
 
 PAGE = 25
 
@@ -58,7 +58,7 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, now = _endpoint(request, pk), timezone.now()
     if request.method == "POST":
         return _started(
-            lambda: runs.start_recovery(
+            lambda: commands.start_recovery(
                 actor=request.user, endpoint=endpoint, note=_note(request), now=now, operation=operations.asked(request)
             )
         )
@@ -76,15 +76,15 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     if command == "continue" and not run.is_active:
         operation = operations.asked(request)
         try:
-            return _started(lambda: runs.continue_run(actor=request.user, run=run, now=now, operation=operation))
-        except runs.NothingLeft:
+            return _started(lambda: commands.continue_run(actor=request.user, run=run, now=now, operation=operation))
+        except commands.NothingLeft:
             messages.info(request, "Nothing is left to request: the others were requested again or are gone by now.")
     elif command == "stop":
-        runs.stop(actor=request.user, run=run, now=now)
+        commands.stop(actor=request.user, run=run, now=now)
     elif command == "pause":
-        runs.pause(actor=request.user, run=run)
+        commands.pause(actor=request.user, run=run)
     elif command == "resume":
-        runs.resume(actor=request.user, run=run)
+        commands.resume(actor=request.user, run=run)
     else:
         raise Http404
     return redirect("run-detail", pk=pk)
@@ -122,7 +122,7 @@ def _started(start: Callable[[], Run]) -> HttpResponse:
     """Go to the run that was started, or to the one that is active already."""
     try:
         run = start()
-    except runs.AlreadyRunning as error:
+    except commands.AlreadyRunning as error:
         run = error.run
     return redirect("run-detail", pk=run.pk)
 

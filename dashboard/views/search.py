@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.filters import link_query
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms.delivery_filters import link_query
 from dashboard.models import Delivery, Endpoint, Install, Run
-from dashboard.models.search import SHOWN, Found, find
-from dashboard.permissions import MemberRequest, Permission, allowed
-from dashboard.views.rows import health_of, state_of
+from dashboard.presenters.rows import health_of, state_of
+from dashboard.queries.search import SHOWN, Found, find
 
 LONGEST = 200
 """So many characters of what is asked for are looked up: no ID is longer."""

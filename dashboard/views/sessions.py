@@ -15,8 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import audit
-from dashboard.devices import device
-from dashboard.permissions import MemberRequest
+from dashboard.auth.permissions import MemberRequest
+from dashboard.rules.user_agents import device
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@
   };
   document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); refocus(); });
 
-  // --- Times: the same words as dashboard/health.py ------------------------------------------------------------------
+  // --- Times: the same words as dashboard/rules/deliveries.py ------------------------------------------------------------------
   const span = (ms) => {
     const seconds = Math.floor(ms / SECOND);
     if (seconds >= 172800) return `${Math.floor(seconds / 86400)} days`;

@@ -7,10 +7,11 @@ from django.core.management.color import no_style
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
-from dashboard import source
-from dashboard.actions import audit, installs
+from dashboard.actions import audit
+from dashboard.actions.installs import sync
+from dashboard.auth import request_source
+from dashboard.auth.request_source import Source, source_of
 from dashboard.models import AuditEntry, Endpoint, Install, User
-from dashboard.source import Source, source_of
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_install
 
@@ -19,9 +20,9 @@ HERE = Source("192.0.2.7", "Firefox")
 
 def test_note_says_who_what_on_what_and_from_where(support: User, acme: Install) -> None:
     endpoint = make_endpoint(install=acme, opentrain_id="whe_1", handler_url="https://acme.example.com/hook")
-    before = source.current.set(HERE)
+    before = request_source.current.set(HERE)
     audit.note(actor=support, action="stop run", words="Recovery 7.", endpoint=endpoint)
-    source.current.reset(before)
+    request_source.current.reset(before)
     assert AuditEntry.objects.values().get() | {"id": 0, "at": 0, "operation": 0} == {
         "id": 0, "at": 0, "operation": 0, "phase": "done", "action": "stop run", "words": "Recovery 7.",
         "actor_id": support.pk, "actor_name": "ana", "address": "192.0.2.7", "agent": "Firefox",
@@ -165,7 +166,7 @@ def test_connected_install_is_named_by_the_answer_which_tells_a_new_token(
 ) -> None:
     token = fake_opentrain.add_install()
     for _ in range(2):
-        installs.connect(actor=support, token=token, name="Acme", now=timezone.now(), operation=uuid.uuid4())
+        sync.connect(actor=support, token=token, name="Acme", now=timezone.now(), operation=uuid.uuid4())
     install = Install.objects.get()
     rows = AuditEntry.objects.order_by("id").values_list("phase", "install", "install_opentrain_id", "words")
     named = (install.pk, install.opentrain_id)

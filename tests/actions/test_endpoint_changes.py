@@ -5,7 +5,8 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoint_changes, endpoints, installs
+from dashboard.actions import endpoint_changes, endpoints
+from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OutcomeUnknown
@@ -19,7 +20,7 @@ HANDLER = "https://acme.example.com/hook"
 
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = installs.connect(
+    _, install = sync.connect(
         actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     return install
@@ -160,7 +161,7 @@ def test_deleted_endpoint_is_not_brought_back_by_a_list_from_before(
 ) -> None:
     listed, at = fake_opentrain.list_endpoints(token=endpoint.install.token), timezone.now()
     endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
-    installs.record_endpoints(install=endpoint.install, remote=listed, at=at)
+    sync.record_endpoints(install=endpoint.install, remote=listed, at=at)
     assert Endpoint.objects.registered().count() == 0
 
 

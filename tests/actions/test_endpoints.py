@@ -8,7 +8,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs
+from dashboard.actions import endpoints
+from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, User
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
@@ -28,7 +29,7 @@ def support() -> User:
 
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = installs.connect(
+    _, install = sync.connect(
         actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     return install
@@ -97,7 +98,7 @@ def test_register_of_unknown_outcome_is_recognised_when_it_is_listed(
     pending = Endpoint.objects.get()
     assert (pending.opentrain_id, pending.secret) == (None, None)
     fake_opentrain.create_endpoint(token=install.token, url=pending.url, event_types=EVENTS)
-    assert installs.refresh(install=install, now=timezone.now()) is None
+    assert sync.refresh(install=install, now=timezone.now()) is None
     adopted = Endpoint.objects.get()
     assert adopted.pk == pending.pk
     assert adopted.opentrain_id.startswith("whe_")
@@ -192,20 +193,20 @@ def test_call_that_fails_changes_no_delivery_and_is_in_the_audit(
 
 def test_answer_that_is_older_than_what_is_known_changes_nothing(endpoint: Endpoint, install: Install) -> None:
     endpoint.refresh_from_db()
-    remote = installs.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
+    remote = sync.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
     earlier = endpoint.snapshot_at - timedelta(seconds=1)
     Endpoint.objects.update(status="DISABLED")
-    assert installs.record_endpoint(install=install, remote=remote, at=earlier) == "DISABLED"
+    assert sync.record_endpoint(install=install, remote=remote, at=earlier) == "DISABLED"
     assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == endpoint.snapshot_at
 
 
 def test_answer_that_says_nothing_new_is_one_statement(
     endpoint: Endpoint, install: Install, django_assert_num_queries: Any
 ) -> None:
-    remote = installs.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
+    remote = sync.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
     at = timezone.now()
     with django_assert_num_queries(1):
-        assert installs.record_endpoint(install=install, remote=remote, at=at) == "ACTIVE"
+        assert sync.record_endpoint(install=install, remote=remote, at=at) == "ACTIVE"
     assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == at
 
 
@@ -223,4 +224,4 @@ def test_token_that_cannot_be_read_asks_nothing_and_says_what_to_do(
         "Put the missing key back, or replace the token.",
     )
     assert len(fake_opentrain.calls) == calls
-    assert installs.refresh(install=stored.install, now=timezone.now()).words == outcome.words
+    assert sync.refresh(install=stored.install, now=timezone.now()).words == outcome.words

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dashboard.actions import endpoint_changes, installs
+from dashboard.actions import endpoint_changes
+from dashboard.actions.installs import sync
 from dashboard.models import Endpoint, Install, User
 from dashboard.services.opentrain import WebhookEndpoint
 from tests.contract.fake import FakeOpenTrain
@@ -54,7 +55,7 @@ def delete(actor: User, endpoint: Endpoint) -> None:
 
 def record(install: Install, remote: WebhookEndpoint) -> str:
     try:
-        return installs.record_endpoint(install=install, remote=remote, at=timezone.now())
+        return sync.record_endpoint(install=install, remote=remote, at=timezone.now())
     finally:
         connection.close()
 

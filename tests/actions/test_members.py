@@ -14,7 +14,7 @@ from dashboard.actions import members
 from dashboard.actions.audit import NotedBefore
 from dashboard.actions.members import NotPossible
 from dashboard.models import AuditEntry, Grant, Install, Role, User
-from dashboard.models.factors import factors_of
+from dashboard.queries.second_factors import factors_of
 from tests.factories import make_grant, make_install, make_user
 
 pytestmark = pytest.mark.django_db

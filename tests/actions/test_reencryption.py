@@ -13,8 +13,10 @@ from django.db import connection
 
 from dashboard.actions import reencryption
 from dashboard.actions.reencryption import Counted
-from dashboard.models import Endpoint, Install, sealed, soundness
-from dashboard.models.sealed import Column, FactorKey
+from dashboard.models import Endpoint, Install
+from dashboard.queries import integrity
+from dashboard.queries import stored_secrets as sealed
+from dashboard.queries.stored_secrets import Column, FactorKey
 from dashboard.vault import Secret, Unreadable, encrypt
 from tests.factories import SECRET, make_endpoint, make_install, make_user
 
@@ -167,7 +169,7 @@ def test_second_factor_that_no_key_reads_is_named(settings) -> None:
     settings.FIELD_KEYS = [NEW]
     with pytest.raises(CommandError, match=r"^2 secrets cannot be read with any of FIELD_KEYS"):
         run()
-    assert [fault for fault in soundness.faults() if "mfa_authenticator" in fault] == [
+    assert [fault for fault in integrity.faults() if "mfa_authenticator" in fault] == [
         "1 secrets in mfa_authenticator.data.secret cannot be read with FIELD_KEYS: restore the keys",
         "1 secrets in mfa_authenticator.data.seed cannot be read with FIELD_KEYS: restore the keys",
     ]

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs, rotations
+from dashboard.actions import endpoints, rotations
+from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, Rotation, User
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
@@ -20,7 +21,7 @@ HANDLER = "https://acme.example.com/hook"
 
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = installs.connect(
+    _, install = sync.connect(
         actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     return install
@@ -116,7 +117,7 @@ def test_start_without_an_answer_that_was_made_is_found_in_the_list_and_deleted(
     begin(old, support)
     rotation = Rotation.objects.get()
     fake_opentrain.create_endpoint(token=install.token, url=rotation.new.url, event_types=["contract.ended"])
-    installs.refresh(install=install, now=timezone.now())
+    sync.refresh(install=install, now=timezone.now())
     assert Endpoint.objects.get(pk=rotation.new_id).opentrain_id is not None
     assert end(rotation, support, "abort").ok
     assert (step(rotation), listed(fake_opentrain, install)) == ("aborted", [old.opentrain_id])
@@ -192,7 +193,7 @@ def test_finish_without_an_answer_stands_at_its_step_and_goes_on_when_the_old_on
     assert end(rotation, support, "finish").kind is OutcomeKind.UNKNOWN
     assert step(rotation) == "delete"
     fake_opentrain.delete_endpoint(token=install.token, endpoint_id=rotation.old.opentrain_id)
-    installs.refresh(install=install, now=timezone.now() + timedelta(seconds=1))
+    sync.refresh(install=install, now=timezone.now() + timedelta(seconds=1))
     calls = len(fake_opentrain.calls)
     assert end(rotation, support, "finish").ok
     assert (step(rotation), len(fake_opentrain.calls)) == ("done", calls)

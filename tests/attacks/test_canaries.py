@@ -20,7 +20,7 @@ from django.db import connection
 from django.test import Client
 
 from dashboard import tasks
-from dashboard.actions import polling
+from dashboard.actions.installs import poller
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import Reason, Unavailable
 from dashboard.vault import Secret
@@ -31,7 +31,7 @@ from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import BODY, make_install, make_user
 from tests.test_logs import logged
-from tests.views.test_operating import deliver
+from tests.views.test_probes import deliver
 
 PASSWORD = "canary-password-tweet-tweet-1"
 TYPO = "canary-password-with-a-typo-2"
@@ -141,7 +141,7 @@ def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPa
     make_install(name="Unreadable", token=Secret("ot_ptk_other"))
     tasks.poll_installs(timestamp=0)
     with monkeypatch.context() as broken:
-        broken.setattr(polling, "visit", lambda **_: raise_with(planted.token, planted.secret))
+        broken.setattr(poller, "visit", lambda **_: raise_with(planted.token, planted.secret))
         Install.objects.update(poll_after=None)
         tasks.poll_installs(timestamp=1)
 

@@ -35,7 +35,7 @@ from tests.factories import (
 )
 from tests.services.misbehaving import answer, misbehaving
 from tests.test_logs import logged
-from tests.views.test_operating import deliver
+from tests.views.test_probes import deliver
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width, too
 

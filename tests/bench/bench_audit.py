@@ -104,8 +104,8 @@ def filters(places: Any) -> dict[str, dict[str, Any]]:
 
 def pages(places: Any) -> Iterator[Timed]:
     """Give every page: of each list the first, and one that is deep in it."""
-    from dashboard.models.audit_lists import AuditWanted, page
-    from dashboard.models.delivery_lists import Cursor
+    from dashboard.queries.audit import AuditWanted, page
+    from dashboard.queries.delivery_lists import Cursor
 
     for role, user in (("support lead", places.lead), ("partner admin", places.admin), ("viewer", places.viewer)):
         for name, columns in filters(places).items():
@@ -119,7 +119,7 @@ def pages(places: Any) -> Iterator[Timed]:
 
 
 def measure(timed: list[Timed]) -> None:
-    from dashboard.models.audit_lists import page
+    from dashboard.queries.audit import page
 
     for turn in range(-1, REPEATS):
         for one in timed:

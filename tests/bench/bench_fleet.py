@@ -50,7 +50,8 @@ def poll(name: str) -> dict[str, float]:
     from django.db.models import F, Max
     from django.utils import timezone
 
-    from dashboard.actions import installs, polling
+    from dashboard.actions.installs import poller
+    from dashboard.actions.installs import sync as installs
     from dashboard.models import Install
 
     last_answer, real, cpu = 0.0, installs.record, time.process_time()
@@ -64,7 +65,7 @@ def poll(name: str) -> dict[str, float]:
 
     installs.record = record
     started = time.monotonic()
-    polled = polling.poll(clock=timezone.now, budget=timedelta(minutes=20))
+    polled = poller.poll(clock=timezone.now, budget=timedelta(minutes=20))
     ended = time.monotonic()
     installs.record = real
     healthy = polled.installs - polled.failed

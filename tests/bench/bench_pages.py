@@ -161,7 +161,7 @@ def visits(world: Any) -> Iterator[tuple[Page, Visit]]:
     """Return every page that there is in the current database."""
     from django.test import Client
 
-    from dashboard.models.delivery_lists import Scope
+    from dashboard.queries.delivery_lists import Scope
     from dashboard.views.delivery_lists import Place, of_endpoint, of_install
 
     lists: list[tuple[str, Any, Place]] = [
@@ -185,19 +185,19 @@ def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
 
     from django.utils import timezone
 
-    from dashboard import filters
-    from dashboard.models import delivery_lists
+    from dashboard.forms import delivery_filters
+    from dashboard.queries import delivery_lists
     from dashboard.views.delivery_lists import PAGE
 
     yield "first page", query, 1
-    wanted = filters.parse(params=dict(parse_qsl(query)), now=timezone.now())
+    wanted = delivery_filters.parse(params=dict(parse_qsl(query)), now=timezone.now())
     if wanted.refused:
         return
     keys = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=timezone.now(), limit=PAGE * PAGES_ON)
     found = list(keys.values_list("first_received_at", "pk"))
     if len(found) > 2 * PAGE:
         received_at, pk = found[-PAGE - 1]
-        older = f"{query}&older={filters.cursor_text(at=received_at, pk=pk)}".lstrip("&")
+        older = f"{query}&older={delivery_filters.cursor_text(at=received_at, pk=pk)}".lstrip("&")
         yield "1,000th page or the last", older, len(found) // PAGE
 
 
@@ -273,7 +273,7 @@ def admin_ratio(world: Any) -> float:
 
 
 def admin_pages(world: Any, query: str, same: str) -> Iterator[tuple[str, str]]:
-    from dashboard.models.delivery_lists import Scope
+    from dashboard.queries.delivery_lists import Scope
     from dashboard.views.delivery_lists import Place
 
     place = Place(Scope.of(world.support), "delivery-list")

@@ -142,7 +142,7 @@ def _retain_when_told(pipe: Connection) -> None:
     django.setup()
     from django.utils import timezone
 
-    from dashboard.actions.retention import retain
+    from dashboard.actions.deliveries.retention import retain
 
     pipe.send(True)
     while for_s := pipe.recv():

@@ -102,8 +102,9 @@ def _claim_for_others(over: threading.Event, latencies: list[float]) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from dashboard.partner_api import conf, ledger
-    from dashboard.partner_api.rota import Ask
+    from dashboard.partner_api import claims as ledger
+    from dashboard.partner_api import conf
+    from dashboard.partner_api.fair_scheduler import Ask
 
     asks = [Ask(endpoint_id=f"whe_{number:032x}", count=2, held=0) for number in range(2, 11)]
     while not over.is_set():

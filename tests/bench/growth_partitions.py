@@ -120,9 +120,9 @@ def pages(world, *, now: datetime) -> list[tuple[str, str, Callable[[], object]]
     """Return what reads each list's page: its name, "first" or "deep", and the call."""
     from urllib.parse import parse_qsl
 
-    from dashboard import filters
-    from dashboard.models import delivery_lists
-    from dashboard.models.delivery_lists import Cursor, Scope
+    from dashboard.forms import delivery_filters
+    from dashboard.queries import delivery_lists
+    from dashboard.queries.delivery_lists import Cursor, Scope
 
     scopes = {
         "all": Scope.of(world.support), "partner admin": Scope.of(world.partner_admin),
@@ -131,7 +131,7 @@ def pages(world, *, now: datetime) -> list[tuple[str, str, Callable[[], object]]
     found = []
     for name, scope in scopes.items():
         for query in FILTERS:
-            wanted = filters.parse(params=dict(parse_qsl(query)), now=now).wanted
+            wanted = delivery_filters.parse(params=dict(parse_qsl(query)), now=now).wanted
 
             def read(cursor=None, *, scope=scope, wanted=wanted, limit=50) -> list[tuple[datetime, int]]:
                 rows = delivery_lists.page(scope=scope, wanted=wanted, now=now, limit=limit, cursor=cursor)
@@ -162,7 +162,7 @@ def compare_pages(world, *, now: datetime, times: int) -> dict[str, float]:
 
 def insert_statements() -> dict[str, str]:
     """Return the receiver's own statement for a first attempt, and the same for the parts with their table of keys."""
-    from dashboard.actions import attempts
+    from dashboard.actions.deliveries import attempts
 
     plain = attempts._insert_both()
     head, rest = plain.split(" ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)")
@@ -188,8 +188,8 @@ def _named(columns: str, places: str) -> str:
 
 def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
     """Insert new deliveries and count a second attempt of each, one commit each, by turns in batches."""
-    from dashboard.actions import attempts
-    from dashboard.models.prepared import prepared_cursor
+    from dashboard.actions.deliveries import attempts
+    from dashboard.db.prepared import prepared_cursor
     from tests.factories import BODY
 
     taken: dict[str, float] = {}
@@ -236,7 +236,7 @@ def compare_removal(*, first: datetime, now: datetime) -> dict[str, float]:
     """Remove the oldest part's rows: by retention from the plain log, by DETACH and DROP from the parts."""
     from django.test import override_settings
 
-    from dashboard.actions.retention import retain
+    from dashboard.actions.deliveries.retention import retain
 
     until = first + PART
     with connection.cursor() as cursor:

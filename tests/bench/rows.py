@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-from dashboard.health import Standing
 from dashboard.models import Endpoint, Install, User
 from dashboard.models.installs import MANAGE_SCOPE
+from dashboard.rules.deliveries import Standing
 from dashboard.vault import Secret
 from tests.factories import BODY, make_grant, make_user
 

@@ -28,7 +28,7 @@ from dashboard.services.opentrain import (
     TokenInfo,
     WebhookEndpoint,
 )
-from dashboard.services.opentrain_errors import OpenTrainError, Refusal, failed
+from dashboard.services.opentrain.errors import OpenTrainError, Refusal, failed
 from dashboard.vault import Secret
 
 SCOPES = (

@@ -13,7 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs
+from dashboard.actions import endpoints
+from dashboard.actions.installs import sync
 from dashboard.models import Delivery, Endpoint, User
 from dashboard.partner_api import events
 from dashboard.partner_api.models import Delivery as Sent
@@ -31,7 +32,7 @@ def failed_deliveries(*, count: int, settings: Any) -> Iterator[Endpoint]:
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
     with served() as settings.OPENTRAIN_BASE_URL:
         token, actor, now = PartnerApi().add_install(), make_user(username="ana"), timezone.now()
-        _, install = installs.connect(actor=actor, token=token, name="Acme", now=now, operation=uuid.uuid4())
+        _, install = sync.connect(actor=actor, token=token, name="Acme", now=now, operation=uuid.uuid4())
         _, endpoint, _ = endpoints.register(
             actor=actor,
             install=install,

@@ -16,10 +16,10 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.alert_rules import AlertKind
-from dashboard.health import Standing, Trouble
 from dashboard.launch import postgres
 from dashboard.models import AlertChannel, AlertDelivery, Endpoint, Install, Run, User
+from dashboard.rules.alerts import AlertKind
+from dashboard.rules.deliveries import Standing, Trouble
 from dashboard.signatures import Verdict, verify
 from tests.factories import (
     SECRET,

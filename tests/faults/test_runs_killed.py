@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from dashboard.actions import endpoints, run_items, runs
+from dashboard.actions import endpoints
+from dashboard.actions.runs import commands, items
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.partner_api.models import Delivery as Sent
 from tests.faults.failed import deliver_requested, failed_deliveries, session_of, wait_until
@@ -45,7 +46,7 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     endpoint: Endpoint, console: Site
 ) -> None:
     ana = User.objects.get()
-    run = runs.start_bulk(
+    run = commands.start_bulk(
         actor=ana,
         endpoint=endpoint,
         deliveries=endpoint.deliveries.all(),
@@ -71,10 +72,10 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     deliver_requested()
     wait_until(lambda: Run.objects.get().state == "done")
 
-    tally = run_items.count(run=run)
+    tally = items.count(run=run)
     assert (tally.total, tally.delivered + tally.unknown, tally.settled) == (COUNT, COUNT, COUNT)
     assert len(in_flight) <= 1
-    assert doubtful == [(one, run_items.INTERRUPTED) for one in in_flight]
+    assert doubtful == [(one, items.INTERRUPTED) for one in in_flight]
     assert f"Done: {tally.delivered} of {COUNT} delivered" in console.read(page, session=session)
     # OpenTrain counts the requeues of each: one, and for the one in flight one or none.
     assert set(Sent.objects.exclude(pk__in=in_flight).values_list("round", flat=True)) == {2}

@@ -11,10 +11,10 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.actions import run_steps
+from dashboard.actions.runs import steps
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.partner_api.models import Endpoint as Remote
-from dashboard.services import opentrain_call
+from dashboard.services.opentrain import call
 from tests.actions.runs.by_bits import go, redeliver, states
 from tests.contract.partner_api import PartnerApi
 from tests.factories import make_endpoint, make_failed_delivery
@@ -29,8 +29,8 @@ MIDDLEWARE = list(django_settings.MIDDLEWARE)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.RUN_PACE_MS = 1
-    limits = dataclasses.replace(opentrain_call.LIMITS, read_s=0.3, total_s=1, pause_s=0.01)
-    monkeypatch.setattr(opentrain_call, "LIMITS", limits)
+    limits = dataclasses.replace(call.LIMITS, read_s=0.3, total_s=1, pause_s=0.01)
+    monkeypatch.setattr(call, "LIMITS", limits)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_429_is_waited_for_as_long_as_it_says_and_slows_the_run_down(
     assert (run.state, states(run), redeliveries(server)) == ("running", {"requested": 2, "waiting": 6}, 3)
     assert (run.pace_ms, run.waiting_for.endswith("asked to wait 30 s.")) == (2, True)
     for _ in range(5):  # whoever looks meanwhile asks for nothing
-        run_steps.advance(run_id=run.pk)
+        steps.advance(run_id=run.pk)
     assert redeliveries(server) == 3
     Run.objects.update(not_before=timezone.now())
     assert states(go(run)) == {"requested": COUNT}
@@ -145,8 +145,8 @@ def begin(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Start a run and let it ask for some."""
     run = redeliver(endpoint, User.objects.get())
     with monkeypatch.context() as patch:
-        patch.setattr(run_steps, "SLICE_S", 0.05)
-        run_steps.advance(run_id=run.pk)
+        patch.setattr(steps, "SLICE_S", 0.05)
+        steps.advance(run_id=run.pk)
     assert 0 < states(run)["requested"] < COUNT
     return run
 
@@ -179,6 +179,6 @@ def test_endpoint_deleted_elsewhere_in_the_middle_is_said_plainly(
     Remote.objects.all().delete()
     run = go(run)
     waiting = states(run)["waiting"]
-    assert (run.state, run.why) == ("stopped", f"{run_steps.DELETED} {waiting} not requested.")
+    assert (run.state, run.why) == ("stopped", f"{steps.DELETED} {waiting} not requested.")
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None

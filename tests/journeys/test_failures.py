@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint
-from dashboard.services import opentrain_call
+from dashboard.services.opentrain import call
 from tests.factories import make_delivery, make_endpoint, make_install, make_user
 from tests.services.misbehaving import Behaviour, answer, misbehaving, silent
 
@@ -111,8 +111,8 @@ def test_failure_of_opentrain_is_told_in_words(
     screenshots: Path,
 ) -> None:
     behaviour, said, advice = FAILURES[failure]
-    quick = dataclasses.replace(opentrain_call.LIMITS, read_s=0.5, total_s=1.5, pause_s=0.05)
-    monkeypatch.setattr(opentrain_call, "LIMITS", quick)
+    quick = dataclasses.replace(call.LIMITS, read_s=0.5, total_s=1.5, pause_s=0.05)
+    monkeypatch.setattr(call, "LIMITS", quick)
     with misbehaving(behaviour) as server:
         settings.OPENTRAIN_BASE_URL = server.url
         support_page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")

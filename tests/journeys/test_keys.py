@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from dashboard.actions import installs
+from dashboard.actions.installs import sync
 from dashboard.models import Delivery, Endpoint
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_attempt, make_failed_delivery, make_user
@@ -31,7 +31,7 @@ def disabled(fake_opentrain: FakeOpenTrain) -> Endpoint:
     """An endpoint that was disabled an hour ago, with two failed deliveries."""
     ana, hour_ago = make_user(role="support", username="ana", password=PASSWORD), timezone.now() - timedelta(hours=1)
     token = fake_opentrain.add_install()
-    _outcome, install = installs.connect(
+    _outcome, install = sync.connect(
         actor=ana, token=token, name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     assert install is not None
@@ -42,7 +42,7 @@ def disabled(fake_opentrain: FakeOpenTrain) -> Endpoint:
         )
         make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, received_at=hour_ago)
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
-    installs.refresh(install=install, now=timezone.now())
+    sync.refresh(install=install, now=timezone.now())
     return endpoint
 
 

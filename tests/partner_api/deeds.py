@@ -5,12 +5,12 @@ from datetime import datetime
 
 from asgiref.sync import async_to_sync
 
-from dashboard.partner_api import conf, endpoints, engine, ledger, policy, settling
+from dashboard.partner_api import claims, conf, endpoints, engine, policy, record_outcomes
+from dashboard.partner_api.claims import Claim
 from dashboard.partner_api.endpoints import Changes
 from dashboard.partner_api.engine import Report
-from dashboard.partner_api.ledger import Claim
+from dashboard.partner_api.fair_scheduler import Ask
 from dashboard.partner_api.models import Delivery, Endpoint
-from dashboard.partner_api.rota import Ask
 from tests.partner_api.conftest import THEN, Partner, emit_one
 
 
@@ -21,8 +21,8 @@ def deliver(*, now: datetime = THEN) -> Report:
 
 def claim_all(*, now: datetime = THEN) -> list[Claim]:
     """Claim what is due as a run does."""
-    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=now)]
-    return ledger.claim(asks=asks, now=now, knobs=conf.knobs())
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in claims.due_endpoints(now=now)]
+    return claims.claim(asks=asks, now=now, knobs=conf.knobs())
 
 
 def emit(partner: Partner, *, count: int = 1) -> None:
@@ -47,13 +47,13 @@ def redeliver(endpoint: Endpoint, *, delivery_id: str | None = None, now: dateti
     return done.count
 
 
-def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> ledger.Result:
+def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> claims.Result:
     outcome = policy.answered(status=status)
-    return ledger.Result(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
+    return claims.Result(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
 
 
 def post_during(action: Callable[[], object], *, status: int) -> None:
     """Do something while the only delivery is in flight."""
     [claim] = claim_all()
     action()
-    settling.record(results=[result_of(claim, status=status)], knobs=conf.knobs())
+    record_outcomes.record(results=[result_of(claim, status=status)], knobs=conf.knobs())

@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 
-from dashboard.partner_api import conf, endpoints, engine, ledger, settling
+from dashboard.partner_api import claims, conf, endpoints, engine, record_outcomes
 from dashboard.partner_api.endpoints import Registered
+from dashboard.partner_api.fair_scheduler import Ask
 from dashboard.partner_api.models import Delivery, Endpoint
-from dashboard.partner_api.rota import Ask
 from tests.partner_api.conftest import THEN, Partner
 from tests.partner_api.deeds import change, claim_all, deliver, emit, states
 from tests.partner_api.sink import Sink
@@ -29,13 +29,13 @@ def test_what_changed_since_an_endpoint_was_found_due_is_not_claimed(
     partner: Partner, hooked: Registered, receiver: Sink, event: str
 ) -> None:
     emit(partner)
-    asks = [Ask(endpoint_id=found, count=10, held=0) for found in ledger.due_endpoints(now=THEN)]
+    asks = [Ask(endpoint_id=found, count=10, held=0) for found in claims.due_endpoints(now=THEN)]
     if event == "paused":
         change(hooked.endpoint, status="DISABLED")
     else:
         endpoints.delete(install_id=partner.install_id, endpoint_id=hooked.endpoint.pk)
     assert [ask.endpoint_id for ask in asks] == [hooked.endpoint.pk]
-    assert ledger.claim(asks=asks, now=THEN, knobs=conf.knobs()) == []
+    assert claims.claim(asks=asks, now=THEN, knobs=conf.knobs()) == []
 
 
 def test_a_claim_says_what_to_post_where_and_shows_no_secret(partner: Partner, hooked: Registered) -> None:
@@ -50,7 +50,7 @@ def test_a_released_claim_is_free_at_once_and_anothers_is_left_alone(partner: Pa
     emit(partner, count=2)
     mine, lapsed = claim_all()
     Delivery.objects.filter(pk=lapsed.delivery_id).update(claimed_by=uuid.UUID(int=1))
-    ledger.release(claims=[mine, lapsed])
+    claims.release(claims=[mine, lapsed])
     held = Delivery.objects.exclude(claimed_by=None)
     assert list(held.values_list("id", "claimed_by")) == [(lapsed.delivery_id, uuid.UUID(int=1))]
     assert [claim.delivery_id for claim in claim_all()] == [mine.delivery_id]
@@ -61,7 +61,7 @@ def test_an_endpoint_paused_during_the_run_is_posted_to_no_more(
 ) -> None:
     settings.PARTNER_API_MAX_PER_ENDPOINT = 1
     emit(partner, count=5)
-    record = settling.record
+    record = record_outcomes.record
 
     def record_and_pause(**values: object) -> None:
         record(**values)
@@ -82,4 +82,4 @@ def test_a_claim_brings_no_more_than_the_failures_that_are_left_without_what_is_
     emit(partner, count=12)
     Endpoint.objects.update(consecutive_failures=failures)
     ask = Ask(endpoint_id=hooked.endpoint.pk, count=8, held=held)
-    assert len(ledger.claim(asks=[ask], now=THEN, knobs=conf.knobs())) == given
+    assert len(claims.claim(asks=[ask], now=THEN, knobs=conf.knobs())) == given

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dashboard.partner_api import auth, clock, conf, engine, events, ledger, policy, settling, transport
-from dashboard.partner_api.ledger import Claim
+from dashboard.partner_api import auth, clock, conf, engine, events, policy, record_outcomes, transport
+from dashboard.partner_api import claims as ledger
+from dashboard.partner_api.claims import Claim
+from dashboard.partner_api.fair_scheduler import Ask
 from dashboard.partner_api.models import Attempt, Delivery, Endpoint, Install, Token
 from dashboard.partner_api.policy import Cause, Outcome
-from dashboard.partner_api.rota import Ask
 from tests.partner_api.conftest import BOTH, THEN, Partner, emit_one, make_partner
 from tests.partner_api.delivery_model import LEASE, LIMIT, Model, Sent
 
@@ -258,7 +259,7 @@ class Deliveries(RuleBasedStateMachine):
             ledger.Result(claim=post.claim, outcome=outcome, started_at=self.now, ended_at=self.now, duration_ms=1)
             for post in posts
         ]
-        settling.record(results=results, knobs=conf.knobs())
+        record_outcomes.record(results=results, knobs=conf.knobs())
         for post in posts:
             model = self.models.get(post.claim.endpoint_id)
             REACHED["answered after the deletion"] += model is None

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import trustme
 
-from dashboard.services import opentrain_call
+from dashboard.services.opentrain import call
 from tests.services.misbehaving import Behaviour, Server, misbehaving
 from tests.services.opentrain_samples import QUICK
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opentrain_call, "LIMITS", QUICK)
+    monkeypatch.setattr(call, "LIMITS", QUICK)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.services.bounded import Answer, NoAnswer, exchange
+from dashboard.services.http.client import Answer, NoAnswer, exchange
 
 CONNECT_S, READ_S, TOTAL_S = 0.5, 0.4, 0.8
 MAX_BYTES = 1000

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.services import opentrain
 from dashboard.services.opentrain import OpenTrainError, WebhookEndpoint
-from dashboard.services.opentrain_call import Limits
+from dashboard.services.opentrain.call import Limits
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
 from tests.services.misbehaving import Behaviour

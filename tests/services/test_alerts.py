@@ -15,7 +15,7 @@ from dashboard.vault import Secret
 from tests.factories import SECRET
 from tests.services.mailbox import Mailbox, mailbox
 from tests.services.misbehaving import answer, closed_port, deaf, head, misbehaving, raw, silent
-from tests.services.test_egress import dialled, resolving
+from tests.test_addresses import dialled, resolving
 
 BODY = b'{"type": "test"}'
 

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from dashboard.health import Cause, describe_cause
-from dashboard.services import bounded, handler
+from dashboard.rules.deliveries import Cause, describe_cause
+from dashboard.services import handler
 from dashboard.services.handler import HandlerFailed, ask, passed_on, probe
+from dashboard.services.http import client as http_client
 from tests.services.misbehaving import (
     answer,
     chunked,
@@ -183,7 +184,7 @@ def test_ask_of_an_address_that_cannot_be_called_says_so(url) -> None:
     assert "pw" not in caught.value.words
 
 
-@pytest.mark.parametrize("cause", list(bounded.Cause))
+@pytest.mark.parametrize("cause", list(http_client.Cause))
 def test_every_cause_of_an_exchange_has_words_for_people(cause) -> None:
     assert describe_cause(cause=Cause(cause.value), status=502) != cause.value
 

@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs
+from dashboard.actions import endpoints
+from dashboard.actions.installs import sync
 from dashboard.models import Endpoint, Install, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_attempt, make_failed_delivery
@@ -46,7 +47,7 @@ def ana(support: User) -> Browser:
 def connected(fake_opentrain: FakeOpenTrain, support: User) -> Install:
     """An install with a token that the fake takes."""
     token = fake_opentrain.add_install()
-    _outcome, install = installs.connect(
+    _outcome, install = sync.connect(
         actor=support, token=token, name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     assert install is not None
@@ -67,7 +68,7 @@ def disabled(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Endpoint:
         delivery = make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
         make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, handler_status=503)
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
-    installs.refresh(install=endpoint.install, now=timezone.now())
+    sync.refresh(install=endpoint.install, now=timezone.now())
     endpoint.refresh_from_db()
     return endpoint
 

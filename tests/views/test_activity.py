@@ -16,7 +16,7 @@ from django.utils import timezone
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.views import activity
 from tests.factories import NOON, make_endpoint, make_entry, make_install
-from tests.models.test_audit_lists import fill
+from tests.queries.test_audit import fill
 from tests.views.conftest import Browser, browser_of
 
 PAGE, LIVE, EXPORT = reverse("activity"), reverse("activity-live"), reverse("activity-export")

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import alerts
+from dashboard.actions.alerts import watch
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AuditEntry, Endpoint, Install, User
 from tests.factories import make_alert, make_channel, make_endpoint, make_install, make_user, make_webhook_channel
 from tests.services.misbehaving import answer, misbehaving
@@ -69,7 +69,7 @@ def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
 def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) -> None:
     endpoint = make_disabled(acme)
     make_channel(name="On-call")
-    alerts.watch(now=timezone.now())
+    watch.watch(now=timezone.now())
     page = ana.read(LIST)
     text = words_of(page)
     assert "1 open alert" in text
@@ -116,7 +116,7 @@ def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install
     make_channel(
         name="Quiet", quiet_start=(now - timedelta(hours=1)).time(), quiet_end=(now + timedelta(hours=1)).time()
     )
-    alerts.watch(now=now)
+    watch.watch(now=now)
     assert f"Held back until {now + timedelta(hours=1):%H:%M} UTC Quiet" in words_of(ana.read(LIST))
 
 
@@ -149,7 +149,7 @@ def test_list_of_a_partner_admin_has_their_installs_and_not_the_channels_of_all(
     make_disabled(make_install(name="Other Data"))
     make_channel(name="Support's own")
     make_channel(name="Acme's own", install=acme)
-    alerts.watch(now=timezone.now())
+    watch.watch(now=timezone.now())
     for page in (paul.read(LIST), paul.read(CHANNELS), paul.read("/alerts/live/")):
         assert "Other Data" not in page
         assert "Support" not in words_of(page).replace("Support", "", page.count("menu-who"))
@@ -187,7 +187,7 @@ def test_hostile_text_is_text(ana: Browser, acme: Install) -> None:
     endpoint = make_disabled(acme)
     Endpoint.objects.update(handler_url=HOSTILE, disabled_reason=HOSTILE)
     make_channel(name=HOSTILE)
-    alerts.watch(now=timezone.now())
+    watch.watch(now=timezone.now())
     AlertDelivery.objects.update(words=HOSTILE, attempts=1)
     Alert.objects.update(cleared_words=HOSTILE)
     for path in (LIST, CHANNELS, NEW, page_of(AlertChannel.objects.get()), f"{NEW}?install={endpoint.install_id}"):

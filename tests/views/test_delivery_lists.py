@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, User, delivery_lists
+from dashboard.models import Endpoint, Install, User
+from dashboard.queries import delivery_lists
 from dashboard.views import delivery_lists as views
 from tests.factories import (
     NOON,

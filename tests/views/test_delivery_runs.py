@@ -9,9 +9,9 @@ from django.core import signing
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import runs
+from dashboard.actions.runs import commands
+from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.models import Delivery, Endpoint, Install, Run, User
-from dashboard.models.time_limit import TooSlow, at_most
 from dashboard.views import delivery_runs
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install, make_run
@@ -324,7 +324,7 @@ def test_list_of_runs_is_304_while_nothing_changes(ana: Browser, endpoint: Endpo
     assert f'hx-get="{live}"' in ana.read(reverse("run-list"))
     etag = ana.client.get(live)["ETag"]
     ana.read(live, status=304, If_None_Match=etag)
-    runs.stop(actor=support, run=run, now=timezone.now())
+    commands.stop(actor=support, run=run, now=timezone.now())
     assert 'data-row="stopped"' in ana.client.get(live, headers={"If-None-Match": etag}).content.decode()
 
 

@@ -7,11 +7,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.health import Trouble
 from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, Install, Silence, User
+from dashboard.presenters.runs import run_row
+from dashboard.rules.deliveries import Trouble
 from dashboard.templatetags.redeliver import clock
-from dashboard.views.fleet import CONNECT
-from dashboard.views.run_rows import run_row
+from dashboard.views.install_list import CONNECT
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     make_attempt,

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from dashboard.actions import observation_keys
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
 from dashboard.models.pacing import count_call
-from dashboard.services.waits import Waits
+from dashboard.services.bulkhead import Waits
 from dashboard.views.observations import BODY_LIMIT
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
 

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.urls import reverse
 
-from dashboard import oidc_settings
+from dashboard.config import oidc
 from dashboard.models import AuditEntry, User
 from tests.factories import make_user
 from tests.oidc_provider import CLIENT_SECRET, KEY, Provider, new_key, running
@@ -339,17 +339,17 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_settings_are_read_from_the_environment(environ: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    assert oidc_settings.read() is None
+    assert oidc.read() is None
     for name, value in GIVEN.items():
         environ.setenv(name, value)
-    found = oidc_settings.read()
+    found = oidc.read()
     assert found is not None
     assert (found.issuer, found.client_secret, found.name) == ("https://id.example.com", "canary", "single sign-on")
     assert "canary" not in repr(found)
     environ.delenv("OIDC_CLIENT_SECRET")
     (tmp_path / "secret").write_text("from a file\n")
     environ.setenv("OIDC_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
-    found = oidc_settings.read()
+    found = oidc.read()
     assert found is not None
     assert found.client_secret == "from a file"
 
@@ -369,4 +369,4 @@ def test_settings_that_are_unsafe_or_half_set_stop_the_start(
     for name, value in (GIVEN | changed).items():
         environ.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=words):
-        oidc_settings.read()
+        oidc.read()

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
-from dashboard.models.status_over_time import status_over_time
+from dashboard.queries.status_history import status_over_time
 from tests.factories import make_delivery, make_failed_delivery
 from tests.views.conftest import Browser, browser_of, register
 from tests.views.test_endpoints import words_of

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import run_steps, runs
+from dashboard.actions.runs import commands
+from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_failed_delivery, make_run
@@ -47,7 +48,7 @@ def operation_on(page: str) -> str:
 @pytest.fixture
 def run(disabled: Endpoint, support: User) -> Run:
     """A recovery of the disabled endpoint, started and no further."""
-    return runs.start_recovery(
+    return commands.start_recovery(
         actor=support, endpoint=disabled, note=HOSTILE, now=timezone.now(), operation=uuid.uuid4()
     )
 
@@ -133,7 +134,7 @@ def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run) -> None:
     live = reverse("run-live", args=[run.pk])
     etag = ana.client.get(live)["ETag"]
     ana.read(live, status=304, If_None_Match=etag)
-    runs.stop(actor=run.actor, run=run, now=timezone.now())
+    commands.stop(actor=run.actor, run=run, now=timezone.now())
     assert ana.client.get(live, headers={"If-None-Match": etag}).status_code == 200
 
 
@@ -176,8 +177,10 @@ def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browse
 
 def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: Endpoint, support: User) -> None:
     for _ in range(27):
-        run = runs.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=uuid.uuid4())
-        runs.stop(actor=support, run=run, now=timezone.now())
+        run = commands.start_recovery(
+            actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=uuid.uuid4()
+        )
+        commands.stop(actor=support, run=run, now=timezone.now())
     first = ana.read(reverse("run-list"))
     assert first.count('data-row="stopped"') == 25
     older = re.search(r'href="(\?before=\d+)"', first)[1]
@@ -188,7 +191,7 @@ def test_list_takes_as_many_queries_for_many_runs_as_for_one(
     ana: Browser, support: User, django_assert_max_num_queries: Any
 ) -> None:
     for _ in range(12):
-        runs.start_recovery(
+        commands.start_recovery(
             actor=support, endpoint=make_endpoint(), note="", now=timezone.now(), operation=uuid.uuid4()
         )
     with django_assert_max_num_queries(3):  # session, user, runs

@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models import Endpoint, Install, User
-from dashboard.models.search import find
-from dashboard.models.words import beginning_with, words_in
+from dashboard.queries.search import find
 from tests.factories import make_delivery, make_endpoint, make_install, make_run
 
 RESULTS = "/search/results/"

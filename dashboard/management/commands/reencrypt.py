@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from dashboard.actions import audit, reencryption
 from dashboard.actions.reencryption import KeyMissing
-from dashboard.models import sealed
+from dashboard.queries import stored_secrets
 
 TOLD_EVERY = 1000
 """Secrets between two lines of progress."""
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         self._seen = 0
         try:
-            unreadable = sum(self._place(place, dry_run=options["dry_run"]) for place in sealed.places())
+            unreadable = sum(self._place(place, dry_run=options["dry_run"]) for place in stored_secrets.places())
         except KeyMissing as error:
             raise CommandError(str(error)) from None
         if unreadable:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         if not options["dry_run"]:
             self._verify()
 
-    def _place(self, place: sealed.Place, *, dry_run: bool) -> int:
+    def _place(self, place: stored_secrets.Place, *, dry_run: bool) -> int:
         """Do a place, tell what was done, and return how many of its secrets cannot be read."""
         done = reencryption.reencrypt(place=place, dry_run=dry_run, on_row=self._tell)
         words = "would be encrypted anew" if dry_run else "encrypted anew"
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         return len(done.unreadable)
 
     def _verify(self) -> None:
-        left = sum(reencryption.left(place=place) for place in sealed.places())
+        left = sum(reencryption.left(place=place) for place in stored_secrets.places())
         if left:
             raise CommandError(f"{left} secrets are not under the first key yet: run this again.")
         words = "Every secret is encrypted under the first of FIELD_KEYS."

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from dashboard.actions import retention
-from dashboard.actions.retention import Removed
+from dashboard.actions.deliveries import retention
+from dashboard.actions.deliveries.retention import Removed
 
 TOLD_EVERY = 10_000
 """Rows between two lines of progress."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dashboard.models import soundness, vitals
+from dashboard.queries import health_checks, integrity
 
 
 class Command(BaseCommand):
@@ -21,11 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("--against", type=Path, metavar="FILE", help="Compare the row counts with those.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        found = soundness.counts()
+        found = integrity.counts()
         for table, rows in found.items():
             self.stdout.write(f"{table}: {rows} rows")
-        faults = list(soundness.faults())
-        if pending := vitals.pending_migrations():
+        faults = list(integrity.faults())
+        if pending := health_checks.pending_migrations():
             faults.append(f"{pending} migrations are missing: run migrate")
         if options["against"]:
             faults += _differences(_read(options["against"]), found)

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from dashboard.actions import run_steps, runs
+from dashboard.actions.runs import commands
+from dashboard.actions.runs import steps as run_steps
 from dashboard.models import Delivery, Endpoint, Run, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_failed_delivery
@@ -21,14 +22,14 @@ def make_failed(endpoint: Endpoint, fake: FakeOpenTrain, count: int) -> None:
 
 
 def recover(endpoint: Endpoint, actor: User) -> Run:
-    return runs.start_recovery(
+    return commands.start_recovery(
         actor=actor, endpoint=endpoint, note="ticket 7", now=timezone.now(), operation=uuid.uuid4()
     )
 
 
 def redeliver(endpoint: Endpoint, actor: User, **changes: Any) -> Run:
     given = {"deliveries": endpoint.deliveries.all(), "filter_text": "all of them", "note": "", **changes}
-    return runs.start_bulk(actor=actor, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4(), **given)
+    return commands.start_bulk(actor=actor, endpoint=endpoint, now=timezone.now(), operation=uuid.uuid4(), **given)
 
 
 def go(run: Run, *, bits: int = 30) -> Run:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs
+from dashboard.actions import endpoints
+from dashboard.actions.installs import sync
 from dashboard.models import Endpoint, Install, User
 from dashboard.services import handler
 from tests.actions.runs.by_bits import make_failed
@@ -34,7 +35,7 @@ def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
 
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = installs.connect(
+    _, install = sync.connect(
         actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
     )
     return install
@@ -63,7 +64,7 @@ def broken(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Callable[..., E
         make_failed(endpoint, fake_opentrain, failed)
         fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=unseen)
         fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
-        installs.refresh(install=endpoint.install, now=timezone.now())
+        sync.refresh(install=endpoint.install, now=timezone.now())
         return endpoint
 
     return disable

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import run_steps, runs
+from dashboard.actions.runs import commands, steps
 from dashboard.models import Endpoint, Run, RunItem, User
 from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
@@ -24,7 +24,7 @@ def test_bulk_asks_for_each_and_leaves_out_what_is_delivered(
     make_failed_delivery(opentrain_id="dlv_of_another_endpoint")
     run = go(redeliver(endpoint, support))
     assert states(run) == {"requested": 3, "left_out": 2}
-    assert run.items.get(opentrain_id="dlv_done").words == runs.ALREADY_DELIVERED
+    assert run.items.get(opentrain_id="dlv_done").words == commands.ALREADY_DELIVERED
     attempt(endpoint, most=2)
     attempt(endpoint, ok=False)
     run = go(run)
@@ -56,12 +56,12 @@ def test_paused_run_asks_for_nothing_until_it_is_resumed(
 ) -> None:
     make_failed(endpoint, fake_opentrain, 3)
     run = redeliver(endpoint, support)
-    assert runs.pause(actor=support, run=run) is True
+    assert commands.pause(actor=support, run=run) is True
     assert go(run).why == "Paused by ana."
     assert redeliveries(fake_opentrain) == []
-    assert runs.resume(actor=support, run=run) is True
+    assert commands.resume(actor=support, run=run) is True
     assert states(go(run)) == {"requested": 3}
-    assert runs.resume(actor=support, run=run) is False
+    assert commands.resume(actor=support, run=run) is False
 
 
 def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
@@ -70,23 +70,23 @@ def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
     make_failed(endpoint, fake_opentrain, 3)
     run = redeliver(endpoint, support)
     with pytest.MonkeyPatch.context() as patch:
-        original = run_steps._ask
+        original = steps._ask
 
         def ask_then_cancel(run: Run, item: RunItem) -> timedelta | None:
             wait = original(run, item)
-            runs.stop(actor=support, run=run, now=timezone.now())
+            commands.stop(actor=support, run=run, now=timezone.now())
             return wait
 
-        patch.setattr(run_steps, "_ask", ask_then_cancel)
+        patch.setattr(steps, "_ask", ask_then_cancel)
         go(run)
     run.refresh_from_db()
     assert (run.state, run.why, states(run)) == ("cancelled", "Cancelled by ana.", {"requested": 1, "waiting": 2})
     assert list(Run.objects.to_advance()) == [run]
     attempt(endpoint)
-    assert run_steps.advance(run_id=run.pk) is None
+    assert steps.advance(run_id=run.pk) is None
     assert states(run) == {"delivered": 1, "waiting": 2}
     assert list(Run.objects.to_advance()) == []
-    again = runs.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())
+    again = commands.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())
     assert states(go(again)) == {"requested": 2}
     assert again.chosen == f"what run {run.pk} has not requested (all of them)"
 
@@ -95,12 +95,12 @@ def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endp
     make_failed_delivery(endpoint=endpoint)
     operation = uuid.uuid4()
     one, same = (
-        runs.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=operation)
+        commands.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=operation)
         for _ in range(2)
     )
     assert one == same
-    with pytest.raises(runs.AlreadyRunning) as raised:
+    with pytest.raises(commands.AlreadyRunning) as raised:
         redeliver(endpoint, support)
     assert raised.value.run == one
-    runs.stop(actor=support, run=one, now=timezone.now())
+    commands.stop(actor=support, run=one, now=timezone.now())
     assert redeliver(endpoint, support).pk != one.pk

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoint_changes, run_items, run_steps, runs
+from dashboard.actions import endpoint_changes
+from dashboard.actions.runs import commands, items, steps
 from dashboard.models import Delivery, Endpoint, Install, Run, User
 from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
 from tests.actions.runs.by_bits import go, make_failed, recover, redeliver, redeliveries, states
@@ -24,11 +25,11 @@ def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
     run = redeliver(endpoint, support)
     Run.objects.update(pace_ms=10)
     fake_opentrain.fail_next(RateLimited("Too many.", retry_after_s=30))
-    assert run_steps.advance(run_id=run.pk) == timedelta(seconds=30)
+    assert steps.advance(run_id=run.pk) == timedelta(seconds=30)
     run.refresh_from_db()
     assert (run.state, run.pace_ms, states(run)) == ("running", 20, {"waiting": 2})
     assert run.waiting_for.endswith("asked to wait 30 s.")
-    assert timedelta(seconds=28) < run_steps.advance(run_id=run.pk) <= timedelta(seconds=30)
+    assert timedelta(seconds=28) < steps.advance(run_id=run.pk) <= timedelta(seconds=30)
     assert len(redeliveries(fake_opentrain)) == 1
     Run.objects.update(not_before=timezone.now())
     assert states(go(run)) == {"requested": 2}
@@ -57,7 +58,7 @@ def test_run_pauses_itself_after_three_calls_without_an_answer_and_repeats_none_
     assert run.why == f"3 calls in a row brought no usable answer. The last: {error}"
     asked = len(redeliveries(fake_opentrain))
     assert asked == 3
-    runs.resume(actor=support, run=run)
+    commands.resume(actor=support, run=run)
     run = go(run)
     assert len(redeliveries(fake_opentrain)) == asked + left["waiting"]
 
@@ -82,7 +83,7 @@ def test_endpoint_deleted_elsewhere_is_said_plainly(
     run = redeliver(endpoint, support)
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     run = go(run)
-    assert (run.state, run.why) == ("stopped", f"{run_steps.DELETED} 2 not requested.")
+    assert (run.state, run.why) == ("stopped", f"{steps.DELETED} 2 not requested.")
 
 
 def test_endpoint_deleted_here_names_who_did_it(endpoint: Endpoint, support: User) -> None:
@@ -158,7 +159,7 @@ def test_fault_of_our_own_pauses_the_run_and_asks_for_no_more(
     make_failed(endpoint, fake_opentrain, 3)
     run = redeliver(endpoint, support)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_items, "_write", lambda *_: 1 / 0)
+        patch.setattr(items, "_write", lambda *_: 1 / 0)
         run = go(run)
     assert (run.state, run.why[:24]) == ("paused", "Redeliver itself failed ")
     assert len(redeliveries(fake_opentrain)) == 1

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import endpoints, installs, run_steps
-from dashboard.health import Cause
+from dashboard.actions import endpoints
+from dashboard.actions.installs import sync
+from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
+from dashboard.rules.deliveries import Cause
 from dashboard.services import handler
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.actions.runs.by_bits import REPAIR, attempt, go, recover, redeliveries, states, steps
@@ -156,7 +158,7 @@ def test_recovery_stops_when_opentrain_disables_the_endpoint_again(
     endpoint = broken(failed=2)
     run = go(recover(endpoint, support))
     fake_opentrain.disable(endpoint.opentrain_id, "503")
-    installs.refresh(install=endpoint.install, now=timezone.now())
+    sync.refresh(install=endpoint.install, now=timezone.now())
     run = go(run)
     assert (run.state, run.why) == (
         "stopped",
@@ -178,7 +180,7 @@ def test_recovery_whose_re_enabling_had_no_answer_looks_before_it_asks_again(
         raise OutcomeUnknown("No answer.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(installs.opentrain, "update_endpoint", taken_but_unanswered)
+        patch.setattr(sync.opentrain, "update_endpoint", taken_but_unanswered)
         assert run_steps.advance(run_id=run.pk) == timedelta(seconds=5)
         Run.objects.update(not_before=timezone.now())
         run = go(run)

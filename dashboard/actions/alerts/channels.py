@@ -1,0 +1,139 @@
+"""Set up, change, delete and test the channels that alerts go by; each with its rows in the audit."""
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, time
+from urllib.parse import urlsplit
+
+from django.utils import timezone
+
+from dashboard.actions.alerts import outbox
+from dashboard.actions.operation import Operation, perform
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import AlertChannel, AlertDelivery, AlertNews, Install, User
+from dashboard.rules.alerts import KINDS
+from dashboard.vault import Secret, Unreadable
+
+SECRET_START = "whsec_"  # noqa: S105 - how every signing secret begins
+SHOWN_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A channel as somebody wants it. `url` None keeps the one that it has; `install` None is all installs."""
+
+    name: str
+    way: AlertChannel.Way
+    install: Install | None
+    kinds: tuple[str, ...]
+    email: str = ""
+    url: Secret | None = None
+    slack: bool = False
+    quiet_start: time | None = None
+    quiet_end: time | None = None
+    time_zone: str = "UTC"
+
+
+def create(*, actor: User, wanted: Wanted, now: datetime, operation: uuid.UUID) -> tuple[Outcome, AlertChannel | None]:
+    """Set up a channel. The signing secret of a webhook is in the channel that is returned, and shown this once.
+
+    Without a channel the same form was sent before, and the outcome is what became of it then.
+    """
+    made: list[AlertChannel] = []
+
+    def record(_nothing: None) -> Outcome:
+        channel = AlertChannel(way=wanted.way, made_by=actor, made_by_name=actor.get_username(), made_at=now)
+        if wanted.way == AlertChannel.Way.WEBHOOK:
+            channel.secret = Secret(SECRET_START + secrets.token_urlsafe(32))
+        _fill(channel, wanted)
+        channel.save()
+        made.append(channel)
+        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is set up: {_in_words(channel)}.")
+
+    asked = Operation(actor=actor, action="create alert channel", install=wanted.install, id=operation)
+    outcome = perform(operation=asked, call=lambda: None, record=record)
+    return outcome, (made[0] if made else None)
+
+
+def change(*, actor: User, channel: AlertChannel, wanted: Wanted, operation: uuid.UUID) -> Outcome:
+    """Change a channel. What waits to be sent goes where it says from now on."""
+
+    def record(_nothing: None) -> Outcome:
+        _fill(channel, wanted)
+        channel.save()
+        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is changed: {_in_words(channel)}.")
+
+    asked = Operation(actor=actor, action="change alert channel", install=wanted.install, id=operation)
+    return perform(operation=asked, call=lambda: None, record=record)
+
+
+def delete(*, actor: User, channel: AlertChannel, now: datetime, operation: uuid.UUID) -> Outcome:
+    """Delete a channel with its address and its secret. What it was told stays in the list of messages."""
+
+    def record(_nothing: None) -> Outcome:
+        words = f"“{channel.name}” ({channel.shown_as}) is deleted: nothing more is sent there."
+        AlertNews.objects.filter(channel=channel, delivery__isnull=True).delete()
+        waiting = AlertDelivery.objects.filter(channel=channel, state=AlertDelivery.State.WAITING)
+        waiting.update(
+            state=AlertDelivery.State.GIVEN_UP, next_attempt_at=None, ended_at=now, words="The channel was deleted."
+        )
+        AlertChannel.objects.filter(pk=channel.pk).delete()
+        return Outcome(kind=OutcomeKind.DONE, words=words)
+
+    asked = Operation(actor=actor, action="delete alert channel", install=channel.install, id=operation)
+    return perform(operation=asked, call=lambda: None, record=record)
+
+
+def test(*, actor: User, channel: AlertChannel, operation: uuid.UUID) -> Outcome:
+    """Send a test now, in quiet hours too, once; what came of it is the answer."""
+
+    def call() -> tuple[AlertDelivery, outbox.Result]:
+        now = timezone.now()
+        delivery = AlertDelivery(channel=channel, channel_name=channel.name, test=True, attempts=1, created_at=now)
+        try:
+            target = outbox.target_of(channel)
+        except Unreadable:
+            return delivery, outbox.UNREADABLE
+        return delivery, outbox.attempt(target=target, message=outbox.message_of(delivery), at=now)
+
+    def record(answer: tuple[AlertDelivery, outbox.Result]) -> Outcome:
+        delivery, result = answer
+        state = AlertDelivery.State.SENT if result.ok else AlertDelivery.State.GIVEN_UP
+        delivery.state, delivery.ended_at, delivery.words = state, timezone.now(), result.words
+        delivery.save()
+        if result.ok:
+            return Outcome(kind=OutcomeKind.DONE, words=f"The test is sent to {channel.shown_as}. {result.words}")
+        return Outcome(kind=OutcomeKind.UNAVAILABLE, words=f"The test did not get through. {result.words}")
+
+    asked = Operation(actor=actor, action="test alert channel", install=channel.install, id=operation)
+    return perform(operation=asked, call=call, record=record)
+
+
+def shown(url: Secret) -> str:
+    """Return what may be shown of a webhook's URL: where it leads, and its end, by which people tell theirs apart."""
+    parts = urlsplit(url.reveal())
+    rest = url.reveal().partition("://")[2].partition("/")[2]
+    return f"{parts.scheme}://{parts.netloc}/…{rest[-4:] if len(rest) > 12 else ''}"[:SHOWN_CHARS]  # noqa: PLR2004
+
+
+def _fill(channel: AlertChannel, wanted: Wanted) -> None:
+    """Make the channel what is wanted; whether it mails or posts, and its signing secret, stay for as long as it is."""
+    channel.name, channel.install, channel.kinds = wanted.name, wanted.install, list(wanted.kinds)
+    channel.quiet_start, channel.quiet_end = wanted.quiet_start, wanted.quiet_end
+    channel.time_zone = wanted.time_zone
+    if channel.way == AlertChannel.Way.EMAIL:
+        channel.email, channel.shown_as = wanted.email, wanted.email[:SHOWN_CHARS]
+        return
+    channel.slack = wanted.slack
+    if wanted.url is not None:
+        channel.url, channel.shown_as = wanted.url, shown(wanted.url)
+
+
+def _in_words(channel: AlertChannel) -> str:
+    """Say what the channel is, without its secrets: this is kept in the audit."""
+    whose = channel.install.name if channel.install is not None else "all installs"
+    quiet = f", quiet {channel.quiet.words}" if channel.quiet is not None else ""
+    form = " in Slack's form" if channel.slack else ""
+    kinds = ", ".join(kind.label for kind in KINDS if kind in channel.kinds)
+    return f"{channel.get_way_display()} to {channel.shown_as}{form} for {whose} ({kinds}){quiet}"

@@ -1,0 +1,179 @@
+"""Send the messages that are due, and keep what became of each.
+
+A message is taken by moving its next attempt ahead, `FOR UPDATE SKIP LOCKED`: two workers never send the same one, and
+what a killed worker had taken is due again after LEASE. It may then come twice, with the same ID: nothing is lost.
+Threads send and do nothing else, so that a webhook that hangs holds up no other; nothing is sent inside a transaction.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.urls import reverse
+
+from dashboard.models import Alert, AlertChannel, AlertDelivery
+from dashboard.rules.alert_messages import LISTED, Item, Message, email_subject, email_text, json_body, slack_body
+from dashboard.rules.alerts import AlertEvent, AlertKind, retry_at
+from dashboard.services import alerts as service
+from dashboard.services.alerts import NotSent
+from dashboard.vault import Secret, Unreadable
+
+LEASE = timedelta(minutes=5)
+"""So long a message that was taken is nobody else's; an attempt by mail may wait for several answers."""
+TAKEN = 16
+THREADS = 8
+WORDS_CHARS = 400
+State = AlertDelivery.State
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How many messages a run sent, and how many it could not."""
+
+    sent: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt came to, in words."""
+
+    ok: bool
+    words: str
+
+
+UNREADABLE = Result(
+    ok=False,
+    words="The channel's address cannot be read with the keys in FIELD_KEYS: put the missing key back, or write the "
+    "address anew.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a message goes: what a thread needs of a channel, read before it starts."""
+
+    email: str
+    url: Secret | None
+    secret: Secret | None
+    slack: bool
+
+
+def send_due(*, clock: Callable[[], datetime]) -> Sent:
+    """Send what is due; return when all of it has an answer."""
+    sent = failed = 0
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="alert") as pool:
+        under_way = [(delivery, _submit(pool, delivery, clock)) for delivery in take(now=clock())]
+        for delivery, future in under_way:
+            result = future.result()
+            record(delivery, result=result, at=clock())
+            sent, failed = sent + result.ok, failed + (not result.ok)
+    return Sent(sent, failed)
+
+
+def take(*, now: datetime) -> list[AlertDelivery]:
+    """Take the messages that are due, those that have waited longest first, each counted as attempted."""
+    due = AlertDelivery.objects.filter(state=State.WAITING, next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
+    with transaction.atomic():
+        taken = list(due.select_for_update(skip_locked=True)[:TAKEN])
+        rows = AlertDelivery.objects.filter(pk__in=[one.pk for one in taken])
+        rows.update(attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
+    for one in taken:
+        one.attempts += 1
+    return taken
+
+
+def attempt(*, target: Target, message: Message, at: datetime) -> Result:
+    """Send a message once. Needs no database."""
+    try:
+        if target.url is None:
+            words = service.mail(
+                to=target.email, subject=email_subject(message), text=email_text(message), message_id=message.id
+            )
+        else:
+            words = service.post(
+                url=target.url,
+                secret=target.secret or Secret(""),
+                body=slack_body(message) if target.slack else json_body(message),
+                message_id=message.id,
+                timestamp=int(at.timestamp()),
+            )
+    except NotSent as error:
+        return Result(ok=False, words=str(error))
+    return Result(ok=True, words=words)
+
+
+def record(delivery: AlertDelivery, *, result: Result, at: datetime) -> None:
+    """Keep what an attempt came to, and when the next one is."""
+    again = None if result.ok else retry_at(attempts=delivery.attempts, at=at)
+    state = State.SENT if result.ok else State.WAITING if again is not None else State.GIVEN_UP
+    AlertDelivery.objects.filter(pk=delivery.pk).update(
+        state=state, next_attempt_at=again, ended_at=None if again else at, words=result.words[:WORDS_CHARS]
+    )
+
+
+def target_of(channel: AlertChannel) -> Target:
+    """Return where a channel's messages go. Raises: Unreadable, when the key that its address needs is missing."""
+    return Target(email=channel.email, url=channel.url, secret=channel.secret, slack=channel.slack)
+
+
+def page(name: str, *arguments: int) -> str:
+    """Return the whole address of a page, for those who are not in the console."""
+    return settings.PUBLIC_URL + reverse(name, args=arguments)
+
+
+def _submit(pool: ThreadPoolExecutor, delivery: AlertDelivery, clock: Callable[[], datetime]) -> "Future[Result]":
+    channel = AlertChannel.objects.defer("url", "secret").filter(deliveries=delivery).first()
+    if channel is None:
+        return _settled(Result(ok=False, words="The channel was deleted."))
+    try:
+        target = target_of(channel)
+    except Unreadable:
+        return _settled(UNREADABLE)
+    return pool.submit(attempt, target=target, message=message_of(delivery), at=clock())
+
+
+def _settled(result: Result) -> "Future[Result]":
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
+
+
+def message_of(delivery: AlertDelivery) -> Message:
+    """Return what the message says: the alerts whose news it carries, the newest state of each."""
+    events: dict[int, list[AlertEvent]] = {}
+    for alert, event in delivery.news.order_by("alert", "-event").values_list("alert", "event"):
+        events.setdefault(alert, []).append(AlertEvent(event))
+    alerts = Alert.objects.filter(pk__in=list(events)).order_by("opened_at", "pk")[:LISTED]
+    items = tuple(_item(alert, events=tuple(events[alert.pk])) for alert in alerts)
+    return Message(
+        id=str(delivery.pk),
+        created_at=delivery.created_at,
+        items=items,
+        address=page("alert-list"),
+        more=len(events) - len(items),
+        test=delivery.test,
+        held=delivery.held,
+    )
+
+
+def _item(alert: Alert, *, events: tuple[AlertEvent, ...]) -> Item:
+    endpoint = alert.endpoint_id
+    return Item(
+        id=alert.pk,
+        kind=AlertKind(alert.kind),
+        events=events,
+        install_id=alert.install_id,
+        install=alert.install_name,
+        endpoint_id=endpoint,
+        endpoint=alert.endpoint_name,
+        words=alert.words,
+        opened_at=alert.opened_at,
+        cleared_at=alert.cleared_at,
+        cleared_words=alert.cleared_words,
+        address=page("install-detail", alert.install_id) if endpoint is None else page("endpoint-detail", endpoint),
+    )

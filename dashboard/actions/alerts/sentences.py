@@ -1,0 +1,87 @@
+"""The sentences of an alert, from what its rows say at the moment: these words are kept."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.models import Endpoint, Install
+from dashboard.queries.alert_conditions import Wrong
+from dashboard.queries.inbox import Logged, logged
+from dashboard.rules.alert_messages import GONE
+from dashboard.rules.alerts import AlertKind, Subject
+from dashboard.rules.deliveries import Standing, describe_cause, endpoint_health
+
+_FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
+
+
+def of(
+    *,
+    found: Sequence[Wrong],
+    installs: Mapping[int, Install],
+    endpoints: Mapping[int, Endpoint],
+    now: datetime,
+) -> dict[Subject, list[str]]:
+    """Return what each alert says: what happened, what it means, as far as the log tells why."""
+    logs = _logs([one.subject for one in found], now=now)
+    said = {}
+    for one in found:
+        endpoint = endpoints.get(one.subject.endpoint_id or 0)
+        if endpoint is None:
+            said[one.subject] = [installs[one.subject.install_id].trouble_words]
+        else:
+            said[one.subject] = _of_endpoint(one, endpoint, logs.get(endpoint.pk))
+    return said
+
+
+def now_says(endpoint: Endpoint | None) -> str:
+    """Say what an endpoint is now."""
+    if endpoint is None:
+        return ""
+    if endpoint.deleted_at is not None:
+        return GONE
+    health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
+    return f"Now it is {health.label}: {health.words}"
+
+
+def _logs(subjects: Sequence[Subject], *, now: datetime) -> dict[int, Logged]:
+    pace = schedule()
+    retried_for = sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
+    ids = [one.endpoint_id for one in subjects if one.kind in _FROM_LOG and one.endpoint_id is not None]
+    return logged(endpoint_ids=ids, retried_since=now - retried_for) if ids else {}
+
+
+def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None) -> list[str]:
+    many = "1 delivery" if one.count == 1 else f"{one.count:,} deliveries"
+    match one.subject.kind:
+        case AlertKind.CANARY_FAILED:
+            return [one.said]
+        case AlertKind.OVERDUE:
+            return [
+                f"{many} should have been attempted again by now, the first by {_clock(one.since)}.",
+                "OpenTrain is late, or its attempts do not reach Redeliver.",
+            ]
+        case AlertKind.SIGNATURES:
+            requests = "1 request" if one.count == 1 else f"{one.count:,} requests"
+            return [
+                f"Redeliver turned away {requests} in 15 minutes, the first at {_clock(one.since)}: {one.said}",
+                "Open the endpoint and examine one: the signature doctor says why.",
+            ]
+        case _:
+            health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
+            return [health.words, *_failing(log)]
+
+
+def _failing(log: Logged | None) -> list[str]:
+    """Say what failed and why, as the inbox does: for good, and so far."""
+    found = []
+    for standing, what in ((Standing.FAILED, "failed"), (Standing.RETRYING, "failed so far, to be tried again")):
+        causes = [one for one in log.failing if one.standing == standing] if log is not None else []
+        if causes:
+            count = sum(one.deliveries for one in causes)
+            cause = describe_cause(cause=causes[0].cause, status=causes[0].status)
+            found.append(f"{'1 delivery' if count == 1 else f'{count:,} deliveries'} {what}: {cause}.")
+    return found
+
+
+def _clock(moment: datetime | None) -> str:
+    return "—" if moment is None else f"{moment.astimezone(UTC):%H:%M} UTC"

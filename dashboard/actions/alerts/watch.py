@@ -1,0 +1,159 @@
+"""Alerts: open what is wrong, end what is over, and have every channel told once.
+
+What is chosen here, and why:
+- Comparing is one transaction behind an advisory lock, so that nobody opens anew what another worker has just ended. A
+  unique constraint on the open alerts stands behind it.
+- What a channel is to be told is kept as news before any message is made. In quiet hours news wait; when they are over,
+  whatever waits becomes one message. What is found at once becomes one message too: a revoked app is not a thousand.
+- A channel hears that an alert is over only if it heard, or is about to hear, that it began.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from dashboard.actions.alerts import sentences as alert_sentences
+from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
+from dashboard.queries.alert_conditions import Wrong, find
+from dashboard.rules.alert_messages import NAME_CHARS, closing_words, opening_words, plain
+from dashboard.rules.alerts import AlertEvent, compare
+
+FORGOTTEN_AT_ONCE = 1000
+"""So many old alerts and messages are deleted at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How many alerts a look at things opened and ended, and how many messages came of it."""
+
+    opened: int = 0
+    cleared: int = 0
+    messages: int = 0
+
+
+def watch(*, now: datetime) -> Watched:
+    """Bring the alerts up to date with what is wrong at `now`, and make the messages that are due."""
+    with transaction.atomic():
+        if not _alone():
+            return Watched()  # another worker is at it
+        known = {alert.subject: alert for alert in Alert.objects.open()}
+        wrong = find(now=now, open_now=frozenset(known))
+        changes = compare(wrong=wrong.keys(), open_now=known.keys())
+        channels = list(AlertChannel.objects.defer("url", "secret"))
+        opened = _open([wrong[subject] for subject in changes.opened], channels=channels, now=now)
+        _supersede([known[subject] for subject in changes.superseded], now=now)
+        _clear([known[subject] for subject in changes.cleared], now=now)
+        messages = _make_messages(channels=channels, now=now)
+    return Watched(len(opened), len(changes.cleared) + len(changes.superseded), messages)
+
+
+def forget(*, now: datetime) -> int:
+    """Delete alerts that are over, and messages, after RETENTION_DAYS; return how many. What is open stays whole."""
+    if not settings.RETENTION_DAYS:
+        return 0
+    before = now - timedelta(days=settings.RETENTION_DAYS)
+    over = Alert.objects.filter(cleared_at__lt=before).order_by("pk")
+    untold_end = AlertNews.objects.filter(delivery=OuterRef("pk"), alert__cleared_at__isnull=True)
+    old = AlertDelivery.objects.filter(created_at__lt=before).exclude(state=AlertDelivery.State.WAITING)
+    old = old.exclude(Exists(untold_end)).order_by("created_at")
+    return sum(
+        rows.model.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])).delete()[0]
+        for rows in (over, old)
+    )
+
+
+def _alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('redeliver.alerts', 0))")
+        return bool(cursor.fetchone()[0])
+
+
+def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: datetime) -> list[Alert]:
+    """Make the alerts, with the words that they keep, and news of each for every channel that wants them."""
+    installs = _installs(found)
+    endpoints = _endpoints(found)
+    sentences = alert_sentences.of(found=found, installs=installs, endpoints=endpoints, now=now)
+    rows = []
+    for one in found:
+        install, endpoint = installs[one.subject.install_id], endpoints.get(one.subject.endpoint_id or 0)
+        rows.append(
+            Alert(
+                kind=one.subject.kind,
+                install=install,
+                endpoint=endpoint,
+                install_name=plain(install.name, limit=NAME_CHARS),
+                endpoint_name=plain(endpoint.known_as, limit=NAME_CHARS) if endpoint is not None else "",
+                words=opening_words(
+                    sentences=sentences[one.subject], said=endpoint.disabled_reason if endpoint is not None else ""
+                ),
+                opened_at=now,
+            )
+        )
+    made = Alert.objects.bulk_create(rows)
+    wanted = [(alert, channel) for alert in made for channel in channels if channel.wants(alert.subject)]
+    AlertNews.objects.bulk_create(
+        AlertNews(alert=alert, channel=channel, event=AlertEvent.OPENED) for alert, channel in wanted
+    )
+    return made
+
+
+def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
+    """End the alerts; whoever was to be told of the beginning is told of the end."""
+    _end(alerts, now=now, words=lambda alert, says: closing_words(kind=alert.subject.kind, now_says=says))
+    told = AlertNews.objects.filter(alert__in=alerts, event=AlertEvent.OPENED, channel__isnull=False)
+    AlertNews.objects.bulk_create(
+        AlertNews(alert_id=alert, channel_id=channel, event=AlertEvent.CLEARED)
+        for alert, channel in told.values_list("alert", "channel")
+    )
+
+
+def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
+    """End the alerts that a worse one follows on: nobody is told of their end, nor of a beginning that still waits."""
+    _end(alerts, now=now, words=lambda _alert, says: says)
+    Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
+    AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
+
+
+def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, str], str]) -> None:
+    endpoints = Endpoint.objects.defer("secret").in_bulk({one.endpoint_id for one in alerts if one.endpoint_id})
+    for alert in alerts:
+        alert.cleared_at = now
+        alert.cleared_words = words(alert, alert_sentences.now_says(endpoints.get(alert.endpoint_id or 0)))
+    Alert.objects.bulk_update(alerts, ["cleared_at", "cleared_words"])
+
+
+def _make_messages(*, channels: Iterable[AlertChannel], now: datetime) -> int:
+    """Make one message of all the news that wait for a channel, unless it is quiet."""
+    untold = AlertNews.objects.filter(delivery__isnull=True, channel__isnull=False)
+    waiting = set(untold.order_by().values_list("channel", flat=True).distinct())
+    made = 0
+    for channel in channels:
+        if channel.pk not in waiting:
+            continue
+        news = untold.filter(channel=channel)
+        if channel.quiet is not None and channel.quiet.until(now) is not None:
+            news.filter(held=False).update(held=True)
+            continue
+        delivery = AlertDelivery.objects.create(
+            channel=channel,
+            channel_name=channel.name,
+            created_at=now,
+            next_attempt_at=now,
+            held=news.filter(held=True).exists(),
+        )
+        news.update(delivery=delivery)
+        made += 1
+    return made
+
+
+def _installs(found: Iterable[Wrong]) -> dict[int, Install]:
+    return Install.objects.defer("token").in_bulk({one.subject.install_id for one in found})
+
+
+def _endpoints(found: Iterable[Wrong]) -> dict[int, Endpoint]:
+    ids = {one.subject.endpoint_id for one in found if one.subject.endpoint_id is not None}
+    return Endpoint.objects.defer("secret").in_bulk(ids)

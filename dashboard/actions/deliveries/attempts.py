@@ -1,0 +1,302 @@
+"""How an attempt changes its delivery, and how both get into the log.
+
+- A new round begins with an attempt that answers a request for redelivery, and with one that OpenTrain had no reason of
+  its own to make (delivered, given up, or all attempts used): then somebody asked it to, perhaps elsewhere.
+- An attempt that is told of late, because a younger one is in the log already, is numbered in the order that it was
+  told of, and changes nothing that is said of the delivery's last attempt. It counts in the round only while there has
+  been one round, because of several nobody can say which.
+- What the first attempt said of the event stays; what it did not say is filled in.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Field, Model, Q
+
+from dashboard.db.prepared import prepared_cursor
+from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.rules.deliveries import Schedule
+from dashboard.signatures import Verdict
+
+Headers = list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the log keeps of an event, as the delivery said it; empty where it did not say.
+
+    A body is None where we were not told of it.
+    """
+
+    delivery_id: str
+    event_id: str
+    event_type: str
+    resource_id: str
+    body: bytes | None = field(repr=False)
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One attempt: when it came, what the handler answered (None without one), and what OpenTrain is answered."""
+
+    received_at: datetime
+    request_headers: Headers
+    answered_status: int
+    cause: str
+    handler_url: str
+    handler_status: int | None
+    latency_ms: int
+    response_headers: Headers
+    response_head: bytes = field(repr=False)
+    source: str = Attempt.Source.RECEIVER
+    signature: str = Verdict.VERIFIED
+
+    @property
+    def ok(self) -> bool:
+        """Whether OpenTrain takes it for a success. Source: partner-api, "Deliveries": any 2xx."""
+        return 200 <= self.answered_status < 300  # noqa: PLR2004
+
+
+def schedule() -> Schedule:
+    """Return how OpenTrain goes about a failed delivery, as the settings say."""
+    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
+
+
+ADVANCED = (
+    "event_id",
+    "resource_id",
+    "event_created_at",
+    "first_received_at",
+    "last_attempt_at",
+    "attempt_count",
+    "attempts_in_round",
+    "last_ok",
+    "last_status",
+    "last_cause",
+    "last_latency_ms",
+    "last_signature",
+    "requested_at",
+    "abandoned_at",
+    "body_gone_at",
+    "standing",
+    "due_by",
+)
+"""What `advance` changes of a delivery, but for its body."""
+
+
+def insert_first(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt | None:
+    """Insert a delivery with its first attempt, in one statement; None, and nothing done, when the delivery is there.
+
+    Raises: django.db.Error.
+    """
+    delivery = first(endpoint=endpoint, event=event, result=result)
+    attempt = advance(delivery=delivery, event=event, result=result)
+    with prepared_cursor() as cursor:
+        cursor.execute(_insert_both(), [*_values(delivery), *_values(attempt, without="delivery_id")])
+        inserted = cursor.fetchone()
+    if inserted is None:
+        return None
+    attempt.pk, attempt.delivery_id = inserted
+    delivery.pk = attempt.delivery_id
+    return attempt
+
+
+def locked(*, endpoint: Endpoint, ids: Iterable[str]) -> dict[str, Delivery]:
+    """Return the deliveries that are there by their IDs, locked until the transaction ends. Bodies are not read."""
+    wanted = endpoint.deliveries.filter(opentrain_id__in=ids).order_by("opentrain_id")
+    wanted = wanted.annotate(body_missing=Q(body__isnull=True))
+    return {found.opentrain_id: found for found in wanted.select_for_update().defer("body")}
+
+
+def first(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
+    """Return a delivery of which no attempt is counted yet; it is not saved here."""
+    return Delivery(
+        endpoint=endpoint,
+        opentrain_id=event.delivery_id,
+        event_id=event.event_id,
+        event_type=event.event_type,
+        resource_id=event.resource_id,
+        event_created_at=event.created_at,
+        body=event.body,
+        first_received_at=result.received_at,
+        last_attempt_at=result.received_at,
+        last_ok=result.ok,
+        last_status=result.answered_status,
+        last_cause=result.cause,
+        last_latency_ms=result.latency_ms,
+        last_signature=result.signature,
+    )
+
+
+def advance(*, delivery: Delivery, event: Event, result: Result) -> Attempt:
+    """Count one more attempt, and return it; neither is saved here."""
+    if result.received_at < delivery.last_attempt_at:
+        delivery.attempts_in_round += int(delivery.attempts_in_round == delivery.attempt_count)
+        delivery.first_received_at = min(delivery.first_received_at, result.received_at)
+    else:
+        _begin_round(delivery=delivery, at=result.received_at)
+        delivery.attempts_in_round += 1
+        _set_last(delivery=delivery, result=result)
+    delivery.attempt_count += 1
+    _fill_in(delivery=delivery, event=event)
+    delivery.settle(schedule=schedule())
+    return _attempt(delivery=delivery, result=result)
+
+
+def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Result) -> Attempt:
+    """Put what the receiver saw in the place of an attempt that was observed; no attempt is added, and none saved."""
+    if observed.received_at >= delivery.last_attempt_at:
+        if _answers_request(delivery=delivery, at=result.received_at):  # by the handler's clock it did not
+            _begin_round(delivery=delivery, at=result.received_at)
+            delivery.attempts_in_round = 1
+        _set_last(delivery=delivery, result=result)
+    delivery.first_received_at = min(delivery.first_received_at, result.received_at)
+    _fill_in(delivery=delivery, event=event)
+    delivery.settle(schedule=schedule())
+    attempt = _attempt(delivery=delivery, result=result)
+    attempt.pk, attempt.number = observed.pk, observed.number
+    return attempt
+
+
+def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
+    """Save what `advance` changed of deliveries that are there, in one statement; and those bodies that it filled in.
+
+    Django's own bulk_update takes seconds for a thousand rows of so many columns.
+    """
+    fields = _advanced()
+    values = [
+        [field.get_db_prep_save(getattr(row, field.attname), connection) for row in deliveries] for field in fields
+    ]
+    ids = [row.pk for row in deliveries]
+    with connection.cursor() as cursor:
+        cursor.execute(_update_many(), [ids, *values])
+    Delivery.objects.bulk_update([row for row in deliveries if not _is_unread(row)], ["body"])
+
+
+def _begin_round(*, delivery: Delivery, at: datetime) -> None:
+    """Begin a new round if it is time for one."""
+    answers_request = _answers_request(delivery=delivery, at=at)
+    if answers_request or _round_is_over(delivery=delivery):
+        delivery.attempts_in_round = 0
+        delivery.abandoned_at = None
+        # A request that is younger than this attempt is still waiting for its own.
+        delivery.requested_at = None if answers_request else delivery.requested_at
+
+
+def _answers_request(*, delivery: Delivery, at: datetime) -> bool:
+    return delivery.requested_at is not None and at >= delivery.requested_at
+
+
+def _round_is_over(*, delivery: Delivery) -> bool:
+    """Whether OpenTrain had no reason of its own to try again: then somebody asked it to, perhaps elsewhere."""
+    exhausted = delivery.attempts_in_round >= schedule().attempts
+    return delivery.last_ok or delivery.abandoned_at is not None or exhausted
+
+
+def _set_last(*, delivery: Delivery, result: Result) -> None:
+    delivery.last_attempt_at = result.received_at
+    delivery.last_ok = result.ok
+    delivery.last_status = result.answered_status
+    delivery.last_cause = result.cause
+    delivery.last_latency_ms = result.latency_ms
+    delivery.last_signature = result.signature
+
+
+def _fill_in(*, delivery: Delivery, event: Event) -> None:
+    delivery.event_id = delivery.event_id or event.event_id
+    delivery.resource_id = delivery.resource_id or event.resource_id
+    delivery.event_created_at = delivery.event_created_at or event.created_at
+    if event.body is not None and _lacks_body(delivery):  # nobody told of it, or retention took it: here it is
+        delivery.body, delivery.body_gone_at = event.body, None
+
+
+def _lacks_body(delivery: Delivery) -> bool:
+    return bool(getattr(delivery, "body_missing", False)) if _is_unread(delivery) else delivery.body is None
+
+
+def _is_unread(delivery: Delivery) -> bool:
+    """Whether its body was left in the database; one that was filled in since is here."""
+    return "body" in delivery.get_deferred_fields()
+
+
+def _attempt(*, delivery: Delivery, result: Result) -> Attempt:
+    return Attempt(
+        delivery=delivery,
+        number=delivery.attempt_count,
+        received_at=result.received_at,
+        request_headers=result.request_headers,
+        answered_status=result.answered_status,
+        ok=result.ok,
+        cause=result.cause,
+        handler_url=result.handler_url,
+        handler_status=result.handler_status,
+        latency_ms=result.latency_ms,
+        response_headers=result.response_headers,
+        response_head=result.response_head,
+        source=result.source,
+        signature=result.signature,
+    )
+
+
+@lru_cache(maxsize=1)
+def _insert_both() -> str:
+    """Return the statement of `insert_first`; its names come from the models, its values are all parameters."""
+    parent, child = _fields(Delivery, without=""), _fields(Attempt, without="delivery_id")
+    return (
+        f"WITH parent AS (INSERT INTO {_table(Delivery)} ({_columns(parent)}) VALUES ({_places(parent)})"  # noqa: S608
+        " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)"
+        f" INSERT INTO {_table(Attempt)} (delivery_id, {_columns(child)}) SELECT id, {_places(child)} FROM parent"
+        " RETURNING id, delivery_id"
+    )
+
+
+def _advanced() -> "list[Field[Any, Any]]":
+    return [field for field in _fields(Delivery, without="") if field.name in ADVANCED]
+
+
+@lru_cache(maxsize=1)
+def _update_many() -> str:
+    """Return the statement of `save_advanced`: an array for each column, the ID's first."""
+    names = [str(field.column) for field in _advanced()]
+    arrays = ", ".join(["%s::bigint[]", *(f"%s::{_type(field)}[]" for field in _advanced())])
+    changes = ", ".join(f"{name} = new.{name}" for name in names)
+    return (
+        f"UPDATE {_table(Delivery)} old SET {changes}"  # noqa: S608
+        f" FROM unnest({arrays}) new(id, {', '.join(names)}) WHERE old.id = new.id"
+    )
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - Django's documented way
+
+
+def _type(field: "Field[Any, Any]") -> str:
+    """Return its type without a length: a cast to one with a length would cut off what the column refuses."""
+    return str(field.db_type(connection)).partition("(")[0]
+
+
+def _places(fields: "list[Field[Any, Any]]") -> str:
+    return ", ".join(f"%s::{_type(field)}" for field in fields)
+
+
+def _columns(fields: "list[Field[Any, Any]]") -> str:
+    return ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+
+
+@lru_cache(maxsize=2)
+def _fields(model: type[Model], *, without: str) -> "list[Field[Any, Any]]":
+    fields = model._meta.concrete_fields  # noqa: SLF001 - Django's documented way
+    written = [field for field in fields if not field.primary_key and not field.generated]
+    return [field for field in written if field.column != without]
+
+
+def _values(row: Model, *, without: str = "") -> list[Any]:
+    fields = _fields(type(row), without=without)
+    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]

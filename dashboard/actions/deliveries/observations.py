@@ -1,0 +1,100 @@
+"""What partners' own handlers saw, where nothing of ours stands in the path: the same log, told of later."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from dashboard.actions.deliveries import attempts, matching
+from dashboard.actions.deliveries.attempts import Event, Result
+from dashboard.models import Attempt, Delivery, Endpoint
+
+AT_ONCE = 1000
+"""How many observations one call may bring."""
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One attempt as the partner's handler saw it."""
+
+    event: Event
+    result: Result
+
+    @property
+    def identity(self) -> tuple[str, datetime]:
+        """What makes two observations the same one."""
+        return self.event.delivery_id, self.result.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many observations were new, and how many the log had already."""
+
+    stored: int
+    known: int
+
+
+def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
+    """Bring observations into the log, all of them or none; those that are there already change nothing.
+
+    There already is also what the receiver took in by itself (witnesses.py).
+
+    Within a call the attempts of a delivery are numbered by time; over several calls by the order of the calls.
+
+    Raises: django.db.Error, with nothing recorded.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return _record(endpoint=endpoint, observations=observations)
+        except IntegrityError:
+            continue  # the receiver took in one of the same deliveries, and now its row can be seen
+    return _record(endpoint=endpoint, observations=observations)
+
+
+def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
+    with transaction.atomic():
+        # One call at a time for an endpoint: then what is known stays so until we are done.
+        Endpoint.objects.select_for_update(no_key=True).only("pk").get(pk=endpoint.pk)
+        # And to a delivery that is locked the receiver adds nothing.
+        there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
+        fresh = list(_fresh(there=there, observations=observations))
+        if fresh:
+            _write(endpoint=endpoint, observations=fresh, there=there)
+    return Recorded(stored=len(fresh), known=len(observations) - len(fresh))
+
+
+def _fresh(*, there: dict[str, Delivery], observations: Sequence[Observation]) -> Iterator[Observation]:
+    """Give those that the log does not have, each once, by time."""
+    names = {delivery.pk: name for name, delivery in there.items()}
+    known: set[tuple[str, datetime]] = set()
+    received: dict[str, list[datetime]] = defaultdict(list)
+    told = Attempt.objects.filter(delivery__in=names).order_by()
+    for delivery_id, at, source in told.values_list("delivery_id", "received_at", "source"):
+        if source == Attempt.Source.OBSERVED:
+            known.add((names[delivery_id], at))
+        else:
+            received[names[delivery_id]].append(at)
+    for one in sorted(observations, key=lambda one: one.result.received_at):
+        name, at = one.identity
+        if one.identity not in known and not matching.is_told_of(at=at, received=received[name]):
+            known.add(one.identity)
+            yield one
+
+
+def _write(*, endpoint: Endpoint, observations: Sequence[Observation], there: dict[str, Delivery]) -> None:
+    new: dict[str, Delivery] = {}
+    rows = []
+    for one in observations:
+        delivery = there.get(one.event.delivery_id) or new.get(one.event.delivery_id)
+        if delivery is None:
+            delivery = attempts.first(endpoint=endpoint, event=one.event, result=one.result)
+            new[one.event.delivery_id] = delivery
+        rows.append(attempts.advance(delivery=delivery, event=one.event, result=one.result))
+    Delivery.objects.bulk_create(new.values())
+    attempts.save_advanced(deliveries=list(there.values()))
+    for row in rows:
+        row.delivery_id = row.delivery.pk
+    Attempt.objects.bulk_create(rows)

@@ -1,0 +1,187 @@
+"""The poller: every install's endpoints, asked for in turn, so that what goes wrong is known without a visitor.
+
+What is chosen here, and why:
+- An install is taken by moving its `poll_after` ahead, `FOR UPDATE SKIP LOCKED`: any number of workers share the work,
+  none asks twice, and what a killed one had taken is due again a little later. Nothing else has to be resumed.
+- Threads ask, and do nothing else: they have no connection to the database. One thread, the caller's, takes and
+  records, so that a poll needs one connection whatever its concurrency.
+- POLL_CONCURRENCY calls are under way at a time, without those that have taken far longer than usual already: a call
+  that hangs gives its slot away. Free slots are filled before anything is recorded. Installs that failed last time
+  have FAILING_SLOTS of their own and wait for them only.
+- The next installs are taken when there is room for them: what is held in memory does not grow with their number.
+"""
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+
+from django.conf import settings
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import BinaryField, F, Q
+from django.db.models.functions import Cast
+
+from dashboard.actions.installs import sync as installs
+from dashboard.actions.installs.fetch import Answer, visit
+from dashboard.models import Install
+from dashboard.vault import decrypt
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+"""So long an install that was taken is nobody else's. OpenTrain is given 15 s a call; a visit makes three at most."""
+SLOW_FROM = 2
+"""So many times as long as usual, and a call is taken for one that hangs."""
+SLOW_AFTER_LEAST_S, SLOW_AFTER_MOST_S = 0.15, 2.0
+USUAL_S = 0.3
+"""How long a call is thought to take at first; the answers of a run move it."""
+NEWEST_WEIGH = 0.1
+HANGING_SLOTS = 64
+"""So many calls may hang at once before new ones have to wait for them."""
+FAILING_SLOTS = 4
+TAKEN = 32
+"""So many installs are taken at a time."""
+LOOK_EVERY_S = 0.05
+"""How often it is looked whether a call has become slow, while no answer comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """How many installs were asked, and of how many nothing was learned."""
+
+    installs: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class _Line:
+    """Installs that were taken and not asked yet, and whether there are more of their kind."""
+
+    failing: bool
+    waiting: deque[Install] = field(default_factory=deque)
+    more: bool = True
+
+    def next(self, *, now: datetime) -> Install | None:
+        """Return the next install to ask; None where none is due."""
+        if not self.waiting and self.more:
+            self.waiting.extend(take(now=now, failing=self.failing))
+            self.more = len(self.waiting) == TAKEN
+        return self.waiting.popleft() if self.waiting else None
+
+
+@dataclass(slots=True)
+class _Run:
+    """One poll: who waits, and the calls under way, each with its beginning and whether its install is failing."""
+
+    pool: ThreadPoolExecutor
+    clock: Callable[[], datetime]
+    ends: float
+    well: _Line = field(default_factory=lambda: _Line(failing=False))
+    failing: _Line = field(default_factory=lambda: _Line(failing=True))
+    answers: "SimpleQueue[Future[Answer]]" = field(default_factory=SimpleQueue)
+    under_way: dict[Future[Answer], tuple[float, bool]] = field(default_factory=dict)
+    answered: deque[Future[Answer]] = field(default_factory=deque)
+    usual_s: float = USUAL_S
+    asked: int = 0
+    failed: int = 0
+
+
+def poll(*, clock: Callable[[], datetime], budget: timedelta) -> Polled:
+    """Ask for every install that is due, for as long as `budget` allows, and record each answer as it comes.
+
+    Returns when all answers are in: at most one visit's time after the budget. Raises: django.db.Error; what was taken
+    and not recorded is due again after LEASE.
+    """
+    most = settings.POLL_CONCURRENCY + HANGING_SLOTS + FAILING_SLOTS
+    with ThreadPoolExecutor(most, thread_name_prefix="poll") as pool:
+        run = _Run(pool=pool, clock=clock, ends=time.monotonic() + budget.total_seconds())
+        _start(run)
+        while run.under_way or run.answered:
+            _collect(run)
+            _start(run)
+            _record_next(run)
+    return Polled(run.asked, run.failed)
+
+
+def take(*, now: datetime, failing: bool) -> list[Install]:
+    """Take the next installs that are due, those that have waited longest first; `sealed` is the token as stored."""
+    due = Install.objects.filter(Q(poll_after__isnull=True) | Q(poll_after__lte=now))
+    due = due.filter(failures__gt=0) if failing else due.filter(failures=0)
+    first = due.order_by(F("poll_after").asc(nulls_first=True), "pk").select_for_update(skip_locked=True)
+    with transaction.atomic():
+        taken = list(first.defer("token").annotate(sealed=Cast("token", BinaryField()))[:TAKEN])
+        Install.objects.filter(pk__in=[install.pk for install in taken]).update(poll_after=now + LEASE)
+    return taken
+
+
+def _start(run: _Run) -> None:
+    """Fill the slots that are free."""
+    failing = sum(known for _began, known in run.under_way.values())
+    for line, room in ((run.well, _room(run)), (run.failing, FAILING_SLOTS - failing)):
+        for _ in range(room):
+            install = line.next(now=run.clock()) if time.monotonic() < run.ends else None
+            if install is None:
+                break
+            future = run.pool.submit(_ask, install, run.clock())
+            run.under_way[future] = time.monotonic(), line.failing
+            future.add_done_callback(run.answers.put)
+            run.asked += 1
+
+
+def _room(run: _Run) -> int:
+    """Return how many more installs that are not failing ones may be asked now."""
+    if len(run.answered) >= settings.POLL_CONCURRENCY:
+        return 0  # what is here is to be recorded first
+    began = [at for at, failing in run.under_way.values() if not failing]
+    slow_after_s = min(max(run.usual_s * SLOW_FROM, SLOW_AFTER_LEAST_S), SLOW_AFTER_MOST_S)
+    prompt = sum(at > time.monotonic() - slow_after_s for at in began)
+    return min(settings.POLL_CONCURRENCY - prompt, settings.POLL_CONCURRENCY + HANGING_SLOTS - len(began))
+
+
+def _ask(install: Install, at: datetime) -> Answer:
+    sealed: bytes = install.sealed  # type: ignore[attr-defined]  # annotated by `take`
+    return visit(install=install, at=at, read_token=lambda: decrypt(bytes(sealed)))
+
+
+def _collect(run: _Run) -> None:
+    """Take in the answers that have come; where none waits to be recorded, wait a moment for one."""
+    wait_s = 0.0 if run.answered else LOOK_EVERY_S
+    with contextlib.suppress(Empty):
+        while True:
+            future = run.answers.get(block=wait_s > 0, timeout=wait_s or None)
+            began, failing = run.under_way.pop(future)
+            took_s = min(time.monotonic() - began, SLOW_AFTER_MOST_S)
+            if not failing and not _has_failed(future):
+                run.usual_s += (took_s - run.usual_s) * NEWEST_WEIGH
+            run.answered.append(future)
+            wait_s = 0.0
+
+
+def _has_failed(future: Future[Answer]) -> bool:
+    return future.exception() is not None or future.result().error is not None
+
+
+def _record_next(run: _Run) -> None:
+    if run.answered and not _is_recorded(run.answered.popleft()):
+        run.failed += 1
+
+
+def _is_recorded(future: Future[Answer]) -> bool:
+    """Record an answer; tell whether something was learned. What is wrong with one install stays with it."""
+    if future.exception() is not None:
+        logger.error("an install could not be asked", exc_info=future.exception())
+        return False
+    answer = future.result()
+    try:
+        outcome = installs.record(answer)
+    except (DataError, IntegrityError):
+        logger.exception("install %s: OpenTrain's answer could not be stored", answer.install.pk)
+        return False
+    if outcome is not None:
+        logger.warning("install %s was not refreshed: %s", answer.install.pk, outcome.words)
+    return outcome is None

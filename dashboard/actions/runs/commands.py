@@ -1,0 +1,230 @@
+"""Runs as people command them: started, paused, resumed, stopped, continued with what is left.
+
+What a run does by itself is in run_steps.py. A command changes the run's state by compare-and-set and no more; the
+worker looks before each call, so that at most the one call that is under way is still made.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from procrastinate import exceptions
+from procrastinate.contrib.django import app
+
+from dashboard.actions import audit
+from dashboard.actions.runs import items
+from dashboard.models import Delivery, Endpoint, Run, RunItem, User
+from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS
+
+ADVANCE = "advance-run"
+"""The job that does a run's next bit (dashboard/tasks.py)."""
+QUEUE = "console"
+ALREADY_DELIVERED = "it was delivered already"
+ALREADY_REQUESTED = "it was requested again already, and is still to come"
+
+
+class AlreadyRunning(Exception):
+    """Look at that run first: an endpoint has one active run at most."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"Run {run.pk} is active on this endpoint.")
+        self.run = run
+
+
+class NothingLeft(Exception):
+    """There is nothing to start: each of the deliveries is delivered, requested again or gone by now."""
+
+
+def start_recovery(*, actor: User, endpoint: Endpoint, note: str, now: datetime, operation: uuid.UUID) -> Run:
+    """Start a recovery of the endpoint, with every failed delivery that is known now. The newest goes first, alone.
+
+    Raises: AlreadyRunning.
+    """
+    failed = list(_in_order(endpoint.deliveries.failed()))
+    return _start(
+        Run(
+            kind=Run.Kind.RECOVERY,
+            endpoint=endpoint,
+            actor=actor,
+            note=note,
+            chosen="all failed deliveries of the endpoint",
+            created_at=now,
+            operation=operation,
+            step=RECOVERY_STEPS[0],
+        ),
+        deliveries=failed[-1:] + failed[:-1],
+    )
+
+
+def start_bulk(
+    *,
+    actor: User,
+    endpoint: Endpoint,
+    deliveries: DeliveryQuerySet,
+    filter_text: str,
+    note: str,
+    now: datetime,
+    operation: uuid.UUID,
+    include_delivered: bool = False,
+    one_call: bool = False,
+    batch: uuid.UUID | None = None,
+) -> Run:
+    """Start a redelivery of those of `deliveries` that are the endpoint's, the oldest first.
+
+    `filter_text` says in words which they are. What was delivered, or is requested already, is left out; with
+    `include_delivered` it is sent again. `one_call` asks for all failed ones of the endpoint by one call, and only
+    fits where `deliveries` are exactly these. `batch` is shared by runs that are started together.
+
+    Raises: AlreadyRunning, NothingLeft.
+    """
+    mine = _in_order(deliveries.filter(endpoint=endpoint))
+    chosen, left_out = split(deliveries=mine, include_delivered=include_delivered)
+    same = Run.objects.filter(operation=operation).first()
+    if same is not None:
+        return same
+    if not chosen:
+        raise NothingLeft
+    return _start(
+        Run(
+            kind=Run.Kind.BULK,
+            endpoint=endpoint,
+            actor=actor,
+            note=note,
+            chosen=filter_text[:500],
+            created_at=now,
+            operation=operation,
+            batch=batch,
+            one_call=one_call,
+            step=(ONE_CALL_STEPS if one_call else BULK_STEPS)[0],
+        ),
+        deliveries=chosen,
+        left_out=left_out,
+    )
+
+
+def split(
+    *, deliveries: Iterable[Delivery], include_delivered: bool
+) -> tuple[list[Delivery], list[tuple[Delivery, str]]]:
+    """Return which of them a run asks for, and which it leaves out, each with the reason."""
+    chosen: list[Delivery] = []
+    left_out: list[tuple[Delivery, str]] = []
+    for one in deliveries:
+        if one.requested_at is not None:
+            left_out.append((one, ALREADY_REQUESTED))
+        elif one.last_ok and not include_delivered:
+            left_out.append((one, ALREADY_DELIVERED))
+        else:
+            chosen.append(one)
+    return chosen, left_out
+
+
+def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) -> Run:
+    """Start a new run with what an ended one has not asked for: a recovery again for a recovery.
+
+    Raises: AlreadyRunning, NothingLeft.
+    """
+    if run.kind == Run.Kind.RECOVERY:
+        return start_recovery(actor=actor, endpoint=run.endpoint, note=run.note, now=now, operation=operation)
+    left = RunItem.objects.filter(run=run, delivery=OuterRef("pk"), state=RunItem.State.WAITING)
+    return start_bulk(
+        actor=actor,
+        endpoint=run.endpoint,
+        deliveries=Delivery.objects.filter(Exists(left)),
+        filter_text=f"what run {run.pk} has not requested ({run.chosen})",
+        note=run.note,
+        now=now,
+        operation=operation,
+        include_delivered=True,
+    )
+
+
+def stop(*, actor: User, run: Run, now: datetime) -> bool:
+    """End an active run; what was requested stays requested. False when it had ended before."""
+    state = Run.State.STOPPED if run.kind == Run.Kind.RECOVERY else Run.State.CANCELLED
+    why = f"{state.label} by {actor.get_username()}."
+    active = Run.objects.filter(pk=run.pk).active()
+    with transaction.atomic():
+        ended = bool(active.update(state=state, why=why, ended_at=now, waiting_for="", not_before=None))
+        if ended:
+            run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
+            _note(run, actor, "stop run")
+            _wake_after_commit(run.pk)  # what was requested is still followed
+    return ended
+
+
+def pause(*, actor: User, run: Run) -> bool:
+    """Ask for nothing more until it is resumed. False when it was not running."""
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    with transaction.atomic():
+        paused = bool(running.update(state=Run.State.PAUSED, why=f"Paused by {actor.get_username()}."))
+        if paused:
+            _note(run, actor, "pause run")
+    return paused
+
+
+def resume(*, actor: User, run: Run) -> bool:
+    """Go on with a paused run, at once. False when it was not paused."""
+    paused = Run.objects.filter(pk=run.pk, state=Run.State.PAUSED)
+    with transaction.atomic():
+        resumed = paused.update(state=Run.State.RUNNING, why="", waiting_for="", not_before=None, failed_calls=0)
+        if resumed:
+            _note(run, actor, "resume run")
+            _wake_after_commit(run.pk)
+    return bool(resumed)
+
+
+def wake(*, run_id: int) -> None:
+    """Have a worker do the run's next bit now, unless one is to already."""
+    with contextlib.suppress(exceptions.AlreadyEnqueued):
+        job = app.configure_task(ADVANCE, queue=QUEUE, queueing_lock=lock_of(run_id=run_id))
+        job.defer(run_id=run_id)
+
+
+def lock_of(*, run_id: int) -> str:
+    """Return the name by which at most one job of a run waits."""
+    return f"{ADVANCE}-{run_id}"
+
+
+def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, str]] = ()) -> Run:
+    actor = run.actor
+    run.actor_name = actor.get_username() if actor else ""
+    run.note = run.note[:300]
+    run.pace_ms = settings.RUN_PACE_MS
+    try:
+        with transaction.atomic():
+            run.save()
+            items.add(run=run, deliveries=deliveries, left_out=left_out)
+            items.count(run=run)
+            _note(run, actor, "start run", f" It asks for {run.chosen}." + (f" Why: {run.note}" if run.note else ""))
+    except IntegrityError:
+        return _earlier(run)
+    _wake_after_commit(run.pk)
+    return run
+
+
+def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:
+    words = f"{run.get_kind_display()} {run.pk}.{more}"
+    audit.note(actor=actor, action=action, words=words, endpoint=run.endpoint, actor_name=run.actor_name)
+
+
+def _earlier(run: Run) -> Run:
+    """Return the run that the same form started before. Raises: AlreadyRunning, for any other."""
+    same = Run.objects.filter(operation=run.operation).first()
+    if same is not None:
+        return same
+    # The newest is the one that was active, though it may have ended in this very moment.
+    raise AlreadyRunning(Run.objects.filter(endpoint=run.endpoint).latest("id"))
+
+
+def _wake_after_commit(run_id: int) -> None:
+    transaction.on_commit(lambda: wake(run_id=run_id))
+
+
+def _in_order(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
+    """Return them as they came, oldest first, without their bodies."""
+    return deliveries.order_by("first_received_at", "id").defer("body")

@@ -1,0 +1,170 @@
+"""The deliveries of a run: chosen, asked for one at a time, and followed until each has an outcome.
+
+A delivery is `asking` from before OpenTrain is called until its answer is written down: one that is found so by
+somebody else was being asked for when Redeliver stopped, and nobody knows whether OpenTrain took it.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from dashboard.actions import endpoints
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.models import Delivery, Run, RunItem
+from dashboard.rules.deliveries import Schedule, describe_cause
+from dashboard.rules.runs import LAST, TRIAL, Tally, latest
+
+State = RunItem.State
+INTERRUPTED = "was being asked for when Redeliver stopped: look before repeating it"
+NOT_THERE = "OpenTrain has no such delivery on this endpoint"
+GONE = "its record was deleted here before it was asked for"
+_OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN)
+"""What an attempt that comes may still settle."""
+
+
+def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[Delivery, str]] = ()) -> None:
+    """Make an item of each delivery, in the order given, and of each that is left out, with the reason."""
+    start = run.items.count()
+    items = [_item(run, position, one) for position, one in enumerate(deliveries, start)]
+    for position, (delivery, words) in enumerate(left_out, start + len(items)):
+        items.append(_item(run, position, delivery, state=State.LEFT_OUT, words=words))
+    RunItem.objects.bulk_create(items, batch_size=1000)
+
+
+def claim_next(*, run: Run) -> RunItem | None:
+    """Mark the next one as being asked for and return it; None when none is left, or the run no longer runs."""
+    waiting = run.items.filter(state=State.WAITING).order_by("position")
+    item = waiting.select_related("delivery").defer("delivery__body").first()
+    if item is None:
+        return None
+    now = timezone.now()
+    mine = RunItem.objects.filter(pk=item.pk, state=State.WAITING, run__state=Run.State.RUNNING)
+    if not mine.update(state=State.ASKING, asked_at=now):
+        return None
+    item.state, item.asked_at = State.ASKING, now
+    return item
+
+
+def ask(*, run: Run, item: RunItem) -> Outcome | None:
+    """Ask OpenTrain for one that was claimed, and write down what became of it.
+
+    None when there was nothing to ask for: the record of its delivery is gone.
+    """
+    if item.delivery is None or item.asked_at is None or run.actor is None:
+        _write(item, State.REFUSED, GONE)
+        return None
+    item.delivery.endpoint = run.endpoint
+    outcome = endpoints.redeliver_one(
+        actor=run.actor,
+        delivery=item.delivery,
+        now=item.asked_at,
+        operation=uuid.uuid4(),
+        action=endpoints.IN_A_RUN,
+    )
+    if outcome.kind is OutcomeKind.DONE:
+        _write(item, State.REQUESTED, "")
+    elif outcome.kind is OutcomeKind.UNKNOWN:
+        _write(item, State.UNKNOWN, outcome.words)
+    else:  # nothing was changed: it can be asked for again
+        _write(item, State.WAITING, "")
+    return outcome
+
+
+def refuse(*, item: RunItem) -> None:
+    """Write down that OpenTrain does not know it; the run goes on with the others."""
+    _write(item, State.REFUSED, NOT_THERE)
+
+
+def mark_interrupted(*, run: Run) -> int:
+    """Mark what was being asked for when a worker died, and return how many that are. For whoever holds the run."""
+    interrupted = run.items.filter(state=State.ASKING)
+    return interrupted.update(state=State.UNKNOWN, words=INTERRUPTED, settled_at=timezone.now())
+
+
+def request_waiting(*, run: Run, at: datetime) -> int:
+    """Mark all that wait as requested by one call, at the time before it was made; return how many that are."""
+    return run.items.filter(state=State.WAITING).update(state=State.REQUESTED, asked_at=at)
+
+
+def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
+    """Mark all that wait as of unknown outcome: one call for all of them was made, and its answer never came."""
+    return run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=at, words=words[:300])
+
+
+def adopt(*, run: Run, since: datetime, most: int) -> None:
+    """Take in the deliveries that a call for all failed ones brought and the log did not have as failed.
+
+    Those that an auto-disable gave up before they ever reached us. Their first attempt is the redelivery, and what
+    tells them from new ones is their age.
+    """
+    asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=run.created_at)
+    known = run.items.values("opentrain_id")
+    found = run.endpoint.deliveries.filter(asked_for).exclude(opentrain_id__in=known).defer("body")
+    room = most - run.items.filter(asked_at=since).count()
+    new = list(found.order_by("id")[: max(room, 0)])
+    if new:
+        add(run=run, deliveries=new)
+        ids = [one.opentrain_id for one in new]
+        run.items.filter(opentrain_id__in=ids).update(state=State.REQUESTED, asked_at=since)
+
+
+def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
+    """Write down what the log has heard of those that were asked for, and which were not seen in time."""
+    attempted = run.items.filter(delivery__last_attempt_at__gte=F("asked_at"))
+    news = attempted.filter(Q(state__in=_OPEN) | Q(state=State.FAILED_AGAIN, delivery__last_ok=True))
+    settled = [_settled(item) for item in news.select_related("delivery").defer("delivery__body")]
+    RunItem.objects.bulk_update(settled, ["state", "settled_at", "words"], batch_size=500)
+    lapsed = now - (latest(asked_at=now, schedule=schedule) - now)
+    late = run.items.filter(state=State.REQUESTED, asked_at__lt=lapsed)
+    late.update(state=State.NOT_SEEN, settled_at=now, words="it did not reach Redeliver in time")
+
+
+def count(*, run: Run) -> Tally:
+    """Count the run's deliveries by their state, and keep that with the run for the pages."""
+    rows = run.items.order_by().values_list("state").annotate(count=Count("id"))
+    tally = Tally(**dict(rows))
+    run.counts = asdict(tally)
+    Run.objects.filter(pk=run.pk).update(counts=run.counts)
+    return tally
+
+
+def first_and_last(*, run: Run) -> tuple[list[bool], list[bool]]:
+    """Return the first and the last outcomes so far: whether each was delivered."""
+    known: QuerySet[RunItem] = run.items.filter(state__in=(State.DELIVERED, State.FAILED_AGAIN))
+    first = known.order_by("settled_at", "position").values_list("state", flat=True)[:TRIAL]
+    last = known.order_by("-settled_at", "-position").values_list("state", flat=True)[:LAST]
+    return [state == State.DELIVERED for state in first], [state == State.DELIVERED for state in last]
+
+
+def _item(run: Run, position: int, delivery: Delivery, *, state: str = State.WAITING, words: str = "") -> RunItem:
+    return RunItem(
+        run=run,
+        position=position,
+        delivery=delivery,
+        opentrain_id=delivery.opentrain_id,
+        event_type=delivery.event_type,
+        state=state,
+        words=words,
+    )
+
+
+def _settled(item: RunItem) -> RunItem:
+    delivery = item.delivery
+    if delivery is None:
+        return item
+    item.state = State.DELIVERED if delivery.last_ok else State.FAILED_AGAIN
+    item.words = describe_cause(cause=delivery.last_cause, status=delivery.last_status)
+    item.settled_at = delivery.last_attempt_at
+    return item
+
+
+def _write(item: RunItem, state: str, words: str) -> None:
+    item.state, item.words = state, words[:300]
+    ended = state not in {State.WAITING, State.REQUESTED}
+    item.settled_at = timezone.now() if ended else None
+    item.asked_at = None if state == State.WAITING else item.asked_at
+    item.save(update_fields=["state", "words", "settled_at", "asked_at"])

@@ -1,0 +1,76 @@
+"""The state of a run and of its step, as whoever works on it changes them.
+
+A run's own fields are saved one by one and its state by compare-and-set, because somebody may be changing it.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from dashboard.models import Run, RunItem
+from dashboard.rules.deliveries import Schedule
+from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, Step
+
+LOOK_EVERY = timedelta(seconds=5)
+AT_ONCE = timedelta()
+
+
+def leave(run: Run, *, state: Run.State, why: str) -> timedelta | None:
+    """End or pause the run, unless somebody has done so meanwhile. Returns that nothing is to come, as a step does."""
+    now = timezone.now()
+    ended_at = None if state == Run.State.PAUSED else now
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    left = running.update(state=state, why=why, ended_at=ended_at, waiting_for="", not_before=None)
+    if left and ended_at is not None:
+        run.steps.filter(ended_at=None).update(ended_at=now, ok=state == Run.State.DONE, words=why)
+    return None
+
+
+def next_step(run: Run, *, words: str, ok: bool = True) -> timedelta:
+    """End the step and begin the next one, if there is one."""
+    now = timezone.now()
+    run.steps.filter(name=run.step, ended_at=None).update(ended_at=now, ok=ok, words=words)
+    steps = list(steps_of(run))
+    after = steps[steps.index(Step(run.step)) + 1 :]
+    if after:
+        keep(run, step=after[0], failed_calls=0)
+    return AT_ONCE
+
+
+def steps_of(run: Run) -> tuple[Step, ...]:
+    """Return the steps that a run goes through, in their order."""
+    if run.kind == Run.Kind.RECOVERY:
+        return RECOVERY_STEPS
+    return ONE_CALL_STEPS if run.one_call else BULK_STEPS
+
+
+def keep(run: Run, **fields: object) -> None:
+    """Save these, and never the state: somebody may be changing it."""
+    for name, value in fields.items():
+        setattr(run, name, value)
+    Run.objects.filter(pk=run.pk).update(**fields)
+
+
+def not_requested(run: Run) -> str:
+    """Say how many have not been asked for, or nothing when all have."""
+    waiting = run.items.filter(state=RunItem.State.WAITING).count()
+    return f"{waiting} not requested." if waiting else ""
+
+
+def left_active(run: Run) -> str:
+    """Say how a run leaves things that stops because failures have returned."""
+    waiting = run.items.filter(state=RunItem.State.WAITING).count()
+    rest = f", {waiting} not requested" if waiting else ""
+    return f"Endpoint left active{rest}. Repair the handler, then start again."
+
+
+def schedule() -> Schedule:
+    """Return how OpenTrain goes about deliveries, as the settings say."""
+    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
+
+
+def look_again() -> timedelta:
+    """Return when to look whether a delivery run has come; the demo's come every two seconds."""
+    return min(LOOK_EVERY, timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S) / 2)

@@ -1,0 +1,353 @@
+"""What a run does by itself: a bit at a time, by whichever worker comes by, from what is in the database alone.
+
+One worker at a time has a run (`alone`); when it dies, another has it at once. What it was doing shows in the rows, and
+the next worker goes on from there.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from dashboard.actions import endpoint_changes, endpoints
+from dashboard.actions.installs import sync
+from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.actions.runs import items
+from dashboard.actions.runs.state import (
+    AT_ONCE,
+    LOOK_EVERY,
+    keep,
+    leave,
+    left_active,
+    look_again,
+    next_step,
+    not_requested,
+    schedule,
+)
+from dashboard.auth.permissions import Permission, may
+from dashboard.db.advisory_lock import alone
+from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
+from dashboard.models.endpoints import ACTIVE, DISABLED
+from dashboard.rules.deliveries import Severity
+from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, latest, may_ask, react
+from dashboard.services import handler
+
+logger = logging.getLogger(__name__)
+SLICE_S = 2.0
+"""So long a worker asks for deliveries before it lets other jobs come in between."""
+PROBE_S = 9.5
+"""As long as the receiver gives the handler for a delivery."""
+NOT_IMPLEMENTED = 501
+"""Said of HEAD by servers that know POST alone: an answer like 405."""
+DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
+State = RunItem.State
+
+
+def advance(*, run_id: int) -> timedelta | None:
+    """Do what there is to do for a run now.
+
+    Returns how long until the next look at it, None when there is nothing to come, or another worker has it.
+    """
+    with alone(name="redeliver.run", number=run_id) as mine:
+        run = _load(run_id) if mine else None
+        if run is None:
+            return None
+        items.mark_interrupted(run=run)
+        items.settle(run=run, now=timezone.now(), schedule=schedule())
+        wait = _guarded(run) if run.state == Run.State.RUNNING else None
+        tally = items.count(run=run)
+        return LOOK_EVERY if wait is None and tally.requested else wait
+
+
+def _guarded(run: Run) -> timedelta | None:
+    """Pause a run that a fault of ours broke, or it would be tried again for ever, and ask for one more each time.
+
+    A database that is away is no such fault: the job fails, and the run goes on when it is back.
+    """
+    try:
+        return _advance(run)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Run %s paused", run.pk)
+        why = "Redeliver itself failed while it worked on this; its log says how. Look at what is below, then resume."
+        return leave(run, state=Run.State.PAUSED, why=why)
+
+
+def _load(run_id: int) -> Run | None:
+    """Return the run. The token is read, and can fail to be, where it is used."""
+    rows = Run.objects.select_related("endpoint__install", "actor").defer(
+        "endpoint__secret", "endpoint__install__token"
+    )
+    return rows.filter(pk=run_id).first()
+
+
+def _advance(run: Run) -> timedelta | None:
+    now = timezone.now()
+    if run.not_before is not None and run.not_before > now:
+        return run.not_before - now
+    if run.not_before is not None:
+        keep(run, not_before=None, waiting_for="")
+    hopeless = _hopeless(run)
+    if hopeless is not None:
+        state, why = hopeless
+        return leave(run, state=state, why=why)
+    run.steps.get_or_create(name=run.step, defaults={"began_at": now})
+    return _DO[Step(run.step)](run)
+
+
+def _hopeless(run: Run) -> tuple[Run.State, str] | None:
+    """Return how a run ends or pauses that cannot go on as things are, and why."""
+    actor, endpoint = run.actor, run.endpoint
+    if actor is None or not actor.is_active or not _may_go_on(actor, endpoint):
+        return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
+    if endpoint.deleted_at is not None:
+        return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
+    if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
+        return None
+    if run.kind == Run.Kind.BULK:
+        return Run.State.PAUSED, "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume."
+    reason = f" OpenTrain gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
+    if endpoint.severity == Severity.PAUSED:
+        return Run.State.STOPPED, f"The endpoint was paused, so nothing more would be attempted.{reason}"
+    return Run.State.STOPPED, f"OpenTrain has disabled the endpoint again.{reason}"
+
+
+def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
+    return may(actor, Permission.OPERATE) and Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists()
+
+
+def _deleted_words(endpoint: Endpoint) -> str:
+    """Say who deleted it: somebody here, as the audit tells, or somebody elsewhere."""
+    deletions = AuditEntry.objects.filter(
+        endpoint=endpoint, action=endpoint_changes.DELETE, phase=AuditEntry.Phase.DONE
+    )
+    deletion = deletions.order_by("-id").first()
+    return DELETED if deletion is None else f"{deletion.actor_name} deleted this endpoint."
+
+
+# --- The steps: each returns how long until the next look, None when the run has ended or pauses ----------------------
+
+
+def _probe(run: Run) -> timedelta | None:
+    if not run.endpoint.handler_url:
+        return next_step(run, words="Redeliver knows no handler of this endpoint that it could ask first.")
+    repair = "Nothing was changed. Repair the handler, then start again."
+    try:
+        answer = handler.probe(url=run.endpoint.handler_url, deadline_s=PROBE_S)
+    except handler.HandlerFailed as error:
+        return leave(run, state=Run.State.STOPPED, why=f"{error.words} {repair}")
+    if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
+        return leave(run, state=Run.State.STOPPED, why=f"Your handler answered {answer.status}. {repair}")
+    return next_step(run, words=f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
+
+
+def _enable(run: Run) -> timedelta | None:
+    """Look before, so that an earlier try whose answer was lost is not repeated."""
+    missed = sync.refresh(install=run.endpoint.install, now=timezone.now())
+    if missed is not None:
+        return _react(run, missed)
+    run.endpoint.refresh_from_db()
+    if run.endpoint.deleted_at is not None:
+        return AT_ONCE
+    if run.endpoint.status == ACTIVE:
+        return next_step(run, words="The endpoint is active.")
+    outcome = endpoints.enable(actor=run.actor, endpoint=run.endpoint, operation=uuid.uuid4())  # type: ignore[arg-type]
+    if not outcome.ok:
+        return _react(run, outcome)
+    return next_step(run, words="Re-enabled; OpenTrain's count of failures in a row is back at 0.")
+
+
+def _canary(run: Run) -> timedelta | None:
+    canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
+    if canary is None:
+        return next_step(run, words="No failed delivery is known that could go first.")
+    if canary.state == State.WAITING:
+        claimed = items.claim_next(run=run)
+        return _ask(run, claimed) if claimed is not None else None
+    name = f"{canary.event_type} …{canary.opentrain_id[-8:]}"
+    if canary.state == State.DELIVERED:
+        return next_step(run, words=f"{name}: delivered.")
+    if canary.state == State.FAILED_AGAIN:
+        why = f"The first delivery failed again: {canary.words}"
+        return leave(run, state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
+    if canary.asked_at is not None and timezone.now() <= latest(asked_at=canary.asked_at, schedule=schedule()):
+        return look_again()
+    lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
+    return leave(run, state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}")
+
+
+def _rest(run: Run) -> timedelta | None:
+    """Ask for one after the other, for a slice of time, as long as nothing speaks against it."""
+    until = time.monotonic() + SLICE_S
+    while time.monotonic() < until:
+        tally, began = items.count(run=run), time.monotonic()
+        if run.kind == Run.Kind.RECOVERY:
+            why = _failures(run)
+            if why:
+                return leave(run, state=Run.State.STOPPED, why=why)
+            if tally.waiting and not may_ask(asked=tally.asked, settled=tally.settled):
+                return look_again()
+        item = items.claim_next(run=run)
+        if item is None:
+            running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
+            words = f"All {tally.asked} are requested again." if tally.asked else "There were none to ask for."
+            return next_step(run, words=words) if running else None
+        wait = _ask(run, item)
+        if wait != AT_ONCE:
+            return wait
+        time.sleep(max(0.0, run.pace_ms / 1000 - (time.monotonic() - began)))
+    items.settle(run=run, now=timezone.now(), schedule=schedule())
+    return AT_ONCE
+
+
+def _others(run: Run) -> timedelta | None:
+    """Ask for every failed one at once. A recovery does so last, for those that OpenTrain gave up before they came.
+
+    They are in no log of ours, because an auto-disable fails what was never attempted too.
+    """
+    tally = items.count(run=run)
+    if run.others_asked_at is not None:  # the worker died before it had the answer
+        items.doubt_waiting(run=run, at=run.others_asked_at, words=items.INTERRUPTED)
+        return next_step(run, words="Asked for once, outcome unknown: it is not repeated by itself.", ok=False)
+    if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
+        words = "OpenTrain may have others that never reached us; not asked for, because not all went well."
+        return next_step(run, words=words)
+    return _ask_for_all(run)
+
+
+def _ask_for_all(run: Run) -> timedelta | None:
+    now = timezone.now()
+    keep(run, others_asked_at=now)
+    outcome = endpoints.redeliver_failed(
+        actor=run.actor,  # type: ignore[arg-type]
+        endpoint=run.endpoint,
+        now=now,
+        operation=uuid.uuid4(),
+        action=endpoints.ALL_IN_A_RUN,
+    )
+    if outcome.kind is OutcomeKind.UNKNOWN:
+        items.doubt_waiting(run=run, at=now, words=outcome.words)
+        return next_step(run, words=outcome.words, ok=False)
+    if not outcome.ok:
+        keep(run, others_asked_at=None)
+        return _react(run, outcome)
+    items.request_waiting(run=run, at=now)
+    keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
+    return next_step(run, words=_others_words(run))
+
+
+def _others_words(run: Run) -> str:
+    if run.one_call:
+        return f"{run.others} requested again by one call."
+    if not run.others:
+        return "OpenTrain has no other failed delivery."
+    return f"{run.others} more requested again that OpenTrain had as failed."
+
+
+def _watch(run: Run) -> timedelta | None:
+    """Follow what was asked for until each has an outcome."""
+    now = timezone.now()
+    if run.others_asked_at is not None and run.others:
+        items.adopt(run=run, since=run.others_asked_at, most=run.others)
+        items.settle(run=run, now=now, schedule=schedule())
+    if run.kind == Run.Kind.RECOVERY:
+        why = _failures(run)
+        if why:
+            return leave(run, state=Run.State.STOPPED, why=why)
+    tally = items.count(run=run)
+    if tally.requested or _others_outstanding(run, now=now):
+        return look_again()
+    return leave(run, state=Run.State.DONE, why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}")
+
+
+def _others_outstanding(run: Run, *, now: datetime) -> bool:
+    if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=schedule()):
+        return False
+    return run.endpoint.is_logged and _missing(run) > 0
+
+
+def _missing(run: Run) -> int:
+    """Return how many of those that the call for all brought are not known here."""
+    if run.others_asked_at is None:
+        return 0
+    return max(run.others - run.items.filter(asked_at=run.others_asked_at).count(), 0)
+
+
+def _missing_words(run: Run) -> str:
+    missing = _missing(run)
+    if not missing:
+        return ""
+    if not run.endpoint.is_logged:
+        return f" {missing} requested: deliveries go straight to the endpoint's own URL, so no outcome is seen here."
+    return f" {missing} more that OpenTrain requeued {'was' if missing == 1 else 'were'} not seen."
+
+
+# --- What follows a call --------------------------------------------------------------------------------------------
+
+
+def _ask(run: Run, item: RunItem) -> timedelta | None:
+    outcome = items.ask(run=run, item=item)
+    if outcome is None:
+        return AT_ONCE
+    if outcome.code == "NOT_FOUND" and _is_still_there(run):
+        items.refuse(item=item)
+        return AT_ONCE
+    return _react(run, outcome)
+
+
+def _is_still_there(run: Run) -> bool:
+    """Tell an endpoint that was deleted elsewhere from a delivery that OpenTrain does not know: both answer 404."""
+    unknown = sync.refresh(install=run.endpoint.install, now=timezone.now()) is not None
+    run.endpoint.refresh_from_db()
+    return run.endpoint.deleted_at is None and not unknown
+
+
+def _react(run: Run, outcome: Outcome) -> timedelta | None:
+    reaction = react(call=_facts(outcome), failed_calls=run.failed_calls, pace_ms=run.pace_ms)
+    quoted = {"quoted": outcome.quoted} if outcome.quoted else {}
+    keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
+    return _follow(run, outcome, reaction)
+
+
+def _follow(run: Run, outcome: Outcome, reaction: Reaction) -> timedelta | None:
+    if reaction.then is Then.GO_ON:
+        return AT_ONCE
+    if reaction.then is Then.WAIT:
+        keep(run, not_before=timezone.now() + reaction.wait, waiting_for=reaction.why)
+        return reaction.wait
+    if reaction.then is Then.PAUSE:
+        return leave(run, state=Run.State.PAUSED, why=reaction.why)
+    why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
+    if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
+        sync.refresh(install=run.endpoint.install, now=timezone.now())
+    return leave(run, state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
+
+
+def _facts(outcome: Outcome) -> CallFacts:
+    refused = outcome.kind is OutcomeKind.REFUSED
+    return CallFacts(ok=outcome.ok, words=outcome.words, refused=refused, slow_down_s=outcome.slow_down_s)
+
+
+def _failures(run: Run) -> str | None:
+    """Say that failures have returned, and with what, or None."""
+    first, last = items.first_and_last(run=run)
+    said = failures_returned(first=first, last=last)
+    if said is None:
+        return None
+    newest = run.items.filter(state=State.FAILED_AGAIN).order_by("-settled_at").first()
+    return f"{said} ({newest.words if newest else ''}). {left_active(run)}"
+
+
+_DO: dict[Step, Callable[[Run], timedelta | None]] = {
+    Step.PROBE: _probe,
+    Step.ENABLE: _enable,
+    Step.CANARY: _canary,
+    Step.REST: _rest,
+    Step.OTHERS: _others,
+    Step.WATCH: _watch,
+}

@@ -1,0 +1,142 @@
+"""Validation of what somebody writes about a channel."""
+
+from functools import lru_cache
+from typing import Any, cast
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import QueryDict
+
+from dashboard.actions.alerts.channels import Wanted
+from dashboard.forms.endpoints import URL_CHARS, OperationForm, check_public, web_address
+from dashboard.models import AlertChannel, Install, User
+from dashboard.rules.alert_messages import plain
+from dashboard.rules.alerts import KINDS, AlertKind
+from dashboard.vault import Secret
+
+Way = AlertChannel.Way
+NAME_CHARS = 100
+_NO_QUIET_TIME = {"invalid": "Write it as 22:00, or leave both empty."}
+
+
+@lru_cache(maxsize=1)
+def time_zones() -> tuple[str, ...]:
+    """Return the time zones that there are, UTC first. To find them is to read many files."""
+    return ("UTC", *sorted(name for name in available_timezones() if name != "UTC" and not name.startswith("Etc/")))
+
+
+class ChannelForm(OperationForm):
+    """A channel: new, or changed. Whether it mails or posts cannot be changed.
+
+    A webhook's address is never shown again, not even in its own field: empty, it stays what it is.
+    """
+
+    name = forms.CharField(max_length=NAME_CHARS, error_messages={"required": "Give it a name, to know it by."})
+    way = forms.ChoiceField(choices=Way.choices, required=False)
+    install = forms.ModelChoiceField(
+        queryset=Install.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": "Choose an install of the list.", "required": "Choose an install."},
+    )
+    kinds = forms.MultipleChoiceField(
+        choices=[(kind.value, kind.label) for kind in KINDS],
+        error_messages={"required": "Choose at least one kind of alert."},
+    )
+    email = forms.EmailField(required=False, error_messages={"invalid": "This is not an email address."})
+    url = forms.CharField(max_length=URL_CHARS, required=False)
+    slack = forms.BooleanField(required=False)
+    quiet_start = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
+    quiet_end = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
+    time_zone = forms.CharField(max_length=60, required=False)
+
+    def __init__(
+        self, data: QueryDict | None, *, user: User, channel: AlertChannel | None = None, install_id: int | None = None
+    ) -> None:
+        """`install_id` is the install that is chosen at first where there is no channel yet."""
+        super().__init__(data, initial=_initial(channel, install_id))
+        self.channel = channel
+        field = cast("forms.ModelChoiceField[Install]", self.fields["install"])
+        field.queryset = cast("QuerySet[Install]", Install.objects.visible_to(user).defer("token").order_by("name"))
+        field.required = not user.sees_every_install
+
+    @property
+    def chosen_way(self) -> str:
+        """Which way the form is about, whatever was sent."""
+        if self.channel is not None:
+            return self.channel.way
+        given = str(self["way"].value() or "")
+        return given if given in Way.values else Way.EMAIL.value
+
+    def clean_name(self) -> str:
+        name = plain(self.cleaned_data["name"], limit=NAME_CHARS)
+        if not name:
+            raise ValidationError("Give it a name, to know it by.")
+        return name
+
+    def clean_kinds(self) -> list[str]:
+        """Whoever is told that an endpoint is about to be disabled is told that it was."""
+        kinds = set(self.cleaned_data["kinds"])
+        kinds |= {AlertKind.DISABLED.value} if AlertKind.AT_RISK in kinds else set()
+        return sorted(kinds)
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"].strip()
+        if url and self.chosen_way == Way.WEBHOOK:
+            web_address(url)
+            if not url.startswith("https://") and not settings.ALERT_PRIVATE_ADDRESSES:
+                raise ValidationError("Write an address that begins with https://: alerts name your customers.")
+            check_public(url, allowed=settings.ALERT_PRIVATE_ADDRESSES, setting="ALERT_PRIVATE_ADDRESSES")
+        return url
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"] or "UTC"
+        if name not in time_zones():
+            raise ValidationError("Choose a time zone of the list.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.chosen_way == Way.EMAIL and "email" in cleaned and not cleaned["email"]:
+            self.add_error("email", "Write the email address that alerts go to.")
+        if self.chosen_way == Way.WEBHOOK and self.channel is None and "url" in cleaned and not cleaned["url"]:
+            self.add_error("url", "Paste the address that alerts are POSTed to.")
+        start, end = cleaned.get("quiet_start"), cleaned.get("quiet_end")
+        are_both_read = "quiet_start" in cleaned and "quiet_end" in cleaned
+        if are_both_read and (start, end) != (None, None) and (start is None or end is None or start == end):
+            self.add_error("quiet_end", "Quiet hours need two different times; leave both empty for none.")
+        return cleaned
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return the channel that the form describes; it is valid."""
+        given, mails = self.cleaned_data, self.chosen_way == Way.EMAIL
+        return Wanted(
+            name=given["name"],
+            way=Way(self.chosen_way),
+            install=given["install"],
+            kinds=tuple(given["kinds"]),
+            email=given["email"] if mails else "",
+            url=Secret(given["url"]) if given["url"] and not mails else None,
+            slack=given["slack"] and not mails,
+            quiet_start=given["quiet_start"],
+            quiet_end=given["quiet_end"],
+            time_zone=given["time_zone"],
+        )
+
+
+def _initial(channel: AlertChannel | None, install_id: int | None) -> dict[str, Any]:
+    if channel is None:
+        return {"install": install_id, "kinds": [kind.value for kind in KINDS], "time_zone": "UTC", "way": Way.EMAIL}
+    return {
+        "name": channel.name,
+        "install": channel.install_id,
+        "kinds": channel.kinds,
+        "email": channel.email,
+        "slack": channel.slack,
+        "quiet_start": channel.quiet_start and f"{channel.quiet_start:%H:%M}",
+        "quiet_end": channel.quiet_end and f"{channel.quiet_end:%H:%M}",
+        "time_zone": channel.time_zone,
+    }

@@ -1,0 +1,106 @@
+"""What the activity page's URL asks for; read like those of the lists of deliveries (filters.py)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard.forms import delivery_filters
+from dashboard.forms.delivery_filters import Chip, Nonsense, Read
+from dashboard.models import AuditEntry
+from dashboard.queries.audit import AuditWanted
+
+OUTCOMES = {
+    "done": "Done",
+    "refused": "Refused",
+    "unavailable": "Not taken",
+    "unknown": "Outcome unknown",
+    "requested": "No answer",
+}
+"""The phases as the page calls them: what was requested is on it for as long as it has no answer."""
+LARGEST = 2**63 - 1
+_LABELS = {
+    "who": "Who",
+    "what": "What",
+    "outcome": "Outcome",
+    "install": "Install",
+    "endpoint": "Endpoint",
+    "delivery": "Delivery",
+    "request": "Request",
+    "from": "From",
+    "to": "To",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
+
+    wanted: AuditWanted
+    given: dict[str, str]
+    used: dict[str, str]
+    problems: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        """The canonical query string, without a leading "?"."""
+        return urlencode(self.used)
+
+    @property
+    def words(self) -> str:
+        """Say in one line what is wanted."""
+        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips({})) or "no filter: all activity"
+
+    @property
+    def more_given(self) -> bool:
+        """Whether one of the fields is filled that are folded away."""
+        return not {"endpoint", "delivery", "request"}.isdisjoint(self.given)
+
+    def chips(self, names: Mapping[str, str]) -> list[Chip]:
+        """Return a chip for each filter in use; `names` has what an install and an endpoint are called."""
+        return delivery_filters.chips_of(
+            used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
+        )
+
+
+def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
+    """Read the filters of a URL. `now` is what "24h" is reckoned from."""
+    told = delivery_filters.read(params=params, readers=_READERS, now=now)
+    wanted = AuditWanted(**told.columns)
+    return AuditFilter(
+        wanted, told.given, told.used, (*told.problems, *delivery_filters.backwards(wanted.at_from, wanted.at_to))
+    )
+
+
+def _outcome(text: str, _now: datetime) -> Read:
+    name = next((phase for phase, words in OUTCOMES.items() if text.lower() in {phase, words.lower()}), "")
+    if not name:
+        raise Nonsense(f"“{text}” is not an outcome: use {', '.join(OUTCOMES)}.")
+    return name, {"phase": AuditEntry.Phase(name).value}
+
+
+def _place(column: str) -> delivery_filters.Reader:
+    def read_place(text: str, _now: datetime) -> Read:
+        if text.isdecimal() and int(text) > LARGEST:
+            raise Nonsense(f"“{text}” is no number of an {column}'s page.")
+        return text, {column: text}
+
+    return read_place
+
+
+_READERS: dict[str, delivery_filters.Reader] = {
+    "who": delivery_filters.as_written("who"),
+    "what": delivery_filters.as_written("what"),
+    "outcome": _outcome,
+    "install": _place("install"),
+    "endpoint": _place("endpoint"),
+    "delivery": delivery_filters.as_written("delivery_id"),
+    "request": delivery_filters.as_written("request_id"),
+    "from": delivery_filters.since("at_from"),
+    "to": delivery_filters.until("at_to"),
+}
+
+
+def _words(name: str, value: str) -> str:
+    return OUTCOMES[value] if name == "outcome" else delivery_filters.time_words(name, value)

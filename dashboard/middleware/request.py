@@ -1,0 +1,81 @@
+"""What every answer gets, whichever view made it."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.signals import request_finished
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from dashboard import logs
+from dashboard.auth import request_source
+
+Answering = Callable[[HttpRequest], HttpResponseBase]
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer", "ambient-light-sensor", "autoplay", "browsing-topics", "camera", "display-capture",
+        "encrypted-media", "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "local-fonts",
+        "magnetometer", "microphone", "midi", "payment", "picture-in-picture", "screen-wake-lock", "serial",
+        "sync-xhr", "usb", "xr-spatial-tracking",
+    )
+)  # fmt: skip
+
+
+def request_ids(get_response: Answering) -> Answering:
+    """Give the request an ID, which its log lines carry and its answer tells as X-Request-ID.
+
+    The proxy's is taken only where there is one (BEHIND_PROXY), and only if it looks like one: an ID that a stranger
+    chose would let them write into the log, and pass their requests off as somebody else's.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-ID", "") if settings.BEHIND_PROXY else ""
+        chosen = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        logs.request_id.set(chosen)
+        response = get_response(request)
+        response["X-Request-ID"] = chosen
+        return response
+
+    # Not when `answer` returns: Django tells of a 404 or 500 after that, and a streamed answer is still being made.
+    request_finished.connect(_forget, dispatch_uid="forget-request-id")
+    return answer
+
+
+def _forget(**_: object) -> None:
+    logs.request_id.set("")
+
+
+def permissions_policy(get_response: Answering) -> Answering:
+    """Switch off what no page of ours asks a browser for. Copying to the clipboard is, so it is not in the list."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response["Permissions-Policy"] = _POLICY
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+    return answer
+
+
+def sources(get_response: Answering) -> Answering:
+    """Have the audit know where the request comes from, for as long as its view runs (auth/request_source.py)."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        before = request_source.current.set(
+            request_source.source_of(
+                peer=request.META.get("REMOTE_ADDR", ""),
+                forwarded_for=request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else None,
+                agent=request.headers.get("User-Agent", ""),
+            )
+        )
+        try:
+            return get_response(request)
+        finally:
+            request_source.current.reset(before)
+
+    return answer

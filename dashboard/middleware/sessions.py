@@ -1,0 +1,126 @@
+"""What stands before every view for somebody who is signed in: how long a session lasts, and the second factor.
+
+What is chosen here, and why:
+- A session ends SESSION_IDLE_MINUTES after it was last used (720: who comes back the next morning signs in again), and
+  SESSION_MAX_HOURS after it began (168: once a week), however much it is used.
+- A page that polls by itself is not somebody: what the pages ask for in the background (`POLLED`) never keeps a session
+  alive, or a forgotten tab would for ever. Everything else that reaches a view does.
+- That a session is in use is written down once in MINUTE at most, so that pages stay as cheap as they were.
+- The view then meets a stranger, and sends them to sign in and back as it does anyway, a partial by HX-Redirect.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import ResolverMatch, reverse
+from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect
+
+from dashboard.auth.adapters import ACTIVE_AT, SIGNED_IN_AT
+from dashboard.models import Role
+from dashboard.rules.deliveries import span
+
+Answering = Callable[[HttpRequest], HttpResponseBase]
+
+MINUTE = timedelta(minutes=1)
+STRANGERS = timedelta(minutes=15)
+"""How long what is noted of somebody who is about to sign in is kept: anybody can have us note it, again and again."""
+POLLED = frozenset({"operation-progress"})
+"""Asked for by the pages themselves; so is every address whose name ends in -live."""
+TO_SET_UP = frozenset({
+    "account", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_view_recovery_codes",
+    "account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "account_logout",
+})  # fmt: skip
+"""Where somebody may go who still has to set up a second factor."""
+SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+
+class SessionLimits:
+    """Ends sessions that were not used for too long, or that have lasted long enough."""
+
+    def __init__(self, get_response: Answering) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if request.session.modified and not request.user.is_authenticated:
+            request.session.set_expiry(STRANGERS)
+        return response
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        if not _is_signed_in(request):
+            return
+        now = timezone.now()
+        began, active = (_read(request, name) for name in (SIGNED_IN_AT, ACTIVE_AT))
+        idle, longest = timedelta(minutes=settings.SESSION_IDLE_MINUTES), timedelta(hours=settings.SESSION_MAX_HOURS)
+        if began is None or active is None or now - began >= longest:
+            _end(request, f"You were signed out: a session lasts {span(duration=longest)} at most. Sign in again.")
+        elif now - active >= idle:
+            _end(request, f"You were signed out after {span(duration=idle)} without use. Sign in to go on.")
+        elif now - active >= MINUTE and not is_polled(request.resolver_match):
+            request.session[ACTIVE_AT] = now.isoformat()
+            seen = UserSession.objects.filter(session_key=request.session.session_key)
+            seen.update(last_seen_at=now)
+
+
+class SecondFactor:
+    """Leads those who need a second factor by their role, and have none, to where they set it up.
+
+    Raises: ImproperlyConfigured, at the start: a role that is mistyped would need none.
+    """
+
+    def __init__(self, get_response: Answering) -> None:
+        self.get_response = get_response
+        if unknown := set(settings.MFA_REQUIRED_ROLES) - set(filter(None, Role.values)):
+            raise ImproperlyConfigured(f"MFA_REQUIRED_ROLES has what is no role: {', '.join(sorted(unknown))}.")
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+        if not settings.MFA_REQUIRED_ROLES or not _is_signed_in(request):
+            return None
+        match = request.resolver_match
+        if (match and match.url_name in TO_SET_UP) or not needs_second_factor(request):
+            return None
+        if getattr(request, "htmx", False):
+            return HttpResponseClientRedirect(reverse("account"), status=200)
+        return redirect("account")
+
+
+def needs_second_factor(request: HttpRequest) -> bool:
+    """Whether this person's role asks for a second factor, and they have not set up any."""
+    role = getattr(request.user, "role", "")
+    return role in settings.MFA_REQUIRED_ROLES and not is_mfa_enabled(request.user, SECOND_FACTORS)
+
+
+def is_polled(match: ResolverMatch | None) -> bool:
+    """Whether a page asks for this by itself."""
+    name = (match and match.url_name) or ""
+    return name.endswith("-live") or name in POLLED
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    """Without a session's cookie there is nobody to ask the database for: OpenTrain's deliveries have none."""
+    return settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated
+
+
+def _read(request: HttpRequest, name: str) -> datetime | None:
+    kept = request.session.get(name)
+    return datetime.fromisoformat(kept) if kept else None
+
+
+def _end(request: HttpRequest, words: str) -> None:
+    request.session.flush()  # not as by signing out, which the audit notes as somebody's deed
+    request.user = AnonymousUser()
+    messages.info(request, words)

@@ -1,0 +1,34 @@
+"""A page for who opens the address of a button, as after a reload: Django's own answer is empty."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from dashboard.middleware.compression import NOT_PAGES
+
+Answering = Callable[[HttpRequest], HttpResponseBase]
+
+
+def explain_to_people(get_response: Answering) -> Answering:
+    """Give a 405 words where a browser asked for a page; programs get it as it was."""
+    if settings.SERVE == "receiver":
+        raise MiddlewareNotUsed  # it has no pages
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or not _wants_page(request):
+            return response
+        page = render(request, "405.html", status=response.status_code)
+        page["Allow"] = response["Allow"]
+        return page
+
+    return answer
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    is_page = request.resolver_match is not None and request.resolver_match.url_name not in NOT_PAGES
+    return is_page and "text/html" in request.headers.get("Accept", "")

@@ -1,0 +1,78 @@
+"""What is going on with an endpoint, beyond its status: the inbox and its page say it in the same words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.models import Endpoint, Silence
+from dashboard.presenters.rows import DeliveryRow
+from dashboard.rules.deliveries import StateKind, unseen_words
+from dashboard.rules.silence import RHYTHMS, silence_words
+
+_WAITING = {
+    StateKind.RETRYING: "to be tried again",
+    StateKind.OVERDUE: "the next attempt is overdue",
+    StateKind.REQUESTED_AGAIN: "",
+}
+_RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """So many deliveries are still to be attempted, for the same reason; `state` is the filter that lists them."""
+
+    count: int
+    words: str
+    state: str
+
+
+def retried_for() -> timedelta:
+    """Return how long a delivery may be retried by OpenTrain itself."""
+    pace = schedule()
+    return sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
+
+
+def silence_of(endpoint: Endpoint, *, newest_at: datetime | None) -> Silence | None:
+    """Return the endpoint's silence, unless a delivery has ended it."""
+    silence: Silence | None = getattr(endpoint, "silence", None)
+    return silence if silence is not None and newest_at is not None and newest_at <= silence.last_at else None
+
+
+def silence_reason(silence: Silence | None, *, now: datetime) -> str:
+    """Say what was expected and what came; empty where nothing is missed."""
+    if silence is None or silence.rhythm not in _RHYTHMS:
+        return ""
+    return silence_words(rhythm=_RHYTHMS[silence.rhythm], last_at=silence.last_at, now=now)
+
+
+def told_words(endpoint: Endpoint, *, reached: int | None) -> str:
+    """Say by how much OpenTrain's count of failures exceeds the log's; empty where it does not, or nobody knows."""
+    if reached is None or not endpoint.is_logged:
+        return ""
+    return unseen_words(counted=endpoint.consecutive_failures, reached=reached, reported=not endpoint.is_received)
+
+
+def waiting_of(deliveries: Sequence[DeliveryRow], *, stopped: bool, more: bool) -> list[Waiting]:
+    """Count those of the newest deliveries that are still to be attempted, by state and last answer.
+
+    `stopped` says that nothing is attempted on the endpoint, `more` that it has older deliveries.
+    """
+    of = f" of the newest {len(deliveries)}" if more else ""
+    groups = Counter((row.state.kind, row.last_answer) for row in deliveries if row.state.kind in _WAITING)
+    again = sum(count for (kind, _answer), count in groups.items() if kind is StateKind.REQUESTED_AGAIN)
+    found = [
+        Waiting(count, f"{of} {_deliveries(count, more=more)} failed so far, {_WAITING[kind]}: {answer}", kind)
+        for (kind, answer), count in groups.most_common()
+        if kind is not StateKind.REQUESTED_AGAIN
+    ]
+    if again:
+        until = "until it is re-enabled" if stopped else "for the next delivery run"
+        what = _deliveries(again, more=more)
+        found.append(Waiting(again, f"{of} {what} requested again, waiting {until}", StateKind.REQUESTED_AGAIN))
+    return found
+
+
+def _deliveries(count: int, *, more: bool) -> str:
+    return "delivery" if count == 1 and not more else "deliveries"

@@ -1,0 +1,138 @@
+"""What the pages show of a row: the row itself, beside what the rules of `health` make of it."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, F, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from dashboard.actions.deliveries.attempts import schedule
+from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.rules.deliveries import (
+    DeliveryState,
+    EndpointFacts,
+    EndpointHealth,
+    HealthKind,
+    delivery_state,
+    describe_cause,
+    endpoint_health,
+)
+from dashboard.views.operations import last_answer_of, operation_id
+
+WORST_FIRST = tuple(HealthKind(kind) for kind in ("disabled", "at_risk", "failing", "unknown", "paused", "active"))
+MARKS = 12
+"""So many of a delivery's newest attempts are drawn in a list."""
+RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
+"""What a recovery is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint, its health, its failed deliveries as far as we know, and the names of what its buttons do."""
+
+    endpoint: Endpoint
+    health: EndpointHealth
+    failed: int
+    enable_operation: uuid.UUID
+    redeliver_operation: uuid.UUID
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is attempted until somebody re-enables it."""
+        return self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}
+
+    @property
+    def ill(self) -> bool:
+        """Whether a recovery is what helps: it is disabled or failing, or has failed deliveries that we know of."""
+        return self.failed > 0 or self.health.kind in RECOVERED
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether a recovery is the one thing that helps first: it re-enables and redelivers, one delivery first."""
+        return self.failed > 0 and self.health.kind in RECOVERED
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery, its state, its newest attempts as (succeeded or not), its last answer in words, and whose it is."""
+
+    delivery: Delivery
+    state: DeliveryState
+    marks: Sequence[bool]
+    last_answer: str
+    install: str = ""
+
+
+def health_of(endpoint: Endpoint) -> EndpointHealth:
+    return endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
+
+
+def with_known(endpoints: EndpointQuerySet, *, now: datetime) -> EndpointQuerySet:
+    """Have each endpoint bring what `endpoint_rows` says beside it, in the same query."""
+    failed = Delivery.objects.filter(endpoint=OuterRef("pk")).failed().order_by().values("endpoint")
+    return endpoints.annotate(
+        known_failed=Coalesce(Subquery(failed.annotate(count=Count("id")).values("count")), 0),
+        last_answer=last_answer_of(OuterRef("pk"), now=now),
+    )
+
+
+def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int) -> list[EndpointRow]:
+    """Return the endpoints of a `with_known`, worst first."""
+    rows = [_endpoint_row(endpoint, user_id) for endpoint in endpoints]
+    return sorted(rows, key=lambda row: (WORST_FIRST.index(row.health.kind), -row.failed))
+
+
+def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Have each delivery bring whether its newest attempts succeeded, for `delivery_row`, in the same query."""
+    newest = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-number").values("ok")[:MARKS]
+    return deliveries.annotate(marks=ArraySubquery(newest))
+
+
+def with_owner(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Have each delivery bring its endpoint's status and its install's name, without a model of either for each row."""
+    return deliveries.annotate(endpoint_status=F("endpoint__status"), install_name=F("endpoint__install__name"))
+
+
+def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
+    """Return one delivery of a `with_marks` as its endpoint's page shows it."""
+    return _delivery_row(delivery, status=endpoint.status, install="", now=now)
+
+
+def owned_row(*, delivery: Delivery, now: datetime) -> DeliveryRow:
+    """Return one delivery of a `with_marks` and `with_owner` as the lists show it."""
+    status, install = _brought(delivery, "endpoint_status"), _brought(delivery, "install_name")
+    return _delivery_row(delivery, status=status, install=install, now=now)
+
+
+def _delivery_row(delivery: Delivery, *, status: str, install: str, now: datetime) -> DeliveryRow:
+    return DeliveryRow(
+        delivery=delivery,
+        state=delivery_state(facts=delivery.facts, endpoint=EndpointFacts(status), now=now, schedule=schedule()),
+        marks=_brought(delivery, "marks")[::-1],
+        last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
+        install=install,
+    )
+
+
+def state_of(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryState:
+    return delivery_state(facts=delivery.facts, endpoint=EndpointFacts(endpoint.status), now=now, schedule=schedule())
+
+
+def _endpoint_row(endpoint: Endpoint, user_id: int) -> EndpointRow:
+    last: int = _brought(endpoint, "last_answer")
+
+    def name(action: str) -> uuid.UUID:
+        return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last)
+
+    failed: int = _brought(endpoint, "known_failed")
+    return EndpointRow(endpoint, health_of(endpoint), failed, name("enable"), name("redeliver"))
+
+
+def _brought(row: Model, name: str) -> Any:  # noqa: ANN401 - whatever was annotated
+    """Return what a query annotated. One that did not is a mistake that must not be shown as 0 or nothing."""
+    return getattr(row, name)

@@ -1,0 +1,101 @@
+"""What is wrong now, as alerts see it: one query for each kind, each with work that grows with what is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
+
+from dashboard.models.deliveries import Delivery, RefusedAttempt
+from dashboard.models.endpoints import DISABLED, Endpoint
+from dashboard.models.installs import IN_NEED, Install
+from dashboard.models.runs import Run
+from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
+from dashboard.rules.deliveries import Severity, Standing
+from dashboard.rules.runs import Step
+from dashboard.signatures import Verdict
+
+REFUSALS = tuple(verdict.value for verdict in Verdict if verdict is not Verdict.VERIFIED)
+BEYOND_THE_CANARY = (Step.REST, Step.OTHERS, Step.WATCH)
+_OF_ENDPOINT = {Severity.DISABLED: AlertKind.DISABLED, Severity.AT_RISK: AlertKind.AT_RISK}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong, with what is known of it beside the rows of its install and endpoint.
+
+    `count` is how many deliveries are overdue or refused, `since` when the first was, `said` why a recovery stopped or
+    a signature was refused.
+    """
+
+    subject: Subject
+    count: int = 0
+    since: datetime | None = None
+    said: str = ""
+
+
+def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]:
+    """Return all that is wrong at `now`. `open_now` is what is known already: some of it ends later than it begins."""
+    found = (*_endpoints(), *_installs(), *_canaries(), *_overdue(now), *_refusals(now, open_now))
+    return {one.subject: one for one in found}
+
+
+def _endpoints() -> Iterator[Wrong]:
+    rows = Endpoint.objects.in_need().filter(severity__in=list(_OF_ENDPOINT))
+    for pk, install, severity in rows.values_list("pk", "install", "severity"):
+        yield Wrong(Subject(_OF_ENDPOINT[Severity(severity)], install, pk))
+
+
+def _installs() -> Iterator[Wrong]:
+    """Those that themselves need a person: token refused or unreadable, scope missing, install or app not active."""
+    for pk in Install.objects.filter(rank=IN_NEED).values_list("pk", flat=True):
+        yield Wrong(Subject(AlertKind.NO_ACCESS, pk))
+
+
+def _canaries() -> Iterator[Wrong]:
+    """Endpoints whose last recovery that came to its first delivery stopped there, and where none has succeeded since.
+
+    A success is what OpenTrain's own count of 0 says, if it was read after the recovery ended.
+    """
+    further = Run.objects.filter(
+        endpoint=OuterRef("endpoint"), pk__gt=OuterRef("pk"), kind=Run.Kind.RECOVERY, step__in=BEYOND_THE_CANARY
+    )
+    succeeded = Q(endpoint__severity=Severity.ACTIVE, endpoint__snapshot_at__gt=F("ended_at"))
+    stopped = Run.objects.filter(kind=Run.Kind.RECOVERY, state=Run.State.STOPPED, step=Step.CANARY)
+    there = stopped.filter(endpoint__opentrain_id__isnull=False, endpoint__deleted_at__isnull=True)
+    rows = there.exclude(succeeded).exclude(Exists(further)).order_by("pk")
+    for endpoint, install, why in rows.values_list("endpoint", "endpoint__install", "why"):
+        yield Wrong(Subject(AlertKind.CANARY_FAILED, install, endpoint), said=why)
+
+
+def _overdue(now: datetime) -> Iterator[Wrong]:
+    """Endpoints with deliveries whose next attempt should have come long ago. Only what is due is looked through."""
+    due = Delivery.objects.filter(
+        standing__in=(Standing.RETRYING, Standing.REQUESTED_AGAIN),
+        due_by__lt=now - OVERDUE_FOR,
+        endpoint__opentrain_id__isnull=False,
+        endpoint__deleted_at__isnull=True,
+    )
+    groups = due.exclude(endpoint__status=DISABLED).order_by().values_list("endpoint", "endpoint__install")
+    for endpoint, install, count, since in groups.annotate(count=Count("pk"), since=Min("due_by")):
+        yield Wrong(Subject(AlertKind.OVERDUE, install, endpoint), count=count, since=since)
+
+
+def _refusals(now: datetime, open_now: frozenset[Subject]) -> Iterator[Wrong]:
+    lately = RefusedAttempt.objects.filter(
+        received_at__gt=now - REFUSALS_OVER_AFTER,
+        reason__in=REFUSALS,
+        endpoint__opentrain_id__isnull=False,
+        endpoint__deleted_at__isnull=True,
+    )
+    groups = lately.order_by().values_list("endpoint", "endpoint__install")
+    sums = groups.annotate(
+        recent=Count("pk", filter=Q(received_at__gt=now - REFUSALS_WITHIN)),
+        since=Min("received_at"),
+        last=Max("received_at"),
+        said=Max("explanation"),
+    )
+    for endpoint, install, recent, since, last, said in sums:
+        subject = Subject(AlertKind.SIGNATURES, install, endpoint)
+        if are_refused(recent=recent, last_at=last, now=now, is_open=subject in open_now):
+            yield Wrong(subject, count=recent, since=since, said=said)

@@ -1,0 +1,143 @@
+"""How the audit is read: pages by keyset, newest first, each filter by an index of its own and nothing ever counted.
+
+Support reads the one list that there is. Of everybody else the list is put together from short ranges of an index, one
+for each install that they may see and one of what they did themselves, each no longer than a page: to walk the whole
+list for the few entries that are theirs would take as long as it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection, models
+from django.db.models import F, Func, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
+
+from dashboard.models.audit import AuditEntry, AuditQuerySet, Unanswered
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+from dashboard.models.members import User
+from dashboard.queries.delivery_lists import Cursor, Scope
+
+SAME_NAME = 100
+"""So many installs of one name are looked at."""
+SUGGESTED = 100
+_NEXT = """
+    WITH RECURSIVE found AS (
+        (SELECT {column} AS name FROM dashboard_auditentry ORDER BY {column} LIMIT 1)
+        UNION ALL
+        SELECT (SELECT {column} FROM dashboard_auditentry WHERE {column} > found.name ORDER BY {column} LIMIT 1)
+        FROM found WHERE found.name IS NOT NULL)
+    SELECT name FROM found WHERE name IS NOT NULL LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWanted:
+    """What of the audit is wanted; "" and None mean that it does not matter. Times: from ≤ at < to.
+
+    `install` and `endpoint` are the number of their page, an ID of OpenTrain's, or an install's name.
+    """
+
+    who: str = ""
+    what: str = ""
+    phase: str = ""
+    install: str = ""
+    endpoint: str = ""
+    delivery_id: str = ""
+    request_id: str = ""
+    at_from: datetime | None = None
+    at_to: datetime | None = None
+
+
+def page(
+    *, user: User, wanted: AuditWanted, limit: int, cursor: Cursor | None = None, whole: bool = False
+) -> list[AuditEntry]:
+    """Return up to `limit` entries that the user may see, beside the cursor or the newest, newest first.
+
+    Of each operation that is its answer, or its request while it has none; with `whole` both.
+    """
+    newer = cursor is not None and cursor.newer
+    order = ("at", "id") if newer else ("-at", "-id")
+    few = wanted.phase == AuditEntry.Phase.REQUESTED and not whole
+    rows = AuditEntry.objects.all() if whole else AuditEntry.objects.operations()
+    rows = _beside(rows, cursor).order_by(*order)
+    if few:
+        ranged = rows.visible_to(user).filter(_matching(wanted), pk__in=Unanswered.objects.values("pk"))
+    elif Scope.of(user).is_all:
+        ranged = rows.filter(_matching(wanted))
+    else:
+        ids = _own_and_granted(rows, wanted, user=user, limit=limit)
+        ranged = AuditEntry.objects.filter(pk__in=ids).order_by(*order)
+    found = list(ranged.with_links()[:limit])
+    return found[::-1] if newer else found
+
+
+def actions() -> list[str]:
+    """Return every action that there is an entry of: by an index, from each to the next."""
+    return _names("action")
+
+
+def actors() -> list[str]:
+    """Return the names of who did something, up to SUGGESTED, likewise."""
+    return _names("actor_name")
+
+
+def _names(column: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT.format(column=column), [SUGGESTED])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _own_and_granted(
+    rows: AuditQuerySet, wanted: AuditWanted, *, user: User, limit: int
+) -> "models.QuerySet[AuditEntry, int]":
+    """Return the IDs among which the page's are."""
+    own = rows.filter(_matching(wanted), actor=user).values_list("pk", flat=True)[:limit]
+    of_install = rows.filter(_matching(wanted, by_index=False), install=OuterRef("pk"))
+    ids = ArraySubquery(of_install.values("pk")[:limit])
+    granted = Install.objects.visible_to(user).order_by().annotate(ids=ids)
+    each = granted.values_list(Func(F("ids"), function="unnest", output_field=models.BigIntegerField()), flat=True)
+    return own.union(each)
+
+
+def _matching(wanted: AuditWanted, *, by_index: bool = True) -> Q:
+    """Say what is wanted. Not `by_index` where an install's index is to be walked, which has these columns in it:
+    PostgreSQL would read the whole of another one beside it, for each install anew."""
+    common = {"actor_name": wanted.who, "action": wanted.what, "phase": wanted.phase}
+    seldom = {"delivery_id": wanted.delivery_id, "request_id": wanted.request_id}
+    times = {"at__gte": wanted.at_from, "at__lt": wanted.at_to}
+    found = Q(**{column: value for column, value in (seldom | times).items() if value})
+    for column, value in common.items():
+        if value:
+            found &= Q(**{column: value}) if by_index else Q(Exact(Coalesce(column, Value("")), value))
+    if wanted.install:
+        found &= _of_install(wanted.install)
+    if wanted.endpoint:
+        found &= _of_endpoint(wanted.endpoint)
+    return found
+
+
+def _of_install(text: str) -> Q:
+    if text.isdecimal():
+        return Q(install=int(text))
+    named = Install.objects.filter(Q(opentrain_id=text) | Q(name__iexact=text)).order_by("pk")
+    there = list(named.values_list("pk", flat=True)[:SAME_NAME])
+    return Q(install__in=there) if there else Q(install_opentrain_id=text) | Q(install_name__iexact=text)
+
+
+def _of_endpoint(text: str) -> Q:
+    if text.isdecimal():
+        return Q(endpoint=int(text))
+    there = list(Endpoint.objects.filter(opentrain_id=text).order_by("pk").values_list("pk", flat=True)[:SAME_NAME])
+    return Q(endpoint__in=there) if there else Q(endpoint_opentrain_id=text)
+
+
+def _beside(rows: AuditQuerySet, cursor: Cursor | None) -> AuditQuerySet:
+    if cursor is None:
+        return rows
+    at, pk = cursor.received_at, cursor.pk
+    if cursor.newer:
+        return rows.filter(Q(at__gt=at) | Q(at=at, pk__gt=pk), at__gte=at)
+    return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)

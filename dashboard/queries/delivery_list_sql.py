@@ -1,0 +1,306 @@
+"""The SQL of the lists of deliveries: which short ranges of an index a page is merged from.
+
+A branch is one range of one index, in the order of the lists, whose rows are all wanted but for what a filter on the
+index's own columns leaves out. What a filter does not say (an event type, a status) is gone through value by value,
+from each value that there is to the next in the index. `way` chooses the index that the fewest rows are read from.
+
+Merging reads each branch twice: a few rows of each first, which tell how far back a page can reach at most, then only
+what is within that. So a page reads about as many rows as it shows, however many branches there are.
+"""
+
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+from dashboard.models.deliveries import MANY_ATTEMPTS
+from dashboard.models.endpoints import DISABLED
+from dashboard.queries.delivery_criteria import Cursor, Scope, Wanted
+from dashboard.rules.deliveries import Standing, StateKind
+from dashboard.signatures import Verdict
+
+WAITING = {
+    StateKind.RETRYING: [Standing.RETRYING],
+    StateKind.REQUESTED_AGAIN: [Standing.REQUESTED_AGAIN],
+    StateKind.OVERDUE: [Standing.RETRYING, Standing.REQUESTED_AGAIN],
+}
+UNUSUAL = frozenset(Verdict) - {Verdict.VERIFIED}
+"""What few deliveries have of their signature, so that they are found by it, whatever else is wanted."""
+FEW = 8
+"""So few branches are read at once: finding out first how far back to read would cost more than it spares."""
+
+
+class Sql:
+    """A statement's text and its parameters, which are added in the order in which the text has them."""
+
+    def __init__(self, text: str = "", *params: Any) -> None:  # noqa: ANN401 - whatever psycopg takes
+        self.text = text
+        self.params = list(params)
+
+    def __add__(self, other: "Sql") -> "Sql":
+        return Sql(f"{self.text} {other.text}", *self.params, *other.params)
+
+
+class Way(Enum):
+    """By which of the indexes of `Delivery.Meta` the rows are found."""
+
+    BY_ID = auto()
+    WAITING = auto()
+    REPORTS = auto()
+    CAUSES = auto()
+    KINDS = auto()
+    PLAIN = auto()
+
+
+def way(wanted: Wanted) -> Way:
+    if wanted.delivery_id or wanted.event_id or wanted.resource_id:
+        return Way.BY_ID  # so few rows can be meant that an ID finds them, whatever else is wanted
+    if wanted.state in WAITING:
+        return Way.WAITING
+    if wanted.signature in UNUSUAL:
+        return Way.REPORTS
+    if wanted.cause is not None:
+        return Way.CAUSES
+    if wanted.state or wanted.event_type or wanted.attempts_min is not None or wanted.attempts_max is not None:
+        return Way.KINDS
+    return Way.PLAIN if wanted.signature != "" else Way.REPORTS
+
+
+def is_impossible(wanted: Wanted) -> bool:
+    """Whether no delivery can match: looking through an index for what cannot be there is what takes longest."""
+    least, most = wanted.attempts_min or 0, wanted.attempts_max
+    no_attempts = most is not None and (most < 1 or most < least)
+    return no_attempts or (wanted.state is StateKind.DELIVERED and wanted.cause is not None)
+
+
+def newest(*, scope: Scope, wanted: Wanted, now: datetime, limit: int, cursor: Cursor | None) -> Sql:
+    """Return the statement that finds the IDs of up to `limit` deliveries beside the cursor, or of the newest."""
+    order = "" if cursor is not None and cursor.newer else "DESC"
+    beside = _beside(cursor)
+    if way(wanted) is Way.BY_ID:
+        sql = _branches(scope=scope, wanted=wanted) + Sql("SELECT d.id FROM dashboard_delivery d WHERE")
+        sql += _with_id(scope=scope, wanted=wanted, now=now) + beside
+        return sql + Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT %s", limit)
+    branch = _branch(scope=scope, wanted=wanted, now=now) + beside
+    ordered = Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT")
+    sql = _branches(scope=scope, wanted=wanted)
+    sql += Sql(",sample AS (SELECT s.first_received_at FROM branches b CROSS JOIN LATERAL (SELECT d.first_received_at")
+    sql += branch + ordered
+    sql += Sql("(SELECT CASE WHEN count(*) > %s THEN 1 + 2 * %s / count(*) ELSE 0 END FROM branches)) s", FEW, limit)
+    sql += Sql(f"ORDER BY s.first_received_at {order} OFFSET %s LIMIT 1)", limit - 1)
+    sql += Sql("SELECT f.id FROM branches b CROSS JOIN LATERAL (SELECT d.id, d.first_received_at") + branch
+    sql += Sql(_WITHIN_REACH if order else _WITHIN_REACH_NEWER) + ordered + Sql("%s) f", limit)
+    return sql + Sql(f"ORDER BY f.first_received_at {order}, f.id {order} LIMIT %s", limit)
+
+
+def counted(*, scope: Scope, wanted: Wanted, now: datetime, most: int) -> Sql:
+    """Return the statement that counts the deliveries up to `most`."""
+    some = _branches(scope=scope, wanted=wanted)
+    if way(wanted) is Way.BY_ID:
+        some += Sql("SELECT 1 FROM dashboard_delivery d WHERE") + _with_id(scope=scope, wanted=wanted, now=now)
+    else:
+        some += Sql("SELECT 1 FROM branches b CROSS JOIN LATERAL (SELECT 1")
+        some += _branch(scope=scope, wanted=wanted, now=now)
+        some += Sql("ORDER BY d.first_received_at DESC, d.id DESC LIMIT %s) f", most)
+    return Sql("SELECT count(*) FROM (") + some + Sql("LIMIT %s) counted", most)
+
+
+def failed_by_cause(*, scope: Scope, wanted: Wanted, most: int) -> Sql:
+    """Return what groups what failed for good by cause and status, and what was refused by reason.
+
+    Of what is wanted only the times matter. Few refused requests are kept of an endpoint, so they are simply counted.
+    """
+    here = _here(scope)
+    same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(wanted)
+    sql = _places(scope) + Sql(_EVERY_CAUSE.format(p=here.format("p"), c=here.format("c")))
+    sql += Sql("SELECT false, c.last_cause, c.last_status, sum(n.deliveries), min(n.first_at), max(n.last_at)")
+    sql += Sql("FROM causes c CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM (SELECT 1") + same
+    sql += Sql("LIMIT %s) of_one) AS deliveries,", most)
+    sql += Sql("(SELECT min(d.first_received_at)") + same + Sql(") AS first_at,")
+    sql += Sql("(SELECT max(d.first_received_at)") + same + Sql(") AS last_at OFFSET 0) n")
+    sql += Sql("WHERE n.deliveries > 0 GROUP BY c.last_cause, c.last_status")
+    sql += Sql("UNION ALL SELECT true, d.reason, 0, count(*), min(d.received_at), max(d.received_at)")
+    sql += Sql("FROM dashboard_refusedattempt d WHERE")
+    sql += Sql("true" if scope.is_all else "d.endpoint_id IN (SELECT endpoint_id FROM places)")
+    return sql + _times(wanted, column="received_at") + Sql("GROUP BY d.reason")
+
+
+_WITHIN_REACH = "AND d.first_received_at >= (SELECT coalesce(min(first_received_at), '-infinity') FROM sample)"
+_WITHIN_REACH_NEWER = "AND d.first_received_at <= (SELECT coalesce(max(first_received_at), 'infinity') FROM sample)"
+# The event types and attempts that there are of each standing, found by going from each to the next in the index.
+_EVERY_KIND = """
+kinds AS (
+    SELECT p.endpoint_id, s.standing, g.event_type, g.attempts_class
+    FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing) CROSS JOIN LATERAL (
+        SELECT d.event_type, d.attempts_class FROM dashboard_delivery d WHERE {p} d.standing = s.standing
+        ORDER BY d.event_type, d.attempts_class LIMIT 1) g
+    UNION ALL
+    SELECT k.endpoint_id, k.standing, g.event_type, g.attempts_class
+    FROM kinds k CROSS JOIN LATERAL (
+        SELECT d.event_type, d.attempts_class FROM dashboard_delivery d
+        WHERE {k} d.standing = k.standing AND (d.event_type, d.attempts_class) > (k.event_type, k.attempts_class)
+        ORDER BY d.event_type, d.attempts_class LIMIT 1) g),
+branches AS (SELECT * FROM kinds WHERE attempts_class = ANY(%s::smallint[]))"""
+# With an event type given, all combinations are few enough to be tried.
+_KINDS_OF_EVENT = """
+branches AS (
+    SELECT p.endpoint_id, s.standing, %s::text AS event_type, a.attempts_class
+    FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing) CROSS JOIN unnest(%s::smallint[]) a(attempts_class))"""
+# Every status that a cause ended with, in the same manner.
+_EVERY_STATUS = """
+statuses AS (
+    SELECT p.endpoint_id, (SELECT min(d.last_status) FROM dashboard_delivery d
+        WHERE {p} d.last_cause <> '' AND d.last_cause = %s AND d.last_status BETWEEN %s AND %s) AS last_status
+    FROM places p
+    UNION ALL
+    SELECT s.endpoint_id, (SELECT min(d.last_status) FROM dashboard_delivery d
+        WHERE {s} d.last_cause <> '' AND d.last_cause = %s AND d.last_status > s.last_status AND d.last_status <= %s)
+    FROM statuses s WHERE s.last_status IS NOT NULL),
+branches AS (
+    SELECT s.endpoint_id, s.last_status, t.standing FROM statuses s CROSS JOIN unnest(%s::smallint[]) t(standing)
+    WHERE s.last_status IS NOT NULL)"""
+_EVERY_CAUSE = """,
+causes AS (
+    SELECT p.endpoint_id, g.last_cause, g.last_status
+    FROM places p CROSS JOIN LATERAL (
+        SELECT d.last_cause, d.last_status FROM dashboard_delivery d WHERE {p} d.last_cause <> ''
+        ORDER BY d.last_cause, d.last_status LIMIT 1) g
+    UNION ALL
+    SELECT c.endpoint_id, g.last_cause, g.last_status
+    FROM causes c CROSS JOIN LATERAL (
+        SELECT d.last_cause, d.last_status FROM dashboard_delivery d
+        WHERE {c} d.last_cause <> '' AND (d.last_cause, d.last_status) > (c.last_cause, c.last_status)
+        ORDER BY d.last_cause, d.last_status LIMIT 1) g)"""
+_FAILED_OF_CAUSE = """FROM dashboard_delivery d WHERE {c} d.last_cause <> '' AND d.last_cause = c.last_cause
+    AND d.last_status = c.last_status AND d.standing = %s"""
+_STOPPED = "d.endpoint_id IN (SELECT e.id FROM dashboard_endpoint e WHERE e.status = %s)"
+
+
+def _here(scope: Scope) -> str:
+    """Return the condition that keeps a range to one endpoint, `{}` names which; none for all there are."""
+    return "" if scope.is_all else "d.endpoint_id = {}.endpoint_id AND"
+
+
+def _places(scope: Scope) -> Sql:
+    """Begin the statement with the endpoints that are gone through one by one; all there are count as a single one."""
+    sql = "WITH RECURSIVE places AS ({})"
+    if scope.endpoint is not None:
+        return Sql(sql.format("SELECT %s::bigint AS endpoint_id"), scope.endpoint)
+    of = "SELECT e.id AS endpoint_id FROM dashboard_endpoint e"
+    if scope.install is not None:
+        return Sql(sql.format(f"{of} WHERE e.install_id = %s"), scope.install)
+    if scope.member is not None:
+        return Sql(sql.format(f"{of} JOIN dashboard_grant g USING (install_id) WHERE g.user_id = %s"), scope.member)
+    return Sql(sql.format("SELECT 0::bigint AS endpoint_id"))
+
+
+def _branches(*, scope: Scope, wanted: Wanted) -> Sql:
+    """Begin the statement: the values that its ranges begin with, a row of `branches` each."""
+    here, standings, sql = _here(scope), _standings(wanted), _places(scope) + Sql(",")
+    match way(wanted):
+        case Way.BY_ID:
+            return _places(scope)
+        case Way.WAITING:
+            every = "SELECT p.endpoint_id, s.standing FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing)"
+            return sql + Sql(f"branches AS ({every})", standings)
+        case Way.CAUSES if wanted.cause is not None:
+            one = wanted.cause
+            params = (one.cause, one.first_status, one.last_status, one.cause, one.last_status, standings)
+            return sql + Sql(_EVERY_STATUS.format(p=here.format("p"), s=here.format("s")), *params)
+        case Way.KINDS if wanted.event_type:
+            return sql + Sql(_KINDS_OF_EVENT, wanted.event_type, standings, _classes(wanted))
+        case Way.KINDS:
+            every = _EVERY_KIND.format(p=here.format("p"), k=here.format("k"))
+            return sql + Sql(every, standings, _classes(wanted))
+    return sql + Sql("branches AS (SELECT endpoint_id FROM places)")
+
+
+def _branch(*, scope: Scope, wanted: Wanted, now: datetime) -> Sql:
+    """Return the FROM and WHERE of the range that belongs to the row `b` of `branches`."""
+    sql = Sql(f"FROM dashboard_delivery d WHERE {_here(scope).format('b')}")
+    match way(wanted):
+        case Way.WAITING:
+            sql += Sql("d.due_by IS NOT NULL AND d.standing = b.standing") + _of_event(wanted) + _of_cause(wanted)
+        case Way.CAUSES if wanted.cause is not None:
+            sql += Sql("d.last_cause <> '' AND d.last_cause = %s AND d.last_status = b.last_status", wanted.cause.cause)
+            sql += Sql("AND d.standing = b.standing") + _of_event(wanted)
+        case Way.REPORTS:
+            sql += Sql("d.last_signature <> 'verified'") + _of_event(wanted) + _of_cause(wanted)
+            sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(wanted))
+        case Way.KINDS:
+            sql += Sql("d.standing = b.standing AND d.event_type = b.event_type")
+            sql += Sql("AND d.attempts_class = b.attempts_class")
+        case _:
+            sql += Sql("true")
+    return sql + _conditions(wanted=wanted, now=now)
+
+
+def _with_id(*, scope: Scope, wanted: Wanted, now: datetime) -> Sql:
+    """Return the condition for the rows that an ID finds."""
+    sql = Sql("true" if scope.is_all else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))")
+    # The empty ID is in no index, and saying so is what lets the index be used.
+    for column, value in (("resource_id", wanted.resource_id), ("event_id", wanted.event_id)):
+        if value:
+            sql += Sql(f"AND d.{column} <> '' AND d.{column} = %s", value)
+    if wanted.delivery_id:
+        sql += Sql("AND d.opentrain_id = %s", wanted.delivery_id)
+    if wanted.state is not None:
+        sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(wanted))
+    return sql + _of_event(wanted) + _of_cause(wanted) + _conditions(wanted=wanted, now=now)
+
+
+def _of_event(wanted: Wanted) -> Sql:
+    return Sql("AND d.event_type = %s", wanted.event_type) if wanted.event_type else Sql()
+
+
+def _of_cause(wanted: Wanted) -> Sql:
+    one = wanted.cause
+    if one is None:
+        return Sql()
+    return Sql(
+        "AND d.last_cause = %s AND d.last_status BETWEEN %s AND %s", one.cause, one.first_status, one.last_status
+    )
+
+
+def _conditions(*, wanted: Wanted, now: datetime) -> Sql:
+    """Return what no range sees to, whatever the way."""
+    sql = Sql()
+    if wanted.state is StateKind.OVERDUE:
+        sql += Sql(f"AND d.due_by < %s AND NOT {_STOPPED}", now, DISABLED)
+    elif wanted.state in WAITING:
+        sql += Sql(f"AND (d.due_by >= %s OR {_STOPPED})", now, DISABLED)
+    if wanted.signature is not None:
+        sql += Sql("AND d.last_signature = %s", wanted.signature)
+    if wanted.attempts_min is not None:
+        sql += Sql("AND d.attempt_count >= %s", wanted.attempts_min)
+    if wanted.attempts_max is not None:
+        sql += Sql("AND d.attempt_count <= %s", wanted.attempts_max)
+    return sql + _times(wanted)
+
+
+def _times(wanted: Wanted, *, column: str = "first_received_at") -> Sql:
+    sql = Sql()
+    if wanted.received_from is not None:
+        sql += Sql(f"AND d.{column} >= %s", wanted.received_from)
+    if wanted.received_to is not None:
+        sql += Sql(f"AND d.{column} < %s", wanted.received_to)
+    return sql
+
+
+def _beside(cursor: Cursor | None) -> Sql:
+    if cursor is None:
+        return Sql()
+    beyond = ">" if cursor.newer else "<"
+    return Sql(f"AND (d.first_received_at, d.id) {beyond} (%s, %s)", cursor.received_at, cursor.pk)
+
+
+def _standings(wanted: Wanted) -> list[int]:
+    if wanted.state is None:
+        return [int(one) for one in Standing]
+    waiting = WAITING.get(wanted.state)
+    return [int(one) for one in waiting or [Standing[wanted.state.name]]]
+
+
+def _classes(wanted: Wanted) -> list[int]:
+    """Return the classes of attempts that may hold what is wanted; the exact numbers are a condition beside."""
+    least, most = wanted.attempts_min or 1, wanted.attempts_max or MANY_ATTEMPTS
+    return list(range(min(max(least, 1), MANY_ATTEMPTS), min(most, MANY_ATTEMPTS) + 1))

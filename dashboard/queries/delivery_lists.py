@@ -1,0 +1,117 @@
+"""How the lists of deliveries are read: pages, bounded counts and causes, each from a few short index ranges.
+
+A list is asked for by a scope (an endpoint, an install, what somebody may see, all) and by what is wanted of it.
+`delivery_branches` says which ranges of which index those are, and merges them, so that the work of a page does not
+grow with the table.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from dashboard.models.deliveries import Delivery, DeliveryQuerySet, RefusedAttempt
+from dashboard.queries import delivery_list_sql
+from dashboard.queries.delivery_criteria import CauseWanted, Cursor, Scope, Wanted
+from dashboard.queries.delivery_list_sql import Sql
+
+__all__ = [
+    "COUNTED", "CauseGroup", "CauseWanted", "Cursor", "Scope", "Wanted", "causes", "count", "page",
+    "refused_count", "refused_page",
+]  # fmt: skip
+
+COUNTED = 1000
+"""So many rows are counted; of more it is only known that there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """Deliveries that failed for the same cause; or, where `is_refused`, requests refused for the same reason.
+
+    `count` is COUNTED + 1 where there are more than COUNTED.
+    """
+
+    is_refused: bool
+    cause: str
+    status: int
+    count: int
+    first_received_at: datetime
+    last_received_at: datetime
+
+
+def page(*, scope: Scope, wanted: Wanted, now: datetime, limit: int, cursor: Cursor | None = None) -> DeliveryQuerySet:
+    """Return up to `limit` deliveries beside the cursor, or the newest, in the order of the lists: newest first."""
+    if delivery_list_sql.is_impossible(wanted):
+        return Delivery.objects.none()
+    sql = delivery_list_sql.newest(scope=scope, wanted=wanted, now=now, limit=limit, cursor=cursor)
+    return Delivery.objects.filter(pk__in=RawSQL(sql.text, sql.params)).newest_first()  # noqa: S611 - constants and %s
+
+
+def count(*, scope: Scope, wanted: Wanted, now: datetime) -> int:
+    """Count the deliveries up to COUNTED; COUNTED + 1 stands for more.
+
+    Raises: django.db.OperationalError, where a statement_timeout is set and reached.
+    """
+    if delivery_list_sql.is_impossible(wanted):
+        return 0
+    rows = _rows(delivery_list_sql.counted(scope=scope, wanted=wanted, now=now, most=COUNTED + 1))
+    return int(rows[0][0])
+
+
+def causes(*, scope: Scope, wanted: Wanted) -> list[CauseGroup]:
+    """Group what failed for good by its cause, the most frequent first, then what was refused by its reason.
+
+    Of what is wanted only the times matter.
+
+    Raises: django.db.OperationalError, where a statement_timeout is set and reached.
+    """
+    rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, wanted=wanted, most=COUNTED + 1))
+    groups = [
+        CauseGroup(is_refused, cause, status, min(int(number), COUNTED + 1), *at)
+        for is_refused, cause, status, number, *at in rows
+    ]
+    return sorted(groups, key=lambda group: (group.is_refused, -group.count, group.first_received_at))
+
+
+def refused_page(*, scope: Scope, wanted: Wanted, limit: int, cursor: Cursor | None = None) -> list[RefusedAttempt]:
+    """Return up to `limit` refused requests beside the cursor, or the newest, newest first.
+
+    Of what is wanted, only the times, the event type and the delivery ID are told of a refused request.
+    """
+    rows = _refused(scope=scope, wanted=wanted).select_related("endpoint__install")
+    rows = rows.defer("request_headers", "endpoint__secret", "endpoint__install__token")
+    if cursor is None:
+        return list(rows.order_by("-received_at", "-id")[:limit])
+    at, pk = cursor.received_at, cursor.pk
+    if cursor.newer:
+        newer = rows.filter(Q(received_at__gt=at) | Q(received_at=at, pk__gt=pk), received_at__gte=at)
+        return list(newer.order_by("received_at", "id")[:limit])[::-1]
+    older = rows.filter(Q(received_at__lt=at) | Q(received_at=at, pk__lt=pk), received_at__lte=at)
+    return list(older.order_by("-received_at", "-id")[:limit])
+
+
+def refused_count(*, scope: Scope, wanted: Wanted) -> int:
+    """Count refused requests as `count` does deliveries."""
+    return _refused(scope=scope, wanted=wanted).order_by()[: COUNTED + 1].count()
+
+
+def _refused(*, scope: Scope, wanted: Wanted) -> QuerySet[RefusedAttempt]:
+    columns = {
+        "endpoint": scope.endpoint,
+        "endpoint__install": scope.install,
+        "endpoint__install__grants__user": scope.member,
+        "received_at__gte": wanted.received_from,
+        "received_at__lt": wanted.received_to,
+        "claimed_event_type": wanted.event_type or None,
+        "claimed_delivery_id": wanted.delivery_id or None,
+    }
+    return RefusedAttempt.objects.filter(**{name: value for name, value in columns.items() if value is not None})
+
+
+def _rows(sql: Sql) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.text, sql.params)
+        return list(cursor.fetchall())

@@ -1,0 +1,194 @@
+"""What the inbox reads: which endpoints need a person, and of those that it shows what their log says.
+
+The first is found through partial indexes over what is wrong, so its work grows with that and not with what there is;
+the second is bounded for each endpoint that is shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When, Window
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import JSONObject
+
+from dashboard.models.deliveries import Delivery
+from dashboard.models.endpoints import DISABLED, Endpoint, EndpointQuerySet
+from dashboard.models.members import User
+from dashboard.models.runs import Run
+from dashboard.rules.deliveries import Severity, Standing
+
+COUNTED = 1000
+"""So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""
+LEFT_OVER_FOR = timedelta(days=7)
+"""Failed deliveries that came longer ago keep nobody busy: who wanted them has asked for them."""
+WINDOW = 100
+"""So many of an endpoint's newest deliveries are looked through for failures in a row."""
+
+# The second part steps from one endpoint with failed deliveries to the next, through an index of those alone.
+_IN_NEED = """
+    SELECT id FROM dashboard_endpoint
+    WHERE opentrain_id IS NOT NULL AND deleted_at IS NULL AND severity < %s
+    UNION
+    SELECT endpoint_id FROM (
+        WITH RECURSIVE step (endpoint_id) AS (
+            (SELECT endpoint_id FROM dashboard_delivery WHERE standing = %s ORDER BY endpoint_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT endpoint_id FROM dashboard_delivery
+                    WHERE standing = %s AND endpoint_id > step.endpoint_id ORDER BY endpoint_id LIMIT 1)
+            FROM step WHERE step.endpoint_id IS NOT NULL
+        )
+        SELECT endpoint_id FROM step WHERE EXISTS (
+            SELECT FROM dashboard_delivery
+            WHERE standing = %s AND endpoint_id = step.endpoint_id AND first_received_at > %s
+        )
+    ) AS left_over
+    UNION
+    SELECT endpoint_id FROM dashboard_silence AS silence
+    WHERE NOT EXISTS (
+        SELECT FROM dashboard_delivery
+        WHERE endpoint_id = silence.endpoint_id AND first_received_at > silence.last_at
+    )
+"""
+
+
+def _reached(endpoint: str, retried_since: str) -> str:
+    """Return the query of how many failures in a row reached us of an endpoint, in its column `failures`."""
+    waiting = f"({Standing.RETRYING.value}, {Standing.REQUESTED_AGAIN.value})"
+    return f"""
+        WITH newest_first AS (
+            SELECT id, first_received_at, last_attempt_at, last_ok FROM dashboard_delivery
+            WHERE endpoint_id = {endpoint} ORDER BY first_received_at DESC, id DESC LIMIT {WINDOW}
+        ), waiting AS (
+            SELECT id FROM dashboard_delivery
+            WHERE endpoint_id = {endpoint} AND standing IN {waiting} LIMIT {WINDOW}
+        ), succeeded AS (
+            SELECT coalesce(max(last_attempt_at), '-infinity') AS at FROM newest_first WHERE last_ok
+        )
+        SELECT CASE WHEN count(*) = {WINDOW} AND min(first_received_at) > {retried_since} THEN NULL ELSE (
+            SELECT count(*) FROM dashboard_attempt AS attempt
+            WHERE NOT attempt.ok AND attempt.received_at > (SELECT at FROM succeeded)
+                AND attempt.delivery_id IN (SELECT id FROM newest_first UNION SELECT id FROM waiting)
+        ) END AS failures FROM newest_first
+    """  # noqa: S608 - names of columns and numbers of ours
+
+
+_LOGGED = f"""
+    SELECT shown.id, newest.at, reached.failures, next.due_by,
+        cause.standing, cause.last_cause, cause.last_status, cause.deliveries, cause.first_at
+    FROM unnest(%(ids)s::bigint[]) AS shown (id)
+    LEFT JOIN LATERAL (
+        SELECT first_received_at AS at FROM dashboard_delivery
+        WHERE endpoint_id = shown.id ORDER BY first_received_at DESC LIMIT 1
+    ) AS newest ON true
+    LEFT JOIN LATERAL (
+        {_reached("shown.id", "%(retried_since)s")}
+    ) AS reached ON true
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN count(*) <= %(counted)s THEN min(due_by) END AS due_by FROM (
+            SELECT due_by FROM dashboard_delivery
+            WHERE endpoint_id = shown.id AND standing IN (%(retrying)s, %(requested)s) LIMIT %(counted)s + 1
+        ) AS awaited
+    ) AS next ON true
+    LEFT JOIN LATERAL (
+        SELECT standing, last_cause, last_status, count(*) AS deliveries, min(first_received_at) AS first_at
+        FROM (
+            SELECT standing, last_cause, last_status, first_received_at FROM dashboard_delivery
+            WHERE endpoint_id = shown.id AND standing IN (%(failed)s, %(retrying)s) LIMIT %(counted)s + 1
+        ) AS counted
+        GROUP BY standing, last_cause, last_status
+    ) AS cause ON true
+"""  # noqa: S608 - the same
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """So many deliveries that failed for good, or so far, for one cause; the first of them came at `first_at`."""
+
+    standing: int
+    cause: str
+    status: int
+    deliveries: int
+    first_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the log says of an endpoint: its failing deliveries, most first, and how many failures in a row reached us.
+
+    `reached` is None where that cannot be told from its newest deliveries, `next_due_by` where no attempt is to come or
+    too many are.
+    """
+
+    newest_at: datetime | None
+    reached: int | None
+    failing: tuple[Failing, ...]
+    next_due_by: datetime | None = None
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more failing deliveries than were counted."""
+        return sum(one.deliveries for one in self.failing) > COUNTED
+
+    def count(self, standing: Standing) -> int:
+        return sum(one.deliveries for one in self.failing if one.standing == standing)
+
+
+def in_need(*, user: User, now: datetime) -> EndpointQuerySet:
+    """Return the endpoints that need a person, worst first, each with how many there are of them in all.
+
+    `total` counts all, `seem_fine` those of them that OpenTrain has no complaint about. Where nothing is attempted a
+    streak threatens nothing more: there, and among those that seem fine, failed deliveries are what is worse.
+    """
+    failed = Standing.FAILED.value
+    streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
+    has_failed = Exists(Delivery.objects.filter(endpoint=OuterRef("pk")).failed())
+    ids = RawSQL(_IN_NEED, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR))  # noqa: S611
+    rows = Endpoint.objects.visible_to(user).registered().filter(pk__in=ids)
+    return rows.annotate(
+        total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))
+    ).order_by("severity", streak.desc(), has_failed.desc(), "disabled_at", "pk")
+
+
+def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
+    """Have each endpoint bring what is to be told of the run that holds it, in the same query; None without one."""
+    told = JSONObject(pk="pk", kind="kind", state="state", actor_name="actor_name", counts="counts")
+    active = Run.objects.active().filter(endpoint=OuterRef("pk")).order_by()
+    return endpoints.annotate(active_run=Subquery(active.annotate(told=told).values("told")[:1]))
+
+
+def with_log(endpoints: EndpointQuerySet, *, retried_since: datetime) -> EndpointQuerySet:
+    """Have each endpoint bring when its newest delivery came and how many failures in a row reached us, as `logged`.
+
+    The second only where OpenTrain counts some; both in the same query.
+    """
+    newest = Delivery.objects.filter(endpoint=OuterRef("pk")).order_by("-first_received_at")
+    reached = RawSQL(_reached("dashboard_endpoint.id", "%s"), (retried_since,), output_field=IntegerField())  # noqa: S611
+    return endpoints.annotate(
+        newest_at=Subquery(newest.values("first_received_at")[:1]),
+        reached=Case(When(consecutive_failures__gt=0, then=reached)),
+    )
+
+
+def logged(*, endpoint_ids: Sequence[int], retried_since: datetime) -> dict[int, Logged]:
+    """Return what the log says of each endpoint. No delivery that came before `retried_since` is retried any more."""
+    arguments: dict[str, Any] = {
+        "ids": list(endpoint_ids),
+        "counted": COUNTED,
+        "retried_since": retried_since,
+        "failed": Standing.FAILED.value,
+        "retrying": Standing.RETRYING.value,
+        "requested": Standing.REQUESTED_AGAIN.value,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LOGGED, arguments)
+        rows = cursor.fetchall()
+    found: dict[int, Logged] = {}
+    for pk, newest_at, reached, next_due_by, *cause in rows:
+        before = found[pk].failing if pk in found else ()
+        failing = (*before, Failing(*cause)) if cause[0] is not None else before
+        most_first = tuple(sorted(failing, key=lambda one: -one.deliveries))
+        found[pk] = Logged(newest_at, reached, most_first, next_due_by)
+    return found

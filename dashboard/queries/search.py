@@ -1,0 +1,98 @@
+"""The quick search: what a name, an address or a whole ID leads to. Every look-up is one short range of an index.
+
+What somebody may see is decided as everywhere else: by `visible_to`, and by the `Scope` of deliveries.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from dashboard.db.word_search import beginning_with, words_in
+from dashboard.models.deliveries import Delivery
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+from dashboard.models.members import User
+from dashboard.models.runs import Run
+from dashboard.queries import delivery_lists
+from dashboard.queries.delivery_lists import Scope, Wanted
+
+SHOWN = 5
+"""So many of each kind are shown."""
+LOOKED_AT = 200
+"""So many matches are looked at for the best ones: “com” matches nearly every address."""
+WORD_LEAST = 2
+"""A single letter begins too many words."""
+_RUN = re.compile(r"(?:run|recovery|redelivery)?\s*#?\s*([0-9]{1,18})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The matches of each kind, at most SHOWN of each; `exact` is the one thing that has this very ID, if it is one."""
+
+    installs: tuple[Install, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    runs: tuple[Run, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    of_event: tuple[Delivery, ...] = ()
+    of_resource: tuple[Delivery, ...] = ()
+    exact: Install | Endpoint | Delivery | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.installs, self.endpoints, self.runs, self.deliveries, self.of_event, self.of_resource))
+
+
+def find(*, user: User, text: str, now: datetime) -> Found:
+    """Return what the text leads to among what the user may see."""
+    if len(text) < WORD_LEAST and not text.isdecimal():
+        return Found()
+    installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
+    deliveries = _deliveries(user, Wanted(delivery_id=text), now)
+    candidates: tuple[Install | Endpoint | Delivery, ...] = (*installs, *endpoints, *deliveries)
+    named = [one for one in candidates if one.opentrain_id == text]
+    return Found(
+        installs=installs,
+        endpoints=endpoints,
+        runs=_runs(user, text),
+        deliveries=deliveries,
+        of_event=_deliveries(user, Wanted(event_id=text), now),
+        of_resource=_deliveries(user, Wanted(resource_id=text), now),
+        exact=named[0] if len(named) == 1 else None,
+    )
+
+
+def find_installs(*, user: User, text: str, most: int = SHOWN) -> tuple[Install, ...]:
+    """Return installs that the user may see: by a whole ID, or by the beginnings of words of their name."""
+    visible = Install.objects.visible_to(user)
+    matches = Q(pk__in=visible.filter(Q(opentrain_id=text) | Q(organization_id=text)).values("pk")[:LOOKED_AT])
+    words = beginning_with(text)
+    if words is not None:
+        named = visible.annotate(words=words_in("name")).filter(words=words)
+        matches |= Q(pk__in=named.values("pk")[:LOOKED_AT])
+    return tuple(Install.objects.filter(matches).defer("token").order_by("rank", "name", "pk")[:most])
+
+
+def _endpoints(user: User, text: str) -> tuple[Endpoint, ...]:
+    visible = Endpoint.objects.visible_to(user)
+    matches = Q(pk__in=visible.filter(opentrain_id=text).values("pk")[:LOOKED_AT])
+    words = beginning_with(text)
+    if words is not None:
+        addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=words)
+        matches |= Q(pk__in=addressed.values("pk")[:LOOKED_AT])
+    rows = Endpoint.objects.filter(matches).select_related("install").defer("secret", "install__token")
+    return tuple(rows.order_by("severity", "pk")[:SHOWN])
+
+
+def _runs(user: User, text: str) -> tuple[Run, ...]:
+    number = _RUN.fullmatch(text)
+    if number is None:
+        return ()
+    rows = Run.objects.visible_to(user).select_related("endpoint__install")
+    return tuple(rows.defer("endpoint__secret", "endpoint__install__token").filter(pk=int(number[1])))
+
+
+def _deliveries(user: User, wanted: Wanted, now: datetime) -> tuple[Delivery, ...]:
+    rows = delivery_lists.page(scope=Scope.of(user), wanted=wanted, now=now, limit=SHOWN)
+    rows = rows.select_related("endpoint__install")
+    return tuple(rows.defer("body", "endpoint__secret", "endpoint__install__token"))

@@ -1,0 +1,216 @@
+"""What an alert says: its words when it opens and when it is over, and the message that carries it, in three forms.
+
+Pure: texts and times go in, texts come out. Names, URLs and what OpenTrain answered are other people's texts: `plain`
+takes out what could forge a line or a header, and each form escapes what means something in it.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dashboard.rules.alerts import AlertEvent, AlertKind
+from dashboard.rules.deliveries import span
+
+NAME_CHARS = 120
+SAID_CHARS = 300
+WORDS_CHARS = 1200
+SUBJECT_CHARS = 180
+LISTED = 25
+"""So many alerts are told one by one in a message; of the others only how many there are."""
+API_VERSION = "v1"
+GONE = "The endpoint was deleted."
+"""What `now_says` of an endpoint that is no more."""
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories that are not seen: line ends, escapes, what turns the direction of text around."""
+_BLANKS = re.compile(r"\s+")
+_ENDINGS = {
+    AlertKind.DISABLED: "OpenTrain does not say that it is disabled any more.",
+    AlertKind.AT_RISK: "It is not about to be disabled any more.",
+    AlertKind.NO_ACCESS: "OpenTrain answers for this install again.",
+    AlertKind.CANARY_FAILED: "A delivery has succeeded since, or a later recovery got further.",
+    AlertKind.OVERDUE: "No delivery is overdue any more.",
+    AlertKind.SIGNATURES: "No signature has been refused for 30 minutes.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One alert as a message tells of it. `address` is its page, `cleared_at` None while it is open.
+
+    `events` are what the channel was not told before: an alert that opened and ended in quiet hours has both.
+    """
+
+    id: int
+    kind: AlertKind
+    events: tuple[AlertEvent, ...]
+    install_id: int
+    install: str
+    endpoint_id: int | None
+    endpoint: str
+    words: str
+    opened_at: datetime
+    cleared_at: datetime | None
+    cleared_words: str
+    address: str
+
+    @property
+    def is_over(self) -> bool:
+        return AlertEvent.CLEARED in self.events
+
+    @property
+    def about(self) -> str:
+        return f"{self.install}, {self.endpoint}" if self.endpoint else self.install
+
+    @property
+    def lasted(self) -> str:
+        """Return how long it lasted, once it is over: "14 min"."""
+        return span(duration=self.cleared_at - self.opened_at) if self.cleared_at is not None else ""
+
+    @property
+    def headline(self) -> str:
+        """Return "Disabled by OpenTrain: Acme Labs, https://…", or that it is over and how long it lasted."""
+        if self.is_over:
+            return f"All clear after {self.lasted}: {self.kind.label}: {self.about}"
+        return f"{self.kind.label}: {self.about}"
+
+    @property
+    def body(self) -> str:
+        return f"{self.cleared_words} It had been so for {self.lasted}." if self.is_over else self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one channel is told at once. `address` is the page of all alerts, `more` counts what is not in `items`.
+
+    A `test` has no items. `held` says that its news were held back while it was quiet.
+    """
+
+    id: str
+    created_at: datetime
+    items: tuple[Item, ...]
+    address: str
+    more: int = 0
+    test: bool = False
+    held: bool = False
+
+    @property
+    def title(self) -> str:
+        if self.test:
+            return "Test: this is how alerts reach you"
+        if len(self.items) == 1 and not self.more:
+            return self.items[0].headline
+        over = sum(item.is_over for item in self.items)
+        shown = f"{len(self.items) + self.more} alerts{' from the quiet hours' if self.held else ''}"
+        if over == len(self.items) and not self.more:
+            return f"All clear: {shown}"
+        return f"{shown}, {over} of them over" if over else shown
+
+    @property
+    def opening(self) -> str:
+        """Return the sentence that a message begins with; most need none."""
+        if self.test:
+            return "Somebody pressed Test in Redeliver. Nothing is wrong, and there is nothing to do."
+        return "This was held back while it was quiet." if self.held else ""
+
+
+def plain(text: str, *, limit: int) -> str:
+    """Return outside text on one line, without what cannot be seen, cut to `limit` characters."""
+    shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: limit * 4])
+    line = _BLANKS.sub(" ", shown).strip()
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
+    """Put an alert's words together; `said` is OpenTrain's own reason, quoted as OpenTrain's."""
+    quoted = [f"OpenTrain: “{plain(said, limit=SAID_CHARS)}”"] if said.strip() else []
+    return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
+
+
+def closing_words(*, kind: AlertKind, now_says: str = "") -> str:
+    """Say what ended an alert. `now_says` is what its endpoint is now, in words; what is GONE did not get well."""
+    return now_says if now_says == GONE else plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
+
+
+def email_subject(message: Message) -> str:
+    return plain(f"[Redeliver] {message.title}", limit=SUBJECT_CHARS)
+
+
+def email_text(message: Message) -> str:
+    """Return the mail's text: no HTML, so there is nothing in it to inject into."""
+    parts = [message.opening] if message.opening else []
+    for item in message.items:
+        lines = [item.headline, item.body, f"Since {_exactly(item.opened_at)}"]
+        lines += [f"Over since {_exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
+        parts.append("\n".join([*lines, item.address]))
+    parts += [f"And {message.more} more."] if message.more else []
+    return "\n\n".join([*parts, f"All alerts, and who is told of them: {message.address}"]) + "\n"
+
+
+def slack_body(message: Message) -> bytes:
+    """Return a body that Slack's incoming webhooks take, and those of Mattermost and Rocket.Chat."""
+    parts = [f"*{slack_text(message.title)}*"] + ([slack_text(message.opening)] if message.opening else [])
+    for item in message.items:
+        icon = ":white_check_mark:" if item.is_over else ":warning:"
+        head = f"{icon} *{slack_text(item.headline)}*\n" if len(message.items) > 1 else ""
+        parts.append(f"{head}{slack_text(item.body)} <{item.address}|Open it>")
+    parts += [f"And {message.more} more."] if message.more else []
+    parts.append(f"<{message.address}|All alerts>")
+    said = {"text": "\n".join(parts), "mrkdwn": True, "unfurl_links": False, "unfurl_media": False}
+    return json.dumps(said, ensure_ascii=False).encode()
+
+
+def slack_text(text: str) -> str:
+    """Return outside text that Slack shows as it is: no link, no mention, whoever wrote it.
+
+    `<!channel>` and `<url|words>` are undone by the three escapes that Slack asks for. Mattermost also knows `@all`
+    and `[words](url)`: a blank of no width behind the sign undoes those.
+    """
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("@", "@\u200b").replace("](", "]\u200b(")
+
+
+def json_body(message: Message) -> bytes:
+    """Return the body of an outgoing webhook; README, "Alerts", documents it."""
+    said = {
+        "id": message.id,
+        "type": "test" if message.test else "alerts",
+        "apiVersion": API_VERSION,
+        "createdAt": _iso(message.created_at),
+        "text": message.title,
+        "heldBack": message.held,
+        "alerts": [_json_item(item) for item in message.items],
+        "more": message.more,
+        "url": message.address,
+    }
+    return json.dumps(said, ensure_ascii=False).encode()
+
+
+def _json_item(item: Item) -> dict[str, Any]:
+    cleared_at = item.cleared_at if item.is_over else None
+    return {
+        "id": item.id,
+        "kind": item.kind.value,
+        "events": [event.value for event in item.events],
+        "title": item.kind.label,
+        "words": item.words,
+        "clearedWords": item.cleared_words if item.is_over else "",
+        "install": {"id": item.install_id, "name": item.install},
+        "endpoint": None if item.endpoint_id is None else {"id": item.endpoint_id, "url": item.endpoint},
+        "openedAt": _iso(item.opened_at),
+        "clearedAt": None if cleared_at is None else _iso(cleared_at),
+        "lastedSeconds": None if cleared_at is None else round((cleared_at - item.opened_at).total_seconds()),
+        "url": item.address,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _exactly(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

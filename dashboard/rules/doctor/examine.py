@@ -1,0 +1,233 @@
+"""One request, examined: which of all the ways in which a signature fails this is."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dashboard.rules.doctor import header
+from dashboard.rules.doctor.bodies import SMALL_BYTES, variants
+from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
+from dashboard.signatures import TOLERANCE_S, Verdict, verify
+
+PREFIX = "whsec_"
+OTHERS_TRIED = 20
+"""So many secrets of other endpoints are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecret:
+    """Another endpoint's secret; `name` is what people are told."""
+
+    name: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A signature of the right form that does not fit, with all that it may have been made of."""
+
+    stamp: str
+    digest: str
+    bodies: Sequence[bytes] = field(repr=False)
+    secret: str = field(repr=False)
+    others: Sequence[NamedSecret] = field(repr=False)
+
+    def fits(self, *, key: bytes, message: bytes) -> bool:
+        return hmac.compare_digest(hmac.new(key, message, hashlib.sha256).hexdigest(), self.digest)
+
+    def message(self, body: bytes) -> bytes:
+        return self.stamp.encode() + b"." + body
+
+
+def diagnose(
+    *,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    secret: str,
+    now: int,
+    other_secrets: Sequence[NamedSecret] = (),
+    also_as: Sequence[bytes] = (),
+    delivery_id: str = "",
+) -> Diagnosis:
+    """Say what is the matter with a request's signature.
+
+    `now` is when the request arrived, in Unix seconds. `other_secrets` belong to the install's other endpoints.
+    `also_as` holds the body as it may have been as well, where what was pasted does not say which (line ends).
+    `delivery_id` is tried as part of what was signed. Nothing of the arguments but the names is in the diagnosis.
+    """
+    secret, values = _encodable(secret), [_encodable(value) for value in header.values_of(headers)]
+    bodies = [body, *also_as]
+    for one in bodies:
+        verdict = verify(secret=secret, headers=values, body=one, now=now).verdict
+        if verdict is not Verdict.MISMATCH:
+            break
+    if verdict is Verdict.MISSING:
+        return finding(kind=Kind.MISSING, words="The request carried no X-OpenTrain-Signature header.")
+    if verdict is Verdict.DOUBLED:
+        return finding(kind=Kind.DOUBLED, words="The request carried more than one X-OpenTrain-Signature.")
+    if verdict is Verdict.MALFORMED:
+        return _malformed(header.read(values[0]), bodies=bodies, secret=secret, others=other_secrets)
+    stamp, digest = (part.partition("=")[2] for part in values[0].split(","))
+    if verdict is Verdict.MISMATCH:
+        case = _Case(stamp, digest, bodies, secret, other_secrets[:OTHERS_TRIED])
+        return _mismatch(case, delivery_id=_encodable(delivery_id), age_s=now - int(stamp))
+    return in_time(age_s=now - int(stamp))
+
+
+def in_time(*, age_s: int) -> Diagnosis:
+    """Say what a genuine signature's age comes to. `age_s` is negative for one from the future."""
+    if age_s > TOLERANCE_S:
+        words = f"The signature is genuine, but was {age(age_s)} old when it arrived; {TOLERANCE_S} s are allowed."
+        return finding(kind=Kind.STALE, words=words)
+    if age_s < -TOLERANCE_S:
+        words = f"The signature is genuine, but its time is {age(-age_s)} ahead; {TOLERANCE_S} s are allowed."
+        return finding(kind=Kind.FUTURE, words=words)
+    return finding(kind=Kind.GENUINE, words="The signature is genuine and in time.")
+
+
+def age(seconds: int) -> str:
+    """Return a length of time to the second and, where that is hard to grasp, in its largest unit."""
+    for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{seconds} s ({seconds // {'days': 86_400, 'h': 3600, 'min': 60}[unit]} {unit})"
+    return f"{seconds} s"
+
+
+def _malformed(
+    reading: header.Reading, *, bodies: Sequence[bytes], secret: str, others: Sequence[NamedSecret]
+) -> Diagnosis:
+    words = "The X-OpenTrain-Signature header is not of the contract's form. " + " ".join(reading.faults)
+    if reading.stamp and reading.digest:
+        case = _Case(reading.stamp, reading.digest, bodies, secret, others)
+        if any(case.fits(key=secret.encode(), message=case.message(body)) for body in bodies):
+            words += " Apart from that it is genuine: this endpoint's secret made it over this body."
+        else:
+            words += " Read as it was probably meant, it does not fit this body and this secret either."
+    return finding(kind=Kind.MALFORMED, words=words)
+
+
+def _mismatch(case: _Case, *, delivery_id: str, age_s: int) -> Diagnosis:
+    found = (
+        _other_endpoint(case)
+        or _secret_form(case)
+        or _signed_otherwise(case, delivery_id=delivery_id)
+        or _body_changed(case)
+        or _wrong_secret(case)
+    )
+    if abs(age_s) <= TOLERANCE_S:
+        return found
+    side = "old when it arrived" if age_s > 0 else "ahead of its arrival"
+    words = f"{found.words} Besides, it says that it is {age(abs(age_s))} {side}; {TOLERANCE_S} s are allowed."
+    return Diagnosis(found.kind, words, found.mend, found.code)
+
+
+def _other_endpoint(case: _Case) -> Diagnosis | None:
+    for other in case.others:
+        key = _encodable(other.secret).encode()
+        if any(case.fits(key=key, message=case.message(body)) for body in case.bodies):
+            words = f"It was signed with the secret of another endpoint of this install: {other.name}."
+            return finding(kind=Kind.OTHER_ENDPOINT, words=words)
+    return None
+
+
+def _secret_form(case: _Case) -> Diagnosis | None:
+    for how, key in _keys(case.secret):
+        if any(case.fits(key=key, message=case.message(body)) for body in case.bodies):
+            return finding(kind=Kind.SECRET_FORM, words=f"It fits when the secret is used {how}.")
+    return None
+
+
+def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
+    bare = secret.strip().strip("\"'")
+    core = bare.removeprefix(PREFIX)
+    yield "without the spaces or quotation marks around it", bare.encode()
+    yield "without its whsec_", core.encode()
+    yield "with whsec_ before it: that belongs to it", PREFIX.encode() + core.encode()
+    for how, key in (("with a newline at its end", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
+        yield how, key.encode()
+    yield "without its whsec_ and with a newline at its end", core.encode() + b"\n"
+    yield "in quotation marks", f'"{bare}"'.encode()
+    yield "in lower case", bare.lower().encode()
+    for how, text in (("decoded from base64", core), ("decoded from base64 with its whsec_", bare)):
+        decoded = _unbase64(text)
+        if decoded:
+            yield how, decoded
+    try:
+        yield "decoded from hex", bytes.fromhex(core)
+    except ValueError:
+        return
+
+
+def _unbase64(text: str) -> bytes | None:
+    text = text.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _signed_otherwise(case: _Case, *, delivery_id: str) -> Diagnosis | None:
+    key = case.secret.encode()
+    for body in case.bodies:
+        for how, message in _messages(case.stamp.encode(), body, delivery_id.encode()):
+            if case.fits(key=key, message=message):
+                return finding(kind=Kind.SIGNED_OTHERWISE, words=f"It was signed {how}.")
+            if case.digest in {hashlib.sha256(message).hexdigest(), hashlib.sha256(key + message).hexdigest()}:
+                return finding(kind=Kind.SIGNED_OTHERWISE, words="It is a plain SHA-256 and not an HMAC.")
+    return None
+
+
+def _messages(stamp: bytes, body: bytes, delivery_id: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "without the timestamp: over the body alone", body
+    yield "with nothing between timestamp and body", stamp + body
+    for how, between in (
+        ("a colon", b":"), ("a comma", b","), ("a space", b" "), ("a newline", b"\n"), ("a hyphen", b"-"), ("|", b"|"),
+    ):  # fmt: skip
+        yield f"with {how} instead of a dot between timestamp and body", stamp + between + body
+    yield "with the timestamp after the body", body + b"." + stamp
+    yield "with t= before the timestamp", b"t=" + stamp + b"." + body
+    yield "with the timestamp in milliseconds", stamp + b"000." + body
+    yield "with the delivery ID before the timestamp", delivery_id + b"." + stamp + b"." + body
+    yield "over the SHA-256 of the body", stamp + b"." + hashlib.sha256(body).hexdigest().encode()
+    yield "in the usual way, but without HMAC", stamp + b"." + body
+
+
+def _body_changed(case: _Case) -> Diagnosis | None:
+    """Try what the body may have been, under this endpoint's secret and, where that is quick, the others'."""
+    for body in case.bodies:
+        small = len(body) <= SMALL_BYTES
+        keys = [("", case.secret), *((other.name, other.secret) for other in case.others if small)]
+        for variant in variants(body):
+            message = case.message(variant.body)
+            for name, secret in keys:
+                if case.fits(key=_encodable(secret).encode(), message=message):
+                    return _changed(how=variant.how, name=name)
+    return None
+
+
+def _changed(*, how: str, name: str) -> Diagnosis:
+    words = f"The body is not the one that was signed. The signature fits the same body {how}."
+    if name:
+        words += f" And it was signed with the secret of another endpoint of this install: {name}."
+    return finding(kind=Kind.BODY_CHANGED, words=words)
+
+
+def _wrong_secret(case: _Case) -> Diagnosis:
+    if not any(case.bodies):
+        words = "The signature does not fit an empty body: either the body got lost, or another secret made it."
+        mend = "Something may have read the body before the check did. Check the raw bytes before anything reads them."
+        return finding(kind=Kind.WRONG_SECRET, words=words, mend=mend)
+    tried = f" nor that of {len(case.others)} other endpoint{'s' * (len(case.others) != 1)}" if case.others else ""
+    words = (
+        f"Neither this secret{tried} made this signature, nor any usual change of the body explains it."
+        if tried
+        else "This secret did not make this signature, and no usual change of the body explains it."
+    )
+    return finding(kind=Kind.WRONG_SECRET, words=words)
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()

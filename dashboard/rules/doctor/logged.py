@@ -1,0 +1,72 @@
+"""What can be told of a refused request from what the log keeps: all but its body."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.rules.doctor import header
+from dashboard.rules.doctor.bodies import variants
+from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
+from dashboard.rules.doctor.examine import age, diagnose, in_time
+from dashboard.signatures import TOLERANCE_S
+
+SAME = "This is the body that was refused, byte for byte."
+_OTHER_REASONS = {
+    "content_type": "Its Content-Type is not application/json. Something on the way, or the sender, set another.",
+    "too_large": "Its body is larger than 1 MiB, which no event of OpenTrain is.",
+    "cut_off": "Its body ended before its announced end: the connection was cut on the way.",
+    "delivery_id": "Its X-OpenTrain-Delivery is missing or is no ID: something on the way drops or rewrites it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused request as the log has it. `arrived` is in Unix seconds; `reason` is the receiver's word for it."""
+
+    reason: str
+    headers: Sequence[tuple[str, str]]
+    arrived: int
+    body_sha256: str = ""
+
+
+def from_log(*, refused: Refused) -> Diagnosis:
+    """Say what is known without the body; whether a secret made the signature cannot be tested."""
+    if refused.reason in _OTHER_REASONS:
+        return finding(kind=Kind.NOT_THE_SIGNATURE, words=_OTHER_REASONS[refused.reason])
+    form = diagnose(headers=refused.headers, body=b"", secret="", now=refused.arrived)
+    if form.kind in {Kind.MISSING, Kind.DOUBLED}:
+        return form
+    if form.kind is Kind.MALFORMED:
+        faults = header.read(header.values_of(refused.headers)[0]).faults
+        words = "The X-OpenTrain-Signature header is not of the contract's form. " + " ".join(faults)
+        return finding(kind=Kind.MALFORMED, words=words)
+    age_s = refused.arrived - int(header.values_of(refused.headers)[0].split(",")[0].removeprefix("t="))
+    if refused.reason in {"stale", "future"}:
+        return in_time(age_s=age_s)
+    if refused.reason == "other_endpoint":
+        words = "The receiver found that it was signed with the secret of another endpoint of this install."
+        return finding(kind=Kind.OTHER_ENDPOINT, words=f"{words} Paste the body, and you are told which.")
+    words = (
+        f"The header is of the right form, and its time is {_side(age_s)}. Its signature did not fit: "
+        "whether the body was changed or another secret was used cannot be told without the body, which is not kept."
+    )
+    return finding(kind=Kind.UNTESTED, words=words)
+
+
+def compare(*, bodies: Sequence[bytes], sha256: str) -> str:
+    """Say whether what was pasted is what was refused, by the hash that was kept; empty where none was."""
+    if not sha256:
+        return ""
+    for body in bodies:
+        if hashlib.sha256(body).hexdigest() == sha256:
+            return SAME
+    for body in bodies:
+        for variant in variants(body):
+            if hashlib.sha256(variant.body).hexdigest() == sha256:
+                return f"The body that was refused is this one {variant.how}."
+    return "This is not the body that was refused: its SHA-256 is another, so the finding is about what you pasted."
+
+
+def _side(age_s: int) -> str:
+    distance = f"{age(abs(age_s))} {'before' if age_s >= 0 else 'after'} its arrival"
+    return f"right, {distance}" if abs(age_s) <= TOLERANCE_S else f"wrong besides, {distance}"

@@ -1,0 +1,165 @@
+"""What an observation has to look like: JSON in, observations or what is wrong with them out."""
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from dashboard.actions.deliveries.attempts import Event, Result
+from dashboard.actions.deliveries.observations import AT_ONCE, Observation
+from dashboard.models import Attempt
+from dashboard.rules.deliveries import Cause
+from dashboard.signatures import Verdict
+
+BODIES_LIMIT = 1024 * 1024
+"""Bytes of all the bodies of a call together."""
+AHEAD = timedelta(minutes=5)
+"""How far a partner's clock may be ahead of ours."""
+OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+LATENCY_LIMIT_MS = 600_000
+ERRORS_TOLD = 100
+_ID_CHARS = 200
+_TYPE_CHARS = 100
+_VERDICTS = {verdict.value for verdict in Verdict}
+_REQUIRED = ("deliveryId", "eventType", "receivedAt", "status", "latencyMs")
+_OPTIONAL = ("eventId", "resourceId", "signature", "body", "bodyBase64")
+
+
+class BadRequest(Exception):
+    """The call cannot be taken. `errors` says what is wrong with which observation, by its index."""
+
+    def __init__(self, words: str, errors: list[dict[str, object]] | None = None) -> None:
+        super().__init__(words)
+        self.errors = errors or []
+
+
+class _BadItem(Exception):
+    def __init__(self, name: str, words: str) -> None:
+        super().__init__(words)
+        self.name = name
+
+
+def read(body: bytes, *, now: datetime) -> list[Observation]:
+    """Return the observations of a call, if all of them are right.
+
+    Raises: BadRequest.
+    """
+    items = _items(body)
+    observations: list[Observation] = []
+    errors: list[dict[str, object]] = []
+    for index, item in enumerate(items):
+        try:
+            observations.append(_observation(item, now=now))
+        except _BadItem as error:
+            errors.append({"index": index, "field": error.name, "error": str(error)})
+    if errors:
+        words = f"{len(errors)} of {len(items)} observations cannot be taken, so none was stored."
+        raise BadRequest(words, errors[:ERRORS_TOLD])
+    if sum(len(one.event.body or b"") for one in observations) > BODIES_LIMIT:
+        raise BadRequest(f"The bodies together are larger than {BODIES_LIMIT} bytes: send fewer at once.")
+    return observations
+
+
+def _items(body: bytes) -> list[object]:
+    try:
+        said = json.loads(body, parse_constant=_no_number)
+    except RecursionError:
+        raise BadRequest("The JSON is nested too deeply.") from None
+    except ValueError:
+        raise BadRequest("The body is not JSON in UTF-8.") from None
+    if not isinstance(said, dict) or set(said) != {"observations"} or not isinstance(said["observations"], list):
+        raise BadRequest('The body is to be {"observations": […]}, and nothing else.')
+    items: list[object] = said["observations"]
+    if not 1 <= len(items) <= AT_ONCE:
+        raise BadRequest(f"A call brings 1 to {AT_ONCE} observations; this has {len(items)}.")
+    return items
+
+
+def _no_number(_name: str) -> NoReturn:
+    raise ValueError
+
+
+def _observation(item: object, *, now: datetime) -> Observation:
+    if not isinstance(item, dict):
+        raise _BadItem("", "An observation is an object.")
+    unknown = sorted(set(item) - {*_REQUIRED, *_OPTIONAL})
+    if unknown:
+        raise _BadItem(unknown[0][:100], "There is no such field.")
+    for name in _REQUIRED:
+        if name not in item:
+            raise _BadItem(name, "This field is missing.")
+    event = Event(
+        delivery_id=_text(item, "deliveryId", limit=_ID_CHARS),
+        event_id=_text(item, "eventId", limit=_ID_CHARS),
+        event_type=_text(item, "eventType", limit=_TYPE_CHARS),
+        resource_id=_text(item, "resourceId", limit=_ID_CHARS),
+        body=_body(item),
+    )
+    return Observation(event, _result(item, now=now))
+
+
+def _result(item: dict[str, Any], *, now: datetime) -> Result:
+    status = _whole(item, "status", least=200, most=599)
+    return Result(
+        received_at=_moment(item, now=now),
+        request_headers=[],
+        answered_status=status,
+        cause=(Cause.NONE if status < 300 else Cause.STATUS).value,  # noqa: PLR2004 - any 2xx is a success
+        handler_url="",
+        handler_status=status,
+        latency_ms=_whole(item, "latencyMs", least=0, most=LATENCY_LIMIT_MS),
+        response_headers=[],
+        response_head=b"",
+        source=Attempt.Source.OBSERVED,
+        signature=_signature(item),
+    )
+
+
+def _text(item: dict[str, Any], name: str, *, limit: int) -> str:
+    if name not in item:
+        return ""
+    value = item[name]
+    if not isinstance(value, str) or not 1 <= len(value) <= limit or not value.isprintable() or not value.strip():
+        raise _BadItem(name, f"It is to be text of 1 to {limit} printable characters.")
+    return value
+
+
+def _whole(item: dict[str, Any], name: str, *, least: int, most: int) -> int:
+    value = item[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _BadItem(name, f"It is to be a whole number from {least} to {most}.")
+    return value
+
+
+def _moment(item: dict[str, Any], *, now: datetime) -> datetime:
+    value = item["receivedAt"]
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = moment.astimezone(UTC) if moment is not None and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
+        raise _BadItem("receivedAt", "It is to be a time with its zone, as 2026-06-12T10:00:00.000Z.")
+    if not OLDEST <= moment <= now + AHEAD:
+        raise _BadItem("receivedAt", f"It is to be from {OLDEST.year} on and not in the future.")
+    return moment
+
+
+def _signature(item: dict[str, Any]) -> str:
+    value = item.get("signature", "")
+    if value != "" and (not isinstance(value, str) or value not in _VERDICTS):
+        raise _BadItem("signature", f"It is to be one of: {', '.join(sorted(_VERDICTS))}.")
+    return str(value)
+
+
+def _body(item: dict[str, Any]) -> bytes | None:
+    if "body" in item and "bodyBase64" in item:
+        raise _BadItem("body", "Give body or bodyBase64, not both.")
+    try:
+        if "bodyBase64" in item:
+            return base64.b64decode(item["bodyBase64"], validate=True)
+        return item["body"].encode() if "body" in item else None
+    except (binascii.Error, ValueError, TypeError, AttributeError):
+        name = "bodyBase64" if "bodyBase64" in item else "body"
+        raise _BadItem(name, "It is to be text; for other bytes use bodyBase64.") from None

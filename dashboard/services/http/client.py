@@ -1,0 +1,345 @@
+"""One HTTP exchange that is bounded in every direction: time, bytes, and where it may go.
+
+Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
+the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
+
+requests' adapter on a connection of our own, whose socket knows the deadline (deadline_socket.py): requests by itself
+bounds each recv and not the whole. Its session stays out: it adds headers, cookies, netrc passwords and proxies, and
+even when it follows no redirect it reads that answer's whole body, inflated, into memory. Its exceptions, which carry
+the request with the token in it, end here. A connection is used once: a write on a kept one that the other side has
+just closed would look like a lost answer.
+"""
+
+import errno
+import logging
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from http.client import HTTPException
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import SKIP_HEADER, Url, parse_url
+
+from dashboard import addresses
+from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure
+from dashboard.vault import Secret
+
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # What it says more shows URLs, and a handler's may be secret.
+
+_PORTS = {"http": 80, "https": 443}
+_PIECE = 64 * 1024
+_OURS = {"host", "content-length", "transfer-encoding", "connection"}
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+Headers = Sequence[tuple[str, str | Secret]]
+
+
+class Cause(StrEnum):
+    """Why there is no answer."""
+
+    ADDRESS = "address"
+    """The URL is not one that can be called: not http(s), no host, or with a user name in it."""
+    DNS = "dns"
+    REFUSED = "refused"
+    TLS = "tls"
+    CONNECTION = "connection"
+    """Unreachable, reset, or closed without a word."""
+    TIMEOUT = "timeout"
+    GARBLED = "garbled"
+    """What came is not HTTP."""
+    CUT_OFF = "cut_off"
+    """The body ended before its announced end."""
+    TOO_LARGE = "too_large"
+    DENIED = "denied"
+    """The address is not a public one, and only public ones were allowed."""
+
+
+_WORDS = {
+    Cause.ADDRESS: "the address is not a valid http or https URL",
+    Cause.DNS: "the host's name could not be found",
+    Cause.REFUSED: "the connection was refused",
+    Cause.TLS: "no secure connection could be made",
+    Cause.CONNECTION: "the connection broke",
+    Cause.TIMEOUT: "no answer in time",
+    Cause.GARBLED: "what came back is not HTTP",
+    Cause.CUT_OFF: "the answer was cut off",
+    Cause.TOO_LARGE: "the answer was too large",
+    Cause.DENIED: "the address is not a public one",
+}
+
+
+class NoAnswer(Exception):
+    """The exchange brought no whole answer.
+
+    `sent`: False means that the request was certainly not sent (no connection was made); True means that the other
+    side may have received it and acted on it. `detail` is the system's own reason, where it adds something.
+    `status` and `headers` are set when the answer's head had arrived.
+    """
+
+    def __init__(
+        self,
+        *,
+        cause: Cause,
+        sent: bool,
+        elapsed_ms: int,
+        detail: str = "",
+        status: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(f"{_WORDS[cause]} ({detail})" if detail else _WORDS[cause])
+        self.cause = cause
+        self.sent = sent
+        self.elapsed_ms = elapsed_ms
+        self.detail = detail
+        self.status = status
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `body` is as it came on the wire, content-encoding and all; `headers` keep order and doubles."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+    elapsed_ms: int
+    truncated: bool
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, by its name in any case."""
+        return find_header(self.headers, name)
+
+
+def find_header(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
+    """Return the first value of a header, by its name in any case."""
+    return next((value for key, value in headers if key.lower() == name.lower()), None)
+
+
+def exchange(
+    *,
+    method: str,
+    url: str,
+    headers: Headers,
+    body: bytes | None,
+    connect_s: float,
+    read_s: float,
+    total_s: float,
+    max_bytes: int,
+    cap: bool = False,
+    ca_file: str | None = None,
+    public_only: bool = False,
+) -> Answer:
+    """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
+
+    Exactly `headers` is sent, a name that is given twice as one with its values joined, with Host, Content-Length and
+    Connection added: those three and Transfer-Encoding cannot be given. A value may be a `Secret`; it is revealed
+    only on its way out.
+    `connect_s` bounds each address's connect and the TLS handshake, `read_s` each silence, `total_s` everything.
+    A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
+    trusted certificates (tests); they are always verified. `public_only` keeps to public addresses: it is for URLs that
+    somebody else wrote.
+
+    Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
+    """
+    stage = _Stage(Clock(total_s=total_s))
+    request = _Request(method=method, url=url, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
+    try:
+        target = _target(url)
+        reach = _Reach(connect_s=connect_s, clock=stage.clock, ca_file=ca_file, public_only=public_only)
+        with _connect(target, reach) as sock:
+            return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
+    except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' own are OSErrors
+        failure = _failure(_root(error), stage)
+    raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far the exchange has come."""
+
+    clock: Clock
+    sent: bool = False
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    headers: Headers
+    body: bytes | None
+    max_bytes: int
+    cap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How a connection may be made."""
+
+    connect_s: float
+    clock: Clock
+    ca_file: str | None
+    public_only: bool
+
+
+class _BadAddress(HTTPError):
+    pass
+
+
+def _checked(headers: Headers) -> Headers:
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or name.lower() in _OURS:
+            raise ValueError(f"The header {name!r} cannot be sent: not a valid name, or one that frames the request.")
+        if not _VALUE.fullmatch(value.reveal() if isinstance(value, Secret) else value):
+            raise ValueError(f"The value of the header {name!r} has a line break or another character not allowed.")
+    return headers
+
+
+def _target(url: str) -> Url:
+    target = parse_url(url)
+    if target.scheme not in _PORTS or not target.host or target.auth:
+        raise _BadAddress
+    return target
+
+
+def _connect(target: Url, reach: _Reach) -> socket.socket:
+    host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
+    sock = dial(host, port, connect_s=reach.connect_s, clock=reach.clock, public_only=reach.public_only)
+    if target.scheme == "http":
+        return sock
+    return secure(sock, host, connect_s=reach.connect_s, clock=reach.clock, ca_file=reach.ca_file)
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over one socket that is connected already, and under TLS where it is to be."""
+
+    def __init__(self, target: Url, sock: BoundSocket) -> None:
+        super().__init__(max_retries=0)
+        self._pool = HTTPConnectionPool(cast("str", target.host), target.port, maxsize=1)
+        self._pool.ConnectionCls = partial(_Connection, bound=sock)  # type: ignore[assignment]
+
+    def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
+        return self._pool
+
+    def cert_verify(self, *_: object, **__: object) -> None:
+        """Leave it to `secure`, which verifies always."""
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, *, bound: BoundSocket, **options: Any) -> None:  # noqa: ANN401 - urllib3's
+        super().__init__(**options)
+        self._bound = bound
+
+    def connect(self) -> None:
+        self.sock = self._bound
+
+
+def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> Answer:
+    headers = _revealed(request.headers, host=_host(target))
+    prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+    stage.sent = True
+    response = _Adapter(target, sock).send(prepared, stream=True)
+    sock.head_allowance = None
+    stage.status = response.status_code
+    stage.headers = tuple(response.raw.headers.items())
+    body, truncated = _read(response, request)
+    return Answer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
+
+
+def _host(target: Url) -> str:
+    default = target.port in (None, _PORTS[cast("str", target.scheme)])
+    return cast("str", target.host) if default else f"{target.host}:{target.port}"
+
+
+def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str | bytes]:
+    """Return the headers for the wire, each value as the bytes that it stands for, without the blanks around it, which
+    are no part of it. SKIP_HEADER keeps urllib3 from adding its own.
+    """
+    revealed: CaseInsensitiveDict[str | bytes] = CaseInsensitiveDict({"Host": host, "Connection": "close"})
+    for name, value in headers:
+        text = (value.reveal() if isinstance(value, Secret) else value).strip(" \t").encode("latin-1")
+        before = revealed.get(name)
+        revealed[name] = before + b", " + text if isinstance(before, bytes) else text
+    for name in ("User-Agent", "Accept-Encoding"):
+        revealed.setdefault(name, SKIP_HEADER)
+    return revealed
+
+
+def _read(response: requests.Response, request: _Request) -> tuple[bytes, bool]:
+    """Return the body as it came on the wire, and whether it was capped. Nothing is inflated."""
+    body = bytearray()
+    while len(body) <= request.max_bytes:
+        piece = response.raw.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
+        if not piece:
+            return bytes(body), False
+        body += piece
+    if not request.cap:
+        raise TooLarge
+    return bytes(body[: request.max_bytes]), True
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what really happened, from under the wrappings of urllib3 and requests."""
+    inside = [*error.args, error.__cause__, error.__context__]
+    inner = next((wrapped for wrapped in inside if isinstance(wrapped, BaseException)), None)
+    return error if inner is None else _root(inner)
+
+
+def _failure(error: BaseException, stage: _Stage) -> NoAnswer:
+    return NoAnswer(
+        cause=_cause(error, stage),
+        sent=stage.sent,
+        elapsed_ms=stage.clock.elapsed_ms,
+        detail=_detail(error),
+        status=stage.status,
+        headers=stage.headers,
+    )
+
+
+def _cause(error: BaseException, stage: _Stage) -> Cause:
+    if isinstance(error, TooLarge):
+        return Cause.TOO_LARGE
+    if isinstance(error, TimeoutError):
+        return Cause.TIMEOUT
+    if isinstance(error, addresses.Denied):
+        return Cause.DENIED
+    if stage.status is not None:
+        return Cause.CUT_OFF
+    return _cause_before_the_head(error)
+
+
+def _cause_before_the_head(error: BaseException) -> Cause:
+    if isinstance(error, _BadAddress | LocationParseError | requests.exceptions.InvalidURL):
+        return Cause.ADDRESS
+    if isinstance(error, ssl.SSLError):
+        return Cause.TLS
+    if isinstance(error, socket.gaierror):
+        return Cause.DNS
+    if isinstance(error, ConnectionRefusedError):
+        return Cause.REFUSED
+    if isinstance(error, OSError):  # RemoteDisconnected too: it closed without a word.
+        return Cause.CONNECTION
+    return Cause.GARBLED
+
+
+def _detail(error: BaseException) -> str:
+    """Return the system's reason in words; nothing that the other side wrote."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, addresses.Denied):
+        return error.kind
+    if isinstance(error, OSError) and error.errno in errno.errorcode and not isinstance(error, ssl.SSLError):
+        return error.strerror or ""
+    return ""

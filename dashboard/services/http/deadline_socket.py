@@ -1,0 +1,154 @@
+"""A socket that cannot be waited on past a deadline.
+
+Every send and every recv gets what is left of the deadline as its time-out, so nothing needs a watchdog thread.
+A name is looked up in a thread of its own, because the system's resolver takes no time-out; past the deadline that
+thread is left to end with the resolver.
+"""
+
+import io
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import certifi
+
+from dashboard import addresses
+
+HEAD_BYTES = 64 * 1024
+"""How much an answer's status line and headers may come to, in bytes (interim 1xx answers count too)."""
+
+
+class TooLarge(Exception):
+    """More came than may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The one deadline of an exchange, `total_s` seconds after it was made."""
+
+    total_s: float
+    started: float = field(default_factory=time.monotonic)
+
+    def left(self, most_s: float) -> float:
+        """Return a time-out in seconds: at most `most_s`, and never past the deadline. Raises: TimeoutError."""
+        left_s = self.started + self.total_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return min(most_s, left_s)
+
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.started) * 1000)
+
+
+def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: bool) -> socket.socket:
+    """Connect to the first of the host's addresses that answers, each within `connect_s`.
+
+    With `public_only`, an address that is not public is passed over without a packet (addresses.py).
+
+    Raises: OSError, the last address's, when none does.
+    """
+    last: OSError = TimeoutError()
+    for family, kind, protocol, _, address in _resolve(host, port, clock):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            if public_only:
+                addresses.check(address=address[0])
+            sock.settimeout(clock.left(connect_s))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.
+        except OSError as error:
+            sock.close()
+            last = error
+        else:
+            return sock
+    raise last
+
+
+def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
+    """Return the socket under TLS, the certificate verified for `host`, the handshake done within `connect_s`.
+
+    Raises: OSError (ssl.SSLError among them), with the socket closed.
+    """
+    try:
+        sock.settimeout(clock.left(connect_s))  # The ssl module holds the whole handshake to it, not each recv.
+        return _context(ca_file).wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+class BoundSocket:
+    """What urllib3 and http.client use of a socket, with every wait bounded. Its owner closes the real one."""
+
+    def __init__(self, sock: socket.socket, clock: Clock, *, read_s: float) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._read_s = read_s
+        self.head_allowance: int | None = HEAD_BYTES
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._sock.settimeout(self._clock.left(self._read_s))
+            view = view[self._sock.send(view) :]
+
+    def recv_into(self, buffer: memoryview) -> int:
+        self._sock.settimeout(self._clock.left(self._read_s))
+        count = self._sock.recv_into(buffer)
+        if self.head_allowance is not None:
+            self.head_allowance -= count
+            if self.head_allowance < 0:
+                raise TooLarge
+        return count
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def settimeout(self, _timeout: object) -> None:
+        """Keep ours: urllib3 would set its own, a wait for each recv."""
+
+    def close(self) -> None:
+        """Leave it to the owner: an answer may still be read when urllib3 is done with the connection."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: BoundSocket) -> None:
+        super().__init__()
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer has no name in 3.11
+        return self._sock.recv_into(memoryview(buffer))
+
+
+@lru_cache(maxsize=8)
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a verifying context; cached, because reading the certificates takes 20 ms."""
+    return ssl.create_default_context(cafile=ca_file or certifi.where())
+
+
+def _resolve(host: str, port: int, clock: Clock) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    errors: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            errors.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "not a name"))
+
+    thread = threading.Thread(target=look_up, name="resolve", daemon=True)
+    thread.start()
+    thread.join(clock.left(clock.total_s))
+    if errors:
+        raise errors[0]
+    if not found:
+        raise TimeoutError
+    return found

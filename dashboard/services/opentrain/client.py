@@ -1,0 +1,74 @@
+"""The seven operations, each one function; callers use them through the package, whose docstring has the errors."""
+
+from collections.abc import Sequence
+
+from dashboard.services.opentrain import types
+from dashboard.services.opentrain.call import Call, call
+from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
+from dashboard.vault import Secret
+
+_LOOK_AT_ENDPOINT = "Look at the endpoint before you repeat it."
+_LOOK_AT_LIST = "Look at the list of endpoints before you repeat it."
+_LOOK_FOR_NEW = (
+    f"{_LOOK_AT_LIST} If the new one is there, its secret is lost with the answer: delete it and register it again."
+)
+_LOOK_AT_DELIVERIES = "Look at the endpoint's deliveries before you repeat it."
+
+
+def get_install(*, token: Secret) -> Install:
+    """Return the install that the token belongs to. Needs no scope."""
+    return call(Call("GET", "/installs/current"), token=token, read=types.install)
+
+
+def create_endpoint(*, token: Secret, url: str, event_types: Sequence[str]) -> CreatedEndpoint:
+    """Register an endpoint. Its secret is in this answer only, ever. Raises: Rejected (400)."""
+    payload = {"url": url, "eventTypes": list(event_types)}
+    operation = Call("POST", "/webhook-endpoints", payload=payload, look=_LOOK_FOR_NEW)
+    return call(operation, token=token, read=types.created)
+
+
+def list_endpoints(*, token: Secret) -> tuple[WebhookEndpoint, ...]:
+    """Return all of the install's endpoints, newest first."""
+    return call(Call("GET", "/webhook-endpoints"), token=token, read=types.endpoints)
+
+
+def get_endpoint(*, token: Secret, endpoint_id: str) -> WebhookEndpoint:
+    """Return one endpoint. Raises: NotFound."""
+    return call(Call("GET", "/webhook-endpoints/{id}", endpoint_id), token=token, read=types.endpoint)
+
+
+def update_endpoint(
+    *,
+    token: Secret,
+    endpoint_id: str,
+    url: str | None = None,
+    event_types: Sequence[str] | None = None,
+    status: str | None = None,
+) -> WebhookEndpoint:
+    """Change what is given, and only that. Status ACTIVE re-enables and sets the streak to 0; DISABLED pauses.
+
+    Raises: NotFound; Rejected (400).
+    """
+    types_ = None if event_types is None else list(event_types)
+    payload = {"url": url, "eventTypes": types_, "status": status}
+    given = {name: value for name, value in payload.items() if value is not None}
+    operation = Call("PATCH", "/webhook-endpoints/{id}", endpoint_id, payload=given, look=_LOOK_AT_ENDPOINT)
+    return call(operation, token=token, read=types.endpoint)
+
+
+def delete_endpoint(*, token: Secret, endpoint_id: str) -> DeletedEndpoint:
+    """Delete an endpoint; its pending deliveries are discarded. Raises: NotFound."""
+    operation = Call("DELETE", "/webhook-endpoints/{id}", endpoint_id, look=_LOOK_AT_LIST)
+    return call(operation, token=token, read=types.deleted)
+
+
+def redeliver(*, token: Secret, endpoint_id: str, delivery_id: str | None = None) -> Redelivery:
+    """Requeue one delivery whatever its status, or every FAILED one of the endpoint. Attempts follow within minutes,
+    and only while the endpoint is ACTIVE.
+
+    Raises: NotFound, for the endpoint or the delivery; Rejected (400).
+    """
+    payload = {} if delivery_id is None else {"deliveryId": delivery_id}
+    path = "/webhook-endpoints/{id}/redeliver"
+    operation = Call("POST", path, endpoint_id, payload=payload, look=_LOOK_AT_DELIVERIES)
+    return call(operation, token=token, read=types.redelivery)

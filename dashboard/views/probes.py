@@ -1,0 +1,153 @@
+"""For whoever runs Redeliver, not for its users: does it answer, is all of it well, how much does it do.
+
+They say nothing about customers and hold no secret. /healthz is for whoever restarts processes: it touches nothing but
+this process, because a database that is down is not cured by restarting what asks it. /readyz is for whoever sends
+requests here and for whoever is woken at night.
+"""
+
+import hmac
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http import HTTPStatus
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from dashboard import metrics
+from dashboard.actions.runs.commands import QUEUE
+from dashboard.queries import health_checks
+
+WORKER_SILENT_AFTER = timedelta(seconds=60)
+"""A worker says every 10 s that it is alive."""
+POLLER_LATE_AFTER = timedelta(minutes=5)
+"""An install that is due is asked within seconds; a killed worker's is taken again after 2 minutes."""
+
+Check = dict[str, object]
+_GONE = (OperationalError, InterfaceError)
+"""The database does not answer. Any other error of it is a mistake of ours, and to be seen as one."""
+
+
+@never_cache
+@require_safe
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """Say that this process answers requests."""
+    return JsonResponse({"ok": True})
+
+
+@never_cache
+@require_safe
+def readyz(_request: HttpRequest) -> HttpResponse:
+    """Say whether what a request needs is there, check by check; 503 when one fails.
+
+    A process that serves the receiver alone needs the database and nothing else: deliveries must go on being taken
+    while the worker is down, so its checks are not among that one's.
+    """
+    checks = {name: _checked(check) for name, check in _checks().items()}
+    ready = all(check["ok"] for check in checks.values())
+    return JsonResponse(
+        {"ready": ready, "checks": checks}, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+def _checks() -> dict[str, Callable[[], Check]]:
+    of_receiver = {"database": _database, "migrations": _migrations}
+    return of_receiver if settings.SERVE == "receiver" else of_receiver | {"worker": _worker, "poller": _poller}
+
+
+def _checked(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except _GONE:
+        return {"ok": False, "why": "the database does not answer"}
+
+
+def _database() -> Check:
+    started = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {"ok": True, "ms": round((time.monotonic() - started) * 1000)}
+
+
+def _migrations() -> Check:
+    pending = health_checks.pending_migrations()
+    return {"ok": pending == 0, "pending": pending}
+
+
+def _worker() -> Check:
+    age = health_checks.worker_age(now=timezone.now())
+    if age is None:
+        return {"ok": False, "why": "no worker has run on this database"}
+    return {"ok": age <= WORKER_SILENT_AFTER, "heartbeat_age_s": round(age.total_seconds(), 1)}
+
+
+def _poller() -> Check:
+    late = health_checks.poller_lateness(now=timezone.now())
+    return {"ok": late <= POLLER_LATE_AFTER, "late_s": round(late.total_seconds(), 1)}
+
+
+@never_cache
+@require_safe
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    """Tell Prometheus, if it shows METRICS_TOKEN; without that setting there is nothing here."""
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    known = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    if scheme.lower() != "bearer" or not known:
+        refused = HttpResponse("Send METRICS_TOKEN as 'Authorization: Bearer …'.", "text/plain", 401)
+        refused["WWW-Authenticate"] = "Bearer"
+        return refused
+    return HttpResponse(metrics.exposition(collectors=[_Vitals()]), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Vitals(Collector):
+    """What the database knows, asked at the scrape: the same from whichever process, on whichever machine."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = list(_vitals())
+        except _GONE:
+            found = []
+        yield GaugeMetricFamily("redeliver_database_up", "1: the database answered.", value=float(bool(found)))
+        yield from found
+
+
+def _vitals() -> Iterator[Metric]:
+    now = timezone.now()
+    jobs = health_checks.queue(now=now, name=QUEUE)
+    yield GaugeMetricFamily("redeliver_queue_depth", "Jobs that are due and not begun.", value=jobs.depth)
+    yield GaugeMetricFamily(
+        "redeliver_queue_oldest_seconds", "How long the oldest of them has been due.", jobs.oldest.total_seconds()
+    )
+    age = health_checks.worker_age(now=now)
+    if age is not None:
+        yield GaugeMetricFamily(
+            "redeliver_worker_heartbeat_age_seconds", "Since a worker said that it is alive.", age.total_seconds()
+        )
+    yield GaugeMetricFamily(
+        "redeliver_poller_late_seconds", "For how long the install that waited longest has been due.",
+        health_checks.poller_lateness(now=now).total_seconds(),
+    )  # fmt: skip
+    yield _deliveries()
+    yield GaugeMetricFamily(
+        "redeliver_deliveries_estimate",
+        "Deliveries in the log, as of the last ANALYZE.",
+        health_checks.deliveries_estimate(),
+    )
+
+
+def _deliveries() -> Metric:
+    words = f"Deliveries that are not delivered, by standing; {health_checks.COUNTED} means that or more."
+    family = GaugeMetricFamily("redeliver_deliveries", words, labels=["standing"])
+    for standing, count in health_checks.standings().items():
+        family.add_metric([standing.name.lower()], count)
+    return family

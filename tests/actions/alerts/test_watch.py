@@ -1,0 +1,329 @@
+"""Alerts open once, end once, and every channel hears of each beginning and each end once."""
+
+import threading
+from datetime import time, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from dashboard.actions.alerts import outbox
+from dashboard.actions.alerts import watch as alerts
+from dashboard.actions.alerts.watch import Watched
+from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
+from dashboard.rules.alerts import AlertKind
+from dashboard.rules.deliveries import Trouble
+from tests.factories import (
+    NOON,
+    make_alert,
+    make_channel,
+    make_endpoint,
+    make_failed_delivery,
+    make_install,
+    make_refused_attempt,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DISABLED = {"status": "DISABLED", "consecutive_failures": 10, "disabled_reason": "10 consecutive failures"}
+HOSTILE = "<!channel>\r\nBcc: all@example.com \u202e" + "x" * 500
+
+
+def watch(at: timedelta = timedelta()) -> Watched:
+    return alerts.watch(now=NOON + at)
+
+
+def make_disabled(install: Install | None = None, **columns: Any) -> Endpoint:
+    return make_endpoint(install=install or make_install(name="Acme Labs"), **DISABLED | columns)
+
+
+def told() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each message made so far: to whom, and which events of which kinds."""
+    messages = AlertDelivery.objects.order_by("created_at", "channel_name")
+    return [(one.channel_name, list(one.news.order_by("pk").values_list("alert__kind", "event"))) for one in messages]
+
+
+def test_watch_opens_an_alert_once_and_tells_every_channel_that_wants_it() -> None:
+    endpoint = make_disabled()
+    make_channel(name="all")
+    make_channel(name="acme", install=endpoint.install)
+    make_channel(name="other install", install=make_install())
+    make_channel(name="other kind", kinds=["overdue"])
+    assert watch() == Watched(opened=1, messages=2)
+    assert watch(MINUTE) == Watched()
+    assert told() == [("acme", [("disabled", "opened")]), ("all", [("disabled", "opened")])]
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.endpoint, alert.install_name, alert.opened_at, alert.cleared_at) == (
+        "disabled", endpoint, "Acme Labs", NOON, None,
+    )  # fmt: skip
+
+
+def test_channel_is_told_after_whoever_set_it_up_was_deactivated() -> None:
+    make_channel(name="night", made_by=make_user(is_active=False))
+    make_disabled()
+    watch()
+    assert told() == [("night", [("disabled", "opened")])]
+
+
+def test_alert_keeps_its_words_and_why() -> None:
+    endpoint = make_disabled()
+    for _ in range(3):
+        make_failed_delivery(endpoint=endpoint)
+    watch()
+    assert Alert.objects.get().words == (
+        "OpenTrain disabled it after 10 failures in a row. Nothing is attempted. 3 deliveries failed: 503 from your "
+        "handler. OpenTrain: “10 consecutive failures”"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            {"last_error_code": Trouble.TOKEN_REFUSED, "last_error": "OpenTrain refused this install's token (401)."},
+            "OpenTrain refused this install's token (401).",
+        ),
+        ({"status": "REVOKED"}, "OpenTrain says that the install or its platform app is REVOKED: no events are sent."),
+        (
+            {"token_scopes": []},
+            (
+                "This token lacks webhooks:manage: its endpoints can be neither seen nor repaired. "
+                "Ask the customer to reconnect with that scope, then paste the new token."
+            ),
+        ),
+    ],
+)
+def test_alert_of_an_install_says_what_the_inbox_says(columns, words) -> None:
+    make_install(**columns)
+    watch()
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.endpoint, alert.words) == ("no_access", None, words)
+
+
+def test_alert_of_refused_signatures_counts_them() -> None:
+    endpoint = make_endpoint()
+    for _ in range(4):
+        make_refused_attempt(endpoint=endpoint, received_at=NOON - MINUTE)
+    watch()
+    assert Alert.objects.get().words == (
+        "Redeliver turned away 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
+        "Open the endpoint and examine one: the signature doctor says why."
+    )
+
+
+def test_outside_text_is_one_line_and_capped() -> None:
+    endpoint = make_disabled(make_install(name=HOSTILE[:200]), handler_url=HOSTILE, disabled_reason=HOSTILE)
+    watch()
+    alert = Alert.objects.get()
+    for text in (alert.install_name, alert.endpoint_name, alert.words):
+        assert text.isprintable()
+        assert "<!channel> Bcc: all@example.com" in text
+    assert (len(alert.install_name), len(alert.endpoint_name)) == (120, 120)
+    assert len(alert.words) <= 1200
+    assert endpoint.disabled_reason == HOSTILE
+
+
+def test_all_clear_goes_to_whom_the_alert_went_and_says_how_it_is_now() -> None:
+    endpoint = make_disabled()
+    make_channel(name="told")
+    watch()
+    make_channel(name="came later")
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    assert watch(14 * MINUTE) == Watched(cleared=1, messages=1)
+    assert told() == [("told", [("disabled", "opened")]), ("told", [("disabled", "cleared")])]
+    alert = Alert.objects.get()
+    assert alert.cleared_at == NOON + 14 * MINUTE
+    assert alert.cleared_words == (
+        "OpenTrain does not say that it is disabled any more. "
+        "Now it is Active: The last delivery succeeded, or none has failed yet."
+    )
+    Endpoint.objects.update(**DISABLED)
+    assert watch(20 * MINUTE) == Watched(opened=1, messages=2)
+    assert list(endpoint.alerts.order_by("pk").values_list("cleared_at", flat=True)) == [NOON + 14 * MINUTE, None]
+
+
+def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
+    make_endpoint(consecutive_failures=8)
+    make_channel(name="all")
+    watch()
+    Endpoint.objects.update(**DISABLED)
+    assert watch(MINUTE) == Watched(opened=1, cleared=1, messages=1)
+    assert told() == [("all", [("at_risk", "opened")]), ("all", [("disabled", "opened")])]
+    at_risk = Alert.objects.get(kind="at_risk")
+    assert at_risk.superseded
+    assert at_risk.cleared_words.startswith("Now it is Disabled: OpenTrain disabled it after 10 failures in a row.")
+
+
+def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
+    make_disabled()
+    watch()
+    Endpoint.objects.update(deleted_at=NOON)
+    assert watch(MINUTE).cleared == 1
+    assert Alert.objects.get().cleared_words == "The endpoint was deleted."
+
+
+def test_what_is_found_at_once_is_one_message() -> None:
+    for _ in range(40):
+        make_install(last_error_code=Trouble.TOKEN_REFUSED, last_error="Refused.")
+    make_channel(name="all")
+    assert watch() == Watched(opened=40, messages=1)
+    message = outbox.message_of(AlertDelivery.objects.get())
+    assert (len(message.items), message.more, message.title) == (25, 15, "40 alerts")
+
+
+def test_watch_asks_as_often_for_many_as_for_few(django_assert_max_num_queries) -> None:
+    for _ in range(30):
+        make_disabled()
+    for _ in range(3):
+        make_channel()
+    with django_assert_max_num_queries(40):
+        assert watch() == Watched(opened=30, messages=3)
+
+
+# --- Quiet hours ----------------------------------------------------------------------------------------------------
+
+
+def make_quiet(**columns: Any) -> AlertChannel:
+    """Quiet from 11:00 to 13:00 UTC: it is noon."""
+    return make_channel(**{"name": "quiet", "quiet_start": time(11), "quiet_end": time(13)} | columns)
+
+
+def test_quiet_hours_hold_back_and_end_in_one_summary_with_nothing_lost() -> None:
+    make_quiet()
+    first = make_disabled()
+    assert watch() == Watched(opened=1)
+    Endpoint.objects.filter(pk=first.pk).update(status="ACTIVE", consecutive_failures=0)
+    assert watch(10 * MINUTE) == Watched(cleared=1)
+    make_disabled()
+    assert watch(20 * MINUTE) == Watched(opened=1)
+    assert watch(59 * MINUTE) == Watched()
+    assert told() == []
+    assert watch(HOUR) == Watched(messages=1)
+    assert told() == [("quiet", [("disabled", "opened"), ("disabled", "cleared"), ("disabled", "opened")])]
+    message = outbox.message_of(AlertDelivery.objects.get())
+    assert message.title == "2 alerts from the quiet hours, 1 of them over"
+    assert [(item.is_over, item.lasted) for item in message.items] == [(True, "10 min"), (False, "")]
+    assert watch(2 * HOUR) == Watched()
+
+
+def test_quiet_channel_holds_up_no_other() -> None:
+    make_quiet()
+    make_channel(name="awake")
+    make_disabled()
+    assert watch() == Watched(opened=1, messages=1)
+    assert told() == [("awake", [("disabled", "opened")])]
+
+
+def test_alert_that_a_worse_one_follows_on_in_quiet_hours_is_told_as_the_worse_one() -> None:
+    make_quiet()
+    make_endpoint(consecutive_failures=8)
+    watch()
+    Endpoint.objects.update(**DISABLED)
+    watch(MINUTE)
+    watch(HOUR)
+    assert told() == [("quiet", [("disabled", "opened")])]
+
+
+def test_quiet_hours_over_midnight_in_the_channels_own_zone() -> None:
+    make_quiet(quiet_start=time(21), quiet_end=time(6), time_zone="Asia/Tokyo")  # noon UTC is 21:00 there
+    make_disabled()
+    assert watch(-MINUTE) == Watched(opened=1, messages=1)
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    assert watch() == Watched(cleared=1)
+    assert watch(9 * HOUR - MINUTE) == Watched()
+    assert watch(9 * HOUR) == Watched(messages=1)
+
+
+# --- Two workers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [{}, {"kind": "no_access", "endpoint": None}])
+def test_second_open_alert_of_the_same_is_refused_by_the_database(columns: dict[str, Any]) -> None:
+    endpoint = make_endpoint()
+
+    def make() -> Alert:
+        alert = {"kind": "disabled", "endpoint": endpoint, "words": "", "opened_at": NOON} | columns
+        return Alert.objects.create(install=endpoint.install, install_name="Acme Labs", **alert)
+
+    make()
+    with pytest.raises(IntegrityError, match="alert_open_once"), transaction.atomic():
+        make()
+    Alert.objects.update(cleared_at=NOON)
+    make()
+    assert Alert.objects.open().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_open_one_alert_and_make_one_message() -> None:
+    make_disabled()
+    make_channel(name="all")
+    together = threading.Barrier(4)
+    found: list[Watched] = []
+
+    def work() -> None:
+        try:
+            together.wait(10)
+            found.append(watch())
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert len(found) == 4
+    assert sum(one.opened for one in found) == 1
+    assert told() == [("all", [("disabled", "opened")])]
+
+
+def test_watch_leaves_it_to_the_worker_that_is_at_it() -> None:
+    make_disabled()
+    lock = "hashtextextended('redeliver.alerts', 0)"
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock({lock})")
+            assert watch() == Watched()
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # that its connection closes is seen a moment later
+    finally:
+        other.close()
+    assert watch() == Watched(opened=1)
+
+
+# --- What is forgotten ----------------------------------------------------------------------------------------------
+
+
+def test_forget_takes_what_is_over_and_old_and_leaves_what_is_open(settings: Any) -> None:
+    settings.RETENTION_DAYS = 90
+    make_channel(name="all")
+    still_open = make_disabled()
+    over = make_disabled()
+    watch()
+    AlertDelivery.objects.update(state="sent")
+    Endpoint.objects.filter(pk=over.pk).update(status="ACTIVE", consecutive_failures=0)
+    watch(MINUTE)
+    AlertDelivery.objects.update(state="sent")
+    assert alerts.forget(now=NOON + timedelta(days=89)) == 0
+    alerts.forget(now=NOON + timedelta(days=91))
+    assert list(Alert.objects.values_list("endpoint", flat=True)) == [still_open.pk]
+    assert told() == [("all", [("disabled", "opened")])]
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    assert watch(timedelta(days=92)) == Watched(cleared=1, messages=1)
+
+
+def test_forget_keeps_everything_where_retention_is_off(settings: Any) -> None:
+    settings.RETENTION_DAYS = 0
+    make_alert(cleared_at=NOON)
+    assert alerts.forget(now=NOON + timedelta(days=9999)) == 0
+    assert Alert.objects.count() == 1
+
+
+def test_every_kind_can_be_told_and_is_of_its_column(acme: Install) -> None:
+    endpoint = make_endpoint(install=acme)
+    for kind in AlertKind:
+        make_alert(endpoint=endpoint, kind=kind)
+    assert AlertNews.objects.count() == 0
+    assert sorted(Alert.objects.values_list("kind", flat=True)) == sorted(AlertKind)

@@ -1,0 +1,299 @@
+"""The delivery log's writes: rounds, races, what is given up and what is asked for again."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from dashboard.actions.deliveries import record as deliveries
+from dashboard.actions.deliveries.record import Event, Refusal, Result
+from dashboard.models import Attempt, Delivery, RefusedAttempt
+from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
+
+MINUTE = timedelta(minutes=1)
+
+
+def record(*, endpoint, status=200, at=NOON, delivery_id="dlv_known", cause=None, **event):
+    facts = {"event_id": "evt_1", "event_type": "contract.started", "resource_id": "con_1", "body": BODY} | event
+    return deliveries.record_attempt(
+        endpoint=endpoint,
+        event=Event(delivery_id=delivery_id, **facts),
+        result=Result(
+            received_at=at,
+            request_headers=[["X-OpenTrain-Delivery", delivery_id]],
+            answered_status=status,
+            cause=("" if status < 300 else "status") if cause is None else cause,
+            handler_url="https://handler.example.com/hook",
+            handler_status=status,
+            latency_ms=12,
+            response_headers=[["Content-Type", "text/plain"]],
+            response_head=b"answer",
+        ),
+    )
+
+
+def facts(delivery_id="dlv_known"):
+    row = Delivery.objects.get(opentrain_id=delivery_id)
+    return (row.attempt_count, row.attempts_in_round, row.last_ok, row.requested_at, row.abandoned_at)
+
+
+@pytest.mark.django_db
+def test_record_attempt_of_a_new_delivery_keeps_what_came_and_what_was_answered() -> None:
+    endpoint = make_endpoint()
+    attempt = record(endpoint=endpoint, status=503)
+    row = Delivery.objects.get()
+    assert (row.endpoint, row.opentrain_id, row.event_id, row.event_type, row.resource_id, bytes(row.body)) == (
+        endpoint, "dlv_known", "evt_1", "contract.started", "con_1", BODY,
+    )  # fmt: skip
+    assert (row.first_received_at, row.last_attempt_at, row.last_status, row.last_cause, row.last_latency_ms) == (
+        NOON, NOON, 503, "status", 12,
+    )  # fmt: skip
+    assert facts() == (1, 1, False, None, None)
+    stored = Attempt.objects.get(pk=attempt.pk)
+    assert (stored.delivery, stored.number, stored.ok, stored.handler_status, bytes(stored.response_head)) == (
+        row, 1, False, 503, b"answer",
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_record_attempt_again_continues_the_round_and_keeps_the_first_body() -> None:
+    endpoint = make_endpoint()
+    for number, status in enumerate([503, 500, 204]):
+        record(endpoint=endpoint, status=status, at=NOON + number * MINUTE, body=b"%d" % number)
+    row = Delivery.objects.get()
+    assert facts() == (3, 3, True, None, None)
+    assert (row.first_received_at, row.last_attempt_at, row.last_status) == (NOON, NOON + 2 * MINUTE, 204)
+    assert bytes(row.body) == b"0"
+    assert [(a.number, a.answered_status) for a in row.attempts.all()] == [(1, 503), (2, 500), (3, 204)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"last_ok": True, "attempts_in_round": 2},
+        {"attempts_in_round": 5},
+        {"attempts_in_round": 2, "abandoned_at": NOON},
+        {"attempts_in_round": 2, "requested_at": NOON + MINUTE},
+        {"last_ok": True, "attempts_in_round": 1, "requested_at": NOON + MINUTE},
+    ],
+    ids=["delivered", "exhausted", "abandoned", "requested", "delivered and requested"],
+)
+def test_record_attempt_after_the_round_was_over_starts_a_new_one(before) -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_known", attempt_count=5, **before)
+    record(endpoint=endpoint, status=503, at=NOON + 2 * MINUTE)
+    assert facts() == (6, 1, False, None, None)
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_came_before_the_request_leaves_it_waiting() -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(
+        endpoint=endpoint, opentrain_id="dlv_known", attempts_in_round=2, requested_at=NOON + 2 * MINUTE
+    )
+    record(endpoint=endpoint, status=503, at=NOON + MINUTE)
+    assert facts() == (6, 3, False, NOON + 2 * MINUTE, None)
+
+
+@pytest.mark.django_db
+def test_record_attempt_of_the_same_id_on_another_endpoint_is_another_delivery() -> None:
+    record(endpoint=make_endpoint())
+    record(endpoint=make_endpoint())
+    assert list(Delivery.objects.values_list("attempt_count", flat=True)) == [1, 1]
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_cannot_be_stored_leaves_no_trace() -> None:
+    endpoint = make_endpoint()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        record(endpoint=endpoint, cause="c" * 31)
+    assert not connection.needs_rollback
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record_attempt_of_one_delivery_by_twenty_at_once_numbers_them_all() -> None:
+    endpoint = make_endpoint()
+    together = Barrier(20)
+
+    def one(number) -> int:
+        try:
+            together.wait(timeout=30)
+            return record(endpoint=endpoint, status=503, at=NOON + number * timedelta(seconds=1)).number
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(20) as threads:
+        numbers = list(threads.map(one, range(20)))
+    assert sorted(numbers) == list(range(1, 21))
+    row = Delivery.objects.get()
+    assert [attempt.number for attempt in row.attempts.all()] == list(range(1, 21))
+    assert (row.attempt_count, row.last_attempt_at) == (20, NOON + timedelta(seconds=19))
+
+
+def refuse(*, endpoint, at=NOON, reason="mismatch") -> None:
+    deliveries.record_refusal(
+        endpoint=endpoint,
+        refusal=Refusal(
+            received_at=at,
+            reason=reason,
+            explanation="The signature does not match.",
+            answered_status=401,
+            claimed_delivery_id="dlv_1",
+            claimed_event_type="contract.started",
+            request_headers=[["Content-Type", "application/json"]],
+            body_size=2,
+            body_sha256=hashlib.sha256(b"{}").hexdigest(),
+        ),
+    )
+
+
+@pytest.mark.django_db
+def test_record_refusal_keeps_only_the_newest_of_an_endpoint(monkeypatch) -> None:
+    monkeypatch.setattr(deliveries, "REFUSED_KEPT", 3)
+    endpoint, other = make_endpoint(), make_endpoint()
+    refuse(endpoint=other)
+    for number in range(5):
+        refuse(endpoint=endpoint, at=NOON + number * MINUTE)
+    kept = RefusedAttempt.objects.filter(endpoint=endpoint).order_by("received_at")
+    assert [row.received_at for row in kept] == [NOON + number * MINUTE for number in (2, 3, 4)]
+    assert RefusedAttempt.objects.filter(endpoint=other).count() == 1
+
+
+@pytest.mark.django_db
+def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_disabled() -> None:
+    endpoint = make_endpoint()
+    disabled_at = NOON + 10 * MINUTE
+    make_failed_delivery(endpoint=endpoint, opentrain_id="retrying", attempts_in_round=2)
+    make_failed_delivery(
+        endpoint=endpoint, opentrain_id="asked before", attempts_in_round=5, requested_at=NOON + MINUTE
+    )
+    make_failed_delivery(
+        endpoint=endpoint, opentrain_id="asked after", attempts_in_round=2, requested_at=NOON + 11 * MINUTE
+    )
+    make_failed_delivery(endpoint=endpoint, opentrain_id="exhausted", attempts_in_round=5)
+    make_failed_delivery(
+        endpoint=endpoint, opentrain_id="later", attempts_in_round=1, last_attempt_at=NOON + 11 * MINUTE
+    )
+    make_failed_delivery(
+        endpoint=endpoint,
+        opentrain_id="under way",
+        attempts_in_round=1,
+        last_attempt_at=disabled_at + timedelta(seconds=15),
+    )
+    make_delivery(endpoint=endpoint, opentrain_id="delivered")
+    make_delivery(endpoint=endpoint, opentrain_id="delivered, asked", requested_at=NOON + MINUTE)
+    make_failed_delivery(opentrain_id="elsewhere", attempts_in_round=2)
+
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 3
+
+    rows = {row.opentrain_id: (row.abandoned_at, row.requested_at) for row in Delivery.objects.all()}
+    assert rows == {
+        "retrying": (disabled_at, None),
+        "asked before": (disabled_at, None),
+        "asked after": (None, NOON + 11 * MINUTE),
+        "exhausted": (None, None),
+        "later": (None, None),
+        "under way": (disabled_at, None),
+        "delivered": (None, None),
+        "delivered, asked": (None, None),
+        "elsewhere": (None, None),
+    }
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 0
+
+
+@pytest.mark.django_db
+def test_mark_requested_of_all_marks_the_failed_ones_of_the_endpoint() -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint, opentrain_id="exhausted")
+    make_failed_delivery(endpoint=endpoint, opentrain_id="abandoned", attempts_in_round=1, abandoned_at=NOON)
+    make_failed_delivery(endpoint=endpoint, opentrain_id="retrying", attempts_in_round=1)
+    make_failed_delivery(endpoint=endpoint, opentrain_id="asked", requested_at=NOON + MINUTE)
+    make_failed_delivery(endpoint=endpoint, opentrain_id="came meanwhile", last_attempt_at=NOON + 3 * MINUTE)
+    make_delivery(endpoint=endpoint, opentrain_id="delivered")
+    make_failed_delivery(opentrain_id="elsewhere")
+
+    assert deliveries.mark_requested(endpoint=endpoint, at=NOON + 2 * MINUTE) == 2
+
+    assert dict(Delivery.objects.values_list("opentrain_id", "requested_at")) == {
+        "exhausted": NOON + 2 * MINUTE,
+        "abandoned": NOON + 2 * MINUTE,
+        "retrying": None,
+        "asked": NOON + MINUTE,
+        "came meanwhile": None,
+        "delivered": None,
+        "elsewhere": None,
+    }
+
+
+@pytest.mark.django_db
+def test_mark_requested_of_one_marks_it_whatever_its_state() -> None:
+    endpoint = make_endpoint()
+    delivered, other = make_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
+    assert deliveries.mark_requested(endpoint=endpoint, delivery=delivered, at=NOON + MINUTE) == 1
+    delivered.refresh_from_db()
+    other.refresh_from_db()
+    assert (delivered.requested_at, other.requested_at) == (NOON + MINUTE, None)
+
+
+@pytest.mark.django_db
+def test_mark_requested_of_a_delivery_of_another_endpoint_marks_nothing() -> None:
+    delivery = make_failed_delivery()
+    assert deliveries.mark_requested(endpoint=make_endpoint(), delivery=delivery, at=NOON + MINUTE) == 0
+
+
+def assert_settled(endpoint) -> None:
+    """Hold the columns that lists filter by against the rules, on every row of the endpoint."""
+    for row in endpoint.deliveries.all():
+        kept = row.standing, row.due_by
+        row.settle(schedule=deliveries.schedule())
+        assert kept == (row.standing, row.due_by), row.opentrain_id
+
+
+@pytest.mark.django_db
+def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None:
+    endpoint = make_endpoint()
+    for number in range(5):
+        record(endpoint=endpoint, status=503, at=NOON + number * MINUTE)
+        assert_settled(endpoint)
+    record(endpoint=endpoint, delivery_id="waiting", status=503, at=NOON)
+    make_delivery(endpoint=endpoint, opentrain_id="delivered", requested_at=NOON)
+    assert deliveries.mark_requested(endpoint=endpoint, at=NOON + 10 * MINUTE) == 1
+    assert_settled(endpoint)
+    deliveries.abandon_undelivered(endpoint=endpoint, at=NOON + 20 * MINUTE)
+    assert_settled(endpoint)
+    assert sorted(endpoint.deliveries.values_list("standing", flat=True)) == [1, 3, 3]
+    record(endpoint=endpoint, delivery_id="waiting", status=200, at=NOON + 30 * MINUTE)
+    assert_settled(endpoint)
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_is_told_of_late_changes_nothing_said_of_the_last() -> None:
+    endpoint = make_endpoint()
+    for minute, status in ((5, 200), (1, 503)):
+        record(endpoint=endpoint, status=status, at=NOON + minute * MINUTE)
+    row = Delivery.objects.get()
+    assert facts() == (2, 2, True, None, None)
+    assert (row.first_received_at, row.last_attempt_at, row.last_status, row.last_cause, row.standing) == (
+        NOON + MINUTE, NOON + 5 * MINUTE, 200, "", 1,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_record_attempt_that_is_told_of_late_counts_in_no_round_when_there_were_several() -> None:
+    endpoint = make_endpoint()
+    make_delivery(opentrain_id="dlv_known", attempt_count=3, attempts_in_round=1, endpoint=endpoint)
+    record(endpoint=endpoint, status=503, at=NOON - MINUTE)
+    assert facts() == (4, 1, True, None, None)
+
+
+@pytest.mark.django_db
+def test_record_attempt_of_a_new_delivery_is_one_statement(django_assert_num_queries) -> None:
+    endpoint = make_endpoint()
+    with django_assert_num_queries(1):
+        record(endpoint=endpoint)
+    assert facts() == (1, 1, True, None, None)

@@ -1,0 +1,111 @@
+"""Connect an install, and keep the snapshot of its endpoints."""
+
+import logging
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from dashboard.actions.installs import sync
+from dashboard.actions.outcome import OutcomeKind
+from dashboard.models import Delivery, Endpoint, Grant, Install, User
+from dashboard.services import opentrain
+from dashboard.vault import Secret
+from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_delivery, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def support() -> User:
+    return make_user(role="support")
+
+
+def connect(actor: User, token: Secret, name: str = "Acme Labs") -> tuple:
+    return sync.connect(actor=actor, token=token, name=name, now=timezone.now(), operation=uuid.uuid4())
+
+
+def test_connect_keeps_the_token_encrypted(
+    fake_opentrain: FakeOpenTrain, support: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = fake_opentrain.add_install()
+    with caplog.at_level(logging.DEBUG):
+        outcome, install = connect(support, token)
+    assert (outcome.kind, outcome.words) == (OutcomeKind.DONE, "Acme Labs is connected.")
+    assert Install.objects.get(pk=install.pk).token == token
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT token FROM dashboard_install")
+        stored = bytes(cursor.fetchone()[0])
+    assert token.reveal().encode() not in stored
+    assert token.reveal() not in caplog.text
+
+
+def test_connect_without_the_scope_says_what_is_missing(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    outcome, install = connect(support, fake_opentrain.add_install(scopes=["contracts:read"]))
+    assert install.can_manage is False
+    assert "this token lacks webhooks:manage" in outcome.words
+
+
+def test_connect_with_a_revoked_token_connects_nothing(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    token = fake_opentrain.add_install()
+    fake_opentrain.revoke(token)
+    outcome, install = connect(support, token)
+    assert (outcome.kind, outcome.code, install) == (OutcomeKind.REFUSED, "UNAUTHORIZED", None)
+    assert Install.objects.count() == 0
+
+
+def test_connect_again_replaces_the_token_and_keeps_the_name(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    token = fake_opentrain.add_install()
+    _, first = connect(support, token)
+    _, again = connect(support, token, name="")
+    assert (again.pk, again.name) == (first.pk, "Acme Labs")
+
+
+def test_connect_by_a_partner_admin_grants_it_to_them(fake_opentrain: FakeOpenTrain) -> None:
+    admin, other = make_user(role="partner_admin"), make_user(role="partner_admin")
+    _, install = connect(admin, fake_opentrain.add_install())
+    assert list(Grant.objects.values_list("user", "install")) == [(admin.pk, install.pk)]
+    assert list(Install.objects.visible_to(other)) == []
+    assert list(Install.objects.visible_to(make_user(role=""))) == []
+    assert list(Install.objects.visible_to(admin)) == [install]
+
+
+def test_refresh_records_deletes_and_gives_up_what_an_auto_disable_gave_up(
+    fake_opentrain: FakeOpenTrain, support: User
+) -> None:
+    token = fake_opentrain.add_install()
+    _, install = connect(support, token)
+    made = [
+        fake_opentrain.create_endpoint(token=token, url=f"https://{name}.example.com/", event_types=["contract.ended"])
+        for name in ("one", "two")
+    ]
+    assert sync.refresh(install=install, now=timezone.now()) is None
+    one, two = (Endpoint.objects.get(opentrain_id=created.endpoint.id) for created in made)
+    waiting = make_delivery(endpoint=one, last_ok=False, last_attempt_at=one.created_at)
+    fake_opentrain.disable(one.opentrain_id, "10 consecutive failures")
+    fake_opentrain.delete_endpoint(token=token, endpoint_id=two.opentrain_id)
+    now = timezone.now()
+    assert sync.refresh(install=install, now=now) is None
+    one.refresh_from_db()
+    two.refresh_from_db()
+    assert (one.status, one.consecutive_failures, one.disabled_reason) == ("DISABLED", 10, "10 consecutive failures")
+    assert (one.deleted_at, two.deleted_at) == (None, now)
+    assert Delivery.objects.get(pk=waiting.pk).abandoned_at == one.disabled_at
+
+
+def test_refresh_that_fails_keeps_what_was_recorded_and_says_why(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    token = fake_opentrain.add_install()
+    _, install = connect(support, token)
+    checked_at = install.checked_at
+    fake_opentrain.fail_next(opentrain.Unavailable("OpenTrain cannot be reached.", reason=opentrain.Reason.DNS))
+    now = timezone.now() + timedelta(minutes=5)
+    outcome = sync.refresh(install=install, now=now)
+    assert outcome.words == "OpenTrain cannot be reached."
+    install.refresh_from_db()
+    assert (install.checked_at, install.last_error, install.last_error_at) == (checked_at, outcome.words, now)
+    assert sync.refresh(install=install, now=now) is None
+    install.refresh_from_db()
+    assert (install.last_error, install.checked_at) == ("", now)

@@ -1,0 +1,83 @@
+"""Secrets from the environment, and from files."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from dashboard.config import environment
+
+SECRETS = {"SECRET_KEY", "FIELD_KEYS", "DATABASE_URL", "METRICS_TOKEN", "DEMO_HANDLER_TOKEN"}
+
+
+def test_secret_from_a_file_comes_without_its_last_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text(" a b\n")
+    monkeypatch.setenv("METRICS_TOKEN_FILE", str(tmp_path / "token"))
+    assert (environment.secret("METRICS_TOKEN"), environment.is_given("METRICS_TOKEN")) == (" a b", True)
+
+
+def test_secret_that_is_not_set_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METRICS_TOKEN", raising=False)
+    assert (environment.secret("METRICS_TOKEN"), environment.is_given("METRICS_TOKEN")) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("content", "value", "why"),
+    [
+        (None, "", "METRICS_TOKEN_FILE: {path} cannot be read: No such file or directory."),
+        (b"\n", "", "METRICS_TOKEN_FILE: {path} is empty."),
+        (b"\xff\xfe", "", "METRICS_TOKEN_FILE: {path} is not text."),
+        (b"one", "two", "METRICS_TOKEN and METRICS_TOKEN_FILE are both set: remove one of them."),
+    ],
+)
+def test_secret_file_that_is_of_no_use_says_so(
+    content: bytes | None, value: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("METRICS_TOKEN", value)
+    monkeypatch.setenv("METRICS_TOKEN_FILE", str(path))
+    with pytest.raises(ImproperlyConfigured) as raised:
+        environment.secret("METRICS_TOKEN")
+    assert str(raised.value) == why.format(path=path)
+
+
+def test_settings_read_every_secret_by_way_of_its_file_too() -> None:
+    source = Path("dashboard/settings.py").read_text()
+    assert set(re.findall(r'_secret\("(\w+)"\)', source)) >= SECRETS
+    raw = re.findall(r'(?:_list|environ\.get)\("(\w*(?:KEY|KEYS|TOKEN|SECRET|PASSWORD|DATABASE_URL)\w*)"', source)
+    assert raw == []
+
+
+def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    for name in SECRETS:
+        value = "postgresql://u:p@db/redeliver" if name == "DATABASE_URL" else f"the {name}"
+        (tmp_path / name).write_text(f"{value}\n")
+        environ[f"{name}_FILE"] = str(tmp_path / name)
+    code = (
+        "from dashboard import settings as s;"
+        "print([s.SECRET_KEY, s.FIELD_KEYS, s.DATABASES['default']['HOST'], s.METRICS_TOKEN, s.DEMO_HANDLER_TOKEN])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert (
+        done.stdout == "['the SECRET_KEY', ['the FIELD_KEYS'], 'db', 'the METRICS_TOKEN', 'the DEMO_HANDLER_TOKEN']\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("SERVE", "everything", "SERVE is 'everything'; it must be all, console or receiver."),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml'; it must be text or json."),
+    ],
+)
+def test_settings_say_what_is_wrong_with_a_value(name: str, value: str, why: str) -> None:
+    command = [sys.executable, "-c", "import dashboard.settings"]
+    done = subprocess.run(command, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip().splitlines()[-1].partition(": ")[2]) == (1, why)

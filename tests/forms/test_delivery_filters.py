@@ -1,0 +1,110 @@
+"""What a list's URL may say: every way to write a filter, what it becomes, and what is made of nonsense."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.forms import delivery_filters
+from dashboard.queries.delivery_lists import CauseWanted, Cursor, Wanted
+from dashboard.rules.deliveries import StateKind
+
+NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+
+HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours."
+NO_SIGNATURE = (
+    "“odd” is not a signature's result: use verified, unsaid, missing, doubled, malformed, stale, future,"
+    " other_endpoint, mismatch, refused."
+)
+LEAST_ABOVE_MOST = "Nothing can match: the least number of attempts is above the most."
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def parse(**params: str) -> delivery_filters.Filter:
+    return delivery_filters.parse(params=params, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("params", "wanted", "query"),
+    [
+        ({}, Wanted(), ""),
+        ({"state": "Requested again"}, Wanted(state=StateKind.REQUESTED_AGAIN), "state=requested_again"),
+        ({"event": " contract.started "}, Wanted(event_type="contract.started"), "event=contract.started"),
+        ({"cause": "503"}, Wanted(cause=CauseWanted("status", 503, 503)), "cause=status%3A503"),
+        ({"cause": "status:4XX"}, Wanted(cause=CauseWanted("status", 400, 499)), "cause=status%3A4xx"),
+        ({"cause": "Timeout"}, Wanted(cause=CauseWanted("timeout")), "cause=timeout"),
+        ({"attempts_min": "03"}, Wanted(attempts_min=3), "attempts_min=3"),
+        ({"attempts_max": "5"}, Wanted(attempts_max=5), "attempts_max=5"),
+        ({"from": "24h"}, Wanted(received_from=NOW - timedelta(hours=24)), "from=24h"),
+        ({"from": "15 min"}, Wanted(received_from=NOW - timedelta(minutes=15)), "from=15+min"),
+        (
+            {"from": "2026-06-12", "to": "2026-06-12"},
+            Wanted(received_from=at("2026-06-12"), received_to=at("2026-06-13")),
+            "from=2026-06-12&to=2026-06-12",
+        ),
+        ({"to": "2026-06-12T03:12"}, Wanted(received_to=at("2026-06-12T03:13")), "to=2026-06-12T03%3A12"),
+        (
+            {"to": "2026-06-12T05:12:00+02:00"},
+            Wanted(received_to=at("2026-06-12T03:12:01")),
+            "to=2026-06-12T05%3A12%3A00%2B02%3A00",
+        ),
+        (
+            {"resource": "con_1", "delivery": "d", "event_id": "e"},
+            Wanted(delivery_id="d", event_id="e", resource_id="con_1"),
+            "delivery=d&event_id=e&resource=con_1",
+        ),
+        ({"signature": "Verified"}, Wanted(signature="verified"), "signature=verified"),
+        ({"signature": "unsaid"}, Wanted(signature=""), "signature=unsaid"),
+        ({"signature": "mismatch"}, Wanted(signature="mismatch"), "signature=mismatch"),
+        ({"signature": "refused"}, Wanted(), "signature=refused"),
+    ],
+)  # fmt: skip
+def test_parse_reads_a_filter_and_names_it_canonically(params, wanted, query) -> None:
+    found = parse(**params)
+    assert (found.wanted, found.query, found.problems) == (wanted, query, ())
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"from": "yesterdy"}, f"“yesterdy” is not a time: {HOW_TO_WRITE_A_TIME}"),
+        ({"from": "999999d"}, f"“999999d” is not a time: {HOW_TO_WRITE_A_TIME}"),
+        ({"attempts_max": "many"}, "“many” is not a number of attempts: use a whole number such as 3."),
+        ({"signature": "odd"}, NO_SIGNATURE),
+        ({"attempts_min": "5", "attempts_max": "2"}, LEAST_ABOVE_MOST),
+        ({"from": "1h", "to": "2h"}, "Nothing can match: the time range ends before it begins."),
+    ],
+)  # fmt: skip
+def test_parse_says_what_it_cannot_use(params, problem) -> None:
+    assert parse(**params).problems == (problem,)
+
+
+anything = st.text() | st.sampled_from(["24h", "9999-12-31", "0001-01-01T00:00+14:00", "٣", "503", "refused", "failed"])
+
+
+@given(params=st.dictionaries(st.sampled_from([*delivery_filters._LABELS, "older", "newer", "page"]), anything))
+def test_parse_of_anything_uses_it_or_says_why_not_and_its_query_reads_the_same(params) -> None:
+    found = delivery_filters.parse(params=params, now=NOW)
+    again = delivery_filters.parse(params=dict(parse_qsl(found.query)), now=NOW)
+    assert (again.wanted, again.refused, again.query) == (found.wanted, found.refused, found.query)
+    assert {chip.label for chip in found.chips} == {delivery_filters._LABELS[name] for name in found.used}
+    delivery_filters.parse_cursor(params)
+
+
+moments = st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is Hypothesis's to add
+
+
+@given(when=moments, pk=st.integers(0, 10**18 - 1), newer=st.booleans())
+def test_cursor_reads_back_as_it_was_written(when, pk, newer) -> None:
+    text = delivery_filters.cursor_text(at=when, pk=pk)
+    assert delivery_filters.parse_cursor({"newer" if newer else "older": text}) == Cursor(when, pk, newer=newer)
+
+
+def test_cursor_that_cannot_be_read_is_none() -> None:
+    for text in ("", "x", "2026-06-12", "2026-13-41T00:00:00Z_1", "2026-06-12T12:00:00Z_", "2026-06-12T12:00:00Z_-1"):
+        assert delivery_filters.parse_cursor({"older": text}) is None

@@ -1,0 +1,175 @@
+"""What counts as wrong, kind by kind, and what does not."""
+
+from datetime import timedelta
+
+import pytest
+
+from dashboard.models import Endpoint, Run
+from dashboard.queries.alert_conditions import Wrong, find
+from dashboard.rules.alerts import AlertKind, Subject
+from dashboard.rules.deliveries import Trouble
+from tests.factories import (
+    NOON,
+    make_delivery,
+    make_endpoint,
+    make_failed_delivery,
+    make_install,
+    make_refused_attempt,
+    make_run,
+)
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+
+
+def kinds(*, open_now: frozenset[Subject] = frozenset()) -> list[tuple[str, int | None]]:
+    found = find(now=NOON, open_now=open_now)
+    return sorted((subject.kind.value, subject.endpoint_id) for subject in found)
+
+
+def subject(kind: AlertKind, endpoint: Endpoint) -> Subject:
+    return Subject(kind, endpoint.install_id, endpoint.pk)
+
+
+def make_retrying(endpoint: Endpoint, *, due_ago: timedelta) -> None:
+    """A delivery that failed once and whose next attempt should have come by then, at the latest."""
+    delivery = make_delivery(
+        endpoint=endpoint,
+        last_ok=False,
+        last_status=503,
+        last_cause="status",
+        last_attempt_at=NOON - timedelta(hours=3),
+    )
+    delivery.due_by = NOON - due_ago
+    delivery.save()
+
+
+def make_stopped(endpoint: Endpoint, *, ended_ago: timedelta = MINUTE, **columns) -> Run:
+    """A recovery whose first delivery failed again."""
+    defaults = {"state": Run.State.STOPPED, "step": "canary", "why": "The first delivery failed again: 503."}
+    return make_run(endpoint=endpoint, ended_at=NOON - ended_ago, **defaults | columns)
+
+
+def test_nothing_is_wrong_with_what_is_well_paused_or_failing_a_little() -> None:
+    make_endpoint()
+    make_endpoint(status="DISABLED")
+    make_endpoint(consecutive_failures=6)
+    make_failed_delivery()
+    assert kinds() == []
+
+
+def test_disabled_and_at_risk_are_found_by_status_and_streak() -> None:
+    at_risk = make_endpoint(consecutive_failures=7)
+    disabled = make_endpoint(status="DISABLED", consecutive_failures=10)
+    make_endpoint(status="DISABLED", consecutive_failures=10, deleted_at=NOON)
+    assert kinds() == [("at_risk", at_risk.pk), ("disabled", disabled.pk)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"last_error_code": Trouble.TOKEN_REFUSED},
+        {"last_error_code": Trouble.TOKEN_UNREADABLE},
+        {"status": "REVOKED"},
+        {"token_scopes": []},
+    ],
+)
+def test_install_that_needs_a_person_is_found(columns) -> None:
+    install = make_install(**columns)
+    assert list(find(now=NOON, open_now=frozenset())) == [Subject(AlertKind.NO_ACCESS, install.pk)]
+
+
+@pytest.mark.parametrize("code", [Trouble.UNREACHABLE, Trouble.RATE_LIMITED])
+def test_trouble_that_passes_by_itself_is_not(code) -> None:
+    make_install(last_error_code=code)
+    assert kinds() == []
+
+
+def test_canary_that_failed_is_found_with_why() -> None:
+    endpoint = make_endpoint(consecutive_failures=1)
+    make_stopped(endpoint)
+    key = subject(AlertKind.CANARY_FAILED, endpoint)
+    assert find(now=NOON, open_now=frozenset()) == {key: Wrong(key, said="The first delivery failed again: 503.")}
+
+
+@pytest.mark.parametrize("step", ["rest", "others", "watch"])
+def test_canary_that_failed_is_over_when_a_later_recovery_got_further(step) -> None:
+    endpoint = make_endpoint(consecutive_failures=1)
+    make_stopped(endpoint)
+    make_run(endpoint=endpoint, state=Run.State.RUNNING, step=step)
+    assert kinds() == []
+
+
+@pytest.mark.parametrize("step", ["probe", "enable", "canary"])
+def test_canary_that_failed_stays_while_a_later_recovery_has_not_got_there(step) -> None:
+    endpoint = make_endpoint(consecutive_failures=1)
+    make_stopped(endpoint)
+    make_run(endpoint=endpoint, state=Run.State.RUNNING, step=step)
+    assert kinds() == [("canary_failed", endpoint.pk)]
+
+
+def test_canary_that_failed_is_over_when_opentrain_has_counted_a_success_since() -> None:
+    endpoint = make_endpoint(snapshot_at=NOON - 2 * MINUTE)
+    make_stopped(endpoint)
+    assert kinds() == [("canary_failed", endpoint.pk)]  # what OpenTrain said before the recovery ended says nothing
+    Endpoint.objects.update(snapshot_at=NOON)
+    assert kinds() == []
+
+
+def test_recovery_that_stopped_elsewhere_is_no_canary() -> None:
+    make_stopped(make_endpoint(), step="probe")
+    make_stopped(make_endpoint(), state=Run.State.CANCELLED)
+    make_stopped(make_endpoint(), kind=Run.Kind.BULK)
+    assert kinds() == []
+
+
+def test_overdue_is_counted_from_five_minutes_on() -> None:
+    endpoint = make_endpoint()
+    make_retrying(endpoint, due_ago=4 * MINUTE)
+    assert kinds() == []
+    make_retrying(endpoint, due_ago=6 * MINUTE)
+    make_retrying(endpoint, due_ago=9 * MINUTE)
+    key = subject(AlertKind.OVERDUE, endpoint)
+    assert find(now=NOON, open_now=frozenset()) == {key: Wrong(key, count=2, since=NOON - 9 * MINUTE)}
+
+
+@pytest.mark.parametrize("columns", [{"status": "DISABLED"}, {"deleted_at": NOON}])
+def test_nothing_is_overdue_where_nothing_is_attempted(columns) -> None:
+    make_retrying(make_endpoint(**columns), due_ago=timedelta(hours=1))
+    assert kinds() == []
+
+
+@pytest.mark.parametrize("reason", ["mismatch", "missing", "stale", "future", "other_endpoint", "doubled", "malformed"])
+def test_signatures_refused_three_times_in_a_quarter_of_an_hour_are_found(reason) -> None:
+    endpoint = make_endpoint()
+    for minutes in (1, 14, 16):
+        make_refused_attempt(endpoint=endpoint, reason=reason, received_at=NOON - minutes * MINUTE)
+    assert kinds() == []
+    make_refused_attempt(endpoint=endpoint, reason=reason, received_at=NOON - 2 * MINUTE)
+    key = subject(AlertKind.SIGNATURES, endpoint)
+    assert find(now=NOON, open_now=frozenset()) == {
+        key: Wrong(key, count=3, since=NOON - 16 * MINUTE, said="The signature does not match.")
+    }
+
+
+def test_signatures_stay_refused_until_none_was_for_half_an_hour() -> None:
+    endpoint = make_endpoint()
+    key = frozenset({subject(AlertKind.SIGNATURES, endpoint)})
+    make_refused_attempt(endpoint=endpoint, received_at=NOON - 29 * MINUTE)
+    assert kinds(open_now=key) == [("signatures", endpoint.pk)]
+    endpoint.refused_attempts.update(received_at=NOON - 30 * MINUTE)
+    assert kinds(open_now=key) == []
+
+
+def test_refusal_for_another_reason_is_no_signature() -> None:
+    endpoint = make_endpoint()
+    for reason in ("too_large", "content_type", "cut_off", "registering"):
+        make_refused_attempt(endpoint=endpoint, reason=reason, received_at=NOON)
+    assert kinds() == []
+
+
+def test_find_asks_as_often_for_many_as_for_few(django_assert_num_queries) -> None:
+    for _ in range(5):
+        make_endpoint(consecutive_failures=8)
+    with django_assert_num_queries(5):
+        assert len(kinds()) == 5

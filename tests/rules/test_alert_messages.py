@@ -1,0 +1,188 @@
+"""What alerts say, and that other people's texts stay texts in mail, in chat and in JSON."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dashboard.rules.alert_messages import (
+    LISTED,
+    Item,
+    Message,
+    closing_words,
+    email_subject,
+    email_text,
+    json_body,
+    opening_words,
+    plain,
+    slack_body,
+    slack_text,
+)
+from dashboard.rules.alerts import AlertEvent, AlertKind
+
+NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+ITEM = Item(
+    id=7,
+    kind=AlertKind.DISABLED,
+    events=(AlertEvent.OPENED,),
+    install_id=3,
+    install="Acme Labs",
+    endpoint_id=9,
+    endpoint="https://acme.example.com/hook",
+    words="OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
+    opened_at=NOON,
+    cleared_at=None,
+    cleared_words="",
+    address="https://redeliver.example.com/endpoints/9/",
+)
+OVER = replace(
+    ITEM,
+    events=(AlertEvent.CLEARED,),
+    cleared_at=NOON + timedelta(minutes=14),
+    cleared_words="OpenTrain does not say that it is disabled any more.",
+)
+MESSAGE = Message(id="3f1c", created_at=NOON, items=(ITEM,), address="https://redeliver.example.com/alerts/")
+
+
+def say(*items: Item, **changes) -> Message:
+    return replace(MESSAGE, items=items, **changes)
+
+
+def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
+    assert email_subject(MESSAGE) == ("[Redeliver] Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook")
+    assert email_text(MESSAGE) == (
+        "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook\n"
+        "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.\n"
+        "Since 2026-06-12 12:00:00 UTC\n"
+        "https://redeliver.example.com/endpoints/9/\n\n"
+        "All alerts, and who is told of them: https://redeliver.example.com/alerts/\n"
+    )
+
+
+def test_all_clear_says_how_long_it_lasted() -> None:
+    assert email_subject(say(OVER)).startswith("[Redeliver] All clear after 14 min: Disabled by OpenTrain: Acme Labs")
+    text = email_text(say(OVER))
+    assert "OpenTrain does not say that it is disabled any more. It had been so for 14 min." in text
+    assert "Over since 2026-06-12 12:14:00 UTC" in text
+    assert json.loads(json_body(say(OVER)))["alerts"][0]["lastedSeconds"] == 840
+
+
+def test_message_of_what_is_over_alone_says_so_in_its_subject() -> None:
+    assert email_subject(say(OVER, OVER)) == "[Redeliver] All clear: 2 alerts"
+    assert email_subject(say(OVER, OVER, more=1)) == "[Redeliver] 3 alerts, 2 of them over"
+
+
+def test_summary_counts_what_is_over_and_says_that_it_was_held_back() -> None:
+    both = replace(OVER, events=(AlertEvent.OPENED, AlertEvent.CLEARED))
+    message = say(ITEM, both, held=True, more=5)
+    assert email_subject(message) == "[Redeliver] 7 alerts from the quiet hours, 1 of them over"
+    assert email_text(message).startswith("This was held back while it was quiet.\n\n")
+    assert "And 5 more." in email_text(message)
+    assert "And 5 more." in json.loads(slack_body(message))["text"]
+
+
+def test_test_says_that_nothing_is_wrong() -> None:
+    message = say(test=True)
+    assert email_subject(message) == "[Redeliver] Test: this is how alerts reach you"
+    assert "Nothing is wrong" in email_text(message)
+    assert json.loads(json_body(message))["type"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Acme\r\nBcc: all@example.com", "Acme Bcc: all@example.com"),
+        ("a\x00b\x1b[31mc", "a b [31mc"),
+        ("a\u2028b\u2029c\x85d\x0be", "a b c d e"),
+        ("\u202egnp.exe\u202c \u200b", "gnp.exe"),
+        ("  many   blanks ", "many blanks"),
+        ("x" * 50, "x" * 19 + "…"),
+        ("\ud800", ""),
+    ],
+)
+def test_plain_is_one_line_that_is_seen_whole(text, shown) -> None:
+    assert plain(text, limit=20 if len(text) == 50 else 100) == shown
+
+
+def test_plain_of_a_huge_text_is_cut_before_it_is_looked_at() -> None:
+    assert len(plain("\n" * 50_000_000, limit=100)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<!channel>", "&lt;!channel&gt;"),
+        ("<https://evil.example|click>", "&lt;https://evil.example|click&gt;"),
+        ("<@U123> & co", "&lt;@\u200bU123&gt; &amp; co"),
+        ("@channel [click](https://evil.example)", "@\u200bchannel [click]\u200b(https://evil.example)"),
+        ("&lt;!here&gt;", "&amp;lt;!here&amp;gt;"),
+    ],
+)
+def test_slack_text_has_no_mention_and_no_link_of_somebody_elses(text, shown) -> None:
+    assert slack_text(text) == shown
+
+
+def test_slack_body_escapes_every_outside_text_and_keeps_our_own_links() -> None:
+    evil = "<!channel> @all [x](https://evil.example)"
+    item = replace(OVER, install=evil, endpoint=evil, words=evil, cleared_words=evil)
+    for message in (say(item), say(item, ITEM), say(replace(item, events=(AlertEvent.OPENED,)))):
+        text = json.loads(slack_body(message))["text"]
+        assert "<!" not in text
+        assert "@all" not in text
+        assert "](" not in text
+        assert text.count("<") == len(message.items) + 1  # one link an alert, and one to all of them
+        assert "<https://redeliver.example.com/alerts/|All alerts>" in text
+
+
+def test_json_body_is_what_the_readme_says() -> None:
+    assert json.loads(json_body(MESSAGE)) == {
+        "id": "3f1c",
+        "type": "alerts",
+        "apiVersion": "v1",
+        "createdAt": "2026-06-12T12:00:00.000Z",
+        "text": "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook",
+        "heldBack": False,
+        "more": 0,
+        "url": "https://redeliver.example.com/alerts/",
+        "alerts": [
+            {
+                "id": 7,
+                "kind": "disabled",
+                "events": ["opened"],
+                "title": "Disabled by OpenTrain",
+                "words": ITEM.words,
+                "clearedWords": "",
+                "install": {"id": 3, "name": "Acme Labs"},
+                "endpoint": {"id": 9, "url": "https://acme.example.com/hook"},
+                "openedAt": "2026-06-12T12:00:00.000Z",
+                "clearedAt": None,
+                "lastedSeconds": None,
+                "url": "https://redeliver.example.com/endpoints/9/",
+            }
+        ],
+    }
+
+
+def test_alert_that_is_told_late_is_told_as_it_began() -> None:
+    late = replace(OVER, events=(AlertEvent.OPENED,))
+    assert email_subject(say(late)) == email_subject(MESSAGE)
+    assert json.loads(json_body(say(late)))["alerts"][0]["clearedAt"] is None
+
+
+def test_biggest_message_stays_small() -> None:
+    item = replace(ITEM, install="ä" * 120, endpoint="ä" * 120, words="ä" * 1200)
+    message = say(*[item] * LISTED)
+    assert max(len(json_body(message)), len(slack_body(message)), len(email_text(message).encode())) < 150_000
+
+
+def test_words_quote_opentrain_and_are_capped() -> None:
+    assert opening_words(sentences=["It is so.", ""], said="10 failures\r\n\r\nin a row") == (
+        "It is so. OpenTrain: “10 failures in a row”"
+    )
+    assert len(opening_words(sentences=["x" * 5000], said="y" * 5000)) == 1200
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+def test_every_kind_says_what_ended_it(kind) -> None:
+    assert closing_words(kind=kind, now_says="Now it is Active.").endswith(". Now it is Active.")

@@ -1,0 +1,72 @@
+"""One HTTPS exchange: whose certificate is taken, and what cannot be verified, hangs or drips."""
+
+import pytest
+import trustme
+
+from dashboard.services.http.client import Cause
+from tests.services import misbehaving as bad
+from tests.services.exchanging import ask, fail
+from tests.services.misbehaving import Behaviour, certified, misbehaving
+
+
+def test_certificate_of_a_known_authority_is_taken(authority: trustme.CA, ca_file: str) -> None:
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
+        assert ask(server.url, ca_file=ca_file).body == b"{}"
+    assert server.requests[0].values("Host") == [f"localhost:{server.port}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "detail"),
+    [
+        ("localhost", False, "unable to get local issuer certificate"),
+        ("other.example.com", True, "Hostname mismatch, certificate is not valid for 'localhost'."),
+    ],
+    ids=["unknown authority", "wrong host"],
+)
+def test_certificate_that_cannot_be_verified_is_a_tls_fault_that_was_not_sent(
+    authority: trustme.CA, ca_file: str, name: str, known: bool, detail: str
+) -> None:
+    with misbehaving(bad.answer(200), tls=certified(authority, name)) as server:
+        error = fail(server.url, ca_file=ca_file if known else None)
+    assert (error.cause, error.sent, error.detail) == (Cause.TLS, False, detail)
+    assert str(error) == f"no secure connection could be made ({detail})"
+    assert server.requests == []
+
+
+def speak_http_at_once(connection: bad.Connection) -> None:
+    connection.sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    connection.server.stopping.wait(bad.PATIENCE_S)
+
+
+def test_plain_http_on_a_tls_port_is_a_tls_fault_that_was_not_sent() -> None:
+    with misbehaving(speak_http_at_once) as server:
+        error = fail(server.url.replace("http:", "https:"))
+    assert (error.cause, error.sent, str(error)) == (Cause.TLS, False, "no secure connection could be made")
+
+
+def drip_a_handshake(connection: bad.Connection) -> None:
+    for byte in b"\x16\x03\x03\x40\x00" + b"a" * 200:
+        if connection.server.stopping.wait(0.05):
+            return
+        connection.sock.sendall(bytes([byte]))
+
+
+@pytest.mark.parametrize("behaviour", [bad.deaf, drip_a_handshake])
+def test_tls_handshake_that_hangs_or_drips_is_a_timeout_that_was_not_sent(behaviour: Behaviour) -> None:
+    with misbehaving(behaviour) as server:
+        error = fail(server.url.replace("http:", "https:"), connect_s=0.3)
+    assert (error.cause, error.sent) == (Cause.TIMEOUT, False)
+
+
+def test_body_that_drips_under_tls_ends_at_the_deadline(authority: trustme.CA, ca_file: str) -> None:
+    behaviour = bad.dripping(bad.head(200, "Content-Length: 500"), b"a" * 200, every_s=0.05)
+    with misbehaving(behaviour, tls=certified(authority, "localhost")) as server:
+        error = fail(server.url, ca_file=ca_file)
+    assert (error.cause, error.sent, error.status) == (Cause.TIMEOUT, True, 200)
+
+
+def test_large_body_goes_out_whole_under_tls(authority: trustme.CA, ca_file: str) -> None:
+    body = bytes(range(256)) * 8192
+    with misbehaving(bad.answer(200), tls=certified(authority, "localhost")) as server:
+        ask(server.url, ca_file=ca_file, method="POST", body=body, read_s=10, total_s=20)
+    assert server.requests[0].body == body

@@ -1,0 +1,102 @@
+"""The table of all installs: what its address asks for, by what it is sorted, and its pages."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.models import Install, User
+from dashboard.rules.deliveries import Trouble
+from tests.factories import make_endpoint, make_install
+from tests.views.conftest import Browser
+
+LIST = reverse("install-list")
+MINUTE = timedelta(minutes=1)
+
+
+def names(page: str) -> list[str]:
+    return re.findall(r'class="row-link" href="[^"]*"><bdi>([^<]*)', page)
+
+
+@pytest.fixture
+def fleet(support: User) -> None:
+    now = timezone.now()
+    for number, (name, endpoints) in enumerate((("Beta", 1), ("Alpha", 3), ("Gamma", 2))):
+        install = make_install(name=name, checked_at=now - number * MINUTE)
+        for _ in range(endpoints):
+            make_endpoint(install=install, consecutive_failures=8 if name == "Gamma" else 0)
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["Gamma", "Alpha", "Beta"]),
+        ("?sort=name", ["Alpha", "Beta", "Gamma"]),
+        ("?sort=-name", ["Gamma", "Beta", "Alpha"]),
+        ("?sort=endpoints", ["Alpha", "Gamma", "Beta"]),
+        ("?sort=checked", ["Gamma", "Alpha", "Beta"]),
+        ("?sort=token&show=%00&page=-1", ["Gamma", "Alpha", "Beta"]),
+        ("?show=need", ["Gamma"]),
+        ("?q=a&sort=name", ["Alpha", "Beta", "Gamma"]),
+        ("?q=ALPH", ["Alpha"]),
+        ("?page=99999999999999999999", ["Gamma", "Alpha", "Beta"]),
+    ],
+)
+def test_fleet_is_what_its_address_asks_for(ana: Browser, query, expected) -> None:
+    assert names(ana.read(LIST + query)) == expected
+
+
+@pytest.mark.usefixtures("fleet")
+def test_fleet_is_turned_page_by_page(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.views.install_list.PAGE", 2)
+    first = ana.read(f"{LIST}?sort=name")
+    assert names(first) == ["Alpha", "Beta"]
+    assert "1 to 2 of 3" in first
+    [forward] = re.findall(r'rel="next" href="([^"]*)"', first)
+    second = ana.read(forward.replace("&amp;", "&"))
+    assert names(second) == ["Gamma"]
+    assert 'rel="next"' not in second
+    assert names(ana.read(f"{LIST}?sort=name&page=9")) == ["Gamma"]
+    searched = ana.read(f"{LIST}?sort=name&q=a&page=2")
+    assert (names(searched), "3 to 3 of 3" in searched) == (["Gamma"], True)
+    assert names(ana.read(f"{LIST}?sort=name&q=a&page=9")) == ["Gamma"]
+
+
+@pytest.mark.usefixtures("fleet")
+def test_fleet_says_by_what_it_is_sorted_and_keeps_the_search(ana: Browser) -> None:
+    page = ana.read(f"{LIST}?q=a&sort=name")
+    assert 'aria-sort="ascending"><a href="/installs/?q=a&amp;sort=-name">Install ↑</a>' in page
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [
+        ("", "State ↑"), ("?sort=endpoints", "Endpoints ↓"), ("?sort=checked", "Last checked ↑"),
+        ("?sort=-name", "Install ↓"),
+    ],
+)  # fmt: skip
+def test_fleet_marks_the_column_that_it_is_sorted_by_alone(ana: Browser, query: str, marked: str) -> None:
+    page = ana.read(LIST + query)
+    assert re.findall(r"<th [^>]*aria-sort[^>]*><a [^>]*>([^<]*)</a>", page) == [marked]
+    assert re.findall(r'<th scope="col" ?>([^<]+)</th>', page) == ["OpenTrain says"]
+
+
+def test_fleet_counts_each_installs_endpoints_and_says_what_they_are(ana: Browser) -> None:
+    install = make_install(last_error="Refused.", last_error_code=Trouble.TOKEN_REFUSED)
+    for failures in (0, 0, 8):
+        make_endpoint(install=install, consecutive_failures=failures)
+    cells = re.findall(r'<td data-label="([^"]*)"[^>]*>(.*?)</td>', ana.read(LIST), re.DOTALL)
+    said = {label: " ".join(re.sub(r"<[^>]+>", " ", text).split()) for label, text in cells}
+    assert said["Endpoints"] == "3"
+    assert re.match(r"Token refused At risk . 1 Active . 2 as seen", said["State"])
+
+
+def test_fleet_with_a_filter_that_fits_nothing_says_so(ana: Browser) -> None:
+    make_install(last_error_code="")
+    make_endpoint(install=Install.objects.get())
+    assert "No install needs somebody." in ana.read(f"{LIST}?show=need")
+    assert "OpenTrain answered for every install" in ana.read(f"{LIST}?show=unheard")
