@@ -7,7 +7,7 @@ import pytest
 
 from dashboard import addresses as egress
 from dashboard.forms.endpoints import RegisterForm
-from dashboard.rules.deliveries import Cause, describe_cause
+from dashboard.rules.causes import Cause, describe_cause
 from dashboard.services import handler
 from dashboard.services.http import client as http_client
 from tests.services.exchanging import fail

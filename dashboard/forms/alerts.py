@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from dashboard.actions.alerts.channels import Wanted
-from dashboard.forms.endpoints import URL_CHARS, OperationForm, check_public, web_address
+from dashboard.forms.operation import OperationForm
+from dashboard.forms.web_addresses import URL_CHARS, check_public, web_address
 from dashboard.models import AlertChannel, Install, User
 from dashboard.rules.alert_messages import plain
 from dashboard.rules.alerts import KINDS, AlertKind

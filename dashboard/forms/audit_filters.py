@@ -1,4 +1,4 @@
-"""What the activity page's URL asks for; read like those of the lists of deliveries (filters.py)."""
+"""What the activity page's URL asks for; read like those of the lists of deliveries (delivery_filters.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

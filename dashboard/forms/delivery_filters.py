@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.queries.delivery_lists import CauseWanted, Cursor, Wanted
-from dashboard.rules.deliveries import Cause, StateKind, describe_cause
+from dashboard.rules.causes import Cause, describe_cause
+from dashboard.rules.deliveries import StateKind
 from dashboard.signatures import REPORTED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")

@@ -28,7 +28,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dashboard.auth.adapters import ACTIVE_AT, SIGNED_IN_AT
 from dashboard.models import Role
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 

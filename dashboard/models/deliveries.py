@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models.functions import Greatest, Least
 
 from dashboard.models.endpoints import Endpoint
-from dashboard.rules import deliveries
+from dashboard.rules import attempts, deliveries
+from dashboard.rules.schedule import Schedule
 from dashboard.signatures import Verdict
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One event for one endpoint, as far as it reached the receiver. The facts that `health.delivery_state` reads."""
+    """One event for one endpoint, as far as it reached the receiver: the facts of `rules.deliveries`."""
 
     # Every index of its own would be one more write for each delivery: those in Meta begin with it.
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
@@ -174,7 +175,7 @@ class Delivery(models.Model):
             abandoned_at=self.abandoned_at,
         )
 
-    def settle(self, *, schedule: deliveries.Schedule) -> None:
+    def settle(self, *, schedule: Schedule) -> None:
         """Bring what lists filter by up to date with the facts; it is not saved here."""
         self.standing = deliveries.standing(facts=self.facts, schedule=schedule)
         self.due_by = deliveries.due_by(facts=self.facts, schedule=schedule)
@@ -187,8 +188,8 @@ class Attempt(models.Model):
     """
 
     class Source(models.TextChoices):
-        RECEIVER = "receiver", "Receiver"
-        OBSERVED = "observed", "Observed"
+        RECEIVER = attempts.Source.RECEIVER.value, "Receiver"
+        OBSERVED = attempts.Source.OBSERVED.value, "Observed"
 
     # The constraint below has the index.
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)

@@ -13,7 +13,7 @@ from dashboard.db.fields import SecretField
 from dashboard.db.prepared import prepared_cursor
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
-from dashboard.rules.deliveries import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
+from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret")
 
 
 def severity_column() -> models.GeneratedField:
-    """Return the column of an endpoint's severity: `health.severity`, by the database. A test holds them together."""
+    """Return the column of an endpoint's severity: `rules.endpoints.severity` in SQL. A test compares both."""
     kinds = (
         (Q(status=DISABLED, consecutive_failures__gte=AUTO_DISABLE_AT), Severity.DISABLED),
         (Q(status=DISABLED), Severity.PAUSED),

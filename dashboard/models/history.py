@@ -3,7 +3,7 @@
 from django.db import models
 
 from dashboard.models.endpoints import Endpoint, severity_column
-from dashboard.rules.deliveries import Severity
+from dashboard.rules.endpoints import Severity
 
 
 class EndpointSnapshot(models.Model):

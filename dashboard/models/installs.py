@@ -9,7 +9,8 @@ from django.db.models import Case, F, Q, Value, When
 
 from dashboard.db.fields import SecretField
 from dashboard.db.word_search import words_in
-from dashboard.rules.deliveries import NEEDS_PERSON, Severity, Trouble
+from dashboard.rules.endpoints import Severity
+from dashboard.rules.installs import NEEDS_PERSON, Trouble
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -58,7 +59,7 @@ class Install(models.Model):
     connected_at = models.DateTimeField(auto_now_add=True)
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
     last_error = models.TextField(blank=True, help_text="Why the last call failed, in words; empty when it did not.")
-    last_error_code = models.CharField(max_length=30, blank=True, help_text="The same, as `health.Trouble`.")
+    last_error_code = models.CharField(max_length=30, blank=True, help_text="The same, as `rules.installs.Trouble`.")
     last_error_at = models.DateTimeField(null=True, blank=True)
     trouble_since = models.DateTimeField(null=True, blank=True, help_text="When it began to fail for that reason.")
 

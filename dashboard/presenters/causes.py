@@ -6,7 +6,7 @@ from datetime import datetime
 from dashboard.forms.delivery_filters import REFUSED, cause_value, link_query
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import COUNTED, CauseGroup, Scope, Wanted
-from dashboard.rules.deliveries import advise, describe_cause
+from dashboard.rules.causes import advise, describe_cause
 from dashboard.signatures import REPORTED
 
 _FAILED = ("delivery failed", "deliveries failed")

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from dashboard.actions.deliveries.attempts import schedule
 from dashboard.models import Endpoint, Silence
 from dashboard.presenters.rows import DeliveryRow
-from dashboard.rules.deliveries import StateKind, unseen_words
+from dashboard.rules.deliveries import StateKind
+from dashboard.rules.endpoints import unseen_words
 from dashboard.rules.silence import RHYTHMS, silence_words
 
 _WAITING = {

@@ -13,16 +13,11 @@ from django.db.models.functions import Coalesce
 from dashboard.actions.deliveries.attempts import schedule
 from dashboard.models import Attempt, Delivery, Endpoint
 from dashboard.models.endpoints import EndpointQuerySet
-from dashboard.rules.deliveries import (
-    DeliveryState,
-    EndpointFacts,
-    EndpointHealth,
-    HealthKind,
-    delivery_state,
-    describe_cause,
-    endpoint_health,
-)
-from dashboard.views.operations import last_answer_of, operation_id
+from dashboard.presenters.operations import operation_id
+from dashboard.queries.operations import last_answer_of
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.deliveries import DeliveryState, delivery_state
+from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
 WORST_FIRST = tuple(HealthKind(kind) for kind in ("disabled", "at_risk", "failing", "unknown", "paused", "active"))
 MARKS = 12

@@ -10,7 +10,9 @@ from django.db.models import Min
 from dashboard.actions.deliveries.attempts import schedule
 from dashboard.actions.runs.state import steps_of
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
-from dashboard.rules.deliveries import Standing, describe_cause, span
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.durations import span
 from dashboard.rules.runs import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)

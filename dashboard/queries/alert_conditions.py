@@ -11,7 +11,8 @@ from dashboard.models.endpoints import DISABLED, Endpoint
 from dashboard.models.installs import IN_NEED, Install
 from dashboard.models.runs import Run
 from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
-from dashboard.rules.deliveries import Severity, Standing
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import Step
 from dashboard.signatures import Verdict
 

@@ -18,7 +18,8 @@ from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import DISABLED, Endpoint, EndpointQuerySet
 from dashboard.models.members import User
 from dashboard.models.runs import Run
-from dashboard.rules.deliveries import Severity, Standing
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.endpoints import Severity
 
 COUNTED = 1000
 """So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from dashboard.rules.deliveries import Severity
+from dashboard.rules.endpoints import Severity
 
 LOOKED_AT = 200
 """So many of a bucket's newest rows are looked at."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.rules.alerts import AlertEvent, AlertKind
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 
 NAME_CHARS = 120
 SAID_CHARS = 300

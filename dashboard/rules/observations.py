@@ -3,15 +3,16 @@
 import base64
 import binascii
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from dashboard.actions.deliveries.attempts import Event, Result
-from dashboard.actions.deliveries.observations import AT_ONCE, Observation
-from dashboard.models import Attempt
-from dashboard.rules.deliveries import Cause
+from dashboard.rules.attempts import Event, Result, Source
+from dashboard.rules.causes import Cause
 from dashboard.signatures import Verdict
 
+AT_ONCE = 1000
+"""How many observations one call may bring."""
 BODIES_LIMIT = 1024 * 1024
 """Bytes of all the bodies of a call together."""
 AHEAD = timedelta(minutes=5)
@@ -24,6 +25,19 @@ _TYPE_CHARS = 100
 _VERDICTS = {verdict.value for verdict in Verdict}
 _REQUIRED = ("deliveryId", "eventType", "receivedAt", "status", "latencyMs")
 _OPTIONAL = ("eventId", "resourceId", "signature", "body", "bodyBase64")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One attempt as the partner's handler saw it."""
+
+    event: Event
+    result: Result
+
+    @property
+    def identity(self) -> tuple[str, datetime]:
+        """What makes two observations the same one."""
+        return self.event.delivery_id, self.result.received_at
 
 
 class BadRequest(Exception):
@@ -111,7 +125,7 @@ def _result(item: dict[str, Any], *, now: datetime) -> Result:
         latency_ms=_whole(item, "latencyMs", least=0, most=LATENCY_LIMIT_MS),
         response_headers=[],
         response_head=b"",
-        source=Attempt.Source.OBSERVED,
+        source=Source.OBSERVED,
         signature=_signature(item),
     )
 

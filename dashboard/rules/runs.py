@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dashboard.rules.deliveries import GRACE, Schedule, span
+from dashboard.rules.deliveries import GRACE
+from dashboard.rules.durations import span
+from dashboard.rules.schedule import Schedule
 
 TRIAL = 5
 """So many come back, the canary among them, before a recovery asks for the rest."""

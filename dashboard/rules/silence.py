@@ -7,7 +7,7 @@ delivery, had no pause as long as two stretches. A pause that is longer than tha
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 
 
 @dataclass(frozen=True, slots=True)

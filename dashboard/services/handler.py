@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from dashboard.rules.deliveries import Cause
+from dashboard.rules.causes import Cause
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import Answer, NoAnswer, exchange
 

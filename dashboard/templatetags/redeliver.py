@@ -17,9 +17,10 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rules.deliveries import AUTO_DISABLE_AT, HealthKind, StateKind, endpoint_health
-from dashboard.rules.deliveries import ago as ago_words
-from dashboard.rules.deliveries import span as span_words
+from dashboard.rules.deliveries import StateKind
+from dashboard.rules.durations import ago as ago_words
+from dashboard.rules.durations import span as span_words
+from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 
 register = template.Library()
 

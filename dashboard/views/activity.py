@@ -21,7 +21,7 @@ from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import audit as audit_lists
 from dashboard.queries.delivery_lists import Cursor
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 
 PAGE = 50
 CHUNK = 1000

@@ -17,7 +17,7 @@ from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
 from dashboard.presenters.live import live as live_response
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 
 SHOWN = 100
 """So many open alerts stand on the page."""

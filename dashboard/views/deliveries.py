@@ -18,8 +18,10 @@ from dashboard.models import Attempt, Delivery
 from dashboard.presenters import curl
 from dashboard.presenters.json_tree import tree_of
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, state_of
-from dashboard.rules.deliveries import describe_cause
+from dashboard.queries.operations import last_answers
+from dashboard.rules.causes import describe_cause
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
@@ -154,7 +156,7 @@ def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     delivery = _find(request, pk)
-    last = operations.last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
+    last = last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
     attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
     return {
@@ -162,7 +164,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "endpoint": delivery.endpoint,
         "install": delivery.endpoint.install,
         "state": state_of(delivery=delivery, endpoint=delivery.endpoint, now=now),
-        "operation": operations.operation_id(
+        "operation": operation_id(
             user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
         ),
         "attempts": [_attempt_row(attempt) for attempt in attempts],

@@ -22,7 +22,9 @@ from dashboard.presenters import downloads
 from dashboard.presenters.downloads import Row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import Cursor
-from dashboard.rules.deliveries import EndpointFacts, Standing, describe_cause, state_kind
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.deliveries import Standing, state_kind
+from dashboard.rules.endpoints import EndpointFacts
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 CHUNK = 1000

@@ -32,7 +32,8 @@ from dashboard.models.endpoints import DISABLED
 from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import Wanted
-from dashboard.rules.deliveries import NEEDS_PERSON, StateKind
+from dashboard.rules.deliveries import StateKind
+from dashboard.rules.installs import NEEDS_PERSON
 from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
-from dashboard.forms.endpoints import DoctorForm
+from dashboard.forms.doctor import DoctorForm
 from dashboard.models import Endpoint, RefusedAttempt
 from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.vault import Unreadable

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_http_methods
 from dashboard.actions import endpoint_changes
 from dashboard.actions.outcome import Outcome
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.endpoints import DeleteForm, EditForm, OperationForm
+from dashboard.forms.endpoints import DeleteForm, EditForm
+from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.presenters.runs import active_run
 from dashboard.rules.deliveries import Standing

@@ -18,14 +18,17 @@ from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, 
 from dashboard.models.installs import IN_NEED
 from dashboard.presenters.endpoints import retried_for, silence_of, silence_reason, told_words
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow, run_row
 from dashboard.queries.inbox import COUNTED, Failing, Logged, in_need, logged, with_active_run
-from dashboard.rules.deliveries import EndpointHealth, HealthKind, Severity, Standing, describe_cause, due_from
+from dashboard.queries.operations import last_answer_of
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.deliveries import Standing, due_from
+from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
 from dashboard.templatetags.redeliver import clock
 from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need
 from dashboard.views.install_list import in_need as installs_in_need
-from dashboard.views.operations import last_answer_of, operation_id
 
 SHOWN = 50
 """So much of what needs somebody stands on the page."""

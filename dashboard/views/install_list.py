@@ -18,7 +18,8 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Endpoint, Install
 from dashboard.models.installs import IN_NEED, MANAGE_SCOPE, InstallQuerySet
 from dashboard.presenters.live import live as live_response
-from dashboard.rules.deliveries import EndpointHealth, Severity, Trouble, endpoint_health
+from dashboard.rules.endpoints import EndpointHealth, Severity, endpoint_health
+from dashboard.rules.installs import Trouble
 
 PAGE = 50
 """Installs on a page."""

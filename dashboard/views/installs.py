@@ -16,7 +16,7 @@ from dashboard.actions.installs import sync
 from dashboard.actions.installs.freshness import freshen
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
-from dashboard.forms.endpoints import ConnectForm
+from dashboard.forms.installs import ConnectForm
 from dashboard.models import Install
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, endpoint_rows, with_known

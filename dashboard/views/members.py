@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import audit, members
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
-from dashboard.forms.endpoints import InviteForm
+from dashboard.forms.members import InviteForm
 from dashboard.models import Grant, Install, Role, User
 from dashboard.presenters.members import (
     Confirmation,
@@ -31,7 +31,7 @@ from dashboard.presenters.members import (
 )
 from dashboard.queries.search import find_installs
 from dashboard.queries.second_factors import factors_of
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.install_list import wanted

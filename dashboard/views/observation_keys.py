@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.actions import audit, observation_keys
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.endpoints import ObservationKeyForm
+from dashboard.forms.observation_keys import ObservationKeyForm
 from dashboard.models import Endpoint
 from dashboard.vault import Secret
 from dashboard.views import operations

@@ -5,14 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import Count, OuterRef, Q, Subquery
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.views.decorators.http import require_safe
 
 from dashboard.actions.endpoints import BY_RUNS, ENABLE
@@ -21,10 +18,9 @@ from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Delivery, Endpoint
-from dashboard.models.audit import NEWEST_FIRST
+from dashboard.presenters.operations import operation_id
+from dashboard.queries.operations import last_answers
 
-GIVEN_UP = timedelta(minutes=1)
-"""An operation without an answer for so long has none to come; OpenTrain is given 15 s."""
 OF_KEYS = (ISSUE, REVOKE)
 
 WATCHED_FOR = timedelta(minutes=15)
@@ -68,33 +64,6 @@ def asked(request: MemberRequest) -> uuid.UUID:
         return uuid.UUID(request.POST.get("operation", ""))
     except ValueError:
         return uuid.uuid4()
-
-
-def operation_id(*, user_id: int, action: str, subject: str, last_answer: int) -> uuid.UUID:
-    """Name the operation that a button stands for.
-
-    The name stays the same until an answer is in (`last_answer` is the audit row of the newest one), in every tab
-    and however often the page is redrawn: that is why a second click is not a second call. Keyed, so that nobody can
-    work out the name of somebody else's.
-    """
-    digest = salted_hmac("operation", f"{user_id}/{action}/{subject}/{last_answer}", algorithm="sha256").digest()
-    return uuid.UUID(bytes=digest[:16], version=4)
-
-
-def last_answers(*, endpoint_ids: list[int], now: datetime) -> dict[int, int]:
-    """Return each endpoint's newest audit row that is an answer, or a request that will have none any more; or 0."""
-    endpoints = Endpoint.objects.filter(pk__in=endpoint_ids).order_by()
-    return dict(endpoints.annotate(last=last_answer_of(OuterRef("pk"), now=now)).values_list("pk", "last"))
-
-
-def last_answer_of(endpoint_id: OuterRef, *, now: datetime) -> Combinable:
-    """Return the same of one endpoint as a part of another query.
-
-    One read of an index, however long the audit is.
-    """
-    settled = ~Q(phase=AuditEntry.Phase.REQUESTED) | Q(at__lt=now - GIVEN_UP)
-    newest_first = AuditEntry.objects.filter(settled, endpoint=endpoint_id).order_by(NEWEST_FIRST)
-    return Coalesce(Subquery(newest_first.values("id")[:1]), 0)
 
 
 def respond(

@@ -12,7 +12,8 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
 from dashboard.queries.delivery_counts import COUNTED, Counts, count_over_time
 from dashboard.queries.status_history import Stretch, status_over_time
-from dashboard.rules.deliveries import HealthKind, Severity, span
+from dashboard.rules.durations import span
+from dashboard.rules.endpoints import HealthKind, Severity
 from dashboard.views.endpoint_changes import visible
 
 

@@ -33,11 +33,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dashboard import metrics
 from dashboard.actions.deliveries import record
-from dashboard.actions.deliveries.attempts import Event, Headers, Result
 from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
-from dashboard.rules.deliveries import Cause
+from dashboard.rules.attempts import Event, Headers, Result
+from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.signatures import Verdict, verify

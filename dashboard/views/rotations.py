@@ -20,8 +20,11 @@ from dashboard.actions.outcome import Outcome
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Delivery, Endpoint, Rotation
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.operations import operation_id
 from dashboard.presenters.runs import active_run
-from dashboard.rules.deliveries import describe_cause, span
+from dashboard.queries.operations import GIVEN_UP, last_answers
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.durations import span
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.operations import Answer
@@ -173,7 +176,7 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
 
 def _is_being_made(rotation: Rotation, now: datetime) -> bool:
     """Tell whether OpenTrain may still be about to make the new endpoint."""
-    return rotation.new.opentrain_id is None and now - rotation.started_at < operations.GIVEN_UP
+    return rotation.new.opentrain_id is None and now - rotation.started_at < GIVEN_UP
 
 
 def _took(rotation: Rotation | None) -> str:
@@ -199,12 +202,10 @@ def _arrivals(rotation: Rotation) -> Arrivals:
 def _names(request: MemberRequest, old: Endpoint, rotation: Rotation | None, now: datetime) -> Names:
     """Name the operations; they stay the same until an answer is in, so that a poll does not change the page."""
     ids = [old.pk] if rotation is None else [rotation.old_id, rotation.new_id]
-    last = max(operations.last_answers(endpoint_ids=ids, now=now).values(), default=0)
+    last = max(last_answers(endpoint_ids=ids, now=now).values(), default=0)
 
     def name(action: str) -> uuid.UUID:
         subject = f"{old.pk}/{0 if rotation is None else rotation.pk}"
-        return operations.operation_id(
-            user_id=request.user.pk, action=f"rotation {action}", subject=subject, last_answer=last
-        )
+        return operation_id(user_id=request.user.pk, action=f"rotation {action}", subject=subject, last_answer=last)
 
     return Names(name("start"), name("continue"), name("finish"), name("abort"))

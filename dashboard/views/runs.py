@@ -18,10 +18,11 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.runs import newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import Scope, Wanted
-from dashboard.rules.deliveries import span
+from dashboard.rules.durations import span
 from dashboard.views import operations
 
 PAGE = 25
@@ -151,9 +152,7 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
         "endpoint": endpoint,
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
-        "operation": operations.operation_id(
-            user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last
-        ),
+        "operation": operation_id(user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last),
         "interval": span(duration=schedule().run_interval),
         "now": now,
     }
@@ -171,8 +170,6 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "steps": step_rows(run, now=now),
         "under_way": under_way(run, now=now),
         "problems": problems(run),
-        "operation": operations.operation_id(
-            user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0
-        ),
+        "operation": operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0),
         "now": now,
     }

@@ -13,8 +13,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods
 
 from dashboard.actions import members
-from dashboard.forms.endpoints import SetPasswordForm
-from dashboard.rules.deliveries import span
+from dashboard.forms.members import SetPasswordForm
+from dashboard.rules.durations import span
 
 
 @never_cache

@@ -222,8 +222,10 @@ def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
 
 
 def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) -> list[object]:
-    event = attempts.Event(opentrain_id, f"evt_{opentrain_id}", "contract.started", "con_1", body)
-    result = attempts.Result(
+    from dashboard.rules.attempts import Event, Result
+
+    event = Event(opentrain_id, f"evt_{opentrain_id}", "contract.started", "con_1", body)
+    result = Result(
         received_at=now, request_headers=[["Content-Type", "application/json"]], answered_status=503, cause="status",
         handler_url="", handler_status=None, latency_ms=4, response_headers=[], response_head=b"",
     )  # fmt: skip

@@ -19,7 +19,8 @@ from django.utils import timezone
 from dashboard.launch import postgres
 from dashboard.models import AlertChannel, AlertDelivery, Endpoint, Install, Run, User
 from dashboard.rules.alerts import AlertKind
-from dashboard.rules.deliveries import Standing, Trouble
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.installs import Trouble
 from dashboard.signatures import Verdict, verify
 from tests.factories import (
     SECRET,

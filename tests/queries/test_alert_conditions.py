@@ -7,7 +7,7 @@ import pytest
 from dashboard.models import Endpoint, Run
 from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alerts import AlertKind, Subject
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from tests.factories import (
     NOON,
     make_delivery,

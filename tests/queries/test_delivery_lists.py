@@ -13,7 +13,8 @@ from dashboard.models import Delivery, Endpoint
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import CauseWanted, Cursor, Scope, Wanted
 from dashboard.rules import deliveries
-from dashboard.rules.deliveries import EndpointFacts, StateKind
+from dashboard.rules.deliveries import StateKind
+from dashboard.rules.endpoints import EndpointFacts
 from tests.factories import (
     NOON,
     make_delivery,

@@ -1,4 +1,4 @@
-"""The pure rules, in words; and the one of them that is also written in SQL, held against it on real rows."""
+"""The state of a delivery in words; and the rule that is also written in SQL, held against it on real rows."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,15 +8,21 @@ from hypothesis import strategies as st
 
 from dashboard.models import Delivery
 from dashboard.rules import deliveries
-from dashboard.rules.deliveries import Cause, DeliveryFacts, EndpointFacts, HealthKind, Schedule, StateKind
+from dashboard.rules.deliveries import DeliveryFacts, StateKind
+from dashboard.rules.endpoints import EndpointFacts
+from dashboard.rules.schedule import Schedule
 from tests.factories import make_delivery, make_endpoint
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
+
 MINUTE = timedelta(minutes=1)
+
 OPENTRAIN = Schedule(
     retry_delays=tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120)), run_interval=5 * MINUTE
 )
+
 ACTIVE = EndpointFacts(status="ACTIVE")
+
 DISABLED = EndpointFacts(status="DISABLED")
 
 
@@ -25,10 +31,6 @@ def state(*, after, endpoint=ACTIVE, **facts):
     return deliveries.delivery_state(
         facts=DeliveryFacts(**defaults | facts), endpoint=endpoint, now=NOON + after, schedule=OPENTRAIN
     )
-
-
-def test_schedule_of_opentrain_gives_a_delivery_five_attempts() -> None:
-    assert OPENTRAIN.attempts == 5
 
 
 def test_delivery_that_succeeded_is_delivered_since_its_last_attempt() -> None:
@@ -177,84 +179,6 @@ def state_of(row):
     return deliveries.delivery_state(facts=facts, endpoint=ACTIVE, now=NOON, schedule=OPENTRAIN)
 
 
-@pytest.mark.parametrize(
-    ("status", "failures", "kind", "label", "words"),
-    [
-        ("ACTIVE", 0, HealthKind.ACTIVE, "Active", "The last delivery succeeded, or none has failed yet."),
-        ("ACTIVE", 1, HealthKind.FAILING, "Failing", "1 of 10 failures in a row."),
-        ("ACTIVE", 6, HealthKind.FAILING, "Failing", "6 of 10 failures in a row."),
-        (
-            "ACTIVE",
-            7,
-            HealthKind.AT_RISK,
-            "At risk",
-            "7 of 10 failures in a row: 3 more, and OpenTrain disables it.",
-        ),
-        (
-            "ACTIVE",
-            12,
-            HealthKind.AT_RISK,
-            "At risk",
-            "12 failures in a row: OpenTrain disables an endpoint after 10.",
-        ),
-        (
-            "DISABLED",
-            10,
-            HealthKind.DISABLED,
-            "Disabled",
-            "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
-        ),
-        (
-            "DISABLED",
-            9,
-            HealthKind.PAUSED,
-            "Paused",
-            "It was paused by somebody. Nothing is attempted until it is re-enabled.",
-        ),
-        ("DRAINING", 10, HealthKind.UNKNOWN, "DRAINING", "OpenTrain reports a status that Redeliver does not know."),
-        ("", 0, HealthKind.UNKNOWN, "Unknown", "OpenTrain gave no status yet."),
-    ],
-)
-def test_endpoint_health_is_named_by_status_and_streak(status, failures, kind, label, words) -> None:
-    assert deliveries.endpoint_health(status=status, consecutive_failures=failures) == deliveries.EndpointHealth(
-        kind, label, words
-    )
-
-
-@pytest.mark.parametrize(
-    ("cause", "status", "words"),
-    [
-        ("", 204, "delivered (204)"),
-        ("", None, "delivered"),
-        ("status", 503, "503 from your handler"),
-        ("status", None, "an error from your handler"),
-        ("timeout", 504, "no answer from your handler within 9.5 s"),
-        ("refused", 502, "connection refused by your handler"),
-        ("tls", 502, "TLS failed: no secure connection to your handler"),
-        ("sunspots", 502, "sunspots"),
-    ],
-)
-def test_describe_cause_says_it_in_plain_words(cause, status, words) -> None:
-    assert deliveries.describe_cause(cause=cause, status=status) == words
-
-
-@pytest.mark.parametrize("cause", [cause for cause in Cause if cause])
-def test_describe_cause_has_words_of_its_own_for_every_cause(cause) -> None:
-    assert deliveries.describe_cause(cause=cause, status=502) != cause.value
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(-5, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
-)
-def test_span_is_in_its_largest_fitting_unit(seconds, words) -> None:
-    assert deliveries.span(duration=timedelta(seconds=seconds)) == words
-
-
-def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
-    assert deliveries.ago(then=NOON + MINUTE, now=NOON) == "just now"
-
-
 @given(
     facts=st.builds(
         DeliveryFacts,
@@ -274,31 +198,3 @@ def test_state_of_what_a_row_keeps_is_the_state_in_words(facts, endpoint, now) -
     }
     in_words = deliveries.delivery_state(facts=facts, endpoint=endpoint, now=now, schedule=OPENTRAIN)
     assert deliveries.state_kind(**kept, endpoint=endpoint, now=now) is in_words.kind
-
-
-@pytest.mark.parametrize(
-    ("counted", "reached", "words"),
-    [
-        (8, 2, "OpenTrain counts 8 failures, 2 reached us: 6 never got here."),
-        (1, 0, "OpenTrain counts 1 failure, none reached us: 1 never got here."),
-        (8, 8, ""),
-        (0, 3, ""),
-    ],
-)
-def test_failures_that_never_reached_us_are_said_and_nothing_else(counted, reached, words) -> None:
-    assert deliveries.unseen_words(counted=counted, reached=reached) == words
-
-
-def test_failures_that_its_handler_did_not_report_are_not_said_to_have_gone_astray() -> None:
-    words = deliveries.unseen_words(counted=8, reached=2, reported=True)
-    assert words == "OpenTrain counts 8 failures, its handler reported 2: 6 untold."
-
-
-@pytest.mark.django_db
-def test_severity_and_its_column_agree_on_every_combination() -> None:
-    install = make_endpoint().install
-    for status in ("ACTIVE", "DISABLED", "", "MAINTENANCE", "active"):
-        for failures in (0, 1, 6, 7, 9, 10, 11, 400):
-            endpoint = make_endpoint(install=install, status=status, consecutive_failures=failures)
-            stored = type(endpoint).objects.values_list("severity", flat=True).get(pk=endpoint.pk)
-            assert stored == deliveries.severity(status=status, consecutive_failures=failures), (status, failures)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.rules.deliveries import GRACE, Schedule
+from dashboard.rules.deliveries import GRACE
 from dashboard.rules.runs import (
     GIVE_UP_AFTER,
     LAST,
@@ -22,6 +22,7 @@ from dashboard.rules.runs import (
     next_run_words,
     react,
 )
+from dashboard.rules.schedule import Schedule
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 SCHEDULE = Schedule(retry_delays=(timedelta(minutes=1),), run_interval=timedelta(minutes=5))

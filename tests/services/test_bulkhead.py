@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.rules.deliveries import Cause
+from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.bulkhead import Full, Waits
 

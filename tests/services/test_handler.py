@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dashboard.rules.deliveries import Cause, describe_cause
+from dashboard.rules.causes import Cause, describe_cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerFailed, ask, passed_on, probe
 from dashboard.services.http import client as http_client

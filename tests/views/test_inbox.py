@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, Install, Silence, User
 from dashboard.presenters.runs import run_row
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from dashboard.templatetags.redeliver import clock
 from dashboard.views.install_list import CONNECT
 from tests.contract.fake import FakeOpenTrain

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Install, User
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from tests.factories import make_endpoint, make_install
 from tests.views.conftest import Browser
 

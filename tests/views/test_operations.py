@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install
+from dashboard.queries.operations import last_answer_of, last_answers
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
-from dashboard.views.operations import last_answer_of, last_answers
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_user
 from tests.views.conftest import Browser, browser_of

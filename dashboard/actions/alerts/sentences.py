@@ -9,7 +9,9 @@ from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
 from dashboard.rules.alert_messages import GONE
 from dashboard.rules.alerts import AlertKind, Subject
-from dashboard.rules.deliveries import Standing, describe_cause, endpoint_health
+from dashboard.rules.causes import describe_cause
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.endpoints import endpoint_health
 
 _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
 

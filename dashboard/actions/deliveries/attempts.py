@@ -9,7 +9,6 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -20,47 +19,8 @@ from django.db.models import Field, Model, Q
 
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Attempt, Delivery, Endpoint
-from dashboard.rules.deliveries import Schedule
-from dashboard.signatures import Verdict
-
-Headers = list[list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What the log keeps of an event, as the delivery said it; empty where it did not say.
-
-    A body is None where we were not told of it.
-    """
-
-    delivery_id: str
-    event_id: str
-    event_type: str
-    resource_id: str
-    body: bytes | None = field(repr=False)
-    created_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One attempt: when it came, what the handler answered (None without one), and what OpenTrain is answered."""
-
-    received_at: datetime
-    request_headers: Headers
-    answered_status: int
-    cause: str
-    handler_url: str
-    handler_status: int | None
-    latency_ms: int
-    response_headers: Headers
-    response_head: bytes = field(repr=False)
-    source: str = Attempt.Source.RECEIVER
-    signature: str = Verdict.VERIFIED
-
-    @property
-    def ok(self) -> bool:
-        """Whether OpenTrain takes it for a success. Source: partner-api, "Deliveries": any 2xx."""
-        return 200 <= self.answered_status < 300  # noqa: PLR2004
+from dashboard.rules.attempts import Event, Result
+from dashboard.rules.schedule import Schedule
 
 
 def schedule() -> Schedule:

@@ -8,25 +8,10 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from dashboard.actions.deliveries import attempts, matching
-from dashboard.actions.deliveries.attempts import Event, Result
 from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.rules.observations import Observation
 
-AT_ONCE = 1000
-"""How many observations one call may bring."""
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One attempt as the partner's handler saw it."""
-
-    event: Event
-    result: Result
-
-    @property
-    def identity(self) -> tuple[str, datetime]:
-        """What makes two observations the same one."""
-        return self.event.delivery_id, self.result.received_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +25,7 @@ class Recorded:
 def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
     """Bring observations into the log, all of them or none; those that are there already change nothing.
 
-    There already is also what the receiver took in by itself (witnesses.py).
+    There already is also what the receiver took in by itself (matching.py).
 
     Within a call the attempts of a delivery are numbered by time; over several calls by the order of the calls.
 

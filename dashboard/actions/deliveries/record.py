@@ -7,8 +7,9 @@ from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
-from dashboard.actions.deliveries.attempts import Event, Headers, Result, schedule
+from dashboard.actions.deliveries.attempts import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
+from dashboard.rules.attempts import Event, Headers, Result
 from dashboard.rules.deliveries import GRACE, Standing
 
 REFUSED_KEPT = 200

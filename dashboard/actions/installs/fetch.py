@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from dashboard.models import Install
 from dashboard.models.installs import MANAGE_SCOPE
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret, Unreadable
 

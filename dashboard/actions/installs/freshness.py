@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from dashboard.actions.installs import sync
 from dashboard.models import AuditEntry, Install
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 
 FRESH_FOR = timedelta(seconds=2)
 """A snapshot that is younger is shown without asking again; a page that polls does so every 3 s."""

@@ -16,7 +16,8 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
-from dashboard.rules.deliveries import Severity, Trouble
+from dashboard.rules.endpoints import Severity
+from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 

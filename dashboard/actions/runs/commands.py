@@ -1,6 +1,6 @@
 """Runs as people command them: started, paused, resumed, stopped, continued with what is left.
 
-What a run does by itself is in run_steps.py. A command changes the run's state by compare-and-set and no more; the
+What a run does by itself is in steps.py. A command changes the run's state by compare-and-set and no more; the
 worker looks before each call, so that at most the one call that is under way is still made.
 """
 

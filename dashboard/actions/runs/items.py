@@ -15,8 +15,9 @@ from django.utils import timezone
 from dashboard.actions import endpoints
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
-from dashboard.rules.deliveries import Schedule, describe_cause
+from dashboard.rules.causes import describe_cause
 from dashboard.rules.runs import LAST, TRIAL, Tally, latest
+from dashboard.rules.schedule import Schedule
 
 State = RunItem.State
 INTERRUPTED = "was being asked for when Redeliver stopped: look before repeating it"

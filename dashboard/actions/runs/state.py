@@ -9,8 +9,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from dashboard.models import Run, RunItem
-from dashboard.rules.deliveries import Schedule
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, Step
+from dashboard.rules.schedule import Schedule
 
 LOOK_EVERY = timedelta(seconds=5)
 AT_ONCE = timedelta()

@@ -32,7 +32,7 @@ from dashboard.auth.permissions import Permission, may
 from dashboard.db.advisory_lock import alone
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.models.endpoints import ACTIVE, DISABLED
-from dashboard.rules.deliveries import Severity
+from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, latest, may_ask, react
 from dashboard.services import handler
 

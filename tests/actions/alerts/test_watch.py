@@ -12,7 +12,7 @@ from dashboard.actions.alerts import watch as alerts
 from dashboard.actions.alerts.watch import Watched
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
 from dashboard.rules.alerts import AlertKind
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from tests.factories import (
     NOON,
     make_alert,

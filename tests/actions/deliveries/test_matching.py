@@ -7,9 +7,10 @@ import pytest
 from django.db import connection
 
 from dashboard.actions.deliveries import matching, observations
-from dashboard.actions.deliveries.attempts import Event, Result
-from dashboard.actions.deliveries.observations import Observation, Recorded
+from dashboard.actions.deliveries.observations import Recorded
 from dashboard.models import Attempt, Delivery
+from dashboard.rules.attempts import Event, Result
+from dashboard.rules.observations import Observation
 from tests.actions.deliveries.test_record import record
 from tests.factories import BODY, NOON, make_endpoint
 

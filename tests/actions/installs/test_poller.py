@@ -13,7 +13,7 @@ from django.utils import timezone
 from dashboard.actions.installs import backoff, poller, sync
 from dashboard.actions.installs.poller import Polled
 from dashboard.models import Endpoint, EndpointSnapshot, Install
-from dashboard.rules.deliveries import Trouble
+from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain

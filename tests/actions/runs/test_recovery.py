@@ -12,7 +12,7 @@ from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
-from dashboard.rules.deliveries import Cause
+from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.actions.runs.by_bits import REPAIR, attempt, go, recover, redeliveries, states, steps

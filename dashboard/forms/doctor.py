@@ -1,0 +1,57 @@
+"""The signature doctor's form."""
+
+import base64
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from dashboard.rules.doctor import NotHeaders, parse_headers
+
+HEADERS_CHARS = 32_000
+
+BODY_BYTES = 1024 * 1024
+
+
+class DoctorForm(forms.Form):
+    """A request as somebody pastes it. The secret is never shown again, not even in its own field."""
+
+    TEXT, BASE64 = "text", "base64"
+
+    headers = forms.CharField(
+        max_length=HEADERS_CHARS, strip=False, error_messages={"required": "Paste the request's headers."}
+    )
+    body = forms.CharField(max_length=2 * BODY_BYTES, strip=False, required=False)
+    encoding = forms.ChoiceField(choices=[(TEXT, "As text"), (BASE64, "As base64")])
+    arrived_at = forms.DateTimeField(
+        required=False, error_messages={"invalid": "Write it as 2026-06-12 12:00:00, in UTC, or leave it empty."}
+    )
+    secret = forms.CharField(max_length=300, strip=False, required=False)
+
+    def clean_headers(self) -> list[tuple[str, str]]:
+        try:
+            return parse_headers(self.cleaned_data["headers"])
+        except NotHeaders:
+            raise ValidationError("No line of this is a header, such as X-OpenTrain-Signature: t=…,v1=…") from None
+
+    def clean(self) -> dict[str, object]:
+        cleaned: dict[str, object] = super().clean() or {}
+        try:
+            if len(self.bodies[0]) > BODY_BYTES:
+                self.add_error("body", "The body is larger than 1 MiB. Redeliver does not take such deliveries.")
+        except ValueError:
+            self.add_error("body", "This is not base64.")
+        return cleaned
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the body is there byte for byte: a browser writes the ends of lines in its own way."""
+        return bool(self.cleaned_data.get("encoding") == self.BASE64)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Return the body, and as it may have been as well. Raises: ValueError, where base64 is said and is not."""
+        text: str = self.cleaned_data.get("body", "")
+        if self.is_exact:
+            return [base64.b64decode("".join(text.split()), validate=True)]
+        line_feeds = text.replace("\r\n", "\n").encode(errors="replace")
+        return [line_feeds, line_feeds.replace(b"\n", b"\r\n")] if b"\n" in line_feeds else [line_feeds]

@@ -1,0 +1,20 @@
+"""Lengths of time in words."""
+
+from datetime import timedelta
+
+import pytest
+
+from dashboard.rules import durations
+from tests.rules.test_deliveries import MINUTE, NOON
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_span_is_in_its_largest_fitting_unit(seconds, words) -> None:
+    assert durations.span(duration=timedelta(seconds=seconds)) == words
+
+
+def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
+    assert durations.ago(then=NOON + MINUTE, now=NOON) == "just now"
