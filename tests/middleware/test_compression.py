@@ -2,12 +2,18 @@
 
 import gzip
 
+import pytest
 from django.test import Client
 
 from dashboard.models import User
-from tests.views.conftest import Browser
+from tests.views.conftest import Browser, browser_of
 
 GZIP = {"Accept-Encoding": "gzip"}
+
+
+@pytest.fixture
+def ana(support: User) -> Browser:
+    return browser_of(support)
 
 
 def test_page_is_compressed_for_who_takes_it_and_says_the_same(ana: Browser) -> None:

@@ -22,7 +22,7 @@ from dashboard.models import Endpoint, Install, User
 from tests import totp
 from tests.factories import make_endpoint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 6, 12, 9, 0, tzinfo=UTC)
 ACCOUNT = reverse("account")
 
