@@ -3,7 +3,7 @@
 gthread waits for a new connection's first byte outside of its threads, but from then on a client that sends a byte a
 minute, or never reads its answer, keeps a thread for as long as it likes: `timeout` is about the worker, not about
 connections. Here a request has PATIENCE_S to arrive whole, and an answer of which nothing is taken for as long is
-given up. A proxy that buffers, in front, keeps such clients away altogether (dashboard/launch/OPERATIONS.md).
+given up. A proxy that buffers, in front, keeps such clients away altogether (docs/operations.md).
 """
 
 import contextlib
