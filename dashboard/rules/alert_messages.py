@@ -175,7 +175,7 @@ def slack_text(text: str) -> str:
 
 
 def json_body(message: Message) -> bytes:
-    """Return the body of an outgoing webhook; README, "Alerts", documents it."""
+    """Return the body of an outgoing webhook; docs/alerts.md describes it."""
     said = {
         "id": message.id,
         "type": "test" if message.test else "alerts",

@@ -1,4 +1,4 @@
-"""The observations API: partners' handlers tell what they saw, in batches. README, "Two ways to feed the log".
+"""The observations API: partners' handlers tell what they saw, in batches. docs/observations.md describes it.
 
 A call is stored whole or not at all, and may be sent again: what is known already is counted and changes nothing. Like
 the receiver it asks the database first, so that one that is down is a 503 before anything was read.

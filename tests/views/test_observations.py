@@ -1,4 +1,4 @@
-"""The observations API, and the README's examples of it against a live server."""
+"""The observations API, and the examples of docs/observations.md against a live server."""
 
 import base64
 import hashlib
@@ -373,13 +373,12 @@ def test_any_headers_and_encodings_are_taken_or_refused(
 
 
 def example(language: str) -> str:
-    section = (ROOT / "README.md").read_text().partition("## Two ways to feed the log")[2].partition("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0]
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/observations.md").read_text(), re.DOTALL)[0]
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("language", "command"), [("python", sys.executable), ("js", "node")])
-def test_example_of_the_readme_runs(live_server, language, command) -> None:
+def test_example_of_the_docs_runs(live_server, language, command) -> None:
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     endpoint = make_endpoint()
