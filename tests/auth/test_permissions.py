@@ -30,7 +30,7 @@ def endpoint(acme: Install) -> Endpoint:
 
 
 def test_table_says_who_may_do_what() -> None:
-    """Written once more, as people read it; the README shows the same."""
+    """Written once more, as people read it; docs/security.md shows the same."""
     assert {permission.value: [role.value for role in Role if role in who] for permission, who in WHO_MAY.items()} == {
         "see": ["support_lead", "support", "partner_admin", "viewer"],
         "operate": ["support_lead", "support", "partner_admin"],
@@ -41,12 +41,12 @@ def test_table_says_who_may_do_what() -> None:
     }
 
 
-def test_readme_shows_the_table() -> None:
-    readme = re.sub(r" +", " ", (settings.BASE_DIR / "README.md").read_text())
+def test_docs_show_the_table() -> None:
+    page = re.sub(r" +", " ", (settings.BASE_DIR / "docs/security.md").read_text())
     for permission, who in WHO_MAY.items():
         cells = " | ".join("yes" if role in who else "" for role in Role if role)
         words = f"{permission.words[0].upper()}{permission.words[1:]}"
-        assert re.sub(r" +", " ", f"| {words} | {cells} |") in readme
+        assert re.sub(r" +", " ", f"| {words} | {cells} |") in page
 
 
 def test_stranger_is_sent_to_sign_in_and_back(endpoint: Endpoint, client: Client) -> None:
