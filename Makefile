@@ -17,7 +17,7 @@ help:
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
-	@echo "$(BENCHMARKS): the README's figures; ROWS=1000000 is for the pages and the export"
+	@echo "$(BENCHMARKS): the figures of docs/measured.md; ROWS=1000000 is for the pages and the export"
 
 .PHONY: demo run partner-api account test fuzz screenshots styles lint format lock
 demo: $(VENV)/.installed

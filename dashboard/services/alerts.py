@@ -23,7 +23,7 @@ DEADLINE_S = 10.0
 ANSWER_LIMIT = 16 * 1024
 """An answer's body is read so far and thrown away."""
 USER_AGENT = "Redeliver-Alerts/1.0"
-NO_MAIL_SERVER = "No mail server is set up: whoever runs Redeliver sets EMAIL_URL, as its README says."
+NO_MAIL_SERVER = "No mail server is set up. Ask your administrator to configure email (EMAIL_URL)."
 _WORDS_CHARS = 300
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[(?:[^\]]*)\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
@@ -40,6 +40,11 @@ def code_spans(page: Path) -> list[str]:
     return _CODE.findall(prose(page))
 
 
+def shell_blocks(page: Path) -> list[str]:
+    """Return a page's blocks of commands."""
+    return [block for language, block in _FENCE.findall(page.read_text()) if language in SHELL]
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     return {_slug(heading) for heading in _HEADING.findall(prose(page))}
@@ -65,15 +70,15 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
 _QUOTED = re.compile(r"'[^']*'|\"(?:\$\([^()]*\)|[^\"])*\"")
 _BETWEEN = re.compile(r"&&|;|\||\n|\$\(|\(|\)")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
-_BUILTIN = {"cd", "set", ".", "export", "umask", "alias", "printf"}
+_SHELL = {"cd", "set", "unset", ".", "export", "umask", "alias", "printf", "echo", "cat", "mkdir", "cp"}
+"""What every shell has, and needs no test."""
 
 
 def commands() -> Iterator[Command]:
     """Give every command of the shell blocks of all pages, without those of the shell itself."""
     for page in pages():
-        for language, block in _FENCE.findall(page.read_text()):
-            if language in SHELL:
-                yield from (Command(name_of(page), words) for words in _commands(block))
+        for block in shell_blocks(page):
+            yield from (Command(name_of(page), words) for words in _commands(block))
 
 
 def _commands(block: str) -> Iterator[tuple[str, ...]]:
@@ -83,5 +88,5 @@ def _commands(block: str) -> Iterator[tuple[str, ...]]:
         words = part.split()
         while words and _ASSIGNMENT.fullmatch(words[0]):
             words = words[1:]
-        if words and words[0] not in _BUILTIN:
+        if words and words[0] not in _SHELL:
             yield tuple(words)
