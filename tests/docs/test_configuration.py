@@ -19,7 +19,7 @@ _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)`( \(\*or file\*\))? \| (.+?) \| .+ \|
 
 
 class Recording(MutableMapping[str, str]):
-    """An environment in which nothing is set, and which remembers what it was asked for, and with which default."""
+    """An environment in which nothing is set, and which records each variable that is read, with its default."""
 
     def __init__(self) -> None:
         self.asked: dict[str, str] = {}

@@ -26,7 +26,7 @@ ARRIVES_S = 30
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A DATA_DIR that the user who runs PostgreSQL may pass through, if that is somebody else."""
+    """A DATA_DIR that the user who runs PostgreSQL can enter: as root, that is another user."""
     made = Path(tempfile.mkdtemp(prefix="redeliver-docs-"))
     made.chmod(0o711)
     yield made
