@@ -1,19 +1,24 @@
-"""Which addresses a partner's handler may be called at: public ones only.
+"""Which addresses may be dialled for a URL that someone else wrote: public ones only.
 
-The URL of a handler is written by partners, and called from inside our network. So the address is checked that is
-really dialled, after the name was looked up and before the connect: a name that points elsewhere the next time, or an
-odd spelling of 127.0.0.1, gains nothing.
+The one table of the console (handlers, alert channels) and of the Partner API (endpoints). The URL is called from
+inside our network, so the address is checked that is really dialled, after the name was looked up and before the
+connect: a name that points elsewhere the next time, or an odd spelling of 127.0.0.1, gains nothing.
 
 What is kept out is said by name, from IANA's registries of special-purpose addresses: `ipaddress.is_global` of Python
 3.11 takes multicast, NAT64, 6to4 and `::127.0.0.1` for global. Addresses that carry another one inside them (mapped,
 NAT64, 6to4, Teredo) are kept out whole, whatever they carry: no handler needs them.
+The networks of public services (AS112, AMT) are kept out too: no handler stands there, and the nearest operator of an
+anycast address answers.
 
 Source: RFC 6890 and the IANA IPv4 and IPv6 Special-Purpose Address Registries.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-_KEPT_OUT = {
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The hosts of a URL that say this machine."""
+
+KEPT_OUT = {
     "0.0.0.0/8": "unspecified",
     "10.0.0.0/8": "private",
     "100.64.0.0/10": "carrier-grade NAT",
@@ -22,8 +27,11 @@ _KEPT_OUT = {
     "172.16.0.0/12": "private",
     "192.0.0.0/24": "protocol assignments",
     "192.0.2.0/24": "documentation",
+    "192.31.196.0/24": "AS112",
+    "192.52.193.0/24": "AMT",
     "192.88.99.0/24": "6to4 relay",
     "192.168.0.0/16": "private",
+    "192.175.48.0/24": "AS112",
     "198.18.0.0/15": "benchmarking",
     "198.51.100.0/24": "documentation",
     "203.0.113.0/24": "documentation",
@@ -37,6 +45,7 @@ _KEPT_OUT = {
     "64:ff9b::/96": "NAT64",
     "64:ff9b:1::/48": "NAT64",
     "100::/64": "discard-only",
+    "100:0:0:1::/64": "dummy prefix",
     "2001::/32": "Teredo",
     "2001:2::/48": "benchmarking",
     "2001:10::/28": "ORCHID",
@@ -44,6 +53,7 @@ _KEPT_OUT = {
     "2001::/23": "protocol assignments",
     "2001:db8::/32": "documentation",
     "2002::/16": "6to4",
+    "2620:4f:8000::/48": "AS112",
     "3fff::/20": "documentation",
     "5f00::/16": "segment routing",
     "fc00::/7": "unique local",
@@ -53,7 +63,7 @@ _KEPT_OUT = {
 }
 """Network to what it is for; of several that hold an address, the first names it."""
 
-_NETWORKS: list[tuple[IPv4Network | IPv6Network, str]] = [(ip_network(net), kind) for net, kind in _KEPT_OUT.items()]
+_NETWORKS: list[tuple[IPv4Network | IPv6Network, str]] = [(ip_network(net), kind) for net, kind in KEPT_OUT.items()]
 _GLOBAL_UNICAST = ip_network("2000::/3")
 
 

@@ -1,12 +1,13 @@
 """Every kind of address that is kept out, in every form that it can be written or looked up in."""
 
 import socket
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from dashboard import addresses as egress
+from dashboard import addresses
 from dashboard.forms.endpoints import RegisterForm
+from dashboard.partner_api import egress
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.services import handler
 from dashboard.services.http import client as http_client
@@ -17,6 +18,7 @@ V4 = [
     ("0.0.0.0", "unspecified"),  # noqa: S104 - nothing is bound to it
     ("0.1.2.3", "unspecified"),
     ("10.0.0.0", "private"),
+    ("10.0.0.1", "private"),
     ("10.255.255.255", "private"),
     ("100.64.0.0", "carrier-grade NAT"),
     ("100.127.255.255", "carrier-grade NAT"),
@@ -25,12 +27,17 @@ V4 = [
     ("169.254.0.1", "link-local"),
     ("169.254.169.254", "link-local"),
     ("172.16.0.0", "private"),
+    ("172.16.0.1", "private"),
     ("172.31.255.255", "private"),
     ("192.0.0.8", "protocol assignments"),
     ("192.0.0.170", "protocol assignments"),
     ("192.0.2.1", "documentation"),
+    ("192.31.196.1", "AS112"),
+    ("192.52.193.1", "AMT"),
     ("192.88.99.1", "6to4 relay"),
     ("192.168.0.1", "private"),
+    ("192.168.1.1", "private"),
+    ("192.175.48.1", "AS112"),
     ("198.18.0.0", "benchmarking"),
     ("198.19.255.255", "benchmarking"),
     ("198.51.100.7", "documentation"),
@@ -50,7 +57,9 @@ V6 = [
     ("64:ff9b::10.0.0.1", "NAT64"),
     ("64:ff9b::8.8.8.8", "NAT64"),
     ("64:ff9b:1::10.0.0.1", "NAT64"),
+    ("64:ff9b:1::1", "NAT64"),
     ("100::1", "discard-only"),
+    ("100:0:0:1::1", "dummy prefix"),
     ("2001::1", "Teredo"),
     ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "Teredo"),
     ("2001:2::1", "benchmarking"),
@@ -59,36 +68,42 @@ V6 = [
     ("2001:1ff::1", "protocol assignments"),
     ("2001:db8::1", "documentation"),
     ("2002:7f00:1::", "6to4"),
+    ("2002:808:808::", "6to4"),
+    ("2620:4f:8000::1", "AS112"),
     ("3fff::1", "documentation"),
     ("5f00::1", "segment routing"),
     ("fc00::1", "unique local"),
     ("fdff::1", "unique local"),
+    ("fd12:3456::1", "unique local"),
     ("fe80::1", "link-local"),
     ("fe80::1%1", "link-local"),
+    ("fe80::1%lo", "link-local"),
     ("febf::1", "link-local"),
     ("fec0::1", "site-local"),
     ("ff02::1", "multicast"),
     ("4000::1", "reserved"),
     ("1::1", "reserved"),
+    ("200::1", "reserved"),
 ]
 PUBLIC = [
-    "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
+    "8.8.8.8", "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
     "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.167.255.255", "198.17.255.255", "198.20.0.0",
-    "223.255.255.255", "2001:200::1", "2001:4860:4860::8888", "2606:4700::1111", "2003::1", "3ffe::1",
+    "223.255.255.255", "2001:200::1", "2001:4860:4860::8888", "2606:4700::1111", "2003::1",
+    "2a00:1450::200e", "3ffe::1",
 ]  # fmt: skip
 
 
 def dialled(monkeypatch) -> list[str]:
     """Have connects noted and refused, so that no test can reach anybody."""
-    addresses: list[str] = []
+    called: list[str] = []
 
     class Noting(socket.socket):
         def connect(self, address) -> None:
-            addresses.append(address[0])
+            called.append(address[0])
             raise ConnectionRefusedError
 
     monkeypatch.setattr("dashboard.services.http.deadline_socket.socket.socket", Noting)
-    return addresses
+    return called
 
 
 def resolving(monkeypatch, *answers: list[str]) -> None:
@@ -107,12 +122,38 @@ def resolving(monkeypatch, *answers: list[str]) -> None:
 
 @pytest.mark.parametrize(("address", "kind"), V4 + V6)
 def test_address_that_is_not_public_is_named_for_what_it_is(address, kind) -> None:
-    assert egress.kept_out(address=ip_address(address)) == kind
+    assert addresses.kept_out(address=ip_address(address)) == kind
+
+
+@pytest.mark.parametrize("network", addresses.KEPT_OUT)
+def test_each_network_of_the_table_is_tried_above_and_kept_out_from_its_first_address_to_its_last(network) -> None:
+    whole = ip_network(network)
+    assert [address for address, _kind in V4 + V6 if ip_address(address) in whole] != []
+    assert None not in [addresses.kept_out(address=whole[place]) for place in (0, -1)]
+
+
+# What the console called and the Partner API did not, while each had a table of its own.
+@pytest.mark.parametrize(
+    ("first", "last", "kind"),
+    [
+        ("192.31.196.0", "192.31.196.255", "AS112"),
+        ("192.52.193.0", "192.52.193.255", "AMT"),
+        ("192.175.48.0", "192.175.48.255", "AS112"),
+        ("2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", "AS112"),
+    ],
+)
+def test_network_that_only_the_partner_api_kept_out_is_kept_out_by_both(first, last, kind) -> None:
+    ends = ip_address(first), ip_address(last)
+    assert [addresses.kept_out(address=end) for end in ends] == [kind, kind]
+    assert [egress.denial(str(end), allow_loopback=False) for end in ends] == [
+        f"{first} is in a denied range: {kind}", f"{last} is in a denied range: {kind}",
+    ]  # fmt: skip
+    assert [addresses.kept_out(address=beside) for beside in (ends[0] - 1, ends[1] + 1)] == [None, None]
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_address_may_be_called(address) -> None:
-    assert egress.kept_out(address=ip_address(address)) is None
+    assert addresses.kept_out(address=ip_address(address)) is None
 
 
 @pytest.mark.parametrize(("address", "kind"), V4 + V6)

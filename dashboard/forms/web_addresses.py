@@ -10,8 +10,6 @@ from dashboard import addresses
 
 URL_CHARS = 2048
 
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 def web_address(text: str) -> None:
     """Take an http or https address without credentials. Raises: ValidationError."""
@@ -55,5 +53,5 @@ def opentrain_address(text: str) -> None:
     """Take what OpenTrain takes: https, and plain http for localhost only. Raises: ValidationError."""
     web_address(text)
     parts = urlsplit(text)
-    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
+    if parts.scheme == "http" and parts.hostname not in addresses.LOCAL_HOSTS:
         raise ValidationError("OpenTrain delivers to https:// only (plain http:// is for localhost).")

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from dashboard.partner_api.egress import LOCAL_HOSTS
+from dashboard.addresses import LOCAL_HOSTS
 
 MAX_LENGTH = 2048
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")

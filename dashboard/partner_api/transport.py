@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from dashboard.addresses import LOCAL_HOSTS
 from dashboard.partner_api import egress
 from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause, Outcome, answered
 
@@ -96,7 +97,7 @@ async def post(
 
     Raises: NotSent.
     """
-    dial = _Dial(allow_loopback=allow_localhost and _host(url) in egress.LOCAL_HOSTS)
+    dial = _Dial(allow_loopback=allow_localhost and _host(url) in LOCAL_HOSTS)
     _dial.set(dial)
     deadline = asyncio.get_running_loop().time() + within.total_seconds()
     while True:
