@@ -4,8 +4,8 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.actions.deliveries.attempts import schedule
 from dashboard.actions.installs.sync import tally
+from dashboard.config.schedule import schedule
 from dashboard.models import (
     Alert,
     AlertChannel,

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from dashboard.actions.deliveries.attempts import schedule
 from dashboard.models import Endpoint, Silence
 from dashboard.presenters.rows import DeliveryRow
 from dashboard.rules.deliveries import StateKind
@@ -27,12 +26,6 @@ class Waiting:
     count: int
     words: str
     state: str
-
-
-def retried_for() -> timedelta:
-    """Return how long a delivery may be retried by OpenTrain itself."""
-    pace = schedule()
-    return sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
 
 
 def silence_of(endpoint: Endpoint, *, newest_at: datetime | None) -> Silence | None:

@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, F, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from dashboard.actions.deliveries.attempts import schedule
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters.operations import operation_id

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min
 
-from dashboard.actions.deliveries.attempts import schedule
 from dashboard.actions.runs.state import steps_of
+from dashboard.config.schedule import schedule
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing

@@ -76,10 +76,15 @@ def standing(*, facts: DeliveryFacts, schedule: Schedule) -> Standing:
     return Standing.RETRYING
 
 
+def overdue_after(*, due: datetime, schedule: Schedule) -> datetime:
+    """Return the moment after which an attempt that is due at `due` is overdue: a delivery run later, and GRACE."""
+    return due + schedule.run_interval + GRACE
+
+
 def due_by(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
     """Return the moment after which the next attempt is overdue; None where none is to come."""
-    latest = _latest(facts=facts, schedule=schedule)
-    return None if latest is None else latest + GRACE
+    earliest = _earliest(facts=facts, schedule=schedule)
+    return None if earliest is None else overdue_after(due=earliest, schedule=schedule)
 
 
 def due_from(*, due_by: datetime, schedule: Schedule) -> datetime:
@@ -126,11 +131,6 @@ def _earliest(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
     return None
 
 
-def _latest(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
-    earliest = _earliest(facts=facts, schedule=schedule)
-    return None if earliest is None else earliest + schedule.run_interval
-
-
 def _requested_again(
     *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
 ) -> DeliveryState:
@@ -140,7 +140,7 @@ def _requested_again(
         words = f"{asked}; nothing is attempted until the endpoint is re-enabled."
         return DeliveryState(StateKind.REQUESTED_AGAIN, words, since=requested_at)
     latest = requested_at + schedule.run_interval
-    if now > latest + GRACE:
+    if now > overdue_after(due=requested_at, schedule=schedule):
         words = f"{asked} and not seen yet; it was expected {ago(then=latest, now=now)} at the latest."
         return DeliveryState(StateKind.OVERDUE, words, next_due=requested_at, since=latest)
     words = f"{asked}; expected {within(earliest=requested_at, latest=latest, now=now)}."
@@ -157,7 +157,7 @@ def _awaiting_retry(
         return DeliveryState(StateKind.RETRYING, words, since=facts.last_attempt_at)
     due = facts.last_attempt_at + schedule.retry_delays[attempt - 1]
     latest = due + schedule.run_interval
-    if now > latest + GRACE:
+    if now > overdue_after(due=due, schedule=schedule):
         words = f"{failed}; the next did not come. It was expected {ago(then=latest, now=now)} at the latest."
         return DeliveryState(StateKind.OVERDUE, words, next_due=due, since=latest)
     words = f"{failed}; next {within(earliest=due, latest=latest, now=now)}."

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dashboard.rules.deliveries import GRACE
 from dashboard.rules.durations import span
 from dashboard.rules.schedule import Schedule
 
@@ -117,11 +116,6 @@ def may_ask(*, asked: int, settled: int) -> bool:
     `asked` counts those that were asked for, the canary among them, `settled` those of them that have an outcome.
     """
     return asked < TRIAL or settled >= TRIAL
-
-
-def latest(*, asked_at: datetime, schedule: Schedule) -> datetime:
-    """Return when the attempt of a redelivery has come at the latest; after that it counts as not seen."""
-    return asked_at + schedule.run_interval + GRACE
 
 
 def next_run_words(*, asked_at: datetime, now: datetime, schedule: Schedule) -> str:

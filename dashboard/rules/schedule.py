@@ -15,3 +15,8 @@ class Schedule:
     def attempts(self) -> int:
         """How many attempts a delivery gets in all before it is FAILED."""
         return len(self.retry_delays) + 1
+
+    @property
+    def retry_span(self) -> timedelta:
+        """The longest time from a delivery's event to its last attempt: each attempt may wait for a delivery run."""
+        return sum(self.retry_delays, start=self.run_interval * self.attempts)

@@ -14,12 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import endpoints
 from dashboard.actions.installs.freshness import freshen
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters.causes import cause_rows
-from dashboard.presenters.endpoints import retried_for, silence_of, silence_reason, told_words, waiting_of
+from dashboard.presenters.endpoints import silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.runs import newest_run
@@ -114,7 +115,7 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    visible = with_log(with_known(_visible(request), now=now), retried_since=now - retried_for())
+    visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
     visible = visible.select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     known_at = endpoint.install.checked_at

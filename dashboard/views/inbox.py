@@ -12,11 +12,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.actions.deliveries.attempts import schedule
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.config.schedule import schedule
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import IN_NEED
-from dashboard.presenters.endpoints import retried_for, silence_of, silence_reason, told_words
+from dashboard.presenters.endpoints import silence_of, silence_reason, told_words
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import RECOVERED, health_of
@@ -158,7 +158,7 @@ def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) ->
     if not endpoints:
         return []
     ids = [endpoint.pk for endpoint in endpoints]
-    found = logged(endpoint_ids=ids, retried_since=now - retried_for())
+    found = logged(endpoint_ids=ids, retried_since=now - schedule().retry_span)
     return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, now=now) for one in endpoints]
 
 

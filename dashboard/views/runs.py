@@ -11,9 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.actions.deliveries.attempts import schedule
 from dashboard.actions.runs import commands
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
 from dashboard.presenters.causes import cause_rows

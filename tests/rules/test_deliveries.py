@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dashboard.models import Delivery
 from dashboard.rules import deliveries
-from dashboard.rules.deliveries import DeliveryFacts, StateKind
+from dashboard.rules.deliveries import DeliveryFacts, StateKind, due_from, overdue_after
 from dashboard.rules.endpoints import EndpointFacts
 from dashboard.rules.schedule import Schedule
 from tests.factories import make_delivery, make_endpoint
@@ -198,3 +198,8 @@ def test_state_of_what_a_row_keeps_is_the_state_in_words(facts, endpoint, now) -
     }
     in_words = deliveries.delivery_state(facts=facts, endpoint=endpoint, now=now, schedule=OPENTRAIN)
     assert deliveries.state_kind(**kept, endpoint=endpoint, now=now) is in_words.kind
+
+
+def test_attempt_is_overdue_a_delivery_run_and_a_minute_after_it_was_due() -> None:
+    assert overdue_after(due=NOON, schedule=OPENTRAIN) == NOON + 6 * MINUTE
+    assert due_from(due_by=overdue_after(due=NOON, schedule=OPENTRAIN), schedule=OPENTRAIN) == NOON

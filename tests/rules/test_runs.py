@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.rules.deliveries import GRACE
 from dashboard.rules.runs import (
     GIVE_UP_AFTER,
     LAST,
@@ -17,7 +16,6 @@ from dashboard.rules.runs import (
     Tally,
     Then,
     failures_returned,
-    latest,
     may_ask,
     next_run_words,
     react,
@@ -116,10 +114,6 @@ def test_react_never_waits_more_than_an_hour_nor_loops(calls: list[str]) -> None
         in_a_row = 0 if reaction.then is Then.PAUSE else in_a_row
         assert reaction.wait <= timedelta(hours=1)
         assert pace <= SLOWEST_MS
-
-
-def test_latest_allows_for_the_delivery_run_and_a_minute() -> None:
-    assert latest(asked_at=NOON, schedule=SCHEDULE) == NOON + timedelta(minutes=5) + GRACE
 
 
 @pytest.mark.parametrize(

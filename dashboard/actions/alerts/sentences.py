@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from dashboard.actions.deliveries.attempts import schedule
+from dashboard.config.schedule import schedule
 from dashboard.models import Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
@@ -46,10 +46,8 @@ def now_says(endpoint: Endpoint | None) -> str:
 
 
 def _logs(subjects: Sequence[Subject], *, now: datetime) -> dict[int, Logged]:
-    pace = schedule()
-    retried_for = sum(pace.retry_delays, start=pace.run_interval * pace.attempts)
     ids = [one.endpoint_id for one in subjects if one.kind in _FROM_LOG and one.endpoint_id is not None]
-    return logged(endpoint_ids=ids, retried_since=now - retried_for) if ids else {}
+    return logged(endpoint_ids=ids, retried_since=now - schedule().retry_span) if ids else {}
 
 
 def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None) -> list[str]:

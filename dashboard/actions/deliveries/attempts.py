@@ -9,25 +9,17 @@
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Field, Model, Q
 
+from dashboard.config.schedule import schedule
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Attempt, Delivery, Endpoint
 from dashboard.rules.attempts import Event, Result
-from dashboard.rules.schedule import Schedule
-
-
-def schedule() -> Schedule:
-    """Return how OpenTrain goes about a failed delivery, as the settings say."""
-    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
-    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
-
 
 ADVANCED = (
     "event_id",

@@ -13,7 +13,7 @@ The attempt is counted once, and the receiver is believed: it knows what OpenTra
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from dashboard.actions.deliveries.attempts import schedule
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery
 
 OPENTRAIN_WAITS = timedelta(seconds=10)

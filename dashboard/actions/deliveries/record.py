@@ -7,10 +7,10 @@ from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
-from dashboard.actions.deliveries.attempts import schedule
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 from dashboard.rules.attempts import Event, Headers, Result
-from dashboard.rules.deliveries import GRACE, Standing
+from dashboard.rules.deliveries import Standing, overdue_after
 
 REFUSED_KEPT = 200
 """Refused attempts kept of an endpoint, the newest: whoever knows its URL cannot fill the disk."""
@@ -100,7 +100,7 @@ def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: 
     asked: QuerySet[Delivery] = (
         endpoint.deliveries.failed() if delivery is None else endpoint.deliveries.filter(pk=delivery.pk)
     )
-    expected = at + schedule().run_interval + GRACE
+    expected = overdue_after(due=at, schedule=schedule())
     asked = asked.filter(last_attempt_at__lt=at)
     return asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected)
 

@@ -16,7 +16,8 @@ from dashboard.actions import endpoints
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
 from dashboard.rules.causes import describe_cause
-from dashboard.rules.runs import LAST, TRIAL, Tally, latest
+from dashboard.rules.deliveries import overdue_after
+from dashboard.rules.runs import LAST, TRIAL, Tally
 from dashboard.rules.schedule import Schedule
 
 State = RunItem.State
@@ -119,7 +120,7 @@ def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
     news = attempted.filter(Q(state__in=_OPEN) | Q(state=State.FAILED_AGAIN, delivery__last_ok=True))
     settled = [_settled(item) for item in news.select_related("delivery").defer("delivery__body")]
     RunItem.objects.bulk_update(settled, ["state", "settled_at", "words"], batch_size=500)
-    lapsed = now - (latest(asked_at=now, schedule=schedule) - now)
+    lapsed = now - (overdue_after(due=now, schedule=schedule) - now)
     late = run.items.filter(state=State.REQUESTED, asked_at__lt=lapsed)
     late.update(state=State.NOT_SEEN, settled_at=now, words="it did not reach Redeliver in time")
 

@@ -5,12 +5,11 @@ A run's own fields are saved one by one and its state by compare-and-set, becaus
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
+from dashboard.config.schedule import schedule
 from dashboard.models import Run, RunItem
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, Step
-from dashboard.rules.schedule import Schedule
 
 LOOK_EVERY = timedelta(seconds=5)
 AT_ONCE = timedelta()
@@ -65,12 +64,6 @@ def left_active(run: Run) -> str:
     return f"Endpoint left active{rest}. Repair the handler, then start again."
 
 
-def schedule() -> Schedule:
-    """Return how OpenTrain goes about deliveries, as the settings say."""
-    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
-    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
-
-
 def look_again() -> timedelta:
     """Return when to look whether a delivery run has come; the demo's come every two seconds."""
-    return min(LOOK_EVERY, timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S) / 2)
+    return min(LOOK_EVERY, schedule().run_interval / 2)

@@ -26,14 +26,15 @@ from dashboard.actions.runs.state import (
     look_again,
     next_step,
     not_requested,
-    schedule,
 )
 from dashboard.auth.permissions import Permission, may
+from dashboard.config.schedule import schedule
 from dashboard.db.advisory_lock import alone
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.models.endpoints import ACTIVE, DISABLED
+from dashboard.rules.deliveries import overdue_after
 from dashboard.rules.endpoints import Severity
-from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, latest, may_ask, react
+from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, may_ask, react
 from dashboard.services import handler
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def _canary(run: Run) -> timedelta | None:
     if canary.state == State.FAILED_AGAIN:
         why = f"The first delivery failed again: {canary.words}"
         return leave(run, state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
-    if canary.asked_at is not None and timezone.now() <= latest(asked_at=canary.asked_at, schedule=schedule()):
+    if canary.asked_at is not None and timezone.now() <= overdue_after(due=canary.asked_at, schedule=schedule()):
         return look_again()
     lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
     return leave(run, state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}")
@@ -266,7 +267,7 @@ def _watch(run: Run) -> timedelta | None:
 
 
 def _others_outstanding(run: Run, *, now: datetime) -> bool:
-    if run.others_asked_at is None or now > latest(asked_at=run.others_asked_at, schedule=schedule()):
+    if run.others_asked_at is None or now > overdue_after(due=run.others_asked_at, schedule=schedule()):
         return False
     return run.endpoint.is_logged and _missing(run) > 0
 

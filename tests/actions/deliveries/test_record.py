@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.deliveries.record import Event, Refusal, Result
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, RefusedAttempt
 from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
 
@@ -250,7 +251,7 @@ def assert_settled(endpoint) -> None:
     """Hold the columns that lists filter by against the rules, on every row of the endpoint."""
     for row in endpoint.deliveries.all():
         kept = row.standing, row.due_by
-        row.settle(schedule=deliveries.schedule())
+        row.settle(schedule=schedule())
         assert kept == (row.standing, row.due_by), row.opentrain_id
 
 
