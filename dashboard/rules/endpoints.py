@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 AUTO_DISABLE_AT = 10
-"""Failures in a row after which OpenTrain disables an endpoint."""
+"""Failures in a row after which OpenTrain disables an endpoint; with fewer it was paused.
+
+Source: partner-api, "Deliveries".
+"""
 
 AT_RISK_FROM = 7
+"""Failures in a row from which an endpoint is about to be disabled."""
 
 
 class HealthKind(StrEnum):

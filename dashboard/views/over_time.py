@@ -13,7 +13,7 @@ from dashboard.models import Endpoint
 from dashboard.queries.delivery_counts import COUNTED, Counts, count_over_time
 from dashboard.queries.status_history import Stretch, status_over_time
 from dashboard.rules.durations import span
-from dashboard.rules.endpoints import HealthKind, Severity
+from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, Severity
 from dashboard.views.endpoint_changes import visible
 
 
@@ -42,10 +42,11 @@ DAY = RANGES[1]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the endpoint was, stretch by stretch, and the same in words."""
+    """What the endpoint was, stretch by stretch, and the same in words. `disabled_at` failures in a row disable it."""
 
     stretches: tuple[Stretch, ...]
     width: timedelta
+    disabled_at: int = AUTO_DISABLE_AT
 
     @property
     def rows(self) -> list[tuple[Stretch, HealthKind | None]]:

@@ -3,7 +3,6 @@
 (() => {
   const REFRESH_MS = 5000; // hardly behind the list of deliveries below it, or the two would contradict each other
   const HEIGHT = 180;
-  const MOST_FAILURES = 10;
   const NAMES = ["delivered", "waiting", "failed"];
   const COLOURS = ["--ok", "--warn", "--bad"];
   const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10000]).sort((a, b) => a - b);
@@ -66,9 +65,10 @@
     };
     const last = rows.at(-1);
     const line = { stroke: colour("--info"), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
-    const points = [[...rows.map((row) => row.at), last.until], [...rows, last].map((row) => row.failures === null ? null : Math.min(row.failures, MOST_FAILURES))];
+    const most = Number(table.dataset.disabledAt);
+    const points = [[...rows.map((row) => row.at), last.until], [...rows, last].map((row) => row.failures === null ? null : Math.min(row.failures, most))];
     const range = { from: Number(table.dataset.from), until: Number(table.dataset.until) };
-    return new uPlot(options(box, { ...range, y: () => [0, MOST_FAILURES + 0.5], yAxis: { splits: () => [0, 5, MOST_FAILURES] }, say, series: [line], hooks: { drawClear: [bands] } }), points, box);
+    return new uPlot(options(box, { ...range, y: () => [0, most + 0.5], yAxis: { splits: () => [0, most / 2, most] }, say, series: [line], hooks: { drawClear: [bands] } }), points, box);
   };
 
   const draw = (box) => {

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
 from dashboard.queries.status_history import status_over_time
+from dashboard.rules.endpoints import AUTO_DISABLE_AT
 from tests.factories import make_delivery, make_failed_delivery
 from tests.views.conftest import Browser, browser_of, register
 from tests.views.test_endpoints import words_of
@@ -54,6 +55,11 @@ def test_polled_part_leaves_the_chart_to_itself(ana: Browser, endpoint: Endpoint
     live = ana.read(reverse("endpoint-live", args=[endpoint.pk]))
     assert 'id="over-time"' in live
     assert "data-at=" not in live
+
+
+def test_chart_of_the_status_ends_at_the_failures_that_disable(ana: Browser, connected: Install, support: User) -> None:
+    page = ana.read(page_of(register(connected, support, url="https://acme.example.com/hook")))
+    assert f'data-disabled-at="{AUTO_DISABLE_AT}"' in page
 
 
 def test_direct_endpoint_shows_its_status_and_no_deliveries(ana: Browser, connected: Install, support: User) -> None:

@@ -16,15 +16,13 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
-from dashboard.rules.endpoints import Severity
+from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
 CONNECT = "connect install"
 """The audit's name for it."""
-AUTO_DISABLE_STREAK = 10
-"""So many failures in a row disable an endpoint; with fewer it was paused. Source: partner-api, "Deliveries"."""
 
 HISTORY_EVERY = timedelta(hours=1)
 """How often an endpoint's history gets a row where nothing changes."""
@@ -215,7 +213,7 @@ def _said(remote: opentrain.WebhookEndpoint) -> dict[str, Any]:
 
 def _gives_up(remote: opentrain.WebhookEndpoint) -> bool:
     """Tell whether OpenTrain disabled it by itself: what reached us late is to be given up, too."""
-    return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_STREAK
+    return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_AT
 
 
 def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import OutcomeKind
 from dashboard.models import Delivery, Endpoint, Grant, Install, User
+from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain
@@ -94,6 +95,24 @@ def test_refresh_records_deletes_and_gives_up_what_an_auto_disable_gave_up(
     assert (one.status, one.consecutive_failures, one.disabled_reason) == ("DISABLED", 10, "10 consecutive failures")
     assert (one.deleted_at, two.deleted_at) == (None, now)
     assert Delivery.objects.get(pk=waiting.pk).abandoned_at == one.disabled_at
+
+
+@pytest.mark.parametrize(("failures", "given_up"), [(AUTO_DISABLE_AT, True), (AUTO_DISABLE_AT - 1, False)])
+def test_refresh_takes_an_endpoint_with_fewer_failures_for_paused_and_gives_nothing_up(
+    fake_opentrain: FakeOpenTrain, support: User, failures: int, given_up: bool
+) -> None:
+    token = fake_opentrain.add_install()
+    _, install = connect(support, token)
+    made = fake_opentrain.create_endpoint(token=token, url="https://one.example.com/", event_types=["contract.ended"])
+    assert sync.refresh(install=install, now=timezone.now()) is None
+    endpoint = Endpoint.objects.get(opentrain_id=made.endpoint.id)
+    waiting = make_delivery(endpoint=endpoint, last_ok=False, last_attempt_at=endpoint.created_at)
+    fake_opentrain.disable(endpoint.opentrain_id, "")
+    fake_opentrain.set_streak(endpoint.opentrain_id, failures)
+    assert sync.refresh(install=install, now=timezone.now()) is None
+    assert (Delivery.objects.get(pk=waiting.pk).abandoned_at is not None) == given_up
+    endpoint.refresh_from_db()
+    assert (endpoint.severity == Severity.DISABLED) == given_up
 
 
 def test_refresh_that_fails_keeps_what_was_recorded_and_says_why(fake_opentrain: FakeOpenTrain, support: User) -> None:
