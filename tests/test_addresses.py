@@ -10,7 +10,6 @@ from dashboard.forms.endpoints import RegisterForm
 from dashboard.partner_api import egress
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.services import handler
-from dashboard.services.http import client as http_client
 from tests.services.exchanging import fail
 from tests.services.misbehaving import answer, misbehaving
 
@@ -163,7 +162,7 @@ def test_literal_that_is_not_public_is_denied_before_it_is_dialled(monkeypatch, 
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
     failure = fail(f"http://{host}/", public_only=True)
     assert (failure.cause, failure.sent, str(failure)) == (
-        http_client.Cause.DENIED, False, f"the address is not a public one ({kind})",
+        Cause.DENIED, False, f"the address is not a public one ({kind})",
     )  # fmt: skip
     assert called == []
 
@@ -172,7 +171,7 @@ def test_literal_that_is_not_public_is_denied_before_it_is_dialled(monkeypatch, 
 def test_odd_spelling_of_loopback_is_denied_by_the_real_resolver(spelling) -> None:
     with misbehaving(answer(200)) as server:
         failure = fail(f"http://{spelling}:{server.port}/", public_only=True)
-        assert (failure.cause, server.connections) == (http_client.Cause.DENIED, 0)
+        assert (failure.cause, server.connections) == (Cause.DENIED, 0)
 
 
 @pytest.mark.parametrize(("address", "kind"), V4 + V6)
@@ -180,7 +179,7 @@ def test_name_that_points_inside_is_denied_before_it_is_dialled(monkeypatch, add
     called = dialled(monkeypatch)
     resolving(monkeypatch, [address])
     failure = fail("https://handler.example.com/", public_only=True)
-    assert (failure.cause, failure.detail, called) == (http_client.Cause.DENIED, kind, [])
+    assert (failure.cause, failure.detail, called) == (Cause.DENIED, kind, [])
 
 
 @pytest.mark.parametrize(("address", "_kind"), V4)
@@ -195,7 +194,7 @@ def test_mapped_form_is_denied_whatever_it_carries(monkeypatch, address, _kind) 
 def test_name_that_is_rebound_between_two_calls_is_denied_at_the_second(monkeypatch, address, kind) -> None:
     called = dialled(monkeypatch)
     resolving(monkeypatch, ["8.8.8.8"], [address])
-    assert fail("http://handler.example.com/", public_only=True).cause is http_client.Cause.REFUSED
+    assert fail("http://handler.example.com/", public_only=True).cause is Cause.REFUSED
     assert fail("http://handler.example.com/", public_only=True).detail == kind
     assert called == ["8.8.8.8"]
 
@@ -203,7 +202,7 @@ def test_name_that_is_rebound_between_two_calls_is_denied_at_the_second(monkeypa
 def test_name_with_a_public_and_a_private_address_is_called_at_the_public_one(monkeypatch) -> None:
     called = dialled(monkeypatch)
     resolving(monkeypatch, ["10.0.0.1", "8.8.8.8"])
-    assert fail("http://handler.example.com/", public_only=True).cause is http_client.Cause.REFUSED
+    assert fail("http://handler.example.com/", public_only=True).cause is Cause.REFUSED
     assert called == ["8.8.8.8"]
 
 

@@ -15,6 +15,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
 from dashboard.rules.alert_messages import plain
+from dashboard.rules.causes import Cause, no_answer_words
 from dashboard.services.http.client import NoAnswer, exchange
 from dashboard.signatures import sign
 from dashboard.vault import Secret
@@ -121,16 +122,16 @@ def _said(code: int, said: bytes | str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):  # smtplib calls it a disconnect
-        return "no answer in time"
+        return no_answer_words(Cause.TIMEOUT)
     if isinstance(error, socket.gaierror):
         return "its name was not found"
     if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused"
+        return no_answer_words(Cause.REFUSED)
     if isinstance(error, ssl.SSLError):
-        return "no secure connection could be made"
+        return no_answer_words(Cause.TLS)
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "it does not offer what EMAIL_URL asks for"
-    return "the connection broke"
+    return no_answer_words(Cause.CONNECTION)
 
 
 def _domain() -> str:

@@ -26,3 +26,17 @@ def test_describe_cause_says_it_in_plain_words(cause, status, words) -> None:
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause])
 def test_describe_cause_has_words_of_its_own_for_every_cause(cause) -> None:
     assert causes.describe_cause(cause=cause, status=502) != cause.value
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause not in {Cause.NONE, Cause.STATUS}])
+def test_cause_has_words_for_any_server_too(cause) -> None:
+    words = causes.no_answer_words(cause)
+    assert words not in {"", cause.value}
+    assert "handler" not in words
+
+
+def test_stored_values_of_causes_never_change() -> None:
+    assert sorted(Cause) == [
+        "", "address", "busy", "connection", "cut_off", "denied", "dns", "garbled", "refused", "status", "timeout",
+        "tls", "too_large",
+    ]  # fmt: skip

@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from dashboard.rules.causes import Cause, describe_cause
+from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerFailed, ask, passed_on, probe
-from dashboard.services.http import client as http_client
 from tests.services.misbehaving import (
     answer,
     chunked,
@@ -182,11 +181,6 @@ def test_ask_of_an_address_that_cannot_be_called_says_so(url) -> None:
         ask(url=url, headers=DELIVERED, body=b"{}", deadline_s=1.0)
     assert caught.value.cause is Cause.ADDRESS
     assert "pw" not in caught.value.words
-
-
-@pytest.mark.parametrize("cause", list(http_client.Cause))
-def test_every_cause_of_an_exchange_has_words_for_people(cause) -> None:
-    assert describe_cause(cause=Cause(cause.value), status=502) != cause.value
 
 
 def test_ask_with_no_time_left_is_a_time_out_and_calls_nobody() -> None:

@@ -17,7 +17,6 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from http.client import HTTPException
 from typing import Any, cast
@@ -31,6 +30,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import SKIP_HEADER, Url, parse_url
 
 from dashboard import addresses
+from dashboard.rules.causes import Cause, no_answer_words
 from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
 
@@ -43,40 +43,6 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 Headers = Sequence[tuple[str, str | Secret]]
-
-
-class Cause(StrEnum):
-    """Why there is no answer."""
-
-    ADDRESS = "address"
-    """The URL is not one that can be called: not http(s), no host, or with a user name in it."""
-    DNS = "dns"
-    REFUSED = "refused"
-    TLS = "tls"
-    CONNECTION = "connection"
-    """Unreachable, reset, or closed without a word."""
-    TIMEOUT = "timeout"
-    GARBLED = "garbled"
-    """What came is not HTTP."""
-    CUT_OFF = "cut_off"
-    """The body ended before its announced end."""
-    TOO_LARGE = "too_large"
-    DENIED = "denied"
-    """The address is not a public one, and only public ones were allowed."""
-
-
-_WORDS = {
-    Cause.ADDRESS: "the address is not a valid http or https URL",
-    Cause.DNS: "the host's name could not be found",
-    Cause.REFUSED: "the connection was refused",
-    Cause.TLS: "no secure connection could be made",
-    Cause.CONNECTION: "the connection broke",
-    Cause.TIMEOUT: "no answer in time",
-    Cause.GARBLED: "what came back is not HTTP",
-    Cause.CUT_OFF: "the answer was cut off",
-    Cause.TOO_LARGE: "the answer was too large",
-    Cause.DENIED: "the address is not a public one",
-}
 
 
 class NoAnswer(Exception):
@@ -97,7 +63,8 @@ class NoAnswer(Exception):
         status: int | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        super().__init__(f"{_WORDS[cause]} ({detail})" if detail else _WORDS[cause])
+        words = no_answer_words(cause)
+        super().__init__(f"{words} ({detail})" if detail else words)
         self.cause = cause
         self.sent = sent
         self.elapsed_ms = elapsed_ms

@@ -28,8 +28,9 @@ from urllib.parse import quote
 from django.conf import settings
 
 from dashboard import logs, metrics
+from dashboard.rules.causes import Cause
 from dashboard.services.http import client as http_client
-from dashboard.services.http.client import Answer, Cause, NoAnswer
+from dashboard.services.http.client import Answer, NoAnswer
 from dashboard.services.opentrain import types
 from dashboard.services.opentrain.errors import NotFound, OpenTrainError, Refusal, Unauthorized, failed, unanswered
 from dashboard.services.opentrain.types import Malformed

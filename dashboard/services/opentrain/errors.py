@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from dashboard.services.http.client import Cause, NoAnswer
+from dashboard.rules.causes import Cause
+from dashboard.services.http.client import NoAnswer
 
 
 class Reason(StrEnum):

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from dashboard.rules.causes import Cause
 from dashboard.services.http import client as http_client
 from dashboard.services.http import deadline_socket
-from dashboard.services.http.client import Cause, NoAnswer
+from dashboard.services.http.client import NoAnswer
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
 from tests.services.exchanging import MAX_BYTES, SLACK_S, TOTAL_S, ask, fail

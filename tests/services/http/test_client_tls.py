@@ -3,7 +3,7 @@
 import pytest
 import trustme
 
-from dashboard.services.http.client import Cause
+from dashboard.rules.causes import Cause
 from tests.services import misbehaving as bad
 from tests.services.exchanging import ask, fail
 from tests.services.misbehaving import Behaviour, certified, misbehaving
