@@ -19,7 +19,8 @@ from dashboard.config.environment import is_given
 
 wsgi_app = "dashboard.wsgi:application"
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-# Threads wait for slow handlers side by side: a delivery may last 9.5 s. HANDLER_WAITS is counted against the 16.
+# Threads wait for slow handlers side by side: a delivery may last for seconds (rules/schedule.py).
+# HANDLER_WAITS is counted against the 16.
 worker_class = "dashboard.launch.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 threads = 16

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.signatures import Verdict
 
 Headers = list[list[str]]
@@ -50,5 +51,5 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether OpenTrain takes it for a success. Source: partner-api, "Deliveries": any 2xx."""
-        return 200 <= self.answered_status < 300  # noqa: PLR2004
+        """Whether OpenTrain takes it for a success."""
+        return cause_of_answer(status=self.answered_status) is Cause.NONE

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dashboard.rules.schedule import HANDLER_DEADLINE, OPENTRAIN_WAITS
+
 
 class Cause(StrEnum):
     """Why an attempt failed, or why any HTTP exchange brought no answer. Stored: a value is never renamed."""
@@ -38,11 +40,13 @@ class _Words:
     advice: str = ""
 
 
+_WITHIN = f"{HANDLER_DEADLINE.total_seconds():g} s"
+_WAITS = f"{OPENTRAIN_WAITS.total_seconds():g} s"
 _WORDS = {
     Cause.TIMEOUT: _Words(
         any_server="no answer in time",
-        handler="no answer from your handler within 9.5 s",
-        advice="Answer first and work afterwards: OpenTrain waits 10 s and no longer.",
+        handler=f"no answer from your handler within {_WITHIN}",
+        advice=f"Answer first and work afterwards: OpenTrain waits {_WAITS} and no longer.",
     ),
     Cause.REFUSED: _Words(
         any_server="the connection was refused",
@@ -101,6 +105,11 @@ _WORDS = {
 def no_answer_words(cause: Cause) -> str:
     """Say why a server gave no answer, whichever server it is. Raises: KeyError for NONE and STATUS."""
     return _WORDS[cause].any_server
+
+
+def cause_of_answer(*, status: int) -> Cause:
+    """Return NONE for an answer that is a success, else STATUS. Source: partner-api, "Deliveries": any 2xx."""
+    return Cause.NONE if 200 <= status < 300 else Cause.STATUS  # noqa: PLR2004
 
 
 def describe_cause(*, cause: str, status: int | None) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from dashboard.rules.attempts import Event, Result, Source
-from dashboard.rules.causes import Cause
+from dashboard.rules.causes import cause_of_answer
 from dashboard.signatures import Verdict
 
 AT_ONCE = 1000
@@ -119,7 +119,7 @@ def _result(item: dict[str, Any], *, now: datetime) -> Result:
         received_at=_moment(item, now=now),
         request_headers=[],
         answered_status=status,
-        cause=(Cause.NONE if status < 300 else Cause.STATUS).value,  # noqa: PLR2004 - any 2xx is a success
+        cause=cause_of_answer(status=status).value,
         handler_url="",
         handler_status=status,
         latency_ms=_whole(item, "latencyMs", least=0, most=LATENCY_LIMIT_MS),

@@ -1,7 +1,16 @@
-"""How long OpenTrain waits after each failed attempt. Source: partner-api, "Deliveries"."""
+"""OpenTrain's pace: how long it waits for an answer, and after each failed attempt.
+
+Source: partner-api, "Deliveries".
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
+
+OPENTRAIN_WAITS = timedelta(seconds=10)
+"""How long OpenTrain waits for an answer to a delivery."""
+
+HANDLER_DEADLINE = timedelta(seconds=9.5)
+"""From a delivery's arrival to our answer, the handler's among it; the rest of OPENTRAIN_WAITS is for the way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
 from dashboard.rules.alert_messages import plain
-from dashboard.rules.causes import Cause, no_answer_words
+from dashboard.rules.causes import Cause, cause_of_answer, no_answer_words
 from dashboard.services.http.client import NoAnswer, exchange
 from dashboard.signatures import sign
 from dashboard.vault import Secret
@@ -90,7 +90,7 @@ def post(*, url: Secret, secret: Secret, body: bytes, message_id: str, timestamp
         )
     except NoAnswer as error:
         raise NotSent(f"The webhook did not take it: {error}.") from None  # its frames hold the URL
-    if not 200 <= answer.status < 300:  # noqa: PLR2004
+    if cause_of_answer(status=answer.status) is Cause.STATUS:
         raise NotSent(_refusal(answer.status))
     return f"Answered {answer.status} in {answer.elapsed_ms} ms."
 

@@ -37,7 +37,8 @@ from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
 from dashboard.rules.attempts import Event, Headers, Result
-from dashboard.rules.causes import Cause
+from dashboard.rules.causes import Cause, cause_of_answer
+from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.signatures import Verdict, verify
@@ -45,8 +46,7 @@ from dashboard.vault import Unreadable
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
-DEADLINE_S = 9.5
-"""From a delivery's arrival to our answer. OpenTrain waits for 10 s."""
+DEADLINE_S = HANDLER_DEADLINE.total_seconds()
 RESERVE_S = 0.05
 """What of it is kept for recording the attempt."""
 HEADERS_KEPT = 60
@@ -265,8 +265,7 @@ def _release_connection() -> None:
 
 def _passed_back(answer: HandlerAnswer) -> _Reply:
     content_type = _header(answer, "content-type") or "application/octet-stream"
-    ok = 200 <= answer.status < 300  # noqa: PLR2004
-    cause = Cause.NONE if ok else Cause.STATUS
+    cause = cause_of_answer(status=answer.status)
     encoding = _header(answer, "content-encoding") if answer.body else ""
     return _Reply(answer.status, content_type, answer.body, cause, answer.status, answer.headers, encoding)
 

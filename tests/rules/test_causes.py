@@ -1,9 +1,13 @@
 """Why an attempt failed, in words."""
 
+from datetime import timedelta
+
 import pytest
 
 from dashboard.rules import causes
 from dashboard.rules.causes import Cause
+from dashboard.rules.schedule import HANDLER_DEADLINE, OPENTRAIN_WAITS
+from dashboard.views import receiver
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,19 @@ def test_cause_has_words_for_any_server_too(cause) -> None:
     words = causes.no_answer_words(cause)
     assert words not in {"", cause.value}
     assert "handler" not in words
+
+
+@pytest.mark.parametrize("status", [199, 200, 204, 299, 300, 304, 500])
+def test_answer_is_a_success_for_any_2xx_alone(status) -> None:
+    assert (causes.cause_of_answer(status=status) is Cause.NONE) == (status in {200, 204, 299})
+
+
+def test_words_of_a_time_out_name_the_deadlines_that_hold() -> None:
+    assert (timedelta(seconds=9.5), timedelta(seconds=10)) == (HANDLER_DEADLINE, OPENTRAIN_WAITS)
+    assert HANDLER_DEADLINE.total_seconds() == receiver.DEADLINE_S
+    assert causes.advise(cause="timeout", status=504) == (
+        "Answer first and work afterwards: OpenTrain waits 10 s and no longer."
+    )
 
 
 def test_stored_values_of_causes_never_change() -> None:

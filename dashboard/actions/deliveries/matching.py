@@ -15,9 +15,7 @@ from datetime import datetime, timedelta
 
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery
-
-OPENTRAIN_WAITS = timedelta(seconds=10)
-"""Source: partner-api, "Deliveries": success is an answer within 10 s."""
+from dashboard.rules.schedule import OPENTRAIN_WAITS
 
 
 def same_within() -> timedelta:

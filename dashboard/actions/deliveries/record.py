@@ -11,12 +11,13 @@ from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 from dashboard.rules.attempts import Event, Headers, Result
 from dashboard.rules.deliveries import Standing, overdue_after
+from dashboard.rules.schedule import OPENTRAIN_WAITS
 
 REFUSED_KEPT = 200
 """Refused attempts kept of an endpoint, the newest: whoever knows its URL cannot fill the disk."""
-UNDER_WAY = timedelta(seconds=15)
-"""How long after OpenTrain disabled an endpoint an attempt may still reach us that it had begun before: its own 10 s,
-and clocks that differ."""
+UNDER_WAY = OPENTRAIN_WAITS + timedelta(seconds=5)
+"""How long after OpenTrain disabled an endpoint an attempt may still reach us that it had begun before: as long as it
+waits for an answer, and clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)

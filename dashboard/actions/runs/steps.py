@@ -35,12 +35,12 @@ from dashboard.models.endpoints import ACTIVE, DISABLED
 from dashboard.rules.deliveries import overdue_after
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, may_ask, react
+from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 
 logger = logging.getLogger(__name__)
 SLICE_S = 2.0
 """So long a worker asks for deliveries before it lets other jobs come in between."""
-PROBE_S = 9.5
 """As long as the receiver gives the handler for a delivery."""
 NOT_IMPLEMENTED = 501
 """Said of HEAD by servers that know POST alone: an answer like 405."""
@@ -139,7 +139,7 @@ def _probe(run: Run) -> timedelta | None:
         return next_step(run, words="Redeliver knows no handler of this endpoint that it could ask first.")
     repair = "Nothing was changed. Repair the handler, then start again."
     try:
-        answer = handler.probe(url=run.endpoint.handler_url, deadline_s=PROBE_S)
+        answer = handler.probe(url=run.endpoint.handler_url, deadline_s=HANDLER_DEADLINE.total_seconds())
     except handler.HandlerFailed as error:
         return leave(run, state=Run.State.STOPPED, why=f"{error.words} {repair}")
     if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004

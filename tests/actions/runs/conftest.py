@@ -20,11 +20,12 @@ HANDLER = "https://acme.example.com/hook"
 
 @pytest.fixture(autouse=True)
 def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
-    """What the handler answers to a probe; no pause between two calls."""
+    """What the handler answers to a probe, and how long it is waited for; no pause between two calls."""
     settings.RUN_PACE_MS = 0
-    answer = SimpleNamespace(status=405, latency_ms=31, error=None)
+    answer = SimpleNamespace(status=405, latency_ms=31, error=None, waited_s=None)
 
-    def probed(**_: object) -> SimpleNamespace:
+    def probed(*, url: str, deadline_s: float) -> SimpleNamespace:
+        answer.waited_s = deadline_s
         if answer.error:
             raise answer.error
         return answer
