@@ -172,6 +172,10 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300  # seconds that a password or code shown once more holds
+# Wrong passwords and codes: of an address, and of a name, which is then shut out for LOCKOUT_S.
+LOCKOUT_S = 300
+ACCOUNT_RATE_LIMITS = {"login_failed": f"10/m/ip,5/{LOCKOUT_S}s/key"}
 # Tries are counted over all processes, so in the database; nothing else uses the cache. By default 300 entries are
 # kept, and whoever tried 300 names would have their own tries forgotten.
 CACHES = {
@@ -202,6 +206,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Redeliver"
+MFA_TOTP_PERIOD = 30  # seconds
 # A code is good in its own 30 s and once. A tolerance would outlast allauth's memory of the codes that were used.
 MFA_TOTP_TOLERANCE = 0
 # Nobody writes their own address here, so there is none that would have to be proved before a second factor is.

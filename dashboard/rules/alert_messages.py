@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.rules.alerts import AlertEvent, AlertKind
-from dashboard.rules.durations import span
+from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
+from dashboard.rules.durations import span, spelled
 
 NAME_CHARS = 120
 SAID_CHARS = 300
@@ -34,7 +34,7 @@ _ENDINGS = {
     AlertKind.NO_ACCESS: "OpenTrain answers for this install again.",
     AlertKind.CANARY_FAILED: "A delivery has succeeded since, or a later recovery got further.",
     AlertKind.OVERDUE: "No delivery is overdue any more.",
-    AlertKind.SIGNATURES: "No signature has been refused for 30 minutes.",
+    AlertKind.SIGNATURES: f"No signature has been refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
 }
 
 

@@ -18,6 +18,29 @@ def span(*, duration: timedelta) -> str:
     return f"{seconds} s"
 
 
+_NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_UNITS = (
+    (86_400, "a day", "days"),
+    (3600, "an hour", "hours"),
+    (60, "a minute", "minutes"),
+    (1, "a second", "seconds"),
+)
+
+
+def spelled(*, duration: timedelta) -> str:
+    """Return a length of time as a sentence has it, in the largest unit that divides it: "five minutes", "an hour".
+
+    Parts of a second are left out; less than a second is one.
+    """
+    seconds = max(int(duration.total_seconds()), 1)
+    size, one, many = next(unit for unit in _UNITS if seconds % unit[0] == 0)
+    count = seconds // size
+    if count == 1:
+        return one
+    number = _NUMBERS[count - 2] if count <= 10 else str(count)  # noqa: PLR2004
+    return f"{number} {many}"
+
+
 def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
     """Say when something comes that is due at `earliest` and done by the delivery run until `latest`."""
     if now >= latest:

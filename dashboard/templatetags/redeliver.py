@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -20,7 +20,9 @@ from django.utils.safestring import SafeString, mark_safe
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import span as span_words
+from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
+from dashboard.signatures import TOLERANCE_S
 
 register = template.Library()
 
@@ -152,6 +154,21 @@ def short(text: str) -> str:
 def milliseconds(value: int) -> str:
     """Return a length of time that is counted in ms: "42 ms", "9.5 s"."""
     return f"{value} ms" if value < SECOND_MS else f"{value / SECOND_MS:.1f} s"
+
+
+_LASTS_S: dict[str, Callable[[], int]] = {
+    "signature": lambda: TOLERANCE_S,
+    "reauthentication": lambda: settings.ACCOUNT_REAUTHENTICATION_TIMEOUT,
+    "lockout": lambda: settings.LOCKOUT_S,
+    "totp": lambda: settings.MFA_TOTP_PERIOD,
+    "poll": lambda: settings.POLL_EVERY_S,
+}
+
+
+@register.simple_tag
+def lasts(what: str) -> str:
+    """Return how long it lasts, as a sentence has it: "five minutes". For texts that name what a setting says."""
+    return spelled(duration=timedelta(seconds=_LASTS_S[what]()))
 
 
 @register.filter

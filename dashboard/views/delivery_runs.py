@@ -33,6 +33,7 @@ from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import Wanted
 from dashboard.rules.deliveries import StateKind
+from dashboard.rules.durations import spelled
 from dashboard.rules.installs import NEEDS_PERSON
 from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
@@ -93,7 +94,8 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
         seen = signing.loads(request.POST.get("seen", ""), salt=_salt(request), max_age=GOOD_FOR)
     except signing.BadSignature:
         problem = (
-            "It was shown more than an hour ago, so nothing was started. This is how it is now: look at it once more."
+            f"It was shown more than {spelled(duration=GOOD_FOR)} ago, so nothing was started. "
+            "This is how it is now: look at it once more."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
     one_call = bool(seen["all_failed"]) and request.POST.get("how") == "one-call"

@@ -18,3 +18,15 @@ def test_span_is_in_its_largest_fitting_unit(seconds, words) -> None:
 
 def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
     assert durations.ago(then=NOON + MINUTE, now=NOON) == "just now"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "a second"), (1, "a second"), (30, "30 seconds"), (90, "90 seconds"), (60, "a minute"), (300, "five minutes"),
+        (600, "ten minutes"), (900, "15 minutes"), (3600, "an hour"), (5400, "90 minutes"), (7200, "two hours"),
+        (86_400, "a day"), (259_200, "three days"),
+    ],
+)  # fmt: skip
+def test_spelled_is_in_the_largest_unit_that_divides_it(seconds, words) -> None:
+    assert durations.spelled(duration=timedelta(seconds=seconds)) == words

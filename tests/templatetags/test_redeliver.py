@@ -1,8 +1,18 @@
 """What templates say of a value."""
 
-import pytest
+from datetime import timedelta
+from pathlib import Path
 
-from dashboard.templatetags.redeliver import breakable
+import pytest
+from allauth.account import app_settings as account
+from allauth.mfa import app_settings as mfa
+from allauth.socialaccount.internal import statekit
+from django.conf import settings as project
+from django.test import override_settings
+
+from dashboard.rules.durations import spelled
+from dashboard.signatures import TOLERANCE_S
+from dashboard.templatetags.redeliver import breakable, lasts
 
 
 @pytest.mark.parametrize(
@@ -17,3 +27,24 @@ from dashboard.templatetags.redeliver import breakable
 )
 def test_address_breaks_where_its_parts_meet_and_nowhere_else(address: str, drawn: str) -> None:
     assert breakable(address) == drawn
+
+
+def test_lasts_is_made_from_what_holds() -> None:
+    assert (lasts("signature"), TOLERANCE_S) == ("five minutes", 300)
+    assert (lasts("reauthentication"), account.REAUTHENTICATION_TIMEOUT) == ("five minutes", 300)
+    assert (lasts("lockout"), account.RATE_LIMITS["login_failed"]) == ("five minutes", "10/m/ip,5/300s/key")
+    assert (lasts("totp"), mfa.TOTP_PERIOD) == ("30 seconds", 30)
+    assert lasts("poll") == "a minute"
+
+
+def test_lasts_follows_the_settings() -> None:
+    changed = {"POLL_EVERY_S": 30, "LOCKOUT_S": 600, "ACCOUNT_REAUTHENTICATION_TIMEOUT": 120, "MFA_TOTP_PERIOD": 60}
+    with override_settings(**changed):
+        found = [lasts(what) for what in ("poll", "lockout", "reauthentication", "totp")]
+    assert found == ["30 seconds", "ten minutes", "two minutes", "a minute"]
+
+
+def test_sign_in_by_link_lasts_as_long_as_its_page_says() -> None:
+    """allauth has no setting for it."""
+    page = Path(project.BASE_DIR, "templates/socialaccount/authentication_error.html").read_text(encoding="utf-8")
+    assert f"a sign-in lasts {spelled(duration=timedelta(seconds=statekit.STATE_TTL))}." in page

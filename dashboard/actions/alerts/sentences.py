@@ -8,9 +8,10 @@ from dashboard.models import Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
 from dashboard.rules.alert_messages import GONE
-from dashboard.rules.alerts import AlertKind, Subject
+from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import endpoint_health
 
 _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
@@ -61,9 +62,10 @@ def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None) -> list[str
                 "OpenTrain is late, or its attempts do not reach Redeliver.",
             ]
         case AlertKind.SIGNATURES:
+            within = spelled(duration=REFUSALS_WITHIN)
             requests = "1 request" if one.count == 1 else f"{one.count:,} requests"
             return [
-                f"Redeliver turned away {requests} in 15 minutes, the first at {_clock(one.since)}: {one.said}",
+                f"Redeliver turned away {requests} in {within}, the first at {_clock(one.since)}: {one.said}",
                 "Open the endpoint and examine one: the signature doctor says why.",
             ]
         case _:
