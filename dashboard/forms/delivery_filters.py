@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboard.queries.delivery_lists import CauseWanted, Cursor, Wanted
+from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.signatures import REPORTED, Verdict
@@ -56,7 +56,7 @@ class Chip:
 class Filter:
     """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
 
-    wanted: Wanted
+    criteria: DeliveryCriteria
     refused: bool
     given: dict[str, str]
     used: dict[str, str]
@@ -97,8 +97,8 @@ def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     told = read(params=params, readers=_READERS, now=now)
     columns = dict(told.columns)
     refused = bool(columns.pop("refused", False))
-    wanted = Wanted(**columns)
-    return Filter(wanted, refused, told.given, told.used, (*told.problems, *_contradictions(wanted)))
+    criteria = DeliveryCriteria(**columns)
+    return Filter(criteria, refused, told.given, told.used, (*told.problems, *_contradictions(criteria)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +188,12 @@ def _cause(text: str, _now: datetime) -> Read:
     if status is not None:
         canonical = f"status:{status[1]}{status[2].lower()}"
         first, last = (int(status[1] + (end if status[2].lower() == "xx" else status[2])) for end in ("00", "99"))
-        return canonical, {"cause": CauseWanted(Cause.STATUS, first, last)}
+        return canonical, {"cause": CauseCriteria(Cause.STATUS, first, last)}
     name = text.lower()
     if name not in set(Cause):
         known = ", ".join(one for one in Cause if one)
         raise Nonsense(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
-    return name, {"cause": CauseWanted(name)}
+    return name, {"cause": CauseCriteria(name)}
 
 
 def _number(column: str) -> Reader:
@@ -265,14 +265,14 @@ _READERS: dict[str, Reader] = {
 }
 
 
-def _contradictions(wanted: Wanted) -> list[str]:
+def _contradictions(criteria: DeliveryCriteria) -> list[str]:
     """Say why nothing can match, where that is to be seen from the filter alone."""
     found = []
-    if None not in {wanted.attempts_min, wanted.attempts_max} and (wanted.attempts_min or 0) > (
-        wanted.attempts_max or 0
+    if None not in {criteria.attempts_min, criteria.attempts_max} and (criteria.attempts_min or 0) > (
+        criteria.attempts_max or 0
     ):
         found.append("Nothing can match: the least number of attempts is above the most.")
-    return [*found, *backwards(wanted.received_from, wanted.received_to)]
+    return [*found, *backwards(criteria.received_from, criteria.received_to)]
 
 
 def backwards(begin: datetime | None, end: datetime | None) -> list[str]:

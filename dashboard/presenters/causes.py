@@ -5,7 +5,7 @@ from datetime import datetime
 
 from dashboard.forms.delivery_filters import REFUSED, cause_value, link_query
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import COUNTED, CauseGroup, Scope, Wanted
+from dashboard.queries.delivery_lists import COUNTED, CauseGroup, DeliveryCriteria, Scope
 from dashboard.rules.causes import advise, describe_cause
 from dashboard.signatures import REPORTED
 
@@ -44,12 +44,12 @@ def number_words(number: int) -> str:
     return f"{COUNTED:,}+" if number > COUNTED else f"{number:,}"
 
 
-def cause_rows(*, scope: Scope, wanted: Wanted, times: dict[str, str]) -> list[CauseRow]:
+def cause_rows(*, scope: Scope, criteria: DeliveryCriteria, times: dict[str, str]) -> list[CauseRow]:
     """Return the causes of a scope's failures, the most frequent first, then why requests were refused.
 
     `times` is their range as the URL has it.
     """
-    groups = delivery_lists.causes(scope=scope, wanted=wanted)
+    groups = delivery_lists.causes(scope=scope, criteria=criteria)
     return [_refused_row(group, times) if group.is_refused else _failed_row(group, times) for group in groups]
 
 

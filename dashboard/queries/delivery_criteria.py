@@ -32,7 +32,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class CauseWanted:
+class CauseCriteria:
     """A cause as stored, and the statuses it ended with, both ends included."""
 
     cause: str
@@ -41,12 +41,12 @@ class CauseWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of a list is wanted; None and "" mean that it does not matter. Times: from ≤ first receipt < to."""
+class DeliveryCriteria:
+    """Which deliveries a list shows; None and "" mean any. Times: from ≤ first receipt < to."""
 
     state: StateKind | None = None
     event_type: str = ""
-    cause: CauseWanted | None = None
+    cause: CauseCriteria | None = None
     attempts_min: int | None = None
     attempts_max: int | None = None
     received_from: datetime | None = None

@@ -14,7 +14,7 @@ from typing import Any
 
 from dashboard.models.deliveries import MANY_ATTEMPTS
 from dashboard.models.endpoints import DISABLED
-from dashboard.queries.delivery_criteria import Cursor, Scope, Wanted
+from dashboard.queries.delivery_criteria import Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import Standing, StateKind
 from dashboard.signatures import Verdict
 
@@ -51,38 +51,38 @@ class Way(Enum):
     PLAIN = auto()
 
 
-def way(wanted: Wanted) -> Way:
-    if wanted.delivery_id or wanted.event_id or wanted.resource_id:
+def way(criteria: DeliveryCriteria) -> Way:
+    if criteria.delivery_id or criteria.event_id or criteria.resource_id:
         return Way.BY_ID  # so few rows can be meant that an ID finds them, whatever else is wanted
-    if wanted.state in WAITING:
+    if criteria.state in WAITING:
         return Way.WAITING
-    if wanted.signature in UNUSUAL:
+    if criteria.signature in UNUSUAL:
         return Way.REPORTS
-    if wanted.cause is not None:
+    if criteria.cause is not None:
         return Way.CAUSES
-    if wanted.state or wanted.event_type or wanted.attempts_min is not None or wanted.attempts_max is not None:
+    if criteria.state or criteria.event_type or criteria.attempts_min is not None or criteria.attempts_max is not None:
         return Way.KINDS
-    return Way.PLAIN if wanted.signature != "" else Way.REPORTS
+    return Way.PLAIN if criteria.signature != "" else Way.REPORTS
 
 
-def is_impossible(wanted: Wanted) -> bool:
+def is_impossible(criteria: DeliveryCriteria) -> bool:
     """Whether no delivery can match: looking through an index for what cannot be there is what takes longest."""
-    least, most = wanted.attempts_min or 0, wanted.attempts_max
+    least, most = criteria.attempts_min or 0, criteria.attempts_max
     no_attempts = most is not None and (most < 1 or most < least)
-    return no_attempts or (wanted.state is StateKind.DELIVERED and wanted.cause is not None)
+    return no_attempts or (criteria.state is StateKind.DELIVERED and criteria.cause is not None)
 
 
-def newest(*, scope: Scope, wanted: Wanted, now: datetime, limit: int, cursor: Cursor | None) -> Sql:
+def newest(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: int, cursor: Cursor | None) -> Sql:
     """Return the statement that finds the IDs of up to `limit` deliveries beside the cursor, or of the newest."""
     order = "" if cursor is not None and cursor.newer else "DESC"
     beside = _beside(cursor)
-    if way(wanted) is Way.BY_ID:
-        sql = _branches(scope=scope, wanted=wanted) + Sql("SELECT d.id FROM dashboard_delivery d WHERE")
-        sql += _with_id(scope=scope, wanted=wanted, now=now) + beside
+    if way(criteria) is Way.BY_ID:
+        sql = _branches(scope=scope, criteria=criteria) + Sql("SELECT d.id FROM dashboard_delivery d WHERE")
+        sql += _with_id(scope=scope, criteria=criteria, now=now) + beside
         return sql + Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT %s", limit)
-    branch = _branch(scope=scope, wanted=wanted, now=now) + beside
+    branch = _branch(scope=scope, criteria=criteria, now=now) + beside
     ordered = Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT")
-    sql = _branches(scope=scope, wanted=wanted)
+    sql = _branches(scope=scope, criteria=criteria)
     sql += Sql(",sample AS (SELECT s.first_received_at FROM branches b CROSS JOIN LATERAL (SELECT d.first_received_at")
     sql += branch + ordered
     sql += Sql("(SELECT CASE WHEN count(*) > %s THEN 1 + 2 * %s / count(*) ELSE 0 END FROM branches)) s", FEW, limit)
@@ -92,25 +92,25 @@ def newest(*, scope: Scope, wanted: Wanted, now: datetime, limit: int, cursor: C
     return sql + Sql(f"ORDER BY f.first_received_at {order}, f.id {order} LIMIT %s", limit)
 
 
-def counted(*, scope: Scope, wanted: Wanted, now: datetime, most: int) -> Sql:
+def counted(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, most: int) -> Sql:
     """Return the statement that counts the deliveries up to `most`."""
-    some = _branches(scope=scope, wanted=wanted)
-    if way(wanted) is Way.BY_ID:
-        some += Sql("SELECT 1 FROM dashboard_delivery d WHERE") + _with_id(scope=scope, wanted=wanted, now=now)
+    some = _branches(scope=scope, criteria=criteria)
+    if way(criteria) is Way.BY_ID:
+        some += Sql("SELECT 1 FROM dashboard_delivery d WHERE") + _with_id(scope=scope, criteria=criteria, now=now)
     else:
         some += Sql("SELECT 1 FROM branches b CROSS JOIN LATERAL (SELECT 1")
-        some += _branch(scope=scope, wanted=wanted, now=now)
+        some += _branch(scope=scope, criteria=criteria, now=now)
         some += Sql("ORDER BY d.first_received_at DESC, d.id DESC LIMIT %s) f", most)
     return Sql("SELECT count(*) FROM (") + some + Sql("LIMIT %s) counted", most)
 
 
-def failed_by_cause(*, scope: Scope, wanted: Wanted, most: int) -> Sql:
+def failed_by_cause(*, scope: Scope, criteria: DeliveryCriteria, most: int) -> Sql:
     """Return what groups what failed for good by cause and status, and what was refused by reason.
 
     Of what is wanted only the times matter. Few refused requests are kept of an endpoint, so they are simply counted.
     """
     here = _here(scope)
-    same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(wanted)
+    same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(criteria)
     sql = _places(scope) + Sql(_EVERY_CAUSE.format(p=here.format("p"), c=here.format("c")))
     sql += Sql("SELECT false, c.last_cause, c.last_status, sum(n.deliveries), min(n.first_at), max(n.last_at)")
     sql += Sql("FROM causes c CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM (SELECT 1") + same
@@ -121,7 +121,7 @@ def failed_by_cause(*, scope: Scope, wanted: Wanted, most: int) -> Sql:
     sql += Sql("UNION ALL SELECT true, d.reason, 0, count(*), min(d.received_at), max(d.received_at)")
     sql += Sql("FROM dashboard_refusedattempt d WHERE")
     sql += Sql("true" if scope.is_all else "d.endpoint_id IN (SELECT endpoint_id FROM places)")
-    return sql + _times(wanted, column="received_at") + Sql("GROUP BY d.reason")
+    return sql + _times(criteria, column="received_at") + Sql("GROUP BY d.reason")
 
 
 _WITHIN_REACH = "AND d.first_received_at >= (SELECT coalesce(min(first_received_at), '-infinity') FROM sample)"
@@ -193,67 +193,69 @@ def _places(scope: Scope) -> Sql:
     return Sql(sql.format("SELECT 0::bigint AS endpoint_id"))
 
 
-def _branches(*, scope: Scope, wanted: Wanted) -> Sql:
+def _branches(*, scope: Scope, criteria: DeliveryCriteria) -> Sql:
     """Begin the statement: the values that its ranges begin with, a row of `branches` each."""
-    here, standings, sql = _here(scope), _standings(wanted), _places(scope) + Sql(",")
-    match way(wanted):
+    here, standings, sql = _here(scope), _standings(criteria), _places(scope) + Sql(",")
+    match way(criteria):
         case Way.BY_ID:
             return _places(scope)
         case Way.WAITING:
             every = "SELECT p.endpoint_id, s.standing FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing)"
             return sql + Sql(f"branches AS ({every})", standings)
-        case Way.CAUSES if wanted.cause is not None:
-            one = wanted.cause
+        case Way.CAUSES if criteria.cause is not None:
+            one = criteria.cause
             params = (one.cause, one.first_status, one.last_status, one.cause, one.last_status, standings)
             return sql + Sql(_EVERY_STATUS.format(p=here.format("p"), s=here.format("s")), *params)
-        case Way.KINDS if wanted.event_type:
-            return sql + Sql(_KINDS_OF_EVENT, wanted.event_type, standings, _classes(wanted))
+        case Way.KINDS if criteria.event_type:
+            return sql + Sql(_KINDS_OF_EVENT, criteria.event_type, standings, _classes(criteria))
         case Way.KINDS:
             every = _EVERY_KIND.format(p=here.format("p"), k=here.format("k"))
-            return sql + Sql(every, standings, _classes(wanted))
+            return sql + Sql(every, standings, _classes(criteria))
     return sql + Sql("branches AS (SELECT endpoint_id FROM places)")
 
 
-def _branch(*, scope: Scope, wanted: Wanted, now: datetime) -> Sql:
+def _branch(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return the FROM and WHERE of the range that belongs to the row `b` of `branches`."""
     sql = Sql(f"FROM dashboard_delivery d WHERE {_here(scope).format('b')}")
-    match way(wanted):
+    match way(criteria):
         case Way.WAITING:
-            sql += Sql("d.due_by IS NOT NULL AND d.standing = b.standing") + _of_event(wanted) + _of_cause(wanted)
-        case Way.CAUSES if wanted.cause is not None:
-            sql += Sql("d.last_cause <> '' AND d.last_cause = %s AND d.last_status = b.last_status", wanted.cause.cause)
-            sql += Sql("AND d.standing = b.standing") + _of_event(wanted)
+            sql += Sql("d.due_by IS NOT NULL AND d.standing = b.standing") + _of_event(criteria) + _of_cause(criteria)
+        case Way.CAUSES if criteria.cause is not None:
+            sql += Sql(
+                "d.last_cause <> '' AND d.last_cause = %s AND d.last_status = b.last_status", criteria.cause.cause
+            )
+            sql += Sql("AND d.standing = b.standing") + _of_event(criteria)
         case Way.REPORTS:
-            sql += Sql("d.last_signature <> 'verified'") + _of_event(wanted) + _of_cause(wanted)
-            sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(wanted))
+            sql += Sql("d.last_signature <> 'verified'") + _of_event(criteria) + _of_cause(criteria)
+            sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(criteria))
         case Way.KINDS:
             sql += Sql("d.standing = b.standing AND d.event_type = b.event_type")
             sql += Sql("AND d.attempts_class = b.attempts_class")
         case _:
             sql += Sql("true")
-    return sql + _conditions(wanted=wanted, now=now)
+    return sql + _conditions(criteria=criteria, now=now)
 
 
-def _with_id(*, scope: Scope, wanted: Wanted, now: datetime) -> Sql:
+def _with_id(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return the condition for the rows that an ID finds."""
     sql = Sql("true" if scope.is_all else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))")
     # The empty ID is in no index, and saying so is what lets the index be used.
-    for column, value in (("resource_id", wanted.resource_id), ("event_id", wanted.event_id)):
+    for column, value in (("resource_id", criteria.resource_id), ("event_id", criteria.event_id)):
         if value:
             sql += Sql(f"AND d.{column} <> '' AND d.{column} = %s", value)
-    if wanted.delivery_id:
-        sql += Sql("AND d.opentrain_id = %s", wanted.delivery_id)
-    if wanted.state is not None:
-        sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(wanted))
-    return sql + _of_event(wanted) + _of_cause(wanted) + _conditions(wanted=wanted, now=now)
+    if criteria.delivery_id:
+        sql += Sql("AND d.opentrain_id = %s", criteria.delivery_id)
+    if criteria.state is not None:
+        sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(criteria))
+    return sql + _of_event(criteria) + _of_cause(criteria) + _conditions(criteria=criteria, now=now)
 
 
-def _of_event(wanted: Wanted) -> Sql:
-    return Sql("AND d.event_type = %s", wanted.event_type) if wanted.event_type else Sql()
+def _of_event(criteria: DeliveryCriteria) -> Sql:
+    return Sql("AND d.event_type = %s", criteria.event_type) if criteria.event_type else Sql()
 
 
-def _of_cause(wanted: Wanted) -> Sql:
-    one = wanted.cause
+def _of_cause(criteria: DeliveryCriteria) -> Sql:
+    one = criteria.cause
     if one is None:
         return Sql()
     return Sql(
@@ -261,28 +263,28 @@ def _of_cause(wanted: Wanted) -> Sql:
     )
 
 
-def _conditions(*, wanted: Wanted, now: datetime) -> Sql:
+def _conditions(*, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return what no range sees to, whatever the way."""
     sql = Sql()
-    if wanted.state is StateKind.OVERDUE:
+    if criteria.state is StateKind.OVERDUE:
         sql += Sql(f"AND d.due_by < %s AND NOT {_STOPPED}", now, DISABLED)
-    elif wanted.state in WAITING:
+    elif criteria.state in WAITING:
         sql += Sql(f"AND (d.due_by >= %s OR {_STOPPED})", now, DISABLED)
-    if wanted.signature is not None:
-        sql += Sql("AND d.last_signature = %s", wanted.signature)
-    if wanted.attempts_min is not None:
-        sql += Sql("AND d.attempt_count >= %s", wanted.attempts_min)
-    if wanted.attempts_max is not None:
-        sql += Sql("AND d.attempt_count <= %s", wanted.attempts_max)
-    return sql + _times(wanted)
+    if criteria.signature is not None:
+        sql += Sql("AND d.last_signature = %s", criteria.signature)
+    if criteria.attempts_min is not None:
+        sql += Sql("AND d.attempt_count >= %s", criteria.attempts_min)
+    if criteria.attempts_max is not None:
+        sql += Sql("AND d.attempt_count <= %s", criteria.attempts_max)
+    return sql + _times(criteria)
 
 
-def _times(wanted: Wanted, *, column: str = "first_received_at") -> Sql:
+def _times(criteria: DeliveryCriteria, *, column: str = "first_received_at") -> Sql:
     sql = Sql()
-    if wanted.received_from is not None:
-        sql += Sql(f"AND d.{column} >= %s", wanted.received_from)
-    if wanted.received_to is not None:
-        sql += Sql(f"AND d.{column} < %s", wanted.received_to)
+    if criteria.received_from is not None:
+        sql += Sql(f"AND d.{column} >= %s", criteria.received_from)
+    if criteria.received_to is not None:
+        sql += Sql(f"AND d.{column} < %s", criteria.received_to)
     return sql
 
 
@@ -293,14 +295,14 @@ def _beside(cursor: Cursor | None) -> Sql:
     return Sql(f"AND (d.first_received_at, d.id) {beyond} (%s, %s)", cursor.received_at, cursor.pk)
 
 
-def _standings(wanted: Wanted) -> list[int]:
-    if wanted.state is None:
+def _standings(criteria: DeliveryCriteria) -> list[int]:
+    if criteria.state is None:
         return [int(one) for one in Standing]
-    waiting = WAITING.get(wanted.state)
-    return [int(one) for one in waiting or [Standing[wanted.state.name]]]
+    waiting = WAITING.get(criteria.state)
+    return [int(one) for one in waiting or [Standing[criteria.state.name]]]
 
 
-def _classes(wanted: Wanted) -> list[int]:
+def _classes(criteria: DeliveryCriteria) -> list[int]:
     """Return the classes of attempts that may hold what is wanted; the exact numbers are a condition beside."""
-    least, most = wanted.attempts_min or 1, wanted.attempts_max or MANY_ATTEMPTS
+    least, most = criteria.attempts_min or 1, criteria.attempts_max or MANY_ATTEMPTS
     return list(range(min(max(least, 1), MANY_ATTEMPTS), min(most, MANY_ATTEMPTS) + 1))

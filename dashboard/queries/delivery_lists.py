@@ -15,12 +15,21 @@ from django.db.models.expressions import RawSQL
 
 from dashboard.models.deliveries import Delivery, DeliveryQuerySet, RefusedAttempt
 from dashboard.queries import delivery_list_sql
-from dashboard.queries.delivery_criteria import CauseWanted, Cursor, Scope, Wanted
+from dashboard.queries.delivery_criteria import CauseCriteria, Cursor, DeliveryCriteria, Scope
 from dashboard.queries.delivery_list_sql import Sql
 
 __all__ = [
-    "COUNTED", "CauseGroup", "CauseWanted", "Cursor", "Scope", "Wanted", "causes", "count", "page",
-    "refused_count", "refused_page",
+    "COUNTED",
+    "CauseCriteria",
+    "CauseGroup",
+    "Cursor",
+    "DeliveryCriteria",
+    "Scope",
+    "causes",
+    "count",
+    "page",
+    "refused_count",
+    "refused_page",
 ]  # fmt: skip
 
 COUNTED = 1000
@@ -42,33 +51,35 @@ class CauseGroup:
     last_received_at: datetime
 
 
-def page(*, scope: Scope, wanted: Wanted, now: datetime, limit: int, cursor: Cursor | None = None) -> DeliveryQuerySet:
+def page(
+    *, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: int, cursor: Cursor | None = None
+) -> DeliveryQuerySet:
     """Return up to `limit` deliveries beside the cursor, or the newest, in the order of the lists: newest first."""
-    if delivery_list_sql.is_impossible(wanted):
+    if delivery_list_sql.is_impossible(criteria):
         return Delivery.objects.none()
-    sql = delivery_list_sql.newest(scope=scope, wanted=wanted, now=now, limit=limit, cursor=cursor)
+    sql = delivery_list_sql.newest(scope=scope, criteria=criteria, now=now, limit=limit, cursor=cursor)
     return Delivery.objects.filter(pk__in=RawSQL(sql.text, sql.params)).newest_first()  # noqa: S611 - constants and %s
 
 
-def count(*, scope: Scope, wanted: Wanted, now: datetime) -> int:
+def count(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> int:
     """Count the deliveries up to COUNTED; COUNTED + 1 stands for more.
 
     Raises: django.db.OperationalError, where a statement_timeout is set and reached.
     """
-    if delivery_list_sql.is_impossible(wanted):
+    if delivery_list_sql.is_impossible(criteria):
         return 0
-    rows = _rows(delivery_list_sql.counted(scope=scope, wanted=wanted, now=now, most=COUNTED + 1))
+    rows = _rows(delivery_list_sql.counted(scope=scope, criteria=criteria, now=now, most=COUNTED + 1))
     return int(rows[0][0])
 
 
-def causes(*, scope: Scope, wanted: Wanted) -> list[CauseGroup]:
+def causes(*, scope: Scope, criteria: DeliveryCriteria) -> list[CauseGroup]:
     """Group what failed for good by its cause, the most frequent first, then what was refused by its reason.
 
     Of what is wanted only the times matter.
 
     Raises: django.db.OperationalError, where a statement_timeout is set and reached.
     """
-    rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, wanted=wanted, most=COUNTED + 1))
+    rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, criteria=criteria, most=COUNTED + 1))
     groups = [
         CauseGroup(is_refused, cause, status, min(int(number), COUNTED + 1), *at)
         for is_refused, cause, status, number, *at in rows
@@ -76,12 +87,14 @@ def causes(*, scope: Scope, wanted: Wanted) -> list[CauseGroup]:
     return sorted(groups, key=lambda group: (group.is_refused, -group.count, group.first_received_at))
 
 
-def refused_page(*, scope: Scope, wanted: Wanted, limit: int, cursor: Cursor | None = None) -> list[RefusedAttempt]:
+def refused_page(
+    *, scope: Scope, criteria: DeliveryCriteria, limit: int, cursor: Cursor | None = None
+) -> list[RefusedAttempt]:
     """Return up to `limit` refused requests beside the cursor, or the newest, newest first.
 
     Of what is wanted, only the times, the event type and the delivery ID are told of a refused request.
     """
-    rows = _refused(scope=scope, wanted=wanted).select_related("endpoint__install")
+    rows = _refused(scope=scope, criteria=criteria).select_related("endpoint__install")
     rows = rows.defer("request_headers", "endpoint__secret", "endpoint__install__token")
     if cursor is None:
         return list(rows.order_by("-received_at", "-id")[:limit])
@@ -93,20 +106,20 @@ def refused_page(*, scope: Scope, wanted: Wanted, limit: int, cursor: Cursor | N
     return list(older.order_by("-received_at", "-id")[:limit])
 
 
-def refused_count(*, scope: Scope, wanted: Wanted) -> int:
+def refused_count(*, scope: Scope, criteria: DeliveryCriteria) -> int:
     """Count refused requests as `count` does deliveries."""
-    return _refused(scope=scope, wanted=wanted).order_by()[: COUNTED + 1].count()
+    return _refused(scope=scope, criteria=criteria).order_by()[: COUNTED + 1].count()
 
 
-def _refused(*, scope: Scope, wanted: Wanted) -> QuerySet[RefusedAttempt]:
+def _refused(*, scope: Scope, criteria: DeliveryCriteria) -> QuerySet[RefusedAttempt]:
     columns = {
         "endpoint": scope.endpoint,
         "endpoint__install": scope.install,
         "endpoint__install__grants__user": scope.member,
-        "received_at__gte": wanted.received_from,
-        "received_at__lt": wanted.received_to,
-        "claimed_event_type": wanted.event_type or None,
-        "claimed_delivery_id": wanted.delivery_id or None,
+        "received_at__gte": criteria.received_from,
+        "received_at__lt": criteria.received_to,
+        "claimed_event_type": criteria.event_type or None,
+        "claimed_delivery_id": criteria.delivery_id or None,
     }
     return RefusedAttempt.objects.filter(**{name: value for name, value in columns.items() if value is not None})
 

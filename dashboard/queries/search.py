@@ -16,7 +16,7 @@ from dashboard.models.installs import Install
 from dashboard.models.members import User
 from dashboard.models.runs import Run
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import Scope, Wanted
+from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 
 SHOWN = 5
 """So many of each kind are shown."""
@@ -48,7 +48,7 @@ def find(*, user: User, text: str, now: datetime) -> Found:
     if len(text) < WORD_LEAST and not text.isdecimal():
         return Found()
     installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
-    deliveries = _deliveries(user, Wanted(delivery_id=text), now)
+    deliveries = _deliveries(user, DeliveryCriteria(delivery_id=text), now)
     candidates: tuple[Install | Endpoint | Delivery, ...] = (*installs, *endpoints, *deliveries)
     named = [one for one in candidates if one.opentrain_id == text]
     return Found(
@@ -56,8 +56,8 @@ def find(*, user: User, text: str, now: datetime) -> Found:
         endpoints=endpoints,
         runs=_runs(user, text),
         deliveries=deliveries,
-        of_event=_deliveries(user, Wanted(event_id=text), now),
-        of_resource=_deliveries(user, Wanted(resource_id=text), now),
+        of_event=_deliveries(user, DeliveryCriteria(event_id=text), now),
+        of_resource=_deliveries(user, DeliveryCriteria(resource_id=text), now),
         exact=named[0] if len(named) == 1 else None,
     )
 
@@ -92,7 +92,7 @@ def _runs(user: User, text: str) -> tuple[Run, ...]:
     return tuple(rows.defer("endpoint__secret", "endpoint__install__token").filter(pk=int(number[1])))
 
 
-def _deliveries(user: User, wanted: Wanted, now: datetime) -> tuple[Delivery, ...]:
-    rows = delivery_lists.page(scope=Scope.of(user), wanted=wanted, now=now, limit=SHOWN)
+def _deliveries(user: User, criteria: DeliveryCriteria, now: datetime) -> tuple[Delivery, ...]:
+    rows = delivery_lists.page(scope=Scope.of(user), criteria=criteria, now=now, limit=SHOWN)
     rows = rows.select_related("endpoint__install")
     return tuple(rows.defer("body", "endpoint__secret", "endpoint__install__token"))

@@ -73,17 +73,17 @@ def endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
     now = timezone.now()
-    wanted = delivery_filters.parse(params=request.GET.dict(), now=now)
+    filters = delivery_filters.parse(params=request.GET.dict(), now=now)
     kind = request.GET.get("format", "csv")
-    if refused := downloads.problem(kind=kind, problems=wanted.problems):
+    if refused := downloads.problem(kind=kind, problems=filters.problems):
         return refused
-    bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not wanted.refused
+    bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not filters.refused
     if request.method == "GET":
-        words = f"{kind.upper()}{', with bodies' if bodies else ''}: {wanted.words}."
+        words = f"{kind.upper()}{', with bodies' if bodies else ''}: {filters.words}."
         audit.note(actor=request.user, action=EXPORT, words=words, install=place.install, endpoint=place.endpoint)
-    rows = _refused(place, wanted) if wanted.refused else _deliveries(place, wanted, bodies=bodies, now=now)
+    rows = _refused(place, filters) if filters.refused else _deliveries(place, filters, bodies=bodies, now=now)
     name = f"deliveries-{_whose(place)}"
-    return downloads.answer(rows=rows, columns=_columns(wanted), kind=kind, name=name, now=now)
+    return downloads.answer(rows=rows, columns=_columns(filters), kind=kind, name=name, now=now)
 
 
 def _whose(place: Place) -> str:
@@ -92,16 +92,16 @@ def _whose(place: Place) -> str:
     return whose if place.endpoint is None else f"{whose}-endpoint-{place.endpoint.pk}"
 
 
-def _columns(wanted: Filter) -> list[str]:
-    return list(_REFUSED) if wanted.refused else ["state", *_DELIVERY, "last_answer"]
+def _columns(filters: Filter) -> list[str]:
+    return list(_REFUSED) if filters.refused else ["state", *_DELIVERY, "last_answer"]
 
 
-def _deliveries(place: Place, wanted: Filter, *, bodies: bool, now: datetime) -> Iterator[Row]:
+def _deliveries(place: Place, filters: Filter, *, bodies: bool, now: datetime) -> Iterator[Row]:
     fields = [*_DELIVERY.values(), *_JUDGED, *(["body"] if bodies else [])]
     limit = CHUNK_WITH_BODIES if bodies else CHUNK
     cursor: Cursor | None = None
     while True:
-        page = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
+        page = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=limit, cursor=cursor)
         found = list(page.values(*fields))
         for row in found:
             yield _delivery(row, bodies=bodies, now=now)
@@ -132,10 +132,10 @@ def _body(raw: bytes | None) -> Row:
         return {"body_base64": base64.b64encode(raw).decode()}
 
 
-def _refused(place: Place, wanted: Filter) -> Iterator[Row]:
+def _refused(place: Place, filters: Filter) -> Iterator[Row]:
     cursor: Cursor | None = None
     while True:
-        found = delivery_lists.refused_page(scope=place.scope, wanted=wanted.wanted, limit=CHUNK, cursor=cursor)
+        found = delivery_lists.refused_page(scope=place.scope, criteria=filters.criteria, limit=CHUNK, cursor=cursor)
         for one in found:
             whose = {"install": one.endpoint.install.name, "endpoint_id": one.endpoint.opentrain_id}
             yield {name: whose[name] if name in whose else getattr(one, name) for name in _REFUSED}

@@ -131,19 +131,19 @@ def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
 
 def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:
     """Return what the template shows."""
-    wanted = delivery_filters.parse(params=params.dict(), now=now)
+    filters = delivery_filters.parse(params=params.dict(), now=now)
     cursor = delivery_filters.parse_cursor(params.dict())
-    rows, more = _rows(place, wanted, cursor, now)
-    counted = _counted(place, wanted, now, with_causes=cursor is None)
+    rows, more = _rows(place, filters, cursor, now)
+    counted = _counted(place, filters, now, with_causes=cursor is None)
     return {
         "place": place,
         "install": place.install,
         "endpoint": place.endpoint,
-        "filter": wanted,
+        "filter": filters,
         "url": place.url(),
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
-        "redeliver_url": "" if wanted.refused or wanted.problems else place.url("-redeliver"),
+        "redeliver_url": "" if filters.refused or filters.problems else place.url("-redeliver"),
         "rows": rows,
         "count": counted.words,
         "exactly": counted.exactly,
@@ -156,73 +156,73 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
             "signature": delivery_filters.SIGNATURES,
         },
         "now": now,
-        **_pages(rows, more, wanted, cursor),
+        **_pages(rows, more, filters, cursor),
     }
 
 
-def _rows(place: Place, wanted: Filter, cursor: Cursor | None, now: datetime) -> tuple[list[Any], bool]:
+def _rows(place: Place, filters: Filter, cursor: Cursor | None, now: datetime) -> tuple[list[Any], bool]:
     """Return a page of rows, newest first, and whether more follow in the direction that was asked for."""
-    if wanted.refused:
+    if filters.refused:
         found: list[Any] = delivery_lists.refused_page(
-            scope=place.scope, wanted=wanted.wanted, limit=PAGE + 1, cursor=cursor
+            scope=place.scope, criteria=filters.criteria, limit=PAGE + 1, cursor=cursor
         )
     else:
-        found = list(page_of(place=place, wanted=wanted, cursor=cursor, now=now, limit=PAGE + 1))
+        found = list(page_of(place=place, filters=filters, cursor=cursor, now=now, limit=PAGE + 1))
     more = len(found) > PAGE
     if more:
         found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
-    return (found if wanted.refused else [owned_row(delivery=one, now=now) for one in found]), more
+    return (found if filters.refused else [owned_row(delivery=one, now=now) for one in found]), more
 
 
-def page_of(*, place: Place, wanted: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
+def page_of(*, place: Place, filters: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
     """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
-    rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=limit, cursor=cursor)
+    rows = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=limit, cursor=cursor)
     return with_owner(with_marks(rows.only(*_SHOWN)))
 
 
-def _pages(rows: list[Any], more: bool, wanted: Filter, cursor: Cursor | None) -> dict[str, str]:
+def _pages(rows: list[Any], more: bool, filters: Filter, cursor: Cursor | None) -> dict[str, str]:
     """Return the queries of the pages beside this one; empty where there is none."""
     if not rows:
         return {"newer": "", "older": ""}
     is_newer = cursor is not None and cursor.newer
     return {
-        "newer": _beside("newer", rows[0], wanted) if (more if is_newer else cursor is not None) else "",
-        "older": _beside("older", rows[-1], wanted) if is_newer or more else "",
+        "newer": _beside("newer", rows[0], filters) if (more if is_newer else cursor is not None) else "",
+        "older": _beside("older", rows[-1], filters) if is_newer or more else "",
     }
 
 
-def _beside(way: str, row: Any, wanted: Filter) -> str:  # noqa: ANN401
-    one = row if wanted.refused else row.delivery
-    at = one.received_at if wanted.refused else one.first_received_at
-    place = QueryDict(wanted.query, mutable=True)
+def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
+    one = row if filters.refused else row.delivery
+    at = one.received_at if filters.refused else one.first_received_at
+    place = QueryDict(filters.query, mutable=True)
     place[way] = delivery_filters.cursor_text(at=at, pk=one.pk)
     return place.urlencode()
 
 
-def _counted(place: Place, wanted: Filter, now: datetime, *, with_causes: bool) -> Counted:
+def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool) -> Counted:
     """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number.
 
     Causes are told above the first page; whoever pages on has read them.
     """
     try:
         with at_most(ms=COUNT_MS):
-            number = _count(place, wanted, now)
-            causes = _causes(place, wanted) if with_causes else []
+            number = _count(place, filters, now)
+            causes = _causes(place, filters) if with_causes else []
     except TooSlow:
         return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
-    what = ("refused request", "refused requests") if wanted.refused else ("delivery", "deliveries")
+    what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
     return Counted(words, causes, number if number <= COUNTED else None)
 
 
-def _count(place: Place, wanted: Filter, now: datetime) -> int:
-    if wanted.refused:
-        return delivery_lists.refused_count(scope=place.scope, wanted=wanted.wanted)
-    return delivery_lists.count(scope=place.scope, wanted=wanted.wanted, now=now)
+def _count(place: Place, filters: Filter, now: datetime) -> int:
+    if filters.refused:
+        return delivery_lists.refused_count(scope=place.scope, criteria=filters.criteria)
+    return delivery_lists.count(scope=place.scope, criteria=filters.criteria, now=now)
 
 
-def _causes(place: Place, wanted: Filter) -> Sequence[CauseRow]:
-    if wanted.refused or place.install is None:
+def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:
+    if filters.refused or place.install is None:
         return []
-    times = {name: text for name, text in wanted.used.items() if name in {"from", "to"}}
-    return cause_rows(scope=place.scope, wanted=wanted.wanted, times=times)
+    times = {name: text for name, text in filters.used.items() if name in {"from", "to"}}
+    return cause_rows(scope=place.scope, criteria=filters.criteria, times=times)

@@ -31,7 +31,7 @@ from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import Wanted
+from dashboard.queries.delivery_lists import DeliveryCriteria
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import spelled
 from dashboard.rules.installs import NEEDS_PERSON
@@ -127,12 +127,12 @@ def _answer(request: MemberRequest, place: Place, started: Started) -> HttpRespo
 
 def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
     now = timezone.now()
-    wanted = delivery_filters.parse(params=request.GET.dict(), now=now)
+    filters = delivery_filters.parse(params=request.GET.dict(), now=now)
     include = request.GET.get("delivered") == "1"
     context = {
         "install": place.install,
         "endpoint": place.endpoint,
-        "filter": wanted,
+        "filter": filters,
         "include": include,
         "list_url": place.url(),
         "url": place.url("-redeliver"),
@@ -140,24 +140,24 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
         "now": now,
     }
     try:
-        return context | _found(request, place, wanted, include=include, now=now)
+        return context | _found(request, place, filters, include=include, now=now)
     except CannotPreview as error:
-        return context | {"problem": str(error), "narrow": _narrower(wanted)}
+        return context | {"problem": str(error), "narrow": _narrower(filters)}
 
 
-def _found(request: MemberRequest, place: Place, wanted: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
+def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
     """Return what the filter finds: what would be asked for where, and what not. Raises: CannotPreview."""
-    found = _read(place, wanted, now)
+    found = _read(place, filters, now)
     chosen, left_out = commands.split(deliveries=found, include_delivered=include)
     parts = _parts(chosen)
     startable = [one for part in parts if part.can_start for one in part.chosen]
-    all_failed = place.endpoint is not None and wanted.wanted == Wanted(state=StateKind.FAILED)
+    all_failed = place.endpoint is not None and filters.criteria == DeliveryCriteria(state=StateKind.FAILED)
     reasons = [words for _, words in left_out]
     reasons += ["its endpoint cannot redeliver now" for part in parts if not part.can_start for _ in part.chosen]
     shown = preview(chosen=startable, left_out=reasons, now=now)
     seen = {
         "ids": [one.pk for one in startable],
-        "words": _words(wanted, now, shown.left_out),
+        "words": _words(filters, now, shown.left_out),
         "delivered": include,
         "all_failed": all_failed,
         "operation": uuid.uuid4().hex,
@@ -173,15 +173,15 @@ def _found(request: MemberRequest, place: Place, wanted: Filter, *, include: boo
     }
 
 
-def _read(place: Place, wanted: Filter, now: datetime) -> list[Delivery]:
+def _read(place: Place, filters: Filter, now: datetime) -> list[Delivery]:
     """Read what the list shows, oldest first and to the end. Raises: CannotPreview."""
-    if wanted.refused:
+    if filters.refused:
         raise CannotPreview(
             "A refused request is no delivery: its signature did not fit, so nothing can be sent again."
         )
-    if wanted.problems:
-        raise CannotPreview(" ".join(wanted.problems))
-    rows = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=now, limit=MOST + 1)
+    if filters.problems:
+        raise CannotPreview(" ".join(filters.problems))
+    rows = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=MOST + 1)
     try:
         with at_most(ms=READ_MS):
             found = list(rows.only(*_JUDGED))
@@ -223,19 +223,19 @@ def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
     return "", ""
 
 
-def _words(wanted: Filter, now: datetime, left_out: Sequence[tuple[str, int]]) -> str:
+def _words(filters: Filter, now: datetime, left_out: Sequence[tuple[str, int]]) -> str:
     """Say which deliveries these are, for whoever reads the run later: the filter, when, and what it left out."""
     without = "".join(f"; {count} left out: {words}" for words, count in left_out)
-    return f"{wanted.words} (as of {exactly(now)}){without}"
+    return f"{filters.words} (as of {exactly(now)}){without}"
 
 
-def _narrower(wanted: Filter) -> list[tuple[str, str]]:
+def _narrower(filters: Filter) -> list[tuple[str, str]]:
     """Return narrower filters that often fit, as (words, query)."""
     ways = [("state", "failed", "only the failed ones"), ("from", "24h", "only the last 24 hours")]
     return [
-        (words, delivery_filters.link_query(wanted.used | {name: value}))
+        (words, delivery_filters.link_query(filters.used | {name: value}))
         for name, value, words in ways
-        if name not in wanted.used and not wanted.refused
+        if name not in filters.used and not filters.refused
     ]
 
 

@@ -24,7 +24,7 @@ from dashboard.presenters.endpoints import silence_of, silence_reason, told_word
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.runs import newest_run
-from dashboard.queries.delivery_lists import Scope, Wanted
+from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.inbox import with_log
 from dashboard.views import operations
 from dashboard.views.demo import switch_of
@@ -124,7 +124,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
-    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
     shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
     waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)

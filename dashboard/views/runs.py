@@ -21,7 +21,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.runs import newest_run, problems, run_row, run_sum, step_rows, under_way
-from dashboard.queries.delivery_lists import Scope, Wanted
+from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.rules.durations import span
 from dashboard.views import operations
 
@@ -64,7 +64,7 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
             )
         )
     context = _before(request, endpoint, action="recover")
-    found = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times={})
+    found = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     causes = [cause for cause in found if not cause.is_refused]
     return render(request, "runs/recover.html", context | {"causes": causes})
 

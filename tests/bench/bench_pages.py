@@ -190,10 +190,10 @@ def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
     from dashboard.views.delivery_lists import PAGE
 
     yield "first page", query, 1
-    wanted = delivery_filters.parse(params=dict(parse_qsl(query)), now=timezone.now())
-    if wanted.refused:
+    filters = delivery_filters.parse(params=dict(parse_qsl(query)), now=timezone.now())
+    if filters.refused:
         return
-    keys = delivery_lists.page(scope=place.scope, wanted=wanted.wanted, now=timezone.now(), limit=PAGE * PAGES_ON)
+    keys = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=timezone.now(), limit=PAGE * PAGES_ON)
     found = list(keys.values_list("first_received_at", "pk"))
     if len(found) > 2 * PAGE:
         received_at, pk = found[-PAGE - 1]

@@ -131,10 +131,10 @@ def pages(world, *, now: datetime) -> list[tuple[str, str, Callable[[], object]]
     found = []
     for name, scope in scopes.items():
         for query in FILTERS:
-            wanted = delivery_filters.parse(params=dict(parse_qsl(query)), now=now).wanted
+            criteria = delivery_filters.parse(params=dict(parse_qsl(query)), now=now).criteria
 
-            def read(cursor=None, *, scope=scope, wanted=wanted, limit=50) -> list[tuple[datetime, int]]:
-                rows = delivery_lists.page(scope=scope, wanted=wanted, now=now, limit=limit, cursor=cursor)
+            def read(cursor=None, *, scope=scope, criteria=criteria, limit=50) -> list[tuple[datetime, int]]:
+                rows = delivery_lists.page(scope=scope, criteria=criteria, now=now, limit=limit, cursor=cursor)
                 return list(rows.defer("body").values_list("first_received_at", "pk"))
 
             found.append((f"{name}: {query or 'no filter'}", "first", read))

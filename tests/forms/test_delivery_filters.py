@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.forms import delivery_filters
-from dashboard.queries.delivery_lists import CauseWanted, Cursor, Wanted
+from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria
 from dashboard.rules.deliveries import StateKind
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
@@ -30,43 +30,43 @@ def parse(**params: str) -> delivery_filters.Filter:
 
 
 @pytest.mark.parametrize(
-    ("params", "wanted", "query"),
+    ("params", "criteria", "query"),
     [
-        ({}, Wanted(), ""),
-        ({"state": "Requested again"}, Wanted(state=StateKind.REQUESTED_AGAIN), "state=requested_again"),
-        ({"event": " contract.started "}, Wanted(event_type="contract.started"), "event=contract.started"),
-        ({"cause": "503"}, Wanted(cause=CauseWanted("status", 503, 503)), "cause=status%3A503"),
-        ({"cause": "status:4XX"}, Wanted(cause=CauseWanted("status", 400, 499)), "cause=status%3A4xx"),
-        ({"cause": "Timeout"}, Wanted(cause=CauseWanted("timeout")), "cause=timeout"),
-        ({"attempts_min": "03"}, Wanted(attempts_min=3), "attempts_min=3"),
-        ({"attempts_max": "5"}, Wanted(attempts_max=5), "attempts_max=5"),
-        ({"from": "24h"}, Wanted(received_from=NOW - timedelta(hours=24)), "from=24h"),
-        ({"from": "15 min"}, Wanted(received_from=NOW - timedelta(minutes=15)), "from=15+min"),
+        ({}, DeliveryCriteria(), ""),
+        ({"state": "Requested again"}, DeliveryCriteria(state=StateKind.REQUESTED_AGAIN), "state=requested_again"),
+        ({"event": " contract.started "}, DeliveryCriteria(event_type="contract.started"), "event=contract.started"),
+        ({"cause": "503"}, DeliveryCriteria(cause=CauseCriteria("status", 503, 503)), "cause=status%3A503"),
+        ({"cause": "status:4XX"}, DeliveryCriteria(cause=CauseCriteria("status", 400, 499)), "cause=status%3A4xx"),
+        ({"cause": "Timeout"}, DeliveryCriteria(cause=CauseCriteria("timeout")), "cause=timeout"),
+        ({"attempts_min": "03"}, DeliveryCriteria(attempts_min=3), "attempts_min=3"),
+        ({"attempts_max": "5"}, DeliveryCriteria(attempts_max=5), "attempts_max=5"),
+        ({"from": "24h"}, DeliveryCriteria(received_from=NOW - timedelta(hours=24)), "from=24h"),
+        ({"from": "15 min"}, DeliveryCriteria(received_from=NOW - timedelta(minutes=15)), "from=15+min"),
         (
             {"from": "2026-06-12", "to": "2026-06-12"},
-            Wanted(received_from=at("2026-06-12"), received_to=at("2026-06-13")),
+            DeliveryCriteria(received_from=at("2026-06-12"), received_to=at("2026-06-13")),
             "from=2026-06-12&to=2026-06-12",
         ),
-        ({"to": "2026-06-12T03:12"}, Wanted(received_to=at("2026-06-12T03:13")), "to=2026-06-12T03%3A12"),
+        ({"to": "2026-06-12T03:12"}, DeliveryCriteria(received_to=at("2026-06-12T03:13")), "to=2026-06-12T03%3A12"),
         (
             {"to": "2026-06-12T05:12:00+02:00"},
-            Wanted(received_to=at("2026-06-12T03:12:01")),
+            DeliveryCriteria(received_to=at("2026-06-12T03:12:01")),
             "to=2026-06-12T05%3A12%3A00%2B02%3A00",
         ),
         (
             {"resource": "con_1", "delivery": "d", "event_id": "e"},
-            Wanted(delivery_id="d", event_id="e", resource_id="con_1"),
+            DeliveryCriteria(delivery_id="d", event_id="e", resource_id="con_1"),
             "delivery=d&event_id=e&resource=con_1",
         ),
-        ({"signature": "Verified"}, Wanted(signature="verified"), "signature=verified"),
-        ({"signature": "unsaid"}, Wanted(signature=""), "signature=unsaid"),
-        ({"signature": "mismatch"}, Wanted(signature="mismatch"), "signature=mismatch"),
-        ({"signature": "refused"}, Wanted(), "signature=refused"),
+        ({"signature": "Verified"}, DeliveryCriteria(signature="verified"), "signature=verified"),
+        ({"signature": "unsaid"}, DeliveryCriteria(signature=""), "signature=unsaid"),
+        ({"signature": "mismatch"}, DeliveryCriteria(signature="mismatch"), "signature=mismatch"),
+        ({"signature": "refused"}, DeliveryCriteria(), "signature=refused"),
     ],
 )  # fmt: skip
-def test_parse_reads_a_filter_and_names_it_canonically(params, wanted, query) -> None:
+def test_parse_reads_a_filter_and_names_it_canonically(params, criteria, query) -> None:
     found = parse(**params)
-    assert (found.wanted, found.query, found.problems) == (wanted, query, ())
+    assert (found.criteria, found.query, found.problems) == (criteria, query, ())
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ anything = st.text() | st.sampled_from(["24h", "9999-12-31", "0001-01-01T00:00+1
 def test_parse_of_anything_uses_it_or_says_why_not_and_its_query_reads_the_same(params) -> None:
     found = delivery_filters.parse(params=params, now=NOW)
     again = delivery_filters.parse(params=dict(parse_qsl(found.query)), now=NOW)
-    assert (again.wanted, again.refused, again.query) == (found.wanted, found.refused, found.query)
+    assert (again.criteria, again.refused, again.query) == (found.criteria, found.refused, found.query)
     assert {chip.label for chip in found.chips} == {delivery_filters._LABELS[name] for name in found.used}
     delivery_filters.parse_cursor(params)
 

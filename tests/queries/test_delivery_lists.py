@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dashboard.models import Delivery, Endpoint
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import CauseWanted, Cursor, Scope, Wanted
+from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria, Scope
 from dashboard.rules import deliveries
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.endpoints import EndpointFacts
@@ -74,11 +74,11 @@ def world(db):
     return paul, scopes, list(Delivery.objects.select_related("endpoint"))
 
 
-def naive(rows, *, scope, wanted, paul):
+def naive(rows, *, scope, criteria, paul):
     """The same filter, said once more in Python."""
     installs = paul_sees(paul)
     return sorted(
-        (row for row in rows if in_scope(row, scope, installs) and is_wanted(row, wanted)),
+        (row for row in rows if in_scope(row, scope, installs) and is_listed(row, criteria)),
         key=lambda row: (row.first_received_at, row.pk),
         reverse=True,
     )
@@ -92,28 +92,28 @@ def in_scope(row, scope, installs):
     return scope.member is None or row.endpoint.install_id in installs
 
 
-def is_wanted(row, wanted):
+def is_listed(row, criteria):
     kind = deliveries.state_kind(
         standing=deliveries.Standing(row.standing),
         due_by=row.due_by,
         endpoint=EndpointFacts(row.endpoint.status),
         now=NOW,
     )
-    cause = wanted.cause
+    cause = criteria.cause
     return all(
         [
-            wanted.state in {None, kind},
-            wanted.event_type in {"", row.event_type},
+            criteria.state in {None, kind},
+            criteria.event_type in {"", row.event_type},
             cause is None
             or (row.last_cause == cause.cause and cause.first_status <= row.last_status <= cause.last_status),
-            wanted.attempts_min is None or row.attempt_count >= wanted.attempts_min,
-            wanted.attempts_max is None or row.attempt_count <= wanted.attempts_max,
-            wanted.received_from is None or row.first_received_at >= wanted.received_from,
-            wanted.received_to is None or row.first_received_at < wanted.received_to,
-            wanted.delivery_id in {"", row.opentrain_id},
-            wanted.event_id in {"", row.event_id},
-            wanted.resource_id in {"", row.resource_id},
-            wanted.signature in {None, row.last_signature},
+            criteria.attempts_min is None or row.attempt_count >= criteria.attempts_min,
+            criteria.attempts_max is None or row.attempt_count <= criteria.attempts_max,
+            criteria.received_from is None or row.first_received_at >= criteria.received_from,
+            criteria.received_to is None or row.first_received_at < criteria.received_to,
+            criteria.delivery_id in {"", row.opentrain_id},
+            criteria.event_id in {"", row.event_id},
+            criteria.resource_id in {"", row.resource_id},
+            criteria.signature in {None, row.last_signature},
         ]
     )
 
@@ -122,10 +122,10 @@ VALUES = {
     "state": list(StateKind),
     "event_type": [*EVENTS, "nothing"],
     "cause": [
-        CauseWanted("status", 503, 503),
-        CauseWanted("status", 500, 599),
-        CauseWanted("timeout"),
-        CauseWanted("dns"),
+        CauseCriteria("status", 503, 503),
+        CauseCriteria("status", 500, 599),
+        CauseCriteria("timeout"),
+        CauseCriteria("dns"),
     ],
     "attempts_min": [0, 2, 6, 7, 100],
     "attempts_max": [0, 1, 5, 6, 8],
@@ -143,7 +143,7 @@ def keys(rows):
 
 
 def test_every_filter_has_values_here() -> None:
-    assert set(VALUES) == {one.name for one in fields(Wanted)}
+    assert set(VALUES) == {one.name for one in fields(DeliveryCriteria)}
 
 
 def test_every_filter_and_every_pair_lists_and_counts_what_a_naive_filter_does(world) -> None:
@@ -156,14 +156,14 @@ def test_every_filter_and_every_pair_lists_and_counts_what_a_naive_filter_does(w
     ]
     seen = 0
     for columns in [{}, *singles, *pairs]:
-        wanted = Wanted(**columns)
+        criteria = DeliveryCriteria(**columns)
         for scope in scopes:
-            expected = keys(naive(rows, scope=scope, wanted=wanted, paul=paul))
-            assert keys(delivery_lists.page(scope=scope, wanted=wanted, now=NOW, limit=500)) == expected, (
+            expected = keys(naive(rows, scope=scope, criteria=criteria, paul=paul))
+            assert keys(delivery_lists.page(scope=scope, criteria=criteria, now=NOW, limit=500)) == expected, (
                 scope,
-                wanted,
+                criteria,
             )
-            assert delivery_lists.count(scope=scope, wanted=wanted, now=NOW) == len(expected), (scope, wanted)
+            assert delivery_lists.count(scope=scope, criteria=criteria, now=NOW) == len(expected), (scope, criteria)
             seen += len(expected)
     assert seen > 5000
 
@@ -175,14 +175,14 @@ def test_every_filter_and_every_pair_lists_and_counts_what_a_naive_filter_does(w
 )
 def test_every_combination_pages_through_what_a_naive_filter_finds(world, data, columns) -> None:
     paul, scopes, rows = world
-    scope, wanted = data.draw(st.sampled_from(scopes)), Wanted(**columns)
-    expected = keys(naive(rows, scope=scope, wanted=wanted, paul=paul))
+    scope, criteria = data.draw(st.sampled_from(scopes)), DeliveryCriteria(**columns)
+    expected = keys(naive(rows, scope=scope, criteria=criteria, paul=paul))
     limit = data.draw(st.integers(1, 40))
-    older = walk(scope=scope, wanted=wanted, limit=limit)
+    older = walk(scope=scope, criteria=criteria, limit=limit)
     assert older == expected
     if len(older) > limit:
         last = Delivery.objects.get(pk=older[-1])
-        newer = walk(scope=scope, wanted=wanted, limit=limit, start=cursor_of(last, newer=True))
+        newer = walk(scope=scope, criteria=criteria, limit=limit, start=cursor_of(last, newer=True))
         assert newer == expected[:-1]
 
 
@@ -190,10 +190,10 @@ def cursor_of(row, *, newer=False):
     return Cursor(row.first_received_at, row.pk, newer=newer)
 
 
-def walk(*, scope, wanted, limit, start=None):
+def walk(*, scope, criteria, limit, start=None):
     """Go through the pages in one direction; return what they showed, newest first."""
     shown, cursor = [], start
-    while found := list(delivery_lists.page(scope=scope, wanted=wanted, now=NOW, limit=limit, cursor=cursor)):
+    while found := list(delivery_lists.page(scope=scope, criteria=criteria, now=NOW, limit=limit, cursor=cursor)):
         newer = start is not None
         shown = keys(found) + shown if newer else shown + keys(found)
         cursor = cursor_of(found[0] if newer else found[-1], newer=newer)
@@ -202,9 +202,11 @@ def walk(*, scope, wanted, limit, start=None):
 
 def test_pages_show_every_row_once_while_rows_arrive(world) -> None:
     paul, _scopes, rows = world
-    expected = keys(naive(rows, scope=Scope(), wanted=Wanted(), paul=paul))
+    expected = keys(naive(rows, scope=Scope(), criteria=DeliveryCriteria(), paul=paul))
     shown, cursor = [], None
-    while found := list(delivery_lists.page(scope=Scope(), wanted=Wanted(), now=NOW, limit=20, cursor=cursor)):
+    while found := list(
+        delivery_lists.page(scope=Scope(), criteria=DeliveryCriteria(), now=NOW, limit=20, cursor=cursor)
+    ):
         shown += keys(found)
         cursor = cursor_of(found[-1])
         make_delivery(endpoint=rows[0].endpoint, first_received_at=NOW, last_attempt_at=NOW)
@@ -214,7 +216,7 @@ def test_pages_show_every_row_once_while_rows_arrive(world) -> None:
 def test_scope_of_a_member_is_what_the_member_may_see(world) -> None:
     paul = world[0]
     for user in (paul, make_user(role="support"), make_user(role="partner_admin")):
-        listed = delivery_lists.page(scope=Scope.of(user), wanted=Wanted(), now=NOW, limit=500)
+        listed = delivery_lists.page(scope=Scope.of(user), criteria=DeliveryCriteria(), now=NOW, limit=500)
         assert set(keys(listed)) == set(Delivery.objects.visible_to(user).values_list("pk", flat=True))
 
 
@@ -225,21 +227,21 @@ def test_count_and_causes_stop_at_what_is_counted(monkeypatch) -> None:
     for number in range(6):
         make_failed_delivery(endpoint=endpoint, event_type=EVENTS[number % 2])
     scope = Scope(endpoint=endpoint.pk)
-    assert delivery_lists.count(scope=scope, wanted=Wanted(), now=NOW) == 4
-    assert delivery_lists.count(scope=scope, wanted=Wanted(event_type=EVENTS[0]), now=NOW) == 3
-    assert [one.count for one in delivery_lists.causes(scope=scope, wanted=Wanted())] == [4]
+    assert delivery_lists.count(scope=scope, criteria=DeliveryCriteria(), now=NOW) == 4
+    assert delivery_lists.count(scope=scope, criteria=DeliveryCriteria(event_type=EVENTS[0]), now=NOW) == 3
+    assert [one.count for one in delivery_lists.causes(scope=scope, criteria=DeliveryCriteria())] == [4]
 
 
 def test_causes_group_what_failed_with_counts_and_times(world) -> None:
     paul, scopes, rows = world
-    for scope, wanted in itertools.product(
-        scopes, [Wanted(), Wanted(received_from=NOON + 10 * MINUTE, received_to=NOON + 25 * MINUTE)]
+    for scope, criteria in itertools.product(
+        scopes, [DeliveryCriteria(), DeliveryCriteria(received_from=NOON + 10 * MINUTE, received_to=NOON + 25 * MINUTE)]
     ):
-        failed = naive(rows, scope=scope, wanted=replace(wanted, state=StateKind.FAILED), paul=paul)
+        failed = naive(rows, scope=scope, criteria=replace(criteria, state=StateKind.FAILED), paul=paul)
         expected = {}
         for row in failed:
             expected.setdefault((row.last_cause, row.last_status), []).append(row.first_received_at)
-        groups = delivery_lists.causes(scope=scope, wanted=wanted)
+        groups = delivery_lists.causes(scope=scope, criteria=criteria)
         found = {(one.cause, one.status): (one.count, one.first_received_at, one.last_received_at) for one in groups}
         assert found == {key: (len(times), min(times), max(times)) for key, times in expected.items()}
         assert [one.count for one in groups] == sorted((one.count for one in groups), reverse=True)
@@ -256,7 +258,7 @@ def test_refused_requests_are_grouped_by_reason_after_the_causes_in_every_scope(
     make_refused_attempt(endpoint=other, reason="missing", received_at=NOON)
 
     def refused(scope, **times):
-        groups = delivery_lists.causes(scope=scope, wanted=Wanted(**times))
+        groups = delivery_lists.causes(scope=scope, criteria=DeliveryCriteria(**times))
         assert [one.is_refused for one in groups] == sorted(one.is_refused for one in groups)
         return [(one.cause, one.count, one.first_received_at, one.last_received_at) for one in groups if one.is_refused]
 
