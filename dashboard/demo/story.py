@@ -126,10 +126,10 @@ def _tell_of_alerts(*, user: User) -> None:
         channel.save()
         return
     kinds = tuple(kind.value for kind in KINDS)
-    wanted = channels.Wanted(
+    details = channels.ChannelDetails(
         name=CHANNEL, way=AlertChannel.Way.WEBHOOK, install=None, kinds=kinds, url=url, time_zone="UTC"
     )
-    channels.create(actor=user, wanted=wanted, now=timezone.now(), operation=uuid.uuid4())
+    channels.create(actor=user, details=details, now=timezone.now(), operation=uuid.uuid4())
 
 
 def _handler_url(name: str) -> str:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from dashboard.actions.alerts.channels import Wanted
+from dashboard.actions.alerts.channels import ChannelDetails
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.web_addresses import URL_CHARS, check_public, web_address
 from dashboard.models import AlertChannel, Install, User
@@ -111,10 +111,10 @@ class ChannelForm(OperationForm):
         return cleaned
 
     @property
-    def wanted(self) -> Wanted:
+    def details(self) -> ChannelDetails:
         """Return the channel that the form describes; it is valid."""
         given, mails = self.cleaned_data, self.chosen_way == Way.EMAIL
-        return Wanted(
+        return ChannelDetails(
             name=given["name"],
             way=Way(self.chosen_way),
             install=given["install"],

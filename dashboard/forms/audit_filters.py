@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Chip, Nonsense, Read
 from dashboard.models import AuditEntry
-from dashboard.queries.audit import AuditWanted
+from dashboard.queries.audit import AuditCriteria
 
 OUTCOMES = {
     "done": "Done",
@@ -37,7 +37,7 @@ _LABELS = {
 class AuditFilter:
     """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
 
-    wanted: AuditWanted
+    criteria: AuditCriteria
     given: dict[str, str]
     used: dict[str, str]
     problems: tuple[str, ...]
@@ -67,9 +67,9 @@ class AuditFilter:
 def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
     """Read the filters of a URL. `now` is what "24h" is reckoned from."""
     told = delivery_filters.read(params=params, readers=_READERS, now=now)
-    wanted = AuditWanted(**told.columns)
+    criteria = AuditCriteria(**told.columns)
     return AuditFilter(
-        wanted, told.given, told.used, (*told.problems, *delivery_filters.backwards(wanted.at_from, wanted.at_to))
+        criteria, told.given, told.used, (*told.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to))
     )
 
 

@@ -34,7 +34,7 @@ _NEXT = """
 
 
 @dataclass(frozen=True, slots=True)
-class AuditWanted:
+class AuditCriteria:
     """What of the audit is wanted; "" and None mean that it does not matter. Times: from ≤ at < to.
 
     `install` and `endpoint` are the number of their page, an ID of OpenTrain's, or an install's name.
@@ -52,7 +52,7 @@ class AuditWanted:
 
 
 def page(
-    *, user: User, wanted: AuditWanted, limit: int, cursor: Cursor | None = None, whole: bool = False
+    *, user: User, criteria: AuditCriteria, limit: int, cursor: Cursor | None = None, whole: bool = False
 ) -> list[AuditEntry]:
     """Return up to `limit` entries that the user may see, beside the cursor or the newest, newest first.
 
@@ -60,15 +60,15 @@ def page(
     """
     newer = cursor is not None and cursor.newer
     order = ("at", "id") if newer else ("-at", "-id")
-    few = wanted.phase == AuditEntry.Phase.REQUESTED and not whole
+    few = criteria.phase == AuditEntry.Phase.REQUESTED and not whole
     rows = AuditEntry.objects.all() if whole else AuditEntry.objects.operations()
     rows = _beside(rows, cursor).order_by(*order)
     if few:
-        ranged = rows.visible_to(user).filter(_matching(wanted), pk__in=Unanswered.objects.values("pk"))
+        ranged = rows.visible_to(user).filter(_matching(criteria), pk__in=Unanswered.objects.values("pk"))
     elif Scope.of(user).is_all:
-        ranged = rows.filter(_matching(wanted))
+        ranged = rows.filter(_matching(criteria))
     else:
-        ids = _own_and_granted(rows, wanted, user=user, limit=limit)
+        ids = _own_and_granted(rows, criteria, user=user, limit=limit)
         ranged = AuditEntry.objects.filter(pk__in=ids).order_by(*order)
     found = list(ranged.with_links()[:limit])
     return found[::-1] if newer else found
@@ -91,31 +91,31 @@ def _names(column: str) -> list[str]:
 
 
 def _own_and_granted(
-    rows: AuditQuerySet, wanted: AuditWanted, *, user: User, limit: int
+    rows: AuditQuerySet, criteria: AuditCriteria, *, user: User, limit: int
 ) -> "models.QuerySet[AuditEntry, int]":
     """Return the IDs among which the page's are."""
-    own = rows.filter(_matching(wanted), actor=user).values_list("pk", flat=True)[:limit]
-    of_install = rows.filter(_matching(wanted, by_index=False), install=OuterRef("pk"))
+    own = rows.filter(_matching(criteria), actor=user).values_list("pk", flat=True)[:limit]
+    of_install = rows.filter(_matching(criteria, by_index=False), install=OuterRef("pk"))
     ids = ArraySubquery(of_install.values("pk")[:limit])
     granted = Install.objects.visible_to(user).order_by().annotate(ids=ids)
     each = granted.values_list(Func(F("ids"), function="unnest", output_field=models.BigIntegerField()), flat=True)
     return own.union(each)
 
 
-def _matching(wanted: AuditWanted, *, by_index: bool = True) -> Q:
+def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
     """Say what is wanted. Not `by_index` where an install's index is to be walked, which has these columns in it:
     PostgreSQL would read the whole of another one beside it, for each install anew."""
-    common = {"actor_name": wanted.who, "action": wanted.what, "phase": wanted.phase}
-    seldom = {"delivery_id": wanted.delivery_id, "request_id": wanted.request_id}
-    times = {"at__gte": wanted.at_from, "at__lt": wanted.at_to}
+    common = {"actor_name": criteria.who, "action": criteria.what, "phase": criteria.phase}
+    seldom = {"delivery_id": criteria.delivery_id, "request_id": criteria.request_id}
+    times = {"at__gte": criteria.at_from, "at__lt": criteria.at_to}
     found = Q(**{column: value for column, value in (seldom | times).items() if value})
     for column, value in common.items():
         if value:
             found &= Q(**{column: value}) if by_index else Q(Exact(Coalesce(column, Value("")), value))
-    if wanted.install:
-        found &= _of_install(wanted.install)
-    if wanted.endpoint:
-        found &= _of_endpoint(wanted.endpoint)
+    if criteria.install:
+        found &= _of_install(criteria.install)
+    if criteria.endpoint:
+        found &= _of_endpoint(criteria.endpoint)
     return found
 
 

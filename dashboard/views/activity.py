@@ -80,69 +80,69 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
 @allowed(Permission.SEE)
 def export(request: MemberRequest) -> HttpResponseBase:
     now = timezone.now()
-    wanted = audit_filters.parse(params=request.GET.dict(), now=now)
+    filters = audit_filters.parse(params=request.GET.dict(), now=now)
     kind = request.GET.get("format", "csv")
-    if refused := downloads.problem(kind=kind, problems=wanted.problems):
+    if refused := downloads.problem(kind=kind, problems=filters.problems):
         return refused
     if request.method == "GET":
-        audit.note(actor=request.user, action=EXPORT, words=f"{kind.upper()}: {wanted.words}.")
-    rows = _exported(request.user, wanted)
+        audit.note(actor=request.user, action=EXPORT, words=f"{kind.upper()}: {filters.words}.")
+    rows = _exported(request.user, filters)
     return downloads.answer(rows=rows, columns=list(_EXPORTED), kind=kind, name="activity", now=now)
 
 
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
-    wanted = audit_filters.parse(params=request.GET.dict(), now=now)
+    filters = audit_filters.parse(params=request.GET.dict(), now=now)
     cursor = delivery_filters.parse_cursor(request.GET.dict())
-    found, more, problems = _page(request.user, wanted, cursor)
+    found, more, problems = _page(request.user, filters, cursor)
     return {
-        "filter": wanted,
+        "filter": filters,
         "problems": problems,
-        "chips": wanted.chips(_names(found, wanted)),
+        "chips": filters.chips(_names(found, filters)),
         "rows": [_row(entry, request.user) for entry in found],
         "first_page": cursor is None,
         "outcomes": OUTCOMES,
         "now": now,
-        **_beside(found, more, wanted, cursor),
+        **_beside(found, more, filters, cursor),
     }
 
 
-def _page(user: User, wanted: AuditFilter, cursor: Cursor | None) -> tuple[list[AuditEntry], bool, tuple[str, ...]]:
+def _page(user: User, filters: AuditFilter, cursor: Cursor | None) -> tuple[list[AuditEntry], bool, tuple[str, ...]]:
     """Return a page, whether more follows in the direction that was asked for, and what is wrong with the filter."""
     try:
         with at_most(ms=READ_MS):
-            found = audit_lists.page(user=user, wanted=wanted.wanted, limit=PAGE + 1, cursor=cursor)
+            found = audit_lists.page(user=user, criteria=filters.criteria, limit=PAGE + 1, cursor=cursor)
     except TooSlow:
         words = f"To find these would take longer than {READ_MS / 1000:g} s. A time range helps, or an install."
-        return [], False, (*wanted.problems, words)
+        return [], False, (*filters.problems, words)
     more = len(found) > PAGE
     if more:
         found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
-    return found, more, wanted.problems
+    return found, more, filters.problems
 
 
-def _beside(found: list[AuditEntry], more: bool, wanted: AuditFilter, cursor: Cursor | None) -> dict[str, str]:
+def _beside(found: list[AuditEntry], more: bool, filters: AuditFilter, cursor: Cursor | None) -> dict[str, str]:
     """Return the queries of the pages beside this one; empty where there is none."""
     is_newer = cursor is not None and cursor.newer
     newer, older = (more if is_newer else cursor is not None), is_newer or more
     return {
-        "newer": _query("newer", found[0], wanted) if found and newer else "",
-        "older": _query("older", found[-1], wanted) if found and older else "",
+        "newer": _query("newer", found[0], filters) if found and newer else "",
+        "older": _query("older", found[-1], filters) if found and older else "",
     }
 
 
-def _query(way: str, entry: AuditEntry, wanted: AuditFilter) -> str:
-    place = QueryDict(wanted.query, mutable=True)
+def _query(way: str, entry: AuditEntry, filters: AuditFilter) -> str:
+    place = QueryDict(filters.query, mutable=True)
     place[way] = delivery_filters.cursor_text(at=entry.at, pk=entry.pk)
     return place.urlencode()
 
 
-def _names(found: list[AuditEntry], wanted: AuditFilter) -> dict[str, str]:
+def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
     """Return what the install and the endpoint of a filter are called: as what it found calls them."""
     if not found:
         return {}
     names = {"install": found[0].install_name, "endpoint": found[0].endpoint_url}
-    return {name: called for name, called in names.items() if name in wanted.used}
+    return {name: called for name, called in names.items() if name in filters.used}
 
 
 def _row(entry: AuditEntry, user: User) -> ActivityRow:
@@ -155,11 +155,11 @@ def _sees_source(user: User, actor_id: int | None) -> bool:
     return user.sees_every_install or actor_id == user.pk
 
 
-def _exported(user: User, wanted: AuditFilter) -> Iterator[Row]:
+def _exported(user: User, filters: AuditFilter) -> Iterator[Row]:
     """Return every entry, also the requests that have their answers: who reads a file puts them together."""
     cursor: Cursor | None = None
     while True:
-        found = audit_lists.page(user=user, wanted=wanted.wanted, limit=CHUNK, cursor=cursor, whole=True)
+        found = audit_lists.page(user=user, criteria=filters.criteria, limit=CHUNK, cursor=cursor, whole=True)
         for entry in found:
             row = {name: getattr(entry, column) for name, column in _EXPORTED.items()}
             hidden = {} if _sees_source(user, entry.actor_id) else {"address": None, "agent": ""}

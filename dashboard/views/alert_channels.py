@@ -72,7 +72,7 @@ def create(request: MemberRequest) -> HttpResponse:
         return _page(request, form)
     operation = _operation(form)
     outcome, channel = alert_channels.create(
-        actor=request.user, wanted=form.wanted, now=timezone.now(), operation=operation
+        actor=request.user, details=form.details, now=timezone.now(), operation=operation
     )
     if channel is None:  # the form was sent before: the list says what came of it
         return redirect(f"{reverse('alert-channel-list')}?{urlencode({'operation': operation})}")
@@ -91,7 +91,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         return _page(request, form, channel=channel, answer=operations.kept(request))
     operation = _operation(form)
-    alert_channels.change(actor=request.user, channel=channel, wanted=form.wanted, operation=operation)
+    alert_channels.change(actor=request.user, channel=channel, details=form.details, operation=operation)
     return redirect(_address(channel, operation))
 
 

@@ -76,7 +76,7 @@ class Beginning:
 
     rows: list[InstallRow]
     more: bool
-    asked: "Wanted"
+    asked: "InstallListCriteria"
     columns: list[dict[str, str]]
 
     @property
@@ -86,7 +86,7 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class InstallListCriteria:
     """What the address asks for; nonsense in it is what is shown without it."""
 
     query: str
@@ -113,10 +113,10 @@ def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="installs/list.html#live", context=_context(request))
 
 
-def wanted(request: MemberRequest) -> Wanted:
+def criteria_of(request: MemberRequest) -> InstallListCriteria:
     asked = request.GET
     page = asked.get("page", "")
-    return Wanted(
+    return InstallListCriteria(
         query=asked.get("q", "").replace("\0", "").strip()[:SEARCHED],
         sort=asked["sort"] if asked.get("sort") in SORTS else "worst",
         show=asked["show"] if asked.get("show") in SHOWS else "",
@@ -125,10 +125,10 @@ def wanted(request: MemberRequest) -> Wanted:
 
 
 def _context(request: MemberRequest) -> dict[str, Any]:
-    asked = wanted(request)
+    asked = criteria_of(request)
     visible = Install.objects.visible_to(request.user).defer("token")
     installs, matching, page = _page(_found(visible, asked), asked)
-    total = matching if asked == Wanted("", asked.sort, "", asked.page) else visible.count()
+    total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.count()
     pages = max(-(-matching // PAGE), 1)
     return {
         "rows": _rows(installs),
@@ -146,7 +146,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     }
 
 
-def _page(found: InstallQuerySet, asked: Wanted) -> tuple[list[Install], int, int]:
+def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Install], int, int]:
     """Return the page that was asked for, or else the last, how many there are in all, and which page it is.
 
     A search reads every name, so its rows are counted as they are found; what an index finds is quicker counted apart.
@@ -162,7 +162,7 @@ def _page(found: InstallQuerySet, asked: Wanted) -> tuple[list[Install], int, in
     return list(rows[(page - 1) * PAGE : page * PAGE]), matching, page
 
 
-def _found(visible: InstallQuerySet, asked: Wanted) -> InstallQuerySet:
+def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuerySet:
     if asked.query:
         visible = visible.filter(name__icontains=asked.query)
     if asked.show == "need":
@@ -187,7 +187,7 @@ def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]]) -> Inst
     return InstallRow(install, tuple(counts), install_need(install) if install.needs_person else None)
 
 
-def _columns(asked: Wanted, *heads: tuple[str, str]) -> list[dict[str, str]]:
+def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
     """Return the table's heads: what each is called, and where a press on it leads, if it does."""
     sorted_by = {"name": "ascending", "-name": "descending", "endpoints": "descending"}.get(asked.sort, "ascending")
     return [
@@ -200,7 +200,7 @@ def _columns(asked: Wanted, *heads: tuple[str, str]) -> list[dict[str, str]]:
     ]
 
 
-def _filters(asked: Wanted) -> list[dict[str, Any]]:
+def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
     labels = {"": "All", "need": "Need somebody", "unheard": "No answer lately"}
     return [
         {"label": label, "address": asked.address(show=show), "here": show == asked.show}
@@ -210,7 +210,7 @@ def _filters(asked: Wanted) -> list[dict[str, Any]]:
 
 def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) -> Beginning:
     """Return the first of the table, searched and sorted, without counting their endpoints by health: one query."""
-    asked = replace(wanted(request), show="", page=1)
+    asked = replace(criteria_of(request), show="", page=1)
     found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
     rows = [_row(install, ()) for install in found[:most]]
     return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], CHECKED))

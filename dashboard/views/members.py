@@ -34,7 +34,7 @@ from dashboard.queries.second_factors import factors_of
 from dashboard.rules.durations import span
 from dashboard.vault import Secret
 from dashboard.views import operations
-from dashboard.views.install_list import wanted
+from dashboard.views.install_list import criteria_of
 
 PAGE = 50
 SHOWN = 50
@@ -57,7 +57,7 @@ class MemberRow:
 @require_safe
 @allowed(Permission.MANAGE_MEMBERS)
 def index(request: MemberRequest) -> HttpResponse:
-    asked, now = wanted(request), timezone.now()
+    asked, now = criteria_of(request), timezone.now()
     named = request.GET.get("install", "")
     install = Install.objects.defer("token").filter(pk=int(named)).first() if ID.fullmatch(named) else None
     found = _found(asked.query, request.GET.get("role", ""), install)
@@ -274,7 +274,7 @@ def _context(request: MemberRequest, member: User) -> dict[str, Any]:
 
 def _search(request: MemberRequest, member: User) -> dict[str, Any]:
     """Return what of the installs is called what the address asks for, and whether each is granted."""
-    text = wanted(request).query
+    text = criteria_of(request).query
     found = find_installs(user=request.user, text=text, most=SHOWN) if text else ()
     granted = set(member.grants.filter(install__in=found).values_list("install", flat=True))
     context = {"member": member, "query": text, "more": len(found) == SHOWN, "operation": uuid.uuid4()}

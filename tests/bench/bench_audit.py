@@ -50,7 +50,7 @@ class Timed:
 
     name: str
     user: Any
-    wanted: Any
+    criteria: Any
     cursor: Any
     rows: int
     ms: list[float] = field(default_factory=list)
@@ -104,18 +104,18 @@ def filters(places: Any) -> dict[str, dict[str, Any]]:
 
 def pages(places: Any) -> Iterator[Timed]:
     """Give every page: of each list the first, and one that is deep in it."""
-    from dashboard.queries.audit import AuditWanted, page
+    from dashboard.queries.audit import AuditCriteria, page
     from dashboard.queries.delivery_lists import Cursor
 
     for role, user in (("support lead", places.lead), ("partner admin", places.admin), ("viewer", places.viewer)):
         for name, columns in filters(places).items():
-            wanted = AuditWanted(**columns)
-            found = page(user=user, wanted=wanted, limit=PAGE + 1)
-            yield Timed(f"{name}, as {role}, first page", user, wanted, None, len(found))
-            walked = page(user=user, wanted=wanted, limit=PAGE * DEEP) if len(found) > PAGE else []
+            criteria = AuditCriteria(**columns)
+            found = page(user=user, criteria=criteria, limit=PAGE + 1)
+            yield Timed(f"{name}, as {role}, first page", user, criteria, None, len(found))
+            walked = page(user=user, criteria=criteria, limit=PAGE * DEEP) if len(found) > PAGE else []
             if len(walked) > 2 * PAGE:
                 cursor = Cursor(walked[-PAGE].at, walked[-PAGE].pk)
-                yield Timed(f"{name}, as {role}, page {len(walked) // PAGE}", user, wanted, cursor, len(walked))
+                yield Timed(f"{name}, as {role}, page {len(walked) // PAGE}", user, criteria, cursor, len(walked))
 
 
 def measure(timed: list[Timed]) -> None:
@@ -124,7 +124,7 @@ def measure(timed: list[Timed]) -> None:
     for turn in range(-1, REPEATS):
         for one in timed:
             started = time.perf_counter()
-            page(user=one.user, wanted=one.wanted, limit=PAGE + 1, cursor=one.cursor)
+            page(user=one.user, criteria=one.criteria, limit=PAGE + 1, cursor=one.cursor)
             if turn >= 0:
                 one.ms.append((time.perf_counter() - started) * 1000)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.forms import audit_filters
-from dashboard.queries.audit import AuditWanted
+from dashboard.queries.audit import AuditCriteria
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
@@ -18,26 +18,28 @@ def parse(**params: str) -> audit_filters.AuditFilter:
 
 
 @pytest.mark.parametrize(
-    ("params", "wanted", "query"),
+    ("params", "criteria", "query"),
     [
-        ({}, AuditWanted(), ""),
-        ({"who": " ana "}, AuditWanted(who="ana"), "who=ana"),
-        ({"what": "sign in"}, AuditWanted(what="sign in"), "what=sign+in"),
-        ({"outcome": "refused"}, AuditWanted(phase="refused"), "outcome=refused"),
-        ({"outcome": "Not taken"}, AuditWanted(phase="unavailable"), "outcome=unavailable"),
-        ({"outcome": "No answer"}, AuditWanted(phase="requested"), "outcome=requested"),
-        ({"install": "Acme Labs"}, AuditWanted(install="Acme Labs"), "install=Acme+Labs"),
-        ({"endpoint": "7", "install": "3"}, AuditWanted(endpoint="7", install="3"), "install=3&endpoint=7"),
-        ({"delivery": "dlv_1"}, AuditWanted(delivery_id="dlv_1"), "delivery=dlv_1"),
-        ({"request": "9d1f"}, AuditWanted(request_id="9d1f"), "request=9d1f"),
-        ({"from": "24h"}, AuditWanted(at_from=NOW - timedelta(hours=24)), "from=24h"),
-        ({"to": "2026-06-11"}, AuditWanted(at_to=datetime(2026, 6, 12, tzinfo=UTC)), "to=2026-06-11"),
-        ({"page": "7", "who": ""}, AuditWanted(), ""),
+        ({}, AuditCriteria(), ""),
+        ({"who": " ana "}, AuditCriteria(who="ana"), "who=ana"),
+        ({"what": "sign in"}, AuditCriteria(what="sign in"), "what=sign+in"),
+        ({"outcome": "refused"}, AuditCriteria(phase="refused"), "outcome=refused"),
+        ({"outcome": "Not taken"}, AuditCriteria(phase="unavailable"), "outcome=unavailable"),
+        ({"outcome": "No answer"}, AuditCriteria(phase="requested"), "outcome=requested"),
+        ({"install": "Acme Labs"}, AuditCriteria(install="Acme Labs"), "install=Acme+Labs"),
+        ({"endpoint": "7", "install": "3"}, AuditCriteria(endpoint="7", install="3"), "install=3&endpoint=7"),
+        ({"delivery": "dlv_1"}, AuditCriteria(delivery_id="dlv_1"), "delivery=dlv_1"),
+        ({"request": "9d1f"}, AuditCriteria(request_id="9d1f"), "request=9d1f"),
+        ({"from": "24h"}, AuditCriteria(at_from=NOW - timedelta(hours=24)), "from=24h"),
+        ({"to": "2026-06-11"}, AuditCriteria(at_to=datetime(2026, 6, 12, tzinfo=UTC)), "to=2026-06-11"),
+        ({"page": "7", "who": ""}, AuditCriteria(), ""),
     ],
 )
-def test_filter_is_read_and_has_one_canonical_query(params: dict[str, str], wanted: AuditWanted, query: str) -> None:
+def test_filter_is_read_and_has_one_canonical_query(
+    params: dict[str, str], criteria: AuditCriteria, query: str
+) -> None:
     read = parse(**params)
-    assert (read.wanted, read.query, read.problems) == (wanted, query, ())
+    assert (read.criteria, read.query, read.problems) == (criteria, query, ())
 
 
 @pytest.mark.parametrize(
@@ -68,5 +70,5 @@ anything = st.text(max_size=40) | st.sampled_from(["done", "7", "24h", "2026-06-
 def test_whatever_is_in_the_url_is_read_and_read_again_the_same(params: dict[str, str]) -> None:
     read = audit_filters.parse(params=params, now=NOW)
     again = audit_filters.parse(params=dict(parse_qsl(read.query)), now=NOW)
-    assert (again.wanted, again.query) == (read.wanted, read.query)
+    assert (again.criteria, again.query) == (read.criteria, read.query)
     assert len(read.chips({})) == len(read.used)

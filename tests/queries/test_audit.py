@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import AuditEntry, Endpoint, Install, Unanswered, User
 from dashboard.queries import audit
-from dashboard.queries.audit import AuditWanted
+from dashboard.queries.audit import AuditCriteria
 from dashboard.queries.delivery_lists import Cursor
 from tests.factories import NOON, make_endpoint, make_entry, make_grant, make_install, make_user
 
@@ -31,8 +31,8 @@ def endpoint(acme: Install) -> Endpoint:
     return make_endpoint(install=acme, opentrain_id="whe_1")
 
 
-def page(user: User, *, limit: int = 50, cursor: Cursor | None = None, **wanted: object) -> list[AuditEntry]:
-    return audit.page(user=user, wanted=AuditWanted(**wanted), limit=limit, cursor=cursor)
+def page(user: User, *, limit: int = 50, cursor: Cursor | None = None, **criteria: object) -> list[AuditEntry]:
+    return audit.page(user=user, criteria=AuditCriteria(**criteria), limit=limit, cursor=cursor)
 
 
 def fill(rows: int, *, actor: User, install: Install | None) -> None:
@@ -88,7 +88,7 @@ def test_operation_is_its_answer_or_its_request_while_it_has_none(support: User,
     waiting = make_entry(install=acme, phase="requested", operation=open_still, at=NOON + 2 * SECOND)
     assert page(support) == [waiting, made]
     assert page(support, phase="requested") == [waiting]
-    assert audit.page(user=support, wanted=AuditWanted(), limit=9, whole=True) == [waiting, made, asked]
+    assert audit.page(user=support, criteria=AuditCriteria(), limit=9, whole=True) == [waiting, made, asked]
 
 
 def test_what_has_no_answer_is_kept_in_a_list_that_is_shown_to_whom_it_concerns(
@@ -124,7 +124,7 @@ def test_list_of_what_has_no_answer_is_filled_from_what_was_there_before(support
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "criteria",
     [
         {"who": "paul"}, {"what": "pause endpoint"}, {"phase": "refused"}, {"install": "acme labs"},
         {"install": "ins_acme"}, {"install": "{install}"}, {"endpoint": "whe_1"}, {"endpoint": "{endpoint}"},
@@ -132,33 +132,33 @@ def test_list_of_what_has_no_answer_is_filled_from_what_was_there_before(support
         {"who": "paul", "what": "pause endpoint", "install": "Acme Labs", "at_from": NOON},
     ],
 )  # fmt: skip
-def test_filter_finds_what_fits_it_and_nothing_else(wanted: dict[str, object], support: User) -> None:
+def test_filter_finds_what_fits_it_and_nothing_else(criteria: dict[str, object], support: User) -> None:
     acme = make_install(name="Acme Labs", opentrain_id="ins_acme")
     endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
     mine = make_entry(
         endpoint=endpoint, actor_name="paul", action="pause endpoint", phase="refused", delivery_id="dlv_1",
         request_id="9d1f",
     )  # fmt: skip
-    early = wanted.keys() == {"at_to"}
+    early = criteria.keys() == {"at_to"}
     make_entry(endpoint=make_endpoint(), delivery_id="dlv_2", at=NOON + (SECOND if early else -SECOND))
     numbers = {"{install}": str(acme.pk), "{endpoint}": str(endpoint.pk)}
-    assert page(support, **{name: numbers.get(str(value), value) for name, value in wanted.items()}) == [mine]
+    assert page(support, **{name: numbers.get(str(value), value) for name, value in criteria.items()}) == [mine]
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "criteria",
     [
         {"who": "paul"}, {"what": "pause endpoint"}, {"phase": "refused"}, {"who": "paul", "phase": "refused"},
         {"endpoint": "whe_1"}, {"delivery_id": "dlv_1"}, {"request_id": "9d1f"}, {"at_from": NOON},
     ],
 )  # fmt: skip
-def test_filter_finds_what_fits_it_among_an_installs_entries(wanted: dict[str, Any], viewer: User, acme: Install):
+def test_filter_finds_what_fits_it_among_an_installs_entries(criteria: dict[str, Any], viewer: User, acme: Install):
     kept = {"actor_name": "paul", "action": "pause endpoint", "phase": "refused", "delivery_id": "dlv_1"}
     endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
     mine = make_entry(endpoint=endpoint, request_id="9d1f", **kept)
     make_entry(endpoint=make_endpoint(install=acme), at=NOON - SECOND)
     make_entry(endpoint=make_endpoint(), request_id="9d1f", **kept)
-    assert page(viewer, **wanted) == [mine]
+    assert page(viewer, **criteria) == [mine]
 
 
 @pytest.mark.parametrize(("name", "text"), [("install", "Acme Labs"), ("install", "ins_x"), ("endpoint", "whe_1")])

@@ -20,8 +20,8 @@ SHOWN_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A channel as somebody wants it. `url` None keeps the one that it has; `install` None is all installs."""
+class ChannelDetails:
+    """What a person sets on a channel. `url` None keeps the stored one; `install` None is all installs."""
 
     name: str
     way: AlertChannel.Way
@@ -35,7 +35,9 @@ class Wanted:
     time_zone: str = "UTC"
 
 
-def create(*, actor: User, wanted: Wanted, now: datetime, operation: uuid.UUID) -> tuple[Outcome, AlertChannel | None]:
+def create(
+    *, actor: User, details: ChannelDetails, now: datetime, operation: uuid.UUID
+) -> tuple[Outcome, AlertChannel | None]:
     """Set up a channel. The signing secret of a webhook is in the channel that is returned, and shown this once.
 
     Without a channel the same form was sent before, and the outcome is what became of it then.
@@ -43,28 +45,28 @@ def create(*, actor: User, wanted: Wanted, now: datetime, operation: uuid.UUID) 
     made: list[AlertChannel] = []
 
     def record(_nothing: None) -> Outcome:
-        channel = AlertChannel(way=wanted.way, made_by=actor, made_by_name=actor.get_username(), made_at=now)
-        if wanted.way == AlertChannel.Way.WEBHOOK:
+        channel = AlertChannel(way=details.way, made_by=actor, made_by_name=actor.get_username(), made_at=now)
+        if details.way == AlertChannel.Way.WEBHOOK:
             channel.secret = Secret(SECRET_START + secrets.token_urlsafe(32))
-        _fill(channel, wanted)
+        _fill(channel, details)
         channel.save()
         made.append(channel)
         return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is set up: {_in_words(channel)}.")
 
-    asked = Operation(actor=actor, action="create alert channel", install=wanted.install, id=operation)
+    asked = Operation(actor=actor, action="create alert channel", install=details.install, id=operation)
     outcome = perform(operation=asked, call=lambda: None, record=record)
     return outcome, (made[0] if made else None)
 
 
-def change(*, actor: User, channel: AlertChannel, wanted: Wanted, operation: uuid.UUID) -> Outcome:
+def change(*, actor: User, channel: AlertChannel, details: ChannelDetails, operation: uuid.UUID) -> Outcome:
     """Change a channel. What waits to be sent goes where it says from now on."""
 
     def record(_nothing: None) -> Outcome:
-        _fill(channel, wanted)
+        _fill(channel, details)
         channel.save()
         return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is changed: {_in_words(channel)}.")
 
-    asked = Operation(actor=actor, action="change alert channel", install=wanted.install, id=operation)
+    asked = Operation(actor=actor, action="change alert channel", install=details.install, id=operation)
     return perform(operation=asked, call=lambda: None, record=record)
 
 
@@ -117,17 +119,17 @@ def shown(url: Secret) -> str:
     return f"{parts.scheme}://{parts.netloc}/…{rest[-4:] if len(rest) > 12 else ''}"[:SHOWN_CHARS]  # noqa: PLR2004
 
 
-def _fill(channel: AlertChannel, wanted: Wanted) -> None:
-    """Make the channel what is wanted; whether it mails or posts, and its signing secret, stay for as long as it is."""
-    channel.name, channel.install, channel.kinds = wanted.name, wanted.install, list(wanted.kinds)
-    channel.quiet_start, channel.quiet_end = wanted.quiet_start, wanted.quiet_end
-    channel.time_zone = wanted.time_zone
+def _fill(channel: AlertChannel, details: ChannelDetails) -> None:
+    """Apply the details to the channel. Its way (email or webhook) and its signing secret never change."""
+    channel.name, channel.install, channel.kinds = details.name, details.install, list(details.kinds)
+    channel.quiet_start, channel.quiet_end = details.quiet_start, details.quiet_end
+    channel.time_zone = details.time_zone
     if channel.way == AlertChannel.Way.EMAIL:
-        channel.email, channel.shown_as = wanted.email, wanted.email[:SHOWN_CHARS]
+        channel.email, channel.shown_as = details.email, details.email[:SHOWN_CHARS]
         return
-    channel.slack = wanted.slack
-    if wanted.url is not None:
-        channel.url, channel.shown_as = wanted.url, shown(wanted.url)
+    channel.slack = details.slack
+    if details.url is not None:
+        channel.url, channel.shown_as = details.url, shown(details.url)
 
 
 def _in_words(channel: AlertChannel) -> str:

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from django.db import IntegrityError, connection, transaction
 
 from dashboard.actions.alerts import channels, watch
-from dashboard.actions.alerts.channels import Wanted
+from dashboard.actions.alerts.channels import ChannelDetails
 from dashboard.actions.outcome import OutcomeKind
 from dashboard.models import AlertChannel, AlertDelivery, AlertNews, AuditEntry, Install, User
 from dashboard.vault import Secret
@@ -19,12 +19,16 @@ from tests.services.misbehaving import answer, misbehaving
 
 pytestmark = pytest.mark.django_db
 SLACK_URL = "https://hooks.slack.example.com/services/T0AAA/B0BBB/hushhushhush1234"
-WEBHOOK = Wanted(name="Room", way=AlertChannel.Way.WEBHOOK, install=None, kinds=("disabled",), url=Secret(SLACK_URL))
-MAIL = Wanted(name="On-call", way=AlertChannel.Way.EMAIL, install=None, kinds=("disabled",), email="a@example.com")
+WEBHOOK = ChannelDetails(
+    name="Room", way=AlertChannel.Way.WEBHOOK, install=None, kinds=("disabled",), url=Secret(SLACK_URL)
+)
+MAIL = ChannelDetails(
+    name="On-call", way=AlertChannel.Way.EMAIL, install=None, kinds=("disabled",), email="a@example.com"
+)
 
 
-def create(actor: User, wanted: Wanted, **given: Any) -> AlertChannel:
-    outcome, channel = channels.create(actor=actor, wanted=wanted, now=NOON, **{"operation": uuid.uuid4()} | given)
+def create(actor: User, details: ChannelDetails, **given: Any) -> AlertChannel:
+    outcome, channel = channels.create(actor=actor, details=details, now=NOON, **{"operation": uuid.uuid4()} | given)
     assert outcome.kind is OutcomeKind.DONE
     assert channel is not None
     return AlertChannel.objects.get(pk=channel.pk)
@@ -78,7 +82,7 @@ def test_create_is_in_the_audit_with_what_the_channel_is(support: User, acme: In
 def test_form_that_is_sent_twice_makes_one_channel(support: User) -> None:
     operation = uuid.uuid4()
     create(support, MAIL, operation=operation)
-    outcome, channel = channels.create(actor=support, wanted=MAIL, now=NOON, operation=operation)
+    outcome, channel = channels.create(actor=support, details=MAIL, now=NOON, operation=operation)
     assert (outcome.ok, channel) == (True, None)
     assert AlertChannel.objects.count() == 1
 
@@ -86,13 +90,13 @@ def test_form_that_is_sent_twice_makes_one_channel(support: User) -> None:
 def test_change_without_an_address_keeps_the_one_there_is(support: User) -> None:
     channel = create(support, WEBHOOK)
     changed = replace(WEBHOOK, name="Other room", url=None, slack=True)
-    channels.change(actor=support, channel=channel, wanted=changed, operation=uuid.uuid4())
+    channels.change(actor=support, channel=channel, details=changed, operation=uuid.uuid4())
     again = AlertChannel.objects.get()
     assert (again.name, again.slack, again.url, again.secret) == ("Other room", True, channel.url, channel.secret)
     channels.change(
         actor=support,
         channel=again,
-        wanted=replace(WEBHOOK, url=Secret("https://b.example.com/")),
+        details=replace(WEBHOOK, url=Secret("https://b.example.com/")),
         operation=uuid.uuid4(),
     )
     again = AlertChannel.objects.get()
