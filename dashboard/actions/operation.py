@@ -15,7 +15,7 @@ from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
 from dashboard.vault import Unreadable
 
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 SLOW_DOWN_S = 60
 """How long a 429 that does not say asks us to wait."""
 
@@ -35,7 +35,7 @@ class Operation:
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-def perform(*, operation: Operation, call: Callable[[], Answer], record: Callable[[Answer], Outcome]) -> Outcome:
+def perform(*, operation: Operation, call: Callable[[], Returned], record: Callable[[Returned], Outcome]) -> Outcome:
     """Call OpenTrain once, record what it answered, and say what became of it.
 
     `call` makes the one call and runs outside any transaction. `record` stores the answer, in the same transaction as

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from dashboard.rules.causes import Cause
 from dashboard.services.bulkhead import Full, Waits
-from dashboard.services.http.client import Answer, NoAnswer, exchange
+from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 ANSWER_LIMIT = 1024 * 1024
 """An answer's body over this many bytes is refused: nobody reads so long an answer to a webhook."""
@@ -94,7 +94,9 @@ def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
     return _given_back(answer)
 
 
-def _call(*, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, deadline_s: float) -> Answer:
+def _call(
+    *, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, deadline_s: float
+) -> HttpAnswer:
     return exchange(
         method=method,
         url=url,
@@ -126,7 +128,7 @@ def _sendable(name: str, value: str) -> bool:
     return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
 
 
-def _given_back(answer: Answer) -> HandlerAnswer:
+def _given_back(answer: HttpAnswer) -> HandlerAnswer:
     body = answer.body
     if len(body) > ANSWER_KEPT:
         # The half of a compressed body is no body: whoever inflates it would take the whole answer for broken.

@@ -147,7 +147,7 @@ def _page(
     form: ChannelForm,
     *,
     channel: AlertChannel | None = None,
-    answer: operations.Answer | None = None,
+    answer: operations.ShownOutcome | None = None,
 ) -> HttpResponse:
     context = {
         "form": form,

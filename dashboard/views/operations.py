@@ -45,7 +45,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ShownOutcome:
     """An outcome as a page shows it, with what Re-enable beside it needs.
 
     `progress` is how far a redelivery has come, `operation` the name it is asked for by.
@@ -88,23 +88,23 @@ def build(
     endpoint: Endpoint | None,
     user_id: int,
     progress: Progress | None = None,
-) -> Answer:
+) -> ShownOutcome:
     """Put an outcome together with what its page needs. `progress` is given where it need not be counted."""
     if endpoint is None:
-        return Answer(outcome, operation)
+        return ShownOutcome(outcome, operation)
     now = timezone.now()
     enable = None
     if outcome.offer_enable:
         last = last_answers(endpoint_ids=[endpoint.pk], now=now).get(endpoint.pk, 0)
         enable = operation_id(user_id=user_id, action="enable", subject=str(endpoint.pk), last_answer=last)
     if progress is not None:
-        return Answer(outcome, operation, endpoint, enable, progress)
+        return ShownOutcome(outcome, operation, endpoint, enable, progress)
     watched = operation if outcome.requeued else _redelivery_under_way(endpoint=endpoint, now=now)
     progress = _progress(watched) if watched is not None else None
-    return Answer(outcome, watched or operation, endpoint, enable, progress)
+    return ShownOutcome(outcome, watched or operation, endpoint, enable, progress)
 
 
-def kept(request: MemberRequest) -> Answer | None:
+def kept(request: MemberRequest) -> ShownOutcome | None:
     """Return the answer to the form that led to this page: the audit keeps it, so a reload shows it again."""
     try:
         operation = uuid.UUID(request.GET.get("operation", ""))
@@ -118,7 +118,7 @@ def kept(request: MemberRequest) -> Answer | None:
     if entry.action in OF_KEYS:
         outcome = replace(outcome, offer_enable=False)  # whether it is re-enabled is another matter
     if entry.endpoint is not None and entry.endpoint.deleted_at is not None:
-        return Answer(outcome, operation, entry.endpoint)  # it is neither re-enabled nor sent anything
+        return ShownOutcome(outcome, operation, entry.endpoint)  # it is neither re-enabled nor sent anything
     return build(outcome=outcome, operation=operation, endpoint=entry.endpoint, user_id=request.user.pk)
 
 

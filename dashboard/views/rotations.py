@@ -27,7 +27,7 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.durations import span
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
-from dashboard.views.operations import Answer
+from dashboard.views.operations import ShownOutcome
 
 COUNTED = 100
 """Deliveries to the old endpoint since the start are counted up to here: more says no more."""
@@ -125,7 +125,7 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     return _back(pk, operation)
 
 
-def _kept(request: MemberRequest, rotation: Rotation | None) -> Answer | None:
+def _kept(request: MemberRequest, rotation: Rotation | None) -> ShownOutcome | None:
     """Return the answer to the form that led here; it says which endpoint was deleted, for the page is of the old."""
     answer = operations.kept(request)
     if answer is None or rotation is None or not answer.outcome.ok:

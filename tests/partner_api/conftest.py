@@ -20,7 +20,7 @@ BOTH = ["contract.started", "contract.ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiAnswer:
     """An answer of the API, read as JSON; each has a request ID in its header."""
 
     status: int
@@ -49,7 +49,7 @@ class Partner:
         raw: bytes | None = None,
         content_type: str = "application/json",
         headers: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> ApiAnswer:
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {self.token}"} if headers is None else headers
         response = self._client.generic(method, f"{BASE}{path}", data, content_type=content_type, headers=sent)
@@ -57,7 +57,7 @@ class Partner:
             "application/json"
         )
         assert str(uuid.UUID(response["X-Request-Id"])) == response["X-Request-Id"]
-        return Answer(status=response.status_code, json=response.json(), headers=dict(response.headers))
+        return ApiAnswer(status=response.status_code, json=response.json(), headers=dict(response.headers))
 
 
 def make_partner(*, organization: str = "Acme Labs", scopes: list[str] | None = None) -> Partner:

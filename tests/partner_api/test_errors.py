@@ -7,14 +7,14 @@ from django.test import Client
 
 from dashboard.partner_api import auth, bodies, endpoints
 from dashboard.partner_api.models import App, Endpoint, Install, Token
-from tests.partner_api.conftest import BOTH, THEN, Answer, Partner, make_partner
+from tests.partner_api.conftest import BOTH, THEN, ApiAnswer, Partner, make_partner
 
 pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
 
 URL = "https://partner.example.com/hooks"
 
 
-def problem(answer: Answer) -> tuple[int, str, str, dict]:
+def problem(answer: ApiAnswer) -> tuple[int, str, str, dict]:
     """The envelope without its request ID, which has to be the header's."""
     assert sorted(answer.json) == ["code", "details", "error", "requestId"]
     assert answer.json["requestId"] == answer.headers["X-Request-Id"]

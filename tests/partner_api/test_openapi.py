@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from dashboard.partner_api.models import Endpoint
-from tests.partner_api.conftest import BOTH, Answer, Partner, make_deliveries
+from tests.partner_api.conftest import BOTH, ApiAnswer, Partner, make_deliveries
 
 pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
 
@@ -68,7 +68,7 @@ def test_a_request_is_described_as_it_is_checked(
     assert (checker.is_valid(good), checker.is_valid(bad)) == (True, False)
 
 
-def described(document: dict[str, Any], answer: Answer, *, method: str, path: str) -> dict[str, Any]:
+def described(document: dict[str, Any], answer: ApiAnswer, *, method: str, path: str) -> dict[str, Any]:
     return operation(document, method, path)["responses"][str(answer.status)]["headers"]
 
 

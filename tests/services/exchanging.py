@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.services.http.client import Answer, NoAnswer, exchange
+from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 CONNECT_S, READ_S, TOTAL_S = 0.5, 0.4, 0.8
 MAX_BYTES = 1000
@@ -14,7 +14,7 @@ SLACK_S = 2
 """How late a busy machine may make us."""
 
 
-def ask(url: str, **given: Any) -> Answer:
+def ask(url: str, **given: Any) -> HttpAnswer:
     asked = {
         "method": "GET",
         "url": url,

@@ -26,7 +26,7 @@ _TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FetchResult:
     """What a visit brought. `endpoints` is None where there was no list; `current` where it was not asked for."""
 
     install: Install
@@ -49,12 +49,12 @@ class Answer:
         return next((name for kind, name in _TROUBLES if isinstance(self.error, kind)), Trouble.BAD_ANSWER)
 
 
-def visit(*, install: Install, at: datetime, read_token: Callable[[], Secret]) -> Answer:
+def visit(*, install: Install, at: datetime, read_token: Callable[[], Secret]) -> FetchResult:
     """Ask for the install's endpoints, and for its status and scopes where those are old or could be what is wrong."""
     try:
         token = read_token()
     except Unreadable as error:
-        return Answer(install, at, error=error)
+        return FetchResult(install, at, error=error)
     current = None
     try:
         if _is_to_be_described(install, at=at):
@@ -62,10 +62,10 @@ def visit(*, install: Install, at: datetime, read_token: Callable[[], Secret]) -
         scopes = install.token_scopes if current is None else current.token.scopes
         endpoints = opentrain.list_endpoints(token=token) if MANAGE_SCOPE in scopes else None
     except opentrain.Forbidden as error:
-        return Answer(install, at, current=current or _described(token), error=error)
+        return FetchResult(install, at, current=current or _described(token), error=error)
     except opentrain.OpenTrainError as error:
-        return Answer(install, at, current=current, error=error)
-    return Answer(install, at, endpoints=endpoints, current=current)
+        return FetchResult(install, at, current=current, error=error)
+    return FetchResult(install, at, endpoints=endpoints, current=current)
 
 
 def _is_to_be_described(install: Install, *, at: datetime) -> bool:

@@ -27,7 +27,7 @@ from django.db.models import BinaryField, F, Q
 from django.db.models.functions import Cast
 
 from dashboard.actions.installs import sync as installs
-from dashboard.actions.installs.fetch import Answer, visit
+from dashboard.actions.installs.fetch import FetchResult, visit
 from dashboard.models import Install
 from dashboard.vault import decrypt
 
@@ -83,9 +83,9 @@ class _Run:
     ends: float
     well: _Line = field(default_factory=lambda: _Line(failing=False))
     failing: _Line = field(default_factory=lambda: _Line(failing=True))
-    answers: "SimpleQueue[Future[Answer]]" = field(default_factory=SimpleQueue)
-    under_way: dict[Future[Answer], tuple[float, bool]] = field(default_factory=dict)
-    answered: deque[Future[Answer]] = field(default_factory=deque)
+    answers: "SimpleQueue[Future[FetchResult]]" = field(default_factory=SimpleQueue)
+    under_way: dict[Future[FetchResult], tuple[float, bool]] = field(default_factory=dict)
+    answered: deque[Future[FetchResult]] = field(default_factory=deque)
     usual_s: float = USUAL_S
     asked: int = 0
     failed: int = 0
@@ -143,7 +143,7 @@ def _room(run: _Run) -> int:
     return min(settings.POLL_CONCURRENCY - prompt, settings.POLL_CONCURRENCY + HANGING_SLOTS - len(began))
 
 
-def _ask(install: Install, at: datetime) -> Answer:
+def _ask(install: Install, at: datetime) -> FetchResult:
     sealed: bytes = install.sealed  # type: ignore[attr-defined]  # annotated by `take`
     return visit(install=install, at=at, read_token=lambda: decrypt(bytes(sealed)))
 
@@ -162,7 +162,7 @@ def _collect(run: _Run) -> None:
             wait_s = 0.0
 
 
-def _has_failed(future: Future[Answer]) -> bool:
+def _has_failed(future: Future[FetchResult]) -> bool:
     return future.exception() is not None or future.result().error is not None
 
 
@@ -171,7 +171,7 @@ def _record_next(run: _Run) -> None:
         run.failed += 1
 
 
-def _is_recorded(future: Future[Answer]) -> bool:
+def _is_recorded(future: Future[FetchResult]) -> bool:
     """Record an answer; tell whether something was learned. What is wrong with one install stays with it."""
     if future.exception() is not None:
         logger.error("an install could not be asked", exc_info=future.exception())

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs import backoff
-from dashboard.actions.installs.fetch import Answer, visit
+from dashboard.actions.installs.fetch import FetchResult, visit
 from dashboard.actions.operation import Operation, failed, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.db.prepared import prepared_cursor
@@ -85,7 +85,7 @@ def refresh(*, install: Install, now: datetime) -> Outcome | None:
     return record(visit(install=install, at=now, read_token=lambda: install.token))
 
 
-def record(answer: Answer) -> Outcome | None:
+def record(answer: FetchResult) -> Outcome | None:
     """Keep what OpenTrain answered and when to ask again, in one transaction; as `refresh`."""
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
@@ -108,7 +108,7 @@ def _record_success(*, install: Install, at: datetime) -> None:
     install.save(update_fields=["checked_at", "poll_after", *_TROUBLE])
 
 
-def _record_failure(*, answer: Answer, words: str) -> None:
+def _record_failure(*, answer: FetchResult, words: str) -> None:
     install = answer.install
     if install.last_error_code != answer.trouble or install.trouble_since is None:
         install.trouble_since = answer.at

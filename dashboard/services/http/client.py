@@ -74,7 +74,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back. `body` is as it came on the wire, content-encoding and all; `headers` keep order and doubles."""
 
     status: int
@@ -106,7 +106,7 @@ def exchange(
     cap: bool = False,
     ca_file: str | None = None,
     public_only: bool = False,
-) -> Answer:
+) -> HttpAnswer:
     """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
 
     Exactly `headers` is sent, a name that is given twice as one with its values joined, with Host, Content-Length and
@@ -213,7 +213,7 @@ class _Connection(HTTPConnection):
         self.sock = self._bound
 
 
-def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> Answer:
+def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> HttpAnswer:
     headers = _revealed(request.headers, host=_host(target))
     prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
     stage.sent = True
@@ -222,7 +222,7 @@ def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) 
     stage.status = response.status_code
     stage.headers = tuple(response.raw.headers.items())
     body, truncated = _read(response, request)
-    return Answer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
+    return HttpAnswer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
 
 
 def _host(target: Url) -> str:

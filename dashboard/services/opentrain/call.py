@@ -30,7 +30,7 @@ from django.conf import settings
 from dashboard import logs, metrics
 from dashboard.rules.causes import Cause
 from dashboard.services.http import client as http_client
-from dashboard.services.http.client import Answer, NoAnswer
+from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.opentrain import types
 from dashboard.services.opentrain.errors import NotFound, OpenTrainError, Refusal, Unauthorized, failed, unanswered
 from dashboard.services.opentrain.types import Malformed
@@ -83,7 +83,7 @@ class Call:
 class _Outcome:
     """What the last try came to, and how long all of them took."""
 
-    last: Answer | NoAnswer
+    last: HttpAnswer | NoAnswer
     tries: int
     elapsed_ms: int
 
@@ -104,7 +104,7 @@ def call(operation: Call, *, token: Secret, read: Callable[[Mapping[str, Any]], 
 
 def _result(
     operation: Call,
-    answer: Answer,
+    answer: HttpAnswer,
     *,
     token: Secret,
     read: Callable[[Mapping[str, Any]], T],
@@ -152,7 +152,7 @@ def _ask(operation: Call, token: Secret) -> _Outcome:
         time.sleep(pause_s)
 
 
-def _once(operation: Call, token: Secret, *, left_s: float) -> Answer | NoAnswer:
+def _once(operation: Call, token: Secret, *, left_s: float) -> HttpAnswer | NoAnswer:
     headers: list[tuple[str, str | Secret]] = [
         ("Authorization", Secret(f"Bearer {token.reveal()}")),
         ("Accept", "application/json"),
@@ -176,7 +176,7 @@ def _once(operation: Call, token: Secret, *, left_s: float) -> Answer | NoAnswer
         return error
 
 
-def _pause_s(operation: Call, last: Answer | NoAnswer, tries: int) -> float | None:
+def _pause_s(operation: Call, last: HttpAnswer | NoAnswer, tries: int) -> float | None:
     """Return how long to wait before the next try, in seconds; None when there is to be none."""
     if operation.writes or tries >= LIMITS.tries:
         return None
@@ -189,7 +189,7 @@ def _pause_s(operation: Call, last: Answer | NoAnswer, tries: int) -> float | No
     return jittered_s if after_s is None else max(after_s, jittered_s)
 
 
-def _retry_after_s(answer: Answer) -> int | None:
+def _retry_after_s(answer: HttpAnswer) -> int | None:
     """Return what Retry-After says, in seconds from now; None when it is missing or makes no sense."""
     value = (answer.header("Retry-After") or "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
@@ -202,7 +202,7 @@ def _retry_after_s(answer: Answer) -> int | None:
         return None
 
 
-def _body(answer: Answer, token: Secret) -> Mapping[str, Any]:
+def _body(answer: HttpAnswer, token: Secret) -> Mapping[str, Any]:
     """Return the answer's object, without the token should a server echo it. Raises: Malformed."""
     if 300 <= answer.status < 400:  # noqa: PLR2004
         raise Malformed("it is a redirect, and those are not followed")
@@ -211,7 +211,7 @@ def _body(answer: Answer, token: Secret) -> Mapping[str, Any]:
     return types.parse(answer.body.replace(token.reveal().encode(), b"[secret]"))
 
 
-def _request_id(last: Answer | NoAnswer, token: Secret) -> str | None:
+def _request_id(last: HttpAnswer | NoAnswer, token: Secret) -> str | None:
     """Return the request ID for support: the answer's own, or that of its header."""
     value = (http_client.find_header(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
     from_header = types.clean(value, most=types.ID_CHARS) or None
@@ -229,7 +229,7 @@ def _log(operation: Call, outcome: _Outcome, request_id: str | None) -> None:
     result = last.cause.value if isinstance(last, NoAnswer) else str(last.status)
     name = f"{operation.method} {operation.path}"
     metrics.count_call(call=name, result=result, seconds=outcome.elapsed_ms / 1000)
-    well = isinstance(last, Answer) and last.status < 400  # noqa: PLR2004
+    well = isinstance(last, HttpAnswer) and last.status < 400  # noqa: PLR2004
     logger.log(
         logging.INFO if well else logging.WARNING,
         "%s: %s in %d ms, tries: %d, request %s",
