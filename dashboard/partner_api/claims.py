@@ -104,7 +104,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ClaimResult:
     """What one attempt came to, and when."""
 
     claim: Claim

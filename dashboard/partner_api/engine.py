@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError
 from dashboard import signatures
 from dashboard.partner_api import claims as ledger
 from dashboard.partner_api import conf, record_outcomes, transport, vault
-from dashboard.partner_api.claims import Claim, Result
+from dashboard.partner_api.claims import Claim, ClaimResult
 from dashboard.partner_api.clock import SharedClock
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.fair_scheduler import Rota
@@ -69,7 +69,7 @@ class _Run:
     unseal: Callable[[str], str]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     enough: asyncio.Event = field(default_factory=asyncio.Event)
-    results: list[Result] = field(default_factory=list)
+    results: list[ClaimResult] = field(default_factory=list)
     unused: list[Claim] = field(default_factory=list)
     in_flight: int = 0
     look_at: float = 0.0
@@ -228,7 +228,7 @@ async def _send(run: _Run, claim: Claim) -> None:
             run.enough.set()
 
 
-async def _attempt(run: _Run, claim: Claim) -> Result:
+async def _attempt(run: _Run, claim: Claim) -> ClaimResult:
     secret = run.unseal(claim.secret_sealed)
     started_at, started = run.clock(), time.monotonic()
     outcome = await transport.post(
@@ -239,7 +239,7 @@ async def _attempt(run: _Run, claim: Claim) -> Result:
         within=run.knobs.timeout,
         allow_localhost=run.knobs.allow_http_localhost,
     )
-    return Result(
+    return ClaimResult(
         claim=claim,
         outcome=outcome,
         started_at=started_at,
@@ -274,7 +274,7 @@ async def _settle(run: _Run) -> None:
             run.rota.freed(result.claim.endpoint_id)
 
 
-async def _record_all(run: _Run, batch: list[Result]) -> None:
+async def _record_all(run: _Run, batch: list[ClaimResult]) -> None:
     """Record a batch; where it cannot be recorded as one, each on its own, and a bad one is logged and dropped."""
     try:
         await _record(results=batch, knobs=run.knobs, unsure=run.unsure)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from dashboard.partner_api import claims, policy
-from dashboard.partner_api.claims import Result
+from dashboard.partner_api.claims import ClaimResult
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.policy import Verdict
 
@@ -94,7 +94,7 @@ class _Delivery:
     claimed_by: UUID | None
     lease_until: datetime | None
 
-    def settle(self, result: Result, verdict: Verdict) -> None:
+    def settle(self, result: ClaimResult, verdict: Verdict) -> None:
         """Give it its new status, unless it was requeued meanwhile: then its new round begins as asked for."""
         if self.round == result.claim.round:
             if verdict.delivered:
@@ -112,10 +112,10 @@ class _Batch:
 
     endpoints: dict[str, _Endpoint]
     deliveries: dict[str, _Delivery]
-    attempts: list[tuple[int, Result]]
+    attempts: list[tuple[int, ClaimResult]]
 
     @classmethod
-    def lock(cls, cursor: CursorWrapper, results: Sequence[Result]) -> Self:
+    def lock(cls, cursor: CursorWrapper, results: Sequence[ClaimResult]) -> Self:
         endpoints = _fetch(cursor, _LOCK_ENDPOINTS, ids={result.claim.endpoint_id for result in results})
         deliveries = _fetch(cursor, _LOCK_DELIVERIES, ids={result.claim.delivery_id for result in results})
         return cls(
@@ -124,7 +124,7 @@ class _Batch:
             attempts=[],
         )
 
-    def judge(self, result: Result, *, knobs: Knobs) -> None:
+    def judge(self, result: ClaimResult, *, knobs: Knobs) -> None:
         """Do with one result what `policy` says. A delivery that was deleted meanwhile takes its attempt with it."""
         delivery = self.deliveries.get(result.claim.delivery_id)
         endpoint = self.endpoints.get(result.claim.endpoint_id)
@@ -144,7 +144,7 @@ class _Batch:
         delivery.settle(result, verdict)
         self._count(endpoint, result, verdict, knobs=knobs)
 
-    def _count(self, endpoint: _Endpoint, result: Result, verdict: Verdict, *, knobs: Knobs) -> None:
+    def _count(self, endpoint: _Endpoint, result: ClaimResult, verdict: Verdict, *, knobs: Knobs) -> None:
         endpoint.changed |= verdict.streak != endpoint.streak
         endpoint.streak = verdict.streak
         if verdict.disable:
@@ -188,7 +188,7 @@ class _Attempt:
     response_head: bytes
 
     @classmethod
-    def of(cls, number: int, result: Result) -> Self:
+    def of(cls, number: int, result: ClaimResult) -> Self:
         outcome = result.outcome
         return cls(
             delivery=result.claim.delivery_id,
@@ -202,7 +202,7 @@ class _Attempt:
         )
 
 
-def record(*, results: Sequence[Result], knobs: Knobs, unsure: bool = False) -> None:
+def record(*, results: Sequence[ClaimResult], knobs: Knobs, unsure: bool = False) -> None:
     """Write attempts down, in the order in which they ended, and do what `policy` says.
 
     The endpoints' rows are locked first, so that each streak is exact however many attempts end at once.

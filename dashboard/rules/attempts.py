@@ -34,7 +34,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class AttemptResult:
     """One attempt: when it came, what the handler answered (None without one), and what OpenTrain is answered."""
 
     received_at: datetime

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from dashboard.rules.attempts import Event, Result, Source
+from dashboard.rules.attempts import AttemptResult, Event, Source
 from dashboard.rules.causes import cause_of_answer
 from dashboard.signatures import Verdict
 
@@ -32,7 +32,7 @@ class Observation:
     """One attempt as the partner's handler saw it."""
 
     event: Event
-    result: Result
+    result: AttemptResult
 
     @property
     def identity(self) -> tuple[str, datetime]:
@@ -113,9 +113,9 @@ def _observation(item: object, *, now: datetime) -> Observation:
     return Observation(event, _result(item, now=now))
 
 
-def _result(item: dict[str, Any], *, now: datetime) -> Result:
+def _result(item: dict[str, Any], *, now: datetime) -> AttemptResult:
     status = _whole(item, "status", least=200, most=599)
-    return Result(
+    return AttemptResult(
         received_at=_moment(item, now=now),
         request_headers=[],
         answered_status=status,

@@ -28,7 +28,7 @@ NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DoctorResult:
     """What the doctor found, and what is to be said beside it."""
 
     diagnosis: Diagnosis
@@ -74,7 +74,7 @@ def _facts(refused: RefusedAttempt) -> Refused:
     )
 
 
-def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt | None) -> Result | None:
+def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt | None) -> DoctorResult | None:
     """Return what the doctor finds, or None with an error in the form where there is no secret to try."""
     stored, pasted = _stored(endpoint), form.cleaned_data["secret"]
     if not pasted and stored is None:
@@ -89,7 +89,7 @@ def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt |
     same = compare(bodies=form.bodies, sha256=refused.body_sha256) if refused else ""
     notes += [same] if same else []
     exact = form.is_exact or same == SAME
-    return Result(found, (*notes, *_doubts(form, found, exact=exact)))
+    return DoctorResult(found, (*notes, *_doubts(form, found, exact=exact)))
 
 
 def _doubts(form: DoctorForm, found: Diagnosis, *, exact: bool) -> list[str]:

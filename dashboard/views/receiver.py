@@ -36,7 +36,7 @@ from dashboard.actions.deliveries import record
 from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
-from dashboard.rules.attempts import Event, Headers, Result
+from dashboard.rules.attempts import AttemptResult, Event, Headers
 from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -276,8 +276,8 @@ def _header(answer: HandlerAnswer, name: str) -> str:
     return value if value.isascii() and value.isprintable() and len(value) <= VALUE_KEPT else ""
 
 
-def _result(arrival: _Arrival, reply: _Reply) -> Result:
-    return Result(
+def _result(arrival: _Arrival, reply: _Reply) -> AttemptResult:
+    return AttemptResult(
         received_at=arrival.at,
         request_headers=_kept(arrival.headers),
         answered_status=reply.status,

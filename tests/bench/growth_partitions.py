@@ -222,10 +222,10 @@ def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
 
 
 def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) -> list[object]:
-    from dashboard.rules.attempts import Event, Result
+    from dashboard.rules.attempts import AttemptResult, Event
 
     event = Event(opentrain_id, f"evt_{opentrain_id}", "contract.started", "con_1", body)
-    result = Result(
+    result = AttemptResult(
         received_at=now, request_headers=[["Content-Type", "application/json"]], answered_status=503, cause="status",
         handler_url="", handler_status=None, latency_ms=4, response_headers=[], response_head=b"",
     )  # fmt: skip

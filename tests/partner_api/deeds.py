@@ -47,9 +47,9 @@ def redeliver(endpoint: Endpoint, *, delivery_id: str | None = None, now: dateti
     return done.count
 
 
-def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> claims.Result:
+def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> claims.ClaimResult:
     outcome = policy.answered(status=status)
-    return claims.Result(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
+    return claims.ClaimResult(claim=claim, outcome=outcome, started_at=THEN, ended_at=ended_at, duration_ms=7)
 
 
 def post_during(action: Callable[[], object], *, status: int) -> None:

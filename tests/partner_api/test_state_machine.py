@@ -256,7 +256,7 @@ class Deliveries(RuleBasedStateMachine):
         """A batch of answers, recorded in one transaction."""
         posts = self._take(picks)
         results = [
-            ledger.Result(claim=post.claim, outcome=outcome, started_at=self.now, ended_at=self.now, duration_ms=1)
+            ledger.ClaimResult(claim=post.claim, outcome=outcome, started_at=self.now, ended_at=self.now, duration_ms=1)
             for post in posts
         ]
         record_outcomes.record(results=results, knobs=conf.knobs())

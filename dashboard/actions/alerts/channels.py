@@ -90,7 +90,7 @@ def delete(*, actor: User, channel: AlertChannel, now: datetime, operation: uuid
 def test(*, actor: User, channel: AlertChannel, operation: uuid.UUID) -> Outcome:
     """Send a test now, in quiet hours too, once; what came of it is the answer."""
 
-    def call() -> tuple[AlertDelivery, outbox.Result]:
+    def call() -> tuple[AlertDelivery, outbox.SendResult]:
         now = timezone.now()
         delivery = AlertDelivery(channel=channel, channel_name=channel.name, test=True, attempts=1, created_at=now)
         try:
@@ -99,7 +99,7 @@ def test(*, actor: User, channel: AlertChannel, operation: uuid.UUID) -> Outcome
             return delivery, outbox.UNREADABLE
         return delivery, outbox.attempt(target=target, message=outbox.message_of(delivery), at=now)
 
-    def record(answer: tuple[AlertDelivery, outbox.Result]) -> Outcome:
+    def record(answer: tuple[AlertDelivery, outbox.SendResult]) -> Outcome:
         delivery, result = answer
         state = AlertDelivery.State.SENT if result.ok else AlertDelivery.State.GIVEN_UP
         delivery.state, delivery.ended_at, delivery.words = state, timezone.now(), result.words

@@ -39,14 +39,14 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SendResult:
     """What one attempt came to, in words."""
 
     ok: bool
     words: str
 
 
-UNREADABLE = Result(
+UNREADABLE = SendResult(
     ok=False,
     words="The channel's address cannot be read with the keys in FIELD_KEYS: put the missing key back, or write the "
     "address anew.",
@@ -87,7 +87,7 @@ def take(*, now: datetime) -> list[AlertDelivery]:
     return taken
 
 
-def attempt(*, target: Target, message: Message, at: datetime) -> Result:
+def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
     """Send a message once. Needs no database."""
     try:
         if target.url is None:
@@ -103,11 +103,11 @@ def attempt(*, target: Target, message: Message, at: datetime) -> Result:
                 timestamp=int(at.timestamp()),
             )
     except NotSent as error:
-        return Result(ok=False, words=str(error))
-    return Result(ok=True, words=words)
+        return SendResult(ok=False, words=str(error))
+    return SendResult(ok=True, words=words)
 
 
-def record(delivery: AlertDelivery, *, result: Result, at: datetime) -> None:
+def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None:
     """Keep what an attempt came to, and when the next one is."""
     again = None if result.ok else retry_at(attempts=delivery.attempts, at=at)
     state = State.SENT if result.ok else State.WAITING if again is not None else State.GIVEN_UP
@@ -126,10 +126,10 @@ def page(name: str, *arguments: int) -> str:
     return settings.PUBLIC_URL + reverse(name, args=arguments)
 
 
-def _submit(pool: ThreadPoolExecutor, delivery: AlertDelivery, clock: Callable[[], datetime]) -> "Future[Result]":
+def _submit(pool: ThreadPoolExecutor, delivery: AlertDelivery, clock: Callable[[], datetime]) -> "Future[SendResult]":
     channel = AlertChannel.objects.defer("url", "secret").filter(deliveries=delivery).first()
     if channel is None:
-        return _settled(Result(ok=False, words="The channel was deleted."))
+        return _settled(SendResult(ok=False, words="The channel was deleted."))
     try:
         target = target_of(channel)
     except Unreadable:
@@ -137,8 +137,8 @@ def _submit(pool: ThreadPoolExecutor, delivery: AlertDelivery, clock: Callable[[
     return pool.submit(attempt, target=target, message=message_of(delivery), at=clock())
 
 
-def _settled(result: Result) -> "Future[Result]":
-    future: Future[Result] = Future()
+def _settled(result: SendResult) -> "Future[SendResult]":
+    future: Future[SendResult] = Future()
     future.set_result(result)
     return future
 

@@ -19,7 +19,7 @@ from django.db.models import Field, Model, Q
 from dashboard.config.schedule import schedule
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Attempt, Delivery, Endpoint
-from dashboard.rules.attempts import Event, Result
+from dashboard.rules.attempts import AttemptResult, Event
 
 ADVANCED = (
     "event_id",
@@ -43,7 +43,7 @@ ADVANCED = (
 """What `advance` changes of a delivery, but for its body."""
 
 
-def insert_first(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt | None:
+def insert_first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
     """Insert a delivery with its first attempt, in one statement; None, and nothing done, when the delivery is there.
 
     Raises: django.db.Error.
@@ -67,7 +67,7 @@ def locked(*, endpoint: Endpoint, ids: Iterable[str]) -> dict[str, Delivery]:
     return {found.opentrain_id: found for found in wanted.select_for_update().defer("body")}
 
 
-def first(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
+def first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Delivery:
     """Return a delivery of which no attempt is counted yet; it is not saved here."""
     return Delivery(
         endpoint=endpoint,
@@ -87,7 +87,7 @@ def first(*, endpoint: Endpoint, event: Event, result: Result) -> Delivery:
     )
 
 
-def advance(*, delivery: Delivery, event: Event, result: Result) -> Attempt:
+def advance(*, delivery: Delivery, event: Event, result: AttemptResult) -> Attempt:
     """Count one more attempt, and return it; neither is saved here."""
     if result.received_at < delivery.last_attempt_at:
         delivery.attempts_in_round += int(delivery.attempts_in_round == delivery.attempt_count)
@@ -102,7 +102,7 @@ def advance(*, delivery: Delivery, event: Event, result: Result) -> Attempt:
     return _attempt(delivery=delivery, result=result)
 
 
-def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Result) -> Attempt:
+def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: AttemptResult) -> Attempt:
     """Put what the receiver saw in the place of an attempt that was observed; no attempt is added, and none saved."""
     if observed.received_at >= delivery.last_attempt_at:
         if _answers_request(delivery=delivery, at=result.received_at):  # by the handler's clock it did not
@@ -152,7 +152,7 @@ def _round_is_over(*, delivery: Delivery) -> bool:
     return delivery.last_ok or delivery.abandoned_at is not None or exhausted
 
 
-def _set_last(*, delivery: Delivery, result: Result) -> None:
+def _set_last(*, delivery: Delivery, result: AttemptResult) -> None:
     delivery.last_attempt_at = result.received_at
     delivery.last_ok = result.ok
     delivery.last_status = result.answered_status
@@ -178,7 +178,7 @@ def _is_unread(delivery: Delivery) -> bool:
     return "body" in delivery.get_deferred_fields()
 
 
-def _attempt(*, delivery: Delivery, result: Result) -> Attempt:
+def _attempt(*, delivery: Delivery, result: AttemptResult) -> Attempt:
     return Attempt(
         delivery=delivery,
         number=delivery.attempt_count,

@@ -9,7 +9,7 @@ from django.db.models import Case, Q, QuerySet, Value, When
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
-from dashboard.rules.attempts import Event, Headers, Result
+from dashboard.rules.attempts import AttemptResult, Event, Headers
 from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
 
@@ -35,7 +35,7 @@ class Refusal:
     body_sha256: str
 
 
-def record_attempt(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt:
+def record_attempt(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt:
     """Record one verified attempt and bring its delivery up to date: all of it or nothing.
 
     A delivery that comes for the first time is the receiver's daily bread, and is one statement. Attempts of one
@@ -106,7 +106,7 @@ def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: 
     return asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected)
 
 
-def _record_next(*, endpoint: Endpoint, event: Event, result: Result) -> Attempt | None:
+def _record_next(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
     """Record one more attempt, or confirm one that the handler has reported; None when there is no such delivery.
 
     Retention can take a delivery in the very moment between this and the try before it.

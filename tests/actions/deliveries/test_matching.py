@@ -9,7 +9,7 @@ from django.db import connection
 from dashboard.actions.deliveries import matching, observations
 from dashboard.actions.deliveries.observations import Recorded
 from dashboard.models import Attempt, Delivery
-from dashboard.rules.attempts import Event, Result
+from dashboard.rules.attempts import AttemptResult, Event
 from dashboard.rules.observations import Observation
 from tests.actions.deliveries.test_record import record
 from tests.factories import BODY, NOON, make_endpoint
@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 def observe(*, endpoint, status=200, at=NOON, body=None, delivery_id="dlv_known") -> Recorded:
     event = Event(delivery_id=delivery_id, event_id="", event_type="contract.started", resource_id="", body=body)
-    result = Result(
+    result = AttemptResult(
         received_at=at,
         request_headers=[],
         answered_status=status,

@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
-from dashboard.actions.deliveries.record import Event, Refusal, Result
+from dashboard.actions.deliveries.record import AttemptResult, Event, Refusal
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, RefusedAttempt
 from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
@@ -22,7 +22,7 @@ def record(*, endpoint, status=200, at=NOON, delivery_id="dlv_known", cause=None
     return deliveries.record_attempt(
         endpoint=endpoint,
         event=Event(delivery_id=delivery_id, **facts),
-        result=Result(
+        result=AttemptResult(
             received_at=at,
             request_headers=[["X-OpenTrain-Delivery", delivery_id]],
             answered_status=status,
