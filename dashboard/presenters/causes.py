@@ -5,7 +5,7 @@ from datetime import datetime
 
 from dashboard.forms.delivery_filters import REFUSED, cause_value, link_query
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import COUNTED, CauseGroup, DeliveryCriteria, Scope
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, CauseGroup, DeliveryCriteria, Scope
 from dashboard.rules.causes import advise, describe_cause
 from dashboard.signatures import REPORTED
 
@@ -41,7 +41,7 @@ class CauseRow:
 
 def number_words(number: int) -> str:
     """Return "37", or "1,000+" where no more was counted."""
-    return f"{COUNTED:,}+" if number > COUNTED else f"{number:,}"
+    return f"{LIST_COUNT_LIMIT:,}+" if number > LIST_COUNT_LIMIT else f"{number:,}"
 
 
 def cause_rows(*, scope: Scope, criteria: DeliveryCriteria, times: dict[str, str]) -> list[CauseRow]:

@@ -7,7 +7,7 @@ from django.db import connection
 
 from dashboard.rules.deliveries import Standing
 
-COUNTED = 50_000
+CHART_COUNT_LIMIT = 50_000
 """At most so many deliveries are counted, the newest: a page must not wait for more."""
 
 
@@ -52,17 +52,28 @@ _SQL = """
 def count_over_time(*, endpoint_id: int, until: datetime, width: timedelta, buckets: int) -> Counts:
     """Count an endpoint's deliveries in so many buckets of `width`, the last of which ends at `until`.
 
-    Where there are more than COUNTED, the buckets that were not reached are None, and so is the one that was cut.
+    Where there are more than CHART_COUNT_LIMIT, the buckets that were not reached are None, and so is the one that was cut.
     """
     since = until - width * buckets
     delivered, failed = Standing.DELIVERED.value, Standing.FAILED.value
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL,
-            [endpoint_id, since, until, COUNTED, width.total_seconds(), since, delivered, delivered, failed, failed],
+            [
+                endpoint_id,
+                since,
+                until,
+                CHART_COUNT_LIMIT,
+                width.total_seconds(),
+                since,
+                delivered,
+                delivered,
+                failed,
+                failed,
+            ],
         )
         found = {at: numbers for at, *numbers in cursor.fetchall()}
-    complete = sum(map(sum, found.values())) < COUNTED
+    complete = sum(map(sum, found.values())) < CHART_COUNT_LIMIT
     known_from = since if complete else min(found) + width
     starts = (since + width * index for index in range(buckets))
     rows = (Bucket(at, *(found.get(at, (0, 0, 0)) if at >= known_from else (None, None, None))) for at in starts)

@@ -19,7 +19,7 @@ from dashboard.queries.delivery_criteria import CauseCriteria, Cursor, DeliveryC
 from dashboard.queries.delivery_list_sql import Sql
 
 __all__ = [
-    "COUNTED",
+    "LIST_COUNT_LIMIT",
     "CauseCriteria",
     "CauseGroup",
     "Cursor",
@@ -32,7 +32,7 @@ __all__ = [
     "refused_page",
 ]  # fmt: skip
 
-COUNTED = 1000
+LIST_COUNT_LIMIT = 1000
 """So many rows are counted; of more it is only known that there are more."""
 
 
@@ -40,7 +40,7 @@ COUNTED = 1000
 class CauseGroup:
     """Deliveries that failed for the same cause; or, where `is_refused`, requests refused for the same reason.
 
-    `count` is COUNTED + 1 where there are more than COUNTED.
+    `count` is LIST_COUNT_LIMIT + 1 where there are more than LIST_COUNT_LIMIT.
     """
 
     is_refused: bool
@@ -62,13 +62,13 @@ def page(
 
 
 def count(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> int:
-    """Count the deliveries up to COUNTED; COUNTED + 1 stands for more.
+    """Count the deliveries up to LIST_COUNT_LIMIT; LIST_COUNT_LIMIT + 1 stands for more.
 
     Raises: django.db.OperationalError, where a statement_timeout is set and reached.
     """
     if delivery_list_sql.is_impossible(criteria):
         return 0
-    rows = _rows(delivery_list_sql.counted(scope=scope, criteria=criteria, now=now, most=COUNTED + 1))
+    rows = _rows(delivery_list_sql.counted(scope=scope, criteria=criteria, now=now, most=LIST_COUNT_LIMIT + 1))
     return int(rows[0][0])
 
 
@@ -79,9 +79,9 @@ def causes(*, scope: Scope, criteria: DeliveryCriteria) -> list[CauseGroup]:
 
     Raises: django.db.OperationalError, where a statement_timeout is set and reached.
     """
-    rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, criteria=criteria, most=COUNTED + 1))
+    rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, criteria=criteria, most=LIST_COUNT_LIMIT + 1))
     groups = [
-        CauseGroup(is_refused, cause, status, min(int(number), COUNTED + 1), *at)
+        CauseGroup(is_refused, cause, status, min(int(number), LIST_COUNT_LIMIT + 1), *at)
         for is_refused, cause, status, number, *at in rows
     ]
     return sorted(groups, key=lambda group: (group.is_refused, -group.count, group.first_received_at))
@@ -108,7 +108,7 @@ def refused_page(
 
 def refused_count(*, scope: Scope, criteria: DeliveryCriteria) -> int:
     """Count refused requests as `count` does deliveries."""
-    return _refused(scope=scope, criteria=criteria).order_by()[: COUNTED + 1].count()
+    return _refused(scope=scope, criteria=criteria).order_by()[: LIST_COUNT_LIMIT + 1].count()
 
 
 def _refused(*, scope: Scope, criteria: DeliveryCriteria) -> QuerySet[RefusedAttempt]:

@@ -10,7 +10,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from dashboard.rules.deliveries import Standing
 
-COUNTED = 10_000
+METRIC_COUNT_LIMIT = 10_000
 """At most so many deliveries of a standing are counted: a scrape must not read a table."""
 
 _WORKER = "SELECT extract(epoch FROM %s - max(last_heartbeat))::float8 FROM procrastinate_workers"
@@ -73,9 +73,9 @@ def queue(*, now: datetime, name: str) -> Queue:
 
 
 def standings() -> dict[Standing, int]:
-    """Return how many deliveries stand how, COUNTED at most of each, without those that are done with."""
+    """Return how many deliveries stand how, METRIC_COUNT_LIMIT at most of each, without those that are done with."""
     left = [standing for standing in Standing if standing is not Standing.DELIVERED]
-    return {standing: int(_value(_STANDING, [standing.value, COUNTED])) for standing in left}
+    return {standing: int(_value(_STANDING, [standing.value, METRIC_COUNT_LIMIT])) for standing in left}
 
 
 def deliveries_estimate() -> int:

@@ -21,7 +21,7 @@ from dashboard.models.runs import Run
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
 
-COUNTED = 1000
+FAILING_COUNT_LIMIT = 1000
 """So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""
 LEFT_OVER_FOR = timedelta(days=7)
 """Failed deliveries that came longer ago keep nobody busy: who wanted them has asked for them."""
@@ -131,7 +131,7 @@ class Logged:
     @property
     def more(self) -> bool:
         """Whether there are more failing deliveries than were counted."""
-        return sum(one.deliveries for one in self.failing) > COUNTED
+        return sum(one.deliveries for one in self.failing) > FAILING_COUNT_LIMIT
 
     def count(self, standing: Standing) -> int:
         return sum(one.deliveries for one in self.failing if one.standing == standing)
@@ -177,7 +177,7 @@ def logged(*, endpoint_ids: Sequence[int], retried_since: datetime) -> dict[int,
     """Return what the log says of each endpoint. No delivery that came before `retried_since` is retried any more."""
     arguments: dict[str, Any] = {
         "ids": list(endpoint_ids),
-        "counted": COUNTED,
+        "counted": FAILING_COUNT_LIMIT,
         "retried_since": retried_since,
         "failed": Standing.FAILED.value,
         "retrying": Standing.RETRYING.value,

@@ -23,7 +23,7 @@ from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import owned_row, with_marks, with_owner
 from dashboard.queries import delivery_lists
-from dashboard.queries.delivery_lists import COUNTED, Cursor, Scope
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
 from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
@@ -59,7 +59,7 @@ class Place:
 class Counted:
     """How many deliveries match, in words, and why others failed or were refused; None is not known.
 
-    `exactly` is the number itself, where it is known and no more than COUNTED.
+    `exactly` is the number itself, where it is known and no more than LIST_COUNT_LIMIT.
     """
 
     words: str
@@ -212,7 +212,7 @@ def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool)
         return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
     what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
-    return Counted(words, causes, number if number <= COUNTED else None)
+    return Counted(words, causes, number if number <= LIST_COUNT_LIMIT else None)
 
 
 def _count(place: Place, filters: Filter, now: datetime) -> int:

@@ -21,7 +21,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow, run_row
-from dashboard.queries.inbox import COUNTED, Failing, Logged, in_need, logged, with_active_run
+from dashboard.queries.inbox import FAILING_COUNT_LIMIT, Failing, Logged, in_need, logged, with_active_run
 from dashboard.queries.operations import last_answer_of
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing, due_from
@@ -240,7 +240,13 @@ def _reasons(
 def _failing_words(standing: Standing, log: Logged, now: datetime) -> str:
     causes = [one for one in log.failing if one.standing == standing]
     count = sum(one.deliveries for one in causes)
-    many = f"More than {COUNTED:,} deliveries" if log.more else "1 delivery" if count == 1 else f"{count:,} deliveries"
+    many = (
+        f"More than {FAILING_COUNT_LIMIT:,} deliveries"
+        if log.more
+        else "1 delivery"
+        if count == 1
+        else f"{count:,} deliveries"
+    )
     what = "failed" if standing is Standing.FAILED else "failed so far, to be tried again"
     return f"{many} {what}: {_cause_words(causes, now)}."
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
-from dashboard.queries.delivery_counts import COUNTED, Counts, count_over_time
+from dashboard.queries.delivery_counts import CHART_COUNT_LIMIT, Counts, count_over_time
 from dashboard.queries.status_history import Stretch, status_over_time
 from dashboard.rules.durations import span
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, Severity
@@ -94,7 +94,7 @@ class OverTime:
         last = self.chosen.words.removeprefix("1 ")  # "the last hour"
         delivered, waiting, failed = (self.counts.total(of=name) for name in ("delivered", "waiting", "failed"))
         if not self.counts.complete:
-            words = f"The newest {COUNTED:,} deliveries of the last {last}"
+            words = f"The newest {CHART_COUNT_LIMIT:,} deliveries of the last {last}"
         elif not delivered + waiting + failed:
             return f"No delivery arrived in the last {last}."
         else:

@@ -146,7 +146,7 @@ def _vitals() -> Iterator[Metric]:
 
 
 def _deliveries() -> Metric:
-    words = f"Deliveries that are not delivered, by standing; {health_checks.COUNTED} means that or more."
+    words = f"Deliveries that are not delivered, by standing; {health_checks.METRIC_COUNT_LIMIT} means that or more."
     family = GaugeMetricFamily("redeliver_deliveries", words, labels=["standing"])
     for standing, count in health_checks.standings().items():
         family.add_metric([standing.name.lower()], count)

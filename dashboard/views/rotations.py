@@ -29,7 +29,7 @@ from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.operations import ShownOutcome
 
-COUNTED = 100
+OLD_COUNT_LIMIT = 100
 """Deliveries to the old endpoint since the start are counted up to here: more says no more."""
 
 
@@ -195,7 +195,7 @@ def _arrivals(rotation: Rotation) -> Arrivals:
         failed=failed,
         failure="" if failed is None else describe_cause(cause=failed.last_cause, status=failed.last_status),
         refused=new.refused_attempts.count(),
-        at_old=rotation.old.deliveries.filter(first_received_at__gt=since)[:COUNTED].count(),
+        at_old=rotation.old.deliveries.filter(first_received_at__gt=since)[:OLD_COUNT_LIMIT].count(),
     )
 
 

@@ -32,7 +32,7 @@ def test_each_delivery_is_in_the_bucket_that_it_arrived_in() -> None:
 
 
 def test_what_was_not_counted_is_unknown_and_not_nought(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery_counts, "COUNTED", 3)
+    monkeypatch.setattr(delivery_counts, "CHART_COUNT_LIMIT", 3)
     endpoint = make_endpoint()
     for hours in (0, 1, 1, 2, 2):
         make_delivery(endpoint=endpoint, first_received_at=NOON + hours * HOUR)

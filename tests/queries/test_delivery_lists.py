@@ -222,7 +222,7 @@ def test_scope_of_a_member_is_what_the_member_may_see(world) -> None:
 
 @pytest.mark.django_db
 def test_count_and_causes_stop_at_what_is_counted(monkeypatch) -> None:
-    monkeypatch.setattr(delivery_lists, "COUNTED", 3)
+    monkeypatch.setattr(delivery_lists, "LIST_COUNT_LIMIT", 3)
     endpoint = make_endpoint()
     for number in range(6):
         make_failed_delivery(endpoint=endpoint, event_type=EVENTS[number % 2])
