@@ -70,7 +70,7 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         secret = None if secret is None else decrypt(secret)
         return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret])
 
-    def in_need(self) -> Self:
+    def unhealthy(self) -> Self:
         """Those whose status or streak asks for a person; one that was paused was paused by a person."""
         return self.registered().filter(severity__lt=Severity.PAUSED)
 

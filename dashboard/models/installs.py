@@ -19,11 +19,11 @@ MANAGE_SCOPE = "webhooks:manage"
 """Every webhook-endpoint operation needs it. Source: partner-api, "Who calls"."""
 
 
-IN_NEED = 0
+RANK_OF_TROUBLE = 0
 """The rank of an install that itself needs a person."""
 NO_ENDPOINT = max(Severity) + 1
 """The rank of an install without endpoints."""
-SELF_IN_NEED = (
+IS_IN_TROUBLE = (
     Q(last_error_code__in=sorted(NEEDS_PERSON)) | ~Q(token_scopes__contains=[MANAGE_SCOPE]) | ~Q(status="ACTIVE")
 )
 
@@ -75,7 +75,9 @@ class Install(models.Model):
     worst = models.PositiveSmallIntegerField(default=NO_ENDPOINT, help_text="The severity of the worst endpoint.")
     rank = models.GeneratedField(
         expression=Case(
-            When(SELF_IN_NEED, then=Value(IN_NEED)), default=F("worst"), output_field=models.PositiveSmallIntegerField()
+            When(IS_IN_TROUBLE, then=Value(RANK_OF_TROUBLE)),
+            default=F("worst"),
+            output_field=models.PositiveSmallIntegerField(),
         ),
         output_field=models.PositiveSmallIntegerField(),
         db_persist=True,
@@ -103,7 +105,7 @@ class Install(models.Model):
     @property
     def needs_person(self) -> bool:
         """Whether the install itself does, whatever its endpoints do."""
-        return bool(self.rank == IN_NEED)
+        return bool(self.rank == RANK_OF_TROUBLE)
 
     @property
     def can_manage(self) -> bool:

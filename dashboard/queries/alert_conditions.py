@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 
 from dashboard.models.deliveries import Delivery, RefusedAttempt
 from dashboard.models.endpoints import DISABLED, Endpoint
-from dashboard.models.installs import IN_NEED, Install
+from dashboard.models.installs import RANK_OF_TROUBLE, Install
 from dashboard.models.runs import Run
 from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
 from dashboard.rules.deliveries import Standing
@@ -42,14 +42,14 @@ def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]
 
 
 def _endpoints() -> Iterator[Wrong]:
-    rows = Endpoint.objects.in_need().filter(severity__in=list(_OF_ENDPOINT))
+    rows = Endpoint.objects.unhealthy().filter(severity__in=list(_OF_ENDPOINT))
     for pk, install, severity in rows.values_list("pk", "install", "severity"):
         yield Wrong(Subject(_OF_ENDPOINT[Severity(severity)], install, pk))
 
 
 def _installs() -> Iterator[Wrong]:
     """Those that themselves need a person: token refused or unreadable, scope missing, install or app not active."""
-    for pk in Install.objects.filter(rank=IN_NEED).values_list("pk", flat=True):
+    for pk in Install.objects.filter(rank=RANK_OF_TROUBLE).values_list("pk", flat=True):
         yield Wrong(Subject(AlertKind.NO_ACCESS, pk))
 
 

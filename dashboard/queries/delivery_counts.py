@@ -52,7 +52,8 @@ _SQL = """
 def count_over_time(*, endpoint_id: int, until: datetime, width: timedelta, buckets: int) -> Counts:
     """Count an endpoint's deliveries in so many buckets of `width`, the last of which ends at `until`.
 
-    Where there are more than CHART_COUNT_LIMIT, the buckets that were not reached are None, and so is the one that was cut.
+    Where there are more than CHART_COUNT_LIMIT, the buckets that were not reached are None, and so is the one that was
+    cut.
     """
     since = until - width * buckets
     delivered, failed = Standing.DELIVERED.value, Standing.FAILED.value

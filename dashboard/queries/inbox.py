@@ -29,7 +29,7 @@ WINDOW = 100
 """So many of an endpoint's newest deliveries are looked through for failures in a row."""
 
 # The second part steps from one endpoint with failed deliveries to the next, through an index of those alone.
-_IN_NEED = """
+_NEEDING_ATTENTION = """
     SELECT id FROM dashboard_endpoint
     WHERE opentrain_id IS NOT NULL AND deleted_at IS NULL AND severity < %s
     UNION
@@ -137,7 +137,7 @@ class Logged:
         return sum(one.deliveries for one in self.failing if one.standing == standing)
 
 
-def in_need(*, user: User, now: datetime) -> EndpointQuerySet:
+def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySet:
     """Return the endpoints that need a person, worst first, each with how many there are of them in all.
 
     `total` counts all, `seem_fine` those of them that OpenTrain has no complaint about. Where nothing is attempted a
@@ -146,7 +146,7 @@ def in_need(*, user: User, now: datetime) -> EndpointQuerySet:
     failed = Standing.FAILED.value
     streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
     has_failed = Exists(Delivery.objects.filter(endpoint=OuterRef("pk")).failed())
-    ids = RawSQL(_IN_NEED, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR))  # noqa: S611
+    ids = RawSQL(_NEEDING_ATTENTION, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR))  # noqa: S611
     rows = Endpoint.objects.visible_to(user).registered().filter(pk__in=ids)
     return rows.annotate(
         total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))

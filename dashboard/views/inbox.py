@@ -15,20 +15,26 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
-from dashboard.models.installs import IN_NEED
+from dashboard.models.installs import RANK_OF_TROUBLE
 from dashboard.presenters.endpoints import silence_of, silence_reason, told_words
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow, run_row
-from dashboard.queries.inbox import FAILING_COUNT_LIMIT, Failing, Logged, in_need, logged, with_active_run
+from dashboard.queries.inbox import (
+    FAILING_COUNT_LIMIT,
+    Failing,
+    Logged,
+    endpoints_needing_attention,
+    logged,
+    with_active_run,
+)
 from dashboard.queries.operations import last_answer_of
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing, due_from
 from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
 from dashboard.templatetags.redeliver import clock
-from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need
-from dashboard.views.install_list import in_need as installs_in_need
+from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need, installs_needing_attention
 
 SHOWN = 50
 """So much of what needs somebody stands on the page."""
@@ -98,12 +104,14 @@ def live(request: MemberRequest) -> HttpResponseBase:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user)
-    rows = with_active_run(in_need(user=request.user, now=now)).select_related("install", "silence")
+    rows = with_active_run(endpoints_needing_attention(user=request.user, now=now)).select_related("install", "silence")
     rows = rows.annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
     needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
-    installs = [install_need(install) for install in installs_in_need(visible)[:SHOWN]] if sums["in_need"] else []
+    installs = (
+        [install_need(install) for install in installs_needing_attention(visible)[:SHOWN]] if sums["in_need"] else []
+    )
     endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
     total = endpoints_in_need + sums["in_need"]
     return {
@@ -129,10 +137,10 @@ def _under_way(user: User, *, told: list[Endpoint]) -> list[RunRow]:
 
 def _sums(user: User) -> dict[str, Any]:
     """Count installs and their endpoints from the sums that each install keeps; what is not known is counted apart."""
-    known = Q(last_error_code="") & ~Q(rank=IN_NEED)
+    known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE)
     sums = Install.objects.visible_to(user).aggregate(
         installs=Count("pk"),
-        in_need=Count("pk", filter=Q(rank=IN_NEED)),
+        in_need=Count("pk", filter=Q(rank=RANK_OF_TROUBLE)),
         unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
         endpoints=Sum("endpoint_count", default=0),
         fine=Sum("fine_count", filter=known, default=0),

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from dashboard.actions.installs.sync import CONNECT
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Endpoint, Install
-from dashboard.models.installs import IN_NEED, MANAGE_SCOPE, InstallQuerySet
+from dashboard.models.installs import MANAGE_SCOPE, RANK_OF_TROUBLE, InstallQuerySet
 from dashboard.presenters.live import live as live_response
 from dashboard.rules.endpoints import EndpointHealth, Severity, endpoint_health
 from dashboard.rules.installs import Trouble
@@ -216,12 +216,12 @@ def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) ->
     return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], CHECKED))
 
 
-def in_need(visible: InstallQuerySet) -> InstallQuerySet:
+def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:
     """Return the installs that themselves need a person, each with when a token that lacks the scope was connected."""
     connected = AuditEntry.objects.filter(install=OuterRef("pk"), action=CONNECT, phase=AuditEntry.Phase.DONE)
     lacks = ~Q(token_scopes__contains=[MANAGE_SCOPE])
     token_at = Case(When(lacks, then=Subquery(connected.newest_first().values("at")[:1])))
-    rows = visible.defer("token").filter(rank=IN_NEED).annotate(token_at=token_at)
+    rows = visible.defer("token").filter(rank=RANK_OF_TROUBLE).annotate(token_at=token_at)
     return rows.order_by("trouble_since", "name", "pk")
 
 

@@ -23,7 +23,7 @@ from tests.bench.site import console, make_installs
 
 FEW, MANY = 100, 10_000
 EACH = 3
-IN_NEED = 12
+BROKEN = 12
 REPEATS = int(os.environ.get("REPEATS", "40"))
 WARM_UP = 5
 PAGES = (
@@ -91,7 +91,7 @@ def grow(*, first: int, count: int) -> None:
         batch_size=2000,
     )  # fmt: skip
     if first == 1:
-        break_some(added[:IN_NEED], now=now)
+        break_some(added[:BROKEN], now=now)
     for pk in added:
         tally(install_id=pk)
     with connection.cursor() as cursor:
