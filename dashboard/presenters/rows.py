@@ -19,7 +19,6 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import DeliveryState, delivery_state
 from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
-WORST_FIRST = tuple(HealthKind(kind) for kind in ("disabled", "at_risk", "failing", "unknown", "paused", "active"))
 MARKS = 12
 """So many of a delivery's newest attempts are drawn in a list."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
@@ -79,7 +78,7 @@ def with_known(endpoints: EndpointQuerySet, *, now: datetime) -> EndpointQuerySe
 def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int) -> list[EndpointRow]:
     """Return the endpoints of a `with_known`, worst first."""
     rows = [_endpoint_row(endpoint, user_id) for endpoint in endpoints]
-    return sorted(rows, key=lambda row: (WORST_FIRST.index(row.health.kind), -row.failed))
+    return sorted(rows, key=lambda row: (row.health.severity, -row.failed))
 
 
 def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:

@@ -20,6 +20,7 @@ from dashboard.models.members import User
 from dashboard.models.runs import Run
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
+from dashboard.rules.failing import Failing, failing_words
 
 FAILING_COUNT_LIMIT = 1000
 """So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""
@@ -105,17 +106,6 @@ _LOGGED = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
-    """So many deliveries that failed for good, or so far, for one cause; the first of them came at `first_at`."""
-
-    standing: int
-    cause: str
-    status: int
-    deliveries: int
-    first_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Logged:
     """What the log says of an endpoint: its failing deliveries, most first, and how many failures in a row reached us.
 
@@ -132,6 +122,10 @@ class Logged:
     def more(self) -> bool:
         """Whether there are more failing deliveries than were counted."""
         return sum(one.deliveries for one in self.failing) > FAILING_COUNT_LIMIT
+
+    def words(self, *, now: datetime) -> list[str]:
+        """Say how many deliveries fail, and why: those that failed for good first, then those to be tried again."""
+        return failing_words(failing=self.failing, more_than=FAILING_COUNT_LIMIT if self.more else None, now=now)
 
     def count(self, standing: Standing) -> int:
         return sum(one.deliveries for one in self.failing if one.standing == standing)

@@ -42,7 +42,7 @@ WORST_FIRST = (
     AlertKind.SIGNATURES,
     AlertKind.OVERDUE,
 )
-"""As the inbox has it."""
+"""The order in which alerts are listed and opened."""
 
 
 class AlertEvent(StrEnum):

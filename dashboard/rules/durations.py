@@ -1,6 +1,6 @@
-"""Lengths of time in words."""
+"""Lengths of time, and times of day, in words."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 
 def ago(*, then: datetime, now: datetime) -> str:
@@ -49,3 +49,11 @@ def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
         return f"within {span(duration=latest - now)}"
     first, last = span(duration=earliest - now), span(duration=latest - now)
     return f"in about {first}" if first == last else f"in {first} to {last}"
+
+
+def clock(*, then: datetime, now: datetime) -> str:
+    """Return a time as people say it on the telephone, in UTC: "11:22 UTC", and another day's with its date."""
+    there, here = then.astimezone(UTC), now.astimezone(UTC)
+    day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
+    year = "" if there.year == here.year else f" {there.year}"
+    return f"{there:%H:%M} UTC{day}{year}"

@@ -29,7 +29,7 @@ class HealthKind(StrEnum):
 
 
 class Severity(IntEnum):
-    """A `HealthKind` as rows keep it and lists sort by it: the lower, the worse. Stored: a value is never changed."""
+    """A `HealthKind` as rows keep it and every list sorts by it: lower is worse. Stored: a value is never changed."""
 
     DISABLED = 1
     AT_RISK = 2
@@ -59,6 +59,11 @@ class EndpointHealth:
     label: str
     words: str
 
+    @property
+    def severity(self) -> Severity:
+        """Return the health's place in the order of every list: the lower, the worse."""
+        return Severity[self.kind.name]
+
 
 def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth:
     """Name an endpoint's health from OpenTrain's own status and counter."""
@@ -83,7 +88,7 @@ def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth
 
 def severity(*, status: str, consecutive_failures: int) -> Severity:
     """Return what a row keeps of an endpoint's health. The same rule in SQL is `models.endpoints.severity_column`."""
-    return Severity[endpoint_health(status=status, consecutive_failures=consecutive_failures).kind.name]
+    return endpoint_health(status=status, consecutive_failures=consecutive_failures).severity
 
 
 def unseen_words(*, counted: int, reached: int, reported: bool = False) -> str:

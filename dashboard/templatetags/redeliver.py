@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
+from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
@@ -125,11 +126,8 @@ def exactly(moment: datetime) -> str:
 
 @register.filter
 def clock(moment: datetime, now: datetime) -> str:
-    """Return a time as people say it on the telephone, in UTC: "11:22 UTC", and another day's with its date."""
-    there, here = moment.astimezone(UTC), now.astimezone(UTC)
-    day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
-    year = "" if there.year == here.year else f" {there.year}"
-    return f"{there:%H:%M} UTC{day}{year}"
+    """Return a time of day in UTC, and another day's with its date."""
+    return clock_words(then=moment, now=now)
 
 
 @register.filter

@@ -22,18 +22,14 @@ from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow, run_row
 from dashboard.queries.inbox import (
-    FAILING_COUNT_LIMIT,
-    Failing,
     Logged,
     endpoints_needing_attention,
     logged,
     with_active_run,
 )
 from dashboard.queries.operations import last_answer_of
-from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing, due_from
 from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
-from dashboard.templatetags.redeliver import clock
 from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need, installs_needing_attention
 
 SHOWN = 50
@@ -225,9 +221,7 @@ def _reasons(
 ) -> list[str]:
     """Say what is wrong, the most telling first; one sentence each."""
     reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
-    reasons += [
-        _failing_words(standing, log, now) for standing in (Standing.FAILED, Standing.RETRYING) if log.count(standing)
-    ]
+    reasons += log.words(now=now)
     if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
         again = (
             "it is not sent again by itself"
@@ -243,27 +237,6 @@ def _reasons(
         reasons.append(told_words(endpoint, reached=log.reached))
     reasons.append(silence_reason(silence, now=now))
     return [reason for reason in reasons if reason]
-
-
-def _failing_words(standing: Standing, log: Logged, now: datetime) -> str:
-    causes = [one for one in log.failing if one.standing == standing]
-    count = sum(one.deliveries for one in causes)
-    many = (
-        f"More than {FAILING_COUNT_LIMIT:,} deliveries"
-        if log.more
-        else "1 delivery"
-        if count == 1
-        else f"{count:,} deliveries"
-    )
-    what = "failed" if standing is Standing.FAILED else "failed so far, to be tried again"
-    return f"{many} {what}: {_cause_words(causes, now)}."
-
-
-def _cause_words(causes: list[Failing], now: datetime) -> str:
-    main = describe_cause(cause=causes[0].cause, status=causes[0].status)
-    first = f"{main}, since {clock(causes[0].first_at, now)}"
-    others = len(causes) - 1
-    return first if not others else f"{first}, and {others} other cause{'s' if others > 1 else ''}"
 
 
 def _last_repaired(user: User) -> Repaired | None:

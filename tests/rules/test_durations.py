@@ -30,3 +30,15 @@ def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
 )  # fmt: skip
 def test_spelled_is_in_the_largest_unit_that_divides_it(seconds, words) -> None:
     assert durations.spelled(duration=timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (NOON, "12:00 UTC"),
+        (NOON - timedelta(days=1, minutes=38), f"11:22 UTC on {NOON.day - 1} {NOON:%B}"),
+        (NOON.replace(year=NOON.year - 1), f"12:00 UTC on {NOON.day} {NOON:%B} {NOON.year - 1}"),
+    ],
+)
+def test_clock_names_another_day_and_another_year(then, words) -> None:
+    assert durations.clock(then=then, now=NOON) == words

@@ -77,3 +77,7 @@ def test_severity_and_its_column_agree_on_every_combination() -> None:
             endpoint = make_endpoint(install=install, status=status, consecutive_failures=failures)
             stored = type(endpoint).objects.values_list("severity", flat=True).get(pk=endpoint.pk)
             assert stored == endpoints.severity(status=status, consecutive_failures=failures), (status, failures)
+
+
+def test_every_kind_of_health_has_its_place_in_the_order_of_lists() -> None:
+    assert {kind.name for kind in HealthKind} == set(endpoints.Severity.__members__)

@@ -1,7 +1,7 @@
 """The sentences of an alert, from what its rows say at the moment: these words are kept."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dashboard.config.schedule import schedule
 from dashboard.models import Endpoint, Install
@@ -9,9 +9,7 @@ from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
 from dashboard.rules.alert_messages import GONE
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
-from dashboard.rules.causes import describe_cause
-from dashboard.rules.deliveries import Standing
-from dashboard.rules.durations import spelled
+from dashboard.rules.durations import clock, spelled
 from dashboard.rules.endpoints import endpoint_health
 
 _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
@@ -32,7 +30,7 @@ def of(
         if endpoint is None:
             said[one.subject] = [installs[one.subject.install_id].trouble_words]
         else:
-            said[one.subject] = _of_endpoint(one, endpoint, logs.get(endpoint.pk))
+            said[one.subject] = _of_endpoint(one, endpoint, logs.get(endpoint.pk), now=now)
     return said
 
 
@@ -51,39 +49,27 @@ def _logs(subjects: Sequence[Subject], *, now: datetime) -> dict[int, Logged]:
     return logged(endpoint_ids=ids, retried_since=now - schedule().retry_span) if ids else {}
 
 
-def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None) -> list[str]:
+def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None, *, now: datetime) -> list[str]:
     many = "1 delivery" if one.count == 1 else f"{one.count:,} deliveries"
     match one.subject.kind:
         case AlertKind.CANARY_FAILED:
             return [one.said]
         case AlertKind.OVERDUE:
             return [
-                f"{many} should have been attempted again by now, the first by {_clock(one.since)}.",
+                f"{many} should have been attempted again by now, the first by {_clock(one.since, now)}.",
                 "OpenTrain is late, or its attempts do not reach Redeliver.",
             ]
         case AlertKind.SIGNATURES:
             within = spelled(duration=REFUSALS_WITHIN)
             requests = "1 request" if one.count == 1 else f"{one.count:,} requests"
             return [
-                f"Redeliver turned away {requests} in {within}, the first at {_clock(one.since)}: {one.said}",
+                f"Redeliver turned away {requests} in {within}, the first at {_clock(one.since, now)}: {one.said}",
                 "Open the endpoint and examine one: the signature doctor says why.",
             ]
         case _:
             health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
-            return [health.words, *_failing(log)]
+            return [health.words, *(log.words(now=now) if log is not None else [])]
 
 
-def _failing(log: Logged | None) -> list[str]:
-    """Say what failed and why, as the inbox does: for good, and so far."""
-    found = []
-    for standing, what in ((Standing.FAILED, "failed"), (Standing.RETRYING, "failed so far, to be tried again")):
-        causes = [one for one in log.failing if one.standing == standing] if log is not None else []
-        if causes:
-            count = sum(one.deliveries for one in causes)
-            cause = describe_cause(cause=causes[0].cause, status=causes[0].status)
-            found.append(f"{'1 delivery' if count == 1 else f'{count:,} deliveries'} {what}: {cause}.")
-    return found
-
-
-def _clock(moment: datetime | None) -> str:
-    return "—" if moment is None else f"{moment.astimezone(UTC):%H:%M} UTC"
+def _clock(moment: datetime | None, now: datetime) -> str:
+    return "—" if moment is None else clock(then=moment, now=now)

@@ -12,6 +12,7 @@ from dashboard.actions.alerts import watch as alerts
 from dashboard.actions.alerts.watch import Watched
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
 from dashboard.rules.alerts import AlertKind
+from dashboard.rules.durations import clock
 from dashboard.rules.installs import Trouble
 from tests.factories import (
     NOON,
@@ -69,12 +70,12 @@ def test_channel_is_told_after_whoever_set_it_up_was_deactivated() -> None:
 
 def test_alert_keeps_its_words_and_why() -> None:
     endpoint = make_disabled()
-    for _ in range(3):
-        make_failed_delivery(endpoint=endpoint)
+    failed = [make_failed_delivery(endpoint=endpoint) for _ in range(3)]
+    since = clock(then=min(one.first_received_at for one in failed), now=NOON)
     watch()
     assert Alert.objects.get().words == (
         "OpenTrain disabled it after 10 failures in a row. Nothing is attempted. 3 deliveries failed: 503 from your "
-        "handler. OpenTrain: “10 consecutive failures”"
+        f"handler, since {since}. OpenTrain: “10 consecutive failures”"
     )
 
 
