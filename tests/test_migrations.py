@@ -9,8 +9,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
-from dashboard.models import AuditEntry, Delivery
-from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
+from dashboard.models import AuditEntry, Delivery, Run
+from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_run
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     " the same in the place of two",
     "0016_audit_lists": "a trigger writes into a table that the old code does not know, and one index is replaced by a"
     " wider one",
+    "0017_run_by_person": "fills a column that the old code does not know, of the few runs that there are",
 }
 """Migrations that do something else, by name, and why that is safe while the old code runs."""
 MINUTE = timedelta(minutes=1)
@@ -123,3 +124,24 @@ def test_deliveries_of_before_get_what_was_reported_of_their_last_signature() ->
         import_module("dashboard.migrations.0015_delivery_reports").fill(None, editor)
     found = [Delivery.objects.get(pk=one.pk).last_signature for one in (reported, verified, again, tied)]
     assert found == ["mismatch", "verified", "", "verified"]
+
+
+@pytest.mark.django_db
+def test_runs_of_before_are_told_apart_by_who_ended_them() -> None:
+    ended = [
+        make_run(state=state, why=why)
+        for state, why in (
+            ("stopped", "Stopped by ana."),
+            ("cancelled", "Cancelled by ana."),
+            ("stopped", "3 of the first 5 failed again."),
+            ("done", "Done: 2 of 2 delivered."),
+        )
+    ]
+    paused = [
+        make_run(state="paused", ended_at=None, why=why)
+        for why in ("Paused by ana.", "The endpoint is disabled, so nothing would be attempted.")
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("dashboard.migrations.0017_run_by_person").FILL)
+    found = [Run.objects.get(pk=run.pk).by_person for run in (*ended, *paused)]
+    assert found == [True, True, False, False, True, False]

@@ -35,5 +35,10 @@ class Outcome:
     told_before: bool = field(default=False, compare=False)
 
     @property
+    def says_request_id(self) -> bool:
+        """Whether the request ID stands in the words already, so that a page does not repeat it."""
+        return bool(self.request_id) and self.request_id in self.words
+
+    @property
     def ok(self) -> bool:
         return self.kind is OutcomeKind.DONE

@@ -128,6 +128,11 @@ class AuditEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.actor_name}: {self.action} ({self.phase})"
 
+    @property
+    def says_request_id(self) -> bool:
+        """Whether the request ID stands in the words already, so that a page does not repeat it."""
+        return bool(self.request_id) and self.request_id in self.words
+
 
 class Unanswered(models.Model):
     """The operations that were requested and have no answer, a few among a million entries. A trigger keeps it.

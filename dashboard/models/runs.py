@@ -56,6 +56,9 @@ class Run(models.Model):
     state = models.CharField(max_length=20, choices=State, default=State.RUNNING)
     step = models.CharField(max_length=20)
     why = models.TextField(blank=True, help_text="Why it is paused, stopped or cancelled; when done, what came of it.")
+    by_person = models.BooleanField(
+        default=False, db_default=False, help_text="Whether a person paused, stopped or cancelled it."
+    )
     waiting_for = models.TextField(blank=True, help_text="Why nothing is asked for until `not_before`.")
     not_before = models.DateTimeField(null=True, blank=True)
     pace_ms = models.PositiveIntegerField(help_text="The pause between two requests.")

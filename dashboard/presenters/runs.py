@@ -54,8 +54,8 @@ class RunRow:
 
     @property
     def by_person(self) -> bool:
-        """Whether somebody had it so: that is no fault."""
-        return self.run.why.startswith(f"{self.label} ")
+        """Whether a person paused, stopped or cancelled it: that is no fault."""
+        return self.run.by_person
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ LISTED = 25
 """So many alerts are told one by one in a message; of the others only how many there are."""
 API_VERSION = "v1"
 GONE = "The endpoint was deleted."
-"""What `now_says` of an endpoint that is no more."""
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that are not seen: line ends, escapes, what turns the direction of text around."""
@@ -131,9 +130,9 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
     return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
 
 
-def closing_words(*, kind: AlertKind, now_says: str = "") -> str:
-    """Say what ended an alert. `now_says` is what its endpoint is now, in words; what is GONE did not get well."""
-    return now_says if now_says == GONE else plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
+def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "") -> str:
+    """Say what ended an alert. `now_says` is what its endpoint is now; one that `is_gone` did not recover."""
+    return GONE if is_gone else plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
 
 
 def email_subject(message: Message) -> str:

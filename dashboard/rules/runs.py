@@ -9,7 +9,7 @@ endpoint anew: one delivery first, four more when that one was delivered, the re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from dashboard.rules.durations import span
 from dashboard.rules.schedule import Schedule
@@ -122,6 +122,17 @@ def next_run_words(*, asked_at: datetime, now: datetime, schedule: Schedule) -> 
     """Say when the delivery run is expected that attempts what was asked for at `asked_at`."""
     left = asked_at + schedule.run_interval - now
     return f"within {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
+
+
+class LeftOut(Enum):
+    """Why a run does not ask for a delivery that was chosen; its words are kept with the run."""
+
+    DELIVERED = "it was delivered already"
+    REQUESTED = "it was requested again already, and is still to come"
+
+    @property
+    def words(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)

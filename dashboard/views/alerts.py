@@ -29,10 +29,10 @@ LOST_FOR = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """That a channel was told, or is to be: `kind` and `label` are what became of it."""
+    """That a channel was told, or is to be, of an alert or of its end. `kind` and `label` are what became of it."""
 
     channel: AlertChannel
-    event: str
+    all_clear: bool
     kind: str
     label: str
     words: str
@@ -107,13 +107,15 @@ def _row(alert: Alert, now: datetime) -> AlertRow:
 
 
 def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Told:
-    event = "all-clear" if news.event == AlertEvent.CLEARED else "alert"
+    all_clear = news.event == AlertEvent.CLEARED
     delivery = news.delivery
     if delivery is None:
         until = channel.quiet.until(now) if channel.quiet is not None else None
         label = f"held back until {until:%H:%M} UTC" if until is not None else "about to be sent"
-        return Told(channel, event, "waiting", label, "", until)
+        return Told(channel, all_clear, "waiting", label, "", until)
     label = {"sent": "sent", "given_up": "given up"}.get(delivery.state, "being sent")
     if delivery.state == AlertDelivery.State.WAITING and delivery.words:
         label = f"attempt {delivery.attempts} failed, tried again"
-    return Told(channel, event, delivery.state, label, delivery.words, delivery.next_attempt_at or delivery.ended_at)
+    return Told(
+        channel, all_clear, delivery.state, label, delivery.words, delivery.next_attempt_at or delivery.ended_at
+    )

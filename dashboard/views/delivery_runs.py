@@ -35,6 +35,7 @@ from dashboard.queries.delivery_lists import DeliveryCriteria
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import spelled
 from dashboard.rules.installs import NEEDS_PERSON
+from dashboard.rules.runs import LeftOut
 from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
@@ -152,7 +153,7 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
     parts = _parts(chosen)
     startable = [one for part in parts if part.can_start for one in part.chosen]
     all_failed = place.endpoint is not None and filters.criteria == DeliveryCriteria(state=StateKind.FAILED)
-    reasons = [words for _, words in left_out]
+    reasons = [reason.words for _, reason in left_out]
     reasons += ["its endpoint cannot redeliver now" for part in parts if not part.can_start for _ in part.chosen]
     shown = preview(chosen=startable, left_out=reasons, now=now)
     seen = {
@@ -165,7 +166,7 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
     return {
         "matched": len(found),
         "preview": shown,
-        "delivered_left_out": any(words == commands.ALREADY_DELIVERED for words in reasons),
+        "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in left_out),
         "parts": parts,
         "startable": sum(part.can_start for part in parts),
         "all_failed": all_failed,

@@ -53,6 +53,8 @@ class InstallNeed:
     kind: str
     label: str
     words: str
+    not_active: bool = False
+    """Whether OpenTrain or the customer has ended it: nobody here can change that."""
 
     @property
     def token_at(self) -> datetime | None:
@@ -231,5 +233,5 @@ def install_need(install: Install) -> InstallNeed:
     if not install.can_manage:
         return InstallNeed(install, "no_access", "Missing scope", install.trouble_words)
     if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
-        return InstallNeed(install, "no_access", "Not active", install.trouble_words)
+        return InstallNeed(install, "no_access", "Not active", install.trouble_words, not_active=True)
     return InstallNeed(install, *_TROUBLES.get(code, ("no_access", "No access")), install.trouble_words)

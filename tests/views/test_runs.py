@@ -242,11 +242,15 @@ def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, 
 
 
 @pytest.mark.parametrize(
-    ("why", "look"),
-    [("Stopped by ana.", "outcome-idle"), ("3 of the first 5 failed again.", "outcome-refused")],
+    ("by_person", "why", "look"),
+    [
+        (True, "Stopped by ana.", "outcome-idle"),
+        (False, "3 of the first 5 failed again.", "outcome-refused"),
+        (False, "Stopped by what a sentence begins with.", "outcome-refused"),
+    ],
 )
-def test_run_that_somebody_stopped_is_not_shown_as_a_fault(ana: Browser, why: str, look: str) -> None:
-    run = make_run(state="stopped", why=why)
+def test_run_that_somebody_stopped_is_not_shown_as_a_fault(ana: Browser, by_person: bool, why: str, look: str) -> None:
+    run = make_run(state="stopped", by_person=by_person, why=why)
     RunItem.objects.create(run=run, position=0, opentrain_id="dlv_1", state="requested", asked_at=timezone.now())
     page = ana.read(reverse("run-detail", args=[run.pk]))
     assert f'class="outcome {look}"' in page
@@ -255,7 +259,7 @@ def test_run_that_somebody_stopped_is_not_shown_as_a_fault(ana: Browser, why: st
 
 def test_paused_run_does_not_say_that_it_goes_on(ana: Browser) -> None:
     asked = {"waiting_for": "OpenTrain asked to wait 30 s.", "not_before": timezone.now() - timedelta(seconds=1)}
-    run = make_run(state="paused", ended_at=None, why="Paused by ana.", **asked)
+    run = make_run(state="paused", ended_at=None, by_person=True, why="Paused by ana.", **asked)
     assert "Goes on" not in ana.read(reverse("run-detail", args=[run.pk]))
     Run.objects.update(state="running")
     assert "OpenTrain asked to wait 30 s. Goes on any moment now." in ana.read(reverse("run-detail", args=[run.pk]))

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from dashboard.config.schedule import schedule
-from dashboard.models import Endpoint, Install
+from dashboard.models import Alert, Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
-from dashboard.rules.alert_messages import GONE
+from dashboard.rules.alert_messages import GONE, closing_words
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.durations import clock, spelled
 from dashboard.rules.endpoints import endpoint_health
@@ -32,6 +32,12 @@ def of(
         else:
             said[one.subject] = _of_endpoint(one, endpoint, logs.get(endpoint.pk), now=now)
     return said
+
+
+def ending(alert: Alert, endpoint: Endpoint | None) -> str:
+    """Say what ended an alert, and what its endpoint is now."""
+    is_gone = endpoint is not None and endpoint.deleted_at is not None
+    return closing_words(kind=alert.subject.kind, is_gone=is_gone, now_says=now_says(endpoint))
 
 
 def now_says(endpoint: Endpoint | None) -> str:

@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef
 from dashboard.actions.alerts import sentences as alert_sentences
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong, find
-from dashboard.rules.alert_messages import NAME_CHARS, closing_words, opening_words, plain
+from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
 from dashboard.rules.alerts import AlertEvent, compare
 
 FORGOTTEN_AT_ONCE = 1000
@@ -103,7 +103,7 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
 
 def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
     """End the alerts; whoever was to be told of the beginning is told of the end."""
-    _end(alerts, now=now, words=lambda alert, says: closing_words(kind=alert.subject.kind, now_says=says))
+    _end(alerts, now=now, words=alert_sentences.ending)
     told = AlertNews.objects.filter(alert__in=alerts, event=AlertEvent.OPENED, channel__isnull=False)
     AlertNews.objects.bulk_create(
         AlertNews(alert_id=alert, channel_id=channel, event=AlertEvent.CLEARED)
@@ -113,16 +113,16 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
 
 def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
     """End the alerts that a worse one follows on: nobody is told of their end, nor of a beginning that still waits."""
-    _end(alerts, now=now, words=lambda _alert, says: says)
+    _end(alerts, now=now, words=lambda _alert, endpoint: alert_sentences.now_says(endpoint))
     Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
     AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
 
 
-def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, str], str]) -> None:
+def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, Endpoint | None], str]) -> None:
     endpoints = Endpoint.objects.defer("secret").in_bulk({one.endpoint_id for one in alerts if one.endpoint_id})
     for alert in alerts:
         alert.cleared_at = now
-        alert.cleared_words = words(alert, alert_sentences.now_says(endpoints.get(alert.endpoint_id or 0)))
+        alert.cleared_words = words(alert, endpoints.get(alert.endpoint_id or 0))
     Alert.objects.bulk_update(alerts, ["cleared_at", "cleared_words"])
 
 

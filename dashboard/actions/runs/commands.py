@@ -19,13 +19,11 @@ from dashboard.actions import audit
 from dashboard.actions.runs import items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
-from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS
+from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, LeftOut
 
 ADVANCE = "advance-run"
 """The job that does a run's next bit (dashboard/tasks.py)."""
 QUEUE = "console"
-ALREADY_DELIVERED = "it was delivered already"
-ALREADY_REQUESTED = "it was requested again already, and is still to come"
 
 
 class AlreadyRunning(Exception):
@@ -109,15 +107,15 @@ def start_bulk(
 
 def split(
     *, deliveries: Iterable[Delivery], include_delivered: bool
-) -> tuple[list[Delivery], list[tuple[Delivery, str]]]:
+) -> tuple[list[Delivery], list[tuple[Delivery, LeftOut]]]:
     """Return which of them a run asks for, and which it leaves out, each with the reason."""
     chosen: list[Delivery] = []
-    left_out: list[tuple[Delivery, str]] = []
+    left_out: list[tuple[Delivery, LeftOut]] = []
     for one in deliveries:
         if one.requested_at is not None:
-            left_out.append((one, ALREADY_REQUESTED))
+            left_out.append((one, LeftOut.REQUESTED))
         elif one.last_ok and not include_delivered:
-            left_out.append((one, ALREADY_DELIVERED))
+            left_out.append((one, LeftOut.DELIVERED))
         else:
             chosen.append(one)
     return chosen, left_out
@@ -149,7 +147,7 @@ def stop(*, actor: User, run: Run, now: datetime) -> bool:
     why = f"{state.label} by {actor.get_username()}."
     active = Run.objects.filter(pk=run.pk).active()
     with transaction.atomic():
-        ended = bool(active.update(state=state, why=why, ended_at=now, waiting_for="", not_before=None))
+        ended = bool(active.update(state=state, why=why, by_person=True, ended_at=now, waiting_for="", not_before=None))
         if ended:
             run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
             _note(run, actor, "stop run")
@@ -161,7 +159,8 @@ def pause(*, actor: User, run: Run) -> bool:
     """Ask for nothing more until it is resumed. False when it was not running."""
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
     with transaction.atomic():
-        paused = bool(running.update(state=Run.State.PAUSED, why=f"Paused by {actor.get_username()}."))
+        why = f"Paused by {actor.get_username()}."
+        paused = bool(running.update(state=Run.State.PAUSED, why=why, by_person=True))
         if paused:
             _note(run, actor, "pause run")
     return paused
@@ -171,7 +170,9 @@ def resume(*, actor: User, run: Run) -> bool:
     """Go on with a paused run, at once. False when it was not paused."""
     paused = Run.objects.filter(pk=run.pk, state=Run.State.PAUSED)
     with transaction.atomic():
-        resumed = paused.update(state=Run.State.RUNNING, why="", waiting_for="", not_before=None, failed_calls=0)
+        resumed = paused.update(
+            state=Run.State.RUNNING, why="", by_person=False, waiting_for="", not_before=None, failed_calls=0
+        )
         if resumed:
             _note(run, actor, "resume run")
             _wake_after_commit(run.pk)
@@ -190,7 +191,7 @@ def lock_of(*, run_id: int) -> str:
     return f"{ADVANCE}-{run_id}"
 
 
-def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, str]] = ()) -> Run:
+def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, LeftOut]] = ()) -> Run:
     actor = run.actor
     run.actor_name = actor.get_username() if actor else ""
     run.note = run.note[:300]

@@ -17,7 +17,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import overdue_after
-from dashboard.rules.runs import LAST, TRIAL, Tally
+from dashboard.rules.runs import LAST, TRIAL, LeftOut, Tally
 from dashboard.rules.schedule import Schedule
 
 State = RunItem.State
@@ -28,12 +28,12 @@ _OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN)
 """What an attempt that comes may still settle."""
 
 
-def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[Delivery, str]] = ()) -> None:
+def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[Delivery, LeftOut]] = ()) -> None:
     """Make an item of each delivery, in the order given, and of each that is left out, with the reason."""
     start = run.items.count()
     items = [_item(run, position, one) for position, one in enumerate(deliveries, start)]
-    for position, (delivery, words) in enumerate(left_out, start + len(items)):
-        items.append(_item(run, position, delivery, state=State.LEFT_OUT, words=words))
+    for position, (delivery, reason) in enumerate(left_out, start + len(items)):
+        items.append(_item(run, position, delivery, state=State.LEFT_OUT, words=reason.words))
     RunItem.objects.bulk_create(items, batch_size=1000)
 
 

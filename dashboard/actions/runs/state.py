@@ -20,7 +20,7 @@ def leave(run: Run, *, state: Run.State, why: str) -> timedelta | None:
     now = timezone.now()
     ended_at = None if state == Run.State.PAUSED else now
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-    left = running.update(state=state, why=why, ended_at=ended_at, waiting_for="", not_before=None)
+    left = running.update(state=state, why=why, by_person=False, ended_at=ended_at, waiting_for="", not_before=None)
     if left and ended_at is not None:
         run.steps.filter(ended_at=None).update(ended_at=now, ok=state == Run.State.DONE, words=why)
     return None

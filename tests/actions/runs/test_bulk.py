@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from dashboard.actions.runs import commands, steps
 from dashboard.models import Endpoint, Run, RunItem, User
+from dashboard.rules.runs import LeftOut
 from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_failed_delivery
@@ -24,7 +25,7 @@ def test_bulk_asks_for_each_and_leaves_out_what_is_delivered(
     make_failed_delivery(opentrain_id="dlv_of_another_endpoint")
     run = go(redeliver(endpoint, support))
     assert states(run) == {"requested": 3, "left_out": 2}
-    assert run.items.get(opentrain_id="dlv_done").words == commands.ALREADY_DELIVERED
+    assert run.items.get(opentrain_id="dlv_done").words == LeftOut.DELIVERED.words
     attempt(endpoint, most=2)
     attempt(endpoint, ok=False)
     run = go(run)
