@@ -116,7 +116,7 @@ async def _wake(run_id: int, *, later: dict[str, Any]) -> None:
 
 def _advance(run_id: int) -> timedelta | None:
     try:
-        return steps.advance(run_id=run_id)
+        return steps.advance(run_id=run_id, clock=timezone.now)
     finally:
         connections.close_all()  # this thread's; it may not come by again
 

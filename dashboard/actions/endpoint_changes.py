@@ -1,8 +1,11 @@
-"""What changes a webhook endpoint or ends it: other address, other event types, pause, delete."""
+"""What changes a webhook endpoint or ends it: other address, other event types, pause, delete.
+
+`clock` is read when OpenTrain has answered, which takes a while.
+"""
 
 import uuid
-
-from django.utils import timezone
+from collections.abc import Callable
+from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.installs.sync import hold, record_endpoint, tally
@@ -16,7 +19,15 @@ DELETE = "delete endpoint"
 """The audit's name for it."""
 
 
-def change(*, actor: User, endpoint: Endpoint, address: str, event_types: list[str], operation: uuid.UUID) -> Outcome:
+def change(
+    *,
+    actor: User,
+    endpoint: Endpoint,
+    address: str,
+    event_types: list[str],
+    clock: Callable[[], datetime],
+    operation: uuid.UUID,
+) -> Outcome:
     """Have it deliver to another address or other event types. OpenTrain is told what differs, and only that.
 
     `address` is the handler's URL where our receiver stands before it: that is ours alone, and may be empty. Otherwise
@@ -35,7 +46,7 @@ def change(*, actor: User, endpoint: Endpoint, address: str, event_types: list[s
 
     def record(answer: opentrain.WebhookEndpoint | None) -> Outcome:
         if answer is not None:
-            record_endpoint(install=endpoint.install, remote=answer, at=timezone.now())
+            record_endpoint(install=endpoint.install, remote=answer, at=clock())
         if endpoint.is_received:
             Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=address)
         endpoint.refresh_from_db()
@@ -44,11 +55,11 @@ def change(*, actor: User, endpoint: Endpoint, address: str, event_types: list[s
     return perform(operation=_on(endpoint, actor, "edit endpoint", operation), call=call, record=record)
 
 
-def pause(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
+def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Set the endpoint DISABLED: nothing is attempted until it is re-enabled. Source: partner-api, "Operations"."""
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        record_endpoint(install=endpoint.install, remote=answer, at=timezone.now())
+        record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
         words = "Paused: OpenTrain attempts nothing on this endpoint until somebody re-enables it."
         return Outcome(kind=OutcomeKind.DONE, words=words, offer_enable=endpoint.status == DISABLED)
@@ -62,7 +73,7 @@ def pause(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
     )
 
 
-def delete(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
+def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Have OpenTrain delete the endpoint. Its row and its log stay, so that they can still be read.
 
     One that OpenTrain no longer has is what was wanted: that is no failure, and said.
@@ -75,7 +86,7 @@ def delete(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
             return None
 
     def record(answer: opentrain.DeletedEndpoint | None) -> Outcome:
-        at = timezone.now()
+        at = clock()
         hold(install_id=endpoint.install_id)
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)

@@ -1,13 +1,13 @@
 """What is done to a webhook endpoint in the first place: register it, re-enable it, have it redeliver.
 
-What changes or ends one is in endpoint_changes.py.
+What changes or ends one is in endpoint_changes.py. `clock` is read when OpenTrain has answered, which takes a while.
 """
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs.sync import hold, record_endpoint
@@ -34,16 +34,18 @@ def register(
     handler_url: str,
     through_redeliver: bool,
     event_types: list[str],
-    now: datetime,
+    clock: Callable[[], datetime],
     operation: uuid.UUID,
 ) -> tuple[Outcome, Endpoint | None, Secret | None]:
     """Register an endpoint: at `url`, or through our receiver with `handler_url` (which may be empty) behind it.
 
     The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
     """
-    endpoint = prepare(install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=now)
+    endpoint = prepare(
+        install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=clock()
+    )
     asked = Operation(actor=actor, action="register endpoint", install=install, endpoint=endpoint, id=operation)
-    outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types)
+    outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types, clock=clock)
     return outcome, (endpoint if secret is not None else None), secret
 
 
@@ -62,14 +64,14 @@ def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: 
 
 
 def register_prepared(
-    *, operation: Operation, endpoint: Endpoint, event_types: list[str]
+    *, operation: Operation, endpoint: Endpoint, event_types: list[str], clock: Callable[[], datetime]
 ) -> tuple[Outcome, Secret | None]:
     """Have OpenTrain make a prepared endpoint. Its row goes when it was not made, and stays when that is not known."""
     created: list[opentrain.CreatedEndpoint] = []
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
         created.append(answer)
-        _adopt(endpoint=endpoint, answer=answer)
+        _adopt(endpoint=endpoint, answer=answer, at=clock())
         return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
 
     outcome = perform(
@@ -82,11 +84,11 @@ def register_prepared(
     return outcome, (created[0].secret if created else None)
 
 
-def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
+def enable(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Set the endpoint ACTIVE, with its streak at 0. Source: partner-api, "Operations", PATCH."""
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        record_endpoint(install=endpoint.install, remote=answer, at=timezone.now())
+        record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
         words = "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0."
         failed = endpoint.deliveries.failed().count()
@@ -104,12 +106,18 @@ def enable(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> Outcome:
 
 
 def redeliver_failed(
-    *, actor: User, endpoint: Endpoint, now: datetime, operation: uuid.UUID, action: str = "redeliver all failed"
+    *,
+    actor: User,
+    endpoint: Endpoint,
+    now: datetime,
+    clock: Callable[[], datetime],
+    operation: uuid.UUID,
+    action: str = "redeliver all failed",
 ) -> Outcome:
-    """Ask OpenTrain to send every FAILED delivery of the endpoint again."""
+    """Ask OpenTrain to send every FAILED delivery of the endpoint again; `now` is from before it is asked."""
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        outcome = _requeued(endpoint=endpoint, answer=answer)
+        outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
         deliveries.mark_requested(endpoint=endpoint, at=now)
         return outcome
 
@@ -121,13 +129,19 @@ def redeliver_failed(
 
 
 def redeliver_one(
-    *, actor: User, delivery: Delivery, now: datetime, operation: uuid.UUID, action: str = "redeliver"
+    *,
+    actor: User,
+    delivery: Delivery,
+    now: datetime,
+    clock: Callable[[], datetime],
+    operation: uuid.UUID,
+    action: str = "redeliver",
 ) -> Outcome:
-    """Ask OpenTrain to send this delivery again, whatever its state."""
+    """Ask OpenTrain to send this delivery again, whatever its state; `now` is from before it is asked."""
     endpoint = delivery.endpoint
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        outcome = _requeued(endpoint=endpoint, answer=answer)
+        outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
         deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=now)
         return outcome
 
@@ -140,20 +154,20 @@ def redeliver_one(
     )
 
 
-def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint) -> None:
+def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetime) -> None:
     with transaction.atomic():
         hold(install_id=endpoint.install_id)
         endpoint.opentrain_id = answer.endpoint.id
         endpoint.secret = answer.secret if endpoint.is_received else None
         endpoint.registering_since = None
         endpoint.save(update_fields=["opentrain_id", "secret", "registering_since"])
-        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
+        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
         endpoint.refresh_from_db()
 
 
-def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery) -> Outcome:
+def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, at: datetime) -> Outcome:
     """Keep what the answer says of the endpoint: before its deliveries are marked, for they are locked after it."""
-    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=timezone.now())
+    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
     return Outcome(
         kind=OutcomeKind.DONE,
         words=f"{answer.requeued} requeued.",

@@ -6,6 +6,7 @@ what OpenTrain lists.
 
 import contextlib
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -18,13 +19,14 @@ from dashboard.vault import Secret
 
 
 def start(
-    *, actor: User, old: Endpoint, now: datetime, operation: uuid.UUID
+    *, actor: User, old: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID
 ) -> tuple[Outcome, Rotation, Secret] | Outcome:
     """Have a new endpoint made that is like the old one but for its secret, which is in this answer only.
 
     Without a secret it is the outcome alone: one is under way already, OpenTrain refused (then nothing of it is left),
     or its answer never came (then the rotation stands at its first step, and `abort` clears it away).
     """
+    now = clock()
     rotation = _begin(actor=actor, old=old, now=now)
     if rotation is None:
         return Outcome(kind=OutcomeKind.REFUSED, words="A rotation of this secret is under way already: go on with it.")
@@ -32,6 +34,7 @@ def start(
         operation=_on(old, actor, "rotate secret: create the new endpoint", operation),
         endpoint=rotation.new,
         event_types=list(old.event_types),
+        clock=clock,
     )
     if secret is None:
         return outcome
@@ -62,26 +65,27 @@ def go_on(*, actor: User, rotation: Rotation, unproven: bool, operation: uuid.UU
     return perform(operation=_on(rotation.old, actor, action, operation), call=lambda: None, record=record)
 
 
-def finish(*, actor: User, rotation: Rotation, now: datetime, operation: uuid.UUID) -> Outcome:
+def finish(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Delete the old endpoint; one that is gone already is what was wanted."""
+    now = clock()
     if rotation.old.deleted_at is not None:
         outcome = _end_alone(
             actor, rotation, "finish", "The old endpoint was deleted. The new one has taken its place.", operation
         )
     else:
-        outcome = endpoint_changes.delete(actor=actor, endpoint=rotation.old, operation=operation)
+        outcome = endpoint_changes.delete(actor=actor, endpoint=rotation.old, clock=clock, operation=operation)
     if outcome.ok:
         _move(rotation, Rotation.Step.DONE, ended_at=now, ended_by_name=actor.get_username())
     return outcome
 
 
-def abort(*, actor: User, rotation: Rotation, now: datetime, operation: uuid.UUID) -> Outcome:
+def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Delete the new endpoint; the old one goes on as if nothing had been.
 
     The caller has read OpenTrain's list anew: one that is not in it, and of whose making nothing was heard, was not
     made.
     """
-    new = rotation.new
+    new, now = rotation.new, clock()
     if new.opentrain_id is None:
         outcome = _forget(actor=actor, rotation=rotation, operation=operation)
     elif new.deleted_at is not None:
@@ -89,7 +93,7 @@ def abort(*, actor: User, rotation: Rotation, now: datetime, operation: uuid.UUI
             actor, rotation, "give up", "The new endpoint is gone already. The old one goes on.", operation
         )
     else:
-        outcome = endpoint_changes.delete(actor=actor, endpoint=new, operation=operation)
+        outcome = endpoint_changes.delete(actor=actor, endpoint=new, clock=clock, operation=operation)
     if outcome.ok:
         _move(rotation, Rotation.Step.ABORTED, ended_at=now, ended_by_name=actor.get_username())
     return outcome

@@ -99,7 +99,7 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
         handler_url=handler_url,
         through_redeliver=True,
         event_types=list(scene.event_types),
-        now=timezone.now(),
+        clock=timezone.now,
         operation=uuid.uuid4(),
     )
     if endpoint is None:

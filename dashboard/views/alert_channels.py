@@ -113,7 +113,7 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
 def test(request: MemberRequest, pk: int) -> HttpResponse:
     """Send a test now, and say what came of it where the button was pressed."""
     channel, operation = _find(request, pk), operations.asked(request)
-    outcome = alert_channels.test(actor=request.user, channel=channel, operation=operation)
+    outcome = alert_channels.test(actor=request.user, channel=channel, clock=timezone.now, operation=operation)
     if not request.htmx:
         return redirect(_address(channel, operation))
     answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)

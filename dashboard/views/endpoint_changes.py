@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -35,6 +36,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
         endpoint=endpoint,
         address=form.cleaned_data["address"],
         event_types=form.cleaned_data["event_types"],
+        clock=timezone.now,
         operation=operation_of(form),
     )
     return _answer(request, "endpoints/edit.html", endpoint, form, outcome)
@@ -48,7 +50,9 @@ def pause(request: MemberRequest, pk: int) -> HttpResponse:
     form = OperationForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return _page(request, "endpoints/pause.html", endpoint, form)
-    outcome = endpoint_changes.pause(actor=request.user, endpoint=endpoint, operation=operation_of(form))
+    outcome = endpoint_changes.pause(
+        actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation_of(form)
+    )
     return _answer(request, "endpoints/pause.html", endpoint, form, outcome)
 
 
@@ -62,7 +66,9 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
     form = DeleteForm(request.POST or None, word=confirmation_word(endpoint))
     if request.method != "POST" or not form.is_valid():
         return _page(request, "endpoints/delete.html", endpoint, form)
-    outcome = endpoint_changes.delete(actor=request.user, endpoint=endpoint, operation=operation_of(form))
+    outcome = endpoint_changes.delete(
+        actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation_of(form)
+    )
     return _answer(request, "endpoints/delete.html", endpoint, form, outcome)
 
 

@@ -56,7 +56,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @allowed(Permission.OPERATE, of=Endpoint)
 def enable(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
-    outcome = endpoints.enable(actor=request.user, endpoint=endpoint, operation=operation)
+    outcome = endpoints.enable(actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation)
     page = operations.page_of(endpoint)
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
 
@@ -65,7 +65,9 @@ def enable(request: MemberRequest, pk: int) -> HttpResponse:
 @allowed(Permission.OPERATE, of=Endpoint)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
-    outcome = endpoints.redeliver_failed(actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation)
+    outcome = endpoints.redeliver_failed(
+        actor=request.user, endpoint=endpoint, now=timezone.now(), clock=timezone.now, operation=operation
+    )
     page = operations.page_of(endpoint)
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
 
@@ -91,7 +93,7 @@ def _register(request: MemberRequest, install: Install, form: RegisterForm) -> H
         handler_url=form.cleaned_data["handler_url"],
         through_redeliver=form.through_redeliver,
         event_types=form.cleaned_data["event_types"],
-        now=timezone.now(),
+        clock=timezone.now,
         operation=operation,
     )
     answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)

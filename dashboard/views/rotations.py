@@ -85,7 +85,7 @@ def start(request: MemberRequest, pk: int) -> HttpResponse:
     old, operation = visible(request, pk), operations.asked(request)
     if old.opentrain_id is None or old.deleted_at is not None:
         raise Http404
-    started = rotations.start(actor=request.user, old=old, now=timezone.now(), operation=operation)
+    started = rotations.start(actor=request.user, old=old, clock=timezone.now, operation=operation)
     if isinstance(started, Outcome):
         return _back(pk, operation)
     outcome, rotation, secret = started
@@ -108,7 +108,7 @@ def go_on(request: MemberRequest, pk: int) -> HttpResponse:
 def finish(request: MemberRequest, pk: int) -> HttpResponse:
     rotation, operation = _rotation(request, pk), operations.asked(request)
     if rotation.step == Rotation.Step.DELETE:
-        rotations.finish(actor=request.user, rotation=rotation, now=timezone.now(), operation=operation)
+        rotations.finish(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
     return _back(pk, operation)
 
 
@@ -121,7 +121,7 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     rotation = _rotation(request, pk)
     unknown = stale is not None or _is_being_made(rotation, timezone.now())
     if rotation.is_under_way and (rotation.new.opentrain_id is not None or not unknown):
-        rotations.abort(actor=request.user, rotation=rotation, now=timezone.now(), operation=operation)
+        rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
     return _back(pk, operation)
 
 

@@ -29,7 +29,7 @@ def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
 def registered(install: Install, actor: User, *, url: str = "") -> Endpoint:
     _, endpoint, _ = endpoints.register(
         actor=actor, install=install, url=url, handler_url="" if url else HANDLER, through_redeliver=not url,
-        event_types=["contract.started", "contract.ended"], now=timezone.now(), operation=uuid.uuid4(),
+        event_types=["contract.started", "contract.ended"], clock=timezone.now, operation=uuid.uuid4(),
     )  # fmt: skip
     return endpoint
 
@@ -41,7 +41,9 @@ def endpoint(install: Install, support: User) -> Endpoint:
 
 def change(endpoint: Endpoint, actor: User, **changes: object) -> Outcome:
     given = {"address": endpoint.handler_url or endpoint.url, "event_types": endpoint.event_types}
-    return endpoint_changes.change(actor=actor, endpoint=endpoint, **{"operation": uuid.uuid4()} | given | changes)
+    return endpoint_changes.change(
+        actor=actor, endpoint=endpoint, **{"operation": uuid.uuid4()} | given | changes, clock=timezone.now
+    )
 
 
 def test_change_of_event_types_tells_opentrain_only_those(
@@ -121,14 +123,14 @@ def test_same_form_sent_twice_is_one_change(endpoint: Endpoint, support: User, f
 def test_pause_stops_it_and_offers_the_way_back(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
-    outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome == Outcome(
         kind=OutcomeKind.DONE,
         words="Paused: OpenTrain attempts nothing on this endpoint until somebody re-enables it.",
         offer_enable=True,
     )
     assert Endpoint.objects.get().status == "DISABLED"
-    assert endpoints.enable(actor=support, endpoint=endpoint, operation=uuid.uuid4()).ok
+    assert endpoints.enable(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4()).ok
     assert Endpoint.objects.get().status == "ACTIVE"
 
 
@@ -137,7 +139,7 @@ def test_delete_keeps_the_log_and_gives_up_what_was_waiting(
 ) -> None:
     waiting = make_delivery(endpoint=endpoint, last_ok=False, last_status=503, last_cause="status")
     failed = make_failed_delivery(endpoint=endpoint)
-    assert endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4()).ok
+    assert endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4()).ok
     stored = Endpoint.objects.get()
     assert stored.deleted_at is not None
     assert fake_opentrain.list_endpoints(token=endpoint.install.token) == ()
@@ -151,7 +153,7 @@ def test_delete_leaves_no_sum_of_the_install_behind(
     make_endpoint(install=endpoint.install, consecutive_failures=8)
     if elsewhere:
         fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
-    endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     install = Install.objects.get()
     assert (install.endpoint_count, install.needing_count, install.fine_count) == (1, 1, 0)
 
@@ -160,7 +162,7 @@ def test_deleted_endpoint_is_not_brought_back_by_a_list_from_before(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
     listed, at = fake_opentrain.list_endpoints(token=endpoint.install.token), timezone.now()
-    endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     sync.record_endpoints(install=endpoint.install, remote=listed, at=at)
     assert Endpoint.objects.registered().count() == 0
 
@@ -169,7 +171,7 @@ def test_delete_of_what_was_deleted_elsewhere_is_no_failure(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
-    outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert (outcome.kind, outcome.words) == (
         OutcomeKind.DONE,
         "OpenTrain did not have this endpoint any more: it was deleted elsewhere. Its log stays readable here.",
@@ -181,6 +183,6 @@ def test_delete_without_an_answer_leaves_the_endpoint_as_it_is(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
-    outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.UNKNOWN
     assert Endpoint.objects.get().deleted_at is None

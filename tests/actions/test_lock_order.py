@@ -48,7 +48,7 @@ def test_delete_waits_for_the_poller_before_it_locks_an_endpoint(support: User, 
 
 def delete(actor: User, endpoint: Endpoint) -> None:
     try:
-        endpoint_changes.delete(actor=actor, endpoint=endpoint, operation=uuid.uuid4())
+        endpoint_changes.delete(actor=actor, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     finally:
         connection.close()
 

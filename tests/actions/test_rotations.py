@@ -31,7 +31,7 @@ def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
 def old(install: Install, support: User) -> Endpoint:
     _, endpoint, _ = endpoints.register(
         actor=support, install=install, url="", handler_url=HANDLER, through_redeliver=True,
-        event_types=["contract.ended"], now=timezone.now(), operation=uuid.uuid4(),
+        event_types=["contract.ended"], clock=timezone.now, operation=uuid.uuid4(),
     )  # fmt: skip
     return endpoint
 
@@ -43,7 +43,7 @@ def rotation(old: Endpoint, support: User) -> Rotation:
 
 
 def begin(old: Endpoint, actor: User) -> object:
-    return rotations.start(actor=actor, old=old, now=timezone.now(), operation=uuid.uuid4())
+    return rotations.start(actor=actor, old=old, clock=timezone.now, operation=uuid.uuid4())
 
 
 def go_on(rotation: Rotation, actor: User, *, unproven: bool = False) -> Outcome:
@@ -52,7 +52,7 @@ def go_on(rotation: Rotation, actor: User, *, unproven: bool = False) -> Outcome
 
 def end(rotation: Rotation, actor: User, how: str) -> Outcome:
     rotation = Rotation.objects.select_related("old__install", "new__install").get(pk=rotation.pk)
-    return getattr(rotations, how)(actor=actor, rotation=rotation, now=timezone.now(), operation=uuid.uuid4())
+    return getattr(rotations, how)(actor=actor, rotation=rotation, clock=timezone.now, operation=uuid.uuid4())
 
 
 def listed(fake: FakeOpenTrain, install: Install) -> list[str]:

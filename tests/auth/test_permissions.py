@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import resolve, reverse
+from django.utils import timezone
 
 from dashboard.actions.runs import steps
 from dashboard.auth.permissions import WHO_MAY
@@ -177,7 +178,7 @@ def forbidden(link: str) -> bool:
 def test_run_whose_starter_is_made_a_viewer_stops(partner_admin: User, endpoint: Endpoint) -> None:
     run = make_run(endpoint=endpoint, actor=partner_admin, state="running", step="probe", ended_at=None)
     User.objects.update(role="viewer")
-    steps.advance(run_id=run.pk)
+    steps.advance(run_id=run.pk, clock=timezone.now)
     run.refresh_from_db()
     assert (run.state, run.why) == ("stopped", "ana may no longer act on this endpoint.")
 

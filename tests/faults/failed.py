@@ -40,7 +40,7 @@ def failed_deliveries(*, count: int, settings: Any) -> Iterator[Endpoint]:
             handler_url="",
             through_redeliver=True,
             event_types=["contract.started"],
-            now=now,
+            clock=lambda: now,
             operation=uuid.uuid4(),
         )
         _fail(endpoint, count=count)

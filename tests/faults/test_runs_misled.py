@@ -88,7 +88,7 @@ def test_429_is_waited_for_as_long_as_it_says_and_slows_the_run_down(
     assert (run.state, states(run), redeliveries(server)) == ("running", {"requested": 2, "waiting": 6}, 3)
     assert (run.pace_ms, run.waiting_for.endswith("asked to wait 30 s.")) == (2, True)
     for _ in range(5):  # whoever looks meanwhile asks for nothing
-        steps.advance(run_id=run.pk)
+        steps.advance(run_id=run.pk, clock=timezone.now)
     assert redeliveries(server) == 3
     Run.objects.update(not_before=timezone.now())
     assert states(go(run)) == {"requested": COUNT}
@@ -146,7 +146,7 @@ def begin(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = redeliver(endpoint, User.objects.get())
     with monkeypatch.context() as patch:
         patch.setattr(steps, "SLICE_S", 0.05)
-        steps.advance(run_id=run.pk)
+        steps.advance(run_id=run.pk, clock=timezone.now)
     assert 0 < states(run)["requested"] < COUNT
     return run
 

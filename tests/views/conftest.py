@@ -87,7 +87,7 @@ def register(install: Install, actor: User, *, handler_url: str = "", url: str =
         handler_url=handler_url,
         through_redeliver=not url,
         event_types=["contract.started"],
-        now=timezone.now(),
+        clock=timezone.now,
         operation=uuid.uuid4(),
     )
     assert endpoint is not None

@@ -105,7 +105,7 @@ def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run
 def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: FakeOpenTrain) -> None:
     Endpoint.objects.update(handler_url="")
     for _ in range(3):
-        run_steps.advance(run_id=run.pk)
+        run_steps.advance(run_id=run.pk, clock=timezone.now)
     text = words_of(ana.read(page_of(run)))
     assert "Running" in text
     assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
@@ -167,7 +167,7 @@ def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
 def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browser, run: Run) -> None:
     Endpoint.objects.update(handler_url="")
     for _ in range(3):
-        run_steps.advance(run_id=run.pk)
+        run_steps.advance(run_id=run.pk, clock=timezone.now)
     assert AuditEntry.objects.filter(action="redeliver in a run", phase="done").count() == 1
     page = ana.read(reverse("endpoint-detail", args=[run.endpoint_id]))
     activity = words_of(page[page.index('id="activity-heading"') :])
@@ -231,7 +231,7 @@ def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, 
     ana.submit(recover_at(disabled))
     run = Run.objects.get()
     for _ in range(12):
-        run_steps.advance(run_id=run.pk)
+        run_steps.advance(run_id=run.pk, clock=timezone.now)
         Run.objects.filter(others=1).update(others_asked_at=timezone.now() - timedelta(minutes=7))
         Delivery.objects.filter(requested_at__isnull=False).update(
             requested_at=None, last_ok=True, last_cause="", last_status=200, last_attempt_at=timezone.now()

@@ -2,11 +2,10 @@
 
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
 from urllib.parse import urlsplit
-
-from django.utils import timezone
 
 from dashboard.actions.alerts import outbox
 from dashboard.actions.operation import Operation, perform
@@ -87,11 +86,11 @@ def delete(*, actor: User, channel: AlertChannel, now: datetime, operation: uuid
     return perform(operation=asked, call=lambda: None, record=record)
 
 
-def test(*, actor: User, channel: AlertChannel, operation: uuid.UUID) -> Outcome:
+def test(*, actor: User, channel: AlertChannel, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Send a test now, in quiet hours too, once; what came of it is the answer."""
 
     def call() -> tuple[AlertDelivery, outbox.SendResult]:
-        now = timezone.now()
+        now = clock()
         delivery = AlertDelivery(channel=channel, channel_name=channel.name, test=True, attempts=1, created_at=now)
         try:
             target = outbox.target_of(channel)
@@ -102,7 +101,7 @@ def test(*, actor: User, channel: AlertChannel, operation: uuid.UUID) -> Outcome
     def record(answer: tuple[AlertDelivery, outbox.SendResult]) -> Outcome:
         delivery, result = answer
         state = AlertDelivery.State.SENT if result.ok else AlertDelivery.State.GIVEN_UP
-        delivery.state, delivery.ended_at, delivery.words = state, timezone.now(), result.words
+        delivery.state, delivery.ended_at, delivery.words = state, clock(), result.words
         delivery.save()
         if result.ok:
             return Outcome(kind=OutcomeKind.DONE, words=f"The test is sent to {channel.shown_as}. {result.words}")

@@ -5,12 +5,11 @@ somebody else was being asked for when Redeliver stopped, and nobody knows wheth
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 
 from django.db.models import Count, F, Q, QuerySet
-from django.utils import timezone
 
 from dashboard.actions import endpoints
 from dashboard.actions.outcome import Outcome, OutcomeKind
@@ -37,13 +36,12 @@ def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[De
     RunItem.objects.bulk_create(items, batch_size=1000)
 
 
-def claim_next(*, run: Run) -> RunItem | None:
+def claim_next(*, run: Run, now: datetime) -> RunItem | None:
     """Mark the next one as being asked for and return it; None when none is left, or the run no longer runs."""
     waiting = run.items.filter(state=State.WAITING).order_by("position")
     item = waiting.select_related("delivery").defer("delivery__body").first()
     if item is None:
         return None
-    now = timezone.now()
     mine = RunItem.objects.filter(pk=item.pk, state=State.WAITING, run__state=Run.State.RUNNING)
     if not mine.update(state=State.ASKING, asked_at=now):
         return None
@@ -51,40 +49,41 @@ def claim_next(*, run: Run) -> RunItem | None:
     return item
 
 
-def ask(*, run: Run, item: RunItem) -> Outcome | None:
+def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | None:
     """Ask OpenTrain for one that was claimed, and write down what became of it.
 
     None when there was nothing to ask for: the record of its delivery is gone.
     """
     if item.delivery is None or item.asked_at is None or run.actor is None:
-        _write(item, State.REFUSED, GONE)
+        _write(item, State.REFUSED, GONE, now=clock())
         return None
     item.delivery.endpoint = run.endpoint
     outcome = endpoints.redeliver_one(
         actor=run.actor,
         delivery=item.delivery,
         now=item.asked_at,
+        clock=clock,
         operation=uuid.uuid4(),
         action=endpoints.IN_A_RUN,
     )
     if outcome.kind is OutcomeKind.DONE:
-        _write(item, State.REQUESTED, "")
+        _write(item, State.REQUESTED, "", now=clock())
     elif outcome.kind is OutcomeKind.UNKNOWN:
-        _write(item, State.UNKNOWN, outcome.words)
+        _write(item, State.UNKNOWN, outcome.words, now=clock())
     else:  # nothing was changed: it can be asked for again
-        _write(item, State.WAITING, "")
+        _write(item, State.WAITING, "", now=clock())
     return outcome
 
 
-def refuse(*, item: RunItem) -> None:
+def refuse(*, item: RunItem, now: datetime) -> None:
     """Write down that OpenTrain does not know it; the run goes on with the others."""
-    _write(item, State.REFUSED, NOT_THERE)
+    _write(item, State.REFUSED, NOT_THERE, now=now)
 
 
-def mark_interrupted(*, run: Run) -> int:
+def mark_interrupted(*, run: Run, now: datetime) -> int:
     """Mark what was being asked for when a worker died, and return how many that are. For whoever holds the run."""
     interrupted = run.items.filter(state=State.ASKING)
-    return interrupted.update(state=State.UNKNOWN, words=INTERRUPTED, settled_at=timezone.now())
+    return interrupted.update(state=State.UNKNOWN, words=INTERRUPTED, settled_at=now)
 
 
 def request_waiting(*, run: Run, at: datetime) -> int:
@@ -164,9 +163,9 @@ def _settled(item: RunItem) -> RunItem:
     return item
 
 
-def _write(item: RunItem, state: str, words: str) -> None:
+def _write(item: RunItem, state: str, words: str, *, now: datetime) -> None:
     item.state, item.words = state, words[:300]
     ended = state not in {State.WAITING, State.REQUESTED}
-    item.settled_at = timezone.now() if ended else None
+    item.settled_at = now if ended else None
     item.asked_at = None if state == State.WAITING else item.asked_at
     item.save(update_fields=["state", "words", "settled_at", "asked_at"])

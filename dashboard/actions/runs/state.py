@@ -3,9 +3,7 @@
 A run's own fields are saved one by one and its state by compare-and-set, because somebody may be changing it.
 """
 
-from datetime import timedelta
-
-from django.utils import timezone
+from datetime import datetime, timedelta
 
 from dashboard.config.schedule import schedule
 from dashboard.models import Run, RunItem
@@ -15,9 +13,8 @@ LOOK_EVERY = timedelta(seconds=5)
 AT_ONCE = timedelta()
 
 
-def leave(run: Run, *, state: Run.State, why: str) -> timedelta | None:
+def leave(run: Run, *, now: datetime, state: Run.State, why: str) -> timedelta | None:
     """End or pause the run, unless somebody has done so meanwhile. Returns that nothing is to come, as a step does."""
-    now = timezone.now()
     ended_at = None if state == Run.State.PAUSED else now
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
     left = running.update(state=state, why=why, by_person=False, ended_at=ended_at, waiting_for="", not_before=None)
@@ -26,9 +23,8 @@ def leave(run: Run, *, state: Run.State, why: str) -> timedelta | None:
     return None
 
 
-def next_step(run: Run, *, words: str, ok: bool = True) -> timedelta:
+def next_step(run: Run, *, now: datetime, words: str, ok: bool = True) -> timedelta:
     """End the step and begin the next one, if there is one."""
-    now = timezone.now()
     run.steps.filter(name=run.step, ended_at=None).update(ended_at=now, ok=ok, words=words)
     steps = list(steps_of(run))
     after = steps[steps.index(Step(run.step)) + 1 :]

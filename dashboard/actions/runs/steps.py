@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from dashboard.actions import endpoint_changes, endpoints
 from dashboard.actions.installs import sync
@@ -46,9 +45,11 @@ NOT_IMPLEMENTED = 501
 """Said of HEAD by servers that know POST alone: an answer like 405."""
 DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
 State = RunItem.State
+Clock = Callable[[], datetime]
+"""What tells the time, read anew where time passes: OpenTrain and the handler take a while to answer."""
 
 
-def advance(*, run_id: int) -> timedelta | None:
+def advance(*, run_id: int, clock: Clock) -> timedelta | None:
     """Do what there is to do for a run now.
 
     Returns how long until the next look at it, None when there is nothing to come, or another worker has it.
@@ -57,26 +58,26 @@ def advance(*, run_id: int) -> timedelta | None:
         run = _load(run_id) if mine else None
         if run is None:
             return None
-        items.mark_interrupted(run=run)
-        items.settle(run=run, now=timezone.now(), schedule=schedule())
-        wait = _guarded(run) if run.state == Run.State.RUNNING else None
+        items.mark_interrupted(run=run, now=clock())
+        items.settle(run=run, now=clock(), schedule=schedule())
+        wait = _guarded(run, clock) if run.state == Run.State.RUNNING else None
         tally = items.count(run=run)
         return LOOK_EVERY if wait is None and tally.requested else wait
 
 
-def _guarded(run: Run) -> timedelta | None:
+def _guarded(run: Run, clock: Clock) -> timedelta | None:
     """Pause a run that a fault of ours broke, or it would be tried again for ever, and ask for one more each time.
 
     A database that is away is no such fault: the job fails, and the run goes on when it is back.
     """
     try:
-        return _advance(run)
+        return _advance(run, clock)
     except (OperationalError, InterfaceError):
         raise
     except Exception:
         logger.exception("Run %s paused", run.pk)
         why = "Redeliver itself failed while it worked on this; its log says how. Look at what is below, then resume."
-        return leave(run, state=Run.State.PAUSED, why=why)
+        return leave(run, now=clock(), state=Run.State.PAUSED, why=why)
 
 
 def _load(run_id: int) -> Run | None:
@@ -87,8 +88,8 @@ def _load(run_id: int) -> Run | None:
     return rows.filter(pk=run_id).first()
 
 
-def _advance(run: Run) -> timedelta | None:
-    now = timezone.now()
+def _advance(run: Run, clock: Clock) -> timedelta | None:
+    now = clock()
     if run.not_before is not None and run.not_before > now:
         return run.not_before - now
     if run.not_before is not None:
@@ -96,9 +97,9 @@ def _advance(run: Run) -> timedelta | None:
     hopeless = _hopeless(run)
     if hopeless is not None:
         state, why = hopeless
-        return leave(run, state=state, why=why)
+        return leave(run, now=clock(), state=state, why=why)
     run.steps.get_or_create(name=run.step, defaults={"began_at": now})
-    return _DO[Step(run.step)](run)
+    return _DO[Step(run.step)](run, clock)
 
 
 def _hopeless(run: Run) -> tuple[Run.State, str] | None:
@@ -134,55 +135,62 @@ def _deleted_words(endpoint: Endpoint) -> str:
 # --- The steps: each returns how long until the next look, None when the run has ended or pauses ----------------------
 
 
-def _probe(run: Run) -> timedelta | None:
+def _probe(run: Run, clock: Clock) -> timedelta | None:
     if not run.endpoint.handler_url:
-        return next_step(run, words="Redeliver knows no handler of this endpoint that it could ask first.")
+        return next_step(run, now=clock(), words="Redeliver knows no handler of this endpoint that it could ask first.")
     repair = "Nothing was changed. Repair the handler, then start again."
     try:
         answer = handler.probe(url=run.endpoint.handler_url, deadline_s=HANDLER_DEADLINE.total_seconds())
     except handler.HandlerFailed as error:
-        return leave(run, state=Run.State.STOPPED, why=f"{error.words} {repair}")
+        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{error.words} {repair}")
     if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
-        return leave(run, state=Run.State.STOPPED, why=f"Your handler answered {answer.status}. {repair}")
-    return next_step(run, words=f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
+        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"Your handler answered {answer.status}. {repair}")
+    return next_step(run, now=clock(), words=f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
 
 
-def _enable(run: Run) -> timedelta | None:
+def _enable(run: Run, clock: Clock) -> timedelta | None:
     """Look before, so that an earlier try whose answer was lost is not repeated."""
-    missed = sync.refresh(install=run.endpoint.install, now=timezone.now())
+    missed = sync.refresh(install=run.endpoint.install, now=clock())
     if missed is not None:
-        return _react(run, missed)
+        return _react(run, missed, clock)
     run.endpoint.refresh_from_db()
     if run.endpoint.deleted_at is not None:
         return AT_ONCE
     if run.endpoint.status == ACTIVE:
-        return next_step(run, words="The endpoint is active.")
-    outcome = endpoints.enable(actor=run.actor, endpoint=run.endpoint, operation=uuid.uuid4())  # type: ignore[arg-type]
+        return next_step(run, now=clock(), words="The endpoint is active.")
+    outcome = endpoints.enable(
+        actor=run.actor,  # type: ignore[arg-type]
+        endpoint=run.endpoint,
+        clock=clock,
+        operation=uuid.uuid4(),
+    )
     if not outcome.ok:
-        return _react(run, outcome)
-    return next_step(run, words="Re-enabled; OpenTrain's count of failures in a row is back at 0.")
+        return _react(run, outcome, clock)
+    return next_step(run, now=clock(), words="Re-enabled; OpenTrain's count of failures in a row is back at 0.")
 
 
-def _canary(run: Run) -> timedelta | None:
+def _canary(run: Run, clock: Clock) -> timedelta | None:
     canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
     if canary is None:
-        return next_step(run, words="No failed delivery is known that could go first.")
+        return next_step(run, now=clock(), words="No failed delivery is known that could go first.")
     if canary.state == State.WAITING:
-        claimed = items.claim_next(run=run)
-        return _ask(run, claimed) if claimed is not None else None
+        claimed = items.claim_next(run=run, now=clock())
+        return _ask(run, claimed, clock) if claimed is not None else None
     name = f"{canary.event_type} …{canary.opentrain_id[-8:]}"
     if canary.state == State.DELIVERED:
-        return next_step(run, words=f"{name}: delivered.")
+        return next_step(run, now=clock(), words=f"{name}: delivered.")
     if canary.state == State.FAILED_AGAIN:
         why = f"The first delivery failed again: {canary.words}"
-        return leave(run, state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
-    if canary.asked_at is not None and timezone.now() <= overdue_after(due=canary.asked_at, schedule=schedule()):
+        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
+    if canary.asked_at is not None and clock() <= overdue_after(due=canary.asked_at, schedule=schedule()):
         return look_again()
     lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
-    return leave(run, state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}")
+    return leave(
+        run, now=clock(), state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}"
+    )
 
 
-def _rest(run: Run) -> timedelta | None:
+def _rest(run: Run, clock: Clock) -> timedelta | None:
     """Ask for one after the other, for a slice of time, as long as nothing speaks against it."""
     until = time.monotonic() + SLICE_S
     while time.monotonic() < until:
@@ -190,23 +198,23 @@ def _rest(run: Run) -> timedelta | None:
         if run.kind == Run.Kind.RECOVERY:
             why = _failures(run)
             if why:
-                return leave(run, state=Run.State.STOPPED, why=why)
+                return leave(run, now=clock(), state=Run.State.STOPPED, why=why)
             if tally.waiting and not may_ask(asked=tally.asked, settled=tally.settled):
                 return look_again()
-        item = items.claim_next(run=run)
+        item = items.claim_next(run=run, now=clock())
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
             words = f"All {tally.asked} are requested again." if tally.asked else "There were none to ask for."
-            return next_step(run, words=words) if running else None
-        wait = _ask(run, item)
+            return next_step(run, now=clock(), words=words) if running else None
+        wait = _ask(run, item, clock)
         if wait != AT_ONCE:
             return wait
         time.sleep(max(0.0, run.pace_ms / 1000 - (time.monotonic() - began)))
-    items.settle(run=run, now=timezone.now(), schedule=schedule())
+    items.settle(run=run, now=clock(), schedule=schedule())
     return AT_ONCE
 
 
-def _others(run: Run) -> timedelta | None:
+def _others(run: Run, clock: Clock) -> timedelta | None:
     """Ask for every failed one at once. A recovery does so last, for those that OpenTrain gave up before they came.
 
     They are in no log of ours, because an auto-disable fails what was never attempted too.
@@ -214,32 +222,35 @@ def _others(run: Run) -> timedelta | None:
     tally = items.count(run=run)
     if run.others_asked_at is not None:  # the worker died before it had the answer
         items.doubt_waiting(run=run, at=run.others_asked_at, words=items.INTERRUPTED)
-        return next_step(run, words="Asked for once, outcome unknown: it is not repeated by itself.", ok=False)
+        return next_step(
+            run, now=clock(), words="Asked for once, outcome unknown: it is not repeated by itself.", ok=False
+        )
     if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
         words = "OpenTrain may have others that never reached us; not asked for, because not all went well."
-        return next_step(run, words=words)
-    return _ask_for_all(run)
+        return next_step(run, now=clock(), words=words)
+    return _ask_for_all(run, clock)
 
 
-def _ask_for_all(run: Run) -> timedelta | None:
-    now = timezone.now()
+def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
+    now = clock()
     keep(run, others_asked_at=now)
     outcome = endpoints.redeliver_failed(
         actor=run.actor,  # type: ignore[arg-type]
         endpoint=run.endpoint,
         now=now,
+        clock=clock,
         operation=uuid.uuid4(),
         action=endpoints.ALL_IN_A_RUN,
     )
     if outcome.kind is OutcomeKind.UNKNOWN:
         items.doubt_waiting(run=run, at=now, words=outcome.words)
-        return next_step(run, words=outcome.words, ok=False)
+        return next_step(run, now=clock(), words=outcome.words, ok=False)
     if not outcome.ok:
         keep(run, others_asked_at=None)
-        return _react(run, outcome)
+        return _react(run, outcome, clock)
     items.request_waiting(run=run, at=now)
     keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
-    return next_step(run, words=_others_words(run))
+    return next_step(run, now=clock(), words=_others_words(run))
 
 
 def _others_words(run: Run) -> str:
@@ -250,20 +261,22 @@ def _others_words(run: Run) -> str:
     return f"{run.others} more requested again that OpenTrain had as failed."
 
 
-def _watch(run: Run) -> timedelta | None:
+def _watch(run: Run, clock: Clock) -> timedelta | None:
     """Follow what was asked for until each has an outcome."""
-    now = timezone.now()
+    now = clock()
     if run.others_asked_at is not None and run.others:
         items.adopt(run=run, since=run.others_asked_at, most=run.others)
         items.settle(run=run, now=now, schedule=schedule())
     if run.kind == Run.Kind.RECOVERY:
         why = _failures(run)
         if why:
-            return leave(run, state=Run.State.STOPPED, why=why)
+            return leave(run, now=clock(), state=Run.State.STOPPED, why=why)
     tally = items.count(run=run)
     if tally.requested or _others_outstanding(run, now=now):
         return look_again()
-    return leave(run, state=Run.State.DONE, why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}")
+    return leave(
+        run, now=clock(), state=Run.State.DONE, why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}"
+    )
 
 
 def _others_outstanding(run: Run, *, now: datetime) -> bool:
@@ -291,42 +304,42 @@ def _missing_words(run: Run) -> str:
 # --- What follows a call --------------------------------------------------------------------------------------------
 
 
-def _ask(run: Run, item: RunItem) -> timedelta | None:
-    outcome = items.ask(run=run, item=item)
+def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
+    outcome = items.ask(run=run, item=item, clock=clock)
     if outcome is None:
         return AT_ONCE
-    if outcome.code == "NOT_FOUND" and _is_still_there(run):
-        items.refuse(item=item)
+    if outcome.code == "NOT_FOUND" and _is_still_there(run, clock):
+        items.refuse(item=item, now=clock())
         return AT_ONCE
-    return _react(run, outcome)
+    return _react(run, outcome, clock)
 
 
-def _is_still_there(run: Run) -> bool:
+def _is_still_there(run: Run, clock: Clock) -> bool:
     """Tell an endpoint that was deleted elsewhere from a delivery that OpenTrain does not know: both answer 404."""
-    unknown = sync.refresh(install=run.endpoint.install, now=timezone.now()) is not None
+    unknown = sync.refresh(install=run.endpoint.install, now=clock()) is not None
     run.endpoint.refresh_from_db()
     return run.endpoint.deleted_at is None and not unknown
 
 
-def _react(run: Run, outcome: Outcome) -> timedelta | None:
+def _react(run: Run, outcome: Outcome, clock: Clock) -> timedelta | None:
     reaction = react(call=_facts(outcome), failed_calls=run.failed_calls, pace_ms=run.pace_ms)
     quoted = {"quoted": outcome.quoted} if outcome.quoted else {}
     keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
-    return _follow(run, outcome, reaction)
+    return _follow(run, outcome, reaction, clock)
 
 
-def _follow(run: Run, outcome: Outcome, reaction: Reaction) -> timedelta | None:
+def _follow(run: Run, outcome: Outcome, reaction: Reaction, clock: Clock) -> timedelta | None:
     if reaction.then is Then.GO_ON:
         return AT_ONCE
     if reaction.then is Then.WAIT:
-        keep(run, not_before=timezone.now() + reaction.wait, waiting_for=reaction.why)
+        keep(run, not_before=clock() + reaction.wait, waiting_for=reaction.why)
         return reaction.wait
     if reaction.then is Then.PAUSE:
-        return leave(run, state=Run.State.PAUSED, why=reaction.why)
+        return leave(run, now=clock(), state=Run.State.PAUSED, why=reaction.why)
     why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
     if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
-        sync.refresh(install=run.endpoint.install, now=timezone.now())
-    return leave(run, state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
+        sync.refresh(install=run.endpoint.install, now=clock())
+    return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
 
 
 def _facts(outcome: Outcome) -> CallFacts:
@@ -344,7 +357,7 @@ def _failures(run: Run) -> str | None:
     return f"{said} ({newest.words if newest else ''}). {left_active(run)}"
 
 
-_DO: dict[Step, Callable[[Run], timedelta | None]] = {
+_DO: dict[Step, Callable[[Run, Clock], timedelta | None]] = {
     Step.PROBE: _probe,
     Step.ENABLE: _enable,
     Step.CANARY: _canary,

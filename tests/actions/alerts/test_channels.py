@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from dashboard.actions.alerts import channels, watch
 from dashboard.actions.alerts.channels import ChannelDetails
@@ -125,7 +126,9 @@ def test_test_is_sent_at_once_in_quiet_hours_too_and_kept(support: User, setting
     settings.ALERT_PRIVATE_ADDRESSES = True
     with misbehaving(answer(200), answer(500)) as server:
         channel = make_webhook_channel(url=server.url, quiet_start=time(0), quiet_end=time(23, 59))
-        outcomes = [channels.test(actor=support, channel=channel, operation=uuid.uuid4()) for _ in range(2)]
+        outcomes = [
+            channels.test(actor=support, channel=channel, clock=timezone.now, operation=uuid.uuid4()) for _ in range(2)
+        ]
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.DONE, OutcomeKind.UNAVAILABLE]
     assert outcomes[1].words == "The test did not get through. The webhook answered 500."
     kept = AlertDelivery.objects.order_by("created_at").values_list("test", "state", "attempts", "next_attempt_at")
@@ -140,7 +143,7 @@ def test_test_that_is_asked_for_twice_by_one_form_is_sent_once(support: User, se
     with misbehaving(answer(200)) as server:
         channel = make_webhook_channel(url=server.url)
         for _ in range(2):
-            assert channels.test(actor=support, channel=channel, operation=operation).ok
+            assert channels.test(actor=support, channel=channel, clock=timezone.now, operation=operation).ok
         assert len(server.requests) == 1
 
 
@@ -148,7 +151,7 @@ def test_test_of_an_address_whose_key_is_missing_says_so(support: User, settings
     pk = make_webhook_channel(url=SLACK_URL).pk
     settings.FIELD_KEYS = [Fernet.generate_key().decode()]
     channel = AlertChannel.objects.defer("url", "secret").get(pk=pk)
-    outcome = channels.test(actor=support, channel=channel, operation=uuid.uuid4())
+    outcome = channels.test(actor=support, channel=channel, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.UNAVAILABLE
     assert "cannot be read with the keys in FIELD_KEYS" in outcome.words
 

@@ -51,7 +51,7 @@ def endpoint(install: Install, support: User) -> Endpoint:
         handler_url=HANDLER,
         through_redeliver=True,
         event_types=["contract.started"],
-        now=timezone.now(),
+        clock=timezone.now,
         operation=uuid.uuid4(),
     )
     return endpoint

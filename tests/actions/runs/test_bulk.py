@@ -84,7 +84,7 @@ def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
     assert (run.state, run.why, states(run)) == ("cancelled", "Cancelled by ana.", {"requested": 1, "waiting": 2})
     assert list(Run.objects.to_advance()) == [run]
     attempt(endpoint)
-    assert steps.advance(run_id=run.pk) is None
+    assert steps.advance(run_id=run.pk, clock=timezone.now) is None
     assert states(run) == {"delivered": 1, "waiting": 2}
     assert list(Run.objects.to_advance()) == []
     again = commands.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())

@@ -25,11 +25,11 @@ def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
     run = redeliver(endpoint, support)
     Run.objects.update(pace_ms=10)
     fake_opentrain.fail_next(RateLimited("Too many.", retry_after_s=30))
-    assert steps.advance(run_id=run.pk) == timedelta(seconds=30)
+    assert steps.advance(run_id=run.pk, clock=timezone.now) == timedelta(seconds=30)
     run.refresh_from_db()
     assert (run.state, run.pace_ms, states(run)) == ("running", 20, {"waiting": 2})
     assert run.waiting_for.endswith("asked to wait 30 s.")
-    assert timedelta(seconds=28) < steps.advance(run_id=run.pk) <= timedelta(seconds=30)
+    assert timedelta(seconds=28) < steps.advance(run_id=run.pk, clock=timezone.now) <= timedelta(seconds=30)
     assert len(redeliveries(fake_opentrain)) == 1
     Run.objects.update(not_before=timezone.now())
     assert states(go(run)) == {"requested": 2}
@@ -89,7 +89,9 @@ def test_endpoint_deleted_elsewhere_is_said_plainly(
 def test_endpoint_deleted_here_names_who_did_it(endpoint: Endpoint, support: User) -> None:
     make_failed_delivery(endpoint=endpoint)
     run = redeliver(endpoint, support)
-    endpoint_changes.delete(actor=make_user(username="bob"), endpoint=endpoint, operation=uuid.uuid4())
+    endpoint_changes.delete(
+        actor=make_user(username="bob"), endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4()
+    )
     run = go(run)
     assert (run.state, run.why) == ("stopped", "bob deleted this endpoint. 1 not requested.")
 
@@ -100,7 +102,7 @@ def test_endpoint_paused_by_somebody_stops_a_recovery_and_says_so(
     endpoint = broken(failed=2)
     run = go(recover(endpoint, support))
     endpoint.refresh_from_db()
-    endpoint_changes.pause(actor=support, endpoint=endpoint, operation=uuid.uuid4())
+    endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     run = go(run)
     said = "The endpoint was paused, so nothing more would be attempted. OpenTrain gives the reason: "
     assert (run.state, run.why) == ("stopped", f"{said}Paused through the API.")

@@ -179,7 +179,7 @@ def test_recovery_whose_re_enabling_had_no_answer_looks_before_it_asks_again(
 ) -> None:
     endpoint = broken(failed=1)
     run = recover(endpoint, support)
-    run_steps.advance(run_id=run.pk)
+    run_steps.advance(run_id=run.pk, clock=timezone.now)
     real, tries = fake_opentrain.update_endpoint, []
 
     def taken_but_unanswered(**arguments: Any) -> None:
@@ -189,7 +189,7 @@ def test_recovery_whose_re_enabling_had_no_answer_looks_before_it_asks_again(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sync.opentrain, "update_endpoint", taken_but_unanswered)
-        assert run_steps.advance(run_id=run.pk) == timedelta(seconds=5)
+        assert run_steps.advance(run_id=run.pk, clock=timezone.now) == timedelta(seconds=5)
         Run.objects.update(not_before=timezone.now())
         run = go(run)
     assert (run.step, tries) == ("canary", [1])
@@ -201,9 +201,9 @@ def test_recovery_whose_first_delivery_is_of_unknown_outcome_goes_on_when_it_arr
     endpoint = broken(failed=2)
     run = recover(endpoint, support)
     for _ in range(2):
-        run_steps.advance(run_id=run.pk)
+        run_steps.advance(run_id=run.pk, clock=timezone.now)
     fake_opentrain.fail_next(OutcomeUnknown("No answer."))
-    assert run_steps.advance(run_id=run.pk) == timedelta(seconds=5)
+    assert run_steps.advance(run_id=run.pk, clock=timezone.now) == timedelta(seconds=5)
     Run.objects.update(not_before=timezone.now())
     run = go(run)
     assert (run.step, states(run)) == ("canary", {"unknown": 1, "waiting": 1})

@@ -1,0 +1,51 @@
+"""The clock is read where a request, a job or a command comes in; everything below is told the time."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOLD = ("actions", "db", "forms", "presenters", "queries", "rules")
+"""Folders of dashboard/ that are told the time: `now`, or a `clock` where time passes between two readings.
+
+Not models/: the audit's column of the time has the clock as its default.
+"""
+READINGS = {"now", "utcnow", "today", "localtime", "localdate"}
+CLOCKS = {"timezone", "datetime", "date"}
+
+
+def readings(source: str) -> list[int]:
+    """Return the lines that read the clock of the machine: a duration (`time.monotonic`) is no time."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in READINGS:
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            found += [node.lineno] if owner in CLOCKS else []
+        if isinstance(node, ast.Attribute) and (getattr(node.value, "id", ""), node.attr) == ("time", "time"):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("folder", TOLD)
+def test_clock_is_not_read_below_the_entry_points(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line} reads the clock: take `now` or a `clock` as an argument"
+        for path in sorted((ROOT / "dashboard" / folder).rglob("*.py"))
+        for line in readings(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("now = timezone.now()", [1]),
+        ("\nat = datetime.datetime.now(UTC)", [2]),
+        ("at = field(default_factory=timezone.now)", [1]),
+        ("at = time.time()", [1]),
+        ("began = time.monotonic()\nnow = clock()\nat: datetime.time", []),
+    ],
+)
+def test_readings_finds_what_reads_the_clock(source: str, lines: list[int]) -> None:
+    assert readings(source) == lines
