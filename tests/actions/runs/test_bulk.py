@@ -73,8 +73,8 @@ def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
     with pytest.MonkeyPatch.context() as patch:
         original = steps._ask
 
-        def ask_then_cancel(run: Run, item: RunItem) -> timedelta | None:
-            wait = original(run, item)
+        def ask_then_cancel(run: Run, item: RunItem, clock: steps.Clock) -> timedelta | None:
+            wait = original(run, item, clock)
             commands.stop(actor=support, run=run, now=timezone.now())
             return wait
 
