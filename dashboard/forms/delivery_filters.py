@@ -23,20 +23,6 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
-_LABELS = {
-    "state": "State",
-    "event": "Event type",
-    "cause": "Cause",
-    "attempts_min": "Attempts, at least",
-    "attempts_max": "Attempts, at most",
-    "from": "From",
-    "to": "To",
-    "delivery": "Delivery",
-    "event_id": "Event",
-    "resource": "Resource",
-    "signature": "Signature",
-}
-"""Every filter there is, in the order in which a canonical query has them."""
 REFUSED, UNSAID = "refused", "unsaid"
 _REPORTS = {verdict or UNSAID: f"its handler {did}" for verdict, did in REPORTED.items() if verdict != Verdict.VERIFIED}
 SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused, so not a delivery"}
@@ -79,13 +65,12 @@ class Filter:
     @property
     def more_given(self) -> bool:
         """Whether one of the fields is filled that are folded away."""
-        return not {"resource", "event_id", "attempts_min", "attempts_max", "signature"}.isdisjoint(self.given)
+        return any(one.folded and one.name in self.given for one in FILTERS)
 
     @property
     def ignored_for_refused(self) -> list[str]:
         """The filters that refused requests have nothing to be measured by."""
-        known = {"from", "to", "event", "delivery", "signature"}
-        return [_LABELS[name] for name in self.used if name not in known]
+        return [one.label for one in FILTERS if one.name in self.used and not one.of_refused]
 
 
 class Nonsense(ValueError):
@@ -250,19 +235,40 @@ def _signature(text: str, _now: datetime) -> Read:
     return name, {"refused": True} if name == REFUSED else {"signature": "" if name == UNSAID else name}
 
 
-_READERS: dict[str, Reader] = {
-    "state": _state,
-    "event": as_written("event_type"),
-    "cause": _cause,
-    "attempts_min": _number("attempts_min"),
-    "attempts_max": _number("attempts_max"),
-    "from": since("received_from"),
-    "to": until("received_to"),
-    "delivery": as_written("delivery_id"),
-    "event_id": as_written("event_id"),
-    "resource": as_written("resource_id"),
-    "signature": _signature,
-}
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """One filter of the lists of deliveries: what the URL and the page call it, and how it is read.
+
+    `columns` are those of a delivery that it filters by: the export has them too. `folded` is a field that the page
+    folds away, `of_refused` one that refused requests can be filtered by as well.
+    """
+
+    name: str
+    label: str
+    read: Reader
+    columns: tuple[str, ...]
+    folded: bool = False
+    of_refused: bool = False
+
+
+FILTERS = (
+    DeliveryFilter("state", "State", _state, ("standing",)),
+    DeliveryFilter("event", "Event type", as_written("event_type"), ("event_type",), of_refused=True),
+    DeliveryFilter("cause", "Cause", _cause, ("last_cause", "last_status")),
+    DeliveryFilter("attempts_min", "Attempts, at least", _number("attempts_min"), ("attempt_count",), folded=True),
+    DeliveryFilter("attempts_max", "Attempts, at most", _number("attempts_max"), ("attempt_count",), folded=True),
+    DeliveryFilter("from", "From", since("received_from"), ("first_received_at",), of_refused=True),
+    DeliveryFilter("to", "To", until("received_to"), ("first_received_at",), of_refused=True),
+    DeliveryFilter("delivery", "Delivery", as_written("delivery_id"), ("opentrain_id",), of_refused=True),
+    DeliveryFilter("event_id", "Event", as_written("event_id"), ("event_id",), folded=True),
+    DeliveryFilter("resource", "Resource", as_written("resource_id"), ("resource_id",), folded=True),
+    DeliveryFilter("signature", "Signature", _signature, ("last_signature",), folded=True, of_refused=True),
+)
+"""Every filter there is, in the order in which a canonical query has them. tests/test_in_step.py says what else one
+needs.
+"""
+_LABELS = {one.name: one.label for one in FILTERS}
+_READERS = {one.name: one.read for one in FILTERS}
 
 
 def _contradictions(criteria: DeliveryCriteria) -> list[str]:
