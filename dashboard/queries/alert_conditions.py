@@ -1,6 +1,6 @@
 """What is wrong now, as alerts see it: one query for each kind, each with work that grows with what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,23 +37,23 @@ class Wrong:
 
 def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]:
     """Return all that is wrong at `now`. `open_now` is what is known already: some of it ends later than it begins."""
-    found = (*_endpoints(), *_installs(), *_canaries(), *_overdue(now), *_refusals(now, open_now))
-    return {one.subject: one for one in found}
+    queries = dict.fromkeys(FOUND_BY.values())  # one may find several kinds
+    return {one.subject: one for query in queries for one in query(now, open_now)}
 
 
-def _endpoints() -> Iterator[Wrong]:
+def _endpoints(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     rows = Endpoint.objects.unhealthy().filter(severity__in=list(_OF_ENDPOINT))
     for pk, install, severity in rows.values_list("pk", "install", "severity"):
         yield Wrong(Subject(_OF_ENDPOINT[Severity(severity)], install, pk))
 
 
-def _installs() -> Iterator[Wrong]:
+def _installs(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Those that themselves need a person: token refused or unreadable, scope missing, install or app not active."""
     for pk in Install.objects.filter(rank=RANK_OF_TROUBLE).values_list("pk", flat=True):
         yield Wrong(Subject(AlertKind.NO_ACCESS, pk))
 
 
-def _canaries() -> Iterator[Wrong]:
+def _canaries(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Endpoints whose last recovery that came to its first delivery stopped there, and where none has succeeded since.
 
     A success is what OpenTrain's own count of 0 says, if it was read after the recovery ended.
@@ -69,7 +69,7 @@ def _canaries() -> Iterator[Wrong]:
         yield Wrong(Subject(AlertKind.CANARY_FAILED, install, endpoint), said=why)
 
 
-def _overdue(now: datetime) -> Iterator[Wrong]:
+def _overdue(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Endpoints with deliveries whose next attempt should have come long ago. Only what is due is looked through."""
     due = Delivery.objects.filter(
         standing__in=(Standing.RETRYING, Standing.REQUESTED_AGAIN),
@@ -100,3 +100,14 @@ def _refusals(now: datetime, open_now: frozenset[Subject]) -> Iterator[Wrong]:
         subject = Subject(AlertKind.SIGNATURES, install, endpoint)
         if are_refused(recent=recent, last_at=last, now=now, is_open=subject in open_now):
             yield Wrong(subject, count=recent, since=since, said=said)
+
+
+FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wrong]]] = {
+    AlertKind.DISABLED: _endpoints,
+    AlertKind.AT_RISK: _endpoints,
+    AlertKind.NO_ACCESS: _installs,
+    AlertKind.CANARY_FAILED: _canaries,
+    AlertKind.OVERDUE: _overdue,
+    AlertKind.SIGNATURES: _refusals,
+}
+"""The query that finds each kind."""

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
@@ -27,7 +27,7 @@ GONE = "The endpoint was deleted."
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that are not seen: line ends, escapes, what turns the direction of text around."""
 _BLANKS = re.compile(r"\s+")
-_ENDINGS = {
+ENDINGS = {
     AlertKind.DISABLED: "OpenTrain does not say that it is disabled any more.",
     AlertKind.AT_RISK: "It is not about to be disabled any more.",
     AlertKind.NO_ACCESS: "OpenTrain answers for this install again.",
@@ -132,7 +132,7 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
 
 def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "") -> str:
     """Say what ended an alert. `now_says` is what its endpoint is now; one that `is_gone` did not recover."""
-    return GONE if is_gone else plain(f"{_ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
+    return GONE if is_gone else plain(f"{ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
 
 
 def email_subject(message: Message) -> str:

@@ -22,10 +22,10 @@ class AlertKind(StrEnum):
 
     @property
     def label(self) -> str:
-        return _LABELS[self]
+        return LABELS[self]
 
 
-_LABELS = {
+LABELS = {
     AlertKind.DISABLED: "Disabled by OpenTrain",
     AlertKind.AT_RISK: "About to be disabled",
     AlertKind.NO_ACCESS: "No access to an install",

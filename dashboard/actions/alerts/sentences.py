@@ -1,6 +1,7 @@
 """The sentences of an alert, from what its rows say at the moment: these words are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.config.schedule import schedule
@@ -15,6 +16,17 @@ from dashboard.rules.endpoints import endpoint_health
 _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What there is to say of one alert: what is wrong, its rows, and what the log says of its endpoint."""
+
+    wrong: Wrong
+    install: Install
+    endpoint: Endpoint | None
+    log: Logged | None
+    now: datetime
+
+
 def of(
     *,
     found: Sequence[Wrong],
@@ -24,14 +36,18 @@ def of(
 ) -> dict[Subject, list[str]]:
     """Return what each alert says: what happened, what it means, as far as the log tells why."""
     logs = _logs([one.subject for one in found], now=now)
-    said = {}
-    for one in found:
-        endpoint = endpoints.get(one.subject.endpoint_id or 0)
-        if endpoint is None:
-            said[one.subject] = [installs[one.subject.install_id].trouble_words]
-        else:
-            said[one.subject] = _of_endpoint(one, endpoint, logs.get(endpoint.pk), now=now)
-    return said
+    return {
+        one.subject: SENTENCES[one.subject.kind](
+            Facts(
+                wrong=one,
+                install=installs[one.subject.install_id],
+                endpoint=endpoints.get(one.subject.endpoint_id or 0),
+                log=logs.get(one.subject.endpoint_id or 0),
+                now=now,
+            )
+        )
+        for one in found
+    }
 
 
 def ending(alert: Alert, endpoint: Endpoint | None) -> str:
@@ -55,26 +71,48 @@ def _logs(subjects: Sequence[Subject], *, now: datetime) -> dict[int, Logged]:
     return logged(endpoint_ids=ids, retried_since=now - schedule().retry_span) if ids else {}
 
 
-def _of_endpoint(one: Wrong, endpoint: Endpoint, log: Logged | None, *, now: datetime) -> list[str]:
-    many = "1 delivery" if one.count == 1 else f"{one.count:,} deliveries"
-    match one.subject.kind:
-        case AlertKind.CANARY_FAILED:
-            return [one.said]
-        case AlertKind.OVERDUE:
-            return [
-                f"{many} should have been attempted again by now, the first by {_clock(one.since, now)}.",
-                "OpenTrain is late, or its attempts do not reach Redeliver.",
-            ]
-        case AlertKind.SIGNATURES:
-            within = spelled(duration=REFUSALS_WITHIN)
-            requests = "1 request" if one.count == 1 else f"{one.count:,} requests"
-            return [
-                f"Redeliver turned away {requests} in {within}, the first at {_clock(one.since, now)}: {one.said}",
-                "Open the endpoint and examine one: the signature doctor says why.",
-            ]
-        case _:
-            health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
-            return [health.words, *(log.words(now=now) if log is not None else [])]
+def _health(facts: Facts) -> list[str]:
+    if facts.endpoint is None:
+        return []
+    health = endpoint_health(status=facts.endpoint.status, consecutive_failures=facts.endpoint.consecutive_failures)
+    return [health.words, *(facts.log.words(now=facts.now) if facts.log is not None else [])]
+
+
+def _no_access(facts: Facts) -> list[str]:
+    return [facts.install.trouble_words]
+
+
+def _canary_failed(facts: Facts) -> list[str]:
+    return [facts.wrong.said]
+
+
+def _overdue(facts: Facts) -> list[str]:
+    count = facts.wrong.count
+    many = "1 delivery" if count == 1 else f"{count:,} deliveries"
+    return [
+        f"{many} should have been attempted again by now, the first by {_clock(facts.wrong.since, facts.now)}.",
+        "OpenTrain is late, or its attempts do not reach Redeliver.",
+    ]
+
+
+def _signatures(facts: Facts) -> list[str]:
+    count, since = facts.wrong.count, _clock(facts.wrong.since, facts.now)
+    requests = "1 request" if count == 1 else f"{count:,} requests"
+    within = spelled(duration=REFUSALS_WITHIN)
+    return [
+        f"Redeliver turned away {requests} in {within}, the first at {since}: {facts.wrong.said}",
+        "Open the endpoint and examine one: the signature doctor says why.",
+    ]
+
+
+SENTENCES: dict[AlertKind, Callable[[Facts], list[str]]] = {
+    AlertKind.DISABLED: _health,
+    AlertKind.AT_RISK: _health,
+    AlertKind.NO_ACCESS: _no_access,
+    AlertKind.CANARY_FAILED: _canary_failed,
+    AlertKind.OVERDUE: _overdue,
+    AlertKind.SIGNATURES: _signatures,
+}
 
 
 def _clock(moment: datetime | None, now: datetime) -> str:
