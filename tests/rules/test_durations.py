@@ -24,7 +24,8 @@ def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
     ("seconds", "words"),
     [
         (0, "a second"), (1, "a second"), (30, "30 seconds"), (90, "90 seconds"), (60, "a minute"),
-        (300, "five minutes"),         (600, "ten minutes"), (900, "15 minutes"), (3600, "an hour"), (5400, "90 minutes"), (7200, "two hours"),
+        (300, "five minutes"), (600, "ten minutes"), (900, "15 minutes"), (3600, "an hour"), (5400, "90 minutes"),
+        (7200, "two hours"),
         (86_400, "a day"), (259_200, "three days"),
     ],
 )  # fmt: skip
