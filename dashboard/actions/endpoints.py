@@ -109,16 +109,17 @@ def redeliver_failed(
     *,
     actor: User,
     endpoint: Endpoint,
-    now: datetime,
     clock: Callable[[], datetime],
     operation: uuid.UUID,
     action: str = "redeliver all failed",
+    asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to send every FAILED delivery of the endpoint again; `now` is from before it is asked."""
+    """Ask OpenTrain to send every FAILED delivery of the endpoint again. `asked_at` is now, where none is given."""
+    asked_at = asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
         outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
-        deliveries.mark_requested(endpoint=endpoint, at=now)
+        deliveries.mark_requested(endpoint=endpoint, at=asked_at)
         return outcome
 
     return perform(
@@ -132,17 +133,17 @@ def redeliver_one(
     *,
     actor: User,
     delivery: Delivery,
-    now: datetime,
     clock: Callable[[], datetime],
     operation: uuid.UUID,
     action: str = "redeliver",
+    asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to send this delivery again, whatever its state; `now` is from before it is asked."""
-    endpoint = delivery.endpoint
+    """Ask OpenTrain to send this delivery again, whatever its state. `asked_at` is now, where none is given."""
+    endpoint, asked_at = delivery.endpoint, asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
         outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
-        deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=now)
+        deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=asked_at)
         return outcome
 
     return perform(

@@ -96,9 +96,7 @@ def attempts_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @allowed(Permission.OPERATE, of=Delivery)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     delivery, operation = _find_to_redeliver(request, pk), operations.asked(request)
-    outcome = endpoints.redeliver_one(
-        actor=request.user, delivery=delivery, now=timezone.now(), clock=timezone.now, operation=operation
-    )
+    outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, clock=timezone.now, operation=operation)
     page = reverse("delivery-detail", args=[pk])
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page)
 

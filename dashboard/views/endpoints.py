@@ -65,9 +65,7 @@ def enable(request: MemberRequest, pk: int) -> HttpResponse:
 @allowed(Permission.OPERATE, of=Endpoint)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint, operation = _find(request, pk), operations.asked(request)
-    outcome = endpoints.redeliver_failed(
-        actor=request.user, endpoint=endpoint, now=timezone.now(), clock=timezone.now, operation=operation
-    )
+    outcome = endpoints.redeliver_failed(actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation)
     page = operations.page_of(endpoint)
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
 

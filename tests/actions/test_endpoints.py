@@ -128,7 +128,7 @@ def test_redeliver_failed_requests_those_that_failed_and_quotes_opentrain(
     failed, waiting = make_failed(endpoint, "dlv_1"), make_delivery(endpoint=endpoint, last_ok=False)
     now = timezone.now()
     outcome = endpoints.redeliver_failed(
-        actor=support, endpoint=endpoint, now=now, clock=timezone.now, operation=uuid.uuid4()
+        actor=support, endpoint=endpoint, asked_at=now, clock=timezone.now, operation=uuid.uuid4()
     )
     assert outcome == Outcome(
         kind=OutcomeKind.DONE,
@@ -145,9 +145,7 @@ def test_redeliver_on_a_disabled_endpoint_offers_to_enable_it(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
-    outcome = endpoints.redeliver_failed(
-        actor=support, endpoint=endpoint, now=timezone.now(), clock=timezone.now, operation=uuid.uuid4()
-    )
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert (outcome.kind, outcome.offer_enable) == (OutcomeKind.DONE, True)
     assert "Nothing is attempted while the endpoint is DISABLED" in outcome.quoted
 
@@ -157,9 +155,7 @@ def test_redeliver_one_asks_for_that_delivery_alone(
 ) -> None:
     opentrain_id, other = fake_opentrain.add_deliveries(endpoint.opentrain_id, delivered=2)
     delivery = make_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
-    outcome = endpoints.redeliver_one(
-        actor=support, delivery=delivery, now=timezone.now(), clock=timezone.now, operation=uuid.uuid4()
-    )
+    outcome = endpoints.redeliver_one(actor=support, delivery=delivery, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.words == "1 requeued."
     assert fake_opentrain.states(endpoint.opentrain_id) == {opentrain_id: "PENDING", other: "DELIVERED"}
     assert AuditEntry.objects.latest("id").delivery_id == opentrain_id
@@ -169,9 +165,7 @@ def test_same_form_sent_twice_is_one_call(endpoint: Endpoint, support: User, fak
     fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3)
     operation, calls = uuid.uuid4(), len(fake_opentrain.calls)
     first, second = (
-        endpoints.redeliver_failed(
-            actor=support, endpoint=endpoint, now=timezone.now(), clock=timezone.now, operation=operation
-        )
+        endpoints.redeliver_failed(actor=support, endpoint=endpoint, clock=timezone.now, operation=operation)
         for _ in range(2)
     )
     assert first == second
@@ -192,9 +186,7 @@ def test_call_that_fails_changes_no_delivery_and_is_in_the_audit(
 ) -> None:
     failed = make_failed(endpoint, "dlv_1")
     fake_opentrain.fail_next(error)
-    outcome = endpoints.redeliver_failed(
-        actor=support, endpoint=endpoint, now=timezone.now(), clock=timezone.now, operation=uuid.uuid4()
-    )
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome == Outcome(kind=kind, words=str(error), request_id="9d1f")
     failed.refresh_from_db()
     assert failed.requested_at is None
@@ -227,9 +219,7 @@ def test_token_that_cannot_be_read_asks_nothing_and_says_what_to_do(
     settings.FIELD_KEYS = [Fernet.generate_key().decode()]
     stored = Endpoint.objects.defer("secret").get(pk=endpoint.pk)
     stored.install = Install.objects.defer("token").get(pk=endpoint.install_id)
-    outcome = endpoints.redeliver_failed(
-        actor=support, endpoint=stored, now=timezone.now(), clock=timezone.now, operation=uuid.uuid4()
-    )
+    outcome = endpoints.redeliver_failed(actor=support, endpoint=stored, clock=timezone.now, operation=uuid.uuid4())
     assert outcome == Outcome(
         kind=OutcomeKind.UNAVAILABLE,
         words="This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked. "

@@ -61,7 +61,7 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
     outcome = endpoints.redeliver_one(
         actor=run.actor,
         delivery=item.delivery,
-        now=item.asked_at,
+        asked_at=item.asked_at,
         clock=clock,
         operation=uuid.uuid4(),
         action=endpoints.IN_A_RUN,

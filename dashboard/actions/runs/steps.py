@@ -237,7 +237,7 @@ def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
     outcome = endpoints.redeliver_failed(
         actor=run.actor,  # type: ignore[arg-type]
         endpoint=run.endpoint,
-        now=now,
+        asked_at=now,
         clock=clock,
         operation=uuid.uuid4(),
         action=endpoints.ALL_IN_A_RUN,
