@@ -16,7 +16,14 @@ from enum import StrEnum
 TOLERANCE_S = 300
 """How far the signature's time may be from ours, in seconds, either way."""
 
-_HEADER = re.compile(r"t=(?P<t>[0-9]{1,12}),v1=(?P<v1>[0-9a-f]{64})")
+OTHERS_TRIED = 20
+"""How many secrets of the install's other endpoints are tried at most."""
+HEADER = "X-OpenTrain-Signature"
+STAMP = r"[0-9]{1,12}"
+"""What a signature's time looks like, as a regular expression."""
+DIGEST_CHARS = 64
+"""Hex digits of an HMAC-SHA256."""
+_HEADER = re.compile(rf"t=({STAMP}),v1=([0-9a-f]{{{DIGEST_CHARS}}})")
 
 
 class Verdict(StrEnum):
@@ -75,17 +82,17 @@ def verify(
     The signature is checked before its age, so that a stale one is known to be genuine.
     """
     if not headers:
-        return Verification(Verdict.MISSING, "The request carried no X-OpenTrain-Signature header.")
+        return Verification(Verdict.MISSING, f"The request carried no {HEADER} header.")
     count = sum(max(_stamps(header), 1) for header in headers)
     if count > 1:
-        return Verification(Verdict.DOUBLED, f"The request carried {count} X-OpenTrain-Signature headers.")
-    match = _HEADER.fullmatch(headers[0])
-    if match is None:
+        return Verification(Verdict.DOUBLED, f"The request carried {count} {HEADER} headers.")
+    parts = split(headers[0])
+    if parts is None:
         return Verification(
             Verdict.MALFORMED,
-            "The X-OpenTrain-Signature header is not of the form t=<unix seconds>,v1=<64 hex digits>.",
+            f"The {HEADER} header is not of the form t=<unix seconds>,v1=<{DIGEST_CHARS} hex digits>.",
         )
-    stamp, given = match["t"], match["v1"]
+    stamp, given = parts
     if not _matches(secret=secret, body=body, timestamp=stamp, given=given):
         if any(_matches(secret=other, body=body, timestamp=stamp, given=given) for other in other_secrets):
             return Verification(
@@ -96,6 +103,12 @@ def verify(
             "The signature does not match: the body was changed on its way, or a secret that we do not know signed it.",
         )
     return _in_time(age_s=now - int(stamp))
+
+
+def split(header: str) -> tuple[str, str] | None:
+    """Return the time and the signature that a header's value holds; None where it is not of the contract's form."""
+    match = _HEADER.fullmatch(header)
+    return None if match is None else (match[1], match[2])
 
 
 def _stamps(header: str) -> int:

@@ -6,7 +6,7 @@ Signer and verifier share code, so a round trip would prove nothing. Each digest
 
 import pytest
 
-from dashboard.signatures import Verdict, Verification, sign, verify
+from dashboard.signatures import Verdict, Verification, sign, split, verify
 
 T = 1781265600
 ONE = "whsec_known-answer-number-one"
@@ -187,3 +187,22 @@ def test_verify_of_a_doubled_header_is_refused_though_one_is_genuine(headers, co
 )
 def test_verify_of_a_malformed_header_is_refused_as_such(header) -> None:
     assert verify_event(headers=[header]) == MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("header", "parts"),
+    [
+        (f"t=1,v1={'0' * 64}", ("1", "0" * 64)),
+        (f"t={'9' * 12},v1={'f' * 64}", ("9" * 12, "f" * 64)),
+        (f"t={'9' * 13},v1={'f' * 64}", None),
+        (f"t=1,v1={'0' * 63}", None),
+        (f"t=1,v1={'F' * 64}", None),
+        (f"t=1, v1={'0' * 64}", None),
+        (f"v1={'0' * 64},t=1", None),
+        (f"t=1,v1={'0' * 64}\n", None),
+    ],
+)
+def test_split_takes_the_contracts_form_alone_and_verify_calls_all_else_malformed(header, parts) -> None:
+    assert split(header) == parts
+    verdict = verify(secret=ONE, headers=[header], body=b"", now=T).verdict
+    assert (verdict is Verdict.MALFORMED) == (parts is None)

@@ -5,11 +5,10 @@ import base64
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dashboard.rules.attempts import BODY_LIMIT, BODY_LIMIT_WORDS
 from dashboard.rules.doctor import NotHeaders, parse_headers
 
 HEADERS_CHARS = 32_000
-
-BODY_BYTES = 1024 * 1024
 
 
 class DoctorForm(forms.Form):
@@ -20,7 +19,7 @@ class DoctorForm(forms.Form):
     headers = forms.CharField(
         max_length=HEADERS_CHARS, strip=False, error_messages={"required": "Paste the request's headers."}
     )
-    body = forms.CharField(max_length=2 * BODY_BYTES, strip=False, required=False)
+    body = forms.CharField(max_length=2 * BODY_LIMIT, strip=False, required=False)
     encoding = forms.ChoiceField(choices=[(TEXT, "As text"), (BASE64, "As base64")])
     arrived_at = forms.DateTimeField(
         required=False, error_messages={"invalid": "Write it as 2026-06-12 12:00:00, in UTC, or leave it empty."}
@@ -36,8 +35,10 @@ class DoctorForm(forms.Form):
     def clean(self) -> dict[str, object]:
         cleaned: dict[str, object] = super().clean() or {}
         try:
-            if len(self.bodies[0]) > BODY_BYTES:
-                self.add_error("body", "The body is larger than 1 MiB. Redeliver does not take such deliveries.")
+            if len(self.bodies[0]) > BODY_LIMIT:
+                self.add_error(
+                    "body", f"The body is larger than {BODY_LIMIT_WORDS}. Redeliver does not take such deliveries."
+                )
         except ValueError:
             self.add_error("body", "This is not base64.")
         return cleaned

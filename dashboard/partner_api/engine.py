@@ -254,7 +254,7 @@ def _headers(claim: Claim, *, secret: str, now: datetime) -> dict[str, str]:
         "Content-Type": "application/json",
         "X-OpenTrain-Event": claim.event_type,
         "X-OpenTrain-Delivery": claim.delivery_id,
-        "X-OpenTrain-Signature": signatures.sign(secret=secret, body=claim.body, timestamp=int(now.timestamp())),
+        signatures.HEADER: signatures.sign(secret=secret, body=claim.body, timestamp=int(now.timestamp())),
     }
 
 

@@ -5,17 +5,17 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from dashboard.rules.headers import CREDENTIALS, REDACTED, is_name
+
 BODY_BYTES = 32 * 1024
 """A larger body makes no command: nobody could read it, and a shell's line has an end."""
 _LEFT_OUT = frozenset(
     {
         # curl and the connection say these themselves
         "host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect",
-        # what lets somebody in somewhere, redacted in the log or not
-        "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key",
+        *CREDENTIALS,  # redacted in the log or not
     }
 )  # fmt: skip
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _URL = re.compile(r"https?://[!-~]+")
 
 
@@ -41,10 +41,10 @@ def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     usable = [
         (name, value)
         for name, value in headers
-        if _NAME.fullmatch(name) and name.lower() not in _LEFT_OUT and value.isprintable()
+        if is_name(name) and name.lower() not in _LEFT_OUT and value.isprintable()
     ]
     # curl drops a header without a value, unless it is written so.
-    return [f"{name}: {value}" if value.strip() else f"{name};" for name, value in usable if value != "[redacted]"]
+    return [f"{name}: {value}" if value.strip() else f"{name};" for name, value in usable if value != REDACTED]
 
 
 def _printable(body: bytes) -> str | None:

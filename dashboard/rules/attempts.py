@@ -9,6 +9,10 @@ from dashboard.signatures import Verdict
 
 Headers = list[list[str]]
 
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
+BODY_LIMIT_WORDS = f"{BODY_LIMIT // 1024**2} MiB"
+
 
 class Source(StrEnum):
     """Who saw the attempt. Stored, so a value is never renamed."""

@@ -7,13 +7,13 @@ A redirect is an answer like any other, because OpenTrain follows none.
 The URL is a partner's, so only public addresses are dialled, unless HANDLER_PRIVATE_ADDRESSES allows all.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
 from dashboard.rules.causes import Cause
+from dashboard.rules.headers import is_name, is_value
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
@@ -27,8 +27,6 @@ _NOT_PASSED_ON = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade", "expect", "host", "content-length",
 }  # fmt: skip
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUSES = range(200, 600)
 
 _waits = Waits()
@@ -125,7 +123,7 @@ def _listed(value: str) -> list[str]:
 
 def _sendable(name: str, value: str) -> bool:
     """Whether it can be sent as a header at all; a server in front of us should have refused it otherwise."""
-    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+    return is_name(name) and is_value(value)
 
 
 def _given_back(answer: HttpAnswer) -> HandlerAnswer:

@@ -36,16 +36,16 @@ from dashboard.actions.deliveries import record
 from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
-from dashboard.rules.attempts import AttemptResult, Event, Headers
+from dashboard.rules import headers
+from dashboard.rules.attempts import BODY_LIMIT, AttemptResult, Event, Headers
 from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
-from dashboard.signatures import Verdict, verify
+from dashboard.signatures import HEADER as SIGNATURE
+from dashboard.signatures import OTHERS_TRIED, Verdict, verify
 from dashboard.vault import Unreadable
 
-BODY_LIMIT = 1024 * 1024
-"""Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
 DEADLINE_S = HANDLER_DEADLINE.total_seconds()
 RESERVE_S = 0.05
 """What of it is kept for recording the attempt."""
@@ -54,12 +54,10 @@ VALUE_KEPT = 1000
 ID_LIMIT = 200
 ANSWER_HEAD = 4096
 """How many bytes of the answer are kept with the attempt."""
-OTHER_SECRETS = 20
 RETRY_AFTER_S = 5
 """What a 503 says about coming again. OpenTrain keeps its own schedule; others in between may read it."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_REDACTED = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
 _FAILED_AS = {Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT, Cause.BUSY: HTTPStatus.SERVICE_UNAVAILABLE}
 
 logger = logging.getLogger(__name__)
@@ -90,7 +88,7 @@ class _Arrival:
     whole: bool
 
     def values(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name]
+        return headers.values_of(self.headers, name)
 
     def claim(self, name: str, *, limit: int) -> str:
         """Return the first value of a header as text that can be stored."""
@@ -179,7 +177,7 @@ def _verify(arrival: _Arrival) -> None:
         raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "registering", words)
     found = verify(
         secret=endpoint.secret.reveal(),
-        headers=arrival.values("x-opentrain-signature"),
+        headers=arrival.values(SIGNATURE),
         body=arrival.body,
         now=int(arrival.at.timestamp()),
         other_secrets=_other_secrets(endpoint),
@@ -191,7 +189,7 @@ def _verify(arrival: _Arrival) -> None:
 def _other_secrets(endpoint: Endpoint) -> Iterator[str]:
     """Give the secrets of the install's other endpoints, the newest; the database is asked only when one is wanted."""
     others = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
-    for other in others.order_by("-id")[:OTHER_SECRETS]:
+    for other in others.order_by("-id")[:OTHERS_TRIED]:
         if other.secret is not None:
             yield other.secret.reveal()
 
@@ -272,7 +270,7 @@ def _passed_back(answer: HandlerAnswer) -> _Reply:
 
 def _header(answer: HandlerAnswer, name: str) -> str:
     """Return the first value of the handler's header if it can be sent on, else nothing."""
-    value = next((value for key, value in answer.headers if key.lower() == name), "")
+    value = headers.first_of(answer.headers, name) or ""
     return value if value.isascii() and value.isprintable() and len(value) <= VALUE_KEPT else ""
 
 
@@ -304,11 +302,14 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
     )
 
 
-def _kept(headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
+def _kept(given: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
     """Return headers for the log: so many, so long, and without the values that let somebody in somewhere."""
     return [
-        [_storable(name, limit=200), "[redacted]" if name.lower() in _REDACTED else _storable(value, limit=VALUE_KEPT)]
-        for name, value in headers[:HEADERS_KEPT]
+        [
+            _storable(name, limit=200),
+            headers.REDACTED if name.lower() in headers.CREDENTIALS else _storable(value, limit=VALUE_KEPT),
+        ]
+        for name, value in given[:HEADERS_KEPT]
     ]
 
 

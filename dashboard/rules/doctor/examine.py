@@ -6,15 +6,16 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from dashboard.rules.doctor import header
 from dashboard.rules.doctor.bodies import SMALL_BYTES, variants
 from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
-from dashboard.signatures import TOLERANCE_S, Verdict, verify
+from dashboard.rules.durations import span
+from dashboard.rules.headers import values_of
+from dashboard.signatures import HEADER, OTHERS_TRIED, TOLERANCE_S, Verdict, split, verify
 
 PREFIX = "whsec_"
-OTHERS_TRIED = 20
-"""So many secrets of other endpoints are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,20 @@ def diagnose(
     `also_as` holds the body as it may have been as well, where what was pasted does not say which (line ends).
     `delivery_id` is tried as part of what was signed. Nothing of the arguments but the names is in the diagnosis.
     """
-    secret, values = _encodable(secret), [_encodable(value) for value in header.values_of(headers)]
+    secret, values = _encodable(secret), [_encodable(value) for value in values_of(headers, HEADER)]
     bodies = [body, *also_as]
     for one in bodies:
         verdict = verify(secret=secret, headers=values, body=one, now=now).verdict
         if verdict is not Verdict.MISMATCH:
             break
     if verdict is Verdict.MISSING:
-        return finding(kind=Kind.MISSING, words="The request carried no X-OpenTrain-Signature header.")
+        return finding(kind=Kind.MISSING, words=f"The request carried no {HEADER} header.")
     if verdict is Verdict.DOUBLED:
-        return finding(kind=Kind.DOUBLED, words="The request carried more than one X-OpenTrain-Signature.")
-    if verdict is Verdict.MALFORMED:
+        return finding(kind=Kind.DOUBLED, words=f"The request carried more than one {HEADER}.")
+    parts = split(values[0])
+    if parts is None:
         return _malformed(header.read(values[0]), bodies=bodies, secret=secret, others=other_secrets)
-    stamp, digest = (part.partition("=")[2] for part in values[0].split(","))
+    stamp, digest = parts
     if verdict is Verdict.MISMATCH:
         case = _Case(stamp, digest, bodies, secret, other_secrets[:OTHERS_TRIED])
         return _mismatch(case, delivery_id=_encodable(delivery_id), age_s=now - int(stamp))
@@ -90,16 +92,14 @@ def in_time(*, age_s: int) -> Diagnosis:
 
 def age(seconds: int) -> str:
     """Return a length of time to the second and, where that is hard to grasp, in its largest unit."""
-    for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
-        if seconds >= size:
-            return f"{seconds} s ({seconds // {'days': 86_400, 'h': 3600, 'min': 60}[unit]} {unit})"
-    return f"{seconds} s"
+    exactly, about = f"{seconds} s", span(duration=timedelta(seconds=seconds))
+    return exactly if about == exactly else f"{exactly} ({about})"
 
 
 def _malformed(
     reading: header.Reading, *, bodies: Sequence[bytes], secret: str, others: Sequence[NamedSecret]
 ) -> Diagnosis:
-    words = "The X-OpenTrain-Signature header is not of the contract's form. " + " ".join(reading.faults)
+    words = header.malformed_words(reading.faults)
     if reading.stamp and reading.digest:
         case = _Case(reading.stamp, reading.digest, bodies, secret, others)
         if any(case.fits(key=secret.encode(), message=case.message(body)) for body in bodies):

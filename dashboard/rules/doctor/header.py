@@ -9,12 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NAME = "x-opentrain-signature"
+from dashboard.signatures import DIGEST_CHARS, HEADER, STAMP
+
 READ_CHARS = 2000
 """So much of a header is looked at."""
-HEX_CHARS = 64
 _HEX = re.compile(r"[0-9a-fA-F]*")
-_DIGITS = re.compile(r"[0-9]{1,12}")
+_DIGITS = re.compile(STAMP)
 _HASHES = {32: "MD5", 40: "SHA-1", 96: "SHA-384", 128: "SHA-512"}
 _QUOTES = "\"'"
 _MILLISECONDS = 13
@@ -29,9 +29,9 @@ class Reading:
     digest: str = ""
 
 
-def values_of(headers: Sequence[tuple[str, str]]) -> list[str]:
-    """Return every value of the signature header."""
-    return [value for name, value in headers if name.lower() == NAME]
+def malformed_words(faults: Sequence[str]) -> str:
+    """Say that the header is malformed, and what is wrong with it."""
+    return f"The {HEADER} header is not of the contract's form. {' '.join(faults)}"
 
 
 def read(value: str) -> Reading:
@@ -102,9 +102,9 @@ def _digest(given: str | None) -> tuple[str, list[str]]:
 
 
 def _hex(given: str) -> tuple[str, list[str]]:
-    if len(given) != HEX_CHARS:
+    if len(given) != DIGEST_CHARS:
         looks = f", as {_HASHES[len(given)]} has" if len(given) in _HASHES else ""
-        return "", [f"The signature (v1=) has {len(given)} hex digits{looks}, instead of {HEX_CHARS} (SHA-256)."]
+        return "", [f"The signature (v1=) has {len(given)} hex digits{looks}, instead of {DIGEST_CHARS} (SHA-256)."]
     if given != given.lower():
         return given.lower(), ["The signature (v1=) is in upper case instead of lower case."]
     return given, []
@@ -117,4 +117,4 @@ def _unbase64(given: str) -> bytes | None:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return raw if len(raw) == HEX_CHARS // 2 else None
+    return raw if len(raw) == DIGEST_CHARS // 2 else None

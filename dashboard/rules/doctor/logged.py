@@ -4,16 +4,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dashboard.rules.attempts import BODY_LIMIT_WORDS
 from dashboard.rules.doctor import header
 from dashboard.rules.doctor.bodies import variants
 from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
 from dashboard.rules.doctor.examine import age, diagnose, in_time
-from dashboard.signatures import TOLERANCE_S
+from dashboard.rules.headers import values_of
+from dashboard.signatures import HEADER, TOLERANCE_S, split
 
 SAME = "This is the body that was refused, byte for byte."
 _OTHER_REASONS = {
     "content_type": "Its Content-Type is not application/json. Something on the way, or the sender, set another.",
-    "too_large": "Its body is larger than 1 MiB, which no event of OpenTrain is.",
+    "too_large": f"Its body is larger than {BODY_LIMIT_WORDS}, which no event of OpenTrain is.",
     "cut_off": "Its body ended before its announced end: the connection was cut on the way.",
     "delivery_id": "Its X-OpenTrain-Delivery is missing or is no ID: something on the way drops or rewrites it.",
 }
@@ -36,11 +38,11 @@ def from_log(*, refused: Refused) -> Diagnosis:
     form = diagnose(headers=refused.headers, body=b"", secret="", now=refused.arrived)
     if form.kind in {Kind.MISSING, Kind.DOUBLED}:
         return form
-    if form.kind is Kind.MALFORMED:
-        faults = header.read(header.values_of(refused.headers)[0]).faults
-        words = "The X-OpenTrain-Signature header is not of the contract's form. " + " ".join(faults)
-        return finding(kind=Kind.MALFORMED, words=words)
-    age_s = refused.arrived - int(header.values_of(refused.headers)[0].split(",")[0].removeprefix("t="))
+    value = values_of(refused.headers, HEADER)[0]
+    parts = split(value)
+    if parts is None:
+        return finding(kind=Kind.MALFORMED, words=header.malformed_words(header.read(value).faults))
+    age_s = refused.arrived - int(parts[0])
     if refused.reason in {"stale", "future"}:
         return in_time(age_s=age_s)
     if refused.reason == "other_endpoint":

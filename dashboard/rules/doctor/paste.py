@@ -2,13 +2,14 @@
 
 import re
 
+from dashboard.signatures import HEADER
+
 HEADERS = 200
 """So many are read."""
 _CURL = re.compile(r"""(?:-H|--header)[ =]*(?P<quote>['"])(?P<header>.{0,4000}?)(?P=quote)""")
 _LINE = re.compile(r"""[\s<>*"'$]*(?P<name>[A-Za-z][A-Za-z0-9_-]{0,199})["']?\s*[:=]\s*(?P<value>.*)""")
 _BARE = re.compile(r"\s*t=[0-9].*v1=.*")
 _REQUEST = re.compile(r"[\s<>]*(?:[A-Z]{3,10} \S+ HTTP/|HTTP/[0-9.]+ [0-9]{3})")
-_SIGNATURE = "X-OpenTrain-Signature"
 
 
 class NotHeaders(ValueError):
@@ -30,7 +31,7 @@ def parse_headers(text: str) -> list[tuple[str, str]]:
 
 def _of_line(line: str) -> list[tuple[str, str]]:
     if _BARE.fullmatch(line):
-        return [(_SIGNATURE, line.strip())]
+        return [(HEADER, line.strip())]
     if _REQUEST.match(line):
         return []
     curl = [match["header"] for match in _CURL.finditer(line)]

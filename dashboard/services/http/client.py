@@ -12,7 +12,6 @@ just closed would look like a lost answer.
 
 import errno
 import logging
-import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from urllib3.util import SKIP_HEADER, Url, parse_url
 
 from dashboard import addresses
 from dashboard.rules.causes import Cause, no_answer_words
+from dashboard.rules.headers import first_of, is_name, is_value
 from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
 
@@ -39,8 +39,6 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)  # What it says more shows 
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 64 * 1024
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 Headers = Sequence[tuple[str, str | Secret]]
 
@@ -85,12 +83,7 @@ class HttpAnswer:
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, by its name in any case."""
-        return find_header(self.headers, name)
-
-
-def find_header(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
-    """Return the first value of a header, by its name in any case."""
-    return next((value for key, value in headers if key.lower() == name.lower()), None)
+        return first_of(self.headers, name)
 
 
 def exchange(
@@ -167,9 +160,9 @@ class _BadAddress(HTTPError):
 
 def _checked(headers: Headers) -> Headers:
     for name, value in headers:
-        if not _NAME.fullmatch(name) or name.lower() in _OURS:
+        if not is_name(name) or name.lower() in _OURS:
             raise ValueError(f"The header {name!r} cannot be sent: not a valid name, or one that frames the request.")
-        if not _VALUE.fullmatch(value.reveal() if isinstance(value, Secret) else value):
+        if not is_value(value.reveal() if isinstance(value, Secret) else value):
             raise ValueError(f"The value of the header {name!r} has a line break or another character not allowed.")
     return headers
 

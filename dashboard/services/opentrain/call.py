@@ -29,6 +29,7 @@ from django.conf import settings
 
 from dashboard import logs, metrics
 from dashboard.rules.causes import Cause
+from dashboard.rules.headers import first_of
 from dashboard.services.http import client as http_client
 from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.opentrain import types
@@ -213,7 +214,7 @@ def _body(answer: HttpAnswer, token: Secret) -> Mapping[str, Any]:
 
 def _request_id(last: HttpAnswer | NoAnswer, token: Secret) -> str | None:
     """Return the request ID for support: the answer's own, or that of its header."""
-    value = (http_client.find_header(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
+    value = (first_of(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
     from_header = types.clean(value, most=types.ID_CHARS) or None
     if isinstance(last, NoAnswer):
         return from_header
