@@ -8,20 +8,32 @@ from contextlib import contextmanager
 
 from django.db import connection
 
+_KEY = "hashtextextended(%s, %s)"
+
 
 @contextmanager
 def alone(*, name: str, number: int = 0) -> Iterator[bool]:
-    """Hold the lock of that name and number in the block; False when somebody else has it: then there is none to hold.
+    """Hold the lock of that name and number in the block; yields False if another worker holds it.
 
     It is the session's, so that the block may have any transactions.
     """
-    key = "hashtextextended(%s, %s)"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock({key})", [name, number])
-        mine = bool(cursor.fetchone()[0])
+    mine = _taken("pg_try_advisory_lock", name, number)
     try:
         yield mine
     finally:
         if mine:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SELECT pg_advisory_unlock({key})", [name, number])
+            _taken("pg_advisory_unlock", name, number)
+
+
+def alone_in_transaction(*, name: str, number: int = 0) -> bool:
+    """Take the same lock until the transaction ends; False if another worker holds it.
+
+    Nobody sees the lock free before they see what the transaction wrote.
+    """
+    return _taken("pg_try_advisory_xact_lock", name, number)
+
+
+def _taken(function: str, name: str, number: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}({_KEY})", [name, number])
+        return bool(cursor.fetchone()[0])

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from dashboard.actions.alerts import sentences as alert_sentences
+from dashboard.db.advisory_lock import alone_in_transaction
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
@@ -38,7 +39,7 @@ class Watched:
 def watch(*, now: datetime) -> Watched:
     """Bring the alerts up to date with what is wrong at `now`, and make the messages that are due."""
     with transaction.atomic():
-        if not _alone():
+        if not alone_in_transaction(name="redeliver.alerts"):
             return Watched()  # another worker is at it
         known = {alert.subject: alert for alert in Alert.objects.open()}
         wrong = find(now=now, open_now=frozenset(known))
@@ -64,12 +65,6 @@ def forget(*, now: datetime) -> int:
         rows.model.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])).delete()[0]
         for rows in (over, old)
     )
-
-
-def _alone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('redeliver.alerts', 0))")
-        return bool(cursor.fetchone()[0])
 
 
 def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: datetime) -> list[Alert]:
