@@ -19,25 +19,29 @@ from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.fair_scheduler import Ask
 from dashboard.partner_api.policy import Outcome
 
-_DUE = """
+# What may be claimed at `now`: of an ACTIVE endpoint, due, and held by no run that is believed to be alive.
+_ACTIVE = "endpoint.status = 'ACTIVE'"
+_CLAIMABLE = """delivery.endpoint_id = endpoint.id
+   AND delivery.status = 'PENDING'
+   AND delivery.next_attempt_at <= %(now)s
+   AND (delivery.lease_until IS NULL OR delivery.lease_until <= %(now)s)"""
+
+_DUE = f"""
 SELECT endpoint.id
   FROM partner_api_endpoint AS endpoint
  CROSS JOIN LATERAL (
        SELECT delivery.next_attempt_at
          FROM partner_api_delivery AS delivery
-        WHERE delivery.endpoint_id = endpoint.id
-          AND delivery.status = 'PENDING'
-          AND delivery.next_attempt_at <= %(now)s
-          AND (delivery.lease_until IS NULL OR delivery.lease_until <= %(now)s)
+        WHERE {_CLAIMABLE}
         ORDER BY delivery.next_attempt_at
         LIMIT 1
        ) AS oldest
- WHERE endpoint.status = 'ACTIVE'
+ WHERE {_ACTIVE}
  ORDER BY oldest.next_attempt_at, endpoint.id
-"""
+"""  # noqa: S608 - put together of the conditions above
 # One look into the index for each endpoint: a mountain on one costs the others nothing.
 
-_CLAIM = """
+_CLAIM = f"""
 WITH asked AS (
     SELECT *
       FROM unnest(%(endpoints)s::text[], %(counts)s::int[], %(held)s::int[]) AS asked (endpoint_id, count, held)
@@ -48,10 +52,7 @@ WITH asked AS (
      CROSS JOIN LATERAL (
            SELECT delivery.id
              FROM partner_api_delivery AS delivery
-            WHERE delivery.endpoint_id = endpoint.id
-              AND delivery.status = 'PENDING'
-              AND delivery.next_attempt_at <= %(now)s
-              AND (delivery.lease_until IS NULL OR delivery.lease_until <= %(now)s)
+            WHERE {_CLAIMABLE}
             ORDER BY delivery.next_attempt_at
             LIMIT greatest(
                 0,
@@ -59,7 +60,7 @@ WITH asked AS (
             )
               FOR NO KEY UPDATE SKIP LOCKED
            ) AS picked
-     WHERE endpoint.status = 'ACTIVE'
+     WHERE {_ACTIVE}
 )
 UPDATE partner_api_delivery AS delivery
    SET claimed_by = %(claim)s, lease_until = %(lease_until)s
@@ -67,7 +68,7 @@ UPDATE partner_api_delivery AS delivery
  WHERE delivery.id = due.id
    AND event.id = delivery.event_id
 RETURNING delivery.id, delivery.endpoint_id, delivery.round, due.url, due.secret_sealed, event.type, event.body
-"""
+"""  # noqa: S608 - put together of the conditions above
 # An endpoint is never asked for more than the failures that are left, what it holds already included: a dead receiver
 # is posted to ten times and not fourteen.
 

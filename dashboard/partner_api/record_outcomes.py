@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from dashboard.partner_api import claims, policy
-from dashboard.partner_api.claims import ClaimResult
+from dashboard.partner_api.claims import Claim, ClaimResult
 from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.policy import Verdict
 
@@ -102,8 +102,12 @@ class _Delivery:
             elif self.status == "PENDING":
                 self.next_attempt_at = None if verdict.retry_in is None else result.ended_at + verdict.retry_in
                 self.status = "FAILED" if verdict.retry_in is None else "PENDING"
-        if self.claimed_by == result.claim.id:
+        if self.is_held_by(result.claim):
             self.claimed_by = self.lease_until = None
+
+    def is_held_by(self, claim: Claim) -> bool:
+        """Whether the claim still stands: no other run has taken the delivery since."""
+        return self.claimed_by == claim.id
 
 
 @dataclass(slots=True)
@@ -213,7 +217,7 @@ def record(*, results: Sequence[ClaimResult], knobs: Knobs, unsure: bool = False
         batch = _Batch.lock(cursor, results)
         for result in sorted(results, key=lambda result: result.ended_at):
             held = batch.deliveries.get(result.claim.delivery_id)
-            if held is not None and not (unsure and held.claimed_by != result.claim.id):
+            if held is not None and (held.is_held_by(result.claim) or not unsure):
                 batch.judge(result, knobs=knobs)
         batch.save(cursor)
 

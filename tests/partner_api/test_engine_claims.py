@@ -1,6 +1,7 @@
 """What is claimed: of ACTIVE endpoints only, as they are at that moment, and given back when it is not needed."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,8 @@ from dashboard.partner_api.models import Delivery, Endpoint
 from tests.partner_api.conftest import THEN, Partner
 from tests.partner_api.deeds import change, claim_all, deliver, emit, states
 from tests.partner_api.sink import Sink
+
+MOMENT = timedelta(microseconds=1)
 
 
 def test_a_paused_endpoint_is_left_alone_and_goes_on_when_resumed(
@@ -36,6 +39,32 @@ def test_what_changed_since_an_endpoint_was_found_due_is_not_claimed(
         endpoints.delete(install_id=partner.install_id, endpoint_id=hooked.endpoint.pk)
     assert [ask.endpoint_id for ask in asks] == [hooked.endpoint.pk]
     assert claims.claim(asks=asks, now=THEN, knobs=conf.knobs()) == []
+
+
+@pytest.mark.parametrize(
+    ("delivery", "endpoint", "claimable"),
+    [
+        ({}, {}, True),
+        ({"next_attempt_at": THEN}, {}, True),
+        ({"next_attempt_at": THEN + MOMENT}, {}, False),
+        ({"lease_until": THEN, "claimed_by": uuid.UUID(int=1)}, {}, True),
+        ({"lease_until": THEN + MOMENT, "claimed_by": uuid.UUID(int=1)}, {}, False),
+        ({"status": "DELIVERED", "next_attempt_at": None}, {}, False),
+        ({"status": "FAILED", "next_attempt_at": None}, {}, False),
+        ({}, {"status": "DISABLED", "disabled_at": THEN, "disabled_reason": "paused"}, False),
+    ],
+)
+def test_what_makes_an_endpoint_due_is_what_is_claimed_of_it(
+    partner: Partner, hooked: Registered, delivery: dict, endpoint: dict, claimable: bool
+) -> None:
+    emit(partner)
+    Delivery.objects.update(**delivery)
+    Endpoint.objects.update(**endpoint)
+    due = claims.due_endpoints(now=THEN)
+    asks = [Ask(endpoint_id=hooked.endpoint.pk, count=10, held=0)]
+    claimed = claims.claim(asks=asks, now=THEN, knobs=conf.knobs())
+    assert due == ([hooked.endpoint.pk] if claimable else [])
+    assert [claim.endpoint_id for claim in claimed] == due
 
 
 def test_a_claim_says_what_to_post_where_and_shows_no_secret(partner: Partner, hooked: Registered) -> None:
