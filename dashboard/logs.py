@@ -12,6 +12,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from dashboard.rules.secret_texts import STARTS
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The request that this thread is answering; empty outside of one."""
 
@@ -21,7 +23,7 @@ OPENTRAIN_REQUEST_ID = "opentrain_request_id"
 _SECRETS = (
     # Whoever knows a receiver's key can knock at its door.
     (re.compile(r"/hooks/[^/\s\"'?#]+"), "/hooks/[key]"),
-    (re.compile(r"\b(ot_ptk_|whsec_|rdo_)[A-Za-z0-9_\-+/=]+"), r"\1[secret]"),
+    (re.compile(rf"\b({'|'.join(STARTS)})[A-Za-z0-9_\-+/=]+"), r"\1[secret]"),
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*):[^@/\s]+@"), r"\1:[secret]@"),
 )
 

@@ -12,9 +12,9 @@ from django.db import transaction
 
 from dashboard.actions import audit
 from dashboard.models import Endpoint, User
+from dashboard.rules.secret_texts import OBSERVATION_KEY_START
 from dashboard.vault import Secret
 
-KEY_START = "rdo_"
 ISSUE = "issue observation key"
 """The audit's name for it."""
 REVOKE = "revoke observation key"
@@ -28,7 +28,7 @@ def issue(*, actor: User | None, endpoint: Endpoint, now: datetime, operation: u
 
     Raises: NotedBefore, with nothing changed.
     """
-    key = KEY_START + secrets.token_urlsafe(32)
+    key = OBSERVATION_KEY_START + secrets.token_urlsafe(32)
     words = "A key for observations was issued; one that was issued before no longer works."
     with transaction.atomic():
         audit.note(actor=actor, action=ISSUE, words=words, endpoint=endpoint, operation=operation)
@@ -51,7 +51,7 @@ def revoke(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> None:
 
 def endpoint_of(*, key: Secret) -> Endpoint | None:
     """Return the endpoint that a key was issued for. It is found by its hash, so no timing tells of a part of it."""
-    if not key.reveal().startswith(KEY_START):
+    if not key.reveal().startswith(OBSERVATION_KEY_START):
         return None
     return Endpoint.objects.filter(observation_key_sha256=_digest(key.reveal())).first()
 

@@ -4,8 +4,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard.forms.operation import OperationForm
-
-TOKEN_START = "ot_ptk_"  # noqa: S105 - how every token begins, not a token
+from dashboard.rules.secret_texts import TOKEN_START
 
 
 class ConnectForm(OperationForm):

@@ -23,6 +23,7 @@ from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
+from dashboard.rules.secret_texts import STARTS
 from dashboard.signatures import TOLERANCE_S
 
 register = template.Library()
@@ -167,6 +168,12 @@ _LASTS_S: dict[str, Callable[[], int]] = {
 def lasts(what: str) -> str:
     """Return how long it lasts, as a sentence has it: "five minutes". For texts that name what a setting says."""
     return spelled(duration=timedelta(seconds=_LASTS_S[what]()))
+
+
+@register.simple_tag
+def secret_starts() -> str:
+    """Return how secrets begin, separated by blanks: for the script that keeps them out of addresses."""
+    return " ".join(STARTS)
 
 
 @register.filter

@@ -27,6 +27,7 @@ from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
 from dashboard.models.pacing import count_call
 from dashboard.rules import observations as observed
+from dashboard.rules.secret_texts import OBSERVATION_KEY_START
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.vault import Secret
 
@@ -86,7 +87,7 @@ def _endpoint(request: WSGIRequest) -> Endpoint:
     if endpoint is None:
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
-            f"Send the endpoint's key as 'Authorization: Bearer {observation_keys.KEY_START}…'; this one is not known.",
+            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'; this one is not known.",
         )
     return endpoint
 

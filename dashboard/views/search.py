@@ -17,10 +17,10 @@ from dashboard.forms.delivery_filters import link_query
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
+from dashboard.rules.secret_texts import has_secret
 
 LONGEST = 200
 """So many characters of what is asked for are looked up: no ID is longer."""
-SECRETS = ("ot_ptk_", "whsec_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
     text = request.GET.get("q", "").replace("\0", "").strip()
     cut, text = len(text) > LONGEST, text[:LONGEST]
     # A token or a secret that was pasted here goes no further: it is neither looked up nor shown.
-    is_secret = any(start in text for start in SECRETS)
+    is_secret = has_secret(text)
     now = timezone.now()
     found = Found() if is_secret else find(user=request.user, text=text, now=now)
     groups = [group for group in _groups(found, text, now) if group.hits]

@@ -4,7 +4,6 @@
 (() => {
   const CHORD_MS = 1500;
   const ROWS = "main tr[data-row] .row-link, main .inbox > [data-row] :is(h2, h3) a";
-  const SECRET = /ot_ptk_|whsec_/;
 
   // --- On or off, in this browser ------------------------------------------------------------------------------------
   const kept = () => { try { return localStorage.getItem("keys"); } catch { return null; } }; // storage may be forbidden
@@ -38,11 +37,13 @@
     field.select();
     return true;
   };
+  const secretIn = (field) => field.dataset.secrets.split(" ").find((start) => field.value.includes(start));
   // Between a key and its answer Enter must not open what belongs to an earlier text.
   const waiting = (field) => field.dataset.answered !== field.value;
   document.addEventListener("htmx:configRequest", (event) => {
     if (!event.detail.elt.matches("[data-search]")) return;
-    if (SECRET.test(event.detail.elt.value)) event.detail.parameters.q = "whsec_"; // what it is, and nothing of it
+    const start = secretIn(event.detail.elt);
+    if (start) event.detail.parameters.q = start; // what it is, and nothing of it
     event.detail.elt.dataset.asked = event.detail.elt.value;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -53,7 +54,7 @@
     const field = event.target.querySelector?.("[data-search]");
     if (!field) return;
     const first = event.target.parentElement.querySelector("[data-hit]");
-    if (SECRET.test(field.value)) event.preventDefault(); // it would be in the address
+    if (secretIn(field)) event.preventDefault(); // it would be in the address
     else if (first && !waiting(field) && event.target.closest("dialog")) { event.preventDefault(); first.click(); }
   });
   const choose = (event) => {

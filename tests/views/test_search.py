@@ -11,6 +11,7 @@ from django.utils import timezone
 from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models import Endpoint, Install, User
 from dashboard.queries.search import find
+from dashboard.rules.secret_texts import STARTS
 from tests.factories import make_delivery, make_endpoint, make_install, make_run
 
 RESULTS = "/search/results/"
@@ -114,7 +115,7 @@ def test_partner_admin_finds_what_was_granted(endpoint: Endpoint, partner_admin:
     assert titles(partner_admin, "billing") == {"endpoints": [endpoint.url]}
 
 
-@pytest.mark.parametrize("secret", ["ot_ptk_" + "s" * 20, "whsec_" + "s" * 20])
+@pytest.mark.parametrize("secret", [start + "s" * 20 for start in STARTS])
 def test_token_that_was_pasted_is_neither_looked_up_nor_shown(secret: str, ana: Client) -> None:
     make_install(name=secret)
     page = ana.get("/search/", {"q": secret}).content.decode()

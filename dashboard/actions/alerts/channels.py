@@ -12,9 +12,9 @@ from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AlertChannel, AlertDelivery, AlertNews, Install, User
 from dashboard.rules.alerts import KINDS
+from dashboard.rules.secret_texts import SIGNING_SECRET_START
 from dashboard.vault import Secret, Unreadable
 
-SECRET_START = "whsec_"  # noqa: S105 - how every signing secret begins
 SHOWN_CHARS = 300
 
 
@@ -46,7 +46,7 @@ def create(
     def record(_nothing: None) -> Outcome:
         channel = AlertChannel(way=details.way, made_by=actor, made_by_name=actor.get_username(), made_at=now)
         if details.way == AlertChannel.Way.WEBHOOK:
-            channel.secret = Secret(SECRET_START + secrets.token_urlsafe(32))
+            channel.secret = Secret(SIGNING_SECRET_START + secrets.token_urlsafe(32))
         _fill(channel, details)
         channel.save()
         made.append(channel)

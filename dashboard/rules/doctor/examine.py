@@ -13,9 +13,8 @@ from dashboard.rules.doctor.bodies import SMALL_BYTES, variants
 from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
 from dashboard.rules.durations import span
 from dashboard.rules.headers import values_of
+from dashboard.rules.secret_texts import SIGNING_SECRET_START
 from dashboard.signatures import HEADER, OTHERS_TRIED, TOLERANCE_S, Verdict, split, verify
-
-PREFIX = "whsec_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,10 @@ def _secret_form(case: _Case) -> Diagnosis | None:
 
 def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
     bare = secret.strip().strip("\"'")
-    core = bare.removeprefix(PREFIX)
+    core = bare.removeprefix(SIGNING_SECRET_START)
     yield "without the spaces or quotation marks around it", bare.encode()
     yield "without its whsec_", core.encode()
-    yield "with whsec_ before it: that belongs to it", PREFIX.encode() + core.encode()
+    yield "with whsec_ before it: that belongs to it", SIGNING_SECRET_START.encode() + core.encode()
     for how, key in (("with a newline at its end", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
         yield how, key.encode()
     yield "without its whsec_ and with a newline at its end", core.encode() + b"\n"
