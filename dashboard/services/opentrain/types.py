@@ -17,10 +17,16 @@ from dashboard.vault import Secret
 
 ID_CHARS = 200
 TEXT_CHARS = 500
-URL_CHARS = 4000
+NAME_CHARS = 200
+STATUS_CHARS = 50
+ITEM_CHARS = 100
+URL_CHARS = 2048
 ITEMS = 100
 COUNT = 2**31 - 1
-"""The most of each that is kept or believed: an ID longer than that is refused, a text cut, a count refused."""
+"""The most of each that is kept or believed: an ID longer than that is refused, a text cut, a count refused.
+
+None is more than its column in `models` holds, or the snapshot could not be saved.
+"""
 
 
 T = TypeVar("T")
@@ -123,13 +129,13 @@ def install(answer: Mapping[str, Any]) -> Install:
     token = fields.object("token")
     return Install(
         id=fields.id("id"),
-        status=fields.text("status"),
+        status=fields.text("status", most=STATUS_CHARS),
         scopes=fields.texts("scopes"),
         pii_consent=fields.boolean("piiConsent"),
         organization_id=fields.id("organizationId"),
         created_at=fields.time("createdAt"),
-        partner_app=PartnerApp(id=app.id("id"), slug=app.text("slug"), name=app.text("name")),
-        token=TokenInfo(id=token.id("id"), name=token.text("name"), scopes=token.texts("scopes")),
+        partner_app=PartnerApp(id=app.id("id"), slug=app.text("slug"), name=app.text("name", most=NAME_CHARS)),
+        token=TokenInfo(id=token.id("id"), name=token.text("name", most=NAME_CHARS), scopes=token.texts("scopes")),
     )
 
 
@@ -196,7 +202,7 @@ def _endpoint(fields: "_Fields") -> WebhookEndpoint:
         id=fields.id("id"),
         url=fields.text("url", most=URL_CHARS),
         event_types=fields.texts("eventTypes"),
-        status=fields.text("status"),
+        status=fields.text("status", most=STATUS_CHARS),
         created_at=fields.time("createdAt"),
         consecutive_failures=fields.count("consecutiveFailures"),
         disabled_at=fields.nullable("disabledAt", fields.time),
@@ -235,7 +241,7 @@ class _Fields:
         items = self._typed(name, list, "a list")
         if not all(isinstance(item, str) for item in items):
             raise Malformed(f"its field {self.path}{name} is not a list of texts")
-        return tuple(clean(item) for item in items[:ITEMS])
+        return tuple(clean(item, most=ITEM_CHARS) for item in items[:ITEMS])
 
     def boolean(self, name: str) -> bool:
         return bool(self._typed(name, bool, "true or false"))

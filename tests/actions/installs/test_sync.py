@@ -3,6 +3,7 @@
 import logging
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,6 +14,7 @@ from dashboard.actions.outcome import OutcomeKind
 from dashboard.models import Delivery, Endpoint, Grant, Install, User
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.services import opentrain
+from dashboard.services.opentrain import types
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_user
@@ -128,3 +130,39 @@ def test_refresh_that_fails_keeps_what_was_recorded_and_says_why(fake_opentrain:
     assert sync.refresh(install=install, now=now) is None
     install.refresh_from_db()
     assert (install.last_error, install.checked_at) == ("", now)
+
+
+@pytest.mark.parametrize(
+    ("column", "most"),
+    [
+        (Endpoint.opentrain_id, types.ID_CHARS), (Endpoint.url, types.URL_CHARS), (Endpoint.status, types.STATUS_CHARS),
+        (Install.opentrain_id, types.ID_CHARS), (Install.organization_id, types.ID_CHARS),
+        (Install.status, types.STATUS_CHARS), (Install.app_id, types.ID_CHARS), (Install.app_name, types.NAME_CHARS),
+        (Install.token_id, types.ID_CHARS), (Install.token_name, types.NAME_CHARS),
+    ],
+)  # fmt: skip
+def test_no_more_is_taken_of_an_answer_than_its_column_holds(column: Any, most: int) -> None:
+    assert column.field.max_length >= most
+
+
+def test_items_of_a_list_fit_their_columns() -> None:
+    columns = (Endpoint.event_types, Install.scopes, Install.token_scopes)
+    assert [column.field.base_field.max_length for column in columns] == [types.ITEM_CHARS] * 3
+
+
+def test_refresh_keeps_an_endpoint_whose_words_are_longer_than_their_columns(
+    fake_opentrain: FakeOpenTrain, support: User
+) -> None:
+    token = fake_opentrain.add_install()
+    _, install = connect(support, token)
+    given = {
+        "id": "whe_1", "url": "https://a.example.com/" + "x" * 3000, "eventTypes": ["e" * 400], "status": "S" * 400,
+        "createdAt": "2026-06-12T10:00:00.000Z", "consecutiveFailures": 0, "disabledAt": None, "disabledReason": None,
+    }  # fmt: skip
+    read = types.endpoint({"webhookEndpoint": given})
+    made = fake_opentrain.create_endpoint(token=token, url="https://one.example.com/", event_types=["contract.ended"])
+    said = {"url": read.url, "event_types": read.event_types, "status": read.status}
+    fake_opentrain._change(made.endpoint.id, **said)
+    assert sync.refresh(install=install, now=timezone.now()) is None
+    endpoint = Endpoint.objects.get(opentrain_id=made.endpoint.id)
+    assert {"url": endpoint.url, "event_types": tuple(endpoint.event_types), "status": endpoint.status} == said
