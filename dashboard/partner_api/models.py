@@ -11,9 +11,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from dashboard.partner_api import targets
 from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause
-
-URL_MAX = 2048
 
 
 def _identifier(prefix: str) -> str:
@@ -153,7 +152,7 @@ class Endpoint(models.Model):
 
     id = models.TextField(primary_key=True, default=endpoint_id)
     install = models.ForeignKey(Install, on_delete=models.CASCADE)
-    url = models.CharField(max_length=URL_MAX)
+    url = models.CharField(max_length=targets.MAX_LENGTH)
     event_types = ArrayField(models.TextField())
     secret_sealed = models.TextField()
     status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
