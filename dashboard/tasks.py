@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, cast
 
@@ -17,17 +18,23 @@ from dashboard.actions.alerts import outbox, watch
 from dashboard.actions.alerts.outbox import Sent
 from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
-from dashboard.actions.installs import poller
+from dashboard.actions.installs import freshness, poller
 from dashboard.actions.installs.poller import Polled
 from dashboard.actions.runs import commands, steps
 from dashboard.db.advisory_lock import alone
 from dashboard.models import Run
+from dashboard.services.bulkhead import Full, Waits
 
 logger = logging.getLogger(__name__)
 QUEUE = commands.QUEUE
 FINISHED_KEPT = timedelta(days=1)
 POLL_BUDGET = timedelta(seconds=50)
 RETENTION_BUDGET = timedelta(seconds=20)
+REFRESHES = 8
+"""Refreshes for pages at once in one worker: fewer than its --concurrency, so that other jobs are never held up."""
+
+_refreshers = ThreadPoolExecutor(REFRESHES, thread_name_prefix="refresh")
+_refreshing = Waits()
 
 
 @app.periodic(cron="* * * * * */10")  # the sixth is seconds; how often an install is asked is POLL_EVERY_S
@@ -38,6 +45,17 @@ def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passe
         polled = poller.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Polled()
     if polled.failed:
         logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
+
+
+@app.task(name=freshness.REFRESH, queue=QUEUE)
+async def refresh_install(install_id: int) -> None:
+    """Refresh an install that somebody has open.
+
+    In threads of its own: where OpenTrain hangs, these are taken and no others. When all of them are, nothing is done,
+    and the page requests it again.
+    """
+    with contextlib.suppress(Full), _refreshing.one(name=str(install_id), most=REFRESHES, most_of_name=1):
+        await sync_to_async(_refresh, thread_sensitive=False, executor=_refreshers)(install_id)
 
 
 @app.periodic(cron="*/10 * * * *")
@@ -112,6 +130,13 @@ async def _wake(run_id: int, *, later: dict[str, Any]) -> None:
     job = advance_run.configure(queueing_lock=commands.lock_of(run_id=run_id), **later)
     with contextlib.suppress(exceptions.AlreadyEnqueued):
         await job.defer_async(run_id=run_id)
+
+
+def _refresh(install_id: int) -> None:
+    try:
+        freshness.refresh(install_id=install_id, now=timezone.now())
+    finally:
+        connections.close_all()
 
 
 def _advance(run_id: int) -> timedelta | None:

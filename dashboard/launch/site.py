@@ -39,7 +39,7 @@ def worker() -> tuple[str, ...]:
     Several jobs at once, so that a customer's slow API holds up nobody else's run; and it looks every second for what
     is due, because a run that waits for its outcome asks for its next look in seconds.
     """
-    options = ["--queues", "console", "--concurrency", "4", "--fetch-job-polling-interval", "1"]
+    options = ["--queues", "console", "--concurrency", "12", "--fetch-job-polling-interval", "1"]
     return manage("procrastinate", "worker", *options)
 
 

@@ -1,5 +1,6 @@
 """Installs: one customer's grant to the partner's app, and the token that speaks for it."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -58,6 +59,12 @@ class Install(models.Model):
 
     connected_at = models.DateTimeField(auto_now_add=True)
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
+    listed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When OpenTrain last gave the list of its endpoints."
+    )
+    refresh_requested_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a page requested a refresh that is to come."
+    )
     last_error = models.TextField(blank=True, help_text="Why the last call failed, in words; empty when it did not.")
     last_error_code = models.CharField(max_length=30, blank=True, help_text="The same, as `rules.installs.Trouble`.")
     last_error_at = models.DateTimeField(null=True, blank=True)
@@ -111,6 +118,18 @@ class Install(models.Model):
     def can_manage(self) -> bool:
         """Whether the token carries the scope that every webhook-endpoint operation needs."""
         return MANAGE_SCOPE in self.token_scopes
+
+    @property
+    def is_never_synced(self) -> bool:
+        """Whether OpenTrain has not given the list of its endpoints yet, as just after it was connected."""
+        return self.can_manage and self.listed_at is None and not self.endpoint_count
+
+    @property
+    def synced_at(self) -> datetime | None:
+        """When OpenTrain last said what pages show of it; None before the first time."""
+        if not self.can_manage:
+            return self.checked_at
+        return None if self.is_never_synced else self.listed_at or self.checked_at
 
     @property
     def new_token_helps(self) -> bool:

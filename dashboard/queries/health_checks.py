@@ -10,6 +10,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from dashboard.rules.deliveries import Standing
 
+WORKER_SILENT_AFTER = timedelta(seconds=60)
+"""A worker says every 10 s that it is alive."""
 METRIC_COUNT_LIMIT = 10_000
 """At most so many deliveries of a standing are counted: a scrape must not read a table."""
 
@@ -57,6 +59,12 @@ def worker_age(*, now: datetime) -> timedelta | None:
     It is Procrastinate's own table. Where the Partner API shares the console's database, its worker is seen here too.
     """
     return _span(_value(_WORKER, [now]))
+
+
+def has_worker(*, now: datetime) -> bool:
+    """Tell whether a worker has said lately that it is alive."""
+    age = worker_age(now=now)
+    return age is not None and age <= WORKER_SILENT_AFTER
 
 
 def poller_lateness(*, now: datetime) -> timedelta:

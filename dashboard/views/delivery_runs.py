@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from dashboard.actions.installs.freshness import freshen
+from dashboard.actions.installs.freshness import freshen, look
 from dashboard.actions.runs import batches, commands
 from dashboard.actions.runs.batches import Confirmed, Started
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
@@ -99,6 +99,12 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
             "This is how it is now: look at it once more."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
+    if _has_changed(request, place, seen["ids"]):
+        problem = (
+            "An endpoint has changed since you looked and cannot redeliver now, so nothing is started. "
+            "This is how it is now: look at it once more."
+        )
+        return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
     one_call = bool(seen["all_failed"]) and request.POST.get("how") == "one-call"
     started = batches.start(
         actor=request.user,
@@ -108,6 +114,18 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
         operation=uuid.UUID(seen["operation"]),
     )
     return _answer(request, place, started)
+
+
+def _has_changed(request: MemberRequest, place: Place, ids: Sequence[int]) -> bool:
+    """Ask OpenTrain, and tell whether an endpoint of these deliveries is no longer one that can redeliver.
+
+    What was shown may have been old. A list of all installs is told by what the poller brought.
+    """
+    if place.install is not None:
+        freshen(install=place.install, now=timezone.now())
+    of_these = Delivery.objects.filter(pk__in=ids).order_by().values("endpoint")
+    rows = Endpoint.objects.visible_to(request.user).filter(pk__in=of_these).select_related("install")
+    return any(_obstacle(endpoint)[0] for endpoint in rows.defer("secret", "install__token"))
 
 
 def _answer(request: MemberRequest, place: Place, started: Started) -> HttpResponse:
@@ -137,7 +155,7 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
         "include": include,
         "list_url": place.url(),
         "url": place.url("-redeliver"),
-        "stale": freshen(install=place.install, now=now) if place.install is not None else None,
+        "freshness": look(install=place.install, now=now) if place.install is not None else None,
         "now": now,
     }
     try:

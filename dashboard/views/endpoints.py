@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions import endpoints
-from dashboard.actions.installs.freshness import freshen
+from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
@@ -118,10 +118,6 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
     visible = visible.select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
-    known_at = endpoint.install.checked_at
-    stale = freshen(install=endpoint.install, now=now)
-    if endpoint.install.checked_at != known_at:  # OpenTrain was asked just now
-        endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
@@ -130,7 +126,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
     return {
         "install": endpoint.install,
-        "stale": stale,
+        "freshness": look(install=endpoint.install, now=now),
         "row": row,
         "causes": causes,
         "waiting": waiting,

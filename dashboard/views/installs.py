@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard.actions.installs import sync
-from dashboard.actions.installs.freshness import freshen
+from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
@@ -74,10 +74,9 @@ def _replaces(request: MemberRequest) -> Install | None:
 def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
-    stale = freshen(install=install, now=now)
     return {
         "install": install,
-        "stale": stale,
+        "freshness": look(install=install, now=now),
         "rows": _endpoint_rows(request, install, now),
         "registering": install.endpoints.filter(opentrain_id=None).defer("secret"),
         "now": now,

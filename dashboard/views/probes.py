@@ -26,8 +26,6 @@ from dashboard import metrics
 from dashboard.actions.runs.commands import QUEUE
 from dashboard.queries import health_checks
 
-WORKER_SILENT_AFTER = timedelta(seconds=60)
-"""A worker says every 10 s that it is alive."""
 POLLER_LATE_AFTER = timedelta(minutes=5)
 """An install that is due is asked within seconds; a killed worker's is taken again after 2 minutes."""
 
@@ -86,7 +84,7 @@ def _worker() -> Check:
     age = health_checks.worker_age(now=timezone.now())
     if age is None:
         return {"ok": False, "why": "no worker has run on this database"}
-    return {"ok": age <= WORKER_SILENT_AFTER, "heartbeat_age_s": round(age.total_seconds(), 1)}
+    return {"ok": age <= health_checks.WORKER_SILENT_AFTER, "heartbeat_age_s": round(age.total_seconds(), 1)}
 
 
 def _poller() -> Check:

@@ -15,10 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import rotations
-from dashboard.actions.installs.freshness import freshen
+from dashboard.actions.installs.freshness import freshen, look
 from dashboard.actions.outcome import Outcome
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import Delivery, Endpoint, Rotation
+from dashboard.models import Delivery, Endpoint, Install, Rotation
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.runs import active_run
@@ -119,8 +119,8 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     old, operation = visible(request, pk), operations.asked(request)
     stale = freshen(install=old.install, now=timezone.now())
     rotation = _rotation(request, pk)
-    unknown = stale is not None or _is_being_made(rotation, timezone.now())
-    if rotation.is_under_way and (rotation.new.opentrain_id is not None or not unknown):
+    not_made = stale is None and _is_not_made(rotation, old.install)
+    if rotation.is_under_way and (rotation.new.opentrain_id is not None or not_made):
         rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
     return _back(pk, operation)
 
@@ -156,15 +156,15 @@ def _back(pk: int, operation: uuid.UUID) -> HttpResponse:
 
 def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
     now = timezone.now()
-    stale = freshen(install=old.install, now=now)
-    old = visible(request, old.pk)
+    freshness = look(install=old.install, now=now)
     rotation = Rotation.objects.of(endpoint=old).filter(old=old).first()
     return {
         "endpoint": old,
         "install": old.install,
-        "stale": stale,
+        "freshness": freshness,
         "rotation": rotation,
         "being_made": rotation is not None and _is_being_made(rotation, now),
+        "not_made": rotation is not None and _is_not_made(rotation, old.install),
         "arrivals": None if rotation is None else _arrivals(rotation),
         "took": _took(rotation),
         "stake": at_stake(old) if old.is_logged else None,
@@ -177,6 +177,13 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
 def _is_being_made(rotation: Rotation, now: datetime) -> bool:
     """Tell whether OpenTrain may still be about to make the new endpoint."""
     return rotation.new.opentrain_id is None and now - rotation.started_at < GIVEN_UP
+
+
+def _is_not_made(rotation: Rotation, install: Install) -> bool:
+    """Tell whether OpenTrain's list, read when the new endpoint would have been in it, does not have it."""
+    if rotation.new.opentrain_id is not None or install.listed_at is None:
+        return False
+    return install.listed_at - rotation.started_at >= GIVEN_UP
 
 
 def _took(rotation: Rotation | None) -> str:

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from dashboard.actions.installs.freshness import look
 from dashboard.actions.runs import commands
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
@@ -150,6 +151,7 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
     return {
         "install": endpoint.install,
         "endpoint": endpoint,
+        "freshness": look(install=endpoint.install, now=now),
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
         "operation": operation_id(user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last),

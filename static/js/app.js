@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const POLL_MS = 3000;
+  const NEWS_MS = 1000; // how soon a page that is being refreshed looks for what that brought
   const SECOND = 1000;
   const FLASH_MS = 2500;
 
@@ -15,6 +16,7 @@
   };
   setInterval(poll, POLL_MS);
   document.addEventListener("visibilitychange", poll);
+  if (document.querySelector("[data-refreshing]")) setTimeout(poll, NEWS_MS);
 
   const isPolled = (event) => event.detail.elt.matches?.("[data-poll]");
   const lost = (yes) => {

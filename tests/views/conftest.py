@@ -12,6 +12,7 @@ from dashboard.actions.installs import sync
 from dashboard.models import Endpoint, Install, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_attempt, make_failed_delivery
+from tests.refreshes import run_queued
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Browser:
         response = self.client.get(path, headers=headers)
         assert response.status_code == status
         return response.content.decode()
+
+    def read_refreshed(self, path: str) -> str:
+        """Open the page, have the refresh that it requested done, and return what its next poll would show."""
+        self.read(path)
+        assert run_queued() != []
+        return self.read(path)
 
     def press(self, path: str, **form: str) -> str:
         """Send the form by htmx; return the partial."""

@@ -128,12 +128,12 @@ def test_preview_says_that_a_token_is_refused(ana: Browser) -> None:
     assert "OpenTrain refused the token. See what helps" in words_of(ana.read(of_all()))
 
 
-def test_preview_of_an_endpoint_looks_at_opentrain_first(
+def test_preview_of_an_endpoint_shows_what_a_refresh_brings(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     make_failed_delivery(endpoint=endpoint)
     Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED", snapshot_at=timezone.now() - timedelta(hours=1))
-    assert "Redeliver 1 delivery" in words_of(ana.read(of_endpoint(endpoint)))
+    assert "Redeliver 1 delivery" in words_of(ana.read_refreshed(of_endpoint(endpoint)))
 
 
 def test_preview_leads_to_the_run_that_is_in_the_way(ana: Browser, endpoint: Endpoint) -> None:

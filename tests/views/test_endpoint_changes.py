@@ -41,7 +41,7 @@ def test_menu_leads_to_the_pages_and_a_stopped_endpoint_cannot_be_paused(
     assert [name for name in ("edit", "pause", "delete") if url(name, endpoint) in page] == ["edit", "pause", "delete"]
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
     Endpoint.objects.update(snapshot_at=None)
-    page = ana.read(url("detail", endpoint))
+    page = ana.read_refreshed(url("detail", endpoint))
     assert [name for name in ("edit", "pause", "delete") if url(name, endpoint) in page] == ["edit", "delete"]
 
 

@@ -139,7 +139,7 @@ def test_detail_of_a_deleted_endpoint_has_no_buttons(
 ) -> None:
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=1))
-    page = ana.read(page_of(endpoint))
+    page = ana.read_refreshed(page_of(endpoint))
     assert "OpenTrain no longer lists this endpoint" in page
     assert "/enable/" not in page
     assert "/redeliver/" not in page

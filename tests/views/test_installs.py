@@ -10,6 +10,7 @@ from dashboard.models import Endpoint, Install, User
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_install
+from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
 
 LIST = reverse("install-list")
@@ -155,7 +156,7 @@ def test_detail_shows_endpoints_with_state_streak_reason_and_the_button_that_hel
 
 
 def test_detail_of_an_install_without_endpoints_explains_the_path(ana: Browser, connected: Install) -> None:
-    page = ana.read(page_of(connected))
+    page = ana.read_refreshed(page_of(connected))
     assert "No endpoint is registered." in page
     assert "OpenTrain delivers to Redeliver, which records the delivery and asks your handler." in page
 
@@ -167,6 +168,10 @@ def test_detail_asks_opentrain_once_for_several_looks(
     Endpoint.objects.update(snapshot_at=long_ago)
     for _ in range(3):
         ana.read(page_of(endpoint.install))
+    assert run_queued() == [endpoint.install_id]
+    for _ in range(3):
+        ana.read(page_of(endpoint.install))
+    assert run_queued() == []
     assert [call.operation for call in fake_opentrain.calls].count("list_endpoints") == 1
 
 
@@ -177,7 +182,7 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     Endpoint.objects.update(snapshot_at=long_ago)
     Install.objects.update(checked_at=long_ago)
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached: connection refused.", reason=Reason.REFUSED))
-    page = ana.read(page_of(endpoint.install))
+    page = ana.read_refreshed(page_of(endpoint.install))
     assert "OpenTrain cannot be reached: connection refused." in page
     assert "Below is what was recorded" in page
     assert ">5 min ago</time>" in page
@@ -194,13 +199,15 @@ def test_pages_of_an_install_whose_token_is_refused_offer_a_new_one_first(
         assert replace not in ana.read(path)
     assert 'btn-primary" href="/endpoints/' in ana.read(install)
     fake_opentrain.revoke(disabled.install.token)
-    Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=1))
+    Install.objects.update(listed_at=timezone.now() - timedelta(minutes=1))
+    for path in (install, endpoint_page):
+        ana.read(path)
+    assert run_queued() == [disabled.install_id]
     for path in (install, endpoint_page):
         page = ana.read(path)
         assert f'<a href="{connect}">Replace the token</a>' in page
         assert 'btn-primary" href="/endpoints/' not in page
-    for path in (install, endpoint_page):  # the next look knows it from the start
-        assert replace in ana.read(path)
+        assert replace in page
 
 
 def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
@@ -208,8 +215,11 @@ def test_detail_after_a_failed_call_leaves_opentrain_alone_for_a_while(
 ) -> None:
     Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=5))
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
+    ana.read(page_of(endpoint.install))
+    run_queued()
     for _ in range(3):
         assert "OpenTrain cannot be reached." in ana.read(page_of(endpoint.install))
+    assert run_queued() == []
     assert [call.operation for call in fake_opentrain.calls].count("list_endpoints") == 1
 
 

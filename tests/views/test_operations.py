@@ -58,7 +58,7 @@ def test_page_right_after_an_operation_asks_opentrain_how_things_are(
     ana.press(enable_of(disabled))
     # A list that was asked for while the operation was under way, and answered with how things were before.
     Endpoint.objects.update(status="DISABLED", snapshot_at=timezone.now())
-    assert "Active</span>" in ana.read(reverse("endpoint-live", args=[disabled.pk]))
+    assert "Active</span>" in ana.read_refreshed(reverse("endpoint-live", args=[disabled.pk]))
 
 
 def test_enable_by_a_plain_form_leads_to_the_page_with_the_answer(ana: Browser, disabled: Endpoint) -> None:

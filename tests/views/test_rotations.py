@@ -167,7 +167,7 @@ def test_secret_that_was_lost_with_the_answer_is_said(
     ana.submit(url("start", endpoint), operation=name)
     fake_opentrain.create_endpoint(token=connected.token, url=new_of(endpoint).url, event_types=["contract.started"])
     Install.objects.update(checked_at=timezone.now() - timedelta(minutes=1))
-    assert "its secret was lost with the answer" in words_of(ana.read(url("detail", endpoint)))
+    assert "its secret was lost with the answer" in words_of(ana.read_refreshed(url("detail", endpoint)))
 
 
 def test_direct_endpoint_is_rotated_on_somebodys_word(ana: Browser, connected: Install, support: User) -> None:

@@ -93,7 +93,7 @@ def record(answer: FetchResult) -> Outcome | None:
         if answer.current is not None:
             Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
         if answer.error is None:
-            _record_success(install=install, at=answer.at)
+            _record_success(answer=answer)
         else:
             _record_failure(answer=answer, words=outcome.words if outcome else "")
         if answer.endpoints is not None:
@@ -101,11 +101,15 @@ def record(answer: FetchResult) -> Outcome | None:
     return outcome
 
 
-def _record_success(*, install: Install, at: datetime) -> None:
+def _record_success(*, answer: Answer) -> None:
+    install, at, listed = answer.install, answer.at, []
+    if answer.endpoints is not None:
+        install.listed_at, listed = at, ["listed_at"]
     install.checked_at, install.last_error, install.last_error_at = at, "", None
     install.last_error_code, install.trouble_since, install.failures = Trouble.NONE, None, 0
     install.poll_after = backoff.after_success(at=at)
-    install.save(update_fields=["checked_at", "poll_after", *_TROUBLE])
+    install.refresh_requested_at = None
+    install.save(update_fields=["checked_at", "poll_after", "refresh_requested_at", *listed, *_TROUBLE])
 
 
 def _record_failure(*, answer: FetchResult, words: str) -> None:
@@ -120,7 +124,8 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
         retry_after_s=answer.retry_after_s,
         chance=random.random(),  # noqa: S311
     )
-    install.save(update_fields=["poll_after", *_TROUBLE])
+    install.refresh_requested_at = None
+    install.save(update_fields=["poll_after", "refresh_requested_at", *_TROUBLE])
 
 
 def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
