@@ -117,6 +117,21 @@ def test_every_address_answers_as_the_matrix_says(
     assert wrong == {}
 
 
+def test_no_page_calls_opentrain_however_old_what_it_shows(
+    endpoint: Endpoint, people: dict[str, User | None], fake_opentrain: FakeOpenTrain
+) -> None:
+    """A page never waits for OpenTrain. What is looked at is refreshed beside it: actions/installs/freshness.py."""
+    Install.objects.update(checked_at=NOON, listed_at=NOON, last_error="", last_error_at=None)
+    ask = asking(people["support lead"])
+    asked = [one for one in addresses(endpoint=endpoint) if {(one.name, "GET"), (one.name, "ANY")} & MATRIX.keys()]
+    assert {"install-detail", "endpoint-live", "rotation-detail", "endpoint-deliveries-redeliver"} <= {
+        one.name for one in asked
+    }
+    for one in asked:
+        ask("GET", one.path)
+        assert fake_opentrain.calls == [], one.name
+
+
 @pytest.mark.parametrize("who", ["viewer", "other viewer", "partner admin", "outsider", "support"])
 def test_object_that_one_may_not_know_of_is_answered_like_one_that_does_not_exist(
     who: str, endpoint: Endpoint, people: dict[str, User | None]

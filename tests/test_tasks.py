@@ -1,5 +1,6 @@
 """The console's background jobs, run as Procrastinate runs them."""
 
+import contextlib
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -10,6 +11,8 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from dashboard import tasks
+from dashboard.actions.installs import freshness
+from dashboard.launch import site
 from dashboard.models import Install
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
@@ -50,6 +53,34 @@ def test_poll_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain: Fak
         other.close()
     tasks.poll_installs(timestamp=0)
     assert asked.exists()
+
+
+@pytest.mark.usefixtures("_no_jobs")
+def test_refresh_install_is_the_job_that_a_page_queues(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_install(token=fake_opentrain.add_install(), described_at=timezone.now())
+    freshness.look(install=install, now=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT task_name, queue_name, priority, args->>'install_id' FROM procrastinate_jobs")
+        [(name, queue, priority, sent)] = cursor.fetchall()
+    assert (app.tasks[name], queue, priority) == (tasks.refresh_install, tasks.QUEUE, freshness.PRIORITY)
+    async_to_sync(tasks.refresh_install.func)(int(sent))
+    assert [call.operation for call in fake_opentrain.calls] == ["list_endpoints"]
+
+
+@pytest.mark.usefixtures("_no_jobs")
+def test_refresh_install_does_nothing_while_all_its_threads_wait(fake_opentrain: FakeOpenTrain) -> None:
+    """The worker has slots left for other jobs, and the page requests it again."""
+    install = make_install(token=fake_opentrain.add_install(), described_at=timezone.now())
+    with contextlib.ExitStack() as others:
+        for number in range(tasks.REFRESHES):
+            others.enter_context(tasks._refreshing.one(name=f"other {number}", most=tasks.REFRESHES, most_of_name=1))
+        async_to_sync(tasks.refresh_install.func)(install.pk)
+    assert fake_opentrain.calls == []
+
+
+def test_worker_has_more_slots_than_refreshes_can_take() -> None:
+    [at] = [number for number, word in enumerate(site.worker()) if word == "--concurrency"]
+    assert int(site.worker()[at + 1]) - tasks.REFRESHES >= 4
 
 
 @pytest.mark.usefixtures("_no_jobs")

@@ -12,9 +12,11 @@ from django.utils import timezone
 from dashboard.actions.runs import commands
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.models import Delivery, Endpoint, Install, Run, User
+from dashboard.queries import health_checks
 from dashboard.views import delivery_runs
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install, make_run
+from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
 
 
@@ -208,6 +210,36 @@ def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) ->
     assert (run.kind, run.note, run.one_call, run.batch) == ("bulk", "ticket 7", False, None)
     assert run.chosen.startswith("State: Failed (as of ")
     assert "1 not requested of 1" in text
+
+
+def test_confirmed_on_an_endpoint_that_was_disabled_since_starts_nothing_and_says_so(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """The preview may have been old. OpenTrain is asked before anything is started."""
+    make_failed_delivery(endpoint=endpoint)
+    seen = seen_on(ana.read(of_endpoint(endpoint)))
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    response = ana.client.post(of_endpoint(endpoint), {"seen": seen})
+    assert response.status_code == 422
+    text = words_of(response.content.decode())
+    assert "An endpoint has changed since you looked and cannot redeliver now, so nothing is started." in text
+    assert "It is disabled or paused, so nothing would be attempted. Recover it instead" in text
+    assert Run.objects.count() == 0
+
+
+def test_preview_polls_while_it_is_being_refreshed_and_no_longer(
+    ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_checks, "has_worker", lambda **_: True)
+    Install.objects.update(listed_at=timezone.now() - timedelta(minutes=1))
+    make_failed_delivery(endpoint=endpoint)
+    for path in (of_endpoint(endpoint, "state=failed"), reverse("endpoint-recover", args=[endpoint.pk])):
+        page = ana.read(path)
+        assert f'hx-get="{path}" hx-select="#live"' in page
+        assert "Last synced" in words_of(page)
+    run_queued()
+    for path in (of_endpoint(endpoint, "state=failed"), reverse("endpoint-recover", args=[endpoint.pk])):
+        assert "data-poll" not in ana.read(path)
 
 
 def test_confirmed_twice_is_one_run(ana: Browser, endpoint: Endpoint) -> None:

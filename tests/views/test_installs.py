@@ -12,6 +12,8 @@ from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_install
 from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import words_of
+from tests.views.test_probes import _worker  # noqa: F401 - a fixture
 
 LIST = reverse("install-list")
 CONNECT = reverse("install-connect")
@@ -187,6 +189,51 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     assert "Below is what was recorded" in page
     assert ">5 min ago</time>" in page
     assert endpoint.handler_url in page.replace("<wbr>", "")
+
+
+def test_poll_brings_what_a_refresh_found(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
+    live = reverse("install-live", args=[endpoint.install_id])
+    first = ana.client.get(live)
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    ana.read(live, status=304, If_None_Match=first["ETag"])
+    assert run_queued() == [endpoint.install_id]
+    brought = ana.client.get(live, headers={"If-None-Match": first["ETag"]})
+    assert brought.status_code == 200
+    assert "Disabled</span>" in brought.content.decode()
+
+
+@pytest.mark.usefixtures("_worker")
+def test_page_of_an_old_list_says_when_it_was_synced_and_that_it_is_being_refreshed(
+    ana: Browser, endpoint: Endpoint
+) -> None:
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    Install.objects.update(listed_at=minute_ago)
+    Endpoint.objects.update(snapshot_at=minute_ago)
+    for path in (page_of(endpoint.install), reverse("endpoint-detail", args=[endpoint.pk])):
+        text = words_of(ana.read(path))
+        assert "Last synced 60 s ago · refreshing…" in text
+    run_queued()
+    for path in (page_of(endpoint.install), reverse("endpoint-detail", args=[endpoint.pk])):
+        text = words_of(ana.read(path))
+        assert "Last synced just now" in text
+        assert "refreshing" not in text
+
+
+def test_page_of_an_old_list_says_that_no_worker_refreshes_it(ana: Browser, endpoint: Endpoint) -> None:
+    Install.objects.update(listed_at=timezone.now() - timedelta(minutes=5))
+    text = words_of(ana.read(page_of(endpoint.install)))
+    assert "Nothing is refreshed: the background worker is not running." in text
+    assert "Below is what was recorded 5 min ago." in text
+    assert "refreshing…" not in text
+
+
+@pytest.mark.usefixtures("_worker")
+def test_page_of_an_install_that_was_never_synced_says_so(ana: Browser, connected: Install) -> None:
+    text = words_of(ana.read(page_of(connected)))
+    assert "Not synced yet: Redeliver has not read this install's endpoints from OpenTrain." in text
+    assert "They appear here in a few seconds." in text
+    assert "Last synced not yet · refreshing…" in text
+    assert "No endpoint is registered" not in text
 
 
 def test_pages_of_an_install_whose_token_is_refused_offer_a_new_one_first(

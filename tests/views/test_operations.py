@@ -51,6 +51,13 @@ def test_enable_by_htmx_answers_where_it_was_pressed_and_has_the_page_look_again
     assert (disabled.status, disabled.consecutive_failures) == ("ACTIVE", 0)
 
 
+def test_page_right_after_an_operation_shows_what_it_did_without_a_refresh(ana: Browser, disabled: Endpoint) -> None:
+    assert "Disabled</span>" in ana.read(page_of(disabled))
+    ana.press(enable_of(disabled))
+    for name in ("endpoint-detail", "endpoint-live"):
+        assert "Active</span>" in ana.read(reverse(name, args=[disabled.pk]))
+
+
 def test_page_right_after_an_operation_asks_opentrain_how_things_are(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, Rotation, User
-from dashboard.services.opentrain import OutcomeUnknown
+from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_failed_delivery, make_refused_attempt
 from tests.views.conftest import Browser, browser_of, register
@@ -157,6 +157,34 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
     assert "it was not made: give up, and start anew" in words_of(ana.read(url("detail", endpoint)))
     assert "it was not made. The old one goes on as before." in press(ana, endpoint, "abort")
+
+
+def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """A list that was read before OpenTrain could have made it tells nothing."""
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    ana.submit(url("start", endpoint), operation=name)
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    for listed_at in (None, timezone.now() - timedelta(minutes=2)):
+        Install.objects.update(listed_at=listed_at)
+        text = words_of(ana.read(url("detail", endpoint)))
+        assert "Whether it was made is known after the next sync with OpenTrain." in text
+        assert "it was not made" not in text
+    assert "it was not made: give up, and start anew" in words_of(ana.read_refreshed(url("detail", endpoint)))
+
+
+def test_give_up_before_opentrain_can_tell_forgets_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    ana.submit(url("start", endpoint), operation=name)
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
+    ana.submit(url("abort", endpoint))
+    assert Rotation.objects.get().step == "create"
 
 
 def test_secret_that_was_lost_with_the_answer_is_said(

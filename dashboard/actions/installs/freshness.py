@@ -37,7 +37,7 @@ POLLS_MISSED = 3
 
 LEFT_ALONE = (Trouble.RATE_LIMITED, Trouble.TOKEN_REFUSED)
 """OpenTrain has said no, and would say it again: the pause that the poller keeps is kept by pages too."""
-NO_WORKER = "Nothing is refreshed: Redeliver's background worker is not running. Ask your administrator to start it."
+NO_WORKER = "Nothing is refreshed: the background worker is not running. Ask your administrator to start it."
 LATE = "This has not been refreshed for longer than usual. A refresh is queued."
 
 
