@@ -36,9 +36,9 @@ def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
 def worker() -> tuple[str, ...]:
     """Return the command line of the console's worker.
 
-    Several jobs at once, so that a customer's slow API holds up nobody else's run; refreshes for pages may take eight of
-    these (dashboard/tasks.py). It looks every second for what is due, because a run that waits for its outcome asks for
-    its next look in seconds.
+    Several jobs at once, so that a customer's slow API holds up nobody else's run. Refreshes for pages take eight of
+    these at most (dashboard/tasks.py). It looks every second for what is due, because a run that waits for its outcome
+    asks for its next look in seconds.
     """
     options = ["--queues", "console", "--concurrency", "12", "--fetch-job-polling-interval", "1"]
     return manage("procrastinate", "worker", *options)

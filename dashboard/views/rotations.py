@@ -81,8 +81,13 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def start(request: MemberRequest, pk: int) -> HttpResponse:
-    """Make the new endpoint. Its secret is in the answer to this very POST and nowhere else."""
-    old, operation = visible(request, pk), operations.asked(request)
+    """Make the new endpoint. Its secret is in the answer to this very POST and nowhere else.
+
+    OpenTrain is asked first whether it still has the old one: the page may have been old.
+    """
+    operation = operations.asked(request)
+    freshen(install=visible(request, pk).install, now=timezone.now())
+    old = visible(request, pk)
     if old.opentrain_id is None or old.deleted_at is not None:
         raise Http404
     started = rotations.start(actor=request.user, old=old, clock=timezone.now, operation=operation)

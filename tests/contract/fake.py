@@ -82,8 +82,10 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def recorded(self: "FakeOpenTrain", **arguments: Any) -> Any:
         self.calls.append(Call(function.__name__, {name: arguments[name] for name in arguments if name != "token"}))
-        if self._failures:
-            raise self._failures.pop(0)
+        mine = [one for one in self._failures if one[0] in {"", function.__name__}]
+        if mine:
+            self._failures.remove(mine[0])
+            raise mine[0][1]
         return function(self, **arguments)
 
     return recorded
@@ -94,7 +96,7 @@ class FakeOpenTrain:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._failures: list[OpenTrainError] = []
+        self._failures: list[tuple[str, OpenTrainError]] = []
         self._installs: dict[Secret, Install] = {}
         self._rows: dict[str, _Row] = {}
         self._number = itertools.count(1)
@@ -154,9 +156,9 @@ class FakeOpenTrain:
         """Return the state of each of the endpoint's deliveries, by their IDs."""
         return dict(self._rows[endpoint_id].deliveries)
 
-    def fail_next(self, error: OpenTrainError) -> None:
-        """Let the next call that has no failure yet raise this, and do nothing."""
-        self._failures.append(error)
+    def fail_next(self, error: OpenTrainError, *, operation: str = "") -> None:
+        """Let the next call, of that operation if one is named, that has no failure yet raise this, and do nothing."""
+        self._failures.append((operation, error))
 
     # The seven operations
 

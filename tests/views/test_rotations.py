@@ -78,6 +78,17 @@ def test_start_pressed_twice_makes_one_endpoint_and_shows_the_secret_once(
     assert "no-store" in first["Cache-Control"]
 
 
+def test_start_on_an_endpoint_that_was_deleted_since_makes_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """The page may have been old. OpenTrain is asked before anything is made."""
+    operation = name_of(ana, endpoint, "start")
+    fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
+    assert ana.client.post(url("start", endpoint), {"operation": operation}).status_code == 404
+    assert Rotation.objects.count() == 0
+    assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 1
+
+
 def test_waiting_says_what_came_and_did_not_succeed(ana: Browser, endpoint: Endpoint) -> None:
     start(ana, endpoint)
     make_delivery(endpoint=endpoint, first_received_at=timezone.now() + timedelta(seconds=1))
@@ -148,7 +159,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     name = name_of(ana, endpoint, "start")
-    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     text = words_of(ana.submit(url("start", endpoint), operation=name))
     assert "OpenTrain did not answer within 15 s." in text
     assert "Wait a minute" in text
@@ -164,7 +175,7 @@ def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
 ) -> None:
     """A list that was read before OpenTrain could have made it tells nothing."""
     name = name_of(ana, endpoint, "start")
-    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
     for listed_at in (None, timezone.now() - timedelta(minutes=2)):
@@ -179,9 +190,10 @@ def test_give_up_before_opentrain_can_tell_forgets_nothing(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     name = name_of(ana, endpoint, "start")
-    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    Install.objects.update(listed_at=None)
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
     ana.submit(url("abort", endpoint))
     assert Rotation.objects.get().step == "create"
@@ -191,7 +203,7 @@ def test_secret_that_was_lost_with_the_answer_is_said(
     ana: Browser, endpoint: Endpoint, connected: Install, fake_opentrain: FakeOpenTrain
 ) -> None:
     name = name_of(ana, endpoint, "start")
-    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)
     fake_opentrain.create_endpoint(token=connected.token, url=new_of(endpoint).url, event_types=["contract.started"])
     Install.objects.update(checked_at=timezone.now() - timedelta(minutes=1))
