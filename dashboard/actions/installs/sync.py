@@ -101,7 +101,7 @@ def record(answer: FetchResult) -> Outcome | None:
     return outcome
 
 
-def _record_success(*, answer: Answer) -> None:
+def _record_success(*, answer: FetchResult) -> None:
     install, at, listed = answer.install, answer.at, []
     if answer.endpoints is not None:
         install.listed_at, listed = at, ["listed_at"]
