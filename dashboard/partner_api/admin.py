@@ -1,6 +1,6 @@
-"""The sender's view for people: what each delivery did, read only. Secrets and tokens are not in it.
+"""The sender's view of deliveries in the Django admin: read-only, without secrets and tokens.
 
-Django admin, and no API operation: the contract has none that lists deliveries.
+It is not an API operation, because the contract has none that lists deliveries.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from dashboard.partner_api.models import Attempt, Delivery, Endpoint
 
 
 class _ReadOnly:
-    """Nobody adds, changes or deletes anything here: what the engine wrote stays as it wrote it."""
+    """Disables adding, changing and deleting: the admin shows what the engine wrote, unchanged."""
 
     def has_add_permission(self, request: HttpRequest, *objects: Any) -> bool:  # noqa: ANN401, ARG002 - Django's signature
         return False
@@ -32,7 +32,7 @@ class AttemptInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
     @admin.display(description="Response head")
     def answer(self, attempt: Attempt) -> str:
-        """The receiver's own bytes, shown as text; the template escapes it."""
+        """Return the receiver's response as text. The template escapes it."""
         return bytes(attempt.response_head).decode(errors="replace") or "-"
 
 

@@ -1,4 +1,4 @@
-"""The routes of `/api/partner/v1`: each translates HTTP to one call.
+"""The routes of `/api/partner/v1`. Each translates HTTP to one function call.
 
 Source: partner-api, "Operations".
 """
@@ -25,7 +25,7 @@ REGISTERED = (
 
 
 class _Request(HttpRequest):
-    """What a request is once it is authenticated."""
+    """An authenticated request."""
 
     auth: Token
 
@@ -34,7 +34,7 @@ api = NinjaAPI(
     title="Partner API",
     version="1",
     urls_namespace="partner_api",
-    description="Webhook endpoints of an install, and the redelivery of what failed.",
+    description="Manage an install's webhook endpoints and redeliver failed deliveries.",
     parser=bodies.StrictParser(),
     openapi_url=None,
     docs_url=None,
@@ -55,7 +55,7 @@ _PLAIN = dict.fromkeys((401, 403, 429, 500), schemas.ErrorOut)
     operation_id="getCurrentInstall",
 )
 def current_install(request: _Request) -> schemas.InstallAnswer:
-    """The install that the token belongs to, with the token's own scopes."""
+    """Return the token's install, with the scopes of the token."""
     return schemas.InstallAnswer.of(request.auth)
 
 
@@ -67,7 +67,7 @@ def current_install(request: _Request) -> schemas.InstallAnswer:
     operation_id="createWebhookEndpoint",
 )
 def register(request: _Request, body: schemas.RegisterIn) -> schemas.RegisteredAnswer:
-    """Register an endpoint. The secret is in this answer only, ever."""
+    """Register an endpoint. Only this response contains its secret."""
     done = endpoints.register(
         install_id=request.auth.install_id, url=body.url, event_types=body.event_types, now=clock.now()
     )
@@ -84,7 +84,7 @@ def register(request: _Request, body: schemas.RegisterIn) -> schemas.RegisteredA
     operation_id="listWebhookEndpoints",
 )
 def list_endpoints(request: _Request) -> schemas.EndpointsAnswer:
-    """Every endpoint of the install, newest first."""
+    """Return every endpoint of the install, newest first."""
     found = endpoints.newest_first(install_id=request.auth.install_id)
     return schemas.EndpointsAnswer(webhook_endpoints=[EndpointOut.of(endpoint) for endpoint in found])
 
@@ -97,7 +97,7 @@ def list_endpoints(request: _Request) -> schemas.EndpointsAnswer:
     operation_id="getWebhookEndpoint",
 )
 def get_endpoint(request: _Request, endpointId: str) -> schemas.EndpointAnswer:  # noqa: N803 - the contract's name
-    """One endpoint."""
+    """Return one endpoint."""
     found = endpoints.get(install_id=request.auth.install_id, endpoint_id=endpointId)
     return schemas.EndpointAnswer(webhook_endpoint=EndpointOut.of(found))
 
@@ -114,7 +114,7 @@ def change_endpoint(
     endpointId: str,  # noqa: N803 - the contract's name
     body: schemas.ChangeIn,
 ) -> schemas.EndpointAnswer:
-    """Change an endpoint, pause it (DISABLED) or re-enable it (ACTIVE, which also resets its failure counter)."""
+    """Change an endpoint, pause it (DISABLED) or re-enable it (ACTIVE, which also resets consecutive failures)."""
     if not body.model_fields_set:
         raise BadRequest("There is nothing to change. Send one or more of url, eventTypes and status.")
     changes = Changes(**{name: getattr(body, name) for name in body.model_fields_set})
@@ -149,7 +149,7 @@ def redeliver(
     endpointId: str,  # noqa: N803 - the contract's name
     body: schemas.RedeliverIn,
 ) -> schemas.RedeliverAnswer:
-    """Requeue one delivery, or every FAILED one. They are attempted by the next delivery run, while ACTIVE."""
+    """Requeue one delivery, or every FAILED one. The next delivery run attempts them if the endpoint is ACTIVE."""
     done = endpoints.redeliver(
         install_id=request.auth.install_id,
         endpoint_id=endpointId,
@@ -162,7 +162,7 @@ def redeliver(
 
 @api.get("/openapi.json", include_in_schema=False)
 def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - ninja's signature
-    """The contract of record, for everybody."""
+    """Return the API's contract; no token is needed."""
     return HttpResponse(json.dumps(document.describe(api)), content_type="application/json")
 
 
@@ -178,7 +178,7 @@ def _on_validation_error(request: HttpRequest, error: ValidationError) -> HttpRe
 
 @api.exception_handler(HttpError)
 def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """ninja wraps what its parser raises; the cause is the error that we meant."""
+    """Return the response for an error of the parser: ninja wraps it, so its cause is the original error."""
     cause: Any = error.__cause__
     if isinstance(cause, ApiError):
         return errors.from_exception(request, cause)

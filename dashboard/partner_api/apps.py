@@ -1,4 +1,4 @@
-"""The Partner API as a Django app; its label keeps its tables apart from the console's."""
+"""The Partner API as a Django app. Its label separates its tables from the console's."""
 
 from django.apps import AppConfig
 

@@ -1,11 +1,11 @@
-"""Who is calling, and whether they may.
+"""Authentication by bearer token, rate limit and scopes.
 
-The order of the checks, the same for every operation: 401 while the token is missing, malformed, unknown or
-revoked; then 429 where it calls too often; then 403 while the install or the app is not ACTIVE or the feature is off;
-then 403 for a missing scope. A caller without a good token so learns nothing about the install.
+Every operation makes the checks in the same order: 401 if the token is missing, malformed, unknown or revoked; then 429
+if it calls too often; then 403 if the install or the app is not ACTIVE or the feature is off; then 403 if the scope is
+missing. So a caller without a valid token learns nothing about the install.
 
-Tokens are stored as a plain SHA-256: with 256 random bits there is nothing to guess, so that a slow password hash would
-cost every request and protect nothing, and a fast one can be looked up by an index.
+Tokens are stored as a plain SHA-256. Their 256 random bits cannot be guessed, so a slow password hash would cost time
+on every request and protect nothing; a fast hash can be looked up in an index.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _TOUCH_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token at the one moment when its text is known."""
+    """A new token with its text, which is not stored."""
 
     id: str
     text: str
@@ -41,9 +41,9 @@ class NewToken:
 
 
 def issue(*, install: Install, name: str, scopes: list[str], now: datetime) -> NewToken:
-    """Make a token of `install`. Its text is in the answer only.
+    """Create a token of `install`. Only the returned value contains its text.
 
-    Raises: ValueError, when it would reach further than the install.
+    Raises: ValueError if it has scopes that the install does not have.
     """
     excess = sorted(set(scopes) - set(install.scopes))
     if excess:
@@ -54,7 +54,7 @@ def issue(*, install: Install, name: str, scopes: list[str], now: datetime) -> N
 
 
 def revoke(*, token_id: str, now: datetime) -> None:
-    """End a token for good. Revoking it again keeps the first time."""
+    """Revoke a token permanently. Revoking it again keeps the time of the first revocation."""
     Token.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=now)
 
 
@@ -83,10 +83,10 @@ class _Bearer(HttpBearer):
 
 
 any_token: Callable[[HttpRequest], Any] = _Bearer(None)
-"""Any live token will do."""
+"""Requires a valid token."""
 
 manages_webhooks: Callable[[HttpRequest], Any] = _Bearer(Scope.WEBHOOKS_MANAGE)
-"""A live token with `webhooks:manage`."""
+"""Requires a valid token with `webhooks:manage`."""
 
 
 def _live(text: str) -> Token:
@@ -117,7 +117,7 @@ def _count(token: Token) -> None:
 
 
 def _touch(token: Token, *, now: datetime) -> None:
-    """Note when the token was last used, to the minute: a write per request would be more than that is worth."""
+    """Record when the token was last used, at most once per minute: a write per request would cost too much."""
     stale = now - _TOUCH_EVERY
     if token.last_used_at is None or token.last_used_at < stale:
         due = Q(last_used_at=None) | Q(last_used_at__lt=stale)

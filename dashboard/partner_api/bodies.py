@@ -1,7 +1,7 @@
-"""Read a request's body strictly, and say in words what is wrong with it.
+"""Strict parsing of request bodies, with error messages for people.
 
-An empty body is refused everywhere, on redeliver too: the reference page answers 400 to what is not valid JSON, and a
-`{deliveryId}` that was lost on its way must not turn into "requeue everything".
+An empty body is refused everywhere, on redeliver too: the reference page answers 400 to invalid JSON, and a lost
+`{deliveryId}` must not turn into "requeue everything".
 """
 
 import json
@@ -15,7 +15,7 @@ from dashboard.partner_api.errors import BadRequest
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
-"""How many objects and lists may stand inside each other; no operation takes more than two."""
+"""Maximum nesting of objects and lists; no operation needs more than two levels."""
 
 TOO_LARGE = f"The body is larger than {MAX_BYTES // 1024} KiB."
 TOO_DEEP = f"The body is nested more than {MAX_DEPTH} levels deep."
@@ -23,14 +23,14 @@ EMPTY = "The body is empty. Send a JSON object, at least {}."
 
 
 class StrictParser(Parser):
-    """ninja's parser, without its leniency: UTF-8 JSON objects only, each key once."""
+    """A stricter parser for ninja: UTF-8 JSON objects only, each key once."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         if request.content_type != "application/json":
             raise BadRequest("Send the body as JSON, with the header Content-Type: application/json.")
         charset = (request.content_params or {}).get("charset", "utf-8")
         if charset.lower() not in {"utf-8", "utf8"}:
-            raise BadRequest("JSON is UTF-8: send it so, and leave charset out of Content-Type.")
+            raise BadRequest("JSON must be UTF-8: encode the body as UTF-8, and leave charset out of Content-Type.")
         if len(request.body) > MAX_BYTES:
             raise BadRequest(TOO_LARGE)
         return load_object(request.body)
@@ -62,11 +62,11 @@ def _parse(text: str) -> Any:  # noqa: ANN401 - JSON is of any kind
     except RecursionError:
         raise BadRequest(TOO_DEEP) from None
     except ValueError:
-        raise BadRequest("The body holds a number with more digits than can be read.") from None
+        raise BadRequest("The body contains a number with too many digits.") from None
 
 
 def _check_values(loaded: object) -> None:
-    """Refuse what no field takes, wherever it stands, before anything else is said about the body."""
+    """Refuse values that no field accepts, anywhere in the body, before other errors are reported."""
     values, depth = [loaded], 0
     while values:
         for text in (value for value in values if isinstance(value, str)):
@@ -85,15 +85,15 @@ def _inside(container: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise BadRequest("The body holds a NUL character, which nothing here may contain.")
+        raise BadRequest("The body contains a NUL character, which no value may contain.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadRequest("The body holds half of a surrogate pair, which is not a character.") from None
+        raise BadRequest("The body contains half of a surrogate pair, which is not a character.") from None
 
 
 def explain(errors: Iterable[dict[str, Any]]) -> BadRequest:
-    """Turn pydantic's findings into one error that names each field and says what to do."""
+    """Return pydantic's errors as one error that names each field and says what to do."""
     fields: dict[str, str] = {}
     for error in errors:
         path = _path(error["loc"][2:])  # without ("body", the parameter's name)
@@ -104,7 +104,7 @@ def explain(errors: Iterable[dict[str, Any]]) -> BadRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """Write a place in the body as JavaScript would: eventTypes[1]. Cut short, as it may be the caller's own key."""
+    """Return a place in the body as in JavaScript: eventTypes[1]. Cut short, because it may be the caller's own key."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     shown = text.removeprefix(".")
     return shown if len(shown) <= 100 else f"{shown[:100]}…"  # noqa: PLR2004

@@ -1,9 +1,8 @@
-"""The one clock that all hosts share: the database's.
+"""The clock that all hosts share: the database's.
 
-What is due, and until when a claim holds, is compared by runs on many hosts. Each on its own wall clock, one that is an
-hour ahead would take away what another has in flight, or hold for an hour what it claimed before it died. A run asks
-the database what time it is and counts on from there by its monotonic clock, which no correction of the host's time
-moves.
+Runs on many hosts compare due times and leases. With its own wall clock, a host that is an hour ahead would claim what
+another has in flight, or, after a crash, hold its claims for an hour. A run reads the database's time and adds to it
+the time elapsed on its monotonic clock, which corrections of the host's time do not affect.
 """
 
 import time
@@ -21,14 +20,14 @@ def now() -> datetime:
 
 
 class SharedClock:
-    """The database's time, without asking it each time. `set` it before the first use, and now and then after."""
+    """The database's time without a query per reading. Call `set` before the first use, and again from time to time."""
 
     def __init__(self) -> None:
         self._then: datetime | None = None
         self._at = 0.0
 
     def set(self) -> None:
-        """Ask the database; a query, so not from an event loop's thread."""
+        """Query the database's time. This blocks, so do not call it from an event loop's thread."""
         asked = time.monotonic()
         self._then, self._at = now(), (asked + time.monotonic()) / 2
 

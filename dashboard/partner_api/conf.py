@@ -1,7 +1,7 @@
-"""The engine's knobs: OpenTrain's values as defaults, in one place, read through Django's settings when needed.
+"""The engine's options, with OpenTrain's values as defaults, read from Django's settings when needed.
 
-`settings.py` fills the Django settings from environment variables of the same names; a project that hosts this app
-under other settings simply sets (or leaves out) the names below.
+`settings.py` sets them from environment variables of the same names. A project that hosts this app under other settings
+sets the names below, or leaves them out.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "PARTNER_API_KEYS": (),
     "PARTNER_API_CALLS_PER_MINUTE": 600,
 }
-"""What each setting is when nobody sets it. Source: partner-api, "Deliveries"; the last six are ours."""
+"""The default of each setting. Source: partner-api, "Deliveries"; the last six are ours."""
 
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """One consistent reading of the settings. `max_in_flight` and `max_per_endpoint` hold for each delivery run."""
+    """A consistent snapshot of the settings. `max_in_flight` and `max_per_endpoint` apply to each delivery run."""
 
     run_interval: timedelta
     retry_delays: tuple[timedelta, ...]
@@ -47,14 +47,14 @@ class Knobs:
 
 
 def knobs() -> Knobs:
-    """Read the knobs.
+    """Read the settings.
 
-    Raises: ImproperlyConfigured, naming the setting, when one cannot work.
+    Raises: ImproperlyConfigured, naming the setting, if a value cannot work.
     """
     lease, timeout = _seconds("PARTNER_API_LEASE_S"), _seconds("PARTNER_API_TIMEOUT_S")
     if lease <= timeout:
         raise ImproperlyConfigured(
-            "PARTNER_API_LEASE_S must be longer than PARTNER_API_TIMEOUT_S, or a delivery in flight is sent twice."
+            "PARTNER_API_LEASE_S must be greater than PARTNER_API_TIMEOUT_S, or a delivery in flight is sent twice."
         )
     return Knobs(
         run_interval=_seconds("PARTNER_API_RUN_INTERVAL_S"),
@@ -70,19 +70,19 @@ def knobs() -> Knobs:
 
 
 def encryption_keys() -> tuple[str, ...]:
-    """Return the Fernet keys that secrets are encrypted under, the newest first."""
+    """Return the Fernet keys for secrets, the newest first."""
     return tuple(_get("PARTNER_API_KEYS"))
 
 
 def calls_per_minute() -> int:
-    """Return how often one token may call, whichever server process it reaches."""
+    """Return how many calls per minute a token may make, across all server processes."""
     return _at_least_one("PARTNER_API_CALLS_PER_MINUTE")
 
 
 def cron(*, interval: timedelta) -> str:
-    """Return the cron line that fires every `interval`; under a minute it has Procrastinate's sixth field, the seconds.
+    """Return the cron line for `interval`. Below a minute it has Procrastinate's sixth field, the seconds.
 
-    Raises: ImproperlyConfigured, when cron cannot say it: the interval has to divide a minute, an hour or a day.
+    Raises: ImproperlyConfigured if cron cannot express the interval, which must divide a minute or an hour.
     """
     seconds = int(interval.total_seconds())
     if interval == timedelta(seconds=seconds) > timedelta():
@@ -99,14 +99,14 @@ def cron(*, interval: timedelta) -> str:
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return every setting of `DEFAULTS`, taken from `environ` where it is there.
+    """Return every setting of `DEFAULTS`, from `environ` where it is set.
 
-    Raises: ImproperlyConfigured, naming the variable, when its text is not of the right kind.
+    Raises: ImproperlyConfigured, naming the variable, if its text cannot be parsed.
     """
     return {name: _parse(name, environ[name]) if environ.get(name) else DEFAULTS[name] for name in DEFAULTS}
 
 
-def _parse(name: str, text: str) -> Any:  # noqa: ANN401 - as many kinds as there are settings
+def _parse(name: str, text: str) -> Any:  # noqa: ANN401 - settings have different types
     default = DEFAULTS[name]
     try:
         if isinstance(default, bool):
@@ -117,12 +117,12 @@ def _parse(name: str, text: str) -> Any:  # noqa: ANN401 - as many kinds as ther
             return tuple(int(part) for part in text.split(","))
         return int(text)
     except (KeyError, ValueError) as error:
-        kind = "yes or no" if isinstance(default, bool) else "whole seconds or counts, separated by commas where many"
-        # The value is left out: for all we know somebody pasted a secret into the wrong variable.
-        raise ImproperlyConfigured(f"{name} cannot be read: it takes {kind}.") from error
+        kind = "yes or no" if isinstance(default, bool) else "a whole number, or several separated by commas"
+        # Without the value: it may be a secret that was pasted into the wrong variable.
+        raise ImproperlyConfigured(f"{name} cannot be read: it must be {kind}.") from error
 
 
-def _get(name: str) -> Any:  # noqa: ANN401 - as many kinds as there are settings
+def _get(name: str) -> Any:  # noqa: ANN401 - settings have different types
     return getattr(settings, name, DEFAULTS[name])
 
 

@@ -1,5 +1,5 @@
-"""`openapi.json`: what django-ninja makes from the routes and schemas, and what it has no words for: the headers of
-answers, the statuses that any operation may answer, and which answer's ID the other operations take.
+"""`openapi.json`: django-ninja's schema of the routes, completed with what django-ninja cannot express: response
+headers, descriptions of the statuses, and links from a response's ID to the operations that take it.
 
 Source: partner-api, "Error envelope" and "Operations".
 """
@@ -12,7 +12,7 @@ PATH = "/api/partner/v1"
 
 _METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _REQUEST_ID = {
-    "description": "This request's ID, the requestId of an error. Support asks for it.",
+    "description": "The ID of this request, also the requestId of an error. Quote it to support.",
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
@@ -20,7 +20,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}}},
     "429": {
         "Retry-After": {
-            "description": "After how many seconds the token may call again.",
+            "description": "Seconds until the token may call again.",
             "required": True,
             "schema": {"type": "integer", "minimum": 1},
         }

@@ -1,7 +1,7 @@
-"""Every change of an endpoint that the API can make, each in one transaction.
+"""The API's changes of endpoints, each in one transaction.
 
-The endpoint's row is locked before its deliveries' rows, here and in `ledger`, so that two writers never wait for each
-other; a key-share lock stays possible, so that an event's fan-out only waits where a status really changes.
+The endpoint's row is locked before its deliveries' rows, here and in `record_outcomes`, so that two writers never
+deadlock. The lock allows key-share locks, so inserting rows that refer to the endpoint does not wait for it.
 """
 
 import re
@@ -23,7 +23,7 @@ _DELIVERY_ID = re.compile(r"dlv_[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """An endpoint at the one moment when its secret is shown."""
+    """A new endpoint and its secret, which is shown only once."""
 
     endpoint: Endpoint
     secret: str
@@ -34,7 +34,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a PATCH asks for; None leaves a field as it is."""
+    """The changes of a PATCH; None leaves a field unchanged."""
 
     url: str | None = None
     event_types: Sequence[str] | None = None
@@ -42,7 +42,7 @@ class Changes:
 
 
 def register(*, install_id: str, url: str, event_types: Sequence[str], now: datetime) -> Registered:
-    """Register an endpoint. It gets the events from now on: nothing is backfilled."""
+    """Register an endpoint. It gets events from now on; earlier ones are not backfilled."""
     secret = f"whsec_{secrets.token_urlsafe(32)}"
     endpoint = Endpoint.objects.create(
         install_id=install_id,
@@ -59,9 +59,9 @@ def newest_first(*, install_id: str) -> list[Endpoint]:
 
 
 def get(*, install_id: str, endpoint_id: str) -> Endpoint:
-    """Return the install's own endpoint.
+    """Return an endpoint of the install.
 
-    Raises: NotFound, alike for an ID that does not exist and for one of another install.
+    Raises: NotFound if the ID does not exist or belongs to another install.
     """
     return _find(Endpoint.objects.all(), install_id=install_id, endpoint_id=endpoint_id)
 
@@ -70,8 +70,8 @@ def get(*, install_id: str, endpoint_id: str) -> Endpoint:
 def change(*, install_id: str, endpoint_id: str, changes: Changes, now: datetime) -> Endpoint:
     """Apply a PATCH.
 
-    ACTIVE always sets the streak to 0, also where the endpoint was ACTIVE already: whoever sends it has repaired
-    something. DISABLED on a disabled endpoint keeps its time and reason, which say more than "paused" would.
+    ACTIVE resets consecutive failures to 0 even if the endpoint was already ACTIVE: the caller has fixed something.
+    DISABLED on a disabled endpoint keeps its time and reason, which say more than "paused" would.
 
     Raises: NotFound.
     """
@@ -92,9 +92,9 @@ def change(*, install_id: str, endpoint_id: str, changes: Changes, now: datetime
 
 @transaction.atomic
 def delete(*, install_id: str, endpoint_id: str) -> Endpoint:
-    """Delete the endpoint with its deliveries, also one in flight: its answer then finds nothing to settle.
+    """Delete the endpoint with its deliveries, even one in flight: its response then changes nothing.
 
-    Returns the endpoint as it last was.
+    Returns the endpoint in its last state.
 
     Raises: NotFound.
     """
@@ -106,7 +106,7 @@ def delete(*, install_id: str, endpoint_id: str) -> Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """How many deliveries were requeued, and the endpoint that they are of."""
+    """The number of requeued deliveries, and their endpoint."""
 
     endpoint: Endpoint
     count: int
@@ -114,12 +114,12 @@ class Requeued:
 
 @transaction.atomic
 def redeliver(*, install_id: str, endpoint_id: str, delivery_id: str | None, now: datetime) -> Requeued:
-    """Requeue one delivery whatever its status, or (None) every FAILED one: due at once, with all attempts anew.
+    """Requeue one delivery in any status, or (None) every FAILED one. They are due at once, with all attempts again.
 
-    A disabled endpoint's are requeued too, and wait. A delivery in flight keeps its claim, so that it is not posted
-    twice at once; the new round begins when its answer has come.
+    Deliveries of a disabled endpoint are requeued too, and wait. A delivery in flight keeps its claim, so that it is
+    not posted twice at the same time; its new round begins after its current attempt.
 
-    Raises: NotFound, for the endpoint or the delivery.
+    Raises: NotFound if the endpoint or the delivery does not exist.
     """
     endpoint = _lock(install_id=install_id, endpoint_id=endpoint_id)
     deliveries = Delivery.objects.filter(endpoint=endpoint)
@@ -144,7 +144,7 @@ def _lock(*, install_id: str, endpoint_id: str) -> Endpoint:
 
 def _find(rows: QuerySet[Endpoint], *, install_id: str, endpoint_id: str) -> Endpoint:
     found = None
-    if _ENDPOINT_ID.fullmatch(endpoint_id):  # what cannot be an ID (a NUL byte, say) never reaches PostgreSQL
+    if _ENDPOINT_ID.fullmatch(endpoint_id):  # malformed IDs (with a NUL byte, for example) never reach PostgreSQL
         found = rows.filter(pk=endpoint_id, install_id=install_id).first()
     if found is None:
         raise NotFound("There is no such webhook endpoint on this install.")

@@ -1,8 +1,8 @@
-"""The error envelope, and the exceptions that become it.
+"""The error envelope, and the exceptions that it is made from.
 
-Source: partner-api, "Error envelope". Two statuses have no code of their own there: 405 (wrong method) is a
-BAD_REQUEST with its status and `Allow` kept, because a status says more than a code can; a body that is too large, of
-the wrong type or not there is a plain 400.
+Source: partner-api, "Error envelope". It has no code for a wrong method or an unusable body. A wrong method gets 405
+and `Allow` with the code BAD_REQUEST, because the status says more than a code can. A body that is missing, too large
+or of the wrong type gets a plain 400.
 """
 
 import functools
@@ -29,7 +29,7 @@ CODES = {
 
 
 class ApiError(Exception):
-    """An answer that is not 2xx. The text is for people; `details` is for their programs."""
+    """A response that is not 2xx. The message is for people; `details` is for programs."""
 
     status = 500
 
@@ -66,7 +66,7 @@ class RateLimited(ApiError):
 
 
 def request_id(request: HttpRequest) -> str:
-    """Return this request's ID, making it when it is asked for first."""
+    """Return the request's ID; the first call creates it."""
     found: str | None = getattr(request, "partner_api_request_id", None)
     if found is None:
         found = str(uuid.uuid4())
@@ -75,13 +75,13 @@ def request_id(request: HttpRequest) -> str:
 
 
 def envelope(request: HttpRequest, *, status: int, message: str, details: dict[str, Any] | None = None) -> HttpResponse:
-    """Return the one shape that every error has."""
+    """Return an error response in the shape that all errors have."""
     body = {"error": message, "code": CODES[status], "requestId": request_id(request), "details": details or {}}
     return stamped(request, JsonResponse(body, status=status))
 
 
 def stamped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Put the request's ID on an answer, good or bad: support asks for it."""
+    """Add the request's ID to a response, whatever its status: support asks for it."""
     response["X-Request-Id"] = request_id(request)
     return response
 
@@ -96,7 +96,7 @@ def from_exception(request: HttpRequest, error: ApiError) -> HttpResponse:
 
 
 def crashed(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer a crash of our own: the log gets the trace and the request's ID, the caller the ID only."""
+    """Return a 500 for an unexpected exception. The log gets the traceback and the request's ID, the caller the ID."""
     logger.error("Request %s failed", request_id(request), exc_info=error)
     return internal(request)
 
@@ -119,7 +119,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
 
 
 def enveloped(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse]:
-    """Wrap a view of ninja's, which answers a wrong method by plain text, and stamps nothing."""
+    """Wrap a ninja view: ninja answers a wrong method in plain text, and adds no request ID."""
 
     @functools.wraps(view)
     def wrapper(request: HttpRequest, **captured: str) -> HttpResponse:

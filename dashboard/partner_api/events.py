@@ -1,6 +1,6 @@
-"""Record what happened, and fan it out: one transaction, one INSERT … SELECT.
+"""Recording an event and fanning it out into deliveries: one transaction, one INSERT … SELECT.
 
-The body is built once and stored as bytes; every attempt of every delivery sends exactly these.
+The body is built once and stored as bytes; every attempt of every delivery sends exactly these bytes.
 """
 
 import json
@@ -26,20 +26,20 @@ SELECT 'dlv_' || lpad(to_hex((extract(epoch FROM %(now)s::timestamptz) * 1000)::
  ORDER BY endpoint.id
    FOR SHARE OF endpoint
 """
-# The ID begins with the millisecond, as in UUID version 7: what is delivered together stands together in the indexes,
-# and not on as many pages as there are deliveries. The rest of it is random.
-# No time is compared: an endpoint that this transaction sees existed, whatever the clocks of two hosts say.
-# FOR SHARE: an endpoint that is being disabled at this moment is waited for and then seen as it is, so that no PENDING
-# delivery slips in behind the UPDATE that fails them all. Locked in the order of IDs, as everywhere.
+# The ID begins with the time in milliseconds, as in UUID version 7, so deliveries of the same time share index pages
+# instead of each touching its own. The rest is random.
+# No time is compared: an endpoint that this transaction sees existed, even if the clocks of two hosts differ.
+# FOR SHARE waits for an endpoint that is being disabled and then reads its new status, so that no PENDING delivery is
+# inserted behind the UPDATE that fails them all. Rows are locked in the order of their IDs, as everywhere.
 
 
 class NotEmitted(Exception):
-    """Nothing was recorded; the text says why."""
+    """Nothing was recorded; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emitted:
-    """An event that was recorded, and how many deliveries it made."""
+    """A recorded event and the number of its deliveries."""
 
     event_id: str
     type: str
@@ -56,17 +56,17 @@ def emit(
     data: Mapping[str, Any],
     now: datetime,
 ) -> Emitted:
-    """Record an event of an ACTIVE install, for the endpoints that are subscribed to it and ACTIVE at this moment.
+    """Record an event of an ACTIVE install, with a delivery for each endpoint that is ACTIVE and subscribed to it.
 
-    `install.revoked` is emitted while the install still is ACTIVE; deliveries that exist are attempted whatever becomes
-    of it, or nobody would ever hear of a revocation.
+    Emit `install.revoked` while the install is still ACTIVE. Existing deliveries are attempted even after the
+    revocation, or its endpoints would never receive it.
 
     Raises: NotEmitted.
     """
     if event_type not in EventType.values:
         raise NotEmitted(f"There is no event type {event_type}. The types are {', '.join(EventType.values)}.")
     if not Install.objects.filter(pk=install_id, status=Install.Status.ACTIVE).exists():
-        raise NotEmitted("Events are emitted for ACTIVE installs only, and this one is unknown or not ACTIVE.")
+        raise NotEmitted("Events are emitted for ACTIVE installs only; this one is unknown or not ACTIVE.")
     number = _next_number()
     payload = {
         "id": event_wire_id(number),
@@ -91,7 +91,7 @@ def emit(
 
 
 def _next_number() -> int:
-    """Take the ID first: it is part of the body that the row stores."""
+    """Return the next event ID. It is needed before the INSERT because the stored body contains it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('partner_api_event', 'id'))")
         return int(cursor.fetchone()[0])

@@ -1,9 +1,9 @@
-"""Whose turn it is, and for how many: the engine's fairness, pure and without a clock.
+"""The engine's fair scheduling of endpoints: pure, without a clock.
 
-Slots are the deliveries that one run may hold at once. An endpoint gets a window of them: two when the run first meets
-it, twice as many after each quick success (up to `per_endpoint`), one after a time-out. So a receiver that hangs keeps
-one slot and nobody else's, and one that comes back from a long outage is not run over. Endpoints that have proven slow
-never hold more than half of the slots together, however many they are.
+Slots are the deliveries that one run may hold at once. Each endpoint has a window of slots: two at first, doubled after
+each quick success (up to `per_endpoint`), one after a time-out. So a receiver that hangs holds one slot and leaves the
+others free, and a receiver that recovers from a long outage is not overloaded. All slow endpoints together never hold
+more than half of the slots.
 """
 
 from collections import deque
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 FIRST_WINDOW = 2
 QUICK_S = 1.0
-"""An answer within this many seconds is quick."""
+"""Maximum duration of a quick response, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Claim up to `count` of an endpoint that holds `held` already."""
+    """A request to claim up to `count` deliveries of an endpoint that already holds `held` slots."""
 
     endpoint_id: str
     count: int
@@ -33,7 +33,7 @@ class _Place:
 
 
 class Rota:
-    """The endpoints with something due, in the order in which they are served."""
+    """The endpoints with due deliveries, in the order in which they are served."""
 
     def __init__(self, *, slots: int, per_endpoint: int) -> None:
         self._slots = slots
@@ -46,16 +46,16 @@ class Rota:
 
     @property
     def held(self) -> int:
-        """How many slots are taken."""
+        """The number of slots in use."""
         return self._held
 
     @property
     def waiting(self) -> bool:
-        """Whether an endpoint stands in line."""
+        """Whether an endpoint is in the queue."""
         return bool(self._line)
 
     def add(self, endpoint_ids: Iterable[str]) -> None:
-        """Put endpoints at the end of the line, unless they are known to have more already."""
+        """Append endpoints to the queue, unless they are already known to have due deliveries."""
         for endpoint_id in endpoint_ids:
             place = self._place(endpoint_id)
             if not place.listed:
@@ -63,7 +63,7 @@ class Rota:
                 self._queue(endpoint_id, place)
 
     def asks(self) -> list[Ask]:
-        """Return what to claim now; `took` must be told about each."""
+        """Return what to claim now. Call `took` for each."""
         free, chosen = self._slots - self._held, []
         slow_free = max(1, self._slots // 2) - self._held_slow
         for _ in range(len(self._line)):
@@ -81,7 +81,7 @@ class Rota:
         return chosen
 
     def took(self, ask: Ask, *, count: int) -> None:
-        """Note what a claim brought. Fewer than asked for: there is no more, or none until something has ended."""
+        """Record the result of a claim. Fewer than requested means that no more are due, or none until one ends."""
         place = self._places[ask.endpoint_id]
         self._hold(place, count)
         if count < ask.count and place.held:
@@ -93,7 +93,7 @@ class Rota:
             self._queue(ask.endpoint_id, place)
 
     def learned(self, endpoint_id: str, *, ok: bool, timed_out: bool, seconds: float) -> None:
-        """Let an attempt's outcome move its endpoint's window."""
+        """Adjust the endpoint's window to an attempt's outcome."""
         place = self._place(endpoint_id)
         slow = timed_out or seconds > QUICK_S
         if slow != place.slow:
@@ -105,7 +105,7 @@ class Rota:
             place.window = min(self._per_endpoint, place.window * 2)
 
     def freed(self, endpoint_id: str) -> None:
-        """Give one slot back: its attempt is recorded, or the claim was dropped."""
+        """Free one slot: its attempt is recorded, or its claim was released."""
         place = self._places[endpoint_id]
         self._hold(place, -1)
         if endpoint_id in self._full:
@@ -128,6 +128,6 @@ class Rota:
             self._full.add(endpoint_id)
 
     def _forget(self, endpoint_id: str, place: _Place) -> None:
-        # What was learned about a slow one is kept for the run; a healthy one is met anew.
+        # A slow endpoint is remembered for the whole run; a healthy one is forgotten and starts again.
         if not place.listed and not place.held and not place.slow:
             del self._places[endpoint_id]

@@ -1,4 +1,4 @@
-"""Grants: a customer installs a partner's app, and gets the token that is shown once."""
+"""Installs: a customer grants access to a partner's app, with a token that is shown once."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from dashboard.partner_api.models import App, Install, Scope
 
 
 class Unusable(ValueError):
-    """What was asked for cannot be granted; the text says why."""
+    """The install cannot be created; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A new install, and its token at the one moment when it is known."""
+    """A new install and its token, whose text is not stored."""
 
     install_id: str
     token: str
@@ -29,9 +29,9 @@ class Granted:
 
 @transaction.atomic
 def create(*, organization: str, app_name: str, scopes: Sequence[str], now: datetime) -> Granted:
-    """Install the app of that name (made when it is new) for an organization, with every scope in `scopes`.
+    """Install the app named `app_name` (created if it is new) for an organization, with every scope in `scopes`.
 
-    The organization's ID is made from its name, so that two installs of one customer belong together.
+    The organization's ID is derived from its name, so two installs of one customer have the same organization.
 
     Raises: Unusable.
     """

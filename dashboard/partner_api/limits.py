@@ -1,7 +1,8 @@
-"""How often a token may call: a bucket for each, refilled evenly, shared by every server process through PostgreSQL.
+"""The rate limit: a token bucket for each API token, refilled evenly, shared by all server processes in PostgreSQL.
 
-The table is unlogged, so that a call costs one short statement and no wait for a disk. After a crash of the database it
-is empty, and every bucket full: a protection against runaway loops can afford that. Time is the database's.
+The table is unlogged, so a call costs one short statement and no wait for a disk. After a crash of the database the
+table is empty and every bucket full, which is acceptable for a protection against runaway loops. Time is the
+database's.
 """
 
 import math
@@ -20,11 +21,11 @@ VALUES (%(token)s, %(per_minute)s - 1, clock_timestamp())
        counted_at = clock_timestamp()
 RETURNING calls_left
 """
-# Below 0 the call was not there, and is not paid for: asking again takes nothing away.
+# Below 0 the call is refused and costs nothing: the next statement adds it back.
 
 
 def take(token_id: str, *, per_minute: int) -> int | None:
-    """Take one call; None when it was there, else after how many whole seconds there will be one."""
+    """Take one call from the bucket. Return None if it is allowed, else the whole seconds until one is."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, {"token": token_id, "per_minute": float(per_minute)})
         left = float(cursor.fetchone()[0])

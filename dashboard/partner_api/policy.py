@@ -1,17 +1,19 @@
 """What happens after an attempt: pure rules, without Django, HTTP or a clock.
 
-Source: partner-api, "Deliveries" and "Operations". Where those are silent:
-- The streak of consecutive failures moves only while the endpoint is ACTIVE. An answer that comes after it was disabled
-  settles its own delivery (a 2xx is DELIVERED, because it is true), but the counter stays as the reason for disabling.
-- A pause keeps PENDING deliveries waiting; only the automatic disabling turns them FAILED.
-- An answer to a delivery that was requeued meanwhile counts for the streak, but the requeue is honoured: it is sent
-  again.
-- Attempts are numbered on over all rounds; a requeue gives five anew. Redelivering what is PENDING makes it due now;
-  while DISABLED everything is requeued, waits, and the message says so.
-- A delivery goes to the URL that the endpoint has when it is claimed; a change of eventTypes is for later events only.
-- Deleting an endpoint deletes its deliveries, also one in flight: its answer finds nothing to settle.
-- Re-enabling begins the streak at 0, so one failure after it never disables again.
-- A revoked token ends calls, not deliveries; those of a revoked install are attempted too, or nobody would hear of it.
+Source: partner-api, "Deliveries" and "Operations". Where those say nothing:
+- The count of consecutive failures (the streak) changes only while the endpoint is ACTIVE. A response that arrives
+  after it was disabled settles its own delivery (a 2xx is DELIVERED, because it was), but the count stays as the reason
+  for disabling.
+- During a pause PENDING deliveries wait; only automatic disabling turns them FAILED.
+- If a delivery was requeued during an attempt, the attempt's outcome counts for the streak, but the delivery is still
+  sent again.
+- Attempt numbers continue across requeues; each requeue allows five more attempts. Redelivering a PENDING delivery
+  makes it due now. On a DISABLED endpoint deliveries are requeued and wait, and the message says so.
+- A delivery goes to the endpoint's URL at the time of the claim; a change of eventTypes affects later events only.
+- Deleting an endpoint deletes its deliveries, even one in flight: its response then changes nothing.
+- Re-enabling resets the streak to 0, so a single later failure never disables the endpoint again.
+- Revoking a token stops its calls, not deliveries. Deliveries of a revoked install are attempted too, or its endpoints
+  would never receive install.revoked.
 """
 
 import math
@@ -20,11 +22,11 @@ from datetime import timedelta
 from enum import StrEnum
 
 RESPONSE_HEAD_BYTES = 1024
-"""How much of a receiver's answer is kept, in bytes."""
+"""How much of a receiver's response is stored, in bytes."""
 
 
 class Cause(StrEnum):
-    """Why an attempt failed; STATUS means that an answer came, with a status other than 2xx."""
+    """Why an attempt failed. STATUS means a response with a status other than 2xx."""
 
     STATUS = "status"
     TIMEOUT = "timeout"
@@ -37,9 +39,9 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one POST came to. `cause` is None for a success; `status` is None when no answer came.
+    """The outcome of one POST. `cause` is None for a success; `status` is None without a response.
 
-    `detail` says more about a cause, for people who look for it: which address, what is wrong with the certificate.
+    `detail` explains a cause to people: which address was denied, what is wrong with the certificate.
     """
 
     status: int | None
@@ -54,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """When to try again, and when to give up."""
+    """When to retry a delivery, and when to disable its endpoint."""
 
     retry_delays: tuple[timedelta, ...]
     disable_after: int
@@ -62,9 +64,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of the delivery and of its endpoint.
+    """What an outcome changes about the delivery and its endpoint.
 
-    `retry_in` is None when the delivery is settled: DELIVERED after a success, else FAILED.
+    `retry_in` is None if the delivery is settled: DELIVERED after a success, else FAILED.
     """
 
     delivered: bool
@@ -74,7 +76,7 @@ class Verdict:
 
 
 def answered(*, status: int, response_head: bytes = b"") -> Outcome:
-    """Return the outcome of an attempt that was answered: any 2xx is a success, everything else fails alike."""
+    """Return the outcome of an attempt with a response: any 2xx is a success, every other status a failure."""
     ok = 200 <= status <= 299  # noqa: PLR2004 - the 2xx of HTTP
     return Outcome(status=status, cause=None if ok else Cause.STATUS, response_head=response_head)
 
@@ -82,8 +84,8 @@ def answered(*, status: int, response_head: bytes = b"") -> Outcome:
 def judge(*, outcome: Outcome, tries: int, streak: int, active: bool, rules: Rules) -> Verdict:
     """Judge one attempt.
 
-    `tries` counts the attempts since the delivery was created or last requeued, this one included; `streak` is the
-    endpoint's counter before it; `active` says whether the endpoint still is.
+    `tries` is the number of attempts since the delivery was created or last requeued, including this one. `streak` is
+    the endpoint's count of consecutive failures before this attempt. `active` says whether the endpoint is ACTIVE now.
     """
     if outcome.ok:
         return Verdict(delivered=True, retry_in=None, streak=0 if active else streak, disable=False)
@@ -94,12 +96,12 @@ def judge(*, outcome: Outcome, tries: int, streak: int, active: bool, rules: Rul
 
 
 def next_delay(*, tries: int, delays: tuple[timedelta, ...]) -> timedelta | None:
-    """Return how long to wait after `tries` failed attempts, None when that was the last one."""
+    """Return how long to wait after `tries` failed attempts; None after the last one."""
     return delays[tries - 1] if 1 <= tries <= len(delays) else None
 
 
 def describe(outcome: Outcome, *, timeout: timedelta) -> str:
-    """Say in words what a failed attempt came to."""
+    """Describe the outcome of a failed attempt in words."""
     words = {
         Cause.TIMEOUT: f"no answer within {timeout.total_seconds():g} s",
         Cause.REFUSED: "connection refused",
@@ -112,7 +114,7 @@ def describe(outcome: Outcome, *, timeout: timedelta) -> str:
 
 
 def disabled_reason(outcome: Outcome, *, streak: int, timeout: timedelta) -> str:
-    """Say why an endpoint was disabled by itself."""
+    """Return the reason of an endpoint that was disabled automatically."""
     return (
         f"Disabled automatically after {streak} consecutive failed delivery attempts. "
         f"The last one: {describe(outcome, timeout=timeout)}."
@@ -135,7 +137,7 @@ def requeue_message(*, active: bool, run_interval: timedelta) -> str:
 
 
 def approximately(interval: timedelta) -> str:
-    """Word a duration: whole minutes from a minute on (rounded up), seconds below."""
+    """Return a duration in words: in minutes (rounded up) from one minute up, in seconds below."""
     seconds = math.ceil(interval.total_seconds())
     count, unit = (seconds, "second") if seconds < 60 else (math.ceil(seconds / 60), "minute")  # noqa: PLR2004
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

@@ -1,4 +1,4 @@
-"""Plausible events of the eight types: what `emit` sends when nobody says what happened."""
+"""Plausible sample events of the eight types, for `emit` without explicit data."""
 
 import random
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _MIX = {
     EventType.PROJECT_LINK_CREATED: 2,
     EventType.PROJECT_LINK_REMOVED: 1,
 }
-"""How often each comes; an install is not revoked by itself."""
+"""The relative frequency of each event type. install.revoked is left out: installs are not revoked at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,12 @@ class Sample:
 
 
 def any_type(*, chance: random.Random) -> str:
-    """Draw an event type, the everyday ones more often."""
+    """Draw a random event type, common ones more often."""
     return str(chance.choices(list(_MIX), weights=list(_MIX.values()))[0])
 
 
 def sample(*, event_type: str, resource_id: str | None, chance: random.Random) -> Sample:
-    """Make up an event of a type, about `resource_id` or about a resource of the right kind."""
+    """Generate an event of a type, for `resource_id` or for a made-up resource of the right kind."""
     kind, _, happening = event_type.partition(".")
     resource = resource_id or _identifier(_RESOURCES[kind], chance)
     job_id = None if kind == "install" else _identifier("job", chance)

@@ -1,4 +1,4 @@
-"""The shapes on the wire, in and out; `openapi.json` is made from them."""
+"""The schemas of requests and responses; `openapi.json` is generated from them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -37,7 +37,7 @@ def _known(value: object) -> object:
 def _distinct(values: list[str]) -> list[str]:
     doubled = sorted({value for value in values if values.count(value) > 1})
     if doubled:
-        raise ValueError(f"must name each event type once; {', '.join(doubled)} is there more than once")
+        raise ValueError(f"must name each event type once; {', '.join(doubled)} appears more than once")
     return values
 
 
@@ -66,13 +66,13 @@ EventTypes = Annotated[
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
-    """A field that may be left out has no default: leaving it out is not the same as sending one."""
+    """Remove the defaults of optional fields: leaving a field out is not the same as sending its default."""
     for field in schema["properties"].values():
         field.pop("default", None)
 
 
 class _In(Schema):
-    """A request's body: nothing is converted, and a key that we do not know is refused rather than overlooked."""
+    """A request's body. No value is converted, and an unknown key is refused instead of ignored."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, alias_generator=to_camel, json_schema_extra=_without_defaults
@@ -94,7 +94,7 @@ def _at_least_one(schema: dict[str, Any]) -> None:
 
 
 class ChangeIn(_In):
-    """Each field may be left out, none may be null; `model_fields_set` says which were sent."""
+    """Every field is optional, and none may be null; `model_fields_set` holds the fields that were sent."""
 
     model_config = ConfigDict(json_schema_extra=_at_least_one)
 
@@ -104,7 +104,7 @@ class ChangeIn(_In):
 
 
 class RedeliverIn(_In):
-    """An explicit null is refused: a program that lost its ID must not requeue everything by it."""
+    """The body of a redelivery. Null is refused: a program that lost its ID must not requeue everything by mistake."""
 
     delivery_id: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra={"pattern": "^[^\\u0000]*$"})] = (
         ""
@@ -195,7 +195,7 @@ class InstallAnswer(_Out):
 
 
 class ErrorOut(_Out):
-    """Every answer that is not 2xx."""
+    """Every response that is not 2xx."""
 
     error: str
     code: str

@@ -1,7 +1,7 @@
-"""Settings of the Partner API, a system of its own: `--settings dashboard.partner_api.settings`.
+"""Settings of the Partner API, which is a separate system: `--settings dashboard.partner_api.settings`.
 
-DATABASE: PARTNER_API_DATABASE_URL, or DATABASE_URL. KEYS: PARTNER_API_KEYS, Fernet keys separated by commas, the newest
-first. The engine's knobs are the other names of `conf.DEFAULTS`, each an environment variable of the same name.
+Database: PARTNER_API_DATABASE_URL, or DATABASE_URL. Keys: PARTNER_API_KEYS, comma-separated Fernet keys, the newest
+first. The engine's options are the other names in `conf.DEFAULTS`, each an environment variable of the same name.
 """
 
 import os
@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dashboard.partner_api import conf
 
-# It signs the sessions of the admin: with a new one at each start, every start ends them.
+# Signs the admin's sessions. Without the variable each start generates a new key, which ends all sessions.
 SECRET_KEY = os.environ.get("PARTNER_API_SECRET_KEY") or secrets.token_urlsafe(50)
 DEBUG = False
 ALLOWED_HOSTS = os.environ.get("PARTNER_API_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "dashboard.partner_api",
 ]
-# All but the first are for the admin; a call of the API has no cookie, and so nothing to do with them.
+# All but the first serve the admin only; API calls have no cookies, so these do nothing for them.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -66,7 +66,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Cookies know no ports: beside a console on the same host they need names of their own.
+# Cookies are shared by all ports of a host, so these need different names from those of a console on the same host.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "partner_api_session", "partner_api_csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("PARTNER_API_HTTPS") == "1"
@@ -77,14 +77,14 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 
-# TLS, and the redirect to it, belong to the proxy in front; PARTNER_API_HTTPS=1 says that there is one.
+# The proxy in front handles TLS and the redirect to it; set PARTNER_API_HTTPS=1 if there is one.
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]
 
 PROCRASTINATE_WORKER_DEFAULTS = {
-    # Its own queue, so that a console on the same database neither takes these jobs nor leaves its own here.
+    # A separate queue, so that this worker and that of a console on the same database do not take each other's jobs.
     "queues": ["partner_api"],
     "delete_jobs": "successful",
-    # A worker that is told to stop cancels its run at once; the engine itself gives what is in flight 8 s to end.
+    # A stopping worker cancels its run at once; the engine then gives attempts in flight 8 s to end.
     "shutdown_graceful_timeout": 0.1,
 }
 

@@ -1,7 +1,8 @@
-"""Which URLs deliveries may go to: pure text rules, checked when an endpoint is registered or changed.
+"""The URLs that deliveries may go to: pure text rules, checked when an endpoint is registered or changed.
 
-Source: partner-api, "Operations": https, and plain http for localhost only. Ours: no credentials (they would show up on
-pages and in logs), no fragment (it is never sent), nothing that two parsers could read as two different hosts.
+Source: partner-api, "Operations": https, and plain http for localhost only. Our own rules: no credentials (they would
+appear on pages and in logs), no fragment (it is never sent), and nothing that two parsers could read as different
+hosts.
 """
 
 import ipaddress
@@ -19,11 +20,11 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class BadTarget(ValueError):
-    """The URL cannot be delivered to; the text says why and what to do, and may be shown."""
+    """Deliveries may not go to the URL. The message says why and what to do, and is safe to show."""
 
 
 def check(url: str, *, allow_http_localhost: bool) -> str:
-    """Return `url` unchanged when deliveries may go there.
+    """Return `url` unchanged if deliveries may go there.
 
     Raises: BadTarget.
     """
@@ -36,9 +37,9 @@ def check(url: str, *, allow_http_localhost: bool) -> str:
         )
     parts = _split(url)
     if "#" in url:
-        raise BadTarget("must not have a fragment: remove the part from # on")
+        raise BadTarget("must not have a fragment: remove # and everything after it")
     if "@" in parts.netloc:
-        raise BadTarget("must not carry a user name or password; the signature says who is calling")
+        raise BadTarget("must not contain a user name or password; the signature authenticates the sender")
     host = _host(parts)
     if parts.scheme == "http" and not (allow_http_localhost and host in LOCAL_HOSTS):
         raise BadTarget("must be https; plain http is for localhost, 127.0.0.1 and [::1] only")
@@ -54,7 +55,7 @@ def _split(url: str) -> SplitResult:
     if parts.scheme not in {"https", "http"} or not url.lower().startswith(f"{parts.scheme}://"):
         raise BadTarget("must begin with https://, or with http:// where the host is localhost")
     if port == 0 or parts.netloc.endswith(":"):
-        raise BadTarget("has an impossible port; use 1 to 65535 or leave it out")
+        raise BadTarget("has an invalid port; use 1 to 65535 or leave it out")
     return parts
 
 
@@ -66,12 +67,12 @@ def _host(parts: SplitResult) -> str:
         return _ipv6(host, netloc=parts.netloc)
     labels = host.removesuffix(".").split(".")
     if len(host) > _HOST_MAX or not all(_LABEL.fullmatch(label) for label in labels):
-        raise BadTarget("has a host name that is not one")
+        raise BadTarget("has an invalid host name")
     return host
 
 
 def _ipv6(host: str, *, netloc: str) -> str:
-    """Check what some versions of Python let pass: rubbish beside the brackets, and between them."""
+    """Refuse invalid text inside or beside the brackets, which some versions of Python accept."""
     try:
         address = ipaddress.IPv6Address(host)
     except ValueError:

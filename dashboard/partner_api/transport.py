@@ -1,13 +1,13 @@
-"""One safe POST, and what it came to.
+"""One safe POST and its outcome.
 
-No redirects, no cookies, no proxies from the environment, no decompression. The status decides: once it has come within
-the time-out, an answer whose body drips, breaks off or never ends changes nothing about it.
+No redirects, no cookies, no proxies from the environment, no decompression. The status decides: once it has arrived
+within the time-out, a body that is slow, cut off or endless does not change the outcome.
 
-Connections are kept for a second, because a TLS handshake costs more than a delivery. One that its receiver has closed
-meanwhile is no failure of the receiver's: the POST is made again at once on another, as part of the same attempt. (It
-may so arrive twice; deliveries do, and receivers dedupe on their ID.)
+Connections are kept for a second, because a TLS handshake costs more than a delivery. If the receiver has closed a kept
+connection, that is no failure of the receiver: the POST is repeated at once on another connection, as part of the same
+attempt. (It may then arrive twice; deliveries can, and receivers deduplicate by delivery ID.)
 
-Addresses are refused by `egress` where sockets are made, on the address that is dialled.
+`egress` checks addresses where sockets are created, so it checks the address that is actually connected to.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause, Outcome, an
 
 USER_AGENT = "OpenTrain-Partner-Webhooks/1.0"
 KEEP_S = 1.0
-"""How long an idle connection is kept, in seconds: less than the servers that people use keep theirs (2 s and more)."""
+"""How long an idle connection is kept, in seconds. Common servers keep theirs longer (2 s and more)."""
 
 _DETAIL_MAX = 200
 _WORDS: dict[type[BaseException], str] = {
@@ -41,16 +41,16 @@ _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOT
 _AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
 
 Session = aiohttp.ClientSession
-"""The connections of one run; only this module knows whose they are."""
+"""The connections of one delivery run. Only this module knows that they are aiohttp's."""
 
 
 class NotSent(Exception):
-    """This machine could not send: too many open files, say. No failure of the receiver's; try again later."""
+    """This machine could not send, for example with too many open files. The receiver did not fail; try again later."""
 
 
 @dataclass(slots=True)
 class _Dial:
-    """What one POST learns on its way to a socket."""
+    """State that one POST shares with the callbacks that open its socket."""
 
     allow_loopback: bool
     denied: str | None = None
@@ -63,7 +63,7 @@ _dial: ContextVar[_Dial] = ContextVar("dial")
 def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
     """Return a session for one delivery run, to be used as an async context manager.
 
-    How many requests are in flight is the engine's to bound, not the connector's. `ssl_context` replaces the system's
+    The engine limits the number of requests in flight, not the connector. `ssl_context` replaces the system's
     certificate authorities.
     """
     connector = aiohttp.TCPConnector(
@@ -90,10 +90,10 @@ def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
 async def post(
     *, session: Session, url: str, headers: Mapping[str, str], body: bytes, within: timedelta, allow_localhost: bool
 ) -> Outcome:
-    """POST `body` and return the outcome; whatever goes wrong on the way is one, not an exception.
+    """POST `body` and return the outcome. Network errors are outcomes too, not exceptions.
 
-    `within` is for everything together: name lookup, connection, TLS, sending, and the answer. `allow_localhost` lets
-    URLs that say localhost reach this machine; a name that merely resolves to it never does.
+    `within` limits the total time: name lookup, connection, TLS, sending and response. `allow_localhost` lets URLs with
+    the host localhost reach this machine; a name that only resolves to it never does.
 
     Raises: NotSent.
     """
@@ -177,10 +177,10 @@ def _classify(error: Exception, reason: BaseException) -> Cause:
 
 
 def _detail(reason: BaseException) -> str:
-    """Say more where there is more to say; never an address line of aiohttp's, which repeats the URL."""
+    """Return details of a failure, if there are any. Never aiohttp's own message, which repeats the URL."""
     if isinstance(reason, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {reason.verify_message}"[:_DETAIL_MAX]
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror[:_DETAIL_MAX]
-    # What a parser stumbled over is the receiver's own bytes; the words are ours.
+    # A parser's message quotes the receiver's bytes, so use our own words.
     return _WORDS.get(type(reason), type(reason).__name__)

@@ -1,4 +1,4 @@
-"""The Partner API's whole URL map: the operations, the sender's view, and an error envelope for everything else."""
+"""The Partner API's URLs: the operations, the sender's view, and an error envelope for every other path."""
 
 from django.apps import apps
 from django.contrib import admin
@@ -15,7 +15,7 @@ for _operation in _operations:
 
 urlpatterns = [
     path("api/partner/v1/", include((_operations, _app), namespace=_namespace)),
-    # Under the console's settings, as in tests, there is no admin.
+    # The console's settings, which tests use, have no admin.
     *([path("admin/", admin.site.urls)] if apps.is_installed("django.contrib.admin") else []),
     re_path(r"", csrf_exempt(errors.not_found)),
 ]

@@ -1,4 +1,4 @@
-"""Signing secrets at rest: readable, because every attempt is signed afresh, and so encrypted under rotating keys."""
+"""Signing secrets at rest. Every attempt needs the secret for its signature, so it is encrypted, not hashed."""
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.core.exceptions import ImproperlyConfigured
@@ -7,7 +7,7 @@ from dashboard.partner_api import conf
 
 
 class Unreadable(Exception):
-    """A stored secret opens with none of the keys; restore the key it was written under."""
+    """No key decrypts a stored secret. Restore the key that encrypted it."""
 
 
 def seal(secret: str) -> str:
@@ -16,7 +16,7 @@ def seal(secret: str) -> str:
 
 
 def unseal(sealed: str) -> str:
-    """Decrypt with whichever key fits.
+    """Decrypt with the key that fits.
 
     Raises: Unreadable.
     """
@@ -30,10 +30,10 @@ def _fernet() -> MultiFernet:
     try:
         fernets = [Fernet(key) for key in conf.encryption_keys()]
     except ValueError:
-        fernets = []  # the text of a bad key must not reach a trace
+        fernets = []  # a malformed key must not appear in a traceback
     if not fernets:
         raise ImproperlyConfigured(
-            "PARTNER_API_KEYS must hold one Fernet key or more, separated by commas, the newest first. Make one with: "
+            "PARTNER_API_KEYS must hold one or more Fernet keys, comma-separated, the newest first. Generate one with: "
             "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
         ) from None
     return MultiFernet(fernets)

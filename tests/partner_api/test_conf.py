@@ -30,7 +30,7 @@ def test_knobs_are_opentrains_when_nothing_is_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("PARTNER_API_LEASE_S", 10, "PARTNER_API_LEASE_S must be longer than PARTNER_API_TIMEOUT_S"),
+        ("PARTNER_API_LEASE_S", 10, "PARTNER_API_LEASE_S must be greater than PARTNER_API_TIMEOUT_S"),
         ("PARTNER_API_TIMEOUT_S", 0, "PARTNER_API_TIMEOUT_S must be more than 0"),
         ("PARTNER_API_DISABLE_AFTER", 0, "PARTNER_API_DISABLE_AFTER must be at least 1"),
     ],

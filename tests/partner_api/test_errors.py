@@ -40,7 +40,7 @@ REGISTER_PROBLEMS = [
     (
         {"url": URL, "eventTypes": [*BOTH, "contract.ended"]},
         "eventTypes",
-        "must name each event type once; contract.ended is there more than once",
+        "must name each event type once; contract.ended appears more than once",
     ),
     (
         {"url": URL, "eventTypes": ["contract.started", "contract.paused"]},
@@ -53,7 +53,7 @@ REGISTER_PROBLEMS = [
         "event_types",
         "is not a field of this operation; remove it",
     ),
-    ({"url": f"{URL}#top", "eventTypes": BOTH}, "url", "must not have a fragment: remove the part from # on"),
+    ({"url": f"{URL}#top", "eventTypes": BOTH}, "url", "must not have a fragment: remove # and everything after it"),
 ]
 
 
@@ -131,18 +131,26 @@ BODIES = [
     (
         b'{"a":' + b"1" * 5000 + b"}",
         "application/json",
-        "The body holds a number with more digits than can be read.",
+        "The body contains a number with too many digits.",
     ),
-    (b'{"a":"\\u0000"}', "application/json", "The body holds a NUL character, which nothing here may contain."),
-    (b'{"a":[{"\\u0000":1}]}', "application/json", "The body holds a NUL character, which nothing here may contain."),
+    (b'{"a":"\\u0000"}', "application/json", "The body contains a NUL character, which no value may contain."),
+    (b'{"a":[{"\\u0000":1}]}', "application/json", "The body contains a NUL character, which no value may contain."),
     (
         b'{"a":"\\ud800"}',
         "application/json",
-        "The body holds half of a surrogate pair, which is not a character.",
+        "The body contains half of a surrogate pair, which is not a character.",
     ),
     (b"{}" + b" " * 65_535, "application/json", "The body is larger than 64 KiB."),
-    (b"{}", "application/json; charset=latin-1", "JSON is UTF-8: send it so, and leave charset out of Content-Type."),
-    (b"{}", "application/json; charset=utf-16", "JSON is UTF-8: send it so, and leave charset out of Content-Type."),
+    (
+        b"{}",
+        "application/json; charset=latin-1",
+        "JSON must be UTF-8: encode the body as UTF-8, and leave charset out of Content-Type.",
+    ),
+    (
+        b"{}",
+        "application/json; charset=utf-16",
+        "JSON must be UTF-8: encode the body as UTF-8, and leave charset out of Content-Type.",
+    ),
     (b"{}", "text/plain", "Send the body as JSON, with the header Content-Type: application/json."),
     (
         b"{}",

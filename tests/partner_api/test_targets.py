@@ -52,8 +52,8 @@ BAD = [
     ("javascript:alert(1)", "must begin with https://"),
     ("https:///x", "has no host name"),
     ("https://:443/x", "has no host name"),
-    ("https://e.example:0/", "has an impossible port"),
-    ("https://e.example:/", "has an impossible port"),
+    ("https://e.example:0/", "has an invalid port"),
+    ("https://e.example:/", "has an invalid port"),
     ("https://e.example:65536/", "is not a URL"),
     ("https://e.example:8x/", "is not a URL"),
     ("https://[::1/", "is not a URL"),
@@ -61,10 +61,10 @@ BAD = [
     ("https://[::1].evil.example/", "is not a URL"),
     ("https://[::g]/", "is not a URL"),
     ("https://[::1%25eth0]/", "is not a URL"),
-    ("https://a..example/", "has a host name that is not one"),
-    ("https://-a.example/", "has a host name that is not one"),
-    ("https://a%2eb.example/", "has a host name that is not one"),
-    ("https://" + "a." * 127 + "example/", "has a host name that is not one"),
+    ("https://a..example/", "has an invalid host name"),
+    ("https://-a.example/", "has an invalid host name"),
+    ("https://a%2eb.example/", "has an invalid host name"),
+    ("https://" + "a." * 127 + "example/", "has an invalid host name"),
 ]
 
 

@@ -286,11 +286,11 @@ def test_deliveries_of_another_install_are_not_shown(partner: Partner, outsider:
     out, err = io.StringIO(), io.StringIO()
     call_command("deliveries", "--install", outsider.install_id, stdout=out, stderr=err)
     assert out.getvalue() == ""
-    assert err.getvalue().startswith("There is no such delivery.")
+    assert err.getvalue().startswith("No deliveries found.")
 
 
 def test_deliveries_of_an_unknown_install_says_how_to_make_one(db: None) -> None:
-    with pytest.raises(CommandError, match=r"There is no install ins_0\. create_install makes one"):
+    with pytest.raises(CommandError, match=r"There is no install ins_0\. Create one with create_install"):
         command("deliveries", "--install", "ins_0")
 
 
@@ -301,4 +301,4 @@ def test_emit_that_reaches_nobody_says_so(partner: Partner, subscribed: list[str
     out, err = io.StringIO(), io.StringIO()
     call_command("emit", "--install", partner.install_id, "--type", "contract.started", stdout=out, stderr=err)
     assert json.loads(out.getvalue())["deliveries"] == 0
-    assert err.getvalue().startswith("Nobody gets contract.started: no endpoint of this install is ACTIVE")
+    assert err.getvalue().startswith("contract.started has no deliveries: no endpoint of this install is ACTIVE")

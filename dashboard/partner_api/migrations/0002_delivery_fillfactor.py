@@ -2,9 +2,9 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Leave room on each page, so that a claim, which touches no index, stays on its page (a HOT update).
+    """Leave free space on each page, so that a claim, which changes no indexed column, is a HOT update.
 
-    Takes a lock for a moment, rewrites nothing: it holds for the pages that are written from now on.
+    Takes a short lock and rewrites nothing: it applies to pages written from now on.
     """
 
     dependencies = [("partner_api", "0001_initial")]

@@ -1,4 +1,4 @@
-"""Make an install with a token, and print both once."""
+"""Create an install with a token, and print both once."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The sender's view: what each delivery of an install did. A command and no API operation, as the contract has none."""
+"""The sender's view of an install's deliveries. A command, because the contract has no operation that lists them."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from dashboard.partner_api.models import Attempt, Delivery, Install, wire_time
 
 
 class Command(BaseCommand):
-    help = "Show an install's newest deliveries, one JSON line each, with every attempt that was made."
+    help = "Show an install's newest deliveries, one JSON line each, with all their attempts."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--install", required=True, metavar="ID")
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         if not Install.objects.filter(pk=options["install"]).exists():
-            raise CommandError(f"There is no install {options['install']}. create_install makes one and prints its ID.")
+            raise CommandError(f"There is no install {options['install']}. Create one with create_install.")
         found = Delivery.objects.filter(endpoint__install_id=options["install"]).select_related("event", "endpoint")
         if options["status"]:
             found = found.filter(status=options["status"])
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             attempts[attempt.delivery_id].append(attempt)
         if not newest:
             self.stderr.write(
-                "There is no such delivery. An event makes one for each endpoint that is subscribed to it."
+                "No deliveries found. An event creates one for each ACTIVE endpoint that is subscribed to it."
             )
         for delivery in newest:
             self.stdout.write(json.dumps(_line(delivery, attempts[delivery.pk]), ensure_ascii=False))
@@ -57,6 +57,6 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status_code,
         "cause": attempt.cause or None,
         "detail": attempt.detail or None,
-        # The receiver's own bytes: whatever is not text is shown as what it is not.
+        # The receiver's own bytes: anything that is not UTF-8 becomes a replacement character.
         "responseHead": bytes(attempt.response_head).decode(errors="replace"),
     }

@@ -1,4 +1,4 @@
-"""Emit events of an install, once, several times, or for as long as it runs."""
+"""Emit events of an install: once, several times, or until stopped."""
 
 import argparse
 import itertools
@@ -17,12 +17,12 @@ from dashboard.partner_api.models import EventType
 
 
 class Command(BaseCommand):
-    help = "Emit events. Prints one JSON line for each: its ID, its type and how many deliveries it made."
+    help = "Emit events. Prints one JSON line for each: its ID, its type and the number of its deliveries."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--install", required=True, metavar="ID")
         parser.add_argument("--type", choices=EventType.values, help="default: a plausible mix")
-        parser.add_argument("--resource", metavar="ID", help="what it happened to; default: made up")
+        parser.add_argument("--resource", metavar="ID", help="the resource of the event; default: made up")
         parser.add_argument("--count", type=int, default=1, metavar="N")
         parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="wait between two events")
         parser.add_argument("--forever", action="store_true", help="with --every: until SIGTERM or SIGINT")
@@ -53,11 +53,11 @@ class Command(BaseCommand):
         self.stdout.flush()
         if not emitted.deliveries:
             self.stderr.write(
-                f"Nobody gets {emitted.type}: no endpoint of this install is ACTIVE and subscribed to it."
+                f"{emitted.type} has no deliveries: no endpoint of this install is ACTIVE and subscribed to it."
             )
 
     def _ticks(self, options: dict[str, Any]) -> Iterator[None]:
-        """Yield once for each event that is due, and end on a signal."""
+        """Yield once for each event to emit, and stop on SIGTERM or SIGINT."""
         stop = threading.Event()
         if options["every"]:
 
