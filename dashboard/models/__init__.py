@@ -1,4 +1,4 @@
-"""Rows, constraints and QuerySets; a module a noun."""
+"""Models, constraints and QuerySets; one module per noun."""
 
 from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNews
 from dashboard.models.audit import AuditEntry, Unanswered

@@ -1,4 +1,4 @@
-"""Alerts: what is wrong and somebody should be told, by which channels, and what became of each message."""
+"""Alerts, the channels they are sent to, and the outcome of each message."""
 
 import uuid
 from typing import TYPE_CHECKING, Self
@@ -21,16 +21,16 @@ KIND_CHOICES = [(kind.value, kind.label) for kind in KINDS]
 
 class AlertChannelQuerySet(models.QuerySet["AlertChannel"]):
     def visible_to(self, user: "User") -> Self:
-        """Support sees every channel, others those of granted installs; those for all are support's."""
+        """Support sees every channel, others those of granted installs. Only support sees channels for all installs."""
         if user.sees_every_install:
             return self
         return self.filter(install__in=Install.objects.visible_to(user))
 
 
 class AlertChannel(models.Model):
-    """Where alerts go: an email address, or a URL that they are POSTed to, signed.
+    """A destination of alerts: an email address, or a URL that they are POSTed to, signed.
 
-    The URL may itself be a secret (Slack's are), so it is encrypted, and pages show `shown_as`.
+    The URL may be a secret itself (as Slack's are), so it is encrypted, and pages show `shown_as`.
     """
 
     class Way(models.TextChoices):
@@ -82,7 +82,7 @@ class AlertChannel(models.Model):
         return Quiet(self.quiet_start, self.quiet_end, self.time_zone)
 
     def wants(self, subject: Subject) -> bool:
-        """Tell whether it is to be told of this."""
+        """Return whether the channel is notified about this."""
         return subject.kind in self.kinds and self.install_id in {None, subject.install_id}
 
 
@@ -95,7 +95,7 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 
 
 class Alert(models.Model):
-    """Something that is or was wrong with an install or an endpoint. Its words are kept as they were told."""
+    """A current or past problem of an install or an endpoint. Its words are kept as they were sent."""
 
     kind = models.CharField(max_length=20, choices=KIND_CHOICES)
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="alerts")
@@ -112,7 +112,7 @@ class Alert(models.Model):
 
     class Meta:
         constraints = [
-            # What makes two workers that see the same trouble one alert, and one message to each channel.
+            # Two workers that see the same problem open one alert, and each channel gets one message.
             models.UniqueConstraint(
                 fields=["install", "endpoint", "kind"],
                 condition=Q(cleared_at__isnull=True),
@@ -131,7 +131,7 @@ class Alert(models.Model):
 
 
 class AlertDelivery(models.Model):
-    """One message to one channel, and what became of it."""
+    """One message to one channel, and its outcome."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Being sent"
@@ -163,8 +163,8 @@ class AlertDelivery(models.Model):
 
 
 class AlertNews(models.Model):
-    """That a channel is to be told of an alert's beginning or end. Without a delivery it waits: for quiet hours to end,
-    or for the message that is made next.
+    """A pending or sent notification of one channel about an alert's start or end. Without a delivery it waits for the
+    end of quiet hours, or for the next message.
     """
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="news")

@@ -1,4 +1,4 @@
-"""Who did what, from where, and what came of it. The table is append-only: a trigger refuses everything else."""
+"""The audit: who did what, from where, with which outcome. The table is append-only, enforced by a trigger."""
 
 import uuid
 from typing import TYPE_CHECKING, Any, Self
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
     from dashboard.models.members import User
 
 _KEPT: dict[str, Any] = {"on_delete": models.DO_NOTHING, "db_constraint": False, "db_index": False}
-"""An entry is never changed, so neither is its ID of something that is deleted: the ID then leads nowhere."""
+"""Entries never change, so they keep the IDs of deleted objects."""
 
 
 NEWEST_FIRST = F("id") * -1
-"""By ID and not by time: the clocks of several machines differ."""
+"""By ID, not by time, because the clocks of several machines differ."""
 
 
 BESIDE_INSTALL = ("phase", "action", "actor_name", "operation")
-"""In the index of an install's entries, so that what of them is wanted is found without reading each."""
+"""Extra columns of the index of an install's entries, so that filters find entries without reading each row."""
 
 
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def visible_to(self, user: "User") -> Self:
-        """Support sees all; others what was done to their installs, by whomever, and what they did themselves."""
+        """Support sees all entries; others see the entries of their installs, by any actor, and their own."""
         if user.sees_every_install:
             return self
         return self.filter(Q(install__in=Install.objects.visible_to(user)) | Q(actor=user))
 
     def operations(self) -> Self:
-        """Of each operation its answer, or its request while it has none."""
+        """Keep one entry per operation: its answer, or its request while it has none."""
         answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
-        # Not by Exists: beside the OR, PostgreSQL would read every answer there is before the first row.
+        # Not by Exists: because of the OR, PostgreSQL would read every answer before the first row.
         asked = self.alias(answer=Subquery(answers.values("pk")[:1]))
         return asked.filter(~Q(phase=AuditEntry.Phase.REQUESTED) | Q(answer__isnull=True))
 
     def with_links(self) -> Self:
-        """Have each entry bring whether there is still a page of its install and of its endpoint."""
+        """Annotate each entry with whether its install and its endpoint still exist."""
         return self.annotate(
             install_there=Exists(Install.objects.filter(pk=OuterRef("install_id"))),
             endpoint_there=Exists(Endpoint.objects.filter(pk=OuterRef("endpoint_id"))),
@@ -53,15 +53,15 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """What was done, and what came of it. `actions/audit.py` makes them.
+    """An action and its outcome. `actions/audit.py` creates the entries.
 
-    An operation on OpenTrain has two: that it was requested, then what became of it. The first is committed before
-    OpenTrain is called, so that an operation whose process died is seen as one that was requested and never answered.
-    Whatever is done here alone has one.
+    An operation on OpenTrain has two entries: the request, then the outcome. The request is committed before OpenTrain
+    is called, so an operation whose process died appears as requested and never answered. An action that involves only
+    Redeliver has one entry.
 
-    It outlives what it speaks of, and keeps its names: `actor`, `install` and `endpoint` may be gone. Read the names,
-    or follow it by `select_related`, which gives None then; but where a query also filters by one of these, Django
-    joins it so that no row is left.
+    Entries outlive the objects they refer to, and keep their names: `actor`, `install` and `endpoint` may be deleted.
+    Read the names, or use `select_related`, which then gives None. But if a query also filters by one of these, Django
+    uses an inner join, which drops such entries.
     """
 
     class Phase(models.TextChoices):
@@ -99,11 +99,11 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         indexes = [
             models.Index(fields=["endpoint", "-at"], name="audit_endpoint_newest"),
-            # For queries/operations.py. Nothing else is in this order: PostgreSQL likes to walk the primary key
-            # backwards, past whatever others have done since.
+            # For queries/operations.py. Only this index has its order: otherwise PostgreSQL tends to scan the primary
+            # key backwards, through all later entries of others.
             models.Index(F("endpoint"), NEWEST_FIRST, condition=Q(endpoint__isnull=False), name="audit_endpoint_last"),
             models.Index(fields=["operation"], name="audit_of_operation"),
-            # The page (queries/audit.py): one for each thing that it is filtered by.
+            # The audit page (queries/audit.py): one index per filter.
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["install", "-at", "-id"], include=list(BESIDE_INSTALL), name="audit_list_of_install"),
             models.Index(fields=["actor", "-at", "-id"], name="audit_of_actor"),
@@ -112,13 +112,13 @@ class AuditEntry(models.Model):
             models.Index(fields=["phase", "-at", "-id"], name="audit_of_phase"),
             models.Index(fields=["request_id"], condition=~Q(request_id=""), name="audit_of_request"),
             models.Index(fields=["delivery_id"], condition=~Q(delivery_id=""), name="audit_of_delivery"),
-            # What is gone is found by the names that were kept; and what never was is quickly not found.
+            # Deleted objects are found by the names that entries keep; a search for an unknown name ends quickly.
             models.Index(fields=["install_opentrain_id"], name="audit_by_install_id"),
             models.Index(Upper("install_name"), name="audit_by_install_name"),
             models.Index(fields=["endpoint_opentrain_id"], name="audit_by_endpoint_id"),
         ]
         constraints = [
-            # What makes a form that is sent twice one call: its operation can be requested once.
+            # A form that is sent twice makes one call, because its operation can be requested only once.
             models.UniqueConstraint(
                 fields=["operation"], condition=Q(phase="requested"), name="operation_requested_once"
             ),
@@ -135,9 +135,9 @@ class AuditEntry(models.Model):
 
 
 class Unanswered(models.Model):
-    """The operations that were requested and have no answer, a few among a million entries. A trigger keeps it.
+    """Operations without an answer, of which there are few among a million entries. A trigger maintains the table.
 
-    It is read to find them, and nothing depends on it otherwise: the audit itself says what was answered.
+    It only serves to find them quickly: the audit itself records the answers.
     """
 
     entry_id = models.BigIntegerField(primary_key=True, help_text="The request.")

@@ -1,14 +1,14 @@
-"""The table of Django's database cache, in which tries to sign in are counted over all processes.
+"""The table of Django's database cache, which counts sign-in attempts across all processes.
 
-Django reads and writes it by itself (`CACHES` in the settings). As a model it comes with the migrations, where
-`createcachetable` would be one more thing to remember.
+Django reads and writes it directly (`CACHES` in the settings). As a model it is created by the migrations, without a
+separate `createcachetable`.
 """
 
 from django.db import models
 
 
 class CacheEntry(models.Model):
-    """A value until it expires; nothing that would be missed."""
+    """A cached value with its expiry. Its loss does no harm."""
 
     cache_key = models.CharField(max_length=255, primary_key=True)
     value = models.TextField()

@@ -1,4 +1,4 @@
-"""The delivery log: what OpenTrain sent to the receiver, and what it was answered."""
+"""The delivery log: OpenTrain's deliveries to the receiver, and the responses to them."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 MANY_ATTEMPTS = 6
-"""From so many on, a delivery's attempts are of one class to an index: after the five of one round it is rare."""
+"""From this number of attempts up, indexes treat all deliveries alike: more than the five of one round are rare."""
 _LOOKED_AT = ["due_by", "event_type", "attempt_count", "last_cause", "last_status"]
-"""What a filter asks of deliveries that wait, read from the index alone."""
+"""Columns that filters need of waiting deliveries, included in their indexes so that no row is read."""
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -28,14 +28,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.order_by("-first_received_at", "-id")
 
     def failed(self) -> Self:
-        """Those that OpenTrain will not try again by itself, and nobody has asked for again."""
+        """Keep those that OpenTrain will not retry automatically, and whose redelivery was not requested."""
         return self.filter(standing=deliveries.Standing.FAILED)
 
 
 class Delivery(models.Model):
-    """One event for one endpoint, as far as it reached the receiver: the facts of `rules.deliveries`."""
+    """One event for one endpoint that reached the receiver, with the facts that `rules.deliveries` judges it by."""
 
-    # Every index of its own would be one more write for each delivery: those in Meta begin with it.
+    # No separate index, which would cost one more write per delivery: those in Meta begin with it.
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     opentrain_id = models.CharField(max_length=200, help_text="X-OpenTrain-Delivery: the same on every attempt.")
     event_id = models.CharField(max_length=200)
@@ -63,11 +63,11 @@ class Delivery(models.Model):
     requested_at = models.DateTimeField(null=True, blank=True, help_text="Redelivery asked, and not seen yet, since.")
     abandoned_at = models.DateTimeField(null=True, blank=True, help_text="Given up with an auto-disable.")
 
-    # What lists filter by, and time does not change: `settle` writes them with the facts that they follow from.
+    # Columns that lists filter by. They do not depend on the current time; `settle` derives them from the facts.
     standing = models.PositiveSmallIntegerField(choices=[(one.value, one.name) for one in deliveries.Standing])
     due_by = models.DateTimeField(null=True, blank=True, help_text="After this the next attempt is overdue.")
     attempts_class = models.GeneratedField(
-        # A row is made an instant before its first attempt is counted, and must not move in an index for that.
+        # A row is inserted just before its first attempt is counted, which must not move it in an index.
         expression=Least(Greatest("attempt_count", 1), MANY_ATTEMPTS),
         output_field=models.PositiveSmallIntegerField(),
         db_persist=True,
@@ -77,20 +77,19 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
-        # The delivery's ID first, so that it is also found without knowing its endpoint.
+        # The delivery's ID comes first, so that it can be looked up without its endpoint.
         constraints = [models.UniqueConstraint(fields=["opentrain_id", "endpoint"], name="delivery_once_per_endpoint")]
-        # Each is a write for each delivery, so each has its reason. All end in the order of the lists, so that a page
-        # is read from a few short ranges (queries/delivery_lists.py) and nothing is sorted but what is shown.
+        # Each index costs a write per delivery, so each needs a reason. All end in the order of the lists, so that a
+        # page is read from a few short ranges (queries/delivery_lists.py) and only the shown rows are sorted.
         indexes = [
-            # The lists without a filter, with a time range, or of what was verified; the receiver's foreign key;
-            # retention.
+            # Lists without a filter, with a time range, or of verified deliveries; the foreign key; retention.
             models.Index(
                 fields=["endpoint", "first_received_at", "id"],
                 include=["last_signature"],
                 name="delivery_newest_of_endpoint",
             ),
             models.Index(fields=["first_received_at", "id"], include=["last_signature"], name="delivery_newest_of_all"),
-            # State, event type and attempts, alone and together; what failed, for the buttons that redeliver it.
+            # State, event type and attempts, alone and combined; failed deliveries, for the redeliver buttons.
             models.Index(
                 fields=["endpoint", "standing", "event_type", "attempts_class", "first_received_at", "id"],
                 name="delivery_kinds_of_endpoint",
@@ -99,13 +98,13 @@ class Delivery(models.Model):
                 fields=["standing", "event_type", "attempts_class", "first_received_at", "id"],
                 name="delivery_kinds_of_all",
             ),
-            # Which endpoints have failed deliveries left: few do, and they are found one by one.
+            # Endpoints with failed deliveries left: few, and looked up one by one.
             models.Index(
                 fields=["endpoint", "first_received_at"],
                 condition=models.Q(standing=deliveries.Standing.FAILED),
                 name="delivery_failed_of_endpoint",
             ),
-            # What waits for its next attempt, which may be overdue: never many, and looked through as a whole.
+            # Deliveries that wait for their next attempt, which may be overdue: never many, and scanned as a whole.
             models.Index(
                 fields=["endpoint", "standing", "first_received_at", "id"],
                 include=_LOOKED_AT,
@@ -118,7 +117,7 @@ class Delivery(models.Model):
                 condition=models.Q(due_by__isnull=False),
                 name="delivery_waiting_of_all",
             ),
-            # Causes, with state; only what did not succeed is in them.
+            # Causes, with state. They contain only deliveries that did not succeed.
             models.Index(
                 fields=["endpoint", "last_cause", "last_status", "standing", "first_received_at", "id"],
                 include=["event_type", "attempt_count"],
@@ -131,7 +130,7 @@ class Delivery(models.Model):
                 condition=~models.Q(last_cause=""),
                 name="delivery_failures_of_all",
             ),
-            # What handlers reported of signatures; what the receiver verified itself, nearly all, is in neither.
+            # Signature verdicts that handlers reported. Verified deliveries, nearly all, are in neither index.
             models.Index(
                 fields=["endpoint", "last_signature", "first_received_at", "id"],
                 condition=~models.Q(last_signature=Verdict.VERIFIED),
@@ -142,7 +141,7 @@ class Delivery(models.Model):
                 condition=~models.Q(last_signature=Verdict.VERIFIED),
                 name="delivery_reports_of_all",
             ),
-            # IDs that people paste: few deliveries have the same, so these need no endpoint.
+            # IDs that people paste. Few deliveries share one, so these indexes need no endpoint.
             models.Index(
                 fields=["resource_id", "first_received_at", "id"],
                 condition=~models.Q(resource_id=""),
@@ -153,7 +152,7 @@ class Delivery(models.Model):
                 condition=~models.Q(event_id=""),
                 name="delivery_of_event",
             ),
-            # Retention's walk over bodies; its other one goes by delivery_newest_of_all.
+            # Retention's scan for bodies; its other scan uses delivery_newest_of_all.
             models.Index(
                 fields=["first_received_at", "id"],
                 condition=models.Q(body_gone_at__isnull=True),
@@ -166,7 +165,7 @@ class Delivery(models.Model):
 
     @property
     def facts(self) -> deliveries.DeliveryFacts:
-        """What the rules judge it by."""
+        """The facts that the rules judge the delivery by."""
         return deliveries.DeliveryFacts(
             last_ok=self.last_ok,
             attempts_in_round=self.attempts_in_round,
@@ -176,22 +175,22 @@ class Delivery(models.Model):
         )
 
     def settle(self, *, schedule: Schedule) -> None:
-        """Bring what lists filter by up to date with the facts; it is not saved here."""
+        """Update the columns that lists filter by from the facts, without saving."""
         self.standing = deliveries.standing(facts=self.facts, schedule=schedule)
         self.due_by = deliveries.due_by(facts=self.facts, schedule=schedule)
 
 
 class Attempt(models.Model):
-    """One POST of a delivery, the handler's answer where there is a handler, and the answer OpenTrain got.
+    """One POST of a delivery, the handler's response if there is a handler, and the response that OpenTrain got.
 
-    The receiver's are verified. Of an observed one we know what the partner's handler told us, and nothing else.
+    Attempts at the receiver are verified. Of an observed attempt, only the handler's report is known.
     """
 
     class Source(models.TextChoices):
         RECEIVER = attempts.Source.RECEIVER.value, "Receiver"
         OBSERVED = attempts.Source.OBSERVED.value, "Observed"
 
-    # The constraint below has the index.
+    # The constraint below provides the index.
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     received_at = models.DateTimeField()
@@ -215,7 +214,7 @@ class Attempt(models.Model):
         ordering = ["number"]
         constraints = [
             models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_once_per_delivery"),
-            # What makes an observation that is sent twice one attempt.
+            # An observation that is sent twice is one attempt.
             models.UniqueConstraint(
                 fields=["delivery", "received_at"], condition=models.Q(source="observed"), name="observation_once"
             ),
@@ -226,7 +225,7 @@ class Attempt(models.Model):
 
 
 class RefusedAttempt(models.Model):
-    """A request that came to a known door and could not be verified. Its body is never kept, only its size and hash."""
+    """A request to an endpoint's receiver URL that failed verification. Only its body's size and hash are stored."""
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="refused_attempts", db_index=False)
     received_at = models.DateTimeField()

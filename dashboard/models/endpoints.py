@@ -1,4 +1,4 @@
-"""Webhook endpoints: the last snapshot of what OpenTrain says, and what the receiver needs to know."""
+"""Webhook endpoints: OpenTrain's last snapshot of each, and the data that the receiver needs."""
 
 import secrets
 from typing import TYPE_CHECKING, Self
@@ -25,7 +25,7 @@ _AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret")
 
 
 def severity_column() -> models.GeneratedField:
-    """Return the column of an endpoint's severity: `rules.endpoints.severity` in SQL. A test compares both."""
+    """Return the generated column of the severity: `rules.endpoints.severity` in SQL. A test compares both."""
     kinds = (
         (Q(status=DISABLED, consecutive_failures__gte=AUTO_DISABLE_AT), Severity.DISABLED),
         (Q(status=DISABLED), Severity.PAUSED),
@@ -43,23 +43,23 @@ def severity_column() -> models.GeneratedField:
 
 
 def new_receiver_key() -> str:
-    """256 bits: the key is the only thing that names a door to the receiver, so it cannot be guessed or walked."""
+    """Return a random key of 256 bits. It alone identifies a receiver URL, so it must not be guessable."""
     return secrets.token_urlsafe(32)
 
 
 def door_url(*, receiver_key: str) -> str:
-    """Return where OpenTrain delivers to. Not by `reverse`: a process that serves the console alone has no such URL."""
+    """Return the receiver URL. It does not use `reverse`: a process that serves only the console lacks this URL."""
     return f"{settings.RECEIVER_URL}/hooks/{receiver_key}/"
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def visible_to(self, user: "User") -> Self:
         if user.sees_every_install:
-            return self  # every endpoint has an install, and support sees every install: no join says more
+            return self  # every endpoint has an install, so no join is needed
         return self.filter(install__in=Install.objects.visible_to(user))
 
     def at_door(self, receiver_key: str) -> "Endpoint | None":
-        """Return the endpoint of a receiver key, with what the receiver needs; the rest is read when asked for."""
+        """Return the endpoint of a receiver key with the columns that the receiver needs; the others are deferred."""
         columns = ", ".join(_AT_DOOR)
         with prepared_cursor() as cursor:
             cursor.execute(f"SELECT {columns} FROM dashboard_endpoint WHERE receiver_key = %s", [receiver_key])  # noqa: S608
@@ -71,19 +71,19 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret])
 
     def unhealthy(self) -> Self:
-        """Those whose status or streak asks for a person; one that was paused was paused by a person."""
+        """Keep those whose status or consecutive failures need attention. Paused ones do not: a person paused them."""
         return self.registered().filter(severity__lt=Severity.PAUSED)
 
     def registered(self) -> Self:
-        """Those that OpenTrain knows: neither still being registered nor deleted."""
+        """Keep those that exist at OpenTrain: neither still being registered nor deleted."""
         return self.filter(opentrain_id__isnull=False, deleted_at__isnull=True)
 
 
 class Endpoint(models.Model):
     """One webhook endpoint of an install.
 
-    The row is made before OpenTrain is asked to register it, because its receiver key is part of the URL that
-    OpenTrain is given: until the answer is in, `opentrain_id` is null.
+    The row is created before the call that registers it at OpenTrain, because its receiver key is part of the
+    registered URL. Until OpenTrain responds, `opentrain_id` is null.
     """
 
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="endpoints")
@@ -115,7 +115,7 @@ class Endpoint(models.Model):
             models.UniqueConstraint(fields=["install", "opentrain_id"], name="endpoint_once_per_install"),
         ]
         indexes = [
-            # The inbox: few endpoints are in it, however many there are.
+            # The inbox: it holds few of all endpoints.
             models.Index(
                 fields=["severity", "id"],
                 condition=Q(opentrain_id__isnull=False, deleted_at__isnull=True, severity__lt=Severity.PAUSED),
@@ -131,20 +131,20 @@ class Endpoint(models.Model):
 
     @property
     def known_as(self) -> str:
-        """What people recognise it by: the handler that we stand before, or else its URL."""
+        """The URL that people recognize: the handler's, or else the endpoint's."""
         return self.handler_url or self.url
 
     @property
     def is_received(self) -> bool:
-        """Whether its deliveries come through Redeliver's receiver."""
+        """Whether its deliveries go through Redeliver's receiver."""
         return self.receiver_key is not None
 
     @property
     def is_observed(self) -> bool:
-        """Whether the partner's own handler may report what it saw (observations API)."""
+        """Whether the handler may send observations."""
         return self.observation_key_sha256 is not None
 
     @property
     def is_logged(self) -> bool:
-        """Whether there is a delivery log of it at all, fed one way or the other."""
+        """Whether it has a delivery log, from the receiver or from observations."""
         return self.is_received or self.is_observed

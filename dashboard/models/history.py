@@ -1,4 +1,4 @@
-"""What endpoints were over time: their status and streak as OpenTrain said it, and when their deliveries stopped."""
+"""The history of endpoints: OpenTrain's status and consecutive failures over time, and when deliveries stopped."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from dashboard.rules.endpoints import Severity
 
 
 class EndpointSnapshot(models.Model):
-    """What OpenTrain said from `at` on, until the endpoint's next row: one for each change, and one an hour."""
+    """OpenTrain's status from `at` until the endpoint's next row. There is a row for each change, and one per hour."""
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="history", db_index=False)
     at = models.DateTimeField()
@@ -20,7 +20,7 @@ class EndpointSnapshot(models.Model):
             models.Index(fields=["endpoint", "at"], name="snapshot_of_endpoint"),
             # Retention.
             models.Index(fields=["at", "id"], name="snapshot_oldest_first"),
-            # When something was wrong last.
+            # When the last problem was.
             models.Index(fields=["at"], condition=models.Q(severity__lt=Severity.PAUSED), name="snapshot_of_trouble"),
         ]
 
@@ -29,9 +29,9 @@ class EndpointSnapshot(models.Model):
 
 
 class Silence(models.Model):
-    """An endpoint to which deliveries came regularly (`rules.silence`) and have stopped coming, as of `noticed_at`.
+    """An endpoint whose regular deliveries (`rules.silence`) have stopped, as noticed at `noticed_at`.
 
-    One delivery ends it: whoever reads this looks whether there was one.
+    A later delivery ends the silence, so readers must check whether one has arrived since.
     """
 
     endpoint = models.OneToOneField(Endpoint, on_delete=models.CASCADE, primary_key=True, related_name="silence")

@@ -1,4 +1,4 @@
-"""Installs: one customer's grant to the partner's app, and the token that speaks for it."""
+"""Installs: one customer's grant of the partner's app, and its token."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from dashboard.models.members import User
 
 MANAGE_SCOPE = "webhooks:manage"
-"""Every webhook-endpoint operation needs it. Source: partner-api, "Who calls"."""
+"""The scope that every webhook-endpoint operation needs. Source: partner-api, "Who calls"."""
 
 
 RANK_OF_TROUBLE = 0
-"""The rank of an install that itself needs a person."""
+"""The rank of an install that needs attention itself."""
 NO_ENDPOINT = max(Severity) + 1
 """The rank of an install without endpoints."""
 IS_IN_TROUBLE = (
@@ -31,7 +31,7 @@ IS_IN_TROUBLE = (
 
 class InstallQuerySet(models.QuerySet["Install"]):
     def visible_to(self, user: "User") -> Self:
-        """Support sees every install, partner admins and viewers those granted to them, anybody else none."""
+        """Support sees every install, partner admins and viewers those granted to them, everyone else none."""
         if user.sees_every_install:
             return self
         if user.sees_granted_installs:
@@ -40,7 +40,7 @@ class InstallQuerySet(models.QuerySet["Install"]):
 
 
 class Install(models.Model):
-    """What `GET /installs/current` said last, and when. Fields from the API hold its words unchanged."""
+    """The last response of `GET /installs/current`, and its time. Fields from the API hold its values unchanged."""
 
     opentrain_id = models.CharField(max_length=200, unique=True)
     name = models.CharField(max_length=200, help_text="What people here call this customer.")
@@ -70,12 +70,12 @@ class Install(models.Model):
     last_error_at = models.DateTimeField(null=True, blank=True)
     trouble_since = models.DateTimeField(null=True, blank=True, help_text="When it began to fail for that reason.")
 
-    # The poller's (actions/installs/poller.py).
+    # For the poller (actions/installs/poller.py).
     poll_after = models.DateTimeField(null=True, blank=True, help_text="OpenTrain is left alone until then.")
     failures = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought nothing.")
     described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last asked for.")
 
-    # Sums over its endpoints (actions/installs/sync.py writes them), so that a list of installs needs not count.
+    # Totals of its endpoints, written by actions/installs/sync.py, so that lists of installs do not count them.
     endpoint_count = models.PositiveIntegerField(default=0)
     needing_count = models.PositiveIntegerField(default=0, help_text="Endpoints that need a person.")
     fine_count = models.PositiveIntegerField(default=0, help_text="Endpoints that are active, without a failure.")
@@ -111,12 +111,12 @@ class Install(models.Model):
 
     @property
     def needs_person(self) -> bool:
-        """Whether the install itself does, whatever its endpoints do."""
+        """Whether the install itself needs attention, regardless of its endpoints."""
         return bool(self.rank == RANK_OF_TROUBLE)
 
     @property
     def can_manage(self) -> bool:
-        """Whether the token carries the scope that every webhook-endpoint operation needs."""
+        """Whether the token has the scope that every webhook-endpoint operation needs."""
         return MANAGE_SCOPE in self.token_scopes
 
     @property
@@ -133,17 +133,17 @@ class Install(models.Model):
 
     @property
     def new_token_helps(self) -> bool:
-        """Whether it needs a person, and a new token is what helps."""
+        """Whether the install needs attention and a new token fixes it."""
         if not self.can_manage:
             return True
         return self.status == "ACTIVE" and self.last_error_code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
 
     @property
     def trouble_words(self) -> str:
-        """Why the install itself needs a person, in words; `last_error` is what OpenTrain answered."""
+        """Why the install itself needs attention, in words. `last_error` explains OpenTrain's last response."""
         if not self.can_manage:
             return (
-                f"This token lacks {MANAGE_SCOPE}: its endpoints can be neither seen nor repaired. "
+                f"This token lacks {MANAGE_SCOPE}, so the install's endpoints cannot be read or changed. "
                 "Ask the customer to reconnect with that scope, then paste the new token."
             )
         if self.status != "ACTIVE" or self.last_error_code == Trouble.NOT_ACTIVE:

@@ -1,4 +1,4 @@
-"""Who may sign in, and which installs they may see."""
+"""Users, their roles, and the installs they may see."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from dashboard.models.installs import Install
 
 
 class Role(models.TextChoices):
-    """What each may do is in dashboard/auth/permissions.py."""
+    """A user's role. dashboard/auth/permissions.py defines the permissions of each."""
 
     SUPPORT_LEAD = "support_lead", "Support lead"
     SUPPORT = "support", "Support"
@@ -23,7 +23,7 @@ SEES_GRANTED_INSTALLS = frozenset({Role.PARTNER_ADMIN, Role.VIEWER})
 
 
 class User(AbstractUser):
-    """A person. Without a role they can sign in and see nothing."""
+    """A person's account. Without a role they can sign in but see nothing."""
 
     role = models.CharField(max_length=20, choices=Role, default=Role.NONE, blank=True)
     installs = models.ManyToManyField(Install, through="Grant", related_name="members")
@@ -41,7 +41,7 @@ class User(AbstractUser):
         return map(self._of_generation, super().get_session_auth_fallback_hash())
 
     def _of_generation(self, session_hash: str) -> str:
-        """Tie a session to the generation it began in. The first is left as Django has it, for sessions of before."""
+        """Add the session generation to the hash. Generation 0 keeps Django's hash, so older sessions stay valid."""
         return f"{session_hash}.{self.session_generation}" if self.session_generation else session_hash
 
     @property
@@ -54,7 +54,7 @@ class User(AbstractUser):
 
 
 class Grant(models.Model):
-    """One partner admin's or viewer's access to one install."""
+    """The access of one partner admin or viewer to one install."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="grants")
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="grants")

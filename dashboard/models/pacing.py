@@ -1,4 +1,4 @@
-"""How many calls of the observations API came of late: one row an endpoint, shared by every process."""
+"""Recent calls to the observations API: one row per endpoint, shared by all processes."""
 
 from datetime import datetime, timedelta
 
@@ -28,9 +28,9 @@ class ObservationPace(models.Model):
 
 
 def count_call(*, endpoint_id: int, now: datetime) -> tuple[int, timedelta]:
-    """Count one more call; return how many that are in the current window, and how long the window still lasts.
+    """Count one more call. Return the number of calls in the current window, and the time until the window ends.
 
-    One statement that locks one row, so that calls at once in several processes are counted each.
+    One statement locks one row, so that simultaneous calls in several processes are all counted.
     """
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"endpoint": endpoint_id, "now": now, "over": now - WINDOW})

@@ -1,4 +1,4 @@
-"""Rotations of a signing secret: where each stands, so that it can be left and gone on with."""
+"""Rotations of a signing secret, with their progress, so that people can leave and continue later."""
 
 from typing import Self
 
@@ -13,16 +13,16 @@ class RotationQuerySet(models.QuerySet["Rotation"]):
         return self.exclude(step__in=[Rotation.Step.DONE, Rotation.Step.ABORTED])
 
     def of(self, *, endpoint: Endpoint) -> Self:
-        """Those that have to do with the endpoint, as the old one or as the new one; the newest first."""
+        """Keep those with the endpoint as the old or the new one, newest first."""
         mine = models.Q(old=endpoint) | models.Q(new=endpoint)
         return self.filter(mine).order_by("-id").select_related("old", "new").defer("old__secret", "new__secret")
 
 
 class Rotation(models.Model):
-    """An endpoint's secret is changed by a new endpoint taking its place. Source: partner-api, "Operations", PATCH.
+    """The replacement of an endpoint by a new one with another secret. Source: partner-api, "Operations", PATCH.
 
-    The row is made with the new endpoint's, before OpenTrain is asked for it, so that nothing that OpenTrain may have
-    made is forgotten when this process dies.
+    The row is created with the new endpoint's row, before the call to OpenTrain, so that an endpoint that OpenTrain has
+    registered is not lost if this process dies.
     """
 
     class Step(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Runs: a recovery, or a redelivery of many, and what became of each delivery in it."""
+"""Runs (recoveries and bulk runs), and the outcome of each delivery in them."""
 
 import uuid
 from typing import TYPE_CHECKING, Self
@@ -18,17 +18,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(endpoint__in=Endpoint.objects.visible_to(user))
 
     def active(self) -> Self:
-        """Those that hold their endpoint: nothing else may be started on it."""
+        """Keep those that occupy their endpoint: no other run can start on it."""
         return self.filter(state__in=Run.ACTIVE)
 
     def to_advance(self) -> Self:
-        """Those that a worker has something to do for: the running ones, and those whose outcomes are still to come."""
+        """Keep those with work for a worker: running, or with outcomes still to come."""
         awaited = RunItem.objects.filter(run=models.OuterRef("pk"), state__in=RunItem.UNSETTLED)
         return self.filter(models.Q(state=Run.State.RUNNING) | models.Exists(awaited))
 
 
 class Run(models.Model):
-    """One recovery or bulk redelivery of an endpoint. All of its progress is here, so that it survives any restart."""
+    """One recovery or bulk run of an endpoint. All of its progress is stored here, so it survives any restart."""
 
     class Kind(models.TextChoices):
         RECOVERY = "recovery", "Recovery"
@@ -99,7 +99,7 @@ class Run(models.Model):
 
 
 class RunStep(models.Model):
-    """One step of a run, as the page tells of it: when it began and ended, and what came of it."""
+    """One step of a run, as the page shows it: its start, end and outcome."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=20)
@@ -117,7 +117,7 @@ class RunStep(models.Model):
 
 
 class RunItem(models.Model):
-    """One delivery of a run. Its row outlives the delivery's."""
+    """One delivery of a run. The row is kept when the delivery is deleted."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Not requested"

@@ -90,7 +90,7 @@ def test_alert_keeps_its_words_and_why() -> None:
         (
             {"token_scopes": []},
             (
-                "This token lacks webhooks:manage: its endpoints can be neither seen nor repaired. "
+                "This token lacks webhooks:manage, so the install's endpoints cannot be read or changed. "
                 "Ask the customer to reconnect with that scope, then paste the new token."
             ),
         ),
