@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dashboard", "0016_audit_lists")]
+    dependencies = [("dashboard", "0017_run_by_person")]
 
     operations = [
         migrations.AddField(
