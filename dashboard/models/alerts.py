@@ -1,6 +1,7 @@
 """Alerts, the channels they are sent to, and the outcome of each message."""
 
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
@@ -160,6 +161,11 @@ class AlertDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_name}: {self.get_state_display()}"
+
+    @property
+    def tried_again_at(self) -> datetime | None:
+        """When it is attempted again, once an attempt has failed."""
+        return self.next_attempt_at if self.words else None
 
 
 class AlertNews(models.Model):

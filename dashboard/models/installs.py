@@ -132,11 +132,20 @@ class Install(models.Model):
         return None if self.is_never_synced else self.listed_at or self.checked_at
 
     @property
+    def is_active(self) -> bool:
+        """Whether OpenTrain sends its events."""
+        return self.status == "ACTIVE"
+
+    @property
     def new_token_helps(self) -> bool:
         """Whether the install needs attention and a new token fixes it."""
-        if not self.can_manage:
-            return True
-        return self.status == "ACTIVE" and self.last_error_code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
+        return not self.can_manage or self.token_was_refused
+
+    @property
+    def token_was_refused(self) -> bool:
+        """Whether the token has the scope it needs, but no longer works."""
+        refused = self.last_error_code in {Trouble.TOKEN_REFUSED, Trouble.TOKEN_UNREADABLE}
+        return self.can_manage and self.is_active and refused
 
     @property
     def trouble_words(self) -> str:

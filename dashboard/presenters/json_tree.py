@@ -28,6 +28,12 @@ class Node:
     def is_branch(self) -> bool:
         return self.kind in {"object", "list"}
 
+    @property
+    def holds(self) -> str:
+        """Return "1 item" or "3 fields"."""
+        what = "item" if self.kind == "list" else "field"
+        return f"{self.size} {what}" if self.size == 1 else f"{self.size} {what}s"
+
 
 @dataclass(slots=True)
 class _Budget:

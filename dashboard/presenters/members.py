@@ -37,6 +37,16 @@ def role_words(role: Role) -> str:
     return _ROLES[role]
 
 
+def sees_words(member: User, *, granted: int) -> str:
+    """Say what a role means for what is `granted`; empty where grants are all that counts."""
+    if member.sees_every_install:
+        later = "; what is granted below matters when the role changes" if granted else ""
+        return f"{member.get_role_display()} sees every install{later}."
+    if not member.role:
+        return f"Without a role they see none{', not even what is granted below' if granted else ''}."
+    return ""
+
+
 def of_role(member: User, role: Role) -> Confirmation:
     after = User(role=role)
     words = [f"From now on: {_ROLES[role][0].lower()}{_ROLES[role][1:]}"]

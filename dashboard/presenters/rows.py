@@ -16,13 +16,23 @@ from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters.operations import operation_id
 from dashboard.queries.operations import last_answer_of
 from dashboard.rules.causes import describe_cause
-from dashboard.rules.deliveries import DeliveryState, delivery_state
+from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
 from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
 MARKS = 12
 """So many of a delivery's newest attempts are drawn in a list."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 """What a recovery is for."""
+ANSWERED = frozenset({"", "status"})
+"""Causes of attempts that got an answer: none, and a status that is no success."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """When OpenTrain attempts something next: `at` where that moment is to come, and in words otherwise."""
+
+    words: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,34 @@ class DeliveryRow:
     marks: Sequence[bool]
     last_answer: str
     install: str = ""
+    next_attempt: NextAttempt | None = None
+    """None where none is to come."""
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the last attempt got an answer, so that its latency is one."""
+        return was_answered(self.delivery.last_cause)
+
+
+def was_answered(cause: str) -> bool:
+    """Tell whether an attempt that ended with this cause got an HTTP answer."""
+    return cause in ANSWERED
+
+
+def next_attempt(*, due: datetime | None, is_overdue: bool, now: datetime) -> NextAttempt | None:
+    """Say when the next attempt comes; `due` is its earliest moment, None where none is to come.
+
+    What is due already comes with the next delivery run.
+    """
+    if due is None:
+        return None
+    if is_overdue:
+        return NextAttempt("overdue")
+    return NextAttempt("with the next delivery run") if due < now else NextAttempt(at=due)
+
+
+def next_attempt_of(state: DeliveryState, *, now: datetime) -> NextAttempt | None:
+    return next_attempt(due=state.next_due, is_overdue=state.kind is StateKind.OVERDUE, now=now)
 
 
 def health_of(endpoint: Endpoint) -> EndpointHealth:
@@ -104,12 +142,14 @@ def owned_row(*, delivery: Delivery, now: datetime) -> DeliveryRow:
 
 
 def _delivery_row(delivery: Delivery, *, status: str, install: str, now: datetime) -> DeliveryRow:
+    state = delivery_state(facts=delivery.facts, endpoint=EndpointFacts(status), now=now, schedule=schedule())
     return DeliveryRow(
         delivery=delivery,
-        state=delivery_state(facts=delivery.facts, endpoint=EndpointFacts(status), now=now, schedule=schedule()),
+        state=state,
         marks=_brought(delivery, "marks")[::-1],
         last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
         install=install,
+        next_attempt=next_attempt_of(state, now=now),
     )
 
 

@@ -57,6 +57,39 @@ class RunRow:
         """Whether a person paused, stopped or cancelled it: that is no fault."""
         return self.run.by_person
 
+    @property
+    def line(self) -> str:
+        """How far it is, or why it has ended."""
+        return f"{self.tally.words}." if self.run.is_active or not self.run.why else self.run.why
+
+    @property
+    def came_of_it(self) -> str:
+        """Why it is in its state, or how far it is."""
+        return self.run.why or self.tally.words
+
+    @property
+    def if_paused(self) -> str:
+        """Say what pausing its endpoint does to the run."""
+        if self.run.kind == Run.Kind.RECOVERY:
+            return "Pausing the endpoint stops it. To go on, start a recovery again: that re-enables the endpoint."
+        return "Pausing the endpoint pauses it too. To go on, re-enable the endpoint and then resume the run."
+
+    @property
+    def if_deleted(self) -> str:
+        """Say what deleting its endpoint does to the run."""
+        return (
+            "Deleting the endpoint stops it: what is not requested yet never will be, and what is requested and not "
+            "attempted yet is discarded. Let it end first, or stop it."
+        )
+
+    @property
+    def if_rotated(self) -> str:
+        """Say what rotating the secret of its endpoint does to the run."""
+        return (
+            "It goes on while the new endpoint is made and proven. Step 3 deletes this endpoint, and with that stops "
+            "it: let it end before."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
@@ -78,6 +111,21 @@ class Preview:
     left_out: Sequence[tuple[str, int]]
     retrying: int
     """So many of the chosen ones OpenTrain still tries again by itself."""
+
+    @property
+    def button(self) -> str:
+        return f"Redeliver {self.chosen}"
+
+    @property
+    def exactly(self) -> str:
+        """Say that no others are asked for than those that were seen."""
+        these = "this one is" if self.chosen == 1 else f"these {self.chosen} are"
+        return f"Exactly {these} asked for, whatever arrives meanwhile."
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it neither asks for anything nor leaves anything out."""
+        return not self.chosen and not self.left_out
 
 
 def run_row(run: Run) -> RunRow:

@@ -77,6 +77,8 @@ LOOKS = {
     "given_up": Look("bad", "x"),
 }
 
+_OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}
+
 
 # Drawn again and again: a list has hundreds. What does not differ is made once.
 @register.simple_tag
@@ -180,6 +182,17 @@ def secret_starts() -> str:
 def as_json(value: object) -> str:
     """Return it as JSON, for an attribute that a script reads: pages have no scripts inside them."""
     return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.filter
+def as_outcome(phase: str) -> str:
+    """Return what the outcome of an action is drawn by: "unknown" alone is the health of an endpoint."""
+    return "unknown_outcome" if phase == "unknown" else phase
+
+
+@register.filter
+def outcome_icon(kind: str) -> str:
+    return _OUTCOME_ICONS.get(kind, "help-circle")
 
 
 @register.simple_tag

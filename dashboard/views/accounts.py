@@ -34,9 +34,8 @@ def index(request: MemberRequest) -> HttpResponse:
         "sessions": len(sessions.living(request)),
         "identity": SocialAccount.objects.filter(user=request.user).first(),
         "oidc": settings.OIDC_NAME,
-        "required": request.user.role in settings.MFA_REQUIRED_ROLES,
+        "owes_factor": request.user.role in settings.MFA_REQUIRED_ROLES and not factors.any,
     }
-    context["has_factor"] = bool(context["totp"] or context["passkeys"])
     return render(request, "account/index.html", context)
 
 

@@ -1,12 +1,12 @@
 """Activity: who did what, on what, from where, and what came of it; as a page, one by one, and as a file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -16,7 +16,8 @@ from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import audit_filters, delivery_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
 from dashboard.models import AuditEntry, User
-from dashboard.presenters import downloads
+from dashboard.presenters import downloads, pages
+from dashboard.presenters.activity import ActivityRow, activity_row
 from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import audit as audit_lists
@@ -34,16 +35,6 @@ _EXPORTED = {
     "endpoint": "endpoint_url", "endpoint_id": "endpoint_opentrain_id", "delivery_id": "delivery_id", "words": "words",
     "quoted": "quoted", "code": "code", "request_id": "request_id", "requeued": "requeued",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityRow:
-    """An entry as it is shown: `kind` is what its outcome is drawn by, `from_where` whether this user may see that."""
-
-    entry: AuditEntry
-    kind: str
-    label: str
-    from_where: bool
 
 
 @require_safe
@@ -103,7 +94,12 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "first_page": cursor is None,
         "outcomes": OUTCOMES,
         "now": now,
-        **_beside(found, more, filters, cursor),
+        "pager": pages.from_newest(
+            url=reverse("activity"),
+            query=filters.query,
+            is_first=cursor is None,
+            **_beside(found, more, filters, cursor),
+        ),
     }
 
 
@@ -146,8 +142,7 @@ def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
 
 
 def _row(entry: AuditEntry, user: User) -> ActivityRow:
-    kind = "unknown_outcome" if entry.phase == AuditEntry.Phase.UNKNOWN else entry.phase
-    return ActivityRow(entry, kind, OUTCOMES[entry.phase], _sees_source(user, entry.actor_id))
+    return activity_row(entry, from_where=_sees_source(user, entry.actor_id))
 
 
 def _sees_source(user: User, actor_id: int | None) -> bool:

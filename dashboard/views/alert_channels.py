@@ -53,7 +53,7 @@ def index(request: MemberRequest) -> HttpResponse:
     granted = set(Grant.objects.filter(user__in=_makers(channels)).values_list("user", "install"))
     context = {
         "rows": [ChannelRow(one, _labels(one), last.get(one.newest), _maker_is(one, granted)) for one in channels],
-        "can_mail": can_mail(),
+        "lacks_mail": may(request.user, Permission.MANAGE_CHANNELS) and not can_mail(),
         "answer": operations.kept(request),
         "now": timezone.now(),
     }
@@ -156,7 +156,8 @@ def _page(
         "operation": uuid.uuid4(),
         "installs": _choices(request, form),
         "time_zones": time_zones(),
-        "can_mail": can_mail(),
+        "lacks_mail": form.chosen_way == AlertChannel.Way.EMAIL and not can_mail(),
+        "takes": {str(way): channel is None or channel.way == way for way in AlertChannel.Way},
         "messages_sent": messages_of(channel=channel, most=MESSAGES) if channel is not None else [],
         "now": timezone.now(),
     }

@@ -8,6 +8,7 @@ from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -15,6 +16,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
+from dashboard.presenters import pages
 from dashboard.presenters.live import live as live_response
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import span
@@ -37,6 +39,16 @@ class Told:
     label: str
     words: str
     at: datetime | None
+
+    @property
+    def shown_at(self) -> datetime | None:
+        """When it was told; a label says it already of what is held back."""
+        return None if self.kind == "waiting" else self.at
+
+    @property
+    def shown_words(self) -> str:
+        """What went wrong; nothing of what was sent."""
+        return "" if self.kind == "sent" else self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,9 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "open": [_row(alert, now) for alert in opened],
         "open_count": Alert.objects.visible_to(user).open().count(),
         "over": [_row(alert, now) for alert in page[:PAGE]],
-        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "pager": pages.before(
+            url=reverse("alert-list"), before=before, older=page[PAGE - 1].pk if len(page) > PAGE else None
+        ),
         "before": before,
         "channel_count": channels.count(),
         "lost": list(lost.select_related("channel").defer("channel__url", "channel__secret").order_by("-ended_at")[:3]),

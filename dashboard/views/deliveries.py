@@ -16,10 +16,11 @@ from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
 from dashboard.presenters import curl
+from dashboard.presenters.delivery_page import handler_words, offer
 from dashboard.presenters.json_tree import tree_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
-from dashboard.presenters.rows import DeliveryRow, state_of
+from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
 from dashboard.queries.operations import last_answers
 from dashboard.rules.causes import describe_cause
 from dashboard.signatures import REPORTED, Verdict
@@ -64,6 +65,20 @@ class AttemptRow:
     def doctor_helps(self) -> bool:
         """Whether the signature failed: the receiver's never did, but a handler may report so."""
         return self.attempt.signature not in {"", Verdict.VERIFIED}
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether it got an answer, so that its latency is one."""
+        return was_answered(self.attempt.cause)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is anything of the answer to show."""
+        return bool(self.attempt.response_headers or self.response.text)
+
+    @property
+    def handler_words(self) -> str:
+        return handler_words(self.attempt)
 
 
 @require_safe
@@ -157,16 +172,19 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     delivery = _find(request, pk)
     last = last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
+    state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now)
+    operation = operation_id(
+        user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
+    )
     attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
     return {
         "delivery": delivery,
         "endpoint": delivery.endpoint,
         "install": delivery.endpoint.install,
-        "state": state_of(delivery=delivery, endpoint=delivery.endpoint, now=now),
-        "operation": operation_id(
-            user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
-        ),
+        "state": state,
+        "next_attempt": next_attempt_of(state, now=now),
+        "offer": offer(delivery, state=state, operation=operation, user=request.user),
         "attempts": [_attempt_row(attempt) for attempt in attempts],
         "unshown_attempts": max(delivery.attempt_count - len(attempts), 0),
         "pretty": pretty(body),

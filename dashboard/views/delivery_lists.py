@@ -19,7 +19,16 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.forms.endpoints import EVENT_TYPES
 from dashboard.models import Delivery, Endpoint, Install, User
+from dashboard.presenters import pages
 from dashboard.presenters.causes import CauseRow, cause_rows, number_words
+from dashboard.presenters.delivery_list_page import (
+    causes_heading,
+    heading,
+    install_of,
+    nothing,
+    redeliver_address,
+    redeliver_label,
+)
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import owned_row, with_marks, with_owner
 from dashboard.queries import delivery_lists
@@ -134,6 +143,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
     filters = delivery_filters.parse(params=params.dict(), now=now)
     cursor = delivery_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
+    why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
     counted = _counted(place, filters, now, with_causes=cursor is None)
     return {
         "place": place,
@@ -143,10 +153,15 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "url": place.url(),
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
-        "redeliver_url": "" if filters.refused or filters.problems else place.url("-redeliver"),
+        "export_bodies": not filters.refused,
+        "redeliver_url": redeliver_address(place.url("-redeliver"), filters) if rows else "",
+        "ignored": filters.ignored_for_refused if filters.refused else (),
+        "causes_heading": causes_heading(filters),
         "rows": rows,
-        "count": counted.words,
-        "exactly": counted.exactly,
+        "nothing": why,
+        "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
+        "redeliver_label": redeliver_label(counted.exactly),
+        "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,
         "first_page": cursor is None,
         "choices": {
@@ -156,7 +171,9 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
             "signature": delivery_filters.SIGNATURES,
         },
         "now": now,
-        **_pages(rows, more, filters, cursor),
+        "pager": pages.from_newest(
+            url=place.url(), query=filters.query, is_first=cursor is None, **_pages(rows, more, filters, cursor)
+        ),
     }
 
 

@@ -29,6 +29,7 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.endpoints import DISABLED
+from dashboard.presenters.run_preview import heading, links
 from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
@@ -152,8 +153,7 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
         "install": place.install,
         "endpoint": place.endpoint,
         "filter": filters,
-        "include": include,
-        "list_url": place.url(),
+        "links": links(listed=place.url(), here=place.url("-redeliver"), query=filters.query, with_delivered=include),
         "url": place.url("-redeliver"),
         "freshness": look(install=place.install, now=now) if place.install is not None else None,
         "now": now,
@@ -161,7 +161,7 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
     try:
         return context | _found(request, place, filters, include=include, now=now)
     except CannotPreview as error:
-        return context | {"problem": str(error), "narrow": _narrower(filters)}
+        return context | {"problem": str(error), "narrow": _narrower(filters), "heading": heading(None)}
 
 
 def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
@@ -185,7 +185,8 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
         "matched": len(found),
         "preview": shown,
         "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in left_out),
-        "parts": parts,
+        "heading": heading(shown.chosen),
+        "shown_parts": [] if place.endpoint is not None and startable else parts,
         "startable": sum(part.can_start for part in parts),
         "all_failed": all_failed,
         "seen": signing.dumps(seen, salt=_salt(request), compress=True),

@@ -131,6 +131,7 @@ def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "install": endpoint.install,
+        "delivers_to": (endpoint.handler_url or "no handler") if endpoint.is_received else endpoint.url,
         "form": form,
         "operation": form["operation"].value(),
         "stake": at_stake(endpoint) if endpoint.is_logged else None,

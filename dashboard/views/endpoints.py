@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -19,7 +20,9 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
+from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
@@ -122,6 +125,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
+    run, says = newest_run(endpoint, now=now), _log_says(row, now=now)
     shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
     waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
     return {
@@ -130,14 +134,21 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "row": row,
         "causes": causes,
         "waiting": waiting,
+        "has_failures": bool(causes or waiting),
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
-        **_log_says(row, now=now),
+        **says,
+        "head": head(row=row, run=run, silence_words=says["silence_words"], told=says["told"], user=request.user),
         "deliveries": shown,
-        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "pager": pages.before(
+            url=reverse("endpoint-detail", args=[endpoint.pk]),
+            before=before,
+            older=page[PAGE - 1].pk if len(page) > PAGE else None,
+        ),
         "before": before,
+        "empty": no_deliveries(row, is_first_page=not before),
         "refused": endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT],
         "activity": _activity(endpoint),
-        "run": newest_run(endpoint, now=now),
+        "run": run,
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,

@@ -16,10 +16,12 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import RANK_OF_TROUBLE
+from dashboard.presenters.controls import Control
 from dashboard.presenters.endpoints import silence_of, silence_reason, told_words
+from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
-from dashboard.presenters.rows import RECOVERED, health_of
+from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, run_row
 from dashboard.queries.inbox import (
     Logged,
@@ -54,27 +56,17 @@ class EndpointNeed:
     reasons: list[str]
     since: datetime | None
     failed: int
-    next_attempt: datetime | None
-    overdue: bool
-    enable_operation: uuid.UUID
-    redeliver_operation: uuid.UUID
+    next_attempt: NextAttempt | None
     run: RunRow | None
+    control: Control | None
+    """The one thing that helps first; None where this person may do nothing about it."""
     install: InstallNeed | None
     """Its install, where that needs somebody itself: nothing can be done for the endpoint before."""
 
     @property
-    def helps(self) -> str:
-        """Name the one action that helps first."""
-        if self.install is not None:
-            return "token" if self.install.install.new_token_helps else "open"
-        if self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}:
-            return "enable"
-        return "redeliver" if self.health.kind is HealthKind.ACTIVE and self.failed else "open"
-
-    @property
-    def recoverable(self) -> bool:
-        """Whether a recovery has something to do: it re-enables and redelivers, one delivery first."""
-        return self.install is None and self.failed > 0 and self.health.kind in RECOVERED
+    def has_streak(self) -> bool:
+        """Whether its failures in a row are drawn: they lead to its auto-disable."""
+        return self.health.kind in ATTEMPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +96,41 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     rows = rows.annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
-    needs = endpoint_needs(endpoints=endpoints, user_id=request.user.pk, now=now)
+    needs = endpoint_needs(endpoints=endpoints, user=request.user, now=now)
     installs = (
-        [install_need(install) for install in installs_needing_attention(visible)[:SHOWN]] if sums["in_need"] else []
+        [install_need(install, user=request.user) for install in installs_needing_attention(visible)[:SHOWN]]
+        if sums["in_need"]
+        else []
     )
     endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
     total = endpoints_in_need + sums["in_need"]
+    # Sums are from the last poll, and what is found in need is from now.
+    fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
+    counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
+    repaired = _last_repaired(request.user) if not total else None
+    fleet = beginning(request, visible=visible, most=FLEET)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
-        "endpoints_in_need": endpoints_in_need,
+        "headline": headline(
+            endpoints=endpoints_in_need, installs=sums["in_need"], unknown=sums["unknown"], user=request.user
+        ),
+        "all_clear": None if total else all_clear(counted, is_repaired=repaired is not None, user=request.user),
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,
-        # Sums are from the last poll, and what is found in need is from now.
-        "fine": max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0),
-        "fleet": beginning(request, visible=visible, most=FLEET),
-        "repaired": _last_repaired(request.user) if not total else None,
+        "fine_words": counted.words,
+        "fleet": fleet,
+        "fleet_label": fleet_label(installs=sums["installs"], has_more=fleet.more, is_search=bool(fleet.asked.query)),
+        "repaired": repaired,
         "now": now,
     }
 
 
-def _under_way(user: User, *, told: list[Endpoint]) -> list[RunRow]:
+def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
     """Return the runs that go on, or wait for somebody, on endpoints that are not in the list any more."""
     rows = Run.objects.active().visible_to(user).exclude(endpoint__in=[endpoint.pk for endpoint in told])
     rows = rows.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token")
-    return [run_row(run) for run in rows.order_by("-created_at", "-id")[:UNDER_WAY]]
+    return [followed(run_row(run)) for run in rows.order_by("-created_at", "-id")[:UNDER_WAY]]
 
 
 def _sums(user: User) -> dict[str, Any]:
@@ -157,24 +159,24 @@ def worst_first(*, endpoints: list[EndpointNeed], installs: list[InstallNeed]) -
     return [*failing, *installs, *endpoints[len(failing) :]]
 
 
-def endpoint_needs(*, endpoints: list[Endpoint], user_id: int, now: datetime) -> list[EndpointNeed]:
+def endpoint_needs(*, endpoints: list[Endpoint], user: User, now: datetime) -> list[EndpointNeed]:
     """Return the endpoints in the order given, each with what its log and OpenTrain say of it."""
     if not endpoints:
         return []
     ids = [endpoint.pk for endpoint in endpoints]
     found = logged(endpoint_ids=ids, retried_since=now - schedule().retry_span)
-    return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user_id=user_id, now=now) for one in endpoints]
+    return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user=user, now=now) for one in endpoints]
 
 
-def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, now: datetime) -> EndpointNeed:
+def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime) -> EndpointNeed:
     last_answer: int = getattr(endpoint, "last_answer")  # noqa: B009 - annotated; one that is not is a mistake
 
     def name(action: str) -> uuid.UUID:
-        return operation_id(user_id=user_id, action=action, subject=str(endpoint.pk), last_answer=last_answer)
+        return operation_id(user_id=user.pk, action=action, subject=str(endpoint.pk), last_answer=last_answer)
 
     health = health_of(endpoint)
     silence = silence_of(endpoint, newest_at=log.newest_at)
-    failed = log.count(Standing.FAILED)
+    failed, run = log.count(Standing.FAILED), _run_of(endpoint)
     kind, label = str(health.kind), health.label
     if health.kind is HealthKind.ACTIVE:
         kind, label = ("failed", "Failed deliveries") if failed else ("silent", "Silent")
@@ -186,12 +188,18 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user_id: int, now: dateti
         reasons=_reasons(endpoint, health, log, silence, now=now),
         since=_since(endpoint, log, silence),
         failed=failed,
-        next_attempt=_next_attempt(health, log),
-        overdue=log.next_due_by is not None and log.next_due_by < now,
-        enable_operation=name("enable"),
-        redeliver_operation=name("redeliver"),
-        run=_run_of(endpoint),
-        install=install_need(endpoint.install) if endpoint.install.needs_person else None,
+        next_attempt=_next_attempt(health, log, now=now),
+        run=run,
+        control=helps_endpoint(
+            endpoint,
+            failed=failed,
+            run=run,
+            is_install_in_need=endpoint.install.needs_person,
+            enable=name("enable"),
+            redeliver=name("redeliver"),
+            user=user,
+        ),
+        install=install_need(endpoint.install, user=user) if endpoint.install.needs_person else None,
     )
 
 
@@ -201,11 +209,12 @@ def _run_of(endpoint: Endpoint) -> RunRow | None:
     return None if found is None else run_row(Run(**found))
 
 
-def _next_attempt(health: EndpointHealth, log: Logged) -> datetime | None:
-    """Return the earliest moment at which OpenTrain attempts something again, as far as the log tells."""
+def _next_attempt(health: EndpointHealth, log: Logged, *, now: datetime) -> NextAttempt | None:
+    """Say when OpenTrain attempts something again at the earliest, as far as the log tells."""
     if health.kind not in ATTEMPTED or log.next_due_by is None:
         return None
-    return due_from(due_by=log.next_due_by, schedule=schedule())
+    due = due_from(due_by=log.next_due_by, schedule=schedule())
+    return next_attempt(due=due, is_overdue=log.next_due_by < now, now=now)
 
 
 def _since(endpoint: Endpoint, log: Logged, silence: Silence | None) -> datetime | None:

@@ -10,14 +10,18 @@ from django.db.models import Case, Count, Max, OuterRef, Q, Subquery, When, Wind
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.actions.installs.sync import CONNECT
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import AuditEntry, Endpoint, Install
+from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, RANK_OF_TROUBLE, InstallQuerySet
+from dashboard.presenters.controls import Control
+from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.pages import numbered
 from dashboard.rules.endpoints import EndpointHealth, Severity, endpoint_health
 from dashboard.rules.installs import Trouble
 
@@ -34,6 +38,7 @@ SORTS = {
 }
 SHOWS = ("", "need", "unheard")
 HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
+ARROWS = {"ascending": " ↑", "descending": " ↓"}
 CHECKED = ("Last checked", "checked")
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
 """What passes by itself, and makes what is shown old meanwhile."""
@@ -53,8 +58,10 @@ class InstallNeed:
     kind: str
     label: str
     words: str
-    not_active: bool = False
-    """Whether OpenTrain or the customer has ended it: nobody here can change that."""
+    control: Control | None
+    """What helps; None where it is not for this person to do."""
+    concerned: Concerned | None
+    """The endpoints that it concerns; None where none is known."""
 
     @property
     def token_at(self) -> datetime | None:
@@ -70,6 +77,26 @@ class InstallRow:
     counts: tuple[tuple[EndpointHealth, int], ...]
     need: "InstallNeed | None"
     """What is wrong with the install itself."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is no state to show: nothing is wrong, and no endpoint is known."""
+        return self.need is None and not self.counts
+
+    @property
+    def seen_before(self) -> bool:
+        """Whether its counts are from before it came to need a person."""
+        return self.need is not None and bool(self.counts)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether OpenTrain calls it active, and nothing else is wrong with it."""
+        return self.install.is_active and self.need is None
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether OpenTrain did not answer for it last, which by itself needs nobody."""
+        return bool(self.install.last_error) and self.need is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +160,37 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.count()
     pages = max(-(-matching // PAGE), 1)
     return {
-        "rows": _rows(installs),
+        "rows": _rows(installs, user=request.user),
         "asked": asked,
         "total": total,
         "matching": matching,
-        "first": (page - 1) * PAGE + 1,
-        "last": (page - 1) * PAGE + len(installs),
         "here": asked.address(page=page),
-        "previous": asked.address(page=page - 1) if page > 1 else "",
-        "next": asked.address(page=page + 1) if page < pages else "",
+        "pager": numbered(
+            page=page,
+            pages=pages,
+            address=lambda number: reverse("install-list") + asked.address(page=number),
+            words=_shown_words(first=(page - 1) * PAGE + 1, shown=len(installs), matching=matching, total=total),
+        ),
         "columns": _columns(asked, *HEADS, CHECKED),
         "filters": _filters(asked),
+        "nothing": _nothing_words(asked),
         "now": timezone.now(),
     }
+
+
+def _shown_words(*, first: int, shown: int, matching: int, total: int) -> str:
+    """Say which of the installs that match a page shows."""
+    words = f"{first:,} to {first + shown - 1:,} of {matching:,}"
+    return words if matching == total else f"{words} that fit, of {total:,} in all"
+
+
+def _nothing_words(asked: InstallListCriteria) -> str:
+    """Say why no install is shown although there are some."""
+    if asked.query:
+        return f"No install{' of these' if asked.show else ''} is called “{asked.query}”."
+    if asked.show == "need":
+        return "No install needs somebody."
+    return "OpenTrain answered for every install when it was asked last."
 
 
 def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Install], int, int]:
@@ -174,7 +219,7 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
     return visible
 
 
-def _rows(installs: list[Install]) -> list[InstallRow]:
+def _rows(installs: list[Install], *, user: User) -> list[InstallRow]:
     """Count the endpoints of these installs by what they are, in one query."""
     endpoints = Endpoint.objects.registered().filter(install__in=[install.pk for install in installs])
     groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
@@ -182,11 +227,11 @@ def _rows(installs: list[Install]) -> list[InstallRow]:
     for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
         health = endpoint_health(status=status, consecutive_failures=failures)
         counts.setdefault(pk, []).append((health, count))
-    return [_row(install, counts.get(install.pk, ())) for install in installs]
+    return [_row(install, counts.get(install.pk, ()), user=user) for install in installs]
 
 
-def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]]) -> InstallRow:
-    return InstallRow(install, tuple(counts), install_need(install) if install.needs_person else None)
+def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, user: User) -> InstallRow:
+    return InstallRow(install, tuple(counts), install_need(install, user=user) if install.needs_person else None)
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
@@ -197,6 +242,7 @@ def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[s
             "label": label,
             "address": asked.address(sort="-name" if sort == asked.sort == "name" else sort) if sort else "",
             "sorted": sorted_by if asked.sort.lstrip("-") == sort else "",
+            "arrow": ARROWS[sorted_by] if asked.sort.lstrip("-") == sort else "",
         }
         for label, sort in heads
     ]
@@ -214,7 +260,7 @@ def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) ->
     """Return the first of the table, searched and sorted, without counting their endpoints by health: one query."""
     asked = replace(criteria_of(request), show="", page=1)
     found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
-    rows = [_row(install, ()) for install in found[:most]]
+    rows = [_row(install, (), user=request.user) for install in found[:most]]
     return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], CHECKED))
 
 
@@ -227,11 +273,27 @@ def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:
     return rows.order_by("trouble_since", "name", "pk")
 
 
-def install_need(install: Install) -> InstallNeed:
-    """Say why an install needs a person."""
-    code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
+def install_need(install: Install, *, user: User) -> InstallNeed:
+    """Say why an install needs a person, and what of it this person may do."""
+    kind, label = _need(install)
+    words = install.trouble_words
+    if _is_inactive(install):
+        words = f"{words} Ask the customer whether that is meant: only they or OpenTrain can change it."
+    return InstallNeed(install, kind, label, words, helps_install(install, user=user), concerned(install))
+
+
+def _need(install: Install) -> tuple[str, str]:
+    """Return how the need is drawn and what it is called."""
     if not install.can_manage:
-        return InstallNeed(install, "no_access", "Missing scope", install.trouble_words)
-    if install.status != "ACTIVE" or code is Trouble.NOT_ACTIVE:
-        return InstallNeed(install, "no_access", "Not active", install.trouble_words, not_active=True)
-    return InstallNeed(install, *_TROUBLES.get(code, ("no_access", "No access")), install.trouble_words)
+        return "no_access", "Missing scope"
+    if _is_inactive(install):
+        return "no_access", "Not active"
+    code = Trouble(install.last_error_code) if install.last_error_code in set(Trouble) else Trouble.FORBIDDEN
+    return _TROUBLES.get(code, ("no_access", "No access"))
+
+
+def _is_inactive(install: Install) -> bool:
+    """Tell whether it is the customer or OpenTrain who stopped the install: no token helps then."""
+    if not install.can_manage:
+        return False
+    return install.status != "ACTIVE" or install.last_error_code == Trouble.NOT_ACTIVE

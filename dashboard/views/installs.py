@@ -18,6 +18,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
 from dashboard.models import Install
+from dashboard.presenters.install_page import actions, helped, register
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, endpoint_rows, with_known
 from dashboard.vault import Secret
@@ -77,7 +78,9 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     return {
         "install": install,
         "freshness": look(install=install, now=now),
-        "rows": _endpoint_rows(request, install, now),
+        "actions": actions(install, user=request.user),
+        "register": register(install),
+        "rows": [helped(row, install=install, user=request.user) for row in _endpoint_rows(request, install, now)],
         "registering": install.endpoints.filter(opentrain_id=None).defer("secret"),
         "now": now,
     }

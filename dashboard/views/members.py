@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -28,7 +29,9 @@ from dashboard.presenters.members import (
     of_revocation,
     of_role,
     role_words,
+    sees_words,
 )
+from dashboard.presenters.pages import numbered
 from dashboard.queries.search import find_installs
 from dashboard.queries.second_factors import factors_of
 from dashboard.rules.durations import span
@@ -53,6 +56,19 @@ class MemberRow:
     label: str
     granted: int
 
+    @property
+    def sees_any(self) -> bool:
+        return bool(self.member.sees_every_install or (self.member.role and self.granted))
+
+    @property
+    def sees(self) -> str:
+        """Which installs they see, in words."""
+        if self.member.sees_every_install:
+            return "every install"
+        if not self.member.role:
+            return "sees none"
+        return f"{self.granted:,} granted" if self.granted else "none granted yet"
+
 
 @require_safe
 @allowed(Permission.MANAGE_MEMBERS)
@@ -64,15 +80,20 @@ def index(request: MemberRequest) -> HttpResponse:
     count = found.count()
     page = min(asked.page, max(-(-count // PAGE), 1))
     rows = found.annotate(granted=Count("grants"))[(page - 1) * PAGE : page * PAGE]
+    kept = {"q": asked.query, "role": request.GET.get("role", ""), "install": "" if install is None else install.pk}
     context = {
         "rows": [_row(member, now) for member in rows],
         "query": asked.query,
         "role": request.GET.get("role", ""),
         "roles": [role for role in Role if role],
         "install": install,
-        "count": count,
-        "previous": page - 1 if page > 1 else None,
-        "next": page + 1 if page * PAGE < count else None,
+        "nobody": "Nobody of these" if request.GET.get("role") or install is not None else "Nobody",
+        "pager": numbered(
+            page=page,
+            pages=max(-(-count // PAGE), 1),
+            address=lambda number: "?" + urlencode(kept | {"page": number}),
+            words=f"{count:,} in all",
+        ),
         "now": now,
     }
     return render(request, "members/list.html", context)
@@ -229,6 +250,7 @@ def _shown_once(request: MemberRequest, member: User, code: Secret, *, is_new: b
     """Show the link. Its code stands behind a #, so that no browser sends it as an address, and no log gets it."""
     address = f"{request.build_absolute_uri(reverse('set-password'))}#{code.reveal()}"
     context = {"member": member, "address": address, "lasts": span(duration=members.link_lasts()), "is_new": is_new}
+    context |= {"grants_next": is_new and member.sees_granted_installs}
     return render(request, "members/link.html", context)
 
 
@@ -258,16 +280,18 @@ def _row(member: User, now: datetime) -> MemberRow:
 def _context(request: MemberRequest, member: User) -> dict[str, Any]:
     now = timezone.now()
     grants = member.grants.select_related("install").defer("install__token").order_by("install__name", "install__pk")
-    row = _row(member, now)
+    row, factors, is_self = _row(member, now), factors_of(user=member), member.pk == request.user.pk
+    owes_factor = member.role in settings.MFA_REQUIRED_ROLES and not factors.any and not is_self
     return _search(request, member) | {
         "row": row,
         "roles": [(role, role_words(role)) for role in Role],
         "grants": list(grants[:SHOWN]),
         "granted": grants.count(),
-        "factors": factors_of(user=member),
-        "needs_factor": member.role in settings.MFA_REQUIRED_ROLES,
+        "factors": factors,
+        "sees": sees_words(member, granted=grants.count()),
+        "owes_factor": owes_factor,
         "link_until": None if member.link_made_at is None else member.link_made_at + members.link_lasts(),
-        "is_self": member.pk == request.user.pk,
+        "is_self": is_self,
         "now": now,
     }
 

@@ -18,7 +18,10 @@ from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Delivery, Endpoint
+from dashboard.presenters import controls
+from dashboard.presenters.controls import Button
 from dashboard.presenters.operations import operation_id
+from dashboard.presenters.progress import Ended, ended, so_far
 from dashboard.queries.operations import last_answers
 
 OF_KEYS = (ISSUE, REVOKE)
@@ -43,6 +46,16 @@ class Progress:
     def failed(self) -> int:
         return self.arrived - self.delivered
 
+    @property
+    def ended(self) -> Ended:
+        """What became of them, once all have arrived."""
+        return ended(requeued=self.requeued, delivered=self.delivered)
+
+    @property
+    def so_far(self) -> str:
+        """Return ", 3 delivered, 1 failed again", as far as any arrived."""
+        return so_far(delivered=self.delivered, failed=self.failed)
+
 
 @dataclass(frozen=True, slots=True)
 class ShownOutcome:
@@ -56,6 +69,28 @@ class ShownOutcome:
     endpoint: Endpoint | None = None
     enable_operation: uuid.UUID | None = None
     progress: Progress | None = None
+
+    @property
+    def enable(self) -> Button | None:
+        """Return the button that re-enables the endpoint, where that belongs beside the answer."""
+        if self.endpoint is None or self.enable_operation is None:
+            return None
+        return controls.enable(self.endpoint.pk, self.enable_operation, target=controls.HERE).first()
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether OpenTrain's code or its request ID is shown below the words."""
+        return bool(self.outcome.code or self.outcome.request_id) and not self.outcome.says_request_id
+
+    @property
+    def earlier(self) -> Progress | None:
+        """Return how far a redelivery has come that was asked for before this."""
+        return None if self.outcome.requeued else self.progress
+
+    @property
+    def cannot_follow(self) -> bool:
+        """Whether deliveries were requested again that Redeliver does not see."""
+        return bool(self.outcome.requeued) and self.endpoint is not None and self.progress is None
 
 
 def asked(request: MemberRequest) -> uuid.UUID:

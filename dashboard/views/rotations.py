@@ -21,6 +21,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Delivery, Endpoint, Install, Rotation
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
+from dashboard.presenters.rotation_page import Names, at_old_words, buttons, lost_words, stage, steps
 from dashboard.presenters.runs import active_run
 from dashboard.queries.operations import GIVEN_UP, last_answers
 from dashboard.rules.causes import describe_cause
@@ -46,15 +47,9 @@ class Arrivals:
     refused: int
     at_old: int
 
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The names of what the page's buttons do."""
-
-    start: uuid.UUID
-    go_on: uuid.UUID
-    finish: uuid.UUID
-    abort: uuid.UUID
+    @property
+    def at_old_words(self) -> str:
+        return at_old_words(self.at_old, most=OLD_COUNT_LIMIT)
 
 
 @never_cache
@@ -163,18 +158,26 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
     now = timezone.now()
     freshness = look(install=old.install, now=now)
     rotation = Rotation.objects.of(endpoint=old).filter(old=old).first()
+    being_made = rotation is not None and _is_being_made(rotation, now)
     return {
         "endpoint": old,
         "install": old.install,
         "freshness": freshness,
         "rotation": rotation,
-        "being_made": rotation is not None and _is_being_made(rotation, now),
-        "not_made": rotation is not None and _is_not_made(rotation, old.install),
+        "stage": stage(endpoint=old, rotation=rotation),
+        "steps": steps(rotation),
+        "lost_words": lost_words(
+            rotation,
+            is_being_made=being_made,
+            is_not_made=rotation is not None and _is_not_made(rotation, old.install),
+        ),
+        "polls": freshness.refreshing or (rotation is not None and rotation.is_under_way),
+        "being_made": being_made,
         "arrivals": None if rotation is None else _arrivals(rotation),
         "took": _took(rotation),
         "stake": at_stake(old) if old.is_logged else None,
         "active": active_run(old),
-        "names": _names(request, old, rotation, now),
+        "buttons": buttons(old, _names(request, old, rotation, now)),
         "now": now,
     }
 

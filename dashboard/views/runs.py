@@ -3,11 +3,13 @@
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -17,10 +19,12 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
+from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
+from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
 from dashboard.presenters.runs import newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.rules.durations import span
@@ -67,7 +71,8 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
     context = _before(request, endpoint, action="recover")
     found = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     causes = [cause for cause in found if not cause.is_refused]
-    return render(request, "runs/recover.html", context | {"causes": causes})
+    steps = plan(context["row"], interval=span(duration=schedule().run_interval))
+    return render(request, "runs/recover.html", context | {"causes": causes, "plan": steps})
 
 
 @require_POST
@@ -99,15 +104,20 @@ def _list(request: MemberRequest) -> dict[str, Any]:
     batch, before = _batch(request), request.GET.get("before", "")
     if batch is not None:
         found = [run_row(run) for run in rows.filter(batch=batch)]
-        together = {"batch": batch, "sum": run_sum(found)} if found else {}
-        return {"rows": found, "now": timezone.now(), **together}
+        words = list_words(together=len(found) if found else None, is_first_page=True, user=request.user)
+        together = {"batch": batch, "sum": run_sum(found), "live": f"?batch={batch}"} if found else {}
+        return {"rows": found, "words": words, "now": timezone.now(), **together}
     start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
     if start is not None:
         rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
     page = list(rows[: PAGE + 1])
     return {
         "rows": [run_row(run) for run in page[:PAGE]],
-        "older": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "pager": pages.before(
+            url=reverse("run-list"), before=before, older=page[PAGE - 1].pk if len(page) > PAGE else None
+        ),
+        "words": list_words(together=None, is_first_page=not before, user=request.user),
+        "live": f"?{urlencode({'before': before})}" if before else "",
         "before": before,
         "now": timezone.now(),
     }
@@ -155,7 +165,6 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
         "operation": operation_id(user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last),
-        "interval": span(duration=schedule().run_interval),
         "now": now,
     }
 
@@ -164,14 +173,16 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     run = _find(request, pk)
     row = run_row(run)
+    operation = operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0)
     return {
         "run": run,
         "row": row,
         "endpoint": run.endpoint,
         "install": run.endpoint.install,
-        "steps": step_rows(run, now=now),
+        "steering": steering(row, operation=operation, user=request.user),
+        "look": reason_look(row),
+        "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),
         "problems": problems(run),
-        "operation": operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0),
         "now": now,
     }

@@ -30,6 +30,15 @@ class Shown:
     seen_at: datetime
     is_current: bool
 
+    @property
+    def button(self) -> str:
+        return "Sign out here" if self.is_current else "End"
+
+    @property
+    def button_of(self) -> str:
+        """Which session the button ends, for those who do not see its row."""
+        return "" if self.is_current else f"the session of {self.device} from {self.ip}"
+
 
 def living(request: HttpRequest) -> list[Shown]:
     """Return the sessions that could be used now: this one first, then those that were used last."""
@@ -48,7 +57,9 @@ def living(request: HttpRequest) -> list[Shown]:
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
     """Show them."""
-    return render(request, "account/sessions.html", {"sessions": living(request), "now": timezone.now()})
+    found = living(request)
+    context = {"sessions": found, "has_others": len(found) > 1, "now": timezone.now()}
+    return render(request, "account/sessions.html", context)
 
 
 @require_POST

@@ -272,6 +272,6 @@ def test_detail_of_a_paused_endpoint_offers_to_re_enable_it_first(ana: Browser, 
     Install.objects.update(last_error="down", last_error_at=timezone.now())
     Endpoint.objects.update(status="DISABLED")
     page = ana.read(page_of(endpoint))
-    [first] = re.findall(r'<button type="submit" class="btn btn-primary">.*?</button>', page)
+    [first] = re.findall(r'<button type="submit" class="btn btn-primary">.*?</button>', page, re.DOTALL)
     assert "Re-enable" in first
     assert "No delivery has arrived yet, and none will before the endpoint is re-enabled." in words_of(page)

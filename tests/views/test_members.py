@@ -62,8 +62,9 @@ def test_list_is_narrowed_by_its_address(query: str, shown: list[str], lea: Clie
 def test_list_of_hundreds_is_paged(lea: Client) -> None:
     User.objects.bulk_create(User(username=f"m{number:04}", role="viewer") for number in range(120))
     first, last = lea.get("/members/"), lea.get("/members/?page=3")
-    assert (len(first.context["rows"]), first.context["previous"], first.context["next"]) == (50, None, 2)
-    assert (len(last.context["rows"]), last.context["previous"], last.context["next"]) == (21, 2, None)
+    assert [len(page.context["rows"]) for page in (first, last)] == [50, 21]
+    assert [(link.label, link.url) for link in first.context["pager"].links] == [("Next", "?q=&role=&install=&page=2")]
+    assert [(link.label, link.url) for link in last.context["pager"].links] == [("Previous", "?q=&role=&install=&page=2")]
 
 
 def test_invitation_shows_the_link_once_and_nowhere_else(lea: Client) -> None:

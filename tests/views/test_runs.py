@@ -183,7 +183,7 @@ def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: End
         commands.stop(actor=support, run=run, now=timezone.now())
     first = ana.read(reverse("run-list"))
     assert first.count('data-row="stopped"') == 25
-    older = re.search(r'href="(\?before=\d+)"', first)[1]
+    older = re.search(r'href="/runs/(\?before=\d+)"', first)[1]
     assert ana.read(reverse("run-list") + older).count('data-row="stopped"') == 2
 
 

@@ -1,0 +1,112 @@
+"""What an endpoint's page says at its top, and what its reader may press there."""
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from dashboard.auth.permissions import Permission, may
+from dashboard.models import Endpoint, User
+from dashboard.presenters import controls
+from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.rows import EndpointRow
+from dashboard.presenters.runs import RunRow
+from dashboard.rules.endpoints import HealthKind
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The top of the page.
+
+    `controls` are the buttons; `has_menu` says whether the menu of further actions stands beside them, and `asks` that
+    the reader is told whom to ask for a repair. Of `explains_recovery`, `offers_preview` and `help` at most one is
+    shown below the buttons.
+    """
+
+    going_on: str
+    told: str
+    """By how much OpenTrain's count of failures exceeds the log's, in words; empty where it does not."""
+    controls: tuple[Control, ...]
+    has_menu: bool = False
+    asks: bool = False
+    explains_recovery: bool = False
+    offers_preview: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Why there is no delivery; `can_try` says that it helps to see whether the receiver can be reached."""
+
+    words: str
+    can_try: bool
+
+
+def head(*, row: EndpointRow, run: RunRow | None, silence_words: str, told: str, user: User) -> Head:
+    """Decide what the top of the page shows to this person. `run` is the newest run that is still told of."""
+    endpoint = row.endpoint
+    if endpoint.deleted_at:
+        return Head("", "", () if may(user, Permission.OPERATE) else (_doctor(endpoint),))
+    going_on = _going_on(row, silence_words)
+    if not may(user, Permission.OPERATE):
+        return Head(going_on, told, (_doctor(endpoint),), asks=row.ill)
+    is_running = run is not None and run.run.is_active
+    is_registered = bool(endpoint.opentrain_id)
+    return Head(
+        going_on,
+        told,
+        _controls(row, is_running=is_running, user=user) if is_registered else (),
+        has_menu=is_registered,
+        explains_recovery=row.failed > 0 and not is_running and row.stopped,
+        offers_preview=row.failed > 0 and not is_running and not row.stopped,
+        help="" if row.failed else _nothing_failed(endpoint),
+    )
+
+
+def no_deliveries(row: EndpointRow, *, is_first_page: bool) -> Empty | None:
+    """Say why an endpoint of the receiver has no delivery to show; None for one whose deliveries go elsewhere."""
+    if not row.endpoint.is_received:
+        return None
+    if not is_first_page:
+        return Empty("Nothing is older.", can_try=False)
+    if row.endpoint.deleted_at:
+        return Empty("No delivery has arrived.", can_try=False)
+    if row.stopped:
+        return Empty("No delivery has arrived yet, and none will before the endpoint is re-enabled.", can_try=True)
+    words = (
+        "No delivery has arrived yet. OpenTrain sends one when an event of the types above happens; there is no test "
+        "event. It appears here within seconds."
+    )
+    return Empty(words, can_try=True)
+
+
+def _going_on(row: EndpointRow, silence_words: str) -> str:
+    """Say it in one or two sentences. That OpenTrain is content says nothing beside a silence."""
+    if silence_words and row.health.kind is HealthKind.ACTIVE:
+        return silence_words
+    return f"{row.health.words} {silence_words}".strip()
+
+
+def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:
+    """Return the buttons. The first that helps stands out: a new token, else a recovery, else to re-enable it."""
+    endpoint = row.endpoint
+    needs_token = endpoint.install.new_token_helps
+    found: list[Control] = []
+    if needs_token and may(user, Permission.MANAGE_INSTALLS):
+        found.append(controls.replace_token(endpoint.install_id))
+    if row.ill and not is_running:
+        found.append(controls.recover(endpoint.pk, look="" if needs_token else MAIN))
+    if row.stopped:
+        is_first = not row.ill and not needs_token
+        found.append(controls.enable(endpoint.pk, row.enable_operation).first(is_first))
+    found.append(controls.redeliver_failed(endpoint.pk, row.redeliver_operation, failed=row.failed))
+    return tuple(found)
+
+
+def _doctor(endpoint: Endpoint) -> Link:
+    return Link("Signature doctor", reverse("endpoint-doctor", args=[endpoint.pk]), icon="search")
+
+
+def _nothing_failed(endpoint: Endpoint) -> str:
+    if endpoint.is_logged:
+        return "We know of no failed delivery; OpenTrain may."
+    return "Redeliver does not see this endpoint's deliveries; OpenTrain knows which failed."

@@ -1,0 +1,188 @@
+"""What the pages of runs say, and what their reader may press there."""
+
+import uuid
+from dataclasses import dataclass, replace
+
+from django.urls import reverse
+
+from dashboard.auth.permissions import Permission, may
+from dashboard.models import Run, User
+from dashboard.presenters import controls
+from dashboard.presenters.controls import MAIN, Button, Control
+from dashboard.presenters.rows import EndpointRow
+from dashboard.presenters.runs import RunRow, StepRow
+from dashboard.rules.runs import TRIAL
+
+_TONES = {"done": "ok", "current": "info"}
+_DOTS = {"done": "check", "failed": "x", "current": "refresh"}
+_ENDED = {
+    Run.State.STOPPED: ("refused", "ban"),
+    Run.State.PAUSED: ("unavailable", "player-pause"),
+    Run.State.CANCELLED: ("unknown", "x"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """The buttons that steer a run, and what to know about pressing none."""
+
+    controls: tuple[Control, ...]
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the reason of a run's state is drawn: the kind of an outcome, and an icon."""
+
+    kind: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnStep:
+    """A step with its colour, the icon of its dot, and how far it is, in words."""
+
+    title: str
+    kind: str
+    words: str
+    tone: str
+    dot: str
+    how_far: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListWords:
+    """What the list of runs is called, and what stands there while it is empty."""
+
+    heading: str
+    about: str
+    nothing: str
+
+
+def steering(row: RunRow, *, operation: uuid.UUID, user: User) -> Steering:
+    """Decide what this person may do with the run as it is; `operation` is the name of what a button does."""
+    found = _steering(row, user)
+    return replace(found, controls=tuple(_named(one, operation) for one in found.controls))
+
+
+def _named(control: Control, operation: uuid.UUID) -> Control:
+    return replace(control, operation=operation) if isinstance(control, Button) else control
+
+
+def _steering(row: RunRow, user: User) -> Steering:
+    run, operates = row.run, may(user, Permission.OPERATE)
+    if run.state == Run.State.RUNNING:
+        found = _running(run) if operates else ()
+        return Steering(found, "You can leave this page: it goes on, and is listed under Runs.")
+    if run.state == Run.State.PAUSED:
+        words = "Nothing more is requested until somebody resumes it."
+        if not operates:
+            return Steering((), f"{words} A partner admin of the install or support can.")
+        resume = _command(run, "resume", label="Resume", icon="player-play", look=MAIN)
+        return Steering((resume, _stop(run)), words)
+    if not operates or run.state == Run.State.DONE or run.endpoint.deleted_at:
+        return Steering((), "")
+    return Steering(_left(row), "")
+
+
+def reason_look(row: RunRow) -> Look:
+    """Say how the reason is drawn: what a person wanted is no fault."""
+    state = Run.State(row.run.state)
+    if state is Run.State.DONE:
+        kind, icon = ("done", "circle-check") if row.tally.all_delivered else ("unavailable", "alert-triangle")
+    else:
+        kind, icon = _ENDED.get(state, ("unknown", "alert-triangle"))
+    return Look("idle" if row.by_person else kind, icon)
+
+
+def drawn(step: StepRow, *, row: RunRow) -> DrawnStep:
+    tone = _TONES.get(step.kind, "bad" if step.kind == "failed" and not row.by_person else "idle")
+    return DrawnStep(
+        step.title, step.kind, step.words, tone, _DOTS.get(step.kind, "hourglass"), _how_far(step, row.run)
+    )
+
+
+def plan(row: EndpointRow, *, interval: str) -> tuple[str, ...]:
+    """Say what a recovery of the endpoint will do, step by step; `interval` is that of delivery runs, in words."""
+    asked = (
+        "Your handler is asked whether it answers (a HEAD request, nothing is delivered). If it does not, nothing is "
+        "changed."
+    )
+    enabled = "The endpoint is active already; that is checked."
+    if row.stopped:
+        enabled = "The endpoint is re-enabled at OpenTrain."
+    first = (
+        f"One delivery is sent again, the newest of the {row.failed} that failed. OpenTrain's next delivery run "
+        f"attempts it, within {interval}."
+    )
+    trial = "four more, and when these are back " if row.failed > TRIAL else ""
+    rest = f"If it is delivered: {trial}the rest, one by one."
+    others = (
+        "OpenTrain is asked for whatever else it has as failed: a disabled endpoint's events may never have reached us."
+    )
+    watched = "Each is watched until it is delivered or has failed again."
+    steps = [
+        (asked, bool(row.endpoint.handler_url)),
+        (enabled, True),
+        (first, row.failed > 0),
+        (rest, row.failed > 1),
+        (others, True),
+        (watched, True),
+    ]
+    return tuple(words for words, happens in steps if happens)
+
+
+def list_words(*, together: int | None, is_first_page: bool, user: User) -> ListWords:
+    """Name the list: of all runs, or of the `together` that were started at once."""
+    nothing = _no_run(user) if is_first_page else "Nothing is older."
+    if together is not None:
+        return ListWords(f"{together} runs, started together", "One for each endpoint.", nothing)
+    return ListWords("Runs", "Recoveries and redeliveries of many, newest first.", nothing)
+
+
+def _running(run: Run) -> tuple[Control, ...]:
+    if run.kind != Run.Kind.BULK:
+        return (_stop(run),)
+    return (_command(run, "pause", label="Pause", icon="player-pause"), _stop(run))
+
+
+def _stop(run: Run) -> Button:
+    if run.kind == Run.Kind.BULK:
+        return _command(run, "stop", label="Cancel", icon="x")
+    return _command(run, "stop", label="Stop", icon="ban")
+
+
+def _left(row: RunRow) -> tuple[Control, ...]:
+    """Return what goes on where the run has ended."""
+    if row.run.kind == Run.Kind.RECOVERY:
+        return (controls.recover(row.run.endpoint_id, label="Recover what is left…"),)
+    if not row.tally.waiting:
+        return ()
+    return (_command(row.run, "continue", label="Continue with what is left", icon="player-play", look=MAIN),)
+
+
+def _command(run: Run, command: str, *, label: str, icon: str, look: str = "") -> Button:
+    return Button(label, reverse("run-command", args=[run.pk, command]), icon=icon, look=look)
+
+
+def _how_far(step: StepRow, run: Run) -> str:
+    if step.kind == "done":
+        return f"done in {step.took}"
+    if step.kind == "failed":
+        return f"ended after {step.took}"
+    if step.kind == "current":
+        return "paused" if run.state == Run.State.PAUSED else "under way"
+    return "to come"
+
+
+def _no_run(user: User) -> str:
+    begin = "There has been no run yet."
+    if may(user, Permission.OPERATE):
+        return (
+            f"{begin} One starts with Recover… on the page of an endpoint that is disabled or failing, or with "
+            "Redeliver these… above a list of deliveries."
+        )
+    return (
+        f"{begin} When a partner admin of your installs or support recovers an endpoint or redelivers many deliveries, "
+        "you can follow it here."
+    )
