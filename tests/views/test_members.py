@@ -64,7 +64,9 @@ def test_list_of_hundreds_is_paged(lea: Client) -> None:
     first, last = lea.get("/members/"), lea.get("/members/?page=3")
     assert [len(page.context["rows"]) for page in (first, last)] == [50, 21]
     assert [(link.label, link.url) for link in first.context["pager"].links] == [("Next", "?q=&role=&install=&page=2")]
-    assert [(link.label, link.url) for link in last.context["pager"].links] == [("Previous", "?q=&role=&install=&page=2")]
+    assert [(link.label, link.url) for link in last.context["pager"].links] == [
+        ("Previous", "?q=&role=&install=&page=2")
+    ]
 
 
 def test_invitation_shows_the_link_once_and_nowhere_else(lea: Client) -> None:

@@ -1,0 +1,130 @@
+"""What a run's page says, and the buttons that steer it."""
+
+from typing import Any
+
+import pytest
+
+from dashboard.models import User
+from dashboard.presenters.controls import Button
+from dashboard.presenters.run_page import drawn, list_words, look, plan, steering
+from dashboard.presenters.runs import StepRow
+from dashboard.rules.runs import Tally
+from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels, row, run
+
+
+def steered(user: User = SUPPORT, **fields: Any) -> list[str]:
+    return [label for label, _look in labels(steering(run(**fields), operation=OPERATION, user=user).controls)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "offered"),
+    [
+        ({"kind": "recovery", "state": "running"}, ["Stop"]),
+        ({"kind": "bulk", "state": "running"}, ["Pause", "Cancel"]),
+        ({"kind": "recovery", "state": "paused"}, ["Resume", "Stop"]),
+        ({"kind": "bulk", "state": "paused"}, ["Resume", "Cancel"]),
+        ({"kind": "recovery", "state": "stopped"}, ["Recover what is left…"]),
+        ({"kind": "bulk", "state": "cancelled", "tally": Tally(waiting=2)}, ["Continue with what is left"]),
+        ({"kind": "bulk", "state": "cancelled"}, []),
+        ({"kind": "recovery", "state": "done"}, []),
+        ({"kind": "recovery", "state": "stopped", "endpoint": endpoint(deleted_at=NOW)}, []),
+    ],
+)
+def test_run_is_steered_by_what_fits_its_state(fields: dict[str, Any], offered: list[str]) -> None:
+    assert steered(**fields) == offered
+    assert steered(VIEWER, **fields) == []
+
+
+def test_buttons_of_a_run_name_their_operation() -> None:
+    found = steering(run(kind="bulk"), operation=OPERATION, user=SUPPORT).controls
+    assert [isinstance(one, Button) and one.operation for one in found] == [OPERATION, OPERATION]
+
+
+@pytest.mark.parametrize(
+    ("state", "user", "words"),
+    [
+        ("running", SUPPORT, "You can leave this page: it goes on, and is listed under Runs."),
+        ("paused", SUPPORT, "Nothing more is requested until somebody resumes it."),
+        (
+            "paused",
+            VIEWER,
+            "Nothing more is requested until somebody resumes it. A partner admin of the install or support can.",
+        ),
+        ("done", SUPPORT, ""),
+    ],
+)
+def test_run_says_what_happens_without_a_press(state: str, user: User, words: str) -> None:
+    assert steering(run(state=state), operation=OPERATION, user=user).help == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "icon"),
+    [
+        ({"state": "done", "tally": Tally(delivered=2)}, "done", "circle-check"),
+        ({"state": "done", "tally": Tally(delivered=1, failed_again=1)}, "unavailable", "alert-triangle"),
+        ({"state": "stopped", "why": "It failed again."}, "refused", "ban"),
+        ({"state": "stopped", "why": "Stopped by ana."}, "idle", "ban"),
+        ({"state": "paused", "why": "No answer."}, "unavailable", "player-pause"),
+        ({"state": "cancelled", "why": "No endpoint."}, "unknown", "x"),
+    ],
+)
+def test_reason_is_drawn_by_whose_fault_it_is(fields: dict[str, Any], kind: str, icon: str) -> None:
+    found = look(run(**fields))
+    assert (found.kind, found.icon) == (kind, icon)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "tone", "dot", "how_far"),
+    [
+        ("done", {}, "ok", "check", "done in 2 s"),
+        ("failed", {}, "bad", "x", "ended after 2 s"),
+        ("failed", {"state": "stopped", "why": "Stopped by ana."}, "idle", "x", "ended after 2 s"),
+        ("current", {}, "info", "refresh", "under way"),
+        ("current", {"state": "paused"}, "info", "refresh", "paused"),
+        ("to_come", {}, "idle", "hourglass", "to come"),
+    ],
+)
+def test_step_is_drawn_by_how_far_it_is(kind: str, fields: dict[str, Any], tone: str, dot: str, how_far: str) -> None:
+    found = drawn(StepRow("A step", kind, "", "2 s"), row=run(**fields))
+    assert (found.tone, found.dot, found.how_far) == (tone, dot, how_far)
+
+
+def test_plan_says_only_what_will_happen() -> None:
+    none, one, few, many = (plan(row(failed=failed), interval="5 min") for failed in (0, 1, 5, 6))
+    assert [words for words in none if "sent again" in words or "delivered: " in words] == []
+    assert [words for words in one if words.startswith("If it is delivered")] == []
+    assert "If it is delivered: the rest, one by one." in few
+    assert "If it is delivered: four more, and when these are back the rest, one by one." in many
+    assert any("newest of the 6 that failed" in words and "within 5 min" in words for words in many)
+
+
+def test_plan_asks_a_handler_where_there_is_one_and_re_enables_what_is_stopped() -> None:
+    stopped = endpoint(status="DISABLED", handler_url="https://acme.example/hook")
+    assert plan(row(stopped), interval="")[0].startswith("Your handler is asked whether it answers")
+    assert "The endpoint is re-enabled at OpenTrain." in plan(row(stopped), interval="")
+    assert plan(row(), interval="")[0] == "The endpoint is active already; that is checked."
+
+
+def test_list_is_called_by_what_it_shows() -> None:
+    assert list_words(together=3, is_first_page=True, user=SUPPORT).heading == "3 runs, started together"
+    assert list_words(together=None, is_first_page=True, user=SUPPORT).heading == "Runs"
+    assert list_words(together=None, is_first_page=False, user=SUPPORT).nothing == "Nothing is older."
+    assert "Recover…" in list_words(together=None, is_first_page=True, user=SUPPORT).nothing
+    assert "Recover…" not in list_words(together=None, is_first_page=True, user=VIEWER).nothing
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"state": "running", "why": "No answer."}, "0 requested again, 0 delivered, 0 failed again."),
+        ({"state": "done", "why": "2 of 2 delivered."}, "2 of 2 delivered."),
+        ({"state": "done", "why": ""}, "0 requested again, 0 delivered, 0 failed again."),
+    ],
+)
+def test_line_of_a_run_says_how_far_it_is_or_why_it_ended(fields: dict[str, Any], line: str) -> None:
+    assert run(**fields).line == line
+
+
+def test_warning_of_a_pause_depends_on_the_run() -> None:
+    assert run(kind="recovery").if_paused.startswith("Pausing the endpoint stops it.")
+    assert run(kind="bulk").if_paused.startswith("Pausing the endpoint pauses it too.")

@@ -1,0 +1,48 @@
+"""What every template keeps to: lines that can be read, decisions made in Python, nothing that the CSP would refuse."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "templates"
+LONGEST = 200
+"""Characters of a line. A tag of Django's cannot be broken, so a few are longer than those of Python."""
+TEMPLATES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
+_CONDITION = re.compile(r"\{% (?:if|elif) ([^%]*)%\}")
+_INLINE = re.compile(r"<style|<script(?![^>]* src=)|\s(?:style|on[a-z]+)=", re.IGNORECASE)
+_BUTTON = re.compile(r'class="spinner"')
+
+
+def found(pattern: re.Pattern[str]) -> list[str]:
+    """Return the templates that have it."""
+    return [str(path.relative_to(FOLDER)) for path in TEMPLATES if pattern.search(path.read_text())]
+
+
+def test_there_are_templates() -> None:
+    assert len(TEMPLATES) > 100
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_lines_can_be_read_whole(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert [number for number, line in enumerate(lines, 1) if len(line) > LONGEST] == []
+
+
+def test_conditions_test_one_thing() -> None:
+    """Where two facts decide together, a presenter decides, and a test of it says what it decides."""
+    combined = {
+        f"{path.relative_to(FOLDER)}: {condition.strip()}"
+        for path in TEMPLATES
+        for condition in _CONDITION.findall(path.read_text())
+        if re.search(r"\b(?:and|or)\b", re.sub(r"\"[^\"]*\"|'[^']*'", "", condition))
+    }
+    assert combined == set()
+
+
+def test_templates_have_neither_scripts_nor_styles_inside() -> None:
+    assert found(_INLINE) == []
+
+
+def test_button_with_a_spinner_is_drawn_in_one_place() -> None:
+    assert found(_BUTTON) == ["components/_button.html"]
