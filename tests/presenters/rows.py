@@ -8,6 +8,7 @@ from dashboard.models import Endpoint, Install, Run, User
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.presenters.rows import EndpointRow, health_of
 from dashboard.presenters.runs import RunRow
+from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import Tally
 
 NOW = datetime(2026, 6, 12, 12, tzinfo=UTC)
@@ -17,7 +18,8 @@ VIEWER = User(pk=2, username="vic", role="viewer")
 
 
 def install(**fields: Any) -> Install:
-    return Install(**({"pk": 4, "name": "Acme", "status": "ACTIVE", "token_scopes": [MANAGE_SCOPE]} | fields))
+    made = {"pk": 4, "name": "Acme", "status": "ACTIVE", "token_scopes": [MANAGE_SCOPE], "rank": Severity.ACTIVE}
+    return Install(**(made | fields))
 
 
 def endpoint(**fields: Any) -> Endpoint:

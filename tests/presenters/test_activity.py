@@ -1,0 +1,41 @@
+"""What the pages of activity show of an entry."""
+
+from typing import Any
+
+import pytest
+
+from dashboard.models import AuditEntry
+from dashboard.presenters.activity import ActivityRow, activity_row
+
+
+def shown(*, from_where: bool = True, **fields: Any) -> ActivityRow:
+    made = {"phase": "done", "words": "It is done.", "address": "192.0.2.1", "agent": "Firefox"}
+    made |= {"install_name": "", "endpoint_url": ""}
+    return activity_row(AuditEntry(**(made | fields)), from_where=from_where)
+
+
+@pytest.mark.parametrize(("phase", "kind"), [("done", "done"), ("unknown", "unknown_outcome")])
+def test_outcome_that_is_not_known_is_drawn_as_such(phase: str, kind: str) -> None:
+    assert shown(phase=phase).kind == kind
+
+
+def test_request_without_an_answer_says_so() -> None:
+    assert shown(phase="requested", words="").said == "Asked for; no answer is recorded yet."
+    assert shown().said == "It is done."
+
+
+def test_where_it_came_from_is_shown_to_those_who_may_see_it() -> None:
+    seen, hidden = shown(), shown(from_where=False)
+    assert (seen.address, seen.agent) == ("192.0.2.1", "Firefox")
+    assert (hidden.address, hidden.agent, hidden.no_address) == ("", "", "shown to support alone")
+
+
+def test_entry_without_an_address_is_of_no_browser() -> None:
+    assert shown(address=None).no_address == "no browser: the worker, or the machine's command line"
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_object"), [({}, False), ({"install_name": "Acme"}, True), ({"endpoint_url": "https://a"}, True)]
+)
+def test_entry_is_about_something_where_it_names_it(fields: dict[str, Any], has_object: bool) -> None:
+    assert shown(**fields).has_object is has_object

@@ -1,0 +1,89 @@
+"""What a list of deliveries is called, and why it is empty."""
+
+from typing import Any
+
+import pytest
+
+from dashboard.forms import delivery_filters
+from dashboard.presenters.delivery_list_page import (
+    Nothing,
+    causes_heading,
+    heading,
+    install_of,
+    nothing,
+    redeliver_address,
+    redeliver_label,
+)
+from tests.presenters.rows import NOW, endpoint, install
+
+
+def wanted(**params: str) -> delivery_filters.Filter:
+    return delivery_filters.parse(params=params, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "params", "is_first", "why", "words"),
+    [
+        ({}, {}, False, Nothing.BEYOND, "0 deliveries"),
+        ({}, {"state": "failed"}, True, Nothing.NO_MATCH, "No match"),
+        ({}, {}, True, Nothing.NONE_YET, "Waiting for the first delivery"),
+        ({"receiver_key": None}, {}, True, Nothing.NOT_SEEN, "Not seen from here"),
+        (
+            {"receiver_key": None, "observation_key_sha256": "0"}, {}, True, Nothing.NOT_SEEN,
+            "Waiting for the first delivery",
+        ),
+    ],
+)  # fmt: skip
+def test_empty_list_says_why(
+    fields: dict[str, Any], params: dict[str, str], is_first: bool, why: Nothing, words: str
+) -> None:
+    one = endpoint(**fields)
+    assert nothing(endpoint=one, wanted=wanted(**params), is_first_page=is_first) is why
+    assert heading(count="0 deliveries", why=why, endpoint=one) == words
+
+
+def test_list_of_all_that_is_empty_waits() -> None:
+    assert nothing(endpoint=None, wanted=wanted(), is_first_page=True) is Nothing.NONE_YET
+
+
+def test_list_with_rows_says_how_many() -> None:
+    assert heading(count="3 deliveries", why=None, endpoint=None) == "3 deliveries"
+
+
+@pytest.mark.parametrize(
+    ("exactly", "label"),
+    [(1, "Redeliver this one…"), (12, "Redeliver these 12…"), (None, "Redeliver these…"), (0, "Redeliver these…")],
+)
+def test_link_to_redeliver_says_how_many(exactly: int | None, label: str) -> None:
+    assert redeliver_label(exactly) == label
+
+
+@pytest.mark.parametrize(
+    ("params", "address"),
+    [
+        ({}, "/redeliver/"),
+        ({"state": "failed"}, "/redeliver/?state=failed"),
+        ({"signature": "refused"}, ""),
+        ({"from": "nonsense"}, ""),
+    ],
+)
+def test_only_deliveries_of_a_sound_filter_are_redelivered(params: dict[str, str], address: str) -> None:
+    assert redeliver_address("/redeliver/", wanted(**params)) == address
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({}, "What went wrong"),
+        ({"from": "24h"}, "What went wrong in this time"),
+        ({"state": "failed"}, "What went wrong"),
+    ],
+)
+def test_causes_are_those_of_the_time_that_is_asked_for(params: dict[str, str], words: str) -> None:
+    assert causes_heading(wanted(**params)) == words
+
+
+def test_list_of_an_endpoint_is_not_one_of_its_install() -> None:
+    whole = install()
+    assert install_of(install=whole, endpoint=None) is whole
+    assert install_of(install=whole, endpoint=endpoint()) is None
