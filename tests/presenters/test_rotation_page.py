@@ -60,16 +60,16 @@ def test_steps_are_drawn_by_how_far_they_are(one: Any, found: Steps) -> None:
 
 
 @pytest.mark.parametrize(
-    ("new", "is_being_made", "is_stale", "end"),
+    ("new", "is_being_made", "is_not_made", "end"),
     [
         ({}, False, False, "Delete the new one and start anew; the old one is untouched."),
         ({"opentrain_id": None}, True, False, "Wait a minute: this page shows whether it was made."),
-        ({"opentrain_id": None}, False, True, "Whether it was made cannot be told before OpenTrain answers again."),
-        ({"opentrain_id": None}, False, False, "so it was not made: give up, and start anew."),
+        ({"opentrain_id": None}, False, False, "Whether it was made is known after the next sync with OpenTrain."),
+        ({"opentrain_id": None}, False, True, "so it was not made: give up, and start anew."),
     ],
 )
-def test_lost_answer_says_what_to_do(new: dict[str, Any], is_being_made: bool, is_stale: bool, end: str) -> None:
-    assert lost_words(rotation("create", new=new), is_being_made=is_being_made, is_stale=is_stale).endswith(end)
+def test_lost_answer_says_what_to_do(new: dict[str, Any], is_being_made: bool, is_not_made: bool, end: str) -> None:
+    assert lost_words(rotation("create", new=new), is_being_made=is_being_made, is_not_made=is_not_made).endswith(end)
 
 
 @pytest.mark.parametrize(

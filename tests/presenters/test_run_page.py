@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.models import User
 from dashboard.presenters.controls import Button
-from dashboard.presenters.run_page import drawn, list_words, look, plan, steering
+from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
 from dashboard.presenters.runs import StepRow
 from dashboard.rules.runs import Tally
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels, row, run
@@ -69,7 +69,7 @@ def test_run_says_what_happens_without_a_press(state: str, user: User, words: st
     ],
 )
 def test_reason_is_drawn_by_whose_fault_it_is(fields: dict[str, Any], kind: str, icon: str) -> None:
-    found = look(run(**fields))
+    found = reason_look(run(**fields))
     assert (found.kind, found.icon) == (kind, icon)
 
 

@@ -6,9 +6,8 @@ import uuid
 import pytest
 from django.template import Context, Template
 
-from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.presenters.controls import Button, Link
-from dashboard.templatetags.redeliver import as_outcome, names_request, outcome_icon
+from dashboard.templatetags.redeliver import as_outcome, outcome_icon
 
 OPERATION = uuid.UUID("6f1d5f54-28a5-4b5e-9a1f-6a0d4f0a7b11")
 
@@ -98,10 +97,3 @@ def test_outcome_that_is_not_known_is_not_drawn_as_a_health(phase: str, kind: st
 )
 def test_outcome_has_its_icon(kind: str, icon: str) -> None:
     assert outcome_icon(kind) == icon
-
-
-@pytest.mark.parametrize(
-    ("words", "request_id", "named"), [("Tell them req_1.", "req_1", True), ("No.", "req_1", False), ("No.", "", False)]
-)
-def test_request_is_named_where_the_words_have_its_id(words: str, request_id: str, named: bool) -> None:
-    assert names_request(Outcome(OutcomeKind.REFUSED, words, request_id=request_id)) is named
