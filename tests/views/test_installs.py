@@ -223,7 +223,7 @@ def test_page_of_an_old_list_says_that_no_worker_refreshes_it(ana: Browser, endp
     Install.objects.update(listed_at=timezone.now() - timedelta(minutes=5))
     text = words_of(ana.read(page_of(endpoint.install)))
     assert "Nothing is refreshed: the background worker is not running." in text
-    assert "Below is what was recorded 5 min ago." in text
+    assert "Below is what was recorded 5 min ago ." in text
     assert "refreshing…" not in text
 
 
