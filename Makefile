@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev
 
 # The suite makes 2,000 such requests.
 fuzz: $(VENV)/.installed-dev
-	FUZZ_CASES=10000 $(BIN)/python -m pytest -s tests/partner_api/test_fuzzing.py
+	FUZZ_CASES=10000 $(BIN)/python -m pytest -s tests/partner_api/test_api_fuzzing.py
 
 # The README's pictures, each part from a demo of its own.
 screenshots: export SCREENSHOTS = $(CURDIR)/tests/journeys/screenshots

@@ -1,4 +1,4 @@
-"""What an endpoint's page says. Its buttons: test_operations.py. Registering one: test_registering.py."""
+"""What an endpoint's page says. Its buttons: test_operations.py. Registering one: test_endpoints_registering.py."""
 
 import re
 from datetime import timedelta
