@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.urls import URLPattern, reverse
 
 from dashboard.models.endpoints import door_url
 from dashboard.urls import SERVED, console, doors, probes
 from dashboard.views import observation_keys
+from tests.views.test_endpoints import words_of
 
 # A process with these settings answers one request, as gunicorn would have it answered.
 ANSWER = """
@@ -23,14 +25,6 @@ from django.test import Client
 path, host = sys.argv[1:]
 response = Client(raise_request_exception=False).get(path, headers={"Host": host})
 print(response.status_code, response["Content-Type"].partition(";")[0], response.get("Location", "-"))
-"""
-
-# A process that gunicorn has told to get ready; what it has loaded then, and how much of it is left alone.
-READY = """
-import gc, runpy, sys, django
-django.setup()
-runpy.run_path("gunicorn.conf.py")["post_worker_init"](None)
-print("dashboard.views.inbox" in sys.modules, gc.get_freeze_count() > 50_000)
 """
 
 
@@ -180,14 +174,7 @@ def over_https(path: str, **environ: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_web_process_loads_its_views_and_leaves_them_to_no_garbage_collection_before_it_answers() -> None:
-    environ = {
-        "SECRET_KEY": "only-for-tests",
-        "PATH": os.environ["PATH"],
-        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
-    }
-    command = [sys.executable, "-c", READY]
-    done = subprocess.run(
-        command, env=environ, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "True True\n"
+def test_request_for_another_host_is_answered_in_words(db: None) -> None:
+    response = Client(headers={"Host": "elsewhere.example.com"}).get("/")
+    assert response.status_code == 400
+    assert "This request makes no sense to Redeliver Nothing was done." in words_of(response.content.decode())

@@ -1,8 +1,6 @@
 """What a person sees who starts Redeliver on something that cannot work: one line, and no trace."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,23 +31,6 @@ def full_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     (place / "filler").write_bytes(b"\0" * 65536)
     yield place
     subprocess.run(["umount", place], check=True)
-
-
-@pytest.mark.parametrize("what", ["demo", "run"])
-def test_port_in_use_gets_one_line(what: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = launch(what, PORT=str(port), DATA_DIR=str(tmp_path))
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"Redeliver cannot start: Port {port} cannot be used: Address already in use. Choose another with PORT=…\n"
-    )
-
-
-@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "8000.5"])
-def test_port_that_is_none_gets_one_line(port: str, tmp_path: Path) -> None:
-    done = launch("demo", PORT=port, DATA_DIR=str(tmp_path))
-    assert done.stderr == f"Redeliver cannot start: PORT is '{port}'; it must be a number from 1 to 65535.\n"
 
 
 def test_folder_that_cannot_be_made_gets_one_line(tmp_path: Path) -> None:
@@ -110,15 +91,3 @@ def test_keys_are_in_no_repr(tmp_path: Path) -> None:
     made = keys(prepare(tmp_path))
     assert made.FIELD_KEYS not in repr(made)
     assert made.SECRET_KEY not in repr(made)
-
-
-def test_stop_signal_before_it_is_up_ends_it_with_status_0(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "dashboard.launch", "run"],
-        cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(claim_port(0))},
-    ) as process:
-        while not (tmp_path / "keys.json").exists():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0

@@ -1,6 +1,7 @@
 """A cast for the Partner API: an install, a partner that calls with its token, and deliveries in any state."""
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from django.db import connection
 from django.test import Client
 
 from dashboard.partner_api import endpoints, events, installs
@@ -135,3 +138,27 @@ def receiver() -> Iterator[sink.Sink]:
 def hooked(partner: Partner, receiver: sink.Sink) -> endpoints.Registered:
     """An endpoint that the receiver answers for."""
     return make_endpoint(partner, url=receiver.url)
+
+
+@pytest.fixture
+def environment(postgres_server: Any) -> dict[str, str]:
+    """What a process needs to work on this test's own database."""
+    return os.environ | {
+        "PARTNER_API_DATABASE_URL": postgres_server.url(connection.settings_dict["NAME"]),
+        "PARTNER_API_KEYS": ",".join(django_settings.PARTNER_API_KEYS),
+        "PARTNER_API_RUN_INTERVAL_S": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture
+def _no_jobs(transactional_db: None) -> Iterator[None]:
+    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    _truncate_jobs()
+    yield
+    _truncate_jobs()
+
+
+def _truncate_jobs() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")

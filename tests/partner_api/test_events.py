@@ -1,14 +1,13 @@
 """Recording an event and fanning it out."""
 
 import json
-import random
 import threading
 
 import pytest
 from django.db import connection, transaction
 
-from dashboard.partner_api import events, installs, samples
-from dashboard.partner_api.models import Delivery, Endpoint, Event, EventType, Install, event_wire_id
+from dashboard.partner_api import events
+from dashboard.partner_api.models import Delivery, Endpoint, Event, Install, event_wire_id
 from tests.partner_api.conftest import THEN, Partner, emit_one, make_endpoint, make_partner
 
 
@@ -63,32 +62,6 @@ def test_an_unknown_event_type_is_not_emitted(partner: Partner) -> None:
         emit_one(partner, event_type="contract.paused")
 
 
-@pytest.mark.parametrize("event_type", EventType.values)
-def test_every_type_has_a_sample_that_can_be_emitted(partner: Partner, event_type: str) -> None:
-    make_endpoint(partner, event_types=EventType.values)
-    sample = samples.sample(event_type=event_type, resource_id=None, chance=random.Random(7))  # noqa: S311 - sample data
-    emitted = events.emit(
-        install_id=partner.install_id,
-        event_type=sample.type,
-        resource_id=sample.resource_id,
-        job_id=sample.job_id,
-        data=sample.data,
-        now=THEN,
-    )
-    body = json.loads(bytes(Event.objects.get().body))
-    assert emitted == events.Emitted(event_id=body["id"], type=event_type, deliveries=1)
-    assert list(body) == ["id", "type", "apiVersion", "createdAt", "resourceId", "jobId", "data"]
-    assert (body["type"], body["apiVersion"], body["resourceId"]) == (event_type, "v1", sample.resource_id)
-    assert body["data"] == sample.data
-    assert (body["jobId"] is None) is (event_type == "install.revoked")
-
-
-def test_the_mix_leaves_revocations_out() -> None:
-    chance = random.Random(1)  # noqa: S311 - sample data
-    drawn = {samples.any_type(chance=chance) for _ in range(500)}
-    assert drawn == set(EventType.values) - {"install.revoked"}
-
-
 @pytest.mark.django_db(transaction=True)
 def test_an_event_waits_for_an_endpoint_that_is_just_being_disabled() -> None:
     partner = make_partner()
@@ -110,27 +83,3 @@ def test_an_event_waits_for_an_endpoint_that_is_just_being_disabled() -> None:
         Endpoint.objects.update(status="DISABLED", disabled_at=THEN, disabled_reason="x")
     thread.join(timeout=10)
     assert (made, Delivery.objects.count()) == ([0], 0)
-
-
-def test_two_installs_of_one_organization_share_app_and_organization(db: None) -> None:
-    one, two = (
-        installs.create(organization="Acme Labs", app_name="Tool", scopes=["contracts:read"], now=THEN)
-        for _ in range(2)
-    )
-    rows = Install.objects.filter(pk__in=[one.install_id, two.install_id]).values_list("organization_id", "app__slug")
-    assert list(rows) == [("org_acme-labs", "tool")] * 2
-    assert one.token != two.token
-    assert one.token not in repr(one)
-
-
-@pytest.mark.parametrize(
-    ("organization", "scopes", "words"),
-    [
-        ("Acme", ["webhooks:all"], "There is no scope webhooks:all"),
-        ("Acme", [], r"There is no scope \(none\)"),
-        (" ", ["contracts:read"], "need a name"),
-    ],
-)
-def test_an_install_that_cannot_be_is_refused(db: None, organization: str, scopes: list[str], words: str) -> None:
-    with pytest.raises(installs.Unusable, match=words):
-        installs.create(organization=organization, app_name="Tool", scopes=scopes, now=THEN)

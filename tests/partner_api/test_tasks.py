@@ -3,58 +3,31 @@
 import asyncio
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.conf import settings as django_settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import connection
 from procrastinate.contrib.django import app
 
-from dashboard.partner_api import engine, tasks
+from dashboard.partner_api import tasks
 from dashboard.partner_api.engine import Report
-from dashboard.partner_api.models import Attempt, Delivery, Event, EventType, Install, Token
+from dashboard.partner_api.models import Attempt, Delivery
 from tests.partner_api import sink
-from tests.partner_api.conftest import Partner, emit_one, make_endpoint, make_partner
+from tests.partner_api.conftest import emit_one, make_endpoint, make_partner
 from tests.partner_api.sink import Received, Sink
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ("--settings", "dashboard.partner_api.settings")
 
 on_commit = pytest.mark.usefixtures("_no_jobs")
-
-
-@pytest.fixture
-def environment(postgres_server: Any) -> dict[str, str]:
-    """What a process needs to work on this test's own database."""
-    return os.environ | {
-        "PARTNER_API_DATABASE_URL": postgres_server.url(connection.settings_dict["NAME"]),
-        "PARTNER_API_KEYS": ",".join(django_settings.PARTNER_API_KEYS),
-        "PARTNER_API_RUN_INTERVAL_S": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-@pytest.fixture
-def _no_jobs(transactional_db: None) -> Iterator[None]:
-    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
-    _truncate_jobs()
-    yield
-    _truncate_jobs()
-
-
-def _truncate_jobs() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
 
 
 def start(environment: dict[str, str], name: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -215,90 +188,3 @@ def command(*arguments: str) -> list[dict[str, Any]]:
     out = io.StringIO()
     call_command(*arguments, stdout=out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
-
-
-@pytest.mark.urls("dashboard.partner_api.urls")
-def test_create_install_prints_one_line_with_a_token_that_works(db: None) -> None:
-    [line] = command("create_install", "--organization", "Acme Labs", "--scopes", "contracts:read")
-    assert sorted(line) == ["install", "token"]
-    answer = Partner(install_id=line["install"], token=line["token"]).call("GET", "/installs/current")
-    assert answer.json["install"]["id"] == Install.objects.get().pk
-    assert answer.json["install"]["scopes"] == ["contracts:read"]
-    assert Token.objects.get().scopes == ["contracts:read"]
-
-
-def test_create_install_with_an_unknown_scope_says_which_there_are(db: None) -> None:
-    with pytest.raises(CommandError, match=r"There is no scope all\. The scopes are project-links:read"):
-        command("create_install", "--organization", "Acme", "--scopes", "all")
-
-
-def test_emit_prints_a_line_for_each_event(partner: Partner) -> None:
-    make_endpoint(partner)
-    lines = command(
-        "emit", "--install", partner.install_id, "--type", "contract.ended", "--resource", "ctr_9", "--count", "3"
-    )
-    assert [(line["type"], line["deliveries"]) for line in lines] == [("contract.ended", 1)] * 3
-    assert list(Event.objects.values_list("resource_id", flat=True)) == ["ctr_9"] * 3
-    assert [line["event"] for line in lines] == [event.wire_id for event in Event.objects.order_by("id")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--install", "ins_0"), "Events are emitted for ACTIVE installs only"),
-        (("--install", "ins_0", "--forever"), "--forever needs --every"),
-        (("--install", "ins_0", "--every", "-1"), "--every"),
-    ],
-)
-def test_emit_that_cannot_says_why(db: None, arguments: tuple[str, ...], words: str) -> None:
-    with pytest.raises(CommandError, match=words):
-        command("emit", *arguments)
-
-
-@on_commit
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_emit_forever_goes_on_until_a_signal_and_ends_cleanly(environment: dict[str, str], by: signal.Signals) -> None:
-    partner = make_partner()
-    make_endpoint(partner, event_types=EventType.values)
-    process = start(environment, "emit", "--install", partner.install_id, "--every", "0.02", "--forever")
-    try:
-        sink.wait_until(lambda: Event.objects.count() >= 5, seconds=30)
-    finally:
-        out, err = end(process, by=by)
-    assert (process.returncode, err) == (0, "")
-    assert len(out.splitlines()) == Event.objects.count()
-
-
-def test_deliveries_shows_every_attempt_with_its_cause_and_detail(partner: Partner) -> None:
-    endpoint = make_endpoint(partner, url="http://10.0.0.1/hooks").endpoint
-    emit_one(partner)
-    async_to_sync(engine.run)()
-    [line] = command("deliveries", "--install", partner.install_id, "--status", "PENDING")
-    [attempt] = line["attempts"]
-    assert (line["endpoint"], line["url"], line["type"]) == (endpoint.pk, endpoint.url, "contract.started")
-    assert (attempt["number"], attempt["status"], attempt["cause"]) == (1, None, "denied")
-    assert attempt["detail"] == "10.0.0.1 is in a denied range: private"
-
-
-def test_deliveries_of_another_install_are_not_shown(partner: Partner, outsider: Partner) -> None:
-    make_endpoint(partner)
-    emit_one(partner)
-    out, err = io.StringIO(), io.StringIO()
-    call_command("deliveries", "--install", outsider.install_id, stdout=out, stderr=err)
-    assert out.getvalue() == ""
-    assert err.getvalue().startswith("No deliveries found.")
-
-
-def test_deliveries_of_an_unknown_install_says_how_to_make_one(db: None) -> None:
-    with pytest.raises(CommandError, match=r"There is no install ins_0\. Create one with create_install"):
-        command("deliveries", "--install", "ins_0")
-
-
-@pytest.mark.parametrize("subscribed", [["contract.ended"], []])
-def test_emit_that_reaches_nobody_says_so(partner: Partner, subscribed: list[str]) -> None:
-    for event_type in subscribed:
-        make_endpoint(partner, event_types=[event_type])
-    out, err = io.StringIO(), io.StringIO()
-    call_command("emit", "--install", partner.install_id, "--type", "contract.started", stdout=out, stderr=err)
-    assert json.loads(out.getvalue())["deliveries"] == 0
-    assert err.getvalue().startswith("contract.started has no deliveries: no endpoint of this install is ACTIVE")

@@ -8,14 +8,11 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
 from dashboard.models import AuditEntry, Install, Role, User
 from tests.factories import make_channel, make_grant, make_install, make_user
-
-PASSWORD = "a-quite-long-password"
 
 
 @pytest.fixture
@@ -102,46 +99,6 @@ def test_invitation_sent_twice_says_that_the_link_was_shown_then(lea: Client) ->
     answer = lea.post(reverse("member-invite"), form | {"username": "vicky"})
     assert "This form was sent before, and its link was shown then." in words_of(answer)
     assert not User.objects.filter(username="vicky").exists()
-
-
-def test_password_is_set_by_the_link_which_then_says_that_it_is_over(lea: Client) -> None:
-    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
-    stranger = Client()
-    form = {"code": link, "password": PASSWORD, "again": PASSWORD}
-    answer = stranger.post(reverse("set-password"), form, follow=True)
-    assert answer.redirect_chain == [("/accounts/login/", 302)]
-    assert "Your password is set. Sign in as vic." in words_of(answer)
-    assert stranger.login(username="vic", password=PASSWORD)
-    again = Client().post(reverse("set-password"), form | {"password": "another-long-one", "again": "another-long-one"})
-    assert (again.status_code, "This link does not work any more" in words_of(again)) == (422, True)
-    assert Client().login(username="vic", password=PASSWORD)
-
-
-@pytest.mark.parametrize(
-    ("password", "again", "said"),
-    [
-        ("short", "short", "This password is too short."),
-        ("password", "password", "This password is too common."),
-        ("victoria-nova1", "victoria-nova1", "The password is too similar to the username."),
-        (PASSWORD, PASSWORD + " ", "The two are not the same."),
-        ("", "", "This field is required."),
-    ],
-)
-def test_password_that_is_not_good_enough_says_why_and_leaves_the_link(
-    password: str, again: str, said: str, lea: Client
-) -> None:
-    invited = lea.post(reverse("member-invite"), {"username": "victoria-nova", "role": "viewer"})
-    code = link_in(invited).partition("#")[2]
-    answer = Client().post(reverse("set-password"), {"code": code, "password": password, "again": again})
-    assert (answer.status_code, said in words_of(answer)) == (422, True)
-    form = {"code": code, "password": PASSWORD, "again": PASSWORD}
-    assert Client().post(reverse("set-password"), form).status_code == 302
-
-
-def test_setting_a_password_signs_out_whoever_was_signed_in_here(lea: Client) -> None:
-    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
-    lea.post(reverse("set-password"), {"code": link, "password": PASSWORD, "again": PASSWORD})
-    assert lea.get("/")["Location"] == "/accounts/login/?next=/"
 
 
 def test_change_of_role_says_first_what_it_means(lea: Client, partner_admin: User, acme: Install) -> None:
@@ -357,17 +314,3 @@ def test_members_are_in_the_menu_of_support_leads_alone(lea: Client, support: Us
     client.force_login(support)
     shown = ['href="/members/"' in one.get("/help/keys/").content.decode() for one in (lea, client)]
     assert shown == [True, False]
-
-
-def test_account_command_makes_a_support_lead_and_keeps_the_last_one(db: None, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: PASSWORD)
-    call_command("account", "ana", role="support")
-    assert "Nobody can invite others yet" in capsys.readouterr().out
-    call_command("account", "lea", role="support_lead")
-    assert "Nobody can invite others yet" not in capsys.readouterr().out
-    with pytest.raises(CommandError, match="lea is the last support lead"):
-        call_command("account", "lea", role="viewer")
-    assert list(User.objects.order_by("username").values_list("username", "role")) == [
-        ("ana", "support"),
-        ("lea", "support_lead"),
-    ]

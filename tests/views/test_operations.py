@@ -4,16 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.db.models import OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Delivery, Endpoint, Install
-from dashboard.queries.operations import last_answer_of, last_answers
+from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_user
+from tests.factories import make_delivery, make_failed_delivery, make_user
 from tests.views.conftest import Browser, browser_of
 
 OPERATION = "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"
@@ -108,22 +105,6 @@ def test_button_whose_request_died_works_again_after_a_minute(ana: Browser, disa
     assert operations_on(ana.read(page_of(disabled)))[0] == name
     AuditEntry.objects.create(at=timezone.now() - timedelta(minutes=2), **entry)
     assert operations_on(ana.read(page_of(disabled)))[0] != name
-
-
-def test_newest_answer_is_one_read_of_an_index_however_long_the_audit_is(acme: Install) -> None:
-    quiet, busy = make_endpoint(install=acme), make_endpoint(install=acme)
-    columns = {"phase": "done", "action": "redeliver", "actor_name": "ana"}
-    AuditEntry.objects.bulk_create(AuditEntry(endpoint=one, **columns) for one in [quiet] * 500 + [busy] * 2000)
-    AuditEntry.objects.bulk_create([AuditEntry(endpoint=quiet, **columns | {"phase": "requested"})])
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE dashboard_auditentry")
-    now = timezone.now()
-    newest = [AuditEntry.objects.filter(endpoint=one, phase="done").last().pk for one in (quiet, busy)]
-    assert last_answers(endpoint_ids=[quiet.pk, busy.pk], now=now) == {quiet.pk: newest[0], busy.pk: newest[1]}
-    asked = Endpoint.objects.filter(pk=quiet.pk).values_list(last_answer_of(OuterRef("pk"), now=now))
-    plan = asked.explain(analyze=True, format="json")
-    read = re.findall(r'"Index Name": "(audit_\w+)".*?"Rows Removed by Filter": (\d+)', plan)
-    assert read == [("audit_endpoint_last", "1")]  # beside it the request that has no answer yet
 
 
 @pytest.mark.parametrize("operation", ["", "nonsense", "6f0bd6b4"])

@@ -3,13 +3,10 @@
 import re
 from datetime import timedelta
 
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
-from dashboard.queries.status_history import status_over_time
 from dashboard.rules.endpoints import AUTO_DISABLE_AT
 from tests.factories import make_delivery, make_failed_delivery
 from tests.views.conftest import Browser, browser_of, register
@@ -91,24 +88,6 @@ def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: End
     assert "Active all the time that is on record." in page
     assert re.findall(r'data-failures="(\d*)" data-tone="(\w*)"', page) == [("", ""), ("0", "ok")]
     assert "not on record" in page
-
-
-def test_much_history_is_thinned_out_by_the_database(endpoint: Endpoint) -> None:
-    now = timezone.now()
-    EndpointSnapshot.objects.bulk_create(
-        EndpointSnapshot(
-            endpoint=endpoint, at=now - timedelta(seconds=20 * number), status="ACTIVE", consecutive_failures=number % 7
-        )
-        for number in range(4000)
-    )
-    with CaptureQueriesContext(connection) as queries:
-        stretches = status_over_time(
-            endpoint_id=endpoint.pk, until=now, width=timedelta(minutes=15), buckets=96, now=now
-        )
-    assert len(queries) == 1
-    # Every bucket since the first row is as bad as its worst moment, and so they are one stretch.
-    assert (stretches[0].failures, stretches[-1].failures) == (None, 6)
-    assert stretches[-1].until - stretches[-1].at >= timedelta(hours=22)
 
 
 def test_outsider_does_not_see_the_numbers(endpoint: Endpoint, outsider: User) -> None:

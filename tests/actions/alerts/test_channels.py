@@ -2,12 +2,12 @@
 
 import uuid
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import time
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions.alerts import channels, watch
@@ -15,7 +15,7 @@ from dashboard.actions.alerts.channels import ChannelDetails
 from dashboard.actions.outcome import OutcomeKind
 from dashboard.models import AlertChannel, AlertDelivery, AlertNews, AuditEntry, Install, User
 from dashboard.vault import Secret
-from tests.factories import NOON, make_alert, make_channel, make_endpoint, make_webhook_channel
+from tests.factories import NOON, make_channel, make_endpoint, make_webhook_channel
 from tests.services.misbehaving import answer, misbehaving
 
 pytestmark = pytest.mark.django_db
@@ -154,18 +154,3 @@ def test_test_of_an_address_whose_key_is_missing_says_so(support: User, settings
     outcome = channels.test(actor=support, channel=channel, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.UNAVAILABLE
     assert "cannot be read with the keys in FIELD_KEYS" in outcome.words
-
-
-def test_channel_with_neither_address_is_refused_by_the_database() -> None:
-    for columns in ({"email": ""}, {"way": "webhook"}, {"quiet_start": time(1)}):
-        with pytest.raises(IntegrityError), transaction.atomic():
-            make_channel(**columns)
-
-
-def test_deleting_an_install_takes_its_channels_and_alerts_along() -> None:
-    endpoint = make_endpoint()
-    make_alert(endpoint=endpoint)
-    make_channel(install=endpoint.install)
-    endpoint.install.delete()
-    assert AlertChannel.objects.count() == 0
-    watch.watch(now=NOON + timedelta(minutes=1))

@@ -5,13 +5,12 @@ from datetime import time, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
 from dashboard.actions.alerts import outbox
 from dashboard.actions.alerts import watch as alerts
 from dashboard.actions.alerts.watch import Watched
-from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
-from dashboard.rules.alerts import AlertKind
+from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install
 from dashboard.rules.durations import clock
 from dashboard.rules.installs import Trouble
 from tests.factories import (
@@ -21,7 +20,6 @@ from tests.factories import (
     make_endpoint,
     make_failed_delivery,
     make_install,
-    make_refused_attempt,
     make_user,
 )
 
@@ -29,7 +27,6 @@ pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DISABLED = {"status": "DISABLED", "consecutive_failures": 10, "disabled_reason": "10 consecutive failures"}
-HOSTILE = "<!channel>\r\nBcc: all@example.com \u202e" + "x" * 500
 
 
 def watch(at: timedelta = timedelta()) -> Watched:
@@ -77,53 +74,6 @@ def test_alert_keeps_its_words_and_why() -> None:
         "OpenTrain disabled it after 10 failures in a row. Nothing is attempted. 3 deliveries failed: 503 from your "
         f"handler, since {since}. OpenTrain: “10 consecutive failures”"
     )
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        (
-            {"last_error_code": Trouble.TOKEN_REFUSED, "last_error": "OpenTrain refused this install's token (401)."},
-            "OpenTrain refused this install's token (401).",
-        ),
-        ({"status": "REVOKED"}, "OpenTrain says that the install or its platform app is REVOKED: no events are sent."),
-        (
-            {"token_scopes": []},
-            (
-                "This token lacks webhooks:manage, so the install's endpoints cannot be read or changed. "
-                "Ask the customer to reconnect with that scope, then paste the new token."
-            ),
-        ),
-    ],
-)
-def test_alert_of_an_install_says_what_the_inbox_says(columns, words) -> None:
-    make_install(**columns)
-    watch()
-    alert = Alert.objects.get()
-    assert (alert.kind, alert.endpoint, alert.words) == ("no_access", None, words)
-
-
-def test_alert_of_refused_signatures_counts_them() -> None:
-    endpoint = make_endpoint()
-    for _ in range(4):
-        make_refused_attempt(endpoint=endpoint, received_at=NOON - MINUTE)
-    watch()
-    assert Alert.objects.get().words == (
-        "Redeliver turned away 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
-        "Open the endpoint and examine one: the signature doctor says why."
-    )
-
-
-def test_outside_text_is_one_line_and_capped() -> None:
-    endpoint = make_disabled(make_install(name=HOSTILE[:200]), handler_url=HOSTILE, disabled_reason=HOSTILE)
-    watch()
-    alert = Alert.objects.get()
-    for text in (alert.install_name, alert.endpoint_name, alert.words):
-        assert text.isprintable()
-        assert "<!channel> Bcc: all@example.com" in text
-    assert (len(alert.install_name), len(alert.endpoint_name)) == (120, 120)
-    assert len(alert.words) <= 1200
-    assert endpoint.disabled_reason == HOSTILE
 
 
 def test_all_clear_goes_to_whom_the_alert_went_and_says_how_it_is_now() -> None:
@@ -240,22 +190,6 @@ def test_quiet_hours_over_midnight_in_the_channels_own_zone() -> None:
 # --- Two workers ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("columns", [{}, {"kind": "no_access", "endpoint": None}])
-def test_second_open_alert_of_the_same_is_refused_by_the_database(columns: dict[str, Any]) -> None:
-    endpoint = make_endpoint()
-
-    def make() -> Alert:
-        alert = {"kind": "disabled", "endpoint": endpoint, "words": "", "opened_at": NOON} | columns
-        return Alert.objects.create(install=endpoint.install, install_name="Acme Labs", **alert)
-
-    make()
-    with pytest.raises(IntegrityError, match="alert_open_once"), transaction.atomic():
-        make()
-    Alert.objects.update(cleared_at=NOON)
-    make()
-    assert Alert.objects.open().count() == 1
-
-
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_open_one_alert_and_make_one_message() -> None:
     make_disabled()
@@ -320,11 +254,3 @@ def test_forget_keeps_everything_where_retention_is_off(settings: Any) -> None:
     make_alert(cleared_at=NOON)
     assert alerts.forget(now=NOON + timedelta(days=9999)) == 0
     assert Alert.objects.count() == 1
-
-
-def test_every_kind_can_be_told_and_is_of_its_column(acme: Install) -> None:
-    endpoint = make_endpoint(install=acme)
-    for kind in AlertKind:
-        make_alert(endpoint=endpoint, kind=kind)
-    assert AlertNews.objects.count() == 0
-    assert sorted(Alert.objects.values_list("kind", flat=True)) == sorted(AlertKind)

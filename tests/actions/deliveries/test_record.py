@@ -1,12 +1,9 @@
 """The delivery log's writes: rounds, races, what is given up and what is asked for again."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
-from django.db import DatabaseError, connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.deliveries.record import AttemptResult, Event, Refusal
@@ -105,35 +102,6 @@ def test_record_attempt_of_the_same_id_on_another_endpoint_is_another_delivery()
     record(endpoint=make_endpoint())
     record(endpoint=make_endpoint())
     assert list(Delivery.objects.values_list("attempt_count", flat=True)) == [1, 1]
-
-
-@pytest.mark.django_db
-def test_record_attempt_that_cannot_be_stored_leaves_no_trace() -> None:
-    endpoint = make_endpoint()
-    with pytest.raises(DatabaseError), transaction.atomic():
-        record(endpoint=endpoint, cause="c" * 31)
-    assert not connection.needs_rollback
-    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_record_attempt_of_one_delivery_by_twenty_at_once_numbers_them_all() -> None:
-    endpoint = make_endpoint()
-    together = Barrier(20)
-
-    def one(number) -> int:
-        try:
-            together.wait(timeout=30)
-            return record(endpoint=endpoint, status=503, at=NOON + number * timedelta(seconds=1)).number
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(20) as threads:
-        numbers = list(threads.map(one, range(20)))
-    assert sorted(numbers) == list(range(1, 21))
-    row = Delivery.objects.get()
-    assert [attempt.number for attempt in row.attempts.all()] == list(range(1, 21))
-    assert (row.attempt_count, row.last_attempt_at) == (20, NOON + timedelta(seconds=19))
 
 
 def refuse(*, endpoint, at=NOON, reason="mismatch") -> None:
@@ -270,31 +238,3 @@ def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None
     assert sorted(endpoint.deliveries.values_list("standing", flat=True)) == [1, 3, 3]
     record(endpoint=endpoint, delivery_id="waiting", status=200, at=NOON + 30 * MINUTE)
     assert_settled(endpoint)
-
-
-@pytest.mark.django_db
-def test_record_attempt_that_is_told_of_late_changes_nothing_said_of_the_last() -> None:
-    endpoint = make_endpoint()
-    for minute, status in ((5, 200), (1, 503)):
-        record(endpoint=endpoint, status=status, at=NOON + minute * MINUTE)
-    row = Delivery.objects.get()
-    assert facts() == (2, 2, True, None, None)
-    assert (row.first_received_at, row.last_attempt_at, row.last_status, row.last_cause, row.standing) == (
-        NOON + MINUTE, NOON + 5 * MINUTE, 200, "", 1,
-    )  # fmt: skip
-
-
-@pytest.mark.django_db
-def test_record_attempt_that_is_told_of_late_counts_in_no_round_when_there_were_several() -> None:
-    endpoint = make_endpoint()
-    make_delivery(opentrain_id="dlv_known", attempt_count=3, attempts_in_round=1, endpoint=endpoint)
-    record(endpoint=endpoint, status=503, at=NOON - MINUTE)
-    assert facts() == (4, 1, True, None, None)
-
-
-@pytest.mark.django_db
-def test_record_attempt_of_a_new_delivery_is_one_statement(django_assert_num_queries) -> None:
-    endpoint = make_endpoint()
-    with django_assert_num_queries(1):
-        record(endpoint=endpoint)
-    assert facts() == (1, 1, True, None, None)

@@ -4,10 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from io import StringIO
 
 import pytest
-from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
@@ -283,21 +281,6 @@ def test_retain_reads_no_more_of_the_log_than_it_removes() -> None:
 def explained(cursor, sql, params):
     cursor.execute(f"EXPLAIN {sql}", params)
     return cursor.fetchall()
-
-
-@pytest.mark.django_db
-def test_the_command_says_how_far_it_is_and_what_left(monkeypatch) -> None:
-    monkeypatch.setattr("dashboard.management.commands.retain.TOLD_EVERY", 2)
-    monkeypatch.setattr(retention, "STEP", 1)
-    endpoint, age = make_endpoint(), timezone.now() - NOON + 200 * DAY
-    for _ in range(3):
-        make_old(endpoint=endpoint, age=age, attempts=2)
-    said = StringIO()
-    call_command("retain", stdout=said)
-    assert said.getvalue().splitlines() == [
-        "So far 2 deliveries with 4 attempts, 0 more bodies, 0 refused requests, 0 snapshots.",
-        "Removed 3 deliveries with 6 attempts, 0 more bodies, 0 refused requests, 0 snapshots.",
-    ]
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
-from dashboard.actions.installs import backoff, poller, sync
+from dashboard.actions.installs import poller, sync
 from dashboard.actions.installs.poller import Polled
 from dashboard.models import Endpoint, EndpointSnapshot, Install
 from dashboard.rules.installs import Trouble
@@ -72,16 +72,6 @@ def test_poll_after_429_waits_as_long_as_opentrain_says(fake_opentrain: FakeOpen
         assert NOON + MINUTE <= install.poll_after <= NOON + 2 * MINUTE
     else:
         assert install.poll_after == NOON + timedelta(hours=2)
-
-
-def test_pauses_double_up_to_an_hour_and_differ() -> None:
-    def pause(failures: int, chance: float = 0.0) -> timedelta:
-        return backoff.after_failure(at=NOON, failures=failures, retry_after_s=None, chance=chance) - NOON
-
-    assert [pause(failures) // MINUTE for failures in (1, 2, 3, 5, 6, 1000)] == [2, 4, 8, 32, 60, 60]
-    assert [pause(1, chance) for chance in (0.5, 1.0)] == [MINUTE * 1.5, MINUTE]
-    huge = backoff.after_failure(at=NOON, failures=1, retry_after_s=999_999_999, chance=0)
-    assert huge == NOON + timedelta(days=1)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,9 @@
 """Redeliveries of many: chosen, asked for, paused, cancelled, continued."""
 
-import uuid
-from datetime import timedelta
-
 import pytest
 from django.utils import timezone
 
-from dashboard.actions.runs import commands, steps
-from dashboard.models import Endpoint, Run, RunItem, User
+from dashboard.models import Endpoint, User
 from dashboard.rules.runs import LeftOut
 from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
@@ -50,58 +46,3 @@ def test_bulk_of_all_failed_is_one_call(endpoint: Endpoint, support: User, fake_
     attempt(endpoint)
     run = go(run)
     assert (run.state, run.why[:22]) == ("done", "40 of 40 delivered in ")
-
-
-def test_paused_run_asks_for_nothing_until_it_is_resumed(
-    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
-) -> None:
-    make_failed(endpoint, fake_opentrain, 3)
-    run = redeliver(endpoint, support)
-    assert commands.pause(actor=support, run=run) is True
-    assert go(run).why == "Paused by ana."
-    assert redeliveries(fake_opentrain) == []
-    assert commands.resume(actor=support, run=run) is True
-    assert states(go(run)) == {"requested": 3}
-    assert commands.resume(actor=support, run=run) is False
-
-
-def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
-    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
-) -> None:
-    make_failed(endpoint, fake_opentrain, 3)
-    run = redeliver(endpoint, support)
-    with pytest.MonkeyPatch.context() as patch:
-        original = steps._ask
-
-        def ask_then_cancel(run: Run, item: RunItem, clock: steps.Clock) -> timedelta | None:
-            wait = original(run, item, clock)
-            commands.stop(actor=support, run=run, now=timezone.now())
-            return wait
-
-        patch.setattr(steps, "_ask", ask_then_cancel)
-        go(run)
-    run.refresh_from_db()
-    assert (run.state, run.why, states(run)) == ("cancelled", "Cancelled by ana.", {"requested": 1, "waiting": 2})
-    assert list(Run.objects.to_advance()) == [run]
-    attempt(endpoint)
-    assert steps.advance(run_id=run.pk, clock=timezone.now) is None
-    assert states(run) == {"delivered": 1, "waiting": 2}
-    assert list(Run.objects.to_advance()) == []
-    again = commands.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())
-    assert states(go(again)) == {"requested": 2}
-    assert again.chosen == f"what run {run.pk} has not requested (all of them)"
-
-
-def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endpoint, support: User) -> None:
-    make_failed_delivery(endpoint=endpoint)
-    operation = uuid.uuid4()
-    one, same = (
-        commands.start_recovery(actor=support, endpoint=endpoint, note="", now=timezone.now(), operation=operation)
-        for _ in range(2)
-    )
-    assert one == same
-    with pytest.raises(commands.AlreadyRunning) as raised:
-        redeliver(endpoint, support)
-    assert raised.value.run == one
-    commands.stop(actor=support, run=one, now=timezone.now())
-    assert redeliver(endpoint, support).pk != one.pk

@@ -27,9 +27,3 @@ def test_wrong_method_at_a_door_of_programs_has_no_page(client: Client, db: None
 def test_wrong_method_of_a_program_is_answered_as_by_django(ana: Browser, endpoint: Endpoint) -> None:
     response = ana.client.get(reverse("endpoint-enable", args=[endpoint.pk]), headers={"Accept": "*/*"})
     assert (response.status_code, response.content) == (405, b"")
-
-
-def test_request_for_another_host_is_answered_in_words(db: None) -> None:
-    response = Client(headers={"Host": "elsewhere.example.com"}).get("/")
-    assert response.status_code == 400
-    assert "This request makes no sense to Redeliver Nothing was done." in words_of(response.content.decode())

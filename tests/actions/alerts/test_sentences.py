@@ -1,0 +1,80 @@
+"""What an alert says when it begins and ends."""
+
+from datetime import timedelta
+
+import pytest
+
+from dashboard.models import Alert, AlertNews, Install
+from dashboard.rules.alerts import AlertKind
+from dashboard.rules.installs import Trouble
+from tests.actions.alerts.test_watch import make_disabled, watch
+from tests.factories import (
+    NOON,
+    make_alert,
+    make_endpoint,
+    make_install,
+    make_refused_attempt,
+)
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+
+DISABLED = {"status": "DISABLED", "consecutive_failures": 10, "disabled_reason": "10 consecutive failures"}
+
+HOSTILE = "<!channel>\r\nBcc: all@example.com \u202e" + "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            {"last_error_code": Trouble.TOKEN_REFUSED, "last_error": "OpenTrain refused this install's token (401)."},
+            "OpenTrain refused this install's token (401).",
+        ),
+        ({"status": "REVOKED"}, "OpenTrain says that the install or its platform app is REVOKED: no events are sent."),
+        (
+            {"token_scopes": []},
+            (
+                "This token lacks webhooks:manage, so the install's endpoints cannot be read or changed. "
+                "Ask the customer to reconnect with that scope, then paste the new token."
+            ),
+        ),
+    ],
+)
+def test_alert_of_an_install_says_what_the_inbox_says(columns, words) -> None:
+    make_install(**columns)
+    watch()
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.endpoint, alert.words) == ("no_access", None, words)
+
+
+def test_alert_of_refused_signatures_counts_them() -> None:
+    endpoint = make_endpoint()
+    for _ in range(4):
+        make_refused_attempt(endpoint=endpoint, received_at=NOON - MINUTE)
+    watch()
+    assert Alert.objects.get().words == (
+        "Redeliver turned away 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
+        "Open the endpoint and examine one: the signature doctor says why."
+    )
+
+
+def test_outside_text_is_one_line_and_capped() -> None:
+    endpoint = make_disabled(make_install(name=HOSTILE[:200]), handler_url=HOSTILE, disabled_reason=HOSTILE)
+    watch()
+    alert = Alert.objects.get()
+    for text in (alert.install_name, alert.endpoint_name, alert.words):
+        assert text.isprintable()
+        assert "<!channel> Bcc: all@example.com" in text
+    assert (len(alert.install_name), len(alert.endpoint_name)) == (120, 120)
+    assert len(alert.words) <= 1200
+    assert endpoint.disabled_reason == HOSTILE
+
+
+def test_every_kind_can_be_told_and_is_of_its_column(acme: Install) -> None:
+    endpoint = make_endpoint(install=acme)
+    for kind in AlertKind:
+        make_alert(endpoint=endpoint, kind=kind)
+    assert AlertNews.objects.count() == 0
+    assert sorted(Alert.objects.values_list("kind", flat=True)) == sorted(AlertKind)

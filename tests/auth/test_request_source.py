@@ -1,0 +1,28 @@
+"""Where a request came from."""
+
+import pytest
+
+from dashboard.auth.request_source import source_of
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.7", None, "192.0.2.7"),
+        ("2001:db8::7", None, "2001:db8::7"),
+        ("::ffff:192.0.2.7", None, "192.0.2.7"),
+        ("fe80::1%eth0", None, "fe80::1"),
+        ("", None, None),  # a socket of this machine
+        ("", "192.0.2.9", "192.0.2.9"),
+        ("10.0.0.1", "192.0.2.9", "192.0.2.9"),
+        ("10.0.0.1", "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # what stands before it the client wrote
+        ("10.0.0.1", "192.0.2.9, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+    ],
+)
+def test_address_is_the_peers_or_what_our_proxy_says_last(peer: str, forwarded: str | None, address: str) -> None:
+    assert source_of(peer=peer, forwarded_for=forwarded, agent="").address == address
+
+
+def test_agent_is_one_line_of_so_much() -> None:
+    assert source_of(peer="", forwarded_for=None, agent="a\r\nb\0" + "c" * 400).agent == "ab" + "c" * 298

@@ -1,0 +1,28 @@
+"""What a web process does before it answers."""
+
+import os
+import subprocess
+import sys
+
+from django.conf import settings
+
+# A process that gunicorn has told to get ready; what it has loaded then, and how much of it is left alone.
+READY = """
+import gc, runpy, sys, django
+django.setup()
+runpy.run_path("gunicorn.conf.py")["post_worker_init"](None)
+print("dashboard.views.inbox" in sys.modules, gc.get_freeze_count() > 50_000)
+"""
+
+
+def test_web_process_loads_its_views_and_leaves_them_to_no_garbage_collection_before_it_answers() -> None:
+    environ = {
+        "SECRET_KEY": "only-for-tests",
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+    }
+    command = [sys.executable, "-c", READY]
+    done = subprocess.run(
+        command, env=environ, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True True\n"

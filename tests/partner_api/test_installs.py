@@ -1,0 +1,31 @@
+"""Installs of the Partner API: what they share, and which are refused."""
+
+import pytest
+
+from dashboard.partner_api import installs
+from dashboard.partner_api.models import Install
+from tests.partner_api.conftest import THEN
+
+
+def test_two_installs_of_one_organization_share_app_and_organization(db: None) -> None:
+    one, two = (
+        installs.create(organization="Acme Labs", app_name="Tool", scopes=["contracts:read"], now=THEN)
+        for _ in range(2)
+    )
+    rows = Install.objects.filter(pk__in=[one.install_id, two.install_id]).values_list("organization_id", "app__slug")
+    assert list(rows) == [("org_acme-labs", "tool")] * 2
+    assert one.token != two.token
+    assert one.token not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("organization", "scopes", "words"),
+    [
+        ("Acme", ["webhooks:all"], "There is no scope webhooks:all"),
+        ("Acme", [], r"There is no scope \(none\)"),
+        (" ", ["contracts:read"], "need a name"),
+    ],
+)
+def test_an_install_that_cannot_be_is_refused(db: None, organization: str, scopes: list[str], words: str) -> None:
+    with pytest.raises(installs.Unusable, match=words):
+        installs.create(organization=organization, app_name="Tool", scopes=scopes, now=THEN)

@@ -1,0 +1,66 @@
+"""The quick search: what a text leads to, and for whom."""
+
+import pytest
+from django.utils import timezone
+
+from dashboard.models import Endpoint, Install, User
+from dashboard.queries.search import find
+from tests.factories import make_delivery, make_endpoint, make_install, make_run
+
+
+@pytest.fixture
+def endpoint(acme: Install) -> Endpoint:
+    return make_endpoint(install=acme, opentrain_id="whe_known", handler_url="https://acme.example/hooks/billing-v2")
+
+
+def titles(user: User, text: str) -> dict[str, list[str]]:
+    found = find(user=user, text=text, now=timezone.now())
+    kinds = ("installs", "endpoints", "runs", "deliveries", "of_event", "of_resource")
+    return {kind: [str(one) for one in getattr(found, kind)] for kind in kinds if getattr(found, kind)}
+
+
+@pytest.mark.parametrize("text", ["acme", "ACME LABS", "lab", "labs acm"])
+def test_install_is_found_by_the_beginnings_of_words_of_its_name(text: str, acme: Install, support: User) -> None:
+    assert titles(support, text) == {"installs": ["Acme Labs"]}
+
+
+@pytest.mark.parametrize("text", ["abs", "cme", "acme beta", "…", "a"])
+def test_text_that_begins_no_word_finds_nothing(text: str, acme: Install, support: User) -> None:
+    assert titles(support, text) == {}
+
+
+@pytest.mark.parametrize("text", ["billing", "acme.example/hooks", "https://acme.example/hooks/billing-v2", "hooks v2"])
+def test_endpoint_is_found_by_words_of_its_address(text: str, endpoint: Endpoint, support: User) -> None:
+    assert titles(support, text) == {"endpoints": [endpoint.url]}
+
+
+def test_name_with_other_letters_is_found(support: User) -> None:
+    make_install(name="Café Ångström & Söhne")
+    assert titles(support, "ångs söh") == {"installs": ["Café Ångström & Söhne"]}
+
+
+def test_delivery_event_resource_and_run_are_found_by_their_whole_ids(endpoint: Endpoint, support: User) -> None:
+    make_delivery(endpoint=endpoint, opentrain_id="dlv_77", event_id="evt_77", resource_id="con_77")
+    run = make_run(endpoint=endpoint)
+    assert titles(support, "dlv_77") == {"deliveries": ["dlv_77"]}
+    assert titles(support, "evt_77") == {"of_event": ["dlv_77"]}
+    assert titles(support, "con_77") == {"of_resource": ["dlv_77"]}
+    assert titles(support, f"run {run.pk}") == {"runs": [f"Recovery {run.pk}"]}
+    assert titles(support, f"#{run.pk}") == {"runs": [f"Recovery {run.pk}"]}
+    assert titles(support, "dlv_7") == {}
+
+
+def test_outsider_finds_nothing_of_another_install(endpoint: Endpoint, outsider: User) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    run = make_run(endpoint=endpoint)
+    install = endpoint.install
+    ids = [delivery.opentrain_id, delivery.event_id, delivery.resource_id, "whe_known", install.opentrain_id]
+    for text in [*ids, install.organization_id, "acme", "billing", str(run.pk)]:
+        assert titles(outsider, text) == {}
+    assert titles(outsider, "other") == {"installs": ["Other Data"]}
+
+
+def test_partner_admin_finds_what_was_granted(endpoint: Endpoint, partner_admin: User) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    assert titles(partner_admin, delivery.opentrain_id) == {"deliveries": [delivery.opentrain_id]}
+    assert titles(partner_admin, "billing") == {"endpoints": [endpoint.url]}

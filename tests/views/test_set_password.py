@@ -1,0 +1,56 @@
+"""The page behind an invitation's link."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from dashboard.models import User
+from tests.views.test_members import link_in, words_of
+
+PASSWORD = "a-quite-long-password"
+
+
+@pytest.fixture
+def lea(support_lead: User, client: Client) -> Client:
+    client.force_login(support_lead)
+    return client
+
+
+def test_password_is_set_by_the_link_which_then_says_that_it_is_over(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    stranger = Client()
+    form = {"code": link, "password": PASSWORD, "again": PASSWORD}
+    answer = stranger.post(reverse("set-password"), form, follow=True)
+    assert answer.redirect_chain == [("/accounts/login/", 302)]
+    assert "Your password is set. Sign in as vic." in words_of(answer)
+    assert stranger.login(username="vic", password=PASSWORD)
+    again = Client().post(reverse("set-password"), form | {"password": "another-long-one", "again": "another-long-one"})
+    assert (again.status_code, "This link does not work any more" in words_of(again)) == (422, True)
+    assert Client().login(username="vic", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("password", "again", "said"),
+    [
+        ("short", "short", "This password is too short."),
+        ("password", "password", "This password is too common."),
+        ("victoria-nova1", "victoria-nova1", "The password is too similar to the username."),
+        (PASSWORD, PASSWORD + " ", "The two are not the same."),
+        ("", "", "This field is required."),
+    ],
+)
+def test_password_that_is_not_good_enough_says_why_and_leaves_the_link(
+    password: str, again: str, said: str, lea: Client
+) -> None:
+    invited = lea.post(reverse("member-invite"), {"username": "victoria-nova", "role": "viewer"})
+    code = link_in(invited).partition("#")[2]
+    answer = Client().post(reverse("set-password"), {"code": code, "password": password, "again": again})
+    assert (answer.status_code, said in words_of(answer)) == (422, True)
+    form = {"code": code, "password": PASSWORD, "again": PASSWORD}
+    assert Client().post(reverse("set-password"), form).status_code == 302
+
+
+def test_setting_a_password_signs_out_whoever_was_signed_in_here(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    lea.post(reverse("set-password"), {"code": link, "password": PASSWORD, "again": PASSWORD})
+    assert lea.get("/")["Location"] == "/accounts/login/?next=/"
