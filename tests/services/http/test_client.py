@@ -1,11 +1,9 @@
 """One HTTP exchange against a server that misbehaves: what is raised, what was sent, and when it is over."""
 
-import errno
 import gzip
 import logging
 import socket
 import threading
-import time
 import traceback
 from typing import Any
 
@@ -13,9 +11,6 @@ import pytest
 
 from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of
-from dashboard.services.http import client as http_client
-from dashboard.services.http import deadline_socket
-from dashboard.services.http.client import NoAnswer
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
 from tests.services.exchanging import MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
@@ -267,13 +262,6 @@ def test_endless_head_is_given_up(behaviour: Behaviour) -> None:
     assert error.elapsed_ms < SLACK_S * 1000
 
 
-def test_head_larger_than_its_limit_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline_socket, "HEAD_BYTES", 100)
-    with misbehaving(bad.answer(200, headers=["X-A: " + "a" * 100])) as server:
-        error = fail(server.url)
-    assert (error.cause, error.sent) == (Cause.TOO_LARGE, True)
-
-
 OVERSIZED = {
     "length": bad.answer(200, b"a" * (MAX_BYTES + 1)),
     "no length": bad.raw(bad.head(200) + b"a" * (MAX_BYTES + 1)),
@@ -308,69 +296,6 @@ def test_refused_connection_was_certainly_not_sent() -> None:
     error = fail(f"http://localhost:{bad.closed_port()}/")
     assert (error.cause, error.sent, error.detail) == (Cause.REFUSED, False, "Connection refused")
     assert str(error) == "the connection was refused (Connection refused)"
-
-
-def test_reset_while_connecting_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reset(*_args: Any, **_named: Any) -> None:
-        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-
-    monkeypatch.setattr(http_client, "dial", reset)
-    error = fail("http://localhost/")
-    assert (error.cause, error.sent) == (Cause.CONNECTION, False)
-    assert str(error) == "the connection broke (Connection reset by peer)"
-
-
-def test_unknown_name_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_args: Any, **_named: Any) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    error = fail("http://nowhere.example.com/")
-    assert (error.cause, error.sent, str(error)) == (Cause.DNS, False, "the host's name could not be found")
-
-
-def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    release, real = threading.Event(), socket.getaddrinfo
-
-    def hanging(*args: Any, **named: Any) -> Any:
-        release.wait(bad.PATIENCE_S)
-        return real(*args, **named)
-
-    monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    started = time.monotonic()
-    with pytest.raises(NoAnswer) as caught:
-        ask("http://localhost/")
-    assert (caught.value.cause, caught.value.sent) == (Cause.TIMEOUT, False)
-    assert TOTAL_S <= time.monotonic() - started < TOTAL_S + SLACK_S
-    release.set()
-    for thread in threading.enumerate():
-        if thread.name == "resolve":
-            thread.join(bad.PATIENCE_S)
-            assert not thread.is_alive()
-
-
-def test_connect_that_hangs_is_a_timeout_that_was_not_sent() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]  # fill the queue that nobody accepts from
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
-        error = fail(f"http://127.0.0.1:{port}/")
-        for sock in waiting:
-            sock.close()
-    assert (error.cause, error.sent) == (Cause.TIMEOUT, False)
-
-
-def test_second_address_is_tried_when_the_first_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    with misbehaving(bad.answer(200)) as server:
-        both = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-            for port in (bad.closed_port(), server.port)
-        ]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: both)
-        assert ask("http://both.example.com/").status == 200
-    assert server.requests[0].values("Host") == ["both.example.com"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""A connection: looked up and dialled within its deadline, address by address."""
+
+import errno
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from dashboard.rules.causes import Cause
+from dashboard.services.http import client as http_client
+from dashboard.services.http import deadline_socket
+from dashboard.services.http.client import NoAnswer
+from tests.services import misbehaving as bad
+from tests.services.exchanging import SLACK_S, TOTAL_S, ask, fail
+from tests.services.misbehaving import misbehaving
+
+
+def test_head_larger_than_its_limit_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline_socket, "HEAD_BYTES", 100)
+    with misbehaving(bad.answer(200, headers=["X-A: " + "a" * 100])) as server:
+        error = fail(server.url)
+    assert (error.cause, error.sent) == (Cause.TOO_LARGE, True)
+
+
+def test_reset_while_connecting_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(*_args: Any, **_named: Any) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(http_client, "dial", reset)
+    error = fail("http://localhost/")
+    assert (error.cause, error.sent) == (Cause.CONNECTION, False)
+    assert str(error) == "the connection broke (Connection reset by peer)"
+
+
+def test_unknown_name_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_args: Any, **_named: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = fail("http://nowhere.example.com/")
+    assert (error.cause, error.sent, str(error)) == (Cause.DNS, False, "the host's name could not be found")
+
+
+def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, real = threading.Event(), socket.getaddrinfo
+
+    def hanging(*args: Any, **named: Any) -> Any:
+        release.wait(bad.PATIENCE_S)
+        return real(*args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    started = time.monotonic()
+    with pytest.raises(NoAnswer) as caught:
+        ask("http://localhost/")
+    assert (caught.value.cause, caught.value.sent) == (Cause.TIMEOUT, False)
+    assert TOTAL_S <= time.monotonic() - started < TOTAL_S + SLACK_S
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "resolve":
+            thread.join(bad.PATIENCE_S)
+            assert not thread.is_alive()
+
+
+def test_connect_that_hangs_is_a_timeout_that_was_not_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]  # fill the queue that nobody accepts from
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+        error = fail(f"http://127.0.0.1:{port}/")
+        for sock in waiting:
+            sock.close()
+    assert (error.cause, error.sent) == (Cause.TIMEOUT, False)
+
+
+def test_second_address_is_tried_when_the_first_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with misbehaving(bad.answer(200)) as server:
+        both = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            for port in (bad.closed_port(), server.port)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: both)
+        assert ask("http://both.example.com/").status == 200
+    assert server.requests[0].values("Host") == ["both.example.com"]
