@@ -1,11 +1,120 @@
-"""When the next attempt comes, in words or as a time."""
+"""Rows of the lists: worst first, each with its health, its failed deliveries, and the names of its buttons."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
-from dashboard.presenters.rows import NextAttempt, next_attempt, was_answered
+from dashboard.models import Delivery, Endpoint
+from dashboard.presenters.rows import (
+    MARKS,
+    WORST_FIRST,
+    NextAttempt,
+    delivery_row,
+    endpoint_rows,
+    health_of,
+    next_attempt,
+    owned_row,
+    state_of,
+    was_answered,
+    with_known,
+    with_marks,
+    with_owner,
+)
+from dashboard.rules.deliveries import StateKind
+from dashboard.rules.endpoints import HealthKind
+from tests.factories import (
+    NOON,
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_entry,
+    make_failed_delivery,
+    make_install,
+)
 from tests.presenters.rows import NOW
+
+pytestmark = pytest.mark.django_db
+
+
+def rows_of(*, user_id: int = 1):
+    return endpoint_rows(endpoints=with_known(Endpoint.objects.all(), now=NOON), user_id=user_id)
+
+
+def test_every_health_has_its_place() -> None:
+    assert len(WORST_FIRST) == len(set(WORST_FIRST)) == len(HealthKind)
+
+
+def test_endpoints_come_worst_first_and_then_by_what_failed() -> None:
+    install = make_install()
+    well = make_endpoint(install=install)
+    ill = make_endpoint(install=install)
+    disabled = make_endpoint(install=install, status="DISABLED", consecutive_failures=10)
+    at_risk = make_endpoint(install=install, consecutive_failures=8)
+    make_failed_delivery(endpoint=ill)
+    make_delivery(endpoint=well)
+    rows = rows_of()
+    assert [row.endpoint for row in rows] == [disabled, at_risk, ill, well]
+    assert [row.failed for row in rows] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "failed", "stopped", "ill", "recoverable"),
+    [
+        ({}, 0, False, False, False),
+        ({}, 1, False, True, False),
+        ({"consecutive_failures": 1}, 0, False, True, False),
+        ({"consecutive_failures": 1}, 1, False, True, True),
+        ({"status": "DISABLED", "consecutive_failures": 10}, 1, True, True, True),
+        ({"status": "DISABLED"}, 0, True, False, False),
+        ({"status": "DISABLED"}, 1, True, True, False),
+    ],
+)
+def test_row_says_what_helps(columns, failed: int, stopped: bool, ill: bool, recoverable: bool) -> None:
+    endpoint = make_endpoint(**columns)
+    for _ in range(failed):
+        make_failed_delivery(endpoint=endpoint)
+    [row] = rows_of()
+    assert (row.stopped, row.ill, row.recoverable) == (stopped, ill, recoverable)
+    assert row.health == health_of(endpoint)
+
+
+def test_buttons_are_named_for_the_person_and_anew_after_an_answer() -> None:
+    endpoint = make_endpoint()
+    [before], [other] = rows_of(user_id=1), rows_of(user_id=2)
+    make_entry(endpoint=endpoint)
+    [after] = rows_of(user_id=1)
+    names = [(row.enable_operation, row.redeliver_operation) for row in (before, other, after)]
+    assert len({name for pair in names for name in pair}) == 6
+
+
+def test_delivery_has_its_newest_attempts_oldest_first() -> None:
+    delivery = make_failed_delivery()
+    for number in range(1, MARKS + 3):
+        make_attempt(
+            delivery=delivery, number=number, ok=number == MARKS + 2, received_at=NOON + timedelta(minutes=number)
+        )
+    row = delivery_row(delivery=with_marks(Delivery.objects.all()).get(), endpoint=delivery.endpoint, now=NOON)
+    assert list(row.marks) == [False] * (MARKS - 1) + [True]
+    assert "503" in row.last_answer
+
+
+def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_queries) -> None:
+    endpoint = make_endpoint(install=make_install(name="Acme Labs"), status="DISABLED")
+    delivery = make_delivery(endpoint=endpoint, last_ok=False)
+    with django_assert_num_queries(1):
+        row = owned_row(delivery=with_owner(with_marks(Delivery.objects.all())).get(), now=NOON + timedelta(days=9))
+    assert (row.install, row.state.kind) == (
+        "Acme Labs",
+        StateKind.RETRYING,
+    )  # never overdue where nothing is attempted
+    assert row.state == state_of(delivery=delivery, endpoint=endpoint, now=NOON + timedelta(days=9))
+
+
+def test_row_without_what_a_query_has_to_bring_is_a_mistake() -> None:
+    delivery = make_delivery()
+    with pytest.raises(AttributeError):
+        owned_row(delivery=delivery, now=NOON)
+
 
 LATER, BEFORE = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
 

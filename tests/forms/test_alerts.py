@@ -1,0 +1,111 @@
+"""What is written about a channel: complete, of one's own installs, and to a public address."""
+
+from datetime import time
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+
+from dashboard.forms.alerts import ChannelForm, time_zones
+from dashboard.models import AlertChannel, Install, User
+from dashboard.rules.alerts import KINDS
+from dashboard.vault import Secret
+from tests.factories import make_channel, make_install, make_webhook_channel
+
+pytestmark = pytest.mark.django_db
+MAIL: dict[str, Any] = {"name": "On-call", "way": "email", "kinds": ["disabled"], "email": "a@example.com"}
+HOOK: dict[str, Any] = {"name": "On-call", "way": "webhook", "kinds": ["disabled"], "url": "https://a.example.com/x"}
+
+
+def sent(fields: dict[str, Any], *, user: User, channel: AlertChannel | None = None) -> ChannelForm:
+    query = QueryDict(mutable=True)
+    for name, value in fields.items():
+        query.setlist(name, value if isinstance(value, list) else [value])
+    form = ChannelForm(query, user=user, channel=channel)
+    form.is_valid()
+    return form
+
+
+def test_channel_by_email_is_what_was_written(support: User, acme: Install) -> None:
+    fields = {"install": acme.pk, "quiet_start": "22:00", "quiet_end": "06:30", "time_zone": "Europe/Berlin"}
+    wanted = sent(MAIL | fields | {"url": "https://ignored.example.com", "slack": "on"}, user=support).wanted
+    assert (wanted.name, wanted.way, wanted.install, wanted.email) == ("On-call", "email", acme, "a@example.com")
+    assert (wanted.quiet_start, wanted.quiet_end, wanted.time_zone) == (time(22), time(6, 30), "Europe/Berlin")
+    assert (wanted.url, wanted.slack, wanted.kinds) == (None, False, ("disabled",))
+
+
+def test_channel_by_webhook_keeps_its_address_secret(support: User) -> None:
+    form = sent(HOOK | {"slack": "on", "email": "ignored@example.com"}, user=support)
+    wanted = form.wanted
+    assert (wanted.url, wanted.slack, wanted.email) == (Secret("https://a.example.com/x"), True, "")
+    assert (wanted.install, wanted.time_zone) == (None, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        (MAIL | {"name": ""}, ["name"]),
+        (MAIL | {"name": "\u200b \u0007"}, ["name"]),
+        (MAIL | {"kinds": []}, ["kinds"]),
+        (MAIL | {"kinds": ["invented"]}, ["kinds"]),
+        (MAIL | {"email": ""}, ["email"]),
+        (MAIL | {"email": "nobody"}, ["email"]),
+        (MAIL | {"time_zone": "Mars/Base"}, ["time_zone"]),
+        (MAIL | {"quiet_start": "22:00"}, ["quiet_end"]),
+        (MAIL | {"quiet_end": "22:00"}, ["quiet_end"]),
+        (MAIL | {"quiet_start": "22:00", "quiet_end": "22:00"}, ["quiet_end"]),
+        (MAIL | {"quiet_start": "late"}, ["quiet_start"]),
+        (MAIL | {"install": "0"}, ["install"]),
+        (HOOK | {"url": ""}, ["url"]),
+        (HOOK | {"url": "http://a.example.com"}, ["url"]),
+        (HOOK | {"url": "https://10.0.0.1/"}, ["url"]),
+        (HOOK | {"url": "https://user:pw@a.example.com"}, ["url"]),
+    ],
+)
+def test_what_is_wrong_is_marked_where_it_is(
+    support: User, settings: Any, change: dict[str, Any], wrong: list[str]
+) -> None:
+    settings.ALERT_PRIVATE_ADDRESSES = False
+    assert list(sent(change, user=support).errors) == wrong
+
+
+def test_private_address_is_taken_where_the_setting_allows_it(support: User, settings: Any) -> None:
+    settings.ALERT_PRIVATE_ADDRESSES = True
+    assert not sent(HOOK | {"url": "http://10.0.0.1/"}, user=support).errors
+
+
+def test_about_to_be_disabled_brings_disabled(support: User) -> None:
+    assert sent(MAIL | {"kinds": ["at_risk"]}, user=support).cleaned_data["kinds"] == ["at_risk", "disabled"]
+
+
+def test_partner_admin_chooses_among_their_own_installs(partner_admin: User, acme: Install) -> None:
+    assert list(sent(MAIL, user=partner_admin).errors) == ["install"]
+    assert list(sent(MAIL | {"install": make_install().pk}, user=partner_admin).errors) == ["install"]
+    assert sent(MAIL | {"install": acme.pk}, user=partner_admin).wanted.install == acme
+
+
+def test_change_keeps_the_way_and_an_address_that_is_left_empty(support: User) -> None:
+    hook = make_webhook_channel(url="https://a.example.com/c4n4ry")
+    form = sent(HOOK | {"way": "email", "url": ""}, user=support, channel=hook)
+    assert (dict(form.errors), form.wanted.way, form.wanted.url) == ({}, "webhook", None)
+    mail = sent(MAIL | {"way": "webhook", "url": "x"}, user=support, channel=make_channel())
+    assert (dict(mail.errors), mail.wanted.way) == ({}, "email")
+
+
+def test_form_begins_with_the_channel_and_never_with_its_address(support: User) -> None:
+    hook = make_webhook_channel(url="https://a.example.com/c4n4ry", quiet_start=time(22), quiet_end=time(6))
+    form = ChannelForm(None, user=support, channel=hook)
+    assert (form["quiet_start"].value(), form["quiet_end"].value()) == ("22:00", "06:00")
+    assert "c4n4ry" not in str(form)
+
+
+def test_new_form_begins_with_every_kind_and_the_install_that_was_chosen(support: User, acme: Install) -> None:
+    form = ChannelForm(None, user=support, install_id=acme.pk)
+    assert (form["kinds"].value(), form["install"].value()) == ([kind.value for kind in KINDS], acme.pk)
+    assert (form.chosen_way, form["time_zone"].value()) == ("email", "UTC")
+
+
+def test_time_zones_are_each_once_with_utc_first() -> None:
+    names = time_zones()
+    assert (names[0], len(names) == len(set(names)), "Europe/Berlin" in names) == ("UTC", True, True)
+    assert [name for name in names if name.startswith("Etc/")] == []

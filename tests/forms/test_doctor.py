@@ -1,0 +1,61 @@
+"""A request as it is pasted for the doctor."""
+
+import base64
+
+import pytest
+from django.http import QueryDict
+
+from dashboard.forms.doctor import BODY_BYTES, DoctorForm
+
+HEADERS = "X-OpenTrain-Signature: t=1,v1=ab"
+
+
+def sent(**fields: str) -> DoctorForm:
+    query = QueryDict(mutable=True)
+    query.update({"headers": HEADERS, "encoding": "text", **fields})
+    form = DoctorForm(query)
+    form.is_valid()
+    return form
+
+
+def test_headers_are_read_as_pairs() -> None:
+    form = sent()
+    assert (dict(form.errors), form.cleaned_data["headers"]) == ({}, [("X-OpenTrain-Signature", "t=1,v1=ab")])
+
+
+@pytest.mark.parametrize("headers", ["", "the webhook does not work", "x" * 32_001])
+def test_headers_that_are_none_are_refused(headers: str) -> None:
+    assert list(sent(headers=headers).errors) == ["headers"]
+
+
+def test_body_as_text_may_have_had_either_line_end() -> None:
+    form = sent(body="a\r\nb\r\n")
+    assert (form.bodies, form.is_exact) == ([b"a\nb\n", b"a\r\nb\r\n"], False)
+    assert sent(body="ü").bodies == ["ü".encode()]
+    assert sent().bodies == [b""]
+
+
+def test_body_in_base64_is_exact_whatever_spaces_are_in_it() -> None:
+    form = sent(body=" YQ0K\r\nYg== ", encoding="base64")
+    assert (form.bodies, form.is_exact) == ([b"a\r\nb"], True)
+
+
+@pytest.mark.parametrize("body", ["!", "YQ=", "ü"])
+def test_body_that_is_not_base64_is_refused(body: str) -> None:
+    assert list(sent(body=body, encoding="base64").errors) == ["body"]
+
+
+def test_body_has_the_receivers_limit() -> None:
+    whole = base64.b64encode(b"x" * BODY_BYTES).decode()
+    beyond = base64.b64encode(b"x" * (BODY_BYTES + 1)).decode()
+    assert dict(sent(body=whole, encoding="base64").errors) == {}
+    assert list(sent(body=beyond, encoding="base64").errors) == ["body"]
+
+
+@pytest.mark.parametrize(("text", "fields"), [("2026-06-12 12:00:00", []), ("", []), ("noon", ["arrived_at"])])
+def test_time_of_arrival_is_a_time_or_nothing(text: str, fields: list[str]) -> None:
+    assert list(sent(arrived_at=text).errors) == fields
+
+
+def test_secret_is_taken_as_it_is() -> None:
+    assert sent(secret=" whsec_x\n").cleaned_data["secret"] == " whsec_x\n"
