@@ -62,6 +62,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/djade --target-version 5.2 --check $$(find templates -name '*.html')
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.layout
 	$(BIN)/python -m mypy
 	cd static/vendor && sha256sum --check --quiet SHA256SUMS
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.lint_settings

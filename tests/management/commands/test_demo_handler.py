@@ -1,5 +1,6 @@
 """demo_handler serves until it is told to stop."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -14,9 +15,9 @@ from dashboard.launch.processes import claim_port
 
 
 def status_of(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("HEAD", "/acme/webhooks")
-    return connection.getresponse().status
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request("HEAD", "/acme/webhooks")
+        return connection.getresponse().status
 
 
 def test_handler_answers_at_its_address_and_ends_on_sigterm(tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""make demo brings everything up in order, and always stops the database. tests/journeys runs the real one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from dashboard.launch import demo, postgres, site
+from dashboard.launch.folder import CannotStart, prepare, write_private
+from dashboard.launch.processes import claim_port
+
+TOLD = {"username": "support", "password": "c4n4ry", "installs": ["ins_1", "ins_2"]}
+
+
+class Processes:
+    """What is begun and waited for, in order; the scene is told when the story runs."""
+
+    did: list[str]
+    environment: dict[str, str]
+    fails_at = ""
+
+    def __init__(self, *, logs: Path, environment: dict[str, str]) -> None:
+        Processes.did, Processes.environment, self.folder = [], environment, logs.parent
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.did.append("end")
+
+    def start(self, name: str, *_command: str) -> None:
+        if name == self.fails_at:
+            raise CannotStart("It failed.")
+        self.did.append(name)
+
+    def finish(self, *names: str) -> None:
+        self.did.append(f"finish {' '.join(names)}")
+        if "story" in names:
+            write_private(self.folder / "demo.json", TOLD)
+
+    def await_answer(self, *urls: str, within_s: float) -> None:
+        self.did.append(f"await {len(urls)} for {within_s} s")
+
+    def watch(self) -> None:
+        self.did.append("watch")
+
+
+class Server:
+    did: list[str]
+
+    def create_database(self, name: str) -> None:
+        self.did.append(name)
+
+    def url(self, name: str) -> str:
+        return f"postgresql:///{name}"
+
+    def stop(self) -> None:
+        self.did.append("stop")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    made = Server()
+    made.did = []
+    monkeypatch.setattr(postgres, "start", lambda **_: made)
+    monkeypatch.setattr(demo, "Processes", Processes)
+    monkeypatch.setattr(Processes, "fails_at", "")
+    monkeypatch.delenv("PUBLIC_URL", raising=False)
+    return made
+
+
+def test_everything_is_up_before_it_says_ready(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = claim_port(0)
+    demo.demo(folder=prepare(tmp_path), port=port)
+    assert Processes.did == [
+        "migrate", "migrate-api", "static", "finish migrate migrate-api static",
+        "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s", "story", "finish story",
+        "events-0", "events-1", "watch", "end",
+    ]  # fmt: skip
+    word, _, line = capsys.readouterr().out.strip().partition(" ")
+    assert (word, json.loads(line)) == (
+        "READY",
+        {
+            "url": f"http://localhost:{port}",
+            "username": "support",
+            "password": "c4n4ry",
+            "partner_api": Processes.environment["OPENTRAIN_BASE_URL"],
+        },
+    )
+    assert server.did == ["redeliver", "partner_api", "stop"]
+
+
+def test_both_sides_keep_the_same_pace_on_databases_of_their_own(server: Server, tmp_path: Path) -> None:
+    demo.demo(folder=prepare(tmp_path), port=claim_port(0))
+    environment = Processes.environment
+    assert environment["OPENTRAIN_RETRY_DELAYS_S"] == environment["PARTNER_API_RETRY_DELAYS_S"]
+    assert environment["OPENTRAIN_RUN_INTERVAL_S"] == environment["PARTNER_API_RUN_INTERVAL_S"]
+    assert (environment["DATABASE_URL"], environment["PARTNER_API_DATABASE_URL"]) == (
+        "postgresql:///redeliver", "postgresql:///partner_api",
+    )  # fmt: skip
+
+
+def test_database_is_stopped_when_something_fails(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Processes, "fails_at", "engine")
+    with pytest.raises(CannotStart):
+        demo.demo(folder=prepare(tmp_path), port=claim_port(0))
+    assert (Processes.did[-1], server.did[-1], capsys.readouterr().out) == ("end", "stop", "")

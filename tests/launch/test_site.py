@@ -1,0 +1,128 @@
+"""What run and demo have in common: command lines, the environment, and the database."""
+
+from pathlib import Path
+
+import pytest
+
+from dashboard.launch import postgres, site
+from dashboard.launch.folder import keys, prepare
+
+NAMES = ("SECRET_KEY", "FIELD_KEYS", "PUBLIC_URL", "CSRF_TRUSTED_ORIGINS", "HTTPS", "STATIC_ROOT",
+         "PROMETHEUS_MULTIPROC_DIR", "DATABASE_URL")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return prepare(tmp_path)
+
+
+def test_environment_has_the_folders_keys_and_paths(folder: Path) -> None:
+    own = keys(folder)
+    assert site.environment(folder=folder, keys=own, port=8123) == {
+        "SECRET_KEY": own.SECRET_KEY,
+        "FIELD_KEYS": own.FIELD_KEYS,
+        "PUBLIC_URL": "http://localhost:8123",
+        "CSRF_TRUSTED_ORIGINS": "http://localhost:8123",
+        "HTTPS": "0",
+        "STATIC_ROOT": str(folder / "static"),
+        "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+    }
+    assert (folder / "metrics").is_dir()
+
+
+def test_what_the_person_set_is_theirs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://console.example.com/")
+    monkeypatch.setenv("SECRET_KEY", "theirs")
+    monkeypatch.setenv("FIELD_KEYS_FILE", "/run/secrets/field_keys")
+    found = site.environment(folder=folder, keys=keys(folder), port=8123)
+    assert (found["SECRET_KEY"], found["HTTPS"]) == ("theirs", "1")
+    assert found["CSRF_TRUSTED_ORIGINS"] == "https://console.example.com"
+    assert "FIELD_KEYS" not in found  # the process reads it from the file
+
+
+def test_forget_counts_leaves_an_empty_folder(folder: Path) -> None:
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "counter_1.db").write_text("of an earlier start")
+    for _ in range(2):
+        site.forget_counts(folder)
+        assert list((folder / "metrics").iterdir()) == []
+
+
+def test_partner_api_has_settings_of_its_own() -> None:
+    assert site.manage_partner_api("migrate", "--noinput") == site.manage(
+        "migrate", "--settings", "dashboard.partner_api.settings", "--noinput"
+    )
+    assert Path(site.manage("migrate")[1]).is_file()
+    assert Path(site.gunicorn(application="a", bind="b", threads=1)[4]).is_file()
+
+
+class Server:
+    """An embedded server that was started."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+
+    def create_database(self, name: str) -> None:
+        self.did.append(f"create {name}")
+
+    def url(self, name: str) -> str:
+        return f"postgresql:///{name}"
+
+    def stop(self) -> None:
+        self.did.append("stop")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server()
+    monkeypatch.setattr(postgres, "start", lambda **_: server)
+    return server
+
+
+def test_database_is_the_embedded_one_until_the_block_ends(folder: Path, started: Server) -> None:
+    with site.database(folder) as environment:
+        assert (environment, started.did) == ({"DATABASE_URL": "postgresql:///redeliver"}, ["create redeliver"])
+    assert started.did == ["create redeliver", "stop"]
+
+
+def test_embedded_database_is_stopped_when_the_block_fails(folder: Path, started: Server) -> None:
+    with pytest.raises(ZeroDivisionError), site.database(folder):
+        _ = 1 / 0
+    assert started.did[-1] == "stop"
+
+
+def test_database_of_the_environment_wins(folder: Path, started: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/redeliver")
+    with site.database(folder) as environment:
+        assert (environment, started.did) == ({}, [])
+
+
+@pytest.mark.parametrize(("running", "used"), [("postgresql:///running", True), (None, False)])
+def test_shared_database_is_the_running_one_if_there_is_one(
+    folder: Path, started: Server, monkeypatch: pytest.MonkeyPatch, running: str | None, used: bool
+) -> None:
+    monkeypatch.setattr(postgres, "running_url", lambda **_: running)
+    with site.database(folder, shared=True) as environment:
+        assert environment["DATABASE_URL"] == (running if used else "postgresql:///redeliver")
+    assert started.did == ([] if used else ["create redeliver", "stop"])
+
+
+def test_console_is_a_web_server_and_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: dict[str, tuple[str, ...]] = {}
+
+    class Processes:
+        def start(self, name: str, *command: str) -> None:
+            begun[name] = command
+
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - what a person may set
+    site.start_console(processes=Processes(), port=8123)  # type: ignore[arg-type]
+    assert list(begun) == ["console", "worker"]
+    assert "0.0.0.0:8123" in begun["console"]
+    assert begun["worker"] == site.worker()
