@@ -28,7 +28,7 @@ def sent(fields: dict[str, Any], *, user: User, channel: AlertChannel | None = N
 
 def test_channel_by_email_is_what_was_written(support: User, acme: Install) -> None:
     fields = {"install": acme.pk, "quiet_start": "22:00", "quiet_end": "06:30", "time_zone": "Europe/Berlin"}
-    wanted = sent(MAIL | fields | {"url": "https://ignored.example.com", "slack": "on"}, user=support).wanted
+    wanted = sent(MAIL | fields | {"url": "https://ignored.example.com", "slack": "on"}, user=support).details
     assert (wanted.name, wanted.way, wanted.install, wanted.email) == ("On-call", "email", acme, "a@example.com")
     assert (wanted.quiet_start, wanted.quiet_end, wanted.time_zone) == (time(22), time(6, 30), "Europe/Berlin")
     assert (wanted.url, wanted.slack, wanted.kinds) == (None, False, ("disabled",))
@@ -36,7 +36,7 @@ def test_channel_by_email_is_what_was_written(support: User, acme: Install) -> N
 
 def test_channel_by_webhook_keeps_its_address_secret(support: User) -> None:
     form = sent(HOOK | {"slack": "on", "email": "ignored@example.com"}, user=support)
-    wanted = form.wanted
+    wanted = form.details
     assert (wanted.url, wanted.slack, wanted.email) == (Secret("https://a.example.com/x"), True, "")
     assert (wanted.install, wanted.time_zone) == (None, "UTC")
 
@@ -81,15 +81,15 @@ def test_about_to_be_disabled_brings_disabled(support: User) -> None:
 def test_partner_admin_chooses_among_their_own_installs(partner_admin: User, acme: Install) -> None:
     assert list(sent(MAIL, user=partner_admin).errors) == ["install"]
     assert list(sent(MAIL | {"install": make_install().pk}, user=partner_admin).errors) == ["install"]
-    assert sent(MAIL | {"install": acme.pk}, user=partner_admin).wanted.install == acme
+    assert sent(MAIL | {"install": acme.pk}, user=partner_admin).details.install == acme
 
 
 def test_change_keeps_the_way_and_an_address_that_is_left_empty(support: User) -> None:
     hook = make_webhook_channel(url="https://a.example.com/c4n4ry")
     form = sent(HOOK | {"way": "email", "url": ""}, user=support, channel=hook)
-    assert (dict(form.errors), form.wanted.way, form.wanted.url) == ({}, "webhook", None)
+    assert (dict(form.errors), form.details.way, form.details.url) == ({}, "webhook", None)
     mail = sent(MAIL | {"way": "webhook", "url": "x"}, user=support, channel=make_channel())
-    assert (dict(mail.errors), mail.wanted.way) == ({}, "email")
+    assert (dict(mail.errors), mail.details.way) == ({}, "email")
 
 
 def test_form_begins_with_the_channel_and_never_with_its_address(support: User) -> None:

@@ -5,7 +5,8 @@ import base64
 import pytest
 from django.http import QueryDict
 
-from dashboard.forms.doctor import BODY_BYTES, DoctorForm
+from dashboard.forms.doctor import DoctorForm
+from dashboard.rules.attempts import BODY_LIMIT
 
 HEADERS = "X-OpenTrain-Signature: t=1,v1=ab"
 
@@ -46,8 +47,8 @@ def test_body_that_is_not_base64_is_refused(body: str) -> None:
 
 
 def test_body_has_the_receivers_limit() -> None:
-    whole = base64.b64encode(b"x" * BODY_BYTES).decode()
-    beyond = base64.b64encode(b"x" * (BODY_BYTES + 1)).decode()
+    whole = base64.b64encode(b"x" * BODY_LIMIT).decode()
+    beyond = base64.b64encode(b"x" * (BODY_LIMIT + 1)).decode()
     assert dict(sent(body=whole, encoding="base64").errors) == {}
     assert list(sent(body=beyond, encoding="base64").errors) == ["body"]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from dashboard.actions.deliveries.attempts import schedule
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, User
 from dashboard.models.deliveries import MANY_ATTEMPTS
 from dashboard.rules.deliveries import Standing

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dashboard.models import Install, User
-from dashboard.models.installs import IN_NEED, NO_ENDPOINT
+from dashboard.models.installs import NO_ENDPOINT, RANK_OF_TROUBLE
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.installs import NEEDS_PERSON, Trouble
 from tests.factories import make_endpoint, make_install, make_user
@@ -22,7 +22,7 @@ ILL: list[dict[str, Any]] = [
 def test_install_that_needs_a_person_is_ranked_first(columns: dict[str, Any]) -> None:
     endpoint = make_endpoint(install=make_install(**columns))
     install = Install.objects.get(pk=endpoint.install_id)
-    assert (install.rank, install.needs_person) == (IN_NEED, True)
+    assert (install.rank, install.needs_person) == (RANK_OF_TROUBLE, True)
 
 
 @pytest.mark.django_db

@@ -5,13 +5,19 @@ from urllib.parse import parse_qs
 import pytest
 
 from dashboard.presenters.causes import cause_rows, number_words
-from dashboard.queries.delivery_lists import COUNTED, Scope, Wanted
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, DeliveryCriteria, Scope
 from tests.factories import NOON, make_endpoint, make_failed_delivery, make_refused_attempt
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(0, "0"), (1, "1"), (999, "999"), (COUNTED, f"{COUNTED:,}"), (COUNTED + 1, f"{COUNTED:,}+")],
+    [
+        (0, "0"),
+        (1, "1"),
+        (999, "999"),
+        (LIST_COUNT_LIMIT, f"{LIST_COUNT_LIMIT:,}"),
+        (LIST_COUNT_LIMIT + 1, f"{LIST_COUNT_LIMIT:,}+"),
+    ],
 )
 def test_number_is_exact_until_no_more_is_counted(number: int, words: str) -> None:
     assert number_words(number) == words
@@ -26,7 +32,7 @@ def test_rows_are_the_failures_by_cause_and_then_what_was_refused() -> None:
     for reason in ("mismatch", "content_type", "of_a_later_version"):
         make_refused_attempt(endpoint=endpoint, reason=reason)
     times = {"from": "2026-06-12"}
-    rows = cause_rows(scope=Scope(endpoint=endpoint.pk), wanted=Wanted(), times=times)
+    rows = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times=times)
     failed, refused = rows[:2], rows[2:]
     assert [(row.is_refused, row.count, row.number, row.first_at, row.last_at) for row in failed] == [
         (False, 2, "2", NOON, NOON),
@@ -46,4 +52,4 @@ def test_rows_are_the_failures_by_cause_and_then_what_was_refused() -> None:
 
 @pytest.mark.django_db
 def test_no_failure_is_no_row() -> None:
-    assert cause_rows(scope=Scope(endpoint=make_endpoint().pk), wanted=Wanted(), times={}) == []
+    assert cause_rows(scope=Scope(endpoint=make_endpoint().pk), criteria=DeliveryCriteria(), times={}) == []

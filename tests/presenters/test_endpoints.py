@@ -8,7 +8,6 @@ import pytest
 
 from dashboard.models import Endpoint, Silence
 from dashboard.presenters.endpoints import (
-    retried_for,
     silence_of,
     silence_reason,
     told_words,
@@ -19,12 +18,6 @@ from dashboard.rules.silence import RHYTHMS, silence_words
 from tests.factories import NOON
 
 HOUR = timedelta(hours=1)
-
-
-def test_deliveries_are_retried_for_all_delays_and_a_run_before_each_attempt(settings: Any) -> None:
-    settings.OPENTRAIN_RETRY_DELAYS_S = (60, 300)
-    settings.OPENTRAIN_RUN_INTERVAL_S = 10
-    assert retried_for() == timedelta(seconds=60 + 300 + 3 * 10)
 
 
 @pytest.mark.parametrize(

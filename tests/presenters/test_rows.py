@@ -7,7 +7,6 @@ import pytest
 from dashboard.models import Delivery, Endpoint
 from dashboard.presenters.rows import (
     MARKS,
-    WORST_FIRST,
     NextAttempt,
     delivery_row,
     endpoint_rows,
@@ -21,7 +20,6 @@ from dashboard.presenters.rows import (
     with_owner,
 )
 from dashboard.rules.deliveries import StateKind
-from dashboard.rules.endpoints import HealthKind
 from tests.factories import (
     NOON,
     make_attempt,
@@ -38,10 +36,6 @@ pytestmark = pytest.mark.django_db
 
 def rows_of(*, user_id: int = 1):
     return endpoint_rows(endpoints=with_known(Endpoint.objects.all(), now=NOON), user_id=user_id)
-
-
-def test_every_health_has_its_place() -> None:
-    assert len(WORST_FIRST) == len(set(WORST_FIRST)) == len(HealthKind)
 
 
 def test_endpoints_come_worst_first_and_then_by_what_failed() -> None:

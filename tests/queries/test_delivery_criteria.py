@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.models import Delivery, Role, User
-from dashboard.queries.delivery_criteria import LARGEST_STATUS, CauseWanted, Scope
+from dashboard.queries.delivery_criteria import LARGEST_STATUS, CauseCriteria, Scope
 
 
 @pytest.mark.parametrize("role", [role for role in Role if not User(role=role).sees_every_install])
@@ -23,7 +23,7 @@ def test_scope_of_something_is_not_all(scope: Scope) -> None:
 
 
 def test_cause_is_of_every_status_that_a_row_can_have() -> None:
-    cause = CauseWanted("status")
+    cause = CauseCriteria("status")
     largest = Delivery._meta.get_field("last_status").validators
     assert (cause.first_status, cause.last_status) == (0, LARGEST_STATUS)
     assert max(one.limit_value for one in largest) == LARGEST_STATUS

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from dashboard.queries.delivery_criteria import CauseWanted, Wanted
+from dashboard.queries.delivery_criteria import CauseCriteria, DeliveryCriteria
 from dashboard.queries.delivery_list_sql import UNUSUAL, Sql, Way, is_impossible, way
 from dashboard.rules.deliveries import StateKind
 from dashboard.signatures import Verdict
 from tests.factories import NOON
 
-CAUSE = CauseWanted("timeout")
+CAUSE = CauseCriteria("timeout")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ CAUSE = CauseWanted("timeout")
     ],
 )
 def test_way_is_the_one_that_reads_the_fewest_rows(wanted: dict[str, Any], found: Way) -> None:
-    assert way(Wanted(**wanted)) is found
+    assert way(DeliveryCriteria(**wanted)) is found
 
 
 def test_verified_signature_is_the_usual_one() -> None:
@@ -61,7 +61,7 @@ def test_verified_signature_is_the_usual_one() -> None:
     ],
 )
 def test_what_no_delivery_can_be_is_known_before_it_is_looked_for(wanted: dict[str, Any], impossible: bool) -> None:
-    assert is_impossible(Wanted(**wanted)) is impossible
+    assert is_impossible(DeliveryCriteria(**wanted)) is impossible
 
 
 def test_parts_of_a_statement_keep_their_parameters_in_order() -> None:

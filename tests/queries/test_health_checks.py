@@ -78,7 +78,7 @@ def test_deliveries_that_are_done_with_are_not_counted_and_no_standing_beyond_it
     make_delivery(last_ok=False)
     expected = {Standing.RETRYING: 1, Standing.FAILED: 3, Standing.REQUESTED_AGAIN: 0}
     assert health_checks.standings() == expected
-    monkeypatch.setattr(health_checks, "COUNTED", 2)
+    monkeypatch.setattr(health_checks, "METRIC_COUNT_LIMIT", 2)
     assert health_checks.standings() == expected | {Standing.FAILED: 2}
 
 

@@ -7,8 +7,17 @@ import pytest
 
 from dashboard.models import Endpoint, Silence, User
 from dashboard.queries import inbox
-from dashboard.queries.inbox import LEFT_OVER_FOR, WINDOW, Failing, Logged, in_need, logged, with_active_run, with_log
+from dashboard.queries.inbox import (
+    LEFT_OVER_FOR,
+    WINDOW,
+    Logged,
+    endpoints_needing_attention,
+    logged,
+    with_active_run,
+    with_log,
+)
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.failing import Failing
 from tests.factories import (
     NOON,
     make_attempt,
@@ -25,7 +34,7 @@ LONG_AGO = NOON - timedelta(days=30)
 
 
 def needy(user: User, *, now: Any = NOON) -> list[Endpoint]:
-    return list(in_need(user=user, now=now))
+    return list(endpoints_needing_attention(user=user, now=now))
 
 
 def test_endpoint_that_is_well_or_paused_needs_nobody(support: User) -> None:
@@ -68,7 +77,7 @@ def test_silence_needs_a_person_until_a_delivery_ends_it(support: User, came: An
 def test_everyone_sees_their_own(support: User, partner_admin: User, outsider: User, acme: Any) -> None:
     mine, other = make_endpoint(install=acme, consecutive_failures=1), make_endpoint(consecutive_failures=2)
     assert [needy(user) for user in (support, partner_admin, outsider)] == [[other, mine], [mine], []]
-    assert in_need(user=partner_admin, now=NOON).get().total == 1
+    assert endpoints_needing_attention(user=partner_admin, now=NOON).get().total == 1
 
 
 def test_active_run_comes_along_and_an_ended_one_does_not() -> None:
@@ -108,7 +117,7 @@ def test_log_of_an_endpoint_without_deliveries_is_empty() -> None:
 
 
 def test_more_than_is_counted_is_known_to_be_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "COUNTED", 2)
+    monkeypatch.setattr(inbox, "FAILING_COUNT_LIMIT", 2)
     endpoint = make_endpoint()
     for _ in range(4):
         make_failed_delivery(endpoint=endpoint)

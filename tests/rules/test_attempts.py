@@ -2,15 +2,15 @@
 
 import pytest
 
-from dashboard.rules.attempts import Event, Result, Source
+from dashboard.rules.attempts import AttemptResult, Event, Source
 from dashboard.signatures import Verdict
 from tests.factories import NOON
 
 SECRET_BODY = b'{"data":"of a customer"}'
 
 
-def result(*, status: int) -> Result:
-    return Result(
+def result(*, status: int) -> AttemptResult:
+    return AttemptResult(
         received_at=NOON,
         request_headers=[],
         answered_status=status,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.actions.installs.fetch import DESCRIBE_EVERY, Answer, visit
+from dashboard.actions.installs.fetch import DESCRIBE_EVERY, FetchResult, visit
 from dashboard.models import Install
 from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
@@ -26,7 +26,7 @@ def install(**columns: Any) -> Install:
     return Install(**{"status": "ACTIVE", "token_scopes": SCOPE, "described_at": NOON, **columns})
 
 
-def visited(token: Secret, fake: FakeOpenTrain, **columns: Any) -> tuple[Answer, list[str]]:
+def visited(token: Secret, fake: FakeOpenTrain, **columns: Any) -> tuple[FetchResult, list[str]]:
     fake.calls.clear()
     answer = visit(install=install(**columns), at=NOON + timedelta(minutes=1), read_token=lambda: token)
     return answer, [call.operation for call in fake.calls]
@@ -111,7 +111,7 @@ def test_forbidden_is_explained_by_the_installs_description(
     scopes = described.get("scopes", SCOPE)
     current = fake_opentrain.get_install(token=fake_opentrain.add_install(scopes=scopes))
     assert (
-        Answer(
+        FetchResult(
             install(), NOON, current=replace(current, status=described.get("status", "ACTIVE")), error=FORBIDDEN
         ).trouble
         is trouble
@@ -119,7 +119,7 @@ def test_forbidden_is_explained_by_the_installs_description(
 
 
 def test_forbidden_without_a_description_is_an_install_that_is_not_active() -> None:
-    assert Answer(install(), NOON, current=None, error=FORBIDDEN).trouble is Trouble.NOT_ACTIVE
+    assert FetchResult(install(), NOON, current=None, error=FORBIDDEN).trouble is Trouble.NOT_ACTIVE
 
 
 def test_forbidden_visit_asks_for_the_description_once_and_survives_without(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dashboard.actions.runs import state
+from dashboard.config.schedule import schedule
 from dashboard.models import Run, RunItem, RunStep
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS
 from tests.factories import NOON, make_run
@@ -22,7 +23,7 @@ def make_running(**columns: Any) -> Run:
 @pytest.mark.parametrize(("left", "ok"), [("done", True), ("stopped", False)])
 def test_run_that_ends_ends_its_step_too(left: str, ok: bool) -> None:
     run = make_running(waiting_for="OpenTrain", not_before=NOON)
-    assert state.leave(run, state=Run.State(left), why="So it is.") is None
+    assert state.leave(run, now=NOON, state=Run.State(left), why="So it is.") is None
     run.refresh_from_db()
     assert (run.state, run.why, run.waiting_for, run.not_before) == (left, "So it is.", "", None)
     step = run.steps.get()
@@ -32,7 +33,7 @@ def test_run_that_ends_ends_its_step_too(left: str, ok: bool) -> None:
 
 def test_run_that_pauses_has_not_ended_and_neither_has_its_step() -> None:
     run = make_running()
-    state.leave(run, state=Run.State.PAUSED, why="Paused.")
+    state.leave(run, now=NOON, state=Run.State.PAUSED, why="Paused.")
     run.refresh_from_db()
     assert (run.state, run.ended_at, run.steps.get().ended_at) == ("paused", None, None)
 
@@ -40,14 +41,14 @@ def test_run_that_pauses_has_not_ended_and_neither_has_its_step() -> None:
 def test_run_that_someone_has_cancelled_meanwhile_stays_cancelled() -> None:
     run = make_running()
     Run.objects.update(state="cancelled", why="Cancelled by ana.")
-    state.leave(run, state=Run.State.DONE, why="All delivered.")
+    state.leave(run, now=NOON, state=Run.State.DONE, why="All delivered.")
     run.refresh_from_db()
     assert (run.state, run.why, run.steps.get().ended_at) == ("cancelled", "Cancelled by ana.", None)
 
 
 def test_next_step_ends_the_one_and_begins_the_other() -> None:
     run = make_running(failed_calls=2)
-    assert state.next_step(run, words="It answers.") == timedelta()
+    assert state.next_step(run, now=NOON, words="It answers.") == timedelta()
     run.refresh_from_db()
     assert (run.step, run.failed_calls) == (RECOVERY_STEPS[1], 0)
     step = run.steps.get(name="probe")
@@ -56,7 +57,7 @@ def test_next_step_ends_the_one_and_begins_the_other() -> None:
 
 def test_after_the_last_step_there_is_none() -> None:
     run = make_running(step=RECOVERY_STEPS[-1])
-    state.next_step(run, words="", ok=False)
+    state.next_step(run, now=NOON, words="", ok=False)
     run.refresh_from_db()
     assert (run.step, run.steps.get().ok) == (RECOVERY_STEPS[-1], False)
 
@@ -95,7 +96,7 @@ def test_what_was_not_requested_is_counted_or_not_spoken_of() -> None:
 
 def test_schedule_is_the_settings(settings: Any) -> None:
     settings.OPENTRAIN_RETRY_DELAYS_S, settings.OPENTRAIN_RUN_INTERVAL_S = (4, 8), 2
-    found = state.schedule()
+    found = schedule()
     assert (found.retry_delays, found.run_interval) == (
         (timedelta(seconds=4), timedelta(seconds=8)), timedelta(seconds=2),
     )  # fmt: skip
