@@ -1,4 +1,4 @@
-"""What is wrong now, as alerts see it: one query for each kind, each with work that grows with what is wrong."""
+"""Current problems for alerts: one query per kind. The cost of each grows with the number of problems, not of rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ _OF_ENDPOINT = {Severity.DISABLED: AlertKind.DISABLED, Severity.AT_RISK: AlertKi
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """One thing that is wrong, with what is known of it beside the rows of its install and endpoint.
+    """One problem, with details that are not in the rows of its install and endpoint.
 
-    `count` is how many deliveries are overdue or refused, `since` when the first was, `said` why a recovery stopped or
-    a signature was refused.
+    `count` is the number of overdue deliveries or refused requests, `since` the time of the first one, `said` why a
+    recovery stopped or a signature was refused.
     """
 
     subject: Subject
@@ -36,8 +36,8 @@ class Wrong:
 
 
 def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]:
-    """Return all that is wrong at `now`. `open_now` is what is known already: some of it ends later than it begins."""
-    queries = dict.fromkeys(FOUND_BY.values())  # one may find several kinds
+    """Return all problems at `now`. `open_now` holds the open alerts: some begin and end by different thresholds."""
+    queries = dict.fromkeys(FOUND_BY.values())  # one query may find several kinds
     return {one.subject: one for query in queries for one in query(now, open_now)}
 
 
@@ -48,15 +48,16 @@ def _endpoints(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]
 
 
 def _installs(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
-    """Those that themselves need a person: token refused or unreadable, scope missing, install or app not active."""
+    """Yield installs that need attention: token refused or unreadable, scope missing, install or app not active."""
     for pk in Install.objects.filter(rank=RANK_OF_TROUBLE).values_list("pk", flat=True):
         yield Wrong(Subject(AlertKind.NO_ACCESS, pk))
 
 
 def _canaries(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
-    """Endpoints whose last recovery that came to its first delivery stopped there, and where none has succeeded since.
+    """Yield endpoints whose last recovery stopped at the canary, without a successful delivery since.
 
-    A success is what OpenTrain's own count of 0 says, if it was read after the recovery ended.
+    Recoveries that ended before their canary do not count. OpenTrain's count of 0 consecutive failures, read after the
+    recovery ended, means a success.
     """
     further = Run.objects.filter(
         endpoint=OuterRef("endpoint"), pk__gt=OuterRef("pk"), kind=Run.Kind.RECOVERY, step__in=BEYOND_THE_CANARY
@@ -70,7 +71,7 @@ def _canaries(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
 
 
 def _overdue(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
-    """Endpoints with deliveries whose next attempt should have come long ago. Only what is due is looked through."""
+    """Yield endpoints with deliveries whose next attempt is long overdue. Only due deliveries are read."""
     due = Delivery.objects.filter(
         standing__in=(Standing.RETRYING, Standing.REQUESTED_AGAIN),
         due_by__lt=now - OVERDUE_FOR,

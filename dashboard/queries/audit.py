@@ -1,8 +1,8 @@
-"""How the audit is read: pages by keyset, newest first, each filter by an index of its own and nothing ever counted.
+"""Reading the audit: keyset pages, newest first, with an index for each filter and without counting.
 
-Support reads the one list that there is. Of everybody else the list is put together from short ranges of an index, one
-for each install that they may see and one of what they did themselves, each no longer than a page: to walk the whole
-list for the few entries that are theirs would take as long as it is.
+Support reads the whole list. For everyone else a page is merged from short index ranges, each no longer than a page:
+one per install that they may see, and one of their own entries. Scanning the whole list for their few entries would
+take time proportional to its length.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from dashboard.models.members import User
 from dashboard.queries.delivery_lists import Cursor, Scope
 
 SAME_NAME = 100
-"""So many installs of one name are looked at."""
+"""Maximum number of installs with the same name, or endpoints with the same ID, to search."""
 SUGGESTED = 100
 _NEXT = """
     WITH RECURSIVE found AS (
@@ -35,9 +35,9 @@ _NEXT = """
 
 @dataclass(frozen=True, slots=True)
 class AuditCriteria:
-    """What of the audit is wanted; "" and None mean that it does not matter. Times: from ≤ at < to.
+    """Filters for the audit; "" and None mean no filter. Times: from ≤ at < to.
 
-    `install` and `endpoint` are the number of their page, an ID of OpenTrain's, or an install's name.
+    `install` and `endpoint` are the number in their page's URL, their ID at OpenTrain, or the install's name.
     """
 
     who: str = ""
@@ -54,9 +54,9 @@ class AuditCriteria:
 def page(
     *, user: User, criteria: AuditCriteria, limit: int, cursor: Cursor | None = None, whole: bool = False
 ) -> list[AuditEntry]:
-    """Return up to `limit` entries that the user may see, beside the cursor or the newest, newest first.
+    """Return up to `limit` entries that the user may see, next to the cursor or the newest, newest first.
 
-    Of each operation that is its answer, or its request while it has none; with `whole` both.
+    Each operation has one entry: its answer, or its request while it has none. With `whole`, both are returned.
     """
     newer = cursor is not None and cursor.newer
     order = ("at", "id") if newer else ("-at", "-id")
@@ -75,12 +75,12 @@ def page(
 
 
 def actions() -> list[str]:
-    """Return every action that there is an entry of: by an index, from each to the next."""
+    """Return every action in the audit, up to SUGGESTED, by stepping through an index from each to the next."""
     return _names("action")
 
 
 def actors() -> list[str]:
-    """Return the names of who did something, up to SUGGESTED, likewise."""
+    """Return the names of all actors, up to SUGGESTED, in the same way."""
     return _names("actor_name")
 
 
@@ -93,7 +93,7 @@ def _names(column: str) -> list[str]:
 def _own_and_granted(
     rows: AuditQuerySet, criteria: AuditCriteria, *, user: User, limit: int
 ) -> "models.QuerySet[AuditEntry, int]":
-    """Return the IDs among which the page's are."""
+    """Return IDs that include those of the page."""
     own = rows.filter(_matching(criteria), actor=user).values_list("pk", flat=True)[:limit]
     of_install = rows.filter(_matching(criteria, by_index=False), install=OuterRef("pk"))
     ids = ArraySubquery(of_install.values("pk")[:limit])
@@ -103,8 +103,11 @@ def _own_and_granted(
 
 
 def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
-    """Say what is wanted. Not `by_index` where an install's index is to be walked, which has these columns in it:
-    PostgreSQL would read the whole of another one beside it, for each install anew."""
+    """Return the condition of the filters.
+
+    Without `by_index`, the common columns are compared such that PostgreSQL uses the install's index, which includes
+    them. Otherwise it would also read the whole index of the column, once per install.
+    """
     common = {"actor_name": criteria.who, "action": criteria.what, "phase": criteria.phase}
     seldom = {"delivery_id": criteria.delivery_id, "request_id": criteria.request_id}
     times = {"at__gte": criteria.at_from, "at__lt": criteria.at_to}

@@ -1,4 +1,4 @@
-"""How many deliveries there were over time, and what became of them: read in one short index range."""
+"""Deliveries over time by outcome, read from one short index range."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ from django.db import connection
 from dashboard.rules.deliveries import Standing
 
 CHART_COUNT_LIMIT = 50_000
-"""At most so many deliveries are counted, the newest: a page must not wait for more."""
+"""Maximum number of deliveries to count, newest first: a page must not wait for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The deliveries first received from `at` on, for the width of a bucket; None where that is not known."""
+    """The numbers of deliveries first received from `at` on, for one bucket's width; None if not counted."""
 
     at: datetime
     delivered: int | None
@@ -23,7 +23,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Buckets, oldest first, without a gap. `complete` says whether all deliveries of the time are counted."""
+    """Consecutive buckets, oldest first. `complete` is False if only CHART_COUNT_LIMIT are counted."""
 
     buckets: tuple[Bucket, ...]
     complete: bool
@@ -32,7 +32,7 @@ class Counts:
         return sum(getattr(bucket, of) or 0 for bucket in self.buckets)
 
 
-# The newest are taken in the order of the index delivery_newest_of_endpoint, so no more rows are read than are counted.
+# Reads the newest in the order of the index delivery_newest_of_endpoint, so no more rows are read than are counted.
 _SQL = """
     WITH newest AS (
         SELECT first_received_at AS at, standing
@@ -50,10 +50,9 @@ _SQL = """
 
 
 def count_over_time(*, endpoint_id: int, until: datetime, width: timedelta, buckets: int) -> Counts:
-    """Count an endpoint's deliveries in so many buckets of `width`, the last of which ends at `until`.
+    """Count an endpoint's deliveries in `buckets` buckets of `width`; the last one ends at `until`.
 
-    Where there are more than CHART_COUNT_LIMIT, the buckets that were not reached are None, and so is the one that was
-    cut.
+    If there are CHART_COUNT_LIMIT or more, the counts of buckets that were not reached or not completed are None.
     """
     since = until - width * buckets
     delivered, failed = Standing.DELIVERED.value, Standing.FAILED.value

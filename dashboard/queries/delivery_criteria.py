@@ -1,4 +1,4 @@
-"""What a list of deliveries is asked for: whose, which of them, and beside which row a page begins."""
+"""Criteria for listing deliveries: scope, filters, cursor."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,9 @@ LARGEST_STATUS = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose deliveries: of one endpoint, of one install, of what a member may see, or (all None) all there are.
+    """The deliveries of one endpoint, of one install, of everything that a member may see, or (all None) all.
 
-    Whether somebody may see an endpoint or an install is for the caller to know.
+    The caller must check that the user may see the endpoint or install.
     """
 
     endpoint: int | None = None
@@ -23,7 +23,7 @@ class Scope:
 
     @classmethod
     def of(cls, user: User) -> Self:
-        """Return everything that the user may see; a test holds it against `visible_to`."""
+        """Return everything that the user may see. A test compares it with `visible_to`."""
         return cls() if user.sees_every_install else cls(member=user.pk)
 
     @property
@@ -33,7 +33,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class CauseCriteria:
-    """A cause as stored, and the statuses it ended with, both ends included."""
+    """A cause as stored, and an inclusive range of statuses."""
 
     cause: str
     first_status: int = 0
@@ -55,14 +55,14 @@ class DeliveryCriteria:
     event_id: str = ""
     resource_id: str = ""
     signature: str | None = None
-    """The verdict on the last attempt's signature, as stored: "" is none, because its handler did not say."""
+    """The verdict on the last attempt's signature, as stored; "" if the handler reported none, None for no filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the order of the lists: the row that a page begins or ends beside."""
+    """A place in the order of the lists: the row next to which a page begins or ends."""
 
     received_at: datetime
     pk: int
     newer: bool = False
-    """Whether what is newer is wanted, not what is older."""
+    """Whether the page contains newer rows, not older ones."""

@@ -1,11 +1,11 @@
-"""The SQL of the lists of deliveries: which short ranges of an index a page is merged from.
+"""The SQL of the lists of deliveries: a page is merged from short index ranges.
 
-A branch is one range of one index, in the order of the lists, whose rows are all wanted but for what a filter on the
-index's own columns leaves out. What a filter does not say (an event type, a status) is gone through value by value,
-from each value that there is to the next in the index. `way` chooses the index that the fewest rows are read from.
+A branch is one range of one index, in the order of the lists. All of its rows match, except those that a filter on the
+index's own columns excludes. Columns without a filter (event type, status) are enumerated by stepping through the index
+from each existing value to the next. `way` chooses the index from which the fewest rows are read.
 
-Merging reads each branch twice: a few rows of each first, which tell how far back a page can reach at most, then only
-what is within that. So a page reads about as many rows as it shows, however many branches there are.
+The merge reads each branch twice: first a few rows, which show how far back the page can reach, then only the rows
+within that reach. So a page reads about as many rows as it shows, regardless of the number of branches.
 """
 
 from datetime import datetime
@@ -24,15 +24,15 @@ WAITING = {
     StateKind.OVERDUE: [Standing.RETRYING, Standing.REQUESTED_AGAIN],
 }
 UNUSUAL = frozenset(Verdict) - {Verdict.VERIFIED}
-"""What few deliveries have of their signature, so that they are found by it, whatever else is wanted."""
+"""Signature verdicts that few deliveries have. A filter for one uses its index, regardless of other filters."""
 FEW = 8
-"""So few branches are read at once: finding out first how far back to read would cost more than it spares."""
+"""Up to this number of branches, all are read at once: finding the reach first would cost more than it saves."""
 
 
 class Sql:
-    """A statement's text and its parameters, which are added in the order in which the text has them."""
+    """A statement's text and its parameters, in the order of the text."""
 
-    def __init__(self, text: str = "", *params: Any) -> None:  # noqa: ANN401 - whatever psycopg takes
+    def __init__(self, text: str = "", *params: Any) -> None:  # noqa: ANN401 - anything that psycopg accepts
         self.text = text
         self.params = list(params)
 
@@ -41,7 +41,7 @@ class Sql:
 
 
 class Way(Enum):
-    """By which of the indexes of `Delivery.Meta` the rows are found."""
+    """The kind of index of `Delivery.Meta` that finds the rows."""
 
     BY_ID = auto()
     WAITING = auto()
@@ -53,7 +53,7 @@ class Way(Enum):
 
 def way(criteria: DeliveryCriteria) -> Way:
     if criteria.delivery_id or criteria.event_id or criteria.resource_id:
-        return Way.BY_ID  # so few rows can be meant that an ID finds them, whatever else is wanted
+        return Way.BY_ID  # an ID matches so few rows that no other filter finds them faster
     if criteria.state in WAITING:
         return Way.WAITING
     if criteria.signature in UNUSUAL:
@@ -66,14 +66,14 @@ def way(criteria: DeliveryCriteria) -> Way:
 
 
 def is_impossible(criteria: DeliveryCriteria) -> bool:
-    """Whether no delivery can match: looking through an index for what cannot be there is what takes longest."""
+    """Return whether no delivery can match: a search without matches would be the slowest."""
     least, most = criteria.attempts_min or 0, criteria.attempts_max
     no_attempts = most is not None and (most < 1 or most < least)
     return no_attempts or (criteria.state is StateKind.DELIVERED and criteria.cause is not None)
 
 
 def newest(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: int, cursor: Cursor | None) -> Sql:
-    """Return the statement that finds the IDs of up to `limit` deliveries beside the cursor, or of the newest."""
+    """Return the statement that finds the IDs of up to `limit` deliveries next to the cursor, or of the newest."""
     order = "" if cursor is not None and cursor.newer else "DESC"
     beside = _beside(cursor)
     if way(criteria) is Way.BY_ID:
@@ -105,9 +105,9 @@ def counted(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, most: in
 
 
 def failed_by_cause(*, scope: Scope, criteria: DeliveryCriteria, most: int) -> Sql:
-    """Return what groups what failed for good by cause and status, and what was refused by reason.
+    """Return the statement that groups failed deliveries by cause and status, and refused requests by reason.
 
-    Of what is wanted only the times matter. Few refused requests are kept of an endpoint, so they are simply counted.
+    Of the filters only the times apply. Few refused requests are kept per endpoint, so they are simply counted.
     """
     here = _here(scope)
     same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(criteria)
@@ -126,7 +126,7 @@ def failed_by_cause(*, scope: Scope, criteria: DeliveryCriteria, most: int) -> S
 
 _WITHIN_REACH = "AND d.first_received_at >= (SELECT coalesce(min(first_received_at), '-infinity') FROM sample)"
 _WITHIN_REACH_NEWER = "AND d.first_received_at <= (SELECT coalesce(max(first_received_at), 'infinity') FROM sample)"
-# The event types and attempts that there are of each standing, found by going from each to the next in the index.
+# The existing event types and attempt classes of each standing, found by stepping through the index.
 _EVERY_KIND = """
 kinds AS (
     SELECT p.endpoint_id, s.standing, g.event_type, g.attempts_class
@@ -140,12 +140,12 @@ kinds AS (
         WHERE {k} d.standing = k.standing AND (d.event_type, d.attempts_class) > (k.event_type, k.attempts_class)
         ORDER BY d.event_type, d.attempts_class LIMIT 1) g),
 branches AS (SELECT * FROM kinds WHERE attempts_class = ANY(%s::smallint[]))"""
-# With an event type given, all combinations are few enough to be tried.
+# For a given event type there are few enough combinations to try them all.
 _KINDS_OF_EVENT = """
 branches AS (
     SELECT p.endpoint_id, s.standing, %s::text AS event_type, a.attempts_class
     FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing) CROSS JOIN unnest(%s::smallint[]) a(attempts_class))"""
-# Every status that a cause ended with, in the same manner.
+# The existing statuses of a cause, found in the same way.
 _EVERY_STATUS = """
 statuses AS (
     SELECT p.endpoint_id, (SELECT min(d.last_status) FROM dashboard_delivery d
@@ -176,12 +176,12 @@ _STOPPED = "d.endpoint_id IN (SELECT e.id FROM dashboard_endpoint e WHERE e.stat
 
 
 def _here(scope: Scope) -> str:
-    """Return the condition that keeps a range to one endpoint, `{}` names which; none for all there are."""
+    """Return the condition that limits a range to the endpoint of row `{}`; empty if the scope is all endpoints."""
     return "" if scope.is_all else "d.endpoint_id = {}.endpoint_id AND"
 
 
 def _places(scope: Scope) -> Sql:
-    """Begin the statement with the endpoints that are gone through one by one; all there are count as a single one."""
+    """Begin the statement with the endpoints to search one by one. A scope of all endpoints counts as a single one."""
     sql = "WITH RECURSIVE places AS ({})"
     if scope.endpoint is not None:
         return Sql(sql.format("SELECT %s::bigint AS endpoint_id"), scope.endpoint)
@@ -194,7 +194,7 @@ def _places(scope: Scope) -> Sql:
 
 
 def _branches(*, scope: Scope, criteria: DeliveryCriteria) -> Sql:
-    """Begin the statement: the values that its ranges begin with, a row of `branches` each."""
+    """Begin the statement with `branches`: a row with the leading index values of each range."""
     here, standings, sql = _here(scope), _standings(criteria), _places(scope) + Sql(",")
     match way(criteria):
         case Way.BY_ID:
@@ -239,7 +239,7 @@ def _branch(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
 def _with_id(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return the condition for the rows that an ID finds."""
     sql = Sql("true" if scope.is_all else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))")
-    # The empty ID is in no index, and saying so is what lets the index be used.
+    # The indexes exclude empty IDs; PostgreSQL uses them only if the condition does too.
     for column, value in (("resource_id", criteria.resource_id), ("event_id", criteria.event_id)):
         if value:
             sql += Sql(f"AND d.{column} <> '' AND d.{column} = %s", value)
@@ -264,7 +264,7 @@ def _of_cause(criteria: DeliveryCriteria) -> Sql:
 
 
 def _conditions(*, criteria: DeliveryCriteria, now: datetime) -> Sql:
-    """Return what no range sees to, whatever the way."""
+    """Return the conditions that no range covers, for every `Way`."""
     sql = Sql()
     if criteria.state is StateKind.OVERDUE:
         sql += Sql(f"AND d.due_by < %s AND NOT {_STOPPED}", now, DISABLED)
@@ -303,6 +303,6 @@ def _standings(criteria: DeliveryCriteria) -> list[int]:
 
 
 def _classes(criteria: DeliveryCriteria) -> list[int]:
-    """Return the classes of attempts that may hold what is wanted; the exact numbers are a condition beside."""
+    """Return the attempt classes that may contain matches; a separate condition compares the exact numbers."""
     least, most = criteria.attempts_min or 1, criteria.attempts_max or MANY_ATTEMPTS
     return list(range(min(max(least, 1), MANY_ATTEMPTS), min(most, MANY_ATTEMPTS) + 1))

@@ -1,8 +1,7 @@
-"""How the lists of deliveries are read: pages, bounded counts and causes, each from a few short index ranges.
+"""Reading the lists of deliveries: pages, bounded counts and causes, each from a few short index ranges.
 
-A list is asked for by a scope (an endpoint, an install, what somebody may see, all) and by what is wanted of it.
-`delivery_branches` says which ranges of which index those are, and merges them, so that the work of a page does not
-grow with the table.
+A list has a scope (an endpoint, an install, everything that a user may see, or all) and filters. `delivery_list_sql`
+chooses the index ranges and merges them, so that the cost of a page does not grow with the table.
 """
 
 from dataclasses import dataclass
@@ -33,14 +32,14 @@ __all__ = [
 ]  # fmt: skip
 
 LIST_COUNT_LIMIT = 1000
-"""So many rows are counted; of more it is only known that there are more."""
+"""Maximum number of rows to count; beyond that, only "more than" is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class CauseGroup:
-    """Deliveries that failed for the same cause; or, where `is_refused`, requests refused for the same reason.
+    """Deliveries that failed for the same cause or, if `is_refused`, requests refused for the same reason.
 
-    `count` is LIST_COUNT_LIMIT + 1 where there are more than LIST_COUNT_LIMIT.
+    `count` is LIST_COUNT_LIMIT + 1 if there are more than LIST_COUNT_LIMIT.
     """
 
     is_refused: bool
@@ -54,7 +53,7 @@ class CauseGroup:
 def page(
     *, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: int, cursor: Cursor | None = None
 ) -> DeliveryQuerySet:
-    """Return up to `limit` deliveries beside the cursor, or the newest, in the order of the lists: newest first."""
+    """Return up to `limit` deliveries next to the cursor, or the newest, in the order of the lists: newest first."""
     if delivery_list_sql.is_impossible(criteria):
         return Delivery.objects.none()
     sql = delivery_list_sql.newest(scope=scope, criteria=criteria, now=now, limit=limit, cursor=cursor)
@@ -62,9 +61,9 @@ def page(
 
 
 def count(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> int:
-    """Count the deliveries up to LIST_COUNT_LIMIT; LIST_COUNT_LIMIT + 1 stands for more.
+    """Count the deliveries up to LIST_COUNT_LIMIT; LIST_COUNT_LIMIT + 1 means more.
 
-    Raises: django.db.OperationalError, where a statement_timeout is set and reached.
+    Raises: django.db.OperationalError if a statement_timeout is set and reached.
     """
     if delivery_list_sql.is_impossible(criteria):
         return 0
@@ -73,11 +72,11 @@ def count(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> int:
 
 
 def causes(*, scope: Scope, criteria: DeliveryCriteria) -> list[CauseGroup]:
-    """Group what failed for good by its cause, the most frequent first, then what was refused by its reason.
+    """Group failed deliveries by cause, the most frequent first, then refused requests by reason.
 
-    Of what is wanted only the times matter.
+    Of the filters only the times apply.
 
-    Raises: django.db.OperationalError, where a statement_timeout is set and reached.
+    Raises: django.db.OperationalError if a statement_timeout is set and reached.
     """
     rows = _rows(delivery_list_sql.failed_by_cause(scope=scope, criteria=criteria, most=LIST_COUNT_LIMIT + 1))
     groups = [
@@ -90,9 +89,9 @@ def causes(*, scope: Scope, criteria: DeliveryCriteria) -> list[CauseGroup]:
 def refused_page(
     *, scope: Scope, criteria: DeliveryCriteria, limit: int, cursor: Cursor | None = None
 ) -> list[RefusedAttempt]:
-    """Return up to `limit` refused requests beside the cursor, or the newest, newest first.
+    """Return up to `limit` refused requests next to the cursor, or the newest, newest first.
 
-    Of what is wanted, only the times, the event type and the delivery ID are told of a refused request.
+    Of the filters only the times, the event type and the delivery ID apply to refused requests.
     """
     rows = _refused(scope=scope, criteria=criteria).select_related("endpoint__install")
     rows = rows.defer("request_headers", "endpoint__secret", "endpoint__install__token")
@@ -107,7 +106,7 @@ def refused_page(
 
 
 def refused_count(*, scope: Scope, criteria: DeliveryCriteria) -> int:
-    """Count refused requests as `count` does deliveries."""
+    """Count refused requests in the same way as `count`."""
     return _refused(scope=scope, criteria=criteria).order_by()[: LIST_COUNT_LIMIT + 1].count()
 
 

@@ -1,4 +1,4 @@
-"""What tells whether the parts that work unseen do: migrations, worker, poller, queue. Each is one short query."""
+"""Health checks for background parts: migrations, worker, poller, queue. Each is one short query."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ from django.db.migrations.recorder import MigrationRecorder
 from dashboard.rules.deliveries import Standing
 
 WORKER_SILENT_AFTER = timedelta(seconds=60)
-"""A worker says every 10 s that it is alive."""
+"""A worker without a heartbeat for this long counts as gone; each sends one every 10 s."""
 METRIC_COUNT_LIMIT = 10_000
-"""At most so many deliveries of a standing are counted: a scrape must not read a table."""
+"""Maximum number of deliveries to count per standing: a scrape must not read the whole table."""
 
 _WORKER = "SELECT extract(epoch FROM %s - max(last_heartbeat))::float8 FROM procrastinate_workers"
-# By the index install_due, whose first rows are those without a time.
+# Uses the index install_due.
 _POLLER = """
     SELECT extract(epoch FROM %(now)s - least(
         (SELECT min(poll_after) FROM dashboard_install),
@@ -36,14 +36,14 @@ _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'da
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Jobs that are due and not begun, and for how long the oldest of them has been."""
+    """The number of due jobs that have not started, and how long the oldest has been due."""
 
     depth: int
     oldest: timedelta
 
 
 def pending_migrations() -> int:
-    """Return how many migrations of this code the database does not have. Newer ones that it has do no harm."""
+    """Return how many of this code's migrations are not applied. Newer migrations in the database do no harm."""
     applied = MigrationRecorder(connection).applied_migrations()
     return len(_on_disk() - applied.keys())
 
@@ -54,21 +54,21 @@ def _on_disk() -> frozenset[tuple[str, str]]:
 
 
 def worker_age(*, now: datetime) -> timedelta | None:
-    """Return how long ago a worker last said that it is alive (each does every 10 s); None when there is none.
+    """Return the time since the last heartbeat of any worker (each sends one every 10 s); None without a worker.
 
-    It is Procrastinate's own table. Where the Partner API shares the console's database, its worker is seen here too.
+    Reads Procrastinate's table. If the Partner API shares the console's database, its worker is included.
     """
     return _span(_value(_WORKER, [now]))
 
 
 def has_worker(*, now: datetime) -> bool:
-    """Tell whether a worker has said lately that it is alive."""
+    """Return whether any worker has sent a heartbeat recently."""
     age = worker_age(now=now)
     return age is not None and age <= WORKER_SILENT_AFTER
 
 
 def poller_lateness(*, now: datetime) -> timedelta:
-    """Return for how long the install that has waited longest has been due; zero when none is."""
+    """Return how long the most overdue install has been due for polling; zero if none is due."""
     late = _span(_value(_POLLER, {"now": now}))
     return max(late or timedelta(), timedelta())
 
@@ -81,13 +81,13 @@ def queue(*, now: datetime, name: str) -> Queue:
 
 
 def standings() -> dict[Standing, int]:
-    """Return how many deliveries stand how, METRIC_COUNT_LIMIT at most of each, without those that are done with."""
+    """Return the number of deliveries per standing, up to METRIC_COUNT_LIMIT each, without DELIVERED."""
     left = [standing for standing in Standing if standing is not Standing.DELIVERED]
     return {standing: int(_value(_STANDING, [standing.value, METRIC_COUNT_LIMIT])) for standing in left}
 
 
 def deliveries_estimate() -> int:
-    """Return about how many deliveries are in the log, as of PostgreSQL's last look."""
+    """Return PostgreSQL's estimate of the number of deliveries in the log."""
     return int(_value(_ESTIMATE, []))
 
 

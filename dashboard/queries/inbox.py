@@ -1,7 +1,7 @@
-"""What the inbox reads: which endpoints need a person, and of those that it shows what their log says.
+"""Queries of the inbox: the endpoints that need attention, and the delivery log of those that are shown.
 
-The first is found through partial indexes over what is wrong, so its work grows with that and not with what there is;
-the second is bounded for each endpoint that is shown.
+Partial indexes over problems find the endpoints, so the cost grows with the number of problems and not of endpoints.
+The cost of reading the log is bounded per endpoint.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from dashboard.rules.endpoints import Severity
 from dashboard.rules.failing import Failing, failing_words
 
 FAILING_COUNT_LIMIT = 1000
-"""So many failed deliveries of an endpoint are counted; of more it is only known that there are more."""
+"""Maximum number of failing deliveries to count per endpoint; beyond that, only "more than" is known."""
 LEFT_OVER_FOR = timedelta(days=7)
-"""Failed deliveries that came longer ago keep nobody busy: who wanted them has asked for them."""
+"""Failed deliveries older than this do not need attention: anyone who needs them has redelivered them."""
 WINDOW = 100
-"""So many of an endpoint's newest deliveries are looked through for failures in a row."""
+"""Number of an endpoint's newest deliveries in which consecutive failures are counted."""
 
-# The second part steps from one endpoint with failed deliveries to the next, through an index of those alone.
+# The second part steps through an index of failed deliveries from one endpoint to the next.
 _NEEDING_ATTENTION = """
     SELECT id FROM dashboard_endpoint
     WHERE opentrain_id IS NOT NULL AND deleted_at IS NULL AND severity < %s
@@ -57,7 +57,7 @@ _NEEDING_ATTENTION = """
 
 
 def _reached(endpoint: str, retried_since: str) -> str:
-    """Return the query of how many failures in a row reached us of an endpoint, in its column `failures`."""
+    """Return the query of the consecutive failures that reached the log of an endpoint, in its column `failures`."""
     waiting = f"({Standing.RETRYING.value}, {Standing.REQUESTED_AGAIN.value})"
     return f"""
         WITH newest_first AS (
@@ -74,7 +74,7 @@ def _reached(endpoint: str, retried_since: str) -> str:
             WHERE NOT attempt.ok AND attempt.received_at > (SELECT at FROM succeeded)
                 AND attempt.delivery_id IN (SELECT id FROM newest_first UNION SELECT id FROM waiting)
         ) END AS failures FROM newest_first
-    """  # noqa: S608 - names of columns and numbers of ours
+    """  # noqa: S608 - only our own column names and numbers
 
 
 _LOGGED = f"""
@@ -107,10 +107,10 @@ _LOGGED = f"""
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the log says of an endpoint: its failing deliveries, most first, and how many failures in a row reached us.
+    """An endpoint's log: failing deliveries, most frequent cause first, and the consecutive failures that reached us.
 
-    `reached` is None where that cannot be told from its newest deliveries, `next_due_by` where no attempt is to come or
-    too many are.
+    `reached` is None if the newest WINDOW deliveries do not go back far enough to tell. `next_due_by` is None if no
+    attempts are to come, or too many to search.
     """
 
     newest_at: datetime | None
@@ -120,11 +120,11 @@ class Logged:
 
     @property
     def more(self) -> bool:
-        """Whether there are more failing deliveries than were counted."""
+        """Whether there are more failing deliveries than counted."""
         return sum(one.deliveries for one in self.failing) > FAILING_COUNT_LIMIT
 
     def words(self, *, now: datetime) -> list[str]:
-        """Say how many deliveries fail, and why: those that failed for good first, then those to be tried again."""
+        """Say how many deliveries fail, and why: those that failed finally first, then those that will be retried."""
         return failing_words(failing=self.failing, more_than=FAILING_COUNT_LIMIT if self.more else None, now=now)
 
     def count(self, standing: Standing) -> int:
@@ -132,10 +132,11 @@ class Logged:
 
 
 def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySet:
-    """Return the endpoints that need a person, worst first, each with how many there are of them in all.
+    """Return the endpoints that need attention, worst first.
 
-    `total` counts all, `seem_fine` those of them that OpenTrain has no complaint about. Where nothing is attempted a
-    streak threatens nothing more: there, and among those that seem fine, failed deliveries are what is worse.
+    Each is annotated with `total`, the number of all of them, and `seem_fine`, the number of those that are fine at
+    OpenTrain. On DISABLED endpoints nothing is attempted, so their consecutive failures do not affect the order; there,
+    and among those that are fine, endpoints with failed deliveries come first.
     """
     failed = Standing.FAILED.value
     streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
@@ -148,16 +149,16 @@ def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySe
 
 
 def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
-    """Have each endpoint bring what is to be told of the run that holds it, in the same query; None without one."""
+    """Annotate each endpoint with its active run as `active_run`, in the same query; None without one."""
     told = JSONObject(pk="pk", kind="kind", state="state", actor_name="actor_name", counts="counts")
     active = Run.objects.active().filter(endpoint=OuterRef("pk")).order_by()
     return endpoints.annotate(active_run=Subquery(active.annotate(told=told).values("told")[:1]))
 
 
 def with_log(endpoints: EndpointQuerySet, *, retried_since: datetime) -> EndpointQuerySet:
-    """Have each endpoint bring when its newest delivery came and how many failures in a row reached us, as `logged`.
+    """Annotate each endpoint with `newest_at`, the time of its newest delivery, and `reached`, as in `Logged`.
 
-    The second only where OpenTrain counts some; both in the same query.
+    `reached` is computed only if OpenTrain counts consecutive failures. Both are part of the same query.
     """
     newest = Delivery.objects.filter(endpoint=OuterRef("pk")).order_by("-first_received_at")
     reached = RawSQL(_reached("dashboard_endpoint.id", "%s"), (retried_since,), output_field=IntegerField())  # noqa: S611
@@ -168,7 +169,7 @@ def with_log(endpoints: EndpointQuerySet, *, retried_since: datetime) -> Endpoin
 
 
 def logged(*, endpoint_ids: Sequence[int], retried_since: datetime) -> dict[int, Logged]:
-    """Return what the log says of each endpoint. No delivery that came before `retried_since` is retried any more."""
+    """Return the log of each endpoint. Deliveries that arrived before `retried_since` are no longer retried."""
     arguments: dict[str, Any] = {
         "ids": list(endpoint_ids),
         "counted": FAILING_COUNT_LIMIT,

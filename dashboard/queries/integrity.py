@@ -1,4 +1,4 @@
-"""Whether a database is whole: what somebody wants to know of a copy that was restored. Nothing is changed."""
+"""Integrity checks for a restored database. They change nothing."""
 
 from collections.abc import Iterator
 
@@ -24,16 +24,16 @@ _TRIGGERS = """
 """
 _APPEND_ONLY = {"audit_entries_stay", "audit_stays"}
 _NOT_COUNTED = {CacheEntry, Unanswered}
-"""What comes and goes: in a copy of a moment later there may be fewer."""
+"""Models whose rows come and go, so a later copy may have fewer."""
 
 
 def counts() -> dict[str, int]:
-    """Return how many rows every table of ours has."""
+    """Return the number of rows of each of Redeliver's tables."""
     return {model._meta.db_table: model._base_manager.count() for model in _models()}  # noqa: SLF001 - documented API
 
 
 def faults() -> Iterator[str]:
-    """Say what is not whole, in words for whoever restored it."""
+    """Yield a description of each problem, for the person who restored the database."""
     for name in _names(_UNVALIDATED):
         yield f"the constraint {name} does not hold for every row"
     for name in _names(_INVALID):
@@ -44,7 +44,7 @@ def faults() -> Iterator[str]:
 
 
 def _models() -> list[type[models.Model]]:
-    """Return our own, but for what is there for minutes only."""
+    """Return Redeliver's models, except those with short-lived rows."""
     own = apps.get_app_config("dashboard").get_models()
     return [model for model in own if model._meta.managed and model not in _NOT_COUNTED]  # noqa: SLF001
 
@@ -56,10 +56,10 @@ def _names(sql: str) -> list[str]:
 
 
 def _orphans() -> Iterator[str]:
-    """Find rows whose other row is missing: a copy of single tables has no constraint that would say so."""
+    """Find rows whose related row is missing: a copy of single tables may lack the constraints."""
     for model in _models():
         for field in model._meta.concrete_fields:  # noqa: SLF001 - documented API
-            # The audit's have no constraint: they may lead nowhere.
+            # The audit's have no constraint: their objects may be deleted.
             if isinstance(field, models.ForeignKey) and field.db_constraint:  # type: ignore[attr-defined]
                 there = Exists(field.related_model._base_manager.filter(pk=OuterRef(field.attname)))  # noqa: SLF001
                 rows = model._base_manager.filter(**{f"{field.attname}__isnull": False})  # noqa: SLF001
@@ -82,7 +82,7 @@ def _is_readable(stored: bytes) -> bool:
 
 
 def _audit() -> Iterator[str]:
-    """An operation on OpenTrain that ended was requested before; what was done here alone has one row."""
+    """Check the audit. An operation on OpenTrain must have a request and an end; other actions have one row."""
     if missing := _APPEND_ONLY - set(_names(_TRIGGERS)):
         yield f"the audit can be changed: its triggers are missing or switched off ({', '.join(sorted(missing))})"
     kept = AuditEntry.objects.filter(pk__in=Unanswered.objects.values("pk")).operations().count()

@@ -1,6 +1,6 @@
-"""The quick search: what a name, an address or a whole ID leads to. Every look-up is one short range of an index.
+"""The quick search by name, URL or complete ID. Every look-up is one short index range.
 
-What somebody may see is decided as everywhere else: by `visible_to`, and by the `Scope` of deliveries.
+`visible_to`, and the `Scope` of deliveries, decide what a user may see, as everywhere.
 """
 
 import re
@@ -19,17 +19,17 @@ from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 
 SHOWN = 5
-"""So many of each kind are shown."""
+"""Maximum number of results per kind."""
 LOOKED_AT = 200
-"""So many matches are looked at for the best ones: “com” matches nearly every address."""
+"""Maximum number of matches to rank: “com” matches nearly every URL."""
 WORD_LEAST = 2
-"""A single letter begins too many words."""
+"""Minimum length of a search text: a single letter matches too many words."""
 _RUN = re.compile(r"(?:run|recovery|redelivery)?\s*#?\s*([0-9]{1,18})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The matches of each kind, at most SHOWN of each; `exact` is the one thing that has this very ID, if it is one."""
+    """Up to SHOWN matches of each kind. `exact` is the object with this OpenTrain ID, if exactly one has it."""
 
     installs: tuple[Install, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
@@ -44,7 +44,7 @@ class Found:
 
 
 def find(*, user: User, text: str, now: datetime) -> Found:
-    """Return what the text leads to among what the user may see."""
+    """Return the matches for the text that the user may see."""
     if len(text) < WORD_LEAST and not text.isdecimal():
         return Found()
     installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
@@ -63,7 +63,7 @@ def find(*, user: User, text: str, now: datetime) -> Found:
 
 
 def find_installs(*, user: User, text: str, most: int = SHOWN) -> tuple[Install, ...]:
-    """Return installs that the user may see: by a whole ID, or by the beginnings of words of their name."""
+    """Return installs that the user may see, by a complete ID or by the beginnings of words in their name."""
     visible = Install.objects.visible_to(user)
     matches = Q(pk__in=visible.filter(Q(opentrain_id=text) | Q(organization_id=text)).values("pk")[:LOOKED_AT])
     words = beginning_with(text)

@@ -1,4 +1,4 @@
-"""The second factors that somebody has. allauth keeps them; nothing here has to be decrypted to be counted."""
+"""A user's second factors, as stored by allauth. Counting them needs no decryption."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from dashboard.models.members import User
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """`codes_left` is None where there are no recovery codes: they come with the first of the others."""
+    """A user's second factors. `codes_left` is None without recovery codes, which come with the first other factor."""
 
     app: Authenticator | None
     passkeys: int
@@ -21,7 +21,7 @@ class Factors:
         return self.app is not None or self.passkeys > 0 or self.codes_left is not None
 
     def __str__(self) -> str:
-        """Say which: "authenticator app, 2 passkeys, recovery codes left: 8", or "none"."""
+        """List them: "authenticator app, 2 passkeys, recovery codes left: 8", or "none"."""
         passkeys = "1 passkey" if self.passkeys == 1 else f"{self.passkeys} passkeys"
         parts = ["authenticator app"] if self.app is not None else []
         parts += [passkeys] if self.passkeys else []
@@ -30,7 +30,7 @@ class Factors:
 
 
 def factors_of(*, user: User) -> Factors:
-    """Return what the person has set up."""
+    """Return the user's second factors."""
     kept = list(Authenticator.objects.filter(user=user))
     one_each = {factor.type: factor for factor in kept}
     codes = one_each.get(Authenticator.Type.RECOVERY_CODES)

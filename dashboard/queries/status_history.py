@@ -1,7 +1,7 @@
-"""An endpoint's status and streak over time, from the history that the poller keeps.
+"""An endpoint's status and consecutive failures over time, from the history that the poller writes.
 
-The time is cut into buckets, and a bucket is as bad as its worst moment. Of a bucket no more rows are read than
-LOOKED_AT, through the index snapshot_of_endpoint, so the work does not grow with the history.
+Time is divided into buckets, and each bucket has the worst status in it. Each bucket reads at most LOOKED_AT rows from
+the index snapshot_of_endpoint, so the cost does not grow with the history.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from django.db import connection
 from dashboard.rules.endpoints import Severity
 
 LOOKED_AT = 200
-"""So many of a bucket's newest rows are looked at."""
+"""Maximum number of rows to read per bucket, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From `at` until `until` an endpoint was of this severity, with at most so many failures in a row.
+    """The severity of an endpoint from `at` until `until`, and its maximum of consecutive failures.
 
-    None stands for a time of which nothing is on record.
+    Both are None for a time without records.
     """
 
     at: datetime
@@ -29,7 +29,7 @@ class Stretch:
     failures: int | None
 
 
-# What was so when a bucket began is the newest row before it; what happened in it are its own rows.
+# The newest row before a bucket gives its status at the start; the rows in it give the changes.
 _SQL = """
     SELECT bucket.at, least(before.severity, inside.worst), greatest(before.consecutive_failures, inside.most)
     FROM generate_series(%(since)s::timestamptz, %(until)s - %(width)s::interval, %(width)s) AS bucket (at)
@@ -51,7 +51,7 @@ _SQL = """
 def status_over_time(
     *, endpoint_id: int, until: datetime, width: timedelta, buckets: int, now: datetime
 ) -> tuple[Stretch, ...]:
-    """Return what the endpoint was in so many buckets of `width` before `until`; those that say the same are one."""
+    """Return the endpoint's status in `buckets` buckets of `width` before `until`. Equal neighbours are merged."""
     arguments: dict[str, Any] = {
         "since": until - width * buckets,
         "until": until,

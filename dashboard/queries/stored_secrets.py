@@ -1,4 +1,4 @@
-"""Every place in the database where a secret is kept, encrypted: the columns of ours, and what allauth keeps."""
+"""All places of encrypted secrets in the database: Redeliver's columns and allauth's second factors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 from dashboard.db.fields import SecretField
 
 BATCH = 200
-"""So many rows are read at a time."""
+"""Number of rows to read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Column:
         return f"{self.model._meta.db_table}.{self.name}"  # noqa: SLF001 - Django's documented API
 
     def stored(self) -> Iterator[tuple[int, bytes]]:
-        """Give what is stored, with its row's primary key, by that, a batch at a time."""
+        """Yield each row's primary key and encrypted bytes, ordered by key, read in batches."""
         after = 0
         while batch := list(self._sealed(after).values_list("pk", "sealed")[:BATCH]):
             for pk, stored in batch:
@@ -35,7 +35,7 @@ class Column:
             after = batch[-1][0]
 
     def replace(self, *, pk: int, stored: bytes, fresh: bytes) -> bool:
-        """Store `fresh` where `stored` still is; return whether it was."""
+        """Replace `stored` by `fresh` if it is unchanged; return whether it was."""
         rows = self.model._base_manager.annotate(sealed=Cast(self.name, BinaryField()))  # noqa: SLF001
         return rows.filter(pk=pk, sealed=stored).update(**{self.name: fresh}) == 1
 
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class FactorKey:
-    """A key of the JSON in which allauth keeps a second factor: its secret is text there, the same token in ASCII."""
+    """A key in allauth's JSON of a second factor. The secret there is the encrypted token as ASCII text."""
 
     name: str
 
@@ -55,13 +55,13 @@ class FactorKey:
         return f"mfa_authenticator.data.{self.name}"
 
     def stored(self) -> Iterator[tuple[int, bytes]]:
-        """Give what is stored, with its row's primary key, by that."""
+        """Yield each row's primary key and encrypted bytes, ordered by key."""
         rows = self._rows().filter(data__has_key=self.name).order_by("pk")
         for pk, sealed in rows.annotate(sealed=KT(f"data__{self.name}")).values_list("pk", "sealed"):
             yield pk, sealed.encode()
 
     def replace(self, *, pk: int, stored: bytes, fresh: bytes) -> bool:
-        """Store `fresh` where `stored` still is, and touch nothing beside it: which codes were used is there too."""
+        """Replace `stored` by `fresh` if it is unchanged. Other keys, such as the used codes, are not touched."""
         changed = Func(F("data"), Value(f"{{{self.name}}}"), Value(fresh.decode(), JSONField()), function="jsonb_set")
         rows = self._rows().annotate(sealed=KT(f"data__{self.name}"))
         return bool(rows.filter(pk=pk, sealed=stored.decode()).update(data=changed))
@@ -74,7 +74,7 @@ Place = Column | FactorKey
 
 
 def places() -> list[Place]:
-    """Return all of them. Columns are found by their type, so that a new one is not forgotten."""
+    """Return all places. Columns are found by their field type, so new ones are included automatically."""
     columns = [
         Column(model, field.name)
         for model in apps.get_models()
