@@ -1,8 +1,8 @@
-"""Send an alert: by mail through the operator's mail server, or by one signed POST to a URL that somebody chose.
+"""Sending alerts: by email through the operator's mail server, or by one signed POST to a channel's URL.
 
-The URL is called with guarded egress (addresses.py): only public addresses, unless ALERT_PRIVATE_ADDRESSES allows
-all, checked on the address that is really dialled; no redirect is followed. What it answers is never shown, only its
-status: an address inside must not be read through Redeliver.
+Calls to the URL use guarded egress (addresses.py): only public addresses, unless ALERT_PRIVATE_ADDRESSES allows all,
+checked on the address that is actually connected to, without following redirects. Only the response's status is shown,
+never its body, so that Redeliver cannot be used to read internal servers.
 """
 
 import contextlib
@@ -22,25 +22,25 @@ from dashboard.vault import Secret
 
 DEADLINE_S = 10.0
 ANSWER_LIMIT = 16 * 1024
-"""An answer's body is read so far and thrown away."""
+"""Maximum number of bytes of a response's body to read; the body is discarded."""
 USER_AGENT = "Redeliver-Alerts/1.0"
 NO_MAIL_SERVER = "No mail server is set up. Ask your administrator to configure email (EMAIL_URL)."
 _WORDS_CHARS = 300
 
 
 class NotSent(Exception):
-    """The message was not taken, or it is not known that it was. The exception's text says why, for a person."""
+    """The message was not accepted, or it is unknown whether it was. The exception's message says why."""
 
 
 def can_mail() -> bool:
-    """Whether a mail server is set up at all."""
+    """Return whether a mail server is configured."""
     return bool(settings.EMAIL_HOST)
 
 
 def mail(*, to: str, subject: str, text: str, message_id: str) -> str:
-    """Send a mail; return what the server said, in words. `message_id` is the same on every attempt.
+    """Send an email; return the outcome in words. `message_id` is the same on every attempt.
 
-    Each answer of the mail server is waited for settings.EMAIL_TIMEOUT seconds.
+    Each response of the mail server may take settings.EMAIL_TIMEOUT seconds.
 
     Raises: NotSent.
     """
@@ -48,22 +48,22 @@ def mail(*, to: str, subject: str, text: str, message_id: str) -> str:
         raise NotSent(NO_MAIL_SERVER)
     headers = {
         "Message-ID": f"<{message_id}@{_domain()}>",
-        "Auto-Submitted": "auto-generated",  # RFC 3834: no holiday notes in answer
+        "Auto-Submitted": "auto-generated",  # RFC 3834: prevents automatic replies
     }
     server = EmailBackend()
     message = EmailMessage(subject=subject, body=text, to=[to], headers=headers, connection=server)
     try:
         message.send()
-    except (OSError, ValueError) as error:  # smtplib's are OSErrors; a header with a line break is a ValueError
+    except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; a header with a line break is a ValueError
         raise NotSent(_mail_words(error)) from error
     finally:
         with contextlib.suppress(OSError):
-            server.close()  # after a refused sign-in it would stay open
-    return "Taken by the mail server."
+            server.close()  # a refused sign-in leaves it open
+    return "Accepted by the mail server."
 
 
 def post(*, url: Secret, secret: Secret, body: bytes, message_id: str, timestamp: int) -> str:
-    """POST a message, signed as OpenTrain signs its deliveries; return what came of it, in words.
+    """POST a message, signed as OpenTrain signs its deliveries; return the outcome in words.
 
     `timestamp` is in Unix seconds. Success is any 2xx within DEADLINE_S.
 
@@ -89,7 +89,7 @@ def post(*, url: Secret, secret: Secret, body: bytes, message_id: str, timestamp
             public_only=not settings.ALERT_PRIVATE_ADDRESSES,
         )
     except NoAnswer as error:
-        raise NotSent(f"The webhook did not take it: {error}.") from None  # its frames hold the URL
+        raise NotSent(f"The webhook did not accept the alert: {error}.") from None  # the cause's frames hold the URL
     if cause_of_answer(status=answer.status) is Cause.STATUS:
         raise NotSent(_refusal(answer.status))
     return f"Answered {answer.status} in {answer.elapsed_ms} ms."
@@ -102,16 +102,16 @@ def _refusal(status: int) -> str:
 
 
 def _mail_words(error: Exception) -> str:
-    """Say why in words; of what the mail server wrote only its answer, on one line and cut."""
+    """Explain the error. Only the mail server's reply is quoted, on one line and cut."""
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return "The mail server did not take the user name and password in EMAIL_URL."
+        return "The mail server did not accept the user name and password in EMAIL_URL."
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, said = next(iter(error.recipients.values()))
         return f"The mail server refused the recipient: {_said(code, said)}"
     if isinstance(error, smtplib.SMTPResponseException):
-        return f"The mail server refused it: {_said(error.smtp_code, error.smtp_error)}"
-    if isinstance(error, ValueError) and not isinstance(error, OSError):  # a false certificate is both
-        return "The mail's address or subject cannot be sent as it is."
+        return f"The mail server refused the email: {_said(error.smtp_code, error.smtp_error)}"
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # a certificate error is both
+        return "The email has an invalid address or subject."
     return f"The mail server: {_reason(error)}."
 
 
@@ -130,10 +130,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return no_answer_words(Cause.TLS)
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return "it does not offer what EMAIL_URL asks for"
+        return "it does not support what EMAIL_URL requires"
     return no_answer_words(Cause.CONNECTION)
 
 
 def _domain() -> str:
-    """Return the host of the sender's address: what a Message-ID ends in."""
+    """Return the domain of the sender's address, which ends a Message-ID."""
     return plain(settings.DEFAULT_FROM_EMAIL, limit=_WORDS_CHARS).rpartition("@")[2].rstrip(">") or "localhost"

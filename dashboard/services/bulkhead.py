@@ -1,4 +1,4 @@
-"""How many threads may wait for others at once, in all and for each, so that some are left for everybody else."""
+"""Limits on threads that wait for slow servers, in total and per name, so that some stay free for other requests."""
 
 import contextlib
 import threading
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 
 class Full(Exception):
-    """As many are waiting as may: try again later."""
+    """The limit of waiting threads is reached: try again later."""
 
 
 class Waits:
-    """Counts who is waiting in this process. Nobody queues: a thread that queues is a thread that is taken."""
+    """Counts waiting threads in this process. There is no queue: a thread in a queue would be occupied too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class Waits:
 
     @contextlib.contextmanager
     def one(self, *, name: str, most: int, most_of_name: int) -> Iterator[None]:
-        """Be one of at most `most` that wait at once, and of at most `most_of_name` that wait under this name.
+        """Occupy one of `most` places in total, and one of `most_of_name` places under this name.
 
         Raises: Full.
         """

@@ -1,4 +1,4 @@
-"""Break and repair the demo's handler. Only where DEMO_HANDLER_URL is set."""
+"""Breaking and repairing the demo's handler. Available only if DEMO_HANDLER_URL is set."""
 
 import json
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from dashboard.vault import Secret
 
 
 class DemoHandlerFailed(Exception):
-    """The demo's handler did not do what it was told; the text says why."""
+    """The demo's handler could not be controlled; the message says why."""
 
 
 def controls(*, handler_url: str) -> bool:
@@ -27,7 +27,7 @@ def set_broken(*, handler_url: str, broken: bool) -> None:
 
 
 def is_broken(*, handler_url: str) -> bool | None:
-    """Return whether the handler is broken, or None when it does not say."""
+    """Return whether the handler is broken; None if it does not respond."""
     try:
         return _control(method="GET", handler_url=handler_url, body=None)
     except DemoHandlerFailed:

@@ -1,10 +1,10 @@
-"""Ask the partner's own handler: the delivery as it came, one time, within a deadline.
+"""Calls to the partner's handler: the unchanged delivery, once, within a deadline.
 
-What is passed on is every byte of the body and every end-to-end header, so that the handler verifies the signature
-itself. Hop-by-hop headers stay on their hop (RFC 9110, 7.6.1), Host is the handler's own, and only `Via` is added.
-A redirect is an answer like any other, because OpenTrain follows none.
+All bytes of the body and all end-to-end headers are forwarded, so that the handler can verify the signature itself.
+Hop-by-hop headers are not forwarded (RFC 9110, 7.6.1), Host is the handler's, and only `Via` is added. A redirect is
+returned like any other response, because OpenTrain does not follow redirects.
 
-The URL is a partner's, so only public addresses are dialled, unless HANDLER_PRIVATE_ADDRESSES allows all.
+Partners enter the URL, so only public addresses are allowed unless HANDLER_PRIVATE_ADDRESSES allows all.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 ANSWER_LIMIT = 1024 * 1024
-"""An answer's body over this many bytes is refused: nobody reads so long an answer to a webhook."""
+"""Maximum number of bytes of a response's body; a longer response is refused. Webhooks need far less."""
 ANSWER_KEPT = 64 * 1024
-"""How many bytes of an answer's body are given back; the rest is cut off."""
+"""Maximum number of bytes of a response's body to return; the rest is cut off."""
 VIA = "1.1 redeliver"
 
 _NOT_PASSED_ON = {
@@ -36,7 +36,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class HandlerAnswer:
-    """What the handler answered. `body` is as it came on the wire, cut to ANSWER_KEPT bytes."""
+    """The handler's response. `body` has the raw bytes, cut to ANSWER_KEPT."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class HandlerAnswer:
 
 
 class HandlerFailed(Exception):
-    """The handler gave no answer that can be passed on. `words` say why, for a person."""
+    """The handler returned no response that can be forwarded. `words` explain why to people."""
 
     def __init__(self, *, cause: Cause, words: str) -> None:
         super().__init__(words)
@@ -54,11 +54,11 @@ class HandlerFailed(Exception):
 
 
 def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: str = "") -> HandlerAnswer:
-    """POST the delivery to the handler and return its answer, whatever its status.
+    """POST the delivery to the handler and return its response, with any status.
 
-    `headers` are those that came to us; those that go on are chosen here. The call is over within `deadline_s` seconds.
-    Where as many threads wait for handlers as may (HANDLER_WAITS), or for those of this `owner`
-    (HANDLER_WAITS_OF_ENDPOINT), it fails at once with BUSY.
+    `headers` are all headers of the incoming request; this function selects those to forward. The call ends within
+    `deadline_s` seconds. If HANDLER_WAITS threads already wait for handlers, or HANDLER_WAITS_OF_ENDPOINT threads for
+    those of this `owner`, it fails immediately with BUSY.
 
     Raises: HandlerFailed.
     """
@@ -72,16 +72,16 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
     except NoAnswer as error:
         raise HandlerFailed(cause=error.cause, words=f"Your handler: {error}.") from error
     if answer.status not in _STATUSES:
-        raise HandlerFailed(cause=Cause.GARBLED, words="Your handler: the answer's status is not a final one.")
+        raise HandlerFailed(cause=Cause.GARBLED, words="Your handler: the answer's status is not a final status.")
     return _given_back(answer)
 
 
 def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
-    """Ask the handler whether it answers at all, by a HEAD request, and return what it answered.
+    """Send a HEAD request to check that the handler responds, and return its response.
 
-    HEAD, because it asks for nothing to be done: an unsigned POST would be counted as an attack by a handler that
-    verifies, and taken for an event by one that does not. Most handlers answer 405, which is an answer; a proxy whose
-    handler is down answers 502 to 504. What a handler does with a delivery is only told by a delivery.
+    HEAD requests no action: a handler that verifies signatures may treat an unsigned POST as an attack, and one that
+    does not may treat it as an event. Most handlers return 405, which is a response; a proxy whose handler is down
+    returns 502 to 504. Only a delivery shows what a handler does with a delivery.
 
     Raises: HandlerFailed.
     """
@@ -109,7 +109,7 @@ def _call(
 
 
 def passed_on(*, headers: Headers) -> list[tuple[str, str]]:
-    """Return the end-to-end headers, in their order, with our hop added to Via."""
+    """Return the end-to-end headers, in their order, with Redeliver added to Via."""
     named = {name for key, value in headers if key.lower() == "connection" for name in _listed(value)}
     stopped = _NOT_PASSED_ON | named
     kept = [(key, value) for key, value in headers if key.lower() not in stopped and _sendable(key, value)]
@@ -122,13 +122,13 @@ def _listed(value: str) -> list[str]:
 
 
 def _sendable(name: str, value: str) -> bool:
-    """Whether it can be sent as a header at all; a server in front of us should have refused it otherwise."""
+    """Return whether it is a valid header; a server in front of Redeliver should refuse any other."""
     return is_name(name) and is_value(value)
 
 
 def _given_back(answer: HttpAnswer) -> HandlerAnswer:
     body = answer.body
     if len(body) > ANSWER_KEPT:
-        # The half of a compressed body is no body: whoever inflates it would take the whole answer for broken.
+        # Drop a compressed body that would be cut: clients that decompress it would reject the whole response.
         body = b"" if answer.header("Content-Encoding") else body[:ANSWER_KEPT]
     return HandlerAnswer(answer.status, answer.headers, body, answer.elapsed_ms)

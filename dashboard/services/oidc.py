@@ -1,9 +1,9 @@
-"""What an OpenID Connect provider says of somebody, believed only as far as it is signed.
+"""Verified OpenID Connect identities.
 
-allauth trusts an ID token that it fetched itself without looking at the signature, prefers the userinfo to it, and
-knows an identity by its subject alone. Here the signature is always verified, the userinfo must be of the same subject
-and overrides nothing, and an identity is the issuer's and the subject's: a change of provider makes nobody somebody
-else.
+allauth trusts an ID token that it fetched itself without checking the signature, prefers the userinfo to it, and
+identifies a user by the subject alone. Here the signature is always verified, the userinfo must have the same subject
+and overrides no claim, and an identity is issuer and subject together, so that a change of provider cannot give one
+person another's account.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from django.http import HttpRequest
 
 
 class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
-    """The provider of the settings."""
+    """The provider configured in the settings."""
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        """Return its own description. Raises: OAuth2Error, when it is another issuer's."""
+        """Return the provider's configuration document. Raises: OAuth2Error if it is another issuer's."""
         config: dict[str, Any] = super().openid_config
         expected = self.get_provider().app.settings["server_url"]
         if str(config.get("issuer", "")).rstrip("/") != expected:
@@ -31,19 +31,19 @@ class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     def complete_login(
         self, request: HttpRequest, app: SocialApp, token: SocialToken, *, response: dict[str, Any], **_: object
     ) -> SocialLogin:
-        """Return who it is. Raises: OAuth2Error."""
+        """Return the verified identity. Raises: OAuth2Error."""
         claims = self._verified(app, response.get("id_token", ""))
         told = self._fetch_user_info(token.token) if self.openid_config.get("userinfo_endpoint") else {}
         if told and told.get("sub") != claims["sub"]:
-            raise OAuth2Error("The userinfo is of somebody else than the ID token.")
-        if "email" in claims:  # an address and whether it was verified belong together
+            raise OAuth2Error("The userinfo and the ID token have different subjects.")
+        if "email" in claims:  # an address and its verification must have the same source
             told = {name: value for name, value in told.items() if name not in {"email", "email_verified"}}
         whole = {**told, **claims}
         whole["identity"] = hashlib.sha256(f"{claims['iss']}\n{claims['sub']}".encode()).hexdigest()
         return self.get_provider().sociallogin_from_response(request, {"id_token": whole})
 
     def _verified(self, app: SocialApp, id_token: str) -> dict[str, Any]:
-        """Return what the token says, its signature, issuer, audience and time being right."""
+        """Return the token's claims after verifying its signature, issuer, audience and times. Raises: OAuth2Error."""
         try:
             claims: dict[str, Any] = jwtkit.verify_and_decode(
                 credential=id_token,
@@ -56,5 +56,5 @@ class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise OAuth2Error("The ID token cannot be verified.") from error
         if not (isinstance(claims.get("sub"), str) and claims["sub"] and "exp" in claims):
-            raise OAuth2Error("The ID token has no subject or no end.")
+            raise OAuth2Error("The ID token has no subject or no expiry.")
         return claims

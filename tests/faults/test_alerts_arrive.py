@@ -156,7 +156,7 @@ def test_test_button_of_a_running_site_sends_a_mail_and_says_so(site: Site, box:
     channel = make_channel(email="oncall@example.com")
     session = signed_in(make_user(role="support"))
     path = f"/alerts/channels/{channel.pk}/"
-    assert "Taken by the mail server." in press(site, path, f"{path}test/", session=session)
+    assert "Accepted by the mail server." in press(site, path, f"{path}test/", session=session)
     (mail,) = box.mails
     assert mail["To"] == "oncall@example.com"
 

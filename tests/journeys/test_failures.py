@@ -52,12 +52,12 @@ FAILURES = {
     "500": (
         envelope(500, "INTERNAL_ERROR", "Something broke."),
         "Something broke.",
-        "It may have been done all the same.",
+        "It may have taken effect anyway.",
     ),
     "html": (
         answer(502, b"<html><h1>Bad Gateway</h1>", content_type="text/html"),
         "status 502",
-        "It may have been done all the same.",
+        "It may have taken effect anyway.",
     ),
 }
 

@@ -51,11 +51,11 @@ INSTALL: dict[str, Any] = {
     "partnerApp": {"id": "app_1", "slug": "studio", "name": "Studio"},
     "token": {"id": "tok_1", "name": "Consent screen", "scopes": ["webhooks:manage"]},
 }
-LOOK_AT_ENDPOINT = "Look at the endpoint before you repeat it."
-CHECK_LATER = "Try again in a minute; if it stays, check this server's network and its OPENTRAIN_BASE_URL."
+LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."
+CHECK_LATER = "Try again in a minute; if that does not help, check this server's network and its OPENTRAIN_BASE_URL."
 SOMETHING_BETWEEN = (
     "Nothing was changed. Something between this server and OpenTrain may have answered instead. "
-    "Try again in a minute; if it stays, check OPENTRAIN_BASE_URL."
+    "Try again in a minute; if that does not help, check OPENTRAIN_BASE_URL."
 )
 
 

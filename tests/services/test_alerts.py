@@ -65,7 +65,7 @@ def post_fails(url: str) -> str:
 def test_mail_arrives_as_it_was_written(settings: Any) -> None:
     with mailbox() as box:
         use(settings, box)
-        assert mail() == "Taken by the mail server."
+        assert mail() == "Accepted by the mail server."
     (received,) = box.mails
     assert box.recipients == ["oncall@example.com"]
     assert (received["Subject"], received["From"], received["To"]) == (
@@ -81,7 +81,7 @@ def test_line_break_in_a_header_sends_nothing(settings: Any, name: str) -> None:
     with mailbox() as box:
         use(settings, box)
         words = mail_fails(**{name: "a@example.com\r\nBcc: everybody@example.com"})
-    assert words == "The mail's address or subject cannot be sent as it is."
+    assert words == "The email has an invalid address or subject."
     assert box.mails == []
 
 
@@ -93,10 +93,10 @@ def test_mail_goes_by_starttls_with_an_account(settings: Any, authority: trustme
     monkeypatch.setattr("django.core.mail.backends.smtp.EmailBackend.ssl_context", trusting)
     with mailbox(tls=context, account=("ops", "hush")) as box:
         use(settings, box, EMAIL_USE_TLS=True, EMAIL_HOST_USER="ops", EMAIL_HOST_PASSWORD="hush")
-        assert mail() == "Taken by the mail server."
+        assert mail() == "Accepted by the mail server."
         settings.EMAIL_HOST_PASSWORD = "wrong-and-hush"
         words = mail_fails()
-    assert words == "The mail server did not take the user name and password in EMAIL_URL."
+    assert words == "The mail server did not accept the user name and password in EMAIL_URL."
     assert len(box.mails) == 1
 
 
@@ -205,10 +205,10 @@ def test_post_that_fails_never_names_its_address_or_its_secret(monkeypatch: Any)
         words = [post_fails(f"{server.url}/T0/B0/hush") for _ in behaviours]
     words.append(post_fails(f"http://localhost:{closed_port()}/T0/B0/hush"))
     assert words == [
-        "The webhook did not take it: no answer in time.",
-        "The webhook did not take it: what came back is not HTTP.",
-        "The webhook did not take it: the answer was cut off.",
-        "The webhook did not take it: the connection was refused (Connection refused).",
+        "The webhook did not accept the alert: no answer in time.",
+        "The webhook did not accept the alert: what came back is not HTTP.",
+        "The webhook did not accept the alert: the answer was cut off.",
+        "The webhook did not accept the alert: the connection was refused (Connection refused).",
     ]
 
 

@@ -143,8 +143,8 @@ def test_ask_gives_back_a_compressed_answer_whole_or_not_at_all() -> None:
         (raw(b"220 smtp.example.com ready\r\n"), Cause.GARBLED, "what came back is not HTTP"),
         (raw(head(200, "Content-Length: 10") + b"half"), Cause.CUT_OFF, "the answer was cut off"),
         (endless(head(200), b"x" * 65536), Cause.TOO_LARGE, "the answer was too large"),
-        (raw(head(700, "Content-Length: 0")), Cause.GARBLED, "the answer's status is not a final one"),
-        (raw(head(101, "Upgrade: h2c")), Cause.GARBLED, "the answer's status is not a final one"),
+        (raw(head(700, "Content-Length: 0")), Cause.GARBLED, "the answer's status is not a final status"),
+        (raw(head(101, "Upgrade: h2c")), Cause.GARBLED, "the answer's status is not a final status"),
     ],
 )
 def test_ask_of_a_misbehaving_handler_fails_with_its_cause_in_time(behaviour, cause, words) -> None:

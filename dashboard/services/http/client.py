@@ -1,13 +1,13 @@
-"""One HTTP exchange that is bounded in every direction: time, bytes, and where it may go.
+"""One HTTP exchange with limits on time, bytes and destination.
 
-Whatever the other side does (drips a byte a second into the status line, never stops sending, redirects, resets),
-the call is over by its deadline, holds no more than its byte limit, and says whether the request may have arrived.
+Whatever the server does (sends a byte a second of the status line, never stops sending, redirects, resets), the call
+ends by its deadline, keeps no more than its byte limit, and reports whether the request may have arrived.
 
-requests' adapter on a connection of our own, whose socket knows the deadline (deadline_socket.py): requests by itself
-bounds each recv and not the whole. Its session stays out: it adds headers, cookies, netrc passwords and proxies, and
-even when it follows no redirect it reads that answer's whole body, inflated, into memory. Its exceptions, which carry
-the request with the token in it, end here. A connection is used once: a write on a kept one that the other side has
-just closed would look like a lost answer.
+It uses requests' adapter with our own connection, whose socket enforces the deadline (deadline_socket.py): requests
+limits only each recv, not the total. It does not use requests' session, which adds headers, cookies, netrc passwords
+and proxies, and which reads the whole decompressed body of a redirect into memory even if it does not follow it. Its
+exceptions contain the request with the token, so they do not leave this module. Each connection is used once: a write
+on a kept connection that the server has just closed would look like a lost response.
 """
 
 import errno
@@ -34,7 +34,7 @@ from dashboard.rules.headers import first_of, is_name, is_value
 from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure
 from dashboard.vault import Secret
 
-logging.getLogger("urllib3").setLevel(logging.ERROR)  # What it says more shows URLs, and a handler's may be secret.
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # Lower levels log URLs, and a handler's may be secret.
 
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 64 * 1024
@@ -44,11 +44,11 @@ Headers = Sequence[tuple[str, str | Secret]]
 
 
 class NoAnswer(Exception):
-    """The exchange brought no whole answer.
+    """The exchange ended without a complete response.
 
-    `sent`: False means that the request was certainly not sent (no connection was made); True means that the other
-    side may have received it and acted on it. `detail` is the system's own reason, where it adds something.
-    `status` and `headers` are set when the answer's head had arrived.
+    `sent`: False means that the request was certainly not sent (no connection was made); True means that the server may
+    have received and processed it. `detail` is the system's own reason, if it adds something. `status` and `headers`
+    are set if the response's head had arrived.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back. `body` is as it came on the wire, content-encoding and all; `headers` keep order and doubles."""
+    """A response. `body` has the raw bytes, still content-encoded; `headers` keep their order and repetitions."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -100,15 +100,14 @@ def exchange(
     ca_file: str | None = None,
     public_only: bool = False,
 ) -> HttpAnswer:
-    """Send one request and return its answer, whatever its status. Redirects are answers; nothing is repeated.
+    """Send one request and return its response, with any status. Redirects are not followed; nothing is retried.
 
-    Exactly `headers` is sent, a name that is given twice as one with its values joined, with Host, Content-Length and
-    Connection added: those three and Transfer-Encoding cannot be given. A value may be a `Secret`; it is revealed
-    only on its way out.
-    `connect_s` bounds each address's connect and the TLS handshake, `read_s` each silence, `total_s` everything.
+    Exactly `headers` are sent, repeated names joined into one, plus Host, Content-Length and Connection. These three
+    and Transfer-Encoding cannot be passed. A value may be a `Secret`, which is revealed only for sending.
+    `connect_s` limits each address's connect and the TLS handshake, `read_s` each wait for data, `total_s` everything.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
-    trusted certificates (tests); they are always verified. `public_only` keeps to public addresses: it is for URLs that
-    somebody else wrote.
+    trusted certificates (tests); they are always verified. `public_only` allows only public addresses: use it for URLs
+    that someone else entered.
 
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
@@ -119,14 +118,14 @@ def exchange(
         reach = _Reach(connect_s=connect_s, clock=stage.clock, ca_file=ca_file, public_only=public_only)
         with _connect(target, reach) as sock:
             return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
-    except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' own are OSErrors
+    except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' exceptions are OSErrors
         failure = _failure(_root(error), stage)
     raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
 
 
 @dataclass(slots=True)
 class _Stage:
-    """How far the exchange has come."""
+    """The progress of the exchange."""
 
     clock: Clock
     sent: bool = False
@@ -146,7 +145,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """How a connection may be made."""
+    """The limits on making a connection."""
 
     connect_s: float
     clock: Clock
@@ -183,7 +182,7 @@ def _connect(target: Url, reach: _Reach) -> socket.socket:
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter over one socket that is connected already, and under TLS where it is to be."""
+    """requests' adapter over one socket that is already connected, with TLS if required."""
 
     def __init__(self, target: Url, sock: BoundSocket) -> None:
         super().__init__(max_retries=0)
@@ -194,7 +193,7 @@ class _Adapter(HTTPAdapter):
         return self._pool
 
     def cert_verify(self, *_: object, **__: object) -> None:
-        """Leave it to `secure`, which verifies always."""
+        """Do nothing: `secure` has verified the certificate."""
 
 
 class _Connection(HTTPConnection):
@@ -224,8 +223,8 @@ def _host(target: Url) -> str:
 
 
 def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str | bytes]:
-    """Return the headers for the wire, each value as the bytes that it stands for, without the blanks around it, which
-    are no part of it. SKIP_HEADER keeps urllib3 from adding its own.
+    """Return the headers to send, with values as bytes and without surrounding blanks, which are not part of a value.
+    SKIP_HEADER keeps urllib3 from adding its own headers.
     """
     revealed: CaseInsensitiveDict[str | bytes] = CaseInsensitiveDict({"Host": host, "Connection": "close"})
     for name, value in headers:
@@ -238,7 +237,7 @@ def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str | bytes
 
 
 def _read(response: requests.Response, request: _Request) -> tuple[bytes, bool]:
-    """Return the body as it came on the wire, and whether it was capped. Nothing is inflated."""
+    """Return the raw bytes of the body, without decompression, and whether they were capped."""
     body = bytearray()
     while len(body) <= request.max_bytes:
         piece = response.raw.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
@@ -251,7 +250,7 @@ def _read(response: requests.Response, request: _Request) -> tuple[bytes, bool]:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what really happened, from under the wrappings of urllib3 and requests."""
+    """Return the original error inside the exceptions of urllib3 and requests."""
     inside = [*error.args, error.__cause__, error.__context__]
     inner = next((wrapped for wrapped in inside if isinstance(wrapped, BaseException)), None)
     return error if inner is None else _root(inner)
@@ -289,13 +288,13 @@ def _cause_before_the_head(error: BaseException) -> Cause:
         return Cause.DNS
     if isinstance(error, ConnectionRefusedError):
         return Cause.REFUSED
-    if isinstance(error, OSError):  # RemoteDisconnected too: it closed without a word.
+    if isinstance(error, OSError):  # RemoteDisconnected too: closed without a response.
         return Cause.CONNECTION
     return Cause.GARBLED
 
 
 def _detail(error: BaseException) -> str:
-    """Return the system's reason in words; nothing that the other side wrote."""
+    """Return the system's reason in words, never text from the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, addresses.Denied):

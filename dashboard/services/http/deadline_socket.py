@@ -1,8 +1,8 @@
-"""A socket that cannot be waited on past a deadline.
+"""A socket with a deadline for all waits.
 
-Every send and every recv gets what is left of the deadline as its time-out, so nothing needs a watchdog thread.
-A name is looked up in a thread of its own, because the system's resolver takes no time-out; past the deadline that
-thread is left to end with the resolver.
+Every send and recv gets the time left until the deadline as its time-out, so no watchdog thread is needed. Names are
+resolved in a separate thread, because the system's resolver accepts no time-out; after the deadline that thread is
+abandoned and ends with the resolver.
 """
 
 import io
@@ -19,22 +19,22 @@ import certifi
 from dashboard import addresses
 
 HEAD_BYTES = 64 * 1024
-"""How much an answer's status line and headers may come to, in bytes (interim 1xx answers count too)."""
+"""Maximum size of a response's status line and headers, in bytes, including interim 1xx responses."""
 
 
 class TooLarge(Exception):
-    """More came than may come."""
+    """The response exceeds its byte limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The one deadline of an exchange, `total_s` seconds after it was made."""
+    """The deadline of an exchange, `total_s` seconds after creation."""
 
     total_s: float
     started: float = field(default_factory=time.monotonic)
 
     def left(self, most_s: float) -> float:
-        """Return a time-out in seconds: at most `most_s`, and never past the deadline. Raises: TimeoutError."""
+        """Return a time-out in seconds, at most `most_s`, not beyond the deadline. Raises: TimeoutError after it."""
         left_s = self.started + self.total_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -46,11 +46,11 @@ class Clock:
 
 
 def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: bool) -> socket.socket:
-    """Connect to the first of the host's addresses that answers, each within `connect_s`.
+    """Connect to the first of the host's addresses that accepts, each within `connect_s` seconds.
 
-    With `public_only`, an address that is not public is passed over without a packet (addresses.py).
+    With `public_only`, addresses that are not public are skipped without sending a packet (addresses.py).
 
-    Raises: OSError, the last address's, when none does.
+    Raises: OSError of the last address if none accepts.
     """
     last: OSError = TimeoutError()
     for family, kind, protocol, _, address in _resolve(host, port, clock):
@@ -70,12 +70,12 @@ def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: b
 
 
 def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
-    """Return the socket under TLS, the certificate verified for `host`, the handshake done within `connect_s`.
+    """Return the socket with TLS, after verifying the certificate for `host` within `connect_s` seconds.
 
-    Raises: OSError (ssl.SSLError among them), with the socket closed.
+    Raises: OSError (including ssl.SSLError), after closing the socket.
     """
     try:
-        sock.settimeout(clock.left(connect_s))  # The ssl module holds the whole handshake to it, not each recv.
+        sock.settimeout(clock.left(connect_s))  # ssl applies it to the whole handshake, not to each recv.
         return _context(ca_file).wrap_socket(sock, server_hostname=host)
     except BaseException:
         sock.close()
@@ -83,7 +83,7 @@ def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, ca
 
 
 class BoundSocket:
-    """What urllib3 and http.client use of a socket, with every wait bounded. Its owner closes the real one."""
+    """The part of a socket that urllib3 and http.client use, with limited waits. The owner closes the real socket."""
 
     def __init__(self, sock: socket.socket, clock: Clock, *, read_s: float) -> None:
         self._sock = sock
@@ -110,10 +110,10 @@ class BoundSocket:
         return io.BufferedReader(_Reader(self))
 
     def settimeout(self, _timeout: object) -> None:
-        """Keep ours: urllib3 would set its own, a wait for each recv."""
+        """Ignore urllib3's time-out, which applies to each recv."""
 
     def close(self) -> None:
-        """Leave it to the owner: an answer may still be read when urllib3 is done with the connection."""
+        """Do nothing: the response may still be read after urllib3 has closed the connection. The owner closes it."""
 
 
 class _Reader(io.RawIOBase):
@@ -124,13 +124,13 @@ class _Reader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer has no name in 3.11
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - Python 3.11 has no type for buffers
         return self._sock.recv_into(memoryview(buffer))
 
 
 @lru_cache(maxsize=8)
 def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a verifying context; cached, because reading the certificates takes 20 ms."""
+    """Return a verifying TLS context, cached because reading the certificates takes 20 ms."""
     return ssl.create_default_context(cafile=ca_file or certifi.where())
 
 

@@ -1,7 +1,7 @@
-"""OpenTrain's Partner API: the seven operations, each one function. Every failure is an `OpenTrainError`.
+"""OpenTrain's Partner API: the seven operations, one function each. Every failure is an `OpenTrainError`.
 
-All of them take the install's `token` and raise, beside what each one names: `Unauthorized`, `Forbidden`,
-`Unavailable` (`RateLimited` among them: try later), `BadResponse` and, where they write, `OutcomeUnknown`.
+All of them take the install's `token`. Besides the errors that each one documents, they raise `Unauthorized`,
+`Forbidden`, `Unavailable` (including `RateLimited`: try later), `BadResponse` and, for writes, `OutcomeUnknown`.
 
 Source: partner-api, "Operations".
 """

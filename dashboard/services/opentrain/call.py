@@ -1,16 +1,15 @@
-"""One call to OpenTrain: asked within its limits, a GET again where that helps, and read or refused.
+"""One call to OpenTrain within limits, with retries of a GET, and its response or error.
 
-Choices where the contract is silent:
-- A GET is tried again, at most twice, when no answer came (not after a TLS fault, which stays) and on 429, 502, 503
-  and 504, after `Retry-After` or a jittered pause; never past the deadline. A write is sent once.
-- Any 5xx on a write is `OutcomeUnknown`, with OpenTrain's envelope or without: a server that failed says nothing on
-  what it had done by then, and it may fail after its commit. A 4xx says by itself that nothing was done.
-- A 2xx or 3xx to a write that cannot be read is `OutcomeUnknown` too: something in front of OpenTrain may have
-  written it, before or after OpenTrain saw the request.
-- The answer is asked for uncompressed, and a compressed one refused: nothing is ever inflated.
+Choices that the contract leaves open:
+- A GET is retried at most twice: without a response (except after a TLS error, which persists) and on 429, 502, 503 and
+  504, after `Retry-After` or a jittered pause, and never past the deadline. A write is sent once.
+- Any 5xx to a write is `OutcomeUnknown`, with or without OpenTrain's envelope: it does not say what the server did
+  before it failed, and it may fail after its commit. A 4xx means that nothing was done.
+- An unreadable 2xx or 3xx to a write is `OutcomeUnknown` too: a proxy in front of OpenTrain may have sent it, before or
+  after OpenTrain got the request.
+- The response is requested uncompressed, and a compressed one is refused: nothing is ever decompressed.
 
-The loop is our own and not urllib3's Retry: that one waits as long as a `Retry-After` tells it to and knows no
-deadline over all tries.
+It does not use urllib3's Retry, which waits as long as `Retry-After` says and has no deadline over all tries.
 """
 
 import email.utils
@@ -44,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a call may take and how much it may bring. `total_s` is over all tries and the pauses between them."""
+    """Limits of a call: seconds, bytes of the response, tries. `total_s` includes all tries and pauses."""
 
     connect_s: float = 3.05
     read_s: float = 10
@@ -62,7 +61,7 @@ _RETRIED_STATUSES = {429, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation. `look` is what the person is to look at when nobody knows whether a write was taken."""
+    """One operation. `look` says what to check if it is unknown whether OpenTrain processed a write."""
 
     method: str
     path: str
@@ -82,7 +81,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What the last try came to, and how long all of them took."""
+    """The result of the last try, the number of tries, and their total duration."""
 
     last: HttpAnswer | NoAnswer
     tries: int
@@ -90,7 +89,7 @@ class _Outcome:
 
 
 def call(operation: Call, *, token: Secret, read: Callable[[Mapping[str, Any]], T]) -> T:
-    """Make the call and return what `read` makes of its answer's object. Raises: OpenTrainError."""
+    """Make the call and return the JSON object of its response, converted by `read`. Raises: OpenTrainError."""
     _check(operation, token)
     outcome = _ask(operation, token)
     request_id = _request_id(outcome.last, token)
@@ -99,7 +98,7 @@ def call(operation: Call, *, token: Secret, read: Callable[[Mapping[str, Any]], 
         raise unanswered(outcome.last, look=operation.look, elapsed_ms=outcome.elapsed_ms, request_id=request_id)
     result = _result(operation, outcome.last, token=token, read=read, request_id=request_id)
     if isinstance(result, OpenTrainError):
-        raise result  # Here, where no handler is: a chained exception's frames would hold the answer and its secrets.
+        raise result  # Outside of a handler: a chained exception's frames would hold the response and its secrets.
     return result
 
 
@@ -130,17 +129,17 @@ def _result(
 
 
 def _check(operation: Call, token: Secret) -> None:
-    """Refuse here what cannot even be asked. Raises: Unauthorized, NotFound."""
+    """Refuse a token or ID that cannot be sent. Raises: Unauthorized, NotFound."""
     if not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
-        said = "This is not a token: it is empty, or has a space or another character that no token has."
+        said = "This is not a token: it is empty or contains a space or another invalid character."
         raise Unauthorized(said, refusal=Refusal(401, "UNAUTHORIZED", said, None))
-    if operation.endpoint_id in {"", ".", ".."}:  # As a part of a path these would name something else.
+    if operation.endpoint_id in {"", ".", ".."}:  # As path segments these would address another resource.
         said = "OpenTrain has no endpoint with this ID."
         raise NotFound(said, refusal=Refusal(404, "NOT_FOUND", said, None))
 
 
 def _ask(operation: Call, token: Secret) -> _Outcome:
-    """Send the call, a GET again where that may help, until there is an answer to keep or no time left."""
+    """Send the call, and repeat a GET that may succeed, until there is a final result or no time left."""
     started = time.monotonic()
     tries = 0
     while True:
@@ -178,7 +177,7 @@ def _once(operation: Call, token: Secret, *, left_s: float) -> HttpAnswer | NoAn
 
 
 def _pause_s(operation: Call, last: HttpAnswer | NoAnswer, tries: int) -> float | None:
-    """Return how long to wait before the next try, in seconds; None when there is to be none."""
+    """Return the pause before the next try, in seconds; None if there is no next try."""
     if operation.writes or tries >= LIMITS.tries:
         return None
     jittered_s: float = LIMITS.pause_s * 2 ** (tries - 1) * random.uniform(0.5, 1)  # noqa: S311 - no secret
@@ -191,7 +190,7 @@ def _pause_s(operation: Call, last: HttpAnswer | NoAnswer, tries: int) -> float 
 
 
 def _retry_after_s(answer: HttpAnswer) -> int | None:
-    """Return what Retry-After says, in seconds from now; None when it is missing or makes no sense."""
+    """Return Retry-After in seconds from now; None if it is missing or invalid."""
     value = (answer.header("Retry-After") or "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
@@ -204,16 +203,16 @@ def _retry_after_s(answer: HttpAnswer) -> int | None:
 
 
 def _body(answer: HttpAnswer, token: Secret) -> Mapping[str, Any]:
-    """Return the answer's object, without the token should a server echo it. Raises: Malformed."""
+    """Return the response's JSON object, with the token redacted in case a server echoes it. Raises: Malformed."""
     if 300 <= answer.status < 400:  # noqa: PLR2004
-        raise Malformed("it is a redirect, and those are not followed")
+        raise Malformed("it is a redirect, which is not followed")
     if (answer.header("Content-Encoding") or "identity").lower() != "identity":
-        raise Malformed("it is compressed, which was not asked for")
+        raise Malformed("it is compressed, which was not requested")
     return types.parse(answer.body.replace(token.reveal().encode(), b"[secret]"))
 
 
 def _request_id(last: HttpAnswer | NoAnswer, token: Secret) -> str | None:
-    """Return the request ID for support: the answer's own, or that of its header."""
+    """Return the request ID for support, from the body or else from the header."""
     value = (first_of(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
     from_header = types.clean(value, most=types.ID_CHARS) or None
     if isinstance(last, NoAnswer):
@@ -225,7 +224,7 @@ def _request_id(last: HttpAnswer | NoAnswer, token: Secret) -> str | None:
 
 
 def _log(operation: Call, outcome: _Outcome, request_id: str | None) -> None:
-    """Tell what a call came to, with OpenTrain's own request ID: its support asks for that one."""
+    """Log and count the result of a call, with OpenTrain's request ID, which its support asks for."""
     last = outcome.last
     result = last.cause.value if isinstance(last, NoAnswer) else str(last.status)
     name = f"{operation.method} {operation.path}"

@@ -1,4 +1,4 @@
-"""The seven operations, each one function; callers use them through the package, whose docstring has the errors."""
+"""The seven operations, one function each. Import them from the package, whose docstring lists the errors."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from dashboard.services.opentrain.call import Call, call
 from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
 from dashboard.vault import Secret
 
-_LOOK_AT_ENDPOINT = "Look at the endpoint before you repeat it."
-_LOOK_AT_LIST = "Look at the list of endpoints before you repeat it."
+_LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."
+_LOOK_AT_LIST = "Check the list of endpoints before you repeat the request."
 _LOOK_FOR_NEW = (
-    f"{_LOOK_AT_LIST} If the new one is there, its secret is lost with the answer: delete it and register it again."
+    f"{_LOOK_AT_LIST} If the new one is listed, its secret was lost with the answer: delete it and register it again."
 )
-_LOOK_AT_DELIVERIES = "Look at the endpoint's deliveries before you repeat it."
+_LOOK_AT_DELIVERIES = "Check the endpoint's deliveries before you repeat the request."
 
 
 def get_install(*, token: Secret) -> Install:
@@ -21,7 +21,7 @@ def get_install(*, token: Secret) -> Install:
 
 
 def create_endpoint(*, token: Secret, url: str, event_types: Sequence[str]) -> CreatedEndpoint:
-    """Register an endpoint. Its secret is in this answer only, ever. Raises: Rejected (400)."""
+    """Register an endpoint. Only this response contains its secret. Raises: Rejected (400)."""
     payload = {"url": url, "eventTypes": list(event_types)}
     operation = Call("POST", "/webhook-endpoints", payload=payload, look=_LOOK_FOR_NEW)
     return call(operation, token=token, read=types.created)
@@ -45,7 +45,7 @@ def update_endpoint(
     event_types: Sequence[str] | None = None,
     status: str | None = None,
 ) -> WebhookEndpoint:
-    """Change what is given, and only that. Status ACTIVE re-enables and sets the streak to 0; DISABLED pauses.
+    """Change only the given fields. ACTIVE re-enables and resets consecutive failures to 0; DISABLED pauses.
 
     Raises: NotFound; Rejected (400).
     """
@@ -63,10 +63,10 @@ def delete_endpoint(*, token: Secret, endpoint_id: str) -> DeletedEndpoint:
 
 
 def redeliver(*, token: Secret, endpoint_id: str, delivery_id: str | None = None) -> Redelivery:
-    """Requeue one delivery whatever its status, or every FAILED one of the endpoint. Attempts follow within minutes,
-    and only while the endpoint is ACTIVE.
+    """Requeue one delivery in any status, or every FAILED one of the endpoint. Attempts follow within minutes, but only
+    while the endpoint is ACTIVE.
 
-    Raises: NotFound, for the endpoint or the delivery; Rejected (400).
+    Raises: NotFound if the endpoint or the delivery does not exist; Rejected (400).
     """
     payload = {} if delivery_id is None else {"deliveryId": delivery_id}
     path = "/webhook-endpoints/{id}/redeliver"

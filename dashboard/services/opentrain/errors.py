@@ -1,6 +1,6 @@
-"""What can go wrong with a call to OpenTrain, named for what the caller does, and worded for who reads it.
+"""Errors of calls to OpenTrain, named for what the caller does about them, with messages for people.
 
-`str(error)` is the whole text for a person: what happened, what it means, what to do. None of them ever holds a token.
+`str(error)` is the full message: what happened, what it means, what to do. No message contains a token.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 
 class OpenTrainError(Exception):
-    """Any call that brought no good answer. `request_id` is what OpenTrain's support asks for."""
+    """A call without a successful response. `request_id` is the ID that OpenTrain's support asks for."""
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class OpenTrainError(Exception):
 
 
 class Unavailable(OpenTrainError):
-    """Try later: nothing was changed. `status` is None when there was no answer at all."""
+    """Try again later: nothing was changed. `status` is None if there was no response."""
 
     def __init__(
         self, message: str, *, reason: Reason, status: int | None = None, request_id: str | None = None
@@ -49,7 +49,7 @@ class Unavailable(OpenTrainError):
 
 
 class RateLimited(Unavailable):
-    """Try again after `retry_after_s` seconds, where OpenTrain said when."""
+    """Try again after `retry_after_s` seconds; None if OpenTrain did not say when."""
 
     def __init__(self, message: str, *, retry_after_s: int | None, request_id: str | None = None) -> None:
         super().__init__(message, reason=Reason.RATE_LIMITED, status=429, request_id=request_id)
@@ -59,7 +59,7 @@ class RateLimited(Unavailable):
 class Rejected(OpenTrainError):
     """Show it: OpenTrain understood the call and refused it; nothing was changed.
 
-    `said` is OpenTrain's own sentence, `code` its code as it came, `details` its details with each value as text.
+    `said` is OpenTrain's own message, `code` its unchanged code, `details` its details with each value as text.
     """
 
     def __init__(self, message: str, *, refusal: "Refusal") -> None:
@@ -71,7 +71,7 @@ class Rejected(OpenTrainError):
 
 
 class Unauthorized(Rejected):
-    """401: the token is missing, unknown or revoked. Only a new one helps."""
+    """401: the token is missing, unknown or revoked. It must be replaced."""
 
 
 class Forbidden(Rejected):
@@ -79,11 +79,11 @@ class Forbidden(Rejected):
 
 
 class NotFound(Rejected):
-    """404: this install has no such endpoint or delivery, whoever else may have."""
+    """404: this install has no such endpoint or delivery; another install may have."""
 
 
 class BadResponse(OpenTrainError):
-    """An answer came that is not one of OpenTrain's; nothing was changed."""
+    """The response is not one of OpenTrain's; nothing was changed."""
 
     def __init__(self, message: str, *, status: int | None, request_id: str | None = None) -> None:
         super().__init__(message, request_id=request_id)
@@ -91,9 +91,9 @@ class BadResponse(OpenTrainError):
 
 
 class OutcomeUnknown(OpenTrainError):
-    """A write that may or may not have been done. Say so; never repeat it by yourself.
+    """A write that may or may not have taken effect. Tell the user; never repeat it automatically.
 
-    `status` is None when no answer came, otherwise that of the answer that could not be read or was a 5xx.
+    `status` is None without a response, otherwise that of the response, which was a 5xx or could not be read.
     """
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
@@ -126,9 +126,9 @@ _UNUSABLE = {
 
 
 def unanswered(no_answer: NoAnswer, *, look: str | None, elapsed_ms: int, request_id: str | None) -> OpenTrainError:
-    """Return the exception for a call that brought no whole answer.
+    """Return the exception for a call without a complete response.
 
-    `look` is given for a write: what the person is to look at when nobody knows whether it was taken.
+    `look` is given for a write: what to check if it is unknown whether OpenTrain processed it.
     """
     cause, status = no_answer.cause, no_answer.status
     if cause in _UNUSABLE:
@@ -138,7 +138,7 @@ def unanswered(no_answer: NoAnswer, *, look: str | None, elapsed_ms: int, reques
         message = f"{what} The request may have been taken. {look}"
         return OutcomeUnknown(message, status=status, request_id=request_id)
     stays = cause in {Cause.TLS, Cause.ADDRESS}
-    advice = "Check" if stays else "Try again in a minute; if it stays, check"
+    advice = "Check" if stays else "Try again in a minute; if that does not help, check"
     message = f"{what} Nothing was changed. {advice} this server's network and its OPENTRAIN_BASE_URL."
     return Unavailable(message, reason=Reason(cause), status=status, request_id=request_id)
 
@@ -152,7 +152,7 @@ def failed(
     request_id: str | None,
     retry_after_s: int | None,
 ) -> OpenTrainError:
-    """Return the exception for an answer that is no success: OpenTrain's envelope, or `why` it is none."""
+    """Return the exception for a response that is not a success: a `refusal`, or `why` the response is unreadable."""
     request_id = refusal.request_id if refusal else request_id
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _rate_limited(refusal, retry_after_s=retry_after_s, request_id=request_id)
@@ -188,17 +188,17 @@ def _broken(status: int, refusal: Refusal | None, *, look: str | None, request_i
     said = f": {_quoted(refusal)}" if refusal else "."
     where = _label(status, refusal, request_id)
     if look:
-        message = f"OpenTrain failed while it worked on this {where}{said} It may have been done all the same. {look}"
+        message = f"OpenTrain failed to complete the request {where}{said} It may have taken effect anyway. {look}"
         return OutcomeUnknown(message, status=status, request_id=request_id)
     message = (
         f"OpenTrain failed to answer {where}{said} Nothing was changed. "
-        "Try again in a minute; if it stays, ask OpenTrain's support."
+        "Try again in a minute; if that does not help, ask OpenTrain's support."
     )
     return Unavailable(message, reason=Reason.SERVER_ERROR, status=status, request_id=request_id)
 
 
 def _rejected(refusal: Refusal) -> Rejected:
-    """Return the exception for a 4xx answer, by its status; a code that we do not know is shown as it came."""
+    """Return the exception for a 4xx response, by its status. An unknown code is shown unchanged."""
     kind, advice = _REFUSALS.get(refusal.status, (Rejected, "Correct it, then send it again."))
     where = _label(refusal.status, refusal, refusal.request_id)
     message = f"OpenTrain refused: {_quoted(refusal)} {where}. Nothing was changed. {advice}"
@@ -206,31 +206,31 @@ def _rejected(refusal: Refusal) -> Rejected:
 
 
 def _unusable(why: str, *, look: str | None, status: int | None, request_id: str | None) -> OpenTrainError:
-    """Return the exception for an answer that cannot be read. Only a 4xx says by itself that a write was not taken."""
+    """Return the exception for an unreadable response. Only a 4xx status proves that a write had no effect."""
     what = f"OpenTrain's answer cannot be used: {why} {_label(status, None, request_id)}."
     if look and (status is None or not 400 <= status < 500):  # noqa: PLR2004
         message = f"{what} The request may have been taken. {look}"
         return OutcomeUnknown(message, status=status, request_id=request_id)
     message = (
         f"{what} Nothing was changed. Something between this server and OpenTrain may have answered instead. "
-        "Try again in a minute; if it stays, check OPENTRAIN_BASE_URL."
+        "Try again in a minute; if that does not help, check OPENTRAIN_BASE_URL."
     )
     return BadResponse(message, status=status, request_id=request_id)
 
 
 def _quoted(refusal: Refusal) -> str:
-    """Return OpenTrain's own words, marked as such."""
+    """Return OpenTrain's own words in quotation marks."""
     return f"“{refusal.said}”" if refusal.said else "no reason given"
 
 
 def _label(status: int | None, refusal: Refusal | None, request_id: str | None) -> str:
-    """Return `(403 FORBIDDEN, request 9d1f…)`, with the parts that there are."""
+    """Return `(403 FORBIDDEN, request 9d1f…)`, without the parts that are unknown."""
     words = "no status" if status is None else f"{status} {refusal.code}" if refusal else f"status {status}"
     return f"({words}, request {request_id})" if request_id else f"({words})"
 
 
 def _span(seconds: int) -> str:
-    """Return a time to wait in words: seconds up to two minutes, then minutes, then hours."""
+    """Return a waiting time in words: in seconds up to two minutes, then in minutes, then in hours."""
     if seconds <= 120:  # noqa: PLR2004
         return f"{seconds} s"
     return f"about {-(-seconds // 60)} min" if seconds <= 7200 else f"about {-(-seconds // 3600)} h"  # noqa: PLR2004

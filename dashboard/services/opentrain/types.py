@@ -1,7 +1,7 @@
-"""What OpenTrain's answers hold, and how they are read.
+"""OpenTrain's responses as types, and their parsers.
 
-Unknown fields are ignored, unknown statuses and event types survive as text. A missing field or a wrong type is
-`Malformed`, which names the field; the client turns it into what the caller acts on.
+Unknown fields are ignored; unknown statuses and event types are kept as text. A missing field or a wrong type raises
+`Malformed`, which names the field; `call` converts it to an `OpenTrainError`.
 
 Source: partner-api, "Operations" and "Error envelope".
 """
@@ -23,9 +23,9 @@ ITEM_CHARS = 100
 URL_CHARS = 2048
 ITEMS = 100
 COUNT = 2**31 - 1
-"""The most of each that is kept or believed: an ID longer than that is refused, a text cut, a count refused.
+"""Maximums: a longer ID and a larger count are refused, a longer text or list is cut.
 
-None is more than its column in `models` holds, or the snapshot could not be saved.
+None exceeds its column in `models`, or the snapshot could not be saved.
 """
 
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Malformed(Exception):
-    """An answer that cannot be used; the text says why, as the end of a sentence about the answer."""
+    """An unusable response. The message says why and completes a sentence about the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class PartnerApp:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """The token that asked, without its text."""
+    """The token of the request, without its text."""
 
     id: str
     name: str
@@ -56,7 +56,7 @@ class TokenInfo:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """One customer's grant."""
+    """One customer's grant of the platform app."""
 
     id: str
     status: str
@@ -70,7 +70,7 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """One endpoint. `status` is ACTIVE or DISABLED, or whatever OpenTrain calls it one day; times are in UTC."""
+    """One endpoint. `status` is ACTIVE, DISABLED or a future status of OpenTrain's. Times are in UTC."""
 
     id: str
     url: str
@@ -93,14 +93,14 @@ class CreatedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class DeletedEndpoint:
-    """The last snapshot of an endpoint that is gone, with its pending deliveries."""
+    """The last snapshot of a deleted endpoint, whose pending deliveries are discarded."""
 
     endpoint: WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Redelivery:
-    """How many deliveries were requeued, and OpenTrain's own words on when they will be attempted."""
+    """The number of requeued deliveries, and OpenTrain's message about when they will be attempted."""
 
     endpoint: WebhookEndpoint
     requeued: int
@@ -108,14 +108,14 @@ class Redelivery:
 
 
 def parse(body: bytes) -> Mapping[str, Any]:
-    """Return an answer's JSON object. Of a doubled key the last value counts. Raises: Malformed."""
+    """Return a response's JSON object. The last value of a repeated key counts. Raises: Malformed."""
     if not body.strip():
         raise Malformed("it is empty")
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise Malformed("it is not valid UTF-8") from None
-    except (ValueError, RecursionError):  # ValueError: also a number of more digits than Python reads
+    except (ValueError, RecursionError):  # ValueError: also a number with too many digits
         raise Malformed("it is HTML, not JSON" if body.lstrip()[:1] == b"<" else "it is not valid JSON") from None
     if not isinstance(value, dict):
         raise Malformed("it is not a JSON object")
@@ -123,7 +123,7 @@ def parse(body: bytes) -> Mapping[str, Any]:
 
 
 def install(answer: Mapping[str, Any]) -> Install:
-    """Read the answer of GET /installs/current. Raises: Malformed."""
+    """Parse the response of GET /installs/current. Raises: Malformed."""
     fields = _Fields(answer).object("install")
     app = fields.object("partnerApp")
     token = fields.object("token")
@@ -140,12 +140,12 @@ def install(answer: Mapping[str, Any]) -> Install:
 
 
 def endpoint(answer: Mapping[str, Any]) -> WebhookEndpoint:
-    """Read the endpoint that an answer holds. Raises: Malformed."""
+    """Parse a response with one endpoint. Raises: Malformed."""
     return _endpoint(_Fields(answer).object("webhookEndpoint"))
 
 
 def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint, ...]:
-    """Read a list of endpoints, in its order; of two with one ID the first is kept. Raises: Malformed."""
+    """Parse a list of endpoints, in its order. Of two with the same ID the first is kept. Raises: Malformed."""
     found: dict[str, WebhookEndpoint] = {}
     for fields in _Fields(answer).objects("webhookEndpoints"):
         item = _endpoint(fields)
@@ -154,26 +154,26 @@ def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint, ...]:
 
 
 def created(answer: Mapping[str, Any]) -> CreatedEndpoint:
-    """Read the answer of POST /webhook-endpoints. Raises: Malformed."""
+    """Parse the response of POST /webhook-endpoints. Raises: Malformed."""
     fields = _Fields(answer)
     return CreatedEndpoint(endpoint(answer), Secret(fields.id("secret")), fields.text("message"))
 
 
 def deleted(answer: Mapping[str, Any]) -> DeletedEndpoint:
-    """Read the answer of DELETE. Raises: Malformed, also when it does not say `deleted: true`."""
+    """Parse the response of DELETE. Raises: Malformed, also if it lacks `deleted: true`."""
     if not _Fields(answer).boolean("deleted"):
         raise Malformed("its field deleted is not true")
     return DeletedEndpoint(endpoint(answer))
 
 
 def redelivery(answer: Mapping[str, Any]) -> Redelivery:
-    """Read the answer of redeliver. Raises: Malformed."""
+    """Parse the response of redeliver. Raises: Malformed."""
     fields = _Fields(answer)
     return Redelivery(endpoint(answer), fields.count("requeued"), fields.text("message"))
 
 
 def refusal(status: int, answer: Mapping[str, Any], *, request_id: str | None) -> Refusal:
-    """Read the error envelope; `request_id` is used when it has none of its own. Raises: Malformed."""
+    """Parse the error envelope; `request_id` is the fallback if it has none. Raises: Malformed."""
     fields = _Fields(answer)
     return Refusal(
         status=status,
@@ -185,7 +185,7 @@ def refusal(status: int, answer: Mapping[str, Any], *, request_id: str | None) -
 
 
 def request_id_of(answer: Mapping[str, Any]) -> str | None:
-    """Return the answer's requestId where it has a usable one."""
+    """Return the response's requestId; None if it has no usable one."""
     value = answer.get("requestId")
     return (clean(value, most=ID_CHARS) or None) if isinstance(value, str) else None
 
@@ -212,7 +212,7 @@ def _endpoint(fields: "_Fields") -> WebhookEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """One JSON object of an answer, and where in it we are."""
+    """One JSON object of a response, and its path."""
 
     value: Mapping[str, Any]
     path: str = ""
@@ -228,7 +228,7 @@ class _Fields:
         return [_Fields(item, f"{self.path}{name}[{index}].") for index, item in enumerate(items)]
 
     def id(self, name: str) -> str:
-        """Read something that is used exactly as it came: an ID or a secret."""
+        """Return a value that must be used unchanged: an ID or a secret."""
         value = self._typed(name, str, "a text")
         if not value or len(value) > ID_CHARS or not value.isascii() or not value.isprintable():
             raise Malformed(f"its field {self.path}{name} is not a usable ID")

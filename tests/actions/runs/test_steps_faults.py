@@ -38,7 +38,7 @@ def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
 @pytest.mark.parametrize(
     ("error", "left"),
     [
-        (OutcomeUnknown("OpenTrain failed while it worked on this (500)."), {"unknown": 3, "waiting": 2}),
+        (OutcomeUnknown("OpenTrain failed to complete the request (500)."), {"unknown": 3, "waiting": 2}),
         (OutcomeUnknown("OpenTrain did not answer within 15 s."), {"unknown": 3, "waiting": 2}),
         (Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS), {"waiting": 5}),
         (BadResponse("OpenTrain's answer cannot be used: it is not JSON.", status=404), {"waiting": 5}),

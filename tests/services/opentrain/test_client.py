@@ -165,5 +165,5 @@ def test_id_that_would_name_another_path_is_not_asked_for(serve: Any, endpoint_i
 def test_token_that_cannot_be_one_is_not_sent(serve: Any, text: str) -> None:
     with serve(bad.answer(200)) as server:
         error = fails(lambda: opentrain.get_install(token=Secret(text)), Unauthorized)
-    assert str(error) == "This is not a token: it is empty, or has a space or another character that no token has."
+    assert str(error) == "This is not a token: it is empty or contains a space or another invalid character."
     assert (error.status, error.code, server.connections) == (401, "UNAUTHORIZED", 0)

@@ -99,7 +99,7 @@ def test_read_that_fails_on_their_side_is_not_repeated(serve: Any, status: int) 
         error = fails(get, Unavailable)
     assert str(error) == (
         f"OpenTrain failed to answer ({status} INTERNAL_ERROR, request {REQUEST_ID}): “It is so.” Nothing was changed. "
-        "Try again in a minute; if it stays, ask OpenTrain's support."
+        "Try again in a minute; if that does not help, ask OpenTrain's support."
     )
     assert (error.reason, error.status, error.request_id) == (Reason.SERVER_ERROR, status, REQUEST_ID)
     assert len(server.requests) == 1
@@ -112,7 +112,7 @@ def test_read_is_tried_three_times_while_a_gateway_fails(serve: Any, status: int
         error = fails(get, Unavailable)
     assert str(error) == (
         f"OpenTrain failed to answer (status {status}). Nothing was changed. "
-        "Try again in a minute; if it stays, ask OpenTrain's support."
+        "Try again in a minute; if that does not help, ask OpenTrain's support."
     )
     assert (error.reason, error.status, error.request_id) == (Reason.SERVER_ERROR, status, None)
     assert len(server.requests) == 3
@@ -144,7 +144,7 @@ def test_write_that_fails_on_their_side_is_of_unknown_outcome(serve: Any, status
         error = fails(write, OutcomeUnknown)
     where = f"({status} INTERNAL_ERROR, request {REQUEST_ID}): “It is so.”" if with_envelope else f"(status {status})."
     assert str(error) == (
-        f"OpenTrain failed while it worked on this {where} It may have been done all the same. {LOOK_AT_ENDPOINT}"
+        f"OpenTrain failed to complete the request {where} It may have taken effect anyway. {LOOK_AT_ENDPOINT}"
     )
     assert (error.status, error.request_id) == (status, REQUEST_ID if with_envelope else None)
     assert len(server.requests) == 1
@@ -226,7 +226,7 @@ def test_rate_limit_of_something_in_front_is_one_too(serve: Any) -> None:
 # No answer
 
 BROKE = "The connection to OpenTrain broke before its answer came"
-LOOK_AT_LIST = "Look at the list of endpoints before you repeat it."
+LOOK_AT_LIST = "Check the list of endpoints before you repeat the request."
 LATE = "OpenTrain did not answer within N s."
 NO_ANSWER: list[tuple[Behaviour, Reason, str]] = [
     (bad.silent, Reason.TIMEOUT, LATE),
@@ -269,7 +269,7 @@ def test_write_without_an_answer_is_of_unknown_outcome(
         (
             lambda: opentrain.create_endpoint(token=TOKEN, url="https://a.example.com/", event_types=["a"]),
             LOOK_AT_LIST
-            + " If the new one is there, its secret is lost with the answer: delete it and register it again.",
+            + " If the new one is listed, its secret was lost with the answer: delete it and register it again.",
         ),
         (
             lambda: opentrain.delete_endpoint(token=TOKEN, endpoint_id="whe_1"),
@@ -277,7 +277,7 @@ def test_write_without_an_answer_is_of_unknown_outcome(
         ),
         (
             lambda: opentrain.redeliver(token=TOKEN, endpoint_id="whe_1"),
-            "Look at the endpoint's deliveries before you repeat it.",
+            "Check the endpoint's deliveries before you repeat the request.",
         ),
     ],
 )

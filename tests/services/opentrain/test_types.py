@@ -25,7 +25,7 @@ from tests.services.opentrain_samples import (
     write,
 )
 
-NOT_FOLLOWED = "it is a redirect, and those are not followed"
+NOT_FOLLOWED = "it is a redirect, which is not followed"
 WITH_ID = f"X-Request-Id: {REQUEST_ID}"
 
 
@@ -53,7 +53,7 @@ UNUSABLE: dict[str, tuple[Behaviour, int | None, str]] = {
     "compressed": (
         sent(gzip.compress(b"0" * 10_000_000), headers=("Content-Encoding: gzip",)),
         200,
-        "it is compressed, which was not asked for",
+        "it is compressed, which was not requested",
     ),
     "length cut": (bad.raw(bad.head(200, "Content-Length: 99", WITH_ID) + b'{"a": 1'), 200, "it was cut off"),
     "chunks cut": (
