@@ -1,1 +1,1 @@
-"""Bring Redeliver up on one machine: its database, its keys, its processes. Knows nothing of Django's settings."""
+"""Starting Redeliver on one machine: database, keys, processes. Independent of Django's settings."""

@@ -2,7 +2,7 @@
 
 PORT and DATA_DIR come from the environment.
 
-Not a management command: these make the environment that Django's settings are read from.
+These are not management commands, because they create the environment that Django's settings are read from.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _STARTS = {"demo": demo, "run": run, "partner-api": partner_api}
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says and return the exit status: 0 when asked to stop, 1 with one line otherwise."""
+    """Run the command and return the exit status: 0 if stopped by a signal, 1 with one line if it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m dashboard.launch")
     parser.add_argument("what", choices=["demo", "run", "manage", "partner-api"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _port(*, default: str) -> int:
     given = os.environ.get("PORT") or default
-    if not given.isdecimal() or not 0 < int(given) < 65536:  # noqa: PLR2004 - what TCP has
+    if not given.isdecimal() or not 0 < int(given) < 65536:  # noqa: PLR2004 - the range of TCP ports
         raise CannotStart(f"PORT is {given!r}; it must be a number from 1 to 65535.")
     return int(given)
 

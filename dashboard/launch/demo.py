@@ -1,4 +1,4 @@
-"""`make demo`: the whole loop on this machine: Partner API, engine, console, receiver, and a handler to break."""
+"""`make demo`: everything on this machine: Partner API, engine, console, receiver, and a handler to break."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dashboard.launch import postgres, site
 from dashboard.launch.folder import Keys, keys, read_private
 from dashboard.launch.processes import Processes, claim_port
 
-# OpenTrain's minutes as seconds, so that the whole story fits a conversation.
+# OpenTrain's minutes become seconds, so that the whole scenario takes a few minutes.
 RUN_INTERVAL_S = "2"
 POLL_EVERY_S = "5"
 RETRY_DELAYS_S = "4,8,16,32"
@@ -17,7 +17,7 @@ EVENT_EVERY_S = "3"
 
 
 def demo(*, folder: Path, port: int) -> None:
-    """Bring everything up, print the READY line, and stay until it ends.
+    """Start everything, print the READY line, and run until stopped.
 
     Raises: CannotStart, Stopped.
     """
@@ -52,8 +52,8 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
         "PARTNER_API_KEYS": keys.PARTNER_API_KEYS,
         "PARTNER_API_RUN_INTERVAL_S": RUN_INTERVAL_S,
         "PARTNER_API_RETRY_DELAYS_S": RETRY_DELAYS_S,
-        "HANDLER_PRIVATE_ADDRESSES": "1",  # its handler is on this machine
-        "ALERT_PRIVATE_ADDRESSES": "1",  # and so is what takes its alerts
+        "HANDLER_PRIVATE_ADDRESSES": "1",  # the demo's handler is on this machine
+        "ALERT_PRIVATE_ADDRESSES": "1",  # and so is the receiver of its alerts
         "DEMO_FOLDER": str(folder),
         "DEMO_HANDLER_URL": f"http://localhost:{handler_port}",
         "DEMO_HANDLER_TOKEN": keys.DEMO_HANDLER_TOKEN,

@@ -1,4 +1,4 @@
-"""DATA_DIR: the one folder that a start on one machine keeps everything in."""
+"""DATA_DIR: the folder with all data of Redeliver on one machine."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from cryptography.fernet import Fernet
 
 FREE_FIRST_MB = 200
 FREE_AGAIN_MB = 20
-"""What must be free on the disk of DATA_DIR, in MB: a new database takes 50 and grows by 16 at a time."""
+"""Required free disk space of DATA_DIR, in MB: a new database takes 50 and grows by 16 at a time."""
 
 
 class CannotStart(Exception):
-    """Why Redeliver cannot be brought up, in one line that says what to do."""
+    """Redeliver cannot start. The message is one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """What the processes of one installation share and nobody else may know. Their names are environment variables."""
+    """The secrets that the processes of one installation share. Their names are environment variables."""
 
     SECRET_KEY: str
     FIELD_KEYS: str
@@ -30,31 +30,31 @@ class Keys:
 
 
 def prepare(path: Path) -> Path:
-    """Make the folder and return its full path.
+    """Create the folder and return its full path.
 
-    Raises: CannotStart, when it cannot be written to.
+    Raises: CannotStart if it cannot be written to or has too little free space.
     """
     folder = path.expanduser().resolve()
     try:
-        # Others may pass through, not look: as root, PostgreSQL runs as somebody else.
+        # Other users may traverse it but not list it: under root, PostgreSQL runs as another user.
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         (folder / "logs").mkdir(exist_ok=True)
         probe = folder / "logs" / ".probe"
-        probe.write_bytes(b"\0" * 4096)  # a full disk lets an empty file through
+        probe.write_bytes(b"\0" * 4096)  # a full disk accepts an empty file
         probe.unlink()
     except OSError as error:
         raise CannotStart(f"DATA_DIR {folder} cannot be written to: {error.strerror}.") from error
     needed_mb = FREE_AGAIN_MB if (folder / "keys.json").exists() else FREE_FIRST_MB
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     if free_mb < needed_mb:
-        raise CannotStart(f"DATA_DIR {folder} is on a disk with {free_mb} MB free, and {needed_mb} MB are needed.")
+        raise CannotStart(f"DATA_DIR {folder} has {free_mb} MB of free disk space; {needed_mb} MB are needed.")
     return folder
 
 
 def keys(folder: Path) -> Keys:
-    """Return the folder's keys, made at the first start.
+    """Return the folder's keys; the first start generates them.
 
-    Raises: CannotStart, when the file is there and is not whole: new keys would make every stored secret unreadable.
+    Raises: CannotStart if the file is damaged: new keys would make every stored secret unreadable.
     """
     stored = read_private(folder / "keys.json")
     if stored is None:
@@ -69,15 +69,13 @@ def keys(folder: Path) -> Keys:
     try:
         return Keys(**stored)
     except TypeError:
-        raise CannotStart(
-            f"{folder / 'keys.json'} does not hold the keys it should: restore it from a backup."
-        ) from None
+        raise CannotStart(f"{folder / 'keys.json'} has missing or unknown keys: restore it from a backup.") from None
 
 
 def read_private(path: Path) -> dict[str, Any] | None:
-    """Return what `write_private` stored, or None when there is nothing.
+    """Return the content that `write_private` stored; None if the file does not exist.
 
-    Raises: CannotStart, when the file cannot be read or is not whole.
+    Raises: CannotStart if the file cannot be read or is damaged.
     """
     try:
         stored = json.loads(path.read_text())
@@ -88,12 +86,12 @@ def read_private(path: Path) -> dict[str, Any] | None:
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise CannotStart(f"{path} is damaged: restore it from a backup, or move DATA_DIR away to start anew.")
+        raise CannotStart(f"{path} is damaged: restore it from a backup, or move DATA_DIR away to start afresh.")
     return stored
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
-    """Store `content` as JSON that only we can read; whole or not at all.
+    """Store `content` as JSON that only the current user can read. The write is atomic.
 
     Raises: CannotStart.
     """

@@ -1,4 +1,4 @@
-"""`make partner-api`: only the Partner API and its engine, for a partner's own development."""
+"""`make partner-api`: only the Partner API and its engine, for development against it."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from dashboard.launch.processes import Processes, claim_port
 
 
 def partner_api(*, folder: Path, port: int) -> None:
-    """Bring it up on the embedded PostgreSQL, print its base URL, and stay until it ends.
+    """Start it on the embedded PostgreSQL, print its base URL, and run until stopped.
 
     Deliveries run every 5 seconds instead of OpenTrain's 5 minutes, unless PARTNER_API_RUN_INTERVAL_S says otherwise.
 
@@ -38,7 +38,7 @@ def partner_api(*, folder: Path, port: int) -> None:
 
 
 def partner_api_command(*, folder: Path, arguments: list[str]) -> int:
-    """Run one of the Partner API's commands on the folder's data, while it is up or not; its exit status.
+    """Run a command of the Partner API on the folder's data, whether or not it is running; return the exit status.
 
     Raises: CannotStart.
     """

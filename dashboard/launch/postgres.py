@@ -1,9 +1,9 @@
-"""PostgreSQL without a server to install: the binaries of a wheel (or the system's), run by ourselves.
+"""An embedded PostgreSQL server, run from the binaries of a wheel (or of the system) without an installation.
 
-The wheel also has a Python API; as root it adds a user, loosens the modes of parent folders, trusts every local
-user, and leaves the server running when its owner is killed. Here the server is reached through a private socket
-folder only, lets in only the user who owns it (peer), runs as an unprivileged user when we are root, and ends with
-the process that started it.
+The wheel also has a Python API, which is not used: as root it adds a user and loosens the modes of parent folders, it
+trusts every local user, and it leaves the server running when its owner is killed. Here the server is reachable only
+through a private socket folder, admits only the user who owns it (peer), runs as an unprivileged user under root, and
+ends with the process that started it.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _ROOT_HOME = Path("/var/lib/redeliver")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where one cluster lives, and who runs it (`None`: we ourselves)."""
+    """The folders of one cluster, and the user that runs it (None: the current user)."""
 
     data: Path
     socket: Path
@@ -51,7 +51,7 @@ class _Place:
 
 
 class Server:
-    """A running server that this process owns. `url(name)` is what DATABASE_URL takes."""
+    """A running server that this process owns. `url(name)` is a value for DATABASE_URL."""
 
     def __init__(self, *, place: _Place, process: "subprocess.Popen[bytes]") -> None:
         self._place = place
@@ -61,14 +61,14 @@ class Server:
         return self._place.url(database)
 
     def create_database(self, name: str) -> None:
-        """Create the database unless it is there."""
+        """Create the database if it does not exist."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
     def stop(self) -> None:
-        """End it: politely within STOP_S seconds, then at once (it recovers by itself at the next start)."""
-        # First, while nobody else can start on the same data: afterwards it may be the next server's.
+        """Stop the server, after STOP_S seconds by force (it recovers automatically at the next start)."""
+        # Remove the socket folder first: after the server has ended, it may belong to the next one.
         shutil.rmtree(self._place.socket, ignore_errors=True)
         for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if self.process.poll() is None:
@@ -78,9 +78,9 @@ class Server:
 
 
 def start(*, folder: Path, durable: bool = True) -> Server:
-    """Start the server of `folder`, making its cluster at the first start.
+    """Start the server of `folder`. The first start creates its cluster.
 
-    `durable=False` (for tests only) trades safety on a power cut for speed.
+    `durable=False` (for tests only) gives up safety against power failures for speed.
 
     Raises: CannotStart.
     """
@@ -96,7 +96,7 @@ def start(*, folder: Path, durable: bool = True) -> Server:
 
 
 def running_url(*, folder: Path, database: str) -> str | None:
-    """Return the URL of the server that another process runs on `folder`, or None when there is none."""
+    """Return the URL of the server that another process runs on `folder`; None if none is running."""
     place = _place(folder=folder)
     return place.url(database) if _answers(place=place) else None
 
@@ -108,8 +108,8 @@ def _place(*, folder: Path) -> _Place:
     if data.is_symlink():
         data = data.readlink()
     elif user is not None and not data.exists() and not _passable(folder=folder):
-        # The user that runs the server cannot come by here, and other people's folders are not ours to open up:
-        # the data goes where it can, and a link says where.
+        # The user that runs the server cannot traverse these folders, and we must not loosen their modes. So the data
+        # goes to a folder that this user can reach, and a symbolic link in DATA_DIR points there.
         data = _ROOT_HOME / f"data-{secrets.token_hex(6)}" / "postgres"
     return _Place(data=data, socket=_socket_folder(data=data), binaries=_binaries(user=user), user=user)
 
@@ -119,8 +119,8 @@ def _passable(*, folder: Path) -> bool:
 
 
 def _socket_folder(*, data: Path) -> Path:
-    # Always the same for the same cluster, so that another command finds it; short, because a socket's path may
-    # have 107 bytes and no more.
+    # The same for the same cluster, so that other commands find it; short, because a socket's path is limited to 107
+    # bytes.
     name = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:16]
     return Path("/tmp") / f"redeliver-{name}"  # noqa: S108 - ownership is checked in _private_folder
 
@@ -170,7 +170,7 @@ def _reachable(*, folder: Path, user: str) -> Path:
         for path in [_ROOT_HOME, unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
-        with contextlib.suppress(OSError):  # another process may have been first; its copy is as good
+        with contextlib.suppress(OSError):  # another process may have created the copy first, which is equivalent
             unfinished.rename(copy)
         shutil.rmtree(unfinished, ignore_errors=True)
     return copy / "bin"
@@ -180,14 +180,14 @@ def _private_folder(*, path: Path, user: str | None) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
     if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), owner}:
-        raise CannotStart(f"{path} belongs to somebody else: remove it and start again.")
+        raise CannotStart(f"{path} belongs to another user: remove it and start again.")
     path.chmod(0o700)
     if user is not None:
         shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
 
 
 def _create_cluster(*, place: _Place) -> None:
-    # Made beside its place and moved there when it is whole, so that an interrupted start leaves nothing half made.
+    # Created in a temporary folder and moved when complete, so that an interrupted start leaves no incomplete cluster.
     unfinished = place.data.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     place.data.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def _create_cluster(*, place: _Place) -> None:
     if done.returncode != 0:
         reason = _last_complaint(done.stderr)
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise CannotStart(f"The database cannot be made in {place.data.parent}: {reason}.")
+        raise CannotStart(f"The database cannot be created in {place.data.parent}: {reason}.")
     _let_in(data=unfinished, user=place.user)
     unfinished.rename(place.data)
 
@@ -223,7 +223,7 @@ def _link(*, folder: Path, place: _Place) -> None:
 
 
 def _locale(*, place: _Place) -> list[str]:
-    if _major(place=place) >= 17:  # noqa: PLR2004 - the first version with a locale that is the same on every system
+    if _major(place=place) >= 17:  # noqa: PLR2004 - the first version with a builtin locale, equal on every system
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     return ["--no-locale"]
 
@@ -246,18 +246,18 @@ def _check_version(*, place: _Place) -> None:
     version_file = place.data / "PG_VERSION"
     if not version_file.is_file():
         raise CannotStart(
-            f"{place.data} is not a whole PostgreSQL folder (PG_VERSION is missing): "
+            f"{place.data} is not a complete PostgreSQL folder (PG_VERSION is missing): "
             "restore it, or move it away to start with an empty database."
         )
     made_by, ours = version_file.read_text().strip(), _major(place=place)
     if made_by != str(ours):
-        raise CannotStart(f"{place.data} was made by PostgreSQL {made_by}, and version {ours} is what runs here.")
+        raise CannotStart(f"{place.data} was created by PostgreSQL {made_by}, but version {ours} is installed here.")
 
 
 def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     if _answers(place=place):
         raise CannotStart(
-            f"Redeliver is already running on {place.data.parent}: stop it first, or choose another DATA_DIR."
+            f"Redeliver is already running on {place.data.parent}. Stop it first, or choose another DATA_DIR."
         )
     shutil.rmtree(place.socket, ignore_errors=True)
     _private_folder(path=place.socket, user=place.user)
@@ -297,6 +297,6 @@ def _answers(*, place: _Place) -> bool:
 
 
 def _last_complaint(text: str) -> str:
-    """Return the line of a log that says what went wrong, without its prefix."""
+    """Return the last error message of a log, without its prefix."""
     complaints = re.findall(r"(?:FATAL|PANIC|error):\s+(.+)", text)
     return str(complaints[-1] if complaints else (text.strip().splitlines() or ["it gave no reason"])[-1]).rstrip(".")

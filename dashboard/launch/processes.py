@@ -1,4 +1,4 @@
-"""Start processes, wait until they answer, watch over them, and end them all."""
+"""Starting processes, waiting until they respond, watching them, and ending all of them."""
 
 import contextlib
 import ctypes
@@ -18,17 +18,17 @@ from typing import Self
 from dashboard.launch.folder import CannotStart
 
 END_S = 7
-"""How long a process may take to end by itself; with PostgreSQL's own end after it, all is over within 10 s."""
+"""How long a process may take to end after SIGTERM, in seconds. With PostgreSQL's stop, everything ends within 10 s."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop: Ctrl-C or SIGTERM."""
+    """A signal requested a stop: Ctrl-C, SIGTERM or SIGHUP."""
 
 
 def stop_on_signals() -> None:
-    """Turn SIGINT and SIGTERM into `Stopped`; once only, so that what ends the processes is not interrupted."""
+    """Raise `Stopped` on SIGINT, SIGTERM or SIGHUP, only once, so that ending the processes is not interrupted."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -40,9 +40,9 @@ def stop_on_signals() -> None:
 
 
 def end_with_owner(how: int = signal.SIGKILL) -> None:
-    """Run in a child: have the kernel signal it when the process that started it is gone, however it went.
+    """Call in a child process: the kernel signals it when its parent ends for any reason.
 
-    SIGKILL, because a worker that is asked politely waits for its jobs, and these for a database that is gone too.
+    SIGKILL, because after SIGTERM a worker waits for its jobs, which wait for a database that has ended too.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
@@ -51,7 +51,7 @@ def end_with_owner(how: int = signal.SIGKILL) -> None:
 def claim_port(port: int) -> int:
     """Return `port`, or a free one for 0.
 
-    Raises: CannotStart, when it is in use or not ours to use.
+    Raises: CannotStart if it is in use or not permitted.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +64,7 @@ def claim_port(port: int) -> int:
 
 
 class Processes:
-    """The processes of one start. Use as a context manager: leaving it ends them all."""
+    """The processes of one start. Use it as a context manager: leaving it ends all of them."""
 
     def __init__(self, *, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
@@ -78,7 +78,7 @@ class Processes:
         self.end()
 
     def start(self, name: str, *command: str) -> None:
-        """Start a command: one that keeps running, or one that `finish` waits for. Its output is logs/<name>.log."""
+        """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log."""
         with (self._logs / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
                 command,
@@ -86,23 +86,23 @@ class Processes:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                start_new_session=True,  # a Ctrl-C is for us alone: we end them in order
+                start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
             )
 
     def finish(self, *names: str) -> None:
-        """Wait for commands that end by themselves.
+        """Wait until the commands have ended.
 
-        Raises: CannotStart, with the last line of its log, when one failed.
+        Raises: CannotStart if one failed, with the last line of its log.
         """
         for name in names:
             if self._running.pop(name).wait() != 0:
-                raise CannotStart(f"{name} failed: {self._last_line(name)} (all of it: {self._logs / name}.log)")
+                raise CannotStart(f"{name} failed: {self._last_line(name)} (full log: {self._logs / name}.log)")
 
     def await_answer(self, *urls: str, within_s: float) -> None:
-        """Wait until every URL answers, with any status.
+        """Wait until every URL responds, with any status.
 
-        Raises: CannotStart, when one does not or a process ended meanwhile.
+        Raises: CannotStart if one does not respond within `within_s` seconds, or a process ends in the meantime.
         """
         deadline = time.monotonic() + within_s
         for url in urls:
@@ -113,13 +113,13 @@ class Processes:
                 time.sleep(0.05)
 
     def check(self) -> None:
-        """Raises: CannotStart, when a process that should be running is not."""
+        """Check that every process is running. Raises: CannotStart if one has ended."""
         for name, process in self._running.items():
             if process.poll() is not None:
-                raise CannotStart(f"{name} ended: {self._last_line(name)} (all of it: {self._logs / name}.log)")
+                raise CannotStart(f"{name} ended: {self._last_line(name)} (full log: {self._logs / name}.log)")
 
     def watch(self) -> None:
-        """Stay until a process ends or somebody asks us to stop.
+        """Run until a process ends or a signal requests a stop.
 
         Raises: CannotStart, Stopped.
         """
@@ -128,7 +128,7 @@ class Processes:
             time.sleep(0.5)
 
     def end(self) -> None:
-        """End them all at once, politely for END_S seconds and then for certain."""
+        """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""
         for process in self._running.values():
             if process.poll() is None:
                 process.terminate()
@@ -137,7 +137,7 @@ class Processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0, deadline - time.monotonic()))
             if process.poll() is None:
-                # The whole group: gunicorn's workers would outlive their master for a moment.
+                # The whole process group, because gunicorn's workers outlive their master briefly.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._running.clear()

@@ -1,4 +1,4 @@
-"""`make run`: the console, the receiver and the worker, against OpenTrain itself."""
+"""`make run`: the console, the receiver and the worker, connected to OpenTrain."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from dashboard.launch.processes import Processes, claim_port
 
 
 def run(*, folder: Path, port: int) -> None:
-    """Bring everything up, say so, and stay until it ends.
+    """Start everything, print the URL, and run until stopped.
 
     Raises: CannotStart, Stopped.
     """
@@ -31,7 +31,7 @@ def run(*, folder: Path, port: int) -> None:
 
 
 def manage(*, folder: Path, arguments: list[str]) -> int:
-    """Run one of Django's management commands on the folder's data, whether or not Redeliver is running on it.
+    """Run a Django management command on the folder's data, whether or not Redeliver is running on it.
 
     Raises: CannotStart.
     """

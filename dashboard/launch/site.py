@@ -1,4 +1,4 @@
-"""The console, the receiver and their worker on this machine: what `run` and `demo` have in common."""
+"""The console, the receiver and their worker on this machine, shared by `run` and `demo`."""
 
 import contextlib
 import os
@@ -17,17 +17,17 @@ UP_S = 60
 
 
 def manage(*arguments: str) -> tuple[str, ...]:
-    """Return the command line of one of Django's management commands."""
+    """Return the command line of a Django management command."""
     return (sys.executable, str(BASE_DIR / "manage.py"), *arguments)
 
 
 def manage_partner_api(command: str, *arguments: str) -> tuple[str, ...]:
-    """Return the command line of one of the Partner API's commands: it has settings and a database of its own."""
+    """Return the command line of a Partner API command, which has separate settings and a separate database."""
     return manage(command, "--settings", "dashboard.partner_api.settings", *arguments)
 
 
 def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
-    """Return the command line of one web server: gunicorn.conf.py, and an end within the seconds that Ctrl-C has."""
+    """Return the command line of a web server with gunicorn.conf.py and a shorter graceful timeout for Ctrl-C."""
     options = ["--config", str(BASE_DIR / "gunicorn.conf.py"), "--bind", bind, "--threads", str(threads)]
     options += ["--graceful-timeout", "4"]
     return (sys.executable, "-m", "gunicorn", *options, application)
@@ -36,9 +36,9 @@ def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
 def worker() -> tuple[str, ...]:
     """Return the command line of the console's worker.
 
-    Several jobs at once, so that a customer's slow API holds up nobody else's run. Refreshes for pages take eight of
-    these at most (dashboard/tasks.py). It looks every second for what is due, because a run that waits for its outcome
-    asks for its next look in seconds.
+    It runs several jobs at once, so that slow calls for one customer do not block another's run. Refreshes for pages
+    use at most eight of them (dashboard/tasks.py). It polls for due jobs every second, because a run that waits for its
+    outcome schedules its next step in seconds.
     """
     options = ["--queues", "console", "--concurrency", "12", "--fetch-job-polling-interval", "1"]
     return manage("procrastinate", "worker", *options)
@@ -46,9 +46,9 @@ def worker() -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str]]:
-    """Yield the environment's part that says where the database is: DATABASE_URL if set, the embedded one otherwise.
+    """Yield the environment variables of the database: none if DATABASE_URL is set, else those of the embedded one.
 
-    With `shared`, a server that another process runs on the folder is used as it is.
+    With `shared`, a server that another process runs on the folder is used.
 
     Raises: CannotStart.
     """
@@ -68,7 +68,7 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
 
 
 def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
-    """Return what every process of the console needs; what the person set already is theirs to say."""
+    """Return the environment variables that all processes of the console need. Those already set take precedence."""
     public_url = os.environ.get("PUBLIC_URL", f"http://localhost:{port}").rstrip("/")
     defaults = {
         "SECRET_KEY": keys.SECRET_KEY,
@@ -88,13 +88,13 @@ def _from_file(name: str) -> bool:
 
 
 def forget_counts(folder: Path) -> None:
-    """Remove what the processes of an earlier start had counted: no process adds to it any more."""
+    """Delete the metrics files of an earlier start, whose processes have ended."""
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     (folder / "metrics").mkdir()
 
 
 def start_console(*, processes: Processes, port: int) -> None:
-    """Bring up the web server and the worker, with the database migrated and the static files in place already."""
+    """Start the web server and the worker. Migrate the database and collect static files first."""
     host = os.environ.get("HOST", "127.0.0.1")
     processes.start("console", *gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16))
     processes.start("worker", *worker())

@@ -51,7 +51,7 @@ def test_folder_on_a_read_only_file_system_gets_one_line() -> None:
 def test_disk_with_too_little_left_gets_one_line_before_anything_is_made(full_disk: Path) -> None:
     done = launch("demo", DATA_DIR=str(full_disk))
     assert done.stderr == (
-        f"Redeliver cannot start: DATA_DIR {full_disk} is on a disk with 62 MB free, and 200 MB are needed.\n"
+        f"Redeliver cannot start: DATA_DIR {full_disk} has 62 MB of free disk space; 200 MB are needed.\n"
     )
     assert {path.name for path in full_disk.iterdir()} == {"filler", "logs"}
 
@@ -69,7 +69,7 @@ def test_database_folder_without_its_database_gets_one_line(what: str, tmp_path:
     (tmp_path / "postgres").mkdir()
     done = launch(what, DATA_DIR=str(tmp_path), PORT=str(claim_port(0)))
     assert done.stderr == (
-        f"Redeliver cannot start: {tmp_path}/postgres is not a whole PostgreSQL folder (PG_VERSION is missing): "
+        f"Redeliver cannot start: {tmp_path}/postgres is not a complete PostgreSQL folder (PG_VERSION is missing): "
         "restore it, or move it away to start with an empty database.\n"
     )
 
@@ -83,7 +83,7 @@ def test_damaged_keys_are_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="damaged"):
         keys(folder)
     (folder / "keys.json").write_text('{"SECRET_KEY": "x"}')
-    with pytest.raises(CannotStart, match="does not hold the keys"):
+    with pytest.raises(CannotStart, match="has missing or unknown keys"):
         keys(folder)
 
 
