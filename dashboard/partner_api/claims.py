@@ -1,7 +1,7 @@
-"""Which deliveries are due, who holds them, and what became of each attempt: the engine's only way to its rows.
+"""Claims of due deliveries by delivery runs.
 
 A claim is a lease. It is taken with SKIP LOCKED, so that runs on many hosts share the work without waiting for each
-other, and lapses by itself when its run has died. Both claiming and recording take many deliveries by few statements.
+other, and it lapses automatically if its run dies. A few statements claim or release many deliveries.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from dashboard.partner_api.conf import Knobs
 from dashboard.partner_api.fair_scheduler import Ask
 from dashboard.partner_api.policy import Outcome
 
-# What may be claimed at `now`: of an ACTIVE endpoint, due, and held by no run that is believed to be alive.
+# A delivery can be claimed at `now` if its endpoint is ACTIVE, it is due, and no unlapsed claim holds it.
 _ACTIVE = "endpoint.status = 'ACTIVE'"
 _CLAIMABLE = """delivery.endpoint_id = endpoint.id
    AND delivery.status = 'PENDING'
@@ -38,8 +38,8 @@ SELECT endpoint.id
        ) AS oldest
  WHERE {_ACTIVE}
  ORDER BY oldest.next_attempt_at, endpoint.id
-"""  # noqa: S608 - put together of the conditions above
-# One look into the index for each endpoint: a mountain on one costs the others nothing.
+"""  # noqa: S608 - composed of the conditions above
+# One index look-up per endpoint, so an endpoint with a large backlog costs the others nothing.
 
 _CLAIM = f"""
 WITH asked AS (
@@ -68,9 +68,9 @@ UPDATE partner_api_delivery AS delivery
  WHERE delivery.id = due.id
    AND event.id = delivery.event_id
 RETURNING delivery.id, delivery.endpoint_id, delivery.round, due.url, due.secret_sealed, event.type, event.body
-"""  # noqa: S608 - put together of the conditions above
-# An endpoint is never asked for more than the failures that are left, what it holds already included: a dead receiver
-# is posted to ten times and not fourteen.
+"""  # noqa: S608 - composed of the conditions above
+# An endpoint never has more claims than failures left before it is disabled, including the claims it already holds: a
+# dead receiver gets ten POSTs, not fourteen.
 
 _BY_INDEX = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -88,9 +88,10 @@ UPDATE partner_api_delivery AS delivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A delivery that this run holds until its lease lapses, and all that one attempt needs.
+    """A delivery that this run holds until its lease lapses, with the data for one attempt.
 
-    `post_before` is a moment of this process's monotonic clock: later the lease might lapse during the POST.
+    `post_before` is a time of this process's monotonic clock, in seconds. After it the lease might lapse during the
+    POST.
     """
 
     id: uuid.UUID
@@ -106,7 +107,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """What one attempt came to, and when."""
+    """The outcome of one attempt, and its times."""
 
     claim: Claim
     outcome: Outcome
@@ -119,7 +120,8 @@ class ClaimResult:
 def by_index() -> Iterator[CursorWrapper]:
     """Open a transaction whose statements find rows by an index.
 
-    PostgreSQL cannot know that an array brings a hundred rows and not a tenth of the table, and would read all of it.
+    PostgreSQL cannot know that an array selects a hundred rows and not a tenth of the table, and would read the whole
+    table.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_BY_INDEX)
@@ -127,14 +129,14 @@ def by_index() -> Iterator[CursorWrapper]:
 
 
 def due_endpoints(*, now: datetime) -> list[str]:
-    """Return the ACTIVE endpoints that have a delivery to claim, the one that has waited longest first."""
+    """Return the ACTIVE endpoints with a delivery to claim, the longest waiting first."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, {"now": now})
         return [row[0] for row in cursor.fetchall()]
 
 
 def claim(*, asks: Sequence[Ask], now: datetime, knobs: Knobs) -> list[Claim]:
-    """Claim what is due, oldest first, for endpoints that are ACTIVE at this moment."""
+    """Claim due deliveries, oldest first, of endpoints that are ACTIVE now."""
     held_by = uuid.uuid4()
     post_before = time.monotonic() + (knobs.lease - knobs.timeout).total_seconds()
     values: dict[str, Any] = {
@@ -166,7 +168,7 @@ def claim(*, asks: Sequence[Ask], now: datetime, knobs: Knobs) -> list[Claim]:
 
 
 def release(*, claims: Sequence[Claim]) -> None:
-    """Give unused claims back, so that nobody has to wait for their leases."""
+    """Release unused claims, so that other runs need not wait until they lapse."""
     values: dict[str, Any] = {
         "deliveries": [claim.delivery_id for claim in claims],
         "claims": [claim.id for claim in claims],
@@ -176,5 +178,5 @@ def release(*, claims: Sequence[Claim]) -> None:
 
 
 def disconnect() -> None:
-    """Drop a connection that broke; the next statement opens another."""
+    """Close a broken connection; the next statement opens a new one."""
     connection.close()

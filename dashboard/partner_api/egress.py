@@ -1,7 +1,7 @@
-"""Which addresses the engine dials: public ones, and this machine for URLs that say localhost.
+"""The addresses that the engine may connect to: public ones, and this machine for URLs with the host localhost.
 
-The table of what is not public is `addresses`. Checked on the address that a socket is about to connect to, so that no
-name can resolve to one thing when it is checked and to another when it is dialled.
+`addresses` has the table of addresses that are not public. The check is made on the address that a socket is about to
+connect to, so that a name cannot resolve to one address for the check and to another for the connection.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -10,12 +10,12 @@ from dashboard.addresses import kept_out
 
 
 def denial(address: str, *, allow_loopback: bool) -> str | None:
-    """Say why `address` (as `getaddrinfo` writes it) is not dialled; None when it may be."""
+    """Return why connecting to `address` (as `getaddrinfo` returns it) is denied; None if it is allowed."""
     try:
         parsed = ip_address(address)
     except ValueError:
         return f"{address!r} is not an address"
-    # A mapped address reaches the IPv4 address inside it; only this machine's own is told by it, the rest is denied.
+    # A mapped address reaches the IPv4 address inside it. Only loopback is recognized this way; all others are denied.
     inner = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     if allow_loopback and (inner or parsed).is_loopback:
         return None

@@ -1,10 +1,10 @@
 """The delivery run: claim → sign → post → record, in turns.
 
-A turn records what has ended, all of it in one transaction, and claims as many as there are free slots, in one
-statement. What is claimed is posted at once: nothing stands in line between the claim, which checks everything, and the
-POST. POSTs go on during a turn, and no transaction is open during a POST. `rota` decides who is asked.
+A turn records all ended attempts in one transaction, and claims as many deliveries as there are free slots in one
+statement. Claimed deliveries are posted at once: there is no queue between the claim, which checks everything, and the
+POST. POSTs continue during a turn, and no transaction is open during a POST. `Rota` selects the endpoints to claim for.
 
-The database is spoken to from one thread (Django's connections belong to threads); batches make that enough.
+One thread uses the database, because Django's connections belong to threads; batches make one thread sufficient.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from dashboard.partner_api.policy import Cause
 logger = logging.getLogger(__name__)
 
 GRACE_S = 8
-"""How long posts in flight may go on after the run was told to stop, in seconds."""
+"""How long POSTs in flight may continue after the run is cancelled, in seconds."""
 
 LINGER_S = 0.02
-"""How long a turn waits for company once one post has ended, in seconds: a fuller batch costs less for each."""
+"""How long a turn waits for more POSTs to end after the first, in seconds: larger batches cost less per delivery."""
 
 LOOK_S = 1.0
-"""How often a run looks for endpoints that have become due, in seconds; less often where looking takes long."""
+"""Interval between searches for endpoints with due deliveries, in seconds; longer if a search is slow."""
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
@@ -51,7 +51,7 @@ _disconnect = sync_to_async(ledger.disconnect)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a run did. `unfinished`: its time was up before everything due was claimed; start another."""
+    """The result of a run. `unfinished`: its time budget ended before everything due was claimed; start another run."""
 
     attempted: int
     delivered: int
@@ -92,12 +92,12 @@ async def run(
     clock: Callable[[], datetime] | None = None,
     open_session: Callable[[], transport.Session] = transport.open_session,
 ) -> Report:
-    """Attempt what is due, and what becomes due meanwhile, until nothing is or the run's time is up.
+    """Attempt all deliveries that are or become due, until none is left or the time budget ends.
 
-    `clock` says what is due and when attempts were made; without one it is the database's.
+    `clock` returns the time for due times and attempts; by default the database's.
 
-    Cancelled, it claims nothing more, lets what is in flight end and be recorded for up to `GRACE_S` seconds, and then
-    drops it: the lease lapses, and the delivery is attempted again.
+    When cancelled, the run claims nothing more and waits up to `GRACE_S` seconds for attempts in flight to end and be
+    recorded. It drops the others: their leases lapse, and the deliveries are attempted again.
     """
     knobs = conf.knobs()
     shared = SharedClock()
@@ -126,7 +126,7 @@ async def run(
 
 
 async def _drain(run: _Run) -> None:
-    """Take turns until there is nothing left to do."""
+    """Repeat turns until there is nothing left to do."""
     async with asyncio.TaskGroup() as posts:
         while True:
             try:
@@ -151,8 +151,8 @@ async def _turn(run: _Run, posts: asyncio.TaskGroup) -> bool:
 
 
 async def _after_a_break(run: _Run) -> bool:
-    """The database went away: keep what has ended until it is back, or for as long as the leases last."""
-    logger.warning("The database does not answer; %d attempts wait to be recorded", len(run.results))
+    """Keep ended attempts while the database is unavailable, until it is back or the leases lapse."""
+    logger.warning("The database does not respond; %d attempts wait to be recorded", len(run.results))
     run.unsure = bool(run.results)
     await _disconnect()
     await asyncio.sleep(0.5)
@@ -160,7 +160,7 @@ async def _after_a_break(run: _Run) -> bool:
 
 
 async def _look(run: _Run) -> bool:
-    """Ask who has something due, when it is time to or nothing else is left to do; say whether we did."""
+    """Search for endpoints with due deliveries if it is time to, or if the run is idle. Return whether it searched."""
     started = time.monotonic()
     if started < run.look_at and not run.idle:
         return False
@@ -187,7 +187,7 @@ async def _claim_more(run: _Run) -> list[Claim]:
 
 
 async def _until_worth_a_turn(run: _Run) -> None:
-    """Wait until a post has ended, and then a moment for others; or until it is time to look for more."""
+    """Wait until a POST has ended, and then briefly for others; or until the next search for due endpoints."""
     if run.in_flight and not run.over:
         wait = max(0.0, min(run.look_at, run.deadline) - time.monotonic())
         await _wait_for(run.ended, seconds=wait)
@@ -205,7 +205,7 @@ async def _wait_for(event: asyncio.Event, *, seconds: float) -> None:
 
 
 async def _send(run: _Run, claim: Claim) -> None:
-    """Make one attempt. What fails on our side (a key, say) is logged; the lease lapses, and it comes again."""
+    """Make one attempt. Our own failures (such as a missing key) are logged; it is retried after the lease lapses."""
     try:
         if run.stopped or time.monotonic() > claim.post_before:
             run.unused.append(claim)
@@ -249,7 +249,7 @@ async def _attempt(run: _Run, claim: Claim) -> ClaimResult:
 
 
 def _headers(claim: Claim, *, secret: str, now: datetime) -> dict[str, str]:
-    """Source: partner-api, "Deliveries". Each attempt is signed afresh."""
+    """Return the headers of one attempt, with a new signature. Source: partner-api, "Deliveries"."""
     return {
         "Content-Type": "application/json",
         "X-OpenTrain-Event": claim.event_type,
@@ -259,7 +259,7 @@ def _headers(claim: Claim, *, secret: str, now: datetime) -> dict[str, str]:
 
 
 async def _settle(run: _Run) -> None:
-    """Record what has ended, and give its slots back."""
+    """Record ended attempts, and free their slots."""
     unused, run.unused = run.unused, []
     for claim in unused:
         run.rota.freed(claim.endpoint_id)
@@ -275,7 +275,7 @@ async def _settle(run: _Run) -> None:
 
 
 async def _record_all(run: _Run, batch: list[ClaimResult]) -> None:
-    """Record a batch; where it cannot be recorded as one, each on its own, and a bad one is logged and dropped."""
+    """Record a batch. If that fails, record each result separately; log and drop one that cannot be recorded."""
     try:
         await _record(results=batch, knobs=run.knobs, unsure=run.unsure)
     except DATABASE_AWAY:

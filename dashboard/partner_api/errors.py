@@ -102,12 +102,12 @@ def crashed(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def internal(request: HttpRequest) -> HttpResponse:
-    message = "Something went wrong on our side. Try again; if it stays, quote the requestId to support."
+    message = "Something went wrong on our side. Try again; if that does not help, quote the requestId to support."
     return envelope(request, status=500, message=message)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    return envelope(request, status=404, message="There is nothing at this path. GET openapi.json lists what there is.")
+    return envelope(request, status=404, message="There is no such path. GET openapi.json lists all operations.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

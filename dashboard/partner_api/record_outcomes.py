@@ -1,8 +1,8 @@
-"""Write down what a batch of attempts came to: rows are locked, `policy` judges one after the other, few statements
-store the outcome.
+"""Recording the outcomes of a batch of attempts: rows are locked, `policy` judges each attempt in turn, and a few
+statements store the result.
 
-Endpoints are locked before deliveries, and both in the order of their IDs, here and wherever else they are written, so
-that two writers never wait for each other.
+Endpoints are locked before deliveries, and both in the order of their IDs, as everywhere that writes them, so that two
+writers never deadlock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -95,7 +95,7 @@ class _Delivery:
     lease_until: datetime | None
 
     def settle(self, result: ClaimResult, verdict: Verdict) -> None:
-        """Give it its new status, unless it was requeued meanwhile: then its new round begins as asked for."""
+        """Set the new status, unless the delivery was requeued during the attempt: then its new round begins."""
         if self.round == result.claim.round:
             if verdict.delivered:
                 self.status, self.next_attempt_at = "DELIVERED", None
@@ -112,7 +112,7 @@ class _Delivery:
 
 @dataclass(slots=True)
 class _Batch:
-    """The rows of a batch as they are while it is judged, and the attempts to add."""
+    """The rows of a batch while it is judged, and the attempts to add."""
 
     endpoints: dict[str, _Endpoint]
     deliveries: dict[str, _Delivery]
@@ -129,7 +129,7 @@ class _Batch:
         )
 
     def judge(self, result: ClaimResult, *, knobs: Knobs) -> None:
-        """Do with one result what `policy` says. A delivery that was deleted meanwhile takes its attempt with it."""
+        """Apply the verdict of `policy` on one result. The attempt of a delivery that has been deleted is dropped."""
         delivery = self.deliveries.get(result.claim.delivery_id)
         endpoint = self.endpoints.get(result.claim.endpoint_id)
         if endpoint is None or delivery is None:
@@ -163,7 +163,7 @@ class _Batch:
         )
         _execute(cursor, _SAVE_ENDPOINTS, rows=changed, names=("id", "streak", "disabled_at", "reason"))
         disabled = [endpoint.id for endpoint in changed if endpoint.reason is not None]
-        if disabled:  # last, for those of this batch that wait for their next attempt too
+        if disabled:  # last, to include deliveries of this batch that wait for their next attempt
             cursor.execute(_FAIL_THE_WAITING, {"ids": disabled})
 
 
@@ -207,11 +207,11 @@ class _Attempt:
 
 
 def record(*, results: Sequence[ClaimResult], knobs: Knobs, unsure: bool = False) -> None:
-    """Write attempts down, in the order in which they ended, and do what `policy` says.
+    """Record attempts, in the order in which they ended, and apply the verdicts of `policy`.
 
-    The endpoints' rows are locked first, so that each streak is exact however many attempts end at once.
-    `unsure`: an earlier try to record (some of) these lost its connection and may have been committed. Then only those
-    whose claim still stands are recorded; recording ends a claim, so nothing is counted twice.
+    The endpoints' rows are locked first, so that each count of consecutive failures is exact even if many attempts end
+    at once. `unsure`: an earlier try to record (some of) these results lost its connection and may have been committed.
+    Then only results whose claim still exists are recorded; recording ends a claim, so nothing is counted twice.
     """
     with claims.by_index() as cursor:
         batch = _Batch.lock(cursor, results)
@@ -228,7 +228,7 @@ def _fetch(cursor: CursorWrapper, statement: str, *, ids: Iterable[str]) -> list
 
 
 def _execute(cursor: CursorWrapper, statement: str, *, rows: Iterable[object], names: Sequence[str]) -> None:
-    """Run a statement whose parameters are columns: one array for each attribute of `rows`."""
+    """Run a statement whose parameters are arrays, one for each attribute of `rows`."""
     listed = list(rows)
     if listed:
         cursor.execute(statement, {name: [getattr(row, name) for row in listed] for name in names})

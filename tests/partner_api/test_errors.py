@@ -49,7 +49,7 @@ def test_secrets_are_not_in_the_repr_of_what_holds_them(partner: Partner, regist
 @pytest.mark.parametrize("path", ["", "/", "/nothing", "/webhook-endpoints/", "/docs", "/installs/current/x", "/%00"])
 def test_an_unknown_path_answers_404(partner: Partner, path: str) -> None:
     answer = partner.call("POST", path, {})
-    message = "There is nothing at this path. GET openapi.json lists what there is."
+    message = "There is no such path. GET openapi.json lists all operations."
     assert problem(answer) == (404, "NOT_FOUND", message, {})
 
 
@@ -81,7 +81,7 @@ def test_a_crash_answers_500_and_logs_the_request_id_only(partner: Partner, monk
 
     monkeypatch.setattr(endpoints, "newest_first", crash)
     answer = partner.call("GET", "/webhook-endpoints")
-    message = "Something went wrong on our side. Try again; if it stays, quote the requestId to support."
+    message = "Something went wrong on our side. Try again; if that does not help, quote the requestId to support."
     assert problem(answer) == (500, "INTERNAL_ERROR", message, {})
     assert answer.json["requestId"] in caplog.text
     assert "inner workings" in caplog.text

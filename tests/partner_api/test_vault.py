@@ -22,6 +22,6 @@ def test_secrets_survive_a_new_key_and_not_the_loss_of_the_old(settings) -> None
 @pytest.mark.parametrize("keys", [[], ["not a key"]])
 def test_without_a_good_key_it_says_how_to_make_one_and_shows_none(settings, keys: list[str]) -> None:
     settings.PARTNER_API_KEYS = keys
-    with pytest.raises(ImproperlyConfigured, match="PARTNER_API_KEYS must hold one Fernet key or more") as refusal:
+    with pytest.raises(ImproperlyConfigured, match="PARTNER_API_KEYS must hold one or more Fernet keys") as refusal:
         vault.seal("whsec_x")
     assert "not a key" not in str(refusal.value)
