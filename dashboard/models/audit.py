@@ -130,7 +130,7 @@ class AuditEntry(models.Model):
 
     @property
     def says_request_id(self) -> bool:
-        """Whether the request ID stands in the words already, so that a page does not repeat it."""
+        """Whether the words already contain the request ID, so that a page does not repeat it."""
         return bool(self.request_id) and self.request_id in self.words
 
 

@@ -121,12 +121,12 @@ class Install(models.Model):
 
     @property
     def is_never_synced(self) -> bool:
-        """Whether OpenTrain has not given the list of its endpoints yet, as just after it was connected."""
+        """Whether its endpoints have never been read from OpenTrain, as just after it was connected."""
         return self.can_manage and self.listed_at is None and not self.endpoint_count
 
     @property
     def synced_at(self) -> datetime | None:
-        """When OpenTrain last said what pages show of it; None before the first time."""
+        """When the data that pages show was last read from OpenTrain; None before the first time."""
         if not self.can_manage:
             return self.checked_at
         return None if self.is_never_synced else self.listed_at or self.checked_at
