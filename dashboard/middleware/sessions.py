@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import ResolverMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -36,7 +36,10 @@ MINUTE = timedelta(minutes=1)
 STRANGERS = timedelta(minutes=15)
 """How long what is noted of somebody who is about to sign in is kept: anybody can have us note it, again and again."""
 POLLED = frozenset({"operation-progress"})
-"""Asked for by the pages themselves; so is every address whose name ends in -live."""
+"""URL names that pages poll, beside every name that ends in -live.
+
+A page that polls its own URL marks these requests with the header X-Redeliver-Poll.
+"""
 TO_SET_UP = frozenset({
     "account", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_view_recovery_codes",
     "account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "account_logout",
@@ -67,7 +70,7 @@ class SessionLimits:
             _end(request, f"You were signed out: a session lasts {span(duration=longest)} at most. Sign in again.")
         elif now - active >= idle:
             _end(request, f"You were signed out after {span(duration=idle)} without use. Sign in to go on.")
-        elif now - active >= MINUTE and not is_polled(request.resolver_match):
+        elif now - active >= MINUTE and not is_polled(request):
             request.session[ACTIVE_AT] = now.isoformat()
             seen = UserSession.objects.filter(session_key=request.session.session_key)
             seen.update(last_seen_at=now)
@@ -104,10 +107,10 @@ def needs_second_factor(request: HttpRequest) -> bool:
     return role in settings.MFA_REQUIRED_ROLES and not is_mfa_enabled(request.user, SECOND_FACTORS)
 
 
-def is_polled(match: ResolverMatch | None) -> bool:
+def is_polled(request: HttpRequest) -> bool:
     """Whether a page asks for this by itself."""
-    name = (match and match.url_name) or ""
-    return name.endswith("-live") or name in POLLED
+    name = (request.resolver_match and request.resolver_match.url_name) or ""
+    return name.endswith("-live") or name in POLLED or "X-Redeliver-Poll" in request.headers
 
 
 def _is_signed_in(request: HttpRequest) -> bool:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from dashboard.models.installs import IN_NEED
+from dashboard.models.installs import RANK_OF_TROUBLE
 from dashboard.presenters.install_page import actions, helped
 from tests.presenters.rows import SUPPORT, VIEWER, endpoint, install, labels, row
 
-REFUSED = {"last_error_code": "token_refused", "last_error": "Refused.", "rank": IN_NEED}
+REFUSED = {"last_error_code": "token_refused", "last_error": "Refused.", "rank": RANK_OF_TROUBLE}
 
 
 def test_install_that_is_well_is_for_registering_an_endpoint_first() -> None:
