@@ -13,9 +13,13 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
-@dataclass(slots=True)
+@dataclass
 class Mailbox:
-    """What the server takes and what it says; `refuse` is its answer to every recipient, where there is one."""
+    """What the server takes and what it says; `refuse` is its answer to every recipient, where there is one.
+
+    Without slots: aiosmtpd reads every attribute of its handler, and before Python 3.11.3 a dataclass with slots has
+    a `__weakref__` that cannot be read.
+    """
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
