@@ -31,6 +31,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import vault
 from dashboard.models import User
+from dashboard.rules import json_limits
 from dashboard.vault import Secret
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,12 @@ class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
 class Identities(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Who comes in by OpenID Connect: the rule is at the top of this module."""
 
+    def get_requests_session(self) -> Any:  # noqa: ANN401 - it is requests', which lives in services
+        """Return allauth's own, which reads no answer that is nested too deeply."""
+        session = super().get_requests_session()
+        session.hooks["response"].append(_check_depth)
+        return session
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:  # noqa: ARG002
         return False
 
@@ -109,6 +116,10 @@ class Identities(DefaultSocialAccountAdapter):  # type: ignore[misc]
             _refuse(request, sociallogin)
         sociallogin.connect(request, user)
         logger.info("the account of %s is now connected to an identity of the OIDC provider", user.get_username())
+
+
+def _check_depth(answer: Any, **_: object) -> None:  # noqa: ANN401 - requests'
+    json_limits.check_depth(answer.content.decode(errors="replace"))
 
 
 def _made_for(sociallogin: SocialLogin) -> User | None:

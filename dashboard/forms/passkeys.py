@@ -4,8 +4,12 @@ allauth fails where a part of that is missing. Whoever sends it may leave out wh
 not accepted, and no failure of ours.
 """
 
+from typing import Any
+
 from allauth.mfa.webauthn import forms
 from django.core.exceptions import ValidationError
+
+from dashboard.rules import json_limits
 
 REFUSED = "That passkey was not accepted: try again, or sign in another way."
 
@@ -13,10 +17,14 @@ REFUSED = "That passkey was not accepted: try again, or sign in another way."
 class _Tolerant:
     """A form that takes what it cannot read for wrong."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - allauth's
+        super().__init__(*args, **options)
+        self.fields["credential"].decoder = json_limits.Decoder  # type: ignore[attr-defined]
+
     def full_clean(self) -> None:
         try:
             super().full_clean()  # type: ignore[misc]
-        except (KeyError, AttributeError, TypeError, ValueError):
+        except (KeyError, AttributeError, TypeError, ValueError, RecursionError):  # the last of deep CBOR
             self.add_error("credential", REFUSED)
 
     def add_error(self, field: str | None, error: ValidationError | str) -> None:

@@ -4,7 +4,9 @@ An empty body is refused everywhere, on redeliver too: the reference page answer
 `{deliveryId}` must not turn into "requeue everything".
 """
 
+import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -16,9 +18,12 @@ from dashboard.partner_api.errors import BadRequest
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
 """Maximum nesting of objects and lists; no operation needs more than two levels."""
+MAX_DIGITS = 640
+"""Maximum digits of an integer. Python's own limit cannot be lower, so this one always applies first."""
 
 TOO_LARGE = f"The body is larger than {MAX_BYTES // 1024} KiB."
 TOO_DEEP = f"The body is nested more than {MAX_DEPTH} levels deep."
+TOO_LONG = "The body contains a number with too many digits."
 EMPTY = "The body is empty. Send a JSON object, at least {}."
 
 
@@ -45,6 +50,7 @@ def load_object(body: bytes) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
+    _check_depth(text)
     loaded = _parse(text)
     _check_values(loaded)
     if not isinstance(loaded, dict):
@@ -54,27 +60,33 @@ def load_object(body: bytes) -> dict[str, Any]:
 
 def _parse(text: str) -> Any:  # noqa: ANN401 - JSON is of any kind
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
-    except RecursionError:
-        raise BadRequest(TOO_DEEP) from None
-    except ValueError:
-        raise BadRequest("The body contains a number with too many digits.") from None
+
+
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+# A string that is not closed reaches to the end: an error of the parser's, and no second look at the same characters.
+_NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
+
+
+def _check_depth(text: str) -> None:
+    """Count brackets before the parser does: how deep that can go depends on the version of Python."""
+    steps = map(_STEPS.__getitem__, _NO_BRACKETS.sub("", text))
+    if max(itertools.accumulate(steps), default=0) > MAX_DEPTH:
+        raise BadRequest(TOO_DEEP)
 
 
 def _check_values(loaded: object) -> None:
     """Refuse values that no field accepts, anywhere in the body, before other errors are reported."""
-    values, depth = [loaded], 0
+    values = [loaded]
     while values:
         for text in (value for value in values if isinstance(value, str)):
             _check_text(text)
         containers = [value for value in values if isinstance(value, (dict, list))]
-        if containers and depth == MAX_DEPTH:
-            raise BadRequest(TOO_DEEP)
-        values, depth = [inner for container in containers for inner in _inside(container)], depth + 1
+        values = [inner for container in containers for inner in _inside(container)]
 
 
 def _inside(container: dict[str, Any] | list[Any]) -> Iterator[Any]:
@@ -135,6 +147,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise BadRequest("The body names a key more than once.")
     return found
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits.removeprefix("-")) > MAX_DIGITS:
+        raise BadRequest(TOO_LONG)
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

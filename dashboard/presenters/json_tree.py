@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from dashboard.rules import json_limits
+
 DEPTH = 12
 NODES = 1000
 CHARS = 50_000
@@ -46,8 +48,8 @@ class _Budget:
 def tree_of(*, body: bytes) -> Node | None:
     """Return the tree of an object or a list; None for anything else, which has nothing to fold."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = json_limits.loads(body)
+    except ValueError:
         return None
     return _node("", value, 0, _Budget()) if isinstance(value, dict | list) else None
 
@@ -57,7 +59,7 @@ def _node(name: str, value: object, depth: int, budget: _Budget) -> Node:
         return _branch(name, "object", list(value.items()), depth, budget)
     if isinstance(value, list):
         return _branch(name, "list", [(str(index), item) for index, item in enumerate(value)], depth, budget)
-    text = _shown(_words(value))
+    text = _shown(json.dumps(value, ensure_ascii=False))
     budget.chars -= len(text)
     return Node(_shown(name), "text" if isinstance(value, str) else "plain", text)
 
@@ -78,13 +80,6 @@ def _branch(name: str, kind: str, items: list[tuple[str, object]], depth: int, b
         unshown=len(items) - len(children),
         is_open=depth < OPEN_TO,
     )
-
-
-def _words(value: object) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except ValueError:  # a number of more digits than Python prints
-        return "a number too long to show"
 
 
 def _shown(text: str) -> str:

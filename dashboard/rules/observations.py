@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from dashboard.rules import json_limits
 from dashboard.rules.attempts import AttemptResult, Event, Source
 from dashboard.rules.causes import cause_of_answer
 from dashboard.signatures import Verdict
@@ -77,8 +77,8 @@ def read(body: bytes, *, now: datetime) -> list[Observation]:
 
 def _items(body: bytes) -> list[object]:
     try:
-        said = json.loads(body, parse_constant=_no_number)
-    except RecursionError:
+        said = json_limits.loads(body, parse_constant=_no_number)
+    except json_limits.TooDeep:
         raise BadRequest("The JSON is nested too deeply.") from None
     except ValueError:
         raise BadRequest("The body is not JSON in UTF-8.") from None

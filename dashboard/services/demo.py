@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from dashboard.rules import json_limits
 from dashboard.services.http.client import NoAnswer, exchange
 from dashboard.vault import Secret
 
@@ -47,7 +48,7 @@ def _control(*, method: str, handler_url: str, body: bytes | None) -> bool:
             total_s=3,
             max_bytes=1000,
         )
-        return bool(json.loads(answer.body)["broken"])
+        return bool(json_limits.loads(answer.body)["broken"])
     except NoAnswer as error:
         raise DemoHandlerFailed(f"The demo's handler did not answer: {error}.") from None
     except (ValueError, KeyError, TypeError):

@@ -6,6 +6,7 @@ and overrides no claim, and an identity is issuer and subject together, so that 
 person another's account.
 """
 
+import base64
 import hashlib
 from typing import Any
 
@@ -14,6 +15,8 @@ from allauth.socialaccount.models import SocialApp, SocialLogin, SocialToken
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.http import HttpRequest
+
+from dashboard.rules import json_limits
 
 
 class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
@@ -45,6 +48,8 @@ class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     def _verified(self, app: SocialApp, id_token: str) -> dict[str, Any]:
         """Return the token's claims after verifying its signature, issuer, audience and times. Raises: OAuth2Error."""
         try:
+            for part in id_token.split(".")[:2]:
+                json_limits.loads(base64.urlsafe_b64decode(part + "=="))
             claims: dict[str, Any] = jwtkit.verify_and_decode(
                 credential=id_token,
                 keys_url=self.openid_config["jwks_uri"],

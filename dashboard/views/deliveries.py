@@ -1,5 +1,6 @@
 """A delivery: its state, its attempts, its body, and the button that has it sent again."""
 
+import io
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
 from dashboard.queries.operations import last_answers
+from dashboard.rules import json_limits
 from dashboard.rules.causes import describe_cause
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
@@ -126,12 +128,22 @@ def readable(raw: bytes) -> Text:
 def pretty(raw: bytes) -> Text:
     """Return JSON indented, and anything else as it came, with a note."""
     try:
-        value = json.loads(raw)
-        text = json.dumps(value, indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        value = json_limits.loads(raw)
+    except ValueError:
         plain = readable(raw)
         return Text(plain.text, f"Not valid JSON: shown as it came. {plain.note}".strip() if raw else "")
+    text = _indented(value)
     return _cut(text.encode(errors="replace").decode().translate(_CONTROLS), "")
+
+
+def _indented(value: object) -> str:
+    """Return as much as is shown, and one character more where there is more: of deep JSON most would be spaces."""
+    written = io.StringIO()
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        written.write(piece)
+        if written.tell() > SHOWN_CHARS:
+            break
+    return written.getvalue()
 
 
 def _cut(text: str, note: str) -> Text:

@@ -36,7 +36,7 @@ from dashboard.actions.deliveries import record
 from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
-from dashboard.rules import headers
+from dashboard.rules import headers, json_limits
 from dashboard.rules.attempts import BODY_LIMIT, AttemptResult, Event, Headers
 from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.rules.schedule import HANDLER_DEADLINE
@@ -209,8 +209,8 @@ def _event(arrival: _Arrival, *, delivery_id: str) -> Event:
 
 def _parsed(body: bytes) -> dict[str, object]:
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        said = json_limits.loads(body)
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -24,8 +24,14 @@ BODIES = [
     (b'{"a":"\xff"}', "application/json", "The body is not UTF-8."),
     ('{"a":1}'.encode("utf-16"), "application/json", "The body is not UTF-8."),
     (b"[" * 60_000, "application/json", bodies.TOO_DEEP),
+    (b"[" * 17, "application/json", bodies.TOO_DEEP),
     (b'{"a":' * 17 + b"{}" + b"}" * 17, "application/json", bodies.TOO_DEEP),
     (b'{"a":' + b"[" * 16 + b"]" * 16 + b"}", "application/json", bodies.TOO_DEEP),
+    (
+        b'{"a":-' + b"1" * 641 + b"}",
+        "application/json",
+        bodies.TOO_LONG,
+    ),
     (
         b'{"a":' + b"1" * 5000 + b"}",
         "application/json",

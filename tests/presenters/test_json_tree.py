@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dashboard.presenters.json_tree import CHARS, DEPTH, NODES, TEXT, Node, tree_of
+from dashboard.rules import json_limits
 
 
 def count(node: Node) -> int:
@@ -29,6 +30,12 @@ def test_plain_body_is_shown_whole_and_in_its_order() -> None:
 @pytest.mark.parametrize("body", [b"", b"not json", b"\xff", b'"text"', b"7", b"[" * 200_000])
 def test_what_cannot_be_folded_has_no_tree(body: bytes) -> None:
     assert tree_of(body=body) is None
+
+
+def test_body_below_the_depth_that_is_read_has_no_tree() -> None:
+    depth = json_limits.DEPTH
+    assert tree_of(body=b"[" * depth + b"]" * depth) is not None
+    assert tree_of(body=b"[" * (depth + 1) + b"]" * (depth + 1)) is None
 
 
 def test_deep_body_ends_at_its_limit_and_says_so() -> None:

@@ -75,3 +75,22 @@ def test_only_the_demos_own_handlers_are_controlled(
 ) -> None:
     settings.DEMO_HANDLER_URL = root
     assert demo.controls(handler_url=handler_url) is controlled
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"[]", b"{}", b'{"broken": ', b"[" * 201 + b"]" * 201, b"9" * 641],
+    ids=["empty", "list", "without it", "cut", "deep", "long number"],
+)
+def test_handler_that_says_nothing_usable_is_not_known_to_be_broken(said: bytes, settings: Any) -> None:
+    with misbehaving(bad.answer(200, said)) as server:
+        settings.DEMO_HANDLER_URL = server.url
+        assert demo.is_broken(handler_url=f"{server.url}/acme/webhooks") is None
+        assert server.requests[0].target == "/control/acme"
+
+
+def test_handler_that_says_whether_it_is_broken_is_believed(settings: Any) -> None:
+    with misbehaving(bad.answer(200, b'{"broken": true}'), bad.answer(200, b'{"broken": false}')) as server:
+        settings.DEMO_HANDLER_URL = server.url
+        assert demo.is_broken(handler_url=f"{server.url}/acme/webhooks") is True
+        assert demo.is_broken(handler_url=f"{server.url}/acme/webhooks") is False

@@ -1,5 +1,6 @@
 """What an OpenID Connect provider says is believed only as far as it is signed."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,10 @@ LIES: dict[str, dict[str, Any]] = {
     "without an end": {"claims": {"exp": None}},
     "without a subject": {"claims": {"sub": ""}},
     "of another issuer by its own description": {"described_issuer": "https://evil.example.com"},
+    "with claims that are nested too deeply": {"claims": {"deep": json.loads("[" * 200 + "]" * 200)}},
+    "with a userinfo that is nested too deeply": {
+        "userinfo": {"sub": "u-1", "deep": json.loads("[" * 200 + "]" * 200)}
+    },
     "with the userinfo of somebody else": {"userinfo": {"sub": "u-2", "email": "ana@example.com"}},
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Authenticator apps, recovery codes and passkeys, as far as no browser is needed (tests/journeys/test_sign_in.py)."""
 
+import base64
 import html
 import json
 import re
@@ -209,6 +210,10 @@ def test_passkey_login_says_the_same_of_everybody(client: Client, protected: Use
     assert client.get("/").status_code == 302
 
 
+CLIENT_DATA = base64.urlsafe_b64encode(
+    b'{"type":"webauthn.create","challenge":"eA","origin":"http://testserver"}'
+).decode()
+DEEP_CBOR = base64.urlsafe_b64encode(b"\x81" * 6000 + b"\x00").decode()
 NONSENSE = [
     "",
     "{}",
@@ -218,7 +223,15 @@ NONSENSE = [
     '{"id": "x"}',
     '{"rawId": 1, "response": {}}',
     '{"rawId": "eA", "response": []}',
-]
+    "[" * 201 + "]" * 201,
+    "[" * 100_000,
+    "9" * 641,
+    "9" * 5000,
+    json.dumps({"id": "eA", "rawId": "eA", "type": "public-key", "response": {
+        "clientDataJSON": CLIENT_DATA, "attestationObject": DEEP_CBOR, "authenticatorData": DEEP_CBOR,
+        "signature": "eA",
+    }}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("credential", NONSENSE)

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -157,11 +158,24 @@ def test_detail_shows_hostile_words_and_does_not_obey_them(ana: Browser, endpoin
         (bytes(range(256)), "Not UTF-8 text: � stands for what could not be read."),
         (b"\xef\xbb\xbf{}", ">{}</pre>"),
         (b"[" * 200_000, "Not valid JSON"),
+        (b"[" * 201 + b"]" * 201, "Not valid JSON"),
+        (b'{"n": ' + b"9" * 641 + b"}", "Not valid JSON"),
         (b'{"n": ' + b"9" * 5000 + b"}", "Not valid JSON"),
         (b'"\\ud800"', "&quot;?&quot;"),
         (json.dumps(["x" * 1000] * 1000).encode(), "Only the first 100,000 characters are shown."),
     ],
-    ids=["empty", "text", "binary", "bom", "deep", "huge number", "half a character", "1 MB"],
+    ids=[
+        "empty",
+        "text",
+        "binary",
+        "bom",
+        "deep",
+        "too deep",
+        "long number",
+        "huge number",
+        "half a character",
+        "1 MB",
+    ],
 )
 def test_detail_of_any_body_is_a_page(body: bytes, note: str, ana: Browser, endpoint: Endpoint) -> None:
     page = ana.read(page_of(make_delivery(endpoint=endpoint, body=body)))
@@ -172,6 +186,15 @@ def test_detail_of_any_body_is_a_page(body: bytes, note: str, ana: Browser, endp
 
 def test_readable_shows_control_characters_as_pictures() -> None:
     assert readable(b"a\x00b\x1b[31mc\x7f\td\n").text == "a␀b␛[31mc␡\td\n"
+
+
+def test_pretty_writes_no_more_than_is_shown() -> None:
+    tracemalloc.start()
+    shown = pretty(b"[" * 150 + b"1" + b",1" * 100_000 + b"]" * 150)  # indented, 30 MB of spaces
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(shown.text), shown.note) == (SHOWN_CHARS, "Only the first 100,000 characters are shown.")
+    assert peak < 15_000_000
 
 
 def test_pretty_of_a_large_body_is_cut() -> None:

@@ -121,6 +121,8 @@ def test_observation_ahead_of_our_clock_is_taken_for_five_minutes_only(tell) -> 
         (b"\xff\xfe\xfd", "The body is not JSON in UTF-8."),
         (b'{"observations": [NaN]}', "The body is not JSON in UTF-8."),
         (b"[" * 200_000, "The JSON is nested too deeply."),
+        (b"[" * 201 + b"]" * 201, "The JSON is nested too deeply."),
+        (b'{"observations": [' + b"9" * 641 + b"]}", "The body is not JSON in UTF-8."),
         (b"[]", 'The body is to be {"observations": […]}, and nothing else.'),
         (b'{"observations": {}}', 'The body is to be {"observations": […]}, and nothing else.'),
         (b'{"observations": [], "x": 1}', 'The body is to be {"observations": […]}, and nothing else.'),

@@ -313,7 +313,9 @@ RTL = "\u202egnp.exe"
         (b"null", "", "contract.started", ""),
         (b"[" * 100_000, "", "contract.started", ""),
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "", "contract.started", ""),
+        (b'{"id": "evt_1", "a":' + b"[" * 200 + b"]" * 200 + b"}", "", "contract.started", ""),
         (b'{"id": ' + b"9" * 5000 + b"}", "", "contract.started", ""),
+        (b'{"id": ' + b"9" * 641 + b"}", "", "contract.started", ""),
         (b'{"id": 7, "type": "x.y", "resourceId": 8}', "7", "x.y", "8"),
         (b'{"id": true, "type": [], "resourceId": {"a": 1}}', "", "contract.started", ""),
         (b'{"id": "a\\u0000b", "type": "\\ud800", "resourceId": "\\u0000"}', "a\ufffdb", "?", "\ufffd"),
@@ -325,7 +327,7 @@ RTL = "\u202egnp.exe"
             "r" * 200,
         ),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_verified_body_that_is_not_the_contracts_is_recorded_and_passed_on(
     client, body, event_id, event_type, resource_id

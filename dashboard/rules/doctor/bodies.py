@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dashboard.rules import json_limits
+
 READ_BYTES = 1024 * 1024
 """Larger bodies are not guessed at; the receiver does not take them either."""
 SMALL_BYTES = 64 * 1024
@@ -67,8 +69,8 @@ def _characters(body: bytes) -> Iterator[Variant]:
 
 def _json(body: bytes) -> Iterator[Variant]:
     try:
-        value = json.loads(body.removeprefix(_BOM))
-    except (ValueError, RecursionError):
+        value = json_limits.loads(body.removeprefix(_BOM))
+    except ValueError:
         return
     if isinstance(value, str):
         yield Variant("as it is inside the JSON string that it was put into", value.encode(errors="replace"))
@@ -105,15 +107,12 @@ def _texts(value: object, *, small: bool) -> Iterator[tuple[str, str]]:
 
 
 def _written(encoder: json.JSONEncoder, value: object) -> str | None:
-    try:
-        if encoder.indent is None:
-            return encoder.encode(value)
-        pieces, size = [], 0
-        for piece in encoder.iterencode(value):
-            pieces.append(piece)
-            size += len(piece)
-            if size > WRITTEN_CHARS:
-                return None
-    except (ValueError, RecursionError):
-        return None
+    if encoder.indent is None:
+        return encoder.encode(value)
+    pieces, size = [], 0
+    for piece in encoder.iterencode(value):
+        pieces.append(piece)
+        size += len(piece)
+        if size > WRITTEN_CHARS:
+            return None
     return "".join(pieces)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from dashboard.rules import json_limits
 from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Secret
 
@@ -112,10 +113,10 @@ def parse(body: bytes) -> Mapping[str, Any]:
     if not body.strip():
         raise Malformed("it is empty")
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        value = json_limits.loads(body.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise Malformed("it is not valid UTF-8") from None
-    except (ValueError, RecursionError):  # ValueError: also a number with too many digits
+    except ValueError:  # also too deep, or a number with too many digits
         raise Malformed("it is HTML, not JSON" if body.lstrip()[:1] == b"<" else "it is not valid JSON") from None
     if not isinstance(value, dict):
         raise Malformed("it is not a JSON object")
@@ -282,10 +283,7 @@ def _details(value: object) -> dict[str, str]:
 
 
 def _as_text(value: object) -> str:
-    try:
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    except (RecursionError, ValueError):  # too deep, or a number too long to print
-        return "…"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _no_constant(_name: str) -> None:

@@ -286,6 +286,11 @@ def test_the_work_on_a_hostile_body_is_bounded(body: bytes) -> None:
     assert sum(1 for _ in variants(body)) <= 80
 
 
+@pytest.mark.parametrize("body", [b"[" * 201 + b"]" * 201, b"[ " + b"9" * 641 + b"]"], ids=["deep", "long number"])
+def test_json_beyond_our_limits_is_not_written_anew(body: bytes) -> None:
+    assert not [variant.how for variant in variants(body) if "JSON" in variant.how]
+
+
 HEADER_TEXT = st.one_of(
     st.text(max_size=200),
     st.builds("t={},v1={}".format, st.integers(0, 10**14), st.text("0123456789abcdefABCDEF=/+ ", max_size=130)),

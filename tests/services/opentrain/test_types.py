@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.rules import json_limits
 from dashboard.services import opentrain
 from dashboard.services.opentrain import BadResponse, OutcomeUnknown
 from tests.services import misbehaving as bad
@@ -46,6 +47,16 @@ UNUSABLE: dict[str, tuple[Behaviour, int | None, str]] = {
     "invalid UTF-8": (sent(b'{"a": "\xff\xfe"}'), 200, "it is not valid UTF-8"),
     "UTF-16": (sent('{"a": 1}'.encode("utf-16")), 200, "it is not valid UTF-8"),
     "deep JSON": (sent(b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}"), 200, "it is not valid JSON"),
+    "JSON below our depth": (
+        sent(b'{"a":' + b"[" * json_limits.DEPTH + b"]" * json_limits.DEPTH + b"}"),
+        200,
+        "it is not valid JSON",
+    ),
+    "number beyond our digits": (
+        sent(b'{"a": ' + b"9" * (json_limits.DIGITS + 1) + b"}"),
+        200,
+        "it is not valid JSON",
+    ),
     "huge number": (sent(b'{"a": ' + b"9" * 10_000 + b"}"), 200, "it is not valid JSON"),
     "error as 200": (sent(b'{"error": "No.", "code": "FORBIDDEN"}'), 200, "it lacks the field webhookEndpoint"),
     "redirect": (sent(b"", status=301, headers=("Location: /",)), 301, NOT_FOLLOWED),
