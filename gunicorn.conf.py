@@ -38,8 +38,19 @@ logconfig_dict = logs.config(form=os.environ.get("LOG_FORMAT", "text"), level=os
 # Python's sendfile waits for a client without an end; an ordinary send gives up (web_worker.py).
 sendfile = False
 control_socket_disable = True
-if Path("/dev/shm").is_dir():  # noqa: S108 - gunicorn makes its own unguessable file there
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+
+
+def _folder_in_memory() -> str | None:
+    """Return /dev/shm, or None (gunicorn's own choice) where we cannot make a file in it, as in some containers."""
+    try:
+        with tempfile.TemporaryFile(dir="/dev/shm"):
+            return "/dev/shm"  # noqa: S108 - gunicorn makes its own unguessable files there
+    except OSError:
+        return None
+
+
+# Each worker touches a file there every second; on a disk that can block.
+worker_tmp_dir = _folder_in_memory()
 
 # What the processes count is added up from one folder (dashboard/metrics.py). To have the worker's calls to OpenTrain
 # in it too, give both the same PROMETHEUS_MULTIPROC_DIR.
