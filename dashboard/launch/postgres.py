@@ -16,6 +16,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ ROLE = "redeliver"
 START_S = 60
 STOP_S = 7
 _ROOT_HOME = Path("/var/lib/redeliver")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - PostgreSQL makes its own unguessable files there
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,8 @@ def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     shutil.rmtree(place.socket, ignore_errors=True)
     _private_folder(path=place.socket, user=place.user)
     settings = {"listen_addresses": "", "unix_socket_directories": str(place.socket), "unix_socket_permissions": "0700"}
+    if not _shares_memory(place=place):
+        settings["dynamic_shared_memory_type"] = "mmap"  # files in the cluster's own folder
     if not durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -274,6 +278,14 @@ def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     server = Server(place=place, process=process)
     _await(server=server, place=place, log=log)
     return server
+
+
+def _shares_memory(*, place: _Place) -> bool:
+    """Return whether the server can make files in /dev/shm: a cluster that was made where it can may have moved."""
+    if sys.platform != "linux":
+        return True
+    command = ["/bin/sh", "-c", 'test -w "$0" && test -x "$0"', _MEMORY]
+    return subprocess.run(command, check=False, cwd="/", **place.popen_options()).returncode == 0  # type: ignore[call-overload,no-any-return]
 
 
 def _await(*, server: Server, place: _Place, log: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -67,6 +68,22 @@ def test_next_start_may_come_the_moment_that_the_server_has_ended(tmp_path: Path
         assert postgres.running_url(folder=tmp_path, database="orders") == following[0].url("orders")
     finally:
         following[0].stop()
+
+
+def test_start_without_a_folder_in_memory_works_on_a_cluster_that_was_made_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o711)
+    postgres.start(folder=tmp_path, durable=False).stop()
+    with (tmp_path / "postgres" / "postgresql.conf").open("a") as conf:
+        conf.write("dynamic_shared_memory_type = posix\n")
+    monkeypatch.setattr(postgres, "_MEMORY", Path("/proc/none"))
+    server = postgres.start(folder=tmp_path, durable=False)
+    try:
+        with psycopg.connect(server.url("postgres")) as connected:
+            assert connected.execute("SHOW dynamic_shared_memory_type").fetchone() == ("mmap",)
+    finally:
+        server.stop()
 
 
 def test_owner_killed_ends_the_server(tmp_path: Path) -> None:
