@@ -7,6 +7,7 @@ export PORT DATA_DIR
 .PHONY: help
 help:
 	@echo "make demo         the whole loop on this machine, with an endpoint that breaks  (PORT=8000 DATA_DIR=.demo)"
+	@echo "make dev          the demo while you change it: reloads, Django's debug pages    (PORT=8000 DATA_DIR=.dev)"
 	@echo "make test         the whole test suite, on a real PostgreSQL"
 	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
 	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support_lead)"
@@ -19,9 +20,12 @@ help:
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
 	@echo "$(BENCHMARKS): the figures of docs/measured.md; ROWS=1000000 is for the pages and the export"
 
-.PHONY: demo run partner-api account test fuzz screenshots styles lint format lock
+.PHONY: demo dev run partner-api account test fuzz screenshots styles lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
+
+dev: $(VENV)/.installed
+	@exec $(BIN)/python -m dashboard.launch dev
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch run

@@ -8,11 +8,14 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from django.urls import get_resolver
+from gunicorn.util import make_fail_app
 
 from dashboard import logs
 from dashboard.config.environment import is_given
@@ -59,15 +62,29 @@ if is_given("METRICS_TOKEN") and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     _made = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="redeliver-metrics-")
 
 
-def post_worker_init(_worker: object) -> None:
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
     """Load what the first request would load, and have the garbage collector leave alone what is there for good.
 
     It would go through all of that time and again while every request of the process waits: the slowest hundredth of
     receipts took half as long again (`make bench-receiver`).
     """
+    if worker.cfg.reload:
+        _load_or_show(worker)
+        return
     get_resolver().url_patterns  # noqa: B018 - reading it loads the views
     gc.collect()
     gc.freeze()
+
+
+def _load_or_show(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    """For `make dev`: answer with the trace while the code cannot be loaded; gunicorn does that for a SyntaxError only.
+
+    Django's debug page would load all of it again for each request, and take minutes.
+    """
+    try:
+        get_resolver().url_patterns  # noqa: B018 - reading it loads the views
+    except Exception:  # noqa: BLE001 - whatever code raises that is being written
+        worker.wsgi = make_fail_app(traceback.format_exc())
 
 
 def on_exit(_server: object) -> None:

@@ -12,10 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 # What may stand at the top of dashboard/: the entry points, and the shared ground that every layer imports.
-TOP = {"apps", "settings", "tasks", "urls", "wsgi"} | {"addresses", "logs", "metrics", "signatures", "vault"}
+TOP = {"apps", "dev_settings", "settings", "tasks", "urls", "wsgi"} | {
+    "addresses",
+    "logs",
+    "metrics",
+    "signatures",
+    "vault",
+}
 # Modules that declare and do nothing. Django, gunicorn, or Python loads them by these fixed names, and any test that
 # opens a page, reads a setting, or starts a process loads them first.
-ENTRY_POINTS = {"__main__", "apps", "settings", "urls", "wsgi"}
+ENTRY_POINTS = {"__main__", "apps", "dev_settings", "settings", "urls", "wsgi"}
 # Folders of tests that are about the whole product and not about one module.
 WHOLE_PRODUCT = {"attacks", "bench", "contract", "docs", "faults", "journeys"}
 NAMELESS = {"common", "helpers", "utils"}

@@ -1,10 +1,14 @@
 """How settings are read from the environment; a secret also from the file that NAME_FILE names."""
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""Names, as a URL has them, that mean the machine itself wherever they are used."""
 _OFF = {"0", "", "false", "no"}
 
 
@@ -19,6 +23,15 @@ def items(name: str, default: str = "") -> list[str]:
 
 def split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether the URL's host is one of LOOPBACK."""
+    try:
+        host = re.sub(r":\d+$", "", urlsplit(url).netloc.lower())
+    except ValueError:  # versions of Python differ in what they take for an address
+        return False
+    return host in LOOPBACK
 
 
 def is_given(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m dashboard.launch demo | run | manage COMMAND … | partner-api [COMMAND …]`.
+"""`python -m dashboard.launch demo | dev | run | manage COMMAND … | partner-api [COMMAND …]`.
 
 PORT and DATA_DIR come from the environment.
 
@@ -11,19 +11,20 @@ import sys
 from pathlib import Path
 
 from dashboard.launch.demo import demo
+from dashboard.launch.dev import dev
 from dashboard.launch.folder import CannotStart, prepare
 from dashboard.launch.partner_api import partner_api, partner_api_command
 from dashboard.launch.processes import Stopped, stop_on_signals
 from dashboard.launch.run import manage, run
 
-_FOLDERS = {"demo": ".demo", "partner-api": ".partner-api"}
-_STARTS = {"demo": demo, "run": run, "partner-api": partner_api}
+_FOLDERS = {"demo": ".demo", "dev": ".dev", "partner-api": ".partner-api"}
+_STARTS = {"demo": demo, "dev": dev, "run": run, "partner-api": partner_api}
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return the exit status: 0 if stopped by a signal, 1 with one line if it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m dashboard.launch")
-    parser.add_argument("what", choices=["demo", "run", "manage", "partner-api"])
+    parser.add_argument("what", choices=["demo", "dev", "run", "manage", "partner-api"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(arguments)
     stop_on_signals()

@@ -1,7 +1,8 @@
 """`make demo`: everything on this machine: Partner API, engine, console, receiver, and a handler to break."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ def demo(*, folder: Path, port: int) -> None:
 
     Raises: CannotStart, Stopped.
     """
+    with running(folder=folder, port=port) as processes:
+        processes.watch()
+
+
+@contextlib.contextmanager
+def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: bool = False) -> Iterator[Processes]:
+    """Bring everything up, print the READY line and yield the processes; all of them end with the block.
+
+    With `reload`, the web servers start their workers again when their Python changes, and `settings` have to find the
+    static files themselves: none are collected.
+
+    Raises: CannotStart, Stopped.
+    """
     port = claim_port(port)
     server = postgres.start(folder=folder)
     try:
@@ -30,15 +44,16 @@ def demo(*, folder: Path, port: int) -> None:
         environment = {
             **site.environment(folder=folder, keys=keys(folder), port=port),
             **_environment(folder=folder, keys=keys(folder), api_port=api_port, handler_port=handler_port),
+            "DJANGO_SETTINGS_MODULE": settings,
             "DATABASE_URL": server.url("redeliver"),
             "PARTNER_API_DATABASE_URL": server.url("partner_api"),
         }
         site.forget_counts(folder)
         with Processes(logs=folder / "logs", environment=environment) as processes:
-            _prepare(processes)
-            _start(processes, environment=environment, port=port, api_port=api_port)
+            _prepare(processes, static=not reload)
+            _start(processes, environment=environment, port=port, api_port=api_port, reload=reload)
             print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201
-            processes.watch()
+            yield processes
     finally:
         server.stop()
 
@@ -60,19 +75,23 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
     }
 
 
-def _prepare(processes: Processes) -> None:
+def _prepare(processes: Processes, *, static: bool) -> None:
     processes.start("migrate", *site.manage("migrate", "--noinput"))
     processes.start("migrate-api", *site.manage_partner_api("migrate", "--noinput"))
-    processes.start("static", *site.manage("collectstatic", "--noinput"))
-    processes.finish("migrate", "migrate-api", "static")
+    if static:
+        processes.start("static", *site.manage("collectstatic", "--noinput"))
+        processes.finish("static")
+    processes.finish("migrate", "migrate-api")
 
 
-def _start(processes: Processes, *, environment: Mapping[str, str], port: int, api_port: int) -> None:
-    api = site.gunicorn(application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{api_port}", threads=8)
+def _start(processes: Processes, *, environment: Mapping[str, str], port: int, api_port: int, reload: bool) -> None:
+    api = site.gunicorn(
+        application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{api_port}", threads=8, reload=reload
+    )
     processes.start("partner-api", *api)
     processes.start("engine", *site.manage_partner_api("procrastinate", "worker"))
     processes.start("handler", *site.manage("demo_handler"))
-    site.start_console(processes=processes, port=port)
+    site.start_console(processes=processes, port=port, reload=reload)
     processes.await_answer(
         f"http://127.0.0.1:{port}/accounts/login/",
         f"{environment['OPENTRAIN_BASE_URL']}/openapi.json",

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -69,6 +69,7 @@ class Processes:
     def __init__(self, *, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self._commands: dict[str, tuple[str, ...]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -79,6 +80,7 @@ class Processes:
 
     def start(self, name: str, *command: str) -> None:
         """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log."""
+        self._commands[name] = command
         with (self._logs / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
                 command,
@@ -89,6 +91,12 @@ class Processes:
                 start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
             )
+
+    def restart(self, *names: str) -> None:
+        """End these, where they have not ended already, and start them again. Their logs begin again too."""
+        self._end(names)
+        for name in names:
+            self.start(name, *self._commands[name])
 
     def finish(self, *names: str) -> None:
         """Wait until the commands have ended.
@@ -112,11 +120,22 @@ class Processes:
                     raise CannotStart(f"{url} did not answer within {within_s:.0f} s; the logs are in {self._logs}.")
                 time.sleep(0.05)
 
+    def names(self) -> set[str]:
+        """Return the processes that should be running."""
+        return set(self._running)
+
+    def ended(self) -> set[str]:
+        """Return those that should be running and are not."""
+        return {name for name, process in self._running.items() if process.poll() is not None}
+
+    def why_ended(self, name: str) -> str:
+        return f"{name} ended: {self._last_line(name)} (full log: {self._logs / name}.log)"
+
     def check(self) -> None:
         """Check that every process is running. Raises: CannotStart if one has ended."""
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                raise CannotStart(f"{name} ended: {self._last_line(name)} (full log: {self._logs / name}.log)")
+        for name in self._running:
+            if name in self.ended():
+                raise CannotStart(self.why_ended(name))
 
     def watch(self) -> None:
         """Run until a process ends or a signal requests a stop.
@@ -129,18 +148,22 @@ class Processes:
 
     def end(self) -> None:
         """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""
-        for process in self._running.values():
+        self._end(self._running)
+        self._running.clear()
+
+    def _end(self, names: Iterable[str]) -> None:
+        ending = [self._running[name] for name in names]
+        for process in ending:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + END_S
-        for process in self._running.values():
+        for process in ending:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0, deadline - time.monotonic()))
             if process.poll() is None:
                 # The whole process group, because gunicorn's workers outlive their master briefly.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self._running.clear()
 
     def _last_line(self, name: str) -> str:
         lines = (self._logs / f"{name}.log").read_text(errors="replace").strip().splitlines()

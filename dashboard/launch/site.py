@@ -14,6 +14,9 @@ from dashboard.launch.processes import Processes
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 UP_S = 60
+SETTINGS = "dashboard.settings"
+# All of the code, not only what has been loaded: a module that failed is not.
+_RELOAD = ["--reload", "--reload-extra-file", str(BASE_DIR / "dashboard" / "**" / "*.py")]
 
 
 def manage(*arguments: str) -> tuple[str, ...]:
@@ -26,10 +29,13 @@ def manage_partner_api(command: str, *arguments: str) -> tuple[str, ...]:
     return manage(command, "--settings", "dashboard.partner_api.settings", *arguments)
 
 
-def gunicorn(*, application: str, bind: str, threads: int) -> tuple[str, ...]:
-    """Return the command line of a web server with gunicorn.conf.py and a shorter graceful timeout for Ctrl-C."""
+def gunicorn(*, application: str, bind: str, threads: int, reload: bool = False) -> tuple[str, ...]:
+    """Return the command line of a web server with gunicorn.conf.py and a shorter graceful timeout for Ctrl-C.
+
+    With `reload`, its workers restart when Python files change.
+    """
     options = ["--config", str(BASE_DIR / "gunicorn.conf.py"), "--bind", bind, "--threads", str(threads)]
-    options += ["--graceful-timeout", "4"]
+    options += ["--graceful-timeout", "4", *(_RELOAD if reload else [])]
     return (sys.executable, "-m", "gunicorn", *options, application)
 
 
@@ -68,7 +74,10 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
 
 
 def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
-    """Return the environment variables that all processes of the console need. Those already set take precedence."""
+    """Return the environment variables that all processes of the console need. Those already set take precedence.
+
+    DJANGO_SETTINGS_MODULE does not: left in a shell, that of `make dev` would show debug pages.
+    """
     public_url = os.environ.get("PUBLIC_URL", f"http://localhost:{port}").rstrip("/")
     defaults = {
         "SECRET_KEY": keys.SECRET_KEY,
@@ -80,7 +89,8 @@ def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
     (folder / "metrics").mkdir(exist_ok=True)
-    return {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
+    chosen = {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
+    return {**chosen, "DJANGO_SETTINGS_MODULE": SETTINGS}
 
 
 def _from_file(name: str) -> bool:
@@ -93,8 +103,9 @@ def forget_counts(folder: Path) -> None:
     (folder / "metrics").mkdir()
 
 
-def start_console(*, processes: Processes, port: int) -> None:
+def start_console(*, processes: Processes, port: int, reload: bool = False) -> None:
     """Start the web server and the worker. Migrate the database and collect static files first."""
     host = os.environ.get("HOST", "127.0.0.1")
-    processes.start("console", *gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16))
+    web = gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16, reload=reload)
+    processes.start("console", *web)
     processes.start("worker", *worker())

@@ -81,3 +81,28 @@ def test_settings_say_what_is_wrong_with_a_value(name: str, value: str, why: str
     command = [sys.executable, "-c", "import dashboard.settings"]
     done = subprocess.run(command, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip().splitlines()[-1].partition(": ")[2]) == (1, why)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("http://localhost:8000", True),
+        ("http://LOCALHOST", True),
+        ("http://127.0.0.1:8000/x", True),
+        ("http://[::1]:8000", True),
+        ("https://redeliver.example.com", False),
+        ("http://localhost.example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost:80@example.com/", False),
+        ("http://localhost@example.com", False),
+        ("http://example.com/localhost", False),
+        ("http://[::1]example.com", False),
+        ("http://0.0.0.0:8000", False),
+        ("http://[::]:8000", False),
+        ("http://192.168.0.7:8000", False),
+        ("localhost:8000", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_and_no_other(url: str, own: bool) -> None:
+    assert environment.is_loopback(url) is own

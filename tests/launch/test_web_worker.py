@@ -9,8 +9,10 @@ from django.conf import settings
 # A process that gunicorn has told to get ready; what it has loaded then, and how much of it is left alone.
 READY = """
 import gc, runpy, sys, django
+from types import SimpleNamespace
 django.setup()
-runpy.run_path("gunicorn.conf.py")["post_worker_init"](None)
+worker = SimpleNamespace(cfg=SimpleNamespace(reload=False))
+runpy.run_path("gunicorn.conf.py")["post_worker_init"](worker)
 print("dashboard.views.inbox" in sys.modules, gc.get_freeze_count() > 50_000)
 """
 
