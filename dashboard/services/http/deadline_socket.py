@@ -21,6 +21,9 @@ from dashboard import addresses
 HEAD_BYTES = 64 * 1024
 """Maximum size of a response's status line and headers, in bytes, including interim 1xx responses."""
 
+READ_BYTES = 8 * 1024
+"""Most bytes read at once. Python's own, 128 KiB from 3.14 on, would take a body for a head that is too large."""
+
 
 class TooLarge(Exception):
     """The response exceeds its byte limit."""
@@ -107,7 +110,7 @@ class BoundSocket:
         return count
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
+        return io.BufferedReader(_Reader(self), buffer_size=READ_BYTES)
 
     def settimeout(self, _timeout: object) -> None:
         """Ignore urllib3's time-out, which applies to each recv."""
