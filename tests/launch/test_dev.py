@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import select
 import shutil
 import signal
@@ -78,7 +79,8 @@ def until(holds: Callable[[], bool], *, within_s: float = RELOADED_S) -> None:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    code = tmp_path_factory.mktemp("dev")
+    # Its processes are found by this name, and another suite may run at the same time with the same numbers.
+    code = tmp_path_factory.mktemp(f"dev-{secrets.token_hex(8)}")
     code.chmod(0o711)
     for name in ("dashboard", "templates", "static"):
         shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
