@@ -13,7 +13,7 @@ from tests.factories import make_endpoint, make_install, make_user
 ILL: list[dict[str, Any]] = [
     {"token_scopes": []},
     {"status": "REVOKED"},
-    *({"last_error_code": trouble.value} for trouble in NEEDS_PERSON),
+    *({"last_error_code": trouble.value} for trouble in sorted(NEEDS_PERSON)),
 ]
 
 
@@ -26,7 +26,7 @@ def test_install_that_needs_a_person_is_ranked_first(columns: dict[str, Any]) ->
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("trouble", set(Trouble) - NEEDS_PERSON)
+@pytest.mark.parametrize("trouble", sorted(set(Trouble) - NEEDS_PERSON))
 def test_other_installs_are_ranked_by_their_worst_endpoint(trouble: Trouble) -> None:
     install = make_install(last_error_code=trouble)
     assert Install.objects.get().rank == NO_ENDPOINT
