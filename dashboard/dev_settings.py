@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dashboard.environment import LOOPBACK, is_loopback
+from dashboard.config.environment import LOOPBACK, is_loopback
 from dashboard.settings import *  # noqa: F403
 from dashboard.settings import PUBLIC_URL, RECEIVER_URL, TEMPLATES
 

@@ -12,13 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 # What may stand at the top of dashboard/: the entry points, and the shared ground that every layer imports.
-TOP = {"apps", "dev_settings", "settings", "tasks", "urls", "wsgi"} | {
-    "addresses",
-    "logs",
-    "metrics",
-    "signatures",
-    "vault",
-}
+TOP = {"apps", "dev_settings", "settings", "tasks", "urls", "wsgi"}
+TOP |= {"addresses", "logs", "metrics", "signatures", "vault"}
 # Modules that declare and do nothing. Django, gunicorn, or Python loads them by these fixed names, and any test that
 # opens a page, reads a setting, or starts a process loads them first.
 ENTRY_POINTS = {"__main__", "apps", "dev_settings", "settings", "urls", "wsgi"}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dashboard.environment import is_loopback
+from dashboard.config.environment import is_loopback
 from dashboard.launch import demo, site
 from dashboard.launch.folder import CannotStart
 from dashboard.launch.processes import Processes

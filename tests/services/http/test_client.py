@@ -337,14 +337,3 @@ def test_no_thread_or_socket_is_left_after_many_failures() -> None:
         for _ in range(20):
             fail(server.url)
     assert threading.active_count() == before
-
-
-def test_socket_reads_no_more_at_once_than_it_says_whatever_python_would() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
-        theirs.sendall(b"HTTP/1.1 200 OK\r\n" + b"x" * (bounded_socket.READ_BYTES * 4))
-        bound = bounded_socket.BoundSocket(ours, bounded_socket.Clock(total_s=5), read_s=5)
-        assert bound.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
-        assert bound.head_allowance == bounded_socket.HEAD_BYTES - bounded_socket.READ_BYTES

@@ -85,3 +85,14 @@ def test_second_address_is_tried_when_the_first_refuses(monkeypatch: pytest.Monk
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: both)
         assert ask("http://both.example.com/").status == 200
     assert server.requests[0].values("Host") == ["both.example.com"]
+
+
+def test_socket_reads_no_more_at_once_than_it_says_whatever_python_would() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
+        theirs.sendall(b"HTTP/1.1 200 OK\r\n" + b"x" * (deadline_socket.READ_BYTES * 4))
+        bound = deadline_socket.BoundSocket(ours, deadline_socket.Clock(total_s=5), read_s=5)
+        assert bound.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+        assert bound.head_allowance == deadline_socket.HEAD_BYTES - deadline_socket.READ_BYTES
