@@ -1,6 +1,6 @@
-"""How the console and the receiver are served. Read by gunicorn itself when it is started in this folder.
+"""gunicorn's configuration for console and receiver. gunicorn reads it when started in this folder.
 
-Whatever is here, the command line may say otherwise: `dashboard/launch/site.py` does for one machine.
+The command line overrides it, as `dashboard/launch/site.py` does on a single machine.
 """
 
 import gc
@@ -22,23 +22,22 @@ from dashboard.config.environment import is_given
 
 wsgi_app = "dashboard.wsgi:application"
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-# Threads wait for slow handlers side by side: a delivery may last for seconds (rules/schedule.py).
-# HANDLER_WAITS is counted against the 16.
+# Threads wait for slow handlers: a delivery may take seconds (rules/schedule.py). HANDLER_WAITS is a share of the 16.
 worker_class = "dashboard.launch.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 threads = 16
-# A worker that is told to stop answers what it has begun: a delivery first of all.
+# A stopping worker finishes its requests, deliveries above all.
 graceful_timeout = 12
 timeout = 60
 keepalive = 5
-# What a request may be at most, beside its body, which each view limits by itself: a larger one is answered 4xx.
+# Limits of a request, without its body, which each view limits. Larger ones get a 4xx.
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
-# No access log: the path of a receiver holds its key. Errors go where Django's own lines go, in the same form.
+# No access log: a receiver's path contains its key. Errors use Django's handlers and format.
 accesslog = None
 logconfig_dict = logs.config(form=os.environ.get("LOG_FORMAT", "text"), level=os.environ.get("LOG_LEVEL", "INFO"))
-# Python's sendfile waits for a client without an end; an ordinary send gives up (web_worker.py).
+# Python's sendfile waits for a client forever; an ordinary send times out (web_worker.py).
 sendfile = False
 control_socket_disable = True
 
@@ -63,10 +62,10 @@ if is_given("METRICS_TOKEN") and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-    """Load what the first request would load, and have the garbage collector leave alone what is there for good.
+    """Load what the first request would load, and exempt permanent objects from garbage collection.
 
-    It would go through all of that time and again while every request of the process waits: the slowest hundredth of
-    receipts took half as long again (`make bench-receiver`).
+    Full collections would traverse them repeatedly while every request of the process waits: they made the 99th
+    percentile of receipts half as long again (`make bench-receiver`).
     """
     if worker.cfg.reload:
         _load_or_show(worker)

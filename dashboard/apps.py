@@ -9,7 +9,7 @@ class DashboardConfig(AppConfig):
     verbose_name = "Redeliver"
 
     def ready(self) -> None:
-        from dashboard.actions import sign_ins  # noqa: PLC0415 - the same
-        from dashboard.auth import adapters  # noqa: F401, PLC0415 - it listens for sign-ins; its models are there only now
+        from dashboard.actions import sign_ins  # noqa: PLC0415 - models must be loaded
+        from dashboard.auth import adapters  # noqa: F401, PLC0415 - registers signal receivers; models must be loaded
 
         sign_ins.connect()

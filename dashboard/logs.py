@@ -1,7 +1,7 @@
-"""The log: a line an event, as text or as JSON, with the request that it belongs to and without anybody's secrets.
+"""Logging: one line per event, as text or JSON, with the request ID and without secrets.
 
-A line cannot be forged: what is not printable is escaped, and lines of a traceback are indented, so that only we begin
-a line at its left edge. What may not be in it is taken out of the finished line, whatever brought it there.
+Lines cannot be forged: unprintable characters are escaped and traceback lines indented, so only Redeliver starts a line
+at the left edge. Secrets are removed from the finished line, wherever they came from.
 """
 
 import logging
@@ -15,13 +15,13 @@ from pythonjsonlogger.json import JsonFormatter
 from dashboard.rules.secret_texts import STARTS
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The request that this thread is answering; empty outside of one."""
+"""ID of the request that this thread handles; empty outside of a request."""
 
 OPENTRAIN_REQUEST_ID = "opentrain_request_id"
-"""A record's attribute: the request ID that OpenTrain answered with, which its support asks for."""
+"""Attribute of a log record: the request ID of OpenTrain's response, which its support asks for."""
 
 _SECRETS = (
-    # Whoever knows a receiver's key can knock at its door.
+    # A receiver's key is a credential.
     (re.compile(r"/hooks/[^/\s\"'?#]+"), "/hooks/[key]"),
     (re.compile(rf"\b({'|'.join(STARTS)})[A-Za-z0-9_\-+/=]+"), r"\1[secret]"),
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*):[^@/\s]+@"), r"\1:[secret]@"),
@@ -29,16 +29,16 @@ _SECRETS = (
 
 
 def redact(text: str) -> str:
-    """Return the text without receiver keys, tokens, signing secrets, observation keys and database passwords."""
+    """Remove receiver keys, tokens, signing secrets, observation keys and database passwords."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
 
 
 def config(*, form: str, level: str) -> dict[str, Any]:
-    """Return what `logging.config.dictConfig` takes; `form` is "text" or "json".
+    """Return a configuration for `logging.config.dictConfig`. `form` is "text" or "json".
 
-    Raises: ValueError, for another form.
+    Raises: ValueError for any other form.
     """
     if form not in _FORMATTERS:
         raise ValueError(f"LOG_FORMAT is {form!r}; it must be text or json.")
@@ -49,15 +49,19 @@ def config(*, form: str, level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            "procrastinate": {"level": "WARNING"},  # it tells of every job that it starts and ends
-            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},  # gunicorn itself says no otherwise
-            "django.server": {"handlers": [], "propagate": True},  # its own formatter would print paths as they came
+            "procrastinate": {"level": "WARNING"},  # at INFO it logs the start and end of every job
+            "gunicorn.error": {
+                "level": "INFO",
+                "handlers": [],
+                "propagate": True,
+            },  # gunicorn's default does not propagate
+            "django.server": {"handlers": [], "propagate": True},  # its own formatter prints raw paths
         },
     }
 
 
 class TextLine(logging.Formatter):
-    """`2026-06-12T10:00:00.000Z WARNING dashboard.views.receiver [3f1c…] words`; "[-]" outside of a request."""
+    """`2026-06-12T10:00:00.000Z WARNING dashboard.views.receiver [3f1c…] message`; "[-]" outside of a request."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name} [{request_id}] {message}", style="{")
@@ -76,13 +80,13 @@ class TextLine(logging.Formatter):
         return _indented(super().formatStack(stack_info))
 
     def format(self, record: logging.LogRecord) -> str:
-        record.exc_text = None  # another formatter's would be taken for ours, unindented
+        record.exc_text = None  # cached by another formatter, without our indentation
         return redact(super().format(record))
 
 
 class JsonLine(JsonFormatter):
-    """One object a line: time, level, logger, message, pid, and where there are any request_id, opentrain_request_id
-    and exception. Nothing else of a record: Django's hold the whole request.
+    """One object per line: time, level, logger, message, pid, and if present request_id, opentrain_request_id and
+    exception. No other attributes of a record: Django's contain the whole request.
     """
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
@@ -114,7 +118,7 @@ def _stamp(record: logging.LogRecord) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """Escape what would end the line, or move the cursor of whoever reads it in a terminal."""
+    """Escape characters that would end the line or control a terminal."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

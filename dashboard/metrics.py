@@ -1,10 +1,9 @@
-"""What each process counts about itself, for /metrics: what came in by the receiver, and what OpenTrain answered.
+"""Per-process counters for /metrics: receipts, observation calls and calls to OpenTrain.
 
-Counting in processes and not in the database: it must cost a delivery next to nothing, and go on when the database is
-what is wrong. The processes of a machine (gunicorn's and the worker) write to the files of one folder,
-PROMETHEUS_MULTIPROC_DIR, and any of them adds all of them up (prometheus-client's multi-process mode). What the
-database knows (queues, the poller, standings) is asked there at the time of the scrape instead:
-queries/health_checks.py.
+Processes count, not the database: counting must cost a delivery almost nothing, and continue when the database is down.
+The processes of a machine (gunicorn's and the worker) write to files in PROMETHEUS_MULTIPROC_DIR, and each of them can
+add all of them up (prometheus-client's multi-process mode). Values that the database holds (queues, the poller, states)
+are queried at scrape time: queries/health_checks.py.
 """
 
 import os
@@ -13,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.registry import Collector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client's own variable; it is looked at when the module is first imported."""
+"""prometheus-client's own variable, read when that module is first imported."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 
@@ -32,7 +31,7 @@ _call_seconds = Histogram(
 
 
 def count_receipt(*, result: str, seconds: float | None = None) -> None:
-    """Count a request at the receiver. `result` is one of few words, never what a stranger sent."""
+    """Count a request at the receiver. `result` is one of a fixed set, never text from the request."""
     _receipts.labels(result).inc()
     if seconds is not None:
         _receipt_seconds.observe(seconds)
@@ -44,15 +43,15 @@ def count_observations(*, status: int) -> None:
 
 
 def count_call(*, call: str, result: str, seconds: float) -> None:
-    """Count a call to OpenTrain. `call` is its method and path, without anybody's ID."""
+    """Count a call to OpenTrain. `call` is its method and path, without IDs."""
     _calls.labels(call, result).inc()
     _call_seconds.labels(call).observe(seconds)
 
 
 def exposition(*, collectors: list[Collector]) -> bytes:
-    """Return what all processes of this machine counted, and what `collectors` say, in Prometheus' text format.
+    """Return the counters of all processes on this machine, and of `collectors`, in Prometheus' text format.
 
-    Without the folder it is what this process counted alone.
+    Without PROMETHEUS_MULTIPROC_DIR only this process is counted.
     """
     registry = CollectorRegistry()
     if os.environ.get(FOLDER):

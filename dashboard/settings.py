@@ -1,7 +1,7 @@
-"""Configuration of the console, the receiver and their worker, all of it from the environment.
+"""Settings of the console, the receiver and their worker, all from the environment.
 
-Nothing here has a default that would be unsafe in production: without HTTPS=0 (the demo's), cookies are secure and
-plain http is redirected. The Partner API has settings of its own: dashboard/partner_api/settings.py.
+Every default is safe in production: unless HTTPS=0 (as in the demo), cookies are secure and plain http is redirected.
+The Partner API has its own settings: dashboard/partner_api/settings.py.
 """
 
 import os
@@ -22,23 +22,22 @@ from dashboard.config.environment import split
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = False
 
-# --- Redeliver's own -------------------------------------------------------------------------------------------------
+# --- Redeliver -------------------------------------------------------------------------------------------------------
 OPENTRAIN_BASE_URL = os.environ.get("OPENTRAIN_BASE_URL", "https://app.opentrain.ai/api/partner/v1").rstrip("/")
-# What OpenTrain does with a failed delivery (partner-api, "Deliveries"); the demo's Partner API is quicker.
+# OpenTrain's retry schedule (partner-api, "Deliveries"); the demo's Partner API is faster.
 OPENTRAIN_RETRY_DELAYS_S = [int(delay) for delay in _list("OPENTRAIN_RETRY_DELAYS_S", "60,300,1800,7200")]
 OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300"))
-# How often OpenTrain is asked for an install's endpoints by itself (no token more often than that), and for how many
-# installs at a time (dashboard/actions/installs/poller.py).
+# How often each install's endpoints are polled, and how many installs at a time (dashboard/actions/installs/poller.py).
 POLL_EVERY_S = int(os.environ.get("POLL_EVERY_S", "60"))
 POLL_CONCURRENCY = int(os.environ.get("POLL_CONCURRENCY", "8"))
-# How long the delivery log is kept (dashboard/actions/deliveries/retention.py); 0 keeps for
-# ever. Bodies may leave earlier.
+# Retention of the delivery log, and of bodies, which may be shorter; 0 keeps them forever
+# (dashboard/actions/deliveries/retention.py).
 RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
-# How long a run pauses between two redeliveries (dashboard/rules/runs.py); OpenTrain's 429 makes it slower.
+# A run's pause between two redeliveries; a 429 from OpenTrain doubles it (dashboard/rules/runs.py).
 RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
-# Where people reach the console, and where OpenTrain and handlers reach the receiver: part of the URLs that they are
-# given. Both may have hosts and processes of their own: SERVE says what this process answers (dashboard/urls.py).
+# Public base URLs of the console and of the receiver. They may have separate hosts and processes: SERVE selects what
+# this process serves (dashboard/urls.py).
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 RECEIVER_URL = os.environ.get("RECEIVER_URL", "").rstrip("/") or PUBLIC_URL
 SERVE = os.environ.get("SERVE", "all")
@@ -46,28 +45,27 @@ if SERVE not in {"all", "console", "receiver"}:
     raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
 FIELD_KEYS = split(_secret("FIELD_KEYS"))
-# What Prometheus shows to read /metrics; without it there is no such page.
+# Bearer token for /metrics; without it /metrics does not exist.
 METRICS_TOKEN = _secret("METRICS_TOKEN")
-# Whether a handler may be at a private or local address. Partners write those URLs, so: only if the operator says so.
+# Whether handlers may have private or local addresses. Partners enter those URLs, so only the operator can allow it.
 HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
-# The same for the URLs that alerts are sent to: whoever may set up a channel writes those.
+# The same for alert channels, whose URLs are entered by anyone who can manage channels.
 ALERT_PRIVATE_ADDRESSES = _flag("ALERT_PRIVATE_ADDRESSES", default=False)
-# How many of a web process's 16 threads may wait for handlers at once, and for one endpoint's: the others are for
-# pages, and for deliveries that are quickly done.
+# How many of a web process's 16 threads may wait for handlers at once, in total and per endpoint. The others serve
+# pages and fast deliveries.
 HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))
 HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8"))
-# How many calls a minute the observations API takes of one endpoint: enough for a handler that reports each delivery by
-# itself, five a second; who has more puts several into a call.
+# Calls per minute of one endpoint to the observations API. The default allows one call per delivery at five deliveries
+# per second; beyond that, send several observations per call.
 OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE", "300"))
-# Only the demo sets these: its data folder, where its handler takes "break" and
-# "repair", and what opens that door.
+# Set by the demo only: its data folder, and the URL and token that control its handler.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")
 DEMO_HANDLER_URL = os.environ.get("DEMO_HANDLER_URL", "")
 DEMO_HANDLER_TOKEN = _secret("DEMO_HANDLER_TOKEN")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret("SECRET_KEY")
-# The host names that this process is asked by: of what it serves, and this machine's own, for probes.
+# Host names that this process answers to: those of the URLs it serves, and localhost for probes.
 _HOSTS = {"all": (PUBLIC_URL, RECEIVER_URL), "console": (PUBLIC_URL,), "receiver": (RECEIVER_URL,)}[SERVE]
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS") or sorted(
     {"localhost", "127.0.0.1", *(urlsplit(url).hostname or "localhost" for url in _HOSTS)}
@@ -132,19 +130,19 @@ TEMPLATES = [
     },
 ]
 
-# --- Database: PostgreSQL, with a pool so that a request does not pay for a connection -------------------------------
+# --- Database: PostgreSQL, with a pool, so that requests don't open connections --------------------------------------
 DATABASES = {}
 if database_url := _secret("DATABASE_URL"):
     DATABASES["default"] = dj_database_url.parse(database_url)
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the pool drops connections that a restart has cut
-    # What the receiver runs for each delivery is planned once (db/prepared.py).
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # drops connections that a restart has closed
+    # The receiver's statements are prepared once (db/prepared.py).
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 5)
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# A receiver's body may be as large as its own limit, 1 MiB; every form is far smaller.
+# Above the receiver's own limit of 1 MiB; every form is far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
-# --- Mail, which alerts go by (dashboard/services/alerts.py); without EMAIL_URL none is sent -------------------------
+# --- Email for alerts (dashboard/services/alerts.py); without EMAIL_URL none is sent ----------------------------------
 _MAIL = mail_url.parse(_secret("EMAIL_URL"))
 EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
@@ -172,12 +170,12 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_REAUTHENTICATION_TIMEOUT = 300  # seconds that a password or code shown once more holds
-# Wrong passwords and codes: of an address, and of a name, which is then shut out for LOCKOUT_S.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300  # seconds for which a repeated password or code is enough
+# Limits for wrong passwords and codes: per address, and per name, which is then locked for LOCKOUT_S.
 LOCKOUT_S = 300
 ACCOUNT_RATE_LIMITS = {"login_failed": f"10/m/ip,5/{LOCKOUT_S}s/key"}
-# Tries are counted over all processes, so in the database; nothing else uses the cache. By default 300 entries are
-# kept, and whoever tried 300 names would have their own tries forgotten.
+# Sign-in attempts are counted across all processes, so in the database; nothing else uses the cache. The default
+# maximum of 300 entries would let an attacker evict their own attempts by trying 300 names.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -185,15 +183,15 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
-# The proxy's word is taken for where somebody is, and only the last one: what the client says itself comes before it.
+# Behind a trusted proxy the client's address is the last entry of X-Forwarded-For; the client may write the others.
 BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
-# How long a session lasts without use, and at most (dashboard/middleware/sessions.py).
+# Maximum idle time and age of a session (dashboard/middleware/sessions.py).
 SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
 SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
 SESSION_ENGINE = "dashboard.auth.encrypted_sessions"
 SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
-# The roles that come in with a second factor only.
+# Roles that require a second factor.
 MFA_REQUIRED_ROLES = _list("MFA_REQUIRED_ROLES")
 MFA_ADAPTER = "dashboard.auth.adapters.SecondFactors"
 MFA_FORMS = {
@@ -207,11 +205,11 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Redeliver"
 MFA_TOTP_PERIOD = 30  # seconds
-# A code is good in its own 30 s and once. A tolerance would outlast allauth's memory of the codes that were used.
+# A code is valid once, within its 30 s. With a tolerance it could outlive allauth's record of used codes.
 MFA_TOTP_TOLERANCE = 0
-# Nobody writes their own address here, so there is none that would have to be proved before a second factor is.
+# Users cannot set their own address, so none needs verification before a second factor is set up.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-# Sign-in by a company's OpenID Connect provider, if there is one (dashboard/auth/adapters.py says who comes in).
+# Sign-in by an OpenID Connect provider, if configured (rules in dashboard/auth/adapters.py).
 OIDC = oidc.read()
 OIDC_NAME = OIDC.name if OIDC else ""
 SOCIALACCOUNT_ADAPTER = "dashboard.auth.adapters.Identities"
@@ -221,21 +219,20 @@ SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC.as_app()] if OIDC el
 # --- Browser ---------------------------------------------------------------------------------------------------------
 HTTPS = _flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-# OpenTrain's deliveries never follow a redirect, so the receiver says no to plain http by itself; the observations API
-# does too, so that no key is sent a second time in the clear.
-# A probe comes from the machine or the network beside it, without TLS.
+# The receiver and the observations API refuse plain http themselves: OpenTrain never follows a redirect, and a redirect
+# would have clients send a key in the clear again. Probes come without TLS, from the machine or its network.
 SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/", r"^(healthz|readyz|metrics)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-# Nothing to others. "no-referrer" would also have browsers send `Origin: null` with our own forms, which CSRF refuses.
+# No referrer to other sites. "no-referrer" would make browsers send `Origin: null` with forms, which CSRF refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-CSRF_COOKIE_HTTPONLY = True  # the forms carry the token; no script of ours reads the cookie
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script reads the cookie
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-if HTTPS:  # a neighbouring host, as the receiver's may be, can set no cookie of such a name for this one
+if HTTPS:  # other hosts of the domain cannot set cookies with this prefix
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -243,7 +240,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF, "data:"],  # Tabler's own small pictures are data: URLs in its style sheet
+        "img-src": [SELF, "data:"],  # Tabler's style sheet has small images as data: URLs
         "font-src": [SELF],
         "connect-src": [SELF],
         "form-action": [SELF],

@@ -1,6 +1,6 @@
-"""Sign a delivery, verify one, and say in words why one is refused.
+"""Signing and verifying deliveries, with an explanation for each refusal.
 
-Standard library only: the console, the receiver and the Partner API all share this one module.
+Standard library only: the console, the receiver and the Partner API share this module.
 
 Source: partner-api, "Deliveries": `X-OpenTrain-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the
 HMAC-SHA256 of `<t>.` + the raw body under the secret exactly as it was given, with its `whsec_`.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TOLERANCE_S = 300
-"""How far the signature's time may be from ours, in seconds, either way."""
+"""Allowed difference between the signature's time and ours, in seconds, in either direction."""
 
 OTHERS_TRIED = 20
 """How many secrets of the install's other endpoints are tried at most."""
@@ -27,7 +27,7 @@ _HEADER = re.compile(rf"t=({STAMP}),v1=([0-9a-f]{{{DIGEST_CHARS}}})")
 
 
 class Verdict(StrEnum):
-    """What verifying a signature came to; everything but VERIFIED is a refusal."""
+    """The result of a verification; everything but VERIFIED is a refusal."""
 
     VERIFIED = "verified"
     MISSING = "missing"
@@ -50,12 +50,12 @@ REPORTED = {
     Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
     Verdict.MISMATCH: "found that the signature does not fit",
 }
-"""What a handler did, in words, by the verdict that it reported; "" is none. Another word is of a newer version."""
+"""What a handler reported, in words, by verdict; "" if it reported none. Other values come from newer versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A verdict, with the sentence that a person reads."""
+    """A verdict, and its explanation for people."""
 
     verdict: Verdict
     explanation: str
@@ -66,7 +66,7 @@ class Verification:
 
 
 def sign(*, secret: str, body: bytes, timestamp: int) -> str:
-    """Return the header's value for one attempt. `timestamp` is in Unix seconds."""
+    """Return the signature header of one attempt. `timestamp` is in Unix seconds."""
     return f"t={timestamp},v1={_digest(secret=secret, body=body, timestamp=str(timestamp))}"
 
 
@@ -75,11 +75,11 @@ def verify(
 ) -> Verification:
     """Verify one request.
 
-    `headers` holds every value of the signature header that the request carried, `now` is in Unix seconds. WSGI
-    servers hand over doubled headers as one value joined by a comma; that is told apart from a malformed one too.
-    `other_secrets` (the same install's other endpoints) are tried only after `secret` failed: an HMAC alone
-    cannot tell a changed byte from an unknown secret, but it can tell when a secret we do know made it.
-    The signature is checked before its age, so that a stale one is known to be genuine.
+    `headers` holds every value of the request's signature header, `now` is in Unix seconds. WSGI servers join repeated
+    headers with a comma; these are recognized and not called malformed. `other_secrets` (of the install's other
+    endpoints) are tried only after `secret` failed: an HMAC cannot tell a changed byte from an unknown secret, but it
+    can tell that a known secret was used. The signature is checked before its age, so a stale one is known to be
+    genuine.
     """
     if not headers:
         return Verification(Verdict.MISSING, f"The request carried no {HEADER} header.")
@@ -112,7 +112,7 @@ def split(header: str) -> tuple[str, str] | None:
 
 
 def _stamps(header: str) -> int:
-    """Return how many signatures a header's value starts: one has a single `t=`, so two of them were joined."""
+    """Count the signatures in a header value. Each has one `t=`, so two mean that headers were joined."""
     return sum(part.strip().startswith("t=") for part in header.split(","))
 
 

@@ -1,7 +1,7 @@
 """Secrets in memory and at rest.
 
-A `Secret` never shows itself by accident: not in a repr, a log line, a format string or a traceback. At rest it is
-encrypted with MultiFernet under `settings.FIELD_KEYS` (the first key encrypts, all of them decrypt, so keys rotate).
+A `Secret` never leaks by accident: not in a repr, a log line, a format string or a traceback. At rest it is encrypted
+with MultiFernet under `settings.FIELD_KEYS`: the first key encrypts, all of them decrypt, so keys can rotate.
 """
 
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from django.conf import settings
 
 
 class Unreadable(Exception):
-    """A stored secret cannot be decrypted: the key that wrote it is not among FIELD_KEYS."""
+    """A stored secret cannot be decrypted: FIELD_KEYS lacks the key that encrypted it."""
 
 
 @dataclass(frozen=True, slots=True, eq=True)
 class Secret:
-    """A token or a signing secret. `reveal()` is the only way to its text, so every use of one can be searched for."""
+    """A token or signing secret. Only `reveal()` returns its text, so every use can be searched for."""
 
     _text: str = field(repr=False)
 
@@ -31,14 +31,14 @@ class Secret:
 
 
 def encrypt(secret: Secret) -> bytes:
-    """Return the secret's bytes for the database."""
+    """Return the encrypted bytes to store."""
     return _fernet(tuple(settings.FIELD_KEYS)).encrypt(secret.reveal().encode())
 
 
 def decrypt(stored: bytes, *, once: bool = False) -> Secret:
-    """Return the secret that `encrypt` stored. What is read `once` is not remembered.
+    """Return the secret that `encrypt` returned the bytes of. `once` bypasses the cache.
 
-    Raises: Unreadable, when none of the keys fits; never an empty or a wrong value.
+    Raises: Unreadable if no key fits. It never returns an empty or wrong value.
     """
     read = _decrypted.__wrapped__ if once else _decrypted
     try:
@@ -49,7 +49,7 @@ def decrypt(stored: bytes, *, once: bool = False) -> Secret:
 
 @lru_cache(maxsize=1024)
 def _decrypted(stored: bytes, *, keys: tuple[str, ...]) -> Secret:
-    """Keyed by what is stored: a secret that changes is another one. The receiver needs the same few all the time."""
+    """Cached by stored bytes, so a changed secret is a new entry. The receiver reads the same few repeatedly."""
     return Secret(_fernet(keys).decrypt(stored).decode())
 
 

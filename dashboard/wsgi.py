@@ -1,4 +1,4 @@
-"""What gunicorn serves: the console and the receiver."""
+"""The WSGI application: console and receiver."""
 
 import os
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ _django = get_wsgi_application()
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Serve one request.
 
-    A Content-Type's extended parameters go first: of `charset*=utf-8''%00` Django makes a NUL before any view or
-    middleware is there to refuse it, and that is an error of ours. Nobody who is let in sends them.
+    Removes extended parameters of Content-Type first: Django decodes `charset*=utf-8''%00` to a NUL before any view or
+    middleware can refuse it, and then fails. Legitimate clients never send them.
     """
     content_type = environ.get("CONTENT_TYPE", "")
     if "*" in content_type:

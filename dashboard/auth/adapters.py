@@ -1,13 +1,13 @@
-"""What is ours about signing in; the rest is django-allauth's, which asks these classes.
+"""Adapters that customize django-allauth's sign-in.
 
-Accounts are made by an administrator, never by signing up. An identity of the OpenID Connect provider (`OIDC_ISSUER`)
-comes into an account in one of two ways, and into no other:
-- Somebody who is signed in connects it themselves, having shown their password or second factor again.
-- The provider says that the e-mail address was verified, and it is the address of exactly one active account that no
-  identity is connected to. Nobody can change the address of an account but an administrator, so whoever proves it to
-  the provider, which the operator chose to trust, is who the account was made for.
-From then on the account belongs to that identity (issuer and subject), whatever address it has later. User names are
-never compared: a provider lets people choose those.
+Administrators create accounts; there is no sign-up. An identity of the OpenID Connect provider (`OIDC_ISSUER`) is
+connected to an account in one of two ways, and in no other:
+- A signed-in user connects it themselves, after entering their password or second factor again.
+- The provider says that the email address is verified, and exactly one active account without a connected identity has
+  that address. Only an administrator can change an account's address, so the person who proves it to the provider,
+  which the operator chose to trust, is the person the account was created for.
+From then on the account belongs to that identity (issuer and subject), even if its address changes. User names are
+never compared, because providers let people choose them.
 """
 
 import logging
@@ -37,12 +37,12 @@ from dashboard.vault import Secret
 logger = logging.getLogger(__name__)
 
 SIGNED_IN_AT, ACTIVE_AT = "signed_in_at", "active_at"
-"""In the session: when it began, and when it was last used (dashboard/middleware/sessions.py)."""
+"""Session keys: when the session began, and when it was last used. Read by middleware/sessions.py."""
 _TOO_MANY = {"too_many_login_attempts", "rate_limited"}
 
 
 class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
-    """Passwords, and where people are led."""
+    """Password sign-in, and safe redirects after it."""
 
     error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": "This user name and password do not belong together. Check both and try again."
@@ -53,15 +53,15 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def is_safe_url(self, url: str) -> bool:
-        """Whether people may be sent on to `url`: only to a path of ours, never by a host's name, not even our own."""
+        """Return whether a redirect to `url` is allowed: only to a path of this site, never with a host name."""
         return url.startswith("/") and url.isprintable() and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:  # noqa: ARG002
-        """Return what tries are counted by: the name alone. allauth adds the host, and its port can be anything."""
+        """Count attempts by user name alone: allauth adds the Host header, whose port the client chooses."""
         return str(credentials.get("username", "")).lower()
 
     def validation_error(self, code: str, *args: object) -> ValidationError:
-        """Return the error of a form; too many tries are a page of their own, and a 429."""
+        """Return a form error; too many attempts get a 429 page instead."""
         if code in _TOO_MANY:
             raise ImmediateHttpResponse(respond_429(self.request))
         error: ValidationError = super().validation_error(code, *args)
@@ -69,7 +69,7 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
 
 
 class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
-    """TOTP secrets and the seeds of recovery codes at rest, as every other secret: under FIELD_KEYS."""
+    """Encrypts TOTP secrets and recovery code seeds at rest under FIELD_KEYS, like every other secret."""
 
     error_messages: ClassVar[dict[str, Any]] = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "Incorrect code. Type the one that the app shows now: each is good once, for half a minute."
@@ -83,16 +83,16 @@ class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
         return vault.decrypt(encrypted_text.encode()).reveal()
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Return who we are to a passkey, which shows the name to people."""
+        """Return the relying party; browsers show its name beside a passkey."""
         return {**super().get_public_key_credential_rp_entity(), "name": "Redeliver"}
 
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 - allauth's name
-        """Return what a new passkey is called if nobody says otherwise."""
+        """Return the default name of a new passkey."""
         return f"Passkey {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
 
 class Identities(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """Who comes in by OpenID Connect: the rule is at the top of this module."""
+    """Sign-in by OpenID Connect, by the rule at the top of this module."""
 
     def get_requests_session(self) -> Any:  # noqa: ANN401 - it is requests', which lives in services
         """Return allauth's own, which reads no answer that is nested too deeply."""
@@ -104,12 +104,12 @@ class Identities(DefaultSocialAccountAdapter):  # type: ignore[misc]
         return False
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Connect an identity to the account that was made for it, or say why there is none."""
+        """Connect an identity to the account created for it, or say why there is none."""
         if sociallogin.is_existing:
             return
         if sociallogin.state.get("process") == AuthProcess.CONNECT:
             if SocialAccount.objects.filter(user=request.user).exists():
-                raise ImmediateHttpResponse(redirect("socialaccount_connections"))  # it says which one
+                raise ImmediateHttpResponse(redirect("socialaccount_connections"))  # that page shows the connected one
             return
         user = _made_for(sociallogin)
         if user is None:
@@ -123,12 +123,12 @@ def _check_depth(answer: Any, **_: object) -> None:  # noqa: ANN401 - requests'
 
 
 def _made_for(sociallogin: SocialLogin) -> User | None:
-    """Return the account that was made for an identity that has not come in before."""
+    """Return the account created for an identity that signs in for the first time."""
     claims = sociallogin.account.extra_data["id_token"]
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str) or not email:
         return None
-    if not email.isascii():  # other letters than these are the same as others in upper case only
+    if not email.isascii():  # case folding maps some other letters to ASCII ones
         return None
     found = list(User.objects.filter(email__iexact=email)[:2])
     if len(found) != 1 or not found[0].is_active or SocialAccount.objects.filter(user=found[0]).exists():
@@ -144,6 +144,6 @@ def _refuse(request: HttpRequest, sociallogin: SocialLogin) -> NoReturn:
 
 @receiver(user_logged_in, dispatch_uid="begin-session")
 def _begin(request: HttpRequest, **_: object) -> None:
-    """Note when the session began."""
-    request.session.set_expiry(None)  # the settings', no longer a stranger's
+    """Record when the session began."""
+    request.session.set_expiry(None)  # back to the setting: before sign-in it was shorter
     request.session[SIGNED_IN_AT] = request.session[ACTIVE_AT] = timezone.now().isoformat()

@@ -1,10 +1,11 @@
-"""Sessions at rest: Django's own, signed as ever, and encrypted under FIELD_KEYS besides.
+"""Django's database sessions, encrypted at rest under FIELD_KEYS.
 
-While an authenticator app is being set up, its secret lies in the session. Signing keeps nobody from reading.
+Django only signs session data, so anyone with the database can read it. During setup of an authenticator app, the
+session holds its secret.
 
-A session of before is read as it is and encrypted when it is next stored. `manage reencrypt` leaves sessions alone: one
-that is used is stored anew within a minute (dashboard/middleware/sessions.py), under the first key, and one that no key
-reads any more is over, as if it had run out.
+Sessions stored before encryption was added are still read, and encrypted when next saved. `manage reencrypt` skips
+sessions: one in use is saved again within a minute (middleware/sessions.py) under the first key, and one that no key
+can read counts as expired.
 """
 
 from typing import Any
@@ -15,17 +16,17 @@ from dashboard import vault
 from dashboard.vault import Secret, Unreadable
 
 SIGNED = ":"
-"""Stands between the parts of what Django signs, and in nothing that the vault gives."""
+"""Separates the parts of Django's signed data; the vault's output never contains it."""
 
 
 class SessionStore(db.SessionStore):
-    """Named as Django's is: the name goes into the signature, which sessions of before have."""
+    """Keeps the name of Django's class, because the name is part of existing signatures."""
 
     def encode(self, session_dict: dict[str, Any]) -> str:
         return vault.encrypt(Secret(super().encode(session_dict))).decode()
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
-        """Return what was stored; nothing where it cannot be read: whose it was signs in again."""
+        """Return the stored data; empty if it cannot be read, so its owner signs in again."""
         stored = session_data if isinstance(session_data, str) else session_data.decode()
         if SIGNED in stored:
             return super().decode(stored)

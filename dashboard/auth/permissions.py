@@ -1,8 +1,8 @@
-"""Who may do what: the one table, and the one decorator that every page wears.
+"""Permissions: one table of roles, and the decorator that every view uses.
 
-The table is about actions. Of which installs somebody may see anything at all, `visible_to` of the QuerySets decides
-(by `SEES_EVERY_INSTALL` and `SEES_GRANTED_INSTALLS` of models/members.py); a page looks its objects up through
-`get_object_or_404(Model.objects.visible_to(request.user), …)`, so that somebody else's ID is one that does not exist.
+The table covers actions. Which installs a user can see is decided by `visible_to` of the QuerySets (by
+`SEES_EVERY_INSTALL` and `SEES_GRANTED_INSTALLS` of models/members.py). Views look objects up with
+`get_object_or_404(Model.objects.visible_to(request.user), …)`, so an ID that the user cannot see does not exist.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Object = type[AlertChannel | Delivery | Endpoint | Install | Run | User]
 
 
 class Permission(StrEnum):
-    """What one may do; the words say it after "to"."""
+    """A permission; its words follow "to"."""
 
     SEE = "see", "see installs, endpoints, deliveries, runs, alerts and activity"
     OPERATE = "operate", "re-enable, redeliver and recover"
@@ -51,30 +51,30 @@ WHO_MAY = {
     Permission.MANAGE_CHANNELS: frozenset({_LEAD, _SUPPORT, _ADMIN}),
     Permission.MANAGE_MEMBERS: frozenset({_LEAD}),
 }
-"""The table. A role that has no permission at all is none: whoever has it is told whom to ask."""
+"""The roles that have each permission. Users without a role have none, and are told whom to ask."""
 _ASK = {_LEAD: "a support lead", _SUPPORT: "support", _ADMIN: "a partner admin of the install", _VIEWER: "a viewer"}
 
 
 class MemberRequest(HttpRequest):
-    """A request of somebody who is signed in and has a role."""
+    """A request of a signed-in user with a role."""
 
     user: User
     htmx: HtmxDetails
 
 
 def may(user: User | AnonymousUser, permission: Permission) -> bool:
-    """Tell whether the person's role has the permission; on what, `visible_to` tells."""
+    """Return whether the user's role has the permission; `visible_to` decides on which objects."""
     return user.is_authenticated and user.role in WHO_MAY[permission]
 
 
 def whom_to_ask(permission: Permission) -> str:
-    """Say who may do it: "a partner admin of the install, support or a support lead"."""
+    """Name the roles that have it: "a partner admin of the install, support or a support lead"."""
     *others, last = (_ASK[role] for role in (_VIEWER, _ADMIN, _SUPPORT, _LEAD) if role in WHO_MAY[permission])
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def can(request: HttpRequest) -> dict[str, dict[str, bool]]:
-    """Tell templates what the person may do: `{% if can.operate %}`. A context processor."""
+    """Context processor: the user's permissions, as in `{% if can.operate %}`."""
     user: User | AnonymousUser = getattr(request, "user", AnonymousUser())
     return {"can": {permission.value: may(user, permission) for permission in Permission}}
 
@@ -85,10 +85,10 @@ def allowed(
     [Callable[Concatenate[MemberRequest, P], HttpResponseBase]],
     Callable[Concatenate[HttpRequest, P], HttpResponseBase],
 ]:
-    """Let in who has the permission; send strangers to sign in, and tell everybody else whom to ask.
+    """Require the permission. Send anonymous users to sign in; tell everyone else whom to ask.
 
-    `of` is what the address's first ID is of: whoever lacks the permission is told so (403) only of what they may see,
-    and gets the 404 of what does not exist for anything else.
+    `of` is the model of the first ID in the URL. A user who lacks the permission gets a 403 for an object they can see
+    and a 404, as for an unknown ID, for any other.
     """
 
     def wear(
@@ -110,7 +110,7 @@ def allowed(
 
 
 def _sign_in(request: MemberRequest) -> HttpResponseBase:
-    """Go to the sign-in page; a partial is told so by header, or the page would appear inside the one it is part of."""
+    """Redirect to the sign-in page. For htmx by header, or the page would be swapped into a part of another."""
     if request.htmx:
         address = redirect_to_login(request.htmx.current_url_abs_path or "/").url
         return HttpResponseClientRedirect(address, status=200)
@@ -118,11 +118,11 @@ def _sign_in(request: MemberRequest) -> HttpResponseBase:
 
 
 def _refuse(request: MemberRequest, permission: Permission, of: Object | None, known: object) -> HttpResponseBase:
-    """Say that nothing was done, and who may do it: as a page, or where the button was pressed. Raises: Http404."""
+    """Say that nothing was done, and who may do it: as a page, or at the pressed button. Raises: Http404."""
     if not may(request.user, Permission.SEE):
         return render(request, "no_access.html", status=403)
     if of is not None and issubclass(of, User):
-        raise Http404  # who has an account is for those to know who manage them
+        raise Http404  # only those who manage accounts may learn which exist
     if of is not None:
         get_object_or_404(of.objects.visible_to(request.user).only("pk"), pk=known)
     context = {"permission": permission, "whom": whom_to_ask(permission)}
@@ -130,5 +130,5 @@ def _refuse(request: MemberRequest, permission: Permission, of: Object | None, k
         return render(request, "not_allowed.html", context, status=403)
     response = render(request, "components/_not_allowed.html", context, status=403)
     response["HX-Reswap"] = "innerHTML"
-    response["X-Not-Allowed"] = "shown"  # app.js: these words belong where the answer would have been
+    response["X-Not-Allowed"] = "shown"  # app.js shows them where the result would appear
     return response

@@ -1,8 +1,8 @@
-"""From where somebody acts: what the audit says beside who and what.
+"""The client's address and user agent, for the audit.
 
-A context variable, which one middleware sets for the length of a request and one function reads (`actions/audit.py`).
-As an argument it would have to pass through every view and action for the sake of that one reader, and an action that
-forgot it would leave no trace. Worker and command line act from nowhere, and the audit says so.
+A context variable: one middleware sets it for the duration of a request, and `actions/audit.py` reads it. As an
+argument it would pass through every view and action for one reader, and a forgotten one would leave no trace. The
+worker and the command line have no source, and the audit says so.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ AGENT_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A client's address, None where none is known, and what its program calls itself."""
+    """A client's IP address (None if unknown) and its User-Agent."""
 
     address: str | None = None
     agent: str = ""
@@ -25,10 +25,10 @@ current: ContextVar[Source] = ContextVar("source", default=NOWHERE)
 
 
 def source_of(*, peer: str, forwarded_for: str | None, agent: str) -> Source:
-    """Return where a request came from.
+    """Return the source of a request.
 
-    `peer` is who is connected to us. `forwarded_for` is X-Forwarded-For where a proxy of ours stands in front, else
-    None: its last entry is the proxy's own, whatever stands before it the client may have written.
+    `peer` is the address of the connection. `forwarded_for` is the X-Forwarded-For header if a trusted proxy is in
+    front, else None. Only its last entry is the proxy's; the client may have written the others.
     """
     last = (forwarded_for or "").rpartition(",")[2]
     return Source(_address(last) or _address(peer), "".join(filter(str.isprintable, agent))[:AGENT_CHARS])
@@ -40,4 +40,4 @@ def _address(text: str) -> str | None:
     except ValueError:
         return None
     mapped = getattr(found, "ipv4_mapped", None)
-    return str(mapped or found).partition("%")[0]  # a link-local one's zone is this machine's own
+    return str(mapped or found).partition("%")[0]  # without the zone of a link-local address

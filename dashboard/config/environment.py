@@ -1,4 +1,4 @@
-"""How settings are read from the environment; a secret also from the file that NAME_FILE names."""
+"""Reading settings from the environment; secrets also from the file named by NAME_FILE."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def items(name: str, default: str = "") -> list[str]:
-    """Return a list that is separated by commas."""
+    """Return the items of a comma-separated list."""
     return split(os.environ.get(name, default))
 
 
@@ -35,17 +35,17 @@ def is_loopback(url: str) -> bool:
 
 
 def is_given(name: str) -> bool:
-    """Whether the secret is set at all, one way or the other."""
+    """Return whether the secret is set, as NAME or NAME_FILE."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def secret(name: str) -> str:
-    """Return a secret from NAME, or from the file that NAME_FILE names (without the newline at its end); "" if unset.
+    """Return a secret from NAME or from the file named by NAME_FILE (without its final newline); "" if unset.
 
-    An environment is read by whoever may list processes, and inherited by every child; a file has a mode.
+    A file can be protected by its mode; an environment is visible in process listings and inherited by children.
 
-    Raises: ImproperlyConfigured, when both are set, or the file cannot be read or is empty: a secret that is missing
-    by mistake must not look like one that is not wanted. The message never holds the value.
+    Raises: ImproperlyConfigured if both are set, or if the file is empty or cannot be read: a secret missing by mistake
+    must not look like one left out on purpose. The message never contains the value.
     """
     given, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
     if not path:

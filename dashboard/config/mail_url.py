@@ -1,4 +1,4 @@
-"""EMAIL_URL: the mail server as one variable."""
+"""EMAIL_URL: the mail server in one variable."""
 
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -7,12 +7,12 @@ _PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
 class NotMailUrl(ValueError):
-    """EMAIL_URL cannot be read. Its text says how it is written, and never what was in it."""
+    """EMAIL_URL is malformed. The message describes the format and never contains the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """What Django's EMAIL_* settings hold. `starttls` and `tls` are never both set."""
+    """Values for Django's EMAIL_* settings. At most one of `starttls` and `tls` is set."""
 
     host: str = ""
     port: int = 25
@@ -23,9 +23,9 @@ class MailServer:
 
 
 def parse(text: str) -> MailServer:
-    """Read `smtp+tls://user:password@host:port`; empty means that there is no mail server.
+    """Parse `smtp+tls://user:password@host:port`; an empty text means no mail server.
 
-    smtp is plain, smtp+tls begins plain and goes on under TLS (STARTTLS), smtps is TLS from the start.
+    smtp is unencrypted, smtp+tls upgrades to TLS (STARTTLS), smtps uses TLS from the start.
 
     Raises: NotMailUrl.
     """
@@ -35,7 +35,7 @@ def parse(text: str) -> MailServer:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise NotMailUrl(_how()) from None  # its text holds what was written, the password with it
+        raise NotMailUrl(_how()) from None  # its message contains the value, password included
     if parts.scheme not in _PORTS or not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise NotMailUrl(_how())
     return MailServer(

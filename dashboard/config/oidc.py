@@ -1,4 +1,4 @@
-"""Sign-in by OpenID Connect, from the environment: OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_NAME."""
+"""OpenID Connect settings: OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_NAME."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 from dashboard.config.environment import secret
 
 PROVIDER = "sso"
-"""Its name in our addresses: the provider sends people back to /accounts/oidc/sso/login/callback/."""
+"""Its name in our URLs: the callback is /accounts/oidc/sso/login/callback/."""
 _ON_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Oidc:
-    """An OpenID Connect provider, and who we are to it."""
+    """An OpenID Connect provider, and our client credentials there."""
 
     issuer: str
     client_id: str
@@ -24,7 +24,7 @@ class Oidc:
     name: str
 
     def as_app(self) -> dict[str, Any]:
-        """Return it as allauth wants its apps."""
+        """Return it as an allauth app."""
         return {
             "provider_id": PROVIDER,
             "name": self.name,
@@ -35,15 +35,15 @@ class Oidc:
 
 
 def read() -> Oidc | None:
-    """Return what is set, or None where OIDC_ISSUER is not.
+    """Return the configured provider; None if OIDC_ISSUER is unset.
 
-    Raises: ImproperlyConfigured, when only a part is set, or the issuer could be impersonated for want of TLS.
+    Raises: ImproperlyConfigured if only some variables are set, or if the issuer is not https (except on localhost).
     """
     issuer, client_id = (os.environ.get(name, "").strip() for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID"))
     client_secret = secret("OIDC_CLIENT_SECRET")
     if not issuer:
         if client_id or client_secret:
-            raise ImproperlyConfigured("OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is set, and OIDC_ISSUER is not.")
+            raise ImproperlyConfigured("OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is set, but OIDC_ISSUER is not.")
         return None
     if not (client_id and client_secret):
         raise ImproperlyConfigured("OIDC_ISSUER is set: OIDC_CLIENT_ID and OIDC_CLIENT_SECRET must be too.")

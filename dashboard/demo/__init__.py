@@ -1,1 +1,1 @@
-"""What only `make demo` has: a handler that can be broken, and the story that is told with it."""
+"""Parts of `make demo` only: a handler that can be broken, and the scenario that uses it."""

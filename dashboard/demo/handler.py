@@ -1,7 +1,7 @@
-"""The demo's partner: a real HTTP server whose handlers answer 503 for as long as somebody has broken them.
+"""The demo's partner: a real HTTP server whose handlers return 503 while they are switched to broken.
 
-Standard library only. `POST /<name>/webhooks` is a handler; `GET` and `PUT /control/<name>` tell and set whether it
-is broken, for whoever has the token.
+Standard library only. `POST /<name>/webhooks` is a handler; `GET` and `PUT /control/<name>` get and set whether it is
+broken and require the token.
 """
 
 import hmac
@@ -19,7 +19,7 @@ MAX_BYTES = 2 * 1024 * 1024
 
 @dataclass
 class Switches:
-    """Which handlers are broken; kept in a file, so that a restart changes nothing."""
+    """The set of broken handlers, stored in a file so that it survives a restart."""
 
     path: Path
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"ok": True})
 
     def _controlled(self) -> str | None:
-        """Return the handler that the request may control, or answer it and return None."""
+        """Return the handler that the request may control; otherwise respond and return None."""
         if not self.path.startswith("/control/"):
             self._answer(404, {"error": "There is nothing here."})
             return None

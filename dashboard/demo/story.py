@@ -1,7 +1,7 @@
-"""The demo's scene: two customers, four endpoints, one of them behind a handler that answers 503.
+"""The demo's scenario: two customers and four endpoints, one of them with a handler that returns 503.
 
-Nothing is written into the log here: installs are connected with their tokens and endpoints registered over HTTP, by
-the same actions that the pages use.
+It writes nothing into the delivery log: it connects installs with their tokens and registers endpoints over HTTP, with
+the same actions as the pages.
 """
 
 import json
@@ -32,7 +32,7 @@ CHANNEL = "The demo's own"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One endpoint of the story; `handler` names the demo's handler behind it."""
+    """One endpoint of the scenario; `handler` is the name of its demo handler."""
 
     install: str
     handler: str
@@ -49,16 +49,16 @@ SCENES = (
 
 
 def tell(*, folder: Path) -> None:
-    """Set the scene, or put right what a new start has moved (ports), and note in demo.json who can sign in.
+    """Create the scenario, or update its ports after a restart, and write the sign-in to demo.json.
 
-    Raises: RuntimeError, when the Partner API refuses something.
+    Raises: RuntimeError if the Partner API refuses a call.
     """
     told = read_private(folder / "demo.json") or {"username": USERNAME, "password": secrets.token_urlsafe(12)}
     user = _user(password=str(told["password"]))
     for scene in SCENES:
         install = _install(name=scene.install, user=user)
         there = Endpoint.objects.filter(install=install, handler_url__endswith=f"/{scene.handler}/webhooks")
-        endpoints_of_scene = list(there.filter(deleted_at__isnull=True))  # two while a secret is being rotated
+        endpoints_of_scene = list(there.filter(deleted_at__isnull=True))  # two during a rotation
         if not endpoints_of_scene:
             _register(scene=scene, install=install, user=user)
         for endpoint in endpoints_of_scene:
@@ -86,7 +86,7 @@ def _install(*, name: str, user: User) -> Install:
 
 
 def _partner_api(*arguments: str) -> str:
-    """Run one of the Partner API's own commands and return what it printed."""
+    """Run a management command of the Partner API and return its output."""
     return subprocess.run(manage_partner_api(*arguments), check=True, capture_output=True, text=True).stdout
 
 
@@ -108,7 +108,7 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
 
 
 def _move(*, endpoint: Endpoint, handler: str) -> None:
-    """Follow the ports of this start: our own, which OpenTrain must be told, and the handler's."""
+    """Update the endpoint to this start's ports: the receiver's, also at OpenTrain, and the handler's."""
     url = door_url(receiver_key=str(endpoint.receiver_key))
     if endpoint.url != url and endpoint.opentrain_id is not None:
         remote = opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id, url=url)
@@ -118,7 +118,7 @@ def _move(*, endpoint: Endpoint, handler: str) -> None:
 
 
 def _tell_of_alerts(*, user: User) -> None:
-    """Have alerts POSTed to the demo's own server, which takes them and says nothing."""
+    """Send alerts to the demo's own server, which accepts and discards them."""
     url = Secret(_handler_url("alerts"))
     channel = AlertChannel.objects.filter(name=CHANNEL).first()
     if channel is not None:
@@ -137,4 +137,4 @@ def _handler_url(name: str) -> str:
 
 
 def _fail(outcome: Outcome) -> Install:
-    raise RuntimeError(f"The demo's scene cannot be set: {outcome.words} {outcome.quoted}")
+    raise RuntimeError(f"The demo could not be set up: {outcome.words} {outcome.quoted}")

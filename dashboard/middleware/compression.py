@@ -1,4 +1,4 @@
-"""Compress what people look at."""
+"""Compression of pages."""
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -8,7 +8,7 @@ NOT_PAGES = frozenset({"receiver", "observations"})
 
 
 class CompressPages(GZipMiddleware):
-    """Django's own, which pads against BREACH, for pages only: OpenTrain gets the handler's answer byte by byte."""
+    """Django's gzip middleware (padded against BREACH), for pages only: OpenTrain gets the handler's exact bytes."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         match = request.resolver_match

@@ -1,4 +1,4 @@
-"""What every answer gets, whichever view made it."""
+"""Request IDs, security headers and the audit's request source, for every response."""
 
 import re
 import uuid
@@ -27,10 +27,10 @@ _POLICY = ", ".join(
 
 
 def request_ids(get_response: Answering) -> Answering:
-    """Give the request an ID, which its log lines carry and its answer tells as X-Request-ID.
+    """Assign each request an ID, which its log lines and its X-Request-ID response header carry.
 
-    The proxy's is taken only where there is one (BEHIND_PROXY), and only if it looks like one: an ID that a stranger
-    chose would let them write into the log, and pass their requests off as somebody else's.
+    The header of the request is used only behind a trusted proxy (BEHIND_PROXY), and only if it is well formed:
+    otherwise clients could write into the log and impersonate other requests.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
@@ -41,7 +41,7 @@ def request_ids(get_response: Answering) -> Answering:
         response["X-Request-ID"] = chosen
         return response
 
-    # Not when `answer` returns: Django tells of a 404 or 500 after that, and a streamed answer is still being made.
+    # Not when `answer` returns: Django logs a 404 or 500 after that, and a streamed response is still being written.
     request_finished.connect(_forget, dispatch_uid="forget-request-id")
     return answer
 
@@ -51,7 +51,7 @@ def _forget(**_: object) -> None:
 
 
 def permissions_policy(get_response: Answering) -> Answering:
-    """Switch off what no page of ours asks a browser for. Copying to the clipboard is, so it is not in the list."""
+    """Disable browser features that no page uses. Clipboard writing is not listed because copy buttons use it."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -63,7 +63,7 @@ def permissions_policy(get_response: Answering) -> Answering:
 
 
 def sources(get_response: Answering) -> Answering:
-    """Have the audit know where the request comes from, for as long as its view runs (auth/request_source.py)."""
+    """Set the audit's request source (auth/request_source.py) while the view runs."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         before = request_source.current.set(

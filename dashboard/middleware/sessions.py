@@ -1,12 +1,11 @@
-"""What stands before every view for somebody who is signed in: how long a session lasts, and the second factor.
+"""Session limits and the required second factor.
 
-What is chosen here, and why:
-- A session ends SESSION_IDLE_MINUTES after it was last used (720: who comes back the next morning signs in again), and
-  SESSION_MAX_HOURS after it began (168: once a week), however much it is used.
-- A page that polls by itself is not somebody: what the pages ask for in the background (`POLLED`) never keeps a session
-  alive, or a forgotten tab would for ever. Everything else that reaches a view does.
-- That a session is in use is written down once in MINUTE at most, so that pages stay as cheap as they were.
-- The view then meets a stranger, and sends them to sign in and back as it does anyway, a partial by HX-Redirect.
+- A session ends SESSION_IDLE_MINUTES after its last use (720: people sign in again the next morning), and
+  SESSION_MAX_HOURS after it began (168: once a week) even when in use.
+- Background polling (`POLLED`) does not count as use, or a forgotten tab would keep a session alive forever. Every
+  other request that reaches a view does.
+- The last use is written at most once per MINUTE, which keeps pages cheap.
+- After the session ends, the view sees an anonymous user and redirects to sign-in as usual, htmx by HX-Redirect.
 """
 
 from collections.abc import Callable
@@ -34,7 +33,7 @@ Answering = Callable[[HttpRequest], HttpResponseBase]
 
 MINUTE = timedelta(minutes=1)
 STRANGERS = timedelta(minutes=15)
-"""How long what is noted of somebody who is about to sign in is kept: anybody can have us note it, again and again."""
+"""Lifetime of a session before sign-in: anyone can create these, any number of times."""
 POLLED = frozenset({"operation-progress"})
 """URL names that pages poll, beside every name that ends in -live.
 
@@ -44,12 +43,12 @@ TO_SET_UP = frozenset({
     "account", "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_view_recovery_codes",
     "account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "account_logout",
 })  # fmt: skip
-"""Where somebody may go who still has to set up a second factor."""
+"""URL names that stay open to users who still have to set up a second factor."""
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 class SessionLimits:
-    """Ends sessions that were not used for too long, or that have lasted long enough."""
+    """Ends sessions that were idle for too long or have reached their maximum age."""
 
     def __init__(self, get_response: Answering) -> None:
         self.get_response = get_response
@@ -77,15 +76,15 @@ class SessionLimits:
 
 
 class SecondFactor:
-    """Leads those who need a second factor by their role, and have none, to where they set it up.
+    """Redirects users whose role requires a second factor, and who have none, to its setup.
 
-    Raises: ImproperlyConfigured, at the start: a role that is mistyped would need none.
+    Raises: ImproperlyConfigured at startup for an unknown role: a mistyped one would require nothing.
     """
 
     def __init__(self, get_response: Answering) -> None:
         self.get_response = get_response
         if unknown := set(settings.MFA_REQUIRED_ROLES) - set(filter(None, Role.values)):
-            raise ImproperlyConfigured(f"MFA_REQUIRED_ROLES has what is no role: {', '.join(sorted(unknown))}.")
+            raise ImproperlyConfigured(f"MFA_REQUIRED_ROLES has unknown roles: {', '.join(sorted(unknown))}.")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
@@ -102,19 +101,19 @@ class SecondFactor:
 
 
 def needs_second_factor(request: HttpRequest) -> bool:
-    """Whether this person's role asks for a second factor, and they have not set up any."""
+    """Return whether the user's role requires a second factor and they have none."""
     role = getattr(request.user, "role", "")
     return role in settings.MFA_REQUIRED_ROLES and not is_mfa_enabled(request.user, SECOND_FACTORS)
 
 
 def is_polled(request: HttpRequest) -> bool:
-    """Whether a page asks for this by itself."""
+    """Return whether this request is background polling of a page."""
     name = (request.resolver_match and request.resolver_match.url_name) or ""
     return name.endswith("-live") or name in POLLED or "X-Redeliver-Poll" in request.headers
 
 
 def _is_signed_in(request: HttpRequest) -> bool:
-    """Without a session's cookie there is nobody to ask the database for: OpenTrain's deliveries have none."""
+    """Return whether a user is signed in. Without a session cookie this costs no query: deliveries have none."""
     return settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated
 
 
@@ -124,6 +123,6 @@ def _read(request: HttpRequest, name: str) -> datetime | None:
 
 
 def _end(request: HttpRequest, words: str) -> None:
-    request.session.flush()  # not as by signing out, which the audit notes as somebody's deed
+    request.session.flush()  # not `logout`, which the audit records as the user's own action
     request.user = AnonymousUser()
     messages.info(request, words)

@@ -1,4 +1,4 @@
-"""A page for who opens the address of a button, as after a reload: Django's own answer is empty."""
+"""A 405 page for people who open an action URL, for example by a reload. Django's own response is empty."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ Answering = Callable[[HttpRequest], HttpResponseBase]
 
 
 def explain_to_people(get_response: Answering) -> Answering:
-    """Give a 405 words where a browser asked for a page; programs get it as it was."""
+    """Replace a 405 by a page for browsers; other clients get it unchanged."""
     if settings.SERVE == "receiver":
         raise MiddlewareNotUsed  # it has no pages
 

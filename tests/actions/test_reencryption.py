@@ -47,11 +47,9 @@ def tokens() -> list[str]:
 @pytest.mark.usefixtures("_rotated")
 def test_reencrypt_moves_every_secret_to_the_first_key(settings) -> None:
     said = run()
-    assert "dashboard_install.token: 3 secrets: 3 encrypted anew, 0 under the first key already" in said
-    assert "dashboard_endpoint.secret: 1 secrets: 1 encrypted anew" in said
-    assert said.splitlines()[-1] == (
-        "Verified: the first key alone reads every secret. The older keys can be taken away."
-    )
+    assert "dashboard_install.token: 3 secrets: 3 re-encrypted, 0 already under the first key" in said
+    assert "dashboard_endpoint.secret: 1 secrets: 1 re-encrypted" in said
+    assert said.splitlines()[-1] == ("Verified: the first key reads every secret. You can remove the older keys.")
     settings.FIELD_KEYS = [NEW]
     assert tokens() == ["ot_ptk_0", "ot_ptk_1", "ot_ptk_2"]
     assert [one.secret and one.secret.reveal() for one in Endpoint.objects.order_by("pk")] == [SECRET, None]
@@ -108,8 +106,8 @@ def test_reencrypt_moves_second_factors_and_keeps_what_is_beside_them(settings) 
     before = Authenticator.objects.get(type="recovery_codes").wrap()
     codes = before.generate_codes()
     said = run()
-    assert "mfa_authenticator.data.secret: 1 secrets: 1 encrypted anew" in said
-    assert "mfa_authenticator.data.seed: 1 secrets: 1 encrypted anew" in said
+    assert "mfa_authenticator.data.secret: 1 secrets: 1 re-encrypted" in said
+    assert "mfa_authenticator.data.seed: 1 secrets: 1 re-encrypted" in said
     settings.FIELD_KEYS = [NEW]
     after = Authenticator.objects.get(type="recovery_codes").wrap()
     assert (after.generate_codes(), after.get_unused_codes()) == (codes, [*codes[:2], *codes[3:]])

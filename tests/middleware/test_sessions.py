@@ -261,5 +261,5 @@ def test_person_who_needs_a_second_factor_can_sign_out(ana: Client) -> None:
 
 def test_role_that_is_mistyped_stops_the_start(settings: Any) -> None:
     settings.MFA_REQUIRED_ROLES = ["support", "suport_lead"]
-    with pytest.raises(ImproperlyConfigured, match=r"^MFA_REQUIRED_ROLES has what is no role: suport_lead\.$"):
+    with pytest.raises(ImproperlyConfigured, match=r"^MFA_REQUIRED_ROLES has unknown roles: suport_lead\.$"):
         SecondFactor(lambda _request: HttpResponse())

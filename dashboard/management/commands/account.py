@@ -1,4 +1,4 @@
-"""Make an account, or change its role and password."""
+"""Create an account, or change its role and password."""
 
 import getpass
 from argparse import ArgumentParser
@@ -14,18 +14,18 @@ from dashboard.models import Role, User
 
 
 class Command(BaseCommand):
-    help = "Make an account, or change its role and password. The password is asked for, never an argument."
+    help = "Create an account, or change its role and password. Prompts for the password."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--email", help="By which an OpenID Connect identity finds this account.")
-        parser.add_argument("--no-password", action="store_true", help="It signs in by OpenID Connect only.")
+        parser.add_argument("--email", help="Address that matches an OpenID Connect identity to this account.")
+        parser.add_argument("--no-password", action="store_true", help="The account signs in by OpenID Connect only.")
         parser.add_argument("--role", choices=[role.value for role in Role if role], default=Role.SUPPORT.value)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["username"]).first() or User(username=options["username"])
         if options["role"] != Role.SUPPORT_LEAD and user.pk is not None and members.is_last_lead(member=user):
-            raise CommandError(f"{user.username} is the last support lead. Make another one first.")
+            raise CommandError(f"{user.username} is the last support lead. Create another one first.")
         user.role = options["role"]
         if options["email"] is not None:
             user.email = options["email"]
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 validate_password(password, user)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        user.set_password(password)  # of None: one that nothing fits
+        user.set_password(password)  # None sets an unusable password
         user.session_generation += 1
         user.link_made_at = None
         how = "with a new password" if password is not None else "without a password"
@@ -47,4 +47,4 @@ class Command(BaseCommand):
             audit.note(actor=None, action="make account" if made else "change account", words=words)
         self.stdout.write(f"{user.username} can sign in, as {user.get_role_display().lower()}.")
         if not User.objects.filter(role=Role.SUPPORT_LEAD, is_active=True).exists():
-            self.stdout.write("Nobody can invite others yet: make an account with --role support_lead for that.")
+            self.stdout.write("No account can invite others yet. Create one with --role support_lead.")

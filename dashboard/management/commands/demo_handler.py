@@ -1,4 +1,4 @@
-"""Run the demo's handler until it is told to stop."""
+"""Run the demo's handler until SIGTERM."""
 
 import signal
 import sys

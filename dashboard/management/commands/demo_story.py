@@ -1,4 +1,4 @@
-"""Set the demo's scene: two installs and four endpoints, connected over HTTP like any other."""
+"""Create the demo's scenario: two installs and four endpoints, connected over HTTP like any other."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from dashboard.demo.story import tell
 
 
 class Command(BaseCommand):
-    help = "Set the demo's scene, or put right what a new start has moved."
+    help = "Create the demo's scenario, or update its ports after a restart."
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:

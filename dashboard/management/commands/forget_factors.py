@@ -1,4 +1,4 @@
-"""Take away the second factors of somebody who has lost theirs."""
+"""Remove the second factors of a user who has lost them."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,8 +11,8 @@ from dashboard.models import User
 
 class Command(BaseCommand):
     help = (
-        "Take away every second factor of an account, and end its sessions. Be sure that who asks is who they say: "
-        "from then on the password alone lets them in."
+        "Remove every second factor of an account, and end its sessions. Verify the person's identity first: "
+        "afterwards the password alone is enough to sign in."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -21,9 +21,9 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["username"]).first()
         if user is None:
-            raise CommandError(f"There is no account of the name {options['username']}.")
+            raise CommandError(f"There is no account named {options['username']}.")
         try:
             members.forget_factors(actor=None, member=user)
         except members.NotPossible as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"The second factors of {user.username} are gone, and every session of theirs is ended.")
+        self.stdout.write(f"Removed the second factors of {user.username} and ended every session.")

@@ -1,4 +1,4 @@
-"""Encrypt stored secrets anew when FIELD_KEYS rotate."""
+"""Re-encrypt stored secrets after a rotation of FIELD_KEYS."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,18 +10,17 @@ from dashboard.actions.reencryption import KeyMissing
 from dashboard.queries import stored_secrets
 
 TOLD_EVERY = 1000
-"""Secrets between two lines of progress."""
+"""Number of secrets between two progress lines."""
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored token, signing secret and second factor under the first of FIELD_KEYS. Safe while the "
-        "site runs, and to be stopped and run again. When it says that nothing is left, the older keys can be taken "
-        "away."
+        "Re-encrypt every stored token, signing secret and second factor under the first of FIELD_KEYS. Safe while the "
+        "site runs; it can be stopped and run again. When it reports that nothing is left, remove the older keys."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Say how many there are, and change nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Count them, and change nothing.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._seen = 0
@@ -31,19 +30,19 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if unreadable:
             raise CommandError(
-                f"{unreadable} secrets cannot be read with any of FIELD_KEYS. Put the key that wrote them back behind "
-                "the others and run this again, or replace those tokens. Take no key away until then."
+                f"{unreadable} secrets cannot be read with any of FIELD_KEYS. Append the key that encrypted them to "
+                "FIELD_KEYS and run this again, or replace those tokens. Remove no key until then."
             )
         if not options["dry_run"]:
             self._verify()
 
     def _place(self, place: stored_secrets.Place, *, dry_run: bool) -> int:
-        """Do a place, tell what was done, and return how many of its secrets cannot be read."""
+        """Re-encrypt a place, print the result, and return how many of its secrets cannot be read."""
         done = reencryption.reencrypt(place=place, dry_run=dry_run, on_row=self._tell)
-        words = "would be encrypted anew" if dry_run else "encrypted anew"
+        words = "would be re-encrypted" if dry_run else "re-encrypted"
         self.stdout.write(
-            f"{place}: {done.total} secrets: {done.changed} {words}, {done.current} under the first key already, "
-            f"{done.overtaken} replaced by somebody meanwhile, {len(done.unreadable)} unreadable"
+            f"{place}: {done.total} secrets: {done.changed} {words}, {done.current} already under the first key, "
+            f"{done.overtaken} replaced in the meantime, {len(done.unreadable)} unreadable"
         )
         if done.unreadable:
             self.stdout.write(f"  unreadable: {', '.join(str(pk) for pk in done.unreadable[:50])}")
@@ -52,10 +51,10 @@ class Command(BaseCommand):
     def _verify(self) -> None:
         left = sum(reencryption.left(place=place) for place in stored_secrets.places())
         if left:
-            raise CommandError(f"{left} secrets are not under the first key yet: run this again.")
+            raise CommandError(f"{left} secrets are not yet under the first key. Run this again.")
         words = "Every secret is encrypted under the first of FIELD_KEYS."
         audit.note(actor=None, action="re-encrypt secrets", words=words)
-        self.stdout.write("Verified: the first key alone reads every secret. The older keys can be taken away.")
+        self.stdout.write("Verified: the first key reads every secret. You can remove the older keys.")
 
     def _tell(self) -> None:
         self._seen += 1

@@ -1,4 +1,4 @@
-"""Remove what is too old, now and all of it."""
+"""Apply retention now, completely."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -11,14 +11,16 @@ from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
 
 TOLD_EVERY = 10_000
-"""Rows between two lines of progress."""
+"""Number of rows between two progress lines."""
 
 
 class Command(BaseCommand):
-    help = "Remove from the delivery log what RETENTION_DAYS and BODY_RETENTION_DAYS say. The worker does it by itself."
+    help = "Delete log entries older than RETENTION_DAYS and BODY_RETENTION_DAYS. The worker does this automatically."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--seconds", type=int, help="Stop after so many; without it, when all is done.")
+        parser.add_argument(
+            "--seconds", type=int, help="Stop after this many seconds; by default when everything is deleted."
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         seconds = options["seconds"]

@@ -1,4 +1,4 @@
-"""Say whether a restored copy of the database is whole."""
+"""Check the integrity of a restored database."""
 
 import json
 from argparse import ArgumentParser
@@ -12,13 +12,13 @@ from dashboard.queries import health_checks, integrity
 
 class Command(BaseCommand):
     help = (
-        "Check the database that DATABASE_URL names, as it is after a restore: migrations, constraints, indexes, rows "
-        "without their other row, every secret against FIELD_KEYS, the audit. It changes nothing."
+        "Check the database in DATABASE_URL after a restore: migrations, constraints, indexes, orphaned rows, every "
+        "secret against FIELD_KEYS, the audit. It changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--save", type=Path, metavar="FILE", help="Keep the row counts, at the time of the backup.")
-        parser.add_argument("--against", type=Path, metavar="FILE", help="Compare the row counts with those.")
+        parser.add_argument("--save", type=Path, metavar="FILE", help="Save the row counts, at the time of the backup.")
+        parser.add_argument("--against", type=Path, metavar="FILE", help="Compare the row counts with saved ones.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         found = integrity.counts()
@@ -26,27 +26,27 @@ class Command(BaseCommand):
             self.stdout.write(f"{table}: {rows} rows")
         faults = list(integrity.faults())
         if pending := health_checks.pending_migrations():
-            faults.append(f"{pending} migrations are missing: run migrate")
+            faults.append(f"{pending} migrations are not applied: run migrate")
         if options["against"]:
             faults += _differences(_read(options["against"]), found)
         if options["save"]:
             options["save"].write_text(json.dumps(found))
         if faults:
-            raise CommandError("This copy is not whole:\n" + "\n".join(f"- {fault}" for fault in faults))
-        self.stdout.write("This copy is whole: constraints hold, every secret can be read, the audit is complete.")
+            raise CommandError("This copy is incomplete:\n" + "\n".join(f"- {fault}" for fault in faults))
+        self.stdout.write("This copy is complete: constraints hold, every secret can be read, the audit is complete.")
 
 
 def _read(path: Path) -> dict[str, int]:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise CommandError(f"{path} does not hold row counts of 'verify_backup --save': {error}") from None
+        raise CommandError(f"{path} does not contain row counts of 'verify_backup --save': {error}") from None
 
 
 def _differences(saved: dict[str, int], found: dict[str, int]) -> list[str]:
-    """Rows that came after the counts were saved are no fault; fewer are."""
+    """Return a fault for each table with fewer rows than saved; more rows are fine."""
     return [
-        f"{table} has {found.get(table, 0)} rows, and had {rows} at the backup"
+        f"{table} has {found.get(table, 0)} rows; the backup had {rows}"
         for table, rows in saved.items()
         if found.get(table, 0) < rows
     ]

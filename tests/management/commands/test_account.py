@@ -15,9 +15,9 @@ PASSWORD = "a-quite-long-password"
 def test_account_command_makes_a_support_lead_and_keeps_the_last_one(db: None, monkeypatch, capsys) -> None:
     monkeypatch.setattr("getpass.getpass", lambda _prompt: PASSWORD)
     call_command("account", "ana", role="support")
-    assert "Nobody can invite others yet" in capsys.readouterr().out
+    assert "No account can invite others yet" in capsys.readouterr().out
     call_command("account", "lea", role="support_lead")
-    assert "Nobody can invite others yet" not in capsys.readouterr().out
+    assert "No account can invite others yet" not in capsys.readouterr().out
     with pytest.raises(CommandError, match="lea is the last support lead"):
         call_command("account", "lea", role="viewer")
     assert list(User.objects.order_by("username").values_list("username", "role")) == [

@@ -31,7 +31,7 @@ def test_forget_factors_takes_them_away_and_ends_the_sessions() -> None:
         TOTP.activate(user, "JBSWY3DPEHPK3PXP")
         RecoveryCodes.activate(user)
     said = run("forget_factors", "ana")
-    assert said == "The second factors of ana are gone, and every session of theirs is ended.\n"
+    assert said == "Removed the second factors of ana and ended every session.\n"
     assert (ana.authenticator_set.count(), paul.authenticator_set.count()) == (0, 2)
     assert client.get("/installs/")["Location"] == "/accounts/login/?next=/installs/"
     assert UserSession.objects.count() == 0
@@ -47,5 +47,5 @@ def test_forget_factors_takes_them_away_and_ends_the_sessions() -> None:
 
 
 def test_forget_factors_of_nobody_says_so() -> None:
-    with pytest.raises(CommandError, match=r"^There is no account of the name eve\.$"):
+    with pytest.raises(CommandError, match=r"^There is no account named eve\.$"):
         run("forget_factors", "eve")

@@ -28,7 +28,7 @@ def _rotated(db: None, settings) -> None:
 
 @pytest.mark.usefixtures("_rotated")
 def test_dry_run_says_how_many_and_changes_nothing(settings) -> None:
-    assert "dashboard_install.token: 3 secrets: 3 would be encrypted anew" in run(dry_run=True)
+    assert "dashboard_install.token: 3 secrets: 3 would be re-encrypted" in run(dry_run=True)
     settings.FIELD_KEYS = [OLD]
     assert tokens() == ["ot_ptk_0", "ot_ptk_1", "ot_ptk_2"]
 
@@ -42,7 +42,7 @@ def test_secret_that_no_key_reads_is_left_and_named(settings) -> None:
         cursor.execute("UPDATE dashboard_install SET token = %s WHERE id = %s", [sealed, lost.pk])
     settings.FIELD_KEYS = [NEW, OLD]
     out = io.StringIO()
-    with pytest.raises(CommandError, match=r"^1 secrets cannot be read with any of FIELD_KEYS. Put the key"):
+    with pytest.raises(CommandError, match=r"^1 secrets cannot be read with any of FIELD_KEYS. Append the key"):
         call_command("reencrypt", stdout=out)
     assert f"  unreadable: {lost.pk}\n" in out.getvalue()
     with connection.cursor() as cursor:

@@ -51,7 +51,7 @@ def test_restored_copy_is_whole_until_something_is_lost(restored: str, tmp_path:
     against = ["--against", str(tmp_path / "counts.json")]
     status, said = verify(restored, *against)
     assert (status, said.splitlines()[-1]) == (
-        0, "This copy is whole: constraints hold, every secret can be read, the audit is complete.",
+        0, "This copy is complete: constraints hold, every secret can be read, the audit is complete.",
     )  # fmt: skip
     assert "dashboard_delivery: 1 rows" in said
 
@@ -60,12 +60,12 @@ def test_restored_copy_is_whole_until_something_is_lost(restored: str, tmp_path:
 
     with psycopg.connect(restored) as copy:
         copy.execute("DELETE FROM dashboard_attempt")
-    assert verify(restored, *against)[1].splitlines()[-1] == ("- dashboard_attempt has 0 rows, and had 1 at the backup")
+    assert verify(restored, *against)[1].splitlines()[-1] == ("- dashboard_attempt has 0 rows; the backup had 1")
 
 
 @pytest.mark.django_db
 def test_counts_that_are_none_are_told_so(tmp_path: Path) -> None:
     (tmp_path / "counts.json").write_text(json.dumps(3))
     for name in ("counts.json", "missing.json"):
-        with pytest.raises(CommandError, match="does not hold row counts"):
+        with pytest.raises(CommandError, match="does not contain row counts"):
             call_command("verify_backup", against=tmp_path / name, stdout=io.StringIO())
