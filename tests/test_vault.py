@@ -45,7 +45,7 @@ def test_first_key_encrypts_and_every_key_decrypts(settings) -> None:
             decrypt(before, once=once)
 
 
-@pytest.mark.parametrize("stored", [b"", b"x", encrypt(CANARY)[:-1]])
+@pytest.mark.parametrize("stored", [b"", b"x", encrypt(CANARY)[:-1]], ids=["empty", "short", "cut off"])
 def test_damaged_bytes_are_unreadable_and_never_a_value(stored: bytes) -> None:
     with pytest.raises(Unreadable) as raised:
         decrypt(stored)

@@ -21,7 +21,7 @@ import pytest
 from dashboard.launch import dev, site
 from dashboard.launch.folder import keys, prepare
 from dashboard.launch.processes import claim_port
-from tests.launch.test_launch import ROOT, launch
+from tests.launch.test_folder import ROOT, launch
 
 pytestmark = pytest.mark.xdist_group("dev")
 READY_S = 120
