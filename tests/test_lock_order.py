@@ -13,7 +13,7 @@ from dashboard.models import Endpoint, Install, User
 from dashboard.services.opentrain import WebhookEndpoint
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_endpoint, make_install
-from tests.faults.failed import wait_until
+from tests.faults.failed import somebody_waits, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,7 @@ def test_answer_to_a_call_waits_for_the_poller_before_it_locks_an_endpoint() -> 
             waiting = pool.submit(record, endpoint.install, paused)
             wait_until(somebody_waits)
             assert Endpoint.objects.select_for_update(nowait=True).get().status == "ACTIVE"
-        assert waiting.result(timeout=30) == Endpoint.objects.get().status == "DISABLED"
+        assert waiting.result(timeout=60) == Endpoint.objects.get().status == "DISABLED"
 
 
 def test_delete_waits_for_the_poller_before_it_locks_an_endpoint(support: User, fake_opentrain: FakeOpenTrain) -> None:
@@ -42,7 +42,7 @@ def test_delete_waits_for_the_poller_before_it_locks_an_endpoint(support: User, 
             waiting = pool.submit(delete, support, endpoint)
             wait_until(somebody_waits)
             assert Endpoint.objects.select_for_update(nowait=True).get().deleted_at is None
-        waiting.result(timeout=30)
+        waiting.result(timeout=60)
     assert Endpoint.objects.get().deleted_at is not None
 
 
@@ -58,9 +58,3 @@ def record(install: Install, remote: WebhookEndpoint) -> str:
         return sync.record_endpoint(install=install, remote=remote, at=timezone.now())
     finally:
         connection.close()
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone()[0] > 0

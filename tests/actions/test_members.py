@@ -194,7 +194,7 @@ def test_two_support_leads_who_demote_each_other_leave_one() -> None:
     together, said = threading.Barrier(2), []
 
     def demote(actor: User, member: User) -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         try:
             members.change_role(actor=actor, member=member, role=Role.VIEWER)
         except NotPossible as error:
@@ -206,7 +206,7 @@ def test_two_support_leads_who_demote_each_other_leave_one() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     assert said == ["You are not a support lead any more, so nothing was changed."]
     assert sorted(User.objects.values_list("role", flat=True)) == ["support_lead", "viewer"]
 

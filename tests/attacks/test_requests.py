@@ -280,6 +280,7 @@ BOMBS = {
     "gzip": gzip.compress(b"\x00" * 200_000_000, compresslevel=9),
 }
 TAKEN_WITHIN_S = 10
+"""Of this process's own time on a core, which does not count what others have to do meanwhile."""
 
 
 @pytest.fixture(scope="module", params=list(BOMBS))
@@ -296,20 +297,20 @@ def test_bomb_at_the_receiver_is_kept_as_bytes_and_shown(
         "X-OpenTrain-Signature": sign(secret=SECRET, body=bomb, timestamp=int(time.time())),
         "Content-Encoding": "gzip" if bomb[:2] == b"\x1f\x8b" else "identity",
     }
-    started = time.monotonic()
+    started = time.process_time()
     response = client.post(f"/hooks/{endpoint.receiver_key}/", bomb, content_type="application/json", headers=headers)
     assert (response.status_code, bytes(Delivery.objects.get().body) == bomb) == (200, True)
     client.force_login(support)
     page = read(client.get(f"/deliveries/{Delivery.objects.get().pk}/"))
     assert "dlv_bomb" in page
     assert len(page) < 5_000_000
-    assert time.monotonic() - started < TAKEN_WITHIN_S
+    assert time.process_time() - started < TAKEN_WITHIN_S
 
 
 def test_bomb_at_the_observations_api_is_refused(bomb: bytes, endpoint: Endpoint, client: Client) -> None:
     key = observation_keys.issue(actor=None, endpoint=endpoint, now=NOON).reveal()
     headers = {"Authorization": f"Bearer {key}"}
-    started = time.monotonic()
+    started = time.process_time()
     for body in (bomb, b'{"observations": ' + bomb + b"}", b'{"observations": [' + bomb + b"]}"):
         response = client.post("/api/v1/observations", body, content_type="application/json", headers=headers)
         assert response.status_code == 400, response.content[:200]
@@ -317,7 +318,7 @@ def test_bomb_at_the_observations_api_is_refused(bomb: bytes, endpoint: Endpoint
     zipped = headers | {"Content-Encoding": "gzip"}
     response = client.post("/api/v1/observations", bomb, content_type="application/json", headers=zipped)
     assert (response.status_code, Attempt.objects.count()) == (415, 0)
-    assert time.monotonic() - started < TAKEN_WITHIN_S
+    assert time.process_time() - started < TAKEN_WITHIN_S
 
 
 def test_probes_are_the_addresses_that_are_known(endpoint: Endpoint) -> None:

@@ -83,6 +83,13 @@ def session_of(user: User) -> str:
     return str(client.cookies["sessionid"].value)
 
 
+def somebody_waits() -> bool:
+    """Whether a session waits for a lock that another holds; tests' servers have no sessions but their own."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
 def wait_until(condition: Callable[[], bool], *, within_s: float = WITHIN_S, every_s: float = 0.1) -> None:
     """Fails: when the condition does not come true in time."""
     deadline = time.monotonic() + within_s

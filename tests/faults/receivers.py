@@ -113,9 +113,9 @@ class Workers:
     def kill(self, which: int) -> None:
         """Kill with -9; `tend` starts the next."""
         os.kill(self.running[which].pid, signal.SIGKILL)
-        self.running[which].wait(timeout=10)
+        self.running[which].wait(timeout=60)
 
     def end(self) -> None:
         for worker in self.running:
             worker.kill()
-            worker.wait(timeout=10)
+            worker.wait(timeout=60)

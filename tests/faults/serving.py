@@ -19,7 +19,7 @@ from dashboard.launch.site import gunicorn, manage, worker
 from dashboard.signatures import sign
 from tests.factories import BODY, SECRET
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,8 +31,7 @@ MIDDLEWARE = list(django_settings.MIDDLEWARE)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.RUN_PACE_MS = 1
-    limits = dataclasses.replace(call.LIMITS, read_s=0.3, total_s=1, pause_s=0.01)
-    monkeypatch.setattr(call, "LIMITS", limits)
+    monkeypatch.setattr(call, "LIMITS", dataclasses.replace(call.LIMITS, pause_s=0.01))
 
 
 @pytest.fixture
@@ -120,8 +121,16 @@ def test_429_that_asks_for_hours_pauses_the_run(run: Run, answering: Callable[..
     ids=["500", "time-out", "HTML 502", "HTML 404"],
 )
 def test_run_pauses_after_three_calls_without_a_usable_answer_and_asks_no_more(
-    run: Run, answering: Callable[..., Server], behaviour: Behaviour, said: str, left: dict[str, int]
+    run: Run,
+    answering: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    behaviour: Behaviour,
+    said: str,
+    left: dict[str, int],
 ) -> None:
+    if behaviour is silent:
+        limits = dataclasses.replace(call.LIMITS, read_s=1, total_s=3)
+        monkeypatch.setattr(call, "LIMITS", limits)
     server = answering(behaviour)
     for _ in range(6):
         run = go(run)
@@ -142,12 +151,14 @@ def endpoint(settings: Any) -> Iterator[Endpoint]:
 
 
 def begin(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Start a run and let it ask for some."""
+    """Start a run and let it ask for three, each of which takes a third of its slice by this clock."""
     run = redeliver(endpoint, User.objects.get())
+    looks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: next(looks) * steps.SLICE_S / 8, sleep=lambda _seconds: None)
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "SLICE_S", 0.05)
+        patch.setattr(steps, "time", clock)
         steps.advance(run_id=run.pk, clock=timezone.now)
-    assert 0 < states(run)["requested"] < COUNT
+    assert states(run) == {"requested": 3, "waiting": COUNT - 3}
     return run
 
 

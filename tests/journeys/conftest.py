@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard.launch.processes import claim_port
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120
+PATIENCE_MS = 30_000
+"""What a page does within moments, it does within this on a busy machine."""
+expect.set_options(timeout=PATIENCE_MS)
 # As root Chromium has no sandbox; the rest keeps it from calling home.
 CHROMIUM_FLAGS = [
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
@@ -71,7 +74,7 @@ def stop_demo(demo: Demo) -> float:
     """Ask it to stop and return how long that took, in seconds."""
     started = time.monotonic()
     demo.process.terminate()
-    demo.process.wait(timeout=20)
+    demo.process.wait(timeout=60)
     demo.process.stdout.close()
     return time.monotonic() - started
 
@@ -123,7 +126,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return page

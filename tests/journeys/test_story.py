@@ -218,7 +218,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
     before = endpoints.count()
     page.context.close()
 
-    assert stop_demo(demo) < 10
+    assert stop_demo(demo) < 30  # it takes 10 s at most, of a machine that has the time
     assert demo.process.returncode == 0
     assert processes_of(demo.folder) == []
 
@@ -236,7 +236,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
         again.process.send_signal(signal.SIGKILL)
         again.process.wait()
         again.process.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while processes_of(demo.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_of(demo.folder) == []

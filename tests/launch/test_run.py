@@ -20,4 +20,4 @@ def test_stop_signal_before_it_is_up_ends_it_with_status_0(tmp_path: Path) -> No
         while not (tmp_path / "keys.json").exists():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0
+        assert process.wait(timeout=60) == 0

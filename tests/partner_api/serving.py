@@ -19,7 +19,7 @@ from dashboard.launch import postgres
 from dashboard.launch.processes import claim_port, end_with_owner
 from dashboard.launch.site import gunicorn, manage_partner_api
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

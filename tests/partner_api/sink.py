@@ -138,7 +138,7 @@ def running_socket(
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in (acceptor, *threads):
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
 
 def answering(raw: bytes) -> Callable[[socket.socket, threading.Event], None]:
@@ -190,7 +190,7 @@ def unused_url() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}/hooks"
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Poll until it holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

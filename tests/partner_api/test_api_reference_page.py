@@ -42,7 +42,7 @@ def server(transactional_db: None) -> Iterator[LiveServer]:
 
 def curl(server: LiveServer, path: str, *, token: str, body: bytes) -> tuple[int, str]:
     """Send what `curl -sS -X POST URL -H Authorization -H Content-Type -d BODY` sends."""
-    connection = http.client.HTTPConnection(server.thread.host, server.thread.port, timeout=10)
+    connection = http.client.HTTPConnection(server.thread.host, server.thread.port, timeout=60)
     headers = {
         "User-Agent": "curl/8.5.0",
         "Accept": "*/*",

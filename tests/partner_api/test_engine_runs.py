@@ -66,7 +66,7 @@ def test_a_cancelled_run_records_what_is_in_flight_and_gives_the_rest_back(recei
     told = threading.Event()
 
     def answer(received: Received) -> int:
-        told.wait(10)
+        told.wait(60)
         return 200
 
     receiver.answer = answer
@@ -94,7 +94,7 @@ def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_co
     told, at_first = threading.Event(), []
 
     def answer(received: Received) -> int:
-        told.wait(10)
+        told.wait(60)
         return 200
 
     receiver.answer = answer
@@ -102,13 +102,14 @@ def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_co
     async def go() -> Report:
         work = asyncio.create_task(engine.run(clock=lambda: THEN))
         await asyncio.to_thread(sink.wait_until, lambda: len(receiver.requests) == 2)
-        await asyncio.sleep(0.3)  # whatever else was on its way has come by now
+        await asyncio.sleep(0.3)  # a few turns of the run: whatever else it claims, it has claimed by now
+        at_first.append(await Delivery.objects.exclude(claimed_by=None).acount())
         at_first.append(len(receiver.requests))
         told.set()
         return await work
 
     assert async_to_sync(go)().delivered == 60
-    assert (at_first, receiver.most_at_once <= 10) == ([2], True)
+    assert (at_first, receiver.most_at_once <= 10) == ([2, 2], True)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 from dashboard.partner_api import events
 from dashboard.partner_api.models import Delivery, Endpoint, Event, Install, event_wire_id
+from tests.faults.failed import somebody_waits, wait_until
 from tests.partner_api.conftest import THEN, Partner, emit_one, make_endpoint, make_partner
 
 
@@ -78,8 +79,8 @@ def test_an_event_waits_for_an_endpoint_that_is_just_being_disabled() -> None:
         Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         thread = threading.Thread(target=emit_elsewhere)
         thread.start()
-        thread.join(timeout=0.3)
+        wait_until(somebody_waits)
         assert made == []
         Endpoint.objects.update(status="DISABLED", disabled_at=THEN, disabled_reason="x")
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert (made, Delivery.objects.count()) == ([0], 0)

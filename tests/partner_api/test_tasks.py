@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +39,7 @@ def start(environment: dict[str, str], name: str, *arguments: str) -> "subproces
 
 def end(process: "subprocess.Popen[str]", *, by: signal.Signals = signal.SIGTERM) -> tuple[str, str]:
     process.send_signal(by)
-    return process.communicate(timeout=10)
+    return process.communicate(timeout=60)
 
 
 def jobs() -> list[tuple[str, str]]:
@@ -55,20 +55,23 @@ def test_a_worker_delivers_and_ends_on_sigterm_with_what_is_in_flight_recorded(
     partner = make_partner()
     make_endpoint(partner, url=receiver.url)
     emit_one(partner)
+    told = threading.Event()
     worker = start(environment, "procrastinate", "worker")
     try:
-        sink.wait_until(lambda: Delivery.objects.filter(status="DELIVERED").count() == 1, seconds=30)
+        sink.wait_until(lambda: Delivery.objects.filter(status="DELIVERED").count() == 1, seconds=60)
         sink.wait_until(lambda: ("partner_api.deliver", "doing") not in jobs())
 
         def slowly(received: Received) -> int:
-            time.sleep(1)
+            told.wait(60)
             return 200
 
         receiver.answer = slowly
         emit_one(partner)
-        sink.wait_until(lambda: len(receiver.requests) == 2, seconds=30)
+        sink.wait_until(lambda: len(receiver.requests) == 2, seconds=60)
     finally:
-        _, log = end(worker)
+        worker.send_signal(signal.SIGTERM)
+        told.set()  # the answer comes after the signal
+        _, log = worker.communicate(timeout=60)
     assert worker.returncode == 0, log
     assert list(Delivery.objects.values_list("status", flat=True)) == ["DELIVERED"] * 2
     assert "Delivery run: 1 attempted, 1 delivered" in log
@@ -80,28 +83,27 @@ def test_a_worker_delivers_and_ends_on_sigterm_with_what_is_in_flight_recorded(
 def test_two_workers_share_the_work_and_a_killed_ones_is_done_again(
     environment: dict[str, str], receiver: Sink
 ) -> None:
-    environment |= {"PARTNER_API_TIMEOUT_S": "1", "PARTNER_API_LEASE_S": "2"}
+    environment |= {"PARTNER_API_TIMEOUT_S": "5", "PARTNER_API_LEASE_S": "6"}
     partner = make_partner()
     make_endpoint(partner, url=receiver.url)
-    killed: list[bool] = []
+    killed = threading.Event()
 
     def answer(received: Received) -> int:
-        if not killed:
-            time.sleep(0.8)
+        killed.wait(60)
         return 200
 
     receiver.answer = answer
     emit_one(partner)
     one = start(environment, "procrastinate", "worker")
     try:
-        sink.wait_until(lambda: len(receiver.requests) == 1, seconds=30)
+        sink.wait_until(lambda: len(receiver.requests) == 1, seconds=60)
     finally:
         end(one, by=signal.SIGKILL)
     assert (Delivery.objects.get().status, Attempt.objects.count()) == ("PENDING", 0)
-    killed.append(True)
+    killed.set()
     other = start(environment, "procrastinate", "worker")
     try:
-        sink.wait_until(lambda: Delivery.objects.get().status == "DELIVERED", seconds=30)
+        sink.wait_until(lambda: Delivery.objects.get().status == "DELIVERED", seconds=60)
     finally:
         end(other)
     assert len(set(receiver.delivery_ids)) == 1
@@ -167,17 +169,25 @@ def test_an_unfinished_run_asks_for_the_next_once(monkeypatch, unfinished: bool,
 
 
 @on_commit
-@pytest.mark.parametrize(("silent_s", "queued"), [(10, [("partner_api.deliver", "todo")]), (0, [])])
-def test_a_worker_whose_cron_has_gone_silent_asks_for_a_run_by_its_monotonic_clock(
-    settings, silent_s: int, queued: list
+@pytest.mark.parametrize(("silent_s", "queued"), [(0.21, [("partner_api.deliver", "todo")]), (0.2, [])])
+def test_a_worker_whose_cron_has_gone_silent_for_two_intervals_asks_for_a_run_by_its_monotonic_clock(
+    settings, monkeypatch, silent_s: float, queued: list
 ) -> None:
     settings.PARTNER_API_RUN_INTERVAL_S = 0.1
+    looks: list[float] = []
+
+    def monotonic() -> float:
+        """The pulse beats at 0; each time that it is looked at after that, it has been silent for this long."""
+        looks.append(silent_s if looks else 0.0)
+        return looks[-1]
+
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=monotonic, time=lambda: 1))
 
     async def beat_once() -> None:
         pulse = tasks._Pulse()
         pulse.beat()
-        pulse.began -= silent_s
-        await asyncio.sleep(0.15)
+        # At the second look, what the first one asked for is done.
+        await asyncio.to_thread(sink.wait_until, lambda: len(looks) >= 3)
         pulse.watch.cancel()
 
     async_to_sync(beat_once)()

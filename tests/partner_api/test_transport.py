@@ -19,7 +19,7 @@ from tests.partner_api import sink
 BODY = b'{"id":"evt_1"}'
 
 
-def post(url: str, *, seconds: float = 5, times: int = 1, context: ssl.SSLContext | None = None) -> Outcome:
+def post(url: str, *, seconds: float = 30, times: int = 1, context: ssl.SSLContext | None = None) -> Outcome:
     async def go() -> Outcome:
         async with transport.open_session(ssl_context=context) as session:
             for _ in range(times):
@@ -103,16 +103,16 @@ def test_an_answer_that_does_not_come_in_time_is_a_timeout(behave) -> None:
     started = time.monotonic()
     with sink.running_socket(behave) as url:
         assert post(url, seconds=0.3) == failed(Cause.TIMEOUT)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20  # the server is silent for 30 s, and drips without an end
 
 
 def test_a_dripping_body_neither_undoes_the_status_nor_stretches_the_time() -> None:
     started = time.monotonic()
     with sink.running_socket(sink.dripping_body) as url:
-        outcome = post(url, seconds=0.4)
+        outcome = post(url, seconds=2)
     assert (outcome.status, outcome.cause) == (200, None)
     assert set(outcome.response_head) == {ord("x")}
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20  # 1,024 bytes, as many as are kept, would drip for 50 s
 
 
 def test_an_endless_body_is_cut_off() -> None:

@@ -9,12 +9,18 @@ import trustme
 
 from dashboard.services.opentrain import call
 from tests.services.misbehaving import Behaviour, Server, misbehaving
-from tests.services.opentrain_samples import QUICK
+from tests.services.opentrain_samples import PATIENT, QUICK
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "LIMITS", QUICK)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "LIMITS", PATIENT)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Shorten the limits for a server that never answers."""
+    return lambda: monkeypatch.setattr(call, "LIMITS", QUICK)
 
 
 @pytest.fixture

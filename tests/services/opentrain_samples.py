@@ -1,5 +1,6 @@
 """OpenTrain's answers as samples, and what the tests of the client share."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -18,8 +19,11 @@ from tests.services.misbehaving import Behaviour
 TOKEN = Secret("ot_ptk_" + "c4n4ry" * 7)
 REQUEST_ID = "9d1f2c3b-0000-4000-8000-000000000001"
 QUICK = Limits(connect_s=0.5, read_s=0.4, total_s=1.2, max_bytes=20_000, tries=3, pause_s=0.02)
-SLACK_S = 2
-"""How late a busy machine may make us."""
+"""For servers that never answer: the test waits for these limits."""
+PATIENT = dataclasses.replace(QUICK, connect_s=20, read_s=20, total_s=20)
+"""Limits that an answer never reaches, on a busy machine either."""
+SLACK_S = 15
+"""How late a busy machine may make us. A server that hangs here does so for 30 s."""
 
 ENDPOINT: dict[str, Any] = {
     "id": "whe_1",

@@ -197,7 +197,7 @@ def test_filter_that_takes_too_long_is_told_so_and_shows_no_false_nothing(
 ) -> None:
     def slow(**_: object) -> list[AuditEntry]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(10)")
+            cursor.execute("SELECT pg_sleep(30)")
         return []
 
     monkeypatch.setattr(activity, "READ_MS", 20)

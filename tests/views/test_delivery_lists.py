@@ -313,7 +313,7 @@ def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: py
     page = ana.read(reverse("delivery-list"))
     assert "— (not counted: it would take longer than 0.3 s; a time range helps)" in words_of(page)
     assert rows_of(page) == [one.pk]
-    assert timezone.now() - started < timedelta(seconds=10)
+    assert timezone.now() - started < timedelta(seconds=25)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)

@@ -107,15 +107,15 @@ def test_delivery_to_a_handler_with_header_injection_is_answered_without_it(clie
 @pytest.mark.django_db
 @pytest.mark.parametrize(("behaviour", "status", "cause"), [(silent, 504, "timeout"), (hanging_up, 502, "connection")])
 def test_delivery_to_a_failing_handler_records_the_cause(client, monkeypatch, behaviour, status, cause) -> None:
-    monkeypatch.setattr(receiver, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(receiver, "DEADLINE_S", 2)
     with misbehaving(behaviour) as server:
         started = time.monotonic()
         response = deliver(client, make_endpoint(handler_url=server.url))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20  # it would be silent for 30 s
     assert said(response) == (status, cause)
     attempt = Attempt.objects.get()
     assert (attempt.answered_status, attempt.cause, attempt.handler_status) == (status, cause, None)
-    assert attempt.latency_ms < 2000
+    assert attempt.latency_ms < 20_000
 
 
 @pytest.mark.django_db

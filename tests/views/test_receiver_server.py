@@ -21,7 +21,7 @@ from dashboard.views.receiver import BODY_LIMIT
 from tests.factories import BODY, SECRET, make_endpoint
 from tests.services.misbehaving import answer, misbehaving
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True)

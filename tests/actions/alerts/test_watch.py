@@ -199,7 +199,7 @@ def test_two_workers_at_once_open_one_alert_and_make_one_message() -> None:
 
     def work() -> None:
         try:
-            together.wait(10)
+            together.wait(60)
             found.append(watch())
         finally:
             connection.close()
@@ -208,7 +208,7 @@ def test_two_workers_at_once_open_one_alert_and_make_one_message() -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(60)
     assert len(found) == 4
     assert sum(one.opened for one in found) == 1
     assert told() == [("all", [("disabled", "opened")])]

@@ -176,7 +176,7 @@ def test_retain_leaves_a_delivery_that_is_being_received() -> None:
     with transaction.atomic():
         record(endpoint=endpoint, delivery_id=busy.opentrain_id)
         with elsewhere(retain) as removing:
-            removed = removing.result(timeout=30)
+            removed = removing.result(timeout=60)
     assert removed == Removed(deliveries=1, attempts=1)
     assert list(Delivery.objects.values_list("pk", "attempt_count")) == [(busy.pk, 2)]
     assert [attempt.number for attempt in busy.attempts.all()] == [1, 2]
@@ -203,7 +203,7 @@ def test_record_attempt_of_a_delivery_that_is_being_removed_waits_and_begins_it_
 
     with ThreadPoolExecutor(1) as threads, connection.execute_wrapper(hold):
         assert retain().deliveries == 1
-        assert [one.result(timeout=30) for one in receiving] == [1]
+        assert [one.result(timeout=60) for one in receiving] == [1]
     fresh = Delivery.objects.get()
     assert (fresh.pk == old.pk, fresh.opentrain_id, fresh.attempt_count) == (False, old.opentrain_id, 1)
     assert [attempt.number for attempt in fresh.attempts.all()] == [1]
@@ -211,7 +211,7 @@ def test_record_attempt_of_a_delivery_that_is_being_removed_waits_and_begins_it_
 
 def wait_until_somebody_waits() -> None:
     """Until a session waits for a lock that another holds; this server has no sessions but this process's."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:

@@ -181,7 +181,7 @@ def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrai
 
     def list_endpoints(*, token: Secret) -> tuple:
         if token in hanging:
-            assert let_go.wait(20)
+            assert let_go.wait(60)
             raise opentrain.Unavailable("No answer.", reason=opentrain.Reason.TIMEOUT)
         return real(token=token)
 
@@ -194,10 +194,8 @@ def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrai
     real_record = sync.record
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     monkeypatch.setattr(sync, "record", record)
-    started = time.monotonic()
     assert poll() == Polled(installs=26, failed=6)
-    assert sorted(recorded[: len(fine)]) == fine
-    assert time.monotonic() - started < 15
+    assert sorted(recorded[: len(fine)]) == fine  # or the first that hangs would not be let go before its time
 
 
 def test_poll_of_failing_installs_uses_only_slots_of_their_own(fake_opentrain: FakeOpenTrain, monkeypatch) -> None:

@@ -13,7 +13,7 @@ from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
-from tests.services.exchanging import MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
+from tests.services.exchanging import HURRIED, MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import Behaviour, misbehaving
 
 
@@ -98,8 +98,8 @@ def test_redirect_is_an_answer_wherever_it_points(location: str) -> None:
 
 def test_redirect_with_an_endless_body_is_bounded_too() -> None:
     with misbehaving(bad.endless(bad.head(302, "Location: /"), b"a" * 10_000)) as server:
-        answer = ask(server.url, cap=True, total_s=10, read_s=10)
-        error = fail(server.url, total_s=10, read_s=10)
+        answer = ask(server.url, cap=True)
+        error = fail(server.url)
     assert (answer.body, answer.truncated) == (b"a" * MAX_BYTES, True)
     assert (error.cause, error.status) == (Cause.TOO_LARGE, 302)
     assert max(answer.elapsed_ms, error.elapsed_ms) < SLACK_S * 1000
@@ -157,15 +157,15 @@ def test_odd_header_lines_are_survived_without_a_log_line(caplog: pytest.LogCapt
     [
         bad.silent,
         bad.deaf,
-        bad.dripping(b"", b"HTTP/1.1 200 OK" + b" " * 200, every_s=0.05),
-        bad.dripping(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 200, every_s=0.05),
-        bad.dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10, every_s=0.05),
+        bad.dripping(b"", b"HTTP/1.1 200 OK" + b" " * 2000, every_s=0.05),
+        bad.dripping(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 2000, every_s=0.05),
+        bad.dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, every_s=0.05),
     ],
     ids=["silent", "deaf", "drips status", "drips headers", "drips interim answers"],
 )
 def test_answer_that_does_not_begin_in_time_is_a_timeout(behaviour: Behaviour) -> None:
     with misbehaving(behaviour) as server:
-        error = fail(server.url)
+        error = fail(server.url, **HURRIED)
     assert (error.cause, error.sent, error.status, str(error)) == (Cause.TIMEOUT, True, None, "no answer in time")
 
 
@@ -175,8 +175,8 @@ def test_answer_that_does_not_begin_in_time_is_a_timeout(behaviour: Behaviour) -
     ids=["no length", "length", "chunked"],
 )
 def test_body_that_drips_past_the_deadline_is_a_timeout(head: bytes) -> None:
-    with misbehaving(bad.dripping(head, b"a" * 200, every_s=0.05)) as server:
-        error = fail(server.url)
+    with misbehaving(bad.dripping(head, b"a" * 2000, every_s=0.05)) as server:
+        error = fail(server.url, total_s=TOTAL_S)
     assert (error.cause, error.sent, error.status) == (Cause.TIMEOUT, True, 200)
     assert error.elapsed_ms >= TOTAL_S * 1000
 
@@ -190,7 +190,7 @@ def test_silence_ends_after_the_read_limit_and_not_only_at_the_deadline() -> Non
 
 def test_request_that_nobody_reads_is_a_timeout() -> None:
     with misbehaving(bad.deaf) as server:
-        error = fail(server.url, method="POST", body=b"a" * 20_000_000)
+        error = fail(server.url, method="POST", body=b"a" * 20_000_000, **HURRIED)
     assert (error.cause, error.sent) == (Cause.TIMEOUT, True)
 
 
@@ -257,7 +257,7 @@ def test_what_is_not_http_is_garbled(data: bytes) -> None:
 )
 def test_endless_head_is_given_up(behaviour: Behaviour) -> None:
     with misbehaving(behaviour) as server:
-        error = fail(server.url, total_s=10, read_s=10)
+        error = fail(server.url)
     assert error.cause in {Cause.TOO_LARGE, Cause.GARBLED}
     assert error.elapsed_ms < SLACK_S * 1000
 
@@ -324,7 +324,7 @@ def test_secret_header_shows_nowhere(behaviour: Behaviour, caplog: pytest.LogCap
     caplog.set_level(logging.DEBUG)
     secret = Secret("Bearer c4n4ry")
     with misbehaving(behaviour) as server:
-        error = fail(server.url, headers=[("Authorization", secret)])
+        error = fail(server.url, headers=[("Authorization", secret)], **HURRIED)
     assert server.requests[0].values("Authorization") == ["Bearer c4n4ry"]
     assert (error.__cause__, error.__context__) == (None, None)
     shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())

@@ -5,7 +5,7 @@ import trustme
 
 from dashboard.rules.causes import Cause
 from tests.services import misbehaving as bad
-from tests.services.exchanging import ask, fail
+from tests.services.exchanging import TOTAL_S, ask, fail
 from tests.services.misbehaving import Behaviour, certified, misbehaving
 
 
@@ -45,7 +45,7 @@ def test_plain_http_on_a_tls_port_is_a_tls_fault_that_was_not_sent() -> None:
 
 
 def drip_a_handshake(connection: bad.Connection) -> None:
-    for byte in b"\x16\x03\x03\x40\x00" + b"a" * 200:
+    for byte in b"\x16\x03\x03\x40\x00" + b"a" * 2000:
         if connection.server.stopping.wait(0.05):
             return
         connection.sock.sendall(bytes([byte]))
@@ -59,14 +59,14 @@ def test_tls_handshake_that_hangs_or_drips_is_a_timeout_that_was_not_sent(behavi
 
 
 def test_body_that_drips_under_tls_ends_at_the_deadline(authority: trustme.CA, ca_file: str) -> None:
-    behaviour = bad.dripping(bad.head(200, "Content-Length: 500"), b"a" * 200, every_s=0.05)
+    behaviour = bad.dripping(bad.head(200, "Content-Length: 500"), b"a" * 2000, every_s=0.05)
     with misbehaving(behaviour, tls=certified(authority, "localhost")) as server:
-        error = fail(server.url, ca_file=ca_file)
+        error = fail(server.url, ca_file=ca_file, total_s=TOTAL_S)
     assert (error.cause, error.sent, error.status) == (Cause.TIMEOUT, True, 200)
 
 
 def test_large_body_goes_out_whole_under_tls(authority: trustme.CA, ca_file: str) -> None:
     body = bytes(range(256)) * 8192
     with misbehaving(bad.answer(200), tls=certified(authority, "localhost")) as server:
-        ask(server.url, ca_file=ca_file, method="POST", body=body, read_s=10, total_s=20)
+        ask(server.url, ca_file=ca_file, method="POST", body=body)
     assert server.requests[0].body == body

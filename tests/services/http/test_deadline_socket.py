@@ -13,7 +13,7 @@ from dashboard.services.http import client as http_client
 from dashboard.services.http import deadline_socket
 from dashboard.services.http.client import NoAnswer
 from tests.services import misbehaving as bad
-from tests.services.exchanging import SLACK_S, TOTAL_S, ask, fail
+from tests.services.exchanging import HURRIED, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import misbehaving
 
 
@@ -53,7 +53,7 @@ def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     started = time.monotonic()
     with pytest.raises(NoAnswer) as caught:
-        ask("http://localhost/")
+        ask("http://localhost/", **HURRIED)
     assert (caught.value.cause, caught.value.sent) == (Cause.TIMEOUT, False)
     assert TOTAL_S <= time.monotonic() - started < TOTAL_S + SLACK_S
     release.set()
@@ -70,7 +70,7 @@ def test_connect_that_hangs_is_a_timeout_that_was_not_sent() -> None:
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", port))
-        error = fail(f"http://127.0.0.1:{port}/")
+        error = fail(f"http://127.0.0.1:{port}/", **HURRIED)
         for sock in waiting:
             sock.close()
     assert (error.cause, error.sent) == (Cause.TIMEOUT, False)

@@ -1,5 +1,6 @@
 """OpenTrain refuses, fails, asks to wait, or says nothing: what is raised, how it reads, how often it was asked."""
 
+import dataclasses
 import json
 import re
 import socket
@@ -12,6 +13,7 @@ import pytest
 import trustme
 
 from dashboard.services import opentrain
+from dashboard.services.http import client as http_client
 from dashboard.services.opentrain import (
     Forbidden,
     NotFound,
@@ -30,7 +32,7 @@ from tests.services.opentrain_samples import (
     CHECK_LATER,
     ENDPOINT,
     LOOK_AT_ENDPOINT,
-    QUICK,
+    PATIENT,
     READ,
     REQUEST_ID,
     SLACK_S,
@@ -130,7 +132,11 @@ def test_read_is_tried_three_times_while_a_gateway_fails(serve: Any, status: int
         bad.silent,
     ],
 )
-def test_read_that_works_the_second_time_is_answered(serve: Any, first: Behaviour) -> None:
+def test_read_that_works_the_second_time_is_answered(
+    serve: Any, first: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if first is bad.silent:
+        monkeypatch.setattr(opentrain_call, "LIMITS", dataclasses.replace(PATIENT, read_s=1.5))
     with serve(first, ok({"webhookEndpoint": ENDPOINT})) as server:
         assert get() == READ
     assert server.connections == 2
@@ -179,7 +185,7 @@ def test_rate_limit_beyond_the_deadline_is_not_waited_for(serve: Any, seconds: s
     with serve(limited(f"Retry-After: {seconds}")) as server:
         started = time.monotonic()
         error = fails(get, RateLimited)
-        assert time.monotonic() - started < QUICK.total_s
+        assert time.monotonic() - started < PATIENT.total_s
     assert str(error) == f"{TOO_MANY} Nothing was changed. Try again in {words}."
     assert (error.retry_after_s, len(server.requests)) == (int(seconds), 1)
 
@@ -231,8 +237,8 @@ LATE = "OpenTrain did not answer within N s."
 NO_ANSWER: list[tuple[Behaviour, Reason, str]] = [
     (bad.silent, Reason.TIMEOUT, LATE),
     (bad.deaf, Reason.TIMEOUT, LATE),
-    (bad.dripping(b"", b"HTTP/1.1 200 OK" + b" " * 99, every_s=0.05), Reason.TIMEOUT, LATE),
-    (bad.dripping(bad.head(200), b" " * 99, every_s=0.05), Reason.TIMEOUT, LATE),
+    (bad.dripping(b"", b"HTTP/1.1 200 OK" + b" " * 999, every_s=0.05), Reason.TIMEOUT, LATE),
+    (bad.dripping(bad.head(200), b" " * 999, every_s=0.05), Reason.TIMEOUT, LATE),
     (bad.hanging_up, Reason.CONNECTION, f"{BROKE}."),
     (bad.reset_before_request, Reason.CONNECTION, f"{BROKE}."),
     (bad.reset_after_request, Reason.CONNECTION, f"{BROKE}."),
@@ -245,7 +251,11 @@ def steady(text: str) -> str:
 
 
 @pytest.mark.parametrize(("behaviour", "reason", "what"), NO_ANSWER)
-def test_read_without_an_answer_is_unavailable(serve: Any, behaviour: Behaviour, reason: Reason, what: str) -> None:
+def test_read_without_an_answer_is_unavailable(
+    serve: Any, hurry: Any, behaviour: Behaviour, reason: Reason, what: str
+) -> None:
+    if reason is Reason.TIMEOUT:
+        hurry()
     with serve(behaviour) as server:
         error = fails(get, Unavailable)
     assert steady(str(error)) == f"{what} Nothing was changed. {CHECK_LATER}"
@@ -255,8 +265,10 @@ def test_read_without_an_answer_is_unavailable(serve: Any, behaviour: Behaviour,
 
 @pytest.mark.parametrize(("behaviour", "reason", "what"), NO_ANSWER)
 def test_write_without_an_answer_is_of_unknown_outcome(
-    serve: Any, behaviour: Behaviour, reason: Reason, what: str
+    serve: Any, hurry: Any, behaviour: Behaviour, reason: Reason, what: str
 ) -> None:
+    if reason is Reason.TIMEOUT:
+        hurry()
     with serve(behaviour) as server:
         error = fails(write, OutcomeUnknown)
     assert steady(str(error)) == f"{what} The request may have been taken. {LOOK_AT_ENDPOINT}"
@@ -335,8 +347,16 @@ def test_base_url_that_is_none_is_unavailable(settings: Any) -> None:
 
 
 def test_tries_of_a_read_share_one_deadline(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opentrain_call, "LIMITS", Limits(read_s=0.4, total_s=0.6, pause_s=0.01))
+    monkeypatch.setattr(opentrain_call, "LIMITS", Limits(read_s=0.5, total_s=1.2, pause_s=0.01))
+    given, exchange = [], http_client.exchange
+
+    def noting(*, total_s: float, **rest: Any) -> Any:
+        given.append(total_s)
+        return exchange(total_s=total_s, **rest)
+
+    monkeypatch.setattr(http_client, "exchange", noting)
     with serve(bad.silent):
-        started = time.monotonic()
         fails(get, Unavailable)
-        assert time.monotonic() - started < 0.6 + SLACK_S
+    # Each try waits for half a second: so much less is left for the next.
+    assert given
+    assert all(left_s <= 1.2 - 0.5 * number for number, left_s in enumerate(given))

@@ -45,7 +45,7 @@ def test_emit_forever_goes_on_until_a_signal_and_ends_cleanly(environment: dict[
     make_endpoint(partner, event_types=EventType.values)
     process = start(environment, "emit", "--install", partner.install_id, "--every", "0.02", "--forever")
     try:
-        sink.wait_until(lambda: Event.objects.count() >= 5, seconds=30)
+        sink.wait_until(lambda: Event.objects.count() >= 5, seconds=60)
     finally:
         out, err = end(process, by=by)
     assert (process.returncode, err) == (0, "")
