@@ -1,10 +1,12 @@
 """Console and receiver from the same code, on hosts of their own."""
 
+import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,25 +19,55 @@ from dashboard.urls import SERVED, console, doors, probes
 from dashboard.views import observation_keys
 from tests.views.test_endpoints import words_of
 
-# A process with these settings answers one request, as gunicorn would have it answered.
+Ask = Callable[..., dict[str, Any]]
+
+# A process with these settings answers requests, as gunicorn would have them answered: one for each line.
 ANSWER = """
-import sys, django
+import json, sys, django
 django.setup()
 from django.test import Client
-path, host = sys.argv[1:]
-response = Client(raise_request_exception=False).get(path, headers={"Host": host})
-print(response.status_code, response["Content-Type"].partition(";")[0], response.get("Location", "-"))
+for line in sys.stdin:
+    path, host, secure = json.loads(line)
+    response = Client(raise_request_exception=False).get(path, headers={"Host": host}, secure=secure)
+    cookies = [morsel.OutputString() for morsel in response.cookies.values()]
+    answer = {"status": response.status_code, "headers": dict(response.headers), "cookies": cookies}
+    print(json.dumps(answer), flush=True)
 """
 
 
-def answered(path: str, *, host: str = "localhost", **environ: str) -> str:
-    """Return status, type and redirect of one GET of a process with this environment; no database is near."""
-    environ = {"SECRET_KEY": "only-for-tests", "HTTPS": "0", "STATIC_ROOT": "/nonexistent", **environ}
-    environ = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dashboard.settings", **environ}
-    command = [sys.executable, "-c", ANSWER, path, host]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout, done.stderr
-    return done.stdout.strip()
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """Make one GET to the process with this environment, the same for all who give the same; no database is near."""
+    collected = str(tmp_path_factory.mktemp("static"))
+    defaults = {"SECRET_KEY": "only-for-tests", "HTTPS": "0", "STATIC_ROOT": collected}
+    defaults |= {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    command, pipe = [sys.executable, "-c", ANSWER], subprocess.PIPE
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def process(given: frozenset[tuple[str, str]]) -> "subprocess.Popen[str]":
+            environ = defaults | dict(given)
+            started = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+            stack.enter_context(started)
+            stack.callback(started.kill)
+            return started
+
+        def ask(path: str, *, host: str = "localhost", secure: bool = False, **environ: str) -> dict[str, Any]:
+            asked = process(frozenset(environ.items()))
+            asked.stdin.write(json.dumps([path, host, secure]) + "\n")
+            asked.stdin.flush()
+            said = asked.stdout.readline()
+            assert said, asked.stderr.read()
+            answer: dict[str, Any] = json.loads(said)
+            return answer
+
+        yield ask
+
+
+def words(answer: dict[str, Any]) -> str:
+    """Return an answer's status, type and redirect."""
+    headers = answer["headers"]
+    return f"{answer['status']} {headers['Content-Type'].partition(';')[0]} {headers.get('Location', '-')}"
 
 
 def names(patterns: list[URLPattern]) -> set[str | None]:
@@ -63,11 +95,11 @@ def test_every_address_is_the_consoles_a_door_or_a_probe_and_served_accordingly(
         ("console", "/installs/", "302 text/html /accounts/login/?next=/installs/"),
     ],
 )
-def test_process_serves_its_own_part_and_no_other(serve: str, path: str, found: str, tmp_path) -> None:
+def test_process_serves_its_own_part_and_no_other(serve: str, path: str, found: str, ask: Ask) -> None:
     environ = {"SERVE": serve}
     if serve == "console":  # its 404 is a page, which needs the static files' names
-        environ |= {"STATIC_ROOT": str(tmp_path), "DJANGO_SETTINGS_MODULE": "tests.plain_static_settings"}
-    assert answered(path, **environ) == found
+        environ |= {"DJANGO_SETTINGS_MODULE": "tests.plain_static_settings"}
+    assert words(ask(path, **environ)) == found
 
 
 URLS = {"PUBLIC_URL": "https://console.example.com", "RECEIVER_URL": "https://hooks.example.com:8443"}
@@ -87,14 +119,14 @@ URLS = {"PUBLIC_URL": "https://console.example.com", "RECEIVER_URL": "https://ho
         ("receiver", "console.example.com", "400"),
     ],
 )
-def test_process_answers_to_its_own_host_names_only(serve: str, host: str, status: str) -> None:
-    assert answered("/healthz", host=host, SERVE=serve, **URLS).partition(" ")[0] == status
+def test_process_answers_to_its_own_host_names_only(serve: str, host: str, status: str, ask: Ask) -> None:
+    assert str(ask("/healthz", host=host, SERVE=serve, **URLS)["status"]) == status
 
 
-def test_allowed_hosts_of_the_operator_win() -> None:
+def test_allowed_hosts_of_the_operator_win(ask: Ask) -> None:
     environ = {"ALLOWED_HOSTS": "only.example.com", **URLS}
-    assert answered("/healthz", host="only.example.com", **environ).startswith("200 ")
-    assert answered("/healthz", host="console.example.com", **environ).startswith("400 ")
+    assert ask("/healthz", host="only.example.com", **environ)["status"] == 200
+    assert ask("/healthz", host="console.example.com", **environ)["status"] == 400
 
 
 def test_door_is_where_the_url_map_has_it() -> None:
@@ -102,11 +134,11 @@ def test_door_is_where_the_url_map_has_it() -> None:
     assert observation_keys.address() == settings.RECEIVER_URL + reverse("observations")
 
 
-def test_probes_are_not_sent_to_https_and_everything_else_is() -> None:
+def test_probes_are_not_sent_to_https_and_everything_else_is(ask: Ask) -> None:
     environ = {"HTTPS": "1", "PUBLIC_URL": "https://localhost"}
-    assert answered("/healthz", **environ) == "200 application/json -"
-    assert answered("/installs/", **environ) == "301 text/html https://localhost/installs/"
-    assert answered("/healthzz", **environ) == "301 text/html https://localhost/healthzz"
+    assert words(ask("/healthz", **environ)) == "200 application/json -"
+    assert words(ask("/installs/", **environ)) == "301 text/html https://localhost/installs/"
+    assert words(ask("/healthzz", **environ)) == "301 text/html https://localhost/healthzz"
 
 
 # --- Headers, as each of the parts sends them by itself over https ---------------------------------------------------
@@ -124,14 +156,9 @@ POLICY = {
     "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 }  # fmt: skip
 OFF = {"camera=()", "geolocation=()", "microphone=()", "payment=()", "usb=()", "display-capture=()"}
-HEADERS = """
-import sys, json, django
-django.setup()
-from django.test import Client
-response = Client(raise_request_exception=False).get(sys.argv[1], headers={"Host": sys.argv[2]}, secure=True)
-cookies = [morsel.OutputString() for morsel in response.cookies.values()]
-print(json.dumps({"status": response.status_code, "headers": dict(response.headers), "cookies": cookies}))
-"""
+OVER_HTTPS = {
+    "HTTPS": "1", "PUBLIC_URL": "https://localhost", "DJANGO_SETTINGS_MODULE": "tests.plain_static_settings",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -146,8 +173,8 @@ print(json.dumps({"status": response.status_code, "headers": dict(response.heade
         ("receiver", "/api/v1/observations", 405),
     ],
 )
-def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int, tmp_path: Path) -> None:
-    said = over_https(path, SERVE=serve, STATIC_ROOT=str(tmp_path))
+def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int, ask: Ask) -> None:
+    said = ask(path, secure=True, SERVE=serve, **OVER_HTTPS)
     assert said["status"] == status
     assert {name: said["headers"].get(name) for name in PROTECTING} == PROTECTING
     assert set(said["headers"]["Content-Security-Policy"].split("; ")) == POLICY
@@ -155,23 +182,13 @@ def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int,
     assert "Server" not in said["headers"]
 
 
-def test_cookies_are_for_this_host_alone_and_https_and_same_site(tmp_path: Path) -> None:
-    [cookie] = over_https("/accounts/login/", STATIC_ROOT=str(tmp_path))["cookies"]
+def test_cookies_are_for_this_host_alone_and_https_and_same_site(ask: Ask) -> None:
+    [cookie] = ask("/accounts/login/", secure=True, SERVE="all", **OVER_HTTPS)["cookies"]
     name, _, rest = cookie.partition("=")
     attributes = set(rest.split("; ")[1:])
     assert name == "__Host-csrftoken"
     assert attributes >= {"Path=/", "SameSite=Lax", "Secure"}
     assert not any(one.startswith("Domain") for one in attributes)
-
-
-def over_https(path: str, **environ: str) -> Any:
-    """Return what one GET over https is answered by a process with this environment; no database is near."""
-    environ = {"SECRET_KEY": "only-for-tests", "HTTPS": "1", "PUBLIC_URL": "https://localhost", **environ}
-    environ = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "tests.plain_static_settings", **environ}
-    command = [sys.executable, "-c", HEADERS, path, "localhost"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_request_for_another_host_is_answered_in_words(db: None) -> None:

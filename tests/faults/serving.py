@@ -1,10 +1,14 @@
 """The real web server and worker, as `launch/site.py` starts them, and OpenTrain at their door."""
 
+import atexit
 import contextlib
+import functools
 import http.client
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +24,18 @@ from dashboard.signatures import sign
 from tests.factories import BODY, SECRET
 
 PATIENCE_S = 60
+
+
+@functools.cache
+def collected_static() -> Path:
+    """Collect the static files, once for all sites of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="redeliver-static-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    given = {"DJANGO_SETTINGS_MODULE": "dashboard.settings", "SECRET_KEY": "only-for-tests", "HTTPS": "0"}
+    command = manage("collectstatic", "--noinput")
+    environment = os.environ | given | {"STATIC_ROOT": str(folder)}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    return folder
 
 
 @dataclass
@@ -44,7 +60,7 @@ class Site:
             "ALLOWED_HOSTS": "localhost,127.0.0.1",
             "HTTPS": "0",
             "HANDLER_PRIVATE_ADDRESSES": "1",
-            "STATIC_ROOT": str(self.folder / "static"),
+            "STATIC_ROOT": str(collected_static()),
             **self.changed,
         }
 
@@ -127,9 +143,7 @@ def deliver(
 @contextlib.contextmanager
 def serving(folder: Path, *, database_url: str, **given: str) -> Iterator[Site]:
     """Serve until the block ends."""
-    (folder / "static").mkdir()
     site = Site(folder=folder, port=claim_port(0), database_url=database_url, changed=given)
-    site.manage("collectstatic", "--noinput")
     try:
         yield site
     finally:

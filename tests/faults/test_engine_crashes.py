@@ -11,9 +11,10 @@ import pytest
 
 from tests.bench import engine_rows
 from tests.faults import engine_database as database
+from tests.faults.lengths import fitting
 from tests.faults.receivers import Post, Recorder, Workers, serve
 
-KILLS, RESTARTS, IN_FLIGHT = 20, 2, 40
+KILLS, RESTARTS, IN_FLIGHT = fitting(24, least=4), fitting(6, least=2), 40
 TRIES = 5
 
 pytestmark = pytest.mark.xdist_group("engine_faults")
@@ -63,9 +64,9 @@ def names_of(url: str) -> list[str]:
     return list(database.facts(url).states)
 
 
-def test_workers_killed_twenty_times_lose_nothing_and_repeat_only_what_was_in_flight(prepared, capsys) -> None:
+def test_workers_killed_again_and_again_lose_nothing_and_repeat_only_what_was_in_flight(prepared, capsys) -> None:
     server, environment = prepared
-    url, count, recorder = server.url("partner_api"), 5000, Recorder(answer)
+    url, count, recorder = server.url("partner_api"), 250 * KILLS, Recorder(answer)
     environment = environment | {"PARTNER_API_MAX_IN_FLIGHT": str(IN_FLIGHT), "PARTNER_API_MAX_PER_ENDPOINT": "4"}
     receiver = serve(recorder)
     database.load(url, environment, receiver.url, count=count)
@@ -99,16 +100,16 @@ def test_workers_killed_twenty_times_lose_nothing_and_repeat_only_what_was_in_fl
     assert {name: repeat for name, repeat in repeats.items() if repeat > lost[name]} == {}
 
 
-def test_a_database_that_restarts_twice_loses_nothing(prepared, capsys) -> None:
+def test_a_database_that_restarts_again_and_again_loses_nothing(prepared, capsys) -> None:
     server, environment = prepared
-    url, count, recorder = server.url("partner_api"), 4000, Recorder(answer)
+    url, count, recorder = server.url("partner_api"), 1000 * RESTARTS, Recorder(answer)
     environment = environment | {"PARTNER_API_MAX_IN_FLIGHT": str(IN_FLIGHT)}
     receiver = serve(recorder)
     database.load(url, environment, receiver.url, count=count)
     workers = Workers(environment, count=1)
     try:
         for part in range(RESTARTS):
-            database.until_arrived(workers, recorder, count=count * (part + 1) // 4)
+            database.until_arrived(workers, recorder, count=count * (part + 1) // (RESTARTS + 2))
             database.restart(server)
         database.finish(workers, url, expected=expected_states(names_of(url)), seconds=180)
     finally:

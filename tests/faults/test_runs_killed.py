@@ -1,4 +1,4 @@
-"""A run of 500 whose worker and server are killed in the middle: real processes, and the real Partner API over HTTP."""
+"""A run of hundreds whose worker and server are killed in the middle: real processes and Partner API, over HTTP."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from dashboard.actions.runs import commands, items
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.partner_api.models import Delivery as Sent
 from tests.faults.failed import deliver_requested, failed_deliveries, session_of, wait_until
+from tests.faults.lengths import fitting
 from tests.faults.serving import Site, serving
 
 pytestmark = [
@@ -21,7 +22,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("faults"),
 ]
-COUNT = 500
+COUNT = fitting(1000, least=150)
 
 
 @pytest.fixture
@@ -57,10 +58,10 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     )
     Run.objects.update(pace_ms=0)
     asked = run.items.exclude(state="waiting")
-    wait_until(lambda: asked.count() >= 100)
+    wait_until(lambda: asked.count() >= COUNT // 5)
     wait_until(lambda: asked.filter(state="asking").exists(), every_s=0.01)
     console.kill()
-    assert run.items.filter(state="waiting").count() > 100
+    assert run.items.filter(state="waiting").count() > COUNT // 5
     in_flight = list(run.items.filter(state="asking").values_list("opentrain_id", flat=True))
 
     console.start()

@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from dashboard.models import Endpoint
 from dashboard.services.opentrain import call
 from tests.factories import make_delivery, make_endpoint, make_install, make_user
+from tests.journeys.acting import take
 from tests.services.misbehaving import Behaviour, answer, misbehaving, silent
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("failures")]
@@ -126,7 +127,7 @@ def test_failure_of_opentrain_is_told_in_words(
         outcome = support_page.locator("#answer")
         expect(outcome).to_contain_text(said)
         expect(outcome).to_contain_text(advice)
-        support_page.screenshot(path=screenshots / f"failure-{failure}.png", full_page=True)
+        take(support_page, screenshots, f"failure-{failure}")
         writes = [request for request in server.requests if request.method == "POST"]
         assert len(writes) == 1
         support_page.goto("about:blank")

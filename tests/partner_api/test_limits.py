@@ -57,14 +57,14 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_again(partner: Partne
 def test_two_servers_count_a_tokens_calls_together(postgres_server: postgres.Server, tmp_path: Path) -> None:
     installed = installation(postgres_server, database="partner_api_limits")
     headers = {"Authorization": f"Bearer {installed.create_install('Acme')['token']}"}
-    limit = {"PARTNER_API_CALLS_PER_MINUTE": "6"}
+    limit = {"PARTNER_API_CALLS_PER_MINUTE": "2"}  # half a minute until the next is free
     with (
         serving(installed, folder=tmp_path, **limit) as one,
         serving(installed, folder=tmp_path, **limit) as other,
     ):
-        answers = [ask(port, "GET", "/api/partner/v1/webhook-endpoints", headers=headers) for port in (one, other) * 4]
+        answers = [ask(port, "GET", "/api/partner/v1/webhook-endpoints", headers=headers) for port in (one, other) * 2]
     statuses = [status for status, _, _ in answers]
-    assert statuses == [200] * 6 + [429] * 2
+    assert statuses == [200] * 2 + [429] * 2
     _, told, body = answers[-1]
-    assert 1 <= int(told["Retry-After"]) <= 10
+    assert 1 <= int(told["Retry-After"]) <= 30
     assert (body["code"], body["details"]["retryAfter"]) == ("RATE_LIMITED", int(told["Retry-After"]))
