@@ -8,7 +8,9 @@ export PORT DATA_DIR
 help:
 	@echo "make demo         the whole loop on this machine, with an endpoint that breaks  (PORT=8000 DATA_DIR=.demo)"
 	@echo "make dev          the demo while you change it: reloads, Django's debug pages    (PORT=8000 DATA_DIR=.dev)"
-	@echo "make test         the whole test suite, on a real PostgreSQL"
+	@echo "make test         the whole test suite, on a real PostgreSQL, with faults of about ten seconds each"
+	@echo "make test-fast    what is quick of it: no browser, no faults, no processes of their own"
+	@echo "make test-faults  the faults alone, a minute each                               (FAULT_SECONDS=60)"
 	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
 	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support_lead)"
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
@@ -20,7 +22,7 @@ help:
 	@echo "make lock         requirements*.txt anew from pyproject.toml"
 	@echo "$(BENCHMARKS): the figures of docs/measured.md; ROWS=1000000 is for the pages and the export"
 
-.PHONY: demo dev run partner-api account test fuzz screenshots styles lint format lock
+.PHONY: demo dev run partner-api account test test-fast test-faults fuzz screenshots styles lint format lock
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m dashboard.launch demo
 
@@ -40,6 +42,15 @@ account: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
+NOT_FAST = journeys faults launch
+test-fast: $(VENV)/.installed-dev
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not slow" $(NOT_FAST:%=--ignore=tests/%) $(PYTEST_ARGS)
+
+# One after the other, so that each has the machine to itself.
+test-faults: export FAULT_SECONDS ?= 60
+test-faults: $(VENV)/.installed-dev
+	@exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
 # The suite makes 2,000 such requests.
 fuzz: $(VENV)/.installed-dev
 	FUZZ_CASES=10000 $(BIN)/python -m pytest -s tests/partner_api/test_api_fuzzing.py
@@ -56,7 +67,7 @@ styles:
 
 # Minutes long, each with a database of its own; the last line is one JSON object.
 BENCHMARKS = bench-receiver bench-pages bench-export bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale
-BENCHMARKS += bench-growth bench-audit
+BENCHMARKS += bench-growth bench-audit bench-fairness
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed-dev
 	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages bench-export,$@),$(or $(ROWS),1000000))

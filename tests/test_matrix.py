@@ -26,6 +26,8 @@ from tests.contract.fake import FakeOpenTrain
 from tests.factories import BODY, NOON, SECRET, make_endpoint, make_grant, make_install, make_user
 from tests.matrix import PEOPLE, SET_UP, rows
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SIGN_IN = "/accounts/login/"
 LET_IN = {*range(200, 400), HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}

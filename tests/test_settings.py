@@ -19,6 +19,8 @@ from dashboard.urls import SERVED, console, doors, probes
 from dashboard.views import observation_keys
 from tests.views.test_endpoints import words_of
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., dict[str, Any]]
 
 # A process with these settings answers requests, as gunicorn would have them answered: one for each line.

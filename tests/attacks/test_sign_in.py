@@ -146,6 +146,7 @@ def attempt_at(site: Site, password: str) -> int:
             return error.code
 
 
+@pytest.mark.slow
 def test_tries_are_counted_over_processes(two_sites: list[Site]) -> None:
     make_user(username="ana", password=PASSWORD)
     one, two = two_sites

@@ -17,6 +17,8 @@ from tests.attacks.conftest import METRICS_TOKEN, PATIENCE_S
 from tests.factories import make_endpoint
 from tests.faults.serving import Site, deliver
 
+pytestmark = pytest.mark.slow
+
 THREADS = 32
 """Two workers with 16 threads each: gunicorn.conf.py."""
 ENDED_WITHIN_S = PATIENCE_S + 20

@@ -19,6 +19,7 @@ from dashboard.models import User
 from tests import totp
 from tests.factories import make_install, make_user
 from tests.journeys.acting import take_all, violations
+from tests.journeys.conftest import PATIENCE_MS
 from tests.oidc_provider import Provider, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("sign-in")]
@@ -43,7 +44,7 @@ def refused(live_server: LiveServer, browser: Browser, ana: User) -> Iterator[Pa
     """A page whose answers may be 403 and 429, of which Chromium complains in its console."""
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page
     context.close()
 

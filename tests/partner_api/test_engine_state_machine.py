@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from unittest import mock
 
+import pytest
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import override_settings
@@ -413,6 +414,7 @@ class Outage(Deliveries):
 
 
 @override_settings(ROOT_URLCONF="dashboard.partner_api.urls", PARTNER_API_CALLS_PER_MINUTE=10**9)
+@pytest.mark.slow
 class TestDeliveries(TestCase):
     def run_machine(self, machine: type[RuleBasedStateMachine], *, examples: int) -> None:
         case = machine.TestCase

@@ -54,6 +54,7 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_again(partner: Partne
     assert outsider.call("GET", "/webhook-endpoints").status == 200
 
 
+@pytest.mark.slow
 def test_two_servers_count_a_tokens_calls_together(postgres_server: postgres.Server, tmp_path: Path) -> None:
     installed = installation(postgres_server, database="partner_api_limits")
     headers = {"Authorization": f"Bearer {installed.create_install('Acme')['token']}"}

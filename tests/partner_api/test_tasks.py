@@ -48,6 +48,7 @@ def jobs() -> list[tuple[str, str]]:
         return list(cursor.fetchall())
 
 
+@pytest.mark.slow
 @on_commit
 def test_a_worker_delivers_and_ends_on_sigterm_with_what_is_in_flight_recorded(
     environment: dict[str, str], receiver: Sink
@@ -79,6 +80,7 @@ def test_a_worker_delivers_and_ends_on_sigterm_with_what_is_in_flight_recorded(
     assert partner.token not in log
 
 
+@pytest.mark.slow
 @on_commit
 def test_two_workers_share_the_work_and_a_killed_ones_is_done_again(
     environment: dict[str, str], receiver: Sink

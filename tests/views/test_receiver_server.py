@@ -21,6 +21,8 @@ from dashboard.views.receiver import BODY_LIMIT
 from tests.factories import BODY, SECRET, make_endpoint
 from tests.services.misbehaving import answer, misbehaving
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60
 
 

@@ -18,6 +18,8 @@ from dashboard.launch import postgres
 from dashboard.launch.site import manage
 from tests.factories import make_attempt, make_delivery, make_endpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def restored(transactional_db: None, postgres_server: postgres.Server, tmp_path: Path) -> Iterator[str]:

@@ -38,6 +38,7 @@ def test_emit_that_cannot_says_why(db: None, arguments: tuple[str, ...], words: 
         command("emit", *arguments)
 
 
+@pytest.mark.slow
 @on_commit
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_emit_forever_goes_on_until_a_signal_and_ends_cleanly(environment: dict[str, str], by: signal.Signals) -> None:
