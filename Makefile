@@ -8,9 +8,9 @@ export PORT DATA_DIR
 help:
 	@echo "make demo         the whole loop on this machine, with an endpoint that breaks  (PORT=8000 DATA_DIR=.demo)"
 	@echo "make dev          the demo while you change it: reloads, Django's debug pages    (PORT=8000 DATA_DIR=.dev)"
-	@echo "make test         the whole test suite, on a real PostgreSQL, with faults of about ten seconds each"
-	@echo "make test-fast    what is quick of it: no browser, no faults, no processes of their own"
-	@echo "make test-faults  the faults alone, a minute each                               (FAULT_SECONDS=60)"
+	@echo "make test         the whole test suite, on a real PostgreSQL; faults last about ten seconds each"
+	@echo "make test-fast    the quick part of it: no browser, no faults, no extra processes"
+	@echo "make test-faults  the fault tests only, a minute each                             (FAULT_SECONDS=60)"
 	@echo "make run          the console, receiver and worker, against OpenTrain           (PORT=8000 DATA_DIR=.data)"
 	@echo "make account      an account for 'make run'                                     (NAME=… ROLE=support_lead)"
 	@echo "make partner-api  only the Partner API and its engine, to develop against       (PORT=8100 DATA_DIR=.partner-api)"
@@ -46,7 +46,7 @@ NOT_FAST = journeys faults launch
 test-fast: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not slow" $(NOT_FAST:%=--ignore=tests/%) $(PYTEST_ARGS)
 
-# One after the other, so that each has the machine to itself.
+# One after the other: each has the machine to itself.
 test-faults: export FAULT_SECONDS ?= 60
 test-faults: $(VENV)/.installed-dev
 	@exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)

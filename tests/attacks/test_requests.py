@@ -280,7 +280,7 @@ BOMBS = {
     "gzip": gzip.compress(b"\x00" * 200_000_000, compresslevel=9),
 }
 TAKEN_WITHIN_S = 10
-"""Of this process's own time on a core, which does not count what others have to do meanwhile."""
+"""CPU seconds of this process: the work of others does not count."""
 
 
 @pytest.fixture(scope="module", params=list(BOMBS))

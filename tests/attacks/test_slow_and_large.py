@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 THREADS = 32
 """Two workers with 16 threads each: gunicorn.conf.py."""
 ENDED_WITHIN_S = PATIENCE_S + 20
-"""A connection that is kept would be so for 30 s or for ever; gunicorn looks every second, where it has a core to."""
+"""A connection that is not ended stays for 30 s or for ever. gunicorn looks every second, later on a busy machine."""
 FREE_WITHIN_S = 120
 """Threads that were kept would be so for ever; until all are free, 64 connections have their patience, 16 at a time at
 worst, and the server needs the time in between that it finds on busy cores."""
@@ -192,7 +192,7 @@ def test_metrics_add_up_what_several_processes_counted(server: Site) -> None:
             for number in range(20):
                 delivery_id = f"dlv_{at_rest}_{number}"
                 assert deliver(port=server.port, key=str(endpoint.receiver_key), delivery_id=delivery_id) == 200
-    for at_rest in (one, other):  # and each tells of both
+    for at_rest in (one, other):  # each reports both
         with stopped(at_rest):
             assert delivered_by_metrics(server) == ['redeliver_receipts_total{result="delivered"} 40.0']
     counters = {path.name for path in server.folder.glob("metrics/counter_*.db")}

@@ -1,4 +1,4 @@
-"""How long a fault is kept up: FAULT_SECONDS, about 10 in the suite; `make test-faults` asks for a minute."""
+"""How long a fault lasts, in seconds: FAULT_SECONDS. 10 in the suite, 60 in `make test-faults`."""
 
 import os
 
@@ -6,5 +6,5 @@ FAULT_SECONDS = float(os.environ.get("FAULT_SECONDS", "10"))
 
 
 def fitting(per_minute: int, *, least: int) -> int:
-    """Return how often something is done that takes a minute `per_minute` times, `least` times at the least."""
+    """Return how many repetitions fit into FAULT_SECONDS when a minute has room for `per_minute`; `least` at least."""
     return max(least, round(per_minute * FAULT_SECONDS / 60))

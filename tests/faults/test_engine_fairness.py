@@ -16,7 +16,7 @@ from tests.partner_api.sink import Received, Sink
 SLOTS, OWN_SLOTS = 20, 2
 """All slots of a run, and those that an endpoint gets which has never answered: `rota.FIRST_WINDOW`."""
 PATIENCE_S = 60
-"""What a test waits for comes within a second; on a busy machine, too, this is far away."""
+"""Far longer than anything here takes, on a busy machine too."""
 
 
 class Hanging:
@@ -38,7 +38,7 @@ class Hanging:
 
 
 class Healthy:
-    """A receiver that answers once all other slots are its own, and that lets the hanging one go after the last."""
+    """A receiver that answers once it holds all other slots, and lets the hanging one go after its last delivery."""
 
     def __init__(self, hanging: Hanging, receiver: Sink) -> None:
         self._hanging, self._receiver = hanging, receiver

@@ -60,7 +60,7 @@ class Fleet:
 
     @property
     def killed_at_once(self) -> list[list[Site | Worker]]:
-        """Each part alone, where a minute is given for it; otherwise one of each kind together, and then the others."""
+        """Each part alone in a run of a minute; otherwise the first of each kind together, then the second."""
         if FAULT_SECONDS >= A_MINUTE_S:
             return [[part] for part in self.parts]
         return [list(one) for one in zip(self.consoles, self.receivers, self.workers, strict=True)]

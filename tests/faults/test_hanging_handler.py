@@ -20,7 +20,7 @@ ROUNDS, TRIES = 10, 5
 
 
 class Held:
-    """A behaviour that answers nothing, and which of its connections are open."""
+    """A behaviour that answers nothing, and counts its connections."""
 
     def __init__(self) -> None:
         self.begun = self.ended = 0
@@ -36,7 +36,7 @@ class Held:
             self.ended += 1
 
     def is_unmoved_by(self, request: Callable[[], int | None]) -> bool:
-        """Make a request, which must be answered 200; say whether every wait of before it was one after it too."""
+        """Make a request and expect 200; return whether no wait for the handler ended meanwhile."""
         ended = self.ended
         assert request() == 200
         return self.ended == ended
@@ -50,7 +50,7 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
         done, began = threading.Event(), time.monotonic()
 
         def knock(number: int) -> list[int | None]:
-            """Deliver again and again, as whoever is answered 503 at once would."""
+            """Deliver again and again, as a client that gets 503 at once does."""
             statuses = []
             while not done.is_set():
                 statuses.append(deliver(port=site.port, key=hanging.receiver_key, delivery_id=f"dlv_{number}"))
@@ -67,7 +67,7 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
         try:
             while held.begun < slots and time.monotonic() < began + PATIENCE_S:
                 time.sleep(0.05)
-            # Were the threads used up, each answer would have to wait until a handler's time is over.
+            # If all threads waited for the handler, each answer would have to wait until one of them gives up.
             for request in [page, delivery] * ROUNDS:
                 assert any(held.is_unmoved_by(request) for _ in range(TRIES)), f"{request.__name__} waits for a handler"
         finally:

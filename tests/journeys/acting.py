@@ -71,7 +71,7 @@ def failed_count(page: Page) -> int:
 
 
 def take(page: Page, screenshots: Path, name: str, *, full_page: bool = True) -> None:
-    """Take a picture, where somebody keeps it: it costs a second."""
+    """Save a picture if SCREENSHOTS says where: taking one is slow."""
     if os.environ.get("SCREENSHOTS"):
         page.screenshot(path=screenshots / f"{name}.png", full_page=full_page)
 

@@ -21,7 +21,7 @@ from dashboard.launch.processes import claim_port
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120
 PATIENCE_MS = 30_000
-"""What a page does within moments, it does within this on a busy machine."""
+"""How long a page may take to respond, on a busy machine too."""
 expect.set_options(timeout=PATIENCE_MS)
 # As root Chromium has no sandbox; the rest keeps it from calling home.
 CHROMIUM_FLAGS = [

@@ -101,7 +101,7 @@ def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_co
 
     async def go() -> Report:
         work = asyncio.create_task(engine.run(clock=lambda: THEN))
-        await asyncio.to_thread(sink.wait_until, lambda: len(receiver.requests) == 2)
+        await asyncio.to_thread(sink.wait_until, lambda: len(receiver.requests) >= 2)
         await asyncio.sleep(0.3)  # a few turns of the run: whatever else it claims, it has claimed by now
         at_first.append(await Delivery.objects.exclude(claimed_by=None).acount())
         at_first.append(len(receiver.requests))

@@ -9,7 +9,7 @@ import pytest
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 PATIENT_S = 20
-"""Limits that an answer never reaches, on a busy machine either."""
+"""Limits far above what an answer takes, on a busy machine too."""
 TOTAL_S = 1.5
 HURRIED = {"connect_s": 0.5, "read_s": 0.4, "total_s": TOTAL_S}
 """For servers that never answer: the test waits for these limits."""

@@ -21,7 +21,7 @@ REQUEST_ID = "9d1f2c3b-0000-4000-8000-000000000001"
 QUICK = Limits(connect_s=0.5, read_s=0.4, total_s=1.2, max_bytes=20_000, tries=3, pause_s=0.02)
 """For servers that never answer: the test waits for these limits."""
 PATIENT = dataclasses.replace(QUICK, connect_s=20, read_s=20, total_s=20)
-"""Limits that an answer never reaches, on a busy machine either."""
+"""Limits far above what an answer takes, on a busy machine too."""
 SLACK_S = 15
 """How late a busy machine may make us. A server that hangs here does so for 30 s."""
 

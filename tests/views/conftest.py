@@ -18,7 +18,7 @@ from tests.refreshes import run_queued
 
 @pytest.fixture(autouse=True)
 def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A count of a few rows is given up after 0.3 s, which a busy machine may take for it."""
+    """Counts are given up after 0.3 s; on a busy machine, a count of a few rows can take that long."""
     monkeypatch.setattr(delivery_lists, "COUNT_MS", 60_000)
 
 

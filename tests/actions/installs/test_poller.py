@@ -195,7 +195,7 @@ def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrai
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     monkeypatch.setattr(sync, "record", record)
     assert poll() == Polled(installs=26, failed=6)
-    assert sorted(recorded[: len(fine)]) == fine  # or the first that hangs would not be let go before its time
+    assert sorted(recorded[: len(fine)]) == fine  # those that hang are let go after them
 
 
 def test_poll_of_failing_installs_uses_only_slots_of_their_own(fake_opentrain: FakeOpenTrain, monkeypatch) -> None:

@@ -357,6 +357,6 @@ def test_tries_of_a_read_share_one_deadline(serve: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(http_client, "exchange", noting)
     with serve(bad.silent):
         fails(get, Unavailable)
-    # Each try waits for half a second: so much less is left for the next.
+    # Each try takes half a second, so the next one gets that much less.
     assert given
     assert all(left_s <= 1.2 - 0.5 * number for number, left_s in enumerate(given))
