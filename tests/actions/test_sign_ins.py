@@ -65,6 +65,7 @@ def test_account_by_the_command_is_noted(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+@pytest.mark.usefixtures("code_lasts")
 def test_second_factors_are_noted_without_their_secrets(
     client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:

@@ -1,6 +1,5 @@
-"""The real web server, as gunicorn.conf.py has it, on the test database; and a clock that stands."""
+"""The real web server, as gunicorn.conf.py has it, on the test database."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +28,3 @@ def server(transactional_db: None, postgres_server: postgres.Server, tmp_path: P
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],
         )
-
-
-@pytest.fixture
-def code_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop the clock in the middle of a code's 30 s, so that none runs out in a test."""
-    stopped = float(int(time.time()) // 30 * 30 + 15)
-    monkeypatch.setattr("time.time", lambda: stopped)

@@ -14,7 +14,7 @@ from tests.partner_api import sink
 from tests.partner_api.sink import Received, Sink
 
 SLOTS, OWN_SLOTS = 20, 2
-"""All slots of a run, and those that an endpoint gets which has never answered: `rota.FIRST_WINDOW`."""
+"""All slots of a run, and those that an endpoint gets which has never answered: `fair_scheduler.FIRST_WINDOW`."""
 PATIENCE_S = 60
 """Far longer than anything here takes, on a busy machine too."""
 

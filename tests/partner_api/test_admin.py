@@ -53,6 +53,7 @@ def sign_in(port: int) -> dict[str, str]:
     return {"Cookie": cookie(answered, "partner_api_session")}
 
 
+@pytest.mark.slow
 def test_the_senders_view_shows_attempts_to_staff_and_nothing_to_others(
     installed: Installation, tmp_path: Path
 ) -> None:

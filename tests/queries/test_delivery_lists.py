@@ -146,6 +146,7 @@ def test_every_filter_has_values_here() -> None:
     assert set(VALUES) == {one.name for one in fields(DeliveryCriteria)}
 
 
+@pytest.mark.slow
 def test_every_filter_and_every_pair_lists_and_counts_what_a_naive_filter_does(world) -> None:
     paul, scopes, rows = world
     singles = [{name: value} for name, values in VALUES.items() for value in values]
@@ -168,6 +169,7 @@ def test_every_filter_and_every_pair_lists_and_counts_what_a_naive_filter_does(w
     assert seen > 5000
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(),

@@ -101,6 +101,7 @@ def test_export_of_nonsense_is_refused_in_words(ana: Browser, query: str, words:
     assert (response.status_code, words in response.content.decode()) == (400, True)
 
 
+@pytest.mark.slow
 def test_export_of_many_rows_begins_at_once_and_its_memory_stays_flat(ana: Browser) -> None:
     endpoint = make_endpoint()
     make_delivery(endpoint=endpoint)
