@@ -78,6 +78,7 @@ def take(page: Page, screenshots: Path, name: str, *, full_page: bool = True) ->
 
 def take_all(page: Page, screenshots: Path, name: str) -> None:
     """Take the page in light and dark, on a desktop and on a phone. Fails: when axe finds something in either."""
+    page.wait_for_load_state()  # a click waits only until the next page begins
     take(page, screenshots, name)
     found = violations(page)
     page.emulate_media(color_scheme="dark")
@@ -106,6 +107,7 @@ def overflows(page: Page) -> list[str]:
 
 def violations(page: Page) -> list[str]:
     """Return what axe has against a page: each rule with the first element that breaks it."""
+    page.wait_for_load_state()  # a click waits only until the next page begins
     page.emulate_media(reduced_motion="reduce")  # a colour that is on its way from one theme to the other is neither
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
