@@ -42,6 +42,7 @@ def test_folder_in_memory_that_can_be_written_is_used(monkeypatch: pytest.Monkey
     assert asked == [MEMORY]
 
 
+@pytest.mark.slow
 def test_gunicorn_takes_the_configuration_as_it_is() -> None:
     done = subprocess.run(
         [

@@ -63,6 +63,7 @@ def test_what_collectors_say_is_beside_what_was_counted() -> None:
 COUNT = "from dashboard import metrics; metrics.count_receipt(result='shared')"
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_folder_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = os.environ | {metrics.FOLDER: str(tmp_path)}
     for _ in range(2):

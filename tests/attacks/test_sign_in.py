@@ -135,11 +135,11 @@ def attempt_at(site: Site, password: str) -> int:
     jar = CookieJar()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     address = f"http://127.0.0.1:{site.port}{LOGIN}"
-    with opener.open(address, timeout=30) as page:
+    with opener.open(address, timeout=60) as page:
         [token, *_] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.read().decode())
     form = urlencode({"csrfmiddlewaretoken": token, "login": "ana", "password": password}).encode()
     try:
-        with opener.open(address, form, timeout=30) as answer:
+        with opener.open(address, form, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

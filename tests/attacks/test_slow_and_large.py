@@ -176,7 +176,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def delivered_by_metrics(site: Site) -> list[str]:
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
         text = connection.getresponse().read().decode()

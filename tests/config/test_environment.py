@@ -54,6 +54,7 @@ def test_settings_read_every_secret_by_way_of_its_file_too() -> None:
     assert raw == []
 
 
+@pytest.mark.slow
 def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
     for name in SECRETS:
@@ -70,6 +71,7 @@ def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [

@@ -29,7 +29,7 @@ def server(switches: Switches) -> Iterator[DemoServer]:
 
 
 def ask(server: DemoServer, method: str, path: str, body: object = None, *, token: str = TOKEN) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection.request(method, path, None if body is None else json.dumps(body), headers)
     answer = connection.getresponse()

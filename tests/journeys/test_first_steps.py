@@ -20,8 +20,8 @@ from dashboard.launch.processes import claim_port
 from tests.docs.pages import DOCS, ROOT, shell_blocks
 from tests.partner_api.sink import Received, running_sink
 
-UP_S = 90
-ARRIVES_S = 30
+UP_S = 120
+ARRIVES_S = 60
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def shell(script: str, *, folder: Path, port: int) -> str:
@@ -69,7 +69,7 @@ def shell(script: str, *, folder: Path, port: int) -> str:
 def test_run_and_account_as_the_readme_says(folder: Path) -> None:
     port = claim_port(0)
     with started("run", folder=folder, port=port, up="Redeliver is up: "):
-        with urllib.request.urlopen(f"http://localhost:{port}/accounts/login/", timeout=10) as page:
+        with urllib.request.urlopen(f"http://localhost:{port}/accounts/login/", timeout=60) as page:
             assert page.status == 200
         # What `make account` runs. Without a terminal, the password is read from stdin.
         command = [sys.executable, "-m", "dashboard.launch", "manage", "account", "ada", "--role", "support_lead"]

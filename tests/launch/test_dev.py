@@ -25,7 +25,7 @@ from tests.launch.test_folder import ROOT, launch
 
 pytestmark = pytest.mark.xdist_group("dev")
 READY_S = 120
-RELOADED_S = 60
+RELOADED_S = 120
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Dev:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:  # noqa: S310 - our own
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as answer:  # noqa: S310 - our own
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -98,7 +98,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         yield started
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         process.stdout.close()
 
 
@@ -154,7 +154,7 @@ def test_process_that_cannot_run_its_code_is_told_and_starts_again_with_the_next
 def test_ctrl_c_ends_all_of_it(running: Dev) -> None:
     assert len(running.pids()) > 8
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(timeout=20) == 0
+    assert running.process.wait(timeout=60) == 0
     assert running.pids() == set()
 
 

@@ -88,6 +88,7 @@ def test_from_environment_names_the_variable_and_not_its_value(name: str, text: 
     assert text not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_settings_without_a_database_end_with_one_clear_line() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("DATABASE_URL")}
     done = subprocess.run(

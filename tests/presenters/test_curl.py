@@ -35,7 +35,7 @@ def handler() -> Iterator[Any]:
 
 
 def run(command: str) -> None:
-    subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=20)
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=60)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -165,6 +165,7 @@ def examples_on(page: str, label: str) -> str:
     return unescape(re.search(rf'aria-label="{label}">(.*?)</pre>', page, re.DOTALL)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("label", "command"), [("curl command", ["bash"]), ("Python example", [sys.executable, "-"])])
 def test_example_on_the_page_runs(live_server, settings, ana: Browser, straight: Endpoint, label, command) -> None:

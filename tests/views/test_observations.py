@@ -256,6 +256,7 @@ def example(language: str) -> str:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/observations.md").read_text(), re.DOTALL)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("language", "command"), [("python", sys.executable), ("js", "node")])
 def test_example_of_the_docs_runs(live_server, language, command) -> None:

@@ -30,7 +30,7 @@ def test_record_attempt_of_one_delivery_by_twenty_at_once_numbers_them_all() -> 
 
     def one(number) -> int:
         try:
-            together.wait(timeout=30)
+            together.wait(timeout=60)
             return record(endpoint=endpoint, status=503, at=NOON + number * timedelta(seconds=1)).number
         finally:
             connection.close()

@@ -232,7 +232,7 @@ def test_tabs_at_once_request_one_refresh(install: Install) -> None:
     rows = [reload(install) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         asked = [elsewhere(pool, look, install=row, now=NOON) for row in rows]
-        assert {one.result(timeout=30).refreshing for one in asked} == {False}  # no worker runs here
+        assert {one.result(timeout=60).refreshing for one in asked} == {False}  # no worker runs here
     assert queued() == [install.pk]
 
 
@@ -241,7 +241,7 @@ def test_look_does_not_wait_for_a_row_that_is_being_written(install: Install) ->
     row = reload(install)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         sync.hold(install_id=install.pk)
-        assert elsewhere(pool, look, install=row, now=NOON).result(timeout=30) == Freshness(Staleness(NO_WORKER))
+        assert elsewhere(pool, look, install=row, now=NOON).result(timeout=60) == Freshness(Staleness(NO_WORKER))
     assert queued() == []
 
 
@@ -254,16 +254,16 @@ def test_workers_at_once_make_one_call_for_an_install(
 
     def list_endpoints(**arguments: Any) -> Any:
         asked.set()
-        assert let_go.wait(30)
+        assert let_go.wait(60)
         return real(**arguments)
 
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     now: datetime = NOON + SECOND
     with ThreadPoolExecutor(2) as pool:
         first = elsewhere(pool, refresh, install_id=install.pk, now=now)
-        assert asked.wait(30)
-        elsewhere(pool, refresh, install_id=install.pk, now=now).result(timeout=30)
+        assert asked.wait(60)
+        elsewhere(pool, refresh, install_id=install.pk, now=now).result(timeout=60)
         assert fake_opentrain.calls == []  # the second ended, the first still waits
         let_go.set()
-        first.result(timeout=30)
+        first.result(timeout=60)
     assert operations(fake_opentrain) == ["list_endpoints"]

@@ -9,17 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from dashboard.launch.processes import claim_port
 
 
 def status_of(port: int) -> int:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("HEAD", "/acme/webhooks")
         return connection.getresponse().status
 
 
+@pytest.mark.slow
 def test_handler_answers_at_its_address_and_ends_on_sigterm(tmp_path: Path) -> None:
     port = claim_port(0)
     environment = os.environ | {
@@ -44,4 +46,4 @@ def test_handler_answers_at_its_address_and_ends_on_sigterm(tmp_path: Path) -> N
             assert status_of(port) == 503
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0

@@ -13,7 +13,7 @@ from dashboard.services.http import client as http_client
 from dashboard.services.http import deadline_socket
 from dashboard.services.http.client import NoAnswer
 from tests.services import misbehaving as bad
-from tests.services.exchanging import HURRIED, SLACK_S, TOTAL_S, ask, fail
+from tests.services.exchanging import HURRIED, PATIENT_S, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import misbehaving
 
 
@@ -93,6 +93,6 @@ def test_socket_reads_no_more_at_once_than_it_says_whatever_python_would() -> No
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
         theirs.sendall(b"HTTP/1.1 200 OK\r\n" + b"x" * (deadline_socket.READ_BYTES * 4))
-        bound = deadline_socket.BoundSocket(ours, deadline_socket.Clock(total_s=5), read_s=5)
+        bound = deadline_socket.BoundSocket(ours, deadline_socket.Clock(total_s=PATIENT_S), read_s=PATIENT_S)
         assert bound.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
         assert bound.head_allowance == deadline_socket.HEAD_BYTES - deadline_socket.READ_BYTES
