@@ -1,13 +1,13 @@
-"""Which addresses may be dialled for a URL that someone else wrote: public ones only.
+"""IP addresses that may be called for a URL from outside: public ones only.
 
-The one table of the console (handlers, alert channels) and of the Partner API (endpoints). The URL is called from
-inside our network, so the address is checked that is really dialled, after the name was looked up and before the
-connect: a name that points elsewhere the next time, or an odd spelling of 127.0.0.1, gains nothing.
+One table for the console (handlers, alert channels) and the Partner API (endpoints). The URL is called from inside our
+network, so the check applies to the address that is actually dialled, after the name lookup and before the connect. A
+name that resolves differently the next time, or an odd spelling of 127.0.0.1, gains nothing.
 
-What is kept out is said by name, from IANA's registries of special-purpose addresses: `ipaddress.is_global` of Python
-3.11 takes multicast, NAT64, 6to4 and `::127.0.0.1` for global. Addresses that carry another one inside them (mapped,
-NAT64, 6to4, Teredo) are kept out whole, whatever they carry: no handler needs them.
-The networks of public services (AS112, AMT) are kept out too: no handler stands there, and the nearest operator of an
+Forbidden networks are listed by name, from IANA's registries of special-purpose addresses: `ipaddress.is_global` of
+Python 3.11 treats multicast, NAT64, 6to4 and `::127.0.0.1` as global. Addresses that embed another one (mapped, NAT64,
+6to4, Teredo) are always forbidden, because no handler needs them.
+The networks of public services (AS112, AMT) are forbidden too: they contain no handler, and the nearest operator of an
 anycast address answers.
 
 Source: RFC 6890 and the IANA IPv4 and IPv6 Special-Purpose Address Registries.
@@ -16,7 +16,7 @@ Source: RFC 6890 and the IANA IPv4 and IPv6 Special-Purpose Address Registries.
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-"""The hosts of a URL that say this machine."""
+"""Hosts in a URL that mean this machine."""
 
 KEPT_OUT = {
     "0.0.0.0/8": "unspecified",
@@ -61,15 +61,15 @@ KEPT_OUT = {
     "fec0::/10": "site-local",
     "ff00::/8": "multicast",
 }
-"""Network to what it is for; of several that hold an address, the first names it."""
+"""Forbidden networks and their purposes. If several contain an address, the first one names it."""
 
 _NETWORKS: list[tuple[IPv4Network | IPv6Network, str]] = [(ip_network(net), kind) for net, kind in KEPT_OUT.items()]
 _GLOBAL_UNICAST = ip_network("2000::/3")
 
 
 class Denied(OSError):
-    """The address is not one that may be called. `kind` says what sort it is; never the address itself, which would
-    tell a stranger how the network inside looks.
+    """The address may not be called. `kind` names its network's purpose, never the address itself, which would
+    reveal the internal network to strangers.
     """
 
     def __init__(self, kind: str) -> None:
@@ -78,9 +78,9 @@ class Denied(OSError):
 
 
 def check(*, address: str) -> None:
-    """Let a public IP address pass. It is one as `getaddrinfo` gives it, perhaps with a zone (`fe80::1%eth0`).
+    """Accept a public IP address, as `getaddrinfo` returns it, with or without a zone (`fe80::1%eth0`).
 
-    Raises: Denied.
+    Raises: Denied for any other address.
     """
     kind = kept_out(address=ip_address(address))
     if kind is not None:
@@ -88,9 +88,9 @@ def check(*, address: str) -> None:
 
 
 def kept_out(*, address: IPv4Address | IPv6Address) -> str | None:
-    """Return what sort of address it is when it may not be called, None for a public one."""
+    """Return the purpose of the address's forbidden network; None for a public address."""
     for network, kind in _NETWORKS:
         if address in network:
             return kind
-    # The rest of IPv6 outside 2000::/3 was never given to anybody.
+    # The rest of IPv6 outside 2000::/3 is unassigned.
     return "reserved" if address.version == 6 and address not in _GLOBAL_UNICAST else None  # noqa: PLR2004

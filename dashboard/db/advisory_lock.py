@@ -1,6 +1,7 @@
-"""One worker at a time, of any number on any hosts: a lock of PostgreSQL's that goes with its holder's connection.
+"""PostgreSQL advisory locks: one worker at a time, across processes and hosts.
 
-A lock of Procrastinate's is a row: a killed worker's stays until somebody notices.
+PostgreSQL releases the lock when its holder's connection ends. Procrastinate's own locks are rows, and a killed
+worker's row stays until its job counts as stalled.
 """
 
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ _KEY = "hashtextextended(%s, %s)"
 
 @contextmanager
 def alone(*, name: str, number: int = 0) -> Iterator[bool]:
-    """Hold the lock of that name and number in the block; yields False if another worker holds it.
+    """Hold the lock of this name and number during the block; yield False if it is already held.
 
-    It is the session's, so that the block may have any transactions.
+    The lock belongs to the database session, so the block may open any transactions.
     """
     mine = _taken("pg_try_advisory_lock", name, number)
     try:
@@ -26,9 +27,9 @@ def alone(*, name: str, number: int = 0) -> Iterator[bool]:
 
 
 def alone_in_transaction(*, name: str, number: int = 0) -> bool:
-    """Take the same lock until the transaction ends; False if another worker holds it.
+    """Take the same lock until the transaction ends; return False if it is already held.
 
-    Nobody sees the lock free before they see what the transaction wrote.
+    It is released after the commit, so the next holder sees what the transaction wrote.
     """
     return _taken("pg_try_advisory_xact_lock", name, number)
 

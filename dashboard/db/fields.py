@@ -1,4 +1,4 @@
-"""A column that holds a `Secret`, encrypted."""
+"""A model field that stores a `Secret` encrypted."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from dashboard.vault import Secret, decrypt, encrypt
 
 
 class SecretField(models.BinaryField):  # type: ignore[type-arg]
-    """Encrypts on the way in and decrypts on the way out.
+    """Encrypts on write and decrypts on read.
 
-    Raises: `dashboard.vault.Unreadable` on reading a value that none of the keys fits.
+    Raises: `dashboard.vault.Unreadable` if no key can decrypt a value that is read.
     """
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:  # noqa: ANN401, FBT

@@ -1,4 +1,4 @@
-"""A limit of time for the database: better no answer than one that holds up the page."""
+"""A time limit for database statements: a page is better off without a result than with one that comes too late."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from psycopg.errors import QueryCanceled
 
 
 class TooSlow(Exception):
-    """Ask for less: what was asked for would have taken longer than it may."""
+    """A statement exceeded its time limit. Narrow the query."""
 
 
 @contextmanager
 def at_most(*, ms: int) -> Iterator[None]:
-    """Give each statement of the block so many milliseconds. The block is one transaction, which must only read.
+    """Limit each statement in the block to `ms` milliseconds. The block is one transaction, which must only read.
 
     Raises: TooSlow.
     """

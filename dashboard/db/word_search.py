@@ -1,6 +1,6 @@
-"""Searching names and addresses by the beginnings of their words, through PostgreSQL's own full-text indexes.
+"""Prefix search over the words of names and addresses, with PostgreSQL's built-in full-text indexes.
 
-Nothing here needs an extension: the embedded PostgreSQL has none.
+It uses no extension, because the embedded PostgreSQL has none.
 """
 
 import re
@@ -14,18 +14,18 @@ _SPACE = re.compile(rf"[{re.escape(_PUNCTUATION)}\s\x00-\x1f]+")
 
 
 def _plain(column: str) -> Func:
-    """The column with spaces for punctuation: PostgreSQL's parser would keep hosts and paths in one piece."""
+    """Replace the column's punctuation with spaces: PostgreSQL's parser would keep hosts and paths in one piece."""
     blank = Value(" " * len(_PUNCTUATION))
     return Func(column, Value(_PUNCTUATION), blank, function="translate", output_field=TextField())
 
 
 def words_in(*columns: str) -> SearchVector:
-    """Return the words of these columns; an index over the same columns answers for it."""
+    """Return the words of these columns. An index over the same columns serves it."""
     return SearchVector(*(_plain(column) for column in columns), config="simple")
 
 
 def beginning_with(text: str) -> SearchQuery | None:
-    """Return what matches where every word of the text is the beginning of a word; None for a text without words."""
+    """Return a query that matches if every word of the text is a word's prefix; None if the text has no words."""
     words = [word for word in _SPACE.split(text) if word][:MOST_WORDS]
     if not words:
         return None

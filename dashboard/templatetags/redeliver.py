@@ -1,4 +1,4 @@
-"""What the pages say in the same way everywhere: states, times, IDs, icons."""
+"""Template tags and filters for states, times, IDs and icons, so every page shows them alike."""
 
 import json
 import re
@@ -31,7 +31,7 @@ register = template.Library()
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 THEMES = ("light", "dark")
 SHORT = 10
-"""IDs of so many characters are shown whole."""
+"""Length up to which an ID is shown whole, in characters."""
 SECOND_MS = 1000
 _AFTER_SLASH = re.compile(r"/(?=[^/])")
 
@@ -80,11 +80,11 @@ LOOKS = {
 _OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}
 
 
-# Drawn again and again: a list has hundreds. What does not differ is made once.
+# A list draws hundreds of icons and chips, so equal ones are rendered once.
 @register.simple_tag
 @cache
 def icon(name: str) -> SafeString:
-    """Draw an icon of the sprite. It says nothing by itself: there is always a word beside it."""
+    """Draw an icon of the sprite. Screen readers skip it, so always put a word beside it."""
     return format_html(
         '<svg class="icon" width="20" height="20" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static(SPRITE),
@@ -102,7 +102,7 @@ def chip(kind: str, label: str) -> SafeString:
 
 @register.simple_tag
 def ago(then: datetime | None, now: datetime) -> SafeString | str:
-    """Say how long ago, or until when, in words; the exact UTC is the element's title. "—" when there is no time."""
+    """Return the time since `then`, or until it, in words, with the exact UTC as title; "—" if there is none."""
     if then is None:
         return "—"
     words = ago_words(then=then, now=now) if then <= now else f"in about {span_words(duration=then - now)}"
@@ -117,43 +117,43 @@ def ago(then: datetime | None, now: datetime) -> SafeString | str:
 
 @register.simple_tag
 def now_utc() -> datetime:
-    """Return the time, for pages whose views are allauth's and do not tell it."""
+    """Return the current time, for allauth's pages, whose views do not pass it."""
     return timezone.now()
 
 
 @register.filter
 def exactly(moment: datetime) -> str:
-    """Return a time as people compare times: UTC, to the second."""
+    """Return a time in UTC, to the second."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @register.filter
 def clock(moment: datetime, now: datetime) -> str:
-    """Return a time of day in UTC, and another day's with its date."""
+    """Return a time of day in UTC, with the date if it is another day."""
     return clock_words(then=moment, now=now)
 
 
 @register.filter
 def tone(kind: str | None) -> str:
-    """Return the colour of a state; none for what is not known."""
+    """Return the colour of a state; empty if the state is unknown."""
     return LOOKS[kind].tone if kind in LOOKS else ""
 
 
 @register.filter
 def breakable(url: str) -> SafeString:
-    """Return an address that is broken after a slash, where there is one, rather than inside a word."""
-    return mark_safe(_AFTER_SLASH.sub("/<wbr>", escape(url)))  # noqa: S308 - escaped, and a tag of ours
+    """Return a URL that breaks lines after a slash rather than inside a word."""
+    return mark_safe(_AFTER_SLASH.sub("/<wbr>", escape(url)))  # noqa: S308 - escaped, plus our own tag
 
 
 @register.filter
 def short(text: str) -> str:
-    """Return an ID's end, which is where IDs differ."""
+    """Return the end of an ID, where IDs differ."""
     return text if len(text) <= SHORT else f"…{text[-8:]}"
 
 
 @register.filter
 def milliseconds(value: int) -> str:
-    """Return a length of time that is counted in ms: "42 ms", "9.5 s"."""
+    """Format a duration given in ms: "42 ms", "9.5 s"."""
     return f"{value} ms" if value < SECOND_MS else f"{value / SECOND_MS:.1f} s"
 
 
@@ -168,19 +168,19 @@ _LASTS_S: dict[str, Callable[[], int]] = {
 
 @register.simple_tag
 def lasts(what: str) -> str:
-    """Return how long it lasts, as a sentence has it: "five minutes". For texts that name what a setting says."""
+    """Return a configured duration in words ("five minutes"), for texts that mention a setting."""
     return spelled(duration=timedelta(seconds=_LASTS_S[what]()))
 
 
 @register.simple_tag
 def secret_starts() -> str:
-    """Return how secrets begin, separated by blanks: for the script that keeps them out of addresses."""
+    """Return the prefixes of secrets, separated by spaces, for the script that keeps secrets out of URLs."""
     return " ".join(STARTS)
 
 
 @register.filter
 def as_json(value: object) -> str:
-    """Return it as JSON, for an attribute that a script reads: pages have no scripts inside them."""
+    """Return the value as JSON, for an attribute that a script reads, because pages have no inline scripts."""
     return json.dumps(value, cls=DjangoJSONEncoder)
 
 
@@ -197,13 +197,13 @@ def outcome_icon(kind: str) -> str:
 
 @register.simple_tag
 def oidc_name() -> str:
-    """Return what the sign-in of the company is called; empty when there is none."""
+    """Return the name of the OpenID Connect sign-in; empty if none is configured."""
     return settings.OIDC_NAME
 
 
 @register.inclusion_tag("components/_streak.html")
 def streak(failures: int) -> dict[str, Any]:
-    """Draw how near an endpoint is to its auto-disable."""
+    """Draw an endpoint's consecutive failures against the auto-disable limit."""
     bars = [{"x": index * 7, "on": index < failures} for index in range(AUTO_DISABLE_AT)]
     tone = LOOKS[endpoint_health(status="ACTIVE", consecutive_failures=failures).kind].tone
     tone = "bad" if failures >= AUTO_DISABLE_AT else tone
@@ -212,7 +212,7 @@ def streak(failures: int) -> dict[str, Any]:
 
 @register.simple_tag
 def copy(text: str, what: str) -> SafeString:
-    """Draw a button that copies `text`; `what` names it to those who do not see the page."""
+    """Draw a button that copies `text`; `what` names the text in the button's label and tooltip."""
     return format_html(
         '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
         '<span class="copied" aria-hidden="true">Copied</span></button>',
@@ -225,7 +225,7 @@ def copy(text: str, what: str) -> SafeString:
 
 @register.simple_tag
 def marks(attempts: int, newest: Sequence[bool]) -> SafeString:
-    """Draw a delivery's attempts, oldest first: how many there were, and how each of the `newest` ended."""
+    """Draw a delivery's attempts, oldest first: their number, and the result of each of the `newest`."""
     words = ", ".join("delivered" if ok else "failed" for ok in newest)
     drawn = "".join(_MARKS[ok] for ok in newest)
     return format_html(
@@ -234,7 +234,7 @@ def marks(attempts: int, newest: Sequence[bool]) -> SafeString:
         "" if attempts == 1 else "s",
         words,
         "…" if attempts > len(newest) else "",
-        mark_safe(drawn),  # noqa: S308 - of _MARKS alone
+        mark_safe(drawn),  # noqa: S308 - only from _MARKS
     )
 
 
@@ -243,7 +243,7 @@ _MARKS = {True: '<span class="mark-ok">✓</span>', False: '<span class="mark-ba
 
 @register.simple_tag(takes_context=True)
 def theme(context: Context) -> str:
-    """Return the colour theme that this browser asked for, or "auto". Error pages have no request."""
+    """Return the browser's chosen colour theme, or "auto". Error pages have no request."""
     request = context.get("request")
     chosen = request.COOKIES.get("theme", "") if request else ""
     return chosen if chosen in THEMES else "auto"
