@@ -1,11 +1,10 @@
-"""How an attempt changes its delivery, and how both get into the log.
+"""How an attempt updates its delivery, and how both are written to the log.
 
-- A new round begins with an attempt that answers a request for redelivery, and with one that OpenTrain had no reason of
-  its own to make (delivered, given up, or all attempts used): then somebody asked it to, perhaps elsewhere.
-- An attempt that is told of late, because a younger one is in the log already, is numbered in the order that it was
-  told of, and changes nothing that is said of the delivery's last attempt. It counts in the round only while there has
-  been one round, because of several nobody can say which.
-- What the first attempt said of the event stays; what it did not say is filled in.
+- A new round begins with an attempt that follows a redelivery request, and with an attempt that OpenTrain had no reason
+  to make automatically (delivered, given up, or all attempts used): then it was requested, perhaps elsewhere.
+- An attempt that is reported late, after a newer one, is numbered in the order of reports and leaves the delivery's
+  last attempt unchanged. It counts in the round only if there has been one round: with several, its round is unknown.
+- Event data from the first attempt is kept. Later attempts only fill in what is missing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,11 +39,11 @@ ADVANCED = (
     "standing",
     "due_by",
 )
-"""What `advance` changes of a delivery, but for its body."""
+"""Columns of a delivery that `advance` changes, except the body."""
 
 
 def insert_first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
-    """Insert a delivery with its first attempt, in one statement; None, and nothing done, when the delivery is there.
+    """Insert a delivery with its first attempt in one statement; return None and do nothing if the delivery exists.
 
     Raises: django.db.Error.
     """
@@ -61,14 +60,14 @@ def insert_first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> 
 
 
 def locked(*, endpoint: Endpoint, ids: Iterable[str]) -> dict[str, Delivery]:
-    """Return the deliveries that are there by their IDs, locked until the transaction ends. Bodies are not read."""
+    """Return the existing deliveries by ID, locked until the transaction ends, without their bodies."""
     wanted = endpoint.deliveries.filter(opentrain_id__in=ids).order_by("opentrain_id")
     wanted = wanted.annotate(body_missing=Q(body__isnull=True))
     return {found.opentrain_id: found for found in wanted.select_for_update().defer("body")}
 
 
 def first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Delivery:
-    """Return a delivery of which no attempt is counted yet; it is not saved here."""
+    """Return a new delivery without a counted attempt. It is not saved."""
     return Delivery(
         endpoint=endpoint,
         opentrain_id=event.delivery_id,
@@ -88,7 +87,7 @@ def first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Deliver
 
 
 def advance(*, delivery: Delivery, event: Event, result: AttemptResult) -> Attempt:
-    """Count one more attempt, and return it; neither is saved here."""
+    """Count one more attempt and return it. Neither delivery nor attempt is saved."""
     if result.received_at < delivery.last_attempt_at:
         delivery.attempts_in_round += int(delivery.attempts_in_round == delivery.attempt_count)
         delivery.first_received_at = min(delivery.first_received_at, result.received_at)
@@ -103,9 +102,10 @@ def advance(*, delivery: Delivery, event: Event, result: AttemptResult) -> Attem
 
 
 def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: AttemptResult) -> Attempt:
-    """Put what the receiver saw in the place of an attempt that was observed; no attempt is added, and none saved."""
+    """Replace an observed attempt with what the receiver saw. No attempt is added, and nothing is saved."""
     if observed.received_at >= delivery.last_attempt_at:
-        if _answers_request(delivery=delivery, at=result.received_at):  # by the handler's clock it did not
+        # By the handler's clock, the attempt came before the request.
+        if _answers_request(delivery=delivery, at=result.received_at):
             _begin_round(delivery=delivery, at=result.received_at)
             delivery.attempts_in_round = 1
         _set_last(delivery=delivery, result=result)
@@ -118,9 +118,9 @@ def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Atte
 
 
 def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
-    """Save what `advance` changed of deliveries that are there, in one statement; and those bodies that it filled in.
+    """Save what `advance` changed of existing deliveries in one statement, and the bodies that it filled in.
 
-    Django's own bulk_update takes seconds for a thousand rows of so many columns.
+    Django's own bulk_update takes seconds for a thousand rows with this number of columns.
     """
     fields = _advanced()
     values = [
@@ -133,12 +133,12 @@ def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
 
 
 def _begin_round(*, delivery: Delivery, at: datetime) -> None:
-    """Begin a new round if it is time for one."""
+    """Begin a new round if the attempt starts one."""
     answers_request = _answers_request(delivery=delivery, at=at)
     if answers_request or _round_is_over(delivery=delivery):
         delivery.attempts_in_round = 0
         delivery.abandoned_at = None
-        # A request that is younger than this attempt is still waiting for its own.
+        # A request made after this attempt still waits for its own.
         delivery.requested_at = None if answers_request else delivery.requested_at
 
 
@@ -147,7 +147,7 @@ def _answers_request(*, delivery: Delivery, at: datetime) -> bool:
 
 
 def _round_is_over(*, delivery: Delivery) -> bool:
-    """Whether OpenTrain had no reason of its own to try again: then somebody asked it to, perhaps elsewhere."""
+    """Return whether OpenTrain had no reason to retry automatically: then it was asked to, perhaps elsewhere."""
     exhausted = delivery.attempts_in_round >= schedule().attempts
     return delivery.last_ok or delivery.abandoned_at is not None or exhausted
 
@@ -165,7 +165,7 @@ def _fill_in(*, delivery: Delivery, event: Event) -> None:
     delivery.event_id = delivery.event_id or event.event_id
     delivery.resource_id = delivery.resource_id or event.resource_id
     delivery.event_created_at = delivery.event_created_at or event.created_at
-    if event.body is not None and _lacks_body(delivery):  # nobody told of it, or retention took it: here it is
+    if event.body is not None and _lacks_body(delivery):  # no attempt brought it yet, or retention removed it
         delivery.body, delivery.body_gone_at = event.body, None
 
 
@@ -174,7 +174,7 @@ def _lacks_body(delivery: Delivery) -> bool:
 
 
 def _is_unread(delivery: Delivery) -> bool:
-    """Whether its body was left in the database; one that was filled in since is here."""
+    """Return whether the body was not loaded. A body that was filled in since is loaded."""
     return "body" in delivery.get_deferred_fields()
 
 
@@ -199,7 +199,7 @@ def _attempt(*, delivery: Delivery, result: AttemptResult) -> Attempt:
 
 @lru_cache(maxsize=1)
 def _insert_both() -> str:
-    """Return the statement of `insert_first`; its names come from the models, its values are all parameters."""
+    """Return the SQL of `insert_first`. Names come from the models, and all values are parameters."""
     parent, child = _fields(Delivery, without=""), _fields(Attempt, without="delivery_id")
     return (
         f"WITH parent AS (INSERT INTO {_table(Delivery)} ({_columns(parent)}) VALUES ({_places(parent)})"  # noqa: S608
@@ -215,7 +215,7 @@ def _advanced() -> "list[Field[Any, Any]]":
 
 @lru_cache(maxsize=1)
 def _update_many() -> str:
-    """Return the statement of `save_advanced`: an array for each column, the ID's first."""
+    """Return the SQL of `save_advanced`: one array per column, starting with the IDs."""
     names = [str(field.column) for field in _advanced()]
     arrays = ", ".join(["%s::bigint[]", *(f"%s::{_type(field)}[]" for field in _advanced())])
     changes = ", ".join(f"{name} = new.{name}" for name in names)
@@ -230,7 +230,7 @@ def _table(model: type[Model]) -> str:
 
 
 def _type(field: "Field[Any, Any]") -> str:
-    """Return its type without a length: a cast to one with a length would cut off what the column refuses."""
+    """Return the column type without a length: a cast with a length would truncate values that the column rejects."""
     return str(field.db_type(connection)).partition("(")[0]
 
 

@@ -1,13 +1,14 @@
-"""When two tell of one attempt: our receiver, and the partner's own handler by the observations API.
+"""Matching of two reports of one attempt: our receiver's, and the partner's handler's through the observations API.
 
-An endpoint may be fed both ways, and then the handler that the receiver asks also reports what it saw. Both tellings
-carry the delivery ID, and each the time by its own clock. They are of one attempt when those times are no further apart
-than OpenTrain waits for an answer, because the handler is asked within that, and clocks may differ by as much; where
-retries are closer together than that (as in the demo), half of their shortest distance.
+If an endpoint uses both, the handler behind the receiver also reports what it saw. Both reports carry the delivery ID
+and a time by their own clock. They describe one attempt if their times differ by no more than OpenTrain's response
+timeout: the handler is called within it, and clocks may differ by as much. If retries are closer together (as in the
+demo), the limit is half of the shortest delay between them.
 
-The attempt is counted once, and the receiver is believed: it knows what OpenTrain was answered.
-- An observation that comes second is known already, and changes nothing.
-- One that came first, from a handler that reports before it answers, becomes the receiver's attempt under its number.
+The attempt is counted once, and the receiver's report wins, because it knows the response that OpenTrain got.
+- An observation that comes second is already known and changes nothing.
+- An observation that comes first, because the handler reports before it responds, becomes the receiver's attempt and
+  keeps its number.
 """
 
 from collections.abc import Iterable
@@ -19,19 +20,19 @@ from dashboard.rules.schedule import OPENTRAIN_WAITS
 
 
 def same_within() -> timedelta:
-    """Return how far apart two tellings of one attempt may be."""
+    """Return the largest time difference between two reports of one attempt."""
     closest = min(schedule().retry_delays, default=2 * OPENTRAIN_WAITS)
     return min(OPENTRAIN_WAITS, closest / 2)
 
 
 def is_told_of(*, at: datetime, received: Iterable[datetime]) -> bool:
-    """Tell whether an observation of `at` is of an attempt that the receiver took at one of the times `received`."""
+    """Return whether an observation at `at` describes an attempt that the receiver took at a time in `received`."""
     within = same_within()
     return any(abs(at - one) <= within for one in received)
 
 
 def observed_already(*, delivery: Delivery, at: datetime) -> Attempt | None:
-    """Return the observed attempt that the receiver's attempt of `at` is, the nearest if there are several."""
+    """Return the observed attempt that matches the receiver's attempt at `at`: the nearest if there are several."""
     within = same_within()
     near = delivery.attempts.filter(
         source=Attempt.Source.OBSERVED, received_at__gte=at - within, received_at__lte=at + within

@@ -1,4 +1,4 @@
-"""What partners' own handlers saw, where nothing of ours stands in the path: the same log, told of later."""
+"""Records what partners' handlers report into the delivery log, for endpoints whose deliveries bypass the receiver."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,18 +16,18 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many observations were new, and how many the log had already."""
+    """Counts of new observations (`stored`) and of those already in the log (`known`)."""
 
     stored: int
     known: int
 
 
 def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
-    """Bring observations into the log, all of them or none; those that are there already change nothing.
+    """Write observations to the log, all or none. Observations that are already in the log change nothing.
 
-    There already is also what the receiver took in by itself (matching.py).
+    That includes attempts that the receiver recorded itself (matching.py).
 
-    Within a call the attempts of a delivery are numbered by time; over several calls by the order of the calls.
+    Within one call, a delivery's attempts are numbered by time; across calls, by the order of the calls.
 
     Raises: django.db.Error, with nothing recorded.
     """
@@ -35,15 +35,15 @@ def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Record
         try:
             return _record(endpoint=endpoint, observations=observations)
         except IntegrityError:
-            continue  # the receiver took in one of the same deliveries, and now its row can be seen
+            continue  # the receiver just inserted one of these deliveries; now its row is visible
     return _record(endpoint=endpoint, observations=observations)
 
 
 def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
     with transaction.atomic():
-        # One call at a time for an endpoint: then what is known stays so until we are done.
+        # One call at a time per endpoint, so no other call adds attempts until this one commits.
         Endpoint.objects.select_for_update(no_key=True).only("pk").get(pk=endpoint.pk)
-        # And to a delivery that is locked the receiver adds nothing.
+        # The receiver adds no attempt to a locked delivery.
         there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
         fresh = list(_fresh(there=there, observations=observations))
         if fresh:
@@ -52,7 +52,7 @@ def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recor
 
 
 def _fresh(*, there: dict[str, Delivery], observations: Sequence[Observation]) -> Iterator[Observation]:
-    """Give those that the log does not have, each once, by time."""
+    """Yield each observation that is not in the log once, in order of time."""
     names = {delivery.pk: name for name, delivery in there.items()}
     known: set[tuple[str, datetime]] = set()
     received: dict[str, list[datetime]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What is written to the delivery log: attempts as they come, refusals, and what a person asked OpenTrain for."""
+"""Writes to the delivery log: attempts, refused requests, auto-disables, and redelivery requests."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,15 +14,15 @@ from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
 
 REFUSED_KEPT = 200
-"""Refused attempts kept of an endpoint, the newest: whoever knows its URL cannot fill the disk."""
+"""Newest refused attempts kept per endpoint, so people who know its URL cannot fill the disk."""
 UNDER_WAY = OPENTRAIN_WAITS + timedelta(seconds=5)
-"""How long after OpenTrain disabled an endpoint an attempt may still reach us that it had begun before: as long as it
-waits for an answer, and clocks that differ."""
+"""How long after an auto-disable an attempt begun before it may still arrive: OpenTrain's response timeout plus a
+margin for clock differences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that was not taken. It has no field for a body: what was not verified is never kept."""
+    """A refused request. It has no field for a body, because unverified bodies are never stored."""
 
     received_at: datetime
     reason: str
@@ -36,23 +36,23 @@ class Refusal:
 
 
 def record_attempt(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt:
-    """Record one verified attempt and bring its delivery up to date: all of it or nothing.
+    """Record one verified attempt and update its delivery atomically.
 
-    A delivery that comes for the first time is the receiver's daily bread, and is one statement. Attempts of one
-    delivery that come at once wait for each other, are numbered 1 to n, and none is lost.
+    A new delivery is the most frequent case and takes one statement. Concurrent attempts of one delivery wait for each
+    other and are numbered 1 to n, and none is lost.
 
     Raises: django.db.Error, with nothing recorded.
     """
     while True:
         recorded = attempts.insert_first(endpoint=endpoint, event=event, result=result)
-        # Of several first attempts at once, one inserted; the others waited for its commit there, and find its row.
+        # Of several concurrent first attempts one inserts; the others wait for its commit and then find its row.
         recorded = recorded or _record_next(endpoint=endpoint, event=event, result=result)
         if recorded is not None:
             return recorded
 
 
 def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
-    """Record a refused request, and forget all but the newest REFUSED_KEPT of its endpoint.
+    """Record a refused request, and delete all but the newest REFUSED_KEPT of its endpoint.
 
     Raises: django.db.Error, with nothing recorded.
     """
@@ -74,10 +74,10 @@ def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
 
 
 def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
-    """Mark what OpenTrain gave up when it disabled the endpoint by itself, and return how many that are.
+    """Mark the deliveries that OpenTrain gave up when it auto-disabled the endpoint, and return their number.
 
-    `at` is its `disabledAt`. What was attempted or requested since then is not concerned, so that calling it again with
-    the same snapshot changes nothing. A redelivery that was waiting then is given up with the others.
+    `at` is its `disabledAt`. Deliveries attempted or requested since then stay unchanged, so a second call with the
+    same snapshot changes nothing. A redelivery that was pending at `at` is given up too.
     Source: partner-api, "Deliveries": all its PENDING deliveries become FAILED.
     """
     waiting = endpoint.deliveries.filter(standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN])
@@ -93,10 +93,10 @@ def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
 
 
 def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: datetime) -> int:
-    """Mark deliveries that OpenTrain was asked to send again, and return how many that are.
+    """Mark deliveries as requested again from OpenTrain, and return their number.
 
-    All failed ones of the endpoint, or the one named, whatever its state. `at` is from before OpenTrain was asked:
-    what has been attempted since then may be that very redelivery, and is not waited for again.
+    Marks `delivery` in any state, or without it all failed deliveries of the endpoint. `at` is a time before the call:
+    an attempt since then may already be the redelivery, so its delivery is not marked.
     """
     asked: QuerySet[Delivery] = (
         endpoint.deliveries.failed() if delivery is None else endpoint.deliveries.filter(pk=delivery.pk)
@@ -107,9 +107,9 @@ def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: 
 
 
 def _record_next(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
-    """Record one more attempt, or confirm one that the handler has reported; None when there is no such delivery.
+    """Record one more attempt, or confirm one that the handler reported; return None if the delivery is gone.
 
-    Retention can take a delivery in the very moment between this and the try before it.
+    Retention may delete a delivery between `insert_first` and this call.
     """
     with transaction.atomic():
         delivery = attempts.locked(endpoint=endpoint, ids=[event.delivery_id]).get(event.delivery_id)

@@ -1,19 +1,19 @@
-"""What is old leaves the delivery log, in steps so small that the receiver does not notice.
+"""Retention: deletes old rows of the delivery log in small steps that do not slow down the receiver.
 
-A delivery leaves with its attempts RETENTION_DAYS after its last attempt (or after it was last asked for again);
-bodies and the first bytes of answers leave after BODY_RETENTION_DAYS; refused requests and the history of endpoints as
-deliveries do. 0 keeps for ever. The audit trail is kept whatever its age: who did what must outlive what it was done
-to.
+A delivery is deleted with its attempts RETENTION_DAYS after its last attempt (or its last redelivery request). Bodies
+and the first bytes of responses are deleted after BODY_RETENTION_DAYS; refused requests and the history of endpoints
+after RETENTION_DAYS. 0 keeps them forever. The audit trail is never deleted, because the record of who did what must
+outlive the objects.
 
-What is chosen here, and why:
-- A step takes at most STEP rows, each step a transaction of its own: a crash between two loses nothing, and what a step
-  had not committed is simply old still.
-- Rows are taken by index, oldest first, `FOR UPDATE SKIP LOCKED`: one that is being received is left for the next run,
-  and an attempt of a delivery that is just being removed waits for one step at most and then begins it anew.
-- Attempts go by one DELETE over the deliveries' IDs; Django's collector would read every row first.
-- After each step it rests for longer than it worked, so that it never has more than a third of a core or of the disk.
-- Its commits do not wait for the disk: a removal that a power cut undoes is done again, and the receiver's commits,
-  which do wait, have the disk to themselves.
+Design decisions:
+- A step handles at most STEP rows in its own transaction. A crash loses nothing: rows of an uncommitted step are still
+  old and are deleted by the next run.
+- Rows are taken by index, oldest first, `FOR UPDATE SKIP LOCKED`. A delivery that is being received is left for the
+  next run. An attempt of a delivery that is being deleted waits for one step at most, then creates the delivery again.
+- Attempts are deleted by one DELETE over the deliveries' IDs; Django's collector would read every row first.
+- After each step, retention rests longer than it worked, so it never uses more than a third of a core or of the disk.
+- Its commits do not wait for the disk. A deletion lost in a power cut is repeated, and the receiver's commits, which do
+  wait, have the disk to themselves.
 """
 
 import time
@@ -28,19 +28,19 @@ from django.db.models import Q, QuerySet
 from dashboard.models import Delivery, EndpointSnapshot, RefusedAttempt
 
 STEP = 1000
-"""Rows of a step: deliveries with their attempts, bodies, or refused requests."""
+"""Rows per step: deliveries with their attempts, bodies, refused requests, or snapshots."""
 REST = 2.0
-"""How long it rests after a step, in lengths of that step."""
+"""Rest after a step, as a multiple of the step's duration."""
 REST_S = 0.02
-"""How long it rests at least, in seconds."""
+"""Minimum rest after a step, in seconds."""
 
 Position = tuple[datetime, int]
-"""Where a walk stands: the time and the ID of the last row that it took."""
+"""Position of a walk: time and ID of the last row taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many rows left, and of how many deliveries only the body."""
+    """Numbers of deleted rows. `bodies` counts deliveries that lost only their body."""
 
     deliveries: int = 0
     attempts: int = 0
@@ -59,7 +59,7 @@ class Removed:
 
 
 Step = Callable[[datetime, Position | None, datetime], tuple[Removed, Position | None]]
-"""Removes the next rows older than the first, after the second; the third is now. Ends with no position."""
+"""Deletes the next rows older than the first argument, after the second; the third is now. None ends the walk."""
 
 
 def retain(
@@ -69,10 +69,10 @@ def retain(
     on_step: Callable[[Removed], None] = lambda _so_far: None,
     rest: Callable[[float], None] = time.sleep,
 ) -> Removed:
-    """Remove what is too old at `now`, for as long as `budget` allows, and return what left.
+    """Delete what is too old at `now`, for at most `budget`, and return the numbers of deleted rows.
 
-    What it did not get to, the next run does. `on_step` is told the sum after each step.
-    Raises: django.db.Error; the steps before stay done.
+    The next run continues where this one stops. `on_step` receives the total after each step.
+    Raises: django.db.Error; completed steps stay committed.
     """
     ends = None if budget is None else time.monotonic() + budget.total_seconds()
     total, started = Removed(), time.monotonic()
@@ -97,7 +97,7 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
 
 
 def _walk(step: Step, *, before: datetime, now: datetime) -> Iterator[Removed]:
-    """Repeat a step, each from where the one before ended: what is kept for now is passed over once in a run."""
+    """Repeat a step, each time from the last position, so rows kept for now are skipped once per run."""
     removed, position = step(before, None, now)
     while position is not None:
         yield removed
@@ -140,19 +140,19 @@ def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime)
 
 
 def _old(*, before: datetime) -> QuerySet[Delivery]:
-    """Return the deliveries that nothing has happened to since `before`."""
+    """Return the deliveries without an attempt or a redelivery request since `before`."""
     unasked = Q(requested_at__isnull=True) | Q(requested_at__lt=before)
     return Delivery.objects.filter(unasked, first_received_at__lt=before, last_attempt_at__lt=before)
 
 
 def _take(rows: QuerySet[Delivery], *, after: Position | None) -> list[Position]:
-    """Lock the next rows of a walk, but for those that somebody else is working on."""
+    """Lock the next rows of a walk, except rows that another transaction has locked."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit TO off")
     if after is not None:
         at, pk = after
         later = Q(first_received_at__gt=at) | Q(first_received_at=at, pk__gt=pk)
-        rows = rows.filter(later, first_received_at__gte=at)  # the second says where in the index to begin
+        rows = rows.filter(later, first_received_at__gte=at)  # the second condition sets where the index scan begins
     locked = rows.order_by("first_received_at", "id").select_for_update(skip_locked=True)
     return list(locked.values_list("first_received_at", "pk")[:STEP])
 
