@@ -71,7 +71,7 @@ def test_channels_show_their_newest_messages_by_as_many_queries_whatever_their_n
 def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
     assert "There is no channel yet" in ana.read(CHANNELS)
     text = words_of(ana.submit(NEW, **MAIL, quiet_start="22:00", quiet_end="07:00"))
-    assert "“On-call” is set up: Email to oncall@example.com for all installs" in text
+    assert "“On-call” was created: Email to oncall@example.com for all installs" in text
     assert "None yet. Send a test to see that it arrives." in text
     listed = words_of(ana.read(CHANNELS))
     assert "Email: oncall@example.com" in listed
@@ -176,7 +176,7 @@ def test_about_to_be_disabled_brings_disabled(ana: Browser) -> None:
 def test_change_keeps_the_address_that_is_not_written_anew(ana: Browser) -> None:
     channel = make_webhook_channel(url=SLACK_URL, name="Room")
     text = words_of(ana.submit(page_of(channel), **MAIL | {"name": "New name", "way": "email"}))
-    assert "“New name” is changed: Webhook to" in text
+    assert "“New name” was changed: Webhook to" in text
     channel.refresh_from_db()
     assert (channel.way, channel.email) == ("webhook", "")
     assert channel.url is not None
@@ -192,7 +192,7 @@ def test_delete_asks_first_and_says_what_is_lost(ana: Browser) -> None:
     assert "Its address and its signing secret are deleted too." in ana.read(f"{page_of(webhook)}delete/")
     webhook.delete()
     assert AlertChannel.objects.count() == 1
-    assert "is deleted: nothing more is sent there." in words_of(ana.submit(path))
+    assert "was deleted. No more alerts are sent there." in words_of(ana.submit(path))
     assert AlertChannel.objects.count() == 0
 
 
@@ -203,14 +203,14 @@ def test_test_button_says_what_came_of_it(ana: Browser, settings: Any, by_htmx: 
         channel = make_webhook_channel(url=server.url, name="Room")
         press = ana.press if by_htmx else ana.submit
         texts = [words_of(press(button_of(channel), operation=str(uuid.uuid4()))) for _ in range(2)]
-    assert "The test is sent to https://…. Answered 200 in" in texts[0]
-    assert "The test did not get through. The webhook answered 404." in texts[1]
+    assert "The test was sent to https://…. Answered 200 in" in texts[0]
+    assert "The test failed. The webhook answered 404." in texts[1]
     assert "Test, just now" in texts[1]
 
 
 def test_test_by_email_without_a_mail_server_says_how_to_set_one_up(ana: Browser) -> None:
     text = words_of(ana.press(button_of(make_channel())))
-    assert "The test did not get through. No mail server is set up" in text
+    assert "The test failed. No mail server is set up" in text
 
 
 def test_button_can_be_pressed_again_and_is_another_test(ana: Browser, settings: Any) -> None:

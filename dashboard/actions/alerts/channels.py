@@ -1,4 +1,4 @@
-"""Set up, change, delete and test the channels that alerts go by; each with its rows in the audit."""
+"""Create, change, delete and test alert channels, each with its audit entries."""
 
 import secrets
 import uuid
@@ -20,7 +20,7 @@ SHOWN_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class ChannelDetails:
-    """What a person sets on a channel. `url` None keeps the stored one; `install` None is all installs."""
+    """The settings of a channel. `url` None keeps the stored URL; `install` None means all installs."""
 
     name: str
     way: AlertChannel.Way
@@ -37,9 +37,9 @@ class ChannelDetails:
 def create(
     *, actor: User, details: ChannelDetails, now: datetime, operation: uuid.UUID
 ) -> tuple[Outcome, AlertChannel | None]:
-    """Set up a channel. The signing secret of a webhook is in the channel that is returned, and shown this once.
+    """Create a channel. A webhook's signing secret is in the returned channel and is shown only once.
 
-    Without a channel the same form was sent before, and the outcome is what became of it then.
+    Returns no channel if the same form was already submitted; the outcome is then that of the first submission.
     """
     made: list[AlertChannel] = []
 
@@ -50,7 +50,7 @@ def create(
         _fill(channel, details)
         channel.save()
         made.append(channel)
-        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is set up: {_in_words(channel)}.")
+        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” was created: {_in_words(channel)}.")
 
     asked = Operation(actor=actor, action="create alert channel", install=details.install, id=operation)
     outcome = perform(operation=asked, call=lambda: None, record=record)
@@ -58,22 +58,22 @@ def create(
 
 
 def change(*, actor: User, channel: AlertChannel, details: ChannelDetails, operation: uuid.UUID) -> Outcome:
-    """Change a channel. What waits to be sent goes where it says from now on."""
+    """Change a channel. Pending messages are sent to its new address."""
 
     def record(_nothing: None) -> Outcome:
         _fill(channel, details)
         channel.save()
-        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” is changed: {_in_words(channel)}.")
+        return Outcome(kind=OutcomeKind.DONE, words=f"“{channel.name}” was changed: {_in_words(channel)}.")
 
     asked = Operation(actor=actor, action="change alert channel", install=details.install, id=operation)
     return perform(operation=asked, call=lambda: None, record=record)
 
 
 def delete(*, actor: User, channel: AlertChannel, now: datetime, operation: uuid.UUID) -> Outcome:
-    """Delete a channel with its address and its secret. What it was told stays in the list of messages."""
+    """Delete a channel with its address and secret. Messages sent to it stay in the list of messages."""
 
     def record(_nothing: None) -> Outcome:
-        words = f"“{channel.name}” ({channel.shown_as}) is deleted: nothing more is sent there."
+        words = f"“{channel.name}” ({channel.shown_as}) was deleted. No more alerts are sent there."
         AlertNews.objects.filter(channel=channel, delivery__isnull=True).delete()
         waiting = AlertDelivery.objects.filter(channel=channel, state=AlertDelivery.State.WAITING)
         waiting.update(
@@ -87,7 +87,7 @@ def delete(*, actor: User, channel: AlertChannel, now: datetime, operation: uuid
 
 
 def test(*, actor: User, channel: AlertChannel, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Send a test now, in quiet hours too, once; what came of it is the answer."""
+    """Send one test message now, even in quiet hours, and return its result."""
 
     def call() -> tuple[AlertDelivery, outbox.SendResult]:
         now = clock()
@@ -104,15 +104,15 @@ def test(*, actor: User, channel: AlertChannel, clock: Callable[[], datetime], o
         delivery.state, delivery.ended_at, delivery.words = state, clock(), result.words
         delivery.save()
         if result.ok:
-            return Outcome(kind=OutcomeKind.DONE, words=f"The test is sent to {channel.shown_as}. {result.words}")
-        return Outcome(kind=OutcomeKind.UNAVAILABLE, words=f"The test did not get through. {result.words}")
+            return Outcome(kind=OutcomeKind.DONE, words=f"The test was sent to {channel.shown_as}. {result.words}")
+        return Outcome(kind=OutcomeKind.UNAVAILABLE, words=f"The test failed. {result.words}")
 
     asked = Operation(actor=actor, action="test alert channel", install=channel.install, id=operation)
     return perform(operation=asked, call=call, record=record)
 
 
 def shown(url: Secret) -> str:
-    """Return what may be shown of a webhook's URL: where it leads, and its end, by which people tell theirs apart."""
+    """Return the part of a webhook URL that may be shown: its host, and its end, by which people recognize it."""
     parts = urlsplit(url.reveal())
     rest = url.reveal().partition("://")[2].partition("/")[2]
     return f"{parts.scheme}://{parts.netloc}/…{rest[-4:] if len(rest) > 12 else ''}"[:SHOWN_CHARS]  # noqa: PLR2004
@@ -132,9 +132,9 @@ def _fill(channel: AlertChannel, details: ChannelDetails) -> None:
 
 
 def _in_words(channel: AlertChannel) -> str:
-    """Say what the channel is, without its secrets: this is kept in the audit."""
+    """Describe the channel for the audit, without its secrets."""
     whose = channel.install.name if channel.install is not None else "all installs"
-    quiet = f", quiet {channel.quiet.words}" if channel.quiet is not None else ""
-    form = " in Slack's form" if channel.slack else ""
+    quiet = f", quiet hours {channel.quiet.words}" if channel.quiet is not None else ""
+    form = " (Slack-compatible)" if channel.slack else ""
     kinds = ", ".join(kind.label for kind in KINDS if kind in channel.kinds)
     return f"{channel.get_way_display()} to {channel.shown_as}{form} for {whose} ({kinds}){quiet}"

@@ -1,8 +1,8 @@
-"""Send the messages that are due, and keep what became of each.
+"""Sends the alert messages that are due, and records the result of each.
 
-A message is taken by moving its next attempt ahead, `FOR UPDATE SKIP LOCKED`: two workers never send the same one, and
-what a killed worker had taken is due again after LEASE. It may then come twice, with the same ID: nothing is lost.
-Threads send and do nothing else, so that a webhook that hangs holds up no other; nothing is sent inside a transaction.
+A worker takes a message by moving its next attempt ahead, `FOR UPDATE SKIP LOCKED`: two workers never send the same
+message, and a killed worker's messages are due again after LEASE. They may then arrive twice, with the same ID, but
+none is lost. Threads only send, so a webhook that hangs delays no other, and nothing is sent inside a transaction.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from dashboard.services.alerts import NotSent
 from dashboard.vault import Secret, Unreadable
 
 LEASE = timedelta(minutes=5)
-"""So long a message that was taken is nobody else's; an attempt by mail may wait for several answers."""
+"""How long a taken message belongs to its worker. An attempt by email may wait for several responses."""
 TAKEN = 16
 THREADS = 8
 WORDS_CHARS = 400
@@ -32,7 +32,7 @@ State = AlertDelivery.State
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How many messages a run sent, and how many it could not."""
+    """Counts of messages that a run sent and failed to send."""
 
     sent: int = 0
     failed: int = 0
@@ -40,7 +40,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What one attempt came to, in words."""
+    """The result of one attempt, in words."""
 
     ok: bool
     words: str
@@ -48,14 +48,14 @@ class SendResult:
 
 UNREADABLE = SendResult(
     ok=False,
-    words="The channel's address cannot be read with the keys in FIELD_KEYS: put the missing key back, or write the "
-    "address anew.",
+    words="The channel's address cannot be read with the keys in FIELD_KEYS. Restore the missing key, or enter the "
+    "address again.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a message goes: what a thread needs of a channel, read before it starts."""
+    """The target of a message: what a thread needs of a channel, read before the thread starts."""
 
     email: str
     url: Secret | None
@@ -64,7 +64,7 @@ class Target:
 
 
 def send_due(*, clock: Callable[[], datetime]) -> Sent:
-    """Send what is due; return when all of it has an answer."""
+    """Send the messages that are due, and return when each has a result."""
     sent = failed = 0
     with ThreadPoolExecutor(THREADS, thread_name_prefix="alert") as pool:
         under_way = [(delivery, _submit(pool, delivery, clock)) for delivery in take(now=clock())]
@@ -76,7 +76,7 @@ def send_due(*, clock: Callable[[], datetime]) -> Sent:
 
 
 def take(*, now: datetime) -> list[AlertDelivery]:
-    """Take the messages that are due, those that have waited longest first, each counted as attempted."""
+    """Take the messages that are due, longest wait first, and count an attempt for each."""
     due = AlertDelivery.objects.filter(state=State.WAITING, next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
     with transaction.atomic():
         taken = list(due.select_for_update(skip_locked=True)[:TAKEN])
@@ -88,7 +88,7 @@ def take(*, now: datetime) -> list[AlertDelivery]:
 
 
 def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
-    """Send a message once. Needs no database."""
+    """Send a message once. Uses no database."""
     try:
         if target.url is None:
             words = service.mail(
@@ -108,7 +108,7 @@ def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
 
 
 def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None:
-    """Keep what an attempt came to, and when the next one is."""
+    """Record the result of an attempt and the time of the next one."""
     again = None if result.ok else retry_at(attempts=delivery.attempts, at=at)
     state = State.SENT if result.ok else State.WAITING if again is not None else State.GIVEN_UP
     AlertDelivery.objects.filter(pk=delivery.pk).update(
@@ -117,12 +117,12 @@ def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None
 
 
 def target_of(channel: AlertChannel) -> Target:
-    """Return where a channel's messages go. Raises: Unreadable, when the key that its address needs is missing."""
+    """Return the target of a channel's messages. Raises: Unreadable if the key of its address is missing."""
     return Target(email=channel.email, url=channel.url, secret=channel.secret, slack=channel.slack)
 
 
 def page(name: str, *arguments: int) -> str:
-    """Return the whole address of a page, for those who are not in the console."""
+    """Return the absolute URL of a page, for readers outside the console."""
     return settings.PUBLIC_URL + reverse(name, args=arguments)
 
 
@@ -144,7 +144,7 @@ def _settled(result: SendResult) -> "Future[SendResult]":
 
 
 def message_of(delivery: AlertDelivery) -> Message:
-    """Return what the message says: the alerts whose news it carries, the newest state of each."""
+    """Return the content of a message: the alerts whose news it carries, each in its newest state."""
     events: dict[int, list[AlertEvent]] = {}
     for alert, event in delivery.news.order_by("alert", "-event").values_list("alert", "event"):
         events.setdefault(alert, []).append(AlertEvent(event))

@@ -1,4 +1,4 @@
-"""The sentences of an alert, from what its rows say at the moment: these words are kept."""
+"""The sentences of an alert, from the state of its rows when it opens or closes. The words are stored."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What there is to say of one alert: what is wrong, its rows, and what the log says of its endpoint."""
+    """The facts of one alert: the problem, its rows, and the log of its endpoint."""
 
     wrong: Wrong
     install: Install
@@ -34,7 +34,7 @@ def of(
     endpoints: Mapping[int, Endpoint],
     now: datetime,
 ) -> dict[Subject, list[str]]:
-    """Return what each alert says: what happened, what it means, as far as the log tells why."""
+    """Return the sentences of each alert: what happened, what it means, and why, if the log shows it."""
     logs = _logs([one.subject for one in found], now=now)
     return {
         one.subject: SENTENCES[one.subject.kind](
@@ -51,19 +51,19 @@ def of(
 
 
 def ending(alert: Alert, endpoint: Endpoint | None) -> str:
-    """Say what ended an alert, and what its endpoint is now."""
+    """Say what ended an alert, and the current state of its endpoint."""
     is_gone = endpoint is not None and endpoint.deleted_at is not None
     return closing_words(kind=alert.subject.kind, is_gone=is_gone, now_says=now_says(endpoint))
 
 
 def now_says(endpoint: Endpoint | None) -> str:
-    """Say what an endpoint is now."""
+    """Say the current state of an endpoint; empty without one."""
     if endpoint is None:
         return ""
     if endpoint.deleted_at is not None:
         return GONE
     health = endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
-    return f"Now it is {health.label}: {health.words}"
+    return f"It is now {health.label}: {health.words}"
 
 
 def _logs(subjects: Sequence[Subject], *, now: datetime) -> dict[int, Logged]:
@@ -90,7 +90,7 @@ def _overdue(facts: Facts) -> list[str]:
     count = facts.wrong.count
     many = "1 delivery" if count == 1 else f"{count:,} deliveries"
     return [
-        f"{many} should have been attempted again by now, the first by {_clock(facts.wrong.since, facts.now)}.",
+        f"{many} overdue: OpenTrain should have attempted the first by {_clock(facts.wrong.since, facts.now)}.",
         "OpenTrain is late, or its attempts do not reach Redeliver.",
     ]
 
@@ -100,8 +100,8 @@ def _signatures(facts: Facts) -> list[str]:
     requests = "1 request" if count == 1 else f"{count:,} requests"
     within = spelled(duration=REFUSALS_WITHIN)
     return [
-        f"Redeliver turned away {requests} in {within}, the first at {since}: {facts.wrong.said}",
-        "Open the endpoint and examine one: the signature doctor says why.",
+        f"Redeliver refused {requests} in {within}, the first at {since}: {facts.wrong.said}",
+        "To find out why, open the endpoint and examine one with the signature doctor.",
     ]
 
 

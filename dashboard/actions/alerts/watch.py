@@ -1,11 +1,11 @@
-"""Alerts: open what is wrong, end what is over, and have every channel told once.
+"""Alerts: opens alerts for new problems, closes those that are resolved, and notifies every channel once.
 
-What is chosen here, and why:
-- Comparing is one transaction behind an advisory lock, so that nobody opens anew what another worker has just ended. A
-  unique constraint on the open alerts stands behind it.
-- What a channel is to be told is kept as news before any message is made. In quiet hours news wait; when they are over,
-  whatever waits becomes one message. What is found at once becomes one message too: a revoked app is not a thousand.
-- A channel hears that an alert is over only if it heard, or is about to hear, that it began.
+Design decisions:
+- The comparison is one transaction behind an advisory lock, so no worker reopens an alert that another has just closed.
+  A unique constraint on open alerts guards against the same.
+- News for a channel are stored before any message is created. In quiet hours news wait; afterwards all that wait become
+  one message. Problems found at the same time share a message too, so a revoked app does not send a thousand.
+- A channel is told that an alert is over only if it was told, or is about to be told, that it opened.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,12 +24,12 @@ from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
 from dashboard.rules.alerts import AlertEvent, compare
 
 FORGOTTEN_AT_ONCE = 1000
-"""So many old alerts and messages are deleted at a time."""
+"""Old alerts, and old messages, deleted per call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How many alerts a look at things opened and ended, and how many messages came of it."""
+    """Counts of alerts opened and closed, and of messages created."""
 
     opened: int = 0
     cleared: int = 0
@@ -37,10 +37,10 @@ class Watched:
 
 
 def watch(*, now: datetime) -> Watched:
-    """Bring the alerts up to date with what is wrong at `now`, and make the messages that are due."""
+    """Update the alerts to the problems that exist at `now`, and create the messages that are due."""
     with transaction.atomic():
         if not alone_in_transaction(name="redeliver.alerts"):
-            return Watched()  # another worker is at it
+            return Watched()  # another worker does it
         known = {alert.subject: alert for alert in Alert.objects.open()}
         wrong = find(now=now, open_now=frozenset(known))
         changes = compare(wrong=wrong.keys(), open_now=known.keys())
@@ -53,7 +53,7 @@ def watch(*, now: datetime) -> Watched:
 
 
 def forget(*, now: datetime) -> int:
-    """Delete alerts that are over, and messages, after RETENTION_DAYS; return how many. What is open stays whole."""
+    """Delete closed alerts and messages after RETENTION_DAYS; return how many. Open alerts keep their messages."""
     if not settings.RETENTION_DAYS:
         return 0
     before = now - timedelta(days=settings.RETENTION_DAYS)
@@ -68,7 +68,7 @@ def forget(*, now: datetime) -> int:
 
 
 def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: datetime) -> list[Alert]:
-    """Make the alerts, with the words that they keep, and news of each for every channel that wants them."""
+    """Create the alerts with their words, and news of each for every channel that is subscribed to it."""
     installs = _installs(found)
     endpoints = _endpoints(found)
     sentences = alert_sentences.of(found=found, installs=installs, endpoints=endpoints, now=now)
@@ -97,7 +97,7 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
 
 
 def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
-    """End the alerts; whoever was to be told of the beginning is told of the end."""
+    """Close the alerts, with news for every channel that has news of their opening."""
     _end(alerts, now=now, words=alert_sentences.ending)
     told = AlertNews.objects.filter(alert__in=alerts, event=AlertEvent.OPENED, channel__isnull=False)
     AlertNews.objects.bulk_create(
@@ -107,7 +107,7 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
 
 
 def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
-    """End the alerts that a worse one follows on: nobody is told of their end, nor of a beginning that still waits."""
+    """Close alerts that a worse one replaces, without news of their end, and drop pending news of their opening."""
     _end(alerts, now=now, words=lambda _alert, endpoint: alert_sentences.now_says(endpoint))
     Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
     AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
@@ -122,7 +122,7 @@ def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, Endp
 
 
 def _make_messages(*, channels: Iterable[AlertChannel], now: datetime) -> int:
-    """Make one message of all the news that wait for a channel, unless it is quiet."""
+    """Create one message per channel from all its waiting news, except in its quiet hours."""
     untold = AlertNews.objects.filter(delivery__isnull=True, channel__isnull=False)
     waiting = set(untold.order_by().values_list("channel", flat=True).distinct())
     made = 0

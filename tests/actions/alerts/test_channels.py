@@ -75,8 +75,8 @@ def test_create_is_in_the_audit_with_what_the_channel_is(support: User, acme: In
     entries = AuditEntry.objects.order_by("id").values_list("action", "phase", "actor_name", "install")
     assert list(entries) == [("create alert channel", phase, "ana", acme.pk) for phase in ("requested", "done")]
     assert AuditEntry.objects.get(phase="done").words == (
-        "“On-call” is set up: Email to a@example.com for Acme Labs (Disabled by OpenTrain), "
-        "quiet 22:00 to 07:00 Europe/Berlin."
+        "“On-call” was created: Email to a@example.com for Acme Labs (Disabled by OpenTrain), "
+        "quiet hours 22:00 to 07:00 Europe/Berlin."
     )
 
 
@@ -130,7 +130,7 @@ def test_test_is_sent_at_once_in_quiet_hours_too_and_kept(support: User, setting
             channels.test(actor=support, channel=channel, clock=timezone.now, operation=uuid.uuid4()) for _ in range(2)
         ]
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.DONE, OutcomeKind.UNAVAILABLE]
-    assert outcomes[1].words == "The test did not get through. The webhook answered 500."
+    assert outcomes[1].words == "The test failed. The webhook answered 500."
     kept = AlertDelivery.objects.order_by("created_at").values_list("test", "state", "attempts", "next_attempt_at")
     assert list(kept) == [(True, "sent", 1, None), (True, "given_up", 1, None)]
     phases = AuditEntry.objects.filter(action="test alert channel").order_by("id").values_list("phase", flat=True)

@@ -55,8 +55,8 @@ def test_alert_of_refused_signatures_counts_them() -> None:
         make_refused_attempt(endpoint=endpoint, received_at=NOON - MINUTE)
     watch()
     assert Alert.objects.get().words == (
-        "Redeliver turned away 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
-        "Open the endpoint and examine one: the signature doctor says why."
+        "Redeliver refused 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
+        "To find out why, open the endpoint and examine one with the signature doctor."
     )
 
 

@@ -88,7 +88,7 @@ def test_all_clear_goes_to_whom_the_alert_went_and_says_how_it_is_now() -> None:
     assert alert.cleared_at == NOON + 14 * MINUTE
     assert alert.cleared_words == (
         "OpenTrain does not say that it is disabled any more. "
-        "Now it is Active: The last delivery succeeded, or none has failed yet."
+        "It is now Active: The last delivery succeeded, or none has failed yet."
     )
     Endpoint.objects.update(**DISABLED)
     assert watch(20 * MINUTE) == Watched(opened=1, messages=2)
@@ -104,7 +104,7 @@ def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
     assert told() == [("all", [("at_risk", "opened")]), ("all", [("disabled", "opened")])]
     at_risk = Alert.objects.get(kind="at_risk")
     assert at_risk.superseded
-    assert at_risk.cleared_words.startswith("Now it is Disabled: OpenTrain disabled it after 10 failures in a row.")
+    assert at_risk.cleared_words.startswith("It is now Disabled: OpenTrain disabled it after 10 failures in a row.")
 
 
 def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:

@@ -166,7 +166,7 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
     monkeypatch.setattr(opentrain, "list_endpoints", broken_for_one)
     assert poll() == Polled(installs=3, failed=1)
     assert Endpoint.objects.count() == 2
-    assert "an install could not be asked" in caplog.text
+    assert "an install could not be polled" in caplog.text
 
 
 def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrain, monkeypatch, settings) -> None:
