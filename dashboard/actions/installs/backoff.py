@@ -1,26 +1,26 @@
-"""When an install may be asked again: a budget for each token, Retry-After honoured, longer pauses after failures."""
+"""When to poll an install again: a rate per token, Retry-After honoured, and longer pauses after failures."""
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 LONGEST = timedelta(hours=1)
-"""However often it failed, an install is asked once in so long."""
+"""Longest pause between two polls, however often an install failed."""
 LONGEST_RETRY_AFTER = timedelta(days=1)
-"""A Retry-After beyond this makes no sense."""
+"""Limit for Retry-After; longer values are treated as errors and cut to this."""
 DOUBLINGS = 10
 
 
 def after_success(*, at: datetime) -> datetime:
-    """Return when to ask an install again that answered when it was asked `at`."""
+    """Return when to poll an install again after a success at `at`."""
     return at + timedelta(seconds=settings.POLL_EVERY_S)
 
 
 def after_failure(*, at: datetime, failures: int, retry_after_s: int | None, chance: float) -> datetime:
-    """Return when to ask an install again that has failed so many times in a row.
+    """Return when to poll an install again after `failures` consecutive failures.
 
-    The pause doubles with each failure; `chance`, from 0 to 1, takes up to half of it away, so that installs which
-    failed together do not come back together. What OpenTrain said itself is never gone below.
+    The pause doubles with each failure. `chance`, from 0 to 1, shortens it by up to half, so that installs that failed
+    together are not polled together again. The pause is never shorter than Retry-After.
     """
     full: timedelta = timedelta(seconds=settings.POLL_EVERY_S) * 2 ** min(max(failures, 1), DOUBLINGS)
     pause = min(full, LONGEST) * (1 - chance / 2)

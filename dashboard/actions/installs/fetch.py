@@ -1,6 +1,6 @@
-"""One visit to OpenTrain for one install: what is asked, and what the answer means. No row is read or written here.
+"""Fetches one install's state from OpenTrain, and interprets the response.
 
-So it can be done by a thread that has no connection to the database.
+It reads and writes no rows, so a thread without a database connection can run it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from dashboard.services import opentrain
 from dashboard.vault import Secret, Unreadable
 
 DESCRIBE_EVERY = timedelta(hours=1)
-"""How often an install's status and scopes are asked for where nothing is wrong."""
+"""Interval for refreshing an install's status and scopes while nothing is wrong."""
 
 _TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
     (Unreadable, Trouble.TOKEN_UNREADABLE),
@@ -27,7 +27,7 @@ _TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What a visit brought. `endpoints` is None where there was no list; `current` where it was not asked for."""
+    """The result of a fetch. `endpoints` is None without a list; `current` is None if it was not requested."""
 
     install: Install
     at: datetime
@@ -41,7 +41,7 @@ class FetchResult:
 
     @property
     def trouble(self) -> Trouble:
-        """Name what is wrong, as narrowly as the answer allows."""
+        """Return the problem, as precisely as the response allows."""
         if isinstance(self.error, opentrain.Forbidden):
             return _why_forbidden(self.current)
         if self.error is None:
@@ -50,7 +50,7 @@ class FetchResult:
 
 
 def visit(*, install: Install, at: datetime, read_token: Callable[[], Secret]) -> FetchResult:
-    """Ask for the install's endpoints, and for its status and scopes where those are old or could be what is wrong."""
+    """Fetch the install's endpoints, and its status and scopes if they are old or may be the problem."""
     try:
         token = read_token()
     except Unreadable as error:
@@ -75,14 +75,14 @@ def _is_to_be_described(install: Install, *, at: datetime) -> bool:
 
 
 def _described(token: Secret) -> opentrain.Install | None:
-    """Ask what the token may do, where that is all that there is to find out."""
+    """Fetch the install to learn its status and scopes after a 403; None if that fails too."""
     with contextlib.suppress(opentrain.OpenTrainError):
         return opentrain.get_install(token=token)
     return None
 
 
 def _why_forbidden(current: opentrain.Install | None) -> Trouble:
-    """Say why a token that is valid may not list endpoints. Source: partner-api, "Who calls"."""
+    """Return why a valid token may not list endpoints. Source: partner-api, "Who calls"."""
     if current is None or current.status != "ACTIVE":
         return Trouble.NOT_ACTIVE
     return Trouble.FORBIDDEN if MANAGE_SCOPE in current.token.scopes else Trouble.SCOPE_MISSING

@@ -1,7 +1,7 @@
-"""How new is what people see. A page shows what is known, with its age, and requests a refresh; a button asks itself.
+"""Freshness of the data that pages show. A page shows the known data with its age and requests a refresh.
 
-A page never waits for OpenTrain. A worker makes the call (dashboard/tasks.py), one at a time for an install, and the
-page's next poll shows what it brought.
+A page never waits for OpenTrain: a worker makes the call (dashboard/tasks.py), one at a time per install, and the
+page's next poll shows the result. A button refreshes directly.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ from dashboard.rules.installs import Trouble
 REFRESH = "refresh-install"
 """The job that refreshes an install (dashboard/tasks.py)."""
 PRIORITY = -1
-"""Below the other jobs: a run that waits for a worker goes first."""
+"""Lower than other jobs, so that a run waiting for a worker goes first."""
 FRESH_FOR = timedelta(seconds=2)
-"""A younger list is shown without another call; a page polls every 3 s."""
+"""Age up to which a list is shown without another call; a page polls every 3 s."""
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
-"""How long OpenTrain is left alone after a call that failed."""
+"""Pause in calls to OpenTrain after a call failed."""
 REQUEST_AGAIN_AFTER = timedelta(seconds=10)
-"""A refresh that has brought nothing for this long is requested again: its worker may have been killed."""
+"""Time after which a refresh without a result is requested again, because its worker may have been killed."""
 MENTIONED_AFTER = timedelta(seconds=5)
-"""Older than this, the page says that it is being refreshed; between two polls it would only flicker."""
+"""Age from which a page shows that it is being refreshed; earlier, the message would only flicker."""
 POLLS_MISSED = 3
-"""The page says that it is late when the poller should have come by this often."""
+"""Missed polls after which a page says that its data is late."""
 
 LEFT_ALONE = (Trouble.RATE_LIMITED, Trouble.TOKEN_REFUSED)
-"""OpenTrain has said no, and would say it again: the pause that the poller keeps is kept by pages too."""
+"""Errors that another call would only repeat, so pages observe the poller's pause too."""
 NO_WORKER = "Nothing is refreshed: the background worker is not running. Ask your administrator to start it."
 LATE = "This has not been refreshed for longer than usual. A refresh is queued."
 
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """Why what is shown is not fresh, in words."""
+    """Why the shown data is not fresh, in words."""
 
     words: str
     request_id: str = ""
@@ -51,16 +51,16 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What a page says beside its age: what is wrong, if anything is, and whether a refresh is under way."""
+    """What a page shows beside the data's age: a problem, if there is one, and whether a refresh is in progress."""
 
     stale: Staleness | None = None
     refreshing: bool = False
 
 
 def look(*, install: Install, now: datetime) -> Freshness:
-    """Say how fresh the install's endpoints are, and request a refresh where one is due. OpenTrain is not called."""
+    """Return the freshness of the install's endpoints, and request a refresh if one is due. Does not call OpenTrain."""
     if not install.can_manage:
-        return Freshness()  # the page says so already, and OpenTrain would only say it again
+        return Freshness()  # the page already says so, and another call would not help
     if _is_left_alone(install, now=now):
         return Freshness(Staleness(words=install.last_error))
     if _is_fresh(install, now=now):
@@ -70,9 +70,9 @@ def look(*, install: Install, now: datetime) -> Freshness:
 
 
 def freshen(*, install: Install, now: datetime) -> Staleness | None:
-    """Bring the install's endpoints up to date now, for a button; say why when that did not succeed.
+    """Refresh the install's endpoints now, for a button; return the reason if that fails, None otherwise.
 
-    It may take as long as OpenTrain is given to answer.
+    It may take as long as the timeout of a call to OpenTrain.
     """
     if not install.can_manage:
         return None
@@ -85,7 +85,7 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
 
 
 def refresh(*, install_id: int, now: datetime) -> None:
-    """Do a refresh that was requested, unless another worker is at it or it is no longer due.
+    """Run a requested refresh, unless another worker runs it or it is no longer due.
 
     Raises: django.db.Error.
     """
@@ -100,12 +100,12 @@ def refresh(*, install_id: int, now: datetime) -> None:
 
 
 def lock_of(*, install_id: int) -> str:
-    """Return the name by which at most one refresh of an install waits."""
+    """Return the queueing lock that allows one queued refresh per install."""
     return f"{REFRESH}-{install_id}"
 
 
 def _awaited(*, age: timedelta | None, install: Install, now: datetime) -> Freshness:
-    """Say what there is to say while a refresh is under way; `age` is None where there is nothing to be old."""
+    """Return what a page shows while a refresh is in progress; `age` is None if there is no data yet."""
     if age is not None and age < MENTIONED_AFTER:
         return Freshness()
     if not health_checks.has_worker(now=now):
@@ -118,12 +118,12 @@ def _awaited(*, age: timedelta | None, install: Install, now: datetime) -> Fresh
 
 
 def _request(install: Install, *, now: datetime) -> None:
-    """Queue a refresh. Of any number of tabs one does so: who finds the row as it was read."""
+    """Queue a refresh. Of several tabs, only the one that finds the row unchanged queues it."""
     before = install.refresh_requested_at
     if before is not None and abs(now - before) < REQUEST_AGAIN_AFTER:
         return
     with transaction.atomic():
-        # A row that is being written has news coming, and the page does not wait for it.
+        # A locked row is being updated; the page does not wait for it.
         unlocked = Install.objects.select_for_update(skip_locked=True, no_key=True)
         mine = unlocked.filter(pk=install.pk, refresh_requested_at=before).values("pk")
         if not Install.objects.filter(pk__in=mine).update(refresh_requested_at=now):
@@ -136,14 +136,14 @@ def _request(install: Install, *, now: datetime) -> None:
 
 
 def _is_left_alone(install: Install, *, now: datetime) -> bool:
-    """Tell whether OpenTrain has just failed, or has said how long it wants to be left alone."""
+    """Return whether a call has just failed, or OpenTrain requested a pause that is not over."""
     if install.last_error_at is not None and now - install.last_error_at < PAUSE_AFTER_FAILURE:
         return True
     return install.last_error_code in LEFT_ALONE and install.poll_after is not None and install.poll_after > now
 
 
 def _is_fresh(install: Install, *, now: datetime) -> bool:
-    """Tell whether the list of endpoints is young enough, and no operation on one has ended since it was requested."""
+    """Return whether the list is recent enough, and no operation on an endpoint has ended since it was requested."""
     if install.listed_at is None or now - install.listed_at >= FRESH_FOR:
         return False
     since = install.audit.filter(at__gt=install.listed_at, endpoint__isnull=False)

@@ -1,14 +1,14 @@
-"""The poller: every install's endpoints, asked for in turn, so that what goes wrong is known without a visitor.
+"""The poller: fetches every install's endpoints in turn, so that problems are detected without a page view.
 
-What is chosen here, and why:
-- An install is taken by moving its `poll_after` ahead, `FOR UPDATE SKIP LOCKED`: any number of workers share the work,
-  none asks twice, and what a killed one had taken is due again a little later. Nothing else has to be resumed.
-- Threads ask, and do nothing else: they have no connection to the database. One thread, the caller's, takes and
-  records, so that a poll needs one connection whatever its concurrency.
-- POLL_CONCURRENCY calls are under way at a time, without those that have taken far longer than usual already: a call
-  that hangs gives its slot away. Free slots are filled before anything is recorded. Installs that failed last time
-  have FAILING_SLOTS of their own and wait for them only.
-- The next installs are taken when there is room for them: what is held in memory does not grow with their number.
+Design decisions:
+- A worker takes an install by moving its `poll_after` ahead, `FOR UPDATE SKIP LOCKED`: any number of workers share the
+  installs, none is polled twice, and a killed worker's installs are due again after LEASE. Nothing else is resumed.
+- Threads only make calls; they have no database connection. One thread, the caller's, takes installs and records
+  results, so a poll needs one connection whatever its concurrency.
+- POLL_CONCURRENCY calls run at a time, not counting calls that already take far longer than usual: a hanging call gives
+  up its slot. Free slots are filled before results are recorded. Installs that failed last time use FAILING_SLOTS of
+  their own.
+- The next installs are taken only when there is a free slot, so memory does not grow with the number of installs.
 """
 
 import contextlib
@@ -34,25 +34,25 @@ from dashboard.vault import decrypt
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
-"""So long an install that was taken is nobody else's. OpenTrain is given 15 s a call; a visit makes three at most."""
+"""How long a taken install belongs to its worker. A call times out after 15 s; a fetch makes three at most."""
 SLOW_FROM = 2
-"""So many times as long as usual, and a call is taken for one that hangs."""
+"""Multiple of the usual duration from which a call counts as hanging."""
 SLOW_AFTER_LEAST_S, SLOW_AFTER_MOST_S = 0.15, 2.0
 USUAL_S = 0.3
-"""How long a call is thought to take at first; the answers of a run move it."""
+"""Initial estimate of a call's duration, in seconds; each response of a poll adjusts it."""
 NEWEST_WEIGH = 0.1
 HANGING_SLOTS = 64
-"""So many calls may hang at once before new ones have to wait for them."""
+"""Hanging calls that may run besides the others before new ones must wait."""
 FAILING_SLOTS = 4
 TAKEN = 32
-"""So many installs are taken at a time."""
+"""Installs taken per query."""
 LOOK_EVERY_S = 0.05
-"""How often it is looked whether a call has become slow, while no answer comes."""
+"""Interval for checking whether a call has become slow while no response arrives, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """How many installs were asked, and of how many nothing was learned."""
+    """Counts of installs polled, and of those whose poll failed."""
 
     installs: int = 0
     failed: int = 0
@@ -60,14 +60,14 @@ class Polled:
 
 @dataclass(slots=True)
 class _Line:
-    """Installs that were taken and not asked yet, and whether there are more of their kind."""
+    """Installs taken but not yet polled, and whether more of their kind are due."""
 
     failing: bool
     waiting: deque[Install] = field(default_factory=deque)
     more: bool = True
 
     def next(self, *, now: datetime) -> Install | None:
-        """Return the next install to ask; None where none is due."""
+        """Return the next install to poll; None if none is due."""
         if not self.waiting and self.more:
             self.waiting.extend(take(now=now, failing=self.failing))
             self.more = len(self.waiting) == TAKEN
@@ -76,7 +76,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Run:
-    """One poll: who waits, and the calls under way, each with its beginning and whether its install is failing."""
+    """One poll: waiting installs, and running calls, each with its start time and whether its install is failing."""
 
     pool: ThreadPoolExecutor
     clock: Callable[[], datetime]
@@ -92,10 +92,10 @@ class _Run:
 
 
 def poll(*, clock: Callable[[], datetime], budget: timedelta) -> Polled:
-    """Ask for every install that is due, for as long as `budget` allows, and record each answer as it comes.
+    """Poll every install that is due, for at most `budget`, and record each result as it arrives.
 
-    Returns when all answers are in: at most one visit's time after the budget. Raises: django.db.Error; what was taken
-    and not recorded is due again after LEASE.
+    Returns when all results are recorded: at most one fetch's time after the budget. Raises: django.db.Error; installs
+    that were taken and not recorded are due again after LEASE.
     """
     most = settings.POLL_CONCURRENCY + HANGING_SLOTS + FAILING_SLOTS
     with ThreadPoolExecutor(most, thread_name_prefix="poll") as pool:
@@ -109,7 +109,7 @@ def poll(*, clock: Callable[[], datetime], budget: timedelta) -> Polled:
 
 
 def take(*, now: datetime, failing: bool) -> list[Install]:
-    """Take the next installs that are due, those that have waited longest first; `sealed` is the token as stored."""
+    """Take the next installs that are due, longest wait first. `sealed` is the encrypted token."""
     due = Install.objects.filter(Q(poll_after__isnull=True) | Q(poll_after__lte=now))
     due = due.filter(failures__gt=0) if failing else due.filter(failures=0)
     first = due.order_by(F("poll_after").asc(nulls_first=True), "pk").select_for_update(skip_locked=True)
@@ -120,7 +120,7 @@ def take(*, now: datetime, failing: bool) -> list[Install]:
 
 
 def _start(run: _Run) -> None:
-    """Fill the slots that are free."""
+    """Start calls in the free slots."""
     failing = sum(known for _began, known in run.under_way.values())
     for line, room in ((run.well, _room(run)), (run.failing, FAILING_SLOTS - failing)):
         for _ in range(room):
@@ -134,9 +134,9 @@ def _start(run: _Run) -> None:
 
 
 def _room(run: _Run) -> int:
-    """Return how many more installs that are not failing ones may be asked now."""
+    """Return how many more healthy installs may be polled now."""
     if len(run.answered) >= settings.POLL_CONCURRENCY:
-        return 0  # what is here is to be recorded first
+        return 0  # results that have arrived are recorded first
     began = [at for at, failing in run.under_way.values() if not failing]
     slow_after_s = min(max(run.usual_s * SLOW_FROM, SLOW_AFTER_LEAST_S), SLOW_AFTER_MOST_S)
     prompt = sum(at > time.monotonic() - slow_after_s for at in began)
@@ -149,7 +149,7 @@ def _ask(install: Install, at: datetime) -> FetchResult:
 
 
 def _collect(run: _Run) -> None:
-    """Take in the answers that have come; where none waits to be recorded, wait a moment for one."""
+    """Collect the results that have arrived; if none waits to be recorded, wait briefly for one."""
     wait_s = 0.0 if run.answered else LOOK_EVERY_S
     with contextlib.suppress(Empty):
         while True:
@@ -172,15 +172,15 @@ def _record_next(run: _Run) -> None:
 
 
 def _is_recorded(future: Future[FetchResult]) -> bool:
-    """Record an answer; tell whether something was learned. What is wrong with one install stays with it."""
+    """Record a result; return whether the poll succeeded. A problem of one install does not affect the others."""
     if future.exception() is not None:
-        logger.error("an install could not be asked", exc_info=future.exception())
+        logger.error("an install could not be polled", exc_info=future.exception())
         return False
     answer = future.result()
     try:
         outcome = installs.record(answer)
     except (DataError, IntegrityError):
-        logger.exception("install %s: OpenTrain's answer could not be stored", answer.install.pk)
+        logger.exception("install %s: OpenTrain's response could not be stored", answer.install.pk)
         return False
     if outcome is not None:
         logger.warning("install %s was not refreshed: %s", answer.install.pk, outcome.words)

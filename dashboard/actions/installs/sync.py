@@ -1,4 +1,4 @@
-"""Connect an install by its token, and keep what OpenTrain says of it."""
+"""Connects an install by its token, and stores OpenTrain's state of the install and its endpoints."""
 
 import random
 import uuid
@@ -22,12 +22,12 @@ from dashboard.services import opentrain
 from dashboard.vault import Secret
 
 CONNECT = "connect install"
-"""The audit's name for it."""
+"""Name of this action in the audit."""
 
 HISTORY_EVERY = timedelta(hours=1)
-"""How often an endpoint's history gets a row where nothing changes."""
+"""Interval of rows in an endpoint's history while nothing changes."""
 MOST_FAILURES = 1000
-"""Failures in a row beyond these are not counted."""
+"""Limit of the count of consecutive failed polls."""
 
 _TROUBLE = ["last_error", "last_error_at", "last_error_code", "trouble_since", "failures"]
 _TALLY = """
@@ -54,10 +54,10 @@ _CONFIRM = f"""
 def connect(
     *, actor: User, token: Secret, name: str, now: datetime, operation: uuid.UUID
 ) -> tuple[Outcome, Install | None]:
-    """Check a token against OpenTrain and keep it, encrypted, with what it opens.
+    """Check a token with OpenTrain, and store it, encrypted, with its install.
 
-    The token of an install that is already connected replaces the one we had. A partner admin who connects an
-    install is granted it; one connected by somebody else stays out of their sight, but its new token is kept.
+    If the install is already connected, the new token replaces the stored one. A partner admin who connects an install
+    gets access to it.
     """
     connected: list[Install] = []
 
@@ -78,15 +78,15 @@ def connect(
 
 
 def refresh(*, install: Install, now: datetime) -> Outcome | None:
-    """Ask OpenTrain for the install's endpoints and keep the snapshot.
+    """Fetch the install's endpoints from OpenTrain and store the snapshot.
 
-    Returns None when the snapshot is fresh; otherwise why it is not, and everything recorded before stays as it was.
+    Returns None on success; otherwise the failed outcome, and stored data stays as it was.
     """
     return record(visit(install=install, at=now, read_token=lambda: install.token))
 
 
 def record(answer: FetchResult) -> Outcome | None:
-    """Keep what OpenTrain answered and when to ask again, in one transaction; as `refresh`."""
+    """Store OpenTrain's response and the time of the next poll in one transaction. Returns the same as `refresh`."""
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
     with transaction.atomic():
@@ -129,7 +129,7 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
 
 
 def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
-    """Keep the whole list that OpenTrain gave: what is in it is a snapshot, what is no longer in it is deleted."""
+    """Store OpenTrain's complete list: update the endpoints in it, and mark those no longer in it as deleted."""
     with transaction.atomic(savepoint=False):
         rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
         known = {row.opentrain_id: row for row in rows if row.opentrain_id is not None}
@@ -140,17 +140,17 @@ def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndp
             if snapshot.id not in same:
                 _keep(install=install, remote=snapshot, at=at)
         missing = known.keys() - {snapshot.id for snapshot in remote}
-        if missing:  # but one that was registered or seen after the list was asked for is not missing from it
+        if missing:  # except endpoints registered or updated after the list was requested
             mine.registered().filter(opentrain_id__in=missing, snapshot_at__lt=at).update(deleted_at=at)
         tally(install_id=install.pk)
 
 
 def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> str:
-    """Keep one snapshot, unless a newer one is there, and return the endpoint's status; an auto-disable also gives up
-    what was still waiting.
+    """Store one snapshot, unless a newer one is stored, and return the endpoint's status. An auto-disable also gives up
+    the deliveries that still waited.
 
-    `at` is when a list was asked for, not when it came: a slow one must not undo what a call changed meanwhile. For the
-    answer to such a call it is when it came.
+    For an entry of a list, `at` is when the list was requested, not when it arrived: a slow list must not undo a change
+    made since. For the response to a change, `at` is when it arrived.
     """
     if _confirm(install=install, remote=remote, at=at):
         return remote.status
@@ -162,15 +162,15 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
 
 
 def hold(*, install_id: int) -> None:
-    """Lock the install's row: whoever changes its endpoints' too does so first, as the poller does.
+    """Lock the install's row. Call this before changing its endpoints' rows, as the poller does.
 
-    Where all lock in one order, no two wait for each other until PostgreSQL ends one of them.
+    One order of locks prevents deadlocks.
     """
     Install.objects.select_for_update(no_key=True).filter(pk=install_id).values_list("pk").first()
 
 
 def tally(*, install_id: int) -> None:
-    """Bring the sums over an install's endpoints up to date; for whoever changes which there are or what they are."""
+    """Update the install's sums over its endpoints. Call this after adding, removing or changing endpoints."""
     with connection.cursor() as cursor:
         cursor.execute(
             _TALLY,
@@ -184,16 +184,16 @@ def tally(*, install_id: int) -> None:
 
 
 def _is_known(row: Endpoint | None, remote: opentrain.WebhookEndpoint, *, at: datetime) -> bool:
-    """Tell whether a snapshot says nothing that the row does not, and there is nothing else to do for it."""
+    """Return whether a snapshot equals the row, and nothing else needs to be done for it."""
     if row is None or row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
         return False
     return not _gives_up(remote) and all(getattr(row, column) == value for column, value in _said(remote).items())
 
 
 def _confirm(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> bool:
-    """Move the row's snapshot on, by one statement, where the answer says nothing new: most answers to a click do not.
+    """Update `snapshot_at` in one statement if the snapshot equals the row, as most responses to a click do.
 
-    Returns False, with nothing done, where there is more to do, or nothing.
+    Returns False, with nothing done, if the snapshot differs or nothing matches.
     """
     if _gives_up(remote):
         return False
@@ -204,7 +204,7 @@ def _confirm(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetim
 
 
 def _said(remote: opentrain.WebhookEndpoint) -> dict[str, Any]:
-    """Return the columns that a snapshot fills."""
+    """Return the columns that a snapshot sets."""
     return {
         "url": remote.url,
         "event_types": list(remote.event_types),
@@ -217,7 +217,7 @@ def _said(remote: opentrain.WebhookEndpoint) -> dict[str, Any]:
 
 
 def _gives_up(remote: opentrain.WebhookEndpoint) -> bool:
-    """Tell whether OpenTrain disabled it by itself: what reached us late is to be given up, too."""
+    """Return whether OpenTrain auto-disabled the endpoint, which also gives up deliveries that arrived late."""
     return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_AT
 
 
@@ -252,10 +252,10 @@ def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) 
 
 
 def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
-    """Return the endpoint's row, locked; not against its new deliveries, which only need it to be there.
+    """Return the endpoint's row, locked, except against new deliveries, which only need the row to exist.
 
-    One that is still being registered is recognised by its URL, so that a list which is read between OpenTrain's
-    making it and our hearing of it does not make a second row.
+    An endpoint that is still being registered is matched by its URL, so a list read between its creation at OpenTrain
+    and the response does not create a second row.
     """
     rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
     known = rows.filter(opentrain_id=remote.id).first()
@@ -266,7 +266,7 @@ def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
 
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:
-    """Return its row, and whether there was none before."""
+    """Store the install; return its row, and whether it is new."""
     known = {
         **_description(remote),
         "token": token,
@@ -285,7 +285,7 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
 
 
 def _description(remote: opentrain.Install) -> dict[str, Any]:
-    """Return the columns that `GET /installs/current` fills."""
+    """Return the columns that `GET /installs/current` sets."""
     return {
         "organization_id": remote.organization_id,
         "app_id": remote.partner_app.id,
@@ -304,7 +304,7 @@ def _connected_words(install: Install) -> str:
     words = f"{install.name} is connected."
     if not install.can_manage:
         words += (
-            f" But this token lacks {MANAGE_SCOPE}, so its webhook endpoints can be neither seen nor repaired here. "
+            f" But this token lacks {MANAGE_SCOPE}, so you cannot see or repair its webhook endpoints. "
             "Ask the customer to reconnect with that scope, then paste the new token."
         )
     return words
