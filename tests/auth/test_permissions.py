@@ -180,7 +180,7 @@ def test_run_whose_starter_is_made_a_viewer_stops(partner_admin: User, endpoint:
     User.objects.update(role="viewer")
     steps.advance(run_id=run.pk, clock=timezone.now)
     run.refresh_from_db()
-    assert (run.state, run.why) == ("stopped", "ana may no longer act on this endpoint.")
+    assert (run.state, run.why) == ("stopped", "ana no longer has permission to act on this endpoint.")
 
 
 def test_button_without_its_csrf_token_does_nothing_and_says_why(

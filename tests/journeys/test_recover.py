@@ -35,7 +35,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
 
     page.get_by_role("button", name="Start the recovery").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Recovery of")
-    expect(page.locator("main")).to_contain_text("Your handler answers (405 in", timeout=RUN_MS)
+    expect(page.locator("main")).to_contain_text("The handler responds (405 in", timeout=RUN_MS)
     take(page, screenshots, "run-under-way")
     run = page.url
     expect(page.locator(".outcome-done")).to_contain_text(
@@ -66,7 +66,7 @@ def test_recovery_of_a_handler_that_stays_broken_stops_by_itself(
     page.get_by_role("link", name="Recover…").click()
     page.get_by_role("button", name="Start the recovery").click()
     expect(page.locator(".outcome")).to_contain_text(
-        "Stopped: Your handler answered 503. Nothing was changed. Repair the handler, then start again.",
+        "Stopped: The handler returned 503. Nothing changed. Repair the handler, then start again.",
         timeout=RUN_MS,
     )
     take_all(page, screenshots, "run-stopped")

@@ -110,7 +110,7 @@ def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: Fake
     assert "Running" in text
     assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
     assert "The next delivery run is expected within" in text
-    assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled; OpenTrain", text)
+    assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled\. Consecutive", text)
     assert "One delivery first under way" in text
     assert "Watch until each has an outcome to come" in text
     assert "Requeued deliveries will be attempted on the next delivery run" in text
@@ -123,11 +123,11 @@ def test_run_page_shows_nothing_hostile_as_markup(ana: Browser, run: Run) -> Non
 
 
 def test_run_page_names_what_to_look_at(ana: Browser, run: Run) -> None:
-    run.items.filter(position=0).update(state="unknown", words="was being asked for when Redeliver stopped")
+    run.items.filter(position=0).update(state="unknown", words="Redeliver stopped while requesting it")
     text = words_of(ana.read(page_of(run)))
     assert "Deliveries to look at" in text
     assert "Outcome unknown" in text
-    assert "Was being asked for when Redeliver stopped" in text
+    assert "Redeliver stopped while requesting it" in text
 
 
 def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run) -> None:
@@ -238,7 +238,7 @@ def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, 
         )
     text = words_of(ana.read(page_of(run)))
     assert "Done: 2 of 2 delivered in" in text
-    assert "1 more that OpenTrain requeued was not seen." in text
+    assert "1 more that OpenTrain requeued did not reach Redeliver in time." in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs that one confirmation starts together: an endpoint has one active run at most, so each endpoint gets its own."""
+"""Runs that one confirmation starts together: one per endpoint, because an endpoint has at most one active run."""
 
 import uuid
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What somebody saw and confirmed: these deliveries, by their primary keys, and how they are called in words."""
+    """The selection that a user confirmed: deliveries by primary key (`ids`), and their description (`words`)."""
 
     ids: Collection[int]
     words: str
@@ -21,9 +21,10 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The runs that were started, those in whose way they would have been, and how many deliveries dropped out.
+    """The runs that were started, active runs that prevented others, and the number of dropped deliveries.
 
-    `dropped` were confirmed, and are delivered, requested again, deleted or out of sight by now.
+    `dropped` counts confirmed deliveries that have since been delivered, requested again, deleted, or hidden from the
+    user.
     """
 
     runs: list[Run]
@@ -32,7 +33,7 @@ class Started:
 
 
 def start(*, actor: User, confirmed: Confirmed, note: str, now: datetime, operation: uuid.UUID) -> Started:
-    """Start a run for each endpoint of the deliveries. The same operation again starts nothing and returns the same."""
+    """Start a run for each endpoint of the deliveries. A repeated operation starts nothing and returns the same."""
     deliveries = Delivery.objects.filter(pk__in=confirmed.ids)
     endpoints = list(_endpoints(actor=actor, ids=confirmed.ids))
     started: list[Run] = []

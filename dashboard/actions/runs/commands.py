@@ -1,7 +1,7 @@
-"""Runs as people command them: started, paused, resumed, stopped, continued with what is left.
+"""Commands on runs: start, pause, resume, stop, and continue with what is left.
 
-What a run does by itself is in steps.py. A command changes the run's state by compare-and-set and no more; the
-worker looks before each call, so that at most the one call that is under way is still made.
+steps.py has the work of a run. A command only changes the run's state, by compare-and-set. The worker checks the state
+before each call, so at most the call in progress is still made.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, LeftOut
 
 ADVANCE = "advance-run"
-"""The job that does a run's next bit (dashboard/tasks.py)."""
+"""Name of the job that advances a run (dashboard/tasks.py)."""
 QUEUE = "console"
 
 
 class AlreadyRunning(Exception):
-    """Look at that run first: an endpoint has one active run at most."""
+    """The endpoint already has an active run, `run`. An endpoint has at most one."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"Run {run.pk} is active on this endpoint.")
@@ -35,11 +35,11 @@ class AlreadyRunning(Exception):
 
 
 class NothingLeft(Exception):
-    """There is nothing to start: each of the deliveries is delivered, requested again or gone by now."""
+    """No delivery is left to request: each was delivered, requested again, or deleted."""
 
 
 def start_recovery(*, actor: User, endpoint: Endpoint, note: str, now: datetime, operation: uuid.UUID) -> Run:
-    """Start a recovery of the endpoint, with every failed delivery that is known now. The newest goes first, alone.
+    """Start a recovery of the endpoint with all known failed deliveries. The newest is the canary and goes first.
 
     Raises: AlreadyRunning.
     """
@@ -72,11 +72,11 @@ def start_bulk(
     one_call: bool = False,
     batch: uuid.UUID | None = None,
 ) -> Run:
-    """Start a redelivery of those of `deliveries` that are the endpoint's, the oldest first.
+    """Start a redelivery of those `deliveries` that belong to the endpoint, oldest first.
 
-    `filter_text` says in words which they are. What was delivered, or is requested already, is left out; with
-    `include_delivered` it is sent again. `one_call` asks for all failed ones of the endpoint by one call, and only
-    fits where `deliveries` are exactly these. `batch` is shared by runs that are started together.
+    `filter_text` describes them in words. Deliveries that are already requested are left out, and delivered ones too
+    unless `include_delivered`. `one_call` requests all failed deliveries of the endpoint with one call; use it only if
+    `deliveries` are exactly these. Runs that are started together share `batch`.
 
     Raises: AlreadyRunning, NothingLeft.
     """
@@ -108,7 +108,7 @@ def start_bulk(
 def split(
     *, deliveries: Iterable[Delivery], include_delivered: bool
 ) -> tuple[list[Delivery], list[tuple[Delivery, LeftOut]]]:
-    """Return which of them a run asks for, and which it leaves out, each with the reason."""
+    """Return the deliveries that a run requests, and those that it leaves out, each with the reason."""
     chosen: list[Delivery] = []
     left_out: list[tuple[Delivery, LeftOut]] = []
     for one in deliveries:
@@ -122,7 +122,7 @@ def split(
 
 
 def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) -> Run:
-    """Start a new run with what an ended one has not asked for: a recovery again for a recovery.
+    """Start a new run with the deliveries that an ended run has not requested. A recovery starts a new recovery.
 
     Raises: AlreadyRunning, NothingLeft.
     """
@@ -133,7 +133,7 @@ def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) 
         actor=actor,
         endpoint=run.endpoint,
         deliveries=Delivery.objects.filter(Exists(left)),
-        filter_text=f"what run {run.pk} has not requested ({run.chosen})",
+        filter_text=f"deliveries not requested by run {run.pk} ({run.chosen})",
         note=run.note,
         now=now,
         operation=operation,
@@ -142,7 +142,7 @@ def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) 
 
 
 def stop(*, actor: User, run: Run, now: datetime) -> bool:
-    """End an active run; what was requested stays requested. False when it had ended before."""
+    """End an active run; requested deliveries stay requested. Return False if it had already ended."""
     state = Run.State.STOPPED if run.kind == Run.Kind.RECOVERY else Run.State.CANCELLED
     why = f"{state.label} by {actor.get_username()}."
     active = Run.objects.filter(pk=run.pk).active()
@@ -151,12 +151,12 @@ def stop(*, actor: User, run: Run, now: datetime) -> bool:
         if ended:
             run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
             _note(run, actor, "stop run")
-            _wake_after_commit(run.pk)  # what was requested is still followed
+            _wake_after_commit(run.pk)  # requested deliveries are still followed
     return ended
 
 
 def pause(*, actor: User, run: Run) -> bool:
-    """Ask for nothing more until it is resumed. False when it was not running."""
+    """Pause a run: request nothing more until it is resumed. Return False if it was not running."""
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
     with transaction.atomic():
         why = f"Paused by {actor.get_username()}."
@@ -167,7 +167,7 @@ def pause(*, actor: User, run: Run) -> bool:
 
 
 def resume(*, actor: User, run: Run) -> bool:
-    """Go on with a paused run, at once. False when it was not paused."""
+    """Resume a paused run at once. Return False if it was not paused."""
     paused = Run.objects.filter(pk=run.pk, state=Run.State.PAUSED)
     with transaction.atomic():
         resumed = paused.update(
@@ -180,14 +180,14 @@ def resume(*, actor: User, run: Run) -> bool:
 
 
 def wake(*, run_id: int) -> None:
-    """Have a worker do the run's next bit now, unless one is to already."""
+    """Queue a job that advances the run now, unless one is already queued."""
     with contextlib.suppress(exceptions.AlreadyEnqueued):
         job = app.configure_task(ADVANCE, queue=QUEUE, queueing_lock=lock_of(run_id=run_id))
         job.defer(run_id=run_id)
 
 
 def lock_of(*, run_id: int) -> str:
-    """Return the name by which at most one job of a run waits."""
+    """Return the queueing lock that allows one queued job per run."""
     return f"{ADVANCE}-{run_id}"
 
 
@@ -201,7 +201,7 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
             run.save()
             items.add(run=run, deliveries=deliveries, left_out=left_out)
             items.count(run=run)
-            _note(run, actor, "start run", f" It asks for {run.chosen}." + (f" Why: {run.note}" if run.note else ""))
+            _note(run, actor, "start run", f" Requested: {run.chosen}." + (f" Note: {run.note}" if run.note else ""))
     except IntegrityError:
         return _earlier(run)
     _wake_after_commit(run.pk)
@@ -209,16 +209,16 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
 
 
 def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:
-    words = f"{run.get_kind_display()} {run.pk}.{more}"
+    words = f"{run.get_kind_display()} #{run.pk}.{more}"
     audit.note(actor=actor, action=action, words=words, endpoint=run.endpoint, actor_name=run.actor_name)
 
 
 def _earlier(run: Run) -> Run:
-    """Return the run that the same form started before. Raises: AlreadyRunning, for any other."""
+    """Return the run that an earlier submission of the form started. Raises: AlreadyRunning for any other run."""
     same = Run.objects.filter(operation=run.operation).first()
     if same is not None:
         return same
-    # The newest is the one that was active, though it may have ended in this very moment.
+    # The newest run is the active one, unless it has just ended.
     raise AlreadyRunning(Run.objects.filter(endpoint=run.endpoint).latest("id"))
 
 
@@ -227,5 +227,5 @@ def _wake_after_commit(run_id: int) -> None:
 
 
 def _in_order(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
-    """Return them as they came, oldest first, without their bodies."""
+    """Return the deliveries in order of arrival, oldest first, without their bodies."""
     return deliveries.order_by("first_received_at", "id").defer("body")

@@ -1,7 +1,7 @@
-"""The deliveries of a run: chosen, asked for one at a time, and followed until each has an outcome.
+"""The deliveries of a run: chosen, requested one at a time, and followed until each has an outcome.
 
-A delivery is `asking` from before OpenTrain is called until its answer is written down: one that is found so by
-somebody else was being asked for when Redeliver stopped, and nobody knows whether OpenTrain took it.
+A delivery is `asking` from before the call to OpenTrain until its response is stored. If another worker finds it in
+this state, Redeliver stopped during the call, and it is unknown whether OpenTrain accepted it.
 """
 
 import uuid
@@ -20,15 +20,15 @@ from dashboard.rules.runs import LAST, TRIAL, LeftOut, Tally
 from dashboard.rules.schedule import Schedule
 
 State = RunItem.State
-INTERRUPTED = "was being asked for when Redeliver stopped: look before repeating it"
+INTERRUPTED = "Redeliver stopped while requesting it: check before you request it again"
 NOT_THERE = "OpenTrain has no such delivery on this endpoint"
-GONE = "its record was deleted here before it was asked for"
+GONE = "its record was deleted from Redeliver before it was requested"
 _OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN)
-"""What an attempt that comes may still settle."""
+"""States that an attempt may still settle."""
 
 
 def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[Delivery, LeftOut]] = ()) -> None:
-    """Make an item of each delivery, in the order given, and of each that is left out, with the reason."""
+    """Create an item for each delivery, in the given order, and for each that is left out, with the reason."""
     start = run.items.count()
     items = [_item(run, position, one) for position, one in enumerate(deliveries, start)]
     for position, (delivery, reason) in enumerate(left_out, start + len(items)):
@@ -37,7 +37,7 @@ def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[De
 
 
 def claim_next(*, run: Run, now: datetime) -> RunItem | None:
-    """Mark the next one as being asked for and return it; None when none is left, or the run no longer runs."""
+    """Mark the next item as `asking` and return it; None if none is left or the run no longer runs."""
     waiting = run.items.filter(state=State.WAITING).order_by("position")
     item = waiting.select_related("delivery").defer("delivery__body").first()
     if item is None:
@@ -50,9 +50,9 @@ def claim_next(*, run: Run, now: datetime) -> RunItem | None:
 
 
 def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | None:
-    """Ask OpenTrain for one that was claimed, and write down what became of it.
+    """Request a claimed delivery from OpenTrain, and record the outcome.
 
-    None when there was nothing to ask for: the record of its delivery is gone.
+    Returns None if there is nothing to request, because the record of its delivery is gone.
     """
     if item.delivery is None or item.asked_at is None or run.actor is None:
         _write(item, State.REFUSED, GONE, now=clock())
@@ -70,7 +70,7 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
         _write(item, State.REQUESTED, "", now=clock())
     elif outcome.kind is OutcomeKind.UNKNOWN:
         _write(item, State.UNKNOWN, outcome.words, now=clock())
-    else:  # nothing was changed: it can be asked for again
+    else:  # nothing changed: it can be requested again
         _write(item, State.WAITING, "", now=clock())
     return outcome
 
@@ -81,26 +81,26 @@ def refuse(*, item: RunItem, now: datetime) -> None:
 
 
 def mark_interrupted(*, run: Run, now: datetime) -> int:
-    """Mark what was being asked for when a worker died, and return how many that are. For whoever holds the run."""
+    """Mark items that a killed worker left as `asking`, and return their number. The caller holds the run's lock."""
     interrupted = run.items.filter(state=State.ASKING)
     return interrupted.update(state=State.UNKNOWN, words=INTERRUPTED, settled_at=now)
 
 
 def request_waiting(*, run: Run, at: datetime) -> int:
-    """Mark all that wait as requested by one call, at the time before it was made; return how many that are."""
+    """Mark all waiting items as requested by one call, at the time before it; return their number."""
     return run.items.filter(state=State.WAITING).update(state=State.REQUESTED, asked_at=at)
 
 
 def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
-    """Mark all that wait as of unknown outcome: one call for all of them was made, and its answer never came."""
+    """Mark all waiting items as unknown, because one call requested all of them and its response was lost."""
     return run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=at, words=words[:300])
 
 
 def adopt(*, run: Run, since: datetime, most: int) -> None:
-    """Take in the deliveries that a call for all failed ones brought and the log did not have as failed.
+    """Add deliveries that a call for all failed ones brought and that the log did not have as failed.
 
-    Those that an auto-disable gave up before they ever reached us. Their first attempt is the redelivery, and what
-    tells them from new ones is their age.
+    An auto-disable gave them up before they ever reached Redeliver. Their first attempt is the redelivery; the age of
+    their event distinguishes them from new deliveries.
     """
     asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=run.created_at)
     known = run.items.values("opentrain_id")
@@ -114,7 +114,7 @@ def adopt(*, run: Run, since: datetime, most: int) -> None:
 
 
 def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
-    """Write down what the log has heard of those that were asked for, and which were not seen in time."""
+    """Record the outcomes of requested deliveries from the log, and mark those that were not seen in time."""
     attempted = run.items.filter(delivery__last_attempt_at__gte=F("asked_at"))
     news = attempted.filter(Q(state__in=_OPEN) | Q(state=State.FAILED_AGAIN, delivery__last_ok=True))
     settled = [_settled(item) for item in news.select_related("delivery").defer("delivery__body")]
@@ -125,7 +125,7 @@ def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
 
 
 def count(*, run: Run) -> Tally:
-    """Count the run's deliveries by their state, and keep that with the run for the pages."""
+    """Count the run's deliveries by state, and store the counts with the run for the pages."""
     rows = run.items.order_by().values_list("state").annotate(count=Count("id"))
     tally = Tally(**dict(rows))
     run.counts = asdict(tally)
@@ -134,7 +134,7 @@ def count(*, run: Run) -> Tally:
 
 
 def first_and_last(*, run: Run) -> tuple[list[bool], list[bool]]:
-    """Return the first and the last outcomes so far: whether each was delivered."""
+    """Return the first and the last outcomes so far; True means delivered."""
     known: QuerySet[RunItem] = run.items.filter(state__in=(State.DELIVERED, State.FAILED_AGAIN))
     first = known.order_by("settled_at", "position").values_list("state", flat=True)[:TRIAL]
     last = known.order_by("-settled_at", "-position").values_list("state", flat=True)[:LAST]

@@ -1,6 +1,6 @@
-"""The state of a run and of its step, as whoever works on it changes them.
+"""Changes of a run's state and step by its worker.
 
-A run's own fields are saved one by one and its state by compare-and-set, because somebody may be changing it.
+The worker saves a run's fields one by one, and its state by compare-and-set, because a user may change it meanwhile.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ AT_ONCE = timedelta()
 
 
 def leave(run: Run, *, now: datetime, state: Run.State, why: str) -> timedelta | None:
-    """End or pause the run, unless somebody has done so meanwhile. Returns that nothing is to come, as a step does."""
+    """End or pause the run, unless a user has already done so. Return None, as a step without a next check does."""
     ended_at = None if state == Run.State.PAUSED else now
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
     left = running.update(state=state, why=why, by_person=False, ended_at=ended_at, waiting_for="", not_before=None)
@@ -34,32 +34,32 @@ def next_step(run: Run, *, now: datetime, words: str, ok: bool = True) -> timede
 
 
 def steps_of(run: Run) -> tuple[Step, ...]:
-    """Return the steps that a run goes through, in their order."""
+    """Return the steps of a run, in order."""
     if run.kind == Run.Kind.RECOVERY:
         return RECOVERY_STEPS
     return ONE_CALL_STEPS if run.one_call else BULK_STEPS
 
 
 def keep(run: Run, **fields: object) -> None:
-    """Save these, and never the state: somebody may be changing it."""
+    """Save these fields. Never pass the state, because a user may change it meanwhile."""
     for name, value in fields.items():
         setattr(run, name, value)
     Run.objects.filter(pk=run.pk).update(**fields)
 
 
 def not_requested(run: Run) -> str:
-    """Say how many have not been asked for, or nothing when all have."""
+    """Say how many deliveries were not requested; empty if all were."""
     waiting = run.items.filter(state=RunItem.State.WAITING).count()
     return f"{waiting} not requested." if waiting else ""
 
 
 def left_active(run: Run) -> str:
-    """Say how a run leaves things that stops because failures have returned."""
+    """Describe the situation after a run stops because deliveries failed again."""
     waiting = run.items.filter(state=RunItem.State.WAITING).count()
     rest = f", {waiting} not requested" if waiting else ""
     return f"Endpoint left active{rest}. Repair the handler, then start again."
 
 
 def look_again() -> timedelta:
-    """Return when to look whether a delivery run has come; the demo's come every two seconds."""
+    """Return the time until the next check for a delivery run; the demo's runs come every two seconds."""
     return min(LOOK_EVERY, schedule().run_interval / 2)

@@ -1,7 +1,7 @@
-"""What a run does by itself: a bit at a time, by whichever worker comes by, from what is in the database alone.
+"""The work of a run: done in small parts, by any worker, from the database alone.
 
-One worker at a time has a run (`alone`); when it dies, another has it at once. What it was doing shows in the rows, and
-the next worker goes on from there.
+One worker at a time works on a run (`alone`). If it is killed, another can take over at once: the rows show the
+progress, and the next worker continues from there.
 """
 
 import logging
@@ -39,20 +39,19 @@ from dashboard.services import handler
 
 logger = logging.getLogger(__name__)
 SLICE_S = 2.0
-"""So long a worker asks for deliveries before it lets other jobs come in between."""
-"""As long as the receiver gives the handler for a delivery."""
+"""Time slice of a worker before it yields to other jobs, in seconds."""
 NOT_IMPLEMENTED = 501
-"""Said of HEAD by servers that know POST alone: an answer like 405."""
+"""Response to HEAD by servers that support only POST: equivalent to 405."""
 DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
 State = RunItem.State
 Clock = Callable[[], datetime]
-"""What tells the time, read anew where time passes: OpenTrain and the handler take a while to answer."""
+"""Returns the current time. It is called again after each call, because OpenTrain and handlers take a while."""
 
 
 def advance(*, run_id: int, clock: Clock) -> timedelta | None:
-    """Do what there is to do for a run now.
+    """Do the work that is due for a run.
 
-    Returns how long until the next look at it, None when there is nothing to come, or another worker has it.
+    Returns the time until the next check; None if nothing more is due or another worker has the run.
     """
     with alone(name="redeliver.run", number=run_id) as mine:
         run = _load(run_id) if mine else None
@@ -66,9 +65,9 @@ def advance(*, run_id: int, clock: Clock) -> timedelta | None:
 
 
 def _guarded(run: Run, clock: Clock) -> timedelta | None:
-    """Pause a run that a fault of ours broke, or it would be tried again for ever, and ask for one more each time.
+    """Advance a run, and pause it after an unexpected error: retries would never end, each with one more request.
 
-    A database that is away is no such fault: the job fails, and the run goes on when it is back.
+    An unavailable database does not pause the run: the job fails, and the run continues when the database is back.
     """
     try:
         return _advance(run, clock)
@@ -76,12 +75,12 @@ def _guarded(run: Run, clock: Clock) -> timedelta | None:
         raise
     except Exception:
         logger.exception("Run %s paused", run.pk)
-        why = "Redeliver itself failed while it worked on this; its log says how. Look at what is below, then resume."
+        why = "An error in Redeliver paused this run; its log has details. Check the results below, then resume."
         return leave(run, now=clock(), state=Run.State.PAUSED, why=why)
 
 
 def _load(run_id: int) -> Run | None:
-    """Return the run. The token is read, and can fail to be, where it is used."""
+    """Return the run without its token, which is decrypted where it is used and may be unreadable."""
     rows = Run.objects.select_related("endpoint__install", "actor").defer(
         "endpoint__secret", "endpoint__install__token"
     )
@@ -103,20 +102,20 @@ def _advance(run: Run, clock: Clock) -> timedelta | None:
 
 
 def _hopeless(run: Run) -> tuple[Run.State, str] | None:
-    """Return how a run ends or pauses that cannot go on as things are, and why."""
+    """Return the state in which a run must end or pause now, and why; None if it can continue."""
     actor, endpoint = run.actor, run.endpoint
     if actor is None or not actor.is_active or not _may_go_on(actor, endpoint):
-        return Run.State.STOPPED, f"{run.actor_name} may no longer act on this endpoint."
+        return Run.State.STOPPED, f"{run.actor_name} no longer has permission to act on this endpoint."
     if endpoint.deleted_at is not None:
         return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
     if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
         return None
     if run.kind == Run.Kind.BULK:
-        return Run.State.PAUSED, "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume."
+        return Run.State.PAUSED, "The endpoint is disabled, so deliveries are stopped. Re-enable it, then resume."
     reason = f" OpenTrain gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
     if endpoint.severity == Severity.PAUSED:
-        return Run.State.STOPPED, f"The endpoint was paused, so nothing more would be attempted.{reason}"
-    return Run.State.STOPPED, f"OpenTrain has disabled the endpoint again.{reason}"
+        return Run.State.STOPPED, f"The endpoint was paused, so deliveries are stopped.{reason}"
+    return Run.State.STOPPED, f"OpenTrain disabled the endpoint again.{reason}"
 
 
 def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
@@ -124,7 +123,7 @@ def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
 
 
 def _deleted_words(endpoint: Endpoint) -> str:
-    """Say who deleted it: somebody here, as the audit tells, or somebody elsewhere."""
+    """Say who deleted the endpoint: the user named in the audit, or someone elsewhere."""
     deletions = AuditEntry.objects.filter(
         endpoint=endpoint, action=endpoint_changes.DELETE, phase=AuditEntry.Phase.DONE
     )
@@ -132,24 +131,24 @@ def _deleted_words(endpoint: Endpoint) -> str:
     return DELETED if deletion is None else f"{deletion.actor_name} deleted this endpoint."
 
 
-# --- The steps: each returns how long until the next look, None when the run has ended or pauses ----------------------
+# --- The steps: each returns the time until the next check, None once the run has ended or paused ---------------------
 
 
 def _probe(run: Run, clock: Clock) -> timedelta | None:
     if not run.endpoint.handler_url:
-        return next_step(run, now=clock(), words="Redeliver knows no handler of this endpoint that it could ask first.")
-    repair = "Nothing was changed. Repair the handler, then start again."
+        return next_step(run, now=clock(), words="Skipped: Redeliver does not know this endpoint's handler.")
+    repair = "Nothing changed. Repair the handler, then start again."
     try:
         answer = handler.probe(url=run.endpoint.handler_url, deadline_s=HANDLER_DEADLINE.total_seconds())
     except handler.HandlerFailed as error:
         return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{error.words} {repair}")
     if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
-        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"Your handler answered {answer.status}. {repair}")
-    return next_step(run, now=clock(), words=f"Your handler answers ({answer.status} in {answer.latency_ms} ms).")
+        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"The handler returned {answer.status}. {repair}")
+    return next_step(run, now=clock(), words=f"The handler responds ({answer.status} in {answer.latency_ms} ms).")
 
 
 def _enable(run: Run, clock: Clock) -> timedelta | None:
-    """Look before, so that an earlier try whose answer was lost is not repeated."""
+    """Re-enable the endpoint. Check first, because an earlier try may have succeeded without a response."""
     missed = sync.refresh(install=run.endpoint.install, now=clock())
     if missed is not None:
         return _react(run, missed, clock)
@@ -166,13 +165,13 @@ def _enable(run: Run, clock: Clock) -> timedelta | None:
     )
     if not outcome.ok:
         return _react(run, outcome, clock)
-    return next_step(run, now=clock(), words="Re-enabled; OpenTrain's count of failures in a row is back at 0.")
+    return next_step(run, now=clock(), words="Re-enabled. Consecutive failures are reset to 0.")
 
 
 def _canary(run: Run, clock: Clock) -> timedelta | None:
     canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
     if canary is None:
-        return next_step(run, now=clock(), words="No failed delivery is known that could go first.")
+        return next_step(run, now=clock(), words="No failed delivery is known that could be sent first.")
     if canary.state == State.WAITING:
         claimed = items.claim_next(run=run, now=clock())
         return _ask(run, claimed, clock) if claimed is not None else None
@@ -184,14 +183,14 @@ def _canary(run: Run, clock: Clock) -> timedelta | None:
         return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why}. {left_active(run)}")
     if canary.asked_at is not None and clock() <= overdue_after(due=canary.asked_at, schedule=schedule()):
         return look_again()
-    lost = "is of unknown outcome" if canary.state == State.UNKNOWN else "was not seen in time"
+    lost = "has an unknown outcome" if canary.state == State.UNKNOWN else "did not reach Redeliver in time"
     return leave(
         run, now=clock(), state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}"
     )
 
 
 def _rest(run: Run, clock: Clock) -> timedelta | None:
-    """Ask for one after the other, for a slice of time, as long as nothing speaks against it."""
+    """Request one delivery after the other for a time slice, unless too many have failed again."""
     until = time.monotonic() + SLICE_S
     while time.monotonic() < until:
         tally, began = items.count(run=run), time.monotonic()
@@ -204,7 +203,7 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
         item = items.claim_next(run=run, now=clock())
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            words = f"All {tally.asked} are requested again." if tally.asked else "There were none to ask for."
+            words = f"All {tally.asked} requested again." if tally.asked else "None left to request."
             return next_step(run, now=clock(), words=words) if running else None
         wait = _ask(run, item, clock)
         if wait != AT_ONCE:
@@ -215,18 +214,21 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
 
 
 def _others(run: Run, clock: Clock) -> timedelta | None:
-    """Ask for every failed one at once. A recovery does so last, for those that OpenTrain gave up before they came.
+    """Request all failed deliveries with one call. A recovery does so last, for those that never reached Redeliver.
 
-    They are in no log of ours, because an auto-disable fails what was never attempted too.
+    They are not in our log, because an auto-disable also fails deliveries that were never attempted.
     """
     tally = items.count(run=run)
-    if run.others_asked_at is not None:  # the worker died before it had the answer
+    if run.others_asked_at is not None:  # the worker died before the response arrived
         items.doubt_waiting(run=run, at=run.others_asked_at, words=items.INTERRUPTED)
         return next_step(
-            run, now=clock(), words="Asked for once, outcome unknown: it is not repeated by itself.", ok=False
+            run,
+            now=clock(),
+            words="Requested once; the outcome is unknown. Redeliver does not repeat it automatically.",
+            ok=False,
         )
     if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
-        words = "OpenTrain may have others that never reached us; not asked for, because not all went well."
+        words = "OpenTrain may have others that never reached Redeliver. Not requested, because not all succeeded."
         return next_step(run, now=clock(), words=words)
     return _ask_for_all(run, clock)
 
@@ -255,14 +257,14 @@ def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
 
 def _others_words(run: Run) -> str:
     if run.one_call:
-        return f"{run.others} requested again by one call."
+        return f"{run.others} requested again with one call."
     if not run.others:
-        return "OpenTrain has no other failed delivery."
-    return f"{run.others} more requested again that OpenTrain had as failed."
+        return "OpenTrain has no other failed deliveries."
+    return f"{run.others} more requested again that OpenTrain lists as failed."
 
 
 def _watch(run: Run, clock: Clock) -> timedelta | None:
-    """Follow what was asked for until each has an outcome."""
+    """Follow the requested deliveries until each has an outcome."""
     now = clock()
     if run.others_asked_at is not None and run.others:
         items.adopt(run=run, since=run.others_asked_at, most=run.others)
@@ -286,7 +288,7 @@ def _others_outstanding(run: Run, *, now: datetime) -> bool:
 
 
 def _missing(run: Run) -> int:
-    """Return how many of those that the call for all brought are not known here."""
+    """Return how many deliveries of the call for all failed ones are not in our log."""
     if run.others_asked_at is None:
         return 0
     return max(run.others - run.items.filter(asked_at=run.others_asked_at).count(), 0)
@@ -297,8 +299,8 @@ def _missing_words(run: Run) -> str:
     if not missing:
         return ""
     if not run.endpoint.is_logged:
-        return f" {missing} requested: deliveries go straight to the endpoint's own URL, so no outcome is seen here."
-    return f" {missing} more that OpenTrain requeued {'was' if missing == 1 else 'were'} not seen."
+        return f" {missing} requested. Their outcome is unknown here: deliveries go directly to the endpoint's URL."
+    return f" {missing} more that OpenTrain requeued did not reach Redeliver in time."
 
 
 # --- What follows a call --------------------------------------------------------------------------------------------
@@ -315,7 +317,7 @@ def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
 
 
 def _is_still_there(run: Run, clock: Clock) -> bool:
-    """Tell an endpoint that was deleted elsewhere from a delivery that OpenTrain does not know: both answer 404."""
+    """Return whether the endpoint still exists, so that a 404 means that OpenTrain does not know the delivery."""
     unknown = sync.refresh(install=run.endpoint.install, now=clock()) is not None
     run.endpoint.refresh_from_db()
     return run.endpoint.deleted_at is None and not unknown
@@ -337,7 +339,7 @@ def _follow(run: Run, outcome: Outcome, reaction: Reaction, clock: Clock) -> tim
     if reaction.then is Then.PAUSE:
         return leave(run, now=clock(), state=Run.State.PAUSED, why=reaction.why)
     why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
-    if outcome.code == "UNAUTHORIZED":  # so that the install's pages say so too, without waiting for the next look
+    if outcome.code == "UNAUTHORIZED":  # so that the install's pages show it before the next poll
         sync.refresh(install=run.endpoint.install, now=clock())
     return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
 
@@ -348,7 +350,7 @@ def _facts(outcome: Outcome) -> CallFacts:
 
 
 def _failures(run: Run) -> str | None:
-    """Say that failures have returned, and with what, or None."""
+    """Say that too many deliveries failed again, with the newest cause; None if not."""
     first, last = items.first_and_last(run=run)
     said = failures_returned(first=first, last=last)
     if said is None:

@@ -52,7 +52,7 @@ def test_cancelled_run_still_follows_what_it_asked_for_and_can_be_continued(
     assert list(Run.objects.to_advance()) == []
     again = commands.continue_run(actor=support, run=run, now=timezone.now(), operation=uuid.uuid4())
     assert states(go(again)) == {"requested": 2}
-    assert again.chosen == f"what run {run.pk} has not requested (all of them)"
+    assert again.chosen == f"deliveries not requested by run {run.pk} (all of them)"
 
 
 def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endpoint, support: User) -> None:

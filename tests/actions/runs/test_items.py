@@ -28,7 +28,7 @@ def test_item_that_was_in_flight_when_the_worker_died_is_marked_and_not_repeated
     run = go(run)
     assert states(run) == {"unknown": 1, "requested": 2}
     item = run.items.get(position=0)
-    assert item.words == "was being asked for when Redeliver stopped: look before repeating it"
+    assert item.words == "Redeliver stopped while requesting it: check before you request it again"
     assert item.opentrain_id not in redeliveries(fake_opentrain)
 
 

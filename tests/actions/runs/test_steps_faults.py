@@ -104,7 +104,7 @@ def test_endpoint_paused_by_somebody_stops_a_recovery_and_says_so(
     endpoint.refresh_from_db()
     endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     run = go(run)
-    said = "The endpoint was paused, so nothing more would be attempted. OpenTrain gives the reason: "
+    said = "The endpoint was paused, so deliveries are stopped. OpenTrain gives the reason: "
     assert (run.state, run.why) == ("stopped", f"{said}Paused through the API.")
 
 
@@ -112,7 +112,7 @@ def test_disabled_endpoint_pauses_a_bulk_run(broken: Callable[..., Endpoint], su
     run = go(redeliver(broken(failed=2), support))
     assert (run.state, run.why) == (
         "paused",
-        "The endpoint is disabled, so nothing would be attempted. Re-enable it, then resume.",
+        "The endpoint is disabled, so deliveries are stopped. Re-enable it, then resume.",
     )
 
 
@@ -124,7 +124,7 @@ def test_fault_of_our_own_pauses_the_run_and_asks_for_no_more(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(items, "_write", lambda *_: 1 / 0)
         run = go(run)
-    assert (run.state, run.why[:24]) == ("paused", "Redeliver itself failed ")
+    assert (run.state, run.why[:24]) == ("paused", "An error in Redeliver pa")
     assert len(redeliveries(fake_opentrain)) == 1
     assert go(run).state == "paused"
     assert states(run) == {"unknown": 1, "waiting": 2}
@@ -135,4 +135,4 @@ def test_person_who_may_no_longer_act_stops_the_run(endpoint: Endpoint, support:
     run = redeliver(endpoint, support)
     User.objects.filter(pk=support.pk).update(role="")
     run = go(run)
-    assert (run.state, run.why) == ("stopped", "ana may no longer act on this endpoint.")
+    assert (run.state, run.why) == ("stopped", "ana no longer has permission to act on this endpoint.")

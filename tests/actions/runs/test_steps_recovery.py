@@ -53,9 +53,9 @@ def test_recovery_goes_from_probe_to_done(
     run = go(run)
     assert (run.state, run.why[:22]) == ("done", "12 of 12 delivered in ")
     assert [name for name, _, _ in steps(run)] == ["probe", "enable", "canary", "rest", "others", "watch"]
-    assert steps(run)[0] == ("probe", True, "Your handler answers (405 in 31 ms).")
+    assert steps(run)[0] == ("probe", True, "The handler responds (405 in 31 ms).")
     assert steps(run)[2] == ("canary", True, f"contract.started …{newest.opentrain_id[-8:]}: delivered.")
-    assert steps(run)[4] == ("others", True, "OpenTrain has no other failed delivery.")
+    assert steps(run)[4] == ("others", True, "OpenTrain has no other failed deliveries.")
     assert run.quoted.startswith("Requeued deliveries will be attempted")
     assert len(redeliveries(fake_opentrain)) == len(set(redeliveries(fake_opentrain))) == 13
     assert AuditEntry.objects.filter(action=endpoints.IN_A_RUN, phase="done").count() == 12
@@ -90,17 +90,17 @@ def test_recovery_of_an_endpoint_without_known_deliveries_asks_for_all_failed(
 ) -> None:
     run = go(recover(broken(failed=0, unseen=2), support))
     assert redeliveries(fake_opentrain) == [None]
-    assert (run.step, steps(run)[2][2]) == ("watch", "No failed delivery is known that could go first.")
+    assert (run.step, steps(run)[2][2]) == ("watch", "No failed delivery is known that could be sent first.")
     Run.objects.update(others_asked_at=timezone.now() - timedelta(minutes=7))
     run = go(run)
     assert run.state == "done"
-    assert run.why.endswith("2 more that OpenTrain requeued were not seen.")
+    assert run.why.endswith("2 more that OpenTrain requeued did not reach Redeliver in time.")
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"status": 503}, "Your handler answered 503."),
+        ({"status": 503}, "The handler returned 503."),
         (
             {"error": handler.HandlerFailed(cause=Cause.REFUSED, words="Your handler: the connection was refused.")},
             "Your handler: the connection was refused.",
@@ -119,7 +119,7 @@ def test_recovery_changes_nothing_while_the_handler_does_not_answer(
     run = go(recover(broken(failed=2), support))
     assert (run.state, run.why) == (
         "stopped",
-        f"{words} Nothing was changed. Repair the handler, then start again.",
+        f"{words} Nothing changed. Repair the handler, then start again.",
     )
     assert steps(run) == [("probe", False, run.why)]
     assert "update_endpoint" not in [call.operation for call in fake_opentrain.calls]
@@ -157,7 +157,7 @@ def test_recovery_stops_when_the_first_delivery_is_not_seen(broken: Callable[...
     RunItem.objects.filter(state="requested").update(asked_at=timezone.now() - timedelta(minutes=7))
     run = go(run)
     assert run.state == "stopped"
-    assert "was not seen in time. Endpoint left active, 1 not requested." in run.why
+    assert "did not reach Redeliver in time. Endpoint left active, 1 not requested." in run.why
 
 
 def test_recovery_stops_when_opentrain_disables_the_endpoint_again(
@@ -170,7 +170,7 @@ def test_recovery_stops_when_opentrain_disables_the_endpoint_again(
     run = go(run)
     assert (run.state, run.why) == (
         "stopped",
-        "OpenTrain has disabled the endpoint again. OpenTrain gives the reason: 503",
+        "OpenTrain disabled the endpoint again. OpenTrain gives the reason: 503",
     )
 
 
@@ -224,4 +224,4 @@ def test_recovery_does_not_ask_for_all_when_something_failed_again(
     attempt(endpoint)
     run = go(run)
     assert (run.step, None in redeliveries(fake_opentrain)) == ("watch", False)
-    assert steps(run)[4][2].startswith("OpenTrain may have others that never reached us; not asked for")
+    assert steps(run)[4][2].startswith("OpenTrain may have others that never reached Redeliver. Not requested")
