@@ -1,4 +1,4 @@
-"""What is left of sessions and tries that are over."""
+"""Cleanup of expired sessions and sign-in attempt counts."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from dashboard.models import CacheEntry
 
 
 def forget_ended(*, now: datetime) -> None:
-    """Remove sessions that nobody can use any more, with their keys, and counts of tries that are over."""
+    """Delete expired sessions, their entries in the session list, and expired counts of sign-in attempts."""
     Session.objects.filter(expire_date__lt=now).delete()
     UserSession.objects.filter(created_at__lt=now - timedelta(hours=settings.SESSION_MAX_HOURS)).delete()
     CacheEntry.objects.filter(expires__lt=now).delete()

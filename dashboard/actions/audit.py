@@ -1,4 +1,4 @@
-"""The audit's entries: the one place where they are made, with who, from where, and the names of what it is about."""
+"""Creates all audit entries, with the actor, the source of the request, and the names of the objects."""
 
 import uuid
 
@@ -9,13 +9,13 @@ from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
 
 COMMAND_LINE = "command line"
-"""Who acts at the machine itself."""
+"""Actor name for management commands."""
 DONE = AuditEntry.Phase.DONE
 REFUSED = AuditEntry.Phase.REFUSED
 
 
 class NotedBefore(Exception):
-    """This operation has its entry already: the form that asked for it was sent before. Do nothing now."""
+    """The operation already has an entry, because its form was submitted before. Do nothing."""
 
 
 def note(
@@ -29,14 +29,14 @@ def note(
     phase: AuditEntry.Phase = DONE,
     actor_name: str = COMMAND_LINE,
 ) -> None:
-    """Note what was done here alone; `operation.py` does for calls to OpenTrain.
+    """Audit a change that involves no call to OpenTrain; `operation.py` audits those that do.
 
-    Call it in the transaction of the write, so that neither is there without the other. `action` names what was done,
-    and is what people filter by; `words` say the rest to whoever reads them in a year: names, and no secret. `install`
-    (an endpoint brings its own) decides which partner admins may read it. `operation` is the form's, where it has one.
-    `actor_name` is for an actor of None.
+    Call it in the transaction of the change, so that both are committed or neither. `action` names the change, and
+    people filter by it. `words` give the details to people who read them a year later: names, and no secrets. `install`
+    (by default the endpoint's) decides which partner admins may read the entry. `operation` is the form's ID, if it has
+    one. `actor_name` is used if `actor` is None.
 
-    Raises: NotedBefore, with nothing noted.
+    Raises: NotedBefore, with nothing written.
     """
     row = entry(
         operation=operation or uuid.uuid4(),
@@ -65,7 +65,7 @@ def entry(
     endpoint: Endpoint | None,
     actor_name: str = COMMAND_LINE,
 ) -> AuditEntry:
-    """Return an entry to be saved, which still says what it is about when that is deleted."""
+    """Return an unsaved entry that keeps the names of its objects after they are deleted."""
     install = endpoint.install if install is None and endpoint is not None else install
     here = request_source.current.get()
     row = AuditEntry(operation=operation, phase=phase, action=action, address=here.address, agent=here.agent)

@@ -1,6 +1,6 @@
-"""What changes a webhook endpoint or ends it: other address, other event types, pause, delete.
+"""Changes to a webhook endpoint: its address, its event types, pausing and deleting it.
 
-`clock` is read when OpenTrain has answered, which takes a while.
+`clock` is read after OpenTrain responds, because a call takes a while.
 """
 
 import uuid
@@ -16,7 +16,7 @@ from dashboard.models.endpoints import DISABLED
 from dashboard.services import opentrain
 
 DELETE = "delete endpoint"
-"""The audit's name for it."""
+"""Name of this action in the audit."""
 
 
 def change(
@@ -28,10 +28,10 @@ def change(
     clock: Callable[[], datetime],
     operation: uuid.UUID,
 ) -> Outcome:
-    """Have it deliver to another address or other event types. OpenTrain is told what differs, and only that.
+    """Change the address or the event types. Only what differs is sent to OpenTrain.
 
-    `address` is the handler's URL where our receiver stands before it: that is ours alone, and may be empty. Otherwise
-    it is the endpoint's own URL. When OpenTrain refuses, nothing is changed.
+    `address` is the handler's URL if the endpoint uses our receiver; it is stored only here and may be empty. Otherwise
+    `address` is the endpoint's own URL. If OpenTrain rejects the change, nothing changes.
     """
     words = _changes(endpoint=endpoint, address=address, event_types=event_types)
     url = None if endpoint.is_received or address == endpoint.url else address
@@ -56,12 +56,15 @@ def change(
 
 
 def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Set the endpoint DISABLED: nothing is attempted until it is re-enabled. Source: partner-api, "Operations"."""
+    """Set the endpoint to DISABLED: OpenTrain attempts no deliveries until it is re-enabled.
+
+    Source: partner-api, "Operations".
+    """
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
-        words = "Paused: OpenTrain attempts nothing on this endpoint until somebody re-enables it."
+        words = "Paused. OpenTrain attempts no deliveries until the endpoint is re-enabled."
         return Outcome(kind=OutcomeKind.DONE, words=words, offer_enable=endpoint.status == DISABLED)
 
     return perform(
@@ -74,9 +77,9 @@ def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], ope
 
 
 def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Have OpenTrain delete the endpoint. Its row and its log stay, so that they can still be read.
+    """Delete the endpoint at OpenTrain. Its row and its log stay, so people can still read them.
 
-    One that OpenTrain no longer has is what was wanted: that is no failure, and said.
+    An endpoint that OpenTrain no longer has counts as deleted; the outcome says so.
     """
 
     def call() -> opentrain.DeletedEndpoint | None:
@@ -90,23 +93,21 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
         hold(install_id=endpoint.install_id)
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
-        # The time of the snapshot too: a list that was asked for before must not bring the endpoint back.
+        # Set snapshot_at too: a list requested before the deletion must not restore the endpoint.
         Endpoint.objects.filter(pk=endpoint.pk).update(deleted_at=at, snapshot_at=at)
         abandon_undelivered(endpoint=endpoint, at=at)
         tally(install_id=endpoint.install_id)
         endpoint.refresh_from_db()
-        words = "Deleted: OpenTrain sends nothing to this endpoint any more. What reached it stays readable here."
+        words = "Deleted. OpenTrain no longer sends to this endpoint. Its delivery log stays available."
         if answer is None:
-            words = (
-                "OpenTrain did not have this endpoint any more: it was deleted elsewhere. Its log stays readable here."
-            )
+            words = "OpenTrain no longer had this endpoint: it was deleted elsewhere. Its delivery log stays available."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     return perform(operation=_on(endpoint, actor, DELETE, operation), call=call, record=record)
 
 
 def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str:
-    """Say what becomes different, for whoever asked and for whoever reads the activity later."""
+    """Return the differences as a sentence, for the outcome and for the audit."""
     said = []
     before = endpoint.handler_url if endpoint.is_received else endpoint.url
     if address != before:
@@ -116,7 +117,7 @@ def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str
     removed = sorted(set(endpoint.event_types) - set(event_types))
     said += [f"added {', '.join(added)}"] if added else []
     said += [f"removed {', '.join(removed)}"] if removed else []
-    return f"Changed: {'; '.join(said)}." if said else "Nothing was different, so nothing was changed."
+    return f"Changed: {'; '.join(said)}." if said else "Nothing changed."
 
 
 def _on(endpoint: Endpoint, actor: User, action: str, operation: uuid.UUID) -> Operation:

@@ -1,6 +1,7 @@
-"""What is done to a webhook endpoint in the first place: register it, re-enable it, have it redeliver.
+"""Registering and re-enabling a webhook endpoint, and redelivering its deliveries.
 
-What changes or ends one is in endpoint_changes.py. `clock` is read when OpenTrain has answered, which takes a while.
+endpoint_changes.py has the changes and the deletion. `clock` is read after OpenTrain responds, because a call takes a
+while.
 """
 
 import uuid
@@ -19,11 +20,11 @@ from dashboard.services import opentrain
 from dashboard.vault import Secret
 
 ENABLE = "re-enable endpoint"
-"""The audit's name for it."""
+"""Name of this action in the audit."""
 IN_A_RUN = "redeliver in a run"
 ALL_IN_A_RUN = "redeliver all failed in a run"
 BY_RUNS = (IN_A_RUN, ALL_IN_A_RUN)
-"""The audit's names for the redeliveries that runs ask for; the endpoint's page tells of the run instead."""
+"""Audit actions of redeliveries that runs request. The endpoint's page shows the run instead."""
 
 
 def register(
@@ -37,9 +38,9 @@ def register(
     clock: Callable[[], datetime],
     operation: uuid.UUID,
 ) -> tuple[Outcome, Endpoint | None, Secret | None]:
-    """Register an endpoint: at `url`, or through our receiver with `handler_url` (which may be empty) behind it.
+    """Register an endpoint: at `url`, or through our receiver, which forwards to `handler_url` (may be empty).
 
-    The secret is in this answer only. It is kept, encrypted, where our receiver verifies with it, and not otherwise.
+    Only this call returns the secret. It is stored, encrypted, only if our receiver needs it to verify signatures.
     """
     endpoint = prepare(
         install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=clock()
@@ -50,7 +51,7 @@ def register(
 
 
 def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: bool, now: datetime) -> Endpoint:
-    """Commit the row before OpenTrain is asked: a delivery may arrive before its answer does."""
+    """Commit the row before the call to OpenTrain, because a delivery may arrive before the response."""
     if not through_redeliver:
         return Endpoint.objects.create(install=install, url=url, registering_since=now)
     key = new_receiver_key()
@@ -66,7 +67,7 @@ def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: 
 def register_prepared(
     *, operation: Operation, endpoint: Endpoint, event_types: list[str], clock: Callable[[], datetime]
 ) -> tuple[Outcome, Secret | None]:
-    """Have OpenTrain make a prepared endpoint. Its row goes when it was not made, and stays when that is not known."""
+    """Create a prepared endpoint at OpenTrain. Its row is deleted if that fails, and kept if the outcome is unknown."""
     created: list[opentrain.CreatedEndpoint] = []
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
@@ -85,17 +86,17 @@ def register_prepared(
 
 
 def enable(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Set the endpoint ACTIVE, with its streak at 0. Source: partner-api, "Operations", PATCH."""
+    """Set the endpoint to ACTIVE, which resets consecutive failures to 0. Source: partner-api, "Operations", PATCH."""
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
-        words = "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0."
+        words = "Re-enabled. OpenTrain sends to this endpoint again, and its consecutive failures are reset to 0."
         failed = endpoint.deliveries.failed().count()
         if failed == 1:
-            words += " The failed delivery is not sent again by itself: redeliver it."
+            words += " The failed delivery is not sent again automatically. Redeliver it."
         elif failed:
-            words += f" The {failed} failed deliveries are not sent again by themselves: redeliver them."
+            words += f" The {failed} failed deliveries are not sent again automatically. Redeliver them."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     return perform(
@@ -114,7 +115,7 @@ def redeliver_failed(
     action: str = "redeliver all failed",
     asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to send every FAILED delivery of the endpoint again. `asked_at` is now, where none is given."""
+    """Ask OpenTrain to redeliver every FAILED delivery of the endpoint. `asked_at` defaults to now."""
     asked_at = asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
@@ -138,7 +139,7 @@ def redeliver_one(
     action: str = "redeliver",
     asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to send this delivery again, whatever its state. `asked_at` is now, where none is given."""
+    """Ask OpenTrain to redeliver this delivery, in any state. `asked_at` defaults to now."""
     endpoint, asked_at = delivery.endpoint, asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
@@ -167,7 +168,7 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetim
 
 
 def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, at: datetime) -> Outcome:
-    """Keep what the answer says of the endpoint: before its deliveries are marked, for they are locked after it."""
+    """Record the endpoint from the response, before its deliveries are marked: the endpoint is locked first."""
     endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
     return Outcome(
         kind=OutcomeKind.DONE,
@@ -185,5 +186,5 @@ def _on(endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID, d
 
 
 def _id(endpoint: Endpoint) -> str:
-    """Return OpenTrain's ID; an endpoint that is still being registered is on no page that has a button."""
+    """Return OpenTrain's ID. It is never empty here, because pages show no buttons during registration."""
     return endpoint.opentrain_id or ""

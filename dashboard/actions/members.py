@@ -1,7 +1,7 @@
-"""Members: who may sign in, as what, and which installs they may see. Each change with its entry in the audit.
+"""Members: their accounts, roles and install grants. Each change is written with its audit entry.
 
-Nobody changes their own role or account, and whoever changes another's is a support lead at that very moment: so
-there is one left, whatever several of them do at once.
+Members cannot change their own role or account, and the person who changes another member's must be a support lead at
+that moment. So at least one support lead remains, even with concurrent changes.
 """
 
 import uuid
@@ -21,11 +21,11 @@ from dashboard.vault import Secret
 
 
 class NotPossible(Exception):
-    """Nothing was changed; the words say why."""
+    """The change is not allowed, and nothing changed. The message says why."""
 
 
 class _LinkTokens(PasswordResetTokenGenerator):
-    """Django's, for the newest link alone: what is signed changes with each link and with its use."""
+    """Django's reset tokens, valid for the newest link only: the signed value changes with each link and its use."""
 
     key_salt = "dashboard.actions.members.set-password"
 
@@ -44,11 +44,11 @@ def link_lasts() -> timedelta:
 def invite(
     *, actor: User, username: str, role: Role, now: datetime, email: str = "", operation: uuid.UUID | None = None
 ) -> tuple[User, Secret]:
-    """Make an account without a password, and return it with the code by which its owner sets one.
+    """Create an account without a password, and return it with the code that lets its owner set one.
 
-    `email` is what an identity of OpenID Connect finds the account by.
+    An OpenID Connect identity is connected to the account by `email`.
 
-    Raises: NotPossible; audit.NotedBefore, when this very form was sent before. Nothing is changed then.
+    Raises: NotPossible; audit.NotedBefore if the same form was already submitted. Nothing changes then.
     """
     member = User(username=username, email=email, role=role, link_made_at=now)
     member.set_unusable_password()
@@ -56,31 +56,31 @@ def invite(
         with transaction.atomic():
             _check_actor(actor, _locked())
             member.save(force_insert=True)
-            words = f"{username} was invited, as {role.label.lower()}."
+            words = f"{username} was invited as {role.label.lower()}."
             audit.note(actor=actor, action="invite member", words=words, operation=operation)
     except IntegrityError:
-        raise NotPossible(f"There is an account named {username} already.") from None
+        raise NotPossible(f"An account named {username} already exists.") from None
     return member, _code(member)
 
 
 def new_link(*, actor: User, member: User, now: datetime, operation: uuid.UUID | None = None) -> Secret:
-    """Return a code by which the member sets a password. One that was made before no longer works.
+    """Return a code that lets the member set a password. Earlier codes stop working.
 
-    Raises: NotPossible; audit.NotedBefore. Nothing is changed then.
+    Raises: NotPossible; audit.NotedBefore. Nothing changes then.
     """
     with transaction.atomic():
         found = _changeable(actor, member)
         if not found.is_active:
-            raise NotPossible(f"{found.username} is deactivated: reactivate the account first.")
+            raise NotPossible(f"{found.username} is deactivated. Reactivate the account first.")
         found.link_made_at = now
         found.save(update_fields=["link_made_at"])
-        words = f"{found.username} was given a new link to set a password."
+        words = f"A new link to set a password was created for {found.username}."
         audit.note(actor=actor, action="make set-password link", words=words, operation=operation)
     return _code(found)
 
 
 def owner_of(*, code: str) -> User | None:
-    """Return whose code it is, if it still works."""
+    """Return the owner of the code; None if the code is not valid."""
     pk, _, token = code.partition(".")
     if not pk.isascii() or not pk.isdecimal() or len(pk) > 18:  # noqa: PLR2004 - no ID is longer
         return None
@@ -88,7 +88,7 @@ def owner_of(*, code: str) -> User | None:
 
 
 def set_password(*, code: str, password: str) -> User | None:
-    """Set the password of the code's owner, and end their sessions. Returns None when the code no longer works."""
+    """Set the password of the code's owner and end their sessions. Return None if the code is not valid."""
     with transaction.atomic():
         named = owner_of(code=code)
         locked = User.objects.select_for_update().filter(pk=named.pk).first() if named is not None else None
@@ -98,15 +98,15 @@ def set_password(*, code: str, password: str) -> User | None:
         member.set_password(password)
         member.link_made_at = None
         _end_sessions(member, "password", "link_made_at")
-        words = f"{member.username} set a password by the link."
+        words = f"{member.username} set a password with the link."
         audit.note(actor=member, action="set password", words=words)
     return member
 
 
 def change_role(*, actor: User, member: User, role: Role, operation: uuid.UUID | None = None) -> None:
-    """Give the member another role, and end their sessions.
+    """Change the member's role and end their sessions.
 
-    Raises: NotPossible; audit.NotedBefore. Nothing is changed then.
+    Raises: NotPossible; audit.NotedBefore. Nothing changes then.
     """
     with transaction.atomic():
         found = _changeable(actor, member)
@@ -119,9 +119,9 @@ def change_role(*, actor: User, member: User, role: Role, operation: uuid.UUID |
 
 
 def set_active(*, actor: User, member: User, active: bool, operation: uuid.UUID | None = None) -> None:
-    """Let the member sign in or not; deactivating ends their sessions at once, and takes an open link back.
+    """Activate or deactivate the member. Both end their sessions at once and revoke an open link.
 
-    Raises: NotPossible; audit.NotedBefore. Nothing is changed then.
+    Raises: NotPossible; audit.NotedBefore. Nothing changes then.
     """
     with transaction.atomic():
         found = _changeable(actor, member)
@@ -135,55 +135,55 @@ def set_active(*, actor: User, member: User, active: bool, operation: uuid.UUID 
 
 
 def forget_factors(*, actor: User | None, member: User, operation: uuid.UUID | None = None) -> None:
-    """Take away every second factor of somebody who has lost theirs, end their sessions, and take an open link back.
+    """Remove all second factors of a member who has lost them, end their sessions, and revoke an open link.
 
-    Nobody gets a code or a link by this: from then on the member's own password lets them in, and where their role
-    needs a second factor, they set up another before anything else. An actor of None is who works at the machine.
+    This creates no code and no link: the member signs in with their password, and if their role requires a second
+    factor, they must set up a new one first. An `actor` of None means the command line.
 
-    Raises: NotPossible; audit.NotedBefore. Nothing is changed then.
+    Raises: NotPossible; audit.NotedBefore. Nothing changes then.
     """
     with transaction.atomic():
         found = _changeable(actor, member) if actor is not None else _locked(member)[member.pk]
         held = factors_of(user=found)
-        words = f"The second factors of {found.username} were taken away, and their sessions ended. They were: {held}."
+        words = f"The second factors of {found.username} were removed, and their sessions ended. Removed: {held}."
         audit.note(actor=actor, action="forget second factors", words=words, operation=operation)
         if not held.any:
-            raise NotPossible(f"{found.username} has no second factor, so nothing was changed.")
+            raise NotPossible(f"{found.username} has no second factor. Nothing changed.")
         Authenticator.objects.filter(user=found).delete()
         found.link_made_at = None
         _end_sessions(found, "link_made_at")
-        for session in UserSession.objects.filter(user=found):  # nor are they listed, when they sign in again
+        for session in UserSession.objects.filter(user=found):  # so they are not listed after the next sign-in
             session.end()
 
 
 def grant(*, actor: User, member: User, install: Install, operation: uuid.UUID | None = None) -> None:
-    """Let the member see the install. Raises: NotPossible; audit.NotedBefore. Nothing is changed then."""
+    """Grant the member access to the install. Raises: NotPossible; audit.NotedBefore. Nothing changes then."""
     with transaction.atomic():
         _check_actor(actor, _locked())
         _, is_new = Grant.objects.get_or_create(user=member, install=install)
         if is_new:
-            words = f"{member.username} may see {install.name}."
+            words = f"{member.username} can see {install.name}."
             audit.note(actor=actor, action="grant install", words=words, install=install, operation=operation)
 
 
 def revoke(*, actor: User, member: User, install: Install, operation: uuid.UUID | None = None) -> None:
-    """Take the install from the member. Raises: NotPossible; audit.NotedBefore. Nothing is changed then."""
+    """Revoke the member's access to the install. Raises: NotPossible; audit.NotedBefore. Nothing changes then."""
     with transaction.atomic():
         _check_actor(actor, _locked())
         deleted, _ = Grant.objects.filter(user=member, install=install).delete()
         if deleted:
-            words = f"{member.username} may no longer see {install.name}."
+            words = f"{member.username} can no longer see {install.name}."
             audit.note(actor=actor, action="revoke install", words=words, install=install, operation=operation)
 
 
 def is_last_lead(*, member: User) -> bool:
-    """Tell whether nobody else could manage members."""
+    """Return whether the member is the only active support lead."""
     leads = User.objects.filter(role=Role.SUPPORT_LEAD, is_active=True)
     return leads.filter(pk=member.pk).exists() and not leads.exclude(pk=member.pk).exists()
 
 
 def _locked(member: User | None = None) -> dict[int, User]:
-    """Return the support leads and the member, each held until the end of the transaction."""
+    """Return the support leads and the member by ID, locked until the transaction ends."""
     rows = User.objects.select_for_update().filter(Q(role=Role.SUPPORT_LEAD) | Q(pk=member.pk if member else None))
     return {row.pk: row for row in rows.order_by("pk")}
 
@@ -191,20 +191,20 @@ def _locked(member: User | None = None) -> dict[int, User]:
 def _check_actor(actor: User, locked: dict[int, User]) -> None:
     now = locked.get(actor.pk)
     if now is None or now.role != Role.SUPPORT_LEAD or not now.is_active:
-        raise NotPossible("You are not a support lead any more, so nothing was changed.")
+        raise NotPossible("You are no longer a support lead. Nothing changed.")
 
 
 def _changeable(actor: User, member: User) -> User:
-    """Return the member as it is now, held. Raises: NotPossible."""
+    """Return the member's current row, locked. Raises: NotPossible."""
     locked = _locked(member)
     _check_actor(actor, locked)
     if member.pk == actor.pk:
-        raise NotPossible("Another support lead has to do this with your own account, so that one is always left.")
+        raise NotPossible("You can't change your own account. Ask another support lead, so that one always remains.")
     return locked[member.pk]
 
 
 def _end_sessions(member: User, *columns: str) -> None:
-    """Store these columns, and have no session go on that began before."""
+    """Save these columns, and end all sessions of the member."""
     member.session_generation += 1
     member.save(update_fields=[*columns, "session_generation"])
 

@@ -1,6 +1,6 @@
-"""The key with which an endpoint's own handler reports what it saw: issued, replaced, revoked, each with its audit row.
+"""Observation keys, with which an endpoint's handler reports what it saw: issue, replace and revoke, each audited.
 
-OpenTrain has no part in it. A key is stored as its SHA-256 and shown once, in the answer to the form that issued it.
+OpenTrain is not involved. Only the SHA-256 of a key is stored. The key is shown once, after the form that issues it.
 """
 
 import hashlib
@@ -16,20 +16,20 @@ from dashboard.rules.secret_texts import OBSERVATION_KEY_START
 from dashboard.vault import Secret
 
 ISSUE = "issue observation key"
-"""The audit's name for it."""
+"""Name of this action in the audit."""
 REVOKE = "revoke observation key"
 
 
 def issue(*, actor: User | None, endpoint: Endpoint, now: datetime, operation: uuid.UUID | None = None) -> Secret:
-    """Give the endpoint a new key, and return it. The key before it no longer works.
+    """Issue a new key for the endpoint and return it. The previous key stops working.
 
-    `actor` is None for whoever sits at the machine itself. `operation` comes from the form, so that one that is sent
-    twice does not replace the key that somebody has just copied.
+    `actor` is None for the command line. `operation` comes from the form, so a form that is submitted twice does not
+    replace the key that the user has just copied.
 
     Raises: NotedBefore, with nothing changed.
     """
     key = OBSERVATION_KEY_START + secrets.token_urlsafe(32)
-    words = "A key for observations was issued; one that was issued before no longer works."
+    words = "An observation key was issued. A previous key no longer works."
     with transaction.atomic():
         audit.note(actor=actor, action=ISSUE, words=words, endpoint=endpoint, operation=operation)
         _set(endpoint=endpoint, digest=_digest(key), at=now)
@@ -37,20 +37,18 @@ def issue(*, actor: User | None, endpoint: Endpoint, now: datetime, operation: u
 
 
 def revoke(*, actor: User, endpoint: Endpoint, operation: uuid.UUID) -> None:
-    """Take the endpoint's key from it: calls that carry it are answered 401 from now on. What was reported stays.
+    """Revoke the endpoint's key: calls that use it get a 401. Recorded observations stay.
 
     Raises: NotedBefore, with nothing changed.
     """
-    words = (
-        "The key for observations was revoked: nothing more can be reported with it. What was reported before is kept."
-    )
+    words = "The observation key was revoked. Calls that use it are rejected. Recorded observations are kept."
     with transaction.atomic():
         audit.note(actor=actor, action=REVOKE, words=words, endpoint=endpoint, operation=operation)
         _set(endpoint=endpoint, digest=None, at=None)
 
 
 def endpoint_of(*, key: Secret) -> Endpoint | None:
-    """Return the endpoint that a key was issued for. It is found by its hash, so no timing tells of a part of it."""
+    """Return the endpoint of a key. The lookup is by hash, so its timing reveals nothing about the key."""
     if not key.reveal().startswith(OBSERVATION_KEY_START):
         return None
     return Endpoint.objects.filter(observation_key_sha256=_digest(key.reveal())).first()

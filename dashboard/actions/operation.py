@@ -1,4 +1,4 @@
-"""One operation on OpenTrain: an audit row before the call, one after it, and no transaction open in between."""
+"""Runs one operation on OpenTrain: an audit row before the call, one after it, and no open transaction in between."""
 
 import uuid
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from dashboard.vault import Unreadable
 
 Returned = TypeVar("Returned")
 SLOW_DOWN_S = 60
-"""How long a 429 that does not say asks us to wait."""
+"""Wait after a 429 without Retry-After, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Who does what on which object: what both audit rows say.
+    """The actor, the action and the object of an operation, as both audit rows record them.
 
-    `id` comes from the form that asked for it, so that the same form sent twice is one operation.
+    `id` comes from the submitted form, so a form that is submitted twice is one operation.
     """
 
     actor: User
@@ -36,10 +36,10 @@ class Operation:
 
 
 def perform(*, operation: Operation, call: Callable[[], Returned], record: Callable[[Returned], Outcome]) -> Outcome:
-    """Call OpenTrain once, record what it answered, and say what became of it.
+    """Call OpenTrain once, record the response, and return the outcome.
 
-    `call` makes the one call and runs outside any transaction. `record` stores the answer, in the same transaction as
-    the closing audit row, and says in words what it was.
+    `call` makes the call, outside any transaction. `record` stores the response in the same transaction as the closing
+    audit row, and returns the outcome.
     """
     if not _open(operation):
         return earlier_outcome(operation=operation)
@@ -56,11 +56,11 @@ def perform(*, operation: Operation, call: Callable[[], Returned], record: Calla
 
 
 def failed(error: OpenTrainError | Unreadable) -> Outcome:
-    """Return the outcome of a call that did not succeed, or could not even be made."""
+    """Return the outcome of a call that failed or could not be made."""
     if isinstance(error, Unreadable):
         words = (
-            "This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked. "
-            "Put the missing key back, or replace the token."
+            "This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not called. "
+            "Restore the missing key, or replace the token."
         )
         return Outcome(kind=OutcomeKind.UNAVAILABLE, words=words)
     if isinstance(error, OutcomeUnknown):
@@ -85,7 +85,7 @@ def _slow_down_s(error: OpenTrainError) -> int | None:
 
 
 def outcome_of(entry: AuditEntry) -> Outcome:
-    """Return the outcome that a closing audit row tells of."""
+    """Return the outcome that a closing audit row records."""
     return Outcome(
         kind=OutcomeKind(entry.phase),
         words=entry.words,
@@ -98,7 +98,7 @@ def outcome_of(entry: AuditEntry) -> Outcome:
 
 
 def earlier_outcome(*, operation: Operation) -> Outcome:
-    """Return what became of the operation when it was asked for before, by the same form."""
+    """Return the outcome of the operation's first submission by the same form."""
     same = AuditEntry.objects.filter(operation=operation.id, actor=operation.actor).select_related("endpoint")
     same = same.defer("endpoint__secret")
     ended = same.exclude(phase=AuditEntry.Phase.REQUESTED).first()
@@ -106,16 +106,16 @@ def earlier_outcome(*, operation: Operation) -> Outcome:
         return replace(outcome_of(ended), told_before=True)
     return Outcome(
         kind=OutcomeKind.UNKNOWN,
-        words="This was already asked for, and OpenTrain has not answered yet. Nothing was asked twice. "
-        "The activity below shows the answer when it is in.",
+        words="This was already requested, and OpenTrain has not responded yet. It was not requested twice. "
+        "The activity below shows the result when it arrives.",
     )
 
 
 def _open(operation: Operation) -> bool:
-    """Commit the row that says it was requested; False when this very operation was requested before.
+    """Commit the row that records the request; return False if this operation was already requested.
 
-    It is one statement, which commits by itself: a transaction around it would be two more waits for the database, and
-    somebody waits for those. Inside of a caller's transaction it takes a savepoint, so that a refusal ends nothing.
+    It is one statement with autocommit: a transaction would add two round trips to the database, and the user waits for
+    them. Inside a caller's transaction it uses a savepoint, so a conflict does not abort that transaction.
     """
     try:
         with transaction.atomic() if connection.in_atomic_block else nullcontext():

@@ -1,4 +1,4 @@
-"""What became of an operation on OpenTrain, in the words a person reads."""
+"""The outcome of an operation on OpenTrain, in words for the user."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,12 +15,12 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a press of a button: `words` are ours, `quoted` are OpenTrain's own, shown as a quotation.
+    """The outcome that a page shows: `words` are ours, `quoted` are OpenTrain's own, shown as a quotation.
 
-    `offer_enable` says that the endpoint is DISABLED, so that Re-enable belongs beside the answer.
-    `install` is the one that it turned out to be about, where that was not known before the call.
-    `told_before` says that the same form was sent before, and that this was its answer then.
-    `slow_down_s` is how long OpenTrain asked to wait, where it did (429).
+    `offer_enable`: the endpoint is DISABLED, so the page offers Re-enable beside the outcome.
+    `install`: the install that the call turned out to concern, if it was unknown before.
+    `told_before`: the same form was already submitted, and this was its outcome.
+    `slow_down_s`: the wait in seconds that OpenTrain requested with a 429; None otherwise.
     """
 
     kind: OutcomeKind
@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def says_request_id(self) -> bool:
-        """Whether the request ID stands in the words already, so that a page does not repeat it."""
+        """Return whether the words contain the request ID already, so that a page does not repeat it."""
         return bool(self.request_id) and self.request_id in self.words
 
     @property

@@ -1,11 +1,11 @@
-"""Secrets at rest, encrypted anew under the first of FIELD_KEYS, so that an older key can be taken away.
+"""Re-encryption of stored secrets under the first of FIELD_KEYS, so that an older key can be removed.
 
-What is chosen here, and why:
-- It may run while the site does. Each row is changed only if it still holds what was read (compare and set): a secret
-  that somebody replaces meanwhile was encrypted with the first key by that already.
-- It may be stopped at any time and run again: what the first key reads is left alone, so it goes on where it was.
-- Every new value is decrypted with the first key alone before it is stored, and must be the same secret.
-- Where secrets are, dashboard/queries/stored_secrets.py knows.
+Design decisions:
+- It can run while the site is in use. A row is changed only if it still holds the value that was read (compare and
+  set): a secret that is replaced in between is already encrypted with the first key.
+- It can be stopped and run again at any time. It skips what the first key can read, so it continues where it stopped.
+- Before a new value is stored, it is decrypted with the first key alone and compared with the original secret.
+- dashboard/queries/stored_secrets.py lists the places of secrets.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from dashboard.vault import Unreadable, decrypt, encrypt
 
 
 class KeyMissing(Exception):
-    """FIELD_KEYS is empty, so there is nothing to encrypt with."""
+    """FIELD_KEYS is empty, so there is no key to encrypt with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What became of a place's secrets. `unreadable` are the primary keys of those that no key fits."""
+    """Counts of a place's secrets by result. `unreadable` holds the primary keys of those that no key can decrypt."""
 
     place: Place
     current: int = 0
@@ -39,12 +39,12 @@ class Counted:
 
 
 def reencrypt(*, place: Place, dry_run: bool, on_row: Callable[[], None] = lambda: None) -> Counted:
-    """Encrypt the place's secrets under the first key; with `dry_run` only say how many are to be. Raises: KeyMissing.
+    """Encrypt the place's secrets under the first key; with `dry_run`, only count them. Raises: KeyMissing.
 
-    A row that was changed by somebody else between reading and writing counts as overtaken.
+    A row that another process changes between read and write counts as `overtaken`.
     """
     if not settings.FIELD_KEYS:
-        raise KeyMissing("FIELD_KEYS is empty: put the new key first, and the old ones behind it.")
+        raise KeyMissing("FIELD_KEYS is empty: put the new key first and the old keys after it.")
     found = {"current": 0, "changed": 0, "overtaken": 0}
     unreadable = []
     for pk, stored in place.stored():
@@ -63,12 +63,12 @@ def reencrypt(*, place: Place, dry_run: bool, on_row: Callable[[], None] = lambd
 
 
 def left(*, place: Place) -> int:
-    """Return how many of the place's secrets the first key alone does not read: none after `reencrypt`."""
+    """Return how many of the place's secrets the first key alone cannot read: none after `reencrypt`."""
     return sum(not is_current(stored) for _pk, stored in place.stored())
 
 
 def is_current(stored: bytes) -> bool:
-    """Whether the first key wrote it."""
+    """Return whether the first key encrypted the value."""
     try:
         _first(settings.FIELD_KEYS[0]).decrypt(stored)
     except InvalidToken:
@@ -77,11 +77,11 @@ def is_current(stored: bytes) -> bool:
 
 
 def _fresh(stored: bytes) -> bytes:
-    """Return the same secret under the first key. Raises: Unreadable."""
+    """Return the same secret encrypted with the first key. Raises: Unreadable."""
     secret = decrypt(stored)
     fresh = encrypt(secret)
     if _first(settings.FIELD_KEYS[0]).decrypt(fresh).decode() != secret.reveal():
-        raise Unreadable("The first key does not read what it wrote.")
+        raise Unreadable("The first key cannot decrypt the value that it encrypted.")
     return fresh
 
 

@@ -1,7 +1,7 @@
-"""Rotate an endpoint's secret: a new endpoint beside the old one, proof that it receives, then the old one goes.
+"""Rotation of an endpoint's secret: create a new endpoint, prove that it receives, then delete the old one.
 
-Each step leaves the rotation's row telling where it stands. A step whose process dies is found again by its row and by
-what OpenTrain lists.
+Each step records its state in the rotation's row. If the process dies during a step, the rotation continues from its
+row and from OpenTrain's list.
 """
 
 import contextlib
@@ -21,15 +21,18 @@ from dashboard.vault import Secret
 def start(
     *, actor: User, old: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID
 ) -> tuple[Outcome, Rotation, Secret] | Outcome:
-    """Have a new endpoint made that is like the old one but for its secret, which is in this answer only.
+    """Create a new endpoint like the old one with a new secret, which only this call returns.
 
-    Without a secret it is the outcome alone: one is under way already, OpenTrain refused (then nothing of it is left),
-    or its answer never came (then the rotation stands at its first step, and `abort` clears it away).
+    Returns only the outcome, without a secret, if a rotation is already in progress, if OpenTrain rejects the call
+    (then nothing remains of it), or if its response is lost (then the rotation stays at its first step, and `abort`
+    removes it).
     """
     now = clock()
     rotation = _begin(actor=actor, old=old, now=now)
     if rotation is None:
-        return Outcome(kind=OutcomeKind.REFUSED, words="A rotation of this secret is under way already: go on with it.")
+        return Outcome(
+            kind=OutcomeKind.REFUSED, words="A rotation of this secret is already in progress. Continue it instead."
+        )
     outcome, secret = endpoints.register_prepared(
         operation=_on(old, actor, "rotate secret: create the new endpoint", operation),
         endpoint=rotation.new,
@@ -43,34 +46,34 @@ def start(
 
 
 def proof(*, rotation: Rotation) -> Delivery | None:
-    """Return the first delivery that came to the new endpoint, was verified, and that the handler took."""
+    """Return the first verified delivery to the new endpoint that its handler accepted; None if there is none."""
     arrived = rotation.new.deliveries.filter(last_ok=True).defer("body")
     return arrived.order_by("first_received_at", "id").first()
 
 
 def go_on(*, actor: User, rotation: Rotation, unproven: bool, operation: uuid.UUID) -> Outcome:
-    """Leave the waiting for proof: with it, or without it by somebody's own decision, which is in the audit."""
+    """End the wait for proof. With `unproven`, a user decides to continue without it, and the audit records that."""
     found = proof(rotation=rotation)
     if found is None and not unproven:
-        words = "No delivery has reached the new endpoint and succeeded yet, so nothing was done."
+        words = "Nothing changed: no delivery to the new endpoint has succeeded yet."
         return Outcome(kind=OutcomeKind.REFUSED, words=words)
 
     def record(_nothing: None) -> Outcome:
         proved_at = None if found is None else found.last_attempt_at
         _move(rotation, Rotation.Step.DELETE, unproven=found is None, proved_at=proved_at)
-        words = "The new endpoint receives." if found else "Going on without proof that the new endpoint receives."
-        return Outcome(kind=OutcomeKind.DONE, words=f"{words} Next: delete the old one.")
+        words = "The new endpoint receives deliveries." if found else "Continuing without proof of a delivery."
+        return Outcome(kind=OutcomeKind.DONE, words=f"{words} Next, delete the old endpoint.")
 
     action = "rotate secret: go on" if found else "rotate secret: go on without proof"
     return perform(operation=_on(rotation.old, actor, action, operation), call=lambda: None, record=record)
 
 
 def finish(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Delete the old endpoint; one that is gone already is what was wanted."""
+    """Delete the old endpoint. It may be deleted already."""
     now = clock()
     if rotation.old.deleted_at is not None:
         outcome = _end_alone(
-            actor, rotation, "finish", "The old endpoint was deleted. The new one has taken its place.", operation
+            actor, rotation, "finish", "The old endpoint is already deleted. The new one replaces it.", operation
         )
     else:
         outcome = endpoint_changes.delete(actor=actor, endpoint=rotation.old, clock=clock, operation=operation)
@@ -80,17 +83,17 @@ def finish(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], op
 
 
 def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Delete the new endpoint; the old one goes on as if nothing had been.
+    """Delete the new endpoint and keep the old one.
 
-    The caller has read OpenTrain's list anew: one that is not in it, and of whose making nothing was heard, was not
-    made.
+    The caller must have refreshed OpenTrain's list: a new endpoint that is not in it and whose creation was never
+    confirmed was not created.
     """
     new, now = rotation.new, clock()
     if new.opentrain_id is None:
         outcome = _forget(actor=actor, rotation=rotation, operation=operation)
     elif new.deleted_at is not None:
         outcome = _end_alone(
-            actor, rotation, "give up", "The new endpoint is gone already. The old one goes on.", operation
+            actor, rotation, "give up", "The new endpoint is already deleted. The old one stays in use.", operation
         )
     else:
         outcome = endpoint_changes.delete(actor=actor, endpoint=new, clock=clock, operation=operation)
@@ -100,7 +103,7 @@ def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], ope
 
 
 def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
-    """Commit the rotation with the new endpoint's row; None when one is under way."""
+    """Commit the rotation with the new endpoint's row; return None if one is already in progress."""
     try:
         with transaction.atomic():
             new = endpoints.prepare(
@@ -119,9 +122,9 @@ def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
 
 def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome:
     def record(_nothing: None) -> Outcome:
-        # Its rotation goes with it. Should OpenTrain have heard of it in this moment, it stays and is seen.
+        # This also deletes its rotation. If OpenTrain confirms the endpoint in this moment, it stays and is shown.
         Endpoint.objects.filter(pk=rotation.new_id, opentrain_id=None).delete()
-        words = "OpenTrain does not list the new endpoint: it was not made. The old one goes on as before."
+        words = "OpenTrain does not list the new endpoint, so it was not created. The old one stays in use."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     asked = _on(rotation.old, actor, "rotate secret: give up", operation)
@@ -129,7 +132,7 @@ def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome
 
 
 def _end_alone(actor: User, rotation: Rotation, what: str, words: str, operation: uuid.UUID) -> Outcome:
-    """End a rotation that has nothing left to ask OpenTrain for."""
+    """Record the end of a rotation that needs no further call to OpenTrain."""
     with contextlib.suppress(audit.NotedBefore):
         audit.note(
             actor=actor, action=f"rotate secret: {what}", words=words, endpoint=rotation.old, operation=operation
@@ -138,7 +141,7 @@ def _end_alone(actor: User, rotation: Rotation, what: str, words: str, operation
 
 
 def _move(rotation: Rotation, step: Rotation.Step, **columns: object) -> None:
-    """Go to a step, unless somebody else has ended the rotation meanwhile."""
+    """Go to a step, unless another request has ended the rotation since."""
     Rotation.objects.under_way().filter(pk=rotation.pk).update(step=step, **columns)
 
 

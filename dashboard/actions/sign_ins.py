@@ -1,6 +1,6 @@
-"""Who signed in, out, or tried to, and who changed how they do: what allauth and Django signal, noted in the audit.
+"""Audit entries for sign-ins, sign-outs, failed attempts and credential changes, from signals of allauth and Django.
 
-Of a sign-in that failed the name is kept only if it is somebody's: people type their password into the wrong field.
+A failed sign-in stores the typed name only if an account has it, because people type passwords into the wrong field.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _FACTORS = {
 
 
 def connect() -> None:
-    """Listen, from when the app is ready. allauth tells of sign-ins when they are complete, whatever the way."""
+    """Connect the signals. Call it once the app is ready. allauth signals a completed sign-in, by any method."""
     account.user_logged_in.connect(signed_in, dispatch_uid="audit-signed-in")
     auth.user_login_failed.connect(failed, dispatch_uid="audit-sign-in-failed")
     auth.user_logged_out.connect(signed_out, dispatch_uid="audit-signed-out")
@@ -37,7 +37,7 @@ def connect() -> None:
     for changed, words in (
         (mfa.authenticator_added, "added"),
         (mfa.authenticator_removed, "removed"),
-        (mfa.authenticator_reset, "made anew"),
+        (mfa.authenticator_reset, "regenerated"),
     ):
         changed.connect(_FactorChanged(words), weak=False, dispatch_uid=f"audit-factor-{words}")
     identities.social_account_added.connect(identity_connected, dispatch_uid="audit-identity-connected")
@@ -51,7 +51,7 @@ def signed_in(*, user: User, **_: object) -> None:
 def failed(*, credentials: dict[str, Any], request: HttpRequest | None = None, **_: object) -> None:  # noqa: ARG001
     typed = str(credentials.get("username") or "").replace("\0", "")
     user = User.objects.filter(username__iexact=typed).first() if typed else None
-    words = "The password was wrong." if user is not None else "No account has the name that was typed."
+    words = "The password was wrong." if user is not None else "No account has the user name that was typed."
     audit.note(actor=user, action=SIGN_IN, words=words, phase=audit.REFUSED, actor_name="unknown")
 
 
@@ -62,7 +62,7 @@ def signed_out(*, user: User | None, **_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _FactorChanged:
-    """Notes what became of a second factor."""
+    """Audits a change of a second factor."""
 
     words: str
 
@@ -72,7 +72,12 @@ class _FactorChanged:
 
 
 def code_failed(*, user: User, authenticator: Authenticator, **_: object) -> None:  # noqa: ARG001
-    audit.note(actor=user, action=SIGN_IN, words="The code was wrong, after the password.", phase=audit.REFUSED)
+    audit.note(
+        actor=user,
+        action=SIGN_IN,
+        words="The password was accepted, but the second-factor code was wrong.",
+        phase=audit.REFUSED,
+    )
 
 
 def identity_connected(*, sociallogin: SocialLogin, **_: object) -> None:

@@ -1,7 +1,7 @@
-"""Find the endpoints whose deliveries came regularly and have stopped coming; the rule is `dashboard.rules.silence`.
+"""Detection of silent endpoints: deliveries arrived regularly and have stopped. `dashboard.rules.silence` has the rule.
 
-Only those that have had none for a while are looked at more closely, a stretch of time at a time: each is one look into
-the index of the endpoint's deliveries, so the work grows with the endpoints and not with their deliveries.
+Only endpoints without a recent delivery are examined, one time interval after the other. Each interval takes one index
+lookup, so the work grows with the number of endpoints, not with their deliveries.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class _Paused:
 
 
 def notice(*, now: datetime) -> int:
-    """Keep which endpoints are silent at `now`; return how many."""
+    """Record the endpoints that are silent at `now`, and return their number."""
     found = _silent(now=now)
     with transaction.atomic():
         Silence.objects.exclude(endpoint__in=list(found)).delete()
@@ -62,7 +62,7 @@ def notice(*, now: datetime) -> int:
 
 
 def _silent(*, now: datetime) -> dict[int, tuple[_Paused, Rhythm]]:
-    """Return the silent endpoints, each with the closest rhythm that it kept."""
+    """Return the silent endpoints, each with the shortest rhythm that it kept."""
     found: dict[int, tuple[_Paused, Rhythm]] = {}
     for rhythm in RHYTHMS:
         candidates = [one for one in _paused(rhythm=rhythm, now=now) if one.endpoint_id not in found]
@@ -80,7 +80,7 @@ def _paused(*, rhythm: Rhythm, now: datetime) -> list[_Paused]:
 
 
 def _kept(*, rhythm: Rhythm, candidates: list[_Paused]) -> dict[int, int]:
-    """Return in how many of its stretches each had a delivery."""
+    """Return the number of intervals in which each endpoint had a delivery."""
     arguments: dict[str, Any] = {
         "ids": [one.endpoint_id for one in candidates],
         "last": [one.last_at for one in candidates],

@@ -90,7 +90,7 @@ def test_change_of_a_direct_endpoint_moves_its_url_at_opentrain(
 
 def test_change_of_nothing_asks_nothing(endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
     calls = len(fake_opentrain.calls)
-    assert change(endpoint, support).words == "Nothing was different, so nothing was changed."
+    assert change(endpoint, support).words == "Nothing changed."
     assert len(fake_opentrain.calls) == calls
 
 
@@ -126,7 +126,7 @@ def test_pause_stops_it_and_offers_the_way_back(
     outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome == Outcome(
         kind=OutcomeKind.DONE,
-        words="Paused: OpenTrain attempts nothing on this endpoint until somebody re-enables it.",
+        words="Paused. OpenTrain attempts no deliveries until the endpoint is re-enabled.",
         offer_enable=True,
     )
     assert Endpoint.objects.get().status == "DISABLED"
@@ -174,7 +174,7 @@ def test_delete_of_what_was_deleted_elsewhere_is_no_failure(
     outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert (outcome.kind, outcome.words) == (
         OutcomeKind.DONE,
-        "OpenTrain did not have this endpoint any more: it was deleted elsewhere. Its log stays readable here.",
+        "OpenTrain no longer had this endpoint: it was deleted elsewhere. Its delivery log stays available.",
     )
     assert Endpoint.objects.get().deleted_at is not None
 

@@ -113,8 +113,8 @@ def test_enable_resets_the_streak_and_says_what_is_left_to_do(
     outcome = endpoints.enable(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.DONE
     assert outcome.words == (
-        "Re-enabled: OpenTrain sends to this endpoint again, and its failures in a row are back at 0. "
-        "The 2 failed deliveries are not sent again by themselves: redeliver them."
+        "Re-enabled. OpenTrain sends to this endpoint again, and its consecutive failures are reset to 0. "
+        "The 2 failed deliveries are not sent again automatically. Redeliver them."
     )
     endpoint.refresh_from_db()
     assert (endpoint.status, endpoint.consecutive_failures, endpoint.disabled_at) == ("ACTIVE", 0, None)
@@ -222,8 +222,8 @@ def test_token_that_cannot_be_read_asks_nothing_and_says_what_to_do(
     outcome = endpoints.redeliver_failed(actor=support, endpoint=stored, clock=timezone.now, operation=uuid.uuid4())
     assert outcome == Outcome(
         kind=OutcomeKind.UNAVAILABLE,
-        words="This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked. "
-        "Put the missing key back, or replace the token.",
+        words="This install's token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not called. "
+        "Restore the missing key, or replace the token.",
     )
     assert len(fake_opentrain.calls) == calls
     assert sync.refresh(install=stored.install, now=timezone.now()).words == outcome.words

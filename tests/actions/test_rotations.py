@@ -135,7 +135,7 @@ def test_start_whose_process_died_is_found_again_by_its_row(
     rotation = Rotation.objects.under_way().get()
     assert (rotation.step, rotation.new.opentrain_id) == ("create", None)
     assert end(rotation, support, "abort").words == (
-        "OpenTrain does not list the new endpoint: it was not made. The old one goes on as before."
+        "OpenTrain does not list the new endpoint, so it was not created. The old one stays in use."
     )
     assert Endpoint.objects.get() == old
 
@@ -163,7 +163,7 @@ def test_going_on_needs_a_delivery_that_succeeded_at_the_new_endpoint(rotation: 
     assert go_on(rotation, support).kind is OutcomeKind.REFUSED
     assert step(rotation) == "prove"
     make_delivery(endpoint=rotation.new)
-    assert go_on(rotation, support).words == "The new endpoint receives. Next: delete the old one."
+    assert go_on(rotation, support).words == "The new endpoint receives deliveries. Next, delete the old endpoint."
     stored = Rotation.objects.get()
     assert (stored.step, stored.unproven, stored.proved_at) == ("delete", False, NOON)
 
@@ -213,5 +213,5 @@ def test_abort_of_what_was_deleted_elsewhere_asks_nothing(
 ) -> None:
     Endpoint.objects.filter(pk=rotation.new_id).update(deleted_at=NOON)
     calls = len(fake_opentrain.calls)
-    assert end(rotation, support, "abort").words == "The new endpoint is gone already. The old one goes on."
+    assert end(rotation, support, "abort").words == "The new endpoint is already deleted. The old one stays in use."
     assert (step(rotation), len(fake_opentrain.calls)) == ("aborted", calls)

@@ -43,7 +43,7 @@ def test_failed_sign_in_is_of_whose_name_was_typed(client: Client) -> None:
 @pytest.mark.parametrize("typed", ["a-long-password", "=cmd|' /C calc'!A0", "a\nb", "a\0b", "x" * 500])
 def test_failed_sign_in_by_no_ones_name_does_not_keep_what_was_typed(typed: str, client: Client) -> None:
     sign_in(client, login=typed, password="wrong")
-    assert said() in ([], [("sign in", "refused", "unknown", "No account has the name that was typed.")])
+    assert said() in ([], [("sign in", "refused", "unknown", "No account has the user name that was typed.")])
 
 
 def test_changed_password_is_noted_without_it(client: Client) -> None:
@@ -84,7 +84,7 @@ def test_second_factors_are_noted_without_their_secrets(
     assert said()[1:] == [
         (changed, "done", "ana", "Authenticator app: added."),
         (changed, "done", "ana", "Recovery codes: added."),
-        ("sign in", "refused", "ana", "The code was wrong, after the password."),
+        ("sign in", "refused", "ana", "The password was accepted, but the second-factor code was wrong."),
         (changed, "done", "ana", "Authenticator app: removed."),
         (changed, "done", "ana", "Recovery codes: removed."),
     ]

@@ -94,7 +94,7 @@ def test_endpoint_is_repaired_by_keyboard_alone(page: Page, disabled: Endpoint, 
     tab_to(page, "Re-enable")
     page.keyboard.press("Enter")
     answer = page.locator("#answer")
-    expect(answer).to_contain_text("The 2 failed deliveries are not sent again by themselves")
+    expect(answer).to_contain_text("The 2 failed deliveries are not sent again automatically")
     expect(page.locator(".head-state")).to_contain_text("Active")
     expect(answer).to_be_focused()  # the button is gone, and the keyboard is where the answer is
     tab_to(page, "Redeliver all failed (2)")

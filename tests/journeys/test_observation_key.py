@@ -52,6 +52,6 @@ def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
     page.get_by_text("Revoke it…").click()
     page.locator("#id_revoke").check()
     page.get_by_role("button", name="Revoke the key").click()
-    expect(page.locator("#answer")).to_contain_text("The key for observations was revoked")
+    expect(page.locator("#answer")).to_contain_text("The observation key was revoked")
     refused = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
     assert refused.status_code == 401

@@ -58,7 +58,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     expect(page.locator("#demo-switch")).to_contain_text("works")
     answer = page.locator("#answer")
     page.get_by_role("button", name="Re-enable").click()
-    expect(answer).to_contain_text(f"The {failed} failed deliveries are not sent again by themselves")
+    expect(answer).to_contain_text(f"The {failed} failed deliveries are not sent again automatically")
     expect(page.locator(".head-state")).to_contain_text("Active")
     asked = page.locator("#activity-heading ~ ul li").filter(has_text="redeliver all failed")
     asked_before = asked.count()

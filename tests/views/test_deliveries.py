@@ -233,7 +233,7 @@ def test_redeliver_with_a_token_that_cannot_be_read_says_what_to_do(
     Install.objects.update(token=Secret("ot_ptk_of_another_key"))
     settings.FIELD_KEYS = keys
     partial = ana.press(redeliver_of(delivery))
-    assert "token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not asked." in html.unescape(partial)
+    assert "token cannot be read with the keys in FIELD_KEYS, so OpenTrain was not called." in html.unescape(partial)
     assert [call.operation for call in fake_opentrain.calls].count("redeliver") == 0
 
 

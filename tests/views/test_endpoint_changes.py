@@ -135,14 +135,14 @@ def test_edit_sent_twice_is_one_call_and_one_answer(
 def test_pause_says_what_it_means_then_offers_re_enable(ana: Browser, endpoint: Endpoint) -> None:
     assert "While it is paused OpenTrain attempts nothing on it" in words_of(ana.read(url("pause", endpoint)))
     page = ana.submit(url("pause", endpoint), operation=str(uuid.uuid4()))
-    assert "Paused: OpenTrain attempts nothing on this endpoint" in words_of(page)
+    assert "Paused. OpenTrain attempts no deliveries until the endpoint is re-enabled." in words_of(page)
     assert url("enable", endpoint) in page
 
 
 def test_pause_sent_twice_is_one_call(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
     operation = str(uuid.uuid4())
     for _ in range(2):
-        assert "Paused:" in words_of(ana.submit(url("pause", endpoint), operation=operation))
+        assert "Paused." in words_of(ana.submit(url("pause", endpoint), operation=operation))
     assert changes(fake_opentrain) == ["update_endpoint"]
 
 
@@ -163,7 +163,7 @@ def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
     form = {"confirmation": " Acme.Example.com ", "operation": str(uuid.uuid4())}
     for _ in range(2):
         text = words_of(ana.submit(url("delete", disabled), **form))
-        assert "Deleted: OpenTrain sends nothing to this endpoint any more." in text
+        assert "Deleted. OpenTrain no longer sends to this endpoint." in text
         assert "Re-enable" not in text  # there is nothing to re-enable any more
         assert "503 from your handler" in text
     assert changes(fake_opentrain) == ["delete_endpoint"]

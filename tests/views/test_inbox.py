@@ -278,7 +278,7 @@ def test_inbox_button_answers_and_the_item_goes(
     disabled.deliveries.all().delete()
     operation = re.search(r'name="operation" value="([^"]+)"', ana.read(INBOX))[1]
     answer = ana.press(reverse("endpoint-enable", args=[disabled.pk]), operation=operation)
-    assert "Re-enabled: OpenTrain sends to this endpoint again" in answer
+    assert "Re-enabled. OpenTrain sends to this endpoint again" in answer
     assert needs(ana.read(reverse("inbox-live"))) == []
 
 

@@ -136,7 +136,7 @@ def test_support_leads_own_page_offers_no_way_to_lock_oneself_out(lea: Client, s
     own = [reverse(f"member-{name}", args=[support_lead.pk]) for name in ("role", "deactivate", "link")]
     assert [address in page for address in own] == [False, False, False]
     said = [words_of(lea.post(address, {"role": "viewer"}, follow=True)) for address in own]
-    assert ["Another support lead has to do this" in words for words in said] == [True, True, True]
+    assert ["You can't change your own account." in words for words in said] == [True, True, True]
     support_lead.refresh_from_db()
     assert (support_lead.role, support_lead.is_active) == (Role.SUPPORT_LEAD, True)
 
@@ -150,7 +150,7 @@ def test_deactivated_member_is_signed_out_and_can_be_reactivated(lea: Client, vi
     assert "vera is signed out, and can no longer sign in." in said
     assert vera.get("/")["Location"] == "/accounts/login/?next=/"
     link = lea.post(reverse("member-link", args=[viewer.pk]), follow=True)
-    assert "vera is deactivated: reactivate the account first." in words_of(link)
+    assert "vera is deactivated. Reactivate the account first." in words_of(link)
     assert "vera can sign in again." in words_of(lea.post(reverse("member-reactivate", args=[viewer.pk]), follow=True))
     assert vera.get("/")["Location"] == "/accounts/login/?next=/"
 
@@ -263,7 +263,7 @@ def test_taking_away_what_there_is_not_says_so(lea: Client, viewer: User) -> Non
     address = reverse("member-forget-factors", args=[viewer.pk])
     asked, sent = lea.get(address, follow=True), lea.post(address, follow=True)
     assert "vera has no second factor: there is nothing to take away." in words_of(asked)
-    assert "vera has no second factor, so nothing was changed." in words_of(sent)
+    assert "vera has no second factor. Nothing changed." in words_of(sent)
 
 
 def test_ones_own_second_factors_are_changed_in_ones_own_account(lea: Client, support_lead: User) -> None:

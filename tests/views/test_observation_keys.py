@@ -109,7 +109,7 @@ def test_revoke_asks_first_then_ends_the_key_and_keeps_what_was_reported(ana: Br
     assert revoke(ana, straight).status_code == 422
     assert report(Client(), key) == 200
     response = revoke(ana, straight, confirmed="yes")
-    assert "The key for observations was revoked" in words_of(ana.read(response["Location"].partition("#")[0]))
+    assert "The observation key was revoked" in words_of(ana.read(response["Location"].partition("#")[0]))
     straight.refresh_from_db()
     assert (report(Client(), key), straight.observation_key_at, Delivery.objects.count()) == (401, None, 1)
     assert list(AuditEntry.objects.order_by("pk").values_list("action", "actor_name")) == [
@@ -204,5 +204,5 @@ def test_revoke_on_a_stopped_endpoint_offers_nothing_beside_its_answer(ana: Brow
     issue(ana, straight)
     page = ana.read(revoke(ana, straight, confirmed="yes")["Location"].partition("#")[0])
     answer = page.partition('id="answer"')[2].partition('<dl class="facts">')[0]
-    assert "The key for observations was revoked" in answer
+    assert "The observation key was revoked" in answer
     assert "Re-enable" not in answer

@@ -43,7 +43,7 @@ def test_enable_by_htmx_answers_where_it_was_pressed_and_has_the_page_look_again
     partial = response.content.decode()
     assert response["HX-Trigger"] == "redeliver:changed"
     assert "<html" not in partial
-    assert "Re-enabled: OpenTrain sends to this endpoint again" in partial
+    assert "Re-enabled. OpenTrain sends to this endpoint again" in partial
     disabled.refresh_from_db()
     assert (disabled.status, disabled.consecutive_failures) == ("ACTIVE", 0)
 
@@ -67,7 +67,7 @@ def test_page_right_after_an_operation_asks_opentrain_how_things_are(
 
 def test_enable_by_a_plain_form_leads_to_the_page_with_the_answer(ana: Browser, disabled: Endpoint) -> None:
     page = ana.submit(enable_of(disabled), operation=OPERATION)
-    assert "Re-enabled: OpenTrain sends to this endpoint again" in page
+    assert "Re-enabled. OpenTrain sends to this endpoint again" in page
     assert "Active</span>" in page
 
 

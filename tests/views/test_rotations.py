@@ -48,7 +48,7 @@ def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_
     assert secret not in ana.read(url("detail", endpoint))
     make_delivery(endpoint=new_of(endpoint))
     assert "It receives." in words_of(ana.read(url("live", endpoint)))
-    assert "The new endpoint receives." in press(ana, endpoint, "continue")
+    assert "The new endpoint receives deliveries." in press(ana, endpoint, "continue")
     text = press(ana, endpoint, "finish")
     assert "The old endpoint is deleted. The new one has taken its place." in text
     assert "Done ana finished it" in text
@@ -149,7 +149,7 @@ def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endp
     start(ana, endpoint)
     text = press(ana, endpoint, "abort")
     assert "Given up: the new endpoint is deleted. This one goes on as before, with the secret that it has." in text
-    assert "OpenTrain sends nothing to this endpoint any more" not in text
+    assert "OpenTrain no longer sends to this endpoint" not in text
     assert "The last rotation was given up by ana" in text
     assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
     assert new_of(endpoint).deleted_at is not None
@@ -167,7 +167,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     assert Rotation.objects.count() == 1
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
     assert "it was not made: give up, and start anew" in words_of(ana.read(url("detail", endpoint)))
-    assert "it was not made. The old one goes on as before." in press(ana, endpoint, "abort")
+    assert "so it was not created. The old one stays in use." in press(ana, endpoint, "abort")
 
 
 def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
