@@ -1,4 +1,4 @@
-"""What people press: one button that shows that it works, and one form that asks before harm."""
+"""Template tags for controls: a submit button with a spinner, links and buttons from presenters, and a confirm form."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ register = template.Library()
 def button(
     label: str, *, icon: str = "", look: str = "", name: str = "", value: str = "", aside: str = "", called: str = ""
 ) -> dict[str, Any]:
-    """Draw the button that sends its form, with the spinner that turns while the answer is awaited.
+    """Draw a submit button with a spinner that turns until the response arrives.
 
-    `look` holds further classes beside "btn". `name` and `value` say which button of a form was pressed. `aside` ends
-    the label for those who do not see the page; `called` replaces it for them.
+    `look` holds more classes beside "btn". `name` and `value` identify the pressed button of a form. For screen
+    readers, `aside` extends the label and `called` replaces it.
     """
     return {
         "label": label, "icon_name": icon, "look": look, "name": name, "value": value, "aside": aside, "called": called
@@ -26,7 +26,7 @@ def button(
 
 @register.inclusion_tag("components/_control.html")
 def control(control: object) -> dict[str, Any]:
-    """Draw a `Link` or a `Button` of presenters/controls.py: what they decided that a person may do here."""
+    """Draw a `Link` or a `Button` of presenters/controls.py, which decide what the user may do."""
     return {"control": control}
 
 
@@ -44,10 +44,10 @@ def confirm(
     stays: str = "Cancel",
     stack: bool = False,
 ) -> SafeString:
-    """Draw the form that does what its page asks about, and the way out beside it.
+    """Draw a form that confirms an action, with a link to cancel beside it.
 
-    The block holds further fields. `action` is where the form goes, `operation` the name of what it does, `stays` the
-    words of the link to `cancel`, and `stack` says that fields stand above the buttons.
+    The block holds more form fields. `action` is the form's URL, `operation` the operation's ID, `cancel` the URL of
+    the cancel link, and `stays` its label. `stack` puts the fields above the buttons.
     """
     values = {
         "action": action,

@@ -186,7 +186,7 @@ def as_json(value: object) -> str:
 
 @register.filter
 def as_outcome(phase: str) -> str:
-    """Return what the outcome of an action is drawn by: "unknown" alone is the health of an endpoint."""
+    """Return the state that draws an action's outcome, because "unknown" is the health of an endpoint."""
     return "unknown_outcome" if phase == "unknown" else phase
 
 

@@ -47,7 +47,7 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     choose(page, "Pause")
     take_all(page, screenshots, "endpoint-pause")
     page.get_by_role("button", name="Pause this endpoint").click()
-    expect(answer).to_contain_text("Paused: OpenTrain attempts nothing")
+    expect(answer).to_contain_text("Paused. OpenTrain attempts no deliveries")
     expect(page.locator(".head-state")).to_contain_text("Paused")
     answer.get_by_role("button", name="Re-enable").click()
     expect(page.locator(".head-state")).to_contain_text("Active")

@@ -76,7 +76,7 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
 
 
 def refuse(*, item: RunItem, now: datetime) -> None:
-    """Write down that OpenTrain does not know it; the run goes on with the others."""
+    """Record that OpenTrain does not know the delivery. The run continues with the others."""
     _write(item, State.REFUSED, NOT_THERE, now=now)
 
 

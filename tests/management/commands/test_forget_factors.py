@@ -39,9 +39,9 @@ def test_forget_factors_takes_them_away_and_ends_the_sessions() -> None:
     assert (noted.actor_name, noted.action, noted.words) == (
         "command line",
         "forget second factors",
-        f"The second factors of ana were taken away, and their sessions ended. They were: {HELD}.",
+        f"The second factors of ana were removed, and their sessions ended. Removed: {HELD}.",
     )
-    with pytest.raises(CommandError, match=r"^ana has no second factor, so nothing was changed\.$"):
+    with pytest.raises(CommandError, match=r"^ana has no second factor\. Nothing changed\.$"):
         run("forget_factors", "ana")
     assert AuditEntry.objects.latest("pk") == noted
 
