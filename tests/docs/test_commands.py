@@ -1,6 +1,7 @@
 """The commands of the documentation: each exists as it is written, and the release checklist says what runs it."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -41,6 +42,26 @@ def spoken() -> Iterator[Command]:
 
 def every() -> list[Command]:
     return [*commands(), *spoken()]
+
+
+def make_targets() -> set[str]:
+    """Return every target that make knows, the computed ones too."""
+    dump = subprocess.run(
+        ["make", "--print-data-base", "--question", "help"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    ).stdout
+    return set(re.findall(r"^([\w./-]+):(?!=)", dump, re.MULTILINE))
+
+
+def test_make_has_every_target_that_is_named() -> None:
+    named = {one for command in every() for one in command.words[1:2] if command.words[0] == "make"}
+    named = {one for one in named if "=" not in one}
+    targets = make_targets()
+    assert sorted(named - targets) == []
 
 
 @pytest.mark.parametrize("command", [one for one in every() if what(one).startswith(("manage ", "papi "))], ids=str)
