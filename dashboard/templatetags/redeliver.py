@@ -212,7 +212,7 @@ def streak(failures: int) -> dict[str, Any]:
 
 @register.simple_tag
 def copy(text: str, what: str) -> SafeString:
-    """Draw a button that copies `text`; `what` names the text in the button's label and tooltip."""
+    """Draw a button that copies `text`; `what` names the text in the button's label and title."""
     return format_html(
         '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
         '<span class="copied" aria-hidden="true">Copied</span></button>',
