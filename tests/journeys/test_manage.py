@@ -61,7 +61,7 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     expect(page.locator("main")).to_contain_text("It receives.", timeout=EVENT_MS)
     take_all(page, screenshots, "rotation")
     page.get_by_role("button", name="Go on", exact=True).click()
-    expect(answer).to_contain_text("Next: delete the old one.")
+    expect(answer).to_contain_text("Next, delete the old endpoint.")
     page.get_by_role("button", name="Delete the old endpoint").click()
     expect(page.locator("main")).to_contain_text("Your handler can forget the old secret now.")
     assert secret not in page.content()
