@@ -229,7 +229,8 @@ def test_preview_polls_while_it_is_being_refreshed_and_no_longer(
     make_failed_delivery(endpoint=endpoint)
     for path in (of_endpoint(endpoint, "state=failed"), reverse("endpoint-recover", args=[endpoint.pk])):
         page = ana.read(path)
-        assert f'hx-get="{path}" hx-select="#live"' in page
+        assert f'hx-get="{path}" hx-headers=\'{{"X-Redeliver-Poll": "1"}}\'' in page
+        assert 'hx-select="#live" hx-trigger="redeliver:poll"' in page
         assert "Last synced" in words_of(page)
     run_queued()
     for path in (of_endpoint(endpoint, "state=failed"), reverse("endpoint-recover", args=[endpoint.pk])):
