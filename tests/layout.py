@@ -97,4 +97,4 @@ def defines_model(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(problems(ROOT)))
+    sys.exit("\n".join(problems(ROOT)) or None)
