@@ -162,7 +162,7 @@ def test_literal_that_is_not_public_is_denied_before_it_is_dialled(monkeypatch, 
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
     failure = fail(f"http://{host}/", public_only=True)
     assert (failure.cause, failure.sent, str(failure)) == (
-        Cause.DENIED, False, f"the address is not a public one ({kind})",
+        Cause.DENIED, False, f"the address is not public ({kind})",
     )  # fmt: skip
     assert called == []
 
@@ -218,7 +218,7 @@ def test_handler_on_loopback_is_denied_unless_the_setting_allows_it(settings) ->
 
 def test_denied_cause_says_what_to_do() -> None:
     assert describe_cause(cause="denied", status=502) == (
-        "your handler's address is not a public one; give it a public address, or allow private ones "
+        "the handler's address is not public; set a public address, or allow private ones "
         "(HANDLER_PRIVATE_ADDRESSES)"
     )
 

@@ -146,7 +146,7 @@ def cause_value(*, cause: str, status: int) -> str:
 
 
 def cause_choices() -> list[tuple[str, str]]:
-    classes = [(f"status:{digit}xx", f"any {digit}xx from your handler") for digit in (5, 4, 3)]
+    classes = [(f"status:{digit}xx", f"handler returned any {digit}xx") for digit in (5, 4, 3)]
     others = [one for one in Cause if one not in {Cause.NONE, Cause.STATUS}]
     return [*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others)]
 
@@ -295,7 +295,7 @@ def _words(name: str, value: str) -> str:
         status = _STATUS.fullmatch(value)
         if status is None:
             return describe_cause(cause=value, status=None)
-        return f"{status[1]}{status[2]} from your handler"
+        return f"handler returned {status[1]}{status[2]}"
     return time_words(name, value)
 
 

@@ -1,4 +1,4 @@
-"""Why an attempt failed, in words, and what to do about it."""
+"""Causes of failed attempts: their words, and advice on fixing them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,33 +7,33 @@ from dashboard.rules.schedule import HANDLER_DEADLINE, OPENTRAIN_WAITS
 
 
 class Cause(StrEnum):
-    """Why an attempt failed, or why any HTTP exchange brought no answer. Stored: a value is never renamed."""
+    """Why an attempt failed, or why an HTTP request got no response. Stored, so never rename a value."""
 
     NONE = ""
     STATUS = "status"
-    """The handler answered, and not with a 2xx."""
+    """The handler returned a status other than 2xx."""
     TIMEOUT = "timeout"
     REFUSED = "refused"
     DNS = "dns"
     TLS = "tls"
     CONNECTION = "connection"
-    """Unreachable, reset, or closed without a word."""
+    """Unreachable, reset, or closed without a response."""
     GARBLED = "garbled"
-    """What came is not HTTP."""
+    """The response is not HTTP."""
     CUT_OFF = "cut_off"
     """The body ended before its announced end."""
     TOO_LARGE = "too_large"
     ADDRESS = "address"
-    """The URL is not one that can be called: not http(s), no host, or with a user name in it."""
+    """The URL cannot be called: it is not http(s), has no host, or contains a user name."""
     DENIED = "denied"
-    """The address is not a public one, and only public ones were allowed."""
+    """The address is not public, and only public addresses are allowed."""
     BUSY = "busy"
-    """The handler was not called, because too many calls were waiting for handlers already."""
+    """The handler was not called, because too many calls were already waiting for handlers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """A cause in words: for any server, for a partner's handler, and what to do about it where that is known."""
+    """A cause in words: for any server, for the handler, and advice if any is known."""
 
     any_server: str
     handler: str
@@ -44,99 +44,99 @@ _WITHIN = f"{HANDLER_DEADLINE.total_seconds():g} s"
 _WAITS = f"{OPENTRAIN_WAITS.total_seconds():g} s"
 _WORDS = {
     Cause.TIMEOUT: _Words(
-        any_server="no answer in time",
-        handler=f"no answer from your handler within {_WITHIN}",
-        advice=f"Answer first and work afterwards: OpenTrain waits {_WAITS} and no longer.",
+        any_server="no response in time",
+        handler=f"no response from the handler within {_WITHIN}",
+        advice=f"Respond first and process the event afterwards: OpenTrain waits at most {_WAITS}.",
     ),
     Cause.REFUSED: _Words(
         any_server="the connection was refused",
-        handler="connection refused by your handler",
-        advice="Nothing listens at the handler's address: see whether it runs.",
+        handler="connection refused by the handler",
+        advice="Nothing listens at the handler's address. Check that the handler is running.",
     ),
     Cause.DNS: _Words(
-        any_server="the host's name could not be found",
-        handler="your handler's name was not found (DNS)",
+        any_server="the host name was not found",
+        handler="the handler's host name was not found (DNS)",
         advice="Check the host name in the handler's address, and its DNS entry.",
     ),
     Cause.TLS: _Words(
-        any_server="no secure connection could be made",
-        handler="TLS failed: no secure connection to your handler",
-        advice="Check the handler's certificate: its name, its dates and its chain.",
+        any_server="the TLS connection failed",
+        handler="the TLS connection to the handler failed",
+        advice="Check the handler's certificate: host name, validity dates and chain.",
     ),
     Cause.CONNECTION: _Words(
         any_server="the connection broke",
-        handler="the connection to your handler broke",
-        advice="See what closes connections in front of the handler: a proxy, a restart, a firewall.",
+        handler="the connection to the handler broke",
+        advice="Check what closes connections in front of the handler: a proxy, a restart, a firewall.",
     ),
     Cause.GARBLED: _Words(
-        any_server="what came back is not HTTP",
-        handler="your handler's answer was not HTTP",
-        advice="See what else listens at the handler's address: it does not speak HTTP.",
+        any_server="the response is not HTTP",
+        handler="the handler's response is not HTTP",
+        advice="Check which program listens at the handler's address: it does not speak HTTP.",
     ),
     Cause.CUT_OFF: _Words(
-        any_server="the answer was cut off",
-        handler="your handler's answer was cut off",
-        advice="See what ends the handler before its answer is out: a crash, a restart, a proxy.",
+        any_server="the response was cut off",
+        handler="the handler's response was cut off",
+        advice="Check what interrupts the handler's response: a crash, a restart, a proxy.",
     ),
     Cause.TOO_LARGE: _Words(
-        any_server="the answer was too large",
-        handler="your handler's answer was too large",
-        advice="Answer with a short body, or with none.",
+        any_server="the response was too large",
+        handler="the handler's response was too large",
+        advice="Respond with a short body, or with none.",
     ),
     Cause.ADDRESS: _Words(
         any_server="the address is not a valid http or https URL",
-        handler="your handler's address cannot be called",
-        advice="Give the handler an address that may be called from here.",
+        handler="the handler's address cannot be called",
+        advice="Set a valid http or https address for the handler, without a user name.",
     ),
     Cause.DENIED: _Words(
-        any_server="the address is not a public one",
+        any_server="the address is not public",
         handler=(
-            "your handler's address is not a public one; give it a public address, or allow private ones "
+            "the handler's address is not public; set a public address, or allow private ones "
             "(HANDLER_PRIVATE_ADDRESSES)"
         ),
     ),
     Cause.BUSY: _Words(
-        any_server="too many calls were waiting for an answer already",
-        handler="your handler was not called: too many earlier calls were still waiting for its answer",
+        any_server="too many calls were already waiting for a response",
+        handler="the handler was not called: too many earlier calls were still waiting for its response",
     ),
 }
 
 
 def no_answer_words(cause: Cause) -> str:
-    """Say why a server gave no answer, whichever server it is. Raises: KeyError for NONE and STATUS."""
+    """Return why a server, of any kind, sent no usable response. Raises: KeyError for NONE and STATUS."""
     return _WORDS[cause].any_server
 
 
 def cause_of_answer(*, status: int) -> Cause:
-    """Return NONE for an answer that is a success, else STATUS. Source: partner-api, "Deliveries": any 2xx."""
+    """Return NONE for a success, else STATUS. Source: partner-api, "Deliveries": any 2xx is a success."""
     return Cause.NONE if 200 <= status < 300 else Cause.STATUS  # noqa: PLR2004
 
 
 def describe_cause(*, cause: str, status: int | None) -> str:
-    """Say in plain words how an attempt ended. `status` is the handler's, or what the receiver answered without one.
+    """Return in words how an attempt ended.
 
-    A cause that is not known here is shown as it came.
+    `status` is the handler's, or the receiver's if the handler returned none. An unknown cause is returned unchanged.
     """
     if cause == Cause.NONE:
         return "delivered" if status is None else f"delivered ({status})"
     if cause == Cause.STATUS:
-        return "an error from your handler" if status is None else f"{status} from your handler"
+        return "handler returned an error" if status is None else f"handler returned {status}"
     return _WORDS[Cause(cause)].handler if cause in _WORDS else cause
 
 
 _ADVICE_BY_STATUS = (
-    (300, 399, "Redirects are not followed: use the address that it redirects to."),
-    (401, 403, "The handler turned it away: check its signature check and whatever asks for a login before it."),
-    (404, 404, "Nothing is at that path: check the handler's address."),
-    (410, 410, "Nothing is at that path any more: check the handler's address."),
-    (429, 429, "The handler has too much to do: answer first and work afterwards."),
-    (400, 499, "The handler would not take it: its own log says why."),
-    (500, 599, "The handler failed: look into its log at these times."),
+    (300, 399, "Redirects are not followed. Set the handler's address to the redirect's target."),
+    (401, 403, "The handler rejected the delivery. Check how it verifies signatures, and any login required in front of it."),
+    (404, 404, "Not found. Check the path in the handler's address."),
+    (410, 410, "Gone. Check the path in the handler's address."),
+    (429, 429, "The handler is overloaded. Respond first and process the event afterwards."),
+    (400, 499, "The handler rejected the delivery. Check the handler's logs for the reason."),
+    (500, 599, "Check the handler's logs for this period."),
 )
 
 
 def advise(*, cause: str, status: int | None) -> str:
-    """Say what to do about a cause; empty where nothing is known that helps."""
+    """Return what to do about a cause; empty if there is no advice."""
     if cause == Cause.STATUS and status is not None:
         return next((words for first, last, words in _ADVICE_BY_STATUS if first <= status <= last), "")
     return _WORDS[Cause(cause)].advice if cause in _WORDS else ""

@@ -112,13 +112,13 @@ def test_endpoint_is_repaired_by_keyboard_alone(page: Page, disabled: Endpoint, 
     page.keyboard.press("j")
     page.keyboard.press("o")
     below = page.locator(".row-more:visible")
-    expect(below).to_contain_text("Attempt 1: 503 from your handler")
+    expect(below).to_contain_text("Attempt 1: handler returned 503")
     with page.expect_response("**/endpoints/*/live/"):
         pass
     with page.expect_response("**/endpoints/*/live/"):
         Delivery.objects.filter(endpoint=disabled).update(attempt_count=4)
     expect(page.get_by_role("img", name="4 attempts").first).to_be_visible()
-    expect(below).to_contain_text("Attempt 1: 503 from your handler")
+    expect(below).to_contain_text("Attempt 1: handler returned 503")
     assert focused(page) == "contract.started"
     take_all(page, screenshots, "endpoint-row-open")
     page.keyboard.press("o")

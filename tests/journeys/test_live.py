@@ -87,7 +87,7 @@ def test_paper_has_the_facts_and_no_buttons(open_endpoint: Callable[..., Page]) 
     page = open_endpoint()
     page.emulate_media(media="print")
     expect(page.locator(".going-on")).to_be_visible()
-    expect(page.get_by_text("503 from your handler").first).to_be_visible()
+    expect(page.get_by_text("handler returned 503").first).to_be_visible()
     for what in (".bar", ".foot", ".head-actions", ".crumbs"):
         expect(page.locator(what)).to_be_hidden()
 

@@ -26,7 +26,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Inbox").click()
     need = page.get_by_role("listitem").filter(has_text="acme-billing")
     expect(need).to_contain_text("OpenTrain disabled it after 10 failures in a row.")
-    expect(need).to_contain_text(re.compile(r"\d+ deliver(y|ies) failed: 503 from your handler"))
+    expect(need).to_contain_text(re.compile(r"\d+ deliver(y|ies) failed: handler returned 503"))
     take_all(page, screenshots, "inbox")
     need.get_by_role("link", name="Recover…").click()
     expect(page.locator("main")).to_contain_text("One delivery is sent again, the newest of the")

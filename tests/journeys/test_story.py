@@ -48,7 +48,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     expect(row).to_contain_text("10 of 10")
     take_all(page, screenshots, "install")
     row.get_by_role("link").first.click()
-    expect(page.locator(".causes")).to_contain_text("503 from your handler")
+    expect(page.locator(".causes")).to_contain_text("handler returned 503")
     failed = failed_count(page)
     assert failed >= 1
     take_all(page, screenshots, "endpoint-disabled")

@@ -15,11 +15,11 @@ from dashboard.views import receiver
     [
         ("", 204, "delivered (204)"),
         ("", None, "delivered"),
-        ("status", 503, "503 from your handler"),
-        ("status", None, "an error from your handler"),
-        ("timeout", 504, "no answer from your handler within 9.5 s"),
-        ("refused", 502, "connection refused by your handler"),
-        ("tls", 502, "TLS failed: no secure connection to your handler"),
+        ("status", 503, "handler returned 503"),
+        ("status", None, "handler returned an error"),
+        ("timeout", 504, "no response from the handler within 9.5 s"),
+        ("refused", 502, "connection refused by the handler"),
+        ("tls", 502, "the TLS connection to the handler failed"),
         ("sunspots", 502, "sunspots"),
     ],
 )
@@ -48,7 +48,7 @@ def test_words_of_a_time_out_name_the_deadlines_that_hold() -> None:
     assert (timedelta(seconds=9.5), timedelta(seconds=10)) == (HANDLER_DEADLINE, OPENTRAIN_WAITS)
     assert HANDLER_DEADLINE.total_seconds() == receiver.DEADLINE_S
     assert causes.advise(cause="timeout", status=504) == (
-        "Answer first and work afterwards: OpenTrain waits 10 s and no longer."
+        "Respond first and process the event afterwards: OpenTrain waits at most 10 s."
     )
 
 

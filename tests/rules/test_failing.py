@@ -19,25 +19,25 @@ def failing(count: int, *, standing: Standing = Standing.FAILED, cause: str = "s
     ("found", "more_than", "words"),
     [
         ((), None, []),
-        ((failing(1),), None, ["1 delivery failed: 503 from your handler, since 11:22 UTC."]),
-        ((failing(1234),), None, ["1,234 deliveries failed: 503 from your handler, since 11:22 UTC."]),
-        ((failing(1001),), 1000, ["More than 1,000 deliveries failed: 503 from your handler, since 11:22 UTC."]),
+        ((failing(1),), None, ["1 delivery failed: handler returned 503, since 11:22 UTC."]),
+        ((failing(1234),), None, ["1,234 deliveries failed: handler returned 503, since 11:22 UTC."]),
+        ((failing(1001),), 1000, ["More than 1,000 deliveries failed: handler returned 503, since 11:22 UTC."]),
         (
             (failing(3), failing(1, status=500)),
             None,
-            ["4 deliveries failed: 503 from your handler, since 11:22 UTC, and 1 other cause."],
+            ["4 deliveries failed: handler returned 503, since 11:22 UTC, and 1 other cause."],
         ),
         (
             (failing(3), failing(2, status=500), failing(1, cause="refused", status=0)),
             None,
-            ["6 deliveries failed: 503 from your handler, since 11:22 UTC, and 2 other causes."],
+            ["6 deliveries failed: handler returned 503, since 11:22 UTC, and 2 other causes."],
         ),
         (
             (failing(2, standing=Standing.RETRYING), failing(1)),
             None,
             [
-                "1 delivery failed: 503 from your handler, since 11:22 UTC.",
-                "2 deliveries failed so far, to be tried again: 503 from your handler, since 11:22 UTC.",
+                "1 delivery failed: handler returned 503, since 11:22 UTC.",
+                "2 deliveries failed so far, to be tried again: handler returned 503, since 11:22 UTC.",
             ],
         ),
     ],

@@ -105,7 +105,7 @@ def test_mail_to_a_server_with_a_false_certificate_is_not_sent(settings: Any, au
     authority.issue_cert("localhost").configure_cert(context)
     with misbehaving(deaf, tls=context) as server:
         settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = "localhost", server.port, True
-        assert mail_fails() == "The mail server: no secure connection could be made."
+        assert mail_fails() == "The mail server: the TLS connection failed."
         assert server.requests == []
 
 
@@ -134,7 +134,7 @@ def test_mail_to_a_server_that_says_nothing_ends(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", listener.getsockname()[1]
         settings.EMAIL_TIMEOUT = 0.2
-        assert mail_fails() == "The mail server: no answer in time."
+        assert mail_fails() == "The mail server: no response in time."
 
 
 # --- Webhook --------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_name_that_points_inside_is_not_called(settings: Any, monkeypatch: Any, 
     settings.ALERT_PRIVATE_ADDRESSES = False
     called = dialled(monkeypatch)
     resolving(monkeypatch, [address])
-    assert "the address is not a public one" in post_fails("https://alerts.example.com/")
+    assert "the address is not public" in post_fails("https://alerts.example.com/")
     assert called == []
 
 
@@ -194,7 +194,7 @@ def test_name_that_is_pointed_inside_between_two_messages_is_not_called(settings
 def test_odd_spelling_of_loopback_is_not_called(settings: Any, spelling: str) -> None:
     settings.ALERT_PRIVATE_ADDRESSES = False
     with misbehaving(answer(200)) as server:
-        assert "the address is not a public one" in post_fails(f"http://{spelling}:{server.port}/")
+        assert "the address is not public" in post_fails(f"http://{spelling}:{server.port}/")
         assert server.connections == 0
 
 
@@ -205,9 +205,9 @@ def test_post_that_fails_never_names_its_address_or_its_secret(monkeypatch: Any)
         words = [post_fails(f"{server.url}/T0/B0/hush") for _ in behaviours]
     words.append(post_fails(f"http://localhost:{closed_port()}/T0/B0/hush"))
     assert words == [
-        "The webhook did not accept the alert: no answer in time.",
-        "The webhook did not accept the alert: what came back is not HTTP.",
-        "The webhook did not accept the alert: the answer was cut off.",
+        "The webhook did not accept the alert: no response in time.",
+        "The webhook did not accept the alert: the response is not HTTP.",
+        "The webhook did not accept the alert: the response was cut off.",
         "The webhook did not accept the alert: the connection was refused (Connection refused).",
     ]
 

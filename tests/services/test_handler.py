@@ -136,13 +136,13 @@ def test_ask_gives_back_a_compressed_answer_whole_or_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("behaviour", "cause", "words"),
     [
-        (silent, Cause.TIMEOUT, "no answer in time"),
-        (dripping(head(200, "Content-Length: 999"), b"x" * 999, every_s=0.05), Cause.TIMEOUT, "no answer in time"),
+        (silent, Cause.TIMEOUT, "no response in time"),
+        (dripping(head(200, "Content-Length: 999"), b"x" * 999, every_s=0.05), Cause.TIMEOUT, "no response in time"),
         (hanging_up, Cause.CONNECTION, "the connection broke"),
         (reset_after_request, Cause.CONNECTION, "the connection broke (Connection reset by peer)"),
-        (raw(b"220 smtp.example.com ready\r\n"), Cause.GARBLED, "what came back is not HTTP"),
-        (raw(head(200, "Content-Length: 10") + b"half"), Cause.CUT_OFF, "the answer was cut off"),
-        (endless(head(200), b"x" * 65536), Cause.TOO_LARGE, "the answer was too large"),
+        (raw(b"220 smtp.example.com ready\r\n"), Cause.GARBLED, "the response is not HTTP"),
+        (raw(head(200, "Content-Length: 10") + b"half"), Cause.CUT_OFF, "the response was cut off"),
+        (endless(head(200), b"x" * 65536), Cause.TOO_LARGE, "the response was too large"),
         (raw(head(700, "Content-Length: 0")), Cause.GARBLED, "the answer's status is not a final status"),
         (raw(head(101, "Upgrade: h2c")), Cause.GARBLED, "the answer's status is not a final status"),
     ],

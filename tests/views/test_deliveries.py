@@ -39,7 +39,7 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     text = words_of(ana.read(page_of(delivery)))
     assert "5 attempts failed, the last" in text
     assert "OpenTrain will not try again by itself." in text
-    assert "Attempt 5: no answer from your handler within 9.5 s ," in text
+    assert "Attempt 5: no response from the handler within 9.5 s ," in text
     assert "Your handler https://acme.example.com/hook gave no answer; OpenTrain was answered 504." in text
 
 
@@ -274,7 +274,7 @@ def test_row_opens_on_its_newest_attempts_and_keeps_up(ana: Browser, endpoint: E
     assert f'hx-get="/deliveries/{delivery.pk}/attempts/"' in row
     assert f'<a class="row-link" href="/deliveries/{delivery.pk}/">' in row
     opened = ana.read(reverse("delivery-attempts", args=[delivery.pk]))
-    assert re.findall(r"Attempt (\d+): 503 from your handler", opened) == [str(number) for number in range(12, 2, -1)]
+    assert re.findall(r"Attempt (\d+): handler returned 503", opened) == [str(number) for number in range(12, 2, -1)]
     assert "2 earlier attempts not shown." in opened
     assert "&lt;b&gt;busy&lt;/b&gt;" in opened
     path = reverse("delivery-attempts-live", args=[delivery.pk])
@@ -335,7 +335,7 @@ def test_detail_tells_what_other_deliveries_of_the_resource_did(ana: Browser, en
     elsewhere = make_delivery(resource_id="con_7")
     page = ana.read(page_of(delivery))
     same = words_of(page[page.index('id="same-heading"') :])
-    assert "same event https://other.example.com/x 503 from your handler" in same
+    assert "same event https://other.example.com/x handler returned 503" in same
     assert (page_of(twin) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
 
 

@@ -44,7 +44,7 @@ def test_csv_holds_what_the_filter_shows_newest_first(ana: Browser, acme: Instal
         "resource_id": "con_1", "install": "Acme Labs", "endpoint_id": "whe_1", "attempts": "5", "last_status": "503",
         "last_cause": "status", "last_latency_ms": "12", "signature": "verified",
         "first_received_at": "2026-06-12T12:00:00.000Z",
-        "last_attempt_at": "2026-06-12T12:00:00.000Z", "requested_at": "", "last_answer": "503 from your handler",
+        "last_attempt_at": "2026-06-12T12:00:00.000Z", "requested_at": "", "last_answer": "handler returned 503",
     }  # fmt: skip
 
 

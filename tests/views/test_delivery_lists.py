@@ -170,7 +170,7 @@ def test_filter_chips_each_remove_one_filter(ana: Browser, acme_endpoint: Endpoi
     assert [(href.replace("&amp;", "&"), words) for href, words in chips] == [
         ("/deliveries/?event=contract.started&cause=status%3A5xx", "State: Failed"),
         ("/deliveries/?state=failed&cause=status%3A5xx", "Event type: contract.started"),
-        ("/deliveries/?state=failed&event=contract.started", "Cause: 5xx from your handler"),
+        ("/deliveries/?state=failed&event=contract.started", "Cause: handler returned 5xx"),
     ]
 
 
@@ -191,8 +191,8 @@ def test_causes_stand_on_top_with_advice_and_lead_to_their_list(ana: Browser, ac
     slow = make_failed_delivery(endpoint=acme_endpoint, last_cause="timeout", last_status=504)
     page = ana.read(address("install-deliveries", acme_endpoint))
     text = words_of(page)
-    assert "2 deliveries failed: 503 from your handler ; last" in text
-    assert "The handler failed: look into its log at these times." in text
+    assert "2 deliveries failed: handler returned 503 ; last" in text
+    assert "Check the handler's logs for this period." in text
     links = re.findall(r'<li><a href="([^"]+)"><strong>', page)
     assert rows_of(ana.read(links[1].replace("&amp;", "&"))) == [slow.pk]
 
@@ -210,7 +210,7 @@ def test_refused_signatures_are_among_the_causes_and_lead_to_their_list(
     where = address(name if "deliveries" in name else "endpoint-deliveries", acme_endpoint)
     assert {path for path, *_ in found} == {where}
     assert [rest for _, *rest in found] == [
-        ["state=failed&amp;cause=status%3A503", "1", "delivery failed: 503 from your handler"],
+        ["state=failed&amp;cause=status%3A503", "1", "delivery failed: handler returned 503"],
         ["signature=refused", "2", "requests were refused: the receiver found that the signature does not fit"],
         ["signature=refused", "1", "request was refused: &lt;b&gt;new&lt;/b&gt;"],
         ["signature=refused", "1", "request was refused: what came was too large"],

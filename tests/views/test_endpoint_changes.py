@@ -165,7 +165,7 @@ def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
         text = words_of(ana.submit(url("delete", disabled), **form))
         assert "Deleted. OpenTrain no longer sends to this endpoint." in text
         assert "Re-enable" not in text  # there is nothing to re-enable any more
-        assert "503 from your handler" in text
+        assert "handler returned 503" in text
     assert changes(fake_opentrain) == ["delete_endpoint"]
     ana.read(url("edit", disabled), status=404)
     ana.read(url("delete", disabled), status=302)

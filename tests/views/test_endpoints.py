@@ -35,7 +35,7 @@ def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disab
     text = words_of(ana.read(page_of(disabled)))
     assert "OpenTrain disabled it after 10 failures in a row. Nothing is attempted." in text
     assert "OpenTrain gives the reason: 10 consecutive failures" in text
-    assert "2 deliveries failed: 503 from your handler ; last" in text
+    assert "2 deliveries failed: handler returned 503 ; last" in text
     assert "Redeliver all failed (2)" in text
     assert "By hand: re-enable, then redeliver" in text
     assert f"Redeliver's receiver: {disabled.url}" in text
@@ -245,8 +245,8 @@ def test_detail_says_what_is_still_to_be_attempted_and_what_never_came(ana: Brow
     page = ana.read(page_of(endpoint))
     text = words_of(page)
     assert "OpenTrain counts 8 failures, 2 reached us: 6 never got here." in text
-    assert "1 delivery failed so far, to be tried again: 503 from your handler" in text
-    assert "1 delivery failed so far, the next attempt is overdue: 503 from your handler" in text
+    assert "1 delivery failed so far, to be tried again: handler returned 503" in text
+    assert "1 delivery failed so far, the next attempt is overdue: handler returned 503" in text
     for state in ("retrying", "overdue"):
         assert f'href="/endpoints/{endpoint.pk}/deliveries/?state={state}"' in page
     assert "None of the deliveries" not in text

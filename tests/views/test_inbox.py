@@ -140,7 +140,7 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     fail_one(endpoint, at=now - 5 * MINUTE, last_cause="timeout", last_status=504)
     [item] = needs(ana.read(INBOX))
     since = clock(now - 30 * MINUTE, now)
-    assert f"4 deliveries failed: 503 from your handler, since {since}, and 1 other cause." in item
+    assert f"4 deliveries failed: handler returned 503, since {since}, and 1 other cause." in item
     assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
     assert "OpenTrain: 10 in a row" in item
     assert item.endswith("Recover… Open")

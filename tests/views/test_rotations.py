@@ -99,7 +99,7 @@ def test_waiting_says_what_came_and_did_not_succeed(ana: Browser, endpoint: Endp
     assert "1 request came to its address and was refused." in words_of(ana.read(url("detail", endpoint)))
     make_failed_delivery(endpoint=new_of(endpoint), last_status=401)
     text = words_of(ana.read(url("detail", endpoint)))
-    assert "A delivery came, and did not succeed: 401 from your handler" in text
+    assert "A delivery came, and did not succeed: handler returned 401" in text
     assert "It receives." not in text
 
 

@@ -78,7 +78,7 @@ def test_recover_says_in_steps_what_will_happen(ana: Browser, disabled: Endpoint
         "It stops by itself when failures return",
     ]
     assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
-    assert "2 deliveries failed: 503 from your handler" in text
+    assert "2 deliveries failed: handler returned 503" in text
 
 
 def test_recover_starts_one_run_however_often_the_form_is_sent(ana: Browser, disabled: Endpoint) -> None:

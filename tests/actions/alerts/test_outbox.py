@@ -143,7 +143,7 @@ def test_webhook_that_hangs_holds_up_no_other(monkeypatch: Any) -> None:
         watch.watch(now=NOON)
         assert send() == Sent(sent=1, failed=1)
     assert set(AlertDelivery.objects.values_list("state", "words")) >= {
-        ("waiting", "The webhook did not accept the alert: no answer in time.")
+        ("waiting", "The webhook did not accept the alert: no response in time.")
     }
 
 

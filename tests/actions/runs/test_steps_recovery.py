@@ -132,7 +132,7 @@ def test_recovery_stops_when_the_first_delivery_fails_again(broken: Callable[...
     run = go(run)
     assert (run.state, run.why) == (
         "stopped",
-        f"The first delivery failed again: 503 from your handler. Endpoint left active, 411 not requested. {REPAIR}",
+        f"The first delivery failed again: handler returned 503. Endpoint left active, 411 not requested. {REPAIR}",
     )
 
 
@@ -147,7 +147,7 @@ def test_recovery_stops_when_three_of_the_first_five_fail_again(
     run = go(run)
     assert (run.state, run.why) == (
         "stopped",
-        f"4 of the first 5 failed again (503 from your handler). Endpoint left active, 407 not requested. {REPAIR}",
+        f"4 of the first 5 failed again (handler returned 503). Endpoint left active, 407 not requested. {REPAIR}",
     )
     assert len(redeliveries(fake_opentrain)) == 5
 

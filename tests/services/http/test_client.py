@@ -166,7 +166,7 @@ def test_odd_header_lines_are_survived_without_a_log_line(caplog: pytest.LogCapt
 def test_answer_that_does_not_begin_in_time_is_a_timeout(behaviour: Behaviour) -> None:
     with misbehaving(behaviour) as server:
         error = fail(server.url, **HURRIED)
-    assert (error.cause, error.sent, error.status, str(error)) == (Cause.TIMEOUT, True, None, "no answer in time")
+    assert (error.cause, error.sent, error.status, str(error)) == (Cause.TIMEOUT, True, None, "no response in time")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_body_over_the_limit_is_refused(behaviour: Behaviour) -> None:
     with misbehaving(behaviour) as server:
         error = fail(server.url)
     assert (error.cause, error.sent, error.status) == (Cause.TOO_LARGE, True, 200)
-    assert str(error) == "the answer was too large"
+    assert str(error) == "the response was too large"
 
 
 @pytest.mark.parametrize("behaviour", OVERSIZED.values(), ids=OVERSIZED)

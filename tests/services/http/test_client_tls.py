@@ -29,7 +29,7 @@ def test_certificate_that_cannot_be_verified_is_a_tls_fault_that_was_not_sent(
     with misbehaving(bad.answer(200), tls=certified(authority, name)) as server:
         error = fail(server.url, ca_file=ca_file if known else None)
     assert (error.cause, error.sent, error.detail) == (Cause.TLS, False, detail)
-    assert str(error) == f"no secure connection could be made ({detail})"
+    assert str(error) == f"the TLS connection failed ({detail})"
     assert server.requests == []
 
 
@@ -41,7 +41,7 @@ def speak_http_at_once(connection: bad.Connection) -> None:
 def test_plain_http_on_a_tls_port_is_a_tls_fault_that_was_not_sent() -> None:
     with misbehaving(speak_http_at_once) as server:
         error = fail(server.url.replace("http:", "https:"))
-    assert (error.cause, error.sent, str(error)) == (Cause.TLS, False, "no secure connection could be made")
+    assert (error.cause, error.sent, str(error)) == (Cause.TLS, False, "the TLS connection failed")
 
 
 def drip_a_handshake(connection: bad.Connection) -> None:

@@ -40,7 +40,7 @@ def test_unknown_name_was_certainly_not_sent(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     error = fail("http://nowhere.example.com/")
-    assert (error.cause, error.sent, str(error)) == (Cause.DNS, False, "the host's name could not be found")
+    assert (error.cause, error.sent, str(error)) == (Cause.DNS, False, "the host name was not found")
 
 
 def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
