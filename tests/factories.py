@@ -207,7 +207,7 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "endpoint": endpoint,
         "install_name": endpoint.install.name,
         "endpoint_name": endpoint.known_as,
-        "words": "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
+        "words": "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
         "opened_at": NOON,
     }
     return Alert.objects.create(**defaults | columns)

@@ -218,8 +218,7 @@ def test_handler_on_loopback_is_denied_unless_the_setting_allows_it(settings) ->
 
 def test_denied_cause_says_what_to_do() -> None:
     assert describe_cause(cause="denied", status=502) == (
-        "the handler's address is not public; set a public address, or allow private ones "
-        "(HANDLER_PRIVATE_ADDRESSES)"
+        "the handler's address is not public; set a public address, or allow private ones (HANDLER_PRIVATE_ADDRESSES)"
     )
 
 

@@ -12,8 +12,8 @@ from dashboard.rules.endpoints import unseen_words
 from dashboard.rules.silence import RHYTHMS, silence_words
 
 _WAITING = {
-    StateKind.RETRYING: "to be tried again",
-    StateKind.OVERDUE: "the next attempt is overdue",
+    StateKind.RETRYING: "retry pending",
+    StateKind.OVERDUE: "next attempt overdue",
     StateKind.REQUESTED_AGAIN: "",
 }
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}

@@ -1,7 +1,7 @@
-"""What an alert says: its words when it opens and when it is over, and the message that carries it, in three forms.
+"""Texts of alerts: the words of an opened and a resolved alert, and messages as email, Slack payload and JSON.
 
-Pure: texts and times go in, texts come out. Names, URLs and what OpenTrain answered are other people's texts: `plain`
-takes out what could forge a line or a header, and each form escapes what means something in it.
+Pure: texts and times go in, texts come out. Names, URLs and OpenTrain's words are untrusted: `plain` removes
+characters that could forge a line or a header, and each format escapes its own special characters.
 """
 
 import json
@@ -20,28 +20,28 @@ SAID_CHARS = 300
 WORDS_CHARS = 1200
 SUBJECT_CHARS = 180
 LISTED = 25
-"""So many alerts are told one by one in a message; of the others only how many there are."""
+"""Most alerts that one message lists; it only counts the others."""
 API_VERSION = "v1"
 GONE = "The endpoint was deleted."
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories that are not seen: line ends, escapes, what turns the direction of text around."""
+"""Unicode categories of invisible characters: line ends, escapes, changes of text direction."""
 _BLANKS = re.compile(r"\s+")
 ENDINGS = {
-    AlertKind.DISABLED: "OpenTrain does not say that it is disabled any more.",
-    AlertKind.AT_RISK: "It is not about to be disabled any more.",
-    AlertKind.NO_ACCESS: "OpenTrain answers for this install again.",
-    AlertKind.CANARY_FAILED: "A delivery has succeeded since, or a later recovery got further.",
-    AlertKind.OVERDUE: "No delivery is overdue any more.",
-    AlertKind.SIGNATURES: f"No signature has been refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
+    AlertKind.DISABLED: "It is no longer disabled by OpenTrain.",
+    AlertKind.AT_RISK: "It is no longer about to be disabled.",
+    AlertKind.NO_ACCESS: "OpenTrain responds for this install again.",
+    AlertKind.CANARY_FAILED: "A delivery has succeeded since then, or a later recovery got further.",
+    AlertKind.OVERDUE: "No deliveries are overdue.",
+    AlertKind.SIGNATURES: f"No signature was refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One alert as a message tells of it. `address` is its page, `cleared_at` None while it is open.
+    """One alert in a message. `address` is the URL of its page; `cleared_at` is None while it is open.
 
-    `events` are what the channel was not told before: an alert that opened and ended in quiet hours has both.
+    `events` are those new to the channel: an alert that opened and was resolved in quiet hours has both.
     """
 
     id: int
@@ -67,26 +67,26 @@ class Item:
 
     @property
     def lasted(self) -> str:
-        """Return how long it lasted, once it is over: "14 min"."""
+        """Return how long a resolved alert lasted, such as "14 min"; empty for an open one."""
         return span(duration=self.cleared_at - self.opened_at) if self.cleared_at is not None else ""
 
     @property
     def headline(self) -> str:
-        """Return "Disabled by OpenTrain: Acme Labs, https://…", or that it is over and how long it lasted."""
+        """Return "Disabled by OpenTrain: Acme Labs, https://…"; a resolved alert's begins "Resolved after 14 min"."""
         if self.is_over:
-            return f"All clear after {self.lasted}: {self.kind.label}: {self.about}"
+            return f"Resolved after {self.lasted}: {self.kind.label}: {self.about}"
         return f"{self.kind.label}: {self.about}"
 
     @property
     def body(self) -> str:
-        return f"{self.cleared_words} It had been so for {self.lasted}." if self.is_over else self.words
+        return f"{self.cleared_words} It lasted {self.lasted}." if self.is_over else self.words
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one channel is told at once. `address` is the page of all alerts, `more` counts what is not in `items`.
+    """One message to one channel. `address` is the URL of the alerts page; `more` counts alerts not in `items`.
 
-    A `test` has no items. `held` says that its news were held back while it was quiet.
+    A `test` has no items. `held` says that its alerts were held back during quiet hours.
     """
 
     id: str
@@ -100,38 +100,38 @@ class Message:
     @property
     def title(self) -> str:
         if self.test:
-            return "Test: this is how alerts reach you"
+            return "Test alert"
         if len(self.items) == 1 and not self.more:
             return self.items[0].headline
         over = sum(item.is_over for item in self.items)
-        shown = f"{len(self.items) + self.more} alerts{' from the quiet hours' if self.held else ''}"
+        shown = f"{len(self.items) + self.more} alerts{' from quiet hours' if self.held else ''}"
         if over == len(self.items) and not self.more:
-            return f"All clear: {shown}"
-        return f"{shown}, {over} of them over" if over else shown
+            return f"Resolved: {shown}"
+        return f"{shown}, {over} resolved" if over else shown
 
     @property
     def opening(self) -> str:
-        """Return the sentence that a message begins with; most need none."""
+        """Return the first sentence of a message; empty for most messages."""
         if self.test:
-            return "Somebody pressed Test in Redeliver. Nothing is wrong, and there is nothing to do."
-        return "This was held back while it was quiet." if self.held else ""
+            return "This is a test from Redeliver. Nothing is wrong, and you need not do anything."
+        return "Held back during quiet hours." if self.held else ""
 
 
 def plain(text: str, *, limit: int) -> str:
-    """Return outside text on one line, without what cannot be seen, cut to `limit` characters."""
+    """Return untrusted text on one line, without invisible characters, cut to `limit` characters."""
     shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: limit * 4])
     line = _BLANKS.sub(" ", shown).strip()
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
-    """Put an alert's words together; `said` is OpenTrain's own reason, quoted as OpenTrain's."""
+    """Join the sentences of an opened alert; `said` is OpenTrain's reason, quoted as OpenTrain's."""
     quoted = [f"OpenTrain: “{plain(said, limit=SAID_CHARS)}”"] if said.strip() else []
     return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
 
 
 def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "") -> str:
-    """Say what ended an alert. `now_says` is what its endpoint is now; one that `is_gone` did not recover."""
+    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted."""
     return GONE if is_gone else plain(f"{ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
 
 
@@ -140,23 +140,23 @@ def email_subject(message: Message) -> str:
 
 
 def email_text(message: Message) -> str:
-    """Return the mail's text: no HTML, so there is nothing in it to inject into."""
+    """Return the email's text. Plain text, so no HTML can be injected."""
     parts = [message.opening] if message.opening else []
     for item in message.items:
         lines = [item.headline, item.body, f"Since {_exactly(item.opened_at)}"]
-        lines += [f"Over since {_exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
+        lines += [f"Resolved {_exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
         parts.append("\n".join([*lines, item.address]))
     parts += [f"And {message.more} more."] if message.more else []
-    return "\n\n".join([*parts, f"All alerts, and who is told of them: {message.address}"]) + "\n"
+    return "\n\n".join([*parts, f"All alerts and channels: {message.address}"]) + "\n"
 
 
 def slack_body(message: Message) -> bytes:
-    """Return a body that Slack's incoming webhooks take, and those of Mattermost and Rocket.Chat."""
+    """Return a body for incoming webhooks of Slack, Mattermost and Rocket.Chat."""
     parts = [f"*{slack_text(message.title)}*"] + ([slack_text(message.opening)] if message.opening else [])
     for item in message.items:
         icon = ":white_check_mark:" if item.is_over else ":warning:"
         head = f"{icon} *{slack_text(item.headline)}*\n" if len(message.items) > 1 else ""
-        parts.append(f"{head}{slack_text(item.body)} <{item.address}|Open it>")
+        parts.append(f"{head}{slack_text(item.body)} <{item.address}|Open>")
     parts += [f"And {message.more} more."] if message.more else []
     parts.append(f"<{message.address}|All alerts>")
     said = {"text": "\n".join(parts), "mrkdwn": True, "unfurl_links": False, "unfurl_media": False}
@@ -164,17 +164,17 @@ def slack_body(message: Message) -> bytes:
 
 
 def slack_text(text: str) -> str:
-    """Return outside text that Slack shows as it is: no link, no mention, whoever wrote it.
+    """Return untrusted text escaped so that Slack shows it literally, without links or mentions.
 
-    `<!channel>` and `<url|words>` are undone by the three escapes that Slack asks for. Mattermost also knows `@all`
-    and `[words](url)`: a blank of no width behind the sign undoes those.
+    Slack's three escapes neutralize `<!channel>` and `<url|words>`. Mattermost also reads `@all` and `[words](url)`: a
+    zero-width space neutralizes those.
     """
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("@", "@\u200b").replace("](", "]\u200b(")
 
 
 def json_body(message: Message) -> bytes:
-    """Return the body of an outgoing webhook; docs/alerts.md describes it."""
+    """Return the body of an outgoing webhook, as documented in docs/alerts.md."""
     said = {
         "id": message.id,
         "type": "test" if message.test else "alerts",

@@ -1,4 +1,4 @@
-"""Pure rules of alerts: what opens one and what ends it, when a channel is quiet, when a message is tried again.
+"""Pure rules of alerts: when they open and end, when a channel is quiet, when a message is retried.
 
 Facts and the time go in, decisions come out: no rows, no clock, no settings.
 """
@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class AlertKind(StrEnum):
-    """What is wrong, with its name for people. Stored, so a value is never renamed.
+    """The kind of a problem, with its label. Stored, so never rename a value.
 
-    tests/test_in_step.py says what else a new one needs.
+    tests/test_in_step.py lists what else a new kind needs.
     """
 
     DISABLED = "disabled", "Disabled by OpenTrain"
@@ -46,19 +46,19 @@ WORST_FIRST = (
 
 
 class AlertEvent(StrEnum):
-    """What a channel is told of an alert. Stored, so a value is never renamed."""
+    """An event of an alert that a channel is notified about. Stored, so never rename a value."""
 
     OPENED = "opened"
     CLEARED = "cleared"
 
 
 OVERDUE_FOR = timedelta(minutes=5)
-"""So long a delivery is overdue before somebody is told: OpenTrain's run may be a little late now and then."""
+"""How long a delivery is overdue before an alert opens: OpenTrain's delivery run may be slightly late."""
 REFUSALS_OPEN = 3
 REFUSALS_WITHIN = timedelta(minutes=15)
-"""So many signatures refused within this time open an alert; one alone may be anybody's mistake."""
+"""REFUSALS_OPEN refused signatures within this time open an alert; a single one may be a mistake."""
 REFUSALS_OVER_AFTER = timedelta(minutes=30)
-"""None for so long ends it. OpenTrain's own retries have longer pauses: a few are seen as a few alerts, not as one."""
+"""Time without a refusal that ends the alert. OpenTrain's retry delays can be longer: retries can open new ones."""
 
 RETRY_DELAYS = (
     timedelta(seconds=30),
@@ -67,13 +67,13 @@ RETRY_DELAYS = (
     timedelta(hours=1),
     timedelta(hours=3),
 )
-"""How long a message waits after each attempt that failed; after one more attempt it is given up."""
+"""Delays after each failed attempt to send a message. After one more attempt, it is abandoned."""
 ATTEMPTS = len(RETRY_DELAYS) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an alert is about: one kind of trouble of one install, or of one of its endpoints."""
+    """The subject of an alert: one kind of problem of one install, or of one of its endpoints."""
 
     kind: AlertKind
     install_id: int
@@ -82,7 +82,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between what is wrong and the open alerts. `superseded` end without an all-clear."""
+    """Alerts to open and to end. `superseded` alerts end without a message."""
 
     opened: tuple[Subject, ...]
     cleared: tuple[Subject, ...]
@@ -90,9 +90,9 @@ class Changes:
 
 
 def compare(*, wrong: Collection[Subject], open_now: Collection[Subject]) -> Changes:
-    """Say which alerts open and which end.
+    """Compare the current problems with the open alerts, and return which alerts open and which end.
 
-    "About to be disabled" that ends in "disabled" is no good news: it ends without a word, the other says it all.
+    An "about to be disabled" alert that a "disabled" one replaces ends without a message: it is not good news.
     """
     ended = [subject for subject in open_now if subject not in wrong]
     superseded = tuple(subject for subject in ended if _worse(subject) in wrong)
@@ -114,9 +114,9 @@ def _order(subject: Subject) -> tuple[int, int, int]:
 
 
 def are_refused(*, recent: int, last_at: datetime, now: datetime, is_open: bool) -> bool:
-    """Tell whether an endpoint's signatures are being refused.
+    """Return whether an endpoint's signatures are being refused.
 
-    `recent` counts the refusals within REFUSALS_WITHIN, the newest of all came at `last_at`.
+    `recent` counts the refusals within REFUSALS_WITHIN; `last_at` is the time of the newest refusal.
     """
     if is_open:
         return now - last_at < REFUSALS_OVER_AFTER
@@ -124,16 +124,16 @@ def are_refused(*, recent: int, last_at: datetime, now: datetime, is_open: bool)
 
 
 def retry_at(*, attempts: int, at: datetime) -> datetime | None:
-    """Return when a message is tried again whose attempt number `attempts` failed at `at`; None: it is given up."""
+    """Return when to retry a message whose attempt number `attempts` failed at `at`; None to abandon it."""
     return at + RETRY_DELAYS[attempts - 1] if attempts <= len(RETRY_DELAYS) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """The hours of a day in which a channel is told nothing, on the clocks of its time zone.
+    """A channel's quiet hours, in its time zone.
 
-    From the first time the clock shows `start` until the last time it shows `end`: in the night in which the clock is
-    set back, an end that comes twice is its second one. An end before the start is on the next day.
+    They last from the first time the clock shows `start` until the last time it shows `end`: when the clock is set back
+    and `end` occurs twice, the second counts. An end before the start is on the next day.
     """
 
     start: time
@@ -145,7 +145,7 @@ class Quiet:
         return f"{self.start:%H:%M} to {self.end:%H:%M} {self.zone}"
 
     def until(self, now: datetime) -> datetime | None:
-        """Return when the quiet is over that there is at `now`; None where it is not quiet."""
+        """Return when the current quiet hours end; None if `now` is outside quiet hours."""
         today = now.astimezone(zone(self.zone)).date()
         return max((end for begin, end in self._around(today) if begin <= now < end), default=None)
 
@@ -155,15 +155,15 @@ class Quiet:
             yield self._instants(day, self.start)[0], max(self._instants(day + days, self.end))
 
     def _instants(self, day: date, clock: time) -> tuple[datetime, datetime]:
-        """Return both moments that a clock time may stand for, in UTC; nearly always they are the same."""
+        """Return both instants, in UTC, that a clock time can mean; they differ only when the clock is set back."""
         shown = datetime.combine(day, clock, zone(self.zone))
         return shown.replace(fold=0).astimezone(UTC), shown.replace(fold=1).astimezone(UTC)
 
 
 def zone(name: str) -> tzinfo:
-    """Return a time zone by its name. UTC needs no data of the system's; so does one that has gone from it: it is UTC.
+    """Return a time zone by name; UTC for a name that the system does not know.
 
-    An alert that comes at the wrong hour is better than none.
+    An alert at the wrong hour is better than none. UTC itself needs no time zone data.
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)

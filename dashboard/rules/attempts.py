@@ -1,4 +1,4 @@
-"""What is recorded of an attempt: the event that was delivered, and what came of it."""
+"""The record of an attempt: its event and its result."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,23 +10,23 @@ from dashboard.signatures import Verdict
 Headers = list[list[str]]
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a delivery's body that are taken; the contract's bodies are a few hundred."""
+"""Largest accepted body of a delivery, in bytes. Bodies in the contract have a few hundred."""
 BODY_LIMIT_WORDS = f"{BODY_LIMIT // 1024**2} MiB"
 
 
 class Source(StrEnum):
-    """Who saw the attempt. Stored, so a value is never renamed."""
+    """Who recorded the attempt. Stored, so never rename a value."""
 
     RECEIVER = "receiver"
     OBSERVED = "observed"
-    """The endpoint's own handler, which told us of it."""
+    """Reported by the endpoint's own handler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the log keeps of an event, as the delivery said it; empty where it did not say.
+    """An event as the log keeps it, from the delivery; fields missing there are empty.
 
-    A body is None where we were not told of it.
+    `body` is None if it was not reported.
     """
 
     delivery_id: str
@@ -39,7 +39,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """One attempt: when it came, what the handler answered (None without one), and what OpenTrain is answered."""
+    """One attempt: its arrival, the handler's response (status None without one), and the status OpenTrain got."""
 
     received_at: datetime
     request_headers: Headers
@@ -55,5 +55,5 @@ class AttemptResult:
 
     @property
     def ok(self) -> bool:
-        """Whether OpenTrain takes it for a success."""
+        """Whether OpenTrain counts the attempt as a success."""
         return cause_of_answer(status=self.answered_status) is Cause.NONE

@@ -126,7 +126,7 @@ def describe_cause(*, cause: str, status: int | None) -> str:
 
 _ADVICE_BY_STATUS = (
     (300, 399, "Redirects are not followed. Set the handler's address to the redirect's target."),
-    (401, 403, "The handler rejected the delivery. Check how it verifies signatures, and any login required in front of it."),
+    (401, 403, "The handler rejected the delivery. Check its signature check and any login in front of it."),
     (404, 404, "Not found. Check the path in the handler's address."),
     (410, 410, "Gone. Check the path in the handler's address."),
     (429, 429, "The handler is overloaded. Respond first and process the event afterwards."),

@@ -1,9 +1,9 @@
-"""Pure rules: the state of a delivery, in words.
+"""Pure rules: the state of a delivery, and its words.
 
-Facts and the time go in, frozen values come out: no rows, no clock, no settings. What OpenTrain does with a failed
-delivery is a `Schedule`, so that the same rules fit its own pace (minutes) and the demo's (seconds).
+Facts and the time go in, frozen values come out: no rows, no clock, no settings. OpenTrain's retries are a `Schedule`,
+so that the same rules work at its own pace (minutes) and at the demo's (seconds).
 
-Source: partner-api, "Deliveries"; the words and thresholds are those of every page.
+Source: partner-api, "Deliveries". Every page uses these words and thresholds.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from dashboard.rules.endpoints import EndpointFacts
 from dashboard.rules.schedule import Schedule
 
 GRACE = timedelta(minutes=1)
-"""How much later than the latest expected moment an attempt may come before it is called overdue."""
+"""How late an attempt may be, after its latest expected time, before it counts as overdue."""
 
 
 class StateKind(StrEnum):
-    """What a delivery is, as far as we saw it. The one name that every page uses is its `label`."""
+    """The state of a delivery, as far as Redeliver has seen it. Every page shows its `label`."""
 
     DELIVERED = "delivered"
     RETRYING = "retrying"
@@ -33,9 +33,9 @@ class StateKind(StrEnum):
 
 
 class Standing(IntEnum):
-    """What a delivery is whatever the time and whatever its endpoint does: what its row can keep, and lists filter by.
+    """The part of a delivery's state that depends neither on the time nor on its endpoint, so that a row can store it.
 
-    Stored, so a value is never changed. `state_kind` makes a `StateKind` of it.
+    Lists filter by it. Stored, so never change a value. `state_kind` derives a `StateKind` from it.
     """
 
     DELIVERED = 1
@@ -46,7 +46,7 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFacts:
-    """What the log knows of one delivery; the fields of the row of the same names."""
+    """The facts of one delivery in the log; each is the row's field of the same name."""
 
     last_ok: bool
     attempts_in_round: int
@@ -57,7 +57,7 @@ class DeliveryFacts:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """`next_due` is the earliest moment of the next attempt, if one is to come; `since` is when this state began."""
+    """A state. `next_due` is the earliest time of the next attempt, None if there is none; `since` is when it began."""
 
     kind: StateKind
     words: str
@@ -66,7 +66,7 @@ class DeliveryState:
 
 
 def standing(*, facts: DeliveryFacts, schedule: Schedule) -> Standing:
-    """Say what a delivery is, as far as its row alone can tell."""
+    """Return a delivery's standing, from its row alone."""
     if facts.requested_at is not None:
         return Standing.REQUESTED_AGAIN
     if facts.last_ok:
@@ -77,25 +77,25 @@ def standing(*, facts: DeliveryFacts, schedule: Schedule) -> Standing:
 
 
 def overdue_after(*, due: datetime, schedule: Schedule) -> datetime:
-    """Return the moment after which an attempt that is due at `due` is overdue: a delivery run later, and GRACE."""
+    """Return when an attempt due at `due` becomes overdue: one delivery run plus GRACE later."""
     return due + schedule.run_interval + GRACE
 
 
 def due_by(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
-    """Return the moment after which the next attempt is overdue; None where none is to come."""
+    """Return when the next attempt becomes overdue; None if there is no next attempt."""
     earliest = _earliest(facts=facts, schedule=schedule)
     return None if earliest is None else overdue_after(due=earliest, schedule=schedule)
 
 
 def due_from(*, due_by: datetime, schedule: Schedule) -> datetime:
-    """Return the earliest moment of the attempt that is overdue after `due_by`."""
+    """Return the earliest time of the attempt that becomes overdue at `due_by`."""
     return due_by - GRACE - schedule.run_interval
 
 
 def state_kind(*, standing: Standing, due_by: datetime | None, endpoint: EndpointFacts, now: datetime) -> StateKind:
-    """Name a delivery's state from what its row keeps; `delivery_state` says the same with its words.
+    """Return a delivery's state from its row; `delivery_state` returns the same with its words.
 
-    The same rule in SQL is in `queries.delivery_list_sql`; a test holds the two together.
+    `queries.delivery_list_sql` has the same rule in SQL; a test compares the two.
     """
     if due_by is not None and now > due_by and endpoint.attempts_anything:
         return StateKind.OVERDUE
@@ -105,7 +105,7 @@ def state_kind(*, standing: Standing, due_by: datetime | None, endpoint: Endpoin
 def delivery_state(
     *, facts: DeliveryFacts, endpoint: EndpointFacts, now: datetime, schedule: Schedule
 ) -> DeliveryState:
-    """Say what became of a delivery and when it is attempted next."""
+    """Return a delivery's state, with its words and the time of the next attempt."""
     what = standing(facts=facts, schedule=schedule)
     if what is Standing.REQUESTED_AGAIN:
         return _requested_again(facts=facts, endpoint=endpoint, now=now, schedule=schedule)
@@ -115,14 +115,14 @@ def delivery_state(
     if what is Standing.DELIVERED:
         return DeliveryState(StateKind.DELIVERED, f"Delivered {last}.", since=facts.last_attempt_at)
     if facts.abandoned_at is not None:
-        words = "OpenTrain gave it up when the endpoint was disabled or deleted, and will not try again by itself."
+        words = "OpenTrain abandoned it when the endpoint was disabled or deleted, and will not retry automatically."
         return DeliveryState(StateKind.FAILED, words, since=facts.abandoned_at)
-    words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not try again by itself."
+    words = f"{schedule.attempts} attempts failed, the last {last}. OpenTrain will not retry automatically."
     return DeliveryState(StateKind.FAILED, words, since=facts.last_attempt_at)
 
 
 def _earliest(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
-    """Return the earliest moment of the next attempt, if one is to come."""
+    """Return the earliest time of the next attempt; None if there is none."""
     what = standing(facts=facts, schedule=schedule)
     if what is Standing.REQUESTED_AGAIN:
         return facts.requested_at
@@ -137,11 +137,11 @@ def _requested_again(
     requested_at = facts.requested_at or now
     asked = f"Requested again {ago(then=requested_at, now=now)}"
     if not endpoint.attempts_anything:
-        words = f"{asked}; nothing is attempted until the endpoint is re-enabled."
+        words = f"{asked}; deliveries are stopped until the endpoint is re-enabled."
         return DeliveryState(StateKind.REQUESTED_AGAIN, words, since=requested_at)
     latest = requested_at + schedule.run_interval
     if now > overdue_after(due=requested_at, schedule=schedule):
-        words = f"{asked} and not seen yet; it was expected {ago(then=latest, now=now)} at the latest."
+        words = f"{asked} and not received yet; expected {ago(then=latest, now=now)} at the latest."
         return DeliveryState(StateKind.OVERDUE, words, next_due=requested_at, since=latest)
     words = f"{asked}; expected {within(earliest=requested_at, latest=latest, now=now)}."
     return DeliveryState(StateKind.REQUESTED_AGAIN, words, next_due=requested_at, since=requested_at)
@@ -153,12 +153,12 @@ def _awaiting_retry(
     attempt = max(facts.attempts_in_round, 1)
     failed = f"Attempt {attempt} of {schedule.attempts} failed"
     if not endpoint.attempts_anything:
-        words = f"{failed}; nothing is attempted until the endpoint is re-enabled."
+        words = f"{failed}; deliveries are stopped until the endpoint is re-enabled."
         return DeliveryState(StateKind.RETRYING, words, since=facts.last_attempt_at)
     due = facts.last_attempt_at + schedule.retry_delays[attempt - 1]
     latest = due + schedule.run_interval
     if now > overdue_after(due=due, schedule=schedule):
-        words = f"{failed}; the next did not come. It was expected {ago(then=latest, now=now)} at the latest."
+        words = f"{failed}; the next is overdue, expected {ago(then=latest, now=now)} at the latest."
         return DeliveryState(StateKind.OVERDUE, words, next_due=due, since=latest)
     words = f"{failed}; next {within(earliest=due, latest=latest, now=now)}."
     return DeliveryState(StateKind.RETRYING, words, next_due=due, since=facts.last_attempt_at)

@@ -1,16 +1,16 @@
-"""Lengths of time, and times of day, in words."""
+"""Durations and times of day in words."""
 
 from datetime import UTC, datetime, timedelta
 
 
 def ago(*, then: datetime, now: datetime) -> str:
-    """Return "14 min ago"; "just now" for less than a second and for a clock that is a little ahead of ours."""
+    """Return "14 min ago"; "just now" for less than a second and for times in the future (clock skew)."""
     passed = now - then
     return "just now" if passed < timedelta(seconds=1) else f"{span(duration=passed)} ago"
 
 
 def span(*, duration: timedelta) -> str:
-    """Return a length of time in its largest fitting unit, rounded down: "45 s", "14 min", "5 h", "3 days"."""
+    """Return a duration in its largest fitting unit, rounded down: "45 s", "14 min", "5 h", "3 days"."""
     seconds = max(int(duration.total_seconds()), 0)
     for size, unit in ((172_800, "days"), (7200, "h"), (120, "min")):
         if seconds >= size:
@@ -28,9 +28,9 @@ _UNITS = (
 
 
 def spelled(*, duration: timedelta) -> str:
-    """Return a length of time as a sentence has it, in the largest unit that divides it: "five minutes", "an hour".
+    """Return a duration for use in a sentence, in the largest unit that divides it: "five minutes", "an hour".
 
-    Parts of a second are left out; less than a second is one.
+    Fractions of a second are dropped; less than a second counts as one.
     """
     seconds = max(int(duration.total_seconds()), 1)
     size, one, many = next(unit for unit in _UNITS if seconds % unit[0] == 0)
@@ -42,7 +42,7 @@ def spelled(*, duration: timedelta) -> str:
 
 
 def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
-    """Say when something comes that is due at `earliest` and done by the delivery run until `latest`."""
+    """Say when an attempt is expected that is due at `earliest` and made by a delivery run until `latest`."""
     if now >= latest:
         return "any moment now"
     if now >= earliest:
@@ -52,7 +52,7 @@ def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
 
 
 def clock(*, then: datetime, now: datetime) -> str:
-    """Return a time as people say it on the telephone, in UTC: "11:22 UTC", and another day's with its date."""
+    """Return a time in UTC, such as "11:22 UTC"; with the date if it is not today."""
     there, here = then.astimezone(UTC), now.astimezone(UTC)
     day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
     year = "" if there.year == here.year else f" {there.year}"

@@ -1,20 +1,20 @@
-"""The health of an endpoint, from OpenTrain's status and counter."""
+"""The health of an endpoint, from OpenTrain's status and its count of consecutive failures."""
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 AUTO_DISABLE_AT = 10
-"""Failures in a row after which OpenTrain disables an endpoint; with fewer it was paused.
+"""Consecutive failures at which OpenTrain disables an endpoint. A disabled endpoint with fewer was paused manually.
 
 Source: partner-api, "Deliveries".
 """
 
 AT_RISK_FROM = 7
-"""Failures in a row from which an endpoint is about to be disabled."""
+"""Consecutive failures from which an endpoint is about to be disabled."""
 
 
 class HealthKind(StrEnum):
-    """What an endpoint is. UNKNOWN stands for a status that OpenTrain did not have when this was written."""
+    """The health of an endpoint. UNKNOWN is any status that Redeliver does not know, such as a newer one."""
 
     ACTIVE = "active"
     FAILING = "failing"
@@ -29,7 +29,7 @@ class HealthKind(StrEnum):
 
 
 class Severity(IntEnum):
-    """A `HealthKind` as rows keep it and every list sorts by it: lower is worse. Stored: a value is never changed."""
+    """A `HealthKind` for storing and sorting: lower is worse. Stored, so never change a value."""
 
     DISABLED = 1
     AT_RISK = 2
@@ -41,19 +41,19 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
-    """What OpenTrain said of the endpoint last."""
+    """The endpoint's status, as OpenTrain last reported it."""
 
     status: str
 
     @property
     def attempts_anything(self) -> bool:
-        """A status that we do not know is not taken for a stop: then an attempt that does not come shows as overdue."""
+        """Whether OpenTrain attempts deliveries. True for an unknown status: missing attempts then show as overdue."""
         return self.status != "DISABLED"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """`label` is the kind's name, or the status as it came where it is one that we do not know."""
+    """An endpoint's health in words. `label` is the kind's name, or the status itself if it is unknown."""
 
     kind: HealthKind
     label: str
@@ -61,56 +61,56 @@ class EndpointHealth:
 
     @property
     def severity(self) -> Severity:
-        """Return the health's place in the order of every list: the lower, the worse."""
+        """Return the severity that lists sort by: lower is worse."""
         return Severity[self.kind.name]
 
 
 def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth:
-    """Name an endpoint's health from OpenTrain's own status and counter."""
+    """Return an endpoint's health from OpenTrain's status and its count of consecutive failures."""
     if status == "DISABLED":
         return _stopped(consecutive_failures=consecutive_failures)
     if status != "ACTIVE":
         words = (
-            "OpenTrain reports a status that Redeliver does not know." if status else "OpenTrain gave no status yet."
+            "OpenTrain reports a status that Redeliver does not know." if status else "No status from OpenTrain yet."
         )
         return EndpointHealth(HealthKind.UNKNOWN, status or HealthKind.UNKNOWN.label, words)
     if consecutive_failures <= 0:
-        return _health(HealthKind.ACTIVE, "The last delivery succeeded, or none has failed yet.")
+        return _health(HealthKind.ACTIVE, "No consecutive failures.")
     left = AUTO_DISABLE_AT - consecutive_failures
     if left <= 0:
-        words = f"{consecutive_failures} failures in a row: OpenTrain disables an endpoint after {AUTO_DISABLE_AT}."
+        words = f"{consecutive_failures} consecutive failures: OpenTrain disables an endpoint after {AUTO_DISABLE_AT}."
         return _health(HealthKind.AT_RISK, words)
-    streak = f"{consecutive_failures} of {AUTO_DISABLE_AT} failures in a row"
+    streak = f"{consecutive_failures} of {AUTO_DISABLE_AT} consecutive failures"
     if consecutive_failures < AT_RISK_FROM:
         return _health(HealthKind.FAILING, f"{streak}.")
-    return _health(HealthKind.AT_RISK, f"{streak}: {left} more, and OpenTrain disables it.")
+    return _health(HealthKind.AT_RISK, f"{streak}: OpenTrain disables it after {left} more.")
 
 
 def severity(*, status: str, consecutive_failures: int) -> Severity:
-    """Return what a row keeps of an endpoint's health. The same rule in SQL is `models.endpoints.severity_column`."""
+    """Return the severity that a row stores. `models.endpoints.severity_column` is the same rule in SQL."""
     return endpoint_health(status=status, consecutive_failures=consecutive_failures).severity
 
 
 def unseen_words(*, counted: int, reached: int, reported: bool = False) -> str:
-    """Compare OpenTrain's failures in a row with those that reached us; empty where they agree.
+    """Say how many of OpenTrain's consecutive failures are missing from the log; empty if none is.
 
-    With `reported` they did not come to us: the endpoint's own handler told of them.
+    With `reported`, the log holds what the endpoint's own handler reported, instead of what the receiver got.
 
-    More that reached us is no contradiction: OpenTrain counts from 0 again when somebody re-enables the endpoint.
+    More failures in the log are no contradiction: re-enabling an endpoint resets OpenTrain's count to 0.
     """
     if counted <= reached:
         return ""
     failures = "1 failure" if counted == 1 else f"{counted} failures"
     if reported:
-        return f"OpenTrain counts {failures}, its handler reported {reached or 'none'}: {counted - reached} untold."
-    return f"OpenTrain counts {failures}, {reached or 'none'} reached us: {counted - reached} never got here."
+        return f"OpenTrain counts {failures}, the handler reported {reached or 'none'}: {counted - reached} missing."
+    return f"OpenTrain counts {failures}, {reached or 'none'} reached Redeliver: {counted - reached} missing."
 
 
 def _stopped(*, consecutive_failures: int) -> EndpointHealth:
     if consecutive_failures >= AUTO_DISABLE_AT:
-        words = f"OpenTrain disabled it after {consecutive_failures} failures in a row. Nothing is attempted."
+        words = f"OpenTrain disabled it after {consecutive_failures} consecutive failures. Deliveries are stopped."
         return _health(HealthKind.DISABLED, words)
-    return _health(HealthKind.PAUSED, "It was paused by somebody. Nothing is attempted until it is re-enabled.")
+    return _health(HealthKind.PAUSED, "Paused manually. Deliveries are stopped until it is re-enabled.")
 
 
 def _health(kind: HealthKind, words: str) -> EndpointHealth:

@@ -1,4 +1,4 @@
-"""The sentence about an endpoint's failing deliveries, said by the inbox and by alerts: how many, why, since when."""
+"""Sentences about an endpoint's failing deliveries, for the inbox and alerts: count, cause, and since when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import clock
 
-_WHAT = {Standing.FAILED: "failed", Standing.RETRYING: "failed so far, to be tried again"}
-"""The standings of a failing delivery, the one that needs a person first."""
+_WHAT = {Standing.FAILED: "failed", Standing.RETRYING: "failed so far, retry pending"}
+"""Words for the standings of a failing delivery; first the one that needs attention."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """Deliveries of one endpoint that failed for good, or so far, for one cause. The first came at `first_at`."""
+    """Deliveries of one endpoint, of one standing, that failed for one cause. The first was received at `first_at`."""
 
     standing: int
     cause: str
@@ -24,10 +24,9 @@ class Failing:
 
 
 def failing_words(*, failing: Sequence[Failing], more_than: int | None = None, now: datetime) -> list[str]:
-    """Return one sentence for those that failed for good and one for those that failed so far; none where none did.
+    """Return one sentence about failed deliveries and one about those to be retried, each only if there are any.
 
-    `failing` has the most frequent cause first. `more_than` is the number up to which deliveries were counted, where
-    there are more.
+    `failing` has the most frequent cause first. `more_than` is the limit of the count if there are more deliveries.
     """
     grouped = [(what, [one for one in failing if one.standing == standing]) for standing, what in _WHAT.items()]
     return [_sentence(what, causes, more_than=more_than, now=now) for what, causes in grouped if causes]

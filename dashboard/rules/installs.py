@@ -1,10 +1,10 @@
-"""Why OpenTrain's last answer for an install was none that helps."""
+"""Problems of an install: why its last sync with OpenTrain failed."""
 
 from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """Why OpenTrain's last answer for an install was none that helps. Stored, so a value is never renamed."""
+    """Why OpenTrain's last response for an install was not usable. Stored, so never rename a value."""
 
     NONE = ""
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason
@@ -27,4 +27,4 @@ NEEDS_PERSON = frozenset(
         Trouble.BAD_ANSWER,
     }
 )
-"""What does not pass by itself, however often OpenTrain is asked."""
+"""Problems that need a person: no retry solves them."""

@@ -1,7 +1,7 @@
-"""Limits for JSON that comes from outside, the same on every Python version.
+"""Limits for JSON from outside, the same on every Python version.
 
-Python's own limits are no contract. 3.11 refuses JSON that is nested about 1,000 levels deep, less the calls that are
-in progress; 3.12 and later accept many thousands. The limit on digits can be changed from the environment.
+Python's own limits are not reliable. 3.11 refuses JSON nested about 1,000 levels deep, minus the calls in progress;
+3.12 and later accept many thousands. The limit on digits can be changed by an environment variable.
 """
 
 import itertools
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 DEPTH = 200
-"""Most levels of objects and lists inside each other; OpenTrain's own bodies and answers have fewer than ten."""
+"""Most levels of nested objects and lists; OpenTrain's own bodies and responses have fewer than ten."""
 DIGITS = 640
-"""Most digits of a whole number. Python's own limit cannot be set lower, so this one always comes first."""
+"""Most digits of an integer. Python's own limit cannot be set lower, so this one always applies first."""
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-# A string that is not closed reaches to the end: an error of the parser's, and no second look at the same characters.
+# An unclosed string extends to the end: the parser reports it, and no character is scanned twice.
 _NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
 
 
@@ -25,9 +25,9 @@ class TooDeep(json.JSONDecodeError):
 
 
 class Decoder(json.JSONDecoder):
-    """json's own decoder within our limits, for code that takes a decoder class, such as Django's JSONField.
+    """The json decoder within these limits, for code that takes a decoder class, such as Django's JSONField.
 
-    Raises: JSONDecodeError, of which TooDeep is one; never RecursionError.
+    Raises: JSONDecodeError (TooDeep is a subclass); never RecursionError.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - json's
@@ -39,18 +39,18 @@ class Decoder(json.JSONDecoder):
 
 
 def loads(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401 - JSON is Any
-    """Return what `json.loads` returns, within our limits.
+    """Return what `json.loads` returns, within these limits.
 
-    `parse_constant` is json's: it is called for NaN and the infinities, which Python accepts and JSON does not have.
+    `parse_constant` is the argument of `json.loads`, called for NaN and infinities: Python accepts them, JSON does not.
 
-    Raises: ValueError, when the text is not JSON, is not in UTF-8, -16 or -32, or has a number of more than DIGITS
-    digits; TooDeep, which is a ValueError.
+    Raises: ValueError if the text is not JSON, is not in UTF-8, -16 or -32, or has an integer of more than DIGITS
+    digits; TooDeep, a ValueError, if it is nested too deeply.
     """
     return json.loads(text, cls=Decoder, parse_constant=parse_constant)
 
 
 def check_depth(text: str) -> None:
-    """Raises: TooDeep, when more than DEPTH brackets are open at once. Brackets inside strings do not count."""
+    """Check the nesting depth. Brackets inside strings do not count. Raises: TooDeep if it exceeds DEPTH."""
     if text.count("[") + text.count("{") <= DEPTH:
         return
     brackets = _NO_BRACKETS.sub("", text)

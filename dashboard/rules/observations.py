@@ -1,4 +1,4 @@
-"""What an observation has to look like: JSON in, observations or what is wrong with them out."""
+"""Parsing and validation of observations."""
 
 import base64
 import binascii
@@ -12,11 +12,11 @@ from dashboard.rules.causes import cause_of_answer
 from dashboard.signatures import Verdict
 
 AT_ONCE = 1000
-"""How many observations one call may bring."""
+"""Most observations per call."""
 BODIES_LIMIT = 1024 * 1024
-"""Bytes of all the bodies of a call together."""
+"""Total size of all bodies in a call, in bytes."""
 AHEAD = timedelta(minutes=5)
-"""How far a partner's clock may be ahead of ours."""
+"""How far `receivedAt` may be in the future (clock skew)."""
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 LATENCY_LIMIT_MS = 600_000
 ERRORS_TOLD = 100
@@ -36,12 +36,12 @@ class Observation:
 
     @property
     def identity(self) -> tuple[str, datetime]:
-        """What makes two observations the same one."""
+        """Return the key by which duplicate observations are recognized."""
         return self.event.delivery_id, self.result.received_at
 
 
 class BadRequest(Exception):
-    """The call cannot be taken. `errors` says what is wrong with which observation, by its index."""
+    """The call is invalid. `errors` has one entry for each invalid observation, with its index."""
 
     def __init__(self, words: str, errors: list[dict[str, object]] | None = None) -> None:
         super().__init__(words)
@@ -55,9 +55,9 @@ class _BadItem(Exception):
 
 
 def read(body: bytes, *, now: datetime) -> list[Observation]:
-    """Return the observations of a call, if all of them are right.
+    """Return the observations of a call.
 
-    Raises: BadRequest.
+    Raises: BadRequest if the call or any of its observations is invalid.
     """
     items = _items(body)
     observations: list[Observation] = []
@@ -68,10 +68,10 @@ def read(body: bytes, *, now: datetime) -> list[Observation]:
         except _BadItem as error:
             errors.append({"index": index, "field": error.name, "error": str(error)})
     if errors:
-        words = f"{len(errors)} of {len(items)} observations cannot be taken, so none was stored."
+        words = f"{len(errors)} of {len(items)} observations are invalid, so none was stored."
         raise BadRequest(words, errors[:ERRORS_TOLD])
     if sum(len(one.event.body or b"") for one in observations) > BODIES_LIMIT:
-        raise BadRequest(f"The bodies together are larger than {BODIES_LIMIT} bytes: send fewer at once.")
+        raise BadRequest(f"The bodies exceed {BODIES_LIMIT} bytes in total. Send fewer observations per call.")
     return observations
 
 
@@ -83,10 +83,10 @@ def _items(body: bytes) -> list[object]:
     except ValueError:
         raise BadRequest("The body is not JSON in UTF-8.") from None
     if not isinstance(said, dict) or set(said) != {"observations"} or not isinstance(said["observations"], list):
-        raise BadRequest('The body is to be {"observations": […]}, and nothing else.')
+        raise BadRequest('The body must be {"observations": […]} and nothing else.')
     items: list[object] = said["observations"]
     if not 1 <= len(items) <= AT_ONCE:
-        raise BadRequest(f"A call brings 1 to {AT_ONCE} observations; this has {len(items)}.")
+        raise BadRequest(f"Send 1 to {AT_ONCE} observations per call; this call has {len(items)}.")
     return items
 
 
@@ -96,13 +96,13 @@ def _no_number(_name: str) -> NoReturn:
 
 def _observation(item: object, *, now: datetime) -> Observation:
     if not isinstance(item, dict):
-        raise _BadItem("", "An observation is an object.")
+        raise _BadItem("", "An observation must be an object.")
     unknown = sorted(set(item) - {*_REQUIRED, *_OPTIONAL})
     if unknown:
-        raise _BadItem(unknown[0][:100], "There is no such field.")
+        raise _BadItem(unknown[0][:100], "Unknown field.")
     for name in _REQUIRED:
         if name not in item:
-            raise _BadItem(name, "This field is missing.")
+            raise _BadItem(name, "This required field is missing.")
     event = Event(
         delivery_id=_text(item, "deliveryId", limit=_ID_CHARS),
         event_id=_text(item, "eventId", limit=_ID_CHARS),
@@ -135,14 +135,14 @@ def _text(item: dict[str, Any], name: str, *, limit: int) -> str:
         return ""
     value = item[name]
     if not isinstance(value, str) or not 1 <= len(value) <= limit or not value.isprintable() or not value.strip():
-        raise _BadItem(name, f"It is to be text of 1 to {limit} printable characters.")
+        raise _BadItem(name, f"Must be a string of 1 to {limit} printable characters.")
     return value
 
 
 def _whole(item: dict[str, Any], name: str, *, least: int, most: int) -> int:
     value = item[name]
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise _BadItem(name, f"It is to be a whole number from {least} to {most}.")
+        raise _BadItem(name, f"Must be an integer from {least} to {most}.")
     return value
 
 
@@ -154,26 +154,26 @@ def _moment(item: dict[str, Any], *, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         moment = None
     if moment is None:
-        raise _BadItem("receivedAt", "It is to be a time with its zone, as 2026-06-12T10:00:00.000Z.")
+        raise _BadItem("receivedAt", "Must be a time with a time zone, such as 2026-06-12T10:00:00.000Z.")
     if not OLDEST <= moment <= now + AHEAD:
-        raise _BadItem("receivedAt", f"It is to be from {OLDEST.year} on and not in the future.")
+        raise _BadItem("receivedAt", f"Must be in {OLDEST.year} or later, and not in the future.")
     return moment
 
 
 def _signature(item: dict[str, Any]) -> str:
     value = item.get("signature", "")
     if value != "" and (not isinstance(value, str) or value not in _VERDICTS):
-        raise _BadItem("signature", f"It is to be one of: {', '.join(sorted(_VERDICTS))}.")
+        raise _BadItem("signature", f"Must be one of: {', '.join(sorted(_VERDICTS))}.")
     return str(value)
 
 
 def _body(item: dict[str, Any]) -> bytes | None:
     if "body" in item and "bodyBase64" in item:
-        raise _BadItem("body", "Give body or bodyBase64, not both.")
+        raise _BadItem("body", "Send body or bodyBase64, not both.")
     try:
         if "bodyBase64" in item:
             return base64.b64decode(item["bodyBase64"], validate=True)
         return item["body"].encode() if "body" in item else None
     except (binascii.Error, ValueError, TypeError, AttributeError):
         name = "bodyBase64" if "bodyBase64" in item else "body"
-        raise _BadItem(name, "It is to be text; for other bytes use bodyBase64.") from None
+        raise _BadItem(name, "Must be a string. For bytes that are not text, send bodyBase64 in base64.") from None

@@ -1,9 +1,10 @@
-"""Pure rules of a run: what is asked for next, when failures have returned, what an answer of OpenTrain means for it.
+"""Pure rules of a run: what to request next, when to stop because of failures, how to react to OpenTrain's responses.
 
 Facts and the time go in, decisions come out: no rows, no clock, no HTTP.
 
-A recovery asks in waves, because OpenTrain attempts only every few minutes and ten failures in a row disable the
-endpoint anew: one delivery first, four more when that one was delivered, the rest when those have come back too.
+A recovery requests deliveries in waves, because OpenTrain attempts only every few minutes and ten consecutive failures
+disable the endpoint again: one delivery (the canary), four more once it is delivered, the rest once those have
+outcomes.
 """
 
 from collections.abc import Sequence
@@ -15,17 +16,17 @@ from dashboard.rules.durations import span
 from dashboard.rules.schedule import Schedule
 
 TRIAL = 5
-"""So many come back, the canary among them, before a recovery asks for the rest."""
+"""Outcomes required (canary included) before the rest are requested."""
 TRIAL_FAILURES = 3
 LAST = 10
 LAST_FAILURES = 5
 GIVE_UP_AFTER = 3
-"""Calls in a row without a usable answer after which a run pauses itself."""
+"""Consecutive calls without a usable response after which a run pauses itself."""
 SLOWEST_MS = 5000
-"""The longest pause between two requests; OpenTrain's 429 doubles it up to here."""
+"""Longest pause between two requests, in ms. Each 429 from OpenTrain doubles the pause up to this limit."""
 RETRY_FIRST = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(hours=1)
-"""A Retry-After that is longer pauses the run, so that a person decides."""
+"""A longer Retry-After pauses the run, so that a person decides."""
 
 
 class Step(StrEnum):
@@ -43,7 +44,7 @@ ONE_CALL_STEPS = (Step.OTHERS, Step.WATCH)
 
 
 class Then(StrEnum):
-    """What a run does after an answer."""
+    """What a run does after a call."""
 
     GO_ON = "go_on"
     WAIT = "wait"
@@ -53,7 +54,7 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """A call that is over. `slow_down_s` is how long OpenTrain asked to wait (429), `words` what a person is told."""
+    """A finished call. `slow_down_s` is the wait in seconds that a 429 asked for; `words` are shown to people."""
 
     ok: bool
     words: str
@@ -63,7 +64,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What a run does next, and why; `wait` with WAIT alone. The rest is what the run keeps for the next time."""
+    """What a run does next, and why. `wait` is set with WAIT only; the run stores the other fields."""
 
     then: Then
     why: str = ""
@@ -73,7 +74,7 @@ class Reaction:
 
 
 def react(*, call: CallFacts, failed_calls: int, pace_ms: int) -> Reaction:
-    """Decide what follows a call. `failed_calls` counts those before it, in a row, that brought no usable answer."""
+    """Decide what follows a call. `failed_calls` counts the consecutive calls without a usable response before it."""
     if call.ok:
         return Reaction(Then.GO_ON, pace_ms=pace_ms)
     if call.refused:
@@ -82,7 +83,7 @@ def react(*, call: CallFacts, failed_calls: int, pace_ms: int) -> Reaction:
         return _slow_down(seconds=call.slow_down_s, failed_calls=failed_calls, pace_ms=pace_ms)
     failed = failed_calls + 1
     if failed >= GIVE_UP_AFTER:
-        why = f"{failed} calls in a row brought no usable answer. The last: {call.words}"
+        why = f"{failed} consecutive calls got no usable response. The last: {call.words}"
         return Reaction(Then.PAUSE, why, failed_calls=0, pace_ms=pace_ms)
     return Reaction(Then.WAIT, call.words, RETRY_FIRST * 2 ** (failed - 1), failed, pace_ms)
 
@@ -90,16 +91,16 @@ def react(*, call: CallFacts, failed_calls: int, pace_ms: int) -> Reaction:
 def _slow_down(*, seconds: int, failed_calls: int, pace_ms: int) -> Reaction:
     wait, slower = timedelta(seconds=max(seconds, 1)), min(max(pace_ms, 1) * 2, SLOWEST_MS)
     if wait > LONGEST_WAIT:
-        why = f"OpenTrain asked to wait {span(duration=wait)}. Resume it when that time is over."
+        why = f"OpenTrain asked to wait {span(duration=wait)}. Resume the run after that."
         return Reaction(Then.PAUSE, why, failed_calls=failed_calls, pace_ms=slower)
-    why = f"OpenTrain gets too many requests from this install and asked to wait {span(duration=wait)}."
+    why = f"OpenTrain limits the rate of this install's requests and asked to wait {span(duration=wait)}."
     return Reaction(Then.WAIT, why, wait, failed_calls, slower)
 
 
 def failures_returned(*, first: Sequence[bool], last: Sequence[bool]) -> str | None:
-    """Say so when too many failed again.
+    """Return in words that too many deliveries failed again; None if not too many did.
 
-    `first` and `last` are the first TRIAL and the last LAST outcomes so far (delivered or not), in any order.
+    `first` and `last` are the first TRIAL and the last LAST outcomes so far (True: delivered), in any order.
     """
     failed = list(first).count(False)
     if failed >= TRIAL_FAILURES:
@@ -111,24 +112,24 @@ def failures_returned(*, first: Sequence[bool], last: Sequence[bool]) -> str | N
 
 
 def may_ask(*, asked: int, settled: int) -> bool:
-    """Tell whether a recovery may ask for one more: within the trial, or when the trial has come back.
+    """Return whether a recovery may request one more delivery: within the trial, or once the trial has outcomes.
 
-    `asked` counts those that were asked for, the canary among them, `settled` those of them that have an outcome.
+    `asked` counts the requested deliveries (canary included), `settled` those of them that have an outcome.
     """
     return asked < TRIAL or settled >= TRIAL
 
 
 def next_run_words(*, asked_at: datetime, now: datetime, schedule: Schedule) -> str:
-    """Say when the delivery run is expected that attempts what was asked for at `asked_at`."""
+    """Say when to expect the delivery run that attempts what was requested at `asked_at`."""
     left = asked_at + schedule.run_interval - now
     return f"within {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
 
 
 class LeftOut(Enum):
-    """Why a run does not ask for a delivery that was chosen; its words are kept with the run."""
+    """Why a run leaves out a chosen delivery. The run stores the words."""
 
-    DELIVERED = "it was delivered already"
-    REQUESTED = "it was requested again already, and is still to come"
+    DELIVERED = "already delivered"
+    REQUESTED = "already requested again, attempt pending"
 
     @property
     def words(self) -> str:
@@ -137,7 +138,7 @@ class LeftOut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many deliveries of a run are in each state. Those left out are not part of the whole."""
+    """How many deliveries of a run are in each state. The total excludes those left out."""
 
     waiting: int = 0
     asking: int = 0
@@ -155,7 +156,7 @@ class Tally:
 
     @property
     def asked(self) -> int:
-        """Those that OpenTrain was asked for, as far as anybody knows."""
+        """Deliveries requested from OpenTrain, including requests still in progress."""
         return self.asking + self.requested + self.settled
 
     @property
@@ -168,14 +169,14 @@ class Tally:
 
     @property
     def words(self) -> str:
-        """Return "411 requested again, 260 delivered, 0 failed again", and what else there is."""
+        """Return "411 requested again, 260 delivered, 0 failed again", and any other counts above 0."""
         parts = [f"{self.asked} requested again", f"{self.delivered} delivered", f"{self.failed_again} failed again"]
         return ", ".join(parts + self._rest())
 
     def outcome(self, *, took: timedelta) -> str:
-        """Return "412 of 412 delivered in 9 min.", and what became of the others."""
+        """Return "412 of 412 delivered in 9 min.", and the outcomes of the others."""
         if not self.total:
-            return "No failed delivery was known here."
+            return "No failed deliveries were known."
         failed = [f"{self.failed_again} failed again"] if self.failed_again else []
         said = ", ".join([f"{self.delivered} of {self.total} delivered", *failed, *self._rest()])
         return f"{said}, in {span(duration=took)}." if failed or self._rest() else f"{said} in {span(duration=took)}."
@@ -183,7 +184,7 @@ class Tally:
     def _rest(self) -> list[str]:
         named = [
             (self.not_seen, "not seen in time"),
-            (self.unknown, "of unknown outcome"),
+            (self.unknown, "with unknown outcome"),
             (self.refused, "refused"),
             (self.waiting, "not requested"),
         ]

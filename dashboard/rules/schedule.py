@@ -1,4 +1,4 @@
-"""OpenTrain's pace: how long it waits for an answer, and after each failed attempt.
+"""OpenTrain's timing: its response timeout and its retry delays.
 
 Source: partner-api, "Deliveries".
 """
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 OPENTRAIN_WAITS = timedelta(seconds=10)
-"""How long OpenTrain waits for an answer to a delivery."""
+"""How long OpenTrain waits for the response to a delivery."""
 
 HANDLER_DEADLINE = timedelta(seconds=9.5)
-"""From a delivery's arrival to our answer, the handler's among it; the rest of OPENTRAIN_WAITS is for the way."""
+"""Limit from a delivery's arrival to our response, handler included. The rest of OPENTRAIN_WAITS is for the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long OpenTrain waits after each failed attempt, and how often its delivery run looks for what is due."""
+    """OpenTrain's delay after each failed attempt, and the interval of its delivery runs."""
 
     retry_delays: tuple[timedelta, ...]
     run_interval: timedelta
 
     @property
     def attempts(self) -> int:
-        """How many attempts a delivery gets in all before it is FAILED."""
+        """Total attempts of a delivery before it is FAILED."""
         return len(self.retry_delays) + 1
 
     @property
     def retry_span(self) -> timedelta:
-        """The longest time from a delivery's event to its last attempt: each attempt may wait for a delivery run."""
+        """Longest time from an event to the last attempt: each attempt may wait for a delivery run."""
         return sum(self.retry_delays, start=self.run_interval * self.attempts)

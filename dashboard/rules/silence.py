@@ -1,7 +1,7 @@
-"""Pure rules of silence: when deliveries that came regularly have stopped coming.
+"""Pure rules of silence: when regular deliveries have stopped.
 
-An endpoint to which deliveries came in every one of so many stretches of time, one after the other up to the last
-delivery, had no pause as long as two stretches. A pause that is longer than that is one that it never had then.
+If every one of several consecutive stretches of time, up to the last delivery, had a delivery, then no pause was as
+long as two stretches. A longer pause is therefore new.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dashboard.rules.durations import span
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """At least one delivery in each of `times` stretches, each `stretch` long, up to the last delivery."""
+    """At least one delivery in each of `times` consecutive stretches of length `stretch`, up to the last delivery."""
 
     name: str
     stretch: timedelta
@@ -20,12 +20,12 @@ class Rhythm:
 
     @property
     def silent_after(self) -> timedelta:
-        """How long a pause is longer than any there can have been."""
+        """Pause from which the endpoint is silent: no earlier pause can have been as long."""
         return 2 * self.stretch
 
     @property
     def known_for(self) -> timedelta:
-        """How long the rhythm was kept before the last delivery. A week, so that weekends are part of it."""
+        """How long the rhythm held before the last delivery. A week, so that it includes a weekend."""
         return self.stretch * self.times
 
 
@@ -33,21 +33,21 @@ RHYTHMS = (
     Rhythm("hours", timedelta(hours=6), 28),
     Rhythm("days", timedelta(days=1), 7),
 )
-"""The closest first: what came every six hours also came every day."""
+"""Shortest stretch first: deliveries every six hours are also deliveries every day."""
 FORGOTTEN_AFTER = timedelta(days=14)
-"""Who has not missed the deliveries for so long does not expect them."""
+"""How long a silence is shown. After that, the deliveries are no longer expected."""
 
 
 def is_silent(*, rhythm: Rhythm, kept: int, last_at: datetime, now: datetime) -> bool:
-    """Tell whether an endpoint is silent that kept the rhythm in `kept` stretches up to its last delivery."""
+    """Return whether an endpoint is silent; it kept the rhythm for `kept` stretches up to its last delivery."""
     return kept >= rhythm.times and rhythm.silent_after < now - last_at < FORGOTTEN_AFTER
 
 
 def silence_words(*, rhythm: Rhythm, last_at: datetime, now: datetime) -> str:
-    """Say what was expected and what came."""
+    """Say how regular the deliveries were, how long they have stopped, and possible reasons."""
     often = "every day" if rhythm.stretch >= timedelta(days=1) else f"every {span(duration=rhythm.stretch)}"
     week = span(duration=rhythm.known_for)
     return (
-        f"Deliveries came {often} for {week}, and none has come for {span(duration=now - last_at)}. "
-        "Either nothing happened, or OpenTrain does not send, or something before Redeliver turns them away."
+        f"Deliveries came {often} for {week}, but none in the last {span(duration=now - last_at)}. "
+        "Either no events happened, or OpenTrain is not sending, or something in front of Redeliver rejects deliveries."
     )

@@ -1,8 +1,8 @@
-"""A browser and its system in words, from what it says of itself, so that people know their sessions."""
+"""Browser and operating system names from a User-Agent, so that people recognize their sessions."""
 
 import re
 
-# The order matters: Edge and Opera also say Chrome, Chrome also says Safari, Android also says Linux.
+# Order matters: Edge and Opera also contain Chrome, Chrome also contains Safari, Android also contains Linux.
 _BROWSERS = (
     ("Edge", re.compile(r"\bEdgA?(?:iOS)?/")),
     ("Opera", re.compile(r"\bOPR/")),
@@ -24,7 +24,7 @@ _SYSTEMS = (
 
 
 def device(user_agent: str) -> str:
-    """Return it in words: "Chrome on Windows", "Firefox", "An unknown browser"."""
+    """Return "Chrome on Windows", "Firefox" or "An unknown browser"."""
     browser = _first(_BROWSERS, user_agent) or "An unknown browser"
     system = _first(_SYSTEMS, user_agent)
     return f"{browser} on {system}" if system else browser

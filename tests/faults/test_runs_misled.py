@@ -99,7 +99,7 @@ def test_429_that_asks_for_hours_pauses_the_run(run: Run, answering: Callable[..
     server = answering(refusal(429, "RATE_LIMITED", "Retry-After: 7200"))
     run = go(run)
     assert (run.state, redeliveries(server)) == ("paused", 3)
-    assert run.why == "OpenTrain asked to wait 2 h. Resume it when that time is over."
+    assert run.why == "OpenTrain asked to wait 2 h. Resume the run after that."
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_run_pauses_after_three_calls_without_a_usable_answer_and_asks_no_more(
         run = go(run)
         Run.objects.update(not_before=None)
     assert (run.state, states(run), redeliveries(server)) == ("paused", left, 5)
-    assert run.why.startswith("3 calls in a row brought no usable answer. The last: ")
+    assert run.why.startswith("3 consecutive calls got no usable response. The last: ")
     assert said in run.why
 
 

@@ -25,7 +25,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     expect(page.locator("#demo-switch")).to_contain_text("works")
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Inbox").click()
     need = page.get_by_role("listitem").filter(has_text="acme-billing")
-    expect(need).to_contain_text("OpenTrain disabled it after 10 failures in a row.")
+    expect(need).to_contain_text("OpenTrain disabled it after 10 consecutive failures.")
     expect(need).to_contain_text(re.compile(r"\d+ deliver(y|ies) failed: handler returned 503"))
     take_all(page, screenshots, "inbox")
     need.get_by_role("link", name="Recover…").click()
@@ -110,7 +110,7 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
 
     # Delivered ones are left out unless they are asked for.
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to redeliver")
-    expect(page.locator("main")).to_contain_text("it was delivered already")
+    expect(page.locator("main")).to_contain_text("already delivered")
     take(page, screenshots, "run-bulk-left-out")
     page.get_by_role("link", name="Send the delivered ones again too").click()
     many = int(re.search(r"Redeliver (\d+)", page.get_by_role("heading", level=1).inner_text())[1])

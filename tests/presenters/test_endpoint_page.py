@@ -82,10 +82,10 @@ def test_deleted_endpoint_says_nothing_of_its_health_and_offers_nothing() -> Non
 @pytest.mark.parametrize(
     ("failures", "silence", "words"),
     [
-        (0, "", "The last delivery succeeded, or none has failed yet."),
+        (0, "", "No consecutive failures."),
         (0, "Nothing came.", "Nothing came."),
-        (3, "", "3 of 10 failures in a row."),
-        (3, "Nothing came.", "3 of 10 failures in a row. Nothing came."),
+        (3, "", "3 of 10 consecutive failures."),
+        (3, "Nothing came.", "3 of 10 consecutive failures. Nothing came."),
     ],
 )
 def test_going_on_says_what_matters(failures: int, silence: str, words: str) -> None:

@@ -30,7 +30,7 @@ ITEM = Item(
     install="Acme Labs",
     endpoint_id=9,
     endpoint="https://acme.example.com/hook",
-    words="OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
+    words="OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
     opened_at=NOON,
     cleared_at=None,
     cleared_words="",
@@ -40,7 +40,7 @@ OVER = replace(
     ITEM,
     events=(AlertEvent.CLEARED,),
     cleared_at=NOON + timedelta(minutes=14),
-    cleared_words="OpenTrain does not say that it is disabled any more.",
+    cleared_words="It is no longer disabled by OpenTrain.",
 )
 MESSAGE = Message(id="3f1c", created_at=NOON, items=(ITEM,), address="https://redeliver.example.com/alerts/")
 
@@ -53,38 +53,38 @@ def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
     assert email_subject(MESSAGE) == ("[Redeliver] Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook")
     assert email_text(MESSAGE) == (
         "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook\n"
-        "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.\n"
+        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.\n"
         "Since 2026-06-12 12:00:00 UTC\n"
         "https://redeliver.example.com/endpoints/9/\n\n"
-        "All alerts, and who is told of them: https://redeliver.example.com/alerts/\n"
+        "All alerts and channels: https://redeliver.example.com/alerts/\n"
     )
 
 
 def test_all_clear_says_how_long_it_lasted() -> None:
-    assert email_subject(say(OVER)).startswith("[Redeliver] All clear after 14 min: Disabled by OpenTrain: Acme Labs")
+    assert email_subject(say(OVER)).startswith("[Redeliver] Resolved after 14 min: Disabled by OpenTrain: Acme Labs")
     text = email_text(say(OVER))
-    assert "OpenTrain does not say that it is disabled any more. It had been so for 14 min." in text
-    assert "Over since 2026-06-12 12:14:00 UTC" in text
+    assert "It is no longer disabled by OpenTrain. It lasted 14 min." in text
+    assert "Resolved 2026-06-12 12:14:00 UTC" in text
     assert json.loads(json_body(say(OVER)))["alerts"][0]["lastedSeconds"] == 840
 
 
 def test_message_of_what_is_over_alone_says_so_in_its_subject() -> None:
-    assert email_subject(say(OVER, OVER)) == "[Redeliver] All clear: 2 alerts"
-    assert email_subject(say(OVER, OVER, more=1)) == "[Redeliver] 3 alerts, 2 of them over"
+    assert email_subject(say(OVER, OVER)) == "[Redeliver] Resolved: 2 alerts"
+    assert email_subject(say(OVER, OVER, more=1)) == "[Redeliver] 3 alerts, 2 resolved"
 
 
 def test_summary_counts_what_is_over_and_says_that_it_was_held_back() -> None:
     both = replace(OVER, events=(AlertEvent.OPENED, AlertEvent.CLEARED))
     message = say(ITEM, both, held=True, more=5)
-    assert email_subject(message) == "[Redeliver] 7 alerts from the quiet hours, 1 of them over"
-    assert email_text(message).startswith("This was held back while it was quiet.\n\n")
+    assert email_subject(message) == "[Redeliver] 7 alerts from quiet hours, 1 resolved"
+    assert email_text(message).startswith("Held back during quiet hours.\n\n")
     assert "And 5 more." in email_text(message)
     assert "And 5 more." in json.loads(slack_body(message))["text"]
 
 
 def test_test_says_that_nothing_is_wrong() -> None:
     message = say(test=True)
-    assert email_subject(message) == "[Redeliver] Test: this is how alerts reach you"
+    assert email_subject(message) == "[Redeliver] Test alert"
     assert "Nothing is wrong" in email_text(message)
     assert json.loads(json_body(message))["type"] == "test"
 

@@ -66,7 +66,7 @@ def test_delivery_that_failed_is_retried_by_the_schedule(attempts, delay_min, wo
         (
             9 * MINUTE,
             StateKind.OVERDUE,
-            "Attempt 1 of 5 failed; the next did not come. It was expected 3 min ago at the latest.",
+            "Attempt 1 of 5 failed; the next is overdue, expected 3 min ago at the latest.",
         ),
     ],
 )
@@ -83,7 +83,7 @@ def test_delivery_overdue_is_so_since_it_should_have_been_seen() -> None:
 def test_delivery_of_a_disabled_endpoint_has_nothing_due_and_is_never_overdue() -> None:
     found = state(after=timedelta(days=9), endpoint=DISABLED)
     assert (found.kind, found.next_due) == (StateKind.RETRYING, None)
-    assert found.words == "Attempt 1 of 5 failed; nothing is attempted until the endpoint is re-enabled."
+    assert found.words == "Attempt 1 of 5 failed; deliveries are stopped until the endpoint is re-enabled."
 
 
 def test_delivery_of_an_endpoint_with_an_unknown_status_is_still_expected() -> None:
@@ -93,7 +93,7 @@ def test_delivery_of_an_endpoint_with_an_unknown_status_is_still_expected() -> N
 def test_delivery_with_its_attempts_used_up_is_failed() -> None:
     found = state(after=14 * MINUTE, attempts_in_round=5)
     assert (found.kind, found.next_due) == (StateKind.FAILED, None)
-    assert found.words == "5 attempts failed, the last 14 min ago. OpenTrain will not try again by itself."
+    assert found.words == "5 attempts failed, the last 14 min ago. OpenTrain will not retry automatically."
 
 
 def test_delivery_given_up_with_the_auto_disable_is_failed_since_then() -> None:
@@ -101,7 +101,7 @@ def test_delivery_given_up_with_the_auto_disable_is_failed_since_then() -> None:
     assert (found.kind, found.since, found.next_due) == (StateKind.FAILED, NOON + MINUTE, None)
     assert (
         found.words
-        == "OpenTrain gave it up when the endpoint was disabled or deleted, and will not try again by itself."
+        == "OpenTrain abandoned it when the endpoint was disabled or deleted, and will not retry automatically."
     )
 
 
@@ -117,13 +117,13 @@ def test_delivery_requested_again_is_so_whatever_it_was(facts) -> None:
 def test_delivery_requested_again_and_not_seen_says_so() -> None:
     found = state(after=20 * MINUTE, requested_at=NOON)
     assert (found.kind, found.since) == (StateKind.OVERDUE, NOON + 5 * MINUTE)
-    assert found.words == "Requested again 20 min ago and not seen yet; it was expected 15 min ago at the latest."
+    assert found.words == "Requested again 20 min ago and not received yet; expected 15 min ago at the latest."
 
 
 def test_delivery_requested_again_of_a_disabled_endpoint_waits_for_it() -> None:
     found = state(after=20 * MINUTE, requested_at=NOON, endpoint=DISABLED)
     assert (found.kind, found.next_due) == (StateKind.REQUESTED_AGAIN, None)
-    assert found.words == "Requested again 20 min ago; nothing is attempted until the endpoint is re-enabled."
+    assert found.words == "Requested again 20 min ago; deliveries are stopped until the endpoint is re-enabled."
 
 
 moments = st.integers(-50_000, 50_000).map(lambda seconds: NOON + timedelta(seconds=seconds))

@@ -10,39 +10,39 @@ from tests.factories import make_endpoint
 @pytest.mark.parametrize(
     ("status", "failures", "kind", "label", "words"),
     [
-        ("ACTIVE", 0, HealthKind.ACTIVE, "Active", "The last delivery succeeded, or none has failed yet."),
-        ("ACTIVE", 1, HealthKind.FAILING, "Failing", "1 of 10 failures in a row."),
-        ("ACTIVE", 6, HealthKind.FAILING, "Failing", "6 of 10 failures in a row."),
+        ("ACTIVE", 0, HealthKind.ACTIVE, "Active", "No consecutive failures."),
+        ("ACTIVE", 1, HealthKind.FAILING, "Failing", "1 of 10 consecutive failures."),
+        ("ACTIVE", 6, HealthKind.FAILING, "Failing", "6 of 10 consecutive failures."),
         (
             "ACTIVE",
             7,
             HealthKind.AT_RISK,
             "At risk",
-            "7 of 10 failures in a row: 3 more, and OpenTrain disables it.",
+            "7 of 10 consecutive failures: OpenTrain disables it after 3 more.",
         ),
         (
             "ACTIVE",
             12,
             HealthKind.AT_RISK,
             "At risk",
-            "12 failures in a row: OpenTrain disables an endpoint after 10.",
+            "12 consecutive failures: OpenTrain disables an endpoint after 10.",
         ),
         (
             "DISABLED",
             10,
             HealthKind.DISABLED,
             "Disabled",
-            "OpenTrain disabled it after 10 failures in a row. Nothing is attempted.",
+            "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
         ),
         (
             "DISABLED",
             9,
             HealthKind.PAUSED,
             "Paused",
-            "It was paused by somebody. Nothing is attempted until it is re-enabled.",
+            "Paused manually. Deliveries are stopped until it is re-enabled.",
         ),
         ("DRAINING", 10, HealthKind.UNKNOWN, "DRAINING", "OpenTrain reports a status that Redeliver does not know."),
-        ("", 0, HealthKind.UNKNOWN, "Unknown", "OpenTrain gave no status yet."),
+        ("", 0, HealthKind.UNKNOWN, "Unknown", "No status from OpenTrain yet."),
     ],
 )
 def test_endpoint_health_is_named_by_status_and_streak(status, failures, kind, label, words) -> None:
@@ -54,8 +54,8 @@ def test_endpoint_health_is_named_by_status_and_streak(status, failures, kind, l
 @pytest.mark.parametrize(
     ("counted", "reached", "words"),
     [
-        (8, 2, "OpenTrain counts 8 failures, 2 reached us: 6 never got here."),
-        (1, 0, "OpenTrain counts 1 failure, none reached us: 1 never got here."),
+        (8, 2, "OpenTrain counts 8 failures, 2 reached Redeliver: 6 missing."),
+        (1, 0, "OpenTrain counts 1 failure, none reached Redeliver: 1 missing."),
         (8, 8, ""),
         (0, 3, ""),
     ],
@@ -66,7 +66,7 @@ def test_failures_that_never_reached_us_are_said_and_nothing_else(counted, reach
 
 def test_failures_that_its_handler_did_not_report_are_not_said_to_have_gone_astray() -> None:
     words = endpoints.unseen_words(counted=8, reached=2, reported=True)
-    assert words == "OpenTrain counts 8 failures, its handler reported 2: 6 untold."
+    assert words == "OpenTrain counts 8 failures, the handler reported 2: 6 missing."
 
 
 @pytest.mark.django_db

@@ -76,7 +76,7 @@ def test_react_to_a_rate_limit_waits_as_long_as_it_says_and_slows() -> None:
     reaction = react(call=CallFacts(ok=False, words="", slow_down_s=30), failed_calls=1, pace_ms=100)
     assert reaction == Reaction(
         Then.WAIT,
-        "OpenTrain gets too many requests from this install and asked to wait 30 s.",
+        "OpenTrain limits the rate of this install's requests and asked to wait 30 s.",
         timedelta(seconds=30),
         failed_calls=1,
         pace_ms=200,
@@ -87,7 +87,7 @@ def test_react_to_a_rate_limit_of_hours_pauses_for_a_person() -> None:
     reaction = react(call=CallFacts(ok=False, words="", slow_down_s=7300), failed_calls=0, pace_ms=100)
     assert (reaction.then, reaction.why) == (
         Then.PAUSE,
-        "OpenTrain asked to wait 2 h. Resume it when that time is over.",
+        "OpenTrain asked to wait 2 h. Resume the run after that.",
     )
 
 
@@ -98,7 +98,7 @@ def test_react_to_calls_without_an_answer_waits_longer_each_time_then_pauses() -
         failed = reaction.failed_calls
         waits.append((reaction.then, reaction.wait.total_seconds()))
     assert waits == [(Then.WAIT, 5), (Then.WAIT, 10), (Then.PAUSE, 0)]
-    assert reaction.why == "3 calls in a row brought no usable answer. The last: No answer."
+    assert reaction.why == "3 consecutive calls got no usable response. The last: No answer."
 
 
 @given(st.lists(st.sampled_from(["ok", "429", "failed"]), max_size=50))
@@ -128,10 +128,10 @@ def test_tally_says_what_happened_and_what_came_of_it() -> None:
     tally = Tally(requested=151, delivered=260, left_out=7)
     assert tally.words == "411 requested again, 260 delivered, 0 failed again"
     assert Tally(delivered=412).outcome(took=timedelta(minutes=9)) == "412 of 412 delivered in 9 min."
-    assert Tally().outcome(took=timedelta(0)) == "No failed delivery was known here."
+    assert Tally().outcome(took=timedelta(0)) == "No failed deliveries were known."
     assert (
         Tally(delivered=400, failed_again=7, not_seen=3, unknown=2).outcome(took=timedelta(minutes=9))
-        == "400 of 412 delivered, 7 failed again, 3 not seen in time, 2 of unknown outcome, in 9 min."
+        == "400 of 412 delivered, 7 failed again, 3 not seen in time, 2 with unknown outcome, in 9 min."
     )
 
 

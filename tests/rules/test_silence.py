@@ -29,6 +29,6 @@ def test_silent_is_who_kept_the_rhythm_and_pauses_longer_than_ever(kept, pause, 
 
 def test_silence_in_words_says_what_was_expected() -> None:
     words = rhythm.silence_words(rhythm=DAYS, last_at=NOON - 3 * DAY, now=NOON)
-    assert words.startswith("Deliveries came every day for 7 days, and none has come for 3 days.")
+    assert words.startswith("Deliveries came every day for 7 days, but none in the last 3 days.")
     words = rhythm.silence_words(rhythm=HOURS, last_at=NOON - 13 * HOUR, now=NOON)
-    assert words.startswith("Deliveries came every 6 h for 7 days, and none has come for 13 h.")
+    assert words.startswith("Deliveries came every 6 h for 7 days, but none in the last 13 h.")

@@ -50,7 +50,7 @@ def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) 
     page = ana.read(LIST)
     text = words_of(page)
     assert "1 open alert" in text
-    assert "OpenTrain disabled it after 10 failures in a row." in text
+    assert "OpenTrain disabled it after 10 consecutive failures." in text
     assert "Being sent On-call" in text
     assert reverse("endpoint-detail", args=[endpoint.pk]) in page
     AlertDelivery.objects.update(state="sent", next_attempt_at=None, ended_at=timezone.now())
@@ -83,12 +83,12 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
         endpoint=make_disabled(acme),
         opened_at=now - timedelta(minutes=20),
         cleared_at=now - timedelta(minutes=6),
-        cleared_words="OpenTrain does not say that it is disabled any more.",
+        cleared_words="It is no longer disabled by OpenTrain.",
     )
     text = words_of(ana.read(LIST))
     assert "14 min until 6 min ago" in text
     assert "Nobody was told: no channel takes this." in text
-    assert "any more." in text
+    assert "It is no longer disabled by OpenTrain." in text
 
 
 def test_alert_that_a_worse_one_followed_on_is_not_called_well(ana: Browser, acme: Install) -> None:

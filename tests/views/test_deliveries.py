@@ -38,7 +38,7 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     )  # fmt: skip
     text = words_of(ana.read(page_of(delivery)))
     assert "5 attempts failed, the last" in text
-    assert "OpenTrain will not try again by itself." in text
+    assert "OpenTrain will not retry automatically." in text
     assert "Attempt 5: no response from the handler within 9.5 s ," in text
     assert "Your handler https://acme.example.com/hook gave no answer; OpenTrain was answered 504." in text
 
@@ -335,7 +335,7 @@ def test_detail_tells_what_other_deliveries_of_the_resource_did(ana: Browser, en
     elsewhere = make_delivery(resource_id="con_7")
     page = ana.read(page_of(delivery))
     same = words_of(page[page.index('id="same-heading"') :])
-    assert "same event https://other.example.com/x handler returned 503" in same
+    assert "same event https://other.example.com/x Handler returned 503" in same
     assert (page_of(twin) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
 
 

@@ -192,7 +192,7 @@ def test_causes_stand_on_top_with_advice_and_lead_to_their_list(ana: Browser, ac
     page = ana.read(address("install-deliveries", acme_endpoint))
     text = words_of(page)
     assert "2 deliveries failed: handler returned 503 ; last" in text
-    assert "Check the handler's logs for this period." in text
+    assert "Check the handler&#x27;s logs for this period." in text
     links = re.findall(r'<li><a href="([^"]+)"><strong>', page)
     assert rows_of(ana.read(links[1].replace("&amp;", "&"))) == [slow.pk]
 

@@ -83,11 +83,11 @@ def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser,
     assert "1 : no response from the handler within 9.5 s" in text
     assert "1 : less than an hour old" in text
     assert "1 : a day to a week old" in text
-    assert "1 : it was delivered already" in text
-    assert "1 : it was requested again already, and is still to come" in text
+    assert "1 : already delivered" in text
+    assert "1 : already requested again, attempt pending" in text
     text = words_of(ana.read(of_endpoint(endpoint, "delivered=1")))
     assert "Redeliver 3 deliveries" in text
-    assert "it was delivered already" not in text
+    assert "already delivered" not in text
 
 
 def test_preview_that_finds_nothing_leads_back_to_the_filter(ana: Browser, endpoint: Endpoint) -> None:

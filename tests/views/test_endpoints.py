@@ -33,7 +33,7 @@ def words_of(page: str) -> str:
 
 def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disabled: Endpoint) -> None:
     text = words_of(ana.read(page_of(disabled)))
-    assert "OpenTrain disabled it after 10 failures in a row. Nothing is attempted." in text
+    assert "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped." in text
     assert "OpenTrain gives the reason: 10 consecutive failures" in text
     assert "2 deliveries failed: handler returned 503 ; last" in text
     assert "Redeliver all failed (2)" in text
@@ -225,7 +225,7 @@ def test_detail_of_a_silent_endpoint_says_so_and_what_to_do(ana: Browser, endpoi
     Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=timezone.now())
     text = words_of(ana.read(page_of(endpoint)))
     assert "Silent since" in text
-    assert "What is going on: Deliveries came every day for 7 days, and none has come for 3 days." in text
+    assert "What is going on: Deliveries came every day for 7 days, but none in the last 3 days." in text
     assert "Ask the customer whether anything should have happened since." in text
     assert "open its address in a browser: it can, where that says “Deliveries are sent by POST.”" in text
     make_delivery(endpoint=endpoint, first_received_at=timezone.now())  # one ends it
@@ -244,9 +244,9 @@ def test_detail_says_what_is_still_to_be_attempted_and_what_never_came(ana: Brow
         make_attempt(delivery=delivery, ok=False, received_at=at)
     page = ana.read(page_of(endpoint))
     text = words_of(page)
-    assert "OpenTrain counts 8 failures, 2 reached us: 6 never got here." in text
-    assert "1 delivery failed so far, to be tried again: handler returned 503" in text
-    assert "1 delivery failed so far, the next attempt is overdue: handler returned 503" in text
+    assert "OpenTrain counts 8 failures, 2 reached Redeliver: 6 missing." in text
+    assert "1 delivery failed so far, retry pending: handler returned 503" in text
+    assert "1 delivery failed so far, next attempt overdue: handler returned 503" in text
     for state in ("retrying", "overdue"):
         assert f'href="/endpoints/{endpoint.pk}/deliveries/?state={state}"' in page
     assert "None of the deliveries" not in text

@@ -141,7 +141,7 @@ def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
     [item] = needs(ana.read(INBOX))
     since = clock(now - 30 * MINUTE, now)
     assert f"4 deliveries failed: handler returned 503, since {since}, and 1 other cause." in item
-    assert "OpenTrain counts 10 failures, 4 reached us: 6 never got here." in item
+    assert "OpenTrain counts 10 failures, 4 reached Redeliver: 6 missing." in item
     assert "OpenTrain: 10 in a row" in item
     assert item.endswith("Recover… Open")
 
@@ -173,13 +173,13 @@ def test_inbox_counts_as_reached_only_what_failed_since_the_last_success(ana: Br
     make_delivery(endpoint=endpoint, first_received_at=now - 20 * MINUTE, last_attempt_at=now - 20 * MINUTE)
     fail_one(endpoint, at=now - 10 * MINUTE)
     [item] = needs(ana.read(INBOX))
-    assert "OpenTrain counts 2 failures, 1 reached us: 1 never got here." in item
+    assert "OpenTrain counts 2 failures, 1 reached Redeliver: 1 missing." in item
 
 
 def test_inbox_claims_no_difference_for_deliveries_that_do_not_come_by(ana: Browser) -> None:
     make_endpoint(consecutive_failures=8, receiver_key=None, secret=None)
     [item] = needs(ana.read(INBOX))
-    assert "never got here" not in item
+    assert "missing" not in item
     assert "Its deliveries do not come by Redeliver" in item
 
 
@@ -187,8 +187,8 @@ def test_inbox_says_what_the_handler_of_an_observed_endpoint_did_not_report(ana:
     endpoint = make_endpoint(consecutive_failures=8, receiver_key=None, secret=None, observation_key_sha256="0" * 64)
     fail_one(endpoint, at=timezone.now() - MINUTE)
     [item] = needs(ana.read(INBOX))
-    assert "OpenTrain counts 8 failures, its handler reported 1: 7 untold." in item
-    assert "never got here" not in item
+    assert "OpenTrain counts 8 failures, the handler reported 1: 7 missing." in item
+    assert "reached Redeliver" not in item
 
 
 def test_inbox_leaves_out_failed_deliveries_of_long_ago(ana: Browser) -> None:
@@ -204,7 +204,7 @@ def test_inbox_shows_silence_until_a_delivery_comes(ana: Browser) -> None:
     Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=now)
     [item] = needs(ana.read(INBOX))
     assert item.startswith(f"Silent since {last_at:%H:%M} UTC on {last_at.day} {last_at:%B}, 3 days ago")
-    assert "Deliveries came every day for 7 days, and none has come for 3 days." in item
+    assert "Deliveries came every day for 7 days, but none in the last 3 days." in item
     make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
     assert needs(ana.read(INBOX)) == []
 

@@ -97,7 +97,7 @@ def answered(response) -> tuple[int, dict]:
 )
 def test_observation_that_is_wrong_is_named_and_nothing_is_stored(tell, change, field) -> None:
     status, said = answered(tell(ITEM, ITEM | change))
-    assert (status, said["error"]) == (400, "1 of 2 observations cannot be taken, so none was stored.")
+    assert (status, said["error"]) == (400, "1 of 2 observations are invalid, so none was stored.")
     assert [(error["index"], error["field"]) for error in said["errors"]] == [(1, field)]
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
 
@@ -105,7 +105,7 @@ def test_observation_that_is_wrong_is_named_and_nothing_is_stored(tell, change, 
 @pytest.mark.parametrize("name", ITEM)
 def test_observation_without_a_field_is_told_which(tell, name) -> None:
     status, said = answered(tell({key: value for key, value in ITEM.items() if key != name}))
-    assert (status, said["errors"]) == (400, [{"index": 0, "field": name, "error": "This field is missing."}])
+    assert (status, said["errors"]) == (400, [{"index": 0, "field": name, "error": "This required field is missing."}])
 
 
 def test_observation_ahead_of_our_clock_is_taken_for_five_minutes_only(tell) -> None:
@@ -123,11 +123,14 @@ def test_observation_ahead_of_our_clock_is_taken_for_five_minutes_only(tell) -> 
         (b"[" * 200_000, "The JSON is nested too deeply."),
         (b"[" * 201 + b"]" * 201, "The JSON is nested too deeply."),
         (b'{"observations": [' + b"9" * 641 + b"]}", "The body is not JSON in UTF-8."),
-        (b"[]", 'The body is to be {"observations": […]}, and nothing else.'),
-        (b'{"observations": {}}', 'The body is to be {"observations": […]}, and nothing else.'),
-        (b'{"observations": [], "x": 1}', 'The body is to be {"observations": […]}, and nothing else.'),
-        (b'{"observations": []}', "A call brings 1 to 1000 observations; this has 0."),
-        (json.dumps({"observations": [1] * 1001}).encode(), "A call brings 1 to 1000 observations; this has 1001."),
+        (b"[]", 'The body must be {"observations": […]} and nothing else.'),
+        (b'{"observations": {}}', 'The body must be {"observations": […]} and nothing else.'),
+        (b'{"observations": [], "x": 1}', 'The body must be {"observations": […]} and nothing else.'),
+        (b'{"observations": []}', "Send 1 to 1000 observations per call; this call has 0."),
+        (
+            json.dumps({"observations": [1] * 1001}).encode(),
+            "Send 1 to 1000 observations per call; this call has 1001.",
+        ),
     ],
 )
 def test_call_that_is_not_what_it_should_be_is_told_so(tell, body, words) -> None:
@@ -138,7 +141,7 @@ def test_call_with_too_much_is_refused(tell) -> None:
     assert tell(body=b" " * (BODY_LIMIT + 1)).status_code == 413
     half = ITEM | {"body": "x" * 600_000}
     status, said = answered(tell(half, half | {"deliveryId": "dlv_2"}))
-    assert (status, said["error"].startswith("The bodies together")) == (400, True)
+    assert (status, said["error"].startswith("The bodies exceed")) == (400, True)
     assert Delivery.objects.count() == 0
 
 

@@ -52,10 +52,10 @@ def test_alert_and_all_clear_arrive_in_a_mailbox(settings: Any) -> None:
         assert send(14 * MINUTE) == Sent(sent=1)
     about = "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook"
     subjects = [mail["Subject"] for mail in box.mails]
-    assert subjects == [f"[Redeliver] {about}", f"[Redeliver] All clear after 14 min: {about}"]
+    assert subjects == [f"[Redeliver] {about}", f"[Redeliver] Resolved after 14 min: {about}"]
     assert box.recipients == ["oncall@example.com"] * 2
     assert f"https://redeliver.example.com/endpoints/{endpoint.pk}/" in box.mails[0].get_content()
-    assert "It had been so for 14 min." in box.mails[1].get_content()
+    assert "It lasted 14 min." in box.mails[1].get_content()
 
 
 def test_hostile_names_stay_in_their_line_of_a_mail(settings: Any) -> None:

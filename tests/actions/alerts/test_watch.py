@@ -71,8 +71,8 @@ def test_alert_keeps_its_words_and_why() -> None:
     since = clock(then=min(one.first_received_at for one in failed), now=NOON)
     watch()
     assert Alert.objects.get().words == (
-        "OpenTrain disabled it after 10 failures in a row. Nothing is attempted. 3 deliveries failed: 503 from your "
-        f"handler, since {since}. OpenTrain: “10 consecutive failures”"
+        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped. 3 deliveries failed: handler "
+        f"returned 503, since {since}. OpenTrain: “10 consecutive failures”"
     )
 
 
@@ -86,10 +86,7 @@ def test_all_clear_goes_to_whom_the_alert_went_and_says_how_it_is_now() -> None:
     assert told() == [("told", [("disabled", "opened")]), ("told", [("disabled", "cleared")])]
     alert = Alert.objects.get()
     assert alert.cleared_at == NOON + 14 * MINUTE
-    assert alert.cleared_words == (
-        "OpenTrain does not say that it is disabled any more. "
-        "It is now Active: The last delivery succeeded, or none has failed yet."
-    )
+    assert alert.cleared_words == ("It is no longer disabled by OpenTrain. It is now Active: No consecutive failures.")
     Endpoint.objects.update(**DISABLED)
     assert watch(20 * MINUTE) == Watched(opened=1, messages=2)
     assert list(endpoint.alerts.order_by("pk").values_list("cleared_at", flat=True)) == [NOON + 14 * MINUTE, None]
@@ -104,7 +101,7 @@ def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
     assert told() == [("all", [("at_risk", "opened")]), ("all", [("disabled", "opened")])]
     at_risk = Alert.objects.get(kind="at_risk")
     assert at_risk.superseded
-    assert at_risk.cleared_words.startswith("It is now Disabled: OpenTrain disabled it after 10 failures in a row.")
+    assert at_risk.cleared_words.startswith("It is now Disabled: OpenTrain disabled it after 10 consecutive failures.")
 
 
 def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
@@ -154,7 +151,7 @@ def test_quiet_hours_hold_back_and_end_in_one_summary_with_nothing_lost() -> Non
     assert watch(HOUR) == Watched(messages=1)
     assert told() == [("quiet", [("disabled", "opened"), ("disabled", "cleared"), ("disabled", "opened")])]
     message = outbox.message_of(AlertDelivery.objects.get())
-    assert message.title == "2 alerts from the quiet hours, 1 of them over"
+    assert message.title == "2 alerts from quiet hours, 1 resolved"
     assert [(item.is_over, item.lasted) for item in message.items] == [(True, "10 min"), (False, "")]
     assert watch(2 * HOUR) == Watched()
 

@@ -55,7 +55,7 @@ def test_run_pauses_itself_after_three_calls_without_an_answer_and_repeats_none_
         run = go(run)
         Run.objects.update(not_before=timezone.now())
     assert (run.state, states(run)) == ("paused", left)
-    assert run.why == f"3 calls in a row brought no usable answer. The last: {error}"
+    assert run.why == f"3 consecutive calls got no usable response. The last: {error}"
     asked = len(redeliveries(fake_opentrain))
     assert asked == 3
     commands.resume(actor=support, run=run)
