@@ -226,7 +226,7 @@ def test_denied_cause_says_what_to_do() -> None:
 def test_form_says_early_that_a_private_handler_would_not_be_called(settings, url) -> None:
     settings.HANDLER_PRIVATE_ADDRESSES = False
     form = RegisterForm({"path": "receiver", "handler_url": url, "event_types": ["contract.started"]})
-    assert form.errors["handler_url"][0].startswith("This address is not a public one (")
+    assert form.errors["handler_url"][0].startswith("This address is not public (")
     settings.HANDLER_PRIVATE_ADDRESSES = True
     form = RegisterForm({"path": "receiver", "handler_url": url, "event_types": ["contract.started"]})
     assert form.is_valid()

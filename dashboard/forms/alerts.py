@@ -1,4 +1,4 @@
-"""Validation of what somebody writes about a channel."""
+"""The form of an alert channel."""
 
 from functools import lru_cache
 from typing import Any, cast
@@ -20,33 +20,33 @@ from dashboard.vault import Secret
 
 Way = AlertChannel.Way
 NAME_CHARS = 100
-_NO_QUIET_TIME = {"invalid": "Write it as 22:00, or leave both empty."}
+_NO_QUIET_TIME = {"invalid": "Enter a time such as 22:00, or leave both empty."}
 
 
 @lru_cache(maxsize=1)
 def time_zones() -> tuple[str, ...]:
-    """Return the time zones that there are, UTC first. To find them is to read many files."""
+    """Return all time zones, UTC first. Cached, because finding them reads many files."""
     return ("UTC", *sorted(name for name in available_timezones() if name != "UTC" and not name.startswith("Etc/")))
 
 
 class ChannelForm(OperationForm):
-    """A channel: new, or changed. Whether it mails or posts cannot be changed.
+    """A new or existing channel. An existing channel's way (email or webhook) cannot change.
 
-    A webhook's address is never shown again, not even in its own field: empty, it stays what it is.
+    A webhook's URL is never shown again, not even in its own field. An empty field keeps it.
     """
 
-    name = forms.CharField(max_length=NAME_CHARS, error_messages={"required": "Give it a name, to know it by."})
+    name = forms.CharField(max_length=NAME_CHARS, error_messages={"required": "Enter a name."})
     way = forms.ChoiceField(choices=Way.choices, required=False)
     install = forms.ModelChoiceField(
         queryset=Install.objects.none(),
         required=False,
-        error_messages={"invalid_choice": "Choose an install of the list.", "required": "Choose an install."},
+        error_messages={"invalid_choice": "Choose an install from the list.", "required": "Choose an install."},
     )
     kinds = forms.MultipleChoiceField(
         choices=[(kind.value, kind.label) for kind in KINDS],
         error_messages={"required": "Choose at least one kind of alert."},
     )
-    email = forms.EmailField(required=False, error_messages={"invalid": "This is not an email address."})
+    email = forms.EmailField(required=False, error_messages={"invalid": "Enter a valid email address."})
     url = forms.CharField(max_length=URL_CHARS, required=False)
     slack = forms.BooleanField(required=False)
     quiet_start = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
@@ -56,7 +56,7 @@ class ChannelForm(OperationForm):
     def __init__(
         self, data: QueryDict | None, *, user: User, channel: AlertChannel | None = None, install_id: int | None = None
     ) -> None:
-        """`install_id` is the install that is chosen at first where there is no channel yet."""
+        """`install_id` is the initial choice of a new channel's install."""
         super().__init__(data, initial=_initial(channel, install_id))
         self.channel = channel
         field = cast("forms.ModelChoiceField[Install]", self.fields["install"])
@@ -65,7 +65,7 @@ class ChannelForm(OperationForm):
 
     @property
     def chosen_way(self) -> str:
-        """Which way the form is about, whatever was sent."""
+        """The channel's own way, or for a new channel the chosen one; email if the choice is invalid."""
         if self.channel is not None:
             return self.channel.way
         given = str(self["way"].value() or "")
@@ -74,11 +74,11 @@ class ChannelForm(OperationForm):
     def clean_name(self) -> str:
         name = plain(self.cleaned_data["name"], limit=NAME_CHARS)
         if not name:
-            raise ValidationError("Give it a name, to know it by.")
+            raise ValidationError("Enter a name.")
         return name
 
     def clean_kinds(self) -> list[str]:
-        """Whoever is told that an endpoint is about to be disabled is told that it was."""
+        """Add "disabled" to "about to be disabled", so that a channel learns how it ended."""
         kinds = set(self.cleaned_data["kinds"])
         kinds |= {AlertKind.DISABLED.value} if AlertKind.AT_RISK in kinds else set()
         return sorted(kinds)
@@ -88,22 +88,22 @@ class ChannelForm(OperationForm):
         if url and self.chosen_way == Way.WEBHOOK:
             web_address(url)
             if not url.startswith("https://") and not settings.ALERT_PRIVATE_ADDRESSES:
-                raise ValidationError("Write an address that begins with https://: alerts name your customers.")
+                raise ValidationError("Enter a URL that begins with https://: alerts contain your customers' names.")
             check_public(url, allowed=settings.ALERT_PRIVATE_ADDRESSES, setting="ALERT_PRIVATE_ADDRESSES")
         return url
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"] or "UTC"
         if name not in time_zones():
-            raise ValidationError("Choose a time zone of the list.")
+            raise ValidationError("Choose a time zone from the list.")
         return name
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if self.chosen_way == Way.EMAIL and "email" in cleaned and not cleaned["email"]:
-            self.add_error("email", "Write the email address that alerts go to.")
+            self.add_error("email", "Enter the email address to send alerts to.")
         if self.chosen_way == Way.WEBHOOK and self.channel is None and "url" in cleaned and not cleaned["url"]:
-            self.add_error("url", "Paste the address that alerts are POSTed to.")
+            self.add_error("url", "Enter the URL to send alerts to.")
         start, end = cleaned.get("quiet_start"), cleaned.get("quiet_end")
         are_both_read = "quiet_start" in cleaned and "quiet_end" in cleaned
         if are_both_read and (start, end) != (None, None) and (start is None or end is None or start == end):
@@ -112,7 +112,7 @@ class ChannelForm(OperationForm):
 
     @property
     def details(self) -> ChannelDetails:
-        """Return the channel that the form describes; it is valid."""
+        """Return the channel described by a valid form."""
         given, mails = self.cleaned_data, self.chosen_way == Way.EMAIL
         return ChannelDetails(
             name=given["name"],

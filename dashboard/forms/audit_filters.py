@@ -1,4 +1,4 @@
-"""What the activity page's URL asks for; read like those of the lists of deliveries (delivery_filters.py)."""
+"""Filters of the activity page's URL, parsed like those of delivery lists (delivery_filters.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ OUTCOMES = {
     "unknown": "Outcome unknown",
     "requested": "No answer",
 }
-"""The phases as the page calls them: what was requested is on it for as long as it has no answer."""
+"""Labels of the phases. An entry in phase "requested" is listed only while it has no answer."""
 LARGEST = 2**63 - 1
 _LABELS = {
     "who": "Who",
@@ -35,7 +35,7 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
+    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
 
     criteria: AuditCriteria
     given: dict[str, str]
@@ -44,28 +44,28 @@ class AuditFilter:
 
     @property
     def query(self) -> str:
-        """The canonical query string, without a leading "?"."""
+        """The canonical query string, without its leading "?"."""
         return urlencode(self.used)
 
     @property
     def words(self) -> str:
-        """Say in one line what is wanted."""
+        """Return the filters in words, on one line."""
         return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips({})) or "no filter: all activity"
 
     @property
     def more_given(self) -> bool:
-        """Whether one of the fields is filled that are folded away."""
+        """Whether one of the folded fields is filled."""
         return not {"endpoint", "delivery", "request"}.isdisjoint(self.given)
 
     def chips(self, names: Mapping[str, str]) -> list[Chip]:
-        """Return a chip for each filter in use; `names` has what an install and an endpoint are called."""
+        """Return a chip for each filter in use; `names` has the display names of the install and the endpoint."""
         return delivery_filters.chips_of(
             used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
         )
 
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
-    """Read the filters of a URL. `now` is what "24h" is reckoned from."""
+    """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
     told = delivery_filters.read(params=params, readers=_READERS, now=now)
     criteria = AuditCriteria(**told.columns)
     return AuditFilter(
@@ -83,7 +83,7 @@ def _outcome(text: str, _now: datetime) -> Read:
 def _place(column: str) -> delivery_filters.Reader:
     def read_place(text: str, _now: datetime) -> Read:
         if text.isdecimal() and int(text) > LARGEST:
-            raise Nonsense(f"“{text}” is no number of an {column}'s page.")
+            raise Nonsense(f"“{text}” is not a valid {column} number.")
         return text, {column: text}
 
     return read_place

@@ -1,6 +1,6 @@
-"""What a list's URL asks for, read forgivingly: what can be understood is used, and what cannot is said in words.
+"""Filters of delivery lists, parsed from a URL. Valid filters apply; each invalid one becomes a problem in words.
 
-The canonical query string is the filter's name: a link to it, its chips, its pages and its export all carry the same.
+The canonical query string identifies a filter: links, chips, pages and exports all carry it.
 """
 
 import re
@@ -16,7 +16,7 @@ from dashboard.rules.deliveries import StateKind
 from dashboard.signatures import REPORTED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
-"""What an address may give as the ID of a row; every such number fits the column."""
+"""A row ID in a URL. Every such number fits the column."""
 TEXT_CHARS = 200
 _AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -24,14 +24,14 @@ _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
 REFUSED, UNSAID = "refused", "unsaid"
-_REPORTS = {verdict or UNSAID: f"its handler {did}" for verdict, did in REPORTED.items() if verdict != Verdict.VERIFIED}
-SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused, so not a delivery"}
-"""The results of a signature that one may ask for, in words. UNSAID is stored as ""."""
+_REPORTS = {verdict or UNSAID: f"the handler {did}" for verdict, did in REPORTED.items() if verdict != Verdict.VERIFIED}
+SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused (not a delivery)"}
+"""Words for the signature results that a filter accepts. UNSAID is stored as ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One filter in words, and the query that is left without it."""
+    """One filter in words, and the query without it."""
 
     label: str
     words: str
@@ -40,7 +40,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What was asked for: `given` as it was written, `used` as it is canonical, `problems` in words."""
+    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
 
     criteria: DeliveryCriteria
     refused: bool
@@ -50,7 +50,7 @@ class Filter:
 
     @property
     def query(self) -> str:
-        """The canonical query string, without a leading "?"."""
+        """The canonical query string, without its leading "?"."""
         return urlencode(self.used)
 
     @property
@@ -59,26 +59,26 @@ class Filter:
 
     @property
     def words(self) -> str:
-        """Say in one line what is wanted: "State: Failed, From: 24h ago"."""
+        """Return the filters in words, on one line: "State: Failed, From: 24h ago"."""
         return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips) or "no filter: all deliveries"
 
     @property
     def more_given(self) -> bool:
-        """Whether one of the fields is filled that are folded away."""
+        """Whether one of the folded fields is filled."""
         return any(one.folded and one.name in self.given for one in FILTERS)
 
     @property
     def ignored_for_refused(self) -> list[str]:
-        """The filters that refused requests have nothing to be measured by."""
+        """Labels of the filters in use that do not apply to refused requests."""
         return [one.label for one in FILTERS if one.name in self.used and not one.of_refused]
 
 
 class Nonsense(ValueError):
-    """What was written cannot be understood; the text says how to write it."""
+    """The filter is invalid; the text says how to write it."""
 
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
-    """Read the filters of a URL. `now` is what "24h" is reckoned from."""
+    """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
     told = read(params=params, readers=_READERS, now=now)
     columns = dict(told.columns)
     refused = bool(columns.pop("refused", False))
@@ -88,7 +88,7 @@ def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a URL says of a list, whichever list: as `Filter` has it, and the columns that are wanted."""
+    """The filters of any list's URL: the fields of `Filter`, and the wanted columns."""
 
     given: dict[str, str]
     used: dict[str, str]
@@ -97,7 +97,7 @@ class Told:
 
 
 def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> Told:
-    """Read the filters that there are readers for; what is in the URL beside them is not looked at."""
+    """Parse the filters that have a reader, and ignore other parameters."""
     cleaned = {name: _clean(params.get(name, "")) for name in readers}
     told = Told({name: text for name, text in cleaned.items() if text}, {}, {}, [])
     for name, text in told.given.items():
@@ -119,12 +119,12 @@ def chips_of(*, used: Mapping[str, str], labels: Mapping[str, str], words: Calla
 
 
 def link_query(values: Mapping[str, str]) -> str:
-    """Return the canonical query string of these filters."""
+    """Return the canonical query string of these filter values."""
     return urlencode({name: values[name] for name in _LABELS if values.get(name)})
 
 
 def parse_cursor(params: Mapping[str, Any]) -> Cursor | None:
-    """Return the place that `older=` or `newer=` names; None for none, and for one that cannot be read."""
+    """Return the cursor in `older=` or `newer=`; None if it is absent or invalid."""
     for name in ("older", "newer"):
         match = _CURSOR.fullmatch(params.get(name, ""))
         if match is not None:
@@ -136,12 +136,12 @@ def parse_cursor(params: Mapping[str, Any]) -> Cursor | None:
 
 
 def cursor_text(*, at: datetime, pk: int) -> str:
-    """Return what `parse_cursor` reads: a place that stays where it is while rows arrive."""
+    """Return a cursor for `parse_cursor`. Its position stays the same while rows arrive."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z_{pk}"
 
 
 def cause_value(*, cause: str, status: int) -> str:
-    """Return the filter for one cause, as `parse` reads it."""
+    """Return the value of the cause filter for one cause."""
     return f"status:{status}" if cause == Cause.STATUS else cause
 
 
@@ -156,9 +156,9 @@ def _clean(text: str) -> str:
 
 
 Read = tuple[str, dict[str, Any]]
-"""A filter as it is canonical, and the columns that it names."""
+"""A filter's canonical value, and the criteria that it sets."""
 Reader = Callable[[str, datetime], Read]
-"""What makes it of what was written, and of the time that "24h" is reckoned from. Raises: Nonsense."""
+"""Parses a filter's text; relative times count back from the second argument. Raises: Nonsense."""
 
 
 def _state(text: str, _now: datetime) -> Read:
@@ -191,7 +191,7 @@ def _number(column: str) -> Reader:
 
 
 def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
-    """Return a time, and how much time what was written stands for: a day, a minute, a second, or none."""
+    """Return a time, and the duration that the text stands for: a day, a minute, a second, or none."""
     passed = _AGO.fullmatch(text.lower())
     try:
         if passed is not None:
@@ -207,12 +207,12 @@ def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
 
 
 def since(column: str) -> Reader:
-    """Return the reader of a range's begin."""
+    """Return the reader of a range's start."""
     return lambda text, now: (text, {column: _moment(text, now)[0]})
 
 
 def until(column: str) -> Reader:
-    """Return the reader of a range's end; what was written is within it: a day to its end, a minute to its end."""
+    """Return the reader of a range's end. The range includes the whole day or minute that the text names."""
 
     def read_end(text: str, now: datetime) -> Read:
         found, lasts = _moment(text, now)
@@ -237,10 +237,10 @@ def _signature(text: str, _now: datetime) -> Read:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """One filter of the lists of deliveries: what the URL and the page call it, and how it is read.
+    """One filter of delivery lists: its name in the URL, its label, and its reader.
 
-    `columns` are those of a delivery that it filters by: the export has them too. `folded` is a field that the page
-    folds away, `of_refused` one that refused requests can be filtered by as well.
+    `columns` are the delivery columns that it filters by; the export contains them too. `folded` says that the page
+    folds its field away; `of_refused` that it also applies to refused requests.
     """
 
     name: str
@@ -264,25 +264,23 @@ FILTERS = (
     DeliveryFilter("resource", "Resource", as_written("resource_id"), ("resource_id",), folded=True),
     DeliveryFilter("signature", "Signature", _signature, ("last_signature",), folded=True, of_refused=True),
 )
-"""Every filter there is, in the order in which a canonical query has them. tests/test_in_step.py says what else one
-needs.
-"""
+"""All filters, in the order of a canonical query. tests/test_in_step.py lists what else a new filter needs."""
 _LABELS = {one.name: one.label for one in FILTERS}
 _READERS = {one.name: one.read for one in FILTERS}
 
 
 def _contradictions(criteria: DeliveryCriteria) -> list[str]:
-    """Say why nothing can match, where that is to be seen from the filter alone."""
+    """Say why the criteria cannot match any delivery, if they contradict each other."""
     found = []
     if None not in {criteria.attempts_min, criteria.attempts_max} and (criteria.attempts_min or 0) > (
         criteria.attempts_max or 0
     ):
-        found.append("Nothing can match: the least number of attempts is above the most.")
+        found.append("No delivery can match: the minimum number of attempts exceeds the maximum.")
     return [*found, *backwards(criteria.received_from, criteria.received_to)]
 
 
 def backwards(begin: datetime | None, end: datetime | None) -> list[str]:
-    """Say so where a time range ends before it begins."""
+    """Return a problem if a time range ends before it begins."""
     return ["Nothing can match: the time range ends before it begins."] if begin and end and begin >= end else []
 
 
@@ -300,5 +298,5 @@ def _words(name: str, value: str) -> str:
 
 
 def time_words(name: str, value: str) -> str:
-    """Say a filter's value as people do: "24h ago"; any other as it is."""
+    """Return a relative time as "24h ago", and any other value unchanged."""
     return f"{value} ago" if name in {"from", "to"} and _AGO.fullmatch(value.lower()) else value

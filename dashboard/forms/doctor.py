@@ -12,7 +12,7 @@ HEADERS_CHARS = 32_000
 
 
 class DoctorForm(forms.Form):
-    """A request as somebody pastes it. The secret is never shown again, not even in its own field."""
+    """A pasted request. The secret is never shown again, not even in its own field."""
 
     TEXT, BASE64 = "text", "base64"
 
@@ -22,7 +22,7 @@ class DoctorForm(forms.Form):
     body = forms.CharField(max_length=2 * BODY_LIMIT, strip=False, required=False)
     encoding = forms.ChoiceField(choices=[(TEXT, "As text"), (BASE64, "As base64")])
     arrived_at = forms.DateTimeField(
-        required=False, error_messages={"invalid": "Write it as 2026-06-12 12:00:00, in UTC, or leave it empty."}
+        required=False, error_messages={"invalid": "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."}
     )
     secret = forms.CharField(max_length=300, strip=False, required=False)
 
@@ -30,27 +30,27 @@ class DoctorForm(forms.Form):
         try:
             return parse_headers(self.cleaned_data["headers"])
         except NotHeaders:
-            raise ValidationError("No line of this is a header, such as X-OpenTrain-Signature: t=…,v1=…") from None
+            raise ValidationError("No headers found. Paste lines such as X-OpenTrain-Signature: t=…,v1=…") from None
 
     def clean(self) -> dict[str, object]:
         cleaned: dict[str, object] = super().clean() or {}
         try:
             if len(self.bodies[0]) > BODY_LIMIT:
                 self.add_error(
-                    "body", f"The body is larger than {BODY_LIMIT_WORDS}. Redeliver does not take such deliveries."
+                    "body", f"The body is larger than {BODY_LIMIT_WORDS}. Redeliver does not accept such deliveries."
                 )
         except ValueError:
-            self.add_error("body", "This is not base64.")
+            self.add_error("body", "This is not valid base64.")
         return cleaned
 
     @property
     def is_exact(self) -> bool:
-        """Whether the body is there byte for byte: a browser writes the ends of lines in its own way."""
+        """Whether the body is exact to the byte. In text, the browser changes line endings."""
         return bool(self.cleaned_data.get("encoding") == self.BASE64)
 
     @property
     def bodies(self) -> list[bytes]:
-        """Return the body, and as it may have been as well. Raises: ValueError, where base64 is said and is not."""
+        """Return the possible bodies: text with LF and with CRLF line endings. Raises: ValueError for invalid base64."""
         text: str = self.cleaned_data.get("body", "")
         if self.is_exact:
             return [base64.b64decode("".join(text.split()), validate=True)]

@@ -25,7 +25,7 @@ EVENT_TYPES = (
 
 
 class RegisterForm(OperationForm):
-    """A new endpoint: through our receiver, or straight to the partner's own URL."""
+    """A new endpoint: through the receiver, or directly to the partner's own URL."""
 
     RECEIVER, DIRECT = "receiver", "direct"
 
@@ -44,37 +44,37 @@ class RegisterForm(OperationForm):
     def clean(self) -> dict[str, object]:
         cleaned: dict[str, object] = super().clean() or {}
         if cleaned.get("path") == self.DIRECT and not cleaned.get("url") and "url" not in self.errors:
-            self.add_error("url", "Write the address that OpenTrain is to deliver to.")
+            self.add_error("url", "Enter the address for OpenTrain to deliver to.")
         return cleaned
 
 
 class EditForm(OperationForm):
-    """Where an endpoint delivers, and what: the handler's URL behind our receiver, or else its own URL."""
+    """An endpoint's address and event types. The address is the handler's URL behind the receiver, or its own URL."""
 
     address = forms.CharField(max_length=URL_CHARS, required=False)
     event_types = forms.MultipleChoiceField(error_messages={"required": "Choose at least one event type."})
     seen = forms.CharField(max_length=64, required=False)
 
     def __init__(self, data: QueryDict | None, *, endpoint: Endpoint, was_asked: bool = False) -> None:
-        """`was_asked` says that this very form was taken before: then it is no news that the endpoint is different."""
+        """`was_asked` says that this form was already submitted once: then the endpoint is expected to differ."""
         address = endpoint.handler_url if endpoint.is_received else endpoint.url
         super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
         self.endpoint, self.was_asked = endpoint, was_asked
-        # A type that OpenTrain has added since this was written is kept as long as nobody unticks it.
+        # An event type that OpenTrain added later stays selected until it is cleared.
         names = [*EVENT_TYPES, *(name for name in endpoint.event_types if name not in EVENT_TYPES)]
         field = cast("forms.MultipleChoiceField", self.fields["event_types"])
         field.choices = [(name, name) for name in names]
 
     @property
     def state(self) -> str:
-        """What the form starts from, as one word, so that it is noticed when somebody changes it meanwhile."""
+        """Digest of the endpoint's current values, to detect changes made while the form is open."""
         state = [self.endpoint.url, self.endpoint.handler_url, *sorted(self.endpoint.event_types)]
         return hashlib.sha256("\n".join(state).encode()).hexdigest()
 
     def clean_seen(self) -> str:
         seen: str = self.cleaned_data["seen"]
         if seen not in {"", self.state} and not self.was_asked:
-            raise ValidationError("Somebody has changed this endpoint since you opened this page.")
+            raise ValidationError("Someone changed this endpoint after you opened this page.")
         return seen
 
     def clean_address(self) -> str:
@@ -83,14 +83,14 @@ class EditForm(OperationForm):
             if address and address != self.endpoint.handler_url:
                 handler_address(address)
         elif not address:
-            raise ValidationError("Write the address that OpenTrain is to deliver to.")
+            raise ValidationError("Enter the address for OpenTrain to deliver to.")
         elif address != self.endpoint.url:
             opentrain_address(address)
         return address
 
 
 class DeleteForm(OperationForm):
-    """A deletion, confirmed by typing the word that the page names."""
+    """A deletion, confirmed by typing the word shown on the page."""
 
     confirmation = forms.CharField(max_length=300, required=False)
 
@@ -101,5 +101,5 @@ class DeleteForm(OperationForm):
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]
         if typed.strip().lower() != self.word.lower():
-            raise ValidationError(f"This is not what is to be typed. Type {self.word}, and nothing else.")
+            raise ValidationError(f"That doesn't match. Type {self.word} and nothing else.")
         return typed

@@ -13,7 +13,7 @@ class ConnectForm(OperationForm):
     token = forms.CharField(
         max_length=200,
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "form-control"}),
-        error_messages={"required": "Paste the token: it is shown once, on OpenTrain's consent screen."},
+        error_messages={"required": "Paste the token. OpenTrain shows it once, on the consent screen."},
     )
     name = forms.CharField(
         max_length=200,
@@ -24,5 +24,5 @@ class ConnectForm(OperationForm):
     def clean_token(self) -> str:
         token: str = self.cleaned_data["token"]
         if not token.startswith(TOKEN_START) or not token.isascii() or not token.isprintable() or " " in token:
-            raise ValidationError(f"This is not an install's token: those begin with {TOKEN_START}.")
+            raise ValidationError(f"This is not an install token. Install tokens begin with {TOKEN_START}.")
         return token

@@ -1,4 +1,4 @@
-"""Inviting members, and setting a password by a link."""
+"""Inviting members, and setting a password with a link."""
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
@@ -10,12 +10,12 @@ from dashboard.models import Role, User
 
 
 class InviteForm(OperationForm):
-    """Who is invited, and as what."""
+    """The user name, role and email address of an invitation."""
 
     username = forms.CharField(
         max_length=150,
         validators=[User.username_validator],
-        error_messages={"required": "Give a user name, to sign in with."},
+        error_messages={"required": "Enter a user name."},
     )
     role = forms.ChoiceField(choices=[(role.value, role.label) for role in Role if role])
     email = forms.EmailField(required=False, max_length=254)
@@ -23,18 +23,18 @@ class InviteForm(OperationForm):
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
         if email and User.objects.filter(email__iexact=email).exists():
-            raise ValidationError("There is an account of this address already.")
+            raise ValidationError("An account with this address already exists.")
         return email
 
     def clean_username(self) -> str:
         username: str = self.cleaned_data["username"]
         if User.objects.filter(username__iexact=username).exists():
-            raise ValidationError("There is an account of this name already.")
+            raise ValidationError("An account with this name already exists.")
         return username
 
 
 class SetPasswordForm(forms.Form):
-    """A password, twice, by the code of a link. `owner` is whose it becomes."""
+    """A new password, entered twice, with the code of a link. `owner` is the account that it is for."""
 
     code = forms.CharField(max_length=200)
     password = forms.CharField(max_length=1000, strip=False)
@@ -52,5 +52,5 @@ class SetPasswordForm(forms.Form):
     def clean_again(self) -> str:
         again: str = self.cleaned_data["again"]
         if "password" in self.cleaned_data and again != self.cleaned_data["password"]:
-            raise ValidationError("The two are not the same.")
+            raise ValidationError("The passwords don't match.")
         return again

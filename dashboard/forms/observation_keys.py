@@ -8,7 +8,7 @@ from dashboard.forms.operation import OperationForm
 
 
 class ObservationKeyForm(OperationForm):
-    """A new key, or none any more. Where one is in use, that it stops working has to be confirmed."""
+    """Issuing or revoking a key. If a key is in use, the user must confirm that it stops working."""
 
     confirmed = forms.BooleanField(required=False)
 
@@ -19,5 +19,7 @@ class ObservationKeyForm(OperationForm):
     def clean_confirmed(self) -> bool:
         confirmed: bool = self.cleaned_data["confirmed"]
         if self.replaces and not confirmed:
-            raise ValidationError("A key is in use. Tick this if it may stop working; nothing was changed yet.")
+            raise ValidationError(
+                "A key is in use. Check this box to confirm that it stops working. Nothing changed yet."
+            )
         return confirmed

@@ -1,4 +1,4 @@
-"""The form behind a button."""
+"""The form of a button that performs an operation."""
 
 import uuid
 
@@ -6,6 +6,6 @@ from django import forms
 
 
 class OperationForm(forms.Form):
-    """A press of a button. The same `operation` sent twice is one call."""
+    """A click on a button. The same `operation` sent twice is one call."""
 
     operation = forms.UUIDField(widget=forms.HiddenInput, required=False, initial=uuid.uuid4)

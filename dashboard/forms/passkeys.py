@@ -1,7 +1,7 @@
-"""allauth's forms that take what a passkey says.
+"""allauth's passkey forms, tolerant of malformed input.
 
-allauth fails where a part of that is missing. Whoever sends it may leave out what they like: that is a passkey that is
-not accepted, and no failure of ours.
+allauth raises an exception if a part of a passkey's response is missing. Clients can omit any part: that is a rejected
+passkey, not a server error.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from django.core.exceptions import ValidationError
 
 from dashboard.rules import json_limits
 
-REFUSED = "That passkey was not accepted: try again, or sign in another way."
+REFUSED = "That passkey was not accepted. Try again, or sign in another way."
 
 
 class _Tolerant:
-    """A form that takes what it cannot read for wrong."""
+    """A form that rejects input it cannot read."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - allauth's
         super().__init__(*args, **options)
@@ -24,11 +24,11 @@ class _Tolerant:
     def full_clean(self) -> None:
         try:
             super().full_clean()  # type: ignore[misc]
-        except (KeyError, AttributeError, TypeError, ValueError, RecursionError):  # the last of deep CBOR
+        except (KeyError, AttributeError, TypeError, ValueError, RecursionError):  # RecursionError: deeply nested CBOR
             self.add_error("credential", REFUSED)
 
     def add_error(self, field: str | None, error: ValidationError | str) -> None:
-        """Say what was wrong with a passkey; allauth calls it an incorrect code."""
+        """Replace allauth's "incorrect code" error with one about a passkey."""
         is_code = isinstance(error, ValidationError) and getattr(error, "code", "") == "incorrect_code"
         super().add_error(field, REFUSED if is_code else error)  # type: ignore[misc]
 

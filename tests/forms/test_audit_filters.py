@@ -46,7 +46,7 @@ def test_filter_is_read_and_has_one_canonical_query(
     ("params", "problem"),
     [
         ({"outcome": "bad"}, "“bad” is not an outcome: use done, refused, unavailable, unknown, requested."),
-        ({"install": "9" * 30}, f"“{'9' * 30}” is no number of an install's page."),
+        ({"install": "9" * 30}, f"“{'9' * 30}” is not a valid install number."),
         ({"from": "1h", "to": "2h"}, "Nothing can match: the time range ends before it begins."),
     ],
 )

@@ -18,7 +18,7 @@ NO_SIGNATURE = (
     "“odd” is not a signature's result: use verified, unsaid, missing, doubled, malformed, stale, future,"
     " other_endpoint, mismatch, refused."
 )
-LEAST_ABOVE_MOST = "Nothing can match: the least number of attempts is above the most."
+LEAST_ABOVE_MOST = "No delivery can match: the minimum number of attempts exceeds the maximum."
 
 
 def at(text: str) -> datetime:

@@ -185,7 +185,7 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     sign_out(page)
     page.get_by_role("button", name="Use a passkey instead").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page.get_by_text("That passkey was not accepted: try again, or sign in another way.")).to_be_visible()
+    expect(page.get_by_text("That passkey was not accepted. Try again, or sign in another way.")).to_be_visible()
 
 
 def test_passkey_is_a_second_factor_after_the_password(page: Page, ana: User) -> None:

@@ -134,24 +134,27 @@ def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> No
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": ""}, "Give it a name"),
-        ({"name": "\u200b"}, "Give it a name"),
-        ({"email": ""}, "Write the email address that alerts go to."),
-        ({"email": "nobody"}, "This is not an email address."),
-        ({"email": "a@example.com\nBcc: b@example.com"}, "This is not an email address."),
+        ({"name": ""}, "Enter a name."),
+        ({"name": "\u200b"}, "Enter a name."),
+        ({"email": ""}, "Enter the email address to send alerts to."),
+        ({"email": "nobody"}, "Enter a valid email address."),
+        ({"email": "a@example.com\nBcc: b@example.com"}, "Enter a valid email address."),
         ({"kinds": []}, "Choose at least one kind of alert."),
         ({"kinds": ["nonsense"]}, "nonsense is not one of the available choices"),
-        ({"install": "999999"}, "Choose an install of the list."),
+        ({"install": "999999"}, "Choose an install from the list."),
         ({"quiet_start": "22:00"}, "Quiet hours need two different times"),
         ({"quiet_start": "22:00", "quiet_end": "22:00"}, "Quiet hours need two different times"),
-        ({"quiet_start": "noon", "quiet_end": "13:00"}, "Write it as 22:00"),
-        ({"time_zone": "Mars/Olympus"}, "Choose a time zone of the list."),
-        ({"way": "webhook", "url": ""}, "Paste the address that alerts are POSTed to."),
+        ({"quiet_start": "noon", "quiet_end": "13:00"}, "Enter a time such as 22:00"),
+        ({"time_zone": "Mars/Olympus"}, "Choose a time zone from the list."),
+        ({"way": "webhook", "url": ""}, "Enter the URL to send alerts to."),
         ({"way": "webhook", "url": "ftp://a.example.com/"}, "beginning with https://"),
-        ({"way": "webhook", "url": "http://a.example.com/"}, "begins with https://: alerts name your customers."),
-        ({"way": "webhook", "url": "https://me:pw@a.example.com/"}, "Leave user name and password out"),
-        ({"way": "webhook", "url": "https://127.0.0.1/"}, "This address is not a public one (loopback)"),
-        ({"way": "webhook", "url": "https://169.254.169.254/"}, "This address is not a public one (link-local)"),
+        (
+            {"way": "webhook", "url": "http://a.example.com/"},
+            "begins with https://: alerts contain your customers&#x27; names.",
+        ),
+        ({"way": "webhook", "url": "https://me:pw@a.example.com/"}, "Remove the user name and password from"),
+        ({"way": "webhook", "url": "https://127.0.0.1/"}, "This address is not public (loopback)"),
+        ({"way": "webhook", "url": "https://169.254.169.254/"}, "This address is not public (link-local)"),
         ({"way": "webhook", "url": "https://[::1]/"}, "ALERT_PRIVATE_ADDRESSES=1"),
         ({"way": "webhook", "url": HOSTILE}, "plain characters only"),
     ],
@@ -231,11 +234,11 @@ def test_partner_admin_sets_up_channels_of_their_installs_only(paul: Browser, ac
     assert "All installs" not in page
     assert "Other Data" not in page
     assert "Choose an install." in refused(paul, NEW, **MAIL)
-    assert "Choose an install of the list." in refused(paul, NEW, **MAIL, install=other.pk)
+    assert "Choose an install from the list." in refused(paul, NEW, **MAIL, install=other.pk)
     paul.submit(NEW, **MAIL, install=acme.pk)
     channel = AlertChannel.objects.get()
     assert channel.install == acme
-    assert "Choose an install of the list." in refused(paul, page_of(channel), **MAIL, install=other.pk)
+    assert "Choose an install from the list." in refused(paul, page_of(channel), **MAIL, install=other.pk)
     assert "Choose an install." in refused(paul, page_of(channel), **MAIL)
 
 

@@ -103,11 +103,14 @@ def test_doctor_without_a_time_says_that_it_counts_until_now(ana: Browser, one: 
     ("fields", "said"),
     [
         ({"headers": ""}, "Paste the request's headers."),
-        ({"headers": "it does not work"}, "No line of this is a header, such as X-OpenTrain-Signature: t=…,v1=…"),
-        ({"body": "no base64!", "encoding": "base64"}, "This is not base64."),
-        ({"body": "é", "encoding": "base64"}, "This is not base64."),
-        ({"body": "a" * (1024 * 1024 + 1)}, "The body is larger than 1 MiB. Redeliver does not take such deliveries."),
-        ({"arrived_at": "noon"}, "Write it as 2026-06-12 12:00:00, in UTC, or leave it empty."),
+        ({"headers": "it does not work"}, "No headers found. Paste lines such as X-OpenTrain-Signature: t=…,v1=…"),
+        ({"body": "no base64!", "encoding": "base64"}, "This is not valid base64."),
+        ({"body": "é", "encoding": "base64"}, "This is not valid base64."),
+        (
+            {"body": "a" * (1024 * 1024 + 1)},
+            "The body is larger than 1 MiB. Redeliver does not accept such deliveries.",
+        ),
+        ({"arrived_at": "noon"}, "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."),
         ({"body": "a\x00b"}, "Null characters are not allowed."),
     ],
 )

@@ -64,7 +64,7 @@ def test_edit_changes_event_types_and_says_so_on_the_endpoints_page(ana: Browser
         ({"address": HOSTILE, "event_types": ["contract.ended"]}, "plain characters only"),
         (
             {"address": "https://me:pw@a.example.com/", "event_types": ["contract.ended"]},
-            "Leave user name and password",
+            "Remove the user name and password",
         ),
         ({"address": "", "event_types": ["nonsense"]}, "nonsense is not one of the available choices"),
     ],
@@ -82,7 +82,7 @@ def test_edit_of_a_direct_endpoint_needs_an_address_that_opentrain_takes(
     direct = register(connected, support, url="https://acme.example.com/hook")
     text = refused(ana, url("edit", direct), address="http://acme.example.com/", event_types=["contract.ended"])
     assert "OpenTrain delivers to https:// only" in text
-    assert "Write the address that OpenTrain is to deliver to." in refused(
+    assert "Enter the address for OpenTrain to deliver to." in refused(
         ana, url("edit", direct), address="", event_types=["contract.ended"]
     )
     assert changes(fake_opentrain) == []
@@ -115,7 +115,7 @@ def test_edit_of_what_somebody_changed_meanwhile_is_asked_for_again(
     form = {"address": "", "event_types": ["contract.ended"], "seen": seen_by(ana, endpoint)}
     Endpoint.objects.update(event_types=["milestone.funded"])
     text = refused(ana, url("edit", endpoint), **form)
-    assert "Somebody has changed this endpoint since you opened this page." in text
+    assert "Someone changed this endpoint after you opened this page." in text
     assert ": milestone.funded. Nothing of yours was saved" in text
     assert changes(fake_opentrain) == []
     form["seen"] = seen_by(ana, endpoint)

@@ -81,8 +81,8 @@ def test_invitation_shows_the_link_once_and_nowhere_else(lea: Client) -> None:
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"username": "LEA", "role": "viewer"}, "There is an account of this name already."),
-        ({"username": "", "role": "viewer"}, "Give a user name, to sign in with."),
+        ({"username": "LEA", "role": "viewer"}, "An account with this name already exists."),
+        ({"username": "", "role": "viewer"}, "Enter a user name."),
         ({"username": "a b", "role": "viewer"}, "Enter a valid username."),
         ({"username": "vic", "role": "king"}, "Select a valid choice."),
         ({"username": "vic", "role": ""}, "This field is required."),

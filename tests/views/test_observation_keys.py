@@ -97,7 +97,10 @@ def test_replacing_asks_first_and_then_ends_the_old_key_at_once(ana: Browser, st
     first = key_in(issue(ana, straight))
     refused = issue(ana, straight)
     assert refused.status_code == 422
-    assert "A key is in use. Tick this if it may stop working; nothing was changed yet." in refused.content.decode()
+    assert (
+        "A key is in use. Check this box to confirm that it stops working. Nothing changed yet."
+        in refused.content.decode()
+    )
     assert report(Client(), first) == 200
     second = key_in(issue(ana, straight, confirmed="yes"))
     assert (report(Client(), first), report(Client(), second)) == (401, 200)

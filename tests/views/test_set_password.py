@@ -35,7 +35,7 @@ def test_password_is_set_by_the_link_which_then_says_that_it_is_over(lea: Client
         ("short", "short", "This password is too short."),
         ("password", "password", "This password is too common."),
         ("victoria-nova1", "victoria-nova1", "The password is too similar to the username."),
-        (PASSWORD, PASSWORD + " ", "The two are not the same."),
+        (PASSWORD, PASSWORD + " ", "The passwords don't match."),
         ("", "", "This field is required."),
     ],
 )
