@@ -50,7 +50,7 @@ class DoctorForm(forms.Form):
 
     @property
     def bodies(self) -> list[bytes]:
-        """Return the possible bodies: text with LF and with CRLF line endings. Raises: ValueError for invalid base64."""
+        """Return the possible bodies: text with LF and with CRLF endings. Raises: ValueError for invalid base64."""
         text: str = self.cleaned_data.get("body", "")
         if self.is_exact:
             return [base64.b64decode("".join(text.split()), validate=True)]

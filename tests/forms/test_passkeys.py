@@ -1,6 +1,7 @@
 """Whatever is sent as a passkey is accepted or refused, and never a failure of ours."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import RequestFactory
 
 from dashboard.forms import passkeys
 from dashboard.forms.passkeys import REFUSED
+from dashboard.rules.json_limits import Decoder
 from tests.factories import make_user
 
 BROKEN: list[Any] = [
@@ -53,6 +55,7 @@ def test_incorrect_code_is_called_a_passkey_that_was_not_accepted() -> None:
     class Base:
         def __init__(self) -> None:
             self.told: list[tuple[str | None, Any]] = []
+            self.fields = {"credential": SimpleNamespace(decoder=None)}
 
         def add_error(self, field: str | None, error: Any) -> None:
             self.told.append((field, error))
@@ -64,3 +67,4 @@ def test_incorrect_code_is_called_a_passkey_that_was_not_accepted() -> None:
     form.add_error("credential", ValidationError("Incorrect code.", code="incorrect_code"))
     form.add_error("credential", other)
     assert form.told == [("credential", REFUSED), ("credential", other)]
+    assert form.fields["credential"].decoder is Decoder

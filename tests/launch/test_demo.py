@@ -77,7 +77,7 @@ def test_everything_is_up_before_it_says_ready(
     port = claim_port(0)
     demo.demo(folder=prepare(tmp_path), port=port)
     assert Processes.did == [
-        "migrate", "migrate-api", "static", "finish migrate migrate-api static",
+        "migrate", "migrate-api", "static", "finish static", "finish migrate migrate-api",
         "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s", "story", "finish story",
         "events-0", "events-1", "watch", "end",
     ]  # fmt: skip

@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_environment_has_the_folders_keys_and_paths(folder: Path) -> None:
     own = keys(folder)
     assert site.environment(folder=folder, keys=own, port=8123) == {
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
         "SECRET_KEY": own.SECRET_KEY,
         "FIELD_KEYS": own.FIELD_KEYS,
         "PUBLIC_URL": "http://localhost:8123",

@@ -61,7 +61,7 @@ def test_endpoint_is_visible_with_its_install(support: User, outsider: User) -> 
     assert shown == [[endpoint], [endpoint], [], []]
 
 
-def test_registered_are_known_to_opentrain_and_in_need_are_worse_than_paused() -> None:
+def test_registered_are_known_to_opentrain_and_unhealthy_are_worse_than_paused() -> None:
     install = make_install()
     well = make_endpoint(install=install)
     ill = make_endpoint(install=install, consecutive_failures=1)
@@ -69,7 +69,7 @@ def test_registered_are_known_to_opentrain_and_in_need_are_worse_than_paused() -
     make_endpoint(install=install, opentrain_id=None, consecutive_failures=1)
     make_endpoint(install=install, deleted_at=NOON, consecutive_failures=1)
     assert set(Endpoint.objects.registered()) == {well, ill, paused}
-    assert set(Endpoint.objects.in_need()) == {ill}
+    assert set(Endpoint.objects.unhealthy()) == {ill}
 
 
 def test_opentrains_id_is_once_in_an_install() -> None:

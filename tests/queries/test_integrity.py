@@ -20,7 +20,7 @@ def test_rows_without_their_other_row_and_audit_without_a_beginning_are_named() 
     with pytest.raises(CommandError) as raised:
         call_command("verify_backup", stdout=io.StringIO())
     assert str(raised.value).splitlines() == [
-        "This copy is not whole:",
+        "This copy is incomplete:",
         "- 1 rows of dashboard_endpoint have no install",
         "- 1 operations of the audit have an end and no beginning: rows are missing",
     ]
@@ -35,7 +35,7 @@ def test_audit_that_can_be_changed_is_named() -> None:
     with pytest.raises(CommandError) as raised:
         call_command("verify_backup", stdout=io.StringIO())
     assert str(raised.value).splitlines() == [
-        "This copy is not whole:",
+        "This copy is incomplete:",
         "- the audit can be changed: its triggers are missing or switched off (audit_entries_stay, audit_stays)",
     ]
 
@@ -48,6 +48,6 @@ def test_operation_that_the_list_of_unanswered_ones_lacks_is_named() -> None:
     with pytest.raises(CommandError) as raised:
         call_command("verify_backup", stdout=io.StringIO())
     assert str(raised.value).splitlines() == [
-        "This copy is not whole:",
+        "This copy is incomplete:",
         "- 1 operations without an answer are not in the list of those: the filter misses them",
     ]
