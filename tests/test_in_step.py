@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import URLPattern, URLResolver, reverse
@@ -30,11 +31,14 @@ from dashboard.rules.alert_messages import ENDINGS
 from dashboard.rules.alerts import WORST_FIRST, AlertKind
 from dashboard.rules.attempts import AttemptResult, Event
 from dashboard.services.opentrain import client
+from dashboard.templatetags.redeliver import LOOKS
 from dashboard.vault import Secret
 from dashboard.views import delivery_export
+from dashboard.views import delivery_lists as delivery_views
 from tests.contract import test_contract
 from tests.contract.fake import FakeOpenTrain
 from tests.matrix import rows
+from tests.partner_api import test_document
 from tests.views.conftest import browser_of
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +113,7 @@ def test_every_criterion_is_read_by_a_filter() -> None:
     plain = DeliveryCriteria()
     read = {
         field.name
-        for name in EXAMPLES
+        for name in (one.name for one in FILTERS)
         for field in fields(DeliveryCriteria)
         if getattr(criteria_of(name), field.name) != getattr(plain, field.name)
     }
@@ -157,7 +161,24 @@ def test_what_a_filter_goes_by_is_in_the_export(one: delivery_filters.DeliveryFi
 def test_every_filter_has_a_field_on_the_page(support: User) -> None:
     page = browser_of(support).read(reverse("delivery-list"))
     missing = {one.name for one in FILTERS if not re.search(rf'name="{one.name}"', page)}
-    assert not missing, f"templates/deliveries/list.html has no field for the filters {missing}"
+    assert not missing, f"templates/deliveries/_filter.html has no field for the filters {missing}"
+
+
+@pytest.mark.parametrize("one", FILTERS, ids=lambda one: one.name)
+def test_field_of_a_filter_keeps_what_was_asked_for(one: delivery_filters.DeliveryFilter, support: User) -> None:
+    page = browser_of(support).read(f"{reverse('delivery-list')}?{urlencode(example(one.name))}")
+    (field,) = re.findall(rf'<(?:input|select)[^>]* name="{one.name}".*?(?=</label>)', page, re.DOTALL)
+    value = re.escape(EXAMPLES[one.name])
+    kept = re.search(rf'<input[^>]* value="{value}"|<option value="{value}" selected', field)
+    assert kept, f"templates/deliveries/_filter.html does not fill the field of filter {one.name} with its value"
+
+
+def test_folded_filters_are_those_below_more_filters(support: User) -> None:
+    page = browser_of(support).read(reverse("delivery-list"))
+    (more,) = re.findall(r'<details class="filters-more".*?</details>', page, re.DOTALL)
+    below = {one.name for one in FILTERS if re.search(rf'name="{one.name}"', more)}
+    differ = below ^ {one.name for one in FILTERS if one.folded}
+    assert not differ, f"`folded` in FILTERS and “More filters” of templates/deliveries/_filter.html differ in {differ}"
 
 
 def test_every_result_of_a_signature_is_a_choice_on_the_page(support: User) -> None:
@@ -188,6 +209,7 @@ def test_alert_kind_has_all_that_a_kind_needs(kind: AlertKind) -> None:
         "query in FOUND_BY of queries/alert_conditions.py": kind in FOUND_BY,
         "sentence in SENTENCES of actions/alerts/sentences.py": kind in SENTENCES,
         "sentence for its end in ENDINGS of rules/alert_messages.py": kind in ENDINGS,
+        "look in LOOKS of templatetags/redeliver.py": kind.value in LOOKS,
         "line in docs/alerts.md": f"`{kind.value}`" in (ROOT / "docs" / "alerts.md").read_text(),
     }
     missing = [place for place, is_there in places.items() if not is_there]
@@ -234,6 +256,13 @@ def test_every_column_of_a_delivery_is_written(set_first: set[str]) -> None:
     assert not missing, f"neither first() nor ADVANCED of actions/deliveries/attempts.py writes {missing} of a delivery"
 
 
+def test_every_column_with_a_default_of_the_database_has_one_in_python() -> None:
+    fields = Delivery._meta.concrete_fields
+    missing = {one.name for one in fields if one.has_db_default() and not one.has_default()}
+    why = "the receiver writes every column itself, and cannot write a default that only the database has"
+    assert not missing, f"{missing} of models/deliveries.py: give it default= beside db_default=; {why}"
+
+
 def test_every_column_of_a_delivery_is_exported_or_there_is_a_reason() -> None:
     exported = {*delivery_export._DELIVERY.values()}
     missing = set(COLUMNS) - exported - set(NOT_EXPORTED)
@@ -247,6 +276,15 @@ def test_every_column_of_a_delivery_is_on_its_page_or_there_is_a_reason() -> Non
     text = "".join(path.read_text() for path in (folder / "detail.html", folder / "_body.html"))
     missing = {name for name in COLUMNS if f"delivery.{name}" not in text} - set(NOT_SHOWN)
     assert not missing, f"{missing}: show it in templates/deliveries/detail.html, or say why not in NOT_SHOWN"
+
+
+def test_lists_read_every_column_that_their_table_shows() -> None:
+    text = (ROOT / "templates" / "components" / "_delivery_table.html").read_text()
+    columns = {field.attname for field in Delivery._meta.concrete_fields}
+    missing = (
+        {name for name in columns if re.search(rf"delivery\.{name}\b", text)} - set(delivery_views._SHOWN) - {"id"}
+    )
+    assert not missing, f"{missing}: add it to _SHOWN of views/delivery_lists.py, or each row makes a query of its own"
 
 
 # --- An operation of the Partner API ----------------------------------------------------------------------------------
@@ -293,11 +331,23 @@ def test_operation_has_its_fake_its_contract_and_its_export(name: str) -> None:
     assert fake is not None, f"operation {name} is not in tests/contract/fake.py"
     ours, theirs = (list(inspect.signature(one).parameters) for one in (getattr(client, name), fake))
     assert ours == theirs[1:], f"operation {name} takes other arguments in tests/contract/fake.py"
+    assert hasattr(fake, "__wrapped__"), (
+        f"put @_operation on {name} in tests/contract/fake.py, or its calls are not seen"
+    )
     tried = {one for one, _arguments in test_contract.ALL}
     assert name in tried, f"operation {name} is not in ALL of tests/contract/test_contract.py"
     from dashboard.services import opentrain  # noqa: PLC0415 - what callers use
 
     assert name in opentrain.__all__, f"operation {name} is not in __all__ of services/opentrain/__init__.py"
+
+
+def test_every_operation_is_in_the_docs_and_is_compared_with_its_schema() -> None:
+    page = (ROOT / "docs" / "partner-api.md").read_text()
+    missing = {(method, path) for method, path in served() if f"| `{method} {path}` |" not in page}
+    assert not missing, f"the table of operations in docs/partner-api.md has no row for {missing}"
+    compared = {(method.upper(), re.sub(r"\{\w+\}", "{id}", path)) for method, path, _body in test_document.CALLS}
+    missing = served() - compared
+    assert not missing, f"CALLS of tests/partner_api/test_document.py has no call of {missing}"
 
 
 # --- A page -----------------------------------------------------------------------------------------------------------

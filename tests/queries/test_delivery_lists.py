@@ -143,7 +143,22 @@ def keys(rows):
 
 
 def test_every_filter_has_values_here() -> None:
-    assert set(VALUES) == {one.name for one in fields(DeliveryCriteria)}
+    differ = set(VALUES) ^ {one.name for one in fields(DeliveryCriteria)}
+    assert not differ, f"VALUES of tests/queries/test_delivery_lists.py and DeliveryCriteria differ in {differ}"
+
+
+def test_every_filter_has_its_condition_in_python_here(world) -> None:
+    _paul, _scopes, rows = world
+    asked = set()
+
+    class Recording:
+        def __getattr__(self, name):
+            asked.add(name)
+            return getattr(DeliveryCriteria(), name)
+
+    assert is_listed(rows[0], Recording())
+    missing = {one.name for one in fields(DeliveryCriteria)} - asked
+    assert not missing, f"is_listed() of tests/queries/test_delivery_lists.py has no condition for {missing}"
 
 
 @pytest.mark.slow
