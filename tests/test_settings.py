@@ -196,4 +196,4 @@ def test_cookies_are_for_this_host_alone_and_https_and_same_site(ask: Ask) -> No
 def test_request_for_another_host_is_answered_in_words(db: None) -> None:
     response = Client(headers={"Host": "elsewhere.example.com"}).get("/")
     assert response.status_code == 400
-    assert "This request makes no sense to Redeliver Nothing was done." in words_of(response.content.decode())
+    assert "Redeliver couldn't understand this request Nothing changed." in words_of(response.content.decode())

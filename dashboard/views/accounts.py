@@ -1,4 +1,4 @@
-"""One's own account: how one signs in, and what else is allauth's but for which it has no page of ours."""
+"""The "Your account" page, and pages that replace or extend allauth's."""
 
 from http import HTTPStatus
 
@@ -17,14 +17,14 @@ from dashboard.queries.second_factors import factors_of
 from dashboard.views import sessions
 
 RETRY_AFTER_S = 300
-"""The longest that a try is counted (allauth's `login_failed`)."""
+"""The longest time, in seconds, that an attempt counts (allauth's `login_failed`)."""
 
 
 @never_cache
 @require_safe
 @login_required
 def index(request: MemberRequest) -> HttpResponse:
-    """Show how one signs in, and lead to where each part is changed."""
+    """Show how the user signs in, with links to change each part."""
     factors = factors_of(user=request.user)
     context = {
         "now": timezone.now(),
@@ -41,21 +41,21 @@ def index(request: MemberRequest) -> HttpResponse:
 
 @login_required
 def to_index(_request: HttpRequest) -> HttpResponse:
-    """Lead on from where allauth has its own overview."""
+    """Redirect from allauth's own overview."""
     return redirect("account")
 
 
 @login_required
 def has_no_password(request: MemberRequest) -> HttpResponse:
-    """Say why there is no password to change: an account that was made without one does not get one by the way."""
+    """Say why there is no password to change: an account created without one does not get one here."""
     if not request.user.has_usable_password():
-        words = "Your account has no password: you sign in without one. If you need one, ask whoever runs Redeliver."
+        words = "Your account has no password: you sign in without one. If you need one, ask your administrator."
         messages.info(request, words)
     return redirect("account")
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
-    """Say that there were too many tries. The same words, whether or not there is such an account."""
+    """Answer 429 after too many attempts, with the same words whether or not the account exists."""
     response = render(request, "429.html", status=HTTPStatus.TOO_MANY_REQUESTS)
     response["Retry-After"] = str(RETRY_AFTER_S)
     return response

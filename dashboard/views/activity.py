@@ -1,4 +1,4 @@
-"""Activity: who did what, on what, from where, and what came of it; as a page, one by one, and as a file."""
+"""Activity: who did what, to what, from where, and the outcome; as a list, one entry, and an export."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ PAGE = 50
 CHUNK = 1000
 READ_MS = 3000
 EXPORT = "export activity"
-"""The audit's name for it."""
+"""Audit action name."""
 _EXPORTED = {
     "at": "at", "operation": "operation", "phase": "phase", "action": "action", "who": "actor_name",
     "address": "address", "agent": "agent", "install": "install_name", "install_id": "install_opentrain_id",
@@ -54,7 +54,7 @@ def live(request: MemberRequest) -> HttpResponseBase:
 @require_safe
 @allowed(Permission.SEE)
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
-    """Show one operation: when it was asked for, when it was answered, and all that the answer said."""
+    """Show one operation: when it was requested, when it was answered, and the full answer."""
     visible = AuditEntry.objects.visible_to(request.user).with_links()
     entry = get_object_or_404(visible, pk=pk)
     both = list(visible.filter(operation=entry.operation).order_by("id"))
@@ -104,12 +104,12 @@ def _context(request: MemberRequest) -> dict[str, Any]:
 
 
 def _page(user: User, filters: AuditFilter, cursor: Cursor | None) -> tuple[list[AuditEntry], bool, tuple[str, ...]]:
-    """Return a page, whether more follows in the direction that was asked for, and what is wrong with the filter."""
+    """Return a page, whether more follow in the requested direction, and the filter's problems."""
     try:
         with at_most(ms=READ_MS):
             found = audit_lists.page(user=user, criteria=filters.criteria, limit=PAGE + 1, cursor=cursor)
     except TooSlow:
-        words = f"To find these would take longer than {READ_MS / 1000:g} s. A time range helps, or an install."
+        words = f"This search takes longer than {READ_MS / 1000:g} s. Add a time range or an install."
         return [], False, (*filters.problems, words)
     more = len(found) > PAGE
     if more:
@@ -118,7 +118,7 @@ def _page(user: User, filters: AuditFilter, cursor: Cursor | None) -> tuple[list
 
 
 def _beside(found: list[AuditEntry], more: bool, filters: AuditFilter, cursor: Cursor | None) -> dict[str, str]:
-    """Return the queries of the pages beside this one; empty where there is none."""
+    """Return the query strings of the neighbouring pages; empty if there is none."""
     is_newer = cursor is not None and cursor.newer
     newer, older = (more if is_newer else cursor is not None), is_newer or more
     return {
@@ -134,7 +134,7 @@ def _query(way: str, entry: AuditEntry, filters: AuditFilter) -> str:
 
 
 def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
-    """Return what the install and the endpoint of a filter are called: as what it found calls them."""
+    """Return the names of the filtered install and endpoint, taken from the entries found."""
     if not found:
         return {}
     names = {"install": found[0].install_name, "endpoint": found[0].endpoint_url}
@@ -146,12 +146,12 @@ def _row(entry: AuditEntry, user: User) -> ActivityRow:
 
 
 def _sees_source(user: User, actor_id: int | None) -> bool:
-    """Where support staff and others sit is nobody's business but support's; where one acted oneself, one's own."""
+    """Return whether the user may see the address and browser: support sees all, others only their own."""
     return user.sees_every_install or actor_id == user.pk
 
 
 def _exported(user: User, filters: AuditFilter) -> Iterator[Row]:
-    """Return every entry, also the requests that have their answers: who reads a file puts them together."""
+    """Yield every entry, including requests that have an answer: readers of the file join them by operation."""
     cursor: Cursor | None = None
     while True:
         found = audit_lists.page(user=user, criteria=filters.criteria, limit=CHUNK, cursor=cursor, whole=True)

@@ -1,4 +1,4 @@
-"""The channels that alerts go by: their list, the form for one, its test, and its end."""
+"""Alert channels: list, create, edit, test and delete."""
 
 import uuid
 from dataclasses import dataclass
@@ -25,13 +25,15 @@ from dashboard.views import operations
 from dashboard.views.alerts import MESSAGES, messages_of
 
 CHOICES = 200
-"""So many installs are in the form's list; the page of each other one leads here with it chosen."""
+"""Installs in the form's list. The page of any other install links here with it selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """A channel of the list, the kinds that it is told of, its newest message, and why its maker can no longer mend it:
-    empty where they can."""
+    """A channel in the list, its alert kinds, and its newest message.
+
+    `maker_is` says why its creator can no longer change it; empty if they can.
+    """
 
     channel: AlertChannel
     labels: list[str]
@@ -65,7 +67,7 @@ def index(request: MemberRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_CHANNELS)
 def create(request: MemberRequest) -> HttpResponse:
-    """Set up a channel. A webhook's signing secret is on the page that follows, and on no other."""
+    """Create a channel. A webhook's signing secret is shown only on the page that follows."""
     named = request.GET.get("install", "")
     form = ChannelForm(request.POST or None, user=request.user, install_id=int(named) if ID.fullmatch(named) else None)
     if request.method != "POST" or not form.is_valid():
@@ -74,7 +76,7 @@ def create(request: MemberRequest) -> HttpResponse:
     outcome, channel = alert_channels.create(
         actor=request.user, details=form.details, now=timezone.now(), operation=operation
     )
-    if channel is None:  # the form was sent before: the list says what came of it
+    if channel is None:  # the form was sent before: the list shows its outcome
         return redirect(f"{reverse('alert-channel-list')}?{urlencode({'operation': operation})}")
     if channel.secret is not None:
         return render(request, "alerts/created.html", {"channel": channel, "outcome": outcome})
@@ -111,7 +113,7 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @allowed(Permission.MANAGE_CHANNELS, of=AlertChannel)
 def test(request: MemberRequest, pk: int) -> HttpResponse:
-    """Send a test now, and say what came of it where the button was pressed."""
+    """Send a test now, and show the outcome next to the button."""
     channel, operation = _find(request, pk), operations.asked(request)
     outcome = alert_channels.test(actor=request.user, channel=channel, clock=timezone.now, operation=operation)
     if not request.htmx:
@@ -165,7 +167,7 @@ def _page(
 
 
 def _choices(request: MemberRequest, form: ChannelForm) -> list[Install]:
-    """Return the installs of the list: the first by name, and the one that is chosen."""
+    """Return the installs for the form's list: the first by name, plus the selected one."""
     visible = Install.objects.visible_to(request.user).defer("token").order_by("name", "pk")
     chosen = str(form["install"].value() or "")
     found = list(visible[:CHOICES])
@@ -179,7 +181,7 @@ def _makers(channels: list[AlertChannel]) -> set[User]:
 
 
 def _maker_is(channel: AlertChannel, granted: set[tuple[int, int]]) -> str:
-    """Say why whoever set the channel up cannot change it any more; `granted` has pairs of a user and an install."""
+    """Say why the channel's creator can no longer change it. `granted` holds (user, install) pairs."""
     maker = channel.made_by
     if maker is None:
         return "account deleted"

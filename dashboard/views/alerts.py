@@ -1,4 +1,4 @@
-"""Alerts: what is wrong now, what was, and what became of the messages that told of it."""
+"""Alerts: open and resolved ones, and the outcome of their notifications."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,16 +22,16 @@ from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import span
 
 SHOWN = 100
-"""So many open alerts stand on the page."""
+"""Open alerts on the page."""
 PAGE = 25
 MESSAGES = 10
 LOST_FOR = timedelta(days=7)
-"""So long the page says that a message was given up; the channel's own page says it for as long as it is kept."""
+"""How long the page shows that a message failed for good. The channel's page shows it as long as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """That a channel was told, or is to be, of an alert or of its end. `kind` and `label` are what became of it."""
+    """A notification to a channel, sent or pending, about an alert or its end. `kind` and `label` are its outcome."""
 
     channel: AlertChannel
     all_clear: bool
@@ -42,18 +42,18 @@ class Told:
 
     @property
     def shown_at(self) -> datetime | None:
-        """When it was told; a label says it already of what is held back."""
+        """When it was sent. None while held back: the label already says until when."""
         return None if self.kind == "waiting" else self.at
 
     @property
     def shown_words(self) -> str:
-        """What went wrong; nothing of what was sent."""
+        """What went wrong; empty for a sent message."""
         return "" if self.kind == "sent" else self.words
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """An alert and what its channels know of it; `lasted` in words once it is over."""
+    """An alert with its notifications; `lasted` is its duration in words once it is resolved."""
 
     alert: Alert
     told: tuple[Told, ...]
@@ -104,7 +104,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
 
 
 def _with_news(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
-    """Add who was told of each, as far as this person may know of those channels."""
+    """Add each alert's notifications, limited to the channels that the user may see."""
     news = AlertNews.objects.filter(channel__in=AlertChannel.objects.visible_to(user))
     news = news.select_related("channel", "delivery").defer("channel__url", "channel__secret").order_by("pk")
     return alerts.prefetch_related(Prefetch("news", queryset=news))

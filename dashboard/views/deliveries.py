@@ -1,4 +1,4 @@
-"""A delivery: its state, its attempts, its body, and the button that has it sent again."""
+"""One delivery: state, attempts, body, and redelivery."""
 
 import io
 import json
@@ -30,14 +30,14 @@ from dashboard.vault import Unreadable
 from dashboard.views import operations
 
 SHOWN_CHARS = 100_000
-"""So much of a body is drawn; the whole of it may be 1 MiB."""
+"""Characters of a body that are shown; a body can be 1 MiB."""
 SHOWN_ATTEMPTS = 50
 ATTEMPTS_IN_ROW = 10
-"""Attempts that are shown where a row of a list opens in place."""
+"""Attempts shown when a list row expands."""
 SAME_RESOURCE = 10
-"""Other deliveries of the same resource that are shown."""
+"""Other deliveries of the same resource on the page."""
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
-"""Control characters as their Unicode pictures: visible, and harmless."""
+"""Maps control characters to their Unicode pictures: visible and harmless."""
 
 
 _TO_REDELIVER = [
@@ -48,7 +48,7 @@ _TO_REDELIVER = [
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Bytes from outside as text that can be shown, with a note where that is not all there is to say."""
+    """Displayable text of external bytes, with a note if it is incomplete or altered."""
 
     text: str
     note: str = ""
@@ -56,7 +56,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """An attempt, its answer in words, who verified its signature, and the first bytes of what was answered."""
+    """An attempt, its response in words, who verified its signature, and the start of the response body."""
 
     attempt: Attempt
     answer: str
@@ -65,17 +65,17 @@ class AttemptRow:
 
     @property
     def doctor_helps(self) -> bool:
-        """Whether the signature failed: the receiver's never did, but a handler may report so."""
+        """Whether the signature failed. Never for the receiver's own attempts, but a handler may report it."""
         return self.attempt.signature not in {"", Verdict.VERIFIED}
 
     @property
     def was_answered(self) -> bool:
-        """Whether it got an answer, so that its latency is one."""
+        """Whether it got a response, so its latency is meaningful."""
         return was_answered(self.attempt.cause)
 
     @property
     def has_answer(self) -> bool:
-        """Whether there is anything of the answer to show."""
+        """Whether any of the response can be shown."""
         return bool(self.attempt.response_headers or self.response.text)
 
     @property
@@ -99,7 +99,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_safe
 @allowed(Permission.SEE)
 def attempts(request: MemberRequest, pk: int) -> HttpResponse:
-    """Show the newest attempts of a delivery below its row in a list."""
+    """Show a delivery's newest attempts below its list row."""
     return render(request, "deliveries/_attempts.html", _attempts_context(request, pk))
 
 
@@ -119,25 +119,25 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def readable(raw: bytes) -> Text:
-    """Return bytes as text: never an error, whatever they are."""
+    """Return any bytes as text, without errors."""
     text = raw.decode(errors="replace")
-    note = "Not UTF-8 text: � stands for what could not be read." if "\ufffd" in text else ""
+    note = "Not UTF-8 text: � marks unreadable bytes." if "\ufffd" in text else ""
     return _cut(text.translate(_CONTROLS), note)
 
 
 def pretty(raw: bytes) -> Text:
-    """Return JSON indented, and anything else as it came, with a note."""
+    """Return JSON indented, and anything else unchanged, with a note."""
     try:
         value = json_limits.loads(raw)
     except ValueError:
         plain = readable(raw)
-        return Text(plain.text, f"Not valid JSON: shown as it came. {plain.note}".strip() if raw else "")
+        return Text(plain.text, f"Not valid JSON: shown unchanged. {plain.note}".strip() if raw else "")
     text = _indented(value)
     return _cut(text.encode(errors="replace").decode().translate(_CONTROLS), "")
 
 
 def _indented(value: object) -> str:
-    """Return as much as is shown, and one character more where there is more: of deep JSON most would be spaces."""
+    """Return indented JSON just past SHOWN_CHARS: in full, deep JSON would be mostly spaces."""
     written = io.StringIO()
     for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
         written.write(piece)
@@ -153,11 +153,11 @@ def _cut(text: str, note: str) -> Text:
 
 
 def _find_to_redeliver(request: MemberRequest, pk: int) -> Delivery:
-    """Return it with what pressing the button needs and no more: whoever pressed it waits for that."""
+    """Return the delivery with only the columns redelivery needs, because the user is waiting. Raises: Http404."""
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
     try:
         return get_object_or_404(rows.only("opentrain_id", "endpoint__install__token", *_TO_REDELIVER), pk=pk)
-    except Unreadable:  # that is for the action to find out, and to say
+    except Unreadable:  # the action handles an unreadable token, and says so
         return get_object_or_404(rows.only("opentrain_id", *_TO_REDELIVER), pk=pk)
 
 
@@ -211,7 +211,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
 
 
 def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:
-    """Return the newest attempt as a command; empty without a handler, or without a body that is still kept."""
+    """Return the newest attempt as a curl command; empty without a handler or a kept body."""
     if attempt is None or delivery.body is None or not delivery.endpoint.handler_url:
         return ""
     headers = [(str(name), str(value)) for name, value in attempt.request_headers]
@@ -219,7 +219,7 @@ def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:
 
 
 def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
-    """Return what else happened to the same resource at any endpoint of the install, the newest."""
+    """Return the newest other deliveries of the same resource, at any endpoint of the install."""
     if not delivery.resource_id:
         return []
     rows = Delivery.objects.filter(resource_id=delivery.resource_id, endpoint__install=delivery.endpoint.install_id)
@@ -237,7 +237,7 @@ def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
 
 
 def _body_days(delivery: Delivery) -> int | None:
-    """Return after how many days retention took the body, if it did."""
+    """Return after how many days retention removed the body; None if it did not."""
     return None if delivery.body_gone_at is None else (delivery.body_gone_at - delivery.last_attempt_at).days
 
 
@@ -251,4 +251,4 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
 def _signature_words(attempt: Attempt) -> str:
     if attempt.source == Attempt.Source.RECEIVER:
         return "Signature verified."
-    return f"Reported by its own handler, which {REPORTED.get(attempt.signature, 'checked the signature')}."
+    return f"Reported by the handler, which {REPORTED.get(attempt.signature, 'checked the signature')}."

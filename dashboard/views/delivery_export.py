@@ -1,8 +1,8 @@
-"""What a list of deliveries shows, as a file (presenters/downloads.py).
+"""Exports of a deliveries list as a file (presenters/downloads.py).
 
-Rows are read in steps of CHUNK, each in a query of its own that goes on where the last one ended, so no transaction and
-no cursor stays open for as long as somebody's download takes, and memory stays as it is whatever the number of rows.
-What arrives meanwhile is not in the file: it is the list as it was when the download began, newest first.
+Rows are read in chunks of CHUNK. Each chunk is a query of its own that continues after the last row, so no transaction
+or cursor stays open during a slow download, and memory use does not depend on the number of rows.
+Deliveries that arrive during the download are not in the file: it is the list as of its start, newest first.
 """
 
 import base64
@@ -28,10 +28,10 @@ from dashboard.rules.endpoints import EndpointFacts
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 CHUNK = 1000
-"""Rows that are read at once; with bodies of up to 1 MiB, CHUNK_WITH_BODIES."""
+"""Rows per query; CHUNK_WITH_BODIES if the export includes bodies, which can be 1 MiB each."""
 CHUNK_WITH_BODIES = 20
 EXPORT = "export deliveries"
-"""The audit's name for it."""
+"""Audit action name."""
 _DELIVERY = {
     "delivery_id": "opentrain_id",
     "event_id": "event_id",
@@ -123,7 +123,7 @@ def _delivery(row: Row, *, bodies: bool, now: datetime) -> Row:
 
 
 def _body(raw: bytes | None) -> Row:
-    """Return a body as text where it is UTF-8, else in base64; null where retention has taken it."""
+    """Return a body as text if it is UTF-8, else as base64; null if retention removed it."""
     if raw is None:
         return {"body": None}
     try:

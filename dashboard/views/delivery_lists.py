@@ -1,4 +1,4 @@
-"""The lists of deliveries: of an endpoint, of an install, and of all that somebody may see."""
+"""Lists of deliveries: of an endpoint, of an install, and of everything the user may see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ from dashboard.rules.deliveries import StateKind
 PAGE = 50
 """Deliveries on a page."""
 COUNT_MS = 300
-"""So long the database may count, and group causes, for one view."""
+"""Time limit, in milliseconds, for counting and grouping causes for one view."""
 
 
-# Reading and converting the other columns, for fifty rows, takes as long as finding the rows.
+# Reading and converting the other columns of fifty rows takes as long as finding the rows.
 _SHOWN = (
     "opentrain_id", "event_type", "resource_id", "first_received_at", "last_attempt_at", "attempt_count",
     "attempts_in_round", "last_ok", "last_status", "last_cause", "last_latency_ms", "requested_at", "abandoned_at",
@@ -51,7 +51,7 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose list it is, and the name of its URLs."""
+    """The scope of a list, and the base name of its URLs."""
 
     scope: Scope
     name: str
@@ -59,16 +59,16 @@ class Place:
     endpoint: Endpoint | None = None
 
     def url(self, what: str = "") -> str:
-        """Return the list's address, or that of its "-live" part or "-export"."""
+        """Return the URL of the list, or of its "-live" part or "-export"."""
         owner = self.endpoint or self.install
         return reverse(f"{self.name}{what}", args=[] if owner is None else [owner.pk])
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many deliveries match, in words, and why others failed or were refused; None is not known.
+    """How many deliveries match, in words, and the causes of failures and refusals; None if unknown.
 
-    `exactly` is the number itself, where it is known and no more than LIST_COUNT_LIMIT.
+    `exactly` is the number, if it is known and at most LIST_COUNT_LIMIT.
     """
 
     words: str
@@ -139,7 +139,7 @@ def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
 
 
 def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:
-    """Return what the template shows."""
+    """Return the template context."""
     filters = delivery_filters.parse(params=params.dict(), now=now)
     cursor = delivery_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
@@ -178,7 +178,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
 
 
 def _rows(place: Place, filters: Filter, cursor: Cursor | None, now: datetime) -> tuple[list[Any], bool]:
-    """Return a page of rows, newest first, and whether more follow in the direction that was asked for."""
+    """Return a page of rows, newest first, and whether more follow in the requested direction."""
     if filters.refused:
         found: list[Any] = delivery_lists.refused_page(
             scope=place.scope, criteria=filters.criteria, limit=PAGE + 1, cursor=cursor
@@ -192,13 +192,13 @@ def _rows(place: Place, filters: Filter, cursor: Cursor | None, now: datetime) -
 
 
 def page_of(*, place: Place, filters: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
-    """Return deliveries with all that a row of a list shows; their bodies stay where they are."""
+    """Return deliveries with everything a list row shows, without their bodies."""
     rows = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=limit, cursor=cursor)
     return with_owner(with_marks(rows.only(*_SHOWN)))
 
 
 def _pages(rows: list[Any], more: bool, filters: Filter, cursor: Cursor | None) -> dict[str, str]:
-    """Return the queries of the pages beside this one; empty where there is none."""
+    """Return the query strings of the neighbouring pages; empty if there is none."""
     if not rows:
         return {"newer": "", "older": ""}
     is_newer = cursor is not None and cursor.newer
@@ -217,16 +217,16 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
 
 
 def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool) -> Counted:
-    """Count and group within COUNT_MS; what takes longer is not known, and never a wrong number.
+    """Count and group within COUNT_MS. What takes longer stays unknown, never a wrong number.
 
-    Causes are told above the first page; whoever pages on has read them.
+    Causes are shown only above the first page.
     """
     try:
         with at_most(ms=COUNT_MS):
             number = _count(place, filters, now)
             causes = _causes(place, filters) if with_causes else []
     except TooSlow:
-        return Counted(f"— (not counted: it would take longer than {COUNT_MS / 1000:g} s; a time range helps)", None)
+        return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
     what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
     return Counted(words, causes, number if number <= LIST_COUNT_LIMIT else None)

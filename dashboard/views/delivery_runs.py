@@ -1,7 +1,7 @@
-"""Whatever a list of deliveries shows, redelivered: a preview that counts it, a confirmation, a run for each endpoint.
+"""Bulk redelivery from a deliveries list: a preview with counts, a confirmation, and one run per endpoint.
 
-What is confirmed is what was seen: the form carries the deliveries themselves, signed, and not the filter, which by
-then may mean others. Whatever has become of one of them meanwhile is looked at once more when the run starts.
+The user confirms exactly the deliveries shown: the form carries their signed IDs, not the filter, which may match
+others by then. Each delivery's state is checked again when the run starts.
 """
 
 import uuid
@@ -41,21 +41,21 @@ from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 MOST = 10_000
-"""Deliveries that one form may redeliver. More takes an hour and more: that wants to be split on purpose."""
+"""Deliveries that one form may redeliver. More would take over an hour, so users split them deliberately."""
 MOST_ENDPOINTS = 50
 READ_MS = 5000
 GOOD_FOR = timedelta(hours=1)
-"""So long a preview may be confirmed."""
+"""How long a preview can be confirmed."""
 _JUDGED = ("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at")
 
 
 class CannotPreview(Exception):
-    """Show the words instead: they say how to narrow what is asked for."""
+    """No preview is possible. The message says how to narrow the filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is to be redelivered on one endpoint. `obstacle` says why nothing can be; `helps` names what helps."""
+    """The deliveries to redeliver on one endpoint. `obstacle` says why none can be; `helps` names the remedy."""
 
     endpoint: Endpoint
     chosen: Sequence[Delivery]
@@ -96,14 +96,14 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
         seen = signing.loads(request.POST.get("seen", ""), salt=_salt(request), max_age=GOOD_FOR)
     except signing.BadSignature:
         problem = (
-            f"It was shown more than {spelled(duration=GOOD_FOR)} ago, so nothing was started. "
-            "This is how it is now: look at it once more."
+            f"This preview was shown more than {spelled(duration=GOOD_FOR)} ago, so nothing was started. "
+            "Check the updated preview below."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
     if _has_changed(request, place, seen["ids"]):
         problem = (
-            "An endpoint has changed since you looked and cannot redeliver now, so nothing is started. "
-            "This is how it is now: look at it once more."
+            "An endpoint has changed since this preview and can't redeliver now, so nothing was started. "
+            "Check the updated preview below."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
     one_call = bool(seen["all_failed"]) and request.POST.get("how") == "one-call"
@@ -118,9 +118,9 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
 
 
 def _has_changed(request: MemberRequest, place: Place, ids: Sequence[int]) -> bool:
-    """Ask OpenTrain, and tell whether an endpoint of these deliveries is no longer one that can redeliver.
+    """Refresh from OpenTrain, and return whether an endpoint of these deliveries can no longer redeliver.
 
-    What was shown may have been old. A list of all installs is told by what the poller brought.
+    The preview may have been out of date. For a list of all installs, the last poll is used instead.
     """
     if place.install is not None:
         freshen(install=place.install, now=timezone.now())
@@ -130,13 +130,13 @@ def _has_changed(request: MemberRequest, place: Place, ids: Sequence[int]) -> bo
 
 
 def _answer(request: MemberRequest, place: Place, started: Started) -> HttpResponse:
-    """Lead to what was started, and say what was not."""
+    """Redirect to the started runs, with messages about what was not started."""
     if started.dropped:
         were = "delivery is" if started.dropped == 1 else "deliveries are"
-        said = f"{started.dropped} {were} left out: delivered, requested again or gone since you looked."
+        said = f"{started.dropped} {were} left out: delivered, requeued or removed since the preview."
         messages.info(request, said)
     for run in started.in_the_way:
-        messages.info(request, f"Nothing was started on {run.endpoint.known_as}: run {run.pk} is active there already.")
+        messages.info(request, f"No run was started on {run.endpoint.known_as}: run {run.pk} is already active there.")
     found = started.runs or started.in_the_way
     if len(found) == 1:
         return redirect("run-detail", pk=found[0].pk)
@@ -165,14 +165,14 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
 
 
 def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
-    """Return what the filter finds: what would be asked for where, and what not. Raises: CannotPreview."""
+    """Return the preview: deliveries to redeliver per endpoint, and those left out. Raises: CannotPreview."""
     found = _read(place, filters, now)
     chosen, left_out = commands.split(deliveries=found, include_delivered=include)
     parts = _parts(chosen)
     startable = [one for part in parts if part.can_start for one in part.chosen]
     all_failed = place.endpoint is not None and filters.criteria == DeliveryCriteria(state=StateKind.FAILED)
     reasons = [reason.words for _, reason in left_out]
-    reasons += ["its endpoint cannot redeliver now" for part in parts if not part.can_start for _ in part.chosen]
+    reasons += ["its endpoint can't redeliver now" for part in parts if not part.can_start for _ in part.chosen]
     shown = preview(chosen=startable, left_out=reasons, now=now)
     seen = {
         "ids": [one.pk for one in startable],
@@ -194,10 +194,10 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
 
 
 def _read(place: Place, filters: Filter, now: datetime) -> list[Delivery]:
-    """Read what the list shows, oldest first and to the end. Raises: CannotPreview."""
+    """Return all matching deliveries, oldest first. Raises: CannotPreview."""
     if filters.refused:
         raise CannotPreview(
-            "A refused request is no delivery: its signature did not fit, so nothing can be sent again."
+            "Refused requests can't be redelivered: they failed verification, so they are not deliveries."
         )
     if filters.problems:
         raise CannotPreview(" ".join(filters.problems))
@@ -206,18 +206,18 @@ def _read(place: Place, filters: Filter, now: datetime) -> list[Delivery]:
         with at_most(ms=READ_MS):
             found = list(rows.only(*_JUDGED))
     except TooSlow:
-        raise CannotPreview(f"To find what matches would take longer than {READ_MS / 1000:g} s.") from None
+        raise CannotPreview(f"Finding the matching deliveries takes longer than {READ_MS / 1000:g} s.") from None
     if len(found) > MOST:
-        raise CannotPreview(f"More than {MOST:,} deliveries match, and that is the most that is redelivered at once.")
+        raise CannotPreview(f"More than {MOST:,} deliveries match, the most that can be redelivered at once.")
     return found[::-1]
 
 
 def _parts(chosen: Sequence[Delivery]) -> list[Part]:
-    """Sort them by their endpoints, the most first. Raises: CannotPreview."""
+    """Group deliveries by endpoint, largest group first. Raises: CannotPreview."""
     number = Counter(one.endpoint_id for one in chosen)
     if len(number) > MOST_ENDPOINTS:
         raise CannotPreview(
-            f"These are of {len(number)} endpoints, and runs are started on {MOST_ENDPOINTS} at once, not more."
+            f"These deliveries belong to {len(number)} endpoints; at most {MOST_ENDPOINTS} runs can start at once."
         )
     rows = Endpoint.objects.filter(pk__in=number).select_related("install").defer("secret", "install__token")
     endpoints = rows.in_bulk()
@@ -229,9 +229,9 @@ def _parts(chosen: Sequence[Delivery]) -> list[Part]:
 
 
 def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
-    """Say why nothing can be redelivered on it, and name what helps; both empty when it can."""
+    """Return why nothing can be redelivered on the endpoint, and the remedy's name; both empty if it can."""
     if endpoint.deleted_at is not None:
-        return "OpenTrain no longer has this endpoint, so these can never be sent again.", ""
+        return "OpenTrain no longer has this endpoint, so these deliveries can never be redelivered.", ""
     if endpoint.opentrain_id is None:
         return "OpenTrain does not list this endpoint yet.", ""
     if not endpoint.install.can_manage:
@@ -239,18 +239,18 @@ def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
     if endpoint.install.last_error_code in NEEDS_PERSON:
         return endpoint.install.last_error, "install"
     if endpoint.status == DISABLED:
-        return "It is disabled or paused, so nothing would be attempted.", "recover"
+        return "The endpoint is disabled or paused, so deliveries are stopped.", "recover"
     return "", ""
 
 
 def _words(filters: Filter, now: datetime, left_out: Sequence[tuple[str, int]]) -> str:
-    """Say which deliveries these are, for whoever reads the run later: the filter, when, and what it left out."""
+    """Describe the chosen deliveries for later readers of the run: filter, time, and what was left out."""
     without = "".join(f"; {count} left out: {words}" for words, count in left_out)
     return f"{filters.words} (as of {exactly(now)}){without}"
 
 
 def _narrower(filters: Filter) -> list[tuple[str, str]]:
-    """Return narrower filters that often fit, as (words, query)."""
+    """Return commonly useful narrower filters, as (words, query)."""
     ways = [("state", "failed", "only the failed ones"), ("from", "24h", "only the last 24 hours")]
     return [
         (words, delivery_filters.link_query(filters.used | {name: value}))
@@ -260,5 +260,5 @@ def _narrower(filters: Filter) -> list[tuple[str, str]]:
 
 
 def _salt(request: MemberRequest) -> str:
-    """What one person saw, nobody else confirms."""
+    """Return a salt per user, so that nobody can confirm another user's preview."""
     return f"redeliver-{request.user.pk}"

@@ -1,4 +1,4 @@
-"""The demo's own switch: have its handler fail, and have it work again. Not there outside the demo."""
+"""The demo's switch, which breaks or repairs its handler. Exists only in the demo."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from dashboard.views import operations
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How the demo's handler of an endpoint is set; `broken` is None when it does not say."""
+    """The state of an endpoint's demo handler; `broken` is None if the handler does not report it."""
 
     endpoint: Endpoint
     broken: bool | None
@@ -23,7 +23,7 @@ class Switch:
 
 
 def switch_of(endpoint: Endpoint) -> Switch | None:
-    """Return the switch of an endpoint whose handler is the demo's; None for any other."""
+    """Return the switch if the endpoint's handler is the demo's, else None."""
     if not demo.controls(handler_url=endpoint.handler_url):
         return None
     return Switch(endpoint, demo.is_broken(handler_url=endpoint.handler_url))
@@ -32,7 +32,7 @@ def switch_of(endpoint: Endpoint) -> Switch | None:
 @require_POST
 @allowed(Permission.OPERATE, of=Endpoint)
 def set_handler(request: MemberRequest, pk: int) -> HttpResponse:
-    """Break or repair the handler, as the pressed button says."""
+    """Break or repair the handler, depending on the button pressed."""
     visible = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")
     endpoint = get_object_or_404(visible, pk=pk)
     if not demo.controls(handler_url=endpoint.handler_url):

@@ -1,7 +1,6 @@
-"""The signature doctor: a refused request of the log, or one that somebody pastes, and why its signature fails.
+"""The signature doctor: explains why the signature of a refused or pasted request fails.
 
-What is pasted is looked at and forgotten: nothing of it is stored, logged, or put into an address, and the secret is
-not even sent back with the form.
+Pasted data is never stored, logged or put into a URL, and the secret is not even sent back with the form.
 """
 
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, 
 from dashboard.vault import Unreadable
 
 OTHERS = 20
-"""Other endpoints of the install whose secrets are tried, the newest."""
+"""How many of the install's other endpoints, newest first, have their secrets tried."""
 NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorResult:
-    """What the doctor found, and what is to be said beside it."""
+    """The doctor's diagnosis, with additional notes."""
 
     diagnosis: Diagnosis
     notes: tuple[str, ...] = ()
@@ -53,7 +52,7 @@ def examine(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def _refused(request: MemberRequest, endpoint: Endpoint) -> RefusedAttempt | None:
-    """Return the refused request that the page is about, if it is about one."""
+    """Return the refused request named in the URL, if any. Raises: Http404."""
     pk = request.GET.get("refused", "")
     return get_object_or_404(endpoint.refused_attempts, pk=int(pk)) if ID.fullmatch(pk) else None
 
@@ -75,16 +74,16 @@ def _facts(refused: RefusedAttempt) -> Refused:
 
 
 def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt | None) -> DoctorResult | None:
-    """Return what the doctor finds, or None with an error in the form where there is no secret to try."""
+    """Return the diagnosis, or None with a form error if there is no secret to try."""
     stored, pasted = _stored(endpoint), form.cleaned_data["secret"]
     if not pasted and stored is None:
-        form.add_error("secret", "Redeliver does not have this endpoint's secret, or cannot read it: paste it here.")
+        form.add_error("secret", "Redeliver doesn't have this endpoint's secret, or can't read it. Paste it here.")
         return None
     found = _diagnosis(form, endpoint=endpoint, secret=pasted or stored or "")
     notes, explained = [], found.genuine or found.kind is Kind.SECRET_FORM
     if pasted and stored and not explained and _diagnosis(form, endpoint=endpoint, secret=stored).genuine:
         notes.append(
-            "With the secret that Redeliver keeps for this endpoint it is genuine: the one that you pasted is not its."
+            "The signature is valid with the secret that Redeliver keeps for this endpoint, so you pasted another one."
         )
     same = compare(bodies=form.bodies, sha256=refused.body_sha256) if refused else ""
     notes += [same] if same else []
@@ -93,14 +92,14 @@ def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt |
 
 
 def _doubts(form: DoctorForm, found: Diagnosis, *, exact: bool) -> list[str]:
-    """Say what the form left open; `exact` is whether the bytes are known to be those that came."""
+    """Return what remains uncertain; `exact` says whether the bytes are known to be the original ones."""
     doubts = []
     if form.cleaned_data["arrived_at"] is None and found.kind not in {Kind.MISSING, Kind.DOUBLED, Kind.MALFORMED}:
-        doubts.append("You did not say when it arrived, so its age is counted until now.")
+        doubts.append("No arrival time was given, so the age is measured until now.")
     if not exact and found.kind in {Kind.BODY_CHANGED, Kind.WRONG_SECRET}:
         doubts.append(
-            "The body was pasted as text, and was tried with LF and with CR LF at the ends of its lines. "
-            "Copying changes text easily: paste it as base64 to be sure."
+            "The body was pasted as text and checked with both LF and CRLF line endings. "
+            "Copying can change text: paste it as base64 to be sure."
         )
     return doubts
 
@@ -128,7 +127,7 @@ def _stored(endpoint: Endpoint) -> str | None:
 
 
 def _others(endpoint: Endpoint) -> list[NamedSecret]:
-    """Return the secrets of the install's other endpoints; none at all where one of them cannot be read."""
+    """Return the secrets of the install's other endpoints; none if any of them can't be read."""
     rows = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
     try:
         found = list(rows.only("secret", "url", "handler_url", "opentrain_id").order_by("-id")[:OTHERS])

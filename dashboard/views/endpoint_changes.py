@@ -1,4 +1,4 @@
-"""The pages behind an endpoint's ⋯ menu: edit, pause, delete. Each is a plain form that says what will happen."""
+"""Edit, pause and delete an endpoint. Each page is a plain form that says what will happen."""
 
 import uuid
 from typing import Any
@@ -73,19 +73,19 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def visible(request: MemberRequest, pk: int) -> Endpoint:
-    """Return the endpoint, deleted or not, without its secrets: a page has no use for them. Raises: Http404."""
+    """Return the endpoint, deleted or not, without its secrets, which pages don't need. Raises: Http404."""
     rows = Endpoint.objects.visible_to(request.user).select_related("install")
     return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
 
 
 def operation_of(form: OperationForm) -> uuid.UUID:
-    """Return the operation that the form names; one that names none is one of its own."""
+    """Return the operation ID in the form, or a new one."""
     named: uuid.UUID | None = form.cleaned_data["operation"]
     return named or uuid.uuid4()
 
 
 def confirmation_word(endpoint: Endpoint) -> str:
-    """Return what somebody types to delete it: its host, where that is the partner's own and can be typed."""
+    """Return the text to type to confirm deletion: the partner's host if it can be typed, else "delete"."""
     if endpoint.is_received and not endpoint.handler_url:
         return "delete"
     try:
@@ -96,16 +96,16 @@ def confirmation_word(endpoint: Endpoint) -> str:
 
 
 def at_stake(endpoint: Endpoint) -> dict[str, int]:
-    """Count what a deletion discards, as far as the log has it: what is still to be attempted, and what failed."""
+    """Count the waiting and failed deliveries in the log that a deletion discards."""
     undelivered = [standing for standing in Standing if standing is not Standing.DELIVERED]
     failed = Q(standing=Standing.FAILED)
-    # Named one by one, so that an index finds them.
+    # Listed one by one so that an index is used.
     found = endpoint.deliveries.filter(standing__in=undelivered).order_by()
     return found.aggregate(waiting=Count("id", filter=~failed), failed=Count("id", filter=failed))
 
 
 def _find(request: MemberRequest, pk: int, *, deleted: bool = False) -> Endpoint:
-    """Return an endpoint that OpenTrain knows. Raises: Http404."""
+    """Return an endpoint registered with OpenTrain. Raises: Http404."""
     rows = Endpoint.objects.visible_to(request.user).select_related("install").filter(opentrain_id__isnull=False)
     rows = rows if deleted else rows.registered()
     return get_object_or_404(rows.defer("secret", "install__token"), pk=pk)
@@ -118,12 +118,12 @@ def _page(request: MemberRequest, template: str, endpoint: Endpoint, form: Opera
 def _answer(
     request: MemberRequest, template: str, endpoint: Endpoint, form: OperationForm, outcome: Outcome
 ) -> HttpResponse:
-    """Lead to the endpoint's page, which shows what was done; what was not done is said above the form again."""
+    """Redirect to the endpoint's page on success; otherwise show the form again with the outcome above it."""
     operation = operation_of(form)
     if outcome.ok:
         return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
     answer = operations.build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
-    # The same form again would be the same operation, and get the same answer.
+    # With the same operation ID, the form would get the same answer again.
     return render(request, template, _context(endpoint, form) | {"answer": answer, "operation": uuid.uuid4()})
 
 

@@ -1,4 +1,4 @@
-"""Endpoints: one with its deliveries, registering one, and the two buttons that repair one."""
+"""Endpoints: one endpoint with its deliveries, registration, re-enabling and redelivery."""
 
 from datetime import datetime
 from typing import Any
@@ -36,7 +36,7 @@ from dashboard.views.over_time import over_time_of
 PAGE = 25
 """Deliveries on a page."""
 RECENT = 10
-"""Operations and refused requests that an endpoint's page shows."""
+"""Operations and refused requests on an endpoint's page."""
 
 
 @require_safe
@@ -44,7 +44,7 @@ RECENT = 10
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = _context(request, pk)
     endpoint = context["row"].endpoint
-    # Not in the part that is polled: it is asked for by itself, and less often.
+    # Outside the polled part: the charts are requested separately, and less often.
     drawn = None if context["before"] else over_time_of(request, endpoint)
     return render(request, "endpoints/detail.html", context | {"answer": operations.kept(request), "over_time": drawn})
 
@@ -77,7 +77,7 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_ENDPOINTS, of=Install)
 def create(request: MemberRequest, install_pk: int) -> HttpResponse:
-    """Register an endpoint. Its secret is in the answer to this very POST and nowhere else."""
+    """Register an endpoint. Its secret appears only in the response to this POST."""
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=install_pk)
     form = RegisterForm(request.POST or None, initial={"path": RegisterForm.RECEIVER, "event_types": EVENT_TYPES})
     if request.method == "POST" and form.is_valid():
@@ -106,12 +106,12 @@ def _register(request: MemberRequest, install: Install, form: RegisterForm) -> H
 
 
 def _find(request: MemberRequest, pk: int) -> Endpoint:
-    """Return an endpoint that has buttons."""
+    """Return an endpoint that can be acted on. Raises: Http404."""
     return get_object_or_404(_visible(request).registered(), pk=pk)
 
 
 def _visible(request: MemberRequest) -> EndpointQuerySet:
-    """Leave the secrets where they are: a page has no use for them, and reading one decrypts it."""
+    """Return visible endpoints without their secrets: pages don't need them, and reading one decrypts it."""
     rows = Endpoint.objects.visible_to(request.user).select_related("install")
     return rows.defer("secret", "install__token")
 
@@ -156,7 +156,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
 
 
 def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:
-    """Return what the log of a `with_log` says beside OpenTrain's word: what never came, and what no longer comes."""
+    """Return what the log of a `with_log` adds to OpenTrain's status: deliveries missing, and silence."""
     newest_at, reached = getattr(row.endpoint, "newest_at"), getattr(row.endpoint, "reached")  # noqa: B009 - annotated
     silence = None if row.stopped else silence_of(row.endpoint, newest_at=newest_at)
     return {
@@ -167,7 +167,7 @@ def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:
 
 
 def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
-    """Return the newest first; with `before`, those that came before that one, however many came since."""
+    """Return deliveries, newest first; with `before`, only those older than that delivery."""
     rows = with_marks(endpoint.deliveries.newest_first().defer("body"))
     start = endpoint.deliveries.filter(pk=int(before)).first() if ID.fullmatch(before) else None
     if start is None:
@@ -177,6 +177,6 @@ def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
 
 
 def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
-    """Return the newest operations, each by its answer, or by its request while that has none."""
+    """Return the newest operations: each one's answer, or its request while unanswered."""
     entries = AuditEntry.objects.filter(endpoint=endpoint).operations().exclude(action__in=endpoints.BY_RUNS)
     return entries.newest_first()[:RECENT]

@@ -1,4 +1,4 @@
-"""The inbox: every endpoint and install that needs a person, worst first, and nothing else."""
+"""The inbox: every endpoint and install that needs attention, worst first."""
 
 import uuid
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
 from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need, installs_needing_attention
 
 SHOWN = 50
-"""So much of what needs somebody stands on the page."""
+"""Endpoints and installs needing attention on the page."""
 UNDER_WAY = 10
-"""So many runs on endpoints that need nobody stand on the page; the others are on the page of runs."""
+"""Active runs on healthy endpoints on the page; the others are on the runs page."""
 FLEET = 8
-"""So many installs stand beside it; the others are a page of their own."""
+"""Installs beside the inbox; the others are on the installs page."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
-"""The next attempt matters to these: it adds to the streak, or ends it."""
+"""Kinds for which the next attempt matters: it adds to the consecutive failures or ends them."""
 UNKNOWN = Logged(None, None, ())
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointNeed:
-    """An endpoint that needs a person: what it is called, why in words, since when, and what its buttons are named."""
+    """An endpoint that needs attention: its name, the reasons in words, since when, and its button."""
 
     endpoint: Endpoint
     health: EndpointHealth
@@ -59,19 +59,19 @@ class EndpointNeed:
     next_attempt: NextAttempt | None
     run: RunRow | None
     control: Control | None
-    """The one thing that helps first; None where this person may do nothing about it."""
+    """The most useful action; None if the user may not act on it."""
     install: InstallNeed | None
-    """Its install, where that needs somebody itself: nothing can be done for the endpoint before."""
+    """Its install, if that needs attention itself: the endpoint can't be repaired before."""
 
     @property
     def has_streak(self) -> bool:
-        """Whether its failures in a row are drawn: they lead to its auto-disable."""
+        """Whether to draw its consecutive failures, which lead to auto-disable."""
         return self.health.kind in ATTEMPTED
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The last endpoint that was in trouble and is not any more, and since when."""
+    """The endpoint that recovered last, and when."""
 
     endpoint: Endpoint
     at: datetime
@@ -104,7 +104,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     )
     endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
     total = endpoints_in_need + sums["in_need"]
-    # Sums are from the last poll, and what is found in need is from now.
+    # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
     repaired = _last_repaired(request.user) if not total else None
@@ -127,14 +127,14 @@ def _context(request: MemberRequest) -> dict[str, Any]:
 
 
 def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
-    """Return the runs that go on, or wait for somebody, on endpoints that are not in the list any more."""
+    """Return the active or waiting runs on endpoints that are not in the list."""
     rows = Run.objects.active().visible_to(user).exclude(endpoint__in=[endpoint.pk for endpoint in told])
     rows = rows.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token")
     return [followed(run_row(run)) for run in rows.order_by("-created_at", "-id")[:UNDER_WAY]]
 
 
 def _sums(user: User) -> dict[str, Any]:
-    """Count installs and their endpoints from the sums that each install keeps; what is not known is counted apart."""
+    """Count installs and endpoints from each install's stored sums; unknown ones are counted separately."""
     known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE)
     sums = Install.objects.visible_to(user).aggregate(
         installs=Count("pk"),
@@ -150,17 +150,17 @@ def _sums(user: User) -> dict[str, Any]:
 
 
 def worst_first(*, endpoints: list[EndpointNeed], installs: list[InstallNeed]) -> list[EndpointNeed | InstallNeed]:
-    """Put both, each worst first, into one list.
+    """Merge both lists, each worst first, into one.
 
-    An install that nothing is known of any more comes after what is known to fail, and before what OpenTrain has no
-    complaint about: failed deliveries that were left, and silence.
+    An install in unknown state comes after known failures, and before endpoints that OpenTrain considers healthy but
+    that have failed deliveries or are silent.
     """
     failing = [need for need in endpoints if need.endpoint.severity < Severity.PAUSED]
     return [*failing, *installs, *endpoints[len(failing) :]]
 
 
 def endpoint_needs(*, endpoints: list[Endpoint], user: User, now: datetime) -> list[EndpointNeed]:
-    """Return the endpoints in the order given, each with what its log and OpenTrain say of it."""
+    """Return the endpoints in the given order, each with what its log and OpenTrain report about it."""
     if not endpoints:
         return []
     ids = [endpoint.pk for endpoint in endpoints]
@@ -204,13 +204,13 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
 
 
 def _run_of(endpoint: Endpoint) -> RunRow | None:
-    """Return the run that is under way on the endpoint, as far as a line tells of it."""
+    """Return the endpoint's active run with the columns that one line shows."""
     found: dict[str, Any] | None = getattr(endpoint, "active_run", None)
     return None if found is None else run_row(Run(**found))
 
 
 def _next_attempt(health: EndpointHealth, log: Logged, *, now: datetime) -> NextAttempt | None:
-    """Say when OpenTrain attempts something again at the earliest, as far as the log tells."""
+    """Return OpenTrain's earliest next attempt, as far as the log shows it."""
     if health.kind not in ATTEMPTED or log.next_due_by is None:
         return None
     due = due_from(due_by=log.next_due_by, schedule=schedule())
@@ -228,19 +228,19 @@ def _since(endpoint: Endpoint, log: Logged, silence: Silence | None) -> datetime
 def _reasons(
     endpoint: Endpoint, health: EndpointHealth, log: Logged, silence: Silence | None, *, now: datetime
 ) -> list[str]:
-    """Say what is wrong, the most telling first; one sentence each."""
+    """Return what is wrong, most important first, one sentence each."""
     reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
     reasons += log.words(now=now)
     if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
         again = (
-            "it is not sent again by itself"
+            "it is not retried automatically"
             if log.count(Standing.FAILED) == 1
-            else "they are not sent again by themselves"
+            else "they are not retried automatically"
         )
-        reasons.append(f"OpenTrain has no complaint about the endpoint now, but {again}.")
+        reasons.append(f"The endpoint is active, but {again}.")
     if not endpoint.is_logged and not log.failing:
         reasons.append(
-            "Its deliveries do not come by Redeliver: which failed, and why, only OpenTrain and its handler know."
+            "Its deliveries don't pass through Redeliver, so only OpenTrain and the handler know which failed and why."
         )
     else:
         reasons.append(told_words(endpoint, reached=log.reached))
@@ -249,7 +249,7 @@ def _reasons(
 
 
 def _last_repaired(user: User) -> Repaired | None:
-    """Return what was wrong last: the newest trouble in the history, ended by the endpoint's next row."""
+    """Return the last resolved problem: the newest one in the history that a later row of its endpoint ended."""
     history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user))
     wrong = history.filter(severity__lt=Severity.PAUSED).order_by("-at")
     last = wrong.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token").first()

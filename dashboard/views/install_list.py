@@ -1,4 +1,4 @@
-"""The table of all installs: searched, sorted and paged by its address alone."""
+"""The table of all installs, whose URL holds the search, sort order and page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from dashboard.rules.installs import Trouble
 PAGE = 50
 """Installs on a page."""
 SEARCHED = 200
-"""So many characters of a search are looked for."""
+"""Characters of a search text that are used."""
 SORTS = {
     "worst": ("rank", "name", "pk"),
     "name": ("name", "pk"),
@@ -41,67 +41,67 @@ HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("
 ARROWS = {"ascending": " ↑", "descending": " ↓"}
 CHECKED = ("Last checked", "checked")
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
-"""What passes by itself, and makes what is shown old meanwhile."""
+"""Troubles that pass without action, while the data shown gets older."""
 _TROUBLES = {
     Trouble.TOKEN_REFUSED: ("no_access", "Token refused"),
     Trouble.TOKEN_UNREADABLE: ("no_access", "Token unreadable"),
-    Trouble.BAD_ANSWER: ("failing", "No good answer"),
+    Trouble.BAD_ANSWER: ("failing", "Invalid response"),
     Trouble.FORBIDDEN: ("no_access", "No access"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class InstallNeed:
-    """An install that itself needs a person: what that is called, and why in words."""
+    """An install that itself needs attention: a label, and the reason in words."""
 
     install: Install
     kind: str
     label: str
     words: str
     control: Control | None
-    """What helps; None where it is not for this person to do."""
+    """The most useful action; None if the user may not take it."""
     concerned: Concerned | None
-    """The endpoints that it concerns; None where none is known."""
+    """The affected endpoints; None if none are known."""
 
     @property
     def token_at(self) -> datetime | None:
-        """When the token was connected that lacks the scope, where a list brought it."""
+        """When the token lacking the scope was connected, if the list query fetched it."""
         return getattr(self.install, "token_at", None)
 
 
 @dataclass(frozen=True, slots=True)
 class InstallRow:
-    """An install, and how many of its endpoints are of which health, worst first."""
+    """An install with its endpoints counted by health, worst first."""
 
     install: Install
     counts: tuple[tuple[EndpointHealth, int], ...]
     need: "InstallNeed | None"
-    """What is wrong with the install itself."""
+    """The install's own problem, if any."""
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is no state to show: nothing is wrong, and no endpoint is known."""
+        """Whether there is no state to show: no problem, and no known endpoint."""
         return self.need is None and not self.counts
 
     @property
     def seen_before(self) -> bool:
-        """Whether its counts are from before it came to need a person."""
+        """Whether its counts date from before its problem began."""
         return self.need is not None and bool(self.counts)
 
     @property
     def is_well(self) -> bool:
-        """Whether OpenTrain calls it active, and nothing else is wrong with it."""
+        """Whether OpenTrain says it is active and it has no other problem."""
         return self.install.is_active and self.need is None
 
     @property
     def is_unheard(self) -> bool:
-        """Whether OpenTrain did not answer for it last, which by itself needs nobody."""
+        """Whether OpenTrain did not answer for it last time, which alone needs no attention."""
         return bool(self.install.last_error) and self.need is None
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The first rows of the table, as another page shows them and as that page's address asks for them."""
+    """The first rows of the table, shown on another page and controlled by that page's URL."""
 
     rows: list[InstallRow]
     more: bool
@@ -110,13 +110,13 @@ class Beginning:
 
     @property
     def address(self) -> str:
-        """Return the query that asks for the same, of that page and of the whole table."""
+        """Return the query string for the same criteria, valid on that page and for the whole table."""
         return self.asked.address()
 
 
 @dataclass(frozen=True, slots=True)
 class InstallListCriteria:
-    """What the address asks for; nonsense in it is what is shown without it."""
+    """Criteria from the URL; invalid values fall back to their defaults."""
 
     query: str
     sort: str
@@ -124,7 +124,7 @@ class InstallListCriteria:
     page: int
 
     def address(self, **changes: str | int) -> str:
-        """Return the query of the same list with these changes: from its first page, unless a page is named."""
+        """Return the query string of this list with changes; page 1 unless a page is given."""
         asked = {"q": self.query, "sort": self.sort, "show": self.show, "page": 1} | changes
         plain = {"q": "", "sort": "worst", "show": "", "page": 1}
         return "?" + urlencode({name: value for name, value in asked.items() if value != plain[name]})
@@ -179,24 +179,24 @@ def _context(request: MemberRequest) -> dict[str, Any]:
 
 
 def _shown_words(*, first: int, shown: int, matching: int, total: int) -> str:
-    """Say which of the installs that match a page shows."""
+    """Say which of the matching installs the page shows."""
     words = f"{first:,} to {first + shown - 1:,} of {matching:,}"
-    return words if matching == total else f"{words} that fit, of {total:,} in all"
+    return words if matching == total else f"{words} matches, {total:,} in total"
 
 
 def _nothing_words(asked: InstallListCriteria) -> str:
-    """Say why no install is shown although there are some."""
+    """Say why no install is shown although some exist."""
     if asked.query:
-        return f"No install{' of these' if asked.show else ''} is called “{asked.query}”."
+        return f"No installs{' in this view' if asked.show else ''} match “{asked.query}”."
     if asked.show == "need":
-        return "No install needs somebody."
-    return "OpenTrain answered for every install when it was asked last."
+        return "No installs need attention."
+    return "OpenTrain answered for every install at the last check."
 
 
 def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Install], int, int]:
-    """Return the page that was asked for, or else the last, how many there are in all, and which page it is.
+    """Return the requested page, or else the last one; the total number of rows; and the page number.
 
-    A search reads every name, so its rows are counted as they are found; what an index finds is quicker counted apart.
+    A search reads every name, so its rows are counted in the same query; indexed lists are faster to count separately.
     """
     rows = found.order_by(*SORTS[asked.sort])
     if asked.query:
@@ -220,7 +220,7 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
 
 
 def _rows(installs: list[Install], *, user: User) -> list[InstallRow]:
-    """Count the endpoints of these installs by what they are, in one query."""
+    """Count these installs' endpoints by health, in one query."""
     endpoints = Endpoint.objects.registered().filter(install__in=[install.pk for install in installs])
     groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
     counts: dict[int, list[tuple[EndpointHealth, int]]] = {}
@@ -235,7 +235,7 @@ def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, user
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
-    """Return the table's heads: what each is called, and where a press on it leads, if it does."""
+    """Return the table's column headings, with sort links where a column can be sorted."""
     sorted_by = {"name": "ascending", "-name": "descending", "endpoints": "descending"}.get(asked.sort, "ascending")
     return [
         {
@@ -249,7 +249,7 @@ def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[s
 
 
 def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
-    labels = {"": "All", "need": "Need somebody", "unheard": "No answer lately"}
+    labels = {"": "All", "need": "Needs attention", "unheard": "No recent response"}
     return [
         {"label": label, "address": asked.address(show=show), "here": show == asked.show}
         for show, label in labels.items()
@@ -257,7 +257,7 @@ def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
 
 
 def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) -> Beginning:
-    """Return the first of the table, searched and sorted, without counting their endpoints by health: one query."""
+    """Return the first rows, searched and sorted, without counts by health, in one query."""
     asked = replace(criteria_of(request), show="", page=1)
     found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
     rows = [_row(install, (), user=request.user) for install in found[:most]]
@@ -265,7 +265,7 @@ def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) ->
 
 
 def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:
-    """Return the installs that themselves need a person, each with when a token that lacks the scope was connected."""
+    """Return installs that need attention themselves, with the time their token was connected if it lacks the scope."""
     connected = AuditEntry.objects.filter(install=OuterRef("pk"), action=CONNECT, phase=AuditEntry.Phase.DONE)
     lacks = ~Q(token_scopes__contains=[MANAGE_SCOPE])
     token_at = Case(When(lacks, then=Subquery(connected.newest_first().values("at")[:1])))
@@ -274,16 +274,16 @@ def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:
 
 
 def install_need(install: Install, *, user: User) -> InstallNeed:
-    """Say why an install needs a person, and what of it this person may do."""
+    """Return why an install needs attention, and what this user may do about it."""
     kind, label = _need(install)
     words = install.trouble_words
     if _is_inactive(install):
-        words = f"{words} Ask the customer whether that is meant: only they or OpenTrain can change it."
+        words = f"{words} Ask the customer whether this is intended: only they or OpenTrain can change it."
     return InstallNeed(install, kind, label, words, helps_install(install, user=user), concerned(install))
 
 
 def _need(install: Install) -> tuple[str, str]:
-    """Return how the need is drawn and what it is called."""
+    """Return the kind (for its look) and label of the need."""
     if not install.can_manage:
         return "no_access", "Missing scope"
     if _is_inactive(install):
@@ -293,7 +293,7 @@ def _need(install: Install) -> tuple[str, str]:
 
 
 def _is_inactive(install: Install) -> bool:
-    """Tell whether it is the customer or OpenTrain who stopped the install: no token helps then."""
+    """Return whether the customer or OpenTrain stopped the install, in which case no token helps."""
     if not install.can_manage:
         return False
     return install.status != "ACTIVE" or install.last_error_code == Trouble.NOT_ACTIVE

@@ -1,4 +1,4 @@
-"""Installs: connecting one by its token, and one with its endpoints. The list of all is views/install_list.py."""
+"""Connecting an install by its token, and an install's page. The list of installs is in views/install_list.py."""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from dashboard.views import operations
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_INSTALLS)
 def connect(request: MemberRequest) -> HttpResponse:
-    """Take an install's token; the page of the install then says what came of it."""
+    """Take an install's token; the install's page then shows the outcome."""
     form, replaces = ConnectForm(request.POST or None), _replaces(request)
     if request.method == "POST" and form.is_valid():
         return _connect(request, form, replaces)
@@ -65,7 +65,7 @@ def _connect(request: MemberRequest, form: ConnectForm, replaces: Install | None
 
 
 def _replaces(request: MemberRequest) -> Install | None:
-    """Return the install whose token is to be replaced, where the address names one: only for the words on the page."""
+    """Return the install named in the URL whose token is replaced. Only affects the page's text."""
     pk = request.GET.get("install", "")
     if not ID.fullmatch(pk):
         return None

@@ -1,4 +1,4 @@
-"""Members: who may sign in, as what, and which installs are granted to them. For support leads alone."""
+"""Members: who can sign in, their roles, and their installs. Only for support leads."""
 
 import uuid
 from collections.abc import Callable
@@ -41,15 +41,15 @@ from dashboard.views.install_list import criteria_of
 
 PAGE = 50
 SHOWN = 50
-"""So many grants, and so many installs that a search finds, stand on a member's page."""
+"""Grants, and search results, on a member's page."""
 SENT_BEFORE = (
-    "This form was sent before, and its link was shown then. If it is lost, make a new one on the member's page."
+    "This form was already sent, and its link was shown then. If it is lost, create a new one on the member's page."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member, whether they can sign in (`kind` and `label` for a chip), and how many installs are granted to them."""
+    """A member, whether they can sign in (`kind` and `label` of a chip), and their number of granted installs."""
 
     member: User
     kind: str
@@ -66,7 +66,7 @@ class MemberRow:
         if self.member.sees_every_install:
             return "every install"
         if not self.member.role:
-            return "sees none"
+            return "none"
         return f"{self.granted:,} granted" if self.granted else "none granted yet"
 
 
@@ -87,12 +87,11 @@ def index(request: MemberRequest) -> HttpResponse:
         "role": request.GET.get("role", ""),
         "roles": [role for role in Role if role],
         "install": install,
-        "nobody": "Nobody of these" if request.GET.get("role") or install is not None else "Nobody",
         "pager": numbered(
             page=page,
             pages=max(-(-count // PAGE), 1),
             address=lambda number: "?" + urlencode(kept | {"page": number}),
-            words=f"{count:,} in all",
+            words=f"{count:,} in total",
         ),
         "now": now,
     }
@@ -103,7 +102,7 @@ def index(request: MemberRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_MEMBERS)
 def invite(request: MemberRequest) -> HttpResponse:
-    """Make an account. The link to set its password is in the answer to this very POST and nowhere else."""
+    """Create an account. The link to set its password appears only in the response to this POST."""
     form = InviteForm(request.POST or None, initial={"role": Role.VIEWER.value})
     if request.method == "POST" and form.is_valid():
         try:
@@ -135,7 +134,7 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
 @require_safe
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def installs(request: MemberRequest, pk: int) -> HttpResponse:
-    """Show the installs that a search finds, each with what can be done about it."""
+    """Show the installs that a search finds, each with its action."""
     return render(request, "members/detail.html#found", _search(request, _find(pk)))
 
 
@@ -143,14 +142,14 @@ def installs(request: MemberRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def role(request: MemberRequest, pk: int) -> HttpResponse:
-    """Say what another role means, then give it."""
+    """Explain a role change, then apply it."""
     member = _find(pk)
     asked = request.POST.get("role", "") if request.method == "POST" else request.GET.get("role", "")
     if asked not in set(Role.values) or asked == member.role:
         return redirect("member-detail", pk=pk)
     if request.method != "POST":
         return _confirm(request, member, of_role(member, Role(asked)))
-    said = f"{member.username} is now {Role(asked).label.lower()}. Whoever was signed in as them is signed out."
+    said = f"{member.username} is now {Role(asked).label.lower()}. Their sessions were ended."
     return _do(request, member, said, members.change_role, role=Role(asked))
 
 
@@ -158,11 +157,11 @@ def role(request: MemberRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
-    """Say what it means that a member can no longer sign in, then see to it."""
+    """Explain deactivation, then deactivate the member."""
     member = _find(pk)
     if request.method != "POST":
         return _confirm(request, member, of_deactivation(member))
-    said = f"{member.username} is signed out, and can no longer sign in."
+    said = f"{member.username} is signed out and can no longer sign in."
     return _do(request, member, said, members.set_active, active=False)
 
 
@@ -177,17 +176,17 @@ def reactivate(request: MemberRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def forget_factors(request: MemberRequest, pk: int) -> HttpResponse:
-    """Say what is lost with a member's second factors, then take them away. One's own are under Your account."""
+    """Explain the removal of a member's second factors, then remove them. Users remove their own in Your account."""
     member = _find(pk)
     if member.pk == request.user.pk:
-        messages.info(request, "Your own second factors are set up and taken away here.")
+        messages.info(request, "Set up and remove your own second factors here.")
         return redirect("account")
     if request.method == "POST":
-        said = f"{member.username} has no second factor any more, and is signed out."
+        said = f"{member.username}'s second factors were removed, and their sessions ended."
         return _do(request, member, said, members.forget_factors)
     factors = factors_of(user=member)
     if not factors.any:
-        messages.info(request, f"{member.username} has no second factor: there is nothing to take away.")
+        messages.info(request, f"{member.username} has no second factor to remove.")
         return redirect("member-detail", pk=pk)
     return _confirm(request, member, of_lost_factors(member, factors))
 
@@ -196,7 +195,7 @@ def forget_factors(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def link(request: MemberRequest, pk: int) -> HttpResponse:
-    """Make a link to set a password. It is in the answer to this very POST and nowhere else."""
+    """Create a link to set a password. It appears only in the response to this POST."""
     member, operation = _find(pk), operations.asked(request)
     try:
         code = members.new_link(actor=request.user, member=member, now=timezone.now(), operation=operation)
@@ -213,31 +212,31 @@ def link(request: MemberRequest, pk: int) -> HttpResponse:
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def grant(request: MemberRequest, pk: int, install_pk: int) -> HttpResponse:
     member, install = _find(pk), _install(install_pk)
-    return _do(request, member, f"{install.name} is granted to {member.username}.", members.grant, install=install)
+    return _do(request, member, f"{install.name} was granted to {member.username}.", members.grant, install=install)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_MEMBERS, of=User)
 def revoke(request: MemberRequest, pk: int, install_pk: int) -> HttpResponse:
-    """Say what it means to take an install from a member, then do so."""
+    """Explain the removal of an install from a member, then remove it."""
     member, install = _find(pk), _install(install_pk)
     if request.method != "POST":
         return _confirm(request, member, of_revocation(member, install))
-    return _do(request, member, f"{install.name} is taken from {member.username}.", members.revoke, install=install)
+    return _do(request, member, f"{install.name} was removed from {member.username}.", members.revoke, install=install)
 
 
 def _do(
     request: MemberRequest, member: User, said: str, action: Callable[..., None], **what: Role | Install | bool
 ) -> HttpResponse:
-    """Act, and say on the member's page what came of it. A form that is sent twice acts once."""
+    """Act, and show the outcome on the member's page. A form sent twice acts once."""
     try:
         action(actor=request.user, member=member, operation=operations.asked(request), **what)
         messages.success(request, said)
     except members.NotPossible as error:
         messages.error(request, str(error))
     except audit.NotedBefore:
-        pass  # done and said before
+        pass  # already done and reported
     return redirect("member-detail", pk=member.pk)
 
 
@@ -247,7 +246,7 @@ def _confirm(request: MemberRequest, member: User, confirmation: Confirmation) -
 
 
 def _shown_once(request: MemberRequest, member: User, code: Secret, *, is_new: bool = False) -> HttpResponse:
-    """Show the link. Its code stands behind a #, so that no browser sends it as an address, and no log gets it."""
+    """Show the link. Its code comes after a #, so browsers never send it and no log contains it."""
     address = f"{request.build_absolute_uri(reverse('set-password'))}#{code.reveal()}"
     context = {"member": member, "address": address, "lasts": span(duration=members.link_lasts()), "is_new": is_new}
     context |= {"grants_next": is_new and member.sees_granted_installs}
@@ -297,7 +296,7 @@ def _context(request: MemberRequest, member: User) -> dict[str, Any]:
 
 
 def _search(request: MemberRequest, member: User) -> dict[str, Any]:
-    """Return what of the installs is called what the address asks for, and whether each is granted."""
+    """Return the installs that match the URL's search, and whether each is granted."""
     text = criteria_of(request).query
     found = find_installs(user=request.user, text=text, most=SHOWN) if text else ()
     granted = set(member.grants.filter(install__in=found).values_list("install", flat=True))

@@ -1,4 +1,4 @@
-"""The page of an endpoint's observation key: issue one, replace it, revoke it, and what a handler does with it."""
+"""An endpoint's observation key: issue, replace and revoke it, with examples for handlers."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of, visible
 
-SENT_BEFORE = "This form was sent before, so nothing was done now."
+SENT_BEFORE = "This form was already sent, so nothing changed now."
 _PYTHON = """import json, os, urllib.request
 
 URL = {url}
@@ -34,7 +34,7 @@ HEADERS = {{
 
 
 def report(*seen):
-    # What gets no answer, a 429 or a 503 can be sent again as it is.
+    # After no response, a 429 or a 503, send the same request again.
     body = json.dumps({{"observations": seen}}).encode()
     call = urllib.request.Request(URL, body, HEADERS)
     with urllib.request.urlopen(call, timeout=10) as answer:
@@ -47,7 +47,7 @@ report({seen})
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """How the endpoint's handler reports one delivery. The key itself is in an environment variable."""
+    """Examples of a handler reporting one delivery. The key is in an environment variable."""
 
     curl: str
     python: str
@@ -57,7 +57,7 @@ class Examples:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def issue(request: MemberRequest, pk: int) -> HttpResponse:
-    """Show the page, or issue a key. The key is in the answer to this very POST and nowhere else."""
+    """Show the page, or issue a key. The key appears only in the response to this POST."""
     endpoint = visible(request, pk)
     form = ObservationKeyForm(request.POST or None, replaces=endpoint.is_observed)
     if request.method != "POST" or not form.is_valid():
@@ -69,7 +69,7 @@ def issue(request: MemberRequest, pk: int) -> HttpResponse:
             actor=request.user, endpoint=endpoint, now=timezone.now(), operation=operation_of(form)
         )
     except audit.NotedBefore:
-        form.add_error(None, f"{SENT_BEFORE} Its key was shown then, once; if nobody kept it, replace it.")
+        form.add_error(None, f"{SENT_BEFORE} Its key was shown once, then. If it is lost, replace it.")
         return _page(request, visible(request, pk), issuing=form)
     return _shown_once(request, endpoint, key)
 
@@ -115,12 +115,12 @@ def _context(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def address() -> str:
-    """Return where observations are sent to. Not by `reverse`: this process may serve the console alone."""
+    """Return the URL for observations. Not by `reverse`: this process may serve only the console."""
     return f"{settings.RECEIVER_URL}/api/v1/observations"
 
 
 def examples_of(*, url: str, event_types: list[str], at: datetime) -> Examples:
-    """Return the examples for an endpoint. Its event types come from outside: they are quoted, whatever is in them."""
+    """Return the examples for an endpoint. Its event types are external data, so they are always quoted."""
     seen = {
         "deliveryId": "dlv_example",
         "eventType": (event_types or ["contract.started"])[0],

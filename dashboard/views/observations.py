@@ -1,12 +1,12 @@
-"""The observations API: partners' handlers tell what they saw, in batches. docs/observations.md describes it.
+"""The observations API: partners' handlers report deliveries in batches. See docs/observations.md.
 
-A call is stored whole or not at all, and may be sent again: what is known already is counted and changes nothing. Like
-the receiver it asks the database first, so that one that is down is a 503 before anything was read.
+A call is stored completely or not at all, and can be repeated: known observations are counted and change nothing. Like
+the receiver, it queries the database first, so a database that is down gives a 503 before anything is read.
 
-An endpoint has so many calls a minute (OBSERVATION_CALLS_PER_MINUTE), counted before the body is read and whatever
-becomes of them. The minute begins with its first call; one call too many is told by Retry-After when it ends. Calls of
-one endpoint are stored one after the other, half a second each at most, and threads that wait are not there for the
-receiver: so few may wait in a process (AT_ONCE), and others are told to come again.
+Each endpoint may make OBSERVATION_CALLS_PER_MINUTE calls, counted before the body is read and whatever their outcome.
+The minute begins with its first call; calls over the limit get a Retry-After for its end. Calls of one endpoint are
+stored one after the other, half a second each at most. Waiting threads are not available to the receiver, so few may
+wait in a process (AT_ONCE); further calls are told to retry.
 """
 
 import logging
@@ -34,14 +34,14 @@ from dashboard.vault import Secret
 BODY_LIMIT = 2 * 1024 * 1024
 RETRY_AFTER_S = 5
 AT_ONCE, AT_ONCE_OF_ENDPOINT = 8, 2
-"""Calls that a process takes at once, of its 16 threads, and those of one endpoint."""
+"""Concurrent calls per process, which has 16 threads, and per endpoint."""
 _waits = Waits()
 
 logger = logging.getLogger(__name__)
 
 
 class _Refused(Exception):
-    """The call is not taken. The text is for people."""
+    """The call is refused. The text is for people."""
 
     def __init__(self, status: HTTPStatus, words: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(words)
@@ -50,7 +50,7 @@ class _Refused(Exception):
 
 @csrf_exempt
 def receive(request: WSGIRequest) -> HttpResponse:
-    """Take up to 1,000 observations. Always JSON; never a redirect, never a page."""
+    """Take up to 1,000 observations. Always answers with JSON, never with a redirect or a page."""
     response = _answer(request)
     metrics.count_observations(status=response.status_code)
     return response
@@ -66,12 +66,12 @@ def _answer(request: WSGIRequest) -> HttpResponse:
     except _Refused as refused:
         return _no(refused.status, str(refused), retry_after_s=refused.retry_after_s)
     except Full:
-        return _no(HTTPStatus.TOO_MANY_REQUESTS, "Others are being stored. Send this again.", retry_after_s=1)
+        return _no(HTTPStatus.TOO_MANY_REQUESTS, "Other calls are being stored. Try again.", retry_after_s=1)
     except observed.BadRequest as bad:
         return _no(HTTPStatus.BAD_REQUEST, str(bad), errors=bad.errors)
     except DatabaseFailed:
         logger.exception("observations could not be taken; the sender is asked to try again")
-        words = "Redeliver cannot take this now. Send it again later."
+        words = "Redeliver cannot accept this now. Try again later."
         return _no(HTTPStatus.SERVICE_UNAVAILABLE, words, retry_after_s=RETRY_AFTER_S)
     return JsonResponse({"stored": recorded.stored, "known": recorded.known})
 
@@ -79,7 +79,7 @@ def _answer(request: WSGIRequest) -> HttpResponse:
 def _endpoint(request: WSGIRequest) -> Endpoint:
     """Return the endpoint whose key the call carries. Raises: _Refused."""
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-        raise _Refused(HTTPStatus.FORBIDDEN, "Observations are taken over https only.")
+        raise _Refused(HTTPStatus.FORBIDDEN, "Observations are accepted over https only.")
     if request.method != "POST":
         raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Observations are sent by POST.")
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -87,25 +87,23 @@ def _endpoint(request: WSGIRequest) -> Endpoint:
     if endpoint is None:
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
-            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'; this one is not known.",
+            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'. This key is unknown.",
         )
     return endpoint
 
 
 def _keep_pace(endpoint: Endpoint) -> None:
-    """Count the call. Raises: _Refused, when the endpoint has had its calls of this minute."""
+    """Count the call. Raises: _Refused if the endpoint has used up its calls for this minute."""
     most = settings.OBSERVATION_CALLS_PER_MINUTE
     calls, left = count_call(endpoint_id=endpoint.pk, now=timezone.now())
     if calls > most:
         wait_s = max(math.ceil(left.total_seconds()), 1)
-        words = (
-            f"An endpoint has {most} calls a minute. Send this again in {wait_s} s, with more observations in a call."
-        )
+        words = f"Limit: {most} calls a minute per endpoint. Retry in {wait_s} s, with more observations per call."
         raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, words, retry_after_s=wait_s)
 
 
 def _body(request: WSGIRequest) -> bytes:
-    """Return the body, if it is JSON that may be read. Raises: _Refused."""
+    """Return the JSON body. Raises: _Refused if it has another type, is too large or incomplete."""
     if (
         request.content_type != "application/json"
         or request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity"
@@ -114,7 +112,8 @@ def _body(request: WSGIRequest) -> bytes:
     body, whole = read_body(request, limit=BODY_LIMIT)
     if len(body) > BODY_LIMIT:
         raise _Refused(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes: send fewer at once."
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The body is larger than {BODY_LIMIT} bytes. Send fewer observations per call.",
         )
     if not whole:
         raise _Refused(HTTPStatus.BAD_REQUEST, "The body was cut off on its way.")

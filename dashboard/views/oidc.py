@@ -1,4 +1,4 @@
-"""Sign-in by the company's OpenID Connect provider, where one is set; otherwise none of these pages is there."""
+"""Sign-in with the company's OpenID Connect provider. Without one, these pages don't exist."""
 
 import logging
 from collections.abc import Callable
@@ -31,7 +31,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def _where_set(view: View[P]) -> View[P]:
-    """Have the page only where OIDC_ISSUER is set."""
+    """Answer 404 unless OIDC_ISSUER is set."""
 
     @wraps(view)
     def found(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -46,9 +46,9 @@ def _where_set(view: View[P]) -> View[P]:
 @require_POST
 @_where_set
 def login(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Send somebody to the provider, to sign in or to connect what they are there to their account here.
+    """Send the user to the provider, to sign in or to connect their identity to their account.
 
-    By a page that leads on: browsers let a form lead to no other site (`form-action 'self'`), also not by a redirect.
+    This uses an intermediate page: `form-action 'self'` also forbids a form to redirect to another site.
     """
     process = get_request_param(request, "process", AuthProcess.LOGIN)
     if process not in {AuthProcess.LOGIN, AuthProcess.CONNECT}:
@@ -69,7 +69,7 @@ def login(request: HttpRequest, provider_id: str) -> HttpResponse:
 @require_safe
 @_where_set
 def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Take somebody who comes back from the provider."""
+    """Complete the sign-in of a user who returns from the provider."""
     try:
         answer: HttpResponse = OAuth2CallbackView.adapter_view(Provider(request, provider_id))(request)
     except (OSError, ValueError, KeyError, OAuth2Error) as error:
@@ -81,7 +81,7 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
 @require_safe
 @_where_set
 def cancelled(request: HttpRequest) -> HttpResponse:
-    """Say that nothing was done."""
+    """Say that the sign-in was cancelled."""
     return render(request, "socialaccount/login_cancelled.html", {"name": settings.OIDC_NAME})
 
 
@@ -90,7 +90,7 @@ def cancelled(request: HttpRequest) -> HttpResponse:
 @_where_set
 @login_required
 def connection(request: HttpRequest) -> HttpResponse:
-    """Show the identity that one's account is connected to; by POST, disconnect it."""
+    """Show the identity connected to the user's account; on POST, disconnect it."""
     if request.method != "POST":
         context = {"identity": SocialAccount.objects.filter(user=request.user).first(), "name": settings.OIDC_NAME}
         return render(request, "socialaccount/connections.html", context)
@@ -98,7 +98,7 @@ def connection(request: HttpRequest) -> HttpResponse:
     try:
         validate_disconnect(request, identity)
     except ValidationError:
-        messages.error(request, "Not disconnected: without a password you could not sign in any more.")
+        messages.error(request, "Not disconnected: without a password you could no longer sign in.")
     else:
         disconnect(request, identity)
     return redirect("socialaccount_connections")

@@ -1,4 +1,4 @@
-"""The answer to a press of a button: where it was pressed by htmx, on the page it leads to without."""
+"""The answer to a button: a partial for htmx, or the next page without it."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ from dashboard.queries.operations import last_answers
 OF_KEYS = (ISSUE, REVOKE)
 
 WATCHED_FOR = timedelta(minutes=15)
-"""A redelivery that was asked for so recently is still worth following; a delivery run comes every 5 minutes."""
+"""How long a redelivery is followed after its request; OpenTrain's delivery run comes every 5 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What became of the deliveries that were requested again: of `requeued`, so many came, and so many succeeded."""
+    """Progress of a redelivery: of `requeued` deliveries, how many arrived and how many succeeded."""
 
     requeued: int
     arrived: int
@@ -48,20 +48,20 @@ class Progress:
 
     @property
     def ended(self) -> Ended:
-        """What became of them, once all have arrived."""
+        """The result, once all have arrived."""
         return ended(requeued=self.requeued, delivered=self.delivered)
 
     @property
     def so_far(self) -> str:
-        """Return ", 3 delivered, 1 failed again", as far as any arrived."""
+        """Return ", 3 delivered, 1 failed again", without parts that are zero."""
         return so_far(delivered=self.delivered, failed=self.failed)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownOutcome:
-    """An outcome as a page shows it, with what Re-enable beside it needs.
+    """An outcome as a page shows it, with the data for a Re-enable button beside it.
 
-    `progress` is how far a redelivery has come, `operation` the name it is asked for by.
+    `progress` is a redelivery's progress, and `operation` the ID to poll it by.
     """
 
     outcome: Outcome
@@ -72,29 +72,29 @@ class ShownOutcome:
 
     @property
     def enable(self) -> Button | None:
-        """Return the button that re-enables the endpoint, where that belongs beside the answer."""
+        """Return the Re-enable button, if it belongs beside the answer."""
         if self.endpoint is None or self.enable_operation is None:
             return None
         return controls.enable(self.endpoint.pk, self.enable_operation, target=controls.HERE).first()
 
     @property
     def has_ids(self) -> bool:
-        """Whether OpenTrain's code or its request ID is shown below the words."""
+        """Whether to show OpenTrain's code or request ID below the words."""
         return bool(self.outcome.code or self.outcome.request_id) and not self.outcome.says_request_id
 
     @property
     def earlier(self) -> Progress | None:
-        """Return how far a redelivery has come that was asked for before this."""
+        """Return the progress of a redelivery requested before this operation."""
         return None if self.outcome.requeued else self.progress
 
     @property
     def cannot_follow(self) -> bool:
-        """Whether deliveries were requested again that Redeliver does not see."""
+        """Whether deliveries were requeued that Redeliver does not see."""
         return bool(self.outcome.requeued) and self.endpoint is not None and self.progress is None
 
 
 def asked(request: MemberRequest) -> uuid.UUID:
-    """Return the operation that the form names; a form that names none, or nonsense, is one of its own."""
+    """Return the operation ID in the form, or a new one if it is missing or invalid."""
     try:
         return uuid.UUID(request.POST.get("operation", ""))
     except ValueError:
@@ -104,12 +104,12 @@ def asked(request: MemberRequest) -> uuid.UUID:
 def respond(
     request: MemberRequest, *, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint, page: str
 ) -> HttpResponse:
-    """Answer a button: the partial for htmx, which also has the page's live part look again; else `page`."""
+    """Answer a button: for htmx with a partial that also refreshes the page's live part, else by redirect to `page`."""
     if not request.htmx:
         return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
     none_yet = None
     if outcome.requeued and endpoint.is_logged and not outcome.told_before:
-        none_yet = Progress(outcome.requeued, 0, 0)  # OpenTrain answered a moment ago: nothing is there to be counted
+        none_yet = Progress(outcome.requeued, 0, 0)  # OpenTrain answered just now: nothing to count yet
     answer = build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk, progress=none_yet)
     response = render(request, "components/_outcome.html", {"answer": answer})
     response["HX-Trigger"] = "redeliver:changed"
@@ -124,7 +124,7 @@ def build(
     user_id: int,
     progress: Progress | None = None,
 ) -> ShownOutcome:
-    """Put an outcome together with what its page needs. `progress` is given where it need not be counted."""
+    """Combine an outcome with what its page needs. Pass `progress` to skip counting it."""
     if endpoint is None:
         return ShownOutcome(outcome, operation)
     now = timezone.now()
@@ -140,7 +140,7 @@ def build(
 
 
 def kept(request: MemberRequest) -> ShownOutcome | None:
-    """Return the answer to the form that led to this page: the audit keeps it, so a reload shows it again."""
+    """Return the answer to the form that led here, from the audit log, so a reload shows it again."""
     try:
         operation = uuid.UUID(request.GET.get("operation", ""))
     except ValueError:
@@ -151,16 +151,16 @@ def kept(request: MemberRequest) -> ShownOutcome | None:
         return None
     outcome = _unanswered() if entry.phase == AuditEntry.Phase.REQUESTED else outcome_of(entry)
     if entry.action in OF_KEYS:
-        outcome = replace(outcome, offer_enable=False)  # whether it is re-enabled is another matter
+        outcome = replace(outcome, offer_enable=False)  # re-enabling is unrelated to keys
     if entry.endpoint is not None and entry.endpoint.deleted_at is not None:
-        return ShownOutcome(outcome, operation, entry.endpoint)  # it is neither re-enabled nor sent anything
+        return ShownOutcome(outcome, operation, entry.endpoint)  # deleted: no actions
     return build(outcome=outcome, operation=operation, endpoint=entry.endpoint, user_id=request.user.pk)
 
 
 @require_safe
 @allowed(Permission.SEE)
 def progress(request: MemberRequest, operation: uuid.UUID) -> HttpResponse:
-    """Count what has arrived since deliveries were requested again; the page asks until it is all of them."""
+    """Count arrivals since deliveries were requeued; the page polls until all have arrived."""
     visible = AuditEntry.objects.filter(endpoint__in=Endpoint.objects.visible_to(request.user))
     get_object_or_404(visible, operation=operation, requeued__isnull=False)
     context = {"operation": operation, "progress": _progress(operation)}
@@ -172,7 +172,7 @@ def page_of(endpoint: Endpoint) -> str:
 
 
 def _progress(operation: uuid.UUID) -> Progress | None:
-    """Count from the log: None when its deliveries do not come by here."""
+    """Return progress counted from the log; None if the endpoint has no log."""
     entries = list(AuditEntry.objects.filter(operation=operation).order_by("id").select_related("endpoint"))
     ended = next((entry for entry in entries if entry.requeued is not None), None)
     if ended is None or (opened := entries[0]).endpoint is None or not opened.endpoint.is_logged:
@@ -191,10 +191,10 @@ def _progress(operation: uuid.UUID) -> Progress | None:
 
 
 def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
-    """Say which deliveries there were when redelivery was asked for: those that had reached us, and those that had not.
+    """Return a filter for deliveries that existed when redelivery was requested, whether or not they had reached us.
 
-    An auto-disable also fails deliveries that were never attempted. Their first attempt is the redelivery, and what
-    tells them from new ones is their age: an endpoint that is DISABLED gets no new ones.
+    An auto-disable also fails deliveries that were never attempted. Their first attempt is the redelivery. Only their
+    age distinguishes them from new ones: a DISABLED endpoint gets no new deliveries.
     """
     stopped_until = opened.at
     if not ended.while_stopped:
@@ -207,7 +207,7 @@ def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
 
 
 def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | None:
-    """Return a redelivery that is still being waited for: re-enabling is often what it waited for."""
+    """Return an unfinished redelivery, if any: it often waits for the endpoint to be re-enabled."""
     asked_for = AuditEntry.objects.filter(endpoint=endpoint, requeued__gt=0, at__gte=now - WATCHED_FOR)
     entry = asked_for.exclude(action__in=BY_RUNS).order_by("-id").first()
     found = _progress(entry.operation) if entry is not None else None
@@ -215,5 +215,5 @@ def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | N
 
 
 def _unanswered() -> Outcome:
-    words = "This was asked for, and OpenTrain has not answered yet. The activity below shows the answer when it is in."
+    words = "Requested; OpenTrain has not answered yet. The activity below will show the answer."
     return Outcome(kind=OutcomeKind.UNKNOWN, words=words)

@@ -1,4 +1,4 @@
-"""An endpoint over time: its deliveries and its status in numbers, and the words that sum them up."""
+"""An endpoint's deliveries and status over time, in numbers and summarized in words."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from dashboard.views.endpoint_changes import visible
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A length of time that can be looked at, the width of its buckets, and that of those of the status."""
+    """A selectable time range, with the bucket widths for deliveries and for status."""
 
     name: str
     words: str
@@ -42,7 +42,7 @@ DAY = RANGES[1]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the endpoint was, stretch by stretch, and the same in words. `disabled_at` failures in a row disable it."""
+    """The endpoint's status by stretch and in words. `disabled_at` consecutive failures disable it."""
 
     stretches: tuple[Stretch, ...]
     width: timedelta
@@ -50,7 +50,7 @@ class Status:
 
     @property
     def rows(self) -> list[tuple[Stretch, HealthKind | None]]:
-        """The stretches, oldest first, each with the kind of health that its severity stands for."""
+        """The stretches, oldest first, each with its health kind."""
         return [(one, None if one.severity is None else HealthKind[one.severity.name]) for one in self.stretches]
 
     @property
@@ -59,7 +59,7 @@ class Status:
 
     @property
     def summary(self) -> str:
-        """Say for how long at most it was anything but active, worst first: a bucket counts as its worst moment."""
+        """Say how long at most it was not active, worst first: each bucket counts as its worst status."""
         times: dict[Severity, timedelta] = {}
         for one in self.stretches:
             if one.severity is not None:
@@ -71,14 +71,14 @@ class Status:
         ]
         most = max((one.failures or 0 for one in self.stretches), default=0)
         if not ill:
-            return "Active all the time that is on record."
+            return "Active throughout."
         steps = f"counted in steps of {span(duration=self.width)}"
-        return f"{', '.join(ill).capitalize()}, {steps}; at most {most} failures in a row."
+        return f"{', '.join(ill).capitalize()}, {steps}; at most {most} consecutive failures."
 
 
 @dataclass(frozen=True, slots=True)
 class OverTime:
-    """What is drawn, and the same in words; there are no counts where its deliveries do not come by Redeliver."""
+    """The charts' data, and the same in words. Without a log there are no delivery counts."""
 
     chosen: Range
     counts: Counts | None
@@ -111,7 +111,7 @@ def over_time(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
-    """Return the endpoint over the range that the address names, or else over a day."""
+    """Return the endpoint's history for the range in the URL, by default a day."""
     asked, now = request.GET.get("range"), timezone.now()
     chosen = next((one for one in RANGES if one.name == asked), DAY)
     until = _next_start(now, chosen.width)
@@ -126,6 +126,6 @@ def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
 
 
 def _next_start(now: datetime, width: timedelta) -> datetime:
-    """Return when the bucket ends that `now` is in; buckets begin at midnight UTC."""
+    """Return the end of the current bucket; buckets start at midnight UTC."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + width * ((now - midnight) // width + 1)

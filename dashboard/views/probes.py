@@ -1,8 +1,7 @@
-"""For whoever runs Redeliver, not for its users: does it answer, is all of it well, how much does it do.
+"""Probes for operators: liveness, readiness and metrics.
 
-They say nothing about customers and hold no secret. /healthz is for whoever restarts processes: it touches nothing but
-this process, because a database that is down is not cured by restarting what asks it. /readyz is for whoever sends
-requests here and for whoever is woken at night.
+They reveal nothing about customers, and no secrets. /healthz is for process supervisors: it checks only this process,
+because restarting it does not fix a database that is down. /readyz is for load balancers and on-call alerts.
 """
 
 import hmac
@@ -27,27 +26,27 @@ from dashboard.actions.runs.commands import QUEUE
 from dashboard.queries import health_checks
 
 POLLER_LATE_AFTER = timedelta(minutes=5)
-"""An install that is due is asked within seconds; a killed worker's is taken again after 2 minutes."""
+"""Due installs are polled within seconds; after a killed worker, within 2 minutes."""
 
 Check = dict[str, object]
 _GONE = (OperationalError, InterfaceError)
-"""The database does not answer. Any other error of it is a mistake of ours, and to be seen as one."""
+"""Errors that mean the database is unreachable. Any other database error is a bug and must surface."""
 
 
 @never_cache
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """Say that this process answers requests."""
+    """Answer, to show that this process serves requests."""
     return JsonResponse({"ok": True})
 
 
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Say whether what a request needs is there, check by check; 503 when one fails.
+    """Report each dependency of a request; 503 if any check fails.
 
-    A process that serves the receiver alone needs the database and nothing else: deliveries must go on being taken
-    while the worker is down, so its checks are not among that one's.
+    A process that serves only the receiver needs just the database: it must keep accepting deliveries while the worker
+    is down, so the worker and poller are not checked there.
     """
     checks = {name: _checked(check) for name, check in _checks().items()}
     ready = all(check["ok"] for check in checks.values())
@@ -95,7 +94,7 @@ def _poller() -> Check:
 @never_cache
 @require_safe
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Tell Prometheus, if it shows METRICS_TOKEN; without that setting there is nothing here."""
+    """Return Prometheus metrics to clients with METRICS_TOKEN; 404 if that is not set."""
     if not settings.METRICS_TOKEN:
         raise Http404
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -108,7 +107,7 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
 
 
 class _Vitals(Collector):
-    """What the database knows, asked at the scrape: the same from whichever process, on whichever machine."""
+    """Metrics read from the database at each scrape: the same from every process and machine."""
 
     def collect(self) -> Iterator[Metric]:
         try:

@@ -1,16 +1,16 @@
-"""The door that OpenTrain's deliveries come in by: verify, ask the partner's handler, record, answer.
+"""The receiver for OpenTrain's deliveries: verify, forward to the partner's handler, record, answer.
 
-What is chosen here, and why:
-- The attempt is committed before OpenTrain is answered: what was answered 2xx is in the log.
-- The first thing is to look up the key in the database, so that a database that is down is noticed before the handler
-  is called: OpenTrain gets a 503 and tries again.
-- An attempt that cannot be recorded after the handler was called is answered 503, whatever the handler said, so that
-  nothing is believed that was not stored. OpenTrain sends it again, and the handler knows it by its delivery ID.
-- The database's connection goes back to the pool while the handler is asked: slow handlers use up no connections.
-- Only so many threads wait for handlers, and for one endpoint's (HANDLER_WAITS), so that a hanging handler takes down
-  neither the pages nor the other endpoints. A delivery beyond that is answered 503 with Retry-After at once, and
-  recorded as an attempt (cause `busy`): OpenTrain counts it as a failure, and the log says what OpenTrain counts.
-- A verified body that is not what the contract promises is recorded and passed on all the same: the log loses nothing.
+Design choices:
+- The attempt is committed before OpenTrain is answered, so everything answered 2xx is in the log.
+- The key is looked up in the database first, so a database that is down is noticed before the handler is called:
+  OpenTrain gets a 503 and retries.
+- An attempt that can't be recorded after the handler was called is answered 503, whatever the handler said, so nothing
+  counts as delivered that was not stored. OpenTrain retries, and the handler recognizes it by its delivery ID.
+- The database connection returns to the pool during the call to the handler: slow handlers use no connections.
+- The number of threads waiting for handlers is limited, in total and per endpoint (HANDLER_WAITS), so a hanging handler
+  affects neither the pages nor other endpoints. A delivery over the limit is answered 503 with Retry-After at once and
+  recorded as an attempt (cause `busy`): OpenTrain counts it as a failure, so the log does too.
+- A verified body that violates the contract is still recorded and forwarded: the log loses nothing.
 """
 
 import hashlib
@@ -48,14 +48,14 @@ from dashboard.vault import Unreadable
 
 DEADLINE_S = HANDLER_DEADLINE.total_seconds()
 RESERVE_S = 0.05
-"""What of it is kept for recording the attempt."""
+"""Seconds of the deadline reserved for recording the attempt."""
 HEADERS_KEPT = 60
 VALUE_KEPT = 1000
 ID_LIMIT = 200
 ANSWER_HEAD = 4096
-"""How many bytes of the answer are kept with the attempt."""
+"""Bytes of the response kept with the attempt."""
 RETRY_AFTER_S = 5
-"""What a 503 says about coming again. OpenTrain keeps its own schedule; others in between may read it."""
+"""Retry-After of a 503, in seconds. OpenTrain has its own schedule, but proxies may use it."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FAILED_AS = {Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT, Cause.BUSY: HTTPStatus.SERVICE_UNAVAILABLE}
@@ -64,7 +64,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Refused(Exception):
-    """The request is not taken. `status` is the answer's, `reason` a word for machines, the text is for people."""
+    """The request is refused. `status` is the answer's, `reason` is for machines, and the text is for people."""
 
     def __init__(self, status: HTTPStatus, reason: str, explanation: str) -> None:
         super().__init__(explanation)
@@ -75,9 +75,9 @@ class _Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A request to a known door: when it came (on both clocks), and its bytes, one more than the limit at most.
+    """A request to a known receiver URL: its time (on both clocks) and body, at most one byte over the limit.
 
-    `whole` is False for a body that ended before its announced end.
+    `whole` is False if the body ended before its announced length.
     """
 
     endpoint: Endpoint
@@ -91,7 +91,7 @@ class _Arrival:
         return headers.values_of(self.headers, name)
 
     def claim(self, name: str, *, limit: int) -> str:
-        """Return the first value of a header as text that can be stored."""
+        """Return the first value of a header as storable text."""
         return _storable("".join(self.values(name)[:1]), limit=limit)
 
     @property
@@ -101,7 +101,7 @@ class _Arrival:
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """What OpenTrain is answered, and how it came about."""
+    """The answer to OpenTrain, and its cause."""
 
     status: int
     content_type: str
@@ -114,15 +114,15 @@ class _Reply:
 
 @csrf_exempt
 def receive(request: WSGIRequest, key: str) -> HttpResponse:
-    """Take one delivery. Always an answer with the right status; never a redirect, never a page."""
+    """Take one delivery. Always answers with the right status, never with a redirect or a page."""
     started, at = time.monotonic(), timezone.now()
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-        return _no(HTTPStatus.FORBIDDEN, "plain_http", "Deliveries are taken over https only.")
+        return _no(HTTPStatus.FORBIDDEN, "plain_http", "Deliveries are accepted over https only.")
     try:
         return _answer(request, key=key, started=started, at=at)
     except (DatabaseFailed, Unreadable):
         logger.exception("a delivery could not be taken; OpenTrain is asked to try again")
-        return _no(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Redeliver cannot take this now. Try again later.")
+        return _no(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Redeliver cannot accept this now. Try again later.")
 
 
 def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> HttpResponse:
@@ -148,12 +148,12 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
 
 
 def _headers(request: WSGIRequest) -> list[tuple[str, str]]:
-    """Return the headers in their order. WSGI forgets how names are spelled; OpenTrain's own are spelled as it does."""
+    """Return the headers in order. WSGI loses the case of names; OpenTrain's own get their original case back."""
     return [(name.replace("Opentrain", "OpenTrain"), value) for name, value in request.headers.items()]
 
 
 def _accept(arrival: _Arrival, *, content_type: str) -> Event:
-    """Return what the delivery is about, once it is known to be OpenTrain's. Raises: _Refused."""
+    """Return the event, after verifying that the delivery is OpenTrain's. Raises: _Refused."""
     if content_type != "application/json":
         raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type", "Deliveries are application/json.")
     if len(arrival.body) > BODY_LIMIT:
@@ -165,7 +165,7 @@ def _accept(arrival: _Arrival, *, content_type: str) -> Event:
     ids = arrival.values("x-opentrain-delivery")
     delivery_id = ids[0] if ids else ""
     if not delivery_id.strip() or len(delivery_id) > ID_LIMIT or not delivery_id.isprintable():
-        words = "X-OpenTrain-Delivery is missing, too long, or has characters that an ID does not have."
+        words = "X-OpenTrain-Delivery is missing, too long, or has invalid characters."
         raise _Refused(HTTPStatus.BAD_REQUEST, "delivery_id", words)
     return _event(arrival, delivery_id=delivery_id)
 
@@ -187,7 +187,7 @@ def _verify(arrival: _Arrival) -> None:
 
 
 def _other_secrets(endpoint: Endpoint) -> Iterator[str]:
-    """Give the secrets of the install's other endpoints, the newest; the database is asked only when one is wanted."""
+    """Yield the secrets of the install's other endpoints, newest first; queries the database only when used."""
     others = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
     for other in others.order_by("-id")[:OTHERS_TRIED]:
         if other.secret is not None:
@@ -195,7 +195,7 @@ def _other_secrets(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _event(arrival: _Arrival, *, delivery_id: str) -> Event:
-    """Read a verified body as far as it is what the contract promises; the signed body is believed before headers."""
+    """Read a verified body as far as it follows the contract; the signed body takes precedence over headers."""
     said = _parsed(arrival.body)
     return Event(
         delivery_id=delivery_id,
@@ -222,7 +222,7 @@ def _text(said: dict[str, object], name: str, *, limit: int) -> str:
 
 
 def _moment(said: dict[str, object], name: str) -> datetime | None:
-    """Return a time of the contract's form; anything else is no time, and the delivery is kept all the same."""
+    """Return a time in the contract's format, else None: the delivery is kept anyway."""
     try:
         moment = datetime.fromisoformat(str(said.get(name)))
         return moment.astimezone(UTC) if moment.tzinfo else None
@@ -231,12 +231,12 @@ def _moment(said: dict[str, object], name: str) -> datetime | None:
 
 
 def _storable(text: str, *, limit: int) -> str:
-    """Return text that PostgreSQL can hold: no NUL, no lone surrogate, no longer than its column."""
+    """Return text that PostgreSQL can store: no NUL, no lone surrogates, not longer than its column."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:limit]
 
 
 def _ask(arrival: _Arrival) -> _Reply:
-    """Return what the handler says to it; a plain receipt when there is none."""
+    """Return the handler's response; a plain receipt if no handler is set."""
     if not arrival.endpoint.handler_url:
         return _Reply(HTTPStatus.OK, "application/json", b'{"received": true}')
     _release_connection()
@@ -256,7 +256,7 @@ def _ask(arrival: _Arrival) -> _Reply:
 
 
 def _release_connection() -> None:
-    """Give the connection back to the pool; the next query takes one again."""
+    """Return the connection to the pool; the next query takes one again."""
     if not connection.in_atomic_block:
         connection.close()
 
@@ -269,7 +269,7 @@ def _passed_back(answer: HandlerAnswer) -> _Reply:
 
 
 def _header(answer: HandlerAnswer, name: str) -> str:
-    """Return the first value of the handler's header if it can be sent on, else nothing."""
+    """Return the first value of the handler's header if it can be forwarded, else an empty string."""
     value = headers.first_of(answer.headers, name) or ""
     return value if value.isascii() and value.isprintable() and len(value) <= VALUE_KEPT else ""
 
@@ -303,7 +303,7 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
 
 
 def _kept(given: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
-    """Return headers for the log: so many, so long, and without the values that let somebody in somewhere."""
+    """Return headers for the log, limited in number and length, with credentials redacted."""
     return [
         [
             _storable(name, limit=200),

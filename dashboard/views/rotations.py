@@ -1,4 +1,4 @@
-"""The rotation of an endpoint's secret: one page that says which step it stands at, what is known, and what is next."""
+"""The rotation of an endpoint's secret: one page with its current step, what is known, and what is next."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -31,14 +31,14 @@ from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.operations import ShownOutcome
 
 OLD_COUNT_LIMIT = 100
-"""Deliveries to the old endpoint since the start are counted up to here: more says no more."""
+"""Limit for counting deliveries to the old endpoint since the start; a higher number adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What has reached the new endpoint since it was made, and the old one.
+    """Deliveries to the new endpoint since its creation, and to the old one.
 
-    `first` is the first delivery that succeeded; `failure` is the last answer to the newest that did not, in words.
+    `first` is the first successful delivery; `failure` is the last response to the newest failed one, in words.
     """
 
     first: Delivery | None
@@ -76,9 +76,9 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def start(request: MemberRequest, pk: int) -> HttpResponse:
-    """Make the new endpoint. Its secret is in the answer to this very POST and nowhere else.
+    """Create the new endpoint. Its secret appears only in the response to this POST.
 
-    OpenTrain is asked first whether it still has the old one: the page may have been old.
+    First checks that OpenTrain still has the old one: the page may be out of date.
     """
     operation = operations.asked(request)
     freshen(install=visible(request, pk).install, now=timezone.now())
@@ -115,7 +115,7 @@ def finish(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def abort(request: MemberRequest, pk: int) -> HttpResponse:
-    """Give up. Where it is not known whether the new endpoint was made, OpenTrain's list must be fresh to tell."""
+    """Cancel. If it is unknown whether the new endpoint was created, a fresh list from OpenTrain decides."""
     old, operation = visible(request, pk), operations.asked(request)
     stale = freshen(install=old.install, now=timezone.now())
     rotation = _rotation(request, pk)
@@ -126,23 +126,22 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def _kept(request: MemberRequest, rotation: Rotation | None) -> ShownOutcome | None:
-    """Return the answer to the form that led here; it says which endpoint was deleted, for the page is of the old."""
+    """Return the answer to the form that led here, saying which endpoint was deleted: the page is the old one's."""
     answer = operations.kept(request)
     if answer is None or rotation is None or not answer.outcome.ok:
         return answer
     if answer.endpoint is None or answer.endpoint.deleted_at is None:
         return answer
-    words = "The old endpoint is deleted. The new one has taken its place."
+    words = "The old endpoint is deleted. The new one has replaced it."
     if answer.endpoint.pk == rotation.new_id:
-        words = "Given up: the new endpoint is deleted. This one goes on as before, with the secret that it has."
+        words = "Rotation cancelled: the new endpoint is deleted. This endpoint and its secret stay as they are."
     return replace(answer, outcome=replace(answer.outcome, words=words))
 
 
 def _rotation(request: MemberRequest, pk: int) -> Rotation:
     """Return the endpoint's newest rotation. Raises: Http404.
 
-    A button of a step that it no longer stands at comes from an old page: it does nothing, and leads to the page as it
-    is now.
+    A button for another step comes from an outdated page: it does nothing and leads to the current page.
     """
     old = visible(request, pk)
     rotation = get_object_or_404(Rotation.objects.of(endpoint=old).filter(old=old)[:1])
@@ -183,19 +182,19 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
 
 
 def _is_being_made(rotation: Rotation, now: datetime) -> bool:
-    """Tell whether OpenTrain may still be about to make the new endpoint."""
+    """Return whether OpenTrain may still create the new endpoint."""
     return rotation.new.opentrain_id is None and now - rotation.started_at < GIVEN_UP
 
 
 def _is_not_made(rotation: Rotation, install: Install) -> bool:
-    """Tell whether OpenTrain's list, read when the new endpoint would have been in it, does not have it."""
+    """Return whether OpenTrain's list lacks the new endpoint, although it was read late enough to contain it."""
     if rotation.new.opentrain_id is not None or install.listed_at is None:
         return False
     return install.listed_at - rotation.started_at >= GIVEN_UP
 
 
 def _took(rotation: Rotation | None) -> str:
-    """Say how long it took from start to end; empty while it has no end."""
+    """Return the duration in words; empty until it has ended."""
     if rotation is None or rotation.ended_at is None:
         return ""
     return span(duration=rotation.ended_at - rotation.started_at)
@@ -215,7 +214,7 @@ def _arrivals(rotation: Rotation) -> Arrivals:
 
 
 def _names(request: MemberRequest, old: Endpoint, rotation: Rotation | None, now: datetime) -> Names:
-    """Name the operations; they stay the same until an answer is in, so that a poll does not change the page."""
+    """Return the operation IDs; they stay the same until an answer arrives, so polls don't change the page."""
     ids = [old.pk] if rotation is None else [rotation.old_id, rotation.new_id]
     last = max(last_answers(endpoint_ids=ids, now=now).values(), default=0)
 

@@ -1,4 +1,4 @@
-"""Runs: what one will do before it starts, how far it has come, and the buttons that steer it."""
+"""Runs: their plan before they start, their progress, and their controls."""
 
 import uuid
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.OPERATE, of=Endpoint)
 def recover(request: MemberRequest, pk: int) -> HttpResponse:
-    """Say what a recovery will do, and start it."""
+    """Show what a recovery will do, and start it."""
     endpoint, now = _endpoint(request, pk), timezone.now()
     if request.method == "POST":
         return _started(
@@ -78,14 +78,14 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @allowed(Permission.OPERATE, of=Run)
 def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
-    """Stop, pause, resume, or continue with what is left, as the button says; then show the run."""
+    """Stop, pause, resume or continue the run, as the button says; then show it."""
     run, now = _find(request, pk), timezone.now()
     if command == "continue" and not run.is_active:
         operation = operations.asked(request)
         try:
             return _started(lambda: commands.continue_run(actor=request.user, run=run, now=now, operation=operation))
         except commands.NothingLeft:
-            messages.info(request, "Nothing is left to request: the others were requested again or are gone by now.")
+            messages.info(request, "Nothing left to request: the other deliveries were requeued or removed.")
     elif command == "stop":
         commands.stop(actor=request.user, run=run, now=now)
     elif command == "pause":
@@ -98,7 +98,7 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
 
 
 def _list(request: MemberRequest) -> dict[str, Any]:
-    """Return a page of runs, or all that were started together."""
+    """Return a page of runs, or all runs of one batch."""
     rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
     rows = rows.defer("endpoint__secret", "endpoint__install__token").order_by("-created_at", "-id")
     batch, before = _batch(request), request.GET.get("before", "")
@@ -131,7 +131,7 @@ def _batch(request: MemberRequest) -> uuid.UUID | None:
 
 
 def _started(start: Callable[[], Run]) -> HttpResponse:
-    """Go to the run that was started, or to the one that is active already."""
+    """Redirect to the started run, or to the one that is already active."""
     try:
         run = start()
     except commands.AlreadyRunning as error:
@@ -154,7 +154,7 @@ def _find(request: MemberRequest, pk: int) -> Run:
 
 
 def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[str, Any]:
-    """Return what the pages need that say what will happen."""
+    """Return the context for pages shown before a run starts."""
     now = timezone.now()
     last = endpoint.runs.order_by("-id").values_list("pk", flat=True).first() or 0
     running = newest_run(endpoint, now=now)

@@ -1,4 +1,4 @@
-"""The quick search, as a page and as the part of it that the search window loads; and the sheet of shortcuts."""
+"""Search, as a page and as the results that the search dialog loads; and the keyboard shortcuts page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from dashboard.queries.search import SHOWN, Found, find
 from dashboard.rules.secret_texts import has_secret
 
 LONGEST = 200
-"""So many characters of what is asked for are looked up: no ID is longer."""
+"""Characters of the search text that are used: no ID is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One line of the results: where it leads, what it is called, and its state as a chip."""
+    """One result: its URL, title and detail, and its state as a chip."""
 
     url: str
     title: str
@@ -36,7 +36,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The lines of one kind; `more` is the address of all of them, where there may be more than these."""
+    """Results of one kind; `more` is the URL of the full list, if there may be more results."""
 
     heading: str
     hits: Sequence[Hit]
@@ -46,7 +46,7 @@ class Group:
 @require_safe
 @allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
-    """Show the results; a whole ID leads straight to what has it."""
+    """Show the results; a complete ID redirects to its object."""
     context, found = _search(request)
     if found.exact is not None:
         return redirect(_address(found.exact))
@@ -69,7 +69,7 @@ def shortcuts(request: MemberRequest) -> HttpResponse:
 def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
     text = request.GET.get("q", "").replace("\0", "").strip()
     cut, text = len(text) > LONGEST, text[:LONGEST]
-    # A token or a secret that was pasted here goes no further: it is neither looked up nor shown.
+    # A pasted token or secret is neither searched for nor shown.
     is_secret = has_secret(text)
     now = timezone.now()
     found = Found() if is_secret else find(user=request.user, text=text, now=now)

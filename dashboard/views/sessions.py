@@ -1,4 +1,4 @@
-"""The sessions of one's own account: where one is signed in, and how to end that."""
+"""The user's own sessions, and how to end them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from dashboard.rules.user_agents import device
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A session as it is shown. `seen_at` is at most a minute behind."""
+    """A session as shown. `seen_at` is accurate to a minute."""
 
     pk: int
     device: str
@@ -36,12 +36,12 @@ class Shown:
 
     @property
     def button_of(self) -> str:
-        """Which session the button ends, for those who do not see its row."""
+        """Which session the button ends, for screen readers."""
         return "" if self.is_current else f"the session of {self.device} from {self.ip}"
 
 
 def living(request: HttpRequest) -> list[Shown]:
-    """Return the sessions that could be used now: this one first, then those that were used last."""
+    """Return the usable sessions: the current one first, then by last use."""
     since = timezone.now() - timedelta(minutes=settings.SESSION_IDLE_MINUTES)
     kept = UserSession.objects.purge_and_list(request.user)
     shown = [
@@ -56,7 +56,7 @@ def living(request: HttpRequest) -> list[Shown]:
 @require_safe
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """Show them."""
+    """Show the user's sessions."""
     found = living(request)
     context = {"sessions": found, "has_others": len(found) > 1, "now": timezone.now()}
     return render(request, "account/sessions.html", context)
@@ -65,7 +65,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def end(request: MemberRequest, pk: int) -> HttpResponse:
-    """End one; its browser's next request is a stranger's."""
+    """End one session; its browser is signed out at its next request."""
     session = get_object_or_404(UserSession, pk=pk, user=request.user)
     is_current = session.is_current()
     words = f"The session of {device(session.user_agent)} from {session.ip} was ended."
@@ -80,8 +80,8 @@ def end(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def end_others(request: MemberRequest) -> HttpResponse:
-    """End all of them but this one."""
+    """End all sessions except this one."""
     audit.note(actor=request.user, action="end session", words="Every other session was ended.")
     end_other_sessions(request, request.user)
-    messages.success(request, "Every other session is ended. You are signed in here only.")
+    messages.success(request, "All other sessions were ended. You are signed in only here.")
     return redirect("session-list")

@@ -1,7 +1,7 @@
-"""The page behind the link that a support lead hands to somebody: they set their password there, once.
+"""The page of a set-password link, which a support lead gives to a member. The link works once.
 
-The link's code stands behind a #, so it is in no request line and no log: a script puts it into the form, and without
-one it is pasted there.
+The link's code comes after a #, so it is in no request line and no log. A script puts it into the form; without
+scripts, the member pastes the link.
 """
 
 from django.contrib import messages
@@ -22,7 +22,7 @@ from dashboard.rules.durations import span
 @sensitive_variables("code")
 @require_http_methods(["GET", "HEAD", "POST"])
 def set_password(request: HttpRequest) -> HttpResponse:
-    """Take a password for whoever has the code. It is open to strangers: the code is what they show."""
+    """Set the password of the code's owner. Needs no sign-in: the code is the proof."""
     if request.method != "POST":
         return render(request, "account/set_password.html", {"form": SetPasswordForm()})
     code = request.POST.get("code", "").strip().rpartition("#")[2]
@@ -35,7 +35,7 @@ def set_password(request: HttpRequest) -> HttpResponse:
     owner = members.set_password(code=code, password=form.cleaned_data["password"])
     if owner is None:
         return _over(request)
-    logout(request)  # whoever was signed in here before
+    logout(request)  # another user may be signed in in this browser
     messages.success(request, f"Your password is set. Sign in as {owner.username}.")
     return redirect("account_login")
 

@@ -1,9 +1,9 @@
-// What needs a script: polling that rests while the tab is hidden, times that go on counting, copying, the theme.
+// Features that need a script: polling (paused while the tab is hidden), live relative times, copying, the theme.
 // Everything else on the pages works without it.
 "use strict";
 (() => {
   const POLL_MS = 3000;
-  const NEWS_MS = 1000; // how soon a page that is being refreshed looks for what that brought
+  const NEWS_MS = 1000; // delay before a refreshing page polls for the result
   const SECOND = 1000;
   const FLASH_MS = 2500;
 
@@ -26,7 +26,7 @@
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.addEventListener(name, (event) => {
       if (!isPolled(event)) return explain(event);
-      if ([403, 404].includes(event.detail.xhr?.status)) return location.reload(); // no longer ours to see: say so
+      if ([403, 404].includes(event.detail.xhr?.status)) return location.reload(); // access was lost: the reloaded page says so
       lost(true);
     });
   }
@@ -34,12 +34,12 @@
     if (isPolled(event) && event.detail.successful !== false) lost(false);
   });
 
-  // What a role does not allow is said where the answer would have been; no other 403 is a part of a page.
+  // Show "your role does not allow this" in place of the answer; no other 403 is a page fragment.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.getResponseHeader("X-Not-Allowed")) Object.assign(event.detail, { shouldSwap: true, isError: false });
   });
 
-  // A button whose answer did not come: never leave the person without one.
+  // Explain a failed request in place of the button's answer.
   const explain = (event) => {
     const box = event.detail.target;
     const status = event.detail.xhr?.status;
@@ -47,14 +47,14 @@
     const text = document.createElement("p");
     text.className = "outcome outcome-unknown";
     text.textContent = status
-      ? `Redeliver could not answer (${status}). Reload the page and look at the activity before you press it again.`
-      : "Redeliver did not answer, so it is not known whether OpenTrain was asked. Reload the page and look at the activity before you press it again.";
+      ? `Redeliver failed (${status}). Reload the page and check the activity before you try again.`
+      : "Redeliver did not respond, so the request may or may not have reached OpenTrain. Reload the page and check the activity before you try again.";
     box.replaceChildren(text);
   };
 
-  // --- What a poll must leave alone, and what it shows as new ------------------------------------------------------
+  // --- What a poll must not change, and which rows it highlights ---------------------------------------------------
   const changed = new Set();
-  const seen = new WeakMap(); // not on the elements: a morph takes away what the answer does not have
+  const seen = new WeakMap(); // not on the elements: a morph removes attributes that the response lacks
   Object.assign(Idiomorph.defaults.callbacks, {
     beforeNodeMorphed: (old) => !(old instanceof Element) || !old.matches("[data-keep], .htmx-request"),
     beforeNodeRemoved: (old) => !(old instanceof Element) || !old.matches(".htmx-request"),
@@ -62,7 +62,7 @@
     afterNodeAdded: (node) => { if (node instanceof Element && node.matches("[data-row]")) changed.add(node); },
     afterNodeMorphed: (old) => { if (seen.has(old) && seen.get(old) !== old.dataset.row) changed.add(old); },
   });
-  // What waits for an answer is left alone by the answers of others, and shows its own.
+  // An element with a pending request ignores other responses and shows only its own.
   document.addEventListener("htmx:beforeSwap", (event) => event.detail.requestConfig.elt.classList.remove("htmx-request"));
   const remember = () => {
     for (const row of document.querySelectorAll("[data-row]")) seen.set(row, row.dataset.row);
@@ -71,11 +71,11 @@
   const flash = () => {
     for (const row of changed) {
       row.classList.add("flash");
-      setTimeout(() => row.classList.remove("flash"), FLASH_MS); // who wants no motion has no end of an animation
+      setTimeout(() => row.classList.remove("flash"), FLASH_MS); // with reduced motion there is no animationend event
     }
     changed.clear();
   };
-  // A button is disabled by its own press, and some go with it (Re-enable): neither may leave the keyboard nowhere.
+  // Pressing a button disables it, and some buttons disappear (Re-enable). Keep keyboard focus in both cases.
   let pressed = null;
   document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.matches("[data-action]")) pressed = document.activeElement; });
   const refocus = () => {
@@ -89,7 +89,7 @@
   };
   document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); refocus(); });
 
-  // --- Times: the same words as dashboard/rules/deliveries.py ------------------------------------------------------------------
+  // --- Times: same wording as dashboard/rules/durations.py ------------------------------------------------------------------
   const span = (ms) => {
     const seconds = Math.floor(ms / SECOND);
     if (seconds >= 172800) return `${Math.floor(seconds / 86400)} days`;
@@ -113,7 +113,7 @@
   // --- Buttons -----------------------------------------------------------------------------------------------------
   const copyText = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);
-    const area = document.createElement("textarea"); // a page on plain http has no clipboard
+    const area = document.createElement("textarea"); // pages on plain http have no clipboard API
     area.value = text;
     area.className = "visually-hidden";
     document.body.append(area);
@@ -143,7 +143,7 @@
     for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
 
-  // Busy: a form says so to screen readers, and one that leaves the page cannot be sent twice.
+  // Busy: tell screen readers, and prevent a second submission of a form that leaves the page.
   document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.matches("[data-action]")) event.detail.elt.setAttribute("aria-busy", "true"); });
   document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.elt.matches("[data-action]")) event.detail.elt.removeAttribute("aria-busy"); });
   document.addEventListener("submit", (event) => {
@@ -154,7 +154,7 @@
   });
   addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[aria-busy]")) form.removeAttribute("aria-busy"); });
 
-  // The code of a link to set a password stands behind its #, where no server sees it: take it from there, and away.
+  // A set-password link carries its code after the #, which no server sees. Move it into the form and out of the URL.
   const fromHash = document.querySelector("[data-from-hash]");
   if (fromHash && location.hash.length > 1) {
     fromHash.querySelector("input").value = location.hash.slice(1);

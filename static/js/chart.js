@@ -1,7 +1,7 @@
-// Draws what tables say: the numbers are the table's, the colours are the theme's, and the times are UTC.
+// Draws charts from the tables on the page: numbers from the table, colours from the theme, times in UTC.
 "use strict";
 (() => {
-  const REFRESH_MS = 5000; // hardly behind the list of deliveries below it, or the two would contradict each other
+  const REFRESH_MS = 5000; // close behind the deliveries list below it, so the two don't contradict each other
   const HEIGHT = 180;
   const NAMES = ["delivered", "waiting", "failed"];
   const COLOURS = ["--ok", "--warn", "--bad"];
@@ -13,7 +13,7 @@
   const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
   const mark = (seconds) => { const words = utc(seconds); return words.endsWith("00:00") ? words.slice(5, 10) : words.slice(11); };
 
-  // What both charts are: a time axis in UTC, and a line below that says what is under the pointer.
+  // Shared options: a UTC time axis, and a line below with the values under the pointer.
   const options = (box, { from, until, y, yAxis, say, series, hooks = {} }) => {
     const axis = { stroke: colour("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--idle-bg"), width: 1 }, ticks: { show: false } };
     const said = document.getElementById(box.id.replace("-chart", "-at"));
@@ -30,7 +30,7 @@
     };
   };
 
-  // Bars are drawn one over the other: each is as high as its own number and those that are drawn after it.
+  // Stacked bars: each is as high as its own number plus those drawn after it.
   const deliveries = (box, table) => {
     const width = Number(table.dataset.width);
     const rows = [...table.tBodies[0].rows].map((row) => ({ at: Number(row.dataset.at), counts: NAMES.map((name) => number(row.dataset[name])) }));
@@ -45,13 +45,13 @@
     return new uPlot(options(box, { from: rows[0].at, until: rows.at(-1).at + width, y, yAxis: { incrs: STEPS }, say, series: bars }), [rows.map((row) => row.at), ...stacked], box);
   };
 
-  // The streak as steps, before bands in the colour of what the endpoint was.
+  // Consecutive failures as steps, in front of bands coloured by status.
   const status = (box, table) => {
     const rows = [...table.tBodies[0].rows].map(({ dataset }) => ({ at: Number(dataset.since), until: Number(dataset.until), failures: number(dataset.failures), tone: dataset.tone, label: dataset.label }));
     const say = (plot) => {
       const at = plot.posToVal(plot.cursor.left, "x");
       const row = rows.find((one) => one.at <= at && at < one.until);
-      return row?.label ? `${utc(row.at)} to ${utc(row.until).slice(11)} UTC: ${row.label}, ${row.failures} in a row` : "";
+      return row?.label ? `${utc(row.at)} to ${utc(row.until).slice(11)} UTC: ${row.label}, ${row.failures} consecutive failures` : "";
     };
     const bands = (plot) => {
       for (const { at, until, tone } of rows) {

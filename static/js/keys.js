@@ -1,5 +1,5 @@
-// The keyboard: one-letter shortcuts, rows that are gone through, and the two windows, search and the list of shortcuts.
-// Everything that they lead to is a link or a button of the page: focus is the only state there is.
+// Keyboard: single-key shortcuts, moving through rows, and the two dialogs (search and the list of shortcuts).
+// Every target is a link or button on the page: focus is the only state.
 "use strict";
 (() => {
   const CHORD_MS = 1500;
@@ -8,13 +8,13 @@
   // --- On or off, in this browser ------------------------------------------------------------------------------------
   const kept = () => { try { return localStorage.getItem("keys"); } catch { return null; } }; // storage may be forbidden
   const isOn = () => kept() !== "off";
-  const keep = (on) => { try { localStorage.setItem("keys", on ? "on" : "off"); } catch { /* then it lasts for this page */ } };
+  const keep = (on) => { try { localStorage.setItem("keys", on ? "on" : "off"); } catch { /* the choice lasts for this page only */ } };
   for (const box of document.querySelectorAll("[data-keys-switch]")) {
     box.checked = isOn();
     box.addEventListener("change", () => keep(box.checked));
   }
 
-  // --- Windows -------------------------------------------------------------------------------------------------------
+  // --- Dialogs -------------------------------------------------------------------------------------------------------
   const open = (id) => {
     const dialog = document.getElementById(id);
     if (!dialog) return false;
@@ -38,12 +38,12 @@
     return true;
   };
   const secretIn = (field) => field.dataset.secrets.split(" ").find((start) => field.value.includes(start));
-  // Between a key and its answer Enter must not open what belongs to an earlier text.
+  // Until the results for the current text arrive, Enter must not open results of an earlier text.
   const waiting = (field) => field.dataset.answered !== field.value;
   document.addEventListener("htmx:configRequest", (event) => {
     if (!event.detail.elt.matches("[data-search]")) return;
     const start = secretIn(event.detail.elt);
-    if (start) event.detail.parameters.q = start; // what it is, and nothing of it
+    if (start) event.detail.parameters.q = start; // only the prefix, never the secret
     event.detail.elt.dataset.asked = event.detail.elt.value;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -54,7 +54,7 @@
     const field = event.target.querySelector?.("[data-search]");
     if (!field) return;
     const first = event.target.parentElement.querySelector("[data-hit]");
-    if (secretIn(field)) event.preventDefault(); // it would be in the address
+    if (secretIn(field)) event.preventDefault(); // the secret would be in the URL
     else if (first && !waiting(field) && event.target.closest("dialog")) { event.preventDefault(); first.click(); }
   });
   const choose = (event) => {
@@ -82,7 +82,7 @@
     button?.click();
     return Boolean(button);
   };
-  // A delivery's attempts below its row; the first press loads them (hx-get), and they keep themselves up to date.
+  // A delivery's attempts below its row: the first press loads them (hx-get), then they poll.
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-more]");
     if (!button) return;

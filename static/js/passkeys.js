@@ -1,11 +1,11 @@
-// Passkeys: a form marked data-passkey asks the browser for one, and goes on with what it says.
+// Passkeys: a form marked data-passkey asks the browser for a passkey and submits the result.
 // webauthnJSON is allauth's copy of github/webauthn-json.
 "use strict";
 (() => {
   const WORDS = {
-    NotAllowedError: "Nothing was done: you cancelled, there is no passkey for this site here, or it took too long. Try again.",
-    InvalidStateError: "That device or security key holds a passkey of your account already.",
-    SecurityError: "Your browser allows no passkeys at this address: they need https.",
+    NotAllowedError: "No passkey was used: you cancelled, this device has no passkey for this site, or it took too long. Try again.",
+    InvalidStateError: "That device or security key already has a passkey for your account.",
+    SecurityError: "Your browser doesn't allow passkeys here: they require https.",
   };
   const ask = {
     create: (form, options) => {
@@ -30,7 +30,7 @@
       event.preventDefault();
       says.textContent = "";
       if (!webauthnJSON.supported()) {
-        says.textContent = "This browser knows no passkeys, or not at this address: they need https.";
+        says.textContent = "This browser doesn't support passkeys, or doesn't allow them here: they require https.";
         return;
       }
       button.disabled = true;
@@ -41,7 +41,7 @@
       } catch (error) {
         button.disabled = false;
         button.focus();
-        says.textContent = WORDS[error.name] ?? "That did not work, and nothing was changed. Try again, or use another way.";
+        says.textContent = WORDS[error.name] ?? "That didn't work, and nothing changed. Try again, or use another method.";
       }
     });
   }

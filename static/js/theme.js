@@ -1,4 +1,4 @@
-// Before the first paint: say that scripts run, and turn "auto" into what the system prefers.
+// Before the first paint: mark that scripts run, and resolve "auto" to the system's theme.
 "use strict";
 (() => {
   const root = document.documentElement;

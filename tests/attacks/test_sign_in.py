@@ -46,7 +46,7 @@ def test_sixth_wrong_password_is_answered_429_in_words_and_so_is_the_right_one(a
     assert [attempt(Client(), "ana", f"wrong-{number}").status_code for number in range(6)] == [200] * 5 + [429]
     refused = attempt(Client(), "ana", PASSWORD)
     assert (refused.status_code, refused["Retry-After"]) == (429, "300")
-    assert "Too many tries" in refused.content.decode()
+    assert "Too many attempts" in refused.content.decode()
     assert "Wait five minutes, then try once more." in refused.content.decode()
 
 

@@ -69,7 +69,7 @@ def test_identity_that_no_account_was_made_for_is_told_so_and_gets_none(
     provider.claims |= claims
     answer = come(client, provider)
     assert answer.status_code == 403
-    assert "No account here is yours" in answer.content.decode()
+    assert "No account found" in answer.content.decode()
     assert client.get("/installs/").status_code == 302
     assert (User.objects.count(), SocialAccount.objects.count()) == (1, 0)
 

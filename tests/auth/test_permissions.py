@@ -121,8 +121,8 @@ def test_viewer_pressing_a_button_is_told_who_may_and_nothing_is_done(
     response = client.post(reverse("endpoint-enable", args=[endpoint.pk]))
     page = response.content.decode()
     assert response.status_code == 403
-    assert "Nothing was done. You are signed in as <strong><bdi>vera</bdi></strong>" in page
-    assert "To re-enable, redeliver and recover takes a partner admin of the install, support or a support lead" in page
+    assert "Nothing changed. You are signed in as <strong><bdi>vera</bdi></strong>" in page
+    assert "Only a partner admin of the install, support or a support lead can re-enable, redeliver and recover" in page
     assert fake_opentrain.calls == []
 
 
@@ -131,7 +131,7 @@ def test_viewer_pressing_a_button_by_htmx_is_told_so_in_place(endpoint: Endpoint
     response = client.post(reverse("endpoint-enable", args=[endpoint.pk]), headers={"HX-Request": "true"})
     part = response.content.decode()
     assert (response.status_code, response["X-Not-Allowed"], response["HX-Reswap"]) == (403, "shown", "innerHTML")
-    assert "<strong>Nothing was done: your role does not allow this.</strong>" in part
+    assert "<strong>Nothing changed: your role does not allow this.</strong>" in part
     assert "<html" not in part
 
 
@@ -190,5 +190,5 @@ def test_button_without_its_csrf_token_does_nothing_and_says_why(
     client.force_login(support)
     response = client.post(reverse("endpoint-enable", args=[endpoint.pk]))
     assert response.status_code == 403
-    assert "This page was open for too long" in response.content.decode()
+    assert "This page has expired" in response.content.decode()
     assert fake_opentrain.calls == []

@@ -36,8 +36,8 @@ def break_billing(page: Page) -> None:
     install = urlsplit(page.url)._replace(query="", fragment="").geturl()
     billing_row(page).get_by_role("link").first.click()
     expect(page.locator("#demo-switch")).to_be_visible()
-    if page.get_by_role("button", name="Break the handler").count():
-        page.get_by_role("button", name="Break the handler").click()
+    if page.get_by_role("button", name="Break handler").count():
+        page.get_by_role("button", name="Break handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("broken")
     wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
     page.goto(install)

@@ -86,11 +86,11 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     take_all(page, screenshots, "activity-detail")
 
     page.goto(page.url.partition("/activity/")[0] + "/activity/?who=nobody&from=24h")
-    expect(page.locator("main")).to_contain_text("Nothing matches this filter.")
+    expect(page.locator("main")).to_contain_text("No activity matches these filters.")
     take_all(page, screenshots, "activity-nothing")
 
     page.get_by_role("link", name="Clear").click()
     page.locator("summary").filter(has_text="Export").click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV, for a spreadsheet").click()
+        page.get_by_role("link", name="CSV (for spreadsheets)").click()
     assert "Missing scope webhooks:manage" in download.value.path().read_text()

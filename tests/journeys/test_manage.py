@@ -57,13 +57,13 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     page.get_by_role("button", name="Create the new endpoint").click()
     secret = re.search(r"whsec_[\w-]+", page.locator("#secret").inner_text())[0]
     open_endpoint(page, demo, "beta-budgets")
-    page.get_by_role("link", name="Go on with it").click()
+    page.get_by_role("link", name="Continue the rotation").click()
     expect(page.locator("main")).to_contain_text("It receives.", timeout=EVENT_MS)
     take_all(page, screenshots, "rotation")
     page.get_by_role("button", name="Go on", exact=True).click()
     expect(answer).to_contain_text("Next, delete the old endpoint.")
     page.get_by_role("button", name="Delete the old endpoint").click()
-    expect(page.locator("main")).to_contain_text("Your handler can forget the old secret now.")
+    expect(page.locator("main")).to_contain_text("You can remove the old secret from your handler now.")
     assert secret not in page.content()
     take_all(page, screenshots, "rotation-done")
 
@@ -100,9 +100,9 @@ def test_endpoint_is_managed_without_javascript(demo: Demo, open_page: Callable[
 
     choose(page, "Rotate secret")
     page.get_by_role("button", name="Create the new endpoint").click()
-    page.get_by_role("link", name="My handler has it: go on").click()
-    page.get_by_text("Give up this rotation…").click()
+    page.get_by_role("link", name="My handler has it: continue").click()
+    page.get_by_text("Cancel this rotation…").click()
     page.get_by_role("button", name="Give up this rotation").click()
-    expect(page.locator("main")).to_contain_text("The last rotation was given up", timeout=RUN_MS)
+    expect(page.locator("main")).to_contain_text("cancelled the last rotation", timeout=RUN_MS)
     open_endpoint(page, demo, "beta-projects")
     expect(page.locator(".head-state")).to_contain_text("Active")

@@ -53,12 +53,12 @@ def test_support_lead_invites_a_viewer_who_sees_the_install_and_no_button(
     lead = open_page(java_script_enabled=javascript)
     lead.goto(f"{live_server.url}/members/")
     sign_in(lead, "lea", PASSWORD)
-    lead.get_by_role("link", name="Invite somebody").click()
+    lead.get_by_role("link", name="Invite member").click()
     lead.get_by_label("User name").fill("vera")
     lead.get_by_label("Viewer").check()
-    lead.get_by_role("button", name="Make the account").click()
+    lead.get_by_role("button", name="Create invitation").click()
     link = lead.locator("#secret").inner_text()
-    lead.get_by_role("link", name="I have it: grant them installs").click()
+    lead.get_by_role("link", name="Done: grant installs").click()
     lead.get_by_label("Find an install to grant").fill("beta")
     if not javascript:
         lead.get_by_role("button", name="Search", exact=True).click()
@@ -73,7 +73,7 @@ def test_support_lead_invites_a_viewer_who_sees_the_install_and_no_button(
     else:
         vera.get_by_label("Your link").fill(link)
     vera.get_by_label("New password").fill("a-quite-long-password")
-    vera.get_by_label("The same once more").fill("a-quite-long-password")
+    vera.get_by_label("Confirm password").fill("a-quite-long-password")
     vera.get_by_role("button", name="Set the password").click()
     expect(vera.get_by_text("Your password is set. Sign in as vera.")).to_be_visible()
     sign_in(vera, "vera", "a-quite-long-password")
@@ -100,7 +100,7 @@ def test_viewer_whose_page_still_shows_a_button_is_told_whom_to_ask_where_it_was
     page.route("**/live/", lambda route: route.abort())  # the page is not drawn anew before the press
     type(paul).objects.filter(pk=paul.pk).update(role="viewer")
     page.get_by_role("button", name="Re-enable").click()
-    said = page.get_by_text("Nothing was done: your role does not allow this.")
+    said = page.get_by_text("Nothing changed: your role does not allow this.")
     expect(said).to_be_visible()
     page.close()
 

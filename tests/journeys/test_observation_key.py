@@ -31,9 +31,9 @@ def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
     page.get_by_label("User name").fill("ana")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name="have its handler report what it sees").click()
-    page.get_by_role("button", name="Issue a key").click()
-    expect(page.get_by_role("heading", name="The observation key is issued")).to_be_visible()
+    page.get_by_role("link", name="have the handler report them").click()
+    page.get_by_role("button", name="Issue key").click()
+    expect(page.get_by_role("heading", name="Observation key issued")).to_be_visible()
     key = page.locator("#secret").inner_text()
     assert key not in page.url
     seen = {
@@ -46,12 +46,12 @@ def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
     headers = {"Authorization": f"Bearer {key}"}
     answer = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
     assert answer.json() == {"stored": 1, "known": 0}
-    page.get_by_role("link", name="I have stored it").click()
+    page.get_by_role("link", name="I've stored it").click()
     expect(page.get_by_role("row").filter(has_text="contract.started")).to_contain_text("503")
     page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/observation-key/")
-    page.get_by_text("Revoke it…").click()
+    page.get_by_text("Revoke key…").click()
     page.locator("#id_revoke").check()
-    page.get_by_role("button", name="Revoke the key").click()
+    page.get_by_role("button", name="Revoke key").click()
     expect(page.locator("#answer")).to_contain_text("The observation key was revoked")
     refused = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
     assert refused.status_code == 401

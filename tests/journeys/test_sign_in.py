@@ -62,7 +62,7 @@ def arrive(page: Page, path: str) -> None:
 
 
 def is_it_you(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Is it you?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Confirm it's you")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Go on").click()
 
@@ -98,7 +98,7 @@ def add_passkey(page: Page, *, name: str, passwordless: bool) -> None:
     page.goto(reverse("mfa_add_webauthn"))
     is_it_you(page)
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_label("It signs me in without a password").set_checked(passwordless)
+    page.get_by_label("Use it to sign in without a password").set_checked(passwordless)
     page.get_by_role("button", name="Add it").click()
 
 
@@ -111,20 +111,20 @@ def test_authenticator_app_from_setting_it_up_to_signing_in(page: Page, ana: Use
     page.get_by_role("link", name="Set up an app").click()
     take_all(page, screenshots, "is-it-you")
     is_it_you(page)
-    page.get_by_text("Cannot scan it?").click()
+    page.get_by_text("Can't scan it?").click()
     secret = page.locator(".secret code").inner_text()
     take_all(page, screenshots, "totp-activate")
     assert page.locator(".qr img").evaluate("image => image.naturalWidth") > 100
     page.get_by_label("Code from the app").fill(totp.wrong(secret))
-    page.get_by_role("button", name="Switch it on").click()
+    page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_text("Incorrect code.")).to_be_visible()
     take_all(page, screenshots, "totp-wrong")
     page.get_by_label("Code from the app").fill(totp.code(secret))
-    page.get_by_role("button", name="Switch it on").click()
-    expect(page.get_by_text("The authenticator app is on")).to_be_visible()
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_text("Authenticator app on")).to_be_visible()
     take_all(page, screenshots, "recovery-codes")
     codes = page.locator(".codes code").all_inner_texts()
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I've saved them").click()
     expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
     sign_out(page)
 
@@ -137,15 +137,15 @@ def test_authenticator_app_from_setting_it_up_to_signing_in(page: Page, ana: Use
     to_account(page)
     expect(page.locator(".ways")).to_contain_text("9 of 10 left")
     take_all(page, screenshots, "account-protected")
-    page.get_by_role("link", name="Make new codes…").click()
+    page.get_by_role("link", name="Generate new codes…").click()
     is_it_you(page)
     take_all(page, screenshots, "recovery-codes-new")
     page.goto(reverse("mfa_view_recovery_codes"))
     take_all(page, screenshots, "recovery-codes-seen")
     page.goto(reverse("mfa_deactivate_totp"))
     take_all(page, screenshots, "totp-deactivate")
-    page.get_by_role("button", name="Take it away").click()
-    expect(page.get_by_text("The authenticator app is taken away.")).to_be_visible()
+    page.get_by_role("button", name="Remove app").click()
+    expect(page.get_by_text("Authenticator app removed.")).to_be_visible()
 
 
 def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots: Path) -> None:
@@ -156,10 +156,10 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     take_all(page, screenshots, "passkey-add")
     page.get_by_label("Name", exact=True).fill("Work laptop")
     page.get_by_role("button", name="Add it").click()
-    expect(page.get_by_text("The passkey is added.")).to_be_visible()
+    expect(page.get_by_text("Passkey added.")).to_be_visible()
     [key] = keys_in(cdp, authenticator)
     assert (key["isResidentCredential"], key["rpId"]) == (True, "localhost")
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I've saved them").click()
     sign_out(page)
 
     page.goto("/runs/")  # it leads back to where one wanted to go
@@ -168,9 +168,9 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     assert Authenticator.objects.get(type="webauthn").last_used_at is not None
 
     to_account(page)
-    page.get_by_role("link", name="See passkeys").click()
+    page.get_by_role("link", name="View passkeys").click()
     row = page.get_by_role("row").filter(has_text="Work laptop")
-    expect(row).to_contain_text("Signing in without a password")
+    expect(row).to_contain_text("Sign-in without a password")
     take_all(page, screenshots, "passkeys")
     row.get_by_role("link", name="Rename").click()
     is_it_you(page)
@@ -179,8 +179,8 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Remove… Old laptop").click()
     take_all(page, screenshots, "passkey-remove")
-    page.get_by_role("button", name="Remove it").click()
-    expect(page.get_by_text("You have none yet.")).to_be_visible()
+    page.get_by_role("button", name="Remove passkey").click()
+    expect(page.get_by_text("No passkeys yet.")).to_be_visible()
     assert not Authenticator.objects.exists()
     sign_out(page)
     page.get_by_role("button", name="Use a passkey instead").click()
@@ -192,9 +192,9 @@ def test_passkey_is_a_second_factor_after_the_password(page: Page, ana: User) ->
     cdp, authenticator = with_authenticator(page)
     give_password(page)
     add_passkey(page, name="Blue key", passwordless=False)
-    expect(page.get_by_text("The passkey is added.")).to_be_visible()
+    expect(page.get_by_text("Passkey added.")).to_be_visible()
     assert [key["isResidentCredential"] for key in keys_in(cdp, authenticator)] == [False]
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I've saved them").click()
     sign_out(page)
     give_password(page, "/installs/")
     expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
@@ -213,7 +213,7 @@ def test_passkey_that_is_refused_is_said_in_words_and_changes_nothing(page: Page
     give_password(page)
     cdp.send("WebAuthn.setUserVerified", {"authenticatorId": authenticator, "isUserVerified": False})
     add_passkey(page, name="Work laptop", passwordless=True)
-    expect(page.get_by_text("Nothing was done: you cancelled")).to_be_visible()
+    expect(page.get_by_text("No passkey was used: you cancelled")).to_be_visible()
     expect(page.get_by_role("button", name="Add it")).to_be_enabled()
     assert violations(page) == []
     assert not Authenticator.objects.exists()
@@ -222,16 +222,16 @@ def test_passkey_that_is_refused_is_said_in_words_and_changes_nothing(page: Page
 def test_role_that_needs_a_second_factor_is_led_to_it(page: Page, ana: User, settings: Any, screenshots: Path) -> None:
     settings.MFA_REQUIRED_ROLES = ["support"]
     give_password(page, "/installs/")
-    expect(page.get_by_text("Set up a second factor to go on.")).to_be_visible()
+    expect(page.get_by_text("Set up a second factor to continue.")).to_be_visible()
     take_all(page, screenshots, "account-required")
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Installs").click()
-    expect(page.get_by_text("Set up a second factor to go on.")).to_be_visible()
+    expect(page.get_by_text("Set up a second factor to continue.")).to_be_visible()
     page.get_by_role("link", name="Set up an app").click()
     is_it_you(page)
-    page.get_by_text("Cannot scan it?").click()
+    page.get_by_text("Can't scan it?").click()
     page.get_by_label("Code from the app").fill(totp.code(page.locator(".secret code").inner_text()))
-    page.get_by_role("button", name="Switch it on").click()
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("button", name="Turn on").click()
+    page.get_by_role("link", name="I've saved them").click()
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Installs").click()
     expect(page.get_by_role("heading", name="Installs")).to_be_visible()
 
@@ -275,11 +275,11 @@ def test_company_sign_in_goes_there_and_comes_back(page: Page, provider: Provide
     take_all(page, screenshots, "oidc-connected")
     page.get_by_role("button", name="Disconnect").click()
     is_it_you(page)
-    expect(page.get_by_text("It is disconnected")).to_be_visible()
+    expect(page.get_by_text("Disconnected. You can no longer sign in with it.")).to_be_visible()
     take_all(page, screenshots, "oidc-connect")
     provider.claims |= {"email": "private@example.org"}
     page.get_by_role("button", name="Connect Example SSO").click()
-    expect(page.get_by_text("It is connected: from now on it signs you in here.")).to_be_visible()
+    expect(page.get_by_text("Connected. You can now sign in with it.")).to_be_visible()
 
 
 def test_company_sign_in_of_somebody_without_an_account_says_whom_to_ask(
@@ -288,15 +288,15 @@ def test_company_sign_in_of_somebody_without_an_account_says_whom_to_ask(
     provider.claims |= {"email": "eve@example.com"}
     refused.goto("/accounts/login/")
     refused.get_by_role("button", name="Sign in with Example SSO").click()
-    expect(refused.get_by_role("heading", name="No account here is yours")).to_be_visible()
+    expect(refused.get_by_role("heading", name="No account found")).to_be_visible()
     take_all(refused, screenshots, "oidc-no-account")
 
 
 def test_pages_that_are_rarely_seen_look_like_the_others(page: Page, ana: User, screenshots: Path) -> None:
     give_password(page)
     page.goto(reverse("account_change_password"))
-    page.get_by_role("button", name="Change the password").click()
-    expect(page.get_by_text("Nothing was changed yet")).to_be_visible()
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("Nothing was saved.")).to_be_visible()
     take_all(page, screenshots, "password-change")
     page.goto(reverse("account_logout"))
     take_all(page, screenshots, "sign-out")
@@ -312,7 +312,7 @@ def test_too_many_tries_are_said_in_words(refused: Page, screenshots: Path) -> N
         refused.get_by_label("Password").fill("wrong")
         with refused.expect_navigation():
             refused.get_by_role("button", name="Sign in", exact=True).click()
-    expect(refused.get_by_role("heading", name="Too many tries")).to_be_visible()
+    expect(refused.get_by_role("heading", name="Too many attempts")).to_be_visible()
     take_all(refused, screenshots, "too-many")
 
 
@@ -324,7 +324,7 @@ def test_sign_in_and_authenticator_app_work_without_javascript(
     is_it_you(page)
     secret = re.sub(r"\s", "", page.locator(".secret code").text_content() or "")
     page.get_by_label("Code from the app").fill(totp.code(secret))
-    page.get_by_role("button", name="Switch it on").click()
+    page.get_by_role("button", name="Turn on").click()
     expect(page.locator(".codes li")).to_have_count(10)
     page.goto(reverse("mfa_add_webauthn"))
     expect(page.get_by_text("Passkeys need JavaScript, which is off in this browser.")).to_be_visible()

@@ -54,7 +54,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     take_all(page, screenshots, "endpoint-disabled")
 
     # Repair, re-enable, redeliver: each answers where it was pressed.
-    page.get_by_role("button", name="Repair the handler").click()
+    page.get_by_role("button", name="Repair handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("works")
     answer = page.locator("#answer")
     page.get_by_role("button", name="Re-enable").click()
@@ -110,7 +110,7 @@ def test_story_without_javascript_works_by_plain_forms(
     assert int(re.search(r"(\d+) requeued", answer.inner_text())[1]) >= failed
     expect(answer).to_contain_text("DISABLED")
     take(page, screenshots, "endpoint-plain-redelivered")
-    page.get_by_role("button", name="Repair the handler").click()
+    page.get_by_role("button", name="Repair handler").click()
     page.get_by_role("button", name="Re-enable").first.click()
     expect(answer).to_contain_text("Re-enabled")
     deadline = time.monotonic() + RUN_MS / 1000
@@ -144,7 +144,7 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
     secret = re.search(r"whsec_[\w-]+", page.locator("main").inner_text() + page.content())[0]
     take_all(page, screenshots, "registered")
     page.get_by_role("link", name="Open the endpoint").click()
-    expect(page.locator("main")).to_contain_text("No delivery has arrived yet.")
+    expect(page.locator("main")).to_contain_text("No deliveries yet.")
     take_all(page, screenshots, "endpoint-empty")
     assert secret not in page.content()
 

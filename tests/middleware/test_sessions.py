@@ -211,7 +211,7 @@ def test_person_who_needs_a_second_factor_is_led_to_it_from_everywhere(ana: Clie
     for path in ("/", "/installs/", f"/endpoints/{endpoint.pk}/", "/accounts/password/change/", "/accounts/sessions/"):
         assert ana.get(path)["Location"] == ACCOUNT, path
     page = ana.get(ACCOUNT).content.decode()
-    assert "Set up a second factor to go on." in page
+    assert "Set up a second factor to continue." in page
 
 
 @pytest.mark.usefixtures("_required")

@@ -14,7 +14,7 @@ PAGE = "text/html,application/xhtml+xml,*/*;q=0.8"
 def test_address_of_a_button_opened_as_a_page_says_so(ana: Browser, endpoint: Endpoint) -> None:
     response = ana.client.get(reverse("endpoint-enable", args=[endpoint.pk]), headers={"Accept": PAGE})
     assert (response.status_code, response["Allow"]) == (405, "POST")
-    assert "Only a button leads here Nothing was done." in words_of(response.content.decode())
+    assert "This page can't be opened directly Nothing changed." in words_of(response.content.decode())
 
 
 @pytest.mark.parametrize("name", ["receiver", "observations"])

@@ -98,7 +98,7 @@ def test_going_on_says_what_matters(failures: int, silence: str, words: str) -> 
         ({}, False, "Nothing is older.", False),
         ({"deleted_at": NOW}, True, "No delivery has arrived.", False),
         ({"status": "DISABLED"}, True, "No delivery has arrived yet, and none will before", True),
-        ({}, True, "No delivery has arrived yet. OpenTrain sends one when", True),
+        ({}, True, "No deliveries yet. OpenTrain sends one when", True),
     ],
 )
 def test_no_delivery_says_why(fields: dict[str, Any], is_first_page: bool, words: str, can_try: bool) -> None:

@@ -47,4 +47,4 @@ def test_lasts_follows_the_settings() -> None:
 def test_sign_in_by_link_lasts_as_long_as_its_page_says() -> None:
     """allauth has no setting for it."""
     page = Path(project.BASE_DIR, "templates/socialaccount/authentication_error.html").read_text(encoding="utf-8")
-    assert f"a sign-in lasts {spelled(duration=timedelta(seconds=statekit.STATE_TTL))}." in page
+    assert f"took longer than {spelled(duration=timedelta(seconds=statekit.STATE_TTL))}." in page

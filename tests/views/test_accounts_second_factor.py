@@ -124,7 +124,7 @@ def test_recovery_codes_are_shown_once_and_each_is_good_once(client: Client, ana
     codes = re.findall(r"<li><code>(\d{8})</code></li>", page)
     again = client.get(CODES).content.decode()
     assert [code for code in codes if code in again] == []
-    assert "They were shown once and cannot be shown again." in again
+    assert "They can't be shown again." in again
     for code, status in ((codes[3], 302), (codes[3], 200), (codes[4], 302)):
         other = Client()
         sign_in(other)
@@ -138,7 +138,7 @@ def test_new_recovery_codes_replace_the_old_ones(client: Client, ana: User, cloc
     _secret, page = set_up(client)
     old = set(re.findall(r"<li><code>(\d{8})</code></li>", page))
     asked = client.get(reverse("mfa_generate_recovery_codes")).content.decode()
-    assert "The 10 that you have left stop working." in asked
+    assert "Your 10 remaining codes stop working." in asked
     page = client.post(reverse("mfa_generate_recovery_codes"), follow=True).content.decode()
     new = set(re.findall(r"<li><code>(\d{8})</code></li>", page))
     assert (len(new), new & old) == (10, set())
@@ -151,9 +151,9 @@ def test_app_is_taken_away_and_its_recovery_codes_with_it(client: Client, ana: U
     sign_in(client)
     reauthenticate(client)
     set_up(client)
-    assert "Take the authenticator app away?" in client.get(reverse("mfa_deactivate_totp")).content.decode()
+    assert "Remove the authenticator app?" in client.get(reverse("mfa_deactivate_totp")).content.decode()
     page = client.post(reverse("mfa_deactivate_totp"), follow=True).content.decode()
-    assert "The authenticator app is taken away." in page
+    assert "Authenticator app removed." in page
     assert not ana.authenticator_set.exists()
     assert sign_in(Client()) == "/"
 
@@ -174,7 +174,7 @@ def test_what_changes_how_one_signs_in_asks_again_who_it_is(client: Client, prot
 def test_second_factor_is_another_way_to_say_who_it_is(client: Client, protected: User, clock: list[float]) -> None:
     client.force_login(protected)
     page = client.get(reverse("mfa_reauthenticate")).content.decode()
-    assert "Is it you?" in page
+    assert "Confirm it's you" in page
     assert f'href="{reverse("account_reauthenticate")}' in page
     answer = client.post(reverse("mfa_reauthenticate"), {"code": totp.code(SECRET, at=clock[0])})
     assert answer.status_code == 302

@@ -74,9 +74,9 @@ def test_detail_has_the_answer_its_request_id_to_copy_and_from_where(
     text = words_of(page)
     assert "Refused by ana" in text
     assert "OpenTrain refused. OpenTrain: Not you." in text
-    assert "OpenTrain's code FORBIDDEN OpenTrain's request ID 9d1f-4c" in text
+    assert "OpenTrain error code FORBIDDEN OpenTrain request ID 9d1f-4c" in text
     assert 'data-copy="9d1f-4c"' in page
-    assert "Asked for 2026-06-12 12:00:00 UTC Answered 2026-06-12 12:00:03 UTC (3 s later)" in text
+    assert "Requested 2026-06-12 12:00:00 UTC Answered 2026-06-12 12:00:03 UTC (3 s later)" in text
     assert "From 2001:db8::7 Browser Firefox" in text
     assert f'href="/endpoints/{endpoint.pk}/"' in page
 
@@ -85,7 +85,7 @@ def test_detail_of_a_request_is_of_its_operation_and_says_that_no_answer_came(an
     form = uuid.uuid4()
     asked = make_entry(endpoint=endpoint, operation=form, phase="requested", words="")
     assert "No answer by ana" in words_of(ana.read(detail_of(asked)))
-    assert "No answer is recorded." in words_of(ana.read(detail_of(asked)))
+    assert "No response recorded." in words_of(ana.read(detail_of(asked)))
     make_entry(endpoint=endpoint, operation=form)
     assert "Done by ana" in words_of(ana.read(detail_of(asked)))
 
@@ -95,7 +95,7 @@ def test_entry_of_what_is_gone_names_it_without_a_link(ana: Browser, acme: Insta
     acme.delete()
     for path in (PAGE, detail_of(entry)):
         page = ana.read(path)
-        assert "Acme Labs (gone) https://acme.example.com/hook (gone)" in words_of(page)
+        assert "Acme Labs (removed) https://acme.example.com/hook (removed)" in words_of(page)
         assert "/installs/" not in page.replace('href="/installs/"', "")
         assert "/endpoints/" not in page
 
@@ -181,11 +181,11 @@ def test_filter_is_in_the_url_of_every_link_of_its_page(ana: Browser, endpoint: 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "Nobody has done anything from here yet. It begins with connecting an install"),
-        ("?who=nobody", "Nothing matches this filter."),
-        ("?older=2026-06-12T12:00:00.000000Z_1", "Nothing is beyond this."),
+        ("", "No activity yet. Start by connecting an install"),
+        ("?who=nobody", "No activity matches these filters."),
+        ("?older=2026-06-12T12:00:00.000000Z_1", "No more activity."),
         ("?outcome=bad", "“bad” is not an outcome"),
-        ("?from=%00&install=%F0%9F%92%A9&older=nonsense", "Nothing matches this filter."),
+        ("?from=%00&install=%F0%9F%92%A9&older=nonsense", "No activity matches these filters."),
     ],
 )
 def test_empty_page_says_why_and_what_to_do(query: str, said: str, ana: Browser) -> None:
@@ -204,7 +204,7 @@ def test_filter_that_takes_too_long_is_told_so_and_shows_no_false_nothing(
     monkeypatch.setattr(activity.audit_lists, "page", slow)
     text = words_of(ana.read(PAGE))
     assert "To find these would take longer than 0.02 s. A time range helps, or an install." in text
-    assert "Nobody has done anything" not in text
+    assert "No activity yet" not in text
 
 
 def test_live_part_is_sent_again_only_when_something_happened(ana: Browser, acme: Install) -> None:

@@ -69,10 +69,10 @@ def test_channels_show_their_newest_messages_by_as_many_queries_whatever_their_n
 
 
 def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
-    assert "There is no channel yet" in ana.read(CHANNELS)
+    assert "No channels yet" in ana.read(CHANNELS)
     text = words_of(ana.submit(NEW, **MAIL, quiet_start="22:00", quiet_end="07:00"))
     assert "“On-call” was created: Email to oncall@example.com for all installs" in text
-    assert "None yet. Send a test to see that it arrives." in text
+    assert "No messages yet. Send a test to check that it arrives." in text
     listed = words_of(ana.read(CHANNELS))
     assert "Email: oncall@example.com" in listed
     assert "Disabled by OpenTrain, Deliveries overdue" in listed
@@ -81,7 +81,7 @@ def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
 
 def test_list_calls_all_kinds_everything(ana: Browser) -> None:
     make_channel(name="All")
-    assert '<td data-label="Told of">everything</td>' in ana.read(CHANNELS)
+    assert '<td data-label="Notify about">all alerts</td>' in ana.read(CHANNELS)
 
 
 def test_list_says_of_whom_it_cannot_be_expected_that_they_change_it(
@@ -189,10 +189,10 @@ def test_change_keeps_the_address_that_is_not_written_anew(ana: Browser) -> None
 def test_delete_asks_first_and_says_what_is_lost(ana: Browser) -> None:
     channel = make_channel(name="On-call")
     path = f"{page_of(channel)}delete/"
-    assert "Nothing more is sent there" in ana.read(path)
+    assert "No more messages are sent there" in ana.read(path)
     assert "Its address is deleted too." in ana.read(path)
     webhook = make_webhook_channel(url="https://alerts.example.com/")
-    assert "Its address and its signing secret are deleted too." in ana.read(f"{page_of(webhook)}delete/")
+    assert "Its URL and signing secret are deleted too." in ana.read(f"{page_of(webhook)}delete/")
     webhook.delete()
     assert AlertChannel.objects.count() == 1
     assert "was deleted. No more alerts are sent there." in words_of(ana.submit(path))

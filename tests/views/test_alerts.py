@@ -38,8 +38,8 @@ def page_of(channel: AlertChannel) -> str:
 def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
     text = words_of(ana.read(LIST))
     assert "No open alert" in text
-    assert "Nobody is told of alerts yet." in text
-    assert "No alert has come and gone yet." in text
+    assert "No alerts are sent yet." in text
+    assert "No resolved alerts yet." in text
     assert NEW in ana.read(LIST)
 
 
@@ -64,7 +64,7 @@ def test_list_says_what_was_given_up_and_why(ana: Browser) -> None:
         ended_at=timezone.now(), words="The webhook answered 503.",
     )  # fmt: skip
     text = words_of(ana.read(LIST))
-    assert "A message to On-call was given up just now , after 6 attempts. The webhook answered 503." in text
+    assert "A message to On-call failed just now , after 6 attempts. The webhook answered 503." in text
 
 
 def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install) -> None:
@@ -87,7 +87,7 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
     )
     text = words_of(ana.read(LIST))
     assert "14 min until 6 min ago" in text
-    assert "Nobody was told: no channel takes this." in text
+    assert "No notification: no channel is set up for this." in text
     assert "It is no longer disabled by OpenTrain." in text
 
 

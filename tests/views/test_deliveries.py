@@ -69,7 +69,7 @@ def test_detail_of_a_disabled_endpoints_failed_delivery_offers_the_recovery_firs
     Endpoint.objects.update(status=status)
     page = ana.read(page_of(make_failed_delivery(endpoint=endpoint)))
     recover = f'<a class="btn btn-primary" href="{reverse("endpoint-recover", args=[endpoint.pk])}">'
-    assert (recover in page, "so nothing is attempted." in page) == (offered, offered)
+    assert (recover in page, "so deliveries are stopped." in page) == (offered, offered)
     assert "Redeliver this delivery" in page
     assert recover not in ana.read(page_of(make_delivery(endpoint=endpoint)))
 
@@ -98,11 +98,11 @@ def test_detail_of_an_observed_delivery_says_whose_word_it_is(
     delivery = make_delivery(endpoint=endpoint, body=None)
     make_attempt(delivery=delivery, source="observed", signature=signature, request_headers=[], response_headers=[])
     page = ana.read(page_of(delivery))
-    assert f"Reported by its own handler, {words}" in words_of(page)
+    assert f"Reported by the handler, {words}" in words_of(page)
     assert (f'href="/endpoints/{endpoint.pk}/doctor/"' in page) == to_the_doctor
     assert "No body was reported." in page
     assert "The body is empty." not in page
-    assert "Headers that OpenTrain sent" not in page
+    assert "Request headers" not in page
 
 
 def test_detail_tells_an_empty_body_from_one_that_was_not_reported(ana: Browser, endpoint: Endpoint) -> None:
@@ -154,8 +154,8 @@ def test_detail_shows_hostile_words_and_does_not_obey_them(ana: Browser, endpoin
     ("body", "note"),
     [
         (b"", "The body is empty."),
-        (b"not json", "Not valid JSON: shown as it came.</p>"),
-        (bytes(range(256)), "Not UTF-8 text: � stands for what could not be read."),
+        (b"not json", "Not valid JSON: shown unchanged.</p>"),
+        (bytes(range(256)), "Not UTF-8 text: � marks unreadable bytes."),
         (b"\xef\xbb\xbf{}", ">{}</pre>"),
         (b"[" * 200_000, "Not valid JSON"),
         (b"[" * 201 + b"]" * 201, "Not valid JSON"),
@@ -302,7 +302,7 @@ def test_detail_of_a_delivery_whose_body_left_says_so(ana: Browser, endpoint: En
     make_attempt(delivery=delivery, response_head=None)
     text = words_of(ana.read(page_of(delivery)))
     assert "The body was removed after 30 days." in text
-    assert "What it said is no longer kept." in text
+    assert "The response body is no longer kept." in text
     assert "The body is empty." not in text
 
 

@@ -110,7 +110,7 @@ def test_list_of_refused_requests_keeps_to_who_may_see_them(
     assert "1 refused request" in text
     assert "It is 412 s old." in text
     assert "It is of somebody else." not in text
-    assert "Of a refused request it is not known: State." in text
+    assert "Refused requests have no State." in text
     export = browser.client.get(reverse("delivery-list-export") + "?signature=refused").getvalue().decode()
     assert export.splitlines()[0].startswith("received_at,install,endpoint_id,reason,explanation,")
     assert [line.split(",")[4] for line in export.splitlines()[1:]] == ["It is 412 s old."]
@@ -255,8 +255,8 @@ def test_list_by_signature_shows_what_was_found_of_the_last_attempts(
 def test_list_without_deliveries_says_what_comes_and_with_a_filter_what_to_do(
     ana: Browser, acme_endpoint: Endpoint
 ) -> None:
-    assert "No delivery has arrived yet." in words_of(ana.read(reverse("delivery-list")))
-    assert "Nothing matches this filter." in words_of(ana.read(reverse("delivery-list") + "?state=failed"))
+    assert "No deliveries yet." in words_of(ana.read(reverse("delivery-list")))
+    assert "No deliveries match these filters." in words_of(ana.read(reverse("delivery-list") + "?state=failed"))
 
 
 def test_list_without_deliveries_never_calls_what_it_cannot_see_none(ana: Browser, acme_endpoint: Endpoint) -> None:
@@ -275,7 +275,7 @@ def test_list_without_deliveries_never_calls_what_it_cannot_see_none(ana: Browse
 def test_list_says_that_what_makes_no_sense_does_not_filter(ana: Browser, acme_endpoint: Endpoint) -> None:
     make_delivery(endpoint=acme_endpoint)
     text = words_of(ana.read(f"{reverse('delivery-list')}?state=broken"))
-    assert "Not filtered by what makes no sense: “broken” is not a state" in text
+    assert "Ignored filters: “broken” is not a state" in text
     assert "1 delivery" in text
 
 

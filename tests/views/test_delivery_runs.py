@@ -100,7 +100,7 @@ def test_preview_says_how_many_opentrain_still_tries_by_itself(ana: Browser, end
     make_failed_delivery(endpoint=endpoint)
     make_failed_delivery(endpoint=endpoint, attempts_in_round=2)
     page = ana.read(of_endpoint(endpoint, "cause=503"))
-    assert "1 of these OpenTrain still tries again by itself. Only those that it gave up" in words_of(page)
+    assert "OpenTrain still retries 1 of these automatically. Only failed ones" in words_of(page)
     assert "?cause=status%3A503&amp;state=failed" in page
     assert "still tries again" not in ana.read(of_endpoint(endpoint, "state=failed"))
 
@@ -108,8 +108,11 @@ def test_preview_says_how_many_opentrain_still_tries_by_itself(ana: Browser, end
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"deleted_at": timezone.now()}, "OpenTrain no longer has this endpoint, so these can never be sent again."),
-        ({"status": "DISABLED"}, "It is disabled or paused, so nothing would be attempted. Recover it instead"),
+        (
+            {"deleted_at": timezone.now()},
+            "OpenTrain no longer has this endpoint, so these deliveries can never be redelivered.",
+        ),
+        ({"status": "DISABLED"}, "The endpoint is disabled or paused, so deliveries are stopped. Recover it instead"),
         ({"opentrain_id": None}, "OpenTrain does not list this endpoint yet."),
     ],
 )
@@ -127,7 +130,7 @@ def test_preview_says_plainly_which_endpoints_cannot_redeliver(ana: Browser, cha
 def test_preview_says_that_a_token_is_refused(ana: Browser) -> None:
     install = make_install(last_error="OpenTrain refused the token.", last_error_code="token_refused")
     make_failed_delivery(endpoint=make_endpoint(install=install))
-    assert "OpenTrain refused the token. See what helps" in words_of(ana.read(of_all()))
+    assert "OpenTrain refused the token. View the install" in words_of(ana.read(of_all()))
 
 
 def test_preview_of_an_endpoint_shows_what_a_refresh_brings(
@@ -142,7 +145,7 @@ def test_preview_leads_to_the_run_that_is_in_the_way(ana: Browser, endpoint: End
     make_failed_delivery(endpoint=endpoint)
     run = make_run(endpoint=endpoint, state="running", ended_at=None)
     page = ana.read(of_endpoint(endpoint))
-    assert "A run is active on it already, and one at a time is enough" in words_of(page)
+    assert "This endpoint already has an active run" in words_of(page)
     assert reverse("run-detail", args=[run.pk]) in page
     assert 'name="seen"' not in page
 
@@ -164,7 +167,7 @@ def test_preview_of_too_many_endpoints_says_so(ana: Browser, monkeypatch: pytest
     monkeypatch.setattr(delivery_runs, "MOST_ENDPOINTS", 2)
     for _ in range(3):
         make_failed_delivery()
-    assert "These are of 3 endpoints, and runs are started on 2 at once" in words_of(ana.read(of_all()))
+    assert "These deliveries belong to 3 endpoints; at most 2 runs can start at once" in words_of(ana.read(of_all()))
 
 
 def test_preview_that_takes_too_long_says_so(ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +181,7 @@ def test_preview_that_takes_too_long_says_so(ana: Browser, endpoint: Endpoint, m
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("signature=refused", "A refused request is no delivery"),
+        ("signature=refused", "Refused requests can't be redelivered"),
         ("from=yesterdy", "“yesterdy” is not a time"),
     ],
 )
@@ -216,8 +219,8 @@ def test_confirmed_on_an_endpoint_that_was_disabled_since_starts_nothing_and_say
     response = ana.client.post(of_endpoint(endpoint), {"seen": seen})
     assert response.status_code == 422
     text = words_of(response.content.decode())
-    assert "An endpoint has changed since you looked and cannot redeliver now, so nothing is started." in text
-    assert "It is disabled or paused, so nothing would be attempted. Recover it instead" in text
+    assert "An endpoint has changed since this preview and can't redeliver now, so nothing was started." in text
+    assert "The endpoint is disabled or paused, so deliveries are stopped. Recover it instead" in text
     assert Run.objects.count() == 0
 
 
@@ -250,7 +253,7 @@ def test_what_changed_since_it_was_seen_is_left_out_and_said(ana: Browser, endpo
     Delivery.objects.filter(pk=first.pk).update(last_ok=True)
     Delivery.objects.filter(pk=second.pk).delete()
     text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
-    assert "2 deliveries are left out: delivered, requested again or gone since you looked." in text
+    assert "2 deliveries are left out: delivered, requeued or removed since the preview." in text
     assert sorted(Run.objects.get().items.values_list("opentrain_id", "state")) == sorted(
         [(first.opentrain_id, "left_out"), (third.opentrain_id, "waiting")]
     )
@@ -261,7 +264,7 @@ def test_nothing_is_started_when_nothing_is_left(ana: Browser, endpoint: Endpoin
     seen = seen_on(ana.read(of_endpoint(endpoint)))
     Delivery.objects.update(last_ok=True)
     text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
-    assert "1 delivery is left out: delivered, requested again or gone since you looked." in text
+    assert "1 delivery is left out: delivered, requeued or removed since the preview." in text
     assert Run.objects.count() == 0
 
 
@@ -284,7 +287,7 @@ def test_several_endpoints_become_a_run_each_shown_together(ana: Browser, endpoi
     text = words_of(ana.submit(of_all("state=failed"), seen=seen_on(page)))
     assert "2 runs, started together" in text
     assert "0 requested again, 0 delivered, 0 failed again, 3 not requested of 3" in text
-    assert f"Nothing was started on {busy.known_as}: run {active.pk} is active there already." in text
+    assert f"No run was started on {busy.known_as}: run {active.pk} is already active there." in text
     started = Run.objects.exclude(pk=active.pk)
     assert {run.endpoint_id: run.items.count() for run in started} == {endpoint.pk: 2, other.pk: 1}
     assert "together with others" in ana.read(reverse("run-detail", args=[started[0].pk]))

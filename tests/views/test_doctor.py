@@ -91,12 +91,12 @@ def test_doctor_names_the_other_endpoint_of_the_install_and_no_other(ana: Browse
 def test_doctor_tells_when_the_pasted_secret_is_not_the_endpoints(ana: Browser, one: Endpoint) -> None:
     text = words_of(ana.press(page_of(one), **pasted(secret=PASTED)))
     assert "A secret that we do not know." in text
-    assert "With the secret that Redeliver keeps for this endpoint it is genuine" in text
+    assert "The signature is valid with the secret that Redeliver keeps for this endpoint" in text
 
 
 def test_doctor_without_a_time_says_that_it_counts_until_now(ana: Browser, one: Endpoint) -> None:
-    assert "its age is counted until now" in ana.press(page_of(one), **pasted(arrived_at=""))
-    assert "its age is counted until now" not in ana.press(page_of(one), **pasted())
+    assert "the age is measured until now" in ana.press(page_of(one), **pasted(arrived_at=""))
+    assert "the age is measured until now" not in ana.press(page_of(one), **pasted())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_doctor_without_a_time_says_that_it_counts_until_now(ana: Browser, one: 
 )
 def test_doctor_says_what_cannot_be_examined(ana: Browser, one: Endpoint, fields: dict, said: str) -> None:
     partial = words_of(ana.press(page_of(one), **pasted(**fields))).replace("&#x27;", "'")
-    assert partial.startswith("Nothing was examined yet:")
+    assert partial.startswith("Not examined. Fix these errors:")
     assert said in partial
     response = ana.client.post(page_of(one), pasted(**fields))
     assert (response.status_code, said in response.content.decode().replace("&#x27;", "'")) == (422, True)
@@ -124,14 +124,14 @@ def test_doctor_says_what_cannot_be_examined(ana: Browser, one: Endpoint, fields
 
 def test_doctor_of_an_endpoint_whose_secret_is_not_known_asks_for_it(ana: Browser, one: Endpoint) -> None:
     Endpoint.objects.update(secret=None)
-    assert "Redeliver does not have this endpoint&#x27;s secret" in ana.press(page_of(one), **pasted())
+    assert "Redeliver doesn&#x27;t have this endpoint&#x27;s secret" in ana.press(page_of(one), **pasted())
     assert "The signature is genuine and in time." in ana.press(page_of(one), **pasted(secret=SECRET))
 
 
 def test_doctor_of_an_endpoint_whose_secret_cannot_be_read_asks_for_it(ana: Browser, one: Endpoint) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE dashboard_endpoint SET secret = 'unreadable'")
-    assert "or cannot read it: paste it here." in ana.press(page_of(one), **pasted())
+    assert "or can&#x27;t read it. Paste it here." in ana.press(page_of(one), **pasted())
 
 
 # --- A refused request of the log ------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_edit_of_what_somebody_changed_meanwhile_is_asked_for_again(
     Endpoint.objects.update(event_types=["milestone.funded"])
     text = refused(ana, url("edit", endpoint), **form)
     assert "Someone changed this endpoint after you opened this page." in text
-    assert ": milestone.funded. Nothing of yours was saved" in text
+    assert ": milestone.funded. Your changes are below but not saved" in text
     assert changes(fake_opentrain) == []
     form["seen"] = seen_by(ana, endpoint)
     assert "added contract.ended; removed milestone.funded" in words_of(ana.submit(url("edit", endpoint), **form))
@@ -133,7 +133,7 @@ def test_edit_sent_twice_is_one_call_and_one_answer(
 
 
 def test_pause_says_what_it_means_then_offers_re_enable(ana: Browser, endpoint: Endpoint) -> None:
-    assert "While it is paused OpenTrain attempts nothing on it" in words_of(ana.read(url("pause", endpoint)))
+    assert "While the endpoint is paused, deliveries are stopped" in words_of(ana.read(url("pause", endpoint)))
     page = ana.submit(url("pause", endpoint), operation=str(uuid.uuid4()))
     assert "Paused. OpenTrain attempts no deliveries until the endpoint is re-enabled." in words_of(page)
     assert url("enable", endpoint) in page

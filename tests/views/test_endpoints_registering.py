@@ -49,7 +49,7 @@ def test_register_shows_the_secret_once_and_nothing_keeps_the_page(
 def test_register_straight_keeps_no_secret(ana: Browser, connected: Install) -> None:
     form = {"path": "direct", "url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
     page = ana.client.post(create_at(connected), form).content.decode()
-    assert "Redeliver has not kept it" in page
+    assert "Redeliver doesn't keep it" in page
     assert connected.endpoints.get().secret is None
 
 
@@ -78,7 +78,7 @@ def test_register_with_something_wrong_says_what_and_asks_nobody(
     page = response.content.decode()
     assert response.status_code == 422
     assert words in page
-    assert "Nothing was sent to OpenTrain yet" in page
+    assert "Nothing was sent to OpenTrain. Fix the errors below." in page
     assert calls(fake_opentrain, "create_endpoint") == 0
 
 

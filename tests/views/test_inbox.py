@@ -41,7 +41,7 @@ def fail_one(endpoint: Endpoint, *, at: datetime, **columns) -> None:
 
 
 def test_inbox_without_installs_asks_for_a_token(ana: Browser) -> None:
-    assert "No install yet" in ana.read(INBOX)
+    assert "No installs yet" in ana.read(INBOX)
 
 
 def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> None:
@@ -51,7 +51,7 @@ def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> 
     page = ana.read(INBOX)
     assert "<h1>Nothing needs you</h1>" in page
     assert "All 3 endpoints are healthy." in page
-    assert "No problem is on record" in page
+    assert "No problems since monitoring began" in page
     assert needs(page) == []
 
 
@@ -63,7 +63,7 @@ def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> 
         EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status="ACTIVE", consecutive_failures=failures)
     page = ana.read(INBOX)
     assert "The one endpoint is healthy." in page
-    assert re.search(r"<bdi>Acme Labs</bdi></a>, repaired <time [^>]*>2 days ago</time>", page)
+    assert re.search(r"<bdi>Acme Labs</bdi></a>, resolved <time [^>]*>2 days ago</time>", page)
 
 
 def test_inbox_where_nothing_is_known_claims_nothing(ana: Browser) -> None:
@@ -72,7 +72,7 @@ def test_inbox_where_nothing_is_known_claims_nothing(ana: Browser) -> None:
     page = ana.read(INBOX)
     assert "— endpoints fine" in page
     assert "How 1 endpoint is doing is not known now." in page
-    assert "OpenTrain gave no answer for 1 install" in page
+    assert "OpenTrain didn't respond for 1 install" in page
     assert "are healthy" not in page
 
 
@@ -180,7 +180,7 @@ def test_inbox_claims_no_difference_for_deliveries_that_do_not_come_by(ana: Brow
     make_endpoint(consecutive_failures=8, receiver_key=None, secret=None)
     [item] = needs(ana.read(INBOX))
     assert "missing" not in item
-    assert "Its deliveries do not come by Redeliver" in item
+    assert "Its deliveries don&#x27;t pass through Redeliver" in item
 
 
 def test_inbox_says_what_the_handler_of_an_observed_endpoint_did_not_report(ana: Browser) -> None:
@@ -233,18 +233,18 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
     page = ana.read(INBOX)
     [item] = needs(page)
     assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
-    assert ("Ask the customer whether that is meant" in item) is (label == "Not active")
-    assert "No endpoint of it is known." in item
+    assert ("Ask the customer whether this is intended" in item) is (label == "Not active")
+    assert "None of its endpoints are known." in item
     assert "<h1>1 install needs you</h1>" in page
 
 
 @pytest.mark.parametrize(
     ("streaks", "said"),
     [
-        ((0,), "It concerns 1 endpoint, last seen 20 min ago : it was well then."),
-        ((8,), "It concerns 1 endpoint, last seen 20 min ago : it needed somebody then."),
-        ((0, 0), "It concerns 2 endpoints, last seen 20 min ago : none of them needed somebody then."),
-        ((0, 8), "It concerns 2 endpoints, last seen 20 min ago : 1 of them needed somebody then."),
+        ((0,), "Affects 1 endpoint, last seen 20 min ago : it was well then."),
+        ((8,), "Affects 1 endpoint, last seen 20 min ago : it needed somebody then."),
+        ((0, 0), "Affects 2 endpoints, last seen 20 min ago : none of them needed somebody then."),
+        ((0, 8), "Affects 2 endpoints, last seen 20 min ago : 1 of them needed somebody then."),
     ],
 )
 def test_inbox_says_what_a_refused_token_concerns(ana: Browser, streaks: tuple[int, ...], said: str) -> None:
@@ -265,8 +265,8 @@ def test_inbox_offers_a_new_token_first_where_nothing_else_can_help(ana: Browser
     fail_one(make_endpoint(install=install, **columns), at=now)
     endpoint, of_install = needs(ana.read(INBOX))
     assert (
-        "OpenTrain does not answer for its install (token refused), so nothing can be done here until it does. "
-        "This is what was seen 20 min ago ." in endpoint
+        "OpenTrain does not answer for its install (token refused), so you can't act on this endpoint until it does. "
+        "The data is from 20 min ago ." in endpoint
     )
     assert endpoint.endswith("Replace token… Open")
     assert of_install.endswith("Replace token… Open")
@@ -331,7 +331,7 @@ def test_inbox_says_how_many_it_does_not_show(ana: Browser, monkeypatch: pytest.
         make_endpoint(consecutive_failures=8)
     page = ana.read(INBOX)
     assert len(needs(page)) == 2
-    assert "These are the worst 2 of 3." in page
+    assert "Showing the worst 2 of 3." in page
 
 
 def test_inbox_counts_installs_among_what_it_does_not_show(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +341,7 @@ def test_inbox_counts_installs_among_what_it_does_not_show(ana: Browser, monkeyp
         make_endpoint(consecutive_failures=failures)
     page = ana.read(INBOX)
     assert [item.split(" since")[0].split(" 8 of")[0] for item in needs(page)] == ["At risk", "At risk"]
-    assert "These are the worst 2 of 3." in page
+    assert "Showing the worst 2 of 3." in page
 
 
 def test_inbox_shows_hostile_words_and_does_not_obey_them(ana: Browser) -> None:
@@ -382,7 +382,7 @@ def test_inbox_where_everything_is_unknown_shows_no_sign_that_all_is_well(ana: B
     assert "<h1>Nothing needs you, as far as is known</h1>" in page
     assert "#circle-check" not in page
     assert "as of —" not in page
-    assert "no answer since" in page
+    assert "no response since" in page
 
 
 def test_inbox_says_when_the_token_came_that_lacks_the_scope(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
@@ -432,5 +432,5 @@ def test_inbox_keeps_what_its_installs_were_asked_for(ana: Browser) -> None:
     assert '<a class="btn" href="/installs/?q=alp&amp;sort=name">' in page
     assert 'action="/#fleet"' in page
     page = ana.read(f"{INBOX}?q=nosuch")
-    assert "No install is called “nosuch”." in page
+    assert "No installs match “nosuch”." in page
     assert '<a href="/#fleet">Show all 2</a>' in page

@@ -92,11 +92,11 @@ def test_fleet_counts_each_installs_endpoints_and_says_what_they_are(ana: Browse
     cells = re.findall(r'<td data-label="([^"]*)"[^>]*>(.*?)</td>', ana.read(LIST), re.DOTALL)
     said = {label: " ".join(re.sub(r"<[^>]+>", " ", text).split()) for label, text in cells}
     assert said["Endpoints"] == "3"
-    assert re.match(r"Token refused At risk . 1 Active . 2 as seen", said["State"])
+    assert re.match(r"Token refused At risk . 1 Active . 2 last seen", said["State"])
 
 
 def test_fleet_with_a_filter_that_fits_nothing_says_so(ana: Browser) -> None:
     make_install(last_error_code="")
     make_endpoint(install=Install.objects.get())
-    assert "No install needs somebody." in ana.read(f"{LIST}?show=need")
+    assert "No installs need attention." in ana.read(f"{LIST}?show=need")
     assert "OpenTrain answered for every install" in ana.read(f"{LIST}?show=unheard")

@@ -27,7 +27,7 @@ def page_of(install: Install) -> str:
 
 def test_list_without_installs_explains_what_one_is_and_asks_for_its_token(ana: Browser) -> None:
     page = ana.read(LIST)
-    assert "No install yet" in page
+    assert "No installs yet" in page
     assert "OpenTrain shows it once, on the consent screen" in page
     assert 'type="password" name="token"' in page
 
@@ -159,8 +159,8 @@ def test_detail_shows_endpoints_with_state_streak_reason_and_the_button_that_hel
 
 def test_detail_of_an_install_without_endpoints_explains_the_path(ana: Browser, connected: Install) -> None:
     page = ana.read_refreshed(page_of(connected))
-    assert "No endpoint is registered." in page
-    assert "OpenTrain delivers to Redeliver, which records the delivery and asks your handler." in page
+    assert "No endpoints registered." in page
+    assert "OpenTrain delivers to Redeliver, which records the delivery and forwards it to your handler." in page
 
 
 def test_detail_asks_opentrain_once_for_several_looks(
@@ -186,7 +186,7 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached: connection refused.", reason=Reason.REFUSED))
     page = ana.read_refreshed(page_of(endpoint.install))
     assert "OpenTrain cannot be reached: connection refused." in page
-    assert "Below is what was recorded" in page
+    assert "The data below is from" in page
     assert ">5 min ago</time>" in page
     assert endpoint.handler_url in page.replace("<wbr>", "")
 
@@ -223,7 +223,7 @@ def test_page_of_an_old_list_says_that_no_worker_refreshes_it(ana: Browser, endp
     Install.objects.update(listed_at=timezone.now() - timedelta(minutes=5))
     text = words_of(ana.read(page_of(endpoint.install)))
     assert "Nothing is refreshed: the background worker is not running." in text
-    assert "Below is what was recorded 5 min ago ." in text
+    assert "The data below is from 5 min ago ." in text
     assert "refreshing…" not in text
 
 

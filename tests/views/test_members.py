@@ -97,7 +97,7 @@ def test_invitation_sent_twice_says_that_the_link_was_shown_then(lea: Client) ->
     form = {"role": "viewer", "operation": "6f1c4f0a-7a55-4f5c-9a93-0e0f6f5b8a11"}
     lea.post(reverse("member-invite"), form | {"username": "vic"})
     answer = lea.post(reverse("member-invite"), form | {"username": "vicky"})
-    assert "This form was sent before, and its link was shown then." in words_of(answer)
+    assert "This form was already sent, and its link was shown then." in words_of(answer)
     assert not User.objects.filter(username="vicky").exists()
 
 
@@ -209,7 +209,7 @@ def test_members_page_says_that_a_factor_is_asked_for_at_the_next_sign_in(
 ) -> None:
     settings.MFA_REQUIRED_ROLES = ["viewer"]
     page = words_of(lea.get(reverse("member-detail", args=[viewer.pk])))
-    assert "None. Their role needs one: they set it up at their next sign-in, before anything else." in page
+    assert "None. Their role requires one: they must set it up at their next sign-in." in page
 
 
 def test_taking_away_second_factors_says_first_what_is_lost(lea: Client, viewer: User) -> None:
@@ -227,7 +227,7 @@ def test_taking_away_second_factors_says_first_what_is_lost(lea: Client, viewer:
     assert viewer.authenticator_set.count() == 4
     done = lea.post(address, follow=True)
     assert done.redirect_chain == [(reverse("member-detail", args=[viewer.pk]), 302)]
-    assert "vera has no second factor any more, and is signed out." in words_of(done)
+    assert "vera&#x27;s second factors were removed, and their sessions ended." in words_of(done)
     assert "Second factors None." in words_of(done)
     assert viewer.authenticator_set.count() == 0
 
@@ -256,25 +256,25 @@ def test_member_whose_role_needs_a_factor_sets_one_up_anew_at_the_next_sign_in(
     vera = Client()
     answer = vera.post("/accounts/login/", {"login": "vera", "password": "a-long-password"}, follow=True)
     assert answer.redirect_chain == [("/", 302), ("/accounts/", 302)]
-    assert "Set up a second factor to go on." in words_of(answer)
+    assert "Set up a second factor to continue." in words_of(answer)
 
 
 def test_taking_away_what_there_is_not_says_so(lea: Client, viewer: User) -> None:
     address = reverse("member-forget-factors", args=[viewer.pk])
     asked, sent = lea.get(address, follow=True), lea.post(address, follow=True)
-    assert "vera has no second factor: there is nothing to take away." in words_of(asked)
+    assert "vera has no second factor to remove." in words_of(asked)
     assert "vera has no second factor. Nothing changed." in words_of(sent)
 
 
 def test_ones_own_second_factors_are_changed_in_ones_own_account(lea: Client, support_lead: User) -> None:
     protect(support_lead)
     page = lea.get(reverse("member-detail", args=[support_lead.pk]))
-    assert "Your account is where you set them up and take them away." in words_of(page)
+    assert "Your account is where you set up and remove them." in words_of(page)
     address = reverse("member-forget-factors", args=[support_lead.pk])
     assert address not in page.content.decode()
     for answer in (lea.get(address, follow=True), lea.post(address, follow=True)):
         assert answer.redirect_chain == [("/accounts/", 302)]
-        assert "Your own second factors are set up and taken away here." in words_of(answer)
+        assert "Set up and remove your own second factors here." in words_of(answer)
     assert support_lead.authenticator_set.count() == 2
 
 
@@ -284,14 +284,14 @@ def test_install_among_thousands_is_found_granted_and_taken(lea: Client) -> None
         make_install(name=f"Customer {number:03} of many")
     rare = make_install(name="Zephyr Labs")
     page = words_of(lea.get(reverse("member-detail", args=[vic.pk])))
-    assert "No install is granted yet, so they see nothing." in page
+    assert "No installs granted yet, so they see nothing." in page
     assert "Zephyr" not in page
     many = lea.get(reverse("member-installs", args=[vic.pk]), {"q": "many"})
     assert (len(many.context["found"]), "There may be more" in words_of(many)) == (50, True)
     found = lea.get(reverse("member-installs", args=[vic.pk]), {"q": "zeph"})
     assert found.context["found"] == [(rare, False)]
     said = words_of(lea.post(reverse("member-grant", args=[vic.pk, rare.pk]), follow=True))
-    assert "Zephyr Labs is granted to vic." in said
+    assert "Zephyr Labs was granted to vic." in said
     assert lea.get(reverse("member-installs", args=[vic.pk]), {"q": "zeph"}).context["found"] == [(rare, True)]
     asked = words_of(lea.get(reverse("member-revoke", args=[vic.pk, rare.pk])))
     assert "Take Zephyr Labs from vic?" in asked
@@ -305,7 +305,7 @@ def test_member_with_many_grants_shows_the_first_and_how_many_there_are(lea: Cli
     for number in range(52):
         make_grant(user=vic, install=make_install(name=f"Customer {number:03}"))
     page = words_of(lea.get(reverse("member-detail", args=[vic.pk])))
-    assert "These are the first 50 of 52 by name." in page
+    assert "Showing the first 50 of 52 by name." in page
     assert ("Customer 049" in page, "Customer 050" in page) == (True, False)
 
 

@@ -63,7 +63,7 @@ def report(client: Client, key: str) -> int:
 
 def test_issue_shows_a_key_that_works_once_and_is_never_stored(ana: Browser, straight: Endpoint) -> None:
     form = ana.read(page_of(straight))
-    assert "Issue a key" in form
+    assert "Issue key" in form
     response = issue(ana, straight, operation=operations_on(form)[0])
     key = key_in(response)
     assert (response.status_code, "no-store" in response["Cache-Control"]) == (200, True)
@@ -89,7 +89,7 @@ def test_form_that_is_sent_twice_issues_one_key(ana: Browser, straight: Endpoint
     first = key_in(issue(ana, straight, operation=operation))
     again = issue(ana, straight, operation=operation, confirmed="yes")
     assert again.status_code == 422
-    assert "This form was sent before, so nothing was done now." in again.content.decode()
+    assert "This form was already sent, so nothing changed now." in again.content.decode()
     assert (report(Client(), first), AuditEntry.objects.count()) == (200, 1)
 
 
@@ -139,7 +139,7 @@ def test_deleted_endpoint_gets_no_key_and_can_have_its_own_revoked(ana: Browser,
     key = key_in(issue(ana, straight))
     Endpoint.objects.update(deleted_at=NOON)
     page = ana.read(page_of(straight))
-    assert ("Replace it…" in page, "Revoke it…" in page) == (False, True)
+    assert ("Replace key…" in page, "Revoke key…" in page) == (False, True)
     assert issue(ana, straight, confirmed="yes").status_code == 404
     revoke(ana, straight, confirmed="yes")
     assert report(Client(), key) == 401

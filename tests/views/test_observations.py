@@ -164,7 +164,7 @@ def test_call_that_is_not_plain_json_is_an_unsupported_type(tell, changed) -> No
 
 def test_call_in_the_clear_is_forbidden_where_https_is_on(tell, settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
-    assert answered(tell(ITEM))[1]["error"] == "Observations are taken over https only."
+    assert answered(tell(ITEM))[1]["error"] == "Observations are accepted over https only."
 
 
 def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
@@ -184,7 +184,7 @@ def test_call_beyond_the_minutes_bound_is_told_when_to_come_again(tell, settings
     response = tell(ITEM | {"deliveryId": "dlv_2"})
     assert (response.status_code, response["Retry-After"], Delivery.objects.count()) == (429, "40", 1)
     assert answered(response)[1]["error"] == (
-        "An endpoint has 2 calls a minute. Send this again in 40 s, with more observations in a call."
+        "Limit: 2 calls a minute per endpoint. Retry in 40 s, with more observations per call."
     )
     clock(monkeypatch, NOON + timedelta(seconds=60))
     assert answered(tell(ITEM | {"deliveryId": "dlv_2"})) == (200, {"stored": 1, "known": 0})

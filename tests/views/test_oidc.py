@@ -60,7 +60,7 @@ def test_answer_that_was_not_asked_for_lets_nobody_in(client: Client, provider: 
     """An attacker's own answer, given to somebody to open: they would work in the attacker's account."""
     attacker = Client()
     back = provider.authorize(leave(attacker)).removeprefix("http://testserver")
-    assert "Sign-in did not work" in client.get(back).content.decode()
+    assert "Sign-in failed" in client.get(back).content.decode()
     assert client.get("/installs/").status_code == 302
 
 
@@ -68,7 +68,7 @@ def test_answer_is_good_once(client: Client, provider: Provider, ana: User) -> N
     back = provider.authorize(leave(client)).removeprefix("http://testserver")
     client.get(back)
     client.post(reverse("account_logout"))
-    assert "Sign-in did not work" in client.get(back).content.decode()
+    assert "Sign-in failed" in client.get(back).content.decode()
     assert client.get("/installs/").status_code == 302
 
 
@@ -88,15 +88,15 @@ def test_provider_that_does_not_answer_is_said_in_words(
     provider.is_broken = True
     for answer in (client.post(TO_PROVIDER), client.get(provider.authorize(address).removeprefix("http://testserver"))):
         page = answer.content.decode()
-        assert "Sign-in did not work" in page
-        assert "Example SSO did not answer" in page
+        assert "Sign-in failed" in page
+        assert "Example SSO did not respond" in page
     assert CLIENT_SECRET not in caplog.text
 
 
 def test_cancelled_at_the_provider_says_that_nothing_was_done(client: Client, provider: Provider) -> None:
     state = re.findall(r"state=([^&]+)", leave(client))[0]
     page = client.get(CALLBACK, {"error": "access_denied", "state": state}, follow=True).content.decode()
-    assert "Nothing was done" in page
+    assert "Sign-in cancelled" in page
 
 
 # --- Connecting and disconnecting by oneself -------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_connecting_asks_again_who_it_is(signed_in: Client, provider: Provider) 
     asked = signed_in.post(TO_PROVIDER, {"process": "connect"})
     assert asked["Location"].startswith(reverse("account_reauthenticate"))
     page = signed_in.post(asked["Location"], {"password": "a-long-password"}).content.decode()
-    assert "On to Example SSO" in page
+    assert "Redirecting to Example SSO" in page
 
 
 def test_second_identity_is_not_connected(signed_in: Client, provider: Provider, ana: User) -> None:
@@ -142,7 +142,7 @@ def test_identity_of_somebody_else_is_not_taken_from_them(signed_in: Client, pro
     come(Client(), provider)
     show_again(signed_in)
     page = signed_in.get(come(signed_in, provider, process="connect", next=ACCOUNT)["Location"]).content.decode()
-    assert "that identity belongs to another account here" in page
+    assert "that identity belongs to another account" in page
     assert SocialAccount.objects.get().user == eve
 
 
@@ -151,7 +151,7 @@ def test_person_disconnects(signed_in: Client, provider: Provider, ana: User) ->
     come(signed_in, provider, process="connect")
     assert "Disconnect Example SSO?" in signed_in.get(CONNECTION).content.decode()
     page = signed_in.post(CONNECTION, follow=True).content.decode()
-    assert "It is disconnected" in page
+    assert "Disconnected. You can no longer sign in with it." in page
     assert SocialAccount.objects.count() == 0
     noted = AuditEntry.objects.filter(action="change identity").order_by("pk")
     assert list(noted.values_list("actor_name", "words")) == [
@@ -165,7 +165,7 @@ def test_person_without_a_password_cannot_shut_themselves_out(client: Client, pr
     ana.save()
     come(client, provider)
     page = client.post(CONNECTION, follow=True).content.decode()
-    assert "Not disconnected: without a password you could not sign in any more." in page
+    assert "Not disconnected: without a password you could no longer sign in." in page
     assert SocialAccount.objects.count() == 1
 
 

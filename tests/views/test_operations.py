@@ -122,7 +122,7 @@ def test_redeliver_quotes_opentrain_and_counts_what_arrives(
     partial = ana.press(redeliver_of(disabled), operation=OPERATION)
     assert "3 requeued." in partial
     assert "<q>Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).</q>" in partial
-    assert "We will show them here as they arrive: <strong>0 of 3</strong>." in partial
+    assert "Results appear here as they arrive: <strong>0 of 3</strong>." in partial
 
     again = reverse("operation-progress", args=[OPERATION])
     assert f'hx-get="{again}"' in partial
@@ -180,7 +180,7 @@ def test_redeliver_while_disabled_says_what_opentrain_says_and_offers_to_enable(
         assert "Nothing is attempted while the endpoint is DISABLED." in answer
         assert f'action="{enable_of(disabled)}"' in answer
     answer = ana.press(enable_of(disabled))
-    assert "We will show them here as they arrive" in answer
+    assert "Results appear here as they arrive" in answer
 
 
 def test_refusal_shows_code_and_request_id_to_copy(
@@ -212,7 +212,7 @@ def test_unavailable_by_a_plain_form_is_shown_on_the_page_and_in_its_activity(
     page = ana.submit(enable_of(disabled), operation=OPERATION)
     assert "outcome-unavailable" in page
     assert page.count("OpenTrain cannot be reached. Nothing was changed.") == 2
-    assert "<strong>ana</strong> asked for <em>re-enable endpoint</em>" in page
+    assert "<em>Re-enable endpoint</em> by <strong>ana</strong>" in page
 
 
 def test_operation_without_an_answer_is_shown_as_one(ana: Browser, disabled: Endpoint, support) -> None:
@@ -220,8 +220,8 @@ def test_operation_without_an_answer_is_shown_as_one(ana: Browser, disabled: End
         operation=OPERATION, phase="requested", action="redeliver all failed", endpoint=disabled, actor=support
     )
     page = ana.read(f"{page_of(disabled)}?operation={OPERATION}")
-    assert "This was asked for, and OpenTrain has not answered yet." in page
-    assert "No answer is recorded yet." in page
+    assert "Requested; OpenTrain has not answered yet." in page
+    assert "No response recorded yet." in page
 
 
 def test_button_of_a_deleted_endpoint_asks_nobody(
@@ -240,5 +240,5 @@ def test_button_takes_nothing_but_post(path: str, ana: Browser, endpoint: Endpoi
 def test_answer_to_something_else_says_that_the_deliveries_shown_were_requested_before(
     ana: Browser, disabled: Endpoint
 ) -> None:
-    assert "requested again before" not in ana.press(redeliver_of(disabled))
-    assert "<p>3 deliveries were requested again before this.</p>" in ana.press(enable_of(disabled))
+    assert "requeued before" not in ana.press(redeliver_of(disabled))
+    assert "<p>3 deliveries were requeued before this.</p>" in ana.press(enable_of(disabled))

@@ -81,13 +81,13 @@ def test_status_is_told_stretch_by_stretch_with_its_worst_moments(ana: Browser, 
 def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: Endpoint) -> None:
     endpoint.history.all().delete()
     page = ana.read(url(endpoint))
-    assert "is not on record for this time" in page
+    assert "No status history for this period." in page
     assert "status-over-time-table" not in page
     EndpointSnapshot.objects.create(endpoint=endpoint, at=timezone.now() - timedelta(hours=1), status="ACTIVE")
     page = ana.read(url(endpoint))
-    assert "Active all the time that is on record." in page
+    assert "Active throughout." in page
     assert re.findall(r'data-failures="(\d*)" data-tone="(\w*)"', page) == [("", ""), ("0", "ok")]
-    assert "not on record" in page
+    assert "<td>unknown</td>" in page
 
 
 def test_outsider_does_not_see_the_numbers(endpoint: Endpoint, outsider: User) -> None:

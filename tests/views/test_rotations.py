@@ -40,18 +40,20 @@ def new_of(endpoint: Endpoint) -> Endpoint:
 
 
 def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
-    assert "OpenTrain cannot change a secret." in words_of(ana.read(url("detail", endpoint)))
+    assert "OpenTrain can't change a secret, so a new endpoint replaces this one." in words_of(
+        ana.read(url("detail", endpoint))
+    )
     page = start(ana, endpoint)
     secret = re.search(r"whsec_\w+", page)[0]
     text = words_of(ana.read(url("detail", endpoint)))
-    assert "Nothing has arrived yet, here or at the old endpoint." in text
+    assert "Nothing has arrived yet at either endpoint." in text
     assert secret not in ana.read(url("detail", endpoint))
     make_delivery(endpoint=new_of(endpoint))
     assert "It receives." in words_of(ana.read(url("live", endpoint)))
     assert "The new endpoint receives deliveries." in press(ana, endpoint, "continue")
     text = press(ana, endpoint, "finish")
-    assert "The old endpoint is deleted. The new one has taken its place." in text
-    assert "Done ana finished it" in text
+    assert "The old endpoint is deleted. The new one has replaced it." in text
+    assert "Done Finished by ana" in text
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None
     assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 2
@@ -61,7 +63,7 @@ def test_rotation_that_was_left_is_found_on_both_endpoints(ana: Browser, endpoin
     start(ana, endpoint)
     for one in (endpoint, new_of(endpoint)):
         page = ana.read(reverse("endpoint-detail", args=[one.pk]))
-        assert f'<a href="{url("detail", endpoint)}">Go on with it</a>' in page
+        assert f'<a href="{url("detail", endpoint)}">Continue the rotation</a>' in page
     response = ana.client.get(url("detail", new_of(endpoint)))
     assert (response.status_code, response["Location"]) == (302, url("detail", endpoint))
 
@@ -92,14 +94,14 @@ def test_start_on_an_endpoint_that_was_deleted_since_makes_nothing(
 def test_waiting_says_what_came_and_did_not_succeed(ana: Browser, endpoint: Endpoint) -> None:
     start(ana, endpoint)
     make_delivery(endpoint=endpoint, first_received_at=timezone.now() + timedelta(seconds=1))
-    assert "Nothing has reached the new endpoint, and 1 delivery has reached the old one since." in words_of(
+    assert "Nothing has reached the new endpoint, but 1 delivery has reached the old one since." in words_of(
         ana.read(url("detail", endpoint))
     )
     make_refused_attempt(endpoint=new_of(endpoint))
-    assert "1 request came to its address and was refused." in words_of(ana.read(url("detail", endpoint)))
+    assert "1 request reached its URL and was refused." in words_of(ana.read(url("detail", endpoint)))
     make_failed_delivery(endpoint=new_of(endpoint), last_status=401)
     text = words_of(ana.read(url("detail", endpoint)))
-    assert "A delivery came, and did not succeed: handler returned 401" in text
+    assert "A delivery arrived, but failed: handler returned 401" in text
     assert "It receives." not in text
 
 
@@ -116,13 +118,13 @@ def test_going_on_without_proof_is_warned_of_and_written_down(ana: Browser, endp
     press(ana, endpoint, "continue")
     assert Rotation.objects.get().step == "prove"
     text = press(ana, endpoint, "continue", unproven="yes")
-    assert "It was not proven here that the new endpoint receives" in text
+    assert "You continued without confirming that the new endpoint receives" in text
 
 
 def test_deleting_the_old_one_says_what_is_lost(ana: Browser, disabled: Endpoint) -> None:
     start(ana, disabled)
     text = press(ana, disabled, "continue", unproven="yes")
-    assert "2 failed deliveries : can never be redelivered after this. Redeliver first" in text
+    assert "2 failed deliveries : can never be redelivered after this. Redeliver the ones you need first" in text
 
 
 def test_finish_without_an_answer_stays_at_its_step(
@@ -135,7 +137,7 @@ def test_finish_without_an_answer_stays_at_its_step(
     text = words_of(ana.submit(url("finish", endpoint), operation=name))
     assert "Look at the list before you repeat it." in text
     assert Rotation.objects.get().step == "delete"
-    assert "Done ana finished it" in press(ana, endpoint, "finish")
+    assert "Done Finished by ana" in press(ana, endpoint, "finish")
 
 
 def test_button_of_an_old_page_does_nothing(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
@@ -148,9 +150,9 @@ def test_button_of_an_old_page_does_nothing(ana: Browser, endpoint: Endpoint, fa
 def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endpoint) -> None:
     start(ana, endpoint)
     text = press(ana, endpoint, "abort")
-    assert "Given up: the new endpoint is deleted. This one goes on as before, with the secret that it has." in text
+    assert "Rotation cancelled: the new endpoint is deleted. This endpoint and its secret stay as they are." in text
     assert "OpenTrain no longer sends to this endpoint" not in text
-    assert "The last rotation was given up by ana" in text
+    assert "ana cancelled the last rotation" in text
     assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
     assert new_of(endpoint).deleted_at is not None
 
@@ -213,9 +215,9 @@ def test_secret_that_was_lost_with_the_answer_is_said(
 def test_direct_endpoint_is_rotated_on_somebodys_word(ana: Browser, connected: Install, support: User) -> None:
     direct = register(connected, support, url="https://acme.example.com/hook")
     assert "whsec_" in start(ana, direct)
-    assert "Redeliver cannot see them. Look at your handler" in words_of(ana.read(url("detail", direct)))
+    assert "Redeliver can't see them. Check your handler" in words_of(ana.read(url("detail", direct)))
     press(ana, direct, "continue", unproven="yes")
-    assert "Done ana finished it" in press(ana, direct, "finish")
+    assert "Done Finished by ana" in press(ana, direct, "finish")
 
 
 def test_live_answers_304_while_nothing_changes(ana: Browser, endpoint: Endpoint) -> None:

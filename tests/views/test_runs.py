@@ -75,7 +75,7 @@ def test_recover_says_in_steps_what_will_happen(ana: Browser, disabled: Endpoint
         "One delivery is sent again, the newest of the 2 that failed.",
         "If it is delivered: the rest, one by one.",
         "OpenTrain is asked for whatever else it has as failed",
-        "It stops by itself when failures return",
+        "The recovery stops automatically if failures return",
     ]
     assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
     assert "2 deliveries failed: handler returned 503" in text
@@ -93,7 +93,7 @@ def test_recover_starts_one_run_however_often_the_form_is_sent(ana: Browser, dis
 
 def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run: Run) -> None:
     endpoint = run.endpoint
-    assert "A run is active on this endpoint already" in words_of(ana.read(recover_at(endpoint)))
+    assert "This endpoint already has an active run" in words_of(ana.read(recover_at(endpoint)))
     response = ana.client.post(recover_at(endpoint), {"operation": str(uuid.uuid4())})
     assert (response.status_code, response["Location"]) == (302, page_of(run))
     assert Run.objects.count() == 1
@@ -125,7 +125,7 @@ def test_run_page_shows_nothing_hostile_as_markup(ana: Browser, run: Run) -> Non
 def test_run_page_names_what_to_look_at(ana: Browser, run: Run) -> None:
     run.items.filter(position=0).update(state="unknown", words="Redeliver stopped while requesting it")
     text = words_of(ana.read(page_of(run)))
-    assert "Deliveries to look at" in text
+    assert "Deliveries to check" in text
     assert "Outcome unknown" in text
     assert "Redeliver stopped while requesting it" in text
 
@@ -161,7 +161,7 @@ def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
     assert "Recovery by ana" in words_of(page)
     assert f'href="{page_of(run)}"' in page
     assert "Recover…" not in page
-    assert "one delivery first. By hand" not in page  # nor advice to press what is not there
+    assert "one delivery first. To do it manually" not in page  # nor advice to press what is not there
 
 
 def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browser, run: Run) -> None:
@@ -171,7 +171,7 @@ def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browse
     assert AuditEntry.objects.filter(action="redeliver in a run", phase="done").count() == 1
     page = ana.read(reverse("endpoint-detail", args=[run.endpoint_id]))
     activity = words_of(page[page.index('id="activity-heading"') :])
-    assert "re-enable endpoint" in activity
+    assert "Re-enable endpoint" in activity
     assert "in a run" not in activity
 
 

@@ -34,9 +34,9 @@ def session_of(client: Client) -> UserSession:
 def test_list_shows_device_place_and_which_one_is_this(ana: User) -> None:
     laptop, _phone = signed_in(FIREFOX), signed_in(SAFARI, "203.0.113.7")
     page = laptop.get(LIST).content.decode()
-    assert page.index("Firefox on Linux") < page.index("This one") < page.index("Safari on iPhone")
+    assert page.index("Firefox on Linux") < page.index("This session") < page.index("Safari on iPhone")
     assert "203.0.113.7" in page
-    assert "End all others" in page
+    assert "End all other sessions" in page
 
 
 def test_ended_session_is_signed_out_at_once(ana: User) -> None:
@@ -45,7 +45,7 @@ def test_ended_session_is_signed_out_at_once(ana: User) -> None:
     page = laptop.post(reverse("session-end", args=[session_of(phone).pk]), follow=True).content.decode()
     assert "Ended: Safari on iPhone from 127.0.0.1 is signed out." in page
     assert (phone.get("/").status_code, laptop.get("/").status_code) == (302, 200)
-    assert "End all others" not in page
+    assert "End all other sessions" not in page
     noted = AuditEntry.objects.latest("pk")
     assert (noted.action, noted.words) == (
         "end session",
