@@ -98,7 +98,7 @@ def test_detail_of_an_observed_endpoint_shows_what_is_known_and_from_whom(ana: B
 
 
 def test_detail_of_an_endpoint_that_is_fed_both_ways_says_so(ana: Browser, endpoint: Endpoint) -> None:
-    assert "fed both ways" not in ana.read(page_of(endpoint))
+    assert "reports deliveries too" not in ana.read(page_of(endpoint))
     Endpoint.objects.update(observation_key_sha256="0" * 64)
     text = words_of(ana.read(page_of(endpoint)))
     assert "The handler reports deliveries too ; an attempt that both report counts once" in text
