@@ -1,4 +1,4 @@
-"""What the pages of activity show of an entry of the audit, and of where it came from."""
+"""Audit entries and their source, as the activity pages show them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from dashboard.models import AuditEntry
 
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
-    """An entry as it is shown: `kind` is what its outcome is drawn by, `from_where` whether this user may see that."""
+    """An entry to show. `kind` decides how its outcome is drawn; `from_where`: this user may see its source."""
 
     entry: AuditEntry
     kind: str
@@ -17,31 +17,31 @@ class ActivityRow:
 
     @property
     def address(self) -> str:
-        """The address it came from, where there is one that this user may see."""
+        """The source IP address; empty if there is none or this user may not see it."""
         return self.entry.address or "" if self.from_where else ""
 
     @property
     def agent(self) -> str:
-        """The browser it came from, where there is one that this user may see."""
+        """The source browser; empty if there is none or this user may not see it."""
         return self.entry.agent if self.from_where else ""
 
     @property
     def no_address(self) -> str:
-        """Say why no address is shown."""
+        """Return why no address is shown."""
         if not self.from_where:
-            return "shown to support alone"
-        return "no browser: the worker, or the machine's command line"
+            return "visible to support only"
+        return "no browser: the worker or the command line"
 
     @property
     def said(self) -> str:
-        """What came of it, in words; empty where there is no more to say than its label."""
+        """The outcome in words; empty if its label says it all."""
         if self.entry.phase == AuditEntry.Phase.REQUESTED:
-            return "Asked for; no answer is recorded yet."
+            return "Requested; no response recorded yet."
         return self.entry.words
 
     @property
     def has_object(self) -> bool:
-        """Whether it was about an install or an endpoint."""
+        """Whether the entry is about an install or an endpoint."""
         return bool(self.entry.install_name or self.entry.endpoint_url)
 
 

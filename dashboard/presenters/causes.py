@@ -1,4 +1,4 @@
-"""Why deliveries failed and requests were refused, in words, each with the list of them."""
+"""Causes of failed deliveries and refused requests, each with a link to its list."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +12,18 @@ from dashboard.signatures import REPORTED
 _FAILED = ("delivery failed", "deliveries failed")
 _REFUSED = ("request was refused", "requests were refused")
 _NOT_THE_SIGNATURE = {
-    "content_type": "what came was not application/json",
-    "too_large": "what came was too large",
-    "cut_off": "the body was cut off on its way",
-    "delivery_id": "what came had no delivery ID",
+    "content_type": "the content type was not application/json",
+    "too_large": "the request was too large",
+    "cut_off": "the body was cut off",
+    "delivery_id": "the delivery ID was missing",
     "registering": "the endpoint was still being registered",
 }
-_REFUSED_ADVICE = "These are no deliveries. Open one of them: the signature doctor says what is wrong."
+_REFUSED_ADVICE = "These are not deliveries. Open one: the signature doctor explains the problem."
 
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """So many that came to `what` for one cause, what helps, and the query of their list."""
+    """One cause: how many deliveries or requests it affected, advice, and the query of their list."""
 
     is_refused: bool
     words: str
@@ -40,14 +40,14 @@ class CauseRow:
 
 
 def number_words(number: int) -> str:
-    """Return "37", or "1,000+" where no more was counted."""
+    """Return "37", or "1,000+" above the limit of the count."""
     return f"{LIST_COUNT_LIMIT:,}+" if number > LIST_COUNT_LIMIT else f"{number:,}"
 
 
 def cause_rows(*, scope: Scope, criteria: DeliveryCriteria, times: dict[str, str]) -> list[CauseRow]:
-    """Return the causes of a scope's failures, the most frequent first, then why requests were refused.
+    """Return the causes of a scope's failures, most frequent first, then those of refused requests.
 
-    `times` is their range as the URL has it.
+    `times` is the time range, as in the URL.
     """
     groups = delivery_lists.causes(scope=scope, criteria=criteria)
     return [_refused_row(group, times) if group.is_refused else _failed_row(group, times) for group in groups]
@@ -80,5 +80,5 @@ def _refused_row(group: CauseGroup, times: dict[str, str]) -> CauseRow:
 
 
 def _refused_words(reason: str) -> str:
-    """Return a reason in words; one that is not known here is shown as it came."""
+    """Return a reason in words; an unknown one unchanged."""
     return f"the receiver {REPORTED[reason]}" if reason in REPORTED else _NOT_THE_SIGNATURE.get(reason, reason)

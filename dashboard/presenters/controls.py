@@ -1,4 +1,4 @@
-"""What a person may press, decided in Python and drawn by `{% control %}`: a link, or a form of one button."""
+"""Links and one-button forms. Python decides which to offer; `{% control %}` draws them."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -7,16 +7,16 @@ from typing import Self
 from django.urls import reverse
 
 MAIN = "btn-primary"
-"""The look of the one control that helps first."""
+"""The look of the primary control."""
 ANSWER = "#answer"
-"""Where a page shows what a button did."""
+"""Where a page shows the result of a button."""
 HERE = "closest [data-answer]"
-"""The answer that the button stands in: another takes its place."""
+"""The result that contains the button; the new result replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that looks like a button. `called` is its name for those who do not see what stands around it."""
+    """A link that looks like a button. `called` is its accessible name, for people who do not see its context."""
 
     label: str
     url: str
@@ -29,9 +29,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A form of one button. `operation` is the name of what it does, `target` where htmx puts the answer.
+    """A form of one button. `operation` is the ID of its operation; `target` is where htmx puts the response.
 
-    Without a target the answer is a page.
+    Without a target, the response is a full page.
     """
 
     label: str
@@ -50,13 +50,13 @@ class Button:
     def of(
         cls, action: str, pk: int, *, label: str, icon: str, operation: uuid.UUID | None, target: str = ANSWER
     ) -> Self:
-        """Return the button of an address that answers where the page says so."""
+        """Return a button whose result appears at `target`."""
         again = "-again" if target == HERE else ""
         url = reverse(action, args=[pk])
         return cls(label, url, operation=operation, icon=icon, target=target, id=f"{action}-{pk}{again}")
 
     def first(self, is_first: bool = True) -> Self:
-        """Return it as what helps first."""
+        """Return the button as the primary one."""
         return replace(self, look=MAIN) if is_first else self
 
 
@@ -68,7 +68,7 @@ def enable(pk: int, operation: uuid.UUID | None, *, target: str = ANSWER) -> But
 
 
 def redeliver_failed(pk: int, operation: uuid.UUID | None, *, failed: int = 0, target: str = ANSWER) -> Button:
-    """Return the button that redelivers what is failed; it says how many, where `failed` is known."""
+    """Return the button that redelivers all failed deliveries, with their number if it is known."""
     label = f"Redeliver all failed ({failed})" if failed else "Redeliver all failed"
     return Button.of("endpoint-redeliver", pk, label=label, icon="send", operation=operation, target=target)
 

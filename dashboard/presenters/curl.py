@@ -1,4 +1,4 @@
-"""A delivery as a curl command that sends the same bytes to its handler again: safe to paste into a shell."""
+"""A delivery as a curl command that sends the same bytes to its handler. The command is safe to paste into a shell."""
 
 import base64
 import re
@@ -8,22 +8,22 @@ from collections.abc import Iterable
 from dashboard.rules.headers import CREDENTIALS, REDACTED, is_name
 
 BODY_BYTES = 32 * 1024
-"""A larger body makes no command: nobody could read it, and a shell's line has an end."""
+"""Largest body in a command, in bytes: a longer one is unreadable, and shells limit the length of a line."""
 _LEFT_OUT = frozenset(
     {
-        # curl and the connection say these themselves
+        # curl and the connection set these
         "host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect",
-        *CREDENTIALS,  # redacted in the log or not
+        *CREDENTIALS,  # also if the log did not redact them
     }
 )  # fmt: skip
 _URL = re.compile(r"https?://[!-~]+")
 
 
 def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
-    """Return the command; empty where none can be made that is safe and does the same.
+    """Return the command; empty if no safe and equivalent command is possible.
 
-    Nothing in it is read by the shell or by curl as anything but itself: a value that begins with "@" names no file,
-    brackets in the address name no range, and what cannot be printed travels as base64.
+    Shell and curl take every value literally: "@" at the start of a value names no file, brackets in the address are no
+    range, and unprintable bodies are sent through base64.
     """
     if len(body) > BODY_BYTES or not _URL.fullmatch(url):
         return ""
@@ -37,18 +37,18 @@ def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the headers as curl takes them, without those that it could take for something else."""
+    """Return the headers in curl's syntax, without those that it could misread."""
     usable = [
         (name, value)
         for name, value in headers
         if is_name(name) and name.lower() not in _LEFT_OUT and value.isprintable()
     ]
-    # curl drops a header without a value, unless it is written so.
+    # curl drops a header with an empty value unless it ends with a semicolon.
     return [f"{name}: {value}" if value.strip() else f"{name};" for name, value in usable if value != REDACTED]
 
 
 def _printable(body: bytes) -> str | None:
-    """Return the body as text that a terminal shows and a shell keeps; None where it has other bytes in it."""
+    """Return the body as printable text; None if it contains other bytes."""
     try:
         text = body.decode()
     except UnicodeDecodeError:

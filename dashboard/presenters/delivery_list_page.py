@@ -1,4 +1,4 @@
-"""What a list of deliveries is called, and what stands there while it has no row."""
+"""Headings and links of a delivery list, and the reason for an empty one."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from dashboard.models import Endpoint, Install
 
 
 class Nothing(StrEnum):
-    """Why there is no row to show."""
+    """Why a list is empty."""
 
     BEYOND = "beyond"
     NO_MATCH = "no_match"
@@ -16,7 +16,7 @@ class Nothing(StrEnum):
 
 
 def nothing(*, endpoint: Endpoint | None, wanted: Filter, is_first_page: bool) -> Nothing:
-    """Say why a list has no row."""
+    """Return why a list is empty."""
     if not is_first_page:
         return Nothing.BEYOND
     if wanted.used:
@@ -25,34 +25,34 @@ def nothing(*, endpoint: Endpoint | None, wanted: Filter, is_first_page: bool) -
 
 
 def heading(*, count: str, why: Nothing | None, endpoint: Endpoint | None) -> str:
-    """Return the heading of the rows: how many match, or why there is none."""
+    """Return the heading of the rows: how many match, or why the list is empty."""
     if why is None or why is Nothing.BEYOND:
         return count
     if why is Nothing.NO_MATCH:
-        return "No match"
+        return "No matches"
     if endpoint is not None and not endpoint.is_logged:
-        return "Not seen from here"
+        return "Not visible to Redeliver"
     return "Waiting for the first delivery"
 
 
 def redeliver_label(exactly: int | None) -> str:
-    """Name the link to a preview of redelivering what the list shows; `exactly` is how many, where that is known."""
+    """Return the label of the link to a bulk preview; `exactly` is the number of deliveries, None if unknown."""
     if exactly == 1:
         return "Redeliver this one…"
     return f"Redeliver these {exactly}…" if exactly else "Redeliver these…"
 
 
 def install_of(*, install: Install | None, endpoint: Endpoint | None) -> Install | None:
-    """Return the install that the list is of as a whole."""
+    """Return the install if the list covers the whole install, else None."""
     return install if endpoint is None else None
 
 
 def redeliver_address(url: str, wanted: Filter) -> str:
-    """Return where what the filter shows is redelivered; empty for what cannot be, and for a filter with a mistake."""
+    """Return the URL to redeliver the list; empty for refused requests and for an invalid filter."""
     if wanted.refused or wanted.problems:
         return ""
     return f"{url}?{wanted.query}" if wanted.query else url
 
 
 def causes_heading(wanted: Filter) -> str:
-    return "What went wrong in this time" if {"from", "to"} & set(wanted.used) else "What went wrong"
+    return "What went wrong in this period" if {"from", "to"} & set(wanted.used) else "What went wrong"

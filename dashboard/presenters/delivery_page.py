@@ -1,4 +1,4 @@
-"""What a delivery's page offers, and what its attempts' answers mean for OpenTrain."""
+"""Controls of a delivery's page, and the results of its attempts in words."""
 
 import uuid
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from dashboard.presenters.controls import Control
 from dashboard.rules.deliveries import DeliveryState, StateKind
 
 _GOES_ON = {StateKind.DELIVERED, StateKind.REQUESTED_AGAIN, StateKind.RETRYING}
-"""States in which sending it again is not what helps first."""
+"""States in which redelivery is not the primary control."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The buttons. `is_stopped` says that nothing is attempted before the endpoint is re-enabled, and `asks` that the
-    reader is told whom to ask."""
+    """The buttons. `is_stopped`: deliveries are stopped until the endpoint is re-enabled. `asks`: the page says whom to
+    ask."""
 
     controls: tuple[Control, ...] = ()
     is_stopped: bool = False
@@ -25,7 +25,7 @@ class Offer:
 
 
 def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, user: User) -> Offer:
-    """Decide what this person may do with the delivery; `operation` is the name of sending it again."""
+    """Decide what this user can do with the delivery; `operation` is the ID of a redelivery."""
     endpoint = delivery.endpoint
     if endpoint.deleted_at:
         return Offer()
@@ -40,9 +40,9 @@ def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, use
 
 
 def handler_words(attempt: Attempt) -> str:
-    """Say what the handler answered, after its name, and what OpenTrain was told."""
+    """Return what the handler returned and what OpenTrain got, for use after the handler's name."""
     if attempt.handler_status is None:
-        return f"gave no answer; OpenTrain was answered {attempt.answered_status}."
+        return f"gave no response; OpenTrain got {attempt.answered_status}."
     if attempt.handler_status == attempt.answered_status:
-        return f"answered {attempt.handler_status}, and OpenTrain got the same."
-    return f"answered {attempt.handler_status}; OpenTrain was answered {attempt.answered_status}."
+        return f"returned {attempt.handler_status}; OpenTrain got the same."
+    return f"returned {attempt.handler_status}; OpenTrain got {attempt.answered_status}."

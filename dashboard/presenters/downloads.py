@@ -1,4 +1,4 @@
-"""Rows as a file, streamed: CSV for spreadsheets, NDJSON for programs. What the rows are, the exports say."""
+"""Streamed CSV files (for spreadsheets) and NDJSON files (for programs) of any rows."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpResponse, StreamingHttpResponse
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width, too
-"""A spreadsheet takes a cell that begins so for a formula, and runs it."""
+"""Characters that make a spreadsheet run a cell as a formula."""
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 Row = dict[str, Any]
@@ -19,26 +19,26 @@ Row = dict[str, Any]
 def answer(
     *, rows: Iterator[Row], columns: Sequence[str], kind: str, name: str, now: datetime
 ) -> StreamingHttpResponse:
-    """Answer with a file of these rows: `name` and the time make its name, `kind` is one of CONTENT_TYPES."""
+    """Return a file of the rows, named by `name` and the time. `kind` is one of CONTENT_TYPES."""
     lines = _csv(rows, columns) if kind == "csv" else _ndjson(rows)
     response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind])
     file_name = f"{name}-{now.astimezone(UTC):%Y%m%d-%H%M%SZ}.{kind}"
     response["Content-Disposition"] = f'attachment; filename="{file_name}"'
     response["Cache-Control"] = "private, no-store"
-    response["X-Accel-Buffering"] = "no"  # a proxy that collects the whole file first would time out
+    response["X-Accel-Buffering"] = "no"  # a proxy that buffers the whole file would time out
     return response
 
 
 def problem(*, kind: str, problems: Sequence[str]) -> HttpResponse | None:
-    """Return the refusal of a format that is none, or of a filter that cannot be understood; None for neither."""
+    """Return a 400 response for an unknown format or an invalid filter; None if both are valid."""
     words = " ".join(problems)
     if kind not in CONTENT_TYPES:
-        words = "This is not a format: use format=csv or format=ndjson."
+        words = "Unknown format. Use format=csv or format=ndjson."
     return HttpResponse(f"{words}\n", status=400, content_type="text/plain; charset=utf-8") if words else None
 
 
 def _csv(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[str]:
-    """Write the head at once, so that the browser sees its download begin, then some rows at a time."""
+    """Yield the header row at once, so that the browser starts the download, then 100 rows at a time."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
@@ -58,7 +58,7 @@ def _taken(buffer: io.StringIO) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return a cell. One that a spreadsheet would run begins with an apostrophe, which makes it text to them all."""
+    """Return a cell. An apostrophe before a formula makes every spreadsheet read it as text."""
     text = "" if value is None else _time(value) if isinstance(value, datetime) else str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 

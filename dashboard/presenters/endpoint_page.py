@@ -1,4 +1,4 @@
-"""What an endpoint's page says at its top, and what its reader may press there."""
+"""The top of an endpoint's page: its state in words, and its controls."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,13 @@ from dashboard.rules.endpoints import HealthKind
 class Head:
     """The top of the page.
 
-    `controls` are the buttons; `has_menu` says whether the menu of further actions stands beside them, and `asks` that
-    the reader is told whom to ask for a repair. Of `explains_recovery`, `offers_preview` and `help` at most one is
-    shown below the buttons.
+    `controls` are the buttons. `has_menu`: the menu of further actions is beside them. `asks`: the page says whom to
+    ask for a repair. At most one of `explains_recovery`, `offers_preview` and `help` is shown below the buttons.
     """
 
     going_on: str
     told: str
-    """By how much OpenTrain's count of failures exceeds the log's, in words; empty where it does not."""
+    """How many of OpenTrain's failures are missing from the log, in words; empty if none is."""
     controls: tuple[Control, ...]
     has_menu: bool = False
     asks: bool = False
@@ -35,14 +34,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Why there is no delivery; `can_try` says that it helps to see whether the receiver can be reached."""
+    """Why there is no delivery. `can_try`: the page suggests to test whether the receiver is reachable."""
 
     words: str
     can_try: bool
 
 
 def head(*, row: EndpointRow, run: RunRow | None, silence_words: str, told: str, user: User) -> Head:
-    """Decide what the top of the page shows to this person. `run` is the newest run that is still told of."""
+    """Decide what the top of the page shows to this user. `run` is the newest run if it is still shown."""
     endpoint = row.endpoint
     if endpoint.deleted_at:
         return Head("", "", () if may(user, Permission.OPERATE) else (_doctor(endpoint),))
@@ -63,31 +62,31 @@ def head(*, row: EndpointRow, run: RunRow | None, silence_words: str, told: str,
 
 
 def no_deliveries(row: EndpointRow, *, is_first_page: bool) -> Empty | None:
-    """Say why an endpoint of the receiver has no delivery to show; None for one whose deliveries go elsewhere."""
+    """Return why a received endpoint shows no delivery; None for an endpoint that is not received."""
     if not row.endpoint.is_received:
         return None
     if not is_first_page:
-        return Empty("Nothing is older.", can_try=False)
+        return Empty("No older deliveries.", can_try=False)
     if row.endpoint.deleted_at:
         return Empty("No delivery has arrived.", can_try=False)
     if row.stopped:
-        return Empty("No delivery has arrived yet, and none will before the endpoint is re-enabled.", can_try=True)
+        return Empty("No delivery has arrived yet, and none will until the endpoint is re-enabled.", can_try=True)
     words = (
-        "No delivery has arrived yet. OpenTrain sends one when an event of the types above happens; there is no test "
-        "event. It appears here within seconds."
+        "No delivery has arrived yet. OpenTrain sends one when an event of the types above happens. There is no test "
+        "event. Deliveries appear here within seconds."
     )
     return Empty(words, can_try=True)
 
 
 def _going_on(row: EndpointRow, silence_words: str) -> str:
-    """Say it in one or two sentences. That OpenTrain is content says nothing beside a silence."""
+    """Return the state in one or two sentences. For a silent endpoint, "no failures" would be misleading."""
     if silence_words and row.health.kind is HealthKind.ACTIVE:
         return silence_words
     return f"{row.health.words} {silence_words}".strip()
 
 
 def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:
-    """Return the buttons. The first that helps stands out: a new token, else a recovery, else to re-enable it."""
+    """Return the buttons. The primary one is a new token, else a recovery, else Re-enable."""
     endpoint = row.endpoint
     needs_token = endpoint.install.new_token_helps
     found: list[Control] = []
@@ -108,5 +107,5 @@ def _doctor(endpoint: Endpoint) -> Link:
 
 def _nothing_failed(endpoint: Endpoint) -> str:
     if endpoint.is_logged:
-        return "We know of no failed delivery; OpenTrain may."
+        return "None failed here; OpenTrain may have others."
     return "Redeliver does not see this endpoint's deliveries; OpenTrain knows which failed."

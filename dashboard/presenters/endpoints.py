@@ -1,4 +1,4 @@
-"""What is going on with an endpoint, beyond its status: the inbox and its page say it in the same words."""
+"""An endpoint's state beyond its status, in the same words for the inbox and the endpoint's page."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """So many deliveries are still to be attempted, for the same reason; `state` is the filter that lists them."""
+    """Deliveries waiting for an attempt for the same reason; `state` is the filter that lists them."""
 
     count: int
     words: str
@@ -29,29 +29,29 @@ class Waiting:
 
 
 def silence_of(endpoint: Endpoint, *, newest_at: datetime | None) -> Silence | None:
-    """Return the endpoint's silence, unless a delivery has ended it."""
+    """Return the endpoint's silence; None if there is none or a delivery has ended it."""
     silence: Silence | None = getattr(endpoint, "silence", None)
     return silence if silence is not None and newest_at is not None and newest_at <= silence.last_at else None
 
 
 def silence_reason(silence: Silence | None, *, now: datetime) -> str:
-    """Say what was expected and what came; empty where nothing is missed."""
+    """Return the silence in words; empty if there is none."""
     if silence is None or silence.rhythm not in _RHYTHMS:
         return ""
     return silence_words(rhythm=_RHYTHMS[silence.rhythm], last_at=silence.last_at, now=now)
 
 
 def told_words(endpoint: Endpoint, *, reached: int | None) -> str:
-    """Say by how much OpenTrain's count of failures exceeds the log's; empty where it does not, or nobody knows."""
+    """Say how many of OpenTrain's failures are missing from the log; empty if none is or if it is unknown."""
     if reached is None or not endpoint.is_logged:
         return ""
     return unseen_words(counted=endpoint.consecutive_failures, reached=reached, reported=not endpoint.is_received)
 
 
 def waiting_of(deliveries: Sequence[DeliveryRow], *, stopped: bool, more: bool) -> list[Waiting]:
-    """Count those of the newest deliveries that are still to be attempted, by state and last answer.
+    """Count the newest deliveries that wait for an attempt, by state and last result.
 
-    `stopped` says that nothing is attempted on the endpoint, `more` that it has older deliveries.
+    `stopped`: the endpoint's deliveries are stopped. `more`: it has older deliveries.
     """
     of = f" of the newest {len(deliveries)}" if more else ""
     groups = Counter((row.state.kind, row.last_answer) for row in deliveries if row.state.kind in _WAITING)

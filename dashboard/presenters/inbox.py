@@ -1,4 +1,4 @@
-"""What the inbox says at its top, and the one thing that helps first beside each row."""
+"""The inbox: its headline and totals, and the primary control of each row."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ _STOPPED = {HealthKind.DISABLED, HealthKind.PAUSED}
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """How many endpoints there are, how many do well, and of how many that is not known now."""
+    """Numbers of all endpoints, of healthy ones, and of ones with unknown status."""
 
     endpoints: int
     fine: int
     unknown: int
     is_known: bool
-    """Whether any install was looked at, so that `fine` says something."""
+    """Whether any install was polled; otherwise `fine` means nothing."""
 
     @property
     def words(self) -> str:
-        """Return "1,200 endpoints fine · 3 not known now"."""
-        fine = f"{self.fine:,} endpoint{_s(self.fine)} fine" if self.is_known else "— endpoints fine"
-        return f"{fine} · {self.unknown:,} not known now" if self.unknown else fine
+        """Return "1,200 endpoints healthy · 3 unknown"."""
+        fine = f"{self.fine:,} endpoint{_s(self.fine)} healthy" if self.is_known else "— endpoints healthy"
+        return f"{fine} · {self.unknown:,} unknown" if self.unknown else fine
 
 
 @dataclass(frozen=True, slots=True)
 class AllClear:
-    """What stands there while nothing needs anybody: `begins` is said strongly, and `goes_on` follows it.
+    """The inbox without open problems. `begins` is emphasized; `goes_on` follows it.
 
-    `is_quiet` says that no problem is on record at all.
+    `is_quiet`: no problem is on record at all.
     """
 
     icon: str
@@ -50,7 +50,7 @@ class AllClear:
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """Which endpoints an install's trouble concerns, and how they were when they were seen last."""
+    """The endpoints that an install's problem affects, and their last known state."""
 
     endpoints: str
     were: str
@@ -58,39 +58,37 @@ class Concerned:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A run that is under way, and the link to follow it."""
+    """A run in progress, and the link to its page."""
 
     row: RunRow
     control: Link
 
 
-def headline(*, endpoints: int, installs: int, unknown: int, user: User) -> str:
-    """Say how much needs somebody: "2 endpoints and 1 install need you"."""
-    operates = may(user, Permission.OPERATE)
+def headline(*, endpoints: int, installs: int, unknown: int) -> str:
+    """Return "2 endpoints and 1 install need attention", or that all is clear."""
     if not endpoints + installs:
-        nothing = "Nothing needs you" if operates else "Nothing needs anybody"
-        return f"{nothing}, as far as is known" if unknown else nothing
+        return "All clear, as far as is known" if unknown else "All clear"
     counted = [(endpoints, "endpoint"), (installs, "install")]
     what = " and ".join(f"{count:,} {name}{_s(count)}" for count, name in counted if count)
     need = "needs" if endpoints + installs == 1 else "need"
-    return f"{what} {need} {'you' if operates else 'somebody'}"
+    return f"{what} {need} attention"
 
 
 def all_clear(sums: Sums, *, is_repaired: bool, user: User) -> AllClear:
-    """Say how endpoints do while none is in need. `is_repaired` says that a last problem is known."""
+    """Say how the endpoints are while none needs attention. `is_repaired`: an earlier, solved problem is on record."""
     if not sums.endpoints:
         return _none_registered(user)
     is_quiet = not is_repaired and not sums.unknown
     if sums.unknown:
         begins = f"{sums.fine:,} endpoint{' is' if sums.fine == 1 else 's are'} healthy." if sums.fine else ""
         others = f"{'other' if sums.fine else 'endpoint'}{_s(sums.unknown)}"
-        goes_on = f" How {sums.unknown:,} {others} {'is' if sums.unknown == 1 else 'are'} doing is not known now."
+        goes_on = f" The status of {sums.unknown:,} {others} is unknown."
         return AllClear("help-circle", "tone-idle", begins, goes_on, is_quiet)
     if sums.fine == sums.endpoints:
-        begins = "The one endpoint is healthy." if sums.fine == 1 else f"All {sums.fine:,} endpoints are healthy."
+        begins = "The endpoint is healthy." if sums.fine == 1 else f"All {sums.fine:,} endpoints are healthy."
         return AllClear("circle-check", "", begins, "", is_quiet)
     begins = f"{sums.fine:,} of {sums.endpoints:,} endpoints are healthy"
-    return AllClear("circle-check", "", begins, ", and the others were paused by somebody.", is_quiet)
+    return AllClear("circle-check", "", begins, "; the others were paused manually.", is_quiet)
 
 
 def helps_endpoint(
@@ -103,9 +101,9 @@ def helps_endpoint(
     redeliver: uuid.UUID,
     user: User,
 ) -> Control | None:
-    """Return the one thing that helps first; None where there is nothing that this person may do.
+    """Return the primary control of an endpoint; None if this user can do nothing.
 
-    `enable` and `redeliver` are the names of what the buttons do.
+    `enable` and `redeliver` are the IDs of the buttons' operations.
     """
     needs_token = is_install_in_need and endpoint.install.new_token_helps
     if needs_token and may(user, Permission.MANAGE_INSTALLS):
@@ -129,24 +127,24 @@ def _repairs(endpoint: Endpoint, *, failed: int, enable: uuid.UUID, redeliver: u
 
 
 def helps_install(install: Install, *, user: User) -> Control | None:
-    """Return what helps an install that itself needs a person; None where it is not for this person to do."""
+    """Return the primary control of an install that needs attention; None if this user can do nothing."""
     if install.new_token_helps and may(user, Permission.MANAGE_INSTALLS):
         return controls.replace_token(install.pk)
     return None
 
 
 def concerned(install: Install) -> Concerned | None:
-    """Say which endpoints the trouble concerns; None where none is known."""
+    """Return the endpoints that the problem affects; None if the install has no known endpoint."""
     count, needing = install.endpoint_count, install.needing_count
     if not count:
         return None
     if count == 1:
-        return Concerned("1 endpoint", "it needed somebody" if needing else "it was well")
-    return Concerned(f"{count:,} endpoints", f"{needing or 'none'} of them needed somebody")
+        return Concerned("1 endpoint", "it needed attention" if needing else "it was healthy")
+    return Concerned(f"{count:,} endpoints", f"{needing or 'none'} of them needed attention")
 
 
 def followed(row: RunRow) -> Followed:
-    """Return a run with the link to its page; one that is paused waits for somebody."""
+    """Return a run with the link to its page. The link of a paused run is primary, because it waits for a person."""
     return Followed(row, follow(row, is_first=row.run.state == Run.State.PAUSED))
 
 
@@ -157,16 +155,16 @@ def follow(row: RunRow, *, is_first: bool) -> Link:
 
 
 def fleet_label(*, installs: int, has_more: bool, is_search: bool) -> str:
-    """Name the link to the table of all installs, beside the first of them."""
-    if not has_more:
-        return f"See {'it' if installs == 1 else 'them'} in detail"
-    return "All that fit" if is_search else f"All {installs:,} installs"
+    """Return the label of the link to the list of installs, of which the inbox shows the first."""
+    if is_search:
+        return "View all matches"
+    return f"View all {installs:,} installs" if has_more else "View all installs"
 
 
 def _none_registered(user: User) -> AllClear:
-    goes_on, control = ", as far as OpenTrain has said.", None
+    goes_on, control = ", as far as OpenTrain has reported.", None
     if may(user, Permission.MANAGE_ENDPOINTS):
-        goes_on += " An endpoint is registered on its install's page."
+        goes_on += " Register one on its install's page."
         control = Link("Choose an install", reverse("install-list"), look=MAIN)
     return AllClear(
         "info-circle", "tone-idle", "No endpoint is registered yet", goes_on, is_quiet=False, control=control

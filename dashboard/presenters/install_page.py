@@ -1,4 +1,4 @@
-"""What an install's page offers: at its top, and beside each of its endpoints."""
+"""Controls of an install's page: at its top, and beside each endpoint."""
 
 from dataclasses import dataclass, replace
 
@@ -11,22 +11,22 @@ from dashboard.presenters.controls import MAIN, Control, Link
 from dashboard.presenters.rows import EndpointRow
 
 BESIDE = "next [data-answer]"
-"""Each row has a place of its own for what its button did."""
+"""Where a row shows the result of its button."""
 
 
 @dataclass(frozen=True, slots=True)
 class HelpedRow:
-    """An endpoint of the install, what helps it first, and where its deliveries go, in words."""
+    """An endpoint of the install, its primary control, and the path of its deliveries in words."""
 
     row: EndpointRow
     control: Control
     path: str
     failed: str
-    """How many failed deliveries are known, in words; empty where Redeliver does not see its deliveries."""
+    """Number of known failed deliveries, in words; empty if Redeliver does not see the endpoint's deliveries."""
 
 
 def actions(install: Install, *, user: User) -> tuple[Control, ...]:
-    """Return what may be done with the install; a new token comes first where that is what helps."""
+    """Return the controls of the install; replacing the token comes first if that solves its problem."""
     found: list[Control] = []
     replaces = may(user, Permission.MANAGE_INSTALLS)
     if replaces and install.new_token_helps:
@@ -67,7 +67,7 @@ def _helps(row: EndpointRow, install: Install, user: User) -> Control:
 def _path(row: EndpointRow) -> str:
     if row.endpoint.is_received:
         return "received through Redeliver"
-    return "its handler reports" if row.endpoint.is_observed else "straight to its own URL"
+    return "reported by its handler" if row.endpoint.is_observed else "directly to its own URL"
 
 
 def _failed(row: EndpointRow) -> str:

@@ -1,4 +1,4 @@
-"""A JSON body as a tree that a page can fold, however deep, wide or hostile it is."""
+"""A JSON body as a foldable tree, limited in size, because the body is untrusted."""
 
 import json
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ DEPTH = 12
 NODES = 1000
 CHARS = 50_000
 TEXT = 500
-"""So deep, so many nodes, so many characters in all and of one text; what is beyond is said to be there."""
+"""Limits: depth, nodes, total characters, characters per value. The tree says what it leaves out."""
 OPEN_TO = 2
-"""Objects and lists are open down to here."""
+"""Depth down to which objects and lists are open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value under its name: `text` for a plain one, `children` for an object or a list of `size` entries."""
+    """A named value: `text` of a plain value, or `children` of an object or list with `size` entries."""
 
     name: str
     kind: str
@@ -39,14 +39,14 @@ class Node:
 
 @dataclass(slots=True)
 class _Budget:
-    """What may still be shown."""
+    """Remaining nodes and characters of a tree."""
 
     nodes: int = NODES
     chars: int = CHARS
 
 
 def tree_of(*, body: bytes) -> Node | None:
-    """Return the tree of an object or a list; None for anything else, which has nothing to fold."""
+    """Return the tree of an object or list; None for any other body, which cannot fold."""
     try:
         value = json_limits.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The part of a page that keeps itself up to date by polling."""
+"""Parts of pages that update by polling."""
 
 import hashlib
 import re
@@ -10,13 +10,13 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
-# What differs between two renderings of the same thing: the words of a time, which the browser counts on by itself
-# (static/js/app.js), and Django's CSRF token, which is masked anew each time.
+# Differences between two renderings of the same content: relative times, which the browser updates itself
+# (static/js/app.js), and Django's CSRF token, which gets a new mask each time.
 _ALWAYS_NEW = re.compile(rb'(?<=data-ago>)[^<]*|(?<=name="csrfmiddlewaretoken" value=")[^"]*')
 
 
 def live(request: HttpRequest, *, template: str, context: dict[str, Any]) -> HttpResponseBase:
-    """Render a partial, or answer 304 when the browser's copy says the same."""
+    """Render a partial; return 304 if the browser's copy has the same content."""
     response = render(request, template, context)
     response["Cache-Control"] = "private, no-cache"
     etag = quote_etag(hashlib.sha256(_ALWAYS_NEW.sub(b"", response.content)).hexdigest())

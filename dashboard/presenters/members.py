@@ -1,4 +1,4 @@
-"""What the pages of members say: what each role may do, and what a change means before it is made."""
+"""Texts of the member pages: what each role can do, and the effects of a change before its confirmation."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from dashboard.models import AlertChannel, Install, Role, User
 from dashboard.queries.second_factors import Factors
 
 _ROLES = {
-    Role.SUPPORT_LEAD: "Sees every install, may do everything, and manages members.",
-    Role.SUPPORT: "Sees every install, and may do everything but manage members.",
-    Role.PARTNER_ADMIN: "Sees the installs that are granted; repairs and manages them, their tokens and their alerts.",
-    Role.VIEWER: "Sees the installs that are granted, and changes nothing.",
-    Role.NONE: "Can sign in, and sees nothing.",
+    Role.SUPPORT_LEAD: "Sees every install, can do everything, and manages members.",
+    Role.SUPPORT: "Sees every install, and can do everything except manage members.",
+    Role.PARTNER_ADMIN: "Sees granted installs; repairs and manages them, their tokens and their alerts.",
+    Role.VIEWER: "Sees granted installs, and cannot change anything.",
+    Role.NONE: "Can sign in, but sees nothing.",
 }
 NAMED = 10
-"""So many alert channels are named before a member is changed."""
-SIGNED_OUT = "Whoever is signed in as them is signed out at once."
+"""Most alert channels that a confirmation names."""
+SIGNED_OUT = "All their sessions are signed out immediately."
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question before harm: what happens, sentence by sentence, and the form that has it happen."""
+    """Confirmation of a harmful action: its effects, one per sentence, and the form that performs it."""
 
     title: str
     words: tuple[str, ...]
@@ -38,12 +38,12 @@ def role_words(role: Role) -> str:
 
 
 def sees_words(member: User, *, granted: int) -> str:
-    """Say what a role means for what is `granted`; empty where grants are all that counts."""
+    """Say how the role affects the `granted` installs; empty if the grants alone decide."""
     if member.sees_every_install:
-        later = "; what is granted below matters when the role changes" if granted else ""
+        later = "; the grants below apply if the role changes" if granted else ""
         return f"{member.get_role_display()} sees every install{later}."
     if not member.role:
-        return f"Without a role they see none{', not even what is granted below' if granted else ''}."
+        return f"Without a role they see no installs{', not even those granted below' if granted else ''}."
     return ""
 
 
@@ -52,12 +52,14 @@ def of_role(member: User, role: Role) -> Confirmation:
     words = [f"From now on: {_ROLES[role][0].lower()}{_ROLES[role][1:]}"]
     if after.sees_granted_installs:
         count = member.grants.count()
-        words.append(f"{_installs(count)} granted to them{'' if count else '; grant those that they look after next'}.")
+        words.append(
+            f"{_installs(count)} granted to them{'' if count else '; next, grant the installs that they look after'}."
+        )
     if may(member, Permission.OPERATE) and not may(after, Permission.OPERATE):
-        words.append("Recoveries and redeliveries that they have started, and that are not done, stop.")
+        words.append("Their unfinished recoveries and redeliveries stop.")
     words += [SIGNED_OUT, *_channels(AlertChannel.objects.filter(made_by=member))]
-    title = f"Make {member.username} {role.label.lower()}?" if role else f"Take the role from {member.username}?"
-    button = f"Make them {role.label.lower()}" if role else "Take the role"
+    title = f"Make {member.username} {role.label.lower()}?" if role else f"Remove {member.username}'s role?"
+    button = f"Make them {role.label.lower()}" if role else "Remove role"
     return Confirmation(title, tuple(words), button, reverse("member-role", args=[member.pk]), role=role.value)
 
 
@@ -65,44 +67,44 @@ def of_deactivation(member: User) -> Confirmation:
     words = (
         SIGNED_OUT,
         "They cannot sign in until a support lead reactivates the account. Its role and its installs are kept.",
-        "Recoveries and redeliveries that they have started, and that are not done, stop.",
+        "Their unfinished recoveries and redeliveries stop.",
         *_channels(AlertChannel.objects.filter(made_by=member)),
-        "What they did stays on record, under their name.",
+        "Their activity stays on record under their name.",
     )
     action = reverse("member-deactivate", args=[member.pk])
     return Confirmation(f"Deactivate {member.username}?", words, "Deactivate", action)
 
 
 def of_lost_factors(member: User, factors: Factors) -> Confirmation:
-    words = [f"What they have set up is gone for good: {factors}. None of it works any more.", SIGNED_OUT]
+    words = [f"Their second factors are deleted permanently: {factors}.", SIGNED_OUT]
     if member.role in settings.MFA_REQUIRED_ROLES:
-        words.append("At their next sign-in they have to set up a second factor anew before anything else.")
+        words.append("At their next sign-in they must set up a second factor before anything else.")
     else:
         words.append("They can set up another at any time, under Your account.")
     if member.has_usable_password():
-        words.append("Until then whoever knows their password gets in: be sure that it is they who ask.")
+        words.append(
+            "Until then, their password alone is enough to sign in: make sure that the request comes from them."
+        )
     elif settings.OIDC_NAME:
-        words.append(f"They have no password, and sign in by {settings.OIDC_NAME}.")
+        words.append(f"They have no password and sign in with {settings.OIDC_NAME}.")
     else:
-        words.append("They have no password either: make them a link to set one afterwards.")
+        words.append("They have no password either: afterwards, create a link for them to set one.")
     if member.link_made_at is not None:
-        words.append("The link to set a password that is open stops working.")
-    words.append("You get no code by this. That you did it stays on record.")
+        words.append("Their unused link to set a password stops working.")
+    words.append("You do not get a code. This action stays on record.")
     action = reverse("member-forget-factors", args=[member.pk])
-    return Confirmation(f"Take away {member.username}'s second factors?", tuple(words), "Take them away", action)
+    return Confirmation(f"Remove {member.username}'s second factors?", tuple(words), "Remove them", action)
 
 
 def of_revocation(member: User, install: Install) -> Confirmation:
-    words = [f"They no longer see {install.name}, from their next click on."]
+    words = [f"They no longer see {install.name}, starting with their next click."]
     if may(member, Permission.OPERATE):
-        words.append("Recoveries and redeliveries that they have started on it, and that are not done, stop.")
+        words.append("Their unfinished recoveries and redeliveries on it stop.")
     if may(member, Permission.MANAGE_INSTALLS):
-        words.append(
-            "Whoever has its token can connect it anew and sees it again: if they know the token, have it replaced."
-        )
+        words.append("Anyone with its token can connect it again and then sees it. If they know the token, replace it.")
     words += _channels(AlertChannel.objects.filter(made_by=member, install=install))
     action = reverse("member-revoke", args=[member.pk, install.pk])
-    return Confirmation(f"Take {install.name} from {member.username}?", tuple(words), "Take it from them", action)
+    return Confirmation(f"Remove {member.username}'s access to {install.name}?", tuple(words), "Remove access", action)
 
 
 def _installs(count: int) -> str:
@@ -110,7 +112,7 @@ def _installs(count: int) -> str:
 
 
 def _channels(channels: QuerySet[AlertChannel]) -> list[str]:
-    """Say what goes on without the person: messages that leave the house."""
+    """Return sentences about the channels that keep sending alerts, possibly to the member."""
     found = list(channels.select_related("install").defer("url", "secret", "install__token")[: NAMED + 1])
     if not found:
         return []
@@ -119,12 +121,8 @@ def _channels(channels: QuerySet[AlertChannel]) -> list[str]:
         for one in found[:NAMED]
     )
     more = "; and others" if len(found) > NAMED else ""
-    many = (
-        "The alert channel that they have set up goes"
-        if len(found) == 1
-        else "The alert channels that they have set up go"
-    )
+    many = "The alert channel that they set up stays" if len(found) == 1 else "The alert channels that they set up stay"
     return [
-        f"{many} on, so that nobody misses an alert: {named}{more}.",
-        "Change or delete under Alerts, Channels, what should no longer reach them.",
+        f"{many} active, so that no alert is missed: {named}{more}.",
+        "Under Alerts, Channels, change or delete those that should no longer reach them.",
     ]

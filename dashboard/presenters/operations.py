@@ -1,4 +1,4 @@
-"""The operations that buttons stand for."""
+"""IDs of the operations behind buttons."""
 
 import uuid
 
@@ -6,11 +6,11 @@ from django.utils.crypto import salted_hmac
 
 
 def operation_id(*, user_id: int, action: str, subject: str, last_answer: int) -> uuid.UUID:
-    """Name the operation that a button stands for.
+    """Return the ID of a button's operation.
 
-    The name stays the same until an answer is in (`last_answer` is the audit row of the newest one), in every tab
-    and however often the page is redrawn: that is why a second click is not a second call. Keyed, so that nobody can
-    work out the name of somebody else's.
+    The ID stays the same, in every tab and after every redraw, until OpenTrain has answered (`last_answer` is the audit
+    row of the newest answer): a second click is therefore not a second call. Keyed, so that people cannot compute the
+    IDs of others.
     """
     digest = salted_hmac("operation", f"{user_id}/{action}/{subject}/{last_answer}", algorithm="sha256").digest()
     return uuid.UUID(bytes=digest[:16], version=4)

@@ -1,4 +1,4 @@
-"""The links between the pages of a list: one component draws them all (components/_pager.html)."""
+"""Links between the pages of a list, drawn by components/_pager.html."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class PageLink:
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """The links, and `words` on what the page shows of the whole."""
+    """The links, and `words` about which part of the list the page shows."""
 
     links: tuple[PageLink, ...]
     words: str = ""
@@ -26,9 +26,9 @@ class Pager:
 
 
 def from_newest(*, url: str, query: str, newer: str, older: str, is_first: bool) -> Pager:
-    """Return the pager of a list that is read from its newest row on.
+    """Return the pager of a list that starts with its newest row.
 
-    `query` asks for the first page; `newer` and `older` are whole queries, empty where there is no such page.
+    `query` is the query of the first page; `newer` and `older` are complete queries, empty if there is no such page.
     """
     links = [] if is_first else [PageLink("Newest", _address(url, query))]
     links += [PageLink("Newer", _address(url, newer), "prev")] if newer else []
@@ -37,13 +37,13 @@ def from_newest(*, url: str, query: str, newer: str, older: str, is_first: bool)
 
 
 def before(*, url: str, before: str, older: int | None) -> Pager:
-    """Return the pager of a list that goes back only: `before` is the row that the page was asked for by, if any."""
+    """Return the pager of a list with links to older pages only. `before` is the current page's parameter, or empty."""
     query = "" if older is None else urlencode({"before": older})
     return from_newest(url=url, query="", newer="", older=query, is_first=not before)
 
 
 def numbered(*, page: int, pages: int, address: Callable[[int], str], words: str) -> Pager:
-    """Return the pager of a list whose pages are counted from 1; `address` gives a page's address."""
+    """Return the pager of a list with numbered pages, from 1; `address` returns a page's URL."""
     links = [PageLink("Previous", address(page - 1), "prev")] if page > 1 else []
     links += [PageLink("Next", address(page + 1), "next")] if page < pages else []
     return Pager(tuple(links), words)

@@ -1,11 +1,11 @@
-"""How far a redelivery has come, in words."""
+"""Progress of a redelivery in words."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of all that was requested again: how it is drawn, and in words."""
+    """The outcome of a finished redelivery: how it is drawn, and its words."""
 
     kind: str
     label: str
@@ -13,7 +13,7 @@ class Ended:
 
 
 def ended(*, requeued: int, delivered: int) -> Ended:
-    """Say what became of the deliveries, all of which have arrived."""
+    """Return the outcome of a redelivery whose deliveries have all arrived."""
     if failed := requeued - delivered:
         words = f"All {requeued} arrived: {delivered} delivered, {failed} failed again. The causes are below."
         return Ended("failed", "Failed again", words)
@@ -22,7 +22,7 @@ def ended(*, requeued: int, delivered: int) -> Ended:
 
 
 def so_far(*, delivered: int, failed: int) -> str:
-    """Return ", 3 delivered, 1 failed again"; empty while none has arrived."""
+    """Return ", 3 delivered, 1 failed again"; empty until a delivery arrives."""
     if not delivered + failed:
         return ""
     return f", {delivered} delivered{f', {failed} failed again' if failed else ''}"

@@ -1,4 +1,4 @@
-"""What the page of a rotation shows: how far it is, and the buttons of each step."""
+"""The page of a rotation: its progress, and the buttons of each step."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ UNPROVEN = (("unproven", "yes"),)
 
 
 class Stage(StrEnum):
-    """What the page is about."""
+    """The stage of a rotation that the page shows."""
 
     BEFORE = "before"
     UNDER_WAY = "under_way"
@@ -23,7 +23,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of what the page's buttons do."""
+    """IDs of the operations behind the buttons."""
 
     start: uuid.UUID
     go_on: uuid.UUID
@@ -33,7 +33,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Buttons:
-    """The buttons; the three that go on say by what it is proven that the new endpoint receives."""
+    """The buttons. The three `go_on` buttons differ in the proof that the new endpoint receives deliveries."""
 
     start: Button
     go_on: Button
@@ -45,7 +45,7 @@ class Buttons:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How far a rotation is whose new endpoint is made. `needs_key` says that reports would miss the new endpoint."""
+    """Progress after the new endpoint was created. `needs_key`: the new endpoint has no observation key yet."""
 
     is_proven: bool
     prove_tone: str
@@ -54,7 +54,7 @@ class Steps:
 
 
 def stage(*, endpoint: Endpoint, rotation: Rotation | None) -> Stage:
-    """Say what the endpoint's page of rotations is about; `rotation` is its newest."""
+    """Return the stage of the endpoint's newest rotation."""
     if rotation is not None and rotation.step == Rotation.Step.DONE:
         return Stage.DONE
     if rotation is not None and rotation.is_under_way:
@@ -63,7 +63,7 @@ def stage(*, endpoint: Endpoint, rotation: Rotation | None) -> Stage:
 
 
 def steps(rotation: Rotation | None) -> Steps | None:
-    """Return how far it is; None while it is not known that the new endpoint is made, and its secret kept."""
+    """Return the progress; None until the new endpoint exists and its secret is stored."""
     if rotation is None or rotation.step == Rotation.Step.CREATE:
         return None
     is_proven = rotation.step != Rotation.Step.PROVE
@@ -76,31 +76,31 @@ def steps(rotation: Rotation | None) -> Steps | None:
 
 
 def lost_words(rotation: Rotation | None, *, is_being_made: bool, is_not_made: bool) -> str:
-    """Say what to do while the secret of the new endpoint is not known."""
+    """Say what to do while the new endpoint's secret is unknown."""
     if rotation is None:
         return ""
     if rotation.new.opentrain_id:
         return (
-            "OpenTrain has made the new endpoint, but its secret was lost with the answer. Delete the new one and "
-            "start anew; the old one is untouched."
+            "OpenTrain created the new endpoint, but its secret was lost with the response. Delete the new endpoint "
+            "and start again; the old one is unchanged."
         )
-    asked = "OpenTrain was asked for the new endpoint, and its answer is not in."
+    asked = "Redeliver requested the new endpoint, and OpenTrain has not responded."
     if is_being_made:
-        return f"{asked} Wait a minute: this page shows whether it was made."
+        return f"{asked} Wait a minute: this page shows whether it was created."
     if is_not_made:
-        return f"{asked} OpenTrain does not list it, so it was not made: give up, and start anew."
-    return f"{asked} Whether it was made is known after the next sync with OpenTrain."
+        return f"{asked} OpenTrain does not list it, so it was not created. Give up this rotation and start again."
+    return f"{asked} The next sync with OpenTrain shows whether it was created."
 
 
 def at_old_words(count: int, *, most: int) -> str:
-    """Say that so many deliveries have reached the old endpoint; no more than `most` were counted."""
+    """Return how many deliveries have reached the old endpoint, in words; the count stops at `most`."""
     if count >= most:
         return f"{count} or more deliveries have"
     return f"{count} delivery has" if count == 1 else f"{count} deliveries have"
 
 
 def buttons(endpoint: Endpoint, names: Names) -> Buttons:
-    """Return the buttons of the page of the old endpoint."""
+    """Return the buttons of the old endpoint's page."""
 
     def button(
         action: str, operation: uuid.UUID, label: str, look: str = MAIN, fields: tuple[tuple[str, str], ...] = ()

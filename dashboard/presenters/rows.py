@@ -1,4 +1,4 @@
-"""What the pages show of a row: the row itself, beside what the rules of `health` make of it."""
+"""Database rows with the state that the rules derive from them, for lists and pages."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -20,16 +20,16 @@ from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
 from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
 MARKS = 12
-"""So many of a delivery's newest attempts are drawn in a list."""
+"""Most attempts of a delivery that a list draws, the newest ones."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
-"""What a recovery is for."""
+"""Kinds of health that a recovery repairs."""
 ANSWERED = frozenset({"", "status"})
-"""Causes of attempts that got an answer: none, and a status that is no success."""
+"""Causes of attempts that got an HTTP response: a success, or another status."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """When OpenTrain attempts something next: `at` where that moment is to come, and in words otherwise."""
+    """The next attempt: `at` if its time is known and in the future, otherwise `words`."""
 
     words: str = ""
     at: datetime | None = None
@@ -37,7 +37,7 @@ class NextAttempt:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """An endpoint, its health, its failed deliveries as far as we know, and the names of what its buttons do."""
+    """An endpoint, its health, its number of known failed deliveries, and the IDs of its buttons' operations."""
 
     endpoint: Endpoint
     health: EndpointHealth
@@ -47,23 +47,23 @@ class EndpointRow:
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing is attempted until somebody re-enables it."""
+        """Whether deliveries are stopped until the endpoint is re-enabled."""
         return self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}
 
     @property
     def ill(self) -> bool:
-        """Whether a recovery is what helps: it is disabled or failing, or has failed deliveries that we know of."""
+        """Whether a recovery helps: the endpoint is disabled or failing, or has known failed deliveries."""
         return self.failed > 0 or self.health.kind in RECOVERED
 
     @property
     def recoverable(self) -> bool:
-        """Whether a recovery is the one thing that helps first: it re-enables and redelivers, one delivery first."""
+        """Whether a recovery is the primary control: the endpoint is disabled or failing, and has failed deliveries."""
         return self.failed > 0 and self.health.kind in RECOVERED
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery, its state, its newest attempts as (succeeded or not), its last answer in words, and whose it is."""
+    """A delivery, its state, whether its newest attempts succeeded, its last result in words, and its install."""
 
     delivery: Delivery
     state: DeliveryState
@@ -71,23 +71,23 @@ class DeliveryRow:
     last_answer: str
     install: str = ""
     next_attempt: NextAttempt | None = None
-    """None where none is to come."""
+    """None if there is no next attempt."""
 
     @property
     def was_answered(self) -> bool:
-        """Whether the last attempt got an answer, so that its latency is one."""
+        """Whether the last attempt got an HTTP response, so that its latency is meaningful."""
         return was_answered(self.delivery.last_cause)
 
 
 def was_answered(cause: str) -> bool:
-    """Tell whether an attempt that ended with this cause got an HTTP answer."""
+    """Return whether an attempt with this cause got an HTTP response."""
     return cause in ANSWERED
 
 
 def next_attempt(*, due: datetime | None, is_overdue: bool, now: datetime) -> NextAttempt | None:
-    """Say when the next attempt comes; `due` is its earliest moment, None where none is to come.
+    """Return when the next attempt is; `due` is its earliest time, None if there is no next attempt.
 
-    What is due already comes with the next delivery run.
+    An attempt that is already due is made by the next delivery run.
     """
     if due is None:
         return None
@@ -105,7 +105,7 @@ def health_of(endpoint: Endpoint) -> EndpointHealth:
 
 
 def with_known(endpoints: EndpointQuerySet, *, now: datetime) -> EndpointQuerySet:
-    """Have each endpoint bring what `endpoint_rows` says beside it, in the same query."""
+    """Annotate the endpoints with the values that `endpoint_rows` needs, in the same query."""
     failed = Delivery.objects.filter(endpoint=OuterRef("pk")).failed().order_by().values("endpoint")
     return endpoints.annotate(
         known_failed=Coalesce(Subquery(failed.annotate(count=Count("id")).values("count")), 0),
@@ -114,29 +114,29 @@ def with_known(endpoints: EndpointQuerySet, *, now: datetime) -> EndpointQuerySe
 
 
 def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int) -> list[EndpointRow]:
-    """Return the endpoints of a `with_known`, worst first."""
+    """Return the rows of endpoints from `with_known`, worst first."""
     rows = [_endpoint_row(endpoint, user_id) for endpoint in endpoints]
     return sorted(rows, key=lambda row: (row.health.severity, -row.failed))
 
 
 def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """Have each delivery bring whether its newest attempts succeeded, for `delivery_row`, in the same query."""
+    """Annotate the deliveries with whether their newest attempts succeeded, for `delivery_row`."""
     newest = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-number").values("ok")[:MARKS]
     return deliveries.annotate(marks=ArraySubquery(newest))
 
 
 def with_owner(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """Have each delivery bring its endpoint's status and its install's name, without a model of either for each row."""
+    """Annotate the deliveries with their endpoint's status and install's name, without loading those models."""
     return deliveries.annotate(endpoint_status=F("endpoint__status"), install_name=F("endpoint__install__name"))
 
 
 def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
-    """Return one delivery of a `with_marks` as its endpoint's page shows it."""
+    """Return the row of a delivery from `with_marks`, for its endpoint's page."""
     return _delivery_row(delivery, status=endpoint.status, install="", now=now)
 
 
 def owned_row(*, delivery: Delivery, now: datetime) -> DeliveryRow:
-    """Return one delivery of a `with_marks` and `with_owner` as the lists show it."""
+    """Return the row of a delivery from `with_marks` and `with_owner`, for lists."""
     status, install = _brought(delivery, "endpoint_status"), _brought(delivery, "install_name")
     return _delivery_row(delivery, status=status, install=install, now=now)
 
@@ -168,5 +168,5 @@ def _endpoint_row(endpoint: Endpoint, user_id: int) -> EndpointRow:
 
 
 def _brought(row: Model, name: str) -> Any:  # noqa: ANN401 - whatever was annotated
-    """Return what a query annotated. One that did not is a mistake that must not be shown as 0 or nothing."""
+    """Return an annotated value. Fail if the annotation is missing: it must not be shown as 0."""
     return getattr(row, name)

@@ -1,4 +1,4 @@
-"""What the pages of runs say, and what their reader may press there."""
+"""Texts and controls of the run pages."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """The buttons that steer a run, and what to know about pressing none."""
+    """The buttons that control a run, and a hint below them."""
 
     controls: tuple[Control, ...]
     help: str
@@ -32,7 +32,7 @@ class Steering:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the reason of a run's state is drawn: the kind of an outcome, and an icon."""
+    """How the reason of a run's state is drawn: an outcome's kind and an icon."""
 
     kind: str
     icon: str
@@ -40,7 +40,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class DrawnStep:
-    """A step with its colour, the icon of its dot, and how far it is, in words."""
+    """A step with its colour, the icon of its dot, and its progress in words."""
 
     title: str
     kind: str
@@ -52,7 +52,7 @@ class DrawnStep:
 
 @dataclass(frozen=True, slots=True)
 class ListWords:
-    """What the list of runs is called, and what stands there while it is empty."""
+    """Heading of the list of runs, and its text while it is empty."""
 
     heading: str
     about: str
@@ -60,7 +60,7 @@ class ListWords:
 
 
 def steering(row: RunRow, *, operation: uuid.UUID, user: User) -> Steering:
-    """Decide what this person may do with the run as it is; `operation` is the name of what a button does."""
+    """Decide what this user can do with the run now; `operation` is the ID of the buttons' operation."""
     found = _steering(row, user)
     return replace(found, controls=tuple(_named(one, operation) for one in found.controls))
 
@@ -73,11 +73,11 @@ def _steering(row: RunRow, user: User) -> Steering:
     run, operates = row.run, may(user, Permission.OPERATE)
     if run.state == Run.State.RUNNING:
         found = _running(run) if operates else ()
-        return Steering(found, "You can leave this page: it goes on, and is listed under Runs.")
+        return Steering(found, "You can leave this page. The run continues and is listed under Runs.")
     if run.state == Run.State.PAUSED:
-        words = "Nothing more is requested until somebody resumes it."
+        words = "Nothing more is requested until the run is resumed."
         if not operates:
-            return Steering((), f"{words} A partner admin of the install or support can.")
+            return Steering((), f"{words} A partner admin of the install or support can resume it.")
         resume = _command(run, "resume", label="Resume", icon="player-play", look=MAIN)
         return Steering((resume, _stop(run)), words)
     if not operates or run.state == Run.State.DONE or run.endpoint.deleted_at:
@@ -86,7 +86,7 @@ def _steering(row: RunRow, user: User) -> Steering:
 
 
 def reason_look(row: RunRow) -> Look:
-    """Say how the reason is drawn: what a person wanted is no fault."""
+    """Return how the reason is drawn: a person's decision is not an error."""
     state = Run.State(row.run.state)
     if state is Run.State.DONE:
         kind, icon = ("done", "circle-check") if row.tally.all_delivered else ("unavailable", "alert-triangle")
@@ -103,24 +103,24 @@ def drawn(step: StepRow, *, row: RunRow) -> DrawnStep:
 
 
 def plan(row: EndpointRow, *, interval: str) -> tuple[str, ...]:
-    """Say what a recovery of the endpoint will do, step by step; `interval` is that of delivery runs, in words."""
+    """Return the steps of a recovery in words; `interval` is the interval of delivery runs, in words."""
     asked = (
-        "Your handler is asked whether it answers (a HEAD request, nothing is delivered). If it does not, nothing is "
-        "changed."
+        "Redeliver checks the handler with a HEAD request, which delivers nothing. If the handler does not respond, "
+        "nothing changes."
     )
-    enabled = "The endpoint is active already; that is checked."
+    enabled = "Redeliver checks that the endpoint is still active."
     if row.stopped:
         enabled = "The endpoint is re-enabled at OpenTrain."
     first = (
-        f"One delivery is sent again, the newest of the {row.failed} that failed. OpenTrain's next delivery run "
+        f"One delivery is requested again, the newest of the {row.failed} that failed. OpenTrain's next delivery run "
         f"attempts it, within {interval}."
     )
-    trial = "four more, and when these are back " if row.failed > TRIAL else ""
+    trial = "four more, and once those have outcomes, " if row.failed > TRIAL else ""
     rest = f"If it is delivered: {trial}the rest, one by one."
     others = (
-        "OpenTrain is asked for whatever else it has as failed: a disabled endpoint's events may never have reached us."
+        "Other failed deliveries at OpenTrain are requested: a disabled endpoint's events may never reach Redeliver."
     )
-    watched = "Each is watched until it is delivered or has failed again."
+    watched = "Redeliver waits until each is delivered or has failed again."
     steps = [
         (asked, bool(row.endpoint.handler_url)),
         (enabled, True),
@@ -133,8 +133,8 @@ def plan(row: EndpointRow, *, interval: str) -> tuple[str, ...]:
 
 
 def list_words(*, together: int | None, is_first_page: bool, user: User) -> ListWords:
-    """Name the list: of all runs, or of the `together` that were started at once."""
-    nothing = _no_run(user) if is_first_page else "Nothing is older."
+    """Return the texts of the list of all runs, or of the `together` runs that were started at once."""
+    nothing = _no_run(user) if is_first_page else "No older runs."
     if together is not None:
         return ListWords(f"{together} runs, started together", "One for each endpoint.", nothing)
     return ListWords("Runs", "Recoveries and redeliveries of many, newest first.", nothing)
@@ -153,7 +153,7 @@ def _stop(run: Run) -> Button:
 
 
 def _left(row: RunRow) -> tuple[Control, ...]:
-    """Return what goes on where the run has ended."""
+    """Return the controls that continue an ended run."""
     if row.run.kind == Run.Kind.RECOVERY:
         return (controls.recover(row.run.endpoint_id, label="Recover what is left…"),)
     if not row.tally.waiting:
@@ -171,7 +171,7 @@ def _how_far(step: StepRow, run: Run) -> str:
     if step.kind == "failed":
         return f"ended after {step.took}"
     if step.kind == "current":
-        return "paused" if run.state == Run.State.PAUSED else "under way"
+        return "paused" if run.state == Run.State.PAUSED else "in progress"
     return "to come"
 
 

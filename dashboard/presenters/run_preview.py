@@ -1,11 +1,11 @@
-"""What the preview of a bulk run is called, and where it leads."""
+"""Heading and links of the preview of a bulk run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The list, this preview, and the same preview of the failed ones alone, or with the delivered ones."""
+    """URLs of the list, of this preview, and of the preview with only failed or with delivered ones too."""
 
     list: str
     here: str
@@ -14,7 +14,7 @@ class Links:
 
 
 def links(*, listed: str, here: str, query: str, with_delivered: bool) -> Links:
-    """Return where the preview of a filter leads; `query` is the filter's."""
+    """Return the links of a filter's preview; `query` is the filter's query string."""
     delivered = _address(here, query, "delivered=1")
     return Links(
         list=_address(listed, query),
@@ -25,7 +25,7 @@ def links(*, listed: str, here: str, query: str, with_delivered: bool) -> Links:
 
 
 def heading(chosen: int | None) -> str:
-    """Say how many would be redelivered; None where that cannot be told."""
+    """Return the heading. `chosen` is the number of deliveries to redeliver, None if the filter is not possible."""
     if chosen is None:
         return "This cannot be redelivered like this"
     return f"Redeliver {chosen} deliver{'y' if chosen == 1 else 'ies'}" if chosen else "Nothing to redeliver"

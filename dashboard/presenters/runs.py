@@ -1,4 +1,4 @@
-"""What the pages show of a run: its steps, its counts, what is under way, and what will happen before it starts."""
+"""Runs for pages: steps, counts, current activity, and the preview before the start."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,18 @@ from dashboard.rules.durations import span
 from dashboard.rules.runs import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)
-"""So long after its end a run is still told of on its endpoint's page."""
+"""How long a finished run stays on its endpoint's page."""
 PROBLEMS = 50
-"""Deliveries of a run that are shown with what became of them; the others are counted."""
+"""Most deliveries of a run listed with their outcomes; the others are only counted."""
 TITLES = {
-    Step.PROBE: "Ask the handler whether it answers",
+    Step.PROBE: "Check the handler",
     Step.ENABLE: "Re-enable the endpoint",
     Step.CANARY: "One delivery first",
     Step.REST: "The others, one by one",
-    Step.OTHERS: "Whatever else OpenTrain has as failed",
-    Step.WATCH: "Watch until each has an outcome",
+    Step.OTHERS: "Other failed deliveries",
+    Step.WATCH: "Wait for results",
 }
-OF_BULK = TITLES | {Step.REST: "Request them, one by one", Step.OTHERS: "Request all failed ones by one call"}
+OF_BULK = TITLES | {Step.REST: "Request them, one by one", Step.OTHERS: "Request all failed ones in one call"}
 _AGES = (
     (timedelta(hours=1), "less than an hour old"),
     (timedelta(days=1), "an hour to a day old"),
@@ -38,7 +38,7 @@ _AGES = (
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run with its counts, as the lists and its endpoint's page show it."""
+    """A run with its counts, for lists and its endpoint's page."""
 
     run: Run
     tally: Tally
@@ -49,51 +49,53 @@ class RunRow:
 
     @property
     def why(self) -> str:
-        """Why it is in its state, beginning with the state's name."""
+        """The reason of the run's state, after the state's name unless a person caused it."""
         return self.run.why if self.by_person else f"{self.label}: {self.run.why}"
 
     @property
     def by_person(self) -> bool:
-        """Whether a person paused, stopped or cancelled it: that is no fault."""
+        """Whether a person paused, stopped or cancelled the run: that is not an error."""
         return self.run.by_person
 
     @property
     def line(self) -> str:
-        """How far it is, or why it has ended."""
+        """The run's progress, or why it ended."""
         return f"{self.tally.words}." if self.run.is_active or not self.run.why else self.run.why
 
     @property
     def came_of_it(self) -> str:
-        """Why it is in its state, or how far it is."""
+        """The reason of the run's state, or its progress."""
         return self.run.why or self.tally.words
 
     @property
     def if_paused(self) -> str:
-        """Say what pausing its endpoint does to the run."""
+        """The effect on the run of pausing its endpoint."""
         if self.run.kind == Run.Kind.RECOVERY:
-            return "Pausing the endpoint stops it. To go on, start a recovery again: that re-enables the endpoint."
-        return "Pausing the endpoint pauses it too. To go on, re-enable the endpoint and then resume the run."
+            return (
+                "Pausing the endpoint stops the run. To continue, start a recovery again: that re-enables the endpoint."
+            )
+        return "Pausing the endpoint pauses the run too. To continue, re-enable the endpoint and then resume the run."
 
     @property
     def if_deleted(self) -> str:
-        """Say what deleting its endpoint does to the run."""
+        """The effect on the run of deleting its endpoint."""
         return (
-            "Deleting the endpoint stops it: what is not requested yet never will be, and what is requested and not "
-            "attempted yet is discarded. Let it end first, or stop it."
+            "Deleting the endpoint stops the run. Its unrequested deliveries are never requested, and requested ones "
+            "that were not attempted yet are discarded. Let the run end first, or stop it."
         )
 
     @property
     def if_rotated(self) -> str:
-        """Say what rotating the secret of its endpoint does to the run."""
+        """The effect on the run of rotating its endpoint's secret."""
         return (
-            "It goes on while the new endpoint is made and proven. Step 3 deletes this endpoint, and with that stops "
-            "it: let it end before."
+            "The run continues while the new endpoint is created and proven. Step 3 deletes this endpoint and stops "
+            "the run: let it end first."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step: `kind` is done, failed, current or to_come; `took` is how long it lasted, in words."""
+    """One step. `kind` is done, failed, current or to_come; `took` is its duration in words."""
 
     title: str
     kind: str
@@ -103,14 +105,14 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would ask for and leave out, each as (words, how many)."""
+    """What a run would request and leave out, as pairs of words and count."""
 
     chosen: int
     causes: Sequence[tuple[str, int]]
     ages: Sequence[tuple[str, int]]
     left_out: Sequence[tuple[str, int]]
     retrying: int
-    """So many of the chosen ones OpenTrain still tries again by itself."""
+    """Number of chosen deliveries that OpenTrain still retries automatically."""
 
     @property
     def button(self) -> str:
@@ -118,13 +120,13 @@ class Preview:
 
     @property
     def exactly(self) -> str:
-        """Say that no others are asked for than those that were seen."""
-        these = "this one is" if self.chosen == 1 else f"these {self.chosen} are"
-        return f"Exactly {these} asked for, whatever arrives meanwhile."
+        """Say that the run requests only the deliveries shown."""
+        these = "this one" if self.chosen == 1 else f"these {self.chosen}"
+        return f"Only {these}; new matches aren't added."
 
     @property
     def is_empty(self) -> bool:
-        """Whether it neither asks for anything nor leaves anything out."""
+        """Whether the run neither requests nor leaves out any delivery."""
         return not self.chosen and not self.left_out
 
 
@@ -133,7 +135,7 @@ def run_row(run: Run) -> RunRow:
 
 
 def run_sum(rows: Iterable[RunRow]) -> Tally:
-    """Return the counts of several runs together."""
+    """Return the added counts of several runs."""
     total: Counter[str] = Counter()
     for row in rows:
         total.update(asdict(row.tally))
@@ -141,7 +143,7 @@ def run_sum(rows: Iterable[RunRow]) -> Tally:
 
 
 def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
-    """Return the endpoint's active run, or one that has ended lately."""
+    """Return the endpoint's newest run if it is active or ended recently, else None."""
     run = endpoint.runs.order_by("-created_at", "-id").first()
     if run is None or (run.ended_at is not None and now - run.ended_at > LINE_SHOWN_FOR):
         return None
@@ -149,13 +151,13 @@ def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
 
 
 def active_run(endpoint: Endpoint) -> RunRow | None:
-    """Return the run that holds the endpoint, if one does."""
+    """Return the endpoint's active run, None if there is none."""
     run = endpoint.runs.active().first()
     return None if run is None else run_row(run)
 
 
 def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
-    """Return all steps of the run: those that were, the one under way, and those to come unless it has ended."""
+    """Return the steps of the run: past ones, the current one, and, unless it has ended, future ones."""
     began = {step.name: step for step in run.steps.all()}
     titles = OF_BULK if run.kind == Run.Kind.BULK else TITLES
     steps = [step for step in steps_of(run) if run.is_active or step in began]
@@ -163,28 +165,28 @@ def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
 
 
 def under_way(run: Run, *, now: datetime) -> str:
-    """Say what is being waited for: OpenTrain's pause, or its next delivery run; empty when it is neither."""
+    """Say what the run waits for: OpenTrain's rate limit or its next delivery run; empty if for neither."""
     if run.state == Run.State.RUNNING and run.waiting_for and run.not_before is not None:
         left = run.not_before - now
         again = f"in {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
-        return f"{run.waiting_for} Goes on {again}."
+        return f"{run.waiting_for} Continues {again}."
     awaited = run.items.filter(state=RunItem.State.REQUESTED)
     oldest = awaited.aggregate(oldest=Min("asked_at"))["oldest"]
     if oldest is None:
         return ""
     run_words = next_run_words(asked_at=oldest, now=now, schedule=schedule())
-    still = "" if run.state == Run.State.RUNNING else "What was requested already is still attempted, and shown here. "
+    still = "" if run.state == Run.State.RUNNING else "Requested deliveries are still attempted and shown here. "
     return f"{still}The next delivery run is expected {run_words}."
 
 
 def problems(run: Run) -> list[RunItem]:
-    """Return the deliveries that a person may want to look at, the first PROBLEMS of them."""
+    """Return the first PROBLEMS deliveries that may need a person's attention."""
     fine = (RunItem.State.WAITING, RunItem.State.REQUESTED, RunItem.State.DELIVERED, RunItem.State.LEFT_OUT)
     return list(run.items.exclude(state__in=fine).order_by("position")[:PROBLEMS])
 
 
 def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetime) -> Preview:
-    """Say what a run would ask for: how many, by cause and by age; and what it leaves out, for these reasons."""
+    """Return what a run would request, by cause and by age, and what it leaves out, by reason."""
     return Preview(
         chosen=len(chosen),
         causes=_counted(describe_cause(cause=one.last_cause, status=one.last_status) for one in chosen),
@@ -199,7 +201,7 @@ def _counted(words: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _ages(deliveries: Iterable[Delivery], now: datetime) -> list[tuple[str, int]]:
-    """Count them by age, the youngest first."""
+    """Count the deliveries by age, youngest first."""
     ages = [now - delivery.first_received_at for delivery in deliveries]
     counts = Counter(next(words for limit, words in _AGES if age < limit) for age in ages)
     return [(words, counts[words]) for _limit, words in _AGES if counts[words]]

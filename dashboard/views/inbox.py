@@ -111,9 +111,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     fleet = beginning(request, visible=visible, most=FLEET)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
-        "headline": headline(
-            endpoints=endpoints_in_need, installs=sums["in_need"], unknown=sums["unknown"], user=request.user
-        ),
+        "headline": headline(endpoints=endpoints_in_need, installs=sums["in_need"], unknown=sums["unknown"]),
         "all_clear": None if total else all_clear(counted, is_repaired=repaired is not None, user=request.user),
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),

@@ -96,7 +96,7 @@ def support_page(live_server: LiveServer, open_page: Callable[..., Page], endpoi
     page.get_by_label("User name").fill(user.username)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="1 endpoint needs you", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()
     yield page
     page.goto("about:blank")  # no poll may be under way when the database is emptied
 

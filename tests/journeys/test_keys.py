@@ -77,7 +77,7 @@ def sign_in(page: Page) -> None:
     tab_to(page, "Password")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="1 endpoint needs you", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()
     page.wait_for_load_state()  # the scripts are there
 
 

@@ -20,18 +20,18 @@ def test_outcome_that_is_not_known_is_drawn_as_such(phase: str, kind: str) -> No
 
 
 def test_request_without_an_answer_says_so() -> None:
-    assert shown(phase="requested", words="").said == "Asked for; no answer is recorded yet."
+    assert shown(phase="requested", words="").said == "Requested; no response recorded yet."
     assert shown().said == "It is done."
 
 
 def test_where_it_came_from_is_shown_to_those_who_may_see_it() -> None:
     seen, hidden = shown(), shown(from_where=False)
     assert (seen.address, seen.agent) == ("192.0.2.1", "Firefox")
-    assert (hidden.address, hidden.agent, hidden.no_address) == ("", "", "shown to support alone")
+    assert (hidden.address, hidden.agent, hidden.no_address) == ("", "", "visible to support only")
 
 
 def test_entry_without_an_address_is_of_no_browser() -> None:
-    assert shown(address=None).no_address == "no browser: the worker, or the machine's command line"
+    assert shown(address=None).no_address == "no browser: the worker or the command line"
 
 
 @pytest.mark.parametrize(

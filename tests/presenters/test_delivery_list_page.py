@@ -25,9 +25,9 @@ def wanted(**params: str) -> delivery_filters.Filter:
     ("fields", "params", "is_first", "why", "words"),
     [
         ({}, {}, False, Nothing.BEYOND, "0 deliveries"),
-        ({}, {"state": "failed"}, True, Nothing.NO_MATCH, "No match"),
+        ({}, {"state": "failed"}, True, Nothing.NO_MATCH, "No matches"),
         ({}, {}, True, Nothing.NONE_YET, "Waiting for the first delivery"),
-        ({"receiver_key": None}, {}, True, Nothing.NOT_SEEN, "Not seen from here"),
+        ({"receiver_key": None}, {}, True, Nothing.NOT_SEEN, "Not visible to Redeliver"),
         (
             {"receiver_key": None, "observation_key_sha256": "0"}, {}, True, Nothing.NOT_SEEN,
             "Waiting for the first delivery",
@@ -75,7 +75,7 @@ def test_only_deliveries_of_a_sound_filter_are_redelivered(params: dict[str, str
     ("params", "words"),
     [
         ({}, "What went wrong"),
-        ({"from": "24h"}, "What went wrong in this time"),
+        ({"from": "24h"}, "What went wrong in this period"),
         ({"state": "failed"}, "What went wrong"),
     ],
 )

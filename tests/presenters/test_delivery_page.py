@@ -61,9 +61,9 @@ def test_nothing_is_sent_again_to_an_endpoint_that_is_not_there(fields: dict[str
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        (200, "answered 200, and OpenTrain got the same."),
-        (500, "answered 500; OpenTrain was answered 200."),
-        (None, "gave no answer; OpenTrain was answered 200."),
+        (200, "returned 200; OpenTrain got the same."),
+        (500, "returned 500; OpenTrain got 200."),
+        (None, "gave no response; OpenTrain got 200."),
     ],
 )
 def test_handler_and_what_opentrain_was_told(handler: int | None, words: str) -> None:

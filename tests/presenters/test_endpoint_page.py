@@ -18,7 +18,7 @@ def head_of(one: Any, **given: Any) -> Head:
 def test_endpoint_that_is_well_offers_to_redeliver_and_says_that_nothing_failed() -> None:
     found = head_of(row())
     assert labels(found.controls) == [(REDELIVER, "")]
-    assert found.help == "We know of no failed delivery; OpenTrain may."
+    assert found.help == "None failed here; OpenTrain may have others."
     assert (found.has_menu, found.explains_recovery, found.offers_preview) == (True, False, False)
 
 
@@ -95,9 +95,9 @@ def test_going_on_says_what_matters(failures: int, silence: str, words: str) -> 
 @pytest.mark.parametrize(
     ("fields", "is_first_page", "words", "can_try"),
     [
-        ({}, False, "Nothing is older.", False),
+        ({}, False, "No older deliveries.", False),
         ({"deleted_at": NOW}, True, "No delivery has arrived.", False),
-        ({"status": "DISABLED"}, True, "No delivery has arrived yet, and none will before", True),
+        ({"status": "DISABLED"}, True, "No delivery has arrived yet, and none will until", True),
         ({}, True, "No deliveries yet. OpenTrain sends one when", True),
     ],
 )

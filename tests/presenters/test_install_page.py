@@ -60,8 +60,8 @@ def test_button_of_a_row_answers_beside_it() -> None:
     ("fields", "path", "failed"),
     [
         ({}, "received through Redeliver", "none"),
-        ({"receiver_key": None, "observation_key_sha256": "0"}, "its handler reports", "none"),
-        ({"receiver_key": None}, "straight to its own URL", ""),
+        ({"receiver_key": None, "observation_key_sha256": "0"}, "reported by its handler", "none"),
+        ({"receiver_key": None}, "directly to its own URL", ""),
     ],
 )
 def test_row_says_where_deliveries_go_and_what_is_known_of_them(fields: dict[str, Any], path: str, failed: str) -> None:

@@ -104,9 +104,9 @@ def test_revocation_from_someone_who_may_do_little_has_less_to_say(
     ("role", "granted", "words"),
     [
         ("support", 0, "Support sees every install."),
-        ("support", 2, "Support sees every install; what is granted below matters when the role changes."),
-        ("", 0, "Without a role they see none."),
-        ("", 2, "Without a role they see none, not even what is granted below."),
+        ("support", 2, "Support sees every install; the grants below apply if the role changes."),
+        ("", 0, "Without a role they see no installs."),
+        ("", 2, "Without a role they see no installs, not even those granted below."),
         ("viewer", 2, ""),
     ],
 )

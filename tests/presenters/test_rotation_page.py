@@ -62,10 +62,10 @@ def test_steps_are_drawn_by_how_far_they_are(one: Any, found: Steps) -> None:
 @pytest.mark.parametrize(
     ("new", "is_being_made", "is_not_made", "end"),
     [
-        ({}, False, False, "Delete the new one and start anew; the old one is untouched."),
-        ({"opentrain_id": None}, True, False, "Wait a minute: this page shows whether it was made."),
-        ({"opentrain_id": None}, False, False, "Whether it was made is known after the next sync with OpenTrain."),
-        ({"opentrain_id": None}, False, True, "so it was not made: give up, and start anew."),
+        ({}, False, False, "Delete the new endpoint and start again; the old one is unchanged."),
+        ({"opentrain_id": None}, True, False, "Wait a minute: this page shows whether it was created."),
+        ({"opentrain_id": None}, False, False, "The next sync with OpenTrain shows whether it was created."),
+        ({"opentrain_id": None}, False, True, "so it was not created. Give up this rotation and start again."),
     ],
 )
 def test_lost_answer_says_what_to_do(new: dict[str, Any], is_being_made: bool, is_not_made: bool, end: str) -> None:

@@ -43,12 +43,15 @@ def test_buttons_of_a_run_name_their_operation() -> None:
 @pytest.mark.parametrize(
     ("state", "user", "words"),
     [
-        ("running", SUPPORT, "You can leave this page: it goes on, and is listed under Runs."),
-        ("paused", SUPPORT, "Nothing more is requested until somebody resumes it."),
+        ("running", SUPPORT, "You can leave this page. The run continues and is listed under Runs."),
+        ("paused", SUPPORT, "Nothing more is requested until the run is resumed."),
         (
             "paused",
             VIEWER,
-            "Nothing more is requested until somebody resumes it. A partner admin of the install or support can.",
+            (
+                "Nothing more is requested until the run is resumed. "
+                "A partner admin of the install or support can resume it."
+            ),
         ),
         ("done", SUPPORT, ""),
     ],
@@ -79,7 +82,7 @@ def test_reason_is_drawn_by_whose_fault_it_is(fields: dict[str, Any], kind: str,
         ("done", {}, "ok", "check", "done in 2 s"),
         ("failed", {}, "bad", "x", "ended after 2 s"),
         ("failed", {"state": "stopped", "why": "Stopped by ana.", "by_person": True}, "idle", "x", "ended after 2 s"),
-        ("current", {}, "info", "refresh", "under way"),
+        ("current", {}, "info", "refresh", "in progress"),
         ("current", {"state": "paused"}, "info", "refresh", "paused"),
         ("to_come", {}, "idle", "hourglass", "to come"),
     ],
@@ -94,21 +97,21 @@ def test_plan_says_only_what_will_happen() -> None:
     assert [words for words in none if "sent again" in words or "delivered: " in words] == []
     assert [words for words in one if words.startswith("If it is delivered")] == []
     assert "If it is delivered: the rest, one by one." in few
-    assert "If it is delivered: four more, and when these are back the rest, one by one." in many
+    assert "If it is delivered: four more, and once those have outcomes, the rest, one by one." in many
     assert any("newest of the 6 that failed" in words and "within 5 min" in words for words in many)
 
 
 def test_plan_asks_a_handler_where_there_is_one_and_re_enables_what_is_stopped() -> None:
     stopped = endpoint(status="DISABLED", handler_url="https://acme.example/hook")
-    assert plan(row(stopped), interval="")[0].startswith("Your handler is asked whether it answers")
+    assert plan(row(stopped), interval="")[0].startswith("Redeliver checks the handler with a HEAD request")
     assert "The endpoint is re-enabled at OpenTrain." in plan(row(stopped), interval="")
-    assert plan(row(), interval="")[0] == "The endpoint is active already; that is checked."
+    assert plan(row(), interval="")[0] == "Redeliver checks that the endpoint is still active."
 
 
 def test_list_is_called_by_what_it_shows() -> None:
     assert list_words(together=3, is_first_page=True, user=SUPPORT).heading == "3 runs, started together"
     assert list_words(together=None, is_first_page=True, user=SUPPORT).heading == "Runs"
-    assert list_words(together=None, is_first_page=False, user=SUPPORT).nothing == "Nothing is older."
+    assert list_words(together=None, is_first_page=False, user=SUPPORT).nothing == "No older runs."
     assert "Recover…" in list_words(together=None, is_first_page=True, user=SUPPORT).nothing
     assert "Recover…" not in list_words(together=None, is_first_page=True, user=VIEWER).nothing
 
@@ -126,5 +129,5 @@ def test_line_of_a_run_says_how_far_it_is_or_why_it_ended(fields: dict[str, Any]
 
 
 def test_warning_of_a_pause_depends_on_the_run() -> None:
-    assert run(kind="recovery").if_paused.startswith("Pausing the endpoint stops it.")
-    assert run(kind="bulk").if_paused.startswith("Pausing the endpoint pauses it too.")
+    assert run(kind="recovery").if_paused.startswith("Pausing the endpoint stops the run.")
+    assert run(kind="bulk").if_paused.startswith("Pausing the endpoint pauses the run too.")

@@ -136,7 +136,7 @@ def test_address_of_others_is_for_support_alone(
     assert [text in seen(paul) for text in ("192.0.2.7", "of ana", "192.0.2.8", "of paul")] == [
         False, False, True, True,
     ]  # fmt: skip
-    assert "From shown to support alone" in words_of(paul.read(detail_of(theirs)))
+    assert "From visible to support only" in words_of(paul.read(detail_of(theirs)))
 
 
 def test_viewer_sees_what_was_done_to_their_install_and_not_from_where(

@@ -94,7 +94,7 @@ def test_export_is_a_download_that_names_whose_it_is_and_when(ana: Browser, acme
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [("?format=xlsx", "This is not a format"), ("?from=yesterdy", "“yesterdy” is not a time")],
+    [("?format=xlsx", "Unknown format"), ("?from=yesterdy", "“yesterdy” is not a time")],
 )
 def test_export_of_nonsense_is_refused_in_words(ana: Browser, query: str, words: str) -> None:
     response = ana.client.get(reverse("delivery-list-export") + query)

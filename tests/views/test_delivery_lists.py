@@ -213,7 +213,7 @@ def test_refused_signatures_are_among_the_causes_and_lead_to_their_list(
         ["state=failed&amp;cause=status%3A503", "1", "delivery failed: handler returned 503"],
         ["signature=refused", "2", "requests were refused: the receiver found that the signature does not fit"],
         ["signature=refused", "1", "request was refused: &lt;b&gt;new&lt;/b&gt;"],
-        ["signature=refused", "1", "request was refused: what came was too large"],
+        ["signature=refused", "1", "request was refused: the request was too large"],
     ]
 
 
@@ -264,9 +264,9 @@ def test_list_without_deliveries_never_calls_what_it_cannot_see_none(ana: Browse
     observed = make_endpoint(install=acme_endpoint.install, receiver_key=None, observation_key_sha256="0" * 64)
     for endpoint, query, heading in (
         (acme_endpoint, "", "Waiting for the first delivery"),
-        (acme_endpoint, "?state=failed", "No match"),
+        (acme_endpoint, "?state=failed", "No matches"),
         (observed, "", "Waiting for the first delivery"),
-        (straight, "", "Not seen from here"),
+        (straight, "", "Not visible to Redeliver"),
     ):
         page = ana.read(address("endpoint-deliveries", endpoint) + query)
         assert f'<h2 id="list-heading">{heading}</h2>' in page

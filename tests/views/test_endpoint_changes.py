@@ -215,10 +215,14 @@ def test_outsider_changes_nothing(name: str, endpoint: Endpoint, outsider: User,
 @pytest.mark.parametrize(
     ("name", "kind", "said"),
     [
-        ("endpoint-delete", "bulk", "Deleting the endpoint stops it: what is not requested yet never will be"),
-        ("endpoint-pause", "bulk", "Pausing the endpoint pauses it too. To go on, re-enable the endpoint"),
-        ("endpoint-pause", "recovery", "Pausing the endpoint stops it. To go on, start a recovery again"),
-        ("rotation-detail", "bulk", "Step 3 deletes this endpoint, and with that stops it: let it end before."),
+        (
+            "endpoint-delete",
+            "bulk",
+            "Deleting the endpoint stops the run. Its unrequested deliveries are never requested",
+        ),
+        ("endpoint-pause", "bulk", "Pausing the endpoint pauses the run too. To continue, re-enable the endpoint"),
+        ("endpoint-pause", "recovery", "Pausing the endpoint stops the run. To continue, start a recovery again"),
+        ("rotation-detail", "bulk", "Step 3 deletes this endpoint and stops the run: let it end first."),
     ],
 )
 def test_page_warns_of_an_active_run_and_says_what_will_happen_to_it(

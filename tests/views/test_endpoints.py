@@ -93,7 +93,7 @@ def test_detail_of_an_observed_endpoint_shows_what_is_known_and_from_whom(ana: B
     make_delivery(endpoint=observed)
     text = words_of(ana.read(page_of(observed)))
     assert "No failed deliveries in the log." in text
-    assert "We know of no failed delivery; OpenTrain may." in text
+    assert "None failed here; OpenTrain may have others." in text
     assert "No delivery arrived in the last 24 hours." in text
 
 
@@ -107,7 +107,7 @@ def test_detail_of_an_endpoint_that_is_fed_both_ways_says_so(ana: Browser, endpo
 def test_install_says_what_is_known_of_an_observed_endpoint(ana: Browser, observed: Endpoint) -> None:
     path = reverse("install-detail", args=[observed.install_id])
     text = words_of(ana.read(path))
-    assert "its handler reports" in text
+    assert "reported by its handler" in text
     assert "unknown" not in text
     Endpoint.objects.update(observation_key_sha256=None)
     assert "unknown" in words_of(ana.read(path))
@@ -274,4 +274,4 @@ def test_detail_of_a_paused_endpoint_offers_to_re_enable_it_first(ana: Browser, 
     page = ana.read(page_of(endpoint))
     [first] = re.findall(r'<button type="submit" class="btn btn-primary">.*?</button>', page, re.DOTALL)
     assert "Re-enable" in first
-    assert "No delivery has arrived yet, and none will before the endpoint is re-enabled." in words_of(page)
+    assert "No delivery has arrived yet, and none will until the endpoint is re-enabled." in words_of(page)

@@ -49,7 +49,7 @@ def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> 
     for _ in range(3):
         make_endpoint(install=install)
     page = ana.read(INBOX)
-    assert "<h1>Nothing needs you</h1>" in page
+    assert "<h1>All clear</h1>" in page
     assert "All 3 endpoints are healthy." in page
     assert "No problems since monitoring began" in page
     assert needs(page) == []
@@ -62,7 +62,7 @@ def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> 
         at = now - timedelta(days=days)
         EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status="ACTIVE", consecutive_failures=failures)
     page = ana.read(INBOX)
-    assert "The one endpoint is healthy." in page
+    assert "The endpoint is healthy." in page
     assert re.search(r"<bdi>Acme Labs</bdi></a>, resolved <time [^>]*>2 days ago</time>", page)
 
 
@@ -70,8 +70,8 @@ def test_inbox_where_nothing_is_known_claims_nothing(ana: Browser) -> None:
     install = make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1)
     make_endpoint(install=install)
     page = ana.read(INBOX)
-    assert "— endpoints fine" in page
-    assert "How 1 endpoint is doing is not known now." in page
+    assert "— endpoints healthy" in page
+    assert "The status of 1 endpoint is unknown." in page
     assert "OpenTrain didn't respond for 1 install" in page
     assert "are healthy" not in page
 
@@ -98,8 +98,8 @@ def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     assert [item.split(" ")[0] for item in needs(page)] == ["Disabled", "At", "Failing", "Failed"]
     assert re.match(r"Disabled since \d\d:\d\d UTC( on \d+ \w+)?, 5 h ago https://off", needs(page)[0])
     assert "8 of 10" in needs(page)[1]
-    assert "<h1>4 endpoints need you</h1>" in page
-    assert "1 endpoint fine" in page
+    assert "<h1>4 endpoints need attention</h1>" in page
+    assert "1 endpoint healthy" in page
 
 
 def test_inbox_puts_installs_into_the_same_list_at_their_place(ana: Browser) -> None:
@@ -129,7 +129,7 @@ def test_inbox_puts_installs_into_the_same_list_at_their_place(ana: Browser) -> 
     shown = [re.search(r"https://(\w+)|(beta|gamma)", item)[0].removeprefix("https://") for item in needs(page)]
     assert shown == ["off", "quiet", "risk", "failing", "unsure", "beta", "gamma", "paused", "left", "silent"]
     assert page.count('<ul class="inbox">') == 1
-    assert "<h1>8 endpoints and 2 installs need you</h1>" in page
+    assert "<h1>8 endpoints and 2 installs need attention</h1>" in page
 
 
 def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
@@ -235,16 +235,16 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
     assert (label in item, words in item, "Replace token…" in item) == (True, True, replace)
     assert ("Ask the customer whether this is intended" in item) is (label == "Not active")
     assert "None of its endpoints are known." in item
-    assert "<h1>1 install needs you</h1>" in page
+    assert "<h1>1 install needs attention</h1>" in page
 
 
 @pytest.mark.parametrize(
     ("streaks", "said"),
     [
-        ((0,), "Affects 1 endpoint, last seen 20 min ago : it was well then."),
-        ((8,), "Affects 1 endpoint, last seen 20 min ago : it needed somebody then."),
-        ((0, 0), "Affects 2 endpoints, last seen 20 min ago : none of them needed somebody then."),
-        ((0, 8), "Affects 2 endpoints, last seen 20 min ago : 1 of them needed somebody then."),
+        ((0,), "Affects 1 endpoint, last seen 20 min ago : it was healthy then."),
+        ((8,), "Affects 1 endpoint, last seen 20 min ago : it needed attention then."),
+        ((0, 0), "Affects 2 endpoints, last seen 20 min ago : none of them needed attention then."),
+        ((0, 8), "Affects 2 endpoints, last seen 20 min ago : 1 of them needed attention then."),
     ],
 )
 def test_inbox_says_what_a_refused_token_concerns(ana: Browser, streaks: tuple[int, ...], said: str) -> None:
@@ -306,7 +306,7 @@ def test_inbox_goes_on_showing_a_run_whose_endpoint_is_well_by_now(ana: Browser,
     run = make_run(state="running", ended_at=None, counts={"delivered": 3, "requested": 2}, created_at=timezone.now())
     make_run(endpoint=make_endpoint())
     page = ana.read(INBOX)
-    assert "<h1>Nothing needs you</h1>" in page
+    assert "<h1>All clear</h1>" in page
     assert re.findall(r'<li id="under-way-(\d+)"', page) == [str(run.pk)]
     assert f'href="{reverse("run-detail", args=[run.pk])}"' in page
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
@@ -379,7 +379,7 @@ def test_inbox_live_part_is_only_the_part_and_304_when_nothing_changed(ana: Brow
 def test_inbox_where_everything_is_unknown_shows_no_sign_that_all_is_well(ana: Browser) -> None:
     make_endpoint(install=make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1))
     page = ana.read(INBOX)
-    assert "<h1>Nothing needs you, as far as is known</h1>" in page
+    assert "<h1>All clear, as far as is known</h1>" in page
     assert "#circle-check" not in page
     assert "as of —" not in page
     assert "no response since" in page

@@ -106,13 +106,13 @@ def test_change_of_role_says_first_what_it_means(lea: Client, partner_admin: Use
     address = reverse("member-role", args=[partner_admin.pk])
     asked = words_of(lea.get(f"{address}?role=viewer"))
     assert (
-        "Make paul viewer? What happens: From now on: sees the installs that are granted, and changes nothing."
+        "Make paul viewer? What happens: From now on: sees granted installs, and cannot change anything."
         " 1 install is granted to them."
-        " Recoveries and redeliveries that they have started, and that are not done, stop."
-        " Whoever is signed in as them is signed out at once."
-        " The alert channel that they have set up goes on, so that nobody misses an alert:"
+        " Their unfinished recoveries and redeliveries stop."
+        " All their sessions are signed out immediately."
+        " The alert channel that they set up stays active, so that no alert is missed:"
         " “On-call” to paul@acme.example.com, for Acme Labs."
-        " Change or delete under Alerts, Channels, what should no longer reach them." in asked
+        " Under Alerts, Channels, change or delete those that should no longer reach them." in asked
     )
     partner_admin.refresh_from_db()
     assert partner_admin.role == "partner_admin"
@@ -165,9 +165,9 @@ def test_deactivation_names_first_the_alert_channels_that_go_on(lea: Client, sup
         f"“Night {number:02}” to https://chat.example.com/…{number:04}, for all installs" for number in range(1, 10)
     ]
     assert (
-        "The alert channels that they have set up go on, so that nobody misses an alert: "
+        "The alert channels that they set up stay active, so that no alert is missed: "
         + "; ".join(["“Acme's own” to ana@example.com, for Acme Labs", *nights])
-        + "; and others. Change or delete under Alerts, Channels, what should no longer reach them."
+        + "; and others. Under Alerts, Channels, change or delete those that should no longer reach them."
         in asked
     )
     lea.post(reverse("member-deactivate", args=[support.pk]))
@@ -216,13 +216,12 @@ def test_taking_away_second_factors_says_first_what_is_lost(lea: Client, viewer:
     protect(viewer, passkeys=2)
     address = reverse("member-forget-factors", args=[viewer.pk])
     assert (
-        "Take away vera's second factors? What happens:"
-        " What they have set up is gone for good: authenticator app, 2 passkeys, recovery codes left: 8."
-        " None of it works any more."
-        " Whoever is signed in as them is signed out at once."
+        "Remove vera's second factors? What happens:"
+        " Their second factors are deleted permanently: authenticator app, 2 passkeys, recovery codes left: 8."
+        " All their sessions are signed out immediately."
         " They can set up another at any time, under Your account."
-        " Until then whoever knows their password gets in: be sure that it is they who ask."
-        " You get no code by this. That you did it stays on record." in words_of(lea.get(address))
+        " Until then, their password alone is enough to sign in: make sure that the request comes from them."
+        " You do not get a code. This action stays on record." in words_of(lea.get(address))
     )
     assert viewer.authenticator_set.count() == 4
     done = lea.post(address, follow=True)
@@ -240,11 +239,11 @@ def test_taking_away_second_factors_says_what_follows_for_this_member(lea: Clien
     lea.post(reverse("member-link", args=[viewer.pk]))
     asked = reverse("member-forget-factors", args=[viewer.pk])
     said = words_of(lea.get(asked))
-    assert "At their next sign-in they have to set up a second factor anew before anything else." in said
-    assert "They have no password either: make them a link to set one afterwards." in said
-    assert "The link to set a password that is open stops working." in said
+    assert "At their next sign-in they must set up a second factor before anything else." in said
+    assert "They have no password either: afterwards, create a link for them to set one." in said
+    assert "Their unused link to set a password stops working." in said
     settings.OIDC_NAME = "Acme SSO"
-    assert "They have no password, and sign in by Acme SSO." in words_of(lea.get(asked))
+    assert "They have no password and sign in with Acme SSO." in words_of(lea.get(asked))
 
 
 def test_member_whose_role_needs_a_factor_sets_one_up_anew_at_the_next_sign_in(
@@ -294,7 +293,7 @@ def test_install_among_thousands_is_found_granted_and_taken(lea: Client) -> None
     assert "Zephyr Labs was granted to vic." in said
     assert lea.get(reverse("member-installs", args=[vic.pk]), {"q": "zeph"}).context["found"] == [(rare, True)]
     asked = words_of(lea.get(reverse("member-revoke", args=[vic.pk, rare.pk])))
-    assert "Take Zephyr Labs from vic?" in asked
+    assert "Remove vic's access to Zephyr Labs?" in asked
     assert Install.objects.visible_to(vic).count() == 1
     lea.post(reverse("member-revoke", args=[vic.pk, rare.pk]))
     assert Install.objects.visible_to(vic).count() == 0

@@ -168,7 +168,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     ana.submit(url("abort", endpoint))
     assert Rotation.objects.count() == 1
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
-    assert "it was not made: give up, and start anew" in words_of(ana.read(url("detail", endpoint)))
+    assert "it was not created. Give up this rotation and start again." in words_of(ana.read(url("detail", endpoint)))
     assert "so it was not created. The old one stays in use." in press(ana, endpoint, "abort")
 
 
@@ -183,9 +183,11 @@ def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
     for listed_at in (None, timezone.now() - timedelta(minutes=2)):
         Install.objects.update(listed_at=listed_at)
         text = words_of(ana.read(url("detail", endpoint)))
-        assert "Whether it was made is known after the next sync with OpenTrain." in text
-        assert "it was not made" not in text
-    assert "it was not made: give up, and start anew" in words_of(ana.read_refreshed(url("detail", endpoint)))
+        assert "The next sync with OpenTrain shows whether it was created." in text
+        assert "it was not created" not in text
+    assert "it was not created. Give up this rotation and start again." in words_of(
+        ana.read_refreshed(url("detail", endpoint))
+    )
 
 
 def test_give_up_before_opentrain_can_tell_forgets_nothing(
@@ -209,7 +211,7 @@ def test_secret_that_was_lost_with_the_answer_is_said(
     ana.submit(url("start", endpoint), operation=name)
     fake_opentrain.create_endpoint(token=connected.token, url=new_of(endpoint).url, event_types=["contract.started"])
     Install.objects.update(checked_at=timezone.now() - timedelta(minutes=1))
-    assert "its secret was lost with the answer" in words_of(ana.read_refreshed(url("detail", endpoint)))
+    assert "its secret was lost with the response" in words_of(ana.read_refreshed(url("detail", endpoint)))
 
 
 def test_direct_endpoint_is_rotated_on_somebodys_word(ana: Browser, connected: Install, support: User) -> None:

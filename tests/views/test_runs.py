@@ -70,11 +70,11 @@ def test_endpoint_page_of_a_healthy_endpoint_offers_no_recovery(ana: Browser, en
 def test_recover_says_in_steps_what_will_happen(ana: Browser, disabled: Endpoint) -> None:
     text = words_of(ana.read(recover_at(disabled)))
     steps = [
-        "Your handler is asked whether it answers",
+        "Redeliver checks the handler with a HEAD request",
         "The endpoint is re-enabled at OpenTrain.",
-        "One delivery is sent again, the newest of the 2 that failed.",
+        "One delivery is requested again, the newest of the 2 that failed.",
         "If it is delivered: the rest, one by one.",
-        "OpenTrain is asked for whatever else it has as failed",
+        "Other failed deliveries at OpenTrain are requested",
         "The recovery stops automatically if failures return",
     ]
     assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
@@ -111,8 +111,8 @@ def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: Fake
     assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
     assert "The next delivery run is expected within" in text
     assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled\. Consecutive", text)
-    assert "One delivery first under way" in text
-    assert "Watch until each has an outcome to come" in text
+    assert "One delivery first in progress" in text
+    assert "Wait for results to come" in text
     assert "Requeued deliveries will be attempted on the next delivery run" in text
 
 
@@ -254,12 +254,12 @@ def test_run_that_somebody_stopped_is_not_shown_as_a_fault(ana: Browser, by_pers
     RunItem.objects.create(run=run, position=0, opentrain_id="dlv_1", state="requested", asked_at=timezone.now())
     page = ana.read(reverse("run-detail", args=[run.pk]))
     assert f'class="outcome {look}"' in page
-    assert "What was requested already is still attempted, and shown here. The next delivery run" in page
+    assert "Requested deliveries are still attempted and shown here. The next delivery run" in page
 
 
 def test_paused_run_does_not_say_that_it_goes_on(ana: Browser) -> None:
     asked = {"waiting_for": "OpenTrain asked to wait 30 s.", "not_before": timezone.now() - timedelta(seconds=1)}
     run = make_run(state="paused", ended_at=None, by_person=True, why="Paused by ana.", **asked)
-    assert "Goes on" not in ana.read(reverse("run-detail", args=[run.pk]))
+    assert "Continues" not in ana.read(reverse("run-detail", args=[run.pk]))
     Run.objects.update(state="running")
-    assert "OpenTrain asked to wait 30 s. Goes on any moment now." in ana.read(reverse("run-detail", args=[run.pk]))
+    assert "OpenTrain asked to wait 30 s. Continues any moment now." in ana.read(reverse("run-detail", args=[run.pk]))
