@@ -25,7 +25,7 @@ API_VERSION = "v1"
 GONE = "The endpoint was deleted."
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of invisible characters: line ends, escapes, changes of text direction."""
+"""Unicode categories of nonprinting characters: line ends, escapes, changes of text direction."""
 _BLANKS = re.compile(r"\s+")
 ENDINGS = {
     AlertKind.DISABLED: "It is no longer disabled by OpenTrain.",
@@ -118,7 +118,7 @@ class Message:
 
 
 def plain(text: str, *, limit: int) -> str:
-    """Return untrusted text on one line, without invisible characters, cut to `limit` characters."""
+    """Return untrusted text on one line, without nonprinting characters, cut to `limit` characters."""
     shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: limit * 4])
     line = _BLANKS.sub(" ", shown).strip()
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
