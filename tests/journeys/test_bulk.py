@@ -68,7 +68,7 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
 ) -> None:
     page.get_by_role("link", name=f"Redeliver these {COUNT}…").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Redeliver {COUNT} deliveries")
-    page.get_by_label("Why").fill("ticket 4711")
+    page.get_by_label("Note for your team").fill("ticket 4711")
     page.get_by_role("button", name=f"Redeliver {COUNT}").click()
     await_asked(page, 3)
 

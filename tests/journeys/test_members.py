@@ -74,7 +74,7 @@ def test_support_lead_invites_a_viewer_who_sees_the_install_and_no_button(
         vera.get_by_label("Your link").fill(link)
     vera.get_by_label("New password").fill("a-quite-long-password")
     vera.get_by_label("Confirm password").fill("a-quite-long-password")
-    vera.get_by_role("button", name="Set the password").click()
+    vera.get_by_role("button", name="Set password").click()
     expect(vera.get_by_text("Your password is set. Sign in as vera.")).to_be_visible()
     sign_in(vera, "vera", "a-quite-long-password")
     expect(vera.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()

@@ -30,7 +30,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     take_all(page, screenshots, "inbox")
     need.get_by_role("link", name="Recover…").click()
     expect(page.locator("main")).to_contain_text("One delivery is requested again, the newest of the")
-    page.get_by_label("Why").fill("ticket 4711, handler repaired")
+    page.get_by_label("Note for your team").fill("ticket 4711, handler repaired")
     take_all(page, screenshots, "recover")
 
     page.get_by_role("button", name="Start the recovery").click()
@@ -114,7 +114,7 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     take(page, screenshots, "run-bulk-left-out")
     page.get_by_role("link", name="Include delivered ones").click()
     many = int(re.search(r"Redeliver (\d+)", page.get_by_role("heading", level=1).inner_text())[1])
-    page.get_by_label("Why").fill("the handler lost them")
+    page.get_by_label("Note for your team").fill("the handler lost them")
     take_all(page, screenshots, "run-bulk")
     page.get_by_role("button", name=f"Redeliver {many}").click()
     expect(page.locator(".outcome-done")).to_contain_text(f"Done: {many} of {many} delivered in", timeout=RECOVERED_MS)

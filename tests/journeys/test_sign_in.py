@@ -64,7 +64,7 @@ def arrive(page: Page, path: str) -> None:
 def is_it_you(page: Page) -> None:
     expect(page.get_by_role("heading", name="Confirm it's you")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
 
 
 def sign_out(page: Page) -> None:
@@ -99,7 +99,7 @@ def add_passkey(page: Page, *, name: str, passwordless: bool) -> None:
     is_it_you(page)
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Use it to sign in without a password").set_checked(passwordless)
-    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Add passkey").click()
 
 
 def test_authenticator_app_from_setting_it_up_to_signing_in(page: Page, ana: User, screenshots: Path) -> None:
@@ -155,7 +155,7 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     is_it_you(page)
     take_all(page, screenshots, "passkey-add")
     page.get_by_label("Name", exact=True).fill("Work laptop")
-    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Add passkey").click()
     expect(page.get_by_text("Passkey added.")).to_be_visible()
     [key] = keys_in(cdp, authenticator)
     assert (key["isResidentCredential"], key["rpId"]) == (True, "localhost")
@@ -214,7 +214,7 @@ def test_passkey_that_is_refused_is_said_in_words_and_changes_nothing(page: Page
     cdp.send("WebAuthn.setUserVerified", {"authenticatorId": authenticator, "isUserVerified": False})
     add_passkey(page, name="Work laptop", passwordless=True)
     expect(page.get_by_text("No passkey was used: you cancelled")).to_be_visible()
-    expect(page.get_by_role("button", name="Add it")).to_be_enabled()
+    expect(page.get_by_role("button", name="Add passkey")).to_be_enabled()
     assert violations(page) == []
     assert not Authenticator.objects.exists()
 
@@ -246,7 +246,7 @@ def test_session_ended_elsewhere_leads_an_open_page_to_sign_in_and_back(
         user_agent="Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile Safari/604.1",
     )
     give_password(other, reverse("session-list"))
-    expect(other.get_by_role("row").filter(has_text="This one")).to_contain_text("Safari on iPhone")
+    expect(other.get_by_role("row").filter(has_text="This session")).to_contain_text("Safari on iPhone")
     take_all(other, screenshots, "sessions")
     other.get_by_role("button", name="End the session of Chrome on Linux").click()
     expect(other.get_by_text("Ended: Chrome on Linux from 127.0.0.1 is signed out.")).to_be_visible()

@@ -203,7 +203,7 @@ def test_filter_that_takes_too_long_is_told_so_and_shows_no_false_nothing(
     monkeypatch.setattr(activity, "READ_MS", 20)
     monkeypatch.setattr(activity.audit_lists, "page", slow)
     text = words_of(ana.read(PAGE))
-    assert "To find these would take longer than 0.02 s. A time range helps, or an install." in text
+    assert "This search takes longer than 0.02 s. Add a time range or an install." in text
     assert "No activity yet" not in text
 
 

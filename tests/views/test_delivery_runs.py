@@ -123,7 +123,7 @@ def test_preview_says_plainly_which_endpoints_cannot_redeliver(ana: Browser, cha
     page = ana.read(of_all("state=failed"))
     assert said in words_of(page)
     assert "Nothing to redeliver" in words_of(page)
-    assert "1 : its endpoint cannot redeliver now" in words_of(page)
+    assert "1 : its endpoint can&#x27;t redeliver now" in words_of(page)
     assert 'name="seen"' not in page
 
 
@@ -157,7 +157,7 @@ def test_preview_of_too_many_says_how_to_narrow(
     for _ in range(3):
         make_failed_delivery(endpoint=endpoint)
     page = ana.read(of_endpoint(endpoint, "event=contract.started"))
-    assert "More than 2 deliveries match, and that is the most that is redelivered at once." in words_of(page)
+    assert "More than 2 deliveries match, the most that can be redelivered at once." in words_of(page)
     assert "This cannot be redelivered like this" in words_of(page)
     assert "?state=failed&amp;event=contract.started" in page
     assert 'name="seen"' not in page
@@ -175,13 +175,13 @@ def test_preview_that_takes_too_long_says_so(ana: Browser, endpoint: Endpoint, m
         raise TooSlow
 
     monkeypatch.setattr(delivery_runs, "at_most", slow)
-    assert "To find what matches would take longer than 5 s." in words_of(ana.read(of_endpoint(endpoint)))
+    assert "Finding the matching deliveries takes longer than 5 s." in words_of(ana.read(of_endpoint(endpoint)))
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("signature=refused", "Refused requests can't be redelivered"),
+        ("signature=refused", "Refused requests can&#x27;t be redelivered"),
         ("from=yesterdy", "“yesterdy” is not a time"),
     ],
 )
@@ -219,7 +219,7 @@ def test_confirmed_on_an_endpoint_that_was_disabled_since_starts_nothing_and_say
     response = ana.client.post(of_endpoint(endpoint), {"seen": seen})
     assert response.status_code == 422
     text = words_of(response.content.decode())
-    assert "An endpoint has changed since this preview and can't redeliver now, so nothing was started." in text
+    assert "An endpoint has changed since this preview and can&#x27;t redeliver now, so nothing was started." in text
     assert "The endpoint is disabled or paused, so deliveries are stopped. Recover it instead" in text
     assert Run.objects.count() == 0
 
@@ -317,7 +317,7 @@ def test_form_that_was_not_shown_starts_nothing_and_shows_how_it_is_now(
     make_failed_delivery(endpoint=endpoint)
     response = ana.client.post(of_endpoint(endpoint), {"seen": seen})
     assert response.status_code == 422
-    assert "nothing was started. This is how it is now" in response.content.decode()
+    assert "nothing was started. Check the updated preview below." in response.content.decode()
     assert Run.objects.count() == 0
 
 

@@ -64,7 +64,7 @@ def test_search_that_finds_nothing_says_so_and_leads_back(ana: Browser) -> None:
     page = ana.read(LIST, status=200)
     assert "Acme Labs" in page
     page = ana.read(f"{LIST}?q=%00%3Cb%3E")
-    assert "No install is called “&lt;b&gt;”." in page
+    assert "No installs match “&lt;b&gt;”." in page
     assert "Show all 1" in page
 
 

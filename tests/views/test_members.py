@@ -147,7 +147,7 @@ def test_deactivated_member_is_signed_out_and_can_be_reactivated(lea: Client, vi
     assert "Deactivate vera?" in words_of(lea.get(reverse("member-deactivate", args=[viewer.pk])))
     assert vera.get("/").status_code == 200
     said = words_of(lea.post(reverse("member-deactivate", args=[viewer.pk]), follow=True))
-    assert "vera is signed out, and can no longer sign in." in said
+    assert "vera is signed out and can no longer sign in." in said
     assert vera.get("/")["Location"] == "/accounts/login/?next=/"
     link = lea.post(reverse("member-link", args=[viewer.pk]), follow=True)
     assert "vera is deactivated. Reactivate the account first." in words_of(link)
@@ -226,7 +226,7 @@ def test_taking_away_second_factors_says_first_what_is_lost(lea: Client, viewer:
     assert viewer.authenticator_set.count() == 4
     done = lea.post(address, follow=True)
     assert done.redirect_chain == [(reverse("member-detail", args=[viewer.pk]), 302)]
-    assert "vera&#x27;s second factors were removed, and their sessions ended." in words_of(done)
+    assert "vera's second factors were removed, and their sessions ended." in words_of(done)
     assert "Second factors None." in words_of(done)
     assert viewer.authenticator_set.count() == 0
 
