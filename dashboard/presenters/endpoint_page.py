@@ -72,7 +72,7 @@ def no_deliveries(row: EndpointRow, *, is_first_page: bool) -> Empty | None:
     if row.stopped:
         return Empty("No delivery has arrived yet, and none will until the endpoint is re-enabled.", can_try=True)
     words = (
-        "No delivery has arrived yet. OpenTrain sends one when an event of the types above happens. There is no test "
+        "No deliveries yet. OpenTrain sends one when an event of the types above happens. There is no test "
         "event. Deliveries appear here within seconds."
     )
     return Empty(words, can_try=True)

@@ -47,7 +47,7 @@ def test_sixth_wrong_password_is_answered_429_in_words_and_so_is_the_right_one(a
     refused = attempt(Client(), "ana", PASSWORD)
     assert (refused.status_code, refused["Retry-After"]) == (429, "300")
     assert "Too many attempts" in refused.content.decode()
-    assert "Wait five minutes, then try once more." in refused.content.decode()
+    assert "Wait five minutes, then try again." in refused.content.decode()
 
 
 def test_guessing_one_name_from_many_places_is_refused(ana: User) -> None:
