@@ -80,7 +80,7 @@ def test_support_lead_invites_a_viewer_who_sees_the_install_and_no_button(
     expect(vera.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()
     expect(vera.get_by_text("Acme Labs")).to_have_count(0)
     vera.get_by_role("link", name="https://redeliver.example.com").first.click()
-    expect(vera.get_by_text("To have it repaired, ask a partner admin of the install or support.")).to_be_visible()
+    expect(vera.get_by_text("To repair it, ask a partner admin of this install or support.")).to_be_visible()
     main = vera.locator("main")
     expect(main.locator("form")).to_have_count(0)
     for word in ("Re-enable", "Recover", "Redeliver all failed"):
