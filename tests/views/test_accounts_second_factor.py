@@ -241,7 +241,7 @@ def test_passkey_that_is_none_is_not_accepted_anywhere(
     assert client.post(reverse("mfa_login_webauthn"), {"credential": credential})["Location"] == LOGIN
     sign_in(client)
     page = client.post(AUTHENTICATE, {"credential": credential}).content.decode()
-    assert "That passkey was not accepted: try again, or use a code." in page
+    assert "That passkey was not accepted. Try again, or use a code." in page
     client.post(AUTHENTICATE, {"code": totp.code(SECRET, at=clock[0])})
     reauthenticate(client)
     page = client.post(reverse("mfa_add_webauthn"), {"credential": credential, "name": "x"}).content.decode()
