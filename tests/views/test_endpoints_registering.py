@@ -68,7 +68,10 @@ def test_register_straight_keeps_no_secret(ana: Browser, connected: Install) -> 
         ({"path": "direct", "url": "https://[::1/", "event_types": ["contract.ended"]}, "not a valid URL"),
         ({"path": "direct", "url": "https://a.example.com:x/", "event_types": ["contract.ended"]}, "not a valid URL"),
         ({"path": "receiver", "handler_url": "https://ä.example.com", "event_types": ["contract.ended"]}, "plain"),
-        ({"path": "receiver", "handler_url": "javascript:alert(1)", "event_types": ["contract.ended"]}, "the full address"),
+        (
+            {"path": "receiver", "handler_url": "javascript:alert(1)", "event_types": ["contract.ended"]},
+            "the full address",
+        ),
     ],
 )
 def test_register_with_something_wrong_says_what_and_asks_nobody(
