@@ -60,7 +60,7 @@ def test_detail_lists_deliveries_with_state_attempts_and_last_answer(ana: Browse
 
 
 def test_detail_without_deliveries_says_where_they_would_come_from(ana: Browser, endpoint: Endpoint) -> None:
-    assert "No delivery has arrived yet." in ana.read(page_of(endpoint))
+    assert "No deliveries yet." in ana.read(page_of(endpoint))
 
 
 def test_detail_of_a_straight_endpoint_says_that_nothing_is_known(ana: Browser, connected: Install) -> None:
