@@ -88,7 +88,7 @@ def lost_words(rotation: Rotation | None, *, is_being_made: bool, is_not_made: b
     if is_being_made:
         return f"{asked} Wait a minute: this page shows whether it was created."
     if is_not_made:
-        return f"{asked} OpenTrain does not list it, so it was not created. Give up this rotation and start again."
+        return f"{asked} OpenTrain does not list it, so it was not created. Cancel this rotation and start again."
     return f"{asked} The next sync with OpenTrain shows whether it was created."
 
 
@@ -113,9 +113,9 @@ def buttons(endpoint: Endpoint, names: Names) -> Buttons:
         finish = button("finish", names.finish, "Finish")
     return Buttons(
         start=button("start", names.start, "Create the new endpoint"),
-        go_on=button("continue", names.go_on, "Go on"),
-        go_on_taken=button("continue", names.go_on, "My handler has taken one: go on", fields=UNPROVEN),
-        go_on_unproven=button("continue", names.go_on, "Go on without proof", "", UNPROVEN),
+        go_on=button("continue", names.go_on, "Continue"),
+        go_on_taken=button("continue", names.go_on, "My handler has accepted one: continue", fields=UNPROVEN),
+        go_on_unproven=button("continue", names.go_on, "Continue without confirming", "", UNPROVEN),
         finish=finish,
-        abort=button("abort", names.abort, "Give up this rotation", ""),
+        abort=button("abort", names.abort, "Cancel this rotation", ""),
     )

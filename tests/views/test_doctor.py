@@ -52,7 +52,7 @@ def test_doctor_finds_a_request_genuine_with_the_secret_that_is_kept(ana: Browse
 
 def test_doctor_finds_the_same_with_and_without_javascript(ana: Browser, one: Endpoint) -> None:
     form = pasted(body='{"a": 1}', headers=header(body=b'{"a":1}'))
-    said = "The signature fits the same body written as JSON without spaces."
+    said = "The signature matches this body written as JSON without spaces."
     partial = ana.press(page_of(one), **form)
     response = ana.client.post(page_of(one), form)
     assert response.status_code == 200
@@ -90,7 +90,7 @@ def test_doctor_names_the_other_endpoint_of_the_install_and_no_other(ana: Browse
 
 def test_doctor_tells_when_the_pasted_secret_is_not_the_endpoints(ana: Browser, one: Endpoint) -> None:
     text = words_of(ana.press(page_of(one), **pasted(secret=PASTED)))
-    assert "A secret that we do not know." in text
+    assert "Unknown secret." in text
     assert "The signature is valid with the secret that Redeliver keeps for this endpoint" in text
 
 
@@ -151,8 +151,8 @@ def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(
     refused = refuse(one)
     page = ana.read(page_of(one, refused))
     text = words_of(page)
-    assert "The header is of the right form, and its time is right, 0 s before its arrival." in text
-    assert "cannot be told without the body, which is not kept." in text
+    assert "The header is well formed, and its time is right, 0 s before its arrival." in text
+    assert "Without the body, which is not kept." in text
     signature = header(body=b'{"a":1}')
     assert f"Content-Type: application/json\n{signature}\nX-OpenTrain-Delivery: dlv_1</textarea>" in page
     assert 'value="2026-06-12 12:00:00"' in page
@@ -161,9 +161,9 @@ def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"a": 1}', "This is the body that was refused, byte for byte."),
-        ('{"a":1}', "The body that was refused is this one written as JSON with a space after each comma and colon."),
-        ("else", "This is not the body that was refused"),
+        ('{"a": 1}', "This is exactly the refused body."),
+        ('{"a":1}', "The refused body is this one written as JSON with a space after each comma and colon."),
+        ("else", "This is not the refused body"),
     ],
 )
 def test_doctor_compares_the_pasted_body_with_the_refused_one(ana: Browser, one: Endpoint, body: str, said) -> None:
@@ -251,5 +251,5 @@ def test_doctor_asks_the_database_little_however_many_endpoints_there_are(ana: B
 def test_doctor_is_done_soon_with_the_largest_body(ana: Browser, one: Endpoint) -> None:
     body = "[" + "[],\n" * 245_000 + "[]]"
     started = time.process_time()
-    assert "A secret that we do not know." in ana.press(page_of(one), **pasted(body=body, secret=PASTED))
+    assert "Unknown secret." in ana.press(page_of(one), **pasted(body=body, secret=PASTED))
     assert time.process_time() - started < 8

@@ -168,7 +168,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     ana.submit(url("abort", endpoint))
     assert Rotation.objects.count() == 1
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
-    assert "it was not created. Give up this rotation and start again." in words_of(ana.read(url("detail", endpoint)))
+    assert "it was not created. Cancel this rotation and start again." in words_of(ana.read(url("detail", endpoint)))
     assert "so it was not created. The old one stays in use." in press(ana, endpoint, "abort")
 
 
@@ -185,7 +185,7 @@ def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
         text = words_of(ana.read(url("detail", endpoint)))
         assert "The next sync with OpenTrain shows whether it was created." in text
         assert "it was not created" not in text
-    assert "it was not created. Give up this rotation and start again." in words_of(
+    assert "it was not created. Cancel this rotation and start again." in words_of(
         ana.read_refreshed(url("detail", endpoint))
     )
 

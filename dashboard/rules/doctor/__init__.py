@@ -1,6 +1,6 @@
-"""Why a signature fails, and how to mend it. Standard library only: no Django, no clock, nothing is kept.
+"""Diagnosis of signatures that fail, with advice. No Django, no clock; nothing is stored.
 
-`signatures.verify` decides; what is here only explains what it decided, so the two cannot disagree.
+`signatures.verify` decides. The doctor only explains its decision, so the two cannot disagree.
 """
 
 from dashboard.rules.doctor.diagnosis import Diagnosis, Kind

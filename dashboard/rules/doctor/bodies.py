@@ -1,7 +1,7 @@
-"""What a body may have been before something on its way wrote it anew.
+"""Variants of a body that was changed on the way.
 
-An HMAC does not say what was signed, so the doctor guesses: the usual ways in which frameworks and people change a
-body, undone one by one. The work is bounded: see READ_BYTES, SMALL_BYTES and WRITTEN_CHARS.
+An HMAC does not reveal what was signed, so the doctor undoes the common changes of frameworks and people one by one.
+The work is bounded by READ_BYTES, SMALL_BYTES and WRITTEN_CHARS.
 """
 
 import itertools
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from dashboard.rules import json_limits
 
 READ_BYTES = 1024 * 1024
-"""Larger bodies are not guessed at; the receiver does not take them either."""
+"""Maximum size for variants; the receiver does not accept larger bodies either."""
 SMALL_BYTES = 64 * 1024
-"""Indented JSON, which is slow to write, is tried up to this size."""
+"""Maximum size for indented JSON, which is slow to write."""
 WRITTEN_CHARS = 1024 * 1024
-"""Indented JSON is given up beyond this: deep nesting makes it grow without bound."""
+"""Maximum length of indented JSON, which deep nesting would make grow without bound."""
 _BOM = b"\xef\xbb\xbf"
 _ORDER = ("id", "type", "apiVersion", "createdAt", "resourceId", "jobId", "data")
 """Source: partner-api, "Deliveries", "Body"."""
@@ -26,14 +26,14 @@ _INDENTS = ((2, "indented by 2"), (4, "indented by 4"), ("\t", "indented by tabs
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A body as it may have been signed, and how it differs from the one that is there: "without …", "written as …"."""
+    """A possible original body, and how it differs from the given one: "without …", "written as …"."""
 
     how: str
     body: bytes = field(repr=False)
 
 
 def variants(body: bytes) -> Iterator[Variant]:
-    """Give what the body may have been, the likeliest first, none twice and never the body itself."""
+    """Yield possible original bodies, the likeliest first, without duplicates and without the body itself."""
     if len(body) > READ_BYTES:
         return
     seen = {body}
@@ -44,21 +44,21 @@ def variants(body: bytes) -> Iterator[Variant]:
 
 
 def _ends(body: bytes) -> Iterator[Variant]:
-    yield Variant("without the newline at its end", body.removesuffix(b"\n").removesuffix(b"\r"))
-    yield Variant("with a newline at its end", body + b"\n")
-    yield Variant("with a line end CR LF at its end", body + b"\r\n")
-    yield Variant("without the spaces and newlines around it", body.strip())
+    yield Variant("without its final newline", body.removesuffix(b"\n").removesuffix(b"\r"))
+    yield Variant("with a final newline", body + b"\n")
+    yield Variant("with a final CR LF", body + b"\r\n")
+    yield Variant("without the surrounding spaces and newlines", body.strip())
     line_feeds = body.replace(b"\r\n", b"\n")
-    yield Variant("with LF instead of CR LF at the ends of its lines", line_feeds)
-    yield Variant("with CR LF instead of LF at the ends of its lines", line_feeds.replace(b"\n", b"\r\n"))
+    yield Variant("with LF instead of CR LF as line endings", line_feeds)
+    yield Variant("with CR LF instead of LF as line endings", line_feeds.replace(b"\n", b"\r\n"))
 
 
 def _characters(body: bytes) -> Iterator[Variant]:
-    yield Variant("without the byte order mark before it", body.removeprefix(_BOM))
-    yield Variant("with a byte order mark before it", _BOM + body)
+    yield Variant("without its byte order mark", body.removeprefix(_BOM))
+    yield Variant("with a byte order mark", _BOM + body)
     for how, read, written in (
         ("in UTF-8 instead of Latin-1", "latin-1", "utf-8"),
-        ("in UTF-8 that was not taken for Latin-1 and written as UTF-8 again", "utf-8", "latin-1"),
+        ("in UTF-8 that was not encoded as UTF-8 twice", "utf-8", "latin-1"),
         ("in UTF-8 instead of UTF-16", "utf-16", "utf-8"),
     ):
         try:
@@ -73,18 +73,18 @@ def _json(body: bytes) -> Iterator[Variant]:
     except ValueError:
         return
     if isinstance(value, str):
-        yield Variant("as it is inside the JSON string that it was put into", value.encode(errors="replace"))
+        yield Variant("as the content of this JSON string", value.encode(errors="replace"))
     for how, text in _texts(value, small=len(body) <= SMALL_BYTES):
         try:
             raw = text.encode()
         except ValueError:
             continue
         yield Variant(f"written as JSON {how}", raw)
-        yield Variant(f"written as JSON {how}, with a newline at its end", raw + b"\n")
+        yield Variant(f"written as JSON {how}, with a final newline", raw + b"\n")
 
 
 def _texts(value: object, *, small: bool) -> Iterator[tuple[str, str]]:
-    """Give the value as JSON in the ways that libraries write it; the likeliest first."""
+    """Yield the value as JSON in the formats of common libraries, the likeliest first."""
     orders = [(value, False, "")]
     if isinstance(value, dict):
         orders.append((value, True, ", keys sorted"))

@@ -1,6 +1,6 @@
-"""What can be wrong, in words for a support person, with a hint in code for the partner's developer.
+"""Findings of the doctor: words for support, and example code for the partner's developer.
 
-No text here repeats a value of the request: whatever was pasted, a diagnosis cannot give it away.
+No text repeats a value of the request, so a diagnosis cannot leak what was pasted.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What it came to. UNTESTED is only said of a refused request in the log, whose body was not kept."""
+    """The kind of a finding. UNTESTED applies only to refused requests in the log, whose body is not kept."""
 
     GENUINE = "genuine"
     MISSING = "missing"
@@ -38,15 +38,15 @@ LABELS = {
     Kind.FUTURE: "Genuine, but from the future",
     Kind.OTHER_ENDPOINT: "Another endpoint's secret",
     Kind.BODY_CHANGED: "The body was changed",
-    Kind.SIGNED_OTHERWISE: "Signed in another way",
-    Kind.SECRET_FORM: "The secret was used in another form",
-    Kind.WRONG_SECRET: "A secret that we do not know",
-    Kind.UNTESTED: "The body is needed",
+    Kind.SIGNED_OTHERWISE: "Signed differently",
+    Kind.SECRET_FORM: "Secret used in another form",
+    Kind.WRONG_SECRET: "Unknown secret",
+    Kind.UNTESTED: "Body needed",
     Kind.NOT_THE_SIGNATURE: "Not the signature",
 }
 
 RAW_BODY = """\
-// Express: check the bytes as they came, then parse them
+// Express: verify the raw bytes, then parse them
 app.post("/webhooks/opentrain",
   express.raw({ type: "application/json" }),
   (req, res) => { verify(req.headers["x-opentrain-signature"], req.body); });
@@ -55,16 +55,16 @@ app.post("/webhooks/opentrain",
 # Flask: request.get_data()
 # FastAPI: await request.body()"""
 SIGNING = """\
-# t as it stands in the header, a dot, the bytes as they came
+# t from the header, a dot, the raw bytes of the body
 signed = timestamp.encode() + b"." + raw_body
 expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 hmac.compare_digest(expected, v1)"""
 AS_GIVEN = """\
-# whole, with its whsec_; never decoded
+# complete, including whsec_; never decoded
 key = os.environ["OPENTRAIN_SECRET"].strip()
 hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()"""
 HEADER = """\
-# nginx passes the header on as it is; nothing may rewrite or repeat it
+# nginx forwards the header unchanged; nothing may rewrite or repeat it
 proxy_pass_request_headers on;
 # X-OpenTrain-Signature: t=<unix seconds>,v1=<64 lower-case hex digits>"""
 CLOCK = """\
@@ -72,54 +72,53 @@ CLOCK = """\
 timedatectl status
 sudo timedatectl set-ntp true"""
 
-_MENDS = {
+_ADVICE = {
     Kind.GENUINE: (
-        "Nothing is wrong with this request. If a handler refuses it, the handler's own check is wrong: it must "
-        "sign t, a dot and the raw bytes of the body with the whole secret."
+        "This request is correct. If a handler refuses it, the handler's own check is wrong: it must sign t, a dot "
+        "and the raw bytes of the body with the complete secret."
     ),
     Kind.MISSING: (
-        "OpenTrain signs every delivery. Either something on the way (a proxy, a gateway, a function's adapter) "
-        "drops the header, or the request did not come from OpenTrain. Have X-OpenTrain-Signature passed on."
+        "OpenTrain signs every delivery. Either a proxy, gateway or function adapter drops the header, or the "
+        "request did not come from OpenTrain. Forward X-OpenTrain-Signature."
     ),
     Kind.DOUBLED: (
-        "OpenTrain sends one. Something on the way adds it a second time: have the proxy pass the header on, and "
-        "not set it as well."
+        "OpenTrain sends one. A proxy adds a second one: configure it to forward the header and not to set it."
     ),
     Kind.MALFORMED: (
-        "OpenTrain writes it as t=<unix seconds>,v1=<64 hex digits>. Whatever rewrites it on the way must leave "
-        "it alone. If the request comes from your own test, have the test sign as OpenTrain does."
+        "OpenTrain sends t=<unix seconds>,v1=<64 hex digits>. Find what rewrites the header on the way, and stop "
+        "it. If the request comes from your own test, make the test sign as OpenTrain does."
     ),
     Kind.STALE: (
-        "Compare the receiver's clock with the true time, and look for what held the request up: a queue or a "
-        "proxy that sends old requests again. A redelivery gets a signature of its own, so redelivering mends it."
+        "Check the receiver's clock, and look for what delayed the request: a queue, or a proxy that replays old "
+        "requests. A redelivery gets a new signature, so redelivering helps."
     ),
     Kind.FUTURE: (
-        "The receiver's clock is slow, or the sender's is fast. Compare the receiver's with the true time and "
-        "have it kept by NTP; then redeliver."
+        "The receiver's clock is slow, or the sender's is fast. Synchronize the receiver's clock with NTP, then "
+        "redeliver."
     ),
     Kind.OTHER_ENDPOINT: (
-        "Each endpoint has a secret of its own. Either the deliveries of that endpoint are sent to this address, "
-        "or the two secrets were mixed up when they were set. Give each handler the secret of its own endpoint."
+        "Each endpoint has its own secret. Either that endpoint's deliveries are sent to this URL, or the two "
+        "secrets were swapped. Configure each handler with the secret of its own endpoint."
     ),
     Kind.BODY_CHANGED: (
-        "Something between OpenTrain and the check parsed the body and wrote it again, or changed its ends. The "
-        "signature covers the bytes as they came: check it before anything parses them."
+        "Something between OpenTrain and the check parsed and rewrote the body, or changed its line endings. The "
+        "signature covers the raw bytes: verify it before anything parses them."
     ),
     Kind.SIGNED_OTHERWISE: (
-        "The secret is right and the body is untouched, but the signature was made over something else than t, a "
-        "dot and the body. OpenTrain does not sign so: look at the code that signed it, often a test's."
+        "The secret and the body are correct, but the signature covers something other than t, a dot and the "
+        "body. OpenTrain does not sign this way: check the code that signed it, often a test."
     ),
     Kind.SECRET_FORM: (
-        "The key is the secret exactly as OpenTrain showed it, with whsec_ and nothing around it, as text: not "
-        "decoded and without a line's end. Set it anew where it is kept."
+        "The key is the secret as text, exactly as OpenTrain showed it: with whsec_, not decoded, and without a "
+        "newline. Set it again where it is stored."
     ),
     Kind.WRONG_SECRET: (
-        "Check that the endpoint was not deleted and made anew since the secret was noted: a new endpoint has a "
-        "new secret. The old one cannot be shown again: if it is lost, register the endpoint anew. If nothing of "
-        "that fits, the body may have been changed in a way that cannot be undone, or somebody else sent this."
+        "Check whether the endpoint was deleted and registered again after the secret was stored: a new endpoint "
+        "has a new secret. OpenTrain never shows a secret again; if it is lost, register the endpoint again. "
+        "Otherwise the body may have changed beyond recognition, or someone else sent this request."
     ),
-    Kind.UNTESTED: "Paste the body below. Its SHA-256 was kept, so you are told whether it is the very same.",
-    Kind.NOT_THE_SIGNATURE: "This was refused before its signature was looked at.",
+    Kind.UNTESTED: "Paste the body below. Its SHA-256 was kept, so Redeliver can tell whether it is the same body.",
+    Kind.NOT_THE_SIGNATURE: "The request was refused before its signature was checked.",
 }
 _CODES = {
     Kind.GENUINE: SIGNING,
@@ -136,19 +135,19 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One finding: `words` say what it is, `mend` how to mend it, `code` is for the partner's developer or empty."""
+    """One finding: what is wrong, what to do, and example code for the partner's developer, or ""."""
 
     kind: Kind
     words: str
-    mend: str
+    advice: str
     code: str = ""
 
     @property
     def genuine(self) -> bool:
-        """Whether OpenTrain's own signature was recognised; an old one is genuine too."""
+        """Whether the signature is OpenTrain's own; a stale one is genuine too."""
         return self.kind in {Kind.GENUINE, Kind.STALE, Kind.FUTURE}
 
 
-def finding(*, kind: Kind, words: str, mend: str = "") -> Diagnosis:
-    """Return a diagnosis with its kind's own advice, unless another is given."""
-    return Diagnosis(kind, words, mend or _MENDS[kind], _CODES.get(kind, ""))
+def finding(*, kind: Kind, words: str, advice: str = "") -> Diagnosis:
+    """Return a diagnosis; by default with the advice of its kind."""
+    return Diagnosis(kind, words, advice or _ADVICE[kind], _CODES.get(kind, ""))

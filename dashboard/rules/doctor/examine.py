@@ -1,4 +1,4 @@
-"""One request, examined: which of all the ways in which a signature fails this is."""
+"""Diagnosis of a request: finds out in which way its signature fails."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ from dashboard.signatures import HEADER, OTHERS_TRIED, TOLERANCE_S, Verdict, spl
 
 @dataclass(frozen=True, slots=True)
 class NamedSecret:
-    """Another endpoint's secret; `name` is what people are told."""
+    """Another endpoint's secret; `name` is shown to people."""
 
     name: str
     secret: str = field(repr=False)
@@ -27,7 +27,7 @@ class NamedSecret:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A signature of the right form that does not fit, with all that it may have been made of."""
+    """A well-formed signature that does not match, with everything that may have produced it."""
 
     stamp: str
     digest: str
@@ -52,11 +52,11 @@ def diagnose(
     also_as: Sequence[bytes] = (),
     delivery_id: str = "",
 ) -> Diagnosis:
-    """Say what is the matter with a request's signature.
+    """Diagnose a request's signature.
 
     `now` is when the request arrived, in Unix seconds. `other_secrets` belong to the install's other endpoints.
-    `also_as` holds the body as it may have been as well, where what was pasted does not say which (line ends).
-    `delivery_id` is tried as part of what was signed. Nothing of the arguments but the names is in the diagnosis.
+    `also_as` holds alternatives of a pasted body whose line endings are unknown. `delivery_id` is tried as part of the
+    signed message. The diagnosis contains none of the arguments except names.
     """
     secret, values = _encodable(secret), [_encodable(value) for value in values_of(headers, HEADER)]
     bodies = [body, *also_as]
@@ -65,9 +65,9 @@ def diagnose(
         if verdict is not Verdict.MISMATCH:
             break
     if verdict is Verdict.MISSING:
-        return finding(kind=Kind.MISSING, words=f"The request carried no {HEADER} header.")
+        return finding(kind=Kind.MISSING, words=f"The request has no {HEADER} header.")
     if verdict is Verdict.DOUBLED:
-        return finding(kind=Kind.DOUBLED, words=f"The request carried more than one {HEADER}.")
+        return finding(kind=Kind.DOUBLED, words=f"The request has more than one {HEADER} header.")
     parts = split(values[0])
     if parts is None:
         return _malformed(header.read(values[0]), bodies=bodies, secret=secret, others=other_secrets)
@@ -79,7 +79,7 @@ def diagnose(
 
 
 def in_time(*, age_s: int) -> Diagnosis:
-    """Say what a genuine signature's age comes to. `age_s` is negative for one from the future."""
+    """Return the diagnosis of a genuine signature by its age. `age_s` is negative for one from the future."""
     if age_s > TOLERANCE_S:
         words = f"The signature is genuine, but was {age(age_s)} old when it arrived; {TOLERANCE_S} s are allowed."
         return finding(kind=Kind.STALE, words=words)
@@ -90,7 +90,7 @@ def in_time(*, age_s: int) -> Diagnosis:
 
 
 def age(seconds: int) -> str:
-    """Return a length of time to the second and, where that is hard to grasp, in its largest unit."""
+    """Return a duration in seconds, and for long ones also in the largest unit."""
     exactly, about = f"{seconds} s", span(duration=timedelta(seconds=seconds))
     return exactly if about == exactly else f"{exactly} ({about})"
 
@@ -102,9 +102,9 @@ def _malformed(
     if reading.stamp and reading.digest:
         case = _Case(reading.stamp, reading.digest, bodies, secret, others)
         if any(case.fits(key=secret.encode(), message=case.message(body)) for body in bodies):
-            words += " Apart from that it is genuine: this endpoint's secret made it over this body."
+            words += " Otherwise it is genuine: this endpoint's secret signed this body."
         else:
-            words += " Read as it was probably meant, it does not fit this body and this secret either."
+            words += " Even as probably intended, it does not match this body and secret."
     return finding(kind=Kind.MALFORMED, words=words)
 
 
@@ -119,8 +119,8 @@ def _mismatch(case: _Case, *, delivery_id: str, age_s: int) -> Diagnosis:
     if abs(age_s) <= TOLERANCE_S:
         return found
     side = "old when it arrived" if age_s > 0 else "ahead of its arrival"
-    words = f"{found.words} Besides, it says that it is {age(abs(age_s))} {side}; {TOLERANCE_S} s are allowed."
-    return Diagnosis(found.kind, words, found.mend, found.code)
+    words = f"{found.words} Its time is also {age(abs(age_s))} {side}; {TOLERANCE_S} s are allowed."
+    return Diagnosis(found.kind, words, found.advice, found.code)
 
 
 def _other_endpoint(case: _Case) -> Diagnosis | None:
@@ -135,19 +135,19 @@ def _other_endpoint(case: _Case) -> Diagnosis | None:
 def _secret_form(case: _Case) -> Diagnosis | None:
     for how, key in _keys(case.secret):
         if any(case.fits(key=key, message=case.message(body)) for body in case.bodies):
-            return finding(kind=Kind.SECRET_FORM, words=f"It fits when the secret is used {how}.")
+            return finding(kind=Kind.SECRET_FORM, words=f"It matches if the secret is used {how}.")
     return None
 
 
 def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
     bare = secret.strip().strip("\"'")
     core = bare.removeprefix(SIGNING_SECRET_START)
-    yield "without the spaces or quotation marks around it", bare.encode()
+    yield "without the surrounding spaces or quotation marks", bare.encode()
     yield "without its whsec_", core.encode()
-    yield "with whsec_ before it: that belongs to it", SIGNING_SECRET_START.encode() + core.encode()
-    for how, key in (("with a newline at its end", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
+    yield "with its prefix whsec_", SIGNING_SECRET_START.encode() + core.encode()
+    for how, key in (("with a final newline", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
         yield how, key.encode()
-    yield "without its whsec_ and with a newline at its end", core.encode() + b"\n"
+    yield "without its whsec_ and with a final newline", core.encode() + b"\n"
     yield "in quotation marks", f'"{bare}"'.encode()
     yield "in lower case", bare.lower().encode()
     for how, text in (("decoded from base64", core), ("decoded from base64 with its whsec_", bare)):
@@ -175,7 +175,7 @@ def _signed_otherwise(case: _Case, *, delivery_id: str) -> Diagnosis | None:
             if case.fits(key=key, message=message):
                 return finding(kind=Kind.SIGNED_OTHERWISE, words=f"It was signed {how}.")
             if case.digest in {hashlib.sha256(message).hexdigest(), hashlib.sha256(key + message).hexdigest()}:
-                return finding(kind=Kind.SIGNED_OTHERWISE, words="It is a plain SHA-256 and not an HMAC.")
+                return finding(kind=Kind.SIGNED_OTHERWISE, words="It is a plain SHA-256, not an HMAC.")
     return None
 
 
@@ -195,7 +195,7 @@ def _messages(stamp: bytes, body: bytes, delivery_id: bytes) -> Iterator[tuple[s
 
 
 def _body_changed(case: _Case) -> Diagnosis | None:
-    """Try what the body may have been, under this endpoint's secret and, where that is quick, the others'."""
+    """Try variants of the body with this endpoint's secret and, for small bodies, with the others'."""
     for body in case.bodies:
         small = len(body) <= SMALL_BYTES
         keys = [("", case.secret), *((other.name, other.secret) for other in case.others if small)]
@@ -208,22 +208,22 @@ def _body_changed(case: _Case) -> Diagnosis | None:
 
 
 def _changed(*, how: str, name: str) -> Diagnosis:
-    words = f"The body is not the one that was signed. The signature fits the same body {how}."
+    words = f"The body is not the signed one. The signature matches this body {how}."
     if name:
-        words += f" And it was signed with the secret of another endpoint of this install: {name}."
+        words += f" It was also signed with the secret of another endpoint of this install: {name}."
     return finding(kind=Kind.BODY_CHANGED, words=words)
 
 
 def _wrong_secret(case: _Case) -> Diagnosis:
     if not any(case.bodies):
-        words = "The signature does not fit an empty body: either the body got lost, or another secret made it."
-        mend = "Something may have read the body before the check did. Check the raw bytes before anything reads them."
-        return finding(kind=Kind.WRONG_SECRET, words=words, mend=mend)
+        words = "The signature does not match an empty body: either the body was lost, or another secret signed it."
+        advice = "Something may have read the body before the check. Verify the raw bytes before anything reads them."
+        return finding(kind=Kind.WRONG_SECRET, words=words, advice=advice)
     tried = f" nor that of {len(case.others)} other endpoint{'s' * (len(case.others) != 1)}" if case.others else ""
     words = (
-        f"Neither this secret{tried} made this signature, nor any usual change of the body explains it."
+        f"Neither this secret{tried} made this signature, and no common change of the body explains it."
         if tried
-        else "This secret did not make this signature, and no usual change of the body explains it."
+        else "This secret did not make this signature, and no common change of the body explains it."
     )
     return finding(kind=Kind.WRONG_SECRET, words=words)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a signature header that is not of the contract's form, and what it may have meant.
+"""Diagnosis of malformed signature headers, and what they probably mean.
 
 Source: partner-api, "Deliveries": `X-OpenTrain-Signature: t=<unix seconds>,v1=<hex>`.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dashboard.signatures import DIGEST_CHARS, HEADER, STAMP
 
 READ_CHARS = 2000
-"""So much of a header is looked at."""
+"""Maximum characters of a header to read."""
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _DIGITS = re.compile(STAMP)
 _HASHES = {32: "MD5", 40: "SHA-1", 96: "SHA-384", 128: "SHA-512"}
@@ -22,7 +22,7 @@ _MILLISECONDS = 13
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is wrong with a header, in sentences, and its time and signature as far as they can be guessed."""
+    """The faults of a header, as sentences, and its probable time and signature, or ""."""
 
     faults: Sequence[str]
     stamp: str = ""
@@ -30,20 +30,20 @@ class Reading:
 
 
 def malformed_words(faults: Sequence[str]) -> str:
-    """Say that the header is malformed, and what is wrong with it."""
-    return f"The {HEADER} header is not of the contract's form. {' '.join(faults)}"
+    """Return the sentence for a malformed header with these faults."""
+    return f"The {HEADER} header is malformed. {' '.join(faults)}"
 
 
 def read(value: str) -> Reading:
-    """Say what is wrong with a header's value. Only for one that `signatures.verify` called malformed."""
+    """Return the faults of a header value that `signatures.verify` called malformed."""
     value = value[:READ_CHARS]
     bare = value.strip().strip(_QUOTES)
     if not bare:
         return Reading(["It is empty."])
     if bare.lower().startswith("sha256="):
-        return Reading(["It begins with sha256=, as other services write it, and has no time (t=)."])
+        return Reading(["It begins with sha256=, the format of other services, and has no time (t=)."])
     if bare.startswith("v1,"):
-        return Reading(["It is of the form v1,<base64>, as other services write it, and has no time (t=)."])
+        return Reading(["It has the format v1,<base64> of other services, and no time (t=)."])
     faults = [*_around(value, bare)]
     parts = _parts(bare)
     names = [name for name, _value in parts]
@@ -52,17 +52,17 @@ def read(value: str) -> Reading:
     faults += [*stamp_faults, *digest_faults]
     if "t" in names and "v1" in names:
         faults += _order(names)
-    return Reading(faults or ["It has characters that do not belong there."], stamp, digest)
+    return Reading(faults or ["It has unexpected characters."], stamp, digest)
 
 
 def _around(value: str, bare: str) -> list[str]:
     faults = []
     if any(character.isspace() for character in value):
-        faults.append("It has spaces.")
+        faults.append("It contains spaces.")
     if value.strip() != bare:
-        faults.append("It stands in quotation marks.")
+        faults.append("It is in quotation marks.")
     if ";" in bare:
-        faults.append("Its parts are separated by a semicolon instead of a comma.")
+        faults.append("A semicolon instead of a comma separates its parts.")
     return faults
 
 
@@ -72,7 +72,7 @@ def _parts(bare: str) -> list[tuple[str, str]]:
 
 
 def _order(names: list[str]) -> list[str]:
-    faults = ["v1 stands before t."] if names.index("v1") < names.index("t") else []
+    faults = ["v1 comes before t."] if names.index("v1") < names.index("t") else []
     return [*faults, "It has more parts than t and v1."] if len(names) > len(("t", "v1")) else faults
 
 
@@ -98,12 +98,12 @@ def _digest(given: str | None) -> tuple[str, list[str]]:
     raw = _unbase64(given)
     if raw is not None:
         return raw.hex(), ["The signature (v1=) is base64 instead of hex."]
-    return "", ["The signature (v1=) has characters that are not hex digits."]
+    return "", ["The signature (v1=) contains characters other than hex digits."]
 
 
 def _hex(given: str) -> tuple[str, list[str]]:
     if len(given) != DIGEST_CHARS:
-        looks = f", as {_HASHES[len(given)]} has" if len(given) in _HASHES else ""
+        looks = f", like {_HASHES[len(given)]}" if len(given) in _HASHES else ""
         return "", [f"The signature (v1=) has {len(given)} hex digits{looks}, instead of {DIGEST_CHARS} (SHA-256)."]
     if given != given.lower():
         return given.lower(), ["The signature (v1=) is in upper case instead of lower case."]
@@ -111,7 +111,7 @@ def _hex(given: str) -> tuple[str, list[str]]:
 
 
 def _unbase64(given: str) -> bytes | None:
-    """Return the 32 bytes that a base64 text of either alphabet stands for; None for anything else."""
+    """Return the 32 bytes of a base64 text in either alphabet; None for anything else."""
     text = given.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -1,4 +1,4 @@
-"""What can be told of a refused request from what the log keeps: all but its body."""
+"""Diagnosis of a refused request from the log, which keeps everything except its body."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from dashboard.rules.doctor.examine import age, diagnose, in_time
 from dashboard.rules.headers import values_of
 from dashboard.signatures import HEADER, TOLERANCE_S, split
 
-SAME = "This is the body that was refused, byte for byte."
+SAME = "This is exactly the refused body."
 _OTHER_REASONS = {
-    "content_type": "Its Content-Type is not application/json. Something on the way, or the sender, set another.",
-    "too_large": f"Its body is larger than {BODY_LIMIT_WORDS}, which no event of OpenTrain is.",
-    "cut_off": "Its body ended before its announced end: the connection was cut on the way.",
-    "delivery_id": "Its X-OpenTrain-Delivery is missing or is no ID: something on the way drops or rewrites it.",
+    "content_type": "Its Content-Type is not application/json.",
+    "too_large": f"Its body is larger than {BODY_LIMIT_WORDS}. OpenTrain's events are smaller.",
+    "cut_off": "Its body is shorter than its Content-Length: the connection was cut.",
+    "delivery_id": "Its X-OpenTrain-Delivery header is missing or not an ID: a proxy drops or rewrites it.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refused request as the log has it. `arrived` is in Unix seconds; `reason` is the receiver's word for it."""
+    """A refused request in the log. `arrived` is in Unix seconds; `reason` is the receiver's code."""
 
     reason: str
     headers: Sequence[tuple[str, str]]
@@ -32,7 +32,7 @@ class Refused:
 
 
 def from_log(*, refused: Refused) -> Diagnosis:
-    """Say what is known without the body; whether a secret made the signature cannot be tested."""
+    """Diagnose without the body, which rules out testing secrets."""
     if refused.reason in _OTHER_REASONS:
         return finding(kind=Kind.NOT_THE_SIGNATURE, words=_OTHER_REASONS[refused.reason])
     form = diagnose(headers=refused.headers, body=b"", secret="", now=refused.arrived)
@@ -46,17 +46,17 @@ def from_log(*, refused: Refused) -> Diagnosis:
     if refused.reason in {"stale", "future"}:
         return in_time(age_s=age_s)
     if refused.reason == "other_endpoint":
-        words = "The receiver found that it was signed with the secret of another endpoint of this install."
-        return finding(kind=Kind.OTHER_ENDPOINT, words=f"{words} Paste the body, and you are told which.")
+        words = "It was signed with the secret of another endpoint of this install."
+        return finding(kind=Kind.OTHER_ENDPOINT, words=f"{words} Paste the body to see which.")
     words = (
-        f"The header is of the right form, and its time is {_side(age_s)}. Its signature did not fit: "
-        "whether the body was changed or another secret was used cannot be told without the body, which is not kept."
+        f"The header is well formed, and its time is {_side(age_s)}. Its signature did not match. Without the body, "
+        "which is not kept, Redeliver cannot tell whether the body was changed or another secret was used."
     )
     return finding(kind=Kind.UNTESTED, words=words)
 
 
 def compare(*, bodies: Sequence[bytes], sha256: str) -> str:
-    """Say whether what was pasted is what was refused, by the hash that was kept; empty where none was."""
+    """Say whether the pasted body is the refused one, by its stored hash; "" without a hash."""
     if not sha256:
         return ""
     for body in bodies:
@@ -65,10 +65,10 @@ def compare(*, bodies: Sequence[bytes], sha256: str) -> str:
     for body in bodies:
         for variant in variants(body):
             if hashlib.sha256(variant.body).hexdigest() == sha256:
-                return f"The body that was refused is this one {variant.how}."
-    return "This is not the body that was refused: its SHA-256 is another, so the finding is about what you pasted."
+                return f"The refused body is this one {variant.how}."
+    return "This is not the refused body: its SHA-256 differs. The finding is about the body that you pasted."
 
 
 def _side(age_s: int) -> str:
     distance = f"{age(abs(age_s))} {'before' if age_s >= 0 else 'after'} its arrival"
-    return f"right, {distance}" if abs(age_s) <= TOLERANCE_S else f"wrong besides, {distance}"
+    return f"right, {distance}" if abs(age_s) <= TOLERANCE_S else f"also wrong, {distance}"

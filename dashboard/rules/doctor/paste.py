@@ -1,11 +1,11 @@
-"""Headers as people paste them: a raw block, lines of a curl command or its -v, of a log, or of JSON."""
+"""Parsing of pasted headers: a raw block, a curl command or its -v output, log lines, or JSON."""
 
 import re
 
 from dashboard.signatures import HEADER
 
 HEADERS = 200
-"""So many are read."""
+"""Maximum number of headers to read."""
 _CURL = re.compile(r"""(?:-H|--header)[ =]*(?P<quote>['"])(?P<header>.{0,4000}?)(?P=quote)""")
 _LINE = re.compile(r"""[\s<>*"'$]*(?P<name>[A-Za-z][A-Za-z0-9_-]{0,199})["']?\s*[:=]\s*(?P<value>.*)""")
 _BARE = re.compile(r"\s*t=[0-9].*v1=.*")
@@ -13,15 +13,16 @@ _REQUEST = re.compile(r"[\s<>]*(?:[A-Z]{3,10} \S+ HTTP/|HTTP/[0-9.]+ [0-9]{3})")
 
 
 class NotHeaders(ValueError):
-    """Nothing of the text is a header."""
+    """The text contains no header."""
 
 
 def parse_headers(text: str) -> list[tuple[str, str]]:
-    """Return the headers in their order, doubled ones too.
+    """Return the headers in order, including repeated ones.
 
-    Names as servers spell them in variables (HTTP_X_OPENTRAIN_SIGNATURE) are spelled as headers again; a line that is
-    nothing but a signature is taken for its header.
-    Raises: NotHeaders, for a text that is not empty and has none.
+    Variable names of servers (HTTP_X_OPENTRAIN_SIGNATURE) become header names, and a line with only a signature counts
+    as its header.
+
+    Raises: NotHeaders if the text is not empty and contains none.
     """
     found = [pair for line in text.splitlines() for pair in _of_line(line)][:HEADERS]
     if text.strip() and not found:
@@ -49,7 +50,7 @@ def _name(name: str) -> str:
 
 
 def _unquoted(value: str) -> str:
-    """Return a value without what a log or JSON puts around it; quotation marks that do not pair stay."""
+    """Remove what a log or JSON puts around a value; unpaired quotation marks stay."""
     bare = value.strip().removesuffix(",").rstrip()
     for mark in "\"'":
         if bare.startswith(mark) and bare.endswith(mark) and len(bare) > 1:

@@ -8,12 +8,12 @@ from dashboard.rules.doctor.diagnosis import LABELS, Kind, finding
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_has_a_label_of_its_own_and_advice(kind: Kind) -> None:
     assert [one for one in LABELS if LABELS[one] == kind.label] == [kind]
-    assert finding(kind=kind, words="It is so.").mend
+    assert finding(kind=kind, words="It is so.").advice
 
 
 def test_finding_takes_its_kinds_advice_unless_another_is_given() -> None:
-    usual, other = finding(kind=Kind.STALE, words="Old."), finding(kind=Kind.STALE, words="Old.", mend="Wait.")
-    assert (usual.words, other.mend, usual.mend != "Wait.") == ("Old.", "Wait.", True)
+    usual, other = finding(kind=Kind.STALE, words="Old."), finding(kind=Kind.STALE, words="Old.", advice="Wait.")
+    assert (usual.words, other.advice, usual.advice != "Wait.") == ("Old.", "Wait.", True)
     assert usual.code == other.code != ""
 
 

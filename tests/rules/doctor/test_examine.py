@@ -49,8 +49,8 @@ def test_a_known_answer_is_genuine() -> None:
 
 def test_no_header_is_said_to_be_missing() -> None:
     found = diagnose(headers=[("X-Signature", "x")], body=BODY, secret=SECRET, now=NOW)
-    assert (found.kind, found.words) == (Kind.MISSING, "The request carried no X-OpenTrain-Signature header.")
-    assert "passed on" in found.mend
+    assert (found.kind, found.words) == (Kind.MISSING, "The request has no X-OpenTrain-Signature header.")
+    assert "Forward X-OpenTrain-Signature" in found.advice
 
 
 @pytest.mark.parametrize("values", [[signature(), signature()], [f"{signature()}, {signature()}"]])
@@ -59,7 +59,7 @@ def test_two_headers_are_said_to_be_doubled(values) -> None:
     assert diagnose(headers=headers, body=BODY, secret=SECRET, now=NOW).kind is Kind.DOUBLED
 
 
-GENUINE = "Apart from that it is genuine: this endpoint's secret made it over this body."
+GENUINE = "Otherwise it is genuine: this endpoint's secret signed this body."
 DIGEST = signature().partition("v1=")[2]
 
 
@@ -67,22 +67,22 @@ DIGEST = signature().partition("v1=")[2]
     ("header", "fault", "genuine"),
     [
         (" ", "It is empty.", False),
-        (f"sha256={DIGEST}", "It begins with sha256=, as other services write it, and has no time (t=).", False),
-        ("v1,AAAA", "It is of the form v1,<base64>, as other services write it, and has no time (t=).", False),
+        (f"sha256={DIGEST}", "It begins with sha256=, the format of other services, and has no time (t=).", False),
+        ("v1,AAAA", "It has the format v1,<base64> of other services, and no time (t=).", False),
         (f"v1={DIGEST}", "The time (t=) is missing.", False),
         (f"t=,v1={DIGEST}", "The time (t=) is empty.", False),
         (f"t=today,v1={DIGEST}", "The time (t=) is not a number of seconds.", False),
         (f"t={NOW}000,v1={DIGEST}", "The time (t=) is in milliseconds instead of seconds.", False),
         (f"t={NOW}", "The signature (v1=) is missing.", False),
         (f"t={NOW},v1=", "The signature (v1=) is empty.", False),
-        (f"t={NOW},v1={DIGEST[:40]}", "has 40 hex digits, as SHA-1 has, instead of 64 (SHA-256).", False),
+        (f"t={NOW},v1={DIGEST[:40]}", "has 40 hex digits, like SHA-1, instead of 64 (SHA-256).", False),
         (f"t={NOW},v1={DIGEST[:63]}", "The signature (v1=) has 63 hex digits, instead of 64 (SHA-256).", False),
-        (f"t={NOW},v1=no!hex", "The signature (v1=) has characters that are not hex digits.", False),
+        (f"t={NOW},v1=no!hex", "The signature (v1=) contains characters other than hex digits.", False),
         (f"t={NOW},v1={DIGEST.upper()}", "The signature (v1=) is in upper case instead of lower case.", True),
-        (f"t={NOW}, v1={DIGEST}", "It has spaces.", True),
-        (f'"t={NOW},v1={DIGEST}"', "It stands in quotation marks.", True),
-        (f"t={NOW};v1={DIGEST}", "Its parts are separated by a semicolon instead of a comma.", True),
-        (f"v1={DIGEST},t={NOW}", "v1 stands before t.", True),
+        (f"t={NOW}, v1={DIGEST}", "It contains spaces.", True),
+        (f'"t={NOW},v1={DIGEST}"', "It is in quotation marks.", True),
+        (f"t={NOW};v1={DIGEST}", "A semicolon instead of a comma separates its parts.", True),
+        (f"v1={DIGEST},t={NOW}", "v1 comes before t.", True),
         (f"t={NOW},v1={DIGEST},v0=00", "It has more parts than t and v1.", True),
         (
             f"t={NOW},v1={base64.b64encode(bytes.fromhex(DIGEST)).decode()}",
@@ -100,7 +100,7 @@ def test_a_malformed_header_is_told_what_exactly_is_wrong(header: str, fault: st
 
 def test_a_malformed_header_that_fits_nothing_is_not_called_genuine() -> None:
     found = diagnosed(f"t={NOW}, v1={DIGEST}", body=b"{}")
-    assert found.words.endswith("it does not fit this body and this secret either.")
+    assert found.words.endswith("it does not match this body and secret.")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_genuine_signature_out_of_time_is_told_by_how_much(age_s: int, kind: K
 def test_a_wrong_signature_out_of_time_is_told_both() -> None:
     found = diagnosed(signature(key=b"nobody"), now=NOW + 600)
     assert (found.kind, found.genuine) == (Kind.WRONG_SECRET, False)
-    assert "Besides, it says that it is 600 s (10 min) old when it arrived; 300 s are allowed." in found.words
+    assert "Its time is also 600 s (10 min) old when it arrived; 300 s are allowed." in found.words
 
 
 def test_another_endpoints_secret_is_named() -> None:
@@ -140,7 +140,7 @@ def test_another_endpoints_secret_and_a_changed_body_are_told_together() -> None
     spaced = json.dumps(EVENT).encode()
     found = diagnosed(signature(key=OTHER.encode()), body=spaced, other_secrets=[NamedSecret("the other", OTHER)])
     assert found.kind is Kind.BODY_CHANGED
-    assert found.words.endswith("it was signed with the secret of another endpoint of this install: the other.")
+    assert found.words.endswith("also signed with the secret of another endpoint of this install: the other.")
 
 
 def dumped(value=EVENT, **options) -> bytes:
@@ -165,28 +165,28 @@ SORTED = dumped(sort_keys=True, separators=COMPACT, ensure_ascii=False)
         (dumped(), BODY, "written as JSON with a space after each comma and colon, other characters as \\u escapes"),
         (dumped(indent=2, ensure_ascii=False), BODY, "written as JSON indented by 2"),
         (dumped(indent=4, ensure_ascii=False), BODY, "written as JSON indented by 4"),
-        (BODY + b"\n", dumped(), "written as JSON without spaces, with a newline at its end"),
+        (BODY + b"\n", dumped(), "written as JSON without spaces, with a final newline"),
         (dumped(indent="\t", ensure_ascii=False), BODY, "written as JSON indented by tabs"),
-        (BODY, BODY + b"\n", "without the newline at its end"),
-        (BODY, BODY + b"\r\n", "without the newline at its end"),
-        (BODY + b"\n", BODY, "with a newline at its end"),
-        (BODY + b"\r\n", BODY, "with a line end CR LF at its end"),
-        (BODY, b" \n" + BODY + b"  ", "without the spaces and newlines around it"),
-        (b"a\r\nb", b"a\nb", "with CR LF instead of LF at the ends of its lines"),
-        (b"a\nb", b"a\r\nb", "with LF instead of CR LF at the ends of its lines"),
-        (b"plain", b"\xef\xbb\xbfplain", "without the byte order mark before it"),
-        (b"\xef\xbb\xbfplain", b"plain", "with a byte order mark before it"),
+        (BODY, BODY + b"\n", "without its final newline"),
+        (BODY, BODY + b"\r\n", "without its final newline"),
+        (BODY + b"\n", BODY, "with a final newline"),
+        (BODY + b"\r\n", BODY, "with a final CR LF"),
+        (BODY, b" \n" + BODY + b"  ", "without the surrounding spaces and newlines"),
+        (b"a\r\nb", b"a\nb", "with CR LF instead of LF as line endings"),
+        (b"a\nb", b"a\r\nb", "with LF instead of CR LF as line endings"),
+        (b"plain", b"\xef\xbb\xbfplain", "without its byte order mark"),
+        (b"\xef\xbb\xbfplain", b"plain", "with a byte order mark"),
         ("é".encode(), "é".encode("latin-1"), "in UTF-8 instead of Latin-1"),
-        (b"\xc3\xa9", b"\xc3\x83\xc2\xa9", "in UTF-8 that was not taken for Latin-1 and written as UTF-8 again"),
+        (b"\xc3\xa9", b"\xc3\x83\xc2\xa9", "in UTF-8 that was not encoded as UTF-8 twice"),
         (b"plain", "plain".encode("utf-16"), "in UTF-8 instead of UTF-16"),
-        (BODY, dumped(BODY.decode()), "as it is inside the JSON string that it was put into"),
+        (BODY, dumped(BODY.decode()), "as the content of this JSON string"),
     ],
 )  # fmt: skip
 def test_a_changed_body_is_told_how_it_was_signed(signed: bytes, received: bytes, how: str) -> None:
     found = diagnosed(signature(body=signed), body=received)
     assert (found.kind, found.words) == (
         Kind.BODY_CHANGED,
-        f"The body is not the one that was signed. The signature fits the same body {how}.",
+        f"The body is not the signed one. The signature matches this body {how}.",
     )
     assert "express.raw" in found.code
 
@@ -199,9 +199,9 @@ def test_a_body_that_may_be_spelled_in_two_ways_is_genuine_in_either() -> None:
     ("key", "secret", "how"),
     [
         (SECRET[6:].encode(), SECRET, "without its whsec_"),
-        (SECRET.encode(), SECRET[6:], "with whsec_ before it: that belongs to it"),
-        (SECRET.encode(), f"  {SECRET}\n", "without the spaces or quotation marks around it"),
-        (SECRET.encode() + b"\n", SECRET, "with a newline at its end"),
+        (SECRET.encode(), SECRET[6:], "with its prefix whsec_"),
+        (SECRET.encode(), f"  {SECRET}\n", "without the surrounding spaces or quotation marks"),
+        (SECRET.encode() + b"\n", SECRET, "with a final newline"),
         (SECRET.encode() + b"\r\n", SECRET, "with CR LF at its end"),
         (f'"{SECRET}"'.encode(), SECRET, "in quotation marks"),
         (base64.b64decode(SECRET[6:]), SECRET, "decoded from base64"),
@@ -210,7 +210,7 @@ def test_a_body_that_may_be_spelled_in_two_ways_is_genuine_in_either() -> None:
 )
 def test_a_secret_in_another_form_is_told_which(key: bytes, secret: str, how: str) -> None:
     found = diagnosed(signature(key=key), secret=secret)
-    assert (found.kind, found.words) == (Kind.SECRET_FORM, f"It fits when the secret is used {how}.")
+    assert (found.kind, found.words) == (Kind.SECRET_FORM, f"It matches if the secret is used {how}.")
 
 
 STAMP = b"%d" % NOW
@@ -238,17 +238,17 @@ def test_a_signature_over_something_else_is_told_over_what(message: bytes, how: 
 def test_a_plain_hash_is_told_from_an_hmac() -> None:
     digest = hashlib.sha256(SECRET.encode() + STAMP + b"." + BODY).hexdigest()
     found = diagnosed(f"t={NOW},v1={digest}")
-    assert (found.kind, found.words) == (Kind.SIGNED_OTHERWISE, "It is a plain SHA-256 and not an HMAC.")
+    assert (found.kind, found.words) == (Kind.SIGNED_OTHERWISE, "It is a plain SHA-256, not an HMAC.")
 
 
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        ([], "This secret did not make this signature, and no usual change of the body explains it."),
+        ([], "This secret did not make this signature, and no common change of the body explains it."),
         (
             [NamedSecret("the other", OTHER)],
             ("Neither this secret nor that of 1 other endpoint made this signature, "
-            "nor any usual change of the body explains it."),
+            "and no common change of the body explains it."),
         ),
     ],
 )  # fmt: skip
@@ -261,7 +261,7 @@ def test_an_empty_body_is_told_to_be_lost() -> None:
     found = diagnosed(body=b"")
     assert (found.kind, found.words) == (
         Kind.WRONG_SECRET,
-        "The signature does not fit an empty body: either the body got lost, or another secret made it.",
+        "The signature does not match an empty body: either the body was lost, or another secret signed it.",
     )
 
 

@@ -17,24 +17,24 @@ def refused(reason: str, *values: str, arrived: int = AT) -> Refused:
 @pytest.mark.parametrize(
     ("row", "kind", "words"),
     [
-        (refused("missing"), Kind.MISSING, "The request carried no X-OpenTrain-Signature header."),
-        (refused("doubled", HEADER, HEADER), Kind.DOUBLED, "more than one X-OpenTrain-Signature."),
+        (refused("missing"), Kind.MISSING, "The request has no X-OpenTrain-Signature header."),
+        (refused("doubled", HEADER, HEADER), Kind.DOUBLED, "more than one X-OpenTrain-Signature header."),
         (refused("malformed", HEADER.upper()), Kind.MALFORMED, "in upper case"),
         (refused("stale", HEADER, arrived=AT + 900), Kind.STALE, "was 900 s (15 min) old when it arrived"),
         (refused("future", HEADER, arrived=AT - 400), Kind.FUTURE, "its time is 400 s (6 min) ahead"),
-        (refused("other_endpoint", HEADER), Kind.OTHER_ENDPOINT, "Paste the body, and you are told which."),
+        (refused("other_endpoint", HEADER), Kind.OTHER_ENDPOINT, "Paste the body to see which."),
         (refused("mismatch", HEADER, arrived=AT + 2), Kind.UNTESTED, "its time is right, 2 s before its arrival."),
         (refused("mismatch", HEADER, arrived=AT - 2), Kind.UNTESTED, "its time is right, 2 s after its arrival."),
         (
             refused("mismatch", HEADER, arrived=AT + 900),
             Kind.UNTESTED,
-            "its time is wrong besides, 900 s (15 min) before",
+            "its time is also wrong, 900 s (15 min) before",
         ),
-        (refused("a reason of tomorrow", HEADER), Kind.UNTESTED, "cannot be told without the body"),
+        (refused("a reason of tomorrow", HEADER), Kind.UNTESTED, "Without the body, which is not kept"),
         (refused("content_type", HEADER), Kind.NOT_THE_SIGNATURE, "Its Content-Type is not application/json."),
         (refused("too_large"), Kind.NOT_THE_SIGNATURE, "Its body is larger than 1 MiB"),
-        (refused("cut_off"), Kind.NOT_THE_SIGNATURE, "Its body ended before its announced end"),
-        (refused("delivery_id", HEADER), Kind.NOT_THE_SIGNATURE, "Its X-OpenTrain-Delivery is missing"),
+        (refused("cut_off"), Kind.NOT_THE_SIGNATURE, "Its body is shorter than its Content-Length"),
+        (refused("delivery_id", HEADER), Kind.NOT_THE_SIGNATURE, "Its X-OpenTrain-Delivery header is missing"),
     ],
     ids=lambda value: value.reason if isinstance(value, Refused) else "",
 )
@@ -47,12 +47,12 @@ def test_from_log_says_what_the_headers_tell(row: Refused, kind: Kind, words: st
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
-        (b'{"a":1}', "This is the body that was refused, byte for byte."),
-        (b'{"a":1}\n', "The body that was refused is this one with a newline at its end."),
-        (b'{"a": 1}', "The body that was refused is this one written as JSON with a space after each comma and colon."),
+        (b'{"a":1}', "This is exactly the refused body."),
+        (b'{"a":1}\n', "The refused body is this one with a final newline."),
+        (b'{"a": 1}', "The refused body is this one written as JSON with a space after each comma and colon."),
         (
             b"else",
-            "This is not the body that was refused: its SHA-256 is another, so the finding is about what you pasted.",
+            "This is not the refused body: its SHA-256 differs. The finding is about the body that you pasted.",
         ),
     ],
 )  # fmt: skip
