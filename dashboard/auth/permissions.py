@@ -30,7 +30,7 @@ class Permission(StrEnum):
     OPERATE = "operate", "re-enable, redeliver and recover"
     MANAGE_ENDPOINTS = "manage_endpoints", "register, edit, pause and delete endpoints, and replace their keys"
     MANAGE_INSTALLS = "manage_installs", "connect installs and replace their tokens"
-    MANAGE_CHANNELS = "manage_channels", "set up who is told of alerts"
+    MANAGE_CHANNELS = "manage_channels", "set up alert channels"
     MANAGE_MEMBERS = "manage_members", "manage members, their roles and their installs"
 
     words: str
