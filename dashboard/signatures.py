@@ -20,7 +20,7 @@ OTHERS_TRIED = 20
 """How many secrets of the install's other endpoints are tried at most."""
 HEADER = "X-OpenTrain-Signature"
 STAMP = r"[0-9]{1,12}"
-"""What a signature's time looks like, as a regular expression."""
+"""Regular expression for a signature's time."""
 DIGEST_CHARS = 64
 """Hex digits of an HMAC-SHA256."""
 _HEADER = re.compile(rf"t=({STAMP}),v1=([0-9a-f]{{{DIGEST_CHARS}}})")
@@ -50,7 +50,7 @@ REPORTED = {
     Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
     Verdict.MISMATCH: "found that the signature does not fit",
 }
-"""What a handler reported, in words, by verdict; "" if it reported none. Other values come from newer versions."""
+"""Handlers' reports in words, by verdict; "" means no report. Other values come from newer versions."""
 
 
 @dataclass(frozen=True, slots=True)

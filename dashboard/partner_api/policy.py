@@ -1,4 +1,4 @@
-"""What happens after an attempt: pure rules, without Django, HTTP or a clock.
+"""Pure rules for the outcome of an attempt: no Django, HTTP or clock.
 
 Source: partner-api, "Deliveries" and "Operations". Where those say nothing:
 - The count of consecutive failures (the streak) changes only while the endpoint is ACTIVE. A response that arrives
@@ -64,7 +64,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What an outcome changes about the delivery and its endpoint.
+    """The changes that an outcome makes to the delivery and its endpoint.
 
     `retry_in` is None if the delivery is settled: DELIVERED after a success, else FAILED.
     """

@@ -105,7 +105,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would request and leave out, as pairs of words and count."""
+    """The deliveries that a run would request and leave out, as pairs of words and count."""
 
     chosen: int
     causes: Sequence[tuple[str, int]]

@@ -44,7 +44,7 @@ ONE_CALL_STEPS = (Step.OTHERS, Step.WATCH)
 
 
 class Then(StrEnum):
-    """What a run does after a call."""
+    """The reaction of a run to a call."""
 
     GO_ON = "go_on"
     WAIT = "wait"
@@ -64,7 +64,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What a run does next, and why. `wait` is set with WAIT only; the run stores the other fields."""
+    """The next step of a run, with the reason. `wait` is set with WAIT only; the run stores the other fields."""
 
     then: Then
     why: str = ""

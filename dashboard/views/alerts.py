@@ -47,7 +47,7 @@ class Told:
 
     @property
     def shown_words(self) -> str:
-        """What went wrong; empty for a sent message."""
+        """The error of a message; empty if it was sent."""
         return "" if self.kind == "sent" else self.words
 
 

@@ -51,7 +51,7 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What a page shows beside the data's age: a problem, if there is one, and whether a refresh is in progress."""
+    """The problem, if any, and the refresh in progress that a page shows beside the data's age."""
 
     stale: Staleness | None = None
     refreshing: bool = False
