@@ -1,4 +1,4 @@
-"""What every test stands on: a real PostgreSQL for each test process, and no network beyond loopback."""
+"""Fixtures of every test: a real PostgreSQL for each test process, and no network beyond loopback."""
 
 import shutil
 import tempfile
@@ -20,8 +20,8 @@ from dashboard.models import Install, User
 from tests.contract.fixtures import fake_opentrain  # noqa: F401 - a fixture for every test of the console
 from tests.factories import make_grant, make_install, make_user
 
-# The first example of text in a fresh clone takes seconds to make, and any example takes long while the machine stalls;
-# that says nothing of what is tested. Speed is for the benchmarks.
+# Hypothesis takes seconds for the first text example in a fresh clone, and any example takes long on a stalled machine.
+# Neither says anything about the code under test; the benchmarks measure speed.
 hypothesis.settings.register_profile(
     "redeliver", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("redeliver")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
     folder = Path(tempfile.mkdtemp(prefix="redeliver-test-"))
-    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    folder.chmod(0o711)  # as root, the server runs as another user, who must be able to enter
     server = postgres.start(folder=folder, durable=False)
     yield server
     server.stop()
@@ -40,7 +40,7 @@ def postgres_server() -> Iterator[postgres.Server]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres_server: postgres.Server) -> None:
-    """Point Django at it; pytest-django makes and drops the test database there."""
+    """Point Django at this server; pytest-django creates and drops the test database on it."""
     parsed = dj_database_url.parse(postgres_server.url("postgres"))
     for target in (settings.DATABASES["default"], connections["default"].settings_dict):
         target.update(parsed)
@@ -48,10 +48,10 @@ def django_db_modify_db_settings(postgres_server: postgres.Server) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _audit_is_emptied_between_tests() -> Iterator[None]:
-    """Let Django's `flush` after a transactional test pass by the trigger that lets nobody empty the audit.
+    """Let Django's `flush` after a transactional test bypass the trigger that protects the audit from being emptied.
 
-    As a replica of another server would: a superuser may, and that is what tests are on their own PostgreSQL. Once
-    more, where a page that a browser has left still reads what is to be emptied, and the two wait for each other.
+    It acts as a replica, which a superuser may, and tests are superusers on their own PostgreSQL. After a deadlock it
+    tries once more: a page that a browser has left may still be reading the tables that are emptied.
     """
     flush = DatabaseOperations.execute_sql_flush
     passing = "SET LOCAL session_replication_role = replica"
@@ -76,13 +76,13 @@ def _loopback_only() -> None:
 
 @pytest.fixture
 def support(db: None) -> User:
-    """Ana answers customers: she sees every install."""
+    """Ana, of support: she sees every install."""
     return make_user(role="support", username="ana")
 
 
 @pytest.fixture
 def support_lead(db: None) -> User:
-    """Lea leads support: she sees every install, and says who else may."""
+    """Lea, a support lead: she sees every install and manages members."""
     return make_user(role="support_lead", username="lea")
 
 
@@ -93,7 +93,7 @@ def acme(db: None) -> Install:
 
 @pytest.fixture
 def partner_admin(acme: Install) -> User:
-    """Paul looks after Acme Labs."""
+    """Paul, a partner admin of Acme Labs."""
     paul = make_user(role="partner_admin", username="paul")
     make_grant(user=paul, install=acme)
     return paul
@@ -101,7 +101,7 @@ def partner_admin(acme: Install) -> User:
 
 @pytest.fixture
 def viewer(acme: Install) -> User:
-    """Vera works at Acme Labs too: she looks, and changes nothing."""
+    """Vera, a viewer of Acme Labs: she sees everything there and changes nothing."""
     vera = make_user(role="viewer", username="vera")
     make_grant(user=vera, install=acme)
     return vera
@@ -109,7 +109,7 @@ def viewer(acme: Install) -> User:
 
 @pytest.fixture
 def outsider(db: None) -> User:
-    """Olga is a partner admin too, of another install than Acme Labs."""
+    """Olga, a partner admin of another install than Acme Labs."""
     olga = make_user(role="partner_admin", username="olga")
     make_grant(user=olga, install=make_install(name="Other Data"))
     return olga
@@ -117,6 +117,6 @@ def outsider(db: None) -> User:
 
 @pytest.fixture
 def code_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop the clock in the middle of a code's 30 s, so that none runs out in a test."""
+    """Stop the clock in the middle of a TOTP code's 30 s, so that no code expires during a test."""
     stopped = float(int(time.time()) // 30 * 30 + 15)
     monkeypatch.setattr("time.time", lambda: stopped)

@@ -1,4 +1,4 @@
-"""Rows for tests: each maker gives every column a plain value, and a test names the ones it is about."""
+"""Factories for rows: each gives every column a plain default, and a test passes only the columns it is about."""
 
 import itertools
 from datetime import UTC, datetime
@@ -65,7 +65,7 @@ def make_install(**columns: Any) -> Install:
 
 
 def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint:
-    """A registered, active endpoint that is received through Redeliver, without a handler."""
+    """A registered, active endpoint that receives through Redeliver, without a handler."""
     number, key = next(_numbers), new_receiver_key()
     defaults = {
         "opentrain_id": f"whe_{number}",
@@ -83,7 +83,7 @@ def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint
 
 
 def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:
-    """A delivery that succeeded at its first attempt at noon; without rows of its attempts."""
+    """A delivery that succeeded at its first attempt at noon, without attempt rows."""
     number = next(_numbers)
     defaults = {
         "opentrain_id": f"dlv_{number}",
@@ -106,7 +106,7 @@ def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delive
 
 
 def make_failed_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:
-    """A delivery whose five attempts all came back as 503."""
+    """A failed delivery: all five attempts returned 503."""
     defaults = {
         "attempt_count": 5,
         "attempts_in_round": 5,
@@ -132,7 +132,7 @@ def make_attempt(*, delivery: Delivery, **columns: Any) -> Attempt:
 
 
 def make_run(*, endpoint: Endpoint | None = None, **columns: Any) -> Run:
-    """A recovery that is done, without steps and deliveries."""
+    """A completed recovery without steps or deliveries."""
     defaults = {
         "kind": Run.Kind.RECOVERY,
         "actor_name": "ana",
@@ -159,7 +159,7 @@ def make_refused_attempt(*, endpoint: Endpoint | None = None, **columns: Any) ->
 
 
 def make_entry(*, endpoint: Endpoint | None = None, install: Install | None = None, **columns: Any) -> AuditEntry:
-    """An operation on an endpoint, or else an install, or neither, that was done: its answer, without its request."""
+    """The "done" entry of an operation on an endpoint, an install, or neither, without its "requested" entry."""
     install = endpoint.install if endpoint is not None else install
     about: dict[str, Any] = {"install": install, "endpoint": endpoint}
     if install is not None:
@@ -177,7 +177,7 @@ def make_entry(*, endpoint: Endpoint | None = None, install: Install | None = No
 
 
 def make_channel(*, install: Install | None = None, **columns: Any) -> AlertChannel:
-    """An email channel that is told of everything, without quiet hours; for all installs where none is named."""
+    """An email channel for every kind of alert, without quiet hours; for all installs unless one is given."""
     number = next(_numbers)
     defaults = {
         "name": f"On-call {number}",
@@ -193,13 +193,13 @@ def make_channel(*, install: Install | None = None, **columns: Any) -> AlertChan
 
 
 def make_webhook_channel(*, url: str, install: Install | None = None, **columns: Any) -> AlertChannel:
-    """The same, by a signed POST."""
+    """The same, as a webhook with signed POSTs."""
     defaults = {"way": "webhook", "email": "", "url": Secret(url), "secret": Secret(SECRET), "shown_as": "https://…"}
     return make_channel(install=install, **defaults | columns)
 
 
 def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
-    """An open alert of an endpoint that OpenTrain disabled at noon."""
+    """An open alert for an endpoint that OpenTrain disabled at noon."""
     endpoint = endpoint or make_endpoint()
     defaults = {
         "kind": "disabled",

@@ -1,6 +1,6 @@
-"""Check the layout: a folder holds what its name says, and the tests mirror the modules. `make lint` runs this.
+"""Check the layout: each folder holds what its name says, and the tests mirror the modules. `make lint` runs this.
 
-The tests of dashboard/a/b.py stand in tests/a/test_b.py, or in several files with longer names (test_b_tls.py). Tests
+The tests of dashboard/a/b.py are in tests/a/test_b.py, or in several files with longer names (test_b_tls.py). Tests
 of a whole package are named after the package.
 """
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-# What may stand at the top of dashboard/: the entry points, and the shared ground that every layer imports.
+# Modules allowed at the top of dashboard/: the entry points, and what every layer imports.
 TOP = {"apps", "dev_settings", "settings", "tasks", "urls", "wsgi"}
 TOP |= {"addresses", "logs", "metrics", "signatures", "vault"}
-# Modules that declare and do nothing. Django, gunicorn, or Python loads them by these fixed names, and any test that
-# opens a page, reads a setting, or starts a process loads them first.
+# Modules with declarations only, which need no tests of their own. Django, gunicorn, or Python loads them by these
+# fixed names, and any test that opens a page, reads a setting, or starts a process loads them first.
 ENTRY_POINTS = {"__main__", "apps", "dev_settings", "settings", "urls", "wsgi"}
-# Folders of tests that are about the whole product and not about one module.
+# Test folders that cover the whole product instead of one module.
 WHOLE_PRODUCT = {"attacks", "bench", "contract", "docs", "faults", "journeys"}
 NAMELESS = {"common", "helpers", "utils"}
 
 
 def problems(root: Path) -> list[str]:
-    """Return one sentence for each module or test that is not where the layout wants it."""
+    """Return one sentence for each misplaced module or test, and for each module without tests."""
     return [*misplaced_modules(root), *modules_without_tests(root), *tests_without_module(root)]
 
 
@@ -53,20 +53,20 @@ def modules_without_tests(root: Path) -> Iterator[str]:
 def tests_without_module(root: Path) -> Iterator[str]:
     every = [*modules(root), *packages(root)]
     for test in mirrored_tests(root):
-        # At the top stand the tests of the whole project as well, such as the weight of its pages.
+        # The top folder also has tests of the whole project, such as the weight of its pages.
         if len(test.parts) > 1 and not module_of(test, every):
             folder = f"dashboard/{test.parent}/"
             yield f"tests/{test}.py: no module of this name in {folder}; move it to the module that it tests"
 
 
 def module_of(test: Path, every: Iterable[Path]) -> Path | None:
-    """Return the module or package that a test is about: the one with the longest name that the test's begins with."""
+    """Return the module or package that a test covers: the one with the longest name that starts the test's name."""
     named = [path for path in every if path.parent == test.parent and f"{test.name}_".startswith(f"test_{path.name}_")]
     return max(named, key=lambda path: len(path.name), default=None)
 
 
 def modules(root: Path) -> list[Path]:
-    """Return the modules below dashboard/, without `.py`; a migration is no module that anything imports."""
+    """Return the modules below dashboard/, without `.py`; not the migrations, which no module imports."""
     found = python_files(root / "dashboard")
     return [path for path in found if path.name != "__init__" and "migrations" not in path.parts]
 
@@ -91,7 +91,7 @@ def imported_from(path: Path, *, package: str) -> set[str]:
 
 
 def defines_model(path: Path) -> bool:
-    """Tell whether a file has a class that is a table: one based on Django's Model or on its user."""
+    """Return whether a file defines a model: a class based on Django's Model or AbstractUser."""
     classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
     return any(ast.unparse(base) in {"models.Model", "AbstractUser"} for node in classes for base in node.bases)
 

@@ -1,4 +1,4 @@
-"""The production settings with every app, for the checks of `make lint`: what a deployment gets by default."""
+"""The production settings with every app enabled, as a deployment has by default; for the checks of `make lint`."""
 
 import secrets
 

@@ -1,13 +1,13 @@
-"""Who gets what from every address: the written matrix, which tests/test_matrix.py compares with what is answered.
+"""Permission matrix: the expected answer of every URL to every role. tests/test_matrix.py checks the real ones.
 
-A new address needs a line for each method that it takes (GET is HEAD too); whatever is not here has to be answered 405.
-What is not set up in the first table, and so hidden from everybody, is in the second, SET_UP, where it is.
-Pages of others (django-allauth) take methods as they like: their one line, ANY, is for each that they take.
-A cell: `ok` is let in (2xx, 3xx, or a form sent back with what is missing: 400, 422); `in` is sent to sign in; a number
-is that very status. The object, where the address names one, is Acme Labs': its install, an endpoint of it, and so on.
+A new URL needs a line for each method that it accepts (GET covers HEAD); every other method must be answered with 405.
+Optional features that are off in the first table, and so hidden from everyone, are on in the second, SET_UP.
+django-allauth's pages decide which methods they accept: their single line, ANY, covers each of those.
+A cell: `ok` is let in (2xx, 3xx, or a form returned with its errors: 400, 422); `in` is redirected to sign-in; a number
+is that exact status. The object that a URL names belongs to Acme Labs: its install, an endpoint of it, and so on.
 
-The people: a stranger; somebody without a role; a viewer and a partner admin of Acme Labs, and one of each of another
-install; support; a support lead.
+The people: an anonymous visitor; a user without a role; a viewer and a partner admin of Acme Labs, and one of each of
+another install; support; a support lead.
 """
 
 from dataclasses import dataclass
@@ -171,7 +171,7 @@ metrics                                 GET    ok  ok  ok  ok  ok  ok  ok  ok
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: an address by its name, a method, and the cell of each of PEOPLE."""
+    """One line: the name of a URL, a method, and the cell of each of PEOPLE."""
 
     name: str
     method: str

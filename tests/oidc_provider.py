@@ -1,6 +1,6 @@
-"""A small OpenID Connect provider on loopback. It really signs, checks PKCE, and can be told to lie.
+"""A small OpenID Connect provider on loopback. It really signs and checks PKCE, and a test can make it lie.
 
-The browser's part, /authorize, sends people back at once, as whoever `claims` says.
+The browser's part, /authorize, redirects back at once, signed in as the person in `claims`.
 """
 
 import base64
@@ -31,7 +31,7 @@ KEY = new_key()
 
 
 class Provider(ThreadingHTTPServer):
-    """Answers as a provider does; what it says can be changed by its attributes."""
+    """Answers as a provider does; its attributes decide the contents."""
 
     daemon_threads = True
 
@@ -46,12 +46,12 @@ class Provider(ThreadingHTTPServer):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return what settings a site has that knows it."""
+        """Return the settings of a site that uses this provider."""
         oidc = Oidc(issuer=self.issuer, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, name="Example SSO")
         return {"OIDC_NAME": oidc.name, "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"APPS": [oidc.as_app()]}}}
 
     def authorize(self, address: str) -> str:
-        """Be the browser that goes to `address`; return where it is sent back to."""
+        """Act as the browser that opens `address`; return the URL that it is redirected to."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         assert (asked["client_id"], asked["response_type"], asked["code_challenge_method"]) == (
             CLIENT_ID, "code", "S256",
@@ -61,7 +61,7 @@ class Provider(ThreadingHTTPServer):
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def token(self, form: dict[str, str]) -> dict[str, Any] | None:
-        """Give tokens for a code, once, to who can show what belongs to it."""
+        """Exchange a code for tokens, once, if the PKCE verifier and the client secret match; else return None."""
         asked = self._waiting.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running() -> Iterator[Provider]:
-    """Run one on a free port."""
+    """Run a provider on a free port until the block ends."""
     with Provider() as provider:
         thread = threading.Thread(target=provider.serve_forever, args=(0.05,), daemon=True)
         thread.start()

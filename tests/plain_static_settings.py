@@ -1,4 +1,4 @@
-"""The production settings, with static files whose names need no manifest: nothing is collected for a test."""
+"""The production settings with static files that need no manifest, because tests do not run collectstatic."""
 
 from dashboard.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""The refreshes that pages have requested, done as a worker would: `run_queued()`."""
+"""Runs the refreshes that pages have queued, as a worker would: `run_queued()`."""
 
 from django.db import connection
 from django.utils import timezone
@@ -9,7 +9,7 @@ _TAKE = "DELETE FROM procrastinate_jobs WHERE task_name = %s AND status = 'todo'
 
 
 def queued() -> list[int]:
-    """Return the installs whose refresh waits for a worker."""
+    """Return the IDs of the installs whose refresh is queued."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT (args->>'install_id')::int FROM procrastinate_jobs WHERE task_name = %s AND status = 'todo'"
@@ -20,7 +20,7 @@ def queued() -> list[int]:
 
 
 def run_queued() -> list[int]:
-    """Do each refresh that waits; return whose."""
+    """Run each queued refresh; return the IDs of its installs."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [freshness.REFRESH])
         taken = [pk for (pk,) in cursor.fetchall()]

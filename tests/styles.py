@@ -1,8 +1,8 @@
-"""`make styles`: static/css/tabler.css, the part of Tabler's style sheet that our pages can use.
+"""`make styles`: writes static/css/tabler.css, the part of Tabler's style sheet that our pages can use.
 
-Tabler is some 80 KB compressed, and nine tenths of it are for components that are not here. A rule stays where each
-class that it names is a word somewhere in the templates, the scripts or the Python code; rules without a class stay.
-So what is kept errs on the side of too much, and the same sources always give the same file.
+Tabler is some 80 KB compressed, and nine tenths of it style components that we do not use. A rule is kept if each
+class in it appears as a word in the templates, the scripts or the Python code; rules without a class are kept. This
+keeps too much rather than too little, and the same sources always give the same file.
 """
 
 import re
@@ -22,13 +22,13 @@ _GROUPS = ("@media", "@supports", "@layer", "@container")
 
 
 def words() -> set[str]:
-    """Return every word of the sources that may be the name of a class."""
+    """Return every word in the sources that may be a class name."""
     sources = [*ROOT.glob("templates/**/*"), *ROOT.glob("static/js/*.js"), *ROOT.glob("dashboard/**/*.py")]
     return {word for source in sources if source.is_file() for word in _WORD.findall(source.read_text())}
 
 
 def used(*, css: str, names: set[str]) -> str:
-    """Return the rules whose classes are all among the names, with the keyframes that these still mention."""
+    """Return the rules whose classes are all in `names`, and the keyframes that these rules use."""
     text = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     kept = "".join(_kept(text, names))
     for name in set(re.findall(r"@keyframes ([\w-]+)", kept)):
@@ -40,7 +40,7 @@ def used(*, css: str, names: set[str]) -> str:
 def _kept(text: str, names: set[str]) -> Iterator[str]:
     for head, block in _rules(text):
         if block is None:
-            continue  # the character set, which the server names
+            continue  # the character set: the server's header states it
         elif head.startswith(_GROUPS):
             inner = "".join(_kept(block, names))
             if inner:
@@ -54,7 +54,7 @@ def _kept(text: str, names: set[str]) -> Iterator[str]:
 
 
 def _rules(text: str) -> Iterator[tuple[str, str | None]]:
-    """Yield what stands before each block, and the block; None where a statement has none."""
+    """Yield the text before each block, and the block; None for a statement without a block."""
     start = at = 0
     while at < len(text):
         if text[at] == ";":
@@ -78,7 +78,7 @@ def _end_of_block(text: str, at: int) -> int:
 
 
 def _after(text: str, at: int) -> int:
-    """Return the place after this character, or after the string that begins with it."""
+    """Return the position after this character, or after the string that starts here."""
     if text[at] not in "\"'":
         return at + 1
     end = at + 1
@@ -88,7 +88,7 @@ def _after(text: str, at: int) -> int:
 
 
 def _split(selectors: str) -> list[str]:
-    """Split at the commas that are not inside parentheses, brackets or strings."""
+    """Split at commas outside parentheses, brackets and strings."""
     found, depth, start, at = [], 0, 0, 0
     while at < len(selectors):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(selectors[at], 0)
@@ -100,7 +100,7 @@ def _split(selectors: str) -> list[str]:
 
 
 def make() -> str:
-    """Return the whole file as it is to be."""
+    """Return the complete contents of the file."""
     return HEAD + used(css=WHOLE.read_text(), names=words())
 
 

@@ -1,4 +1,4 @@
-"""Every kind of address that is kept out, in every form that it can be written or looked up in."""
+"""Denied addresses: every kind, in every form in which it can be written or resolved."""
 
 import socket
 from ipaddress import ip_address, ip_network
@@ -14,7 +14,7 @@ from tests.services.exchanging import fail
 from tests.services.misbehaving import answer, misbehaving
 
 V4 = [
-    ("0.0.0.0", "unspecified"),  # noqa: S104 - nothing is bound to it
+    ("0.0.0.0", "unspecified"),  # noqa: S104 - nothing binds to it
     ("0.1.2.3", "unspecified"),
     ("10.0.0.0", "private"),
     ("10.0.0.1", "private"),
@@ -93,7 +93,7 @@ PUBLIC = [
 
 
 def dialled(monkeypatch) -> list[str]:
-    """Have connects noted and refused, so that no test can reach anybody."""
+    """Record every connect and refuse it, so that no test reaches a real host."""
     called: list[str] = []
 
     class Noting(socket.socket):
@@ -106,7 +106,7 @@ def dialled(monkeypatch) -> list[str]:
 
 
 def resolving(monkeypatch, *answers: list[str]) -> None:
-    """Be the name server: the first look-up gets the first answer, and so on."""
+    """Replace the name server: the first lookup gets the first answer, and so on."""
     left = list(answers)
 
     def getaddrinfo(host, port, **_given):
@@ -131,7 +131,7 @@ def test_each_network_of_the_table_is_tried_above_and_kept_out_from_its_first_ad
     assert None not in [addresses.kept_out(address=whole[place]) for place in (0, -1)]
 
 
-# What the console called and the Partner API did not, while each had a table of its own.
+# While each had its own table, only the Partner API denied these networks.
 @pytest.mark.parametrize(
     ("first", "last", "kind"),
     [
@@ -158,7 +158,7 @@ def test_public_address_may_be_called(address) -> None:
 @pytest.mark.parametrize(("address", "kind"), V4 + V6)
 def test_literal_that_is_not_public_is_denied_before_it_is_dialled(monkeypatch, address, kind) -> None:
     called = dialled(monkeypatch)
-    resolving(monkeypatch, [address])  # as the system answers a literal, which needs no name server
+    resolving(monkeypatch, [address])  # as the system resolves a literal, without a name server
     host = f"[{address.partition('%')[0]}]" if ":" in address else address
     failure = fail(f"http://{host}/", public_only=True)
     assert (failure.cause, failure.sent, str(failure)) == (

@@ -1,4 +1,4 @@
-"""The clock is read where a request, a job or a command comes in; everything below is told the time."""
+"""Only requests, jobs and commands read the clock; the code below them receives the time as an argument."""
 
 import ast
 from pathlib import Path
@@ -7,16 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOLD = ("actions", "db", "forms", "presenters", "queries", "rules")
-"""Folders of dashboard/ that are told the time: `now`, or a `clock` where time passes between two readings.
+"""Folders of dashboard/ that receive the time: as `now`, or as a `clock` where they read it more than once.
 
-Not models/: the audit's column of the time has the clock as its default.
+Not models/: the audit's time column defaults to the clock.
 """
 READINGS = {"now", "utcnow", "today", "localtime", "localdate"}
 CLOCKS = {"timezone", "datetime", "date"}
 
 
 def readings(source: str) -> list[int]:
-    """Return the lines that read the clock of the machine: a duration (`time.monotonic`) is no time."""
+    """Return the lines that read the machine's clock; a duration (`time.monotonic`) does not count."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in READINGS:

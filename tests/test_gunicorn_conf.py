@@ -1,4 +1,4 @@
-"""What gunicorn is told that depends on the machine it runs on."""
+"""gunicorn settings that depend on the machine."""
 
 import runpy
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "gunicorn.conf.py"
-MEMORY = "/dev/shm"  # noqa: S108 - it is only named
+MEMORY = "/dev/shm"  # noqa: S108 - only named, never written to
 
 
 @pytest.mark.parametrize("error", [PermissionError, FileNotFoundError, OSError])

@@ -1,6 +1,6 @@
-"""What stands in several places for one thing: a filter, an alert kind, a delivery column, an operation, a page.
+"""Things declared in several places: filters, alert kinds, delivery columns, operations, pages.
 
-Each test names what is missing, and where. What cannot be told from the code is written here, with its reason.
+Each test names what is missing, and where. Facts that the code does not state are listed here, with their reasons.
 """
 
 import inspect
@@ -88,7 +88,7 @@ NOT_SHOWN = {
     "last_signature": "with each attempt",
     "attempts_class": "for an index alone",
 }
-"""Columns of a delivery that its own page does not name, and where they are said."""
+"""Columns of a delivery that its own page does not name, and where they are shown."""
 SET_BY_DATABASE = {"id", "attempts_class"}
 
 
@@ -229,7 +229,7 @@ COLUMNS = [field.name for field in Delivery._meta.concrete_fields]
 
 @pytest.fixture
 def set_first(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return the columns that the first attempt of a delivery sets."""
+    """Return the columns that a delivery's first attempt sets."""
     given: set[str] = set()
     monkeypatch.setattr("dashboard.actions.deliveries.attempts.Delivery", lambda **columns: given.update(columns))
     event = Event("dlv_1", "evt_1", "contract.started", "con_1", b"{}")
@@ -291,7 +291,7 @@ def test_lists_read_every_column_that_their_table_shows() -> None:
 
 
 def operations() -> dict[str, tuple[str, str]]:
-    """Return the operations of the client by name, each as (method, path)."""
+    """Return the client's operations by name, each as (method, path)."""
     arguments: dict[str, Any] = {"token": Secret(""), "url": "", "event_types": [], "endpoint_id": "ep"}
     found: dict[str, tuple[str, str]] = {}
     with pytest.MonkeyPatch.context() as patched:
@@ -309,7 +309,7 @@ OPERATIONS = operations()
 
 
 def served() -> set[tuple[str, str]]:
-    """Return what the Partner API serves, by its own openapi.json."""
+    """Return the operations that the Partner API serves, read from its own openapi.json."""
     return {
         (method.upper(), re.sub(r"\{\w+\}", "{id}", path.removeprefix(document.PATH)))
         for path, methods in document.describe(api)["paths"].items()
@@ -336,7 +336,7 @@ def test_operation_has_its_fake_its_contract_and_its_export(name: str) -> None:
     )
     tried = {one for one, _arguments in test_contract.ALL}
     assert name in tried, f"operation {name} is not in ALL of tests/contract/test_contract.py"
-    from dashboard.services import opentrain  # noqa: PLC0415 - what callers use
+    from dashboard.services import opentrain  # noqa: PLC0415 - the name that callers use
 
     assert name in opentrain.__all__, f"operation {name} is not in __all__ of services/opentrain/__init__.py"
 
@@ -354,7 +354,7 @@ def test_every_operation_is_in_the_docs_and_is_compared_with_its_schema() -> Non
 
 
 def pages() -> Iterator[URLPattern]:
-    """Yield the console's own addresses, without those of django-allauth."""
+    """Yield the console's own URLs, without django-allauth's."""
     found: list[URLPattern | URLResolver] = [*urls.console, *urls.account]
     for one in found:
         if isinstance(one, URLPattern) and one.callback.__module__.startswith("dashboard.views."):

@@ -1,4 +1,4 @@
-"""The check of the layout finds each kind of thing that stands in the wrong place, and says where it belongs."""
+"""The layout check finds each kind of misplaced module or test, and names the right place."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who writes an install and its endpoints locks them in one order, so that no two wait for each other in a circle."""
+"""Every writer locks an install before its endpoints, so that no deadlock can occur."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_answer_to_a_call_waits_for_the_poller_before_it_locks_an_endpoint() -> None:
-    """The poller locks the install and then its endpoints; the other way round would meet it halfway."""
+    """The poller locks the install and then its endpoints; the opposite order could deadlock with it."""
     endpoint = make_endpoint()
     paused = WebhookEndpoint(
         id=str(endpoint.opentrain_id), url=endpoint.url, event_types=("contract.started",), status="DISABLED",

@@ -1,4 +1,4 @@
-"""Log lines: whole, one an event, with their request, and without secrets."""
+"""Log lines: complete, one for each event, with the request ID, without secrets."""
 
 import io
 import json
@@ -24,13 +24,13 @@ TOKEN = "ot_ptk_" + "k" * 30
 
 @pytest.fixture(autouse=True)
 def _between_requests() -> None:
-    """Forget the ID of an earlier test's request whose answer nobody read to its end."""
+    """Reset the request ID, which an earlier test leaves behind if it does not read its response to the end."""
     logs.request_id.set("")
 
 
 @contextmanager
 def logged(form: str) -> Iterator[io.StringIO]:
-    """Give what the real configuration writes in the block."""
+    """Yield what the real configuration logs in the block."""
     root, stream = logging.getLogger(), io.StringIO()
     before, level = root.handlers[:], root.level
     logging.config.dictConfig(logs.config(form=form, level="INFO"))
@@ -43,7 +43,7 @@ def logged(form: str) -> Iterator[io.StringIO]:
 
 
 def log_failure(why: str, message: str, **given: Any) -> None:
-    """Log an exception that says `why`."""
+    """Log an exception whose message is `why`."""
     try:
         raise_with(why)
     except ValueError:
@@ -106,7 +106,7 @@ def test_json_line_is_one_object_with_what_is_known_and_nothing_else() -> None:
 )
 def test_secret_in_a_message_an_argument_or_an_exception_is_taken_out(form: str, secret: str) -> None:
     with logged(form) as stream:
-        logging.getLogger("dashboard.test").warning(f"message {secret}")  # noqa: G004 - that is what is tested
+        logging.getLogger("dashboard.test").warning(f"message {secret}")  # noqa: G004 - the case under test
         logging.getLogger("dashboard.test").warning("argument %r", {"of": secret})
         log_failure(secret, "failed")
     assert secret not in stream.getvalue()

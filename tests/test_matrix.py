@@ -1,4 +1,4 @@
-"""Every address by every method as every role, compared with the matrix that is written in tests/matrix.py."""
+"""Every URL by every method as every role, compared with the matrix in tests/matrix.py."""
 
 import json
 import re
@@ -38,8 +38,8 @@ DEMO, TOKEN = "http://127.0.0.1:9", "a-token-of-prometheus"
 
 @pytest.fixture
 def endpoint(acme: Install, fake_opentrain: FakeOpenTrain, settings: Any) -> Endpoint:
-    """An endpoint of Acme Labs whose secret is being rotated, so that every button has something to do."""
-    settings.ACCOUNT_RATE_LIMITS = False  # nobody else asks for everything within seconds
+    """An endpoint of Acme Labs during a secret rotation, so that every button has something to do."""
+    settings.ACCOUNT_RATE_LIMITS = False  # real users never request everything within seconds
     Install.objects.update(checked_at=timezone.now())
     endpoint = make_endpoint(install=acme)
     Rotation.objects.create(old=endpoint, new=make_endpoint(install=acme), step="prove", started_at=NOON)
@@ -57,7 +57,7 @@ def people(
 
 
 def asking(user: User | None) -> Ask:
-    """Return how the person asks. Nothing that an answer does to rows or cookies is there for the next."""
+    """Return a function that sends requests as the user. It rolls back rows and resets cookies after each one."""
     signed_in = Client()
     if user is not None:
         signed_in.force_login(user)
@@ -94,7 +94,7 @@ def written(name: str, method: str, who: str) -> str:
 
 
 def is_theirs(name: str, method: str, who: str, response: HttpResponseBase) -> bool:
-    """Tell whether a page of others, which takes methods as it likes, answers as its one line says."""
+    """Return whether a page of django-allauth, which chooses its methods itself, answers as its ANY line says."""
     if (name, "ANY") not in MATRIX:
         return False
     asks_how = method == "OPTIONS" and response.status_code == HTTPStatus.OK
@@ -122,7 +122,7 @@ def test_every_address_answers_as_the_matrix_says(
 def test_no_page_calls_opentrain_however_old_what_it_shows(
     endpoint: Endpoint, people: dict[str, User | None], fake_opentrain: FakeOpenTrain
 ) -> None:
-    """A page never waits for OpenTrain. What is looked at is refreshed beside it: actions/installs/freshness.py."""
+    """A page never waits for OpenTrain. A worker refreshes what it shows: actions/installs/freshness.py."""
     Install.objects.update(checked_at=NOON, listed_at=NOON, last_error="", last_error_at=None)
     ask = asking(people["support lead"])
     asked = [one for one in addresses(endpoint=endpoint) if {(one.name, "GET"), (one.name, "ANY")} & MATRIX.keys()]
@@ -138,7 +138,7 @@ def test_no_page_calls_opentrain_however_old_what_it_shows(
 def test_object_that_one_may_not_know_of_is_answered_like_one_that_does_not_exist(
     who: str, endpoint: Endpoint, people: dict[str, User | None]
 ) -> None:
-    """Theirs or nobody's: the same status, and word for word the same page."""
+    """An object of another install and one that does not exist: the same status, and the same page word for word."""
     ask = asking(people[who])
     paths = {one.name: one.path for one in addresses(endpoint=endpoint)}
     hidden = [(name, method) for (name, method), cells in MATRIX.items() if cells[who] == "404" and method != "ANY"]
@@ -151,7 +151,7 @@ def test_object_that_one_may_not_know_of_is_answered_like_one_that_does_not_exis
 
 @pytest.fixture
 def set_up(endpoint: Endpoint, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    """The endpoint where everything is there that tests/matrix.py's second table is about."""
+    """The endpoint with every optional feature on, for the second table of tests/matrix.py."""
     settings.METRICS_TOKEN, settings.DEMO_HANDLER_URL = TOKEN, DEMO
     monkeypatch.setattr(demo, "set_broken", lambda **_: None)
     nobody = Oidc(issuer=DEMO, client_id="redeliver", client_secret="s", name="Acme SSO")
@@ -162,7 +162,7 @@ def set_up(endpoint: Endpoint, settings: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def asked_for(name: str, user: User | None, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:
-    """Return the address of what is there, or one's own, and what is sent with it."""
+    """Return the URL of an existing object, the user's own where it must be, and the data to send."""
     if name == "session-end":
         own = user and UserSession.objects.create(user=user, ip="127.0.0.1", session_key="s" * 32, user_agent="curl/8")
         return reverse(name, args=[own.pk if own else 1]), {}
@@ -209,5 +209,5 @@ def test_what_the_first_table_hides_because_it_is_not_there_is_in_the_second() -
 
 
 def page(response: HttpResponseBase) -> tuple[int, bytes]:
-    """Return a response but for what differs each time."""
+    """Return the status and body without the CSRF token, which differs each time."""
     return response.status_code, re.sub(rb'name="csrfmiddlewaretoken" value="[^"]*"', b"", read(response))

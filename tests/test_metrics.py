@@ -1,4 +1,4 @@
-"""What a process counts, in Prometheus' own format."""
+"""A process's metrics in the Prometheus format."""
 
 import os
 import subprocess

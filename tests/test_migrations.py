@@ -1,4 +1,4 @@
-"""Migrations are applied while the code before them still runs: from 0002 on they only add, and it does not notice."""
+"""Migrations run while the previous release still serves: from 0002 on they only add, so that it keeps working."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -27,20 +27,22 @@ REASONS: dict[str, str] = {
     " wider one",
     "0017_run_by_person": "fills a column that the old code does not know, of the few runs that there are",
 }
-"""Migrations that do something else, by name, and why that is safe while the old code runs."""
+"""Migrations that do more than add, by name, and why each is safe while the old code runs."""
 MINUTE = timedelta(minutes=1)
 
 
 def objections(operations: list[Any]) -> list[str]:
-    """Return why one migration's operations are not safe while the old code runs; a table that it makes, that code
-    does not know."""
+    """Return why one migration's operations are unsafe while the old code runs.
+
+    Changes to a table that the migration itself creates are safe: the old code does not know it.
+    """
     new = {operation.name_lower for operation in operations if isinstance(operation, migrations.CreateModel)}
     old = [one for one in operations if getattr(one, "model_name_lower", None) not in new]
     return [why for why in map(objection, old) if why]
 
 
 def objection(operation: Any) -> str:
-    """Return why the operation is not safe while the old code runs; empty when it is."""
+    """Return why the operation is unsafe while the old code runs; empty if it is safe."""
     if isinstance(operation, ADDING):
         return ""
     if isinstance(operation, migrations.AddField):

@@ -1,4 +1,4 @@
-"""Console and receiver from the same code, on hosts of their own."""
+"""The console and the receiver, run from the same code on separate hosts."""
 
 import contextlib
 import functools
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 Ask = Callable[..., dict[str, Any]]
 
-# A process with these settings answers requests, as gunicorn would have them answered: one for each line.
+# A process with these settings: it reads one request a line and answers each as it would under gunicorn.
 ANSWER = """
 import json, sys, django
 django.setup()
@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Make one GET to the process with this environment, the same for all who give the same; no database is near."""
+    """Send one GET to a process with this environment, shared by equal environments. It has no database."""
     collected = str(tmp_path_factory.mktemp("static"))
     defaults = {"SECRET_KEY": "only-for-tests", "HTTPS": "0", "STATIC_ROOT": collected}
     defaults |= {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
@@ -67,7 +67,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 
 
 def words(answer: dict[str, Any]) -> str:
-    """Return an answer's status, type and redirect."""
+    """Return an answer's status, content type and redirect."""
     headers = answer["headers"]
     return f"{answer['status']} {headers['Content-Type'].partition(';')[0]} {headers.get('Location', '-')}"
 
@@ -99,7 +99,7 @@ def test_every_address_is_the_consoles_a_door_or_a_probe_and_served_accordingly(
 )
 def test_process_serves_its_own_part_and_no_other(serve: str, path: str, found: str, ask: Ask) -> None:
     environ = {"SERVE": serve}
-    if serve == "console":  # its 404 is a page, which needs the static files' names
+    if serve == "console":  # its 404 is a page, which needs the names of the static files
         environ |= {"DJANGO_SETTINGS_MODULE": "tests.plain_static_settings"}
     assert words(ask(path, **environ)) == found
 
@@ -143,7 +143,7 @@ def test_probes_are_not_sent_to_https_and_everything_else_is(ask: Ask) -> None:
     assert words(ask("/healthzz", **environ)) == "301 text/html https://localhost/healthzz"
 
 
-# --- Headers, as each of the parts sends them by itself over https ---------------------------------------------------
+# --- Headers that each part sends over https without a proxy ----------------------------------------------------------
 
 PROTECTING = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload",

@@ -1,4 +1,4 @@
-"""Signatures against answers that were computed outside this project, and every way to be refused.
+"""Signatures against digests computed outside this project, and every reason for a refusal.
 
 Signer and verifier share code, so a round trip would prove nothing. Each digest below was printed by
 `printf '%s.' "$t" | cat - body | openssl dgst -sha256 -hmac "$secret"`.

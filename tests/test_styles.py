@@ -1,4 +1,4 @@
-"""The part of Tabler that is served: what is kept of it, and that it is up to date."""
+"""The served part of Tabler: which rules it keeps, and that it is up to date."""
 
 from tests.styles import USED, make, used
 

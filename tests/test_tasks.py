@@ -21,7 +21,7 @@ from tests.factories import make_install
 
 @pytest.fixture
 def _no_jobs(transactional_db: None) -> Iterator[None]:
-    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    """Procrastinate's models are unmanaged: Django does not empty their tables between tests."""
     yield
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
@@ -48,7 +48,7 @@ def test_poll_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain: Fak
             cursor.execute(f"SELECT pg_advisory_lock({lock})")
             tasks.poll_installs(timestamp=0)
             assert not asked.exists()
-            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # that its connection closes is seen a moment later
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # closing releases it only a moment later
     finally:
         other.close()
     tasks.poll_installs(timestamp=0)
@@ -69,7 +69,7 @@ def test_refresh_install_is_the_job_that_a_page_queues(fake_opentrain: FakeOpenT
 
 @pytest.mark.usefixtures("_no_jobs")
 def test_refresh_install_does_nothing_while_all_its_threads_wait(fake_opentrain: FakeOpenTrain) -> None:
-    """The worker has slots left for other jobs, and the page requests it again."""
+    """The job returns at once: the worker keeps its slots for other jobs, and the page requests the refresh again."""
     install = make_install(token=fake_opentrain.add_install(), described_at=timezone.now())
     with contextlib.ExitStack() as others:
         for number in range(tasks.REFRESHES):

@@ -1,4 +1,4 @@
-"""What every template keeps to: lines that can be read, decisions made in Python, nothing that the CSP would refuse."""
+"""Rules for every template: readable lines, decisions made in Python, nothing that the CSP refuses."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "templates"
 LONGEST = 200
-"""Characters of a line. A tag of Django's cannot be broken, so a few are longer than those of Python."""
+"""Maximum characters per line. Django's tags cannot be broken, so some lines are longer than Python's 120."""
 TEMPLATES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
 _CONDITION = re.compile(r"\{% (?:if|elif) ([^%]*)%\}")
 _INLINE = re.compile(r"<style|<script(?![^>]* src=)|\s(?:style|on[a-z]+)=", re.IGNORECASE)
@@ -15,7 +15,7 @@ _BUTTON = re.compile(r'class="spinner"')
 
 
 def found(pattern: re.Pattern[str]) -> list[str]:
-    """Return the templates that have it."""
+    """Return the templates in which the pattern occurs."""
     return [str(path.relative_to(FOLDER)) for path in TEMPLATES if pattern.search(path.read_text())]
 
 
@@ -30,7 +30,7 @@ def test_lines_can_be_read_whole(path: Path) -> None:
 
 
 def test_conditions_test_one_thing() -> None:
-    """Where two facts decide together, a presenter decides, and a test of it says what it decides."""
+    """A condition on two facts belongs in a presenter, where a test covers it."""
     combined = {
         f"{path.relative_to(FOLDER)}: {condition.strip()}"
         for path in TEMPLATES

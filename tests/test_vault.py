@@ -1,4 +1,4 @@
-"""Secrets in memory show nothing, and at rest they need their key."""
+"""Secrets show nothing in memory, and need their key at rest."""
 
 import logging
 from copy import copy

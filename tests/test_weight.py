@@ -1,4 +1,4 @@
-"""What the first view of each page weighs over the wire: the page and all that it links to, compressed, no cache."""
+"""Bytes over the wire for the first view of each page: the page and all that it links to, compressed, not cached."""
 
 import gzip
 import re
@@ -25,14 +25,14 @@ from tests.factories import make_run as make_finished_run
 
 MOST = 150_000
 HEADERS = 600
-"""Bytes of an answer's head, which is not compressed: more than any of ours has."""
+"""Bytes of an answer's headers, which are not compressed: more than any of our answers has."""
 PAGE = re.compile(r"<!doctype html>", re.IGNORECASE)
 LINKED = re.compile(r'(?:href|src)="/static/([^"#?]+)')
 
 
 @pytest.fixture
 def full(acme: Install) -> Endpoint:
-    """An endpoint whose pages have all that they can have."""
+    """An endpoint whose pages show everything that they can."""
     now = timezone.now()
     endpoint = make_endpoint(install=acme, consecutive_failures=8, handler_url="https://acme.example/hooks")
     for number in range(60):
@@ -44,12 +44,12 @@ def full(acme: Install) -> Endpoint:
         make_refused_attempt(endpoint=endpoint, received_at=at)
     for _ in range(60):
         make_endpoint(consecutive_failures=9)
-    Install.objects.update(checked_at=now)  # or each page would ask OpenTrain first
+    Install.objects.update(checked_at=now)  # otherwise each page would queue a refresh
     return endpoint
 
 
 def pages(endpoint: Endpoint) -> list[str]:
-    """Return every address of the console that names nothing but an install, endpoint, delivery or run."""
+    """Return every console URL that needs no ID but an install's, endpoint's, delivery's or run's."""
     delivery = endpoint.deliveries.order_by("pk").last() or make_delivery(endpoint=endpoint)
     run = make_finished_run(endpoint=endpoint)
     owners = {"installs": endpoint.install_id, "endpoints": endpoint.pk, "deliveries": delivery.pk, "runs": run.pk}
@@ -60,7 +60,7 @@ def pages(endpoint: Endpoint) -> list[str]:
 
 
 def weight(client: Client, path: str) -> int | None:
-    """Return the bytes of a page's first view; None for what is no page."""
+    """Return the bytes of a page's first view; None if the URL does not return a page."""
     response = client.get(path, headers={"Accept-Encoding": "gzip"})
     sent = b"".join(response) if response.streaming else response.content
     text = gzip.decompress(sent) if response.headers.get("Content-Encoding") == "gzip" else sent
@@ -72,7 +72,7 @@ def weight(client: Client, path: str) -> int | None:
 
 
 def packed(name: str) -> int:
-    """Return what WhiteNoise sends of a file."""
+    """Return the bytes that WhiteNoise sends for a file."""
     found = finders.find(name)
     assert found is not None, name
     return len(gzip.compress(Path(found).read_bytes(), 9))
@@ -80,7 +80,7 @@ def packed(name: str) -> int:
 
 def test_first_view_of_every_page_is_light(full: Endpoint, client: Client) -> None:
     found = {"sign-in": weight(client, "/accounts/login/")}
-    client.force_login(make_user(role="support_lead"))  # who may open them all
+    client.force_login(make_user(role="support_lead"))  # a role that may open every page
     found |= {path: weight(client, path) for path in pages(full)}
     measured = {path: bytes_sent for path, bytes_sent in found.items() if bytes_sent is not None}
     assert len(measured) > 15

@@ -1,4 +1,4 @@
-"""What comes before Django's own handling of a request."""
+"""Requests before they reach Django."""
 
 from wsgiref.util import setup_testing_defaults
 
@@ -7,7 +7,7 @@ import pytest
 from dashboard.wsgi import application
 
 
-@pytest.mark.django_db(transaction=True)  # a request closes the connections that it finds
+@pytest.mark.django_db(transaction=True)  # Django closes open connections when a request starts
 @pytest.mark.parametrize("content_type", ["application/json; charset*=utf-8''%00", "text/plain;charset*=x'%FF", "*/*"])
 def test_content_type_with_extended_parameters_is_no_error_of_ours(content_type: str) -> None:
     environ = {
