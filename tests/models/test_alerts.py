@@ -1,4 +1,4 @@
-"""What the database refuses and takes along."""
+"""Alerts and channels: what the database refuses, and what it deletes along with them."""
 
 from datetime import time, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The audit only grows, and is visible to the people whom it concerns."""
+"""The audit: append-only, and visible to the users it concerns."""
 
 import uuid
 
@@ -63,7 +63,7 @@ def test_entry_stays_as_it_was_when_what_it_speaks_of_is_deleted(support: User, 
 
 @pytest.mark.django_db(transaction=True)
 def test_flush_of_a_site_is_refused(support: User) -> None:
-    """What `manage.py flush` does. That tests' own emptying is let pass, conftest.py sees to."""
+    """`manage.py flush` runs this SQL. Only the tests' own flush gets through, by a fixture in conftest.py."""
     audit.note(actor=support, action="a", words="It happened.")
     tables = ["dashboard_user", "dashboard_auditentry"]
     (empty,) = connection.ops.sql_flush(no_style(), tables, allow_cascade=True)

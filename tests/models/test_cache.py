@@ -1,4 +1,4 @@
-"""Django's database cache works on the table that the migrations make."""
+"""Django's database cache works with the table that the migrations create."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The delivery log's rows: who sees them, what is failed, and what the database refuses."""
+"""The delivery log's rows: who sees them, which are failed, and what the database refuses."""
 
 from datetime import timedelta
 

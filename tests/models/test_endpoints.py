@@ -1,4 +1,4 @@
-"""Endpoints: what the database makes of their status, who sees them, and the door that their key opens."""
+"""Endpoints: the columns that the database derives from their status, who sees them, and the lookup by receiver key."""
 
 import re
 
@@ -42,7 +42,7 @@ def test_at_door_finds_the_endpoint_with_its_secret_in_one_statement(django_asse
         assert (found, found.install_id, found.handler_url, found.secret) == (
             endpoint, endpoint.install_id, "https://acme.example.com/hook", Secret(SECRET),
         )  # fmt: skip
-    assert found.url == endpoint.url  # read when it is needed
+    assert found.url == endpoint.url  # deferred: loaded on access
 
 
 def test_at_door_of_an_unknown_key_or_without_a_secret() -> None:

@@ -1,4 +1,4 @@
-"""The history of endpoints: its severity is the rules' too, and a silence is one for each endpoint."""
+"""The history of endpoints: its severity matches the rules', and each endpoint has at most one silence."""
 
 import pytest
 from django.db import IntegrityError, transaction

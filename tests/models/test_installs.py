@@ -1,4 +1,4 @@
-"""Installs: their rank, who sees them, and what helps where one needs a person."""
+"""Installs: their rank, who sees them, and the remedy for each problem."""
 
 from typing import Any
 

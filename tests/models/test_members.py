@@ -1,4 +1,4 @@
-"""Members: what a role lets them see, and when their sessions are over."""
+"""Members: what each role lets them see, and when their sessions expire."""
 
 import pytest
 from django.db import IntegrityError, transaction

@@ -1,4 +1,4 @@
-"""Calls of the observations API are counted for each endpoint."""
+"""Calls of the observations API are counted per endpoint."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +12,7 @@ from tests.factories import NOON, make_endpoint
 
 @pytest.fixture
 def endpoint(db) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint that OpenTrain delivers to directly."""
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 

@@ -1,4 +1,4 @@
-"""Rotations: one at a time for an endpoint, found from either side."""
+"""Rotations: one at a time for each endpoint, found from the old and the new one."""
 
 import pytest
 from django.db import IntegrityError, transaction

@@ -1,4 +1,4 @@
-"""Runs: which hold their endpoint, which a worker has something to do for, and who sees them."""
+"""Runs: which block their endpoint, which need a worker, and who sees them."""
 
 import pytest
 from django.db import IntegrityError, transaction

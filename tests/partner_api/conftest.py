@@ -1,4 +1,4 @@
-"""A cast for the Partner API: an install, a partner that calls with its token, and deliveries in any state."""
+"""Fixtures for the Partner API: an install, a partner that calls with its token, and deliveries in any state."""
 
 import json
 import os
@@ -24,7 +24,7 @@ BOTH = ["contract.started", "contract.ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAnswer:
-    """An answer of the API, read as JSON; each has a request ID in its header."""
+    """An answer of the API, read as JSON; its header holds a request ID."""
 
     status: int
     json: Any
@@ -32,7 +32,7 @@ class ApiAnswer:
 
 
 class Partner:
-    """Somebody with a token, who calls as programs do."""
+    """An API client with a token."""
 
     def __init__(self, *, install_id: str, token: str) -> None:
         self.install_id = install_id
@@ -91,7 +91,7 @@ def emit_one(partner: Partner, *, event_type: str = "contract.started", now: dat
 
 
 def make_deliveries(partner: Partner, endpoint: Endpoint, *, count: int, status: str) -> list[str]:
-    """Emit `count` events and put the endpoint's new deliveries of them into `status`; their IDs, oldest first."""
+    """Emit `count` events and set the endpoint's new deliveries of them to `status`; return their IDs, oldest first."""
     known = set(endpoint.delivery_set.values_list("id", flat=True))
     for _ in range(count):
         emit_one(partner)
@@ -104,7 +104,7 @@ def make_deliveries(partner: Partner, endpoint: Endpoint, *, count: int, status:
 
 @pytest.fixture(autouse=True)
 def _own_middleware(settings) -> None:
-    """The Partner API is another system: the console's middleware is not in its path."""
+    """The Partner API is a separate system: the console's middleware is not in its path."""
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
 
 
@@ -136,13 +136,13 @@ def receiver() -> Iterator[sink.Sink]:
 
 @pytest.fixture
 def hooked(partner: Partner, receiver: sink.Sink) -> endpoints.Registered:
-    """An endpoint that the receiver answers for."""
+    """An endpoint that the receiver serves."""
     return make_endpoint(partner, url=receiver.url)
 
 
 @pytest.fixture
 def environment(postgres_server: Any) -> dict[str, str]:
-    """What a process needs to work on this test's own database."""
+    """Environment variables for a process that works on this test's database."""
     return os.environ | {
         "PARTNER_API_DATABASE_URL": postgres_server.url(connection.settings_dict["NAME"]),
         "PARTNER_API_KEYS": ",".join(django_settings.PARTNER_API_KEYS),
@@ -153,7 +153,7 @@ def environment(postgres_server: Any) -> dict[str, str]:
 
 @pytest.fixture
 def _no_jobs(transactional_db: None) -> Iterator[None]:
-    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    """Procrastinate's models are unmanaged: Django does not empty their tables between tests."""
     _truncate_jobs()
     yield
     _truncate_jobs()

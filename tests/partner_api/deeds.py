@@ -1,4 +1,4 @@
-"""What the tests of the engine do: a run at a moment of their choosing, a claim, a change, an answer."""
+"""Steps for tests of the engine: a run at a chosen time, a claim, a change, an answer."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,12 +15,12 @@ from tests.partner_api.conftest import THEN, Partner, emit_one
 
 
 def deliver(*, now: datetime = THEN) -> Report:
-    """One delivery run, at a moment of our choosing."""
+    """Run one delivery run at the given time."""
     return async_to_sync(engine.run)(clock=lambda: now)
 
 
 def claim_all(*, now: datetime = THEN) -> list[Claim]:
-    """Claim what is due as a run does."""
+    """Claim due deliveries as a run does."""
     asks = [Ask(endpoint_id=found, count=10, held=0) for found in claims.due_endpoints(now=now)]
     return claims.claim(asks=asks, now=now, knobs=conf.knobs())
 
@@ -53,7 +53,7 @@ def result_of(claim: Claim, *, status: int, ended_at: datetime = THEN) -> claims
 
 
 def post_during(action: Callable[[], object], *, status: int) -> None:
-    """Do something while the only delivery is in flight."""
+    """Call `action` while the only delivery is in flight, then record `status`."""
     [claim] = claim_all()
     action()
     record_outcomes.record(results=[result_of(claim, status=status)], knobs=conf.knobs())

@@ -1,6 +1,6 @@
-"""What the contract says about deliveries, and the edges that `policy` and `endpoints` write down, in twenty lines.
+"""A small model of deliveries: the contract's rules, with the details that `policy` and `endpoints` document.
 
-The state machine holds API and engine to it; nothing of theirs is imported here.
+The state machine compares API and engine with it, so it imports nothing of theirs.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ LIMIT = 10
 
 @dataclass
 class Sent:
-    """The model of one delivery. `held` is the number of a claim, and when it lapses."""
+    """The model of one delivery. `held` is the number of the claim on it and the time when that lapses, or None."""
 
     due: datetime | None
     status: str = "PENDING"
@@ -46,7 +46,7 @@ class Model:
         return [name for name, sent in self.sent.items() if self.active and sent.claimable(now)]
 
     def answer(self, sent: Sent, claim: int, begun: int, ok: bool, now: datetime) -> None:
-        """Claim `claim`, taken in the round `begun`, came to an answer."""
+        """Record the answer to claim number `claim`, taken in round `begun`."""
         sent.attempts += 1
         sent.held = None if sent.held and sent.held[0] == claim else sent.held
         current = sent.round == begun

@@ -1,4 +1,4 @@
-"""The Partner API as people run it: its own settings, its own database, gunicorn on a port of its own."""
+"""The Partner API as in production: its own settings and database, and gunicorn on its own port."""
 
 import contextlib
 import http.client
@@ -24,13 +24,13 @@ PATIENCE_S = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A migrated database of its own, and the environment that points a process at it."""
+    """A migrated database of its own, and the environment for processes that use it."""
 
     url: str
     environment: dict[str, str] = field(repr=False)
 
     def manage(self, *arguments: str, **variables: str) -> str:
-        """Run a command of the Partner API's and return what it printed."""
+        """Run a management command of the Partner API; return its output."""
         command = manage_partner_api(*arguments)
         environment = self.environment | variables
         done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120)
@@ -57,7 +57,7 @@ def installation(server: postgres.Server, *, database: str) -> Installation:
 
 @contextlib.contextmanager
 def serving(installed: Installation, *, folder: Path, **variables: str) -> Iterator[int]:
-    """Serve until the block ends; yield the port. `launch/partner_api.py` starts the same command."""
+    """Serve until the block ends; yield the port. `launch/partner_api.py` runs the same command."""
     port = claim_port(0)
     log = folder / f"partner-api-{port}.log"
     with log.open("wb") as output:
@@ -86,7 +86,7 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, str], Any]:
-    """Make one call on a connection of its own: status, headers, and the body as JSON or as text."""
+    """Send one request on its own connection; return status, headers, and the body as JSON or text."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})

@@ -1,4 +1,4 @@
-"""Receivers for the engine to post to: one that answers as told, and sockets that misbehave."""
+"""Receivers for the engine to post to: one with chosen answers, and sockets that misbehave."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request, as it came over the wire."""
+    """One request as received."""
 
     path: str
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class Received:
 
 @dataclass(slots=True)
 class Sink:
-    """A real HTTP server; `answer` decides each answer's status, and may wait or raise an event while it does."""
+    """A real HTTP server; `answer` returns the status for each request, and may wait or set an event first."""
 
     url: str
     answer: Callable[[Received], int] = lambda received: 200  # noqa: ARG005
@@ -77,7 +77,7 @@ def running_sink() -> Iterator[Sink]:
             pass
 
     class Server(ThreadingHTTPServer):
-        request_queue_size = 128  # a burst of connections is not to be made to wait a second each
+        request_queue_size = 128  # a burst of connections beyond the queue would wait a second each
 
     server = Server(("127.0.0.1", 0), Handler)
     sink = Sink(url=f"http://127.0.0.1:{server.server_port}/hooks")
@@ -92,7 +92,7 @@ def running_sink() -> Iterator[Sink]:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """Read one request, up to the end of its body."""
+    """Read one request to the end of its body; return its head."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)
@@ -107,7 +107,7 @@ def read_request(connection: socket.socket) -> bytes:
 def running_socket(
     behave: Callable[[socket.socket, threading.Event], None], *, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serve every connection by `behave`, which is given an event that is set when the test is over."""
+    """Serve every connection with `behave`; the event passed to it is set when the test ends."""
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
@@ -185,13 +185,13 @@ def closing(connection: socket.socket, over: threading.Event) -> None:
 
 
 def unused_url() -> str:
-    """A port of loopback that nobody listens on."""
+    """Return a loopback port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return f"http://127.0.0.1:{taken.getsockname()[1]}/hooks"
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
-    """Poll until it holds; fail when it does not in time."""
+    """Poll until the condition holds; fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,4 +1,4 @@
-"""The sender's view under the Partner API's own settings: for staff who signed in, read only, without secrets."""
+"""The sender's admin under the Partner API's own settings: staff only, read-only, without secrets."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def cookie(headers: dict[str, str], name: str) -> str:
 
 
 def sign_in(port: int) -> dict[str, str]:
-    """Sign in by the form and return the header that says so."""
+    """Sign in with the form; return the session's Cookie header."""
     _, headers, page = ask(port, "GET", "/admin/login/")
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
     assert token is not None

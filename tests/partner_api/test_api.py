@@ -1,4 +1,4 @@
-"""The seven operations and openapi.json, as a partner's program sees them."""
+"""The seven operations and openapi.json, as a partner's client sees them."""
 
 import re
 from datetime import timedelta
@@ -15,7 +15,7 @@ ACTIVE_MESSAGE = "Requeued deliveries will be attempted on the next delivery run
 
 
 def wire(endpoint: Endpoint, **changed: object) -> dict[str, object]:
-    """What an endpoint that was made at THEN looks like on the wire."""
+    """The JSON of an endpoint created at THEN."""
     expected = {
         "id": endpoint.pk,
         "url": endpoint.url,

@@ -1,7 +1,7 @@
-"""Requests that nobody would write, made by schemathesis from the served `openapi.json`, against the real server.
+"""Fuzzing: unusual requests that schemathesis generates from the served `openapi.json`, against the real server.
 
-All of its checks, in all of its phases: boundary values, random ones, and chains of calls along the document's links,
-as two installs that may not see each other's endpoints.
+All of its checks in all of its phases: boundary values, random values, and chains of calls along the document's links,
+as two installs that must not see each other's endpoints.
 """
 
 import json
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 CASES = int(os.environ.get("FUZZ_CASES", "2000"))
-"""How many requests there have to be; `make fuzz` asks for more."""
+"""Minimum number of requests; `make fuzz` sets more."""
 LINKS = 12
-"""How many links the document itself has; schemathesis finds some more by itself."""
+"""Number of links in the document; schemathesis infers some more."""
 
 CONFIG = """
 hooks = "tests.partner_api.fuzzing"

@@ -1,4 +1,4 @@
-"""The reference page's own curl request, over a real connection, against its own example answer.
+"""The reference page's own curl request, over a real connection, compared with the page's example answer.
 
 Source: the page "Redeliver webhook deliveries" of OpenTrain's Platform API reference.
 """

@@ -1,4 +1,4 @@
-"""Tokens: which are taken, for what, and what the others get."""
+"""Tokens: which are accepted, what for, and the answers to all others."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_a_token_cannot_be_issued_beyond_its_install(db: None) -> None:
 def test_last_use_is_noted_once_a_minute(partner: Partner, django_assert_num_queries) -> None:
     partner.call("GET", "/installs/current")
     first = Token.objects.get().last_used_at
-    with django_assert_num_queries(2):  # the token, and its bucket
+    with django_assert_num_queries(2):  # for the token and its bucket
         partner.call("GET", "/installs/current")
     assert first is not None
     assert Token.objects.get().last_used_at == first

@@ -1,4 +1,4 @@
-"""A request's body: read within limits, and refused in words."""
+"""Request bodies: read within limits, and refused with a clear message."""
 
 import pytest
 

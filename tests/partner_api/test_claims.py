@@ -1,4 +1,4 @@
-"""What is claimed: of ACTIVE endpoints only, as they are at that moment, and given back when it is not needed."""
+"""Claims: only of endpoints that are ACTIVE at that moment, and released if not needed."""
 
 import uuid
 from datetime import timedelta

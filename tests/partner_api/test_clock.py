@@ -1,4 +1,4 @@
-"""The clock that all hosts share: the database's, counted on by a monotonic clock."""
+"""The clock that all hosts share: the database's, advanced by each host's monotonic clock."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def test_now_goes_on_within_a_transaction() -> None:
 
 
 class Host:
-    """A host with a monotonic clock that a test turns; the database says that it is `THEN`."""
+    """A host whose monotonic clock the test sets; the database's time is always `THEN`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monotonic, self.asked = 100.0, 0
@@ -26,14 +26,14 @@ class Host:
 
     def answer(self) -> datetime:
         self.asked += 1
-        self.monotonic += 2  # how long the question takes
+        self.monotonic += 2  # duration of the query
         return THEN
 
 
 def test_shared_clock_asks_once_and_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
     host, shared = Host(monkeypatch), SharedClock()
     shared.set()
-    assert shared() == THEN + timedelta(seconds=1)  # the answer is of the middle of the question
+    assert shared() == THEN + timedelta(seconds=1)  # the database's time counts as the middle of the query
     host.monotonic += 3600
     assert shared() == THEN + timedelta(seconds=3601)
     assert host.asked == 1

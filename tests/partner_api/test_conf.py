@@ -1,4 +1,4 @@
-"""The knobs: OpenTrain's values by default, and a clear line when one cannot work."""
+"""Settings of the Partner API: OpenTrain's values by default, and a clear message for an invalid one."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is answered is what `openapi.json` says, field for field."""
+"""Answers match `openapi.json`, field by field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which addresses are dialled: every denied range as a literal, through a name, mapped into IPv6, and by rebinding."""
+"""Denied addresses are never dialled: every range as a literal, by name, mapped into IPv6, and by DNS rebinding."""
 
 import asyncio
 import socket
@@ -65,7 +65,7 @@ def post(url: str, *, allow_localhost: bool = True, times: int = 1) -> list[Outc
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
-    """Have every name resolve to the next of `answers`, the last one for good."""
+    """Resolve every name to the next of `answers`; the last one repeats."""
     left = list(answers)
 
     def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
@@ -116,7 +116,7 @@ def test_a_name_with_several_denied_addresses_is_denied_as_a_whole(monkeypatch) 
 
 @pytest.mark.parametrize("address", [*DENIED_V4, *DENIED_V6, *(f"::ffff:{address}" for address in DENIED_V4)])
 def test_a_name_that_rebinds_after_it_was_looked_up_is_judged_by_what_is_dialled(monkeypatch, address: str) -> None:
-    """The registration saw a public address; the lookup at the POST brings another, and that one counts."""
+    """The registration resolves to a public address, the POST to another; the POST's address counts."""
     plain = address.partition("%")[0]
     resolving(monkeypatch, ["8.8.8.8"], [plain])
     seen = socket.getaddrinfo("rebinding.example.com", 9)[0][4][0]

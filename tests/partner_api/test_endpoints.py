@@ -1,4 +1,4 @@
-"""Every change of an endpoint: what is kept, what is requeued, and what is not found."""
+"""Changes of an endpoint: what is kept, what is requeued, and what is not found."""
 
 import re
 from datetime import timedelta

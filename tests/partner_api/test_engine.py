@@ -1,4 +1,4 @@
-"""One delivery run, end to end: real rows, real HTTP, a receiver that answers as it is told."""
+"""One delivery run, end to end: real rows, real HTTP, a receiver with chosen answers."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What happens to an endpoint or a delivery while its POST is under way."""
+"""Changes of an endpoint or a delivery while its POST is in flight."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_what_is_revoked_before_the_run_is_delivered_to_nevertheless(
 def test_a_change_of_url_and_types_during_the_attempt_counts_from_the_next_one_on(
     partner: Partner, hooked: Registered, receiver: Sink
 ) -> None:
-    """The attempt in flight settles the delivery as ever; the next one goes to the new URL, whatever its type."""
+    """The attempt in flight counts as usual; the next one goes to the new URL, even if its type is dropped."""
     emit(partner)
     post_during(
         lambda: change(hooked.endpoint, url="https://new.example.com/", event_types=["milestone.funded"]), status=500
@@ -99,7 +99,7 @@ def test_a_change_of_url_and_types_during_the_attempt_counts_from_the_next_one_o
 def test_an_answer_to_what_was_delivered_and_is_sent_again_leaves_it_delivered(
     partner: Partner, hooked: Registered, receiver: Sink
 ) -> None:
-    """A delivery that is sent again is PENDING until its answer has come; a pause meanwhile changes nothing."""
+    """A redelivered delivery is PENDING until it is answered; a pause meanwhile changes nothing."""
     emit(partner)
     deliver()
     redeliver(hooked.endpoint, delivery_id=Delivery.objects.get().pk)

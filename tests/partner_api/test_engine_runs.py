@@ -1,4 +1,4 @@
-"""Runs beside each other, runs whose time is up, and runs that are told to stop."""
+"""Concurrent runs, runs that reach their time limit, and runs that are told to stop."""
 
 import asyncio
 import socket
@@ -87,7 +87,7 @@ def test_a_cancelled_run_records_what_is_in_flight_and_gives_the_rest_back(recei
 
 @pytest.mark.django_db(transaction=True)
 def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_comes(receiver: Sink) -> None:
-    """No thundering herd: until the first answer is in, a mountain of due deliveries is two POSTs; then ten at most."""
+    """No thundering herd: before the first answer only two due deliveries are posted, then at most ten at once."""
     partner = make_partner()
     make_endpoint(partner, url=receiver.url)
     emit(partner, count=60)
@@ -102,7 +102,7 @@ def test_a_big_endpoint_that_comes_back_is_asked_by_two_posts_before_the_rest_co
     async def go() -> Report:
         work = asyncio.create_task(engine.run(clock=lambda: THEN))
         await asyncio.to_thread(sink.wait_until, lambda: len(receiver.requests) >= 2)
-        await asyncio.sleep(0.3)  # a few turns of the run: whatever else it claims, it has claimed by now
+        await asyncio.sleep(0.3)  # a few turns of the run: time to claim more, if it would
         at_first.append(await Delivery.objects.exclude(claimed_by=None).acount())
         at_first.append(len(receiver.requests))
         told.set()

@@ -1,10 +1,9 @@
-"""The whole of the delivery rules, proven: random operations by the API's own calls and by the engine, against a model
-of twenty lines that holds what the contract says and nothing else. They must never differ.
+"""The delivery rules, checked by a state machine: random operations of the API and the engine, compared with a model.
 
-An attempt comes in two forms. Either a claim, any time and any operations later an outcome, and its record: so every
-interleaving of several runners is tried, claims that lapse, answers after a pause, a requeue or a deletion. Or a whole
-delivery run of the engine, all but its POSTs. What has to have happened on the way is counted, so that a machine that
-no longer gets there fails.
+The model holds only what the contract says, and must never differ from the database. Attempts come in two forms. One is
+a claim whose outcome is recorded later, after any time and any operations; it covers every interleaving of several
+runners, lapsed claims, and answers after a pause, a requeue or a deletion. The other is a whole delivery run of the
+engine, except for its POSTs. The machine counts the situations that it has to reach, and fails if it misses one.
 """
 
 import contextlib
@@ -49,7 +48,7 @@ OUTCOMES = st.one_of(
 )
 
 REACHED: Counter[str] = Counter()
-"""How often each thing happened that the rules are about."""
+"""Number of times that each situation of interest occurred."""
 
 RULES = {
     "answered for a claim that had lapsed",
@@ -65,7 +64,7 @@ RULES = {
 }
 
 PICKS = st.lists(st.integers(0, 999), min_size=1, max_size=12)
-"""Which of the posts in flight, one after the other; there may be fewer."""
+"""Indexes of posts in flight, taken one after the other; fewer posts may be in flight."""
 
 WHICH = st.integers(0, MOST_ENDPOINTS - 1)
 TYPES = st.sampled_from([BOTH, BOTH, ["contract.started"], ["contract.ended"]])
@@ -82,7 +81,7 @@ class Deliveries(RuleBasedStateMachine):
         self.hands.enter_context(mock.patch.object(clock, "now", side_effect=lambda: self.now))
         self.partner = make_partner()
         self.models: dict[str, Model] = {}
-        self.ids: list[str] = []  # those that there are, and the last one that is gone
+        self.ids: list[str] = []  # of all existing endpoints, and of the one deleted last
         self.claims = 0
         self.in_flight: list[InFlight] = []
         self.token_lives = self.install_lives = True
@@ -99,7 +98,7 @@ class Deliveries(RuleBasedStateMachine):
         return self.ids[which % len(self.ids)]
 
     def _call(self, method: str, path: str, body: object = None, *, known: bool = True) -> dict | None:
-        """Call the API; None where the contract has it refused."""
+        """Call the API and return its answer; None if the contract refuses the call."""
         answer = self.partner.call(method, f"/webhook-endpoints{path}", body)
         expected = 401 if not self.token_lives else 403 if not self.install_lives else 200 if known else 404
         assert answer.status == expected
@@ -107,13 +106,13 @@ class Deliveries(RuleBasedStateMachine):
         return answer.json if expected == 200 else None
 
     def _on(self, which: int, method: str, path: str = "", body: object = None) -> tuple[Model, dict] | None:
-        """Call an operation on an endpoint that may be gone, and hold its answer to the model of before."""
+        """Call an operation on an endpoint that may be deleted; return its model and the answer."""
         name = self._id(which)
         answer = self._call(method, f"/{name}{path}", body, known=name in self.models)
         return None if answer is None else (self.models[name], answer)
 
     def _tells(self, answer: dict, name: str) -> None:
-        """The endpoint in an answer is the model's."""
+        """Check that the endpoint in an answer matches the model."""
         told, model = answer["webhookEndpoint"], self.models[name]
         facts = {key: told[key] for key in ("id", "url", "eventTypes", "status", "consecutiveFailures")}
         assert facts == {
@@ -128,7 +127,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: len(self.models) < MOST_ENDPOINTS)
     @rule(url=URLS, types=TYPES)
     def create(self, url: str, types: list[str]) -> None:
-        """It gets what happens from now on, and nothing of before."""
+        """A new endpoint gets events from now on, and none from before."""
         answer = self._call("POST", "", {"url": url, "eventTypes": types})
         if answer is not None:
             name = answer["webhookEndpoint"]["id"]
@@ -153,7 +152,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 61, 61, 61, 300, 1800, 7200, -3600]))
     def wait(self, seconds: int) -> None:
-        """Time passes; or the database's clock is set back."""
+        """Advance the time, or set the database's clock back."""
         self.now += timedelta(seconds=seconds)
 
     @rule(which=WHICH)
@@ -170,7 +169,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(which=WHICH, url=URLS, types=TYPES)
     def change(self, which: int, url: str, types: list[str]) -> None:
-        """What is pending goes to the new URL, also where its type is not subscribed to any more."""
+        """Pending deliveries go to the new URL, even if their type is no longer subscribed."""
         if (done := self._on(which, "PATCH", body={"url": url, "eventTypes": types})) is not None:
             done[0].url, done[0].types = url, types
             self._tells(done[1], self._id(which))
@@ -213,7 +212,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(sure=st.integers(0, 3), what=st.sampled_from(["token", "install"]))
     def revoke(self, sure: int, what: str) -> None:
-        """A revoked token ends calls, and a revoked install its events too; what is to be delivered is delivered."""
+        """A revoked token stops calls, a revoked install also stops events; pending deliveries are still delivered."""
         if sure == 0 and what == "token":
             auth.revoke(token_id=Token.objects.get().pk, now=self.now)
             self.token_lives = False
@@ -232,7 +231,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 10))
     def claim(self, count: int) -> None:
-        """A runner of its own: it holds nothing yet. At the limit it is given only as many as failures are left."""
+        """Claim as a new runner that holds nothing. Near the limit it gets only as many as there are failures left."""
         due = {name: model.claimable(self.now) for name, model in self.models.items()}
         found = ledger.due_endpoints(now=self.now)
         assert set(found) == {name for name, names in due.items() if names}
@@ -254,7 +253,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.in_flight)
     @rule(picks=PICKS, outcome=OUTCOMES)
     def answer(self, picks: list[int], outcome: Outcome) -> None:
-        """A batch of answers, recorded in one transaction."""
+        """Record a batch of answers in one transaction."""
         posts = self._take(picks)
         results = [
             ledger.ClaimResult(claim=post.claim, outcome=outcome, started_at=self.now, ended_at=self.now, duration_ms=1)
@@ -278,7 +277,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
     def run(self, outcomes: list[Outcome]) -> None:
-        """The engine itself, from claim to record: it attempts all that is due, each once, and nothing else."""
+        """Run the engine from claim to record: it attempts all due deliveries, each once, and nothing else."""
         due = {name for model in self.models.values() for name in model.claimable(self.now)}
         posts: list[str] = []
 
@@ -305,7 +304,7 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.in_flight)
     @rule(picks=PICKS)
     def drop(self, picks: list[int]) -> None:
-        """A runner is told to stop before it posted."""
+        """Stop a runner before it posts."""
         posts = self._take(picks)
         ledger.release(claims=[post.claim for post in posts])
         for post in posts:
@@ -339,7 +338,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 class Outage(Deliveries):
-    """The same, where most posts fail: this way leads to the fifth attempt and to the automatic disabling."""
+    """The same with mostly failing posts, to reach the fifth attempt and the automatic disabling."""
 
     @rule(count=st.integers(0, 2), rounds=st.integers(2, 6), anew=st.booleans())
     def fail(self, count: int, rounds: int, anew: bool) -> None:
@@ -355,7 +354,7 @@ class Outage(Deliveries):
 
     @rule(which=WHICH, ok=st.booleans())
     def change_in_flight(self, which: int, ok: bool) -> None:
-        """What is in flight outlives its lease, a requeue and a pause; its answer comes in the end."""
+        """A claim outlives its lease, a requeue and a pause, and is answered in the end."""
         self.enable(which)
         self.claim(10)
         self.redeliver_one_in_flight(which)
@@ -404,7 +403,7 @@ class Outage(Deliveries):
 
     @rule(which=WHICH, outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
     def recover(self, which: int, outcomes: list[Outcome]) -> None:
-        """What a person does after an automatic disabling, in the wrong order, and with some outcome."""
+        """A person's recovery after an automatic disabling, in the wrong order, with any outcome."""
         self.emit(6)
         self.run([Outcome(status=None, cause=Cause.DNS)])
         self.redeliver_all(which)

@@ -1,4 +1,4 @@
-"""Everything that is not 2xx: validation, tokens, paths, methods, crashes; always the one envelope."""
+"""Error answers: validation, tokens, paths, methods, crashes; always the same envelope."""
 
 import json
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
 
 
 def problem(answer: ApiAnswer) -> tuple[int, str, str, dict]:
-    """The envelope without its request ID, which has to be the header's."""
+    """Return the envelope without its request ID, which must equal the header's."""
     assert sorted(answer.json) == ["code", "details", "error", "requestId"]
     assert answer.json["requestId"] == answer.headers["X-Request-Id"]
     return answer.status, answer.json["code"], answer.json["error"], answer.json["details"]

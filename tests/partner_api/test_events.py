@@ -30,7 +30,7 @@ def test_emit_takes_as_many_statements_for_many_endpoints_as_for_one(
 ) -> None:
     for _ in range(count):
         make_endpoint(partner)
-    # A savepoint around the install, the ID, the event, and one INSERT … SELECT.
+    # A savepoint around four statements: the install, the ID, the event, and one INSERT … SELECT.
     with django_assert_num_queries(6) as captured:
         assert emit_one(partner).deliveries == count
     inserts = [query["sql"] for query in captured.captured_queries if "partner_api_delivery" in query["sql"]]

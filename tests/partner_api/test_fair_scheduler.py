@@ -1,4 +1,4 @@
-"""Whose turn it is: windows, slots, and that nothing is lost or held twice, whatever happens in whatever order."""
+"""Fair scheduling: windows and slots; no claim is lost or held twice, in any order of events."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from dashboard.partner_api.fair_scheduler import Ask, Rota
 
 
 def claim(rota: Rota, *, due: dict[str, int]) -> dict[str, int]:
-    """Let everybody who is asked give what they have; who gave how many."""
+    """Let every endpoint that the rota asks give what it has due; return the counts by endpoint."""
     given_now = {}
     for ask in rota.asks():
         count = min(ask.count, due[ask.endpoint_id])

@@ -1,4 +1,4 @@
-"""Installs of the Partner API: what they share, and which are refused."""
+"""Installs of the Partner API: what those of one organization share, and which ones are refused."""
 
 import pytest
 

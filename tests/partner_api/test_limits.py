@@ -1,4 +1,4 @@
-"""How often a token may call: one bucket for each, whichever process is asked."""
+"""The rate limit of a token: one bucket each, shared by all processes."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.partner_api.serving import ask, installation, serving
 
 
 def earlier(seconds: float) -> None:
-    """Let the buckets believe that they were last counted so many seconds ago."""
+    """Age every bucket by `seconds` since its last count."""
     Bucket.objects.update(counted_at=F("counted_at") - timedelta(seconds=seconds))
 
 
@@ -58,7 +58,7 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_again(partner: Partne
 def test_two_servers_count_a_tokens_calls_together(postgres_server: postgres.Server, tmp_path: Path) -> None:
     installed = installation(postgres_server, database="partner_api_limits")
     headers = {"Authorization": f"Bearer {installed.create_install('Acme')['token']}"}
-    limit = {"PARTNER_API_CALLS_PER_MINUTE": "2"}  # half a minute until the next is free
+    limit = {"PARTNER_API_CALLS_PER_MINUTE": "2"}  # the next call is free after half a minute
     with (
         serving(installed, folder=tmp_path, **limit) as one,
         serving(installed, folder=tmp_path, **limit) as other,

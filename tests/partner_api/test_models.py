@@ -1,4 +1,4 @@
-"""The Partner API's rows: what the database refuses, and IDs that say nothing about each other."""
+"""The Partner API's rows: what the database refuses, and IDs that reveal nothing about each other."""
 
 import re
 from typing import Any

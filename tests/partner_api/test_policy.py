@@ -1,4 +1,4 @@
-"""The rules of delivery, by known answers."""
+"""The delivery rules, checked against known answers."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Attempt by attempt: the schedule, the automatic disabling, and what a redelivery begins anew."""
+"""Recorded attempts: the schedule, the automatic disabling, and the new round that a redelivery starts."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The fields of a request: each bad one is named, and nothing is converted."""
+"""Request fields: every invalid one is named, and no value is converted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which URLs an endpoint may have."""
+"""URLs that an endpoint may have."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""The engine as it runs: a Procrastinate worker in a process of its own, the commands, and the care for jobs."""
+"""The engine in production: a Procrastinate worker in its own process, the commands, and the maintenance of jobs."""
 
 import asyncio
 import io
@@ -112,7 +112,7 @@ def test_two_workers_share_the_work_and_a_killed_ones_is_done_again(
 
 
 def leave_behind(*, task: Any) -> None:
-    """A job of a worker that has died: doing, and no heartbeat for an hour."""
+    """Leave a job as a dead worker does: "doing", without a heartbeat for an hour."""
     job = task.configure(task_kwargs={"timestamp": 1}).defer()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -179,7 +179,7 @@ def test_a_worker_whose_cron_has_gone_silent_for_two_intervals_asks_for_a_run_by
     looks: list[float] = []
 
     def monotonic() -> float:
-        """The pulse beats at 0; each time that it is looked at after that, it has been silent for this long."""
+        """Return 0 for the first beat; from then on, the time after `silent_s` of silence."""
         looks.append(silent_s if looks else 0.0)
         return looks[-1]
 
@@ -188,7 +188,7 @@ def test_a_worker_whose_cron_has_gone_silent_for_two_intervals_asks_for_a_run_by
     async def beat_once() -> None:
         pulse = tasks._Pulse()
         pulse.beat()
-        # At the second look, what the first one asked for is done.
+        # The second look starts only after the job that the first one queued is stored.
         await asyncio.to_thread(sink.wait_until, lambda: len(looks) >= 3)
         pulse.watch.cancel()
 

@@ -1,4 +1,4 @@
-"""One POST against servers that behave, and against servers that do not."""
+"""One POST against servers that behave, and servers that do not."""
 
 import asyncio
 import gzip
@@ -103,7 +103,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_timeout(behave) -> None:
     started = time.monotonic()
     with sink.running_socket(behave) as url:
         assert post(url, seconds=0.3) == failed(Cause.TIMEOUT)
-    assert time.monotonic() - started < 20  # the server is silent for 30 s, and drips without an end
+    assert time.monotonic() - started < 20  # the servers stay silent for 30 s, or drip forever
 
 
 def test_a_dripping_body_neither_undoes_the_status_nor_stretches_the_time() -> None:
@@ -112,7 +112,7 @@ def test_a_dripping_body_neither_undoes_the_status_nor_stretches_the_time() -> N
         outcome = post(url, seconds=2)
     assert (outcome.status, outcome.cause) == (200, None)
     assert set(outcome.response_head) == {ord("x")}
-    assert time.monotonic() - started < 20  # 1,024 bytes, as many as are kept, would drip for 50 s
+    assert time.monotonic() - started < 20  # the 1,024 bytes that are kept would drip for 50 s
 
 
 def test_an_endless_body_is_cut_off() -> None:
@@ -176,7 +176,7 @@ def test_an_endless_header_is_cut_off() -> None:
 
 
 def test_headers_that_drip_end_with_the_time_for_everything() -> None:
-    """Each byte comes soon after the one before, so that no time-out between two bytes would ever end it."""
+    """Each byte follows soon after the last, so that a timeout between bytes would never fire."""
     started = time.monotonic()
     with sink.running_socket(sink.dripping_head) as url:
         assert reason(post(url, seconds=0.5)) == (Cause.TIMEOUT, "")

@@ -1,4 +1,4 @@
-"""Signing secrets at rest under the Partner API's own keys."""
+"""Signing secrets, encrypted at rest under the Partner API's own keys."""
 
 import pytest
 from cryptography.fernet import Fernet

@@ -1,4 +1,4 @@
-"""Rows of the database that are in none: presenters only read them."""
+"""Unsaved model instances: presenters only read them."""
 
 import uuid
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def install(**fields: Any) -> Install:
 
 
 def endpoint(**fields: Any) -> Endpoint:
-    """One of the receiver, active and well, unless the fields say otherwise."""
+    """An active, healthy endpoint of the receiver, unless the fields say otherwise."""
     made = {"pk": 7, "opentrain_id": "whe_7", "status": "ACTIVE", "receiver_key": "key", "install": install()}
     return Endpoint(**(made | fields))
 
@@ -39,5 +39,5 @@ def run(*, tally: Tally = Tally(), **fields: Any) -> RunRow:  # noqa: B008 - fro
 
 
 def labels(controls: Any) -> list[tuple[str, str]]:
-    """Return what each control is called, and its look."""
+    """Return each control's label and look."""
     return [(one.label, one.look) for one in controls]

@@ -1,4 +1,4 @@
-"""What the pages of activity show of an entry."""
+"""Audit entries on the activity pages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Causes in rows: how many, what helps, and the list behind each."""
+"""Rows of causes: their counts, the advice, and the list behind each."""
 
 from urllib.parse import parse_qs
 
@@ -43,10 +43,10 @@ def test_rows_are_the_failures_by_cause_and_then_what_was_refused() -> None:
         {"from": ["2026-06-12"], "state": ["failed"], "cause": ["timeout"]},
     ]
     assert all(row.advice for row in rows)
-    assert len({row.what for row in failed}) == 2  # one, and several
+    assert len({row.what for row in failed}) == 2  # a singular and a plural
     assert [(row.is_refused, row.count) for row in refused] == [(True, 1)] * 3
     assert {row.query for row in refused} == {refused[0].query}
-    assert "of_a_later_version" in {row.words for row in refused}  # shown as it came
+    assert "of_a_later_version" in {row.words for row in refused}  # an unknown reason is shown unchanged
     assert "content_type" not in {row.words for row in refused}
 
 

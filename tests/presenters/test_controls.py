@@ -1,4 +1,4 @@
-"""Links and buttons as presenters make them."""
+"""Links and buttons that presenters create."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The curl command: run by a real shell and a real curl, it sends what was stored, and does nothing else."""
+"""The curl command: run by a real shell and a real curl, it sends the stored request and does nothing else."""
 
 import http.server
 import shutil
@@ -16,7 +16,7 @@ URL = "https://acme.example.com/hook"
 
 @pytest.fixture
 def handler() -> Iterator[Any]:
-    """A handler on loopback that keeps what it was sent last."""
+    """A handler on loopback that keeps the last request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:

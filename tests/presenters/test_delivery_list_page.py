@@ -1,4 +1,4 @@
-"""What a list of deliveries is called, and why it is empty."""
+"""A delivery list's title, and the reason why it is empty."""
 
 from typing import Any
 

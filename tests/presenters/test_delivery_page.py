@@ -1,4 +1,4 @@
-"""What a delivery's page offers."""
+"""The buttons of a delivery's page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rows as files: streamed, and run by no spreadsheet."""
+"""Downloads: streamed, and safe to open in a spreadsheet."""
 
 import csv
 import io

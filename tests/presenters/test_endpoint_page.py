@@ -1,4 +1,4 @@
-"""What an endpoint's page says at its top, and whom it offers what."""
+"""The headline of an endpoint's page, and the buttons that each role gets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is going on with an endpoint, beyond its status."""
+"""An endpoint's situation beyond its status."""
 
 from datetime import timedelta
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What the inbox says at its top, and what helps first."""
+"""The inbox's headline, and the first remedy that it offers."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_no_endpoint_leads_those_who_may_register_one_to_the_installs() -> None:
 
 
 def helps(fields: dict[str, Any], *, user: User = SUPPORT, **given: Any) -> str:
-    """Return the label of what helps an endpoint first; empty where nothing does."""
+    """Return the label of the first remedy for an endpoint; empty if there is none."""
     facts: dict[str, Any] = {"failed": 0, "run": None, "is_install_in_need": False} | given
     found: Control | None = helps_endpoint(
         endpoint(**fields), **facts, enable=OPERATION, redeliver=OPERATION, user=user
@@ -93,7 +93,7 @@ def helps(fields: dict[str, Any], *, user: User = SUPPORT, **given: Any) -> str:
         (FAILING, 2, "Recover…"),
         (STOPPED | {"consecutive_failures": 10}, 2, "Recover…"),
         (STOPPED, 0, "Re-enable"),
-        (STOPPED, 2, "Re-enable"),  # paused by a person: that is no trouble to recover from
+        (STOPPED, 2, "Re-enable"),  # paused by a person, so there is nothing to recover from
         ({}, 2, "Redeliver all failed"),
         (FAILING, 0, ""),
         ({"status": "ODD"}, 2, ""),

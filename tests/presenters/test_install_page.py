@@ -1,4 +1,4 @@
-"""What an install's page offers."""
+"""The buttons of an install's page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A body as a tree: all of a plain one, and of a hostile one as much as a page can bear."""
+"""A body as a tree: complete for an ordinary body, bounded for a hostile one."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The polled part of a page: 304 while it says the same."""
+"""The polled part of a page: 304 while it is unchanged."""
 
 from typing import Any
 

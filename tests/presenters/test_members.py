@@ -1,4 +1,4 @@
-"""What is said before a member is changed: everything that follows, and where the form goes."""
+"""The confirmation before a member is changed: every consequence, and where the form goes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The name of an operation: the same until its answer is in, and nobody else's to work out."""
+"""The ID of an operation: stable until its answer is recorded, and unguessable for other users."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far a redelivery has come."""
+"""The progress of a redelivery."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How far a rotation is, and the buttons of its page."""
+"""The progress of a rotation, and the buttons of its page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rows of the lists: worst first, each with its health, its failed deliveries, and the names of its buttons."""
+"""Rows of the lists: worst first, each with its health, its failed deliveries, and its button labels."""
 
 from datetime import datetime, timedelta
 
@@ -100,7 +100,7 @@ def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_que
     assert (row.install, row.state.kind) == (
         "Acme Labs",
         StateKind.RETRYING,
-    )  # never overdue where nothing is attempted
+    )  # never overdue while deliveries are stopped
     assert row.state == state_of(delivery=delivery, endpoint=endpoint, now=NOON + timedelta(days=9))
 
 

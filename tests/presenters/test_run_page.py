@@ -1,4 +1,4 @@
-"""What a run's page says, and the buttons that steer it."""
+"""The text of a run's page, and its buttons."""
 
 from typing import Any
 

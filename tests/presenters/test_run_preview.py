@@ -1,4 +1,4 @@
-"""Where the preview of a bulk run leads, and what it is called."""
+"""The title of a bulk run's preview, and where its form goes."""
 
 import pytest
 

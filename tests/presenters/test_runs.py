@@ -1,4 +1,4 @@
-"""Runs in rows: their counts, their steps, what is under way, and what a new one would do."""
+"""Runs in rows: their counts, steps and progress, and what a new run would do."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What schemathesis is told beside `openapi.json`: which URLs there are, and the one 404 that it would misread.
+"""Hooks for schemathesis that add to `openapi.json`: a strategy for URLs, and the one 404 that it would misread.
 
 Source: partner-api, "Operations": redeliver answers 404 for the endpoint and for the delivery.
 """
@@ -12,7 +12,7 @@ _REST = st.one_of(st.just(""), st.from_regex(r"[/?][!\"$-\[\]-~]{0,2}", fullmatc
 _LONG = st.integers(0, 1900).map(lambda count: "/" + "x" * count)
 _LOCAL = st.builds("http://{}:{}".format, st.sampled_from(["localhost", "127.0.0.1", "[::1]"]), st.integers(1, 65535))
 
-# Which of them deliveries may go to is more than a schema can say; the document says it in words.
+# A schema cannot express which URLs deliveries may go to; the document says it in prose.
 schemathesis.openapi.format(
     "uri", st.builds("{}{}".format, st.one_of(_HOST.map("https://{}".format), _LOCAL), st.one_of(_REST, _LONG))
 )
@@ -20,7 +20,7 @@ schemathesis.openapi.format(
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response) -> bool:
-    """Keep every failure but one: an endpoint that was just made is there, the delivery that was made up is not."""
+    """Keep every failure but one: redeliver's 404 is for the made-up delivery, not for the endpoint just created."""
     return not (
         failure.__class__.__name__ == "EnsureResourceAvailability"
         and context.operation.definition.raw.get("operationId") == "redeliverWebhookDeliveries"

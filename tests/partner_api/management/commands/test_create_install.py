@@ -1,4 +1,4 @@
-"""create_install prints a token that works, or says what is wrong."""
+"""create_install prints a working token, or says what is wrong."""
 
 import pytest
 from django.core.management import CommandError

@@ -1,4 +1,4 @@
-"""deliveries lists every attempt of one install."""
+"""deliveries lists every attempt of an install."""
 
 import io
 

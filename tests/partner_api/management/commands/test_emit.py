@@ -1,4 +1,4 @@
-"""emit sends events once or until a signal, and says what it sent."""
+"""emit sends events once or until a signal, and reports what it sent."""
 
 import io
 import json
