@@ -1,4 +1,4 @@
-"""What counts as wrong, kind by kind, and what does not."""
+"""Conditions of alerts: what counts as a problem, kind by kind, and what does not."""
 
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ def subject(kind: AlertKind, endpoint: Endpoint) -> Subject:
 
 
 def make_retrying(endpoint: Endpoint, *, due_ago: timedelta) -> None:
-    """A delivery that failed once and whose next attempt should have come by then, at the latest."""
+    """Create a delivery that failed once and whose next attempt is overdue by `due_ago`."""
     delivery = make_delivery(
         endpoint=endpoint,
         last_ok=False,
@@ -45,7 +45,7 @@ def make_retrying(endpoint: Endpoint, *, due_ago: timedelta) -> None:
 
 
 def make_stopped(endpoint: Endpoint, *, ended_ago: timedelta = MINUTE, **columns) -> Run:
-    """A recovery whose first delivery failed again."""
+    """Create a recovery that stopped because its canary failed."""
     defaults = {"state": Run.State.STOPPED, "step": "canary", "why": "The first delivery failed again: 503."}
     return make_run(endpoint=endpoint, ended_at=NOON - ended_ago, **defaults | columns)
 
@@ -111,7 +111,7 @@ def test_canary_that_failed_stays_while_a_later_recovery_has_not_got_there(step)
 def test_canary_that_failed_is_over_when_opentrain_has_counted_a_success_since() -> None:
     endpoint = make_endpoint(snapshot_at=NOON - 2 * MINUTE)
     make_stopped(endpoint)
-    assert kinds() == [("canary_failed", endpoint.pk)]  # what OpenTrain said before the recovery ended says nothing
+    assert kinds() == [("canary_failed", endpoint.pk)]  # last synced before the recovery ended
     Endpoint.objects.update(snapshot_at=NOON)
     assert kinds() == []
 

@@ -1,4 +1,4 @@
-"""The audit's pages: each entry once whatever happens meanwhile, what may be seen and no more, and what it costs."""
+"""The audit's pages: each entry once despite changes meanwhile, only visible entries, and bounded costs."""
 
 import itertools
 import uuid

@@ -1,4 +1,4 @@
-"""Deliveries counted over time: each in its bucket, nothing made up, and no more read than is allowed."""
+"""Deliveries counted over time: each in its bucket, nothing invented, and reads within the limit."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Which index a list is read from. What the statements find is in test_delivery_lists.py, against all filters."""
+"""The index that each list is read from. test_delivery_lists.py checks the results, against all filters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every list against a naive filter over the same rows, in every scope; pages both ways; counts and causes."""
+"""Every list against a naive filter over the same rows, in every scope; paging both ways; counts and causes."""
 
 import itertools
 import random
@@ -34,7 +34,7 @@ CAUSES = [("status", 503), ("status", 500), ("timeout", 504), ("tls", 502)]
 
 @pytest.fixture
 def world(db):
-    """Two installs and a third that Paul may not see, with deliveries of every kind, several of them at one moment."""
+    """Two installs and a third hidden from Paul, with deliveries of every kind, several of them at the same time."""
     dice = random.Random(3)  # noqa: S311 - rows, not secrets
     acme, beta, other = (make_install() for _ in range(3))
     endpoints = [
@@ -50,7 +50,7 @@ def world(db):
         cause, status = ("", 200) if ok else dice.choice(CAUSES)
         at = NOON + dice.randrange(40) * MINUTE
         make_delivery(
-            endpoint=endpoints[(number + number // 120) % 6],  # an ID of two endpoints is two deliveries
+            endpoint=endpoints[(number + number // 120) % 6],  # one ID on two endpoints is two deliveries
             opentrain_id=f"dlv_{number % 120}",
             event_id=f"evt_{number % 50}",
             event_type=dice.choice(EVENTS),
@@ -75,7 +75,7 @@ def world(db):
 
 
 def naive(rows, *, scope, criteria, paul):
-    """The same filter, said once more in Python."""
+    """The same filter, written again in Python."""
     installs = paul_sees(paul)
     return sorted(
         (row for row in rows if in_scope(row, scope, installs) and is_listed(row, criteria)),
@@ -208,7 +208,7 @@ def cursor_of(row, *, newer=False):
 
 
 def walk(*, scope, criteria, limit, start=None):
-    """Go through the pages in one direction; return what they showed, newest first."""
+    """Go through the pages in one direction; return the deliveries shown, newest first."""
     shown, cursor = [], start
     while found := list(delivery_lists.page(scope=scope, criteria=criteria, now=NOW, limit=limit, cursor=cursor)):
         newer = start is not None

@@ -1,4 +1,4 @@
-"""Health checks for background parts: right to the second, and bounded."""
+"""Health checks of background processes: exact to the second, and bounded."""
 
 from datetime import timedelta
 

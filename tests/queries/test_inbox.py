@@ -1,4 +1,4 @@
-"""Which endpoints need a person, worst first, and what the log says of them."""
+"""Endpoints that need attention, worst first, with a summary of their log."""
 
 from datetime import timedelta
 from typing import Any

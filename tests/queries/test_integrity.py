@@ -1,4 +1,4 @@
-"""Whether a restored database is whole."""
+"""The integrity of a restored database."""
 
 import io
 

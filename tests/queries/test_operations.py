@@ -1,4 +1,4 @@
-"""The newest answer of each endpoint, from the audit."""
+"""The latest answer for each endpoint, from the audit."""
 
 import re
 
@@ -24,4 +24,4 @@ def test_newest_answer_is_one_read_of_an_index_however_long_the_audit_is(acme: I
     asked = Endpoint.objects.filter(pk=quiet.pk).values_list(last_answer_of(OuterRef("pk"), now=now))
     plan = asked.explain(analyze=True, format="json")
     read = re.findall(r'"Index Name": "(audit_\w+)".*?"Rows Removed by Filter": (\d+)', plan)
-    assert read == [("audit_endpoint_last", "1")]  # beside it the request that has no answer yet
+    assert read == [("audit_endpoint_last", "1")]  # and beside it a request without an answer yet

@@ -1,4 +1,4 @@
-"""The quick search: what a text leads to, and for whom."""
+"""The quick search: the results for a text, and who sees them."""
 
 import pytest
 from django.utils import timezone

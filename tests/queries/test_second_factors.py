@@ -1,4 +1,4 @@
-"""The second factors that a person has, counted without decrypting anything."""
+"""A user's second factors, counted without decrypting anything."""
 
 from typing import Any
 

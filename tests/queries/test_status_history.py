@@ -26,6 +26,6 @@ def test_much_history_is_thinned_out_by_the_database() -> None:
             endpoint_id=endpoint.pk, until=now, width=timedelta(minutes=15), buckets=96, now=now
         )
     assert len(queries) == 1
-    # Every bucket since the first row is as bad as its worst moment, and so they are one stretch.
+    # Every bucket since the first row has the same worst status, so they form one stretch.
     assert (stretches[0].failures, stretches[-1].failures) == (None, 6)
     assert stretches[-1].until - stretches[-1].at >= timedelta(hours=22)

@@ -1,4 +1,4 @@
-"""Every place where a secret is stored is known, and replaced only if it is unchanged."""
+"""Every place where a secret is stored is known; a secret is replaced only if it has not changed since it was read."""
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -20,7 +20,7 @@ def test_columns_are_every_column_of_secrets() -> None:
 
 @pytest.fixture
 def _second_factor(db: None, settings) -> None:
-    """Somebody's authenticator app and recovery codes under the old key, the third of which was used."""
+    """A user's authenticator app and recovery codes under the old key, with the third code used."""
     settings.FIELD_KEYS = [OLD]
     user = make_user(username="ana")
     TOTP.activate(user, "JBSWY3DPEHPK3PXP")

@@ -1,4 +1,4 @@
-"""What alerts say, and that other people's texts stay texts in mail, in chat and in JSON."""
+"""The texts of alerts; text from outside stays plain text in mail, chat and JSON."""
 
 import json
 from dataclasses import replace
@@ -131,7 +131,7 @@ def test_slack_body_escapes_every_outside_text_and_keeps_our_own_links() -> None
         assert "<!" not in text
         assert "@all" not in text
         assert "](" not in text
-        assert text.count("<") == len(message.items) + 1  # one link an alert, and one to all of them
+        assert text.count("<") == len(message.items) + 1  # one link per alert, and one to all alerts
         assert "<https://redeliver.example.com/alerts/|All alerts>" in text
 
 

@@ -1,4 +1,4 @@
-"""The pure rules of alerts: what opens and ends one, quiet hours through midnight and clock changes, retries."""
+"""The pure rules of alerts: opening and resolving, quiet hours across midnight and clock changes, retries."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -105,12 +105,12 @@ def test_quiet_hours_within_a_day(hour, quiet) -> None:
 @pytest.mark.parametrize(
     ("now", "until"),
     [
-        # Berlin, 29 March 2026: 02:00 is followed by 03:00. The night is an hour shorter.
+        # Berlin, 29 March 2026: the clocks go from 02:00 to 03:00. The night is an hour shorter.
         ("2026-03-28T20:59:00", None),
         ("2026-03-28T21:00:00", "2026-03-29T05:00:00"),
         ("2026-03-29T04:59:00", "2026-03-29T05:00:00"),
         ("2026-03-29T05:00:00", None),
-        # 25 October 2026: 03:00 is followed by 02:00. The night is an hour longer.
+        # 25 October 2026: the clocks go from 03:00 back to 02:00. The night is an hour longer.
         ("2026-10-24T20:00:00", "2026-10-25T06:00:00"),
         ("2026-10-25T05:59:00", "2026-10-25T06:00:00"),
         ("2026-10-25T06:00:00", None),
@@ -122,14 +122,14 @@ def test_quiet_hours_follow_the_clocks_of_their_zone_through_a_change(now, until
 
 
 def test_end_that_comes_twice_is_its_second_one() -> None:
-    quiet = Quiet(time(22), time(2, 30), "Europe/Berlin")  # 02:30 is at 00:30 and at 01:30 UTC
+    quiet = Quiet(time(22), time(2, 30), "Europe/Berlin")  # 02:30 is both 00:30 and 01:30 UTC
     moments = [utc("2026-10-25T00:29:00") + timedelta(minutes=minutes) for minutes in (0, 2, 30, 60, 61, 90)]
     end = utc("2026-10-25T01:30:00")
     assert [quiet.until(moment) for moment in moments] == [end, end, end, end, None, None]
 
 
 def test_end_that_does_not_come_is_when_the_clock_has_passed_it() -> None:
-    quiet = Quiet(time(22), time(2, 30), "Europe/Berlin")  # in the night without 02:30
+    quiet = Quiet(time(22), time(2, 30), "Europe/Berlin")  # in the night without a 02:30
     assert quiet.until(utc("2026-03-29T00:59:00")) == utc("2026-03-29T01:30:00")
     assert quiet.until(utc("2026-03-29T01:30:00")) is None
 

@@ -1,4 +1,4 @@
-"""What is recorded of an attempt."""
+"""The recorded facts of an attempt."""
 
 import pytest
 

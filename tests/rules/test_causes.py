@@ -1,4 +1,4 @@
-"""Why an attempt failed, in words."""
+"""The causes of failed attempts, in words."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The state of a delivery in words; and the rule that is also written in SQL, held against it on real rows."""
+"""The state of a delivery in words; the rule is also written in SQL, and both are compared on real rows."""
 
 from datetime import UTC, datetime, timedelta
 

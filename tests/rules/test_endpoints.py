@@ -1,4 +1,4 @@
-"""The health of an endpoint in words; and the rule that is also written in SQL, held against it on real rows."""
+"""The health of an endpoint in words; the rule is also written in SQL, and both are compared on real rows."""
 
 import pytest
 

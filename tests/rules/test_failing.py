@@ -1,4 +1,4 @@
-"""The sentence about an endpoint's failing deliveries, which the inbox and alerts share."""
+"""The sentence about an endpoint's failing deliveries, shared by the inbox and the alerts."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Which headers can be sent, and that everything that sends, keeps or shows one goes by the same rule."""
+"""The headers that can be sent; all code that sends, stores or shows headers applies the same rule."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Why OpenTrain's last answer for an install does not help."""
+"""The reasons why OpenTrain's last answer for an install is of no use."""
 
 from dashboard.models import Install
 from dashboard.rules.installs import NEEDS_PERSON, Trouble

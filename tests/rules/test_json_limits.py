@@ -1,4 +1,4 @@
-"""JSON from outside: what is read, what is refused, and that nothing of it depends on the version of Python."""
+"""JSON from outside: what is accepted, what is refused, and that neither depends on the Python version."""
 
 import ast
 import json
@@ -32,7 +32,7 @@ VALUES = st.recursive(
 
 @pytest.fixture
 def generous_python() -> Iterator[None]:
-    """Let Python itself read more than we do, whichever version it is."""
+    """Raise Python's own limit above ours, in every version."""
     recursion, digits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
     sys.setrecursionlimit(20_000)
     sys.set_int_max_str_digits(0)
@@ -134,5 +134,5 @@ def test_no_module_reads_json_from_outside_without_the_limits() -> None:
 
 
 def _reads_an_answer(node: ast.Attribute) -> bool:
-    """Whether it is requests' `answer.json`, which is json.loads."""
+    """Return whether the call is `answer.json` of requests, which is json.loads."""
     return node.attr == "json" and isinstance(node.value, ast.Name) and node.value.id in {"answer", "response"}

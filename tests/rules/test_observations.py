@@ -1,4 +1,4 @@
-"""What a call of the observations API has to look like: all of it is right, or each wrong field is named."""
+"""The format of an observations API call: a valid one is accepted whole, and every invalid field is named."""
 
 import base64
 import json

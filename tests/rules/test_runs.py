@@ -1,4 +1,4 @@
-"""The rules of a run: what is asked next, when failures have returned, what an answer means."""
+"""The rules of a run: what is requested next, when failures count as returned, what an answer means."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -103,7 +103,7 @@ def test_react_to_calls_without_an_answer_waits_longer_each_time_then_pauses() -
 
 @given(st.lists(st.sampled_from(["ok", "429", "failed"]), max_size=50))
 def test_react_never_waits_more_than_an_hour_nor_loops(calls: list[str]) -> None:
-    """Between two pauses there are fewer than GIVE_UP_AFTER failures in a row, and the pace stays in its bounds."""
+    """Between two pauses, fewer than GIVE_UP_AFTER failures occur in a row, and the pace stays within its bounds."""
     failed, pace, in_a_row = 0, 100, 0
     for kind in calls:
         slow = 60 if kind == "429" else None

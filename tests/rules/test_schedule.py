@@ -1,4 +1,4 @@
-"""OpenTrain's own pace."""
+"""OpenTrain's retry schedule."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""How secrets begin, and that every kind of them is kept out of logs and searches."""
+"""The prefixes of secrets; every kind of secret is kept out of logs and searches."""
 
 import pytest
 

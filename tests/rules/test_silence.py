@@ -1,4 +1,4 @@
-"""When deliveries that came regularly have stopped coming: the rule, and the query that looks for it."""
+"""The rule that detects when regular deliveries have stopped."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Browsers in words, by what real ones say of themselves."""
+"""Browser names from real user agents."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""OpenTrain as a server that does what a test says, and limits that keep such tests short."""
+"""A fake OpenTrain server whose behaviour each test chooses, and limits that keep these tests short."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Shorten the limits for a server that never answers."""
+    """Shorten the limits, for a server that never answers."""
     return lambda: monkeypatch.setattr(call, "LIMITS", QUICK)
 
 
 @pytest.fixture
 def serve(settings: Any) -> Callable[..., Any]:
-    """Be OpenTrain for a block, with these behaviours."""
+    """Run a server as OpenTrain for the block, with these behaviours."""
 
     @contextmanager
     def serve(*behaviours: Behaviour, **given: Any) -> Iterator[Server]:

@@ -1,4 +1,4 @@
-"""One exchange with limits that keep a test short."""
+"""One HTTP exchange, with limits that keep a test short."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ import pytest
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 PATIENT_S = 20
-"""Limits far above what an answer takes, on a busy machine too."""
+"""Limits far above the duration of an answer, even on a busy machine."""
 TOTAL_S = 1.5
 HURRIED = {"connect_s": 0.5, "read_s": 0.4, "total_s": TOTAL_S}
-"""For servers that never answer: the test waits for these limits."""
+"""Limits that a test waits for: for servers that never answer."""
 MAX_BYTES = 1000
 SLACK_S = 15
-"""How late a busy machine may make us. A server that hangs or drips here goes on for 30 s and more."""
+"""Allowed delay on a busy machine, in seconds. A server that hangs or drips here goes on for at least 30 s."""
 
 
 def ask(url: str, **given: Any) -> HttpAnswer:
@@ -33,7 +33,7 @@ def ask(url: str, **given: Any) -> HttpAnswer:
 
 
 def fail(url: str, **given: Any) -> NoAnswer:
-    """Ask, expect no answer, and expect it in time and without a thread left behind."""
+    """Send a request, and expect a failure in time, without a thread left behind."""
     threads = set(threading.enumerate())
     started = time.monotonic()
     with pytest.raises(NoAnswer) as caught:

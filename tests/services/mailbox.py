@@ -1,4 +1,4 @@
-"""A real SMTP server on a free port of the loopback, with a mailbox."""
+"""A real SMTP server on a free loopback port, with a mailbox."""
 
 import contextlib
 import ssl
@@ -15,7 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 @dataclass
 class Mailbox:
-    """What the server takes and what it says; `refuse` is its answer to every recipient, where there is one.
+    """The mails received and the server's settings; `refuse`, if set, is its answer to every recipient.
 
     Without slots: aiosmtpd reads every attribute of its handler, and before Python 3.11.3 a dataclass with slots has
     a `__weakref__` that cannot be read.
@@ -48,7 +48,7 @@ class Mailbox:
 
 @contextlib.contextmanager
 def mailbox(*, tls: ssl.SSLContext | None = None, account: tuple[str, str] | None = None) -> Iterator[Mailbox]:
-    """Serve until the block ends: plain, or with STARTTLS demanded, and with an account where one is given."""
+    """Serve until the block ends: plain, or requiring STARTTLS, and with an account if one is given."""
     box = Mailbox(account=account)
     options: dict[str, Any] = {"tls_context": tls, "require_starttls": True} if tls else {}
     if account:
@@ -64,6 +64,6 @@ def mailbox(*, tls: ssl.SSLContext | None = None, account: tuple[str, str] | Non
 
 class _OnAnyPort(Controller):
     def _trigger_server(self) -> None:
-        """Say hello on the port that it got; aiosmtpd's own asks on the one that it was given, which is 0."""
+        """Connect to the port actually bound; aiosmtpd's own check would use the requested one, which is 0."""
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()

@@ -1,10 +1,10 @@
-"""A real HTTP server that does what no server should.
+"""A real HTTP server that misbehaves.
 
     with misbehaving(reset_after_request, answer(200, b"{}")) as server:
         …                       # server.url; the first connection is reset, all later ones are answered
     assert len(server.requests) == 2
 
-A behaviour is a function of one connection. Each connection gets the next of the list, the last one stays.
+A behaviour is a function that handles one connection. Each connection gets the next of the list; the last one repeats.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 import trustme
 
 PATIENCE_S = 30
-"""How long the server itself waits for anything: a test that hangs ends here."""
+"""Seconds that the server waits for anything; a test that hangs ends after them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came on the wire."""
+    """One request as received."""
 
     method: str
     target: str
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(slots=True)
 class Server:
-    """What a behaviour and a test know of the server. `connections` counts every accepted one."""
+    """The state that a behaviour and a test share. `connections` counts every accepted connection."""
 
     port: int
     scheme: str
@@ -71,7 +71,7 @@ Behaviour = Callable[[Connection], None]
 
 @contextlib.contextmanager
 def misbehaving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Serve on a free port of the loopback until the block ends; then every thread is gone."""
+    """Serve on a free loopback port until the block ends; by then every thread has ended."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(port=listener.getsockname()[1], scheme="https" if tls else "http")
         threads: list[threading.Thread] = []
@@ -89,7 +89,7 @@ def misbehaving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> It
 def answer(
     status: int, body: bytes = b"", *, headers: Sequence[str] = (), content_type: str = "application/json"
 ) -> Behaviour:
-    """Answer as one should."""
+    """Answer correctly."""
     return raw(head(status, f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers) + body)
 
 
@@ -122,7 +122,7 @@ def dripping(at_once: bytes, slowly: bytes, *, every_s: float) -> Behaviour:
 
 
 def endless(at_once: bytes, piece: bytes) -> Behaviour:
-    """Read the request, then send the piece again and again until nobody listens."""
+    """Read the request, then send the piece again and again until the client disconnects."""
 
     def behave(connection: Connection) -> None:
         connection.read_request()
@@ -134,7 +134,7 @@ def endless(at_once: bytes, piece: bytes) -> Behaviour:
 
 
 def silent(connection: Connection) -> None:
-    """Read the request and say nothing."""
+    """Read the request and send nothing."""
     connection.read_request()
     connection.server.stopping.wait(PATIENCE_S)
 
@@ -145,13 +145,13 @@ def deaf(connection: Connection) -> None:
 
 
 def hanging_up(connection: Connection) -> None:
-    """Read the request and close without a word."""
+    """Read the request and close without an answer."""
     connection.read_request()
 
 
 def reset_before_request(connection: Connection) -> None:
     """Reset the connection when the request begins to arrive, without reading it."""
-    connection.sock.recv(1, socket.MSG_PEEK)  # not sooner: a connect may fail by it, and that is another story
+    connection.sock.recv(1, socket.MSG_PEEK)  # not sooner: the connect itself could fail, which is another case
     _reset(connection.sock)
 
 
@@ -178,13 +178,13 @@ def chunked(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 
 
 def closed_port() -> int:
-    """Return a port of the loopback on which nobody listens."""
+    """Return a loopback port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def certified(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """Return what serves TLS under these names, with a certificate of that authority."""
+    """Return a context that serves TLS under these names, with a certificate of that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
     return context
@@ -211,7 +211,7 @@ def _accept(
 
 def _serve(sock: socket.socket, server: Server, behaviour: Behaviour, tls: ssl.SSLContext | None) -> None:
     sock.settimeout(PATIENCE_S)
-    with contextlib.suppress(OSError, ValueError):  # the client has gone: often what a test is about
+    with contextlib.suppress(OSError, ValueError):  # the client has disconnected, which many tests intend
         try:
             sock = tls.wrap_socket(sock, server_side=True) if tls else sock
             behaviour(Connection(sock, server))

@@ -1,4 +1,4 @@
-"""OpenTrain's answers as samples, and what the tests of the client share."""
+"""Sample answers of OpenTrain, and helpers for the client's tests."""
 
 import dataclasses
 import json
@@ -19,11 +19,11 @@ from tests.services.misbehaving import Behaviour
 TOKEN = Secret("ot_ptk_" + "c4n4ry" * 7)
 REQUEST_ID = "9d1f2c3b-0000-4000-8000-000000000001"
 QUICK = Limits(connect_s=0.5, read_s=0.4, total_s=1.2, max_bytes=20_000, tries=3, pause_s=0.02)
-"""For servers that never answer: the test waits for these limits."""
+"""Limits that a test waits for: for servers that never answer."""
 PATIENT = dataclasses.replace(QUICK, connect_s=20, read_s=20, total_s=20)
-"""Limits far above what an answer takes, on a busy machine too."""
+"""Limits far above the duration of an answer, even on a busy machine."""
 SLACK_S = 15
-"""How late a busy machine may make us. A server that hangs here does so for 30 s."""
+"""Allowed delay on a busy machine, in seconds. A server that hangs here does so for 30 s."""
 
 ENDPOINT: dict[str, Any] = {
     "id": "whe_1",
@@ -81,7 +81,7 @@ def envelope(status: int, code: str, said: str = "It is so.", **more: object) ->
 
 
 def fails(call: Callable[[], object], kind: type[OpenTrainError]) -> Any:
-    """Call, and expect this very exception, in time."""
+    """Call, and expect exactly this exception, in time."""
     started = time.monotonic()
     with pytest.raises(OpenTrainError) as caught:
         call()

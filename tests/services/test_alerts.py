@@ -1,4 +1,4 @@
-"""Alerts on their way out: to a real SMTP server, to a real HTTP server, and to nowhere inside our network."""
+"""Sending alerts: to a real SMTP server, to a real HTTP server, and never into our own network."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""How many may wait at once."""
+"""The limit of concurrent waits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The switch of the demo's handlers, against the demo's own server."""
+"""The switch of the demo's handlers, tested with the demo's own server."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Passing a delivery on, against real HTTP servers that behave and misbehave."""
+"""Forwarding a delivery, to real HTTP servers that behave and misbehave."""
 
 import gzip
 import time
@@ -152,7 +152,7 @@ def test_ask_of_a_misbehaving_handler_fails_with_its_cause_in_time(behaviour, ca
         started = time.monotonic()
         with pytest.raises(HandlerFailed) as caught:
             deliver(server.url, deadline_s=2.0)
-        assert time.monotonic() - started < 15  # silent and dripping go on for 30 s and more
+        assert time.monotonic() - started < 15  # the silent and the dripping server go on for at least 30 s
     assert (caught.value.cause, caught.value.words) == (cause, f"Your handler: {words}.")
 
 

@@ -1,4 +1,4 @@
-"""What an OpenID Connect provider says is believed only as far as it is signed."""
+"""Claims of an OpenID Connect provider are trusted only if they are signed."""
 
 import json
 from collections.abc import Iterator

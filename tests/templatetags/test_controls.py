@@ -1,4 +1,4 @@
-"""What people press, as it is drawn."""
+"""Buttons and links as rendered HTML."""
 
 import re
 import uuid
@@ -13,7 +13,7 @@ OPERATION = uuid.UUID("6f1d5f54-28a5-4b5e-9a1f-6a0d4f0a7b11")
 
 
 def drawn(template: str, **context: object) -> str:
-    """Render it with a CSRF token, and take white space for one blank."""
+    """Render the template with a CSRF token; collapse whitespace to single spaces."""
     html = Template("{% load controls %}" + template).render(Context({"csrf_token": "token", **context}))
     return re.sub(r">\s+<", "><", " ".join(html.split()))
 

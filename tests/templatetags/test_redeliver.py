@@ -1,4 +1,4 @@
-"""What templates say of a value."""
+"""Template filters and tags that format values."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +45,6 @@ def test_lasts_follows_the_settings() -> None:
 
 
 def test_sign_in_by_link_lasts_as_long_as_its_page_says() -> None:
-    """allauth has no setting for it."""
+    """allauth has no setting for this duration, so the page's text repeats it."""
     page = Path(project.BASE_DIR, "templates/socialaccount/authentication_error.html").read_text(encoding="utf-8")
     assert f"took longer than {spelled(duration=timedelta(seconds=statekit.STATE_TTL))}." in page

@@ -1,4 +1,4 @@
-"""What a body may have been before something rewrote it."""
+"""The original bodies that a rewritten body may come from."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The words of a diagnosis: each kind has some."""
+"""The texts of a diagnosis: each kind has one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each way in which a signature fails, made here by hand with hmac, and what the doctor says of it."""
+"""Each reason for an invalid signature, signed by hand with hmac, and the doctor's finding."""
 
 import base64
 import hashlib
@@ -42,7 +42,7 @@ def diagnosed(header: str | None = None, *, body: bytes = BODY, secret: str = SE
 
 
 def test_a_known_answer_is_genuine() -> None:
-    """Computed outside of Python: printf '1781265600.{}' | openssl dgst -sha256 -hmac <secret>."""
+    """The digest is from: printf '1781265600.{}' | openssl dgst -sha256 -hmac <secret>."""
     found = diagnosed("t=1781265600,v1=f0a1493680281714b39638a02aada843e03a48f250a5608695159d923450d2af", body=b"{}")
     assert (found.kind, found.words) == (Kind.GENUINE, "The signature is genuine and in time.")
 

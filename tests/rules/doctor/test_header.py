@@ -1,4 +1,4 @@
-"""A signature header of another form: what it may have meant."""
+"""A malformed signature header: its likely meaning."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What can be told of a refused request without its body."""
+"""Findings about a refused request without its body."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Headers as people paste them."""
+"""Headers as users paste them."""
 
 import contextlib
 import time

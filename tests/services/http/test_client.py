@@ -1,4 +1,4 @@
-"""One HTTP exchange against a server that misbehaves: what is raised, what was sent, and when it is over."""
+"""One HTTP exchange against a misbehaving server: the error raised, the bytes sent, and the time taken."""
 
 import gzip
 import logging

@@ -1,4 +1,4 @@
-"""One HTTPS exchange: whose certificate is taken, and what cannot be verified, hangs or drips."""
+"""One HTTPS exchange: accepted certificates, and servers that cannot be verified, hang or drip."""
 
 import pytest
 import trustme

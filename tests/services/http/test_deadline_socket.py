@@ -1,4 +1,4 @@
-"""A connection: looked up and dialled within its deadline, address by address."""
+"""A connection: resolved and dialled within its deadline, address by address."""
 
 import errno
 import socket
@@ -66,7 +66,7 @@ def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.
 def test_connect_that_hangs_is_a_timeout_that_was_not_sent() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]  # fill the queue that nobody accepts from
+        waiting = [socket.socket() for _ in range(4)]  # fill the backlog, from which nothing accepts
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Answers that nobody thought of: a good one, damaged at random (the seed is the test's name)."""
+"""Random answers: a valid one, damaged at random (the seed is the test's name)."""
 
 import json
 import random

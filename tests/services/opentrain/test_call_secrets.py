@@ -1,4 +1,4 @@
-"""No token and no signing secret in any exception or log; one line in the log for each call."""
+"""No exception and no log line contains a token or signing secret; each call logs one line."""
 
 import logging
 import re
@@ -58,7 +58,7 @@ def test_secret_shows_in_no_exception_and_no_log(
     error = caught.value
     assert (error.__cause__, error.__context__) == (None, None)
     ours = traceback.TracebackException.from_exception(error, capture_locals=True)
-    del ours.stack[0]  # this test's own frame, which knows everything
+    del ours.stack[0]  # this test's own frame, which holds the secrets
     shown = "".join(ours.format()) + repr(error) + repr(error.args) + repr(vars(error)) + caplog.text
     assert "c4n4ry" not in shown
 

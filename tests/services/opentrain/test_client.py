@@ -1,4 +1,4 @@
-"""The client's seven operations against a real server: what goes out, and what comes back."""
+"""The client's seven operations against a real server: the requests and the results."""
 
 import json
 from datetime import UTC, datetime, timedelta

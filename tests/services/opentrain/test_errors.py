@@ -1,4 +1,4 @@
-"""OpenTrain refuses, fails, asks to wait, or says nothing: what is raised, how it reads, how often it was asked."""
+"""OpenTrain refuses, fails, asks to wait, or does not answer: the exception, its message, and the number of tries."""
 
 import dataclasses
 import json
@@ -246,7 +246,7 @@ NO_ANSWER: list[tuple[Behaviour, Reason, str]] = [
 
 
 def steady(text: str) -> str:
-    """Return the text without what differs from run to run: the seconds, and whether a send or a read met the reset."""
+    """Return the text without its variable parts: the seconds, and whether a send or a read met the reset."""
     return re.sub(r"within \d+ s", "within N s", text).replace(" (Connection reset by peer)", "")
 
 
@@ -357,6 +357,6 @@ def test_tries_of_a_read_share_one_deadline(serve: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(http_client, "exchange", noting)
     with serve(bad.silent):
         fails(get, Unavailable)
-    # Each try takes half a second, so the next one gets that much less.
+    # Each try takes half a second, so the next one gets half a second less.
     assert given
     assert all(left_s <= 1.2 - 0.5 * number for number, left_s in enumerate(given))

@@ -1,4 +1,4 @@
-"""Answers that are none of OpenTrain's: HTML, empty, cut, oversized, of the wrong shape."""
+"""Answers that OpenTrain never gives: HTML, empty, truncated, oversized, of the wrong shape."""
 
 import gzip
 import json
@@ -143,7 +143,7 @@ def test_4xx_without_the_envelope_is_a_bad_response_for_a_write_too(
 
 
 def why_of(serve: Any, call: Callable[[], object], answer: object) -> str:
-    """Return what is said to be wrong with a read's answer."""
+    """Return the error message for a read's answer."""
     with serve(ok(answer)):
         error = fails(call, BadResponse)
     found = str(error).removeprefix("OpenTrain's answer cannot be used: ")
