@@ -1,4 +1,4 @@
-"""An install that the fake OpenTrain knows, with endpoints, and browsers that somebody is signed in to."""
+"""Fixtures: an install with endpoints that the fake OpenTrain knows, and browsers signed in as different users."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from tests.refreshes import run_queued
 
 @pytest.fixture(autouse=True)
 def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts are given up after 0.3 s; on a busy machine, a count of a few rows can take that long."""
+    """Raise the limit of 0.3 s for a count: on a busy machine, even a count of a few rows can take longer."""
     monkeypatch.setattr(delivery_lists, "COUNT_MS", 60_000)
 
 
 @dataclass(frozen=True)
 class Browser:
-    """Somebody's browser: pages are read as text, buttons are pressed with or without htmx."""
+    """A signed-in user's browser: it reads pages as text, and presses buttons with or without htmx."""
 
     client: Client
 
@@ -34,19 +34,19 @@ class Browser:
         return response.content.decode()
 
     def read_refreshed(self, path: str) -> str:
-        """Open the page, have the refresh that it requested done, and return what its next poll would show."""
+        """Open the page, run the refresh that it requested, and return what its next poll shows."""
         self.read(path)
         assert run_queued() != []
         return self.read(path)
 
     def press(self, path: str, **form: str) -> str:
-        """Send the form by htmx; return the partial."""
+        """Send the form with htmx; return the partial."""
         response = self.client.post(path, form, headers={"HX-Request": "true"})
         assert response.status_code == 200
         return response.content.decode()
 
     def submit(self, path: str, **form: str) -> str:
-        """Send the form without JavaScript; return the page that it leads to."""
+        """Send the form without JavaScript; return the page that it redirects to."""
         response = self.client.post(path, form, follow=True)
         assert [status for _url, status in response.redirect_chain] == [302]
         return response.content.decode()
@@ -59,7 +59,7 @@ def ana(support: User) -> Browser:
 
 @pytest.fixture
 def connected(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    """An install with a token that the fake takes."""
+    """An install with a token that the fake accepts."""
     token = fake_opentrain.add_install()
     _outcome, install = sync.connect(
         actor=support, token=token, name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
@@ -70,13 +70,13 @@ def connected(fake_opentrain: FakeOpenTrain, support: User) -> Install:
 
 @pytest.fixture
 def endpoint(connected: Install, support: User) -> Endpoint:
-    """An endpoint of it that is received through Redeliver, with a handler."""
+    """An endpoint of that install, which receives through Redeliver and has a handler."""
     return register(connected, support, handler_url="https://acme.example.com/hook")
 
 
 @pytest.fixture
 def disabled(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Endpoint:
-    """The same, after ten failures in a row; OpenTrain has three failed deliveries, of which two reached us."""
+    """The endpoint after ten failures in a row; of three deliveries failed at OpenTrain, two reached Redeliver."""
     ids = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=3)
     for opentrain_id in ids[:2]:
         delivery = make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id)

@@ -1,4 +1,4 @@
-"""Sign-in: a door for those who were given an account, and for nobody else."""
+"""Sign-in: open to users with an account, and to no one else."""
 
 from urllib.parse import unquote
 

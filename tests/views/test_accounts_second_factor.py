@@ -1,4 +1,4 @@
-"""Authenticator apps, recovery codes and passkeys, as far as no browser is needed (tests/journeys/test_sign_in.py)."""
+"""Authenticator apps, recovery codes and passkeys without a browser (with one: tests/journeys/test_sign_in.py)."""
 
 import base64
 import html
@@ -38,14 +38,14 @@ def protected(ana: User) -> User:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that codes go by: in the middle of a code's time, so that none runs out in a test."""
+    """The clock of codes, in seconds. It stays in the middle of a code's 30 s, so that none expires in a test."""
     now = [float(int(time.time()) // 30 * 30 + 15)]
     monkeypatch.setattr("allauth.mfa.totp.internal.auth.time.time", lambda: now[0])
     return now
 
 
 def sign_in(client: Client, **form: str) -> str:
-    """Give the password; return where that leads."""
+    """Enter the password; return the redirect's location."""
     return client.post(LOGIN, {"login": "ana", "password": PASSWORD, **form})["Location"]
 
 
@@ -54,14 +54,14 @@ def reauthenticate(client: Client, **form: str) -> None:
 
 
 def set_up(client: Client) -> tuple[str, str]:
-    """Set an app up as a person does; return its secret and the page that follows."""
+    """Set up an app as a user does; return its secret and the page that follows."""
     page = client.get(ACTIVATE).content.decode()
     [secret] = re.findall(r"<code>([A-Z2-7]{32})</code>", page)
     return secret, client.post(ACTIVATE, {"code": totp.code(secret)}, follow=True).content.decode()
 
 
 def test_app_code_is_the_one_that_the_standard_says() -> None:
-    """RFC 6238, appendix B, by the last six of its eight digits."""
+    """The vectors of RFC 6238, appendix B, reduced to the last six of their eight digits."""
     secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     assert [totp.code(secret, at=at) for at in (59, 1111111109, 20000000000)] == ["287082", "081804", "353130"]
 
@@ -83,7 +83,7 @@ def test_wrong_code_sets_nothing_up(client: Client, ana: User) -> None:
     [secret] = re.findall(r"<code>([A-Z2-7]{32})</code>", page)
     answer = client.post(ACTIVATE, {"code": totp.wrong(secret)}).content.decode()
     assert "Incorrect code." in answer
-    assert secret in answer  # the same, so that the picture need not be scanned again
+    assert secret in answer  # the same secret, so that the user need not scan the QR code again
     assert not ana.authenticator_set.exists()
 
 

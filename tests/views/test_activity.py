@@ -1,4 +1,4 @@
-"""The activity page: what it shows to whom, what its URL asks for, its details, its files, and what it costs."""
+"""The activity page: who sees which entries, its filters, details and downloads, and its number of queries."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from tests.views.conftest import Browser, browser_of
 
 PAGE, LIVE, EXPORT = reverse("activity"), reverse("activity-live"), reverse("activity-export")
 QUERIES = 8
-"""The page runs no more, whatever the rows. Savepoints and the like are not counted."""
+"""Maximum number of queries for any number of rows, without savepoints and the like."""
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_entry_of_what_is_gone_names_it_without_a_link(ana: Browser, acme: Insta
         assert "/endpoints/" not in page
 
 
-# --- Who sees what ---------------------------------------------------------------------------------------------------
+# --- Visibility ------------------------------------------------------------------------------------------------------
 
 
 def test_partner_admin_sees_their_installs_and_their_own_doings_alone(
@@ -154,7 +154,7 @@ def test_names_of_who_acts_are_suggested_to_support_alone(ana: Browser, paul: Br
     assert [('<option value="zoe">' in browser.read(PAGE)) for browser in (ana, paul)] == [True, False]
 
 
-# --- What the URL asks for -------------------------------------------------------------------------------------------
+# --- Filters in the URL ----------------------------------------------------------------------------------------------
 
 
 def test_filter_is_in_the_url_of_every_link_of_its_page(ana: Browser, endpoint: Endpoint) -> None:
@@ -216,13 +216,13 @@ def test_live_part_is_sent_again_only_when_something_happened(ana: Browser, acme
 
 
 def test_pages_of_an_install_and_an_endpoint_lead_to_their_activity(ana: Browser, endpoint: Endpoint) -> None:
-    endpoint.install.last_error_at = timezone.now()  # OpenTrain is left alone for a while
+    endpoint.install.last_error_at = timezone.now()  # after an error, pages do not request a refresh for a while
     endpoint.install.save()
     assert f'href="/activity/?install={endpoint.install_id}"' in ana.read(f"/installs/{endpoint.install_id}/")
     assert f'href="/activity/?endpoint={endpoint.pk}"' in ana.read(f"/endpoints/{endpoint.pk}/")
 
 
-# --- As a file -------------------------------------------------------------------------------------------------------
+# --- Downloads -------------------------------------------------------------------------------------------------------
 
 
 def test_file_has_every_row_of_the_filter_and_is_itself_in_the_audit(ana: Browser, endpoint: Endpoint) -> None:
@@ -260,7 +260,7 @@ def test_file_of_nonsense_is_refused_in_words_and_not_in_the_audit(query: str, a
     assert AuditEntry.objects.count() == 0
 
 
-# --- What it costs ---------------------------------------------------------------------------------------------------
+# --- Queries ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["ana", "paul"])

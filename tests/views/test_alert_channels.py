@@ -1,4 +1,4 @@
-"""The pages of alert channels: add, change, delete, and test them."""
+"""The pages of alert channels: add, change, delete and test them."""
 
 import re
 import uuid
@@ -126,7 +126,7 @@ def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> No
     assert ["hushhush" in one for one in pages] == [False] * 5
     assert [channel.secret.reveal() in one for one in pages] == [True, False, False, False, False]
     assert "https://hooks.slack.example.com/…1234" in pages[1]
-    again = ana.client.post(NEW, form, follow=True)  # the same form once more: no second channel, and no secret
+    again = ana.client.post(NEW, form, follow=True)  # the same form again: no second channel, and no secret shown
     assert AlertChannel.objects.count() == 1
     assert channel.secret.reveal() not in again.content.decode()
 

@@ -1,4 +1,4 @@
-"""The pages of alerts and channels: what they say, what they never show, and that nothing happens by mistake."""
+"""The pages of alerts and channels: their text, the secrets that they never show, and protection from accidents."""
 
 import re
 from datetime import timedelta
@@ -153,7 +153,4 @@ def test_hostile_text_is_text(ana: Browser, acme: Install) -> None:
         assert "<img" not in page
 
 
-# --- Channels --------------------------------------------------------------------------------------------------------
-
-
-# --- Who may ---------------------------------------------------------------------------------------------------------
+# --- Permissions -----------------------------------------------------------------------------------------------------

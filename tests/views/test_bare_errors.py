@@ -1,4 +1,4 @@
-"""Errors of the receiver's process: JSON with words, and nothing of what went wrong inside."""
+"""Errors of the receiver's process: JSON with a message, without internal details."""
 
 import json
 

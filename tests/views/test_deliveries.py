@@ -1,4 +1,4 @@
-"""A delivery's page: whatever came in, it is shown, and nothing of it is obeyed."""
+"""A delivery's page: it shows any content, and executes none of it."""
 
 import html
 import json
@@ -212,12 +212,12 @@ def test_redeliver_asks_for_this_one_and_follows_it(
     assert "<strong>0 of 1</strong>" in partial
     Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True)
     assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
-    # The same form again, from another tab, is the same call: it counts what came meanwhile.
+    # The same form again, from another tab, is the same operation: it counts the deliveries since then.
     assert "It arrived and was delivered." in ana.press(redeliver_of(delivery), operation=OPERATION)
 
 
 def test_redeliver_costs_seven_queries(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
-    """Whoever pressed it waits for each: session, person, delivery, "requested"; then what became of it."""
+    """The user waits for each: session, user, delivery, the "requested" entry; then recording the answer."""
     (opentrain_id,) = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=1)
     delivery = make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id)
     with CaptureQueriesContext(connection) as captured:
@@ -345,6 +345,6 @@ def test_detail_shows_the_newest_ten_of_a_resource_and_none_of_no_resource(ana: 
             endpoint=endpoint, resource_id="con_7", first_received_at=NOON + timedelta(minutes=number)
         )
     page = ana.read(page_of(first))
-    assert page.count('id="same-') == 11  # the heading, and ten
+    assert page.count('id="same-') == 11  # the heading and ten rows
     make_delivery(endpoint=endpoint, resource_id="")
     assert 'id="same-' not in ana.read(page_of(make_delivery(endpoint=endpoint, resource_id="")))

@@ -1,4 +1,4 @@
-"""Exports: what is in the file, in a form that no spreadsheet runs, from memory that stays as it is."""
+"""Exports: the file's contents, safe to open in a spreadsheet, produced with constant memory."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from tests.views.conftest import Browser
 
 ROWS = 200_000
 FLAT_BYTES = 30 * 2**20
-"""What an export may hold at once, whatever the number of rows."""
+"""Maximum memory of an export in bytes, for any number of rows."""
 
 
 def export(browser: Browser, query: str = "") -> str:
@@ -111,7 +111,7 @@ def test_export_of_many_rows_begins_at_once_and_its_memory_stays_flat(ana: Brows
     with CaptureQueriesContext(connection) as before_first_byte:
         lines = next(parts).count(b"\n")
     assert (lines, len(before_first_byte)) == (1, 0)
-    for _ in range(20):  # whatever the first steps need once is there after them
+    for _ in range(20):  # the first steps also allocate what is needed once
         lines += next(parts).count(b"\n")
     idle, most = resident_bytes(), 0
     for number, part in enumerate(parts):
@@ -122,12 +122,12 @@ def test_export_of_many_rows_begins_at_once_and_its_memory_stays_flat(ana: Brows
 
 
 def resident_bytes() -> int:
-    """What this process has in memory now."""
+    """Return this process's resident memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def copy_rows(*, endpoint_id: int, number: int) -> None:
-    """Make so many more of the endpoint's one delivery, each a second older than the one before."""
+    """Make `number` copies of the endpoint's one delivery, each a second older than the one before."""
     names = [
         column.column
         for column in Delivery._meta.concrete_fields

@@ -1,4 +1,4 @@
-"""The lists as pages: who sees what, what a URL asks for, pages both ways, causes, refused requests, and their cost."""
+"""Lists of deliveries as pages: visibility, filters, paging both ways, causes, refused requests, and queries."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ COUNT_MS = views.COUNT_MS
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 PAGES = ("delivery-list", "install-deliveries", "endpoint-deliveries")
 QUERIES = 8
-"""No view runs more, whatever the rows. Savepoints and the like are not counted."""
+"""Maximum number of queries of a view for any number of rows, without savepoints and the like."""
 
 
 def words_of(page: str) -> str:

@@ -1,4 +1,4 @@
-"""Redelivering what a list shows: what the preview counts and leaves out, what is started, what is said of the rest."""
+"""Redelivering the deliveries of a list: the preview's counts and exclusions, the run it starts, and the messages."""
 
 import re
 from datetime import timedelta
@@ -212,7 +212,7 @@ def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) ->
 def test_confirmed_on_an_endpoint_that_was_disabled_since_starts_nothing_and_says_so(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    """The preview may have been old. OpenTrain is asked before anything is started."""
+    """The preview may be outdated, so OpenTrain is asked before a run starts."""
     make_failed_delivery(endpoint=endpoint)
     seen = seen_on(ana.read(of_endpoint(endpoint)))
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")

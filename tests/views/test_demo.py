@@ -1,4 +1,4 @@
-"""The demo's switch: only in the demo, only for its own handlers."""
+"""The demo's switch: only in the demo, and only for its own handlers."""
 
 import pytest
 from django.urls import reverse
@@ -20,7 +20,7 @@ def in_demo(settings, endpoint: Endpoint) -> Endpoint:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
-    """What the demo's handlers were told; they do as they are told."""
+    """Record the calls that switch the demo's handlers; the fake handlers obey the last one."""
     calls: list[tuple[str, bool]] = []
 
     def set_broken(*, handler_url: str, broken: bool) -> None:

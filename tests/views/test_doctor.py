@@ -1,4 +1,4 @@
-"""The signature doctor's page: what it finds, who may ask it, and what it forgets."""
+"""The signature doctor's page: its findings, its permissions, and that it never keeps the secret."""
 
 import base64
 import hashlib
@@ -170,7 +170,7 @@ def test_doctor_compares_the_pasted_body_with_the_refused_one(ana: Browser, one:
     form = pasted(headers=header(body=b'{"a":1}'), body=body)
     text = words_of(ana.press(page_of(one, refuse(one)), **form))
     assert said in text
-    assert ("paste it as base64 to be sure" in text) is (body == "else")  # no doubt where the hash says which bytes
+    assert ("paste it as base64 to be sure" in text) is (body == "else")  # certain where the hash identifies the bytes
 
 
 def test_the_endpoints_page_leads_to_each_refused_request(ana: Browser, endpoint: Endpoint) -> None:
@@ -189,7 +189,7 @@ def test_doctor_of_a_refused_request_that_makes_no_sense_is_a_page_or_not_there(
     assert response.status_code == (404 if reference == "0" else 200)
 
 
-# --- Who may ask, and what is left of it -----------------------------------------------------------------------------
+# --- Permissions, and secrets that are not kept ----------------------------------------------------------------------
 
 
 def test_doctor_is_there_for_members_of_the_install_only(one: Endpoint, support: User, outsider: User) -> None:

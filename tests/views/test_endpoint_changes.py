@@ -1,4 +1,4 @@
-"""The pages behind an endpoint's menu: what they say before, and that nothing happens by mistake."""
+"""The pages behind an endpoint's menu: their text before a change, and protection from accidents."""
 
 import re
 import uuid
@@ -164,7 +164,7 @@ def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
     for _ in range(2):
         text = words_of(ana.submit(url("delete", disabled), **form))
         assert "Deleted. OpenTrain no longer sends to this endpoint." in text
-        assert "Re-enable" not in text  # there is nothing to re-enable any more
+        assert "Re-enable" not in text  # there is nothing left to re-enable
         assert "handler returned 503" in text
     assert changes(fake_opentrain) == ["delete_endpoint"]
     ana.read(url("edit", disabled), status=404)

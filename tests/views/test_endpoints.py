@@ -1,4 +1,4 @@
-"""What an endpoint's page says. Its buttons: test_operations.py. Registering one: test_endpoints_registering.py."""
+"""An endpoint's page. Its buttons: test_operations.py. Registering an endpoint: test_endpoints_registering.py."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ def page_of(endpoint: Endpoint) -> str:
 
 
 def words_of(page: str) -> str:
-    """Return a page's text, as it is read: where a word may go on in the next line, it is one word."""
+    """Return a page's text as a reader sees it: a word with a possible line break inside is one word."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")).split())
 
 
@@ -72,7 +72,7 @@ def test_detail_of_a_straight_endpoint_says_that_nothing_is_known(ana: Browser, 
 
 @pytest.fixture
 def observed(connected: Install) -> Endpoint:
-    """One that OpenTrain delivers to by itself, and whose handler reports."""
+    """An endpoint that OpenTrain delivers to directly, and whose handler reports observations."""
     return make_endpoint(
         install=connected, receiver_key=None, secret=None, url="https://partner.example.com/hook",
         snapshot_at=timezone.now(), observation_key_sha256="0" * 64, observation_key_at=timezone.now(),
@@ -228,7 +228,7 @@ def test_detail_of_a_silent_endpoint_says_so_and_what_to_do(ana: Browser, endpoi
     assert "What's happening: Deliveries came every day for 7 days, but none in the last 3 days." in text
     assert "Ask the customer whether events were expected since then." in text
     assert "open its URL in a browser. It should say “Deliveries are sent by POST.”" in text
-    make_delivery(endpoint=endpoint, first_received_at=timezone.now())  # one ends it
+    make_delivery(endpoint=endpoint, first_received_at=timezone.now())  # a delivery ends the silence
     assert "Silent" not in words_of(ana.read(page_of(endpoint)))
 
 
@@ -236,7 +236,7 @@ def test_detail_says_what_is_still_to_be_attempted_and_what_never_came(ana: Brow
     Install.objects.update(last_error="down", last_error_at=timezone.now())
     Endpoint.objects.update(consecutive_failures=8)
     now = timezone.now()
-    for minutes in (1, 60):  # of the second the next attempt should have come
+    for minutes in (1, 60):  # the second one's next attempt is overdue
         at = now - timedelta(minutes=minutes)
         delivery = make_failed_delivery(
             endpoint=endpoint, attempt_count=1, attempts_in_round=1, first_received_at=at, last_attempt_at=at

@@ -1,4 +1,4 @@
-"""Registering an endpoint: what is asked, what is refused, and the secret that is shown once."""
+"""Registering an endpoint: the form, the refusals, and the secret that is shown once."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The first page after sign-in: what needs a person, worst first."""
+"""The first page after sign-in: what needs attention, worst first."""
 
 import re
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def needs(page: str) -> list[str]:
-    """Return the items of the page, in order: each its text, spaces made one."""
+    """Return the page's items in order: the text of each, with single spaces."""
     items = re.findall(r'<li id="(?:install-)?need-.*?</li>', page.replace("<wbr>", ""), re.DOTALL)
     return [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in items]
 
@@ -360,7 +360,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    with django_assert_max_num_queries(8):  # two of them are who is signed in
+    with django_assert_max_num_queries(8):  # two of them load the session and the user
         ana.read(INBOX)
 
 
@@ -388,7 +388,7 @@ def test_inbox_where_everything_is_unknown_shows_no_sign_that_all_is_well(ana: B
 def test_inbox_says_when_the_token_came_that_lacks_the_scope(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
     token = fake_opentrain.add_install(scopes=["contracts:read"])
     make_install(name="Never connected here", token_scopes=["contracts:read"])
-    for name in ("Acme", "Acme Labs"):  # the second time it is replaced
+    for name in ("Acme", "Acme Labs"):  # the second time replaces the token
         ana.client.post(reverse("install-connect"), {"token": token.reveal(), "name": name})
     [entry] = AuditEntry.objects.filter(phase="done").order_by("-id")[:1]
     assert entry.action == CONNECT
@@ -420,7 +420,7 @@ def test_inbox_searches_and_sorts_the_installs_beside_it(
     for path in (INBOX, reverse("inbox-live")):
         page = ana.read(path + query)
         assert re.findall(r'<tr id="fleet-.*?<bdi>(\w+)', page, re.DOTALL) == names
-        assert '<h2><a class="url"' in page  # what needs somebody stays, whatever is searched for
+        assert '<h2><a class="url"' in page  # endpoints that need attention stay, whatever the search
 
 
 def test_inbox_keeps_what_its_installs_were_asked_for(ana: Browser) -> None:

@@ -1,4 +1,4 @@
-"""The table of all installs: what its address asks for, by what it is sorted, and its pages."""
+"""The table of all installs: its filters, sorting and pages."""
 
 import re
 from datetime import timedelta

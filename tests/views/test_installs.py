@@ -1,4 +1,4 @@
-"""The list of installs, connecting one, and one with its endpoints."""
+"""The list of installs, connecting an install, and an install's page with its endpoints."""
 
 from datetime import timedelta
 
@@ -71,7 +71,7 @@ def test_search_that_finds_nothing_says_so_and_leads_back(ana: Browser) -> None:
 def test_list_asks_the_database_no_more_for_more_installs(ana: Browser, django_assert_max_num_queries) -> None:
     for _ in range(12):
         make_endpoint()
-    with django_assert_max_num_queries(8):  # two of them are who is signed in
+    with django_assert_max_num_queries(8):  # two of them load the session and the user
         ana.read(LIST)
 
 
@@ -153,7 +153,7 @@ def test_detail_shows_endpoints_with_state_streak_reason_and_the_button_that_hel
     assert f'<time datetime="{disabled.disabled_at.isoformat(timespec="milliseconds")}"' in page
     assert f'href="/endpoints/{disabled.pk}/recover/"' in page
     assert "<strong>2</strong>" in page
-    disabled.deliveries.all().delete()  # nothing to redeliver: then re-enabling it is all
+    disabled.deliveries.all().delete()  # nothing to redeliver, so re-enabling is enough
     assert f'action="/endpoints/{disabled.pk}/enable/"' in ana.read(page_of(disabled.install))
 
 

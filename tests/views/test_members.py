@@ -1,4 +1,4 @@
-"""The pages of members: what a support lead sees, is asked before harm, and is told afterwards."""
+"""The pages of members: what a support lead sees, the confirmation before a risky change, and the message after it."""
 
 import html
 import re
@@ -176,7 +176,7 @@ def test_deactivation_names_first_the_alert_channels_that_go_on(lea: Client, sup
 
 
 def protect(user: User, *, passkeys: int = 0) -> None:
-    """Set up an app and its codes, two of which are used, and passkeys."""
+    """Set up an authenticator app, recovery codes, two of them used, and passkeys."""
     TOTP.activate(user, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
     codes = RecoveryCodes.activate(user)
     for code in codes.get_unused_codes()[:2]:

@@ -32,7 +32,7 @@ ITEM = {
 
 @pytest.fixture
 def straight(acme) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint that OpenTrain delivers to directly."""
     return make_endpoint(install=acme, receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 

@@ -34,7 +34,7 @@ ITEM = {
 
 @pytest.fixture
 def endpoint(db) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint that OpenTrain delivers to directly."""
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 
@@ -45,7 +45,7 @@ def key(endpoint) -> str:
 
 @pytest.fixture
 def tell(client, key):
-    """Send observations; a header in `changed` replaces its own."""
+    """Send observations; a header in `changed` replaces the default one."""
 
     def tell(*items, body=None, method="POST", content_type="application/json", **changed):
         data = json.dumps({"observations": items}).encode() if body is None else body
@@ -179,7 +179,7 @@ def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
 def test_call_beyond_the_minutes_bound_is_told_when_to_come_again(tell, settings, monkeypatch) -> None:
     settings.OBSERVATION_CALLS_PER_MINUTE = 2
     clock(monkeypatch, NOON)
-    assert [tell(ITEM).status_code, tell(body=b" ").status_code] == [200, 400]  # what is wrong counts too
+    assert [tell(ITEM).status_code, tell(body=b" ").status_code] == [200, 400]  # invalid calls count too
     clock(monkeypatch, NOON + timedelta(seconds=20.5))
     response = tell(ITEM | {"deliveryId": "dlv_2"})
     assert (response.status_code, response["Retry-After"], Delivery.objects.count()) == (429, "40", 1)
@@ -230,7 +230,7 @@ def test_any_bytes_are_taken_or_refused_and_never_an_error_of_ours(tell, body, c
     json.loads(response.content)
 
 
-# Control characters never get this far: the server in front refuses them.
+# Without control characters, because the server in front refuses them.
 HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)
 
 

@@ -1,4 +1,4 @@
-"""Sign-in by OpenID Connect, against a provider on loopback that really signs: who comes in, and who does not."""
+"""Sign-in by OpenID Connect, with a provider on loopback that really signs: who is let in, and who is not."""
 
 import html
 import re
@@ -36,7 +36,7 @@ def ana() -> User:
 
 
 def leave(client: Client, **form: str) -> str:
-    """Press the button; return the address at the provider that the page leads to."""
+    """Press the button; return the provider's URL that the page redirects to."""
     page = client.post(TO_PROVIDER, form).content.decode()
     [address] = re.findall(r'<meta http-equiv="refresh" content="0; url=([^"]*)">', page)
     assert f'href="{address}"' in page
@@ -44,7 +44,7 @@ def leave(client: Client, **form: str) -> str:
 
 
 def come(client: Client, provider: Provider, **form: str) -> Any:
-    """Go there and come back; return the answer to that."""
+    """Sign in at the provider and come back; return the final response."""
     back = provider.authorize(leave(client, **form))
     assert back.startswith(f"http://testserver{CALLBACK}?")
     return client.get(back.removeprefix("http://testserver"))
@@ -57,7 +57,7 @@ def test_second_factor_of_ours_is_asked_for_all_the_same(client: Client, provide
 
 
 def test_answer_that_was_not_asked_for_lets_nobody_in(client: Client, provider: Provider, ana: User) -> None:
-    """An attacker's own answer, given to somebody to open: they would work in the attacker's account."""
+    """A user opens a callback made by an attacker, and would then work in the attacker's account."""
     attacker = Client()
     back = provider.authorize(leave(attacker)).removeprefix("http://testserver")
     assert "Sign-in failed" in client.get(back).content.decode()
@@ -99,7 +99,7 @@ def test_cancelled_at_the_provider_says_that_nothing_was_done(client: Client, pr
     assert "Sign-in cancelled" in page
 
 
-# --- Connecting and disconnecting by oneself -------------------------------------------------------------------------
+# --- Users who connect and disconnect an identity themselves ---------------------------------------------------------
 
 
 @pytest.fixture

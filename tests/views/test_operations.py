@@ -1,4 +1,4 @@
-"""An endpoint's buttons with and without JavaScript: one press is one call, and its answer is shown where it was."""
+"""An endpoint's buttons with and without JavaScript: one press is one call, and its answer appears at the button."""
 
 import re
 from datetime import timedelta
@@ -60,7 +60,7 @@ def test_page_right_after_an_operation_asks_opentrain_how_things_are(
 ) -> None:
     ana.read(page_of(disabled))
     ana.press(enable_of(disabled))
-    # A list that was asked for while the operation was under way, and answered with how things were before.
+    # A list that was requested during the operation, and that still shows the earlier state.
     Endpoint.objects.update(status="DISABLED", snapshot_at=timezone.now())
     assert "Active</span>" in ana.read_refreshed(reverse("endpoint-live", args=[disabled.pk]))
 
@@ -136,7 +136,7 @@ def test_redeliver_quotes_opentrain_and_counts_what_arrives(
 def test_progress_ends_when_all_arrived(ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
     ana.press(enable_of(disabled))
     ana.press(redeliver_of(disabled), operation=OPERATION)
-    make_failed_delivery(endpoint=disabled)  # the third that OpenTrain knows of
+    make_failed_delivery(endpoint=disabled)  # the third one that OpenTrain has as failed
     for delivery in Delivery.objects.all():
         arrive(delivery, ok=True)
     partial = ana.read(reverse("operation-progress", args=[OPERATION]))
@@ -155,7 +155,7 @@ def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
     if not enabled_first:
         ana.press(enable_of(disabled))
     later = timezone.now()
-    for event_created_at in (created_before, later):  # the second is a new event, and none of the three
+    for event_created_at in (created_before, later):  # the second one is a new event, and not one of the three
         make_delivery(
             endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
         )
@@ -191,7 +191,7 @@ def test_refusal_shows_code_and_request_id_to_copy(
     assert "outcome-refused" in partial
     assert "The token is not valid" in partial
     assert partial.count("(401 UNAUTHORIZED, request 00000000-0000-4000-8000-000000000401)") == 1
-    assert partial.count("UNAUTHORIZED") == 1  # said once, with the button that copies the request's ID behind it
+    assert partial.count("UNAUTHORIZED") == 1  # shown once, followed by the button that copies the request ID
     assert 'data-copy="00000000-0000-4000-8000-000000000401"' in partial
 
 

@@ -1,4 +1,4 @@
-"""The chart's part of an endpoint's page: the table that it is drawn from, and what it says in words."""
+"""The chart on an endpoint's page: the table behind it, and its summary in words."""
 
 import re
 from datetime import timedelta
@@ -44,7 +44,7 @@ def test_endpoint_without_deliveries_says_so(ana: Browser, endpoint: Endpoint) -
 
 def test_range_that_is_not_one_is_a_day(ana: Browser, endpoint: Endpoint) -> None:
     pages = (ana.read(url(endpoint, query)) for query in ("?range=<script>", "?range=24h"))
-    odd, day = (re.sub(r'data-until="\d+"|\d+ s;', "", page) for page in pages)  # the time goes on between the two
+    odd, day = (re.sub(r'data-until="\d+"|\d+ s;', "", page) for page in pages)  # time passes between the two requests
     assert odd == day
 
 

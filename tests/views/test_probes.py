@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: right when things are wrong, and silent about customers."""
+"""/healthz, /readyz and /metrics: correct during failures, and without customer data."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ TOKEN = "a-token-of-prometheus"
 
 @pytest.fixture
 def _worker(db: None) -> Iterator[None]:
-    """A worker that was heard of just now; Procrastinate's tables are not Django's to empty."""
+    """A worker with a recent heartbeat; Django does not empty Procrastinate's tables."""
     beat(seconds_ago=2)
     yield
     with connection.cursor() as cursor:
@@ -108,7 +108,7 @@ def test_readyz_fails_until_migrations_are_applied(client: Client, monkeypatch: 
     on_disk = health_checks._on_disk()
     monkeypatch.setattr(health_checks, "_on_disk", lambda: on_disk | {("dashboard", "9999_new")})
     assert failing(client) == ["migrations"]
-    monkeypatch.setattr(health_checks, "_on_disk", lambda: frozenset(list(on_disk)[1:]))  # an older code's
+    monkeypatch.setattr(health_checks, "_on_disk", lambda: frozenset(list(on_disk)[1:]))  # as older code sees it
     assert failing(client) == []
 
 

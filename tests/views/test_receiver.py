@@ -1,4 +1,4 @@
-"""The receiver through Django's own stack, with real handlers behind it."""
+"""The receiver in Django's full stack, with real handlers behind it."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ ID = "dlv_1"
 
 
 def deliver(client, endpoint, *, body=BODY, secret=SECRET, age_s=0, content_type="application/json", **changed):
-    """POST one delivery as OpenTrain does; a header in `changed` replaces its own, and None leaves it out."""
+    """POST one delivery as OpenTrain does; a header in `changed` replaces the default one, and None omits it."""
     headers = {
         "Content-Type": content_type,
         "X-OpenTrain-Event": "contract.started",
@@ -48,7 +48,7 @@ def said(response):
 
 @contextmanager
 def database_refusing(*statements):
-    """Let the database refuse every statement that holds one of these words, as it does when it has gone away."""
+    """Make the database refuse every statement that contains one of these words, as during an outage."""
 
     def refuse(execute, sql, params, many, context):
         if any(word in sql for word in statements):
@@ -111,7 +111,7 @@ def test_delivery_to_a_failing_handler_records_the_cause(client, monkeypatch, be
     with misbehaving(behaviour) as server:
         started = time.monotonic()
         response = deliver(client, make_endpoint(handler_url=server.url))
-        assert time.monotonic() - started < 20  # it would be silent for 30 s
+        assert time.monotonic() - started < 20  # the silent server would hold the connection for 30 s
     assert said(response) == (status, cause)
     attempt = Attempt.objects.get()
     assert (attempt.answered_status, attempt.cause, attempt.handler_status) == (status, cause, None)
@@ -392,7 +392,7 @@ def test_delivery_beyond_the_waits_is_answered_503_and_recorded_as_busy(client, 
 @given(
     text=st.text(max_size=100),
     codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"]),
-    # Control characters never get this far: the server in front refuses them. For `charset*` see tests/test_wsgi.py.
+    # Without control characters, because the server in front refuses them. For `charset*` see tests/test_wsgi.py.
     charset=st.sampled_from(["utf-7", "nonsense"]) | st.text(st.characters(min_codepoint=32, max_codepoint=126)),
     encoding=st.sampled_from(["gzip", "br"]) | header_text,
     length=st.none() | st.sampled_from(["0", "-1", "9" * 30, "1e3", "\xb2", ""]),

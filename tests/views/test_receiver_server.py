@@ -1,4 +1,4 @@
-"""The receiver behind the real server, spoken to byte by byte: what no HTTP client would send."""
+"""The receiver behind the real server, addressed byte by byte with requests that no HTTP client sends."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ PATIENCE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The console under gunicorn, on a socket of its own."""
+    """The console under gunicorn, on its own socket."""
 
     path: Path
 
@@ -37,7 +37,7 @@ class Site:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(PATIENCE_S)
             sock.connect(str(self.path))
-            with contextlib.suppress(BrokenPipeError):  # it may answer before it has heard all
+            with contextlib.suppress(BrokenPipeError):  # the server may answer before it has read everything
                 for piece in pieces:
                     sock.sendall(piece)
                 sock.shutdown(socket.SHUT_WR)
@@ -88,7 +88,7 @@ def site(transactional_db, postgres_server, tmp_path):
     name = str(connection.settings_dict["NAME"])
     with serving(tmp_path, database_url=postgres_server.url(name)) as running:
         yield running
-    with connection.cursor() as cursor:  # the workers' connections end with them, a moment later
+    with connection.cursor() as cursor:  # they close a moment after the workers end
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],

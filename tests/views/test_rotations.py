@@ -1,4 +1,4 @@
-"""A rotation as somebody goes through it: left, come back to, given up, and never further than what is known."""
+"""A rotation as users go through it: left, resumed, cancelled, and never ahead of confirmed facts."""
 
 import re
 from datetime import timedelta
@@ -75,7 +75,7 @@ def test_start_pressed_twice_makes_one_endpoint_and_shows_the_secret_once(
     first = ana.client.post(url("start", endpoint), {"operation": operation})
     again = ana.client.post(url("start", endpoint), {"operation": operation}, follow=True)
     assert re.search(r"whsec_\w", first.content.decode())
-    assert not re.search(r"whsec_\w", again.content.decode())  # the search form names how secrets begin
+    assert not re.search(r"whsec_\w", again.content.decode())  # the search form names the prefixes of secrets
     assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 2
     assert "no-store" in first["Cache-Control"]
 
@@ -83,7 +83,7 @@ def test_start_pressed_twice_makes_one_endpoint_and_shows_the_secret_once(
 def test_start_on_an_endpoint_that_was_deleted_since_makes_nothing(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    """The page may have been old. OpenTrain is asked before anything is made."""
+    """The page may be outdated, so OpenTrain is asked before anything is created."""
     operation = name_of(ana, endpoint, "start")
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     assert ana.client.post(url("start", endpoint), {"operation": operation}).status_code == 404
@@ -175,7 +175,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
 def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    """A list that was read before OpenTrain could have made it tells nothing."""
+    """A list read before OpenTrain could have created the endpoint proves nothing."""
     name = name_of(ana, endpoint, "start")
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)

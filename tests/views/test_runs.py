@@ -1,4 +1,4 @@
-"""The pages of a run: what it says before, while and after, its buttons, and who may see it."""
+"""The pages of a run: their text before, during and after it, their buttons, and their visibility."""
 
 import re
 import uuid
@@ -47,13 +47,13 @@ def operation_on(page: str) -> str:
 
 @pytest.fixture
 def run(disabled: Endpoint, support: User) -> Run:
-    """A recovery of the disabled endpoint, started and no further."""
+    """A recovery of the disabled endpoint, just started."""
     return commands.start_recovery(
         actor=support, endpoint=disabled, note=HOSTILE, now=timezone.now(), operation=uuid.uuid4()
     )
 
 
-# --- Before ---------------------------------------------------------------------------------------------------------
+# --- Before a run -----------------------------------------------------------------------------------------------------
 
 
 def test_endpoint_page_offers_recovery_first_when_disabled(ana: Browser, disabled: Endpoint) -> None:
@@ -99,7 +99,7 @@ def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run
     assert Run.objects.count() == 1
 
 
-# --- While and after --------------------------------------------------------------------------------------------------
+# --- During and after a run -------------------------------------------------------------------------------------------
 
 
 def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: FakeOpenTrain) -> None:
@@ -161,7 +161,7 @@ def test_endpoint_page_tells_of_its_run(ana: Browser, run: Run) -> None:
     assert "Recovery by ana" in words_of(page)
     assert f'href="{page_of(run)}"' in page
     assert "Recover…" not in page
-    assert "one delivery first. To do it manually" not in page  # nor advice to press what is not there
+    assert "one delivery first. To do it manually" not in page  # no advice to press buttons that are not there
 
 
 def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browser, run: Run) -> None:
@@ -202,7 +202,7 @@ def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> 
     assert "There has been no run yet." in ana.read(reverse("run-list"))
 
 
-# --- Who may ----------------------------------------------------------------------------------------------------------
+# --- Permissions ------------------------------------------------------------------------------------------------------
 
 
 def test_run_of_somebody_elses_install_does_not_exist(run: Run, outsider: User) -> None:

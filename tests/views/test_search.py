@@ -1,4 +1,4 @@
-"""The quick search: what leads where, for whom, and what is not looked up."""
+"""The quick search: which text leads where, for whom, and which texts it does not look up."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Where one is signed in, and how that is ended."""
+"""A user's sessions, and signing out of them."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The page behind an invitation's link."""
+"""The page that an invitation's link opens."""
 
 import pytest
 from django.test import Client
