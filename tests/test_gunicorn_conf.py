@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "gunicorn.conf.py"
-MEMORY = "/dev/shm"  # noqa: S108 - only named, never written to
+MEMORY = "/dev/shm"  # noqa: S108 - only named here
 
 
 @pytest.mark.parametrize("error", [PermissionError, FileNotFoundError, OSError])

@@ -38,7 +38,7 @@ def protected(ana: User) -> User:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock of codes, in seconds. It stays in the middle of a code's 30 s, so that none expires in a test."""
+    """The clock of codes, in seconds. It starts in the middle of a code's 30 s, so that none expires in a test."""
     now = [float(int(time.time()) // 30 * 30 + 15)]
     monkeypatch.setattr("allauth.mfa.totp.internal.auth.time.time", lambda: now[0])
     return now
