@@ -1,4 +1,4 @@
-"""What is done to somebody's account at the machine itself."""
+"""Cleanup of expired sessions and sign-in attempt counts."""
 
 from datetime import timedelta
 

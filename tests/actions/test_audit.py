@@ -1,4 +1,4 @@
-"""The audit: it can only grow, it says from where, and it outlives what it speaks of."""
+"""The audit: append-only, with the source of each action, and kept when the objects it names are deleted."""
 
 import uuid
 
@@ -59,10 +59,10 @@ def test_note_keeps_no_secret(support: User, acme: Install) -> None:
 # --- Append-only -----------------------------------------------------------------------------------------------------
 
 
-# --- From where ------------------------------------------------------------------------------------------------------
+# --- Source ----------------------------------------------------------------------------------------------------------
 
 
-# --- What an operation on OpenTrain leaves ---------------------------------------------------------------------------
+# --- Entries of an operation on OpenTrain ----------------------------------------------------------------------------
 
 
 def test_connected_install_is_named_by_the_answer_which_tells_a_new_token(

@@ -1,4 +1,4 @@
-"""What changes an endpoint or ends it: what OpenTrain is told, what is kept, and what the person reads."""
+"""Editing, pausing and deleting endpoints: the call to OpenTrain, the stored changes, and the message to the user."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""What is done to an endpoint: one call each, written twice in the audit, and the log brought up to date."""
+"""Actions on an endpoint: each makes one call, writes two audit entries, and updates the delivery log."""
 
 import uuid
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Members: who is let in, by which link, as what, and when that ends."""
+"""Members: invitations, their links, roles, and deactivation."""
 
 import threading
 from datetime import timedelta

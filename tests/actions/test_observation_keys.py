@@ -1,4 +1,4 @@
-"""Keys of the observations API: kept as a hash, one for each endpoint."""
+"""Keys of the observations API: one per endpoint, stored as a hash."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ URL = "/api/v1/observations"
 
 @pytest.fixture
 def endpoint(db) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint with direct delivery: OpenTrain calls the handler without the receiver."""
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 

@@ -1,4 +1,4 @@
-"""One operation on OpenTrain: one call between two audit rows, and one answer however often it is sent."""
+"""An operation on OpenTrain: one call between two audit rows, and the same result each time it is submitted."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""Keys rotate: every secret moves to the first one, while the site runs."""
+"""Key rotation: every secret is re-encrypted under the first key while the site runs."""
 
 import io
 
@@ -25,7 +25,7 @@ TOKENS = Column(Install, "token")
 
 @pytest.fixture
 def _rotated(db: None, settings) -> None:
-    """Three tokens and one signing secret under the old key; then the new key goes before it."""
+    """Store three tokens and one signing secret under the old key, then put the new key first."""
     settings.FIELD_KEYS = [OLD]
     for number in range(3):
         make_install(token=Secret(f"ot_ptk_{number}"), name=f"install {number}")
@@ -92,7 +92,7 @@ def test_token_replaced_between_reading_and_writing_stays_the_new_one(monkeypatc
 
 @pytest.fixture
 def _second_factor(db: None, settings) -> None:
-    """Somebody's authenticator app and recovery codes under the old key, the third of which was used."""
+    """Store an authenticator app and recovery codes under the old key; the third code is used."""
     settings.FIELD_KEYS = [OLD]
     user = make_user(username="ana")
     TOTP.activate(user, "JBSWY3DPEHPK3PXP")

@@ -1,4 +1,4 @@
-"""A rotation step by step: what OpenTrain is asked, and where it stands after each failure."""
+"""A secret rotation step by step: its calls to OpenTrain, and its state after each failure."""
 
 import uuid
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Sign-ins, failed ones, sign-outs and changed passwords are in the audit, and no password or unknown name is."""
+"""The audit has sign-ins, failed sign-ins, sign-outs and password changes, but no password or unknown user name."""
 
 import re
 from typing import Any

@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 
 
 def make_regular(*, every: timedelta, until: timedelta, count: int, **columns) -> Endpoint:
-    """An endpoint with deliveries at regular times, the last of them `until` before noon."""
+    """Create an endpoint with regular deliveries, the last one `until` before noon."""
     endpoint = make_endpoint(**columns)
     for number in range(count):
         at = NOON - until - number * every
@@ -27,8 +27,8 @@ def make_regular(*, every: timedelta, until: timedelta, count: int, **columns) -
 def test_notice_finds_who_fell_silent_and_nobody_else() -> None:
     hourly = make_regular(every=5 * HOUR, until=13 * HOUR, count=34)
     daily = make_regular(every=DAY, until=49 * HOUR, count=7)
-    make_regular(every=DAY, until=47 * HOUR, count=7)  # pauses as it always did
-    make_regular(every=2 * DAY, until=60 * HOUR, count=7)  # never came every day
+    make_regular(every=DAY, until=47 * HOUR, count=7)  # its usual gap
+    make_regular(every=2 * DAY, until=60 * HOUR, count=7)  # not daily
     make_regular(every=DAY, until=49 * HOUR, count=7, status="DISABLED")
     make_regular(every=DAY, until=49 * HOUR, count=7, deleted_at=NOON)
     make_regular(every=DAY, until=15 * DAY, count=7)
@@ -51,6 +51,6 @@ def test_notice_forgets_a_silence_that_a_delivery_ended() -> None:
 
 @pytest.mark.django_db
 def test_the_task_notices_by_the_clock() -> None:
-    make_regular(every=DAY, until=49 * HOUR, count=7)  # years ago, by the clock
+    make_regular(every=DAY, until=49 * HOUR, count=7)  # years ago by the real clock
     tasks.notice_silence(timestamp=0)
     assert not Silence.objects.exists()

@@ -1,4 +1,4 @@
-"""The real web server, as gunicorn.conf.py has it, on the test database."""
+"""The real web server with gunicorn.conf.py, on the test database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from dashboard.launch import postgres
 from tests.faults.serving import Site, serving
 
 PATIENCE_S = 2
-"""The server's patience in these tests; 30 s outside of them (dashboard/launch/web_worker.py)."""
+"""The server's read and write timeout in these tests; 30 s in production (dashboard/launch/web_worker.py)."""
 METRICS_TOKEN = "a-token-of-prometheus"
 
 
@@ -23,7 +23,7 @@ def server(transactional_db: None, postgres_server: postgres.Server, tmp_path: P
     with serving(tmp_path, database_url=postgres_server.url(name), **given) as site:
         site.start()
         yield site
-    with connection.cursor() as cursor:  # a killed server's connections end a moment later
+    with connection.cursor() as cursor:  # a killed server's connections close a moment later
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],

@@ -1,9 +1,9 @@
-"""Canaries are planted by real flows, and looked for in everything that the system writes.
+"""Canary secrets: real flows plant them, and the tests search everything that the system writes for them.
 
-They may be in three places, and nowhere else: a receiver's key in its endpoint's row and in the addresses that its
-pages show (it is part of the URL that OpenTrain delivers to, and who sees the endpoint may know it); a signing secret
-on the one page that answers its registration; a session's key in Django's table of sessions, and in allauth's, by which
-people end their sessions.
+They may appear in three places only: a receiver key in its endpoint's row and in the URLs on the endpoint's pages (it
+is part of the URL that OpenTrain delivers to, and everyone who sees the endpoint may know it); a signing secret on the
+page that responds to the registration; a session key in Django's session table and in allauth's, which lets users end
+their sessions.
 """
 
 import io
@@ -39,14 +39,14 @@ TYPO = "canary-password-with-a-typo-2"
 
 @pytest.fixture(params=["text", "json"])
 def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """What the real configuration writes, with everything switched on that can be."""
+    """The output of the real logging configuration with every option on."""
     with logged(request.param) as stream:
         logging.getLogger().setLevel(logging.DEBUG)
         yield stream
 
 
 class Planted:
-    """The canaries, and the pages that were seen while planting them."""
+    """The canaries, and the pages shown while planting them."""
 
     def __init__(self, fake: FakeOpenTrain, ana: User) -> None:
         self.client = Client(raise_request_exception=False)
@@ -76,7 +76,7 @@ class Planted:
         return secret, decrypt(Authenticator.objects.get(type="recovery_codes").data["seed"])
 
     def _begin(self) -> str:
-        """Begin to set up an authenticator app as somebody else, and leave; return its secret."""
+        """As another user, start to set up an authenticator app without finishing; return its secret."""
         make_user(username="bea", password=PASSWORD)
         other = Client()
         other.post("/accounts/login/", {"login": "bea", "password": PASSWORD})
@@ -98,12 +98,12 @@ class Planted:
         page = self.client.post(path, form).content.decode()
         endpoint = Endpoint.objects.get()
         assert endpoint.secret is not None
-        assert endpoint.secret.reveal() in page  # the one page that shows it
+        assert endpoint.secret.reveal() in page  # the only page that shows it
         return endpoint
 
     @property
     def everywhere(self) -> dict[str, str]:
-        """Those that may be on no page and in no line."""
+        """The canaries that may appear on no page and in no log line."""
         return {
             "token": self.token, "secret": self.secret, "session": self.session, "password": PASSWORD, "typo": TYPO,
             "observation key": self.observation_key, "TOTP secret": self.totp_secret,
@@ -122,13 +122,13 @@ def planted(log: io.StringIO, fake_opentrain: FakeOpenTrain, support: User, code
 
 
 def raise_with(*secrets: str) -> None:
-    """Fail as code does that was careless with what it held."""
+    """Raise an error that holds secrets, as careless code would."""
     held = secrets
     raise RuntimeError(f"cannot go on with {held}")
 
 
 def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use everything that handles them, and have it fail where that is possible."""
+    """Run every part that handles the canaries, and make it fail where possible."""
     deliver(planted.client, planted.receiver_key, secret=planted.secret)
     deliver(planted.client, planted.receiver_key, secret="whsec_another")
     planted.client.get(f"/hooks/{planted.receiver_key}/")
@@ -204,7 +204,7 @@ def test_canary_is_in_no_column_in_clear(
     places = set()
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT kept::text FROM "{table}" AS kept')  # noqa: S608 - a table's own name
+            cursor.execute(f'SELECT kept::text FROM "{table}" AS kept')  # noqa: S608 - the name of a table
             for (row,) in cursor.fetchall():
                 places |= {(table, name) for name in planted.found(unpacked(row), and_receiver_key=True)}
     assert places == {

@@ -1,7 +1,7 @@
-"""What somebody outside writes into a field, and what runs it: a page, a spreadsheet, or whoever reads the log.
+"""Injection through fields that outsiders write: into pages, spreadsheets and the log.
 
-tests/attacks/test_requests.py has the pages of installs, endpoints and deliveries; here are those of what else can say
-the words of others, every download that there is, and the lines of the log that a stranger can have written.
+tests/attacks/test_requests.py covers the pages of installs, endpoints and deliveries. This module covers the other
+pages that show outsiders' text, every download, and the log lines that an anonymous client can cause.
 """
 
 import csv
@@ -117,7 +117,7 @@ def test_answer_of_opentrain_is_text_where_the_button_was_pressed(
 
 
 def test_no_cell_of_any_download_is_a_formula(support: User, client: Client) -> None:
-    """Every address of the URL map that answers with CSV is downloaded: a new one is attacked without being told of."""
+    """Downloads every URL of the URL map that returns CSV, so new ones are tested automatically."""
     endpoint = make_endpoint(install=make_install(name="=1"), opentrain_id="=1", handler_url="=1")
     for start in FORMULAS:
         evil = f"{start}cmd|' /C calc'!A0"
@@ -170,7 +170,7 @@ def test_no_line_of_the_log_is_forged_by_whatever_a_stranger_sends(
     for end in ENDS:
         evil = f"x{end}{FORGED}"
         escaped = "".join(f"%{byte:02X}" for byte in evil.encode())
-        # What a header may hold at all: a line's end ends it, and gunicorn refuses the rest (test_slow_and_large.py).
+        # All that a header can hold: a line break ends it, and gunicorn refuses the rest (test_slow_and_large.py).
         header = evil.encode().decode("latin-1")
         client.get(f"/{escaped}/")
         client.post(f"/hooks/{escaped}/", b"{}", content_type="application/json")

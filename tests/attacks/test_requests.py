@@ -1,4 +1,4 @@
-"""Forged, forging and oversized requests: what a stranger, or a site that a member visits, may send."""
+"""Forged, malicious and oversized requests, from strangers or from sites that a member visits."""
 
 import gzip
 import hmac
@@ -96,7 +96,7 @@ def test_every_answer_carries_the_headers_that_protect_it(endpoint: Endpoint, su
 
 
 def test_every_cookie_is_same_site_and_for_https_by_default() -> None:
-    from tests import lint_settings  # noqa: PLC0415 - the production settings, which these tests do not run with
+    from tests import lint_settings  # noqa: PLC0415 - production settings, which these tests do not use
 
     assert lint_settings.CSRF_COOKIE_HTTPONLY is True
     assert (lint_settings.SESSION_COOKIE_SAMESITE, lint_settings.CSRF_COOKIE_SAMESITE) == ("Lax", "Lax")
@@ -107,7 +107,7 @@ def test_every_cookie_is_same_site_and_for_https_by_default() -> None:
 
 
 class _Tags(HTMLParser):
-    """What in a page would run, or reach out, if a field had got out of its text."""
+    """Collects what would run or load in a page if a field's text were not escaped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ def test_checker_sees_what_it_is_there_to_see() -> None:
 
 @pytest.fixture
 def marked(support: User) -> Endpoint:
-    """An install, endpoint, delivery, attempt and audit row, every field of which somebody outside has chosen badly."""
+    """An install, endpoint, delivery, attempt and audit row whose every field holds an outsider's malicious text."""
     install = make_install(
         name=MARK, app_name=MARK, status=MARK, organization_id=MARK, token_name=MARK, token_scopes=[MARK],
         scopes=[MARK], last_error=MARK, last_error_code="unauthorized",
@@ -226,7 +226,7 @@ def test_forwarded_host_is_believed_from_nobody(client: Client, settings: Any) -
     assert b"evil.example" not in client.get("/accounts/login/", headers=forwarded).content
 
 
-# --- Keys, signatures and bombs at the doors -------------------------------------------------------------------------
+# --- Keys, signatures and bombs at the public APIs -------------------------------------------------------------------
 
 
 def test_receiver_key_cannot_be_approached(endpoint: Endpoint, client: Client) -> None:
@@ -244,7 +244,7 @@ def test_receiver_key_cannot_be_approached(endpoint: Endpoint, client: Client) -
 
 
 def test_signature_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were `==` used anywhere on the way, the answer of `compare_digest` would not be what decides."""
+    """If the code compared with `==` anywhere, the result of `compare_digest` would not decide."""
     header = sign(secret=SECRET, body=BODY, timestamp=1_000)
     wrong = header[:-1] + ("0" if header[-1] != "0" else "1")
     given = {"secret": SECRET, "body": BODY, "now": 1_000, "other_secrets": []}
@@ -280,7 +280,7 @@ BOMBS = {
     "gzip": gzip.compress(b"\x00" * 200_000_000, compresslevel=9),
 }
 TAKEN_WITHIN_S = 10
-"""CPU seconds of this process: the work of others does not count."""
+"""CPU seconds of this process, without the work of other processes."""
 
 
 @pytest.fixture(scope="module", params=list(BOMBS))

@@ -1,4 +1,4 @@
-"""Sign-in, attacked: guessed passwords and codes, accounts found out, sessions planted, people led elsewhere."""
+"""Attacks on sign-in: guessed passwords and codes, account enumeration, session fixation, open redirects."""
 
 import contextlib
 import re
@@ -112,7 +112,7 @@ def test_counting_does_not_forget_when_very_many_names_are_tried() -> None:
 
 @pytest.fixture
 def two_sites(transactional_db: None, postgres_server: postgres.Server, tmp_path: Path) -> Iterator[list[Site]]:
-    """Two web servers with processes of their own, on one database."""
+    """Two web servers with separate processes and one database."""
     name = str(connection.settings_dict["NAME"])
     with contextlib.ExitStack() as stack:
         sites = []
@@ -123,7 +123,7 @@ def two_sites(transactional_db: None, postgres_server: postgres.Server, tmp_path
             site.start()
             sites.append(site)
         yield sites
-    with connection.cursor() as cursor:  # a killed server's connections end a moment later
+    with connection.cursor() as cursor:  # a killed server's connections close a moment later
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],
@@ -131,7 +131,7 @@ def two_sites(transactional_db: None, postgres_server: postgres.Server, tmp_path
 
 
 def attempt_at(site: Site, password: str) -> int:
-    """Try a password in a new browser; return the answer's status after redirects."""
+    """Try a password in a new browser; return the response's status after redirects."""
     jar = CookieJar()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     address = f"http://127.0.0.1:{site.port}{LOGIN}"
@@ -155,11 +155,11 @@ def test_tries_are_counted_over_processes(two_sites: list[Site]) -> None:
     assert attempt_at(two, PASSWORD) == 429
 
 
-# --- Finding out who has an account ----------------------------------------------------------------------------------
+# --- Account enumeration ---------------------------------------------------------------------------------------------
 
 
 def said_of(name: str) -> list[tuple[int, bytes, list[str]]]:
-    """Return what six tries with a name come to: status, page without the name, headers."""
+    """Return the responses to six attempts with a name: status, page without the name, headers."""
     found = []
     for number in range(6):
         answer = attempt(Client(REMOTE_ADDR=f"203.0.113.{number}"), name, f"wrong-{number}")
@@ -178,7 +178,7 @@ def test_closed_account_is_answered_as_one_that_is_not_there(db: None) -> None:
 
 
 def test_name_that_is_not_there_costs_as_much_as_one_that_is(ana: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what takes the time, not by a clock: how often a password is hashed."""
+    """Counts password hashes, which take the time, rather than measuring time."""
     hashed: list[str] = []
     hasher = hashers.get_hasher("default").__class__
     encode = hasher.encode
@@ -200,11 +200,11 @@ def test_forgotten_password_is_asked_for_nowhere(db: None) -> None:
     assert Client().post("/accounts/password/reset/", {"email": "ana@example.com"}).status_code == 404
 
 
-# --- Sessions that somebody else knows -------------------------------------------------------------------------------
+# --- Session fixation ------------------------------------------------------------------------------------------------
 
 
 def planted() -> tuple[Client, str]:
-    """Return a browser with a session whose key an attacker knows, and the key."""
+    """Return a browser whose session key an attacker knows, and that key."""
     session = SessionStore()
     session["planted"] = True
     session.create()
@@ -258,7 +258,7 @@ def test_session_is_of_no_use_after_signing_out(ana: User) -> None:
     assert not is_signed_in(key)
 
 
-# --- Being led elsewhere ---------------------------------------------------------------------------------------------
+# --- Open redirects --------------------------------------------------------------------------------------------------
 
 ELSEWHERE = [
     "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "\\/evil.example",

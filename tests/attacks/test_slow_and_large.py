@@ -1,4 +1,4 @@
-"""Connections that take their time, and requests that are too large, against the real gunicorn configuration."""
+"""Slow connections and oversized requests against the real gunicorn configuration."""
 
 import contextlib
 import http.client
@@ -20,12 +20,12 @@ from tests.faults.serving import Site, deliver
 pytestmark = pytest.mark.slow
 
 THREADS = 32
-"""Two workers with 16 threads each: gunicorn.conf.py."""
+"""Two workers with 16 threads each, as in gunicorn.conf.py."""
 ENDED_WITHIN_S = PATIENCE_S + 20
-"""A connection that is not ended stays for 30 s or for ever. gunicorn looks every second, later on a busy machine."""
+"""Without a timeout, a connection stays for 30 s or forever. gunicorn checks every second, less often under load."""
 FREE_WITHIN_S = 120
-"""Threads that were kept would be so for ever; until all are free, 64 connections have their patience, 16 at a time at
-worst, and the server needs the time in between that it finds on busy cores."""
+"""Without a timeout, the threads would stay blocked forever. Until all are free, 64 connections use up their timeouts,
+16 at a time at worst, and on busy cores the server needs additional time between them."""
 LARGE = "/static/vendor/tabler-1.6.1/tabler.min.css"
 HEAD = b"POST /hooks/none/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -38,7 +38,7 @@ def connected(site: Site, count: int) -> Iterator[list[socket.socket]]:
 
 
 def ended_after_s(one: socket.socket) -> float:
-    """Return how long the server kept the connection. Fails: when it is kept for longer than it may."""
+    """Return how many seconds the server kept the connection. Fails if the server keeps it for too long."""
     started = time.monotonic()
     one.settimeout(ENDED_WITHIN_S)
     with contextlib.suppress(ConnectionResetError):
@@ -51,7 +51,7 @@ def ended_after_s(one: socket.socket) -> float:
 def test_slow_writers_in_every_thread_are_ended_and_others_answered_again(server: Site) -> None:
     with connected(server, THREADS) as heads:
         for one in heads:
-            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")  # and then nothing
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")  # and no more
         assert server.get("/healthz", timeout_s=ENDED_WITHIN_S) == 200
         for one in heads:
             assert ended_after_s(one) < ENDED_WITHIN_S
@@ -65,7 +65,7 @@ def test_dripping_writer_is_ended_though_it_never_pauses(server: Site) -> None:
         with contextlib.suppress(OSError):
             while time.monotonic() < started + ENDED_WITHIN_S:
                 one.sendall(b"X-Drip: 1\r\n")
-                time.sleep(0.2)  # a drip: slow is what it is
+                time.sleep(0.2)  # drips slowly
         assert PATIENCE_S <= time.monotonic() - started < ENDED_WITHIN_S
 
 
@@ -84,13 +84,13 @@ def test_slow_body_is_answered_cut_off_and_recorded_nowhere(server: Site) -> Non
 def test_answers_that_nobody_reads_keep_no_thread_for_long(server: Site) -> None:
     request = f"GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
-        for _ in range(2 * THREADS):  # workers share them unevenly
+        for _ in range(2 * THREADS):  # twice as many, because workers share them unevenly
             one = stack.enter_context(socket.socket())
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             one.connect(("127.0.0.1", server.port))
-            one.sendall(request * 20)  # of 0.6 MB each: more than the sockets hold
+            one.sendall(request * 20)  # 0.6 MB each: more than the socket buffers hold
         started = time.monotonic()
-        while is_answered(server):  # or the attack is none
+        while is_answered(server):  # until every thread is blocked
             assert time.monotonic() - started < ENDED_WITHIN_S
         assert server.get("/healthz", timeout_s=started + FREE_WITHIN_S - time.monotonic()) == 200
     assert "Traceback" not in (server.folder / "site.log").read_text()
@@ -103,7 +103,7 @@ def test_clients_that_do_not_close_keep_nobody_out(server: Site) -> None:
         for one in held:
             one.sendall(request)
         for one in held:
-            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")  # within ENDED_WITHIN_S each, and it stays open here
+            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")  # within ENDED_WITHIN_S; this side keeps it open
         assert server.get("/healthz", timeout_s=ENDED_WITHIN_S) == 200
 
 
@@ -115,7 +115,7 @@ def is_answered(site: Site) -> bool:
 
 
 def status_of(site: Site, request: bytes) -> bytes:
-    """Return the first line of the answer; what cannot be sent any more need not be."""
+    """Return the status line of the response; the server may close the connection before reading the whole request."""
     with socket.create_connection(("127.0.0.1", site.port), 30) as one:
         with contextlib.suppress(OSError):
             one.sendall(request)
@@ -165,7 +165,7 @@ def workers(site: Site) -> list[int]:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Keep a process from running until the block ends, so that only others take connections."""
+    """Stop a process until the block ends, so that only the others accept connections."""
     os.kill(pid, signal.SIGSTOP)
     try:
         while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
@@ -187,12 +187,12 @@ def delivered_by_metrics(site: Site) -> list[str]:
 def test_metrics_add_up_what_several_processes_counted(server: Site) -> None:
     endpoint = make_endpoint()
     one, other = workers(server)
-    for at_rest in (one, other):  # each of the two takes twenty deliveries
+    for at_rest in (one, other):  # each of the two receives twenty deliveries
         with stopped(at_rest):
             for number in range(20):
                 delivery_id = f"dlv_{at_rest}_{number}"
                 assert deliver(port=server.port, key=str(endpoint.receiver_key), delivery_id=delivery_id) == 200
-    for at_rest in (one, other):  # each reports both
+    for at_rest in (one, other):  # each reports the total of both
         with stopped(at_rest):
             assert delivered_by_metrics(server) == ['redeliver_receipts_total{result="delivered"} 40.0']
     counters = {path.name for path in server.folder.glob("metrics/counter_*.db")}

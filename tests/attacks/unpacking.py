@@ -1,4 +1,4 @@
-"""What anybody can read of stored text without a key."""
+"""Decoding of stored text that needs no key."""
 
 import base64
 import contextlib
@@ -9,7 +9,7 @@ _RUN = re.compile(r"[A-Za-z0-9_+/-]{16,}")
 
 
 def unpacked(text: str) -> str:
-    """Return the text, and beside it whatever in it is base64, unzipped where it was zipped."""
+    """Return the text followed by every base64 part in it, decoded and decompressed."""
     return "\n".join([text, *(_opened(run) for run in _RUN.findall(text))])
 
 

@@ -1,4 +1,4 @@
-"""Every address that there is, found in the URL map itself, so that a new one is attacked without being told of."""
+"""Every URL of the site, read from the URL map, so that new ones are attacked automatically."""
 
 import itertools
 import uuid
@@ -21,7 +21,7 @@ from tests.factories import (
 )
 
 DOORS = {"receiver", "observations"}
-"""Open to machines that show a signature or a key, and to no browser."""
+"""URLs for machines that authenticate by a signature or a key; browsers have no access."""
 PROBES = {"healthz", "readyz", "metrics"}
 
 
@@ -33,7 +33,7 @@ class Address:
 
 
 def addresses(*, endpoint: Endpoint) -> list[Address]:
-    """Return every address, with the IDs of things that are there: the endpoint's own, a delivery's and a run's."""
+    """Return every URL, filled with the IDs of existing objects: the endpoint, a delivery, a run and others."""
     delivery = make_delivery(endpoint=endpoint)
     make_attempt(delivery=delivery)
     make_refused_attempt(endpoint=endpoint)
@@ -55,7 +55,7 @@ def addresses(*, endpoint: Endpoint) -> list[Address]:
 
 
 def _operation(endpoint: Endpoint) -> uuid.UUID:
-    """Return a redelivery that was asked for and answered."""
+    """Return the operation of a completed redelivery."""
     columns = {"action": "redeliver", "actor_name": "ana", "install": endpoint.install, "endpoint": endpoint}
     operation = AuditEntry.objects.create(phase="requested", **columns).operation
     AuditEntry.objects.create(phase="done", operation=operation, requeued=1, **columns)
@@ -75,7 +75,7 @@ def _arguments(route: str, pattern: URLPattern, ids: dict[str, Any]) -> dict[str
     samples = {"int": 1, "slug": "stop", "str": "abc", "uuid": uuid.uuid4(), "path": "a/b"}
     kinds = {type(converter): name for name, converter in get_converters().items()}
     converters = getattr(pattern.pattern, "converters", {})
-    if not converters:  # a regular expression's, as allauth has some
+    if not converters:  # a regular expression, as in some URLs of allauth
         return dict.fromkeys(pattern.pattern.regex.groupindex, "abc")
     segment = route.partition("/")[0]
     number = ids.get(segment)

@@ -1,4 +1,4 @@
-"""Which account an identity of the OIDC provider opens."""
+"""The account that an identity of the OIDC provider signs in to."""
 
 from collections.abc import Iterator
 from typing import Any

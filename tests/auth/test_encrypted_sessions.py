@@ -1,4 +1,4 @@
-"""Sessions at rest: nobody reads them without the keys, and nobody is met by an error when keys or releases change."""
+"""Sessions are encrypted at rest, and changes of keys or releases cause no errors for users."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def stored() -> str:
 
 
 def kept(store: type[SignedStore]) -> str:
-    """Keep HELD in a session; return its key."""
+    """Store HELD in a session; return the session's key."""
     session = store()
     session.update(HELD)
     session.create()
@@ -80,7 +80,7 @@ def test_person_whose_sessions_key_was_taken_away_signs_in_again(client: Client,
 
 
 def test_release_of_before_takes_an_encrypted_session_for_a_strangers(caplog: pytest.LogCaptureFixture) -> None:
-    """While consoles are restarted one by one, both are there."""
+    """While consoles restart one by one, both releases run."""
     key = kept(SessionStore)
     assert dict(SignedStore(key).items()) == {}
     assert caplog.messages == ["Session data corrupted"]

@@ -1,4 +1,4 @@
-"""Roles: the table, and what people see and are told by it. Who gets what from which address is tests/matrix.py."""
+"""Roles: the table of permissions, and its effect on pages and messages. tests/matrix.py covers roles per URL."""
 
 import re
 
@@ -31,7 +31,7 @@ def endpoint(acme: Install) -> Endpoint:
 
 
 def test_table_says_who_may_do_what() -> None:
-    """Written once more, as people read it; docs/security.md shows the same."""
+    """Repeats the table as people read it; docs/security.md shows the same."""
     assert {permission.value: [role.value for role in Role if role in who] for permission, who in WHO_MAY.items()} == {
         "see": ["support_lead", "support", "partner_admin", "viewer"],
         "operate": ["support_lead", "support", "partner_admin"],
@@ -170,7 +170,7 @@ def test_viewer_is_shown_no_button_that_does_anything(
 
 
 def forbidden(link: str) -> bool:
-    """Tell whether a page leads a viewer to where they may not go."""
+    """Return whether a page links to a URL that a viewer may not open."""
     needed = None if link.startswith("/static/") else getattr(resolve(link).func, "permission", None)
     return needed is not None and Role.VIEWER not in WHO_MAY[needed]
 

@@ -1,4 +1,4 @@
-"""Where a request came from."""
+"""The source of a request."""
 
 import pytest
 
@@ -12,10 +12,10 @@ from dashboard.auth.request_source import source_of
         ("2001:db8::7", None, "2001:db8::7"),
         ("::ffff:192.0.2.7", None, "192.0.2.7"),
         ("fe80::1%eth0", None, "fe80::1"),
-        ("", None, None),  # a socket of this machine
+        ("", None, None),  # a Unix socket
         ("", "192.0.2.9", "192.0.2.9"),
         ("10.0.0.1", "192.0.2.9", "192.0.2.9"),
-        ("10.0.0.1", "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # what stands before it the client wrote
+        ("10.0.0.1", "203.0.113.66, 192.0.2.9", "192.0.2.9"),  # the client wrote the earlier entries
         ("10.0.0.1", "192.0.2.9, nonsense", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
     ],

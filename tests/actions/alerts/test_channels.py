@@ -1,4 +1,4 @@
-"""Channels: set up, changed, deleted and tested, with the audit, and with their secrets kept."""
+"""Alert channels: creating, changing, deleting and testing them, with audit entries and protected secrets."""
 
 import uuid
 from dataclasses import replace

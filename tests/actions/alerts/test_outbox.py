@@ -1,4 +1,4 @@
-"""Messages on their way: taken once, tried again, given up, and never sent by two workers."""
+"""The alert outbox: messages are claimed once, retried, given up, and never sent by two workers."""
 
 import json
 import threading
@@ -152,7 +152,7 @@ def test_message_of_a_killed_worker_is_due_again_after_its_lease() -> None:
     with misbehaving(answer(200)) as server:
         make_webhook_channel(url=server.url)
         watch.watch(now=NOON)
-        assert len(take(now=NOON)) == 1  # and here its worker dies
+        assert len(take(now=NOON)) == 1  # then the worker dies
         assert send(LEASE - MINUTE) == Sent()
         assert send(LEASE) == Sent(sent=1)
     assert state_of(AlertDelivery.objects.get()) == ("sent", 2, None)
@@ -215,7 +215,7 @@ def test_nothing_is_open_in_the_database_while_a_message_is_sent(monkeypatch: An
 
     def post(**_: object) -> str:
         threads.append(threading.current_thread().name)
-        assert connection.connection is None  # this thread's: it has never asked for one
+        assert connection.connection is None  # this thread has opened no connection
         return "Answered 200 in 1 ms."
 
     monkeypatch.setattr("dashboard.services.alerts.post", post)

@@ -1,4 +1,4 @@
-"""What an alert says when it begins and ends."""
+"""The text of an alert when it opens and when it resolves."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Alerts open once, end once, and every channel hears of each beginning and each end once."""
+"""Each alert opens once and resolves once, and each channel gets one message for either."""
 
 import threading
 from datetime import time, timedelta
@@ -38,7 +38,7 @@ def make_disabled(install: Install | None = None, **columns: Any) -> Endpoint:
 
 
 def told() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return each message made so far: to whom, and which events of which kinds."""
+    """Return each message created so far: its recipient, events and alert kinds."""
     messages = AlertDelivery.objects.order_by("created_at", "channel_name")
     return [(one.channel_name, list(one.news.order_by("pk").values_list("alert__kind", "event"))) for one in messages]
 
@@ -134,7 +134,7 @@ def test_watch_asks_as_often_for_many_as_for_few(django_assert_max_num_queries) 
 
 
 def make_quiet(**columns: Any) -> AlertChannel:
-    """Quiet from 11:00 to 13:00 UTC: it is noon."""
+    """Set quiet hours from 11:00 to 13:00 UTC; the test's time is noon."""
     return make_channel(**{"name": "quiet", "quiet_start": time(11), "quiet_end": time(13)} | columns)
 
 
@@ -219,13 +219,13 @@ def test_watch_leaves_it_to_the_worker_that_is_at_it() -> None:
         with other.cursor() as cursor:
             cursor.execute(f"SELECT pg_advisory_lock({lock})")
             assert watch() == Watched()
-            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # that its connection closes is seen a moment later
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # the server sees the closed connection a moment later
     finally:
         other.close()
     assert watch() == Watched(opened=1)
 
 
-# --- What is forgotten ----------------------------------------------------------------------------------------------
+# --- Retention ------------------------------------------------------------------------------------------------------
 
 
 def test_forget_takes_what_is_over_and_old_and_leaves_what_is_open(settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""One attempt is one statement, and late ones change nothing said of the last."""
+"""Recording an attempt takes one statement, and a late attempt does not change the last outcome."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""One attempt that both the receiver and the handler tell of is counted once, whoever is first."""
+"""An attempt that both the receiver and the handler report counts once, in either order."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

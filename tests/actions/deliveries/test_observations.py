@@ -1,4 +1,4 @@
-"""Observations become attempts in the log, each once."""
+"""Each observation becomes one attempt in the log."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ URL = "/api/v1/observations"
 
 @pytest.fixture
 def endpoint(db) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint with direct delivery: OpenTrain calls the handler without the receiver."""
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 
@@ -27,7 +27,7 @@ def key(endpoint) -> str:
 
 @pytest.fixture
 def tell(client, key):
-    """Send observations; a header in `changed` replaces its own."""
+    """Send observations; headers in `changed` replace the default ones."""
 
     def tell(*items, body=None, method="POST", content_type="application/json", **changed):
         data = json.dumps({"observations": items}).encode() if body is None else body

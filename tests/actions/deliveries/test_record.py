@@ -1,4 +1,4 @@
-"""The delivery log's writes: rounds, races, what is given up and what is asked for again."""
+"""Writes to the delivery log: rounds, races, abandoned and requeued deliveries."""
 
 import hashlib
 from datetime import timedelta
@@ -216,7 +216,7 @@ def test_mark_requested_of_a_delivery_of_another_endpoint_marks_nothing() -> Non
 
 
 def assert_settled(endpoint) -> None:
-    """Hold the columns that lists filter by against the rules, on every row of the endpoint."""
+    """Assert for every row of the endpoint that the columns lists filter by match the rules."""
     for row in endpoint.deliveries.all():
         kept = row.standing, row.due_by
         row.settle(schedule=schedule())

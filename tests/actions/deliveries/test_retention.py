@@ -1,4 +1,4 @@
-"""What is old leaves the log, and nothing else does."""
+"""Retention removes old deliveries from the log, and nothing else."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ def retain(**arguments) -> Removed:
 
 
 def make_old(*, age, endpoint=None, attempts=1, **columns) -> Delivery:
-    """A delivery whose last attempt was `age` before noon."""
+    """Create a delivery whose last attempt was `age` before noon."""
     at = NOON - age
     delivery = make_delivery(
         endpoint=endpoint, **{"first_received_at": at, "last_attempt_at": at, "attempt_count": attempts} | columns
@@ -143,7 +143,7 @@ def test_retain_that_dies_in_a_step_has_lost_no_half_of_it(monkeypatch) -> None:
 
     def cut(execute, sql, params, many, context):
         result = execute(sql, params, many, context)
-        # The power goes after a step's attempts are gone and before its deliveries are: in its second step.
+        # Simulates a power cut in the second step, after its attempts are deleted and before its deliveries are.
         if sql.startswith("DELETE FROM dashboard_attempt") and Delivery.objects.count() == 2:
             raise OperationalError("gone")
         return result
@@ -156,7 +156,7 @@ def test_retain_that_dies_in_a_step_has_lost_no_half_of_it(monkeypatch) -> None:
 
 @contextmanager
 def elsewhere(work):
-    """Run `work` in a thread with a connection of its own; yield what will have its result."""
+    """Run `work` in a thread with its own connection; yield its future."""
 
     def run():
         try:
@@ -210,7 +210,7 @@ def test_record_attempt_of_a_delivery_that_is_being_removed_waits_and_begins_it_
 
 
 def wait_until_somebody_waits() -> None:
-    """Until a session waits for a lock that another holds; this server has no sessions but this process's."""
+    """Wait until a session waits for another session's lock; all sessions of this server belong to this process."""
     deadline = time.monotonic() + 60
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     while time.monotonic() < deadline:
@@ -238,7 +238,7 @@ def test_retain_beside_a_busy_receiver_loses_no_attempt(monkeypatch) -> None:
         numbers = threads.map(receive, reversed(olds))
         removed = retain()
         numbers = list(numbers)
-    # Each came either before its row was taken, as its second attempt, or after, as the first of a new row.
+    # Each arrived either before its row was removed, as its second attempt, or after, as the first of a new row.
     assert (removed.deliveries, removed.attempts) == (numbers.count(1), numbers.count(1))
     assert Delivery.objects.count() == 60
     assert Attempt.objects.count() == sum(numbers)
@@ -256,7 +256,7 @@ def test_record_attempt_of_a_delivery_without_its_body_brings_it_back() -> None:
 
 @pytest.mark.django_db
 def test_retain_reads_no_more_of_the_log_than_it_removes() -> None:
-    """Its walks go by their indexes, whatever the planner thinks of a small table."""
+    """Its scans use their indexes, even if the planner would prefer another plan for a small table."""
     plans = []
 
     def explain(execute, sql, params, many, context):

@@ -1,4 +1,4 @@
-"""Pauses after failures."""
+"""Backoff after failures."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""One visit to OpenTrain: what is asked, and what the answer means. No database is touched."""
+"""One poll of OpenTrain: the calls made and how responses are interpreted. Uses no database."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""How fresh a page is, and the refresh that it requests: one for an install, however many look."""
+"""A page's freshness, and its refresh requests: one per install, regardless of the number of viewers."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ DOWN = Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED)
 
 @pytest.fixture
 def install(fake_opentrain: FakeOpenTrain) -> Install:
-    """An install with an endpoint, last listed a minute before noon."""
+    """An install with an endpoint, last synced a minute before noon."""
     token = fake_opentrain.add_install()
     fake_opentrain.create_endpoint(token=token, url="https://acme.example.com/", event_types=["contract.ended"])
     install = make_install(token=token, described_at=NOON)
@@ -36,7 +36,7 @@ def install(fake_opentrain: FakeOpenTrain) -> Install:
 
 @pytest.fixture
 def _worker(db: None) -> None:
-    """A worker that was alive at noon, and long after it."""
+    """A worker that is alive at noon and long after."""
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [NOON])
 
@@ -90,7 +90,7 @@ def test_look_between_two_polls_requests_the_next_refresh_and_mentions_none(inst
 
 
 def test_refresh_that_brought_nothing_is_requested_again_though_its_job_is_still_begun(install: Install) -> None:
-    """Its worker was killed: Procrastinate keeps the job as begun until somebody notices."""
+    """Its worker was killed: Procrastinate keeps the job as started until the job is found to be stalled."""
     look(install=install, now=NOON)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = %s", [freshness.REFRESH])
@@ -207,7 +207,7 @@ def test_button_asks_at_once_and_requests_nothing(install: Install, fake_opentra
     assert freshen(install=reload(install), now=NOON + SECOND * 2) == Staleness("OpenTrain cannot be reached.")
 
 
-# --- With several at once: each with a connection of its own ---------------------------------------------------------
+# --- Concurrency: each thread with its own connection ----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_workers_at_once_make_one_call_for_an_install(
         first = elsewhere(pool, refresh, install_id=install.pk, now=now)
         assert asked.wait(60)
         elsewhere(pool, refresh, install_id=install.pk, now=now).result(timeout=60)
-        assert fake_opentrain.calls == []  # the second ended, the first still waits
+        assert fake_opentrain.calls == []  # the second has ended, the first still waits
         let_go.set()
         first.result(timeout=60)
     assert operations(fake_opentrain) == ["list_endpoints"]

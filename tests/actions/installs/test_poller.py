@@ -1,4 +1,4 @@
-"""The poller: everybody is asked, in their turn and at their pace, and nobody waits for somebody else's fault."""
+"""The poller: it polls every install in turn and at its own pace, and no install's failure delays another."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def poll(at: datetime = NOON) -> Polled:
 
 
 def make_polled(fake: FakeOpenTrain, **columns) -> Install:
-    """An install that the fake knows, with one endpoint that we have not seen yet."""
+    """Create an install that the fake knows, with one endpoint that Redeliver has not seen yet."""
     token = fake.add_install()
     fake.create_endpoint(token=token, url=URL, event_types=["contract.ended"])
     return make_install(**{"token": token, "described_at": NOON} | columns)
@@ -170,7 +170,7 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
 
 
 def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrain, monkeypatch, settings) -> None:
-    """More hang than there are slots; all the others are there long before the first of them lets go."""
+    """More installs hang than there are slots; all others are recorded long before the first hanging call ends."""
     settings.POLL_CONCURRENCY = 2
     monkeypatch.setattr(poller, "SLOW_AFTER_MOST_S", 0.05)
     monkeypatch.setattr(poller, "LOOK_EVERY_S", 0.01)
@@ -195,7 +195,7 @@ def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrai
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     monkeypatch.setattr(sync, "record", record)
     assert poll() == Polled(installs=26, failed=6)
-    assert sorted(recorded[: len(fine)]) == fine  # those that hang are let go after them
+    assert sorted(recorded[: len(fine)]) == fine  # the hanging ones are released after these
 
 
 def test_poll_of_failing_installs_uses_only_slots_of_their_own(fake_opentrain: FakeOpenTrain, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""Connect an install, and keep the snapshot of its endpoints."""
+"""Connecting an install, and keeping the snapshot of its endpoints up to date."""
 
 import logging
 import uuid

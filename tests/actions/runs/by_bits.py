@@ -1,4 +1,4 @@
-"""Runs, a bit at a time as a worker does them, against the fake OpenTrain; the log is written as the receiver would."""
+"""Runs advanced step by step, as a worker does, against the fake OpenTrain; writes the log as the receiver would."""
 
 import uuid
 from datetime import timedelta
@@ -33,7 +33,7 @@ def redeliver(endpoint: Endpoint, actor: User, **changes: Any) -> Run:
 
 
 def go(run: Run, *, bits: int = 30) -> Run:
-    """Let the worker have its bits, until there is only something to wait for."""
+    """Advance the run as a worker does, up to `bits` times, until it has to wait."""
     for _ in range(bits):
         if run_steps.advance(run_id=run.pk, clock=timezone.now) != timedelta():
             break
@@ -41,7 +41,7 @@ def go(run: Run, *, bits: int = 30) -> Run:
 
 
 def attempt(endpoint: Endpoint, *, ok: bool = True, most: int = 1000) -> int:
-    """Let a delivery run come: what is requested is attempted, and ends so."""
+    """Simulate a delivery run: attempt up to `most` requested deliveries, with this outcome; return their number."""
     now = timezone.now()
     asked = Delivery.objects.filter(endpoint=endpoint, requested_at__isnull=False).order_by("pk").values("pk")[:most]
     facts = {"last_ok": True, "last_status": 200, "last_cause": ""}

@@ -1,4 +1,4 @@
-"""An endpoint at the fake OpenTrain, and a handler that answers as a test wants."""
+"""An endpoint at the fake OpenTrain, and a handler whose responses the test chooses."""
 
 import uuid
 from collections.abc import Callable
@@ -20,7 +20,7 @@ HANDLER = "https://acme.example.com/hook"
 
 @pytest.fixture(autouse=True)
 def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
-    """What the handler answers to a probe, and how long it is waited for; no pause between two calls."""
+    """The handler's response to a probe, and the deadline used; calls follow each other without a pause."""
     settings.RUN_PACE_MS = 0
     answer = SimpleNamespace(status=405, latency_ms=31, error=None, waited_s=None)
 
@@ -59,7 +59,7 @@ def endpoint(install: Install, support: User) -> Endpoint:
 
 @pytest.fixture
 def broken(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Callable[..., Endpoint]:
-    """Disable the endpoint with so many failed deliveries that reached us, and so many that never did."""
+    """Disable the endpoint, with `failed` deliveries that reached Redeliver and `unseen` ones that did not."""
 
     def disable(*, failed: int, unseen: int = 0) -> Endpoint:
         make_failed(endpoint, fake_opentrain, failed)

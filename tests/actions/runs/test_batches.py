@@ -1,4 +1,4 @@
-"""Runs that one confirmation starts together: one for each endpoint."""
+"""Batches: one confirmation starts one run per endpoint."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs are started, paused, stopped, and continued by people."""
+"""Commands of users on runs: start, pause, stop and continue."""
 
 import uuid
 from datetime import timedelta

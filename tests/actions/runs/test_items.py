@@ -1,4 +1,4 @@
-"""The deliveries of a run: requested once each, and followed until each has an outcome."""
+"""The deliveries of a run: each is requested once and followed to its outcome."""
 
 import pytest
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""The state of a run: changed by compare-and-set, whatever someone else does meanwhile."""
+"""The state of a run: changed by compare-and-set, so concurrent changes are never overwritten."""
 
 from datetime import timedelta
 from typing import Any

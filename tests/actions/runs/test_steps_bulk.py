@@ -1,4 +1,4 @@
-"""Redeliveries of many: chosen, asked for, paused, cancelled, continued."""
+"""Steps of a bulk run: select, request, pause, cancel and continue."""
 
 import pytest
 from django.utils import timezone

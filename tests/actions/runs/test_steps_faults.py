@@ -1,4 +1,4 @@
-"""What goes wrong while a run is on: OpenTrain, the worker, the endpoint, the person."""
+"""Faults during a run: in OpenTrain, the worker or the endpoint, or by a user."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A recovery: from the probe to the end, and each reason to stop before it."""
+"""Steps of a recovery: from the probe to the end, and each reason to stop early."""
 
 from collections.abc import Callable
 from datetime import timedelta
