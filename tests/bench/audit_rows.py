@@ -1,4 +1,4 @@
-"""Many entries of the audit, made where they are kept: a year of 1,000 installs, as people and commands leave them."""
+"""Generates audit entries inside the database: a year of 1,000 installs, with the usual mix of people and actions."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,15 +11,15 @@ from tests.factories import make_grant, make_user
 
 INSTALLS = 1000
 GONE = 990
-"""From this install on they were deleted since: the audit alone knows them."""
+"""Installs from this number on have been deleted, so only the audit still names them."""
 STAFF = ("ana", "ben", "cem", "dora", "eva", "finn", "gus", "hal")
 ADMINS = 40
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR_S = 365 * 86_400
 
-# Each operation from one number n; `hashint4` throws the dice, so that the same rows come each time. A third is done
-# here alone (sign-ins, exports, notes) and has one entry, the rest is asked of OpenTrain and has two; of these a few in
-# ten thousand were never answered. An install in five operations is the first one: the customer who calls every day.
+# Each operation derives from one number n; `hashint4` is the random source, so every run creates the same rows. A third
+# of the operations are local (sign-ins, exports, notes) and have one entry. The others call OpenTrain and have two, but
+# a few in ten thousand never got a response. One operation in five is on the first install: the busiest customer.
 OPERATIONS = """
     CREATE TEMPORARY TABLE operations AS
     SELECT n, gen_random_uuid() AS operation, at, action, calls, failed, who, whose, which
@@ -63,7 +63,7 @@ ENTRIES = """
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Whom the pages are asked for by, and what they are filtered by: `large` is the install with a fifth of it all."""
+    """The users who request the pages, and the filters' objects; `large` is the install with a fifth of all entries."""
 
     lead: User
     admin: User
@@ -75,7 +75,7 @@ class Places:
 
 
 def fill(*, entries: int) -> Places:
-    """Make about so many entries in the empty database, and let PostgreSQL take stock of them."""
+    """Create about `entries` entries in the empty database and update PostgreSQL's statistics."""
     make_installs(first=1, count=INSTALLS, at=NOW)
     installs = list(Install.objects.order_by("pk"))
     endpoints = Endpoint.objects.bulk_create(

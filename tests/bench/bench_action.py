@@ -1,9 +1,9 @@
-"""`make bench-action`: from a click on Redeliver to its partial, beside the same call of the API made directly.
+"""`make bench-action`: time from a click on Redeliver to its partial, compared with the same API call made directly.
 
-The real console and the real Partner API, each under gunicorn as `launch/site.py` starts it, on a PostgreSQL of their
-own that keeps what it commits. The two take turns, click by call, so that whatever else the machine does falls on
-both. The last line is one JSON object; overhead_ms and ratio are of the two 95th percentiles. The medians beside them
-are what tells the program from a machine that has other things to do.
+It runs the real console and the real Partner API, each under gunicorn as `launch/site.py` starts it, on a separate
+PostgreSQL with durable commits. Clicks and calls alternate, so that other load on the machine affects both equally. The
+last line is one JSON object; overhead_ms and ratio compare the two 95th percentiles. The medians beside them show
+whether the program or a busy machine is slow.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ UP_S = 60
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print its results."""
     from dashboard.launch import postgres
 
     with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # as root the database runs as somebody else, who must come by here
+        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
         server = postgres.start(folder=folder)
         try:
             server.create_database("redeliver")
@@ -75,7 +75,7 @@ def _measured(folder: Path, *, server: Any) -> dict[str, float]:
 
 
 class _Api:
-    """The Partner API that is up, with an install that has an endpoint, and the deliveries of it."""
+    """A running Partner API, with an install, its endpoint and the endpoint's deliveries."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -108,7 +108,7 @@ def _papi(command: str, *arguments: str) -> str:
 
 @contextlib.contextmanager
 def _partner_api(folder: Path) -> Iterator[_Api]:
-    """Serve the Partner API without its engine: nothing is to be attempted meanwhile."""
+    """Serve the Partner API without its engine, so that nothing is attempted during the benchmark."""
     from dashboard.launch.processes import claim_port, end_with_owner
     from dashboard.launch.site import gunicorn
 
@@ -136,7 +136,7 @@ def _partner_api(folder: Path) -> Iterator[_Api]:
 
 
 def _clicks(*, site_url: str, api: _Api) -> Callable[[], None]:
-    """Return what presses Redeliver on one delivery after the other, as the browser does; each press is a new one."""
+    """Return a function that presses Redeliver on the next delivery as a browser does, each time as a new operation."""
     pks = _rows(api)
     session = requests.Session()
     _sign_in(session, site_url)
@@ -153,7 +153,7 @@ def _clicks(*, site_url: str, api: _Api) -> Callable[[], None]:
 
 
 def _rows(api: _Api) -> list[int]:
-    """Make the console know the install and its deliveries: each failed, as a receiver would have seen it."""
+    """Store the install and its deliveries in the console's database, all failed, as the receiver would store them."""
     from django.utils import timezone
 
     from dashboard.models import User
@@ -183,7 +183,7 @@ def _sign_in(session: requests.Session, site_url: str) -> None:
 
 
 def _calls(api: _Api) -> Callable[[], None]:
-    """Return what makes the same call directly, as a script would that calls once: each by a connection of its own."""
+    """Return a function that makes the same call directly, as a one-off script would: each on a new connection."""
     ids, address = list(api.deliveries), f"{api.url}/webhook-endpoints/{api.endpoint}/redeliver"
     headers = {"Authorization": f"Bearer {api.token}"}
 

@@ -1,13 +1,15 @@
-"""How long the activity pages' rows take with a million entries: each filter alone and the usual pairs, per role.
+"""Query times of the activity pages with a million entries: each filter alone and the usual pairs, per role.
 
-python -m tests.bench.bench_audit [ENTRIES]; it brings its own PostgreSQL. Of each list the first page is read and one
-deep in it (the 1,000th, or the last), by the console's own query, several times by turns. And an operation is written,
-its request and its answer, as it is, and into a copy that has no list of what is unanswered and no index of
-migration 0016, by turns. The last line is one JSON object:
+python -m tests.bench.bench_audit [ENTRIES]; it starts its own PostgreSQL. It reads the first page of each list and a
+deep one (the 1,000th, or the last) by the console's own query, several times in turn. It also writes an operation's
+request and result, alternately to the real table and to a copy without the table of unanswered operations and without
+the indexes of migration 0016. The last line is one JSON object:
 worst       the page with the highest median
 p95_ms      the 95th percentile of the pages' medians
-slow        how many pages take more than 50 ms in the median
-write_ms    an operation's two entries, in the median of the turns; without, what 0016 added; ratio, of each turn
+slow        the number of pages whose median is above 50 ms
+write_ms    the median time of an operation's two entries
+without_ms  the same without the additions of migration 0016
+ratio       the median of each turn's ratio of the two
 """
 
 import json
@@ -31,7 +33,7 @@ SLOW_MS = 50
 TURNS, WRITES = 40, 100
 ADDED = ("audit_list_of_install", "audit_by_install_id", "audit_by_install_name", "audit_by_endpoint_id")
 BEFORE = "CREATE INDEX ON {table} (install_id, at DESC, id DESC)"
-"""What migration 0016 added, and what was there in the place of the first."""
+"""The indexes that migration 0016 added, and the index that the first of them replaced."""
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE tablename = 'dashboard_auditentry' AND indexname <> ALL(%s)"
 COPIED = """action, actor_id, actor_name, address, agent, install_id, install_name, install_opentrain_id, endpoint_id,
     endpoint_url, endpoint_opentrain_id, delivery_id, words, quoted, code, request_id, while_stopped"""
@@ -46,7 +48,7 @@ WRITE = """
 
 @dataclass
 class Timed:
-    """A page of a list, and how long each reading of it took."""
+    """A page of a list, and the time of each read."""
 
     name: str
     user: Any
@@ -57,7 +59,7 @@ class Timed:
 
 
 def filters(places: Any) -> dict[str, dict[str, Any]]:
-    """Return what is wanted, by name: each filter alone, then pairs of those that people use together."""
+    """Return the filters by name: each alone, then the pairs that people use together."""
     from tests.bench.audit_rows import NOW
 
     large, small, endpoint = str(places.large.pk), str(places.small.pk), str(places.endpoint.pk)
@@ -103,7 +105,7 @@ def filters(places: Any) -> dict[str, dict[str, Any]]:
 
 
 def pages(places: Any) -> Iterator[Timed]:
-    """Give every page: of each list the first, and one that is deep in it."""
+    """Yield two pages of each list: the first and a deep one."""
     from dashboard.queries.audit import AuditCriteria, page
     from dashboard.queries.delivery_lists import Cursor
 
@@ -130,7 +132,7 @@ def measure(timed: list[Timed]) -> None:
 
 
 def written() -> dict[str, Any]:
-    """Return what an operation's two entries cost, with what 0016 added and without it."""
+    """Return the times of an operation's two entries, with and without the additions of migration 0016."""
     from django.db import connection
 
     took: dict[str, list[float]] = {"dashboard_auditentry": [], "before": []}
@@ -155,7 +157,7 @@ def written() -> dict[str, Any]:
 
 
 def write(cursor: Any, table: str, *, first: int) -> float:
-    """Write so many operations as the audit does, each entry committed by itself; return the ms of one."""
+    """Write `WRITES` operations as the audit does, with one commit per entry; return the ms per operation."""
     statement = WRITE.format(table=table, copied=COPIED)
     started = time.perf_counter()
     for number in range(first, first + WRITES):

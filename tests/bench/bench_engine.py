@@ -1,7 +1,7 @@
-"""`make bench-engine`: how fast the engine delivers, beside a bare client and a sender in threads, in one run.
+"""`make bench-engine`: throughput of the engine, compared with a bare client and a threaded sender in the same run.
 
-Each sender is a process of its own against one sink, one database server that writes to its disk, and the same number
-of requests at once. The last line is JSON.
+Each sender is a separate process with the same sink, the same database server with durable commits, and the same number
+of concurrent requests. The last line is JSON.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def through_celery(server: postgres.Server, *, target: str) -> tuple[float | None, str | None]:
-    """Return django-webhook's deliveries a second, or None and why it cannot be measured here."""
+    """Return django-webhook's deliveries a second, or None and the reason why it cannot be measured here."""
     try:
         return webhook_celery.measure(server, target=target), None
     except webhook_celery.CannotRun as error:
@@ -86,7 +86,7 @@ def through_celery(server: postgres.Server, *, target: str) -> tuple[float | Non
 
 
 def run_engine(count: int, _target: str) -> int:
-    """Make delivery runs until nothing is left, as the worker does."""
+    """Make delivery runs until no delivery is left, as the worker does."""
     from dashboard.partner_api import engine
 
     async def go() -> int:
@@ -120,7 +120,7 @@ def headers(body: bytes) -> dict[str, str]:
 
 
 def run_bare(count: int, target: str) -> int:
-    """A plain aiohttp loop: the same body, headers and requests at once, and no database."""
+    """Send with a plain aiohttp loop: the same body, headers and concurrency, but no database."""
     body = b"x" * engine_rows.BODY_BYTES
     left = iter(range(count))
 
@@ -140,7 +140,7 @@ def run_bare(count: int, target: str) -> int:
 
 
 def run_threads(count: int, target: str) -> int:
-    """The usual sender: a pool of threads, requests, and each attempt recorded by a commit of its own."""
+    """Send as usual implementations do: a thread pool, requests, and one commit per attempt."""
     url = os.environ["PARTNER_API_DATABASE_URL"]
     todo: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with psycopg.connect(url) as connection:

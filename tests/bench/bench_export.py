@@ -1,9 +1,9 @@
-"""`make bench-export`: all deliveries as CSV and as NDJSON, from the real server, as a browser downloads them.
+"""`make bench-export`: downloads of all deliveries as CSV and as NDJSON from the real server, as a browser makes them.
 
-python -m tests.bench.bench_export [ROWS]; it brings its own PostgreSQL, with rows as bench-pages has. The last line is
-one JSON object, for each format: first_byte_ms from the request to the first byte of the file, seconds in all, mb of
-the file, and above_idle_mb: the most memory that the server's processes had at once meanwhile, above what they had
-when they had only shown the list. Every row is counted.
+python -m tests.bench.bench_export [ROWS]; it starts its own PostgreSQL, with the rows of bench-pages. The last line is
+one JSON object. For each format: first_byte_ms from the request to the first byte of the file, seconds in total, mb of
+the file, and above_idle_mb, the peak memory of the server's processes during the download above their memory after
+showing only the list. Every row is counted.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ EXTRA_LINES = {"csv": 1, "ndjson": 0}
 
 @dataclass
 class Memory:
-    """The most bytes that a server's processes, its children, had in memory at once while the block ran."""
+    """Peak memory, in bytes, of a server's child processes together while the block runs."""
 
     master: int
     most: int = 0
@@ -67,11 +67,11 @@ def _resident(pid: int) -> int:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print its results."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # as root the database runs as somebody else, who must come by here
+        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
         server = postgres.start(folder=folder, durable=False)
         try:
             server.create_database("redeliver")
@@ -86,7 +86,7 @@ def _measured(folder: Path, *, rows: int, database_url: str) -> dict[str, object
         "DATABASE_URL": database_url,
         "FIELD_KEYS": Fernet.generate_key().decode(),
         "HTTPS": "0",
-        "SECRET_KEY": "only-for-tests",  # the server's own: it reads the session that is made here
+        "SECRET_KEY": "only-for-tests",  # the server's, because it reads the session created here
         "ALLOWED_HOSTS": "testserver",
     }
     import django
@@ -132,7 +132,7 @@ def _exported(memory: Memory, *, port: int, cookie: str, kind: str, rows: int, i
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """How long it took to its first byte and in all, and how much it was."""
+    """A download's time to the first byte, total time and size."""
 
     first_byte_s: float
     seconds: float

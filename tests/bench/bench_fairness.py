@@ -1,7 +1,7 @@
-"""`make bench-fairness`: how long healthy endpoints' deliveries wait beside a receiver that hangs, and without one.
+"""`make bench-fairness`: waiting time of healthy endpoints' deliveries, with and without a receiver that hangs.
 
-A hundred healthy endpoints have ten deliveries each; the one that hangs has a thousand, all due before the others'.
-The best of six turns of each, taken alternately: a machine has other things to do at times. The last line is JSON.
+A hundred healthy endpoints have ten deliveries each; the hanging one has a thousand, all due before the others. The
+result is the best of six alternating turns each, because other load slows the machine at times. The last line is JSON.
 """
 
 import json
@@ -26,7 +26,7 @@ def main() -> None:
         django.setup()
         from django.conf import settings
 
-        # The hanging one holds its slots as long as it does in earnest (10 s), every time; only the run is shorter.
+        # The hanging endpoint holds its slots for the full timeout (10 s), as in production; only the run is shorter.
         settings.PARTNER_API_TIMEOUT_S, settings.PARTNER_API_LEASE_S, settings.PARTNER_API_RUN_BUDGET_S = 10, 60, 4
         url, keys = server.url("partner_api"), environment["PARTNER_API_KEYS"]
         alone, beside = [], []
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def load(url: str, *, target: str, keys: str, hanging: str | None) -> str:
-    """Load the healthy endpoints and, at the URL `hanging`, the one that hangs; return the latter's ID."""
+    """Create the healthy endpoints and the hanging one, at the URL `hanging`; return the hanging one's ID."""
     engine_rows.load_endpoints(url, target=target, keys=keys, count=HEALTHY + 1)
     broken = f"whe_{HEALTHY + 1:032x}"
     engine_rows.load_deliveries(url, first=1, count=HEALTHY * EACH, endpoints=HEALTHY)
@@ -55,7 +55,7 @@ def load(url: str, *, target: str, keys: str, hanging: str | None) -> str:
         engine_rows.load_deliveries(url, first=100_000, count=HANGING, endpoints=1)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("UPDATE partner_api_endpoint SET url = %s WHERE id = %s", [hanging, broken])
-            # The hanging one's are due before all others.
+            # The hanging endpoint's deliveries are due before all others.
             moved = """
                 UPDATE partner_api_delivery SET endpoint_id = %s, next_attempt_at = next_attempt_at - interval '60 s'
                 WHERE event_id >= 100000"""
@@ -64,7 +64,7 @@ def load(url: str, *, target: str, keys: str, hanging: str | None) -> str:
 
 
 def healthy_wait_s(url: str, *, target: str, keys: str, hanging: str | None) -> float:
-    """How long healthy endpoints' deliveries wait for their POST, the 95th percentile in seconds."""
+    """Return the 95th percentile of the time, in seconds, that healthy endpoints' deliveries wait for their POST."""
     from asgiref.sync import async_to_sync
     from django.utils import timezone
 

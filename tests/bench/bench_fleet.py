@@ -1,11 +1,12 @@
-"""How long a poll of the whole fleet takes: answers take 100 ms, and one install in twenty never gets one.
+"""Duration of a poll of all installs, when responses take 100 ms and one install in twenty never gets one.
 
-python -m tests.bench.bench_fleet [INSTALLS]; it brings its own PostgreSQL and OpenTrain. Two polls: the first, which
-stores every endpoint, and the usual one, which finds nothing new. The last line is one JSON object about the usual one:
-seconds        until the last install that answers was recorded
-ideal_seconds  its calls times the delay over POLL_CONCURRENCY
-rss_mb         the most memory that the poller's process has had
-In both polls the installs that hang are ones that had not failed before: the pauses after failures are taken out.
+python -m tests.bench.bench_fleet [INSTALLS]; it starts its own PostgreSQL and OpenTrain. It polls twice: the first poll
+stores every endpoint, and the second, the usual case, finds nothing new. The last line is one JSON object about the
+second:
+seconds        until the last responding install was recorded
+ideal_seconds  the number of calls times the delay, divided by POLL_CONCURRENCY
+rss_mb         the peak memory of the poller's process
+In both polls the hanging installs count as never failed before, so no backoff applies.
 """
 
 import json

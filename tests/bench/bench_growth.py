@@ -1,13 +1,13 @@
-"""`make bench-growth`: what more receivers, partitions and a read replica bring, measured and not supposed.
+"""`make bench-growth`: the measured effect of more receivers, partitions and a read replica.
 
-1. Receivers: receipts a second of one and of two (a web process each) on one PostgreSQL, by turns; and how much CPU a
-   receipt costs the receiver and the database, which tells where growing ends on machines that have cores to spare.
+1. Receivers: receipts a second of one and of two receivers (one web process each) on one PostgreSQL, in turn; and the
+   CPU cost of a receipt in the receiver and in the database, which shows the limit of scaling with more cores.
 2. Partitions (growth_partitions.py): the lists' real statements, the receiver's insert, a second attempt, and the
-   removal of the oldest tenth, on ROWS deliveries in one table and in eleven parts.
-3. A streaming replica on the same machine: how late it is under the receiver's load, what the load loses by it, and the
-   lists read from it.
+   removal of the oldest tenth, on ROWS deliveries in one table and in eleven partitions.
+3. A streaming replica on the same machine: its lag under the receiver's load, its cost to that load, and reading the
+   lists from it.
 
-It brings its own PostgreSQLs, which keep what they commit. The last line is one JSON object; ROWS=1000000 by default.
+It starts its own PostgreSQL servers, with durable commits. The last line is one JSON object; ROWS=1000000 by default.
 """
 
 import itertools
@@ -38,7 +38,7 @@ TICK_S = 0.02
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print its results."""
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
         server = postgres.start(folder=folder)
@@ -51,7 +51,7 @@ def main() -> None:
 @contextmanager
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
-        Path(name).chmod(0o711)  # as root the database runs as somebody else, who must come by here
+        Path(name).chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
         yield Path(name)
 
 
@@ -115,7 +115,7 @@ def _filled():
 
 
 def _receivers(server: postgres.Server, sites: list, sides: list) -> dict[str, float]:
-    """Half of the connections go to each of two; the number of connections is the same with one."""
+    """Compare one receiver with two. The number of connections is the same; two receivers get half each."""
     _together(sides, for_s=2)
     rates: dict[int, list[float]] = {1: [], 2: []}
     cpu: dict[str, list[float]] = {"receiver": [], "postgres": []}
@@ -136,7 +136,7 @@ def _receivers(server: postgres.Server, sites: list, sides: list) -> dict[str, f
 
 
 def _together(sides: list, *, for_s: float) -> int:
-    """Load all sides at once; return how many receipts were answered 200."""
+    """Load all receivers at once; return the number of receipts with status 200."""
     before = sum(len(side.latencies_s) for side in sides)
     each = {"connections": CONNECTIONS // len(sides), "for_s": for_s}
     threads = [threading.Thread(target=side.run, kwargs=each) for side in sides]
@@ -150,7 +150,7 @@ def _together(sides: list, *, for_s: float) -> int:
 
 
 def _replica(server: postgres.Server, sides: list, *, world, now) -> dict[str, float]:
-    """With the replica and without it, by turns; lists are read from either under the same load."""
+    """Measure with and without the replica in turn, and read lists from either server under the same load."""
     from tests.bench.growth_partitions import pages
 
     todo = [call for _name, _on, call in pages(world, now=now)]
@@ -184,7 +184,7 @@ def _p95(samples: list[float]) -> float:
 
 
 def _copy(server: postgres.Server, folder: Path) -> None:
-    """Copy the running server's folder to be its replica, as pg_basebackup does; not all binaries have that."""
+    """Copy the running server's folder for a replica, as pg_basebackup does; not every PostgreSQL build includes it."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         source = Path(connection.execute("SHOW data_directory").fetchone()[0])
         rules = source / "pg_hba.conf"
@@ -194,7 +194,7 @@ def _copy(server: postgres.Server, folder: Path) -> None:
         connection.execute("INSERT INTO tick VALUES (0)")
         connection.execute("SELECT pg_create_physical_replication_slot('replica', true)")
         connection.execute("SELECT pg_backup_start('replica', true)")
-        subprocess.run(["cp", "-a", source, folder / "postgres"], check=False)  # files come and go meanwhile
+        subprocess.run(["cp", "-a", source, folder / "postgres"], check=False)  # files change during the copy
         label = connection.execute("SELECT labelfile FROM pg_backup_stop()").fetchone()[0]
     copy = folder / "postgres"
     for stale in ("postmaster.pid", "postmaster.opts"):
@@ -222,7 +222,7 @@ def _await_caught_up(server: postgres.Server, replica: postgres.Server) -> None:
 
 
 def _under_load(rates: list[float], sides: list, what: Callable[[threading.Event], list[float]]) -> list[float]:
-    """Run `what` until its event is set, while the receivers are loaded."""
+    """Run `what` while the receivers are under load, then set its stop event."""
     stop, samples = threading.Event(), []
     thread = threading.Thread(target=lambda: samples.extend(what(stop)))
     thread.start()
@@ -233,7 +233,7 @@ def _under_load(rates: list[float], sides: list, what: Callable[[threading.Event
 
 
 def _lags(server: postgres.Server, replica: postgres.Server, stop: threading.Event) -> list[float]:
-    """How long after its commit a row is seen on the replica, asked for without a pause."""
+    """Measure the time from a row's commit until it is visible on the replica, which is queried without a pause."""
     samples = []
     with (
         psycopg.connect(server.url("postgres"), autocommit=True) as here,
@@ -249,13 +249,13 @@ def _lags(server: postgres.Server, replica: postgres.Server, stop: threading.Eve
 
 
 def _reading(at: postgres.Server, todo: list[Callable[[], object]]) -> Callable[[threading.Event], list[float]]:
-    """Return what reads every list's pages from this server, again and again, in a thread of its own."""
+    """Return a function for a thread that reads every list's pages from this server repeatedly."""
 
     def read(stop: threading.Event) -> list[float]:
         import dj_database_url
         from django.db import connections
 
-        connection = connections["default"]  # of this thread
+        connection = connections["default"]  # this thread's connection
         connection.settings_dict = connection.settings_dict | dj_database_url.parse(at.url("redeliver"))
         samples = []
         try:

@@ -1,10 +1,10 @@
-"""How long the inbox and the table of installs take with many installs against few.
+"""Duration of the inbox and the table of installs, with many installs compared with few.
 
-python -m tests.bench.bench_inbox; it brings its own PostgreSQL. 100 installs and 300 endpoints first, then 10,000 and
-30,000; of both, the same number is in need. Each has a database of its own, and each page is asked for of both by
-turns, so that whatever else the machine does falls on both. The last line is one JSON object:
-growth   the highest median at 10,000 installs over the same page's median at 100
-queries  the most queries that a page made at 10,000
+python -m tests.bench.bench_inbox; it starts its own PostgreSQL. One database has 100 installs and 300 endpoints, the
+other 10,000 and 30,000; the number that needs attention is the same in both. Each page is requested from both in turn,
+so that other load on the machine affects both equally. The last line is one JSON object:
+growth   the highest ratio of a page's median at 10,000 installs to its median at 100
+queries  the highest number of queries of a page at 10,000
 """
 
 import json
@@ -44,7 +44,7 @@ def main() -> None:
         User.objects.create_user("ana", role="support")
         grow(first=1, count=FEW)
         connections.close_all()
-        connections["default"].close_pool()  # a database that is copied has no visitors
+        connections["default"].close_pool()  # a database with open connections cannot be a template
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as cursor:
             cursor.execute("CREATE DATABASE few TEMPLATE redeliver")
         grow(first=FEW + 1, count=MANY - FEW)
@@ -54,11 +54,11 @@ def main() -> None:
 
 @contextmanager
 def databases(**names: str) -> Iterator[Callable[[str], None]]:
-    """Yield what makes Django use one of these databases; each keeps a connection of its own."""
+    """Yield a function that switches Django to one of these databases; each keeps its own connection."""
     from django.db import connections
 
     settings, before, each = connections.settings["default"], connections["default"], {}
-    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}  # it would be one for all
+    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}  # or they would share it
     for size, name in names.items():
         connections.settings["default"] = settings | {"NAME": name, "OPTIONS": options}
         each[size] = connections.create_connection("default")
@@ -69,7 +69,7 @@ def databases(**names: str) -> Iterator[Callable[[str], None]]:
 
 
 def grow(*, first: int, count: int) -> None:
-    """Add installs with healthy endpoints that had deliveries; the first time also those that are in need."""
+    """Add installs with healthy endpoints and deliveries; on the first call also those that need attention."""
     from django.db import connection
     from django.utils import timezone
 
@@ -112,7 +112,7 @@ def break_some(install_ids: list[int], *, now: object) -> None:
 
 @dataclass
 class Timed:
-    """How long a page took with few installs and with many, and the queries that it made with many."""
+    """A page's times with few and with many installs, and its number of queries with many."""
 
     few_ms: list[float] = field(default_factory=list)
     many_ms: list[float] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Timed:
 
 
 def measure(use: Callable[[str], None]) -> dict[str, Timed]:
-    """Ask for each page of both by turns, as somebody of support."""
+    """Request each page from both databases in turn, as a support user."""
     from django.db import connection, reset_queries
     from django.test import Client
 

@@ -1,13 +1,13 @@
-"""How long the lists take on a large table: every list, each filter and the usual pairs, first page and 1,000th.
+"""Duration of the lists on a large table: every list, each filter and the usual pairs, first page and 1,000th.
 
-python -m tests.bench.bench_pages [ROWS]; it brings its own PostgreSQL, and the console's own settings. One database has
-10,000 rows and one ROWS. Of each page everything that is compared is timed by turns, so that whatever else the machine
-does falls on all of it. The last line is one JSON object:
-total_over_render  p95 of the whole request over p95 of rendering the same rows from memory, of all pages
-growth             p95 at ROWS over p95 at 10,000 rows, of the pages that show the same number of rows at both
-admin_ratio        p95 of Django admin's change list of the same table over p95 of ours, of the same pages
+python -m tests.bench.bench_pages [ROWS]; it starts its own PostgreSQL and uses the console's settings. One database has
+10,000 rows and one ROWS. The compared measurements of a page alternate, so that other load on the machine affects all
+of them equally. The last line is one JSON object:
+total_over_render  p95 of the whole request over p95 of rendering the same rows from memory, for all pages
+growth             p95 at ROWS over p95 at 10,000 rows, for pages that show the same number of rows at both
+admin_ratio        p95 of Django admin's change list of the same table over p95 of the console's, for the same pages
 worst              the page with the highest p95 at ROWS
-queries            the most that one page runs
+queries            the highest number of queries of one page
 """
 
 import json
@@ -50,7 +50,7 @@ ADMIN_REPEATS = max(REPEATS // 3, 2)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that somebody looks at."""
+    """A page as one user requests it."""
 
     who: str
     list: str
@@ -64,7 +64,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Where a page is in one of the databases, how it is asked for, and how many rows it shows."""
+    """Calls that request a page of one database and render its rows from memory, and its number of rows."""
 
     get: Callable[[], Any]
     render: Callable[[], Any]
@@ -73,7 +73,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of each repeat; `base` is the same page's at 10,000 rows, empty where it shows other rows there."""
+    """Seconds of each repeat; `base` is for the page at 10,000 rows, and empty if its number of rows differs there."""
 
     rows: int
     total: list[float] = field(default_factory=list)
@@ -83,9 +83,9 @@ class Timing:
 
 @contextmanager
 def databases() -> Iterator[None]:
-    """Set Django up on a server of our own for as long as this runs."""
+    """Set Django up on a temporary PostgreSQL server."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
-    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
     server = postgres.start(folder=folder, durable=False)
     try:
         for name in ("base", "large"):
@@ -117,7 +117,7 @@ def set_up(*, base_url: str, large_url: str, static: Path) -> None:
 
 @contextmanager
 def at(alias: str) -> Iterator[None]:
-    """Let what Django asks its database for come from this one."""
+    """Make Django query this database by default."""
     from django.db import connections
 
     before, connections["default"] = connections["default"], connections[alias]
@@ -129,7 +129,7 @@ def at(alias: str) -> Iterator[None]:
 
 
 def filled(*, alias: str, rows: int) -> Any:
-    """Make the tables and so many rows."""
+    """Create the tables and `rows` rows."""
     from django.core.management import call_command
 
     from tests.bench.rows import fill
@@ -147,8 +147,8 @@ def p95(samples: list[float]) -> float:
 
 
 def by_turns(calls: list[tuple[str, Callable[[], Any], list[float]]], *, repeats: int) -> None:
-    """Time each call so many times, one after the other; each asks its own database."""
-    for turn in range(-1, repeats):  # what the first call alone pays for is not a page's cost
+    """Time each call `repeats` times, in turn, each on its own database."""
+    for turn in range(-1, repeats):  # the first call is a warm-up
         for alias, call, samples in calls:
             started = time.perf_counter()
             with at(alias):
@@ -158,7 +158,7 @@ def by_turns(calls: list[tuple[str, Callable[[], Any], list[float]]], *, repeats
 
 
 def visits(world: Any) -> Iterator[tuple[Page, Visit]]:
-    """Return every page that there is in the current database."""
+    """Yield every page of the current database."""
     from django.test import Client
 
     from dashboard.queries.delivery_lists import Scope
@@ -180,7 +180,7 @@ def visits(world: Any) -> Iterator[tuple[Page, Visit]]:
 
 
 def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
-    """The first page, and the 1,000th or the last full one: in words, its address, its number."""
+    """Yield the first page, and the 1,000th or the last full one: description, query string and page number."""
     from urllib.parse import parse_qsl
 
     from django.utils import timezone
@@ -226,7 +226,7 @@ def answered(client: Any, address: str) -> None:
 
 
 def most_queries(pages: dict[Page, Visit]) -> int:
-    """Return how many queries the page runs that runs the most; beginning and ending a transaction is none."""
+    """Return the highest number of queries of a page, without those that begin and end transactions."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -252,7 +252,7 @@ def time_pages(base: dict[Page, Visit], large: dict[Page, Visit]) -> dict[Page, 
 
 
 def admin_ratio(world: Any) -> float:
-    """Return how many times longer Django admin takes for the same rows, on the first page and the 1,000th or last."""
+    """Return the ratio of Django admin's time to the console's for the same rows, first page and 1,000th or last."""
     from django.test import Client
 
     client = Client()

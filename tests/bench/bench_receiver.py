@@ -1,11 +1,11 @@
-"""`make bench-receiver`: what the receiver takes in, beside a bare insert on the same server in the same run.
+"""`make bench-receiver`: throughput of the receiver, compared with a bare insert on the same server in the same run.
 
-The real server as `launch/site.py` starts it, on a PostgreSQL of its own that keeps what it commits. Both sides take
-turns in short slices, so that whatever else the machine does falls on both. The last line is one JSON object.
+It runs the real server as `launch/site.py` starts it, on a separate PostgreSQL with durable commits. The two sides
+alternate in short slices, so that other load on the machine affects both equally. The last line is one JSON object.
 
-Then the same for the receiver alone and the receiver while retention deletes, in a process of its own as the worker
-does, OLD_ROWS rows of as many deliveries and their attempts that are past their time. `retention_ratio` is the second's
-receipts over the first's, `retention_removed` how many rows left meanwhile.
+It then compares the receiver alone with the receiver while retention, in a separate process like the worker's, deletes
+OLD_ROWS expired deliveries and their attempts. `retention_ratio` is the second's receipts over the first's;
+`retention_removed` is the number of rows removed meanwhile.
 """
 
 import itertools
@@ -29,17 +29,17 @@ SIDE_S = float(os.environ.get("SIDE_S", "20"))
 OLD_ROWS = int(os.environ.get("OLD_ROWS", "1000000"))
 SLICE_S = 2.0
 MOST_SIDES = 3
-"""After so many times SIDE_S the part with retention ends, however many rows have left."""
+"""Maximum length of the part with retention, in multiples of SIDE_S, even if rows are left."""
 WARM_UP_S = 2.0
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print its results."""
     from dashboard.launch import postgres
 
     with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # as root the database runs as somebody else, who must come by here
+        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
         server = postgres.start(folder=folder)
         try:
             server.create_database("redeliver")
@@ -136,7 +136,7 @@ def _beside_retention(*, port: int, endpoint: "Endpoint") -> dict[str, float]:
 
 
 def _retain_when_told(pipe: Connection) -> None:
-    """Let retention work for as many seconds as each message says, and answer how many rows it removed; 0 ends it."""
+    """Run retention for the number of seconds in each message and send back the number of rows removed; 0 ends it."""
     import django
 
     django.setup()
@@ -163,7 +163,7 @@ def _all_answered(*sides: "Load") -> None:
 
 
 def _requests(path: str, *, prefix: str = "dlv"):
-    """Return what gives the next request: each is a delivery of its own, and signed."""
+    """Return a function that builds the next request: a new, signed delivery."""
     from dashboard.signatures import sign
     from tests.factories import BODY, SECRET
 

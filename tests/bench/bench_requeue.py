@@ -1,7 +1,7 @@
-"""`make bench-requeue`: redeliver-all through the API, 100,000 FAILED deliveries of one endpoint among 1,000,000 rows.
+"""`make bench-requeue`: redeliver-all by the API for 100,000 FAILED deliveries of one endpoint among 1,000,000 rows.
 
-Beside it the bare UPDATE by psycopg on the same rows, and how long other endpoints' claims take meanwhile. The last
-line is JSON.
+It compares this with a bare UPDATE by psycopg on the same rows, and measures other endpoints' claims meanwhile. The
+last line is JSON.
 """
 
 import json
@@ -73,7 +73,7 @@ def _raw(url: str) -> float:
 
 
 def _through_api(latencies: list[float]) -> float:
-    """One request through Django's own handler, while another thread claims for the other endpoints."""
+    """Send one request through Django's handler, while another thread claims deliveries of the other endpoints."""
     from django.test import Client
     from django.utils import timezone
 

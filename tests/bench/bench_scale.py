@@ -1,10 +1,10 @@
 """`make bench-scale`: time per delivery with 1, 2 and 4 workers, and with 10,000 against 1,000,000 finished rows.
 
-A worker is a process that makes delivery runs until nothing is left; time and CPU count from when all are ready,
-imports and first connections done. What is compared is measured by turns, in turning order; the median of the times
-counts, and for growth the median of what each round's two came to.
-Beside the times stands what each process used of the cores, and how much the database wrote: what the machine does
-meanwhile changes the first and not the others. The last line is JSON.
+A worker is a process that makes delivery runs until no delivery is left. Time and CPU count from the moment when all
+workers have finished their imports and first connections. Compared cases alternate, in changing order; the result is
+the median of the times, and for growth the median of each round's ratio.
+The output also has each process's CPU time and the WAL volume of the database: other load on the machine changes the
+times, but not these. The last line is JSON.
 """
 
 import json
@@ -39,7 +39,7 @@ print(json.dumps([time.monotonic(), time.process_time() - used, report.attempted
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One round: time, and each process's CPU, in ms a delivery; what was written ahead, in bytes a delivery."""
+    """One round: time and each process's CPU time, in ms per delivery, and WAL, in bytes per delivery."""
 
     ms: float
     worker_cpu_ms: float
@@ -50,7 +50,7 @@ class Measured:
 
 @dataclass(slots=True)
 class Table:
-    """A database whose deliveries are finished but for the newest."""
+    """A database in which all deliveries but the newest are finished."""
 
     server: postgres.Server
     environment: dict[str, str]
@@ -80,12 +80,12 @@ class Table:
         ended = [json.loads(worker.communicate(timeout=120)[0]) for worker in started]
         assert sum(attempted for _, _, attempted in ended) == PENDING
         elapsed = max(moment for moment, _, _ in ended) - begun
-        time.sleep(1)  # statistics are written when a backend has ended
+        time.sleep(1)  # PostgreSQL writes statistics when a backend ends
         after = (sum(used for _, used, _ in ended), tree_s(self.server.process.pid) - postgres_s, _sink_s() - sink_s)
         return Measured(*(seconds * 1000 / PENDING for seconds in (elapsed, *after)), (self._wal() - wal) / PENDING)
 
     def _wal(self) -> int:
-        """Return how much was written ahead so far, in bytes; and that everything of before was delivered."""
+        """Return the WAL written so far, in bytes, after a checkpoint."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
             row = connection.execute("SELECT wal_bytes FROM pg_stat_wal").fetchone()
@@ -94,7 +94,7 @@ class Table:
 
 
 def _ticks(pid: str) -> list[int]:
-    """User, system, children's user and children's system time of a process; its parent's ID is the first."""
+    """Return a process's parent ID, then its user, system, children's user and children's system time, in ticks."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
@@ -103,14 +103,14 @@ def _ticks(pid: str) -> list[int]:
 
 
 def tree_s(pid: int) -> float:
-    """CPU seconds of a process, the children that it has and those that it had."""
+    """Return the CPU seconds of a process and of its running and ended children."""
     everybody = {found.name: _ticks(found.name) for found in Path("/proc").iterdir() if found.name.isdigit()}
     children = sum(ticks[1] + ticks[2] for ticks in everybody.values() if ticks[0] == pid)
     return (sum(everybody[str(pid)][1:]) + children) * _TICK_S
 
 
 def _sink_s() -> float:
-    """CPU seconds of the sink, which is the child of ours that lives as long as we do."""
+    """Return the CPU seconds of the sink, the child of this process that runs to the end."""
     mine = [found.name for found in Path("/proc").iterdir() if found.name.isdigit()]
     sinks = [pid for pid in mine if _ticks(pid)[0] == os.getpid() and b"engine_rows" in _command(pid)]
     return sum(_ticks(pid)[1] + _ticks(pid)[2] for pid in sinks) * _TICK_S
@@ -132,7 +132,7 @@ def _shown(rounds: list[Measured]) -> dict[str, float]:
 
 
 def _growth(tried: dict[str, list[Measured]], *names: str) -> float:
-    """Many finished rows against few: both of a round are neighbours in time, so each is compared with its own."""
+    """Return the ratio of many finished rows to few, compared per round because a round's two follow each other."""
     many, few = ([sum(getattr(one, name) for name in names) for one in tried[key]] for key in ("1_many", "1"))
     ratios = [of_many / of_few for of_many, of_few in zip(many, few, strict=True)]
     return round(statistics.median(ratios), 2)

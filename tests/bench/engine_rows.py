@@ -1,5 +1,5 @@
-"""What the engine's benchmarks and fault tests stand on: a database of their own with rows by the thousand, and a sink
-in a process of its own that answers and counts."""
+"""Support for the engine's benchmarks and fault tests: a separate database with thousands of rows, and a sink in a
+separate process that responds and counts."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ SELECT 'dlv_' || lpad(to_hex(number), 12, '0') || substr(md5(number::text), 1, 2
 
 @contextlib.contextmanager
 def database(*, durable: bool = True) -> Iterator[tuple[postgres.Server, dict[str, str]]]:
-    """A server of our own, migrated; the environment that points a process of the Partner API at it."""
+    """Yield a new server with a migrated database, and the environment of Partner API processes that use it."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
     folder.chmod(0o711)
     server = postgres.start(folder=folder, durable=durable)
@@ -74,7 +74,7 @@ def database(*, durable: bool = True) -> Iterator[tuple[postgres.Server, dict[st
 
 
 def migrated(server: postgres.Server, environment: dict[str, str], *, database: str) -> dict[str, str]:
-    """Make a database on the server and migrate it; the environment that points at it."""
+    """Create a database on the server and migrate it; return the environment of processes that use it."""
     server.create_database(database)
     environment = environment | {"PARTNER_API_DATABASE_URL": server.url(database)}
     migrate = [sys.executable, "manage.py", "migrate", "--noinput"]
@@ -83,7 +83,7 @@ def migrated(server: postgres.Server, environment: dict[str, str], *, database: 
 
 
 def load_endpoints(url: str, *, target: str, keys: str, count: int = ENDPOINTS) -> None:
-    """Make an install with `count` endpoints that all deliver to `target`."""
+    """Create an install with `count` endpoints that all deliver to `target`."""
     secret = Fernet(keys).encrypt(b"whsec_" + b"a" * 43).decode()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("TRUNCATE partner_api_app CASCADE")
@@ -91,7 +91,7 @@ def load_endpoints(url: str, *, target: str, keys: str, count: int = ENDPOINTS) 
 
 
 def load_deliveries(url: str, *, first: int, count: int, status: str = "PENDING", endpoints: int = ENDPOINTS) -> None:
-    """Make `count` events with a delivery each, spread over the endpoints."""
+    """Create `count` events with one delivery each, spread over the endpoints."""
     values = {"first": first, "last": first + count - 1, "bytes": BODY_BYTES, "status": status, "endpoints": endpoints}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_EVENTS, values)
@@ -101,7 +101,7 @@ def load_deliveries(url: str, *, first: int, count: int, status: str = "PENDING"
 
 @contextlib.contextmanager
 def sink() -> Iterator[str]:
-    """A receiver in a process of its own, that answers 200 at once and keeps connections. Its URL."""
+    """Run a receiver in a separate process that returns 200 at once and keeps connections open; yield its URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.engine_rows"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -115,7 +115,7 @@ def sink() -> Iterator[str]:
 
 
 class _Answer(asyncio.Protocol):
-    """As much of HTTP as it takes to answer POSTs with a length."""
+    """The part of HTTP needed to respond to POST requests with a Content-Length."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport

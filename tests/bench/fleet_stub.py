@@ -1,6 +1,6 @@
-"""An OpenTrain for the benchmark of the poller: every answer takes DELAY_S, and some tokens never get one.
+"""An OpenTrain stub for the poller's benchmark: every response takes DELAY_S, and some tokens never get one.
 
-python -m tests.bench.fleet_stub; it prints its port. A token ends in its install's number; every HANGING_EACHth hangs.
+python -m tests.bench.fleet_stub prints its port. A token ends in its install's number; every HANGING_EACHth one hangs.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     token = next(line for line in head.splitlines() if line.lower().startswith("authorization:"))
     install = int(token.rsplit("_", 1)[1])
     if install % HANGING_EACH == 0:
-        await reader.read()  # until the other side gives up
+        await reader.read()  # until the client gives up
     else:
         await asyncio.sleep(DELAY_S)
         listed = [endpoint(install=install, number=number) for number in range(ENDPOINTS)]

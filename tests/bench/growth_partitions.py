@@ -1,9 +1,9 @@
-"""The delivery log in parts by the month of its first receipt, beside the plain one: the same rows, in one database.
+"""The delivery log partitioned by the month of the first receipt, and the plain one: the same rows in one database.
 
-The parts are tables of the same names in a schema of their own, so that the lists' real statements find them there.
-What a partitioned log costs is in the shape: a unique key must have the partition's column in it, so the promise that
-a delivery is stored once per endpoint needs a table of its own (`delivery_key`), and attempts carry their delivery's
-time to leave with it.
+The partitioned tables have the same names in a separate schema, so that the lists' real statements find them there.
+Partitioning has a cost in structure: a unique key must include the partition column. So the guarantee that a delivery
+is stored once per endpoint needs a separate table (`delivery_key`), and attempts repeat their delivery's time to be
+removed with it.
 """
 
 import time
@@ -18,7 +18,7 @@ from django.db import connection
 
 SCHEMA = "parted"
 PART = timedelta(days=3)
-"""A month of rows in ten parts, as many as a log kept for ten months has months."""
+"""A month of rows in ten partitions, the number of a log that is kept for ten months."""
 FILTERS = (
     "", "state=failed", "event=contract.started", "event=install.revoked", "cause=5xx", "attempts_min=6",
     "state=failed&event=install.revoked", "resource=con_7", "delivery=dlv_000000005000",
@@ -27,7 +27,7 @@ _TABLES = ("dashboard_delivery", "dashboard_attempt")
 
 
 def make(*, first: datetime, last: datetime) -> None:
-    """Copy the plain log into parts that reach from `first` to beyond `last`."""
+    """Copy the plain log into partitions that cover `first` to `last`."""
     bounds = [first + PART * number for number in range((last - first) // PART + 2)]
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA {SCHEMA}")
@@ -85,7 +85,7 @@ def _columns(cursor, table: str) -> str:
 
 
 def _indexes(cursor) -> list[str]:
-    """Return what makes the plain table's own indexes on the parts, but for its two unique ones."""
+    """Return statements that create the plain table's indexes on the partitioned one, except the two unique ones."""
     cursor.execute(
         "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'public.dashboard_delivery'::regclass"
         " AND NOT indisunique"
@@ -95,7 +95,7 @@ def _indexes(cursor) -> list[str]:
 
 @contextmanager
 def parted() -> Iterator[None]:
-    """Let this process's statements find the parts instead of the plain log."""
+    """Make this connection's statements use the partitioned log instead of the plain one."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET search_path TO {SCHEMA}, public")
         yield
@@ -117,7 +117,7 @@ def timed(call: Callable[[], object], *, times: int) -> list[float]:
 
 
 def pages(world, *, now: datetime) -> list[tuple[str, str, Callable[[], object]]]:
-    """Return what reads each list's page: its name, "first" or "deep", and the call."""
+    """Return a call for each page of each list: the list's name, "first" or "deep", and the call."""
     from urllib.parse import parse_qsl
 
     from dashboard.forms import delivery_filters
@@ -146,7 +146,7 @@ def pages(world, *, now: datetime) -> list[tuple[str, str, Callable[[], object]]
 
 
 def compare_pages(world, *, now: datetime, times: int) -> dict[str, float]:
-    """Time every page by turns on the plain log and on the parts."""
+    """Time every page in turn on the plain log and on the partitioned one."""
     both: dict[tuple[str, str], list[float]] = {}
     worst = (0.0, "")
     for name, on, read in pages(world, now=now):
@@ -161,7 +161,7 @@ def compare_pages(world, *, now: datetime, times: int) -> dict[str, float]:
 
 
 def insert_statements() -> dict[str, str]:
-    """Return the receiver's own statement for a first attempt, and the same for the parts with their table of keys."""
+    """Return the receiver's statement for a first attempt, and its equivalent for partitions with their key table."""
     from dashboard.actions.deliveries import attempts
 
     plain = attempts._insert_both()
@@ -187,7 +187,7 @@ def _named(columns: str, places: str) -> str:
 
 
 def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
-    """Insert new deliveries and count a second attempt of each, one commit each, by turns in batches."""
+    """Insert new deliveries and count a second attempt of each, one commit each, in alternating batches."""
     from dashboard.actions.deliveries import attempts
     from dashboard.db.prepared import prepared_cursor
     from tests.factories import BODY
@@ -214,7 +214,7 @@ def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
                 taken[f"{which}_insert_ms"] = taken.get(f"{which}_insert_ms", 0) + time.perf_counter() - began
                 began = time.perf_counter()
                 for one, pk in enumerate(ids):
-                    # The row with the key says which part it is in.
+                    # The row in the key table names the delivery's partition.
                     own = [pk, f"dlv_{which}_{number}_{one}", world.small.pk]
                     cursor.execute(update + in_part, own) if which == "parted" else cursor.execute(update, own[:1])
                 taken[f"{which}_update_ms"] = taken.get(f"{which}_update_ms", 0) + time.perf_counter() - began
@@ -235,7 +235,7 @@ def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) ->
 
 
 def compare_removal(*, first: datetime, now: datetime) -> dict[str, float]:
-    """Remove the oldest part's rows: by retention from the plain log, by DETACH and DROP from the parts."""
+    """Remove the oldest partition's rows: by retention from the plain log, by DETACH and DROP from the partitions."""
     from django.test import override_settings
 
     from dashboard.actions.deliveries.retention import retain

@@ -1,4 +1,4 @@
-"""Connections that send one request after the other, with as little of our own time as can be."""
+"""Load from connections that send one request after another, with little CPU time of its own."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Load:
-    """What was answered, and how long each took. `send` gives the next request's bytes."""
+    """The results of a load: response times and failures. `send` returns the next request's bytes."""
 
     port: int
     send: Callable[[], bytes]
@@ -18,7 +18,7 @@ class Load:
     elapsed_s: float = 0.0
 
     def run(self, *, connections: int, for_s: float) -> None:
-        """Keep so many connections busy for so long; the figures add up over several runs."""
+        """Keep `connections` connections busy for `for_s` seconds; results add up over several runs."""
         started = time.monotonic()
         threads = [threading.Thread(target=self._one, args=(started + for_s,)) for _ in range(connections)]
         for thread in threads:
@@ -57,7 +57,7 @@ class Load:
 
 
 def _answer(sock: socket.socket) -> tuple[bytes, bool]:
-    """Read one answer; return its head, and whether the connection is at its end."""
+    """Read one response; return its head, and whether the connection has ended."""
     heard = b""
     while b"\r\n\r\n" not in heard:
         piece = sock.recv(65536)

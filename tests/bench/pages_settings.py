@@ -1,4 +1,4 @@
-"""The console's settings, with Django's admin beside it to be measured against, and a second, large database."""
+"""The console's settings, plus Django's admin for comparison and a second, large database."""
 
 import os
 
@@ -10,5 +10,5 @@ from dashboard.settings import DATABASES, INSTALLED_APPS
 INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.admin"]
 ROOT_URLCONF = "tests.bench.pages_urls"
 ALLOWED_HOSTS = ["testserver"]
-# The same but for its name and where it is.
+# Like the default database, except for its name and location.
 DATABASES["large"] = DATABASES["default"] | dj_database_url.parse(os.environ["LARGE_DATABASE_URL"])

@@ -1,7 +1,7 @@
-"""The console's pages, and a change list of the same table as Django's admin makes it.
+"""The console's pages, and a Django admin change list of the same table.
 
-It is one that somebody would write who wants from it what our list shows and filters by: the same columns but for the
-attempts, the install joined in and not asked for row by row, a filter each for state, event type, cause and time.
+The change list is what a developer would write to match the console's list: the same columns except the attempts, the
+install joined rather than queried per row, and filters for state, event type, cause and time.
 """
 
 from django.contrib import admin
@@ -32,7 +32,7 @@ class DeliveryAdmin(admin.ModelAdmin):
     list_max_show_all = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        """Leave bodies where they are, and secrets unread."""
+        """Do not load bodies and secrets."""
         return super().get_queryset(request).defer("body", "endpoint__secret", "endpoint__install__token")
 
     @admin.display

@@ -1,4 +1,4 @@
-"""Many deliveries, by COPY: 1,000 installs, a third of all rows at one endpoint, failures as an outage leaves them."""
+"""Bulk creation of deliveries by COPY: 1,000 installs, a third of all rows at one endpoint, failures of an outage."""
 
 import json
 import random
@@ -74,7 +74,7 @@ ATTEMPT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Who looks, and at what: `big` is the endpoint with a third of the rows, `small` one of the others."""
+    """Users and the objects they view: `big` is the endpoint with a third of the rows, `small` one of the others."""
 
     support: User
     partner_admin: User
@@ -83,7 +83,7 @@ class World:
 
 
 def fill(*, rows: int) -> World:
-    """Make the rows in the empty database, and let PostgreSQL take stock of them."""
+    """Create the rows in the empty database and update PostgreSQL's statistics."""
     endpoints = _endpoints()
     _copy("dashboard_delivery", DELIVERY_COLUMNS, _deliveries(_kinds(rows), endpoints, rows=rows))
     _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(_kinds(rows)))
@@ -98,9 +98,9 @@ def fill(*, rows: int) -> World:
 
 
 def fill_old(*, endpoint: Endpoint, rows: int, days: int) -> None:
-    """Add so many deliveries to one endpoint, all of them older than `days`, beside whatever is there already."""
+    """Add deliveries older than `days` to one endpoint, in addition to the existing rows."""
     older = timedelta(days=days)
-    # Far from the numbers that the sequence has given, or is going to give.
+    # Far from any ID that the sequence has assigned or will assign.
     made = _deliveries(_kinds(rows, older=older), [endpoint], rows=rows, first=OLD_FROM)
     _copy("dashboard_delivery", DELIVERY_COLUMNS, made)
     _copy("dashboard_attempt", ATTEMPT_COLUMNS, _attempts(_kinds(rows, older=older), first=OLD_FROM))
@@ -152,7 +152,7 @@ class _Kind:
 
 
 def _kind(dice: random.Random, number: int, rows: int) -> _Kind:
-    """Nine in ten succeed at once; an outage in the second week fails half of what comes then."""
+    """Nine in ten succeed at once; an outage in the second week fails half of that week's deliveries."""
     passed = number / rows
     at = NOW - timedelta(seconds=MONTH_S * (1 - passed))
     failing = 0.5 if 0.4 < passed < 0.45 else 0.03
@@ -168,7 +168,7 @@ def _kind(dice: random.Random, number: int, rows: int) -> _Kind:
 
 
 def _kinds(rows: int, *, older: timedelta = timedelta()) -> Iterator[_Kind]:
-    """Return so many kinds, the same each time: ten million of them at once would fill the memory."""
+    """Yield `rows` kinds, the same on each call. A generator, because ten million at once would fill the memory."""
     dice = random.Random(1)  # noqa: S311 - rows, not secrets
     for number in range(rows):
         kind = _kind(dice, number, rows)

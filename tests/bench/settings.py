@@ -1,4 +1,4 @@
-"""The console's settings, with one more view to measure against."""
+"""The console's settings, plus one view for comparison."""
 
 from dashboard.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""A console of our own for a benchmark: its PostgreSQL, its settings, and many installs."""
+"""A console for a benchmark: its own PostgreSQL, settings, and many installs."""
 
 import os
 import resource
@@ -18,9 +18,9 @@ from dashboard.launch import postgres
 
 @contextmanager
 def console(**environment: str) -> Iterator[None]:
-    """Set Django up on a database that is gone afterwards."""
+    """Set Django up on a temporary database."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-bench-"))
-    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
     server = postgres.start(folder=folder, durable=False)
     try:
         server.create_database("redeliver")
@@ -47,7 +47,7 @@ def console(**environment: str) -> Iterator[None]:
 
 
 def make_installs(*, first: int, count: int, at: datetime) -> None:
-    """Connect installs whose tokens end in their numbers."""
+    """Create installs whose tokens end in their numbers."""
     from dashboard.models import Install
     from dashboard.vault import Secret
 
@@ -66,5 +66,5 @@ def make_installs(*, first: int, count: int, at: datetime) -> None:
 
 
 def rss_mb() -> float:
-    """Return the most memory that this process has had, in MB."""
+    """Return the peak memory of this process, in MB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

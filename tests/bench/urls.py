@@ -1,4 +1,4 @@
-"""The console, and beside it the least that a view can do which keeps what it is sent."""
+"""The console's URLs, plus the simplest view that stores a request."""
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import connection

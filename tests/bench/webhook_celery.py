@@ -1,6 +1,6 @@
-"""Measures PyPI's django-webhook on Celery with a Redis broker, in a throw-away virtual environment.
+"""Benchmark of PyPI's django-webhook on Celery with a Redis broker, in a temporary virtual environment.
 
-Its packages are none of this project's: pip installs them for one run, and Debian's redis-server has to be there.
+This project does not depend on its packages: pip installs them for one run. Debian's redis-server must be installed.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 
 
 class CannotRun(Exception):
-    """Why it cannot be measured here, and what would help."""
+    """The benchmark cannot run here; the message says why and what would help."""
 
 
 def measure(server: postgres.Server, *, target: str) -> float:
@@ -94,14 +94,14 @@ def _run(folder: Path, python: Path, url: str, *, broker: str, target: str) -> f
         try:
             return _per_s(url, log=folder / "celery.log")
         finally:
-            os.killpg(worker.pid, signal.SIGKILL)  # measured already; asked politely, it takes its time
+            os.killpg(worker.pid, signal.SIGKILL)  # the measurement is complete; a clean stop takes long
             worker.wait(10)
 
 
 def _per_s(url: str, *, log: Path) -> float:
-    """Deliveries a second from the first one on, until all are done or the patience is at its end.
+    """Return deliveries a second from the first one until all are done or PATIENCE_S has passed.
 
-    How long a worker takes to start is none of its speed.
+    The worker's start-up time does not count.
     """
     deadline, first, began, done = time.monotonic() + PATIENCE_S, 0, 0.0, 0
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,6 +1,6 @@
-"""PyPI's django-webhook on Celery, set up as its README says: `celery -A webhook_celery_app worker`.
+"""PyPI's django-webhook on Celery, set up as in its README: `celery -A webhook_celery_app worker`.
 
-Runs in a virtual environment of its own (`webhook_celery` makes it), so it imports nothing of ours.
+Runs in a separate virtual environment (created by `webhook_celery`), so it imports nothing from this project.
 `python webhook_celery_app.py COUNT URL` queues deliveries.
 """
 
@@ -15,7 +15,7 @@ BODY_BYTES = 600
 
 app = Celery("webhooks", broker=os.environ["BENCH_BROKER"])
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=16)
-app.set_default()  # django-webhook's tasks belong to whatever application there is when they are imported
+app.set_default()  # django-webhook's tasks bind to the application that exists when they are imported
 django.setup()
 app.autodiscover_tasks(["django_webhook"])
 

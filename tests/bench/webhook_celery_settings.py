@@ -1,6 +1,6 @@
-"""Django's settings of `webhook_celery_app`.
+"""Django settings of `webhook_celery_app`.
 
-Named by DJANGO_SETTINGS_MODULE: so Celery knows that it is Django, and its processes do not share a connection.
+DJANGO_SETTINGS_MODULE names them, so Celery detects Django and its processes do not share a database connection.
 """
 
 import os

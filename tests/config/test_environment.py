@@ -1,4 +1,4 @@
-"""Secrets from the environment, and from files."""
+"""Secrets from environment variables and from files."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""EMAIL_URL, read and refused."""
+"""Parsing EMAIL_URL, and its errors."""
 
 import pytest
 

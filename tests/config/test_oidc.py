@@ -1,4 +1,4 @@
-"""OpenID Connect, read from the environment and refused."""
+"""OpenID Connect settings from the environment, and their errors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""OpenTrain's schedule from the settings, and that everything that goes by it reads it from one place."""
+"""OpenTrain's schedule in the settings; all code that depends on it reads it from one place."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""OpenTrain in memory, for tests of the console: the seven operations, with the same answers and exceptions.
+"""OpenTrain in memory, for tests of the console: the seven operations, with the same results and exceptions.
 
-What makes it trustworthy is `test_contract.py`, which holds it and a real server to the same sentences.
+`test_contract.py` keeps it faithful: it runs the same tests against the fake and a real server.
 
     def test_x(fake_opentrain):                       # see fixtures.py
         token = fake_opentrain.add_install()
@@ -61,7 +61,7 @@ _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_F
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it was made, its token left out."""
+    """One recorded call, without its token."""
 
     operation: str
     arguments: Mapping[str, Any]
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass(slots=True)
 class _Row:
-    """An endpoint, whose it is, and the state of each of its deliveries by their IDs."""
+    """An endpoint, its install's ID, and the states of its deliveries by ID."""
 
     install_id: str
     endpoint: WebhookEndpoint
@@ -77,7 +77,7 @@ class _Row:
 
 
 def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Record a call, and let it fail if it is its turn to."""
+    """Record the call, and raise the next planned failure for it, if any."""
 
     @wraps(function)
     def recorded(self: "FakeOpenTrain", **arguments: Any) -> Any:
@@ -92,7 +92,7 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FakeOpenTrain:
-    """Its own clock ticks a second at each change, so that newest first means something."""
+    """An in-memory OpenTrain. Its clock advances by a second at each change, so that "newest first" is well defined."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -104,13 +104,13 @@ class FakeOpenTrain:
 
     @property
     def opentrain(self) -> "FakeOpenTrain":
-        """Where the seven operations are, as for every driver of the contract."""
+        """The object with the seven operations, as in every driver of the contract."""
         return self
 
-    # What a test arranges
+    # Methods for tests to arrange data
 
     def add_install(self, *, scopes: Sequence[str] = SCOPES, status: str = "ACTIVE") -> Secret:
-        """Install the platform app for one more customer; returns the token."""
+        """Install the platform app for another customer; return the token."""
         number = next(self._number)
         token = Secret(f"ot_ptk_{number:043}")
         self._installs[token] = Install(
@@ -130,18 +130,18 @@ class FakeOpenTrain:
         self._installs[token] = dataclasses.replace(self._installs[token], status=status)
 
     def revoke(self, token: Secret) -> None:
-        """Revoke the token: every call with it is a 401 from here on."""
+        """Revoke the token: from now on every call with it raises the error of a 401."""
         del self._installs[token]
 
     def add_deliveries(self, endpoint_id: str, *, failed: int = 0, delivered: int = 0, pending: int = 0) -> list[str]:
-        """Give the endpoint deliveries in these states; returns their IDs in this order."""
+        """Add deliveries in these states to the endpoint; return their IDs in this order."""
         states = ["FAILED"] * failed + ["DELIVERED"] * delivered + ["PENDING"] * pending
         made = {f"dlv_{next(self._number):032}": state for state in states}
         self._rows[endpoint_id].deliveries.update(made)
         return list(made)
 
     def disable(self, endpoint_id: str, reason: str) -> None:
-        """Disable the endpoint as ten failures in a row do: its waiting deliveries fail with it."""
+        """Disable the endpoint as ten consecutive failures do, which also fails its waiting deliveries."""
         self._change(
             endpoint_id, status="DISABLED", disabled_at=self._tick(), disabled_reason=reason, consecutive_failures=10
         )
@@ -149,15 +149,15 @@ class FakeOpenTrain:
         row.deliveries = {key: "FAILED" if state == "PENDING" else state for key, state in row.deliveries.items()}
 
     def set_streak(self, endpoint_id: str, failures: int) -> None:
-        """Set how many attempts in a row have failed."""
+        """Set the number of consecutive failures."""
         self._change(endpoint_id, consecutive_failures=failures)
 
     def states(self, endpoint_id: str) -> dict[str, str]:
-        """Return the state of each of the endpoint's deliveries, by their IDs."""
+        """Return the states of the endpoint's deliveries by ID."""
         return dict(self._rows[endpoint_id].deliveries)
 
     def fail_next(self, error: OpenTrainError, *, operation: str = "") -> None:
-        """Let the next call, of that operation if one is named, that has no failure yet raise this, and do nothing."""
+        """Make one call (of `operation`, if given) raise this error and do nothing; planned failures apply in order."""
         self._failures.append((operation, error))
 
     # The seven operations
@@ -261,7 +261,7 @@ class FakeOpenTrain:
 
 
 def _check(*, url: str | None = None, event_types: Sequence[str] | None = None, status: str | None = None) -> None:
-    """Refuse what OpenTrain refuses by 400."""
+    """Refuse input that OpenTrain refuses with a 400."""
     if url is not None and not _deliverable(url):
         raise _refusal(400, "url must be https; plain http is for localhost only.")
     if event_types is not None and (not event_types or not set(event_types) <= set(EVENT_TYPES)):
@@ -276,7 +276,7 @@ def _deliverable(url: str) -> bool:
 
 
 def _refusal(status: int, said: str) -> OpenTrainError:
-    """Return the very exception that the client makes of such an answer."""
+    """Return the exception that the client raises for such a response."""
     request_id = f"00000000-0000-4000-8000-000000000{status}"
     refusal = Refusal(status, _CODES[status], said, request_id)
     return failed(status, refusal, why="", look=None, request_id=request_id, retry_after_s=None)

@@ -1,4 +1,4 @@
-"""The fake as a fixture, for every test of the console: `from tests.contract.fixtures import fake_opentrain`."""
+"""The fake OpenTrain as a fixture for tests of the console: `from tests.contract.fixtures import fake_opentrain`."""
 
 import pytest
 
@@ -18,7 +18,7 @@ OPERATIONS = (
 
 @pytest.fixture
 def fake_opentrain(monkeypatch: pytest.MonkeyPatch) -> FakeOpenTrain:
-    """Put the fake in the place of the seven functions of `dashboard.services.opentrain`."""
+    """Replace the seven functions of `dashboard.services.opentrain` by the fake's."""
     fake = FakeOpenTrain()
     for name in OPERATIONS:
         monkeypatch.setattr(opentrain, name, getattr(fake, name))

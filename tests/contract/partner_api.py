@@ -1,4 +1,4 @@
-"""The Partner API over HTTP, reached by the real client: the other driver of the contract."""
+"""The contract's second driver: the Partner API over HTTP, called by the real client."""
 
 import contextlib
 import threading
@@ -19,7 +19,7 @@ PATH = "/api/partner/v1"
 
 
 class PartnerApi:
-    """Arranges by the Partner API's own rows what a test needs; the calls themselves go over HTTP."""
+    """Arranges test data in the Partner API's tables; calls go over HTTP."""
 
     def __init__(self) -> None:
         self._ids: dict[Secret, str] = {}
@@ -78,12 +78,12 @@ class PartnerApi:
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
-    """Serve Django as it is set up now, on a free port, and yield the API's base URL.
+    """Serve Django with its current settings on a free port, and yield the API's base URL.
 
-    Not pytest-django's live_server: that one lives for the session, with the middleware of whoever asked for it first.
+    pytest-django's live_server does not fit: it lasts for the session, with the middleware of the first test to use it.
     """
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
-    server.daemon_threads = False  # server_close() then waits for them, and with them for their database connections
+    server.daemon_threads = False  # makes server_close() wait for them and their database connections
     server.set_app(WSGIHandler())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,4 +1,4 @@
-"""One suite, two systems: the fake that console tests trust, and the Partner API over HTTP through the real client."""
+"""One suite for two systems: the fake that console tests use, and the Partner API over HTTP with the real client."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +48,7 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
         yield FakeOpenTrain()
         return
     settings = request.getfixturevalue("settings")
-    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]  # another system: not the console's
+    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]  # not the console's: it is another system
     with served() as settings.OPENTRAIN_BASE_URL:
         yield PartnerApi()
 

@@ -1,4 +1,4 @@
-"""One worker at a time: by a lock of the session, and by one of the transaction. Both are the same lock."""
+"""One worker at a time, by a session-level or a transaction-level lock. Both use the same key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def other() -> Iterator[BaseDatabaseWrapper]:
 
 
 def is_free(other: BaseDatabaseWrapper, *, name: str = "redeliver.test", number: int = 0) -> bool:
-    """Whether another worker could take the lock; it is given back."""
+    """Return whether another worker can take the lock; release it again."""
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, %s))", [name, number])
         taken = cursor.fetchone()[0]
@@ -59,7 +59,7 @@ def test_both_yield_to_the_worker_that_holds_it(other: BaseDatabaseWrapper, numb
         cursor.execute("SELECT pg_advisory_lock(hashtextextended('redeliver.test', %s))", [number])
     with alone(name="redeliver.test", number=number) as mine, transaction.atomic():
         assert (mine, alone_in_transaction(name="redeliver.test", number=number)) == (False, False)
-    assert not is_free(connection, number=number)  # what it does not hold it does not give back
+    assert not is_free(connection, number=number)  # it does not release a lock that it does not hold
 
 
 def test_nothing_else_takes_advisory_locks() -> None:

@@ -1,4 +1,4 @@
-"""A column of secrets: encrypted in the table, a Secret in Python."""
+"""Secret columns: encrypted in the table, a Secret in Python."""
 
 import pytest
 from cryptography.fernet import Fernet

@@ -1,4 +1,4 @@
-"""A cursor whose statements the server prepares."""
+"""A cursor with server-side prepared statements."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction

@@ -1,4 +1,4 @@
-"""A statement that takes too long is ended."""
+"""The statement timeout cancels slow statements."""
 
 import pytest
 from django.db import OperationalError, connection

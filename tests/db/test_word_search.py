@@ -1,4 +1,4 @@
-"""Words are found by their beginnings, through an index."""
+"""Search by word prefixes, using an index."""
 
 import json
 

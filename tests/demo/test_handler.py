@@ -1,4 +1,4 @@
-"""The demo's handlers: 503 while they are broken, and broken only by the token's owner."""
+"""The demo's handlers: they return 503 while broken, and only the token's owner can break them."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The demo's scene: set once, and put right when the ports have moved."""
+"""The demo's scene: created once, and corrected when the ports have changed."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def broken(fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch, settings: Any) -> dict[str, bool]:
-    """Tell the story to the fake OpenTrain; which handlers were broken."""
+    """Set up the story with the fake OpenTrain; return the handlers' broken state by URL."""
     settings.DEMO_HANDLER_URL = "http://localhost:9001"
     told: dict[str, bool] = {}
 

@@ -1,4 +1,4 @@
-"""The documentation as the tests read it: its pages, their tables, links, anchors and commands."""
+"""Parsing of the documentation for tests: pages, tables, links, anchors and commands."""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[(?:[^\]]*)\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 SHELL = {"", "sh"}
-"""The languages of a block of commands."""
+"""Languages of shell blocks."""
 
 
 def pages() -> list[Path]:
-    """Return the README, every page of the docs, and what GitHub shows to contributors."""
+    """Return the README, every page of the docs, and the files that GitHub shows to contributors."""
     return [README, ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))]
 
 
@@ -32,7 +32,7 @@ def prose(page: Path) -> str:
 
 
 def links(page: Path) -> list[str]:
-    """Return where a page links to, pictures included."""
+    """Return the targets of a page's links and images."""
     return _LINK.findall(_CODE.sub("", prose(page)))
 
 
@@ -41,12 +41,12 @@ def code_spans(page: Path) -> list[str]:
 
 
 def shell_blocks(page: Path) -> list[str]:
-    """Return a page's blocks of commands."""
+    """Return a page's shell blocks."""
     return [block for language, block in _FENCE.findall(page.read_text()) if language in SHELL]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     return {_slug(heading) for heading in _HEADING.findall(prose(page))}
 
 
@@ -71,11 +71,11 @@ _QUOTED = re.compile(r"'[^']*'|\"(?:\$\([^()]*\)|[^\"])*\"")
 _BETWEEN = re.compile(r"&&|;|\||\n|\$\(|\(|\)")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 _SHELL = {"cd", "set", "unset", ".", "export", "umask", "alias", "printf", "echo", "cat", "mkdir", "cp"}
-"""What every shell has, and needs no test."""
+"""Standard shell commands, which need no test."""
 
 
 def commands() -> Iterator[Command]:
-    """Give every command of the shell blocks of all pages, without those of the shell itself."""
+    """Yield every command of the shell blocks of all pages, except standard shell commands."""
     for page in pages():
         for block in shell_blocks(page):
             yield from (Command(name_of(page), words) for words in _commands(block))

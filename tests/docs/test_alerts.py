@@ -1,4 +1,4 @@
-"""The example of an alert webhook's receiver in docs/alerts.md, run as written; and its JSON, against what is sent."""
+"""The example receiver of alert webhooks in docs/alerts.md, run as written, and its JSON compared with a real alert."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The commands of the documentation: each exists as it is written, and the release checklist says what runs it."""
+"""The commands of the documentation: each exists as written, and the release checklist names what runs it."""
 
 import re
 import subprocess
@@ -14,11 +14,11 @@ _ROW = re.compile(r"^\| `([^`]+)` \| (.+?) \|$", re.MULTILINE)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)`")
 BY_HAND = "by hand"
 OF_DJANGO = {"migrate", "collectstatic", "makemigrations", "createsuperuser"}
-"""Commands of Django's own, which no test has to name."""
+"""Django's own commands, which need no test."""
 
 
 def what(command: Command) -> str:
-    """Return what the checklist calls a command: `make demo`, `manage account`, `papi emit`, `curl`."""
+    """Return a command's name in the checklist: `make demo`, `manage account`, `papi emit`, `curl`."""
     program, *arguments = command.words
     if program == "make":
         return f"make {next(one for one in arguments if '=' not in one)}"
@@ -32,7 +32,7 @@ def what(command: Command) -> str:
 
 
 def spoken() -> Iterator[Command]:
-    """Give the commands that the text names in passing: `make lint`, `manage retain`."""
+    """Yield the commands that the text mentions inline: `make lint`, `manage retain`."""
     for page in pages():
         for span in code_spans(page):
             words = span.split()
@@ -45,7 +45,7 @@ def every() -> list[Command]:
 
 
 def make_targets() -> set[str]:
-    """Return every target that make knows, the computed ones too."""
+    """Return every make target, including computed ones."""
     dump = subprocess.run(
         ["make", "--print-data-base", "--question", "help"],
         check=False,

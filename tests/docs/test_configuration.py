@@ -1,4 +1,4 @@
-"""The tables of variables in docs/, against the variables that the code reads: each names what the other lacks."""
+"""The tables of variables in docs/ and the variables that the code reads: the two must match."""
 
 import ast
 import os
@@ -19,7 +19,7 @@ _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)`( \(\*or file\*\))? \| (.+?) \| .+ \|
 
 
 class Recording(MutableMapping[str, str]):
-    """An environment in which nothing is set, and which records each variable that is read, with its default."""
+    """An empty environment that records each variable read, with its default."""
 
     def __init__(self) -> None:
         self.asked: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Recording(MutableMapping[str, str]):
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the settings and gunicorn.conf.py ask the environment for when they are read, with the defaults."""
+    """The variables, with their defaults, that the settings and gunicorn.conf.py read when imported."""
     environment = Recording()
     monkeypatch.setattr(sys, "path", list(sys.path))
     with monkeypatch.context() as patched:
@@ -58,7 +58,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def asked_for(file: Path) -> set[str]:
-    """Return the names of the variables that a file reads by `os.environ.get(…)` or `is_given(…)`."""
+    """Return the names of the variables that a file reads with `os.environ.get(…)` or `is_given(…)`."""
     nodes = list(ast.walk(ast.parse(file.read_text())))
     constants = {
         ast.unparse(target): node.value for node in nodes if isinstance(node, ast.Assign) for target in node.targets
@@ -73,7 +73,7 @@ def asked_for(file: Path) -> set[str]:
 
 
 def documented(page: Path) -> dict[str, tuple[bool, str]]:
-    """Return each variable of a page's tables: whether a file may hold it, and what stands under "Default"."""
+    """Return the variables of a page's tables, each with whether a file may hold it, and its "Default" column."""
     rows = _ROW.findall(page.read_text())
     names = [name for name, _, _ in rows]
     assert sorted(names) == sorted(set(names)), "a variable stands twice"

@@ -1,4 +1,4 @@
-"""Every page can be reached, every link leads somewhere, and every file that a page names is there."""
+"""Every page is reachable, every link has a target, and every file that a page names exists."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ _FILE = re.compile(
 
 
 def target(page: Path, link: str) -> tuple[Path, str]:
-    """Return the file that a link of a page leads to, and the anchor in it."""
+    """Return the target file of a page's link, and the anchor in it."""
     path, _, anchor = link.partition("#")
     return ((page.parent / path).resolve() if path else page), anchor
 

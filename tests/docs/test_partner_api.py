@@ -1,4 +1,4 @@
-"""What the code gives as its source in OpenTrain's contract, against the sections of docs/partner-api.md."""
+"""The references to OpenTrain's contract in the code, checked against the sections of docs/partner-api.md."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A site on the test database, which other processes see."""
+"""A site on the test database, with committed data that other processes can see."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ def site(transactional_db: None, postgres_server: postgres.Server, tmp_path: Pat
     with serving(tmp_path, database_url=postgres_server.url(name)) as running:
         running.start()
         yield running
-    with connection.cursor() as cursor:  # a killed server's connections end a moment later
+    with connection.cursor() as cursor:  # a killed server's connections close a moment later
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],

@@ -1,4 +1,4 @@
-"""The engine's database in a fault test: loaded, looked at, restarted."""
+"""The engine's database in a fault test: reading its state, waiting, and restarting the server."""
 
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ _QUEUE = "TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_peri
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the database says in the end: each delivery's state, the statuses recorded for it, and claims left over."""
+    """The final state of the database: each delivery's state, its recorded statuses, and the number of claims left."""
 
     states: dict[str, str]
     recorded: dict[str, Counter[int]]
@@ -41,7 +41,7 @@ def states(url: str) -> dict[str, int]:
 
 
 def held(url: str) -> set[tuple[str, str]]:
-    """The deliveries that are claimed at this moment, each with its claim."""
+    """Return the deliveries claimed at this moment, each with its claim."""
     with psycopg.connect(url, autocommit=True) as connection:
         rows = connection.execute("SELECT id, claimed_by::text FROM partner_api_delivery WHERE claimed_by IS NOT NULL")
         return set(rows.fetchall())
@@ -57,20 +57,20 @@ def facts(url: str) -> Facts:
 
 
 def causes(url: str) -> dict[str, int]:
-    """Why attempts failed, and how many did so; an empty cause is a success."""
+    """Return the number of attempts by cause of failure; an empty cause is a success."""
     with psycopg.connect(url, autocommit=True) as connection:
         return dict(connection.execute("SELECT cause, count(*) FROM partner_api_attempt GROUP BY 1").fetchall())
 
 
 def restart(server: postgres.Server) -> None:
-    """Stop the server, so that every connection is cut, and start it again on the same data and socket."""
+    """Stop the server, which closes every connection, and start it again on the same data and socket."""
     folder = server._place.data.parent
     server.stop()
     server.process = postgres.start(folder=folder, durable=False).process
 
 
 def finish(workers: Workers, url: str, *, expected: dict[str, int], seconds: float) -> None:
-    """Tend the workers until the deliveries' states are as expected."""
+    """Keep the workers running until the deliveries' states are as expected."""
     deadline = time.monotonic() + seconds
     while True:
         workers.tend()
@@ -85,7 +85,7 @@ def finish(workers: Workers, url: str, *, expected: dict[str, int], seconds: flo
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> None:
-    """Poll until it holds."""
+    """Wait until the condition is true. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -93,7 +93,7 @@ def until(condition: Callable[[], bool], *, seconds: float) -> None:
 
 
 def until_arrived(workers: Workers, recorder: Recorder, *, count: int, seconds: float = 120) -> None:
-    """Tend the workers until the receiver has had `count` POSTs."""
+    """Keep the workers running until the receiver has had `count` POSTs."""
     deadline = time.monotonic() + seconds
     while len(recorder.posts) < count:
         workers.tend()

@@ -1,4 +1,4 @@
-"""An endpoint at the real Partner API with failed deliveries, for runs by real processes. Its tests say
+"""An endpoint at the real Partner API with failed deliveries, for runs by real processes. Tests that use it need
 `pytest.mark.urls("dashboard.partner_api.urls")`: this process serves the Partner API, and not the console.
 """
 
@@ -22,12 +22,12 @@ from tests.contract.partner_api import PartnerApi, served
 from tests.factories import make_failed_delivery, make_user
 
 WITHIN_S = 180
-"""For a machine that has much else to do: it takes seconds."""
+"""Timeout for a busy machine; normally it takes seconds."""
 
 
 @contextlib.contextmanager
 def failed_deliveries(*, count: int, settings: Any) -> Iterator[Endpoint]:
-    """Serve the Partner API, with an endpoint whose failed deliveries all reached us; Ana looks after it."""
+    """Serve the Partner API, with an endpoint of Ana's install whose failed deliveries all reached Redeliver."""
     truncate_jobs()
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
     with served() as settings.OPENTRAIN_BASE_URL:
@@ -65,33 +65,33 @@ def _fail(endpoint: Endpoint, *, count: int) -> None:
 
 
 def truncate_jobs() -> None:
-    """Procrastinate's models are unmanaged: Django leaves their rows from one test to the next."""
+    """Delete all jobs. Procrastinate's models are unmanaged, so Django keeps their rows between tests."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
 
 
 def deliver_requested() -> None:
-    """Let a delivery run come: what is requested is delivered."""
+    """Simulate a delivery run that delivers every requested delivery."""
     requested = Delivery.objects.filter(requested_at__isnull=False)
     requested.update(requested_at=None, last_ok=True, last_cause="", last_attempt_at=timezone.now())
 
 
 def session_of(user: User) -> str:
-    """Sign somebody in; return the cookie's value."""
+    """Sign the user in; return the session cookie's value."""
     client = Client()
     client.force_login(user)
     return str(client.cookies["sessionid"].value)
 
 
 def somebody_waits() -> bool:
-    """Whether a session waits for a lock that another holds; tests' servers have no sessions but their own."""
+    """Return whether a session waits for another session's lock; a test server has only the tests' sessions."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return bool(cursor.fetchone()[0])
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float = WITHIN_S, every_s: float = 0.1) -> None:
-    """Fails: when the condition does not come true in time."""
+    """Wait until the condition is true. Fails after `within_s`."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it took too long"

@@ -1,4 +1,4 @@
-"""A receiver that writes down every POST and how it answered, and workers under a supervisor."""
+"""A receiver that records every POST with its response, and workers under a supervisor."""
 
 import os
 import random
@@ -19,7 +19,7 @@ WORKER = [sys.executable, "manage.py", "procrastinate", "--settings", "dashboard
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One POST: when it came by the monotonic clock, of which delivery, its signature's header, and our answer."""
+    """One POST: its arrival by the monotonic clock, delivery ID, signature header, and the response."""
 
     at: float
     delivery_id: str
@@ -28,7 +28,7 @@ class Post:
 
 
 class Recorder:
-    """Answers as `answer` says, after a moment; `doubled` counts deliveries that were open twice at once."""
+    """Responds with the result of `answer` after a short delay; `doubled` counts deliveries in flight twice at once."""
 
     def __init__(self, answer: Callable[[str, int], int] = lambda delivery_id, earlier: 200) -> None:  # noqa: ARG005
         self.posts: list[Post] = []
@@ -96,7 +96,7 @@ def serve(recorder: Recorder, *, port: int = 0) -> Server:
 
 
 class Workers:
-    """Workers under a supervisor that starts a new one for each that ends, as any deployment does."""
+    """Workers under a supervisor that replaces each one that ends, as any deployment does."""
 
     def __init__(self, environment: dict[str, str], *, count: int) -> None:
         self._environment = environment
@@ -111,7 +111,7 @@ class Workers:
         self.running = [worker if worker.poll() is None else self._start() for worker in self.running]
 
     def kill(self, which: int) -> None:
-        """Kill with -9; `tend` starts the next."""
+        """Kill with SIGKILL; `tend` starts the replacement."""
         os.kill(self.running[which].pid, signal.SIGKILL)
         self.running[which].wait(timeout=60)
 

@@ -1,4 +1,4 @@
-"""The real web server and worker, as `launch/site.py` starts them, and OpenTrain at their door."""
+"""The real web server and worker, as `launch/site.py` starts them, and deliveries sent as OpenTrain does."""
 
 import atexit
 import contextlib
@@ -28,7 +28,7 @@ PATIENCE_S = 60
 
 @functools.cache
 def collected_static() -> Path:
-    """Collect the static files, once for all sites of this process."""
+    """Collect the static files once for all sites of this process."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-static-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     given = {"DJANGO_SETTINGS_MODULE": "dashboard.settings", "SECRET_KEY": "only-for-tests", "HTTPS": "0"}
@@ -40,7 +40,7 @@ def collected_static() -> Path:
 
 @dataclass
 class Site:
-    """The console and the receiver under gunicorn. `start` and `kill` may be called again and again."""
+    """The console and the receiver under gunicorn. `start` and `kill` may be called repeatedly."""
 
     folder: Path
     port: int
@@ -68,7 +68,7 @@ class Site:
         subprocess.run(manage(*arguments), env=self.environment, check=True, capture_output=True, timeout=120)
 
     def start(self) -> None:
-        """Bring it up and wait until it answers."""
+        """Start the server and wait until it responds."""
         command = gunicorn(application=self.application, bind=f"127.0.0.1:{self.port}", threads=16)
         self.process = self._run(command)
         deadline = time.monotonic() + PATIENCE_S
@@ -80,11 +80,11 @@ class Site:
         pytest.fail("the server did not come up")
 
     def start_worker(self) -> None:
-        """Bring up the worker that does the console's background jobs."""
+        """Start the worker for the console's background jobs."""
         self.worker = self._run(worker())
 
     def kill(self) -> None:
-        """Kill the server's master and processes, and the worker, at once, with -9."""
+        """Kill the server's master and worker processes, and the job worker, at once with SIGKILL."""
         for process in (self.process, self.worker):
             if process is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -100,7 +100,7 @@ class Site:
             return connection.getresponse().status
 
     def read(self, path: str, *, session: str) -> str:
-        """Return a page as somebody sees it who is signed in with this session."""
+        """Return a page as the signed-in user of this session sees it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"Cookie": f"sessionid={session}"})
@@ -116,14 +116,14 @@ class Site:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=end_with_owner,  # noqa: PLW1509 - it only asks the kernel for a signal
+                preexec_fn=end_with_owner,  # noqa: PLW1509 - only asks the kernel for a signal
             )
 
 
 def deliver(
     *, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S, secret: str = SECRET
 ) -> int | None:
-    """POST one delivery as OpenTrain does; return the answer's status, None when none came."""
+    """POST one delivery as OpenTrain does; return the response's status, or None without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     headers = {
         "Content-Type": "application/json",

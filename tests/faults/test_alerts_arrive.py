@@ -1,4 +1,4 @@
-"""Alerts from a running site, worker and receiver as they are deployed, to a mailbox and to a webhook."""
+"""Alerts from a site, worker and receiver that run as deployed, to a mailbox and to a webhook."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ from tests.services.misbehaving import Server, answer, misbehaving
 
 EVERYTHING = {kind.value for kind in AlertKind}
 BUSY_S = 2 * PATIENCE_S
-"""Alerts are looked for every 10 s and sent every 5 s, on cores that have other things to do."""
+"""Timeout. Redeliver checks for alerts every 10 s and sends them every 5 s; a busy machine is slower."""
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def await_(what: str, check: Callable[[], bool]) -> None:
 
 
 def break_everything(site: Site) -> Install:
-    """Let each kind of trouble be, refused signatures by real requests; return the install that all of it is in."""
+    """Cause each kind of problem in one install, refused signatures by real requests; return that install."""
     now = timezone.now()
     acme = make_install(name="Acme Labs", poll_after=now + timedelta(days=1))
     handler = "https://acme.example.com/{}"
@@ -168,7 +168,7 @@ def signed_in(user: User) -> str:
 
 
 def press(site: Site, page: str, action: str, *, session: str) -> str:
-    """Press a button as a browser without JavaScript does, and return the page that it leads to."""
+    """Press a button as a browser without JavaScript does; return the resulting page."""
     given = {"Cookie": f"sessionid={session}"}
     with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE_S)) as console:
         console.request("GET", page, headers=given)

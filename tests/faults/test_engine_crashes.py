@@ -1,6 +1,6 @@
-"""The engine under faults, with real processes: workers that are killed, a database that restarts.
+"""The engine under faults, with real processes: killed workers and a restarting database.
 
-A receiver records every POST and its own answer; in the end the database must agree with it."""
+A receiver records every POST with its response; in the end the database must agree with it."""
 
 import random
 import time
@@ -23,18 +23,18 @@ pytestmark = pytest.mark.xdist_group("engine_faults")
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[tuple[object, dict[str, str]]]:
     with engine_rows.database(durable=False) as (server, environment):
-        # Long enough that no answer comes too late on busy cores: what timed out was answered nevertheless.
+        # Long enough that busy cores cause no timeouts: the receiver would have responded to an attempt that timed out.
         knobs = {"PARTNER_API_TIMEOUT_S": "9", "PARTNER_API_LEASE_S": "10", "PARTNER_API_DISABLE_AFTER": "1000000"}
         yield server, environment | knobs | {"PARTNER_API_RETRY_DELAYS_S": "1,1,1,1"}
 
 
 def is_refused(delivery_id: str) -> bool:
-    """One in 16 deliveries is refused whenever it comes."""
+    """Return whether the receiver always refuses the delivery: one in 16."""
     return delivery_id.endswith("7")
 
 
 def answer(delivery_id: str, earlier: int) -> int:
-    """One in 16 is refused for ever, three in 16 are refused once, and with statuses of every kind."""
+    """Refuse one in 16 deliveries always and three in 16 once, with statuses of every kind."""
     if is_refused(delivery_id):
         return 410
     if earlier == 0 and delivery_id[-1] in "89a":
@@ -43,7 +43,7 @@ def answer(delivery_id: str, earlier: int) -> int:
 
 
 def check_agreement(facts: database.Facts, posts: list[Post]) -> None:
-    """Every delivery is settled as the receiver answered it, and no answer is recorded that it did not give."""
+    """Assert that each delivery ended as the receiver responded, and that every recorded response was really given."""
     answered: dict[str, Counter[int]] = {name: Counter() for name in facts.states}
     last: dict[str, int] = {}
     for post in posts:
@@ -74,13 +74,13 @@ def test_workers_killed_again_and_again_lose_nothing_and_repeat_only_what_was_in
     claims: set[tuple[str, str]] = set()
     try:
         for kill in range(KILLS):
-            # A worker is worth killing once it works: wait until more has come in, then a random moment.
+            # Kill a worker only while it works: wait until more POSTs have arrived, then for a random time.
             database.until_arrived(workers, recorder, count=(kill + 1) * count // (KILLS + 2))
             time.sleep(chance.random() * 0.2)
             workers.kill(kill % 2)
             before = database.held(url)
             time.sleep(0.3)
-            # What the other worker held is settled by now: these claims have lost their worker.
+            # The other worker's deliveries are settled by now, so these claims belong to the killed worker.
             claims |= before & database.held(url)
             workers.tend()
         database.finish(workers, url, expected=expected_states(names_of(url)), seconds=180)

@@ -1,4 +1,4 @@
-"""A receiver that hangs keeps its own slots busy and nobody else's; `make bench-fairness` measures the effect."""
+"""A receiver that hangs blocks only its own slots; `make bench-fairness` measures the effect."""
 
 import socket
 import threading
@@ -14,13 +14,13 @@ from tests.partner_api import sink
 from tests.partner_api.sink import Received, Sink
 
 SLOTS, OWN_SLOTS = 20, 2
-"""All slots of a run, and those that an endpoint gets which has never answered: `fair_scheduler.FIRST_WINDOW`."""
+"""All slots of a run, and those of an endpoint that has never responded: `fair_scheduler.FIRST_WINDOW`."""
 PATIENCE_S = 60
-"""Far longer than anything here takes, on a busy machine too."""
+"""Far longer than any step here takes, even on a busy machine."""
 
 
 class Hanging:
-    """A receiver that answers nothing until it is let go, and then breaks each connection off."""
+    """A receiver that does not respond until released, and then drops each connection."""
 
     def __init__(self) -> None:
         self.arrived = 0
@@ -38,7 +38,7 @@ class Hanging:
 
 
 class Healthy:
-    """A receiver that answers once it holds all other slots, and lets the hanging one go after its last delivery."""
+    """A receiver that responds once it holds all other slots, and releases the hanging one after its last delivery."""
 
     def __init__(self, hanging: Hanging, receiver: Sink) -> None:
         self._hanging, self._receiver = hanging, receiver
@@ -46,7 +46,7 @@ class Healthy:
         self.beside: list[int] = []
 
     def answer(self, _received: Received) -> int:
-        """Note how many deliveries the hanging receiver has had. Raises: AssertionError, when slots are missing."""
+        """Record the hanging receiver's number of deliveries. Raises: AssertionError if slots are missing."""
         assert self._hanging.holds_its_slots.wait(PATIENCE_S)
         if len(self._receiver._open) == SLOTS - OWN_SLOTS:
             self._has_the_others.set()
@@ -61,7 +61,7 @@ class Healthy:
 def test_a_thousand_deliveries_of_a_hanging_endpoint_hold_two_slots_and_all_healthy_ones_are_served_beside_them(
     postgres_server, settings
 ) -> None:
-    from django.db import connection  # noqa: PLC0415 - its name is this test's own database
+    from django.db import connection  # noqa: PLC0415 - its name is that of this test's database
 
     url, keys = postgres_server.url(connection.settings_dict["NAME"]), settings.PARTNER_API_KEYS[0]
     settings.PARTNER_API_MAX_IN_FLIGHT, settings.PARTNER_API_DISABLE_AFTER = SLOTS, SLOTS
@@ -76,12 +76,12 @@ def test_a_thousand_deliveries_of_a_hanging_endpoint_hold_two_slots_and_all_heal
             async_to_sync(engine.run)()
         finally:
             hanging.let_go.set()
-    # At each of the healthy ones' POSTs, the first and the thousandth, the hanging one had its two slots and no more.
+    # At every POST to the healthy receiver, from first to last, the hanging one had exactly its two slots.
     assert Counter(healthy.beside) == {OWN_SLOTS: load.HEALTHY * load.EACH}
     assert receiver.most_at_once == SLOTS - OWN_SLOTS
     of_healthy = Delivery.objects.exclude(endpoint=broken)
     assert of_healthy.filter(status="DELIVERED").count() == of_healthy.count() == load.HEALTHY * load.EACH
     assert len(receiver.delivery_ids) == len(set(receiver.delivery_ids)) == load.HEALTHY * load.EACH
-    # Once let go it broke off every connection, until it was disabled.
+    # After its release, it dropped every connection until it was disabled.
     of_broken = Attempt.objects.filter(delivery__endpoint=broken, status_code=None)
     assert (hanging.arrived, of_broken.count()) == (SLOTS, SLOTS)

@@ -1,4 +1,4 @@
-"""The engine where its surroundings fail: the clock, DNS, the receiver; and where two runners share the work."""
+"""The engine while its environment fails (clock, DNS, receiver), and with two runners that share the work."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def prepared() -> Iterator[tuple[object, dict[str, str]]]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> dict[str, str]:
-    """The environment of a worker whose clock and DNS are ours to break, by files in `tmp_path`."""
+    """The environment of a worker whose clock and DNS tests can break with files in `tmp_path`."""
     return {"PYTHONPATH": str(Path(__file__).parent / "elsewhere"), "FAULTS_FOLDER": str(tmp_path)}
 
 
@@ -53,7 +53,7 @@ def test_a_clock_that_jumps_by_an_hour_and_back_loses_repeats_and_delays_nothing
         database.until_arrived(workers, recorder, count=count // 2)
         (tmp_path / "clock").write_text(str(-HOUR_S))
         database.finish(workers, url, expected={"DELIVERED": count}, seconds=180)
-        # The run of before is over by now: the next has to begin although the cron waits for an hour.
+        # The previous run has ended; the next must begin although the shifted clock would make cron wait for an hour.
         engine_rows.load_deliveries(url, first=count + 1, count=100, endpoints=database.ENDPOINTS)
         database.finish(workers, url, expected={"DELIVERED": count + 100}, seconds=120)
     finally:
@@ -108,7 +108,7 @@ def test_names_that_cannot_be_resolved_for_a_while_get_everything_afterwards(
 def test_a_receiver_that_refuses_for_a_while_gets_everything_afterwards(prepared) -> None:
     server, environment = prepared
     url, count, recorder = server.url("partner_api"), 60, Recorder()
-    delays_s = ",".join([str(round(FAULT_SECONDS / 2))] * 4)  # four tries in twice the time that it stays away
+    delays_s = ",".join([str(round(FAULT_SECONDS / 2))] * 4)  # four tries in twice the outage's length
     environment = environment | {"PARTNER_API_RETRY_DELAYS_S": delays_s}
     target = sink.unused_url()
     database.load(url, environment, target, count=count)

@@ -1,4 +1,4 @@
-"""Two consoles, two receivers and two workers on one PostgreSQL: one of each is killed under load; nothing is lost."""
+"""Two consoles, two receivers and two workers on one PostgreSQL: killing one of each under load loses nothing."""
 
 import contextlib
 import itertools
@@ -29,7 +29,7 @@ SENDERS, A_MINUTE_S = 4, 60
 
 @dataclass
 class Worker:
-    """One background worker. `start` and `kill` may be called again and again."""
+    """One background worker. `start` and `kill` may be called repeatedly."""
 
     site: Site
     process: "subprocess.Popen[bytes] | None" = None
@@ -38,7 +38,7 @@ class Worker:
         with (self.site.folder / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(
                 worker(), env=self.site.environment, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=end_with_owner,  # noqa: PLW1509 - it only asks the kernel for a signal
+                preexec_fn=end_with_owner,  # noqa: PLW1509 - only asks the kernel for a signal
             )  # fmt: skip
 
     def kill(self) -> None:
@@ -60,7 +60,7 @@ class Fleet:
 
     @property
     def killed_at_once(self) -> list[list[Site | Worker]]:
-        """Each part alone in a run of a minute; otherwise the first of each kind together, then the second."""
+        """Groups to kill at once: in a run of a minute each part alone, else the first of each kind and the second."""
         if FAULT_SECONDS >= A_MINUTE_S:
             return [[part] for part in self.parts]
         return [list(one) for one in zip(self.consoles, self.receivers, self.workers, strict=True)]
@@ -68,7 +68,7 @@ class Fleet:
 
 @dataclass
 class Load:
-    """Deliveries by way of either receiver, tried at the other when one does not answer, as OpenTrain's retries do."""
+    """Deliveries to either receiver, retried at the other if one does not respond, like OpenTrain's retries."""
 
     fleet: Fleet
     key: str
@@ -120,7 +120,7 @@ def fleet(transactional_db: None, postgres_server: postgres.Server, tmp_path: Pa
     receivers = [site(tmp_path, url=url, serve="receiver") for _ in range(2)]
     made = Fleet(consoles, receivers, [Worker(one) for one in consoles])
     try:
-        for part in made.parts:  # by this thread: what a thread starts ends with it (`end_with_owner`)
+        for part in made.parts:  # in this thread: a process ends with the thread that started it (`end_with_owner`)
             part.start()
         yield made
     finally:
@@ -135,7 +135,7 @@ def fleet(transactional_db: None, postgres_server: postgres.Server, tmp_path: Pa
 
 
 def asked_anew(install: Install) -> Callable[[], bool]:
-    """Return a check whether a worker asked for the install since now: nobody answers, so its failures grow."""
+    """Return a check that a worker has polled the install since this call: OpenTrain is down, so failures increase."""
     before = Install.objects.values_list("failures", flat=True).get(pk=install.pk)
     Install.objects.filter(pk=install.pk).update(poll_after=None)
     return lambda: Install.objects.values_list("failures", flat=True).get(pk=install.pk) > before

@@ -1,4 +1,4 @@
-"""A handler that hangs on every request takes nobody else down."""
+"""A handler that hangs on every request does not affect others."""
 
 import contextlib
 import threading
@@ -20,7 +20,7 @@ ROUNDS, TRIES = 10, 5
 
 
 class Held:
-    """A behaviour that answers nothing, and counts its connections."""
+    """A server behaviour that never responds, and counts its connections."""
 
     def __init__(self) -> None:
         self.begun = self.ended = 0
@@ -50,7 +50,7 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
         done, began = threading.Event(), time.monotonic()
 
         def knock(number: int) -> list[int | None]:
-            """Deliver again and again, as a client that gets 503 at once does."""
+            """Deliver repeatedly, as a client does that gets 503 at once."""
             statuses = []
             while not done.is_set():
                 statuses.append(deliver(port=site.port, key=hanging.receiver_key, delivery_id=f"dlv_{number}"))
@@ -67,7 +67,7 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
         try:
             while held.begun < slots and time.monotonic() < began + PATIENCE_S:
                 time.sleep(0.05)
-            # If all threads waited for the handler, each answer would have to wait until one of them gives up.
+            # If all threads waited for the handler, each response would have to wait until one of them gives up.
             for request in [page, delivery] * ROUNDS:
                 assert any(held.is_unmoved_by(request) for _ in range(TRIES)), f"{request.__name__} waits for a handler"
         finally:
@@ -77,5 +77,5 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
     assert set(statuses) == {503, 504}
     counted = {cause: Attempt.objects.filter(cause=cause).count() for cause in ("timeout", "busy")}
     assert counted == {"timeout": statuses.count(504), "busy": statuses.count(503)}
-    # Every slot was taken, and no more than there are: each wait keeps one until the deadline.
+    # All slots were used, and never more than exist: each wait holds one until the deadline.
     assert slots <= counted["timeout"] <= slots * (1 + lasted_s // (DEADLINE_S - 0.5))

@@ -1,4 +1,4 @@
-"""The server killed with -9, and PostgreSQL stopped, under load: nothing that was answered 2xx is lost or doubled."""
+"""SIGKILL of the server, and a stop of PostgreSQL, under load: no delivery with a 2xx is lost or doubled."""
 
 import itertools
 import shutil
@@ -23,16 +23,16 @@ from tests.faults.serving import Site, deliver, serving
 CONNECTIONS = 8
 KILLS = fitting(20, least=3)
 AWAY_S = FAULT_SECONDS / 2
-"""How long the database is away; before and after it, the load needs about as long again."""
+"""Length of the database outage; the load before and after it takes about as long again."""
 
 Sent = list[tuple[str, int | None]]
 
 
 @contextmanager
 def knocking(*, port: int, key: str) -> Iterator[Sent]:
-    """Deliver under load until the block ends; each delivery is sent again until it is answered 200, as OpenTrain does.
+    """Deliver under load until the block ends; resend each delivery until it gets a 200, as OpenTrain does.
 
-    What is given is every attempt with its answer, None for none.
+    Yields the list of attempts, each with its status, or None without a response.
     """
     sent: Sent = []
     done, numbers = threading.Event(), itertools.count()
@@ -57,7 +57,7 @@ def knocking(*, port: int, key: str) -> Iterator[Sent]:
 
 
 def await_answers(sent: Sent, *, status: int, more: int) -> None:
-    """Wait until so many more answers of this status came. Fails: when they do not within a minute."""
+    """Wait until `count` more responses with this status arrive. Fails after a minute."""
     wanted = sum(answer == status for _, answer in sent) + more
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -82,7 +82,7 @@ def test_server_killed_again_and_again_loses_nothing_it_answered_and_doubles_not
     logged = dict(rows)
     assert len(rows) == len(logged)
     assert not [delivery_id for delivery_id in received if delivery_id not in logged]
-    # An attempt without an answer may be in the log all the same: never more than were made, nor fewer than answered.
+    # An attempt without a response may be in the log: at least those with a response, at most all that were made.
     assert not [one for one in logged if not received[one] <= logged[one] <= asked[one]]
     assert Attempt.objects.count() == sum(logged.values())
     assert any(status is None for _, status in sent)
@@ -90,9 +90,9 @@ def test_server_killed_again_and_again_loses_nothing_it_answered_and_doubles_not
 
 @pytest.fixture
 def durable_site(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
-    """A site with a PostgreSQL of its own, that keeps what it commits and may be stopped."""
+    """A site with its own PostgreSQL, which has durable commits and may be stopped."""
     folder = Path(tempfile.mkdtemp(prefix="redeliver-fault-"))
-    folder.chmod(0o711)  # as root the server runs as somebody else, who must come by here
+    folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
     server = postgres.start(folder=folder)
     try:
         server.create_database("redeliver")

@@ -1,4 +1,4 @@
-"""A run of hundreds whose worker and server are killed in the middle: real processes and Partner API, over HTTP."""
+"""A run of hundreds of deliveries whose worker and server are killed midway: real processes and Partner API."""
 
 import uuid
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def endpoint(settings: Any) -> Iterator[Endpoint]:
 
 @pytest.fixture
 def console(endpoint: Endpoint, postgres_server: Any, settings: Any, tmp_path: Path) -> Iterator[Site]:
-    """The server and the worker, up, with the Partner API for their OpenTrain."""
+    """The running server and worker, with the Partner API as OpenTrain."""
     given = {"OPENTRAIN_BASE_URL": settings.OPENTRAIN_BASE_URL, "OPENTRAIN_RUN_INTERVAL_S": "2"}
     url = postgres_server.url(str(connection.settings_dict["NAME"]))
     with serving(tmp_path, database_url=url, **given) as site:
@@ -78,7 +78,7 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     assert len(in_flight) <= 1
     assert doubtful == [(one, items.INTERRUPTED) for one in in_flight]
     assert f"Done: {tally.delivered} of {COUNT} delivered" in console.read(page, session=session)
-    # OpenTrain counts the requeues of each: one, and for the one in flight one or none.
+    # OpenTrain counts the requeues of each delivery: one, or none or one for the delivery in flight.
     assert set(Sent.objects.exclude(pk__in=in_flight).values_list("round", flat=True)) == {2}
     assert Sent.objects.filter(round__gt=2).count() == 0
     calls = AuditEntry.objects.filter(action=endpoints.IN_A_RUN, phase="requested")

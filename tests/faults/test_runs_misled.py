@@ -1,4 +1,4 @@
-"""Runs while OpenTrain does not do what it should, over real HTTP: they slow down, pause or stop, and say why."""
+"""Runs while OpenTrain misbehaves, over real HTTP: they slow down, pause or stop, and say why."""
 
 import contextlib
 import dataclasses
@@ -70,7 +70,7 @@ def redeliveries(server: Server) -> int:
 
 @pytest.fixture
 def answering(run: Run, settings: Any) -> Iterator[Callable[..., Server]]:
-    """Serve OpenTrain: two redeliveries go well, then it behaves like this."""
+    """Serve OpenTrain: two redeliveries succeed, then it behaves like this."""
     with contextlib.ExitStack() as opened:
 
         def serve(*behaviours: Behaviour) -> Server:
@@ -88,7 +88,7 @@ def test_429_is_waited_for_as_long_as_it_says_and_slows_the_run_down(
     run = go(run)
     assert (run.state, states(run), redeliveries(server)) == ("running", {"requested": 2, "waiting": 6}, 3)
     assert (run.pace_ms, run.waiting_for.endswith("asked to wait 30 s.")) == (2, True)
-    for _ in range(5):  # whoever looks meanwhile asks for nothing
+    for _ in range(5):  # views meanwhile send no requests
         steps.advance(run_id=run.pk, clock=timezone.now)
     assert redeliveries(server) == 3
     Run.objects.update(not_before=timezone.now())
@@ -151,7 +151,7 @@ def endpoint(settings: Any) -> Iterator[Endpoint]:
 
 
 def begin(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Start a run and let it ask for three, each of which takes a third of its slice by this clock."""
+    """Start a run and let it request three deliveries, each of which takes a third of its slice by this clock."""
     run = redeliver(endpoint, User.objects.get())
     looks = itertools.count()
     clock = SimpleNamespace(monotonic=lambda: next(looks) * steps.SLICE_S / 8, sleep=lambda _seconds: None)

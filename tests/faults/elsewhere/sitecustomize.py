@@ -1,7 +1,7 @@
-"""A machine with another clock and another DNS, for a worker that is started with this folder on its PYTHONPATH.
+"""Faults in the clock and in DNS, for a worker started with this folder on its PYTHONPATH.
 
-Python imports this module by its name at each start. FAULTS_FOLDER holds what is wrong at the moment: in `clock` by how
-many seconds the wall clock is off (the monotonic clock never is), and a file `no-dns` while no name can be resolved.
+Python imports this module by its name at each start. FAULTS_FOLDER describes the current faults: the file `clock` holds
+the wall clock's offset in seconds (the monotonic clock is always right), and a file `no-dns` makes every look-up fail.
 """
 
 import os
