@@ -1,4 +1,4 @@
-"""What is written about a channel: complete, of one's own installs, and to a public address."""
+"""The alert channel form: complete input, only the user's installs, and public addresses."""
 
 from datetime import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the activity page's URL may say, and what becomes of it."""
+"""Parsing the activity page's URL parameters."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl

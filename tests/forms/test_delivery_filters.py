@@ -1,4 +1,4 @@
-"""What a list's URL may say: every way to write a filter, what it becomes, and what is made of nonsense."""
+"""Parsing a list's URL parameters: every form of a filter, its criteria, and invalid input."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
@@ -96,7 +96,7 @@ def test_parse_of_anything_uses_it_or_says_why_not_and_its_query_reads_the_same(
     delivery_filters.parse_cursor(params)
 
 
-moments = st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is Hypothesis's to add
+moments = st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the time zone
 
 
 @given(when=moments, pk=st.integers(0, 10**18 - 1), newer=st.booleans())

@@ -1,4 +1,4 @@
-"""A request as it is pasted for the doctor."""
+"""Parsing a request pasted into the doctor."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Registering, editing, and deleting endpoints."""
+"""The forms to register, edit and delete endpoints."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Connecting an install: what a token looks like, and that it is never shown again."""
+"""The form to connect an install: the token's format, and that it is never shown again."""
 
 import pytest
 from django.http import QueryDict

@@ -1,4 +1,4 @@
-"""Invitations, and passwords that are set by a link."""
+"""The forms for invitations and for passwords set by a link."""
 
 import pytest
 from django.http import QueryDict

@@ -1,4 +1,4 @@
-"""A key that is in use stops working only where that is confirmed."""
+"""The form for observation keys: replacing a key needs confirmation."""
 
 import pytest
 from django.http import QueryDict

@@ -1,4 +1,4 @@
-"""The form behind a button: one operation, however often it is sent."""
+"""The form behind a button: one operation, even if submitted repeatedly."""
 
 import uuid
 

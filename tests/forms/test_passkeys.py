@@ -1,4 +1,4 @@
-"""Whatever is sent as a passkey is accepted or refused, and never a failure of ours."""
+"""Any input sent as a passkey is accepted or refused, and never causes a server error."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Addresses that people type: taken, or refused before anything is called."""
+"""URLs that users enter: accepted, or refused before any call to them."""
 
 import pytest
 from django.core.exceptions import ValidationError

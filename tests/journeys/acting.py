@@ -1,4 +1,4 @@
-"""What every story does: sign in, break a handler, look at a page in all its looks."""
+"""Steps that the stories share: sign in, break a handler, check a page in every theme and size."""
 
 import os
 import re
@@ -11,10 +11,10 @@ from tests.journeys.conftest import Demo
 
 AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 DISABLED_MS = 90_000
-"""Ten failures in a row, with an event every three seconds and their retries, take about a quarter of this."""
+"""Timeout for ten consecutive failures. With an event every three seconds and retries, they take about a quarter."""
 WIDTHS = (320, 375, 768, 1024, 1280, 3840)
 RUN_MS = 60_000
-"""A few delivery runs of two seconds, on a busy machine."""
+"""Timeout for a few delivery runs of two seconds, on a busy machine."""
 
 
 def sign_in(page: Page, demo: Demo) -> None:
@@ -28,9 +28,9 @@ def sign_in(page: Page, demo: Demo) -> None:
 
 
 def break_billing(page: Page) -> None:
-    """Have the signed-in person break the billing handler, and wait until its endpoint is disabled.
+    """Break the billing handler as the signed-in user, and wait until its endpoint is disabled.
 
-    Every story that needs it so begins with this: another may have repaired it. It ends on Acme Labs' page.
+    Every story that needs it disabled begins with this, because another may have repaired it. Ends on Acme Labs' page.
     """
     page.get_by_role("link", name="Acme Labs").first.click()
     install = urlsplit(page.url)._replace(query="", fragment="").geturl()
@@ -44,7 +44,7 @@ def break_billing(page: Page) -> None:
 
 
 def open_disabled(page: Page, demo: Demo) -> None:
-    """Sign in and open the billing endpoint, which is disabled."""
+    """Sign in and open the disabled billing endpoint."""
     sign_in(page, demo)
     break_billing(page)
     billing_row(page).get_by_role("link").first.click()
@@ -52,7 +52,7 @@ def open_disabled(page: Page, demo: Demo) -> None:
 
 
 def wait_for(page: Page, selector: str, text: str, *, timeout_ms: int) -> None:
-    """Wait by reloading, which works without JavaScript too."""
+    """Wait by reloading, which also works without JavaScript."""
     for _ in range(timeout_ms // 500):
         if text in page.locator(selector).first.inner_text():
             return
@@ -71,13 +71,13 @@ def failed_count(page: Page) -> int:
 
 
 def take(page: Page, screenshots: Path, name: str, *, full_page: bool = True) -> None:
-    """Save a picture if SCREENSHOTS says where: taking one is slow."""
+    """Save a screenshot if SCREENSHOTS is set; without it, skip the slow step."""
     if os.environ.get("SCREENSHOTS"):
         page.screenshot(path=screenshots / f"{name}.png", full_page=full_page)
 
 
 def take_all(page: Page, screenshots: Path, name: str) -> None:
-    """Take the page in light and dark, on a desktop and on a phone. Fails: when axe finds something in either."""
+    """Take screenshots in light and dark, at desktop and phone size. Fails if axe finds a violation in either theme."""
     page.wait_for_load_state()  # a click waits only until the next page begins
     take(page, screenshots, name)
     found = violations(page)
@@ -95,7 +95,7 @@ def take_all(page: Page, screenshots: Path, name: str) -> None:
 
 
 def overflows(page: Page) -> list[str]:
-    """Return the widths, from the smallest telephone to 4K, at which the page has to be scrolled sideways."""
+    """Return the widths, from the smallest phone to 4K, at which the page scrolls horizontally."""
     before, found = page.viewport_size, []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
@@ -106,10 +106,10 @@ def overflows(page: Page) -> list[str]:
 
 
 def violations(page: Page) -> list[str]:
-    """Return what axe has against a page: each rule with the first element that breaks it."""
+    """Return axe's violations on a page: each rule with the first element that breaks it."""
     page.wait_for_load_state()  # a click waits only until the next page begins
-    page.emulate_media(reduced_motion="reduce")  # a colour that is on its way from one theme to the other is neither
+    page.emulate_media(reduced_motion="reduce")  # no transitions: mid-way colours belong to neither theme
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")  # all rules; it looks into these alone
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")  # all rules, details of violations only
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in result["violations"]]

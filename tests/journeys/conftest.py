@@ -1,4 +1,4 @@
-"""The demo as a person starts it, and a real Chromium to look at it with."""
+"""The demo, started as a user starts it, and a real Chromium."""
 
 import json
 import os
@@ -21,9 +21,9 @@ from dashboard.launch.processes import claim_port
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120
 PATIENCE_MS = 30_000
-"""How long a page may take to respond, on a busy machine too."""
+"""Timeout of a page's responses, long enough for a busy machine."""
 expect.set_options(timeout=PATIENCE_MS)
-# As root Chromium has no sandbox; the rest keeps it from calling home.
+# Chromium has no sandbox as root; the other flags prevent its background network requests.
 CHROMIUM_FLAGS = [
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
     "--disable-gpu",
@@ -37,7 +37,7 @@ CHROMIUM_FLAGS = [
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demo that is up."""
+    """A running demo."""
 
     process: "subprocess.Popen[str]"
     folder: Path
@@ -51,7 +51,7 @@ class Demo:
 def start_demo(*, folder: Path, port: int) -> Demo:
     """Start the demo and wait for its READY line."""
     environment = {**os.environ, "DATA_DIR": str(folder), "PORT": str(port)}
-    environment.pop("DJANGO_SETTINGS_MODULE")  # pytest-django's, for this process
+    environment.pop("DJANGO_SETTINGS_MODULE")  # pytest-django sets it for this process only
     process = subprocess.Popen(
         [sys.executable, "-m", "dashboard.launch", "demo"],
         cwd=ROOT,
@@ -71,7 +71,7 @@ def start_demo(*, folder: Path, port: int) -> Demo:
 
 
 def stop_demo(demo: Demo) -> float:
-    """Ask it to stop and return how long that took, in seconds."""
+    """Stop the demo by a signal and return how many seconds that took."""
     started = time.monotonic()
     demo.process.terminate()
     demo.process.wait(timeout=60)
@@ -89,7 +89,7 @@ def demo_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def demo(demo_folder: Path) -> Iterator[Demo]:
-    """One demo for all journeys of this process; they are grouped into one."""
+    """One demo for all journeys, which are grouped into one process."""
     running = start_demo(folder=demo_folder, port=claim_port(0))
     yield running
     if running.process.poll() is None:
@@ -100,8 +100,8 @@ def demo(demo_folder: Path) -> Iterator[Demo]:
 def browser(django_db_setup: None) -> Iterator[Browser]:
     """A Chromium for one module.
 
-    Playwright's event loop runs in this thread for as long as it is there, and Django takes that for a mistake: so it
-    is told otherwise meanwhile, the test database is made before, and all of it is gone before the next module.
+    Playwright's event loop runs in this thread while the browser exists, and Django would refuse database access there.
+    So the fixture allows it meanwhile, creates the test database first, and ends before the next module.
     """
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
@@ -118,7 +118,7 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a page in a context of its own; any complaint of the browser (CSP, script error) fails the test."""
+    """Open a page in a new context; any error in the browser's console (CSP, script error) fails the test."""
     contexts = []
     complaints: list[str] = []
 
@@ -139,7 +139,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Where pictures go: SCREENSHOTS, or a folder that nobody keeps."""
+    """The folder for screenshots: SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("SCREENSHOTS") or tempfile.mkdtemp(prefix="redeliver-screenshots-"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Looking up who did what, in a real browser: by keyboard to the page, a filter, the details, and a file."""
+"""Reviewing activity in a real browser: to the page by keyboard, a filter, the details, and a download."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 @pytest.fixture
 def acme(transactional_db: None) -> Install:
-    """An install that several people have worked on."""
+    """An install with activity of several people."""
     ana, ago = make_user(role="support", username="ana", password=PASSWORD), timezone.now
     make_entry(
         actor=ana,
@@ -59,19 +59,19 @@ def page(live_server: LiveServer, open_page: Callable[..., Page], acme: Install)
     expect(page.get_by_role("link", name="Activity")).to_be_visible()
     page.wait_for_load_state()
     yield page
-    page.goto("about:blank")  # no poll may be under way when the database is emptied
+    page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots: Path) -> None:
     page.keyboard.press("g")
     page.keyboard.press("v")
     page.wait_for_url("**/activity/")
-    expect(page.get_by_role("row")).to_have_count(7)  # the head, five operations, and this sign-in
+    expect(page.get_by_role("row")).to_have_count(7)  # the header, five operations, and this sign-in
     take_all(page, screenshots, "activity")
     assert overflows(page) == []
 
     make_entry(install=acme, action="stop run", words="Recovery 7.", at=timezone.now())
-    expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # by itself
+    expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # automatically
 
     page.get_by_label("Outcome").select_option("refused")
     page.get_by_role("button", name="Filter").click()

@@ -1,4 +1,4 @@
-"""A redelivery of many in a real browser, by real processes: chosen by a filter, paused, resumed, killed, cancelled."""
+"""A bulk run in a real browser, by real processes: filter, start, pause, resume, kill and cancel."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 COUNT = 120
 LOOK_MS = 60_000
-"""A poll every three seconds, on a busy machine; after a crash a worker looks for runs every five."""
+"""Timeout on a busy machine. A page polls every three seconds; after a crash, a worker checks for runs every five."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def console(endpoint: Endpoint, postgres_server: Any, settings: Any, tmp_path: P
 
 @pytest.fixture
 def page(browser: Browser, console: Site) -> Iterator[Page]:
-    """Ana's browser. It may complain: the server is killed under it."""
+    """Ana's browser. Console errors are allowed, because the test kills the server."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     address = f"http://127.0.0.1:{console.port}"
     context.add_cookies([{"name": "sessionid", "value": session_of(User.objects.get()), "url": address}])
@@ -59,7 +59,7 @@ def asked(page: Page) -> int:
 
 
 def await_asked(page: Page, more_than: int) -> None:
-    """Wait until the page itself shows that more were asked for."""
+    """Wait until the page, without a reload, shows that more deliveries were requested."""
     wait_until(lambda: page.wait_for_timeout(200) is None and asked(page) > more_than)
 
 
@@ -82,12 +82,12 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
     expect(page.locator("main")).to_contain_text("A run is active on this endpoint: Redelivery by ana")
     take_all(page, screenshots, "endpoint-delete-with-run")
     page.goto(run)
-    page.wait_for_timeout(3500)  # a poll, and time for twenty requests of a run that is not paused after all
+    page.wait_for_timeout(3500)  # one poll, and time for twenty requests if the run were not paused
     assert Run.objects.get().items.exclude(state="waiting").count() == at_pause
     page.get_by_role("button", name="Resume").click()
     await_asked(page, at_pause)
 
-    # Everything is killed: the page says so, and goes on by itself when all is back.
+    # All processes are killed: the page says so, and recovers automatically when they are back.
     console.kill()
     at_kill = Run.objects.get().items.exclude(state="waiting").count()
     expect(page.locator("#lost")).to_be_visible(timeout=LOOK_MS)
@@ -108,7 +108,7 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
     left = Run.objects.latest("id").items.count()
     expect(page.locator(".outcome-done")).to_contain_text(f"Done: {left} of {left} delivered in", timeout=LOOK_MS)
 
-    # The list of runs tells of both, and nothing was asked for twice.
+    # The list of runs shows both, and nothing was requested twice.
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs").click()
     expect(page.get_by_role("row").filter(has_text="ticket 4711")).to_have_count(2)
     calls = AuditEntry.objects.filter(action="redeliver in a run", phase="requested")

@@ -1,4 +1,4 @@
-"""From a refused request to the reason why, in a real browser."""
+"""From a refused request to the reason for it, in a real browser."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What a person sees when OpenTrain does not do what it should: in a real browser, against a server that misbehaves."""
+"""Pages while OpenTrain misbehaves: in a real browser, against a misbehaving server."""
 
 import dataclasses
 import json
@@ -65,7 +65,7 @@ FAILURES = {
 
 @pytest.fixture
 def endpoint() -> Endpoint:
-    """A disabled endpoint with two failed deliveries, last heard of an hour ago."""
+    """A disabled endpoint with two failed deliveries, last synced an hour ago."""
     hour_ago = timezone.now() - timedelta(hours=1)
     endpoint = make_endpoint(
         install=make_install(name="Acme Labs", checked_at=hour_ago),
@@ -98,7 +98,7 @@ def support_page(live_server: LiveServer, open_page: Callable[..., Page], endpoi
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()
     yield page
-    page.goto("about:blank")  # no poll may be under way when the database is emptied
+    page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -118,7 +118,7 @@ def test_failure_of_opentrain_is_told_in_words(
     with misbehaving(behaviour) as server:
         settings.OPENTRAIN_BASE_URL = server.url
         support_page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
-        # The page still shows what was recorded, and says how old that is.
+        # The page still shows the stored data, and its age.
         expect(support_page.locator(".head-state")).to_contain_text("Disabled")
         expect(support_page.get_by_role("button", name="Redeliver all failed (2)")).to_be_visible()
         stale = support_page.locator("#live .banner").first

@@ -26,7 +26,7 @@ ARRIVES_S = 60
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A DATA_DIR that the user who runs PostgreSQL can enter: as root, that is another user."""
+    """A DATA_DIR that the user who runs PostgreSQL can enter; under root that is another user."""
     made = Path(tempfile.mkdtemp(prefix="redeliver-docs-"))
     made.chmod(0o711)
     yield made
@@ -41,7 +41,7 @@ def environment(*, folder: Path, port: int) -> dict[str, str]:
 
 @contextlib.contextmanager
 def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[None]:
-    """Start what `make run` or `make partner-api` starts, until it says that it is up."""
+    """Start what `make run` or `make partner-api` starts, and wait until it is ready."""
     command = [sys.executable, "-m", "dashboard.launch", what]
     surroundings = environment(folder=folder, port=port)
     with subprocess.Popen(command, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, text=True) as process:
@@ -56,7 +56,7 @@ def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[None]:
 
 
 def shell(script: str, *, folder: Path, port: int) -> str:
-    """Run a page's commands with our Python; return what they printed."""
+    """Run a page's commands with this project's Python; return their output."""
     text = script.replace(".venv/bin/python", sys.executable)
     done = subprocess.run(
         ["bash", "-e"], input=f"shopt -s expand_aliases\n{text}", cwd=ROOT, env=environment(folder=folder, port=port),
@@ -71,7 +71,7 @@ def test_run_and_account_as_the_readme_says(folder: Path) -> None:
     with started("run", folder=folder, port=port, up="Redeliver is up: "):
         with urllib.request.urlopen(f"http://localhost:{port}/accounts/login/", timeout=60) as page:
             assert page.status == 200
-        # What `make account` runs. Without a terminal, the password is read from stdin.
+        # The command of `make account`. Without a terminal, it reads the password from stdin.
         command = [sys.executable, "-m", "dashboard.launch", "manage", "account", "ada", "--role", "support_lead"]
         done = subprocess.run(
             command, input="a-password-of-ada's\n", cwd=ROOT, env=environment(folder=folder, port=port),
@@ -81,7 +81,7 @@ def test_run_and_account_as_the_readme_says(folder: Path) -> None:
 
 
 def test_partner_api_as_its_page_says(folder: Path) -> None:
-    """All of the page's commands but those that a person types a password for, or that never end."""
+    """Runs all of the page's commands except those that prompt for a password or never end."""
     for program in ("bash", "curl", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")

@@ -1,4 +1,4 @@
-"""The whole way by keyboard alone: sign in, see, repair, look something up. No mouse is touched here."""
+"""The main tasks by keyboard alone: sign in, view, repair and search."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ PASSWORD = "a-long-password"
 MOST_TABS = 60
 NO_SIGN = "nonenone"
 SHIFT = 0.05
-"""The most that the page may move while it is loaded; 0.1 is where it begins to be called bad."""
+"""Maximum layout shift while the page loads; above 0.1 it no longer counts as good."""
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def page(live_server: LiveServer, open_page: Callable[..., Page], disabled: Endp
     page = open_page()
     page.goto(live_server.url)
     yield page
-    page.goto("about:blank")  # no poll may be under way when the database is emptied
+    page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has the focus is called so; it must be seen to have it."""
+    """Press Tab until the element with this name has the focus, and assert that its focus is visible."""
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")
         label = page.evaluate(
@@ -78,7 +78,7 @@ def sign_in(page: Page) -> None:
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="1 endpoint needs attention", level=1)).to_be_visible()
-    page.wait_for_load_state()  # the scripts are there
+    page.wait_for_load_state()  # the scripts have loaded
 
 
 def focused(page: Page) -> str:
@@ -96,7 +96,7 @@ def test_endpoint_is_repaired_by_keyboard_alone(page: Page, disabled: Endpoint, 
     answer = page.locator("#answer")
     expect(answer).to_contain_text("The 2 failed deliveries are not sent again automatically")
     expect(page.locator(".head-state")).to_contain_text("Active")
-    expect(answer).to_be_focused()  # the button is gone, and the keyboard is where the answer is
+    expect(answer).to_be_focused()  # the button is gone, so the focus moves to the result
     tab_to(page, "Redeliver all failed (2)")
     page.keyboard.press("Enter")
     expect(answer).to_contain_text("2 requeued.")
@@ -108,7 +108,7 @@ def test_endpoint_is_repaired_by_keyboard_alone(page: Page, disabled: Endpoint, 
     moved = page.evaluate(f"Promise.race([{shifted}, new Promise(done => setTimeout(() => done(0), 1500))])")
     assert moved <= SHIFT
 
-    # A row opens in place, and stays open and focused while the page keeps itself up to date.
+    # A row opens in place, and stays open and focused while the page updates.
     page.keyboard.press("j")
     page.keyboard.press("o")
     below = page.locator(".row-more:visible")
@@ -146,7 +146,7 @@ def test_search_finds_and_opens_by_keyboard_alone(page: Page, disabled: Endpoint
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/deliveries/{newest.pk}/")
 
-    # A token goes nowhere, and a shortcut is a letter where one types.
+    # A pasted token is not sent, and shortcuts are plain letters in a text field.
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("/")

@@ -1,4 +1,4 @@
-"""Pages that keep themselves up to date: only while somebody looks, showing what changed; and the same on paper."""
+"""Live pages: they poll only while visible, and highlight changes; and printed pages."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.faults.failed import session_of
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
 SOME_POLLS_MS = 10_000
-"""By the page's own clock, which the tests move: a page polls every three seconds."""
+"""Time to advance the page's own clock; a page polls every three seconds."""
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def endpoint() -> Endpoint:
     endpoint = make_endpoint(consecutive_failures=4, handler_url="https://acme.example.com/hook")
     make_failed_delivery(endpoint=endpoint, first_received_at=hour_ago, last_attempt_at=hour_ago)
     in_an_hour = timezone.now() + timedelta(hours=1)
-    Install.objects.update(last_error="Not asked in this test.", last_error_at=in_an_hour)  # nor is OpenTrain
+    Install.objects.update(last_error="Not asked in this test.", last_error_at=in_an_hour)  # prevents a refresh
     return endpoint
 
 
@@ -47,11 +47,11 @@ def open_endpoint(
 
     yield opener
     for page in opened:
-        page.goto("about:blank")  # no poll may be under way when the database is emptied
+        page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 def hide(page: Page, *, hidden: bool) -> None:
-    """Put the page's tab behind another one, or before it again."""
+    """Hide the page's tab, or show it again."""
     value = "true" if hidden else "false"
     page.evaluate(f"Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {value}}})")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -77,7 +77,7 @@ def test_row_that_changed_shows_it_and_moves_only_for_who_wants_it(
 ) -> None:
     page = open_endpoint(reduced_motion=motion)
     with page.expect_response("**/live/"):
-        pass  # one look before the change: what a page showed at first is not news
+        pass  # one poll before the change: the first content is not highlighted
     Delivery.objects.update(attempt_count=6)
     changed = page.locator("tr.flash[data-row='failed-6']")
     assert changed.evaluate("row => getComputedStyle(row).animationName") == animation
@@ -101,7 +101,7 @@ def test_search_beside_the_inbox_keeps_what_is_typed_and_finds_it(
     page.goto(live_server.url)
     field = page.get_by_label("Search installs by name")
     field.fill("bet")
-    for _ in range(2):  # two looks later it is still there
+    for _ in range(2):  # two polls later it is still there
         with page.expect_response("**/inbox/live/**"):
             pass
     expect(field).to_have_value("bet")

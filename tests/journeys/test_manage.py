@@ -1,4 +1,4 @@
-"""Managing an endpoint in a real browser: edit, pause, rotate its secret, delete it; and the same by plain forms."""
+"""Managing an endpoint in a real browser: edit, pause, rotate the secret and delete; also without JavaScript."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.journeys.conftest import Demo
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 
 EVENT_MS = 60_000
-"""An event every three seconds, of any of eight types for two customers, and a delivery run."""
+"""Timeout for a matching event (one every three seconds, of eight types for two customers) and a delivery run."""
 
 
 def open_endpoint(page: Page, demo: Demo, handler: str) -> None:
@@ -52,7 +52,7 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     answer.get_by_role("button", name="Re-enable").click()
     expect(page.locator(".head-state")).to_contain_text("Active")
 
-    # The secret is shown once; the page can be left, and the endpoint's own page leads back.
+    # The secret is shown once. The user can leave the page; the endpoint's page links back.
     choose(page, "Rotate secret")
     page.get_by_role("button", name="Create the new endpoint").click()
     secret = re.search(r"whsec_[\w-]+", page.locator("#secret").inner_text())[0]
@@ -67,7 +67,7 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     assert secret not in page.content()
     take_all(page, screenshots, "rotation-done")
 
-    # The new endpoint has taken its place; deleting it wants its host typed.
+    # The new endpoint has replaced the old one; deleting it requires typing its host.
     page.get_by_role("link", name="Open it").click()
     expect(page.locator(".head-state")).to_contain_text("Active")
     choose(page, "Delete")

@@ -1,4 +1,4 @@
-"""A support lead invites a viewer, who sets a password, sees the install that was granted, and no button."""
+"""A support lead invites a viewer, who sets a password and sees the granted install, but no buttons."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ PASSWORD = "a-long-password"
 
 @pytest.fixture
 def beta(transactional_db: None) -> Install:
-    """A disabled endpoint with failed deliveries: whoever may repair it sees buttons everywhere."""
+    """An install with a disabled endpoint and failed deliveries, on which users with permission see many buttons."""
     now = timezone.now()
     make_install(name="Acme Labs", checked_at=now)
     beta = make_install(name="Beta Data", checked_at=now)
@@ -93,11 +93,11 @@ def test_viewer_whose_page_still_shows_a_button_is_told_whom_to_ask_where_it_was
 ) -> None:
     paul = make_user(username="paul", password=PASSWORD, role="partner_admin")
     make_grant(user=paul, install=beta)
-    page = browser.new_page()  # not `open_page`: a browser complains of each 403
+    page = browser.new_page()  # not `open_page`: the browser logs an error for each 403
     page.goto(f"{live_server.url}/endpoints/{beta.endpoints.get().pk}/")
     sign_in(page, "paul", PASSWORD)
     expect(page.get_by_role("button", name="Re-enable")).to_be_visible()
-    page.route("**/live/", lambda route: route.abort())  # the page is not drawn anew before the press
+    page.route("**/live/", lambda route: route.abort())  # the page must not update before the press
     type(paul).objects.filter(pk=paul.pk).update(role="viewer")
     page.get_by_role("button", name="Re-enable").click()
     said = page.get_by_text("Nothing changed: your role does not allow this.")

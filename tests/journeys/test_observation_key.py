@@ -1,4 +1,4 @@
-"""An observation key, from the endpoint's page to a handler that reports, in a real browser."""
+"""An observation key in a real browser: from the endpoint's page to a handler that reports observations."""
 
 from collections.abc import Callable
 

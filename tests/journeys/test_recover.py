@@ -1,4 +1,4 @@
-"""Recovery by real processes and in a real browser: to its end, stopped by itself, and without JavaScript."""
+"""Recovery by real processes in a real browser: completed, stopped automatically, and without JavaScript."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.journeys.conftest import Demo
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 
 RECOVERED_MS = 60_000
-"""Three waves of two-second delivery runs, and what OpenTrain gave up before it came."""
+"""Timeout for three waves of two-second delivery runs, and deliveries that OpenTrain failed without an attempt."""
 
 
 def test_recovery_goes_from_broken_to_all_delivered(
@@ -43,10 +43,10 @@ def test_recovery_goes_from_broken_to_all_delivered(
     )
     expect(page.locator(".timeline li.tone-ok")).to_have_count(6)
     expect(page.locator("main")).to_contain_text(re.compile(r"milestone|contract.*delivered\."))
-    expect(page.locator(".flash")).to_have_count(0)  # what has just changed is shown so, and not for ever
+    expect(page.locator(".flash")).to_have_count(0)  # the highlight of changes ends
     take_all(page, screenshots, "run-done")
 
-    # The summary can be linked, is listed, and the endpoint tells of it.
+    # The summary has a URL, appears in the list, and the endpoint's page mentions it.
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs").click()
     expect(page.get_by_role("row").filter(has_text="ticket 4711")).to_contain_text("Done")
     take_all(page, screenshots, "runs")
@@ -101,14 +101,14 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     expect(page.locator(".filter-chips")).to_contain_text("contract.started")
     page.get_by_role("link", name="Redeliver th").click()
 
-    # Several endpoints become a run each.
+    # Several endpoints get one run each.
     here = page.url
     page.goto(f"{demo.url}/deliveries/redeliver/?delivered=1")
     expect(page.locator("main")).to_contain_text("runs, one for each endpoint")
     take_all(page, screenshots, "run-bulk-endpoints")
     page.goto(here)
 
-    # Delivered ones are left out unless they are asked for.
+    # Delivered ones are left out unless requested.
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to redeliver")
     expect(page.locator("main")).to_contain_text("already delivered")
     take(page, screenshots, "run-bulk-left-out")

@@ -1,6 +1,6 @@
-"""Signing in as people do: password, authenticator app, passkey, the company's own sign-in; and signing out elsewhere.
+"""Sign-in in a real browser: password, authenticator app, passkey, single sign-on; and signing out other sessions.
 
-Passkeys are kept by Chromium's own virtual authenticator: the browser, its scripts and what it signs are real.
+Chromium's virtual authenticator keeps the passkeys: the browser, its scripts and its signatures are real.
 """
 
 import re
@@ -36,12 +36,12 @@ def ana(transactional_db: None) -> User:
 def page(live_server: LiveServer, open_page: Callable[..., Page], ana: User) -> Iterator[Page]:
     page = open_page(base_url=live_server.url)
     yield page
-    page.goto("about:blank")  # no poll may be under way when the database is emptied
+    page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 @pytest.fixture
 def refused(live_server: LiveServer, browser: Browser, ana: User) -> Iterator[Page]:
-    """A page whose answers may be 403 and 429, of which Chromium complains in its console."""
+    """A page that may get 403 and 429 responses, which Chromium logs as errors in its console."""
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
@@ -57,7 +57,7 @@ def give_password(page: Page, path: str = "/") -> None:
 
 
 def arrive(page: Page, path: str) -> None:
-    """Wait until the page is there itself, and not only the address that it would lead on to."""
+    """Wait until the URL's path is `path`, not only its `next` parameter."""
     page.wait_for_url(lambda url: urlsplit(url).path == path)
 
 
@@ -80,7 +80,7 @@ def to_account(page: Page) -> None:
 
 
 def with_authenticator(page: Page) -> tuple[CDPSession, str]:
-    """Give the browser a fingerprint reader that holds passkeys and always says yes; return it with its ID."""
+    """Add a virtual authenticator that stores passkeys and always approves; return its session and ID."""
     cdp = page.context.new_cdp_session(page)
     cdp.send("WebAuthn.enable")
     options = {
@@ -162,7 +162,7 @@ def test_passkey_signs_in_without_a_password(page: Page, ana: User, screenshots:
     page.get_by_role("link", name="I've saved them").click()
     sign_out(page)
 
-    page.goto("/runs/")  # it leads back to where one wanted to go
+    page.goto("/runs/")  # sign-in leads back to this page
     page.get_by_role("button", name="Use a passkey instead").click()
     arrive(page, "/runs/")
     assert Authenticator.objects.get(type="webauthn").last_used_at is not None
@@ -201,7 +201,7 @@ def test_passkey_is_a_second_factor_after_the_password(page: Page, ana: User) ->
     page.get_by_role("button", name="Use a passkey").click()
     arrive(page, "/installs/")
 
-    page.goto(reverse("mfa_add_webauthn"))  # it also says who it is
+    page.goto(reverse("mfa_add_webauthn"))  # a passkey also confirms the user's identity
     page.get_by_role("link", name="Use a passkey").click()
     assert violations(page) == []
     page.get_by_role("button", name="Use a passkey").click()
@@ -250,7 +250,7 @@ def test_session_ended_elsewhere_leads_an_open_page_to_sign_in_and_back(
     take_all(other, screenshots, "sessions")
     other.get_by_role("button", name="End the session of Chrome on Linux").click()
     expect(other.get_by_text("Ended: Chrome on Linux from 127.0.0.1 is signed out.")).to_be_visible()
-    arrive(page, "/accounts/login/")  # by the page's own next poll
+    arrive(page, "/accounts/login/")  # by the page's next poll
     page.get_by_label("User name").fill("ana")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()

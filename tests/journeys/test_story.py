@@ -1,4 +1,4 @@
-"""The demo's whole story, by real processes and in a real browser: broken, seen, repaired, recovered."""
+"""The demo's whole story, by real processes in a real browser: break, notice, repair and recover."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ from tests.journeys.conftest import Demo, start_demo, stop_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 OWNED = re.compile(r"^(\w+)/<int:\w+>")
-"""The beginning of an address that is of one install, endpoint, delivery …"""
+"""The start of the URL of one install, endpoint, delivery, ..."""
 FILTERED = ["/installs/1/deliveries/?state=failed&from=yesterdy", "/deliveries/?signature=refused"]
 
 
@@ -42,7 +42,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     take_all(page, screenshots, "installs")
     break_billing(page)
 
-    # At a glance: which endpoint, since when, why.
+    # The page shows at a glance which endpoint is disabled, since when and why.
     row = billing_row(page)
     expect(row.get_by_text("Disabled", exact=True)).to_be_visible(timeout=RUN_MS)
     expect(row).to_contain_text("10 of 10")
@@ -53,7 +53,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     assert failed >= 1
     take_all(page, screenshots, "endpoint-disabled")
 
-    # Repair, re-enable, redeliver: each answers where it was pressed.
+    # Repair, re-enable, redeliver: each result appears at its button.
     page.get_by_role("button", name="Repair handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("works")
     answer = page.locator("#answer")
@@ -65,13 +65,13 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     page.get_by_role("button", name="Redeliver all failed").dblclick()
     expect(answer).to_contain_text(re.compile(r"\d+ requeued\."))
     requeued = int(re.search(r"(\d+) requeued", answer.inner_text())[1])
-    assert requeued >= failed  # an auto-disable also fails what it never attempted
+    assert requeued >= failed  # an auto-disable also fails deliveries that were never attempted
     expect(answer).to_contain_text(
         "Requeued deliveries will be attempted on the next delivery run (within ~2 seconds)."
     )
     expect(answer).to_contain_text(f"All {requeued} arrived and were delivered.", timeout=RUN_MS)
 
-    # The proof: no delivery is failed any more, and the double click was one call.
+    # No failed delivery is left, and the double click made one call.
     expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(0)
     expect(asked).to_have_count(asked_before + 1)
     expect(page.locator("#over-time-summary")).to_contain_text("0 failed", timeout=RUN_MS)
@@ -103,7 +103,7 @@ def test_story_without_javascript_works_by_plain_forms(
     open_disabled(page, demo)
     failed = failed_count(page)
 
-    # Redelivering a disabled endpoint: what the API says of it, and Re-enable beside it.
+    # Redelivering for a disabled endpoint shows the API's error, with Re-enable beside it.
     page.get_by_role("button", name="Redeliver all failed").click()
     answer = page.locator("#answer")
     expect(answer).to_contain_text(re.compile(r"\d+ requeued\."))
@@ -139,7 +139,7 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
     page.get_by_role("link", name="Register an endpoint").first.click()
     take_all(page, screenshots, "register")
     page.get_by_role("button", name="None", exact=True).click()
-    page.get_by_label("install.revoked").check()  # nothing of the story's events: it stays empty
+    page.get_by_label("install.revoked").check()  # no events of the story, so it stays empty
     page.get_by_role("button", name="Register").click()
     secret = re.search(r"whsec_[\w-]+", page.locator("main").inner_text() + page.content())[0]
     take_all(page, screenshots, "registered")
@@ -150,7 +150,7 @@ def test_new_endpoint_shows_its_secret_once(demo: Demo, open_page: Callable[...,
 
 
 def test_no_page_has_anything_that_axe_finds_or_is_too_wide(demo: Demo, open_page: Callable[..., Page]) -> None:
-    """Every page of the URL map that opens by its address, for one endpoint, delivery and run; some with filters."""
+    """Checks every page of the URL map that opens by GET, for one endpoint, delivery and run; some with filters."""
     page = open_page()
     sign_in(page, demo)
     found = {}
@@ -165,7 +165,7 @@ def test_no_page_has_anything_that_axe_finds_or_is_too_wide(demo: Demo, open_pag
 
 
 def pages_of(page: Page, demo: Demo) -> list[str]:
-    """Return the path of each address that a signed-in person can open as a page."""
+    """Return the path of each URL that a signed-in user can open as a page."""
     page.goto(f"{demo.url}/installs/1/")
     page.get_by_role("row").filter(has_text="acme-contracts").get_by_role("link").first.click()
     endpoint = owner_in(page.url)
@@ -181,14 +181,14 @@ def pages_of(page: Page, demo: Demo) -> list[str]:
 
 
 def first_of(page: Page, demo: Demo, kind: str) -> str:
-    """Return the first that the list of its kind leads to."""
+    """Return the first object of its kind that its list links to."""
     page.goto(f"{demo.url}/{kind}/")
     leads_to = page.locator("main a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     return next(match[1] for href in leads_to if (match := re.match(rf"/{kind}/(\d+)/", href)))
 
 
 def a_run(page: Page, demo: Demo) -> str:
-    """Return a run that another story left, or start one on the endpoint that is open."""
+    """Return an existing run of another story, or start one on the open endpoint."""
     page.goto(f"{demo.url}/runs/")
     if not page.locator("tbody .row-link").count():
         page.goto(f"{demo.url}/deliveries/redeliver/?event=contract.started&delivered=1")
@@ -204,7 +204,7 @@ def owner_in(url: str) -> str:
 
 
 def is_page(page: Page, url: str) -> bool:
-    """Tell a page from a part of one, from a download, and from what only takes a form."""
+    """Return whether the URL is a whole page: not a partial, a download or a form target."""
     response = page.request.get(url)
     return response.ok and "<!doctype html>" in response.text()[:100]
 
@@ -218,7 +218,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
     before = endpoints.count()
     page.context.close()
 
-    assert stop_demo(demo) < 30  # it takes 10 s at most, of a machine that has the time
+    assert stop_demo(demo) < 30  # at most 10 s on an idle machine
     assert demo.process.returncode == 0
     assert processes_of(demo.folder) == []
 
@@ -243,7 +243,7 @@ def test_stopped_demo_leaves_nothing_and_goes_on_with_its_data(demo: Demo, open_
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Return the command lines of every process that was started with this DATA_DIR."""
+    """Return the command lines of all processes started with this DATA_DIR."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""make demo brings everything up in order, and always stops the database. tests/journeys runs the real one."""
+"""`make demo` starts everything in order and always stops the database. tests/journeys runs the real demo."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TOLD = {"username": "support", "password": "c4n4ry", "installs": ["ins_1", "ins_
 
 
 class Processes:
-    """What is begun and waited for, in order; the scene is told when the story runs."""
+    """Records the processes started and waited for, in order; waiting for the story provides its result."""
 
     did: list[str]
     environment: dict[str, str]

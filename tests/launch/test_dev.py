@@ -1,4 +1,4 @@
-"""`make dev`, really started on a copy of the code, which the tests change; and that it is for this machine only."""
+"""`make dev`, really started on a copy of the code that the tests change; it serves this machine only."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ RELOADED_S = 120
 
 @dataclass(slots=True)
 class Dev:
-    """A `make dev` that is up, and the copy of the code that it runs."""
+    """A running `make dev`, and the copy of the code that it runs."""
 
     process: "subprocess.Popen[str]"
     code: Path
@@ -39,28 +39,28 @@ class Dev:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as answer:  # noqa: S310 - our own
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as answer:  # noqa: S310 - a local URL
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
-        except OSError:  # between the end of one process and the start of the next
+        except OSError:  # the old process has ended, the next has not started
             return 0, ""
 
     def read(self, *, wait_s: float) -> None:
-        """Add to `said` what it prints within `wait_s`."""
+        """Append the next line of its output to `said`, if it starts within `wait_s` seconds."""
         if select.select([self.process.stdout], [], [], wait_s)[0]:
             self.said.append(self.process.stdout.readline())
 
     def change(self, name: str, *, old: str = "", new: str) -> None:
-        """Change one file of the copy; without `old`, add to its end."""
+        """Replace `old` in a file of the copy; without `old`, append."""
         path = self.code / name
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1) if old else text + new)
 
     def pids(self, *words: str) -> set[int]:
-        """Return the processes of the copy whose command line has all of these words."""
+        """Return the IDs of the copy's processes whose command line contains all of these words."""
         found = set()
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ def until(holds: Callable[[], bool], *, within_s: float = RELOADED_S) -> None:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    # Its processes are found by this name, and another suite may run at the same time with the same numbers.
+    # The tests find its processes by this name; another suite may run at the same time with the same numbers.
     code = tmp_path_factory.mktemp(f"dev-{secrets.token_hex(8)}")
     code.chmod(0o711)
     for name in ("dashboard", "templates", "static"):

@@ -1,4 +1,4 @@
-"""What a person sees who starts Redeliver on something that cannot work: one line, and no trace."""
+"""Errors of starting Redeliver with an unusable folder: one line, without a traceback."""
 
 import os
 import subprocess

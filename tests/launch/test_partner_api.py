@@ -1,4 +1,4 @@
-"""The Partner API alone: its commands run on the folder's database, and its keys stay the folder's."""
+"""The Partner API alone: its commands use the folder's database and the folder's keys."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""make run is stopped by a signal at any time."""
+"""A signal stops `make run` at any time."""
 
 import os
 import signal

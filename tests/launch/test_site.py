@@ -1,4 +1,4 @@
-"""What run and demo have in common: command lines, the environment, and the database."""
+"""The common parts of run and demo: command lines, the environment, and the database."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_what_the_person_set_is_theirs(folder: Path, monkeypatch: pytest.MonkeyP
     found = site.environment(folder=folder, keys=keys(folder), port=8123)
     assert (found["SECRET_KEY"], found["HTTPS"]) == ("theirs", "1")
     assert found["CSRF_TRUSTED_ORIGINS"] == "https://console.example.com"
-    assert "FIELD_KEYS" not in found  # the process reads it from the file
+    assert "FIELD_KEYS" not in found  # the process reads the secret from the file
 
 
 def test_forget_counts_leaves_an_empty_folder(folder: Path) -> None:
@@ -65,7 +65,7 @@ def test_partner_api_has_settings_of_its_own() -> None:
 
 
 class Server:
-    """An embedded server that was started."""
+    """A started embedded server."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -122,7 +122,7 @@ def test_console_is_a_web_server_and_a_worker(monkeypatch: pytest.MonkeyPatch) -
         def start(self, name: str, *command: str) -> None:
             begun[name] = command
 
-    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - what a person may set
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - a value that a user may set
     site.start_console(processes=Processes(), port=8123)  # type: ignore[arg-type]
     assert list(begun) == ["console", "worker"]
     assert "0.0.0.0:8123" in begun["console"]

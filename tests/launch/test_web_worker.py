@@ -1,4 +1,4 @@
-"""What a web process does before it answers."""
+"""Preparation of a web process before its first request."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from django.conf import settings
 
-# A process that gunicorn has told to get ready; what it has loaded then, and how much of it is left alone.
+# Runs gunicorn's post_worker_init hook; prints whether the views are loaded and most objects frozen for the collector.
 READY = """
 import gc, runpy, sys, django
 from types import SimpleNamespace

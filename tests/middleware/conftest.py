@@ -1,4 +1,4 @@
-"""A browser that Ana is signed in to, and an endpoint that she sees."""
+"""A client signed in as Ana, and an endpoint that she can see."""
 
 import pytest
 

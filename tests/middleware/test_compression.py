@@ -1,4 +1,4 @@
-"""Pages go out compressed, and what OpenTrain is answered does not."""
+"""Pages are compressed, and responses to OpenTrain are not."""
 
 import gzip
 

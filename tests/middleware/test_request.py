@@ -1,4 +1,4 @@
-"""What every answer gets: a request ID, protecting headers, and a source for the audit."""
+"""Added to every request: an ID, security headers on the response, and a source for the audit."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""A body is read up to its limit, however it comes, and it is known whether it is whole."""
+"""Request bodies: read up to the limit in any transfer form, and known to be complete or not."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ LIMIT = 100
 
 
 class Stream(io.BytesIO):
-    """A body that remembers how much of it was read, and may break off."""
+    """A body that records how many bytes were read, and may end early."""
 
     def __init__(self, body: bytes, *, breaks: bool = False) -> None:
         super().__init__(body)

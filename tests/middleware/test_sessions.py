@@ -1,4 +1,4 @@
-"""How long a session lasts, and who must have a second factor."""
+"""Session limits, and required second factors."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ ACCOUNT = reverse("account")
 
 
 class Clock:
-    """The time that the gates and sign-in go by."""
+    """The clock of the session middleware and of sign-in."""
 
     def __init__(self) -> None:
         self.time = START
@@ -64,15 +64,15 @@ def poll(client: Client, endpoint: Endpoint) -> Any:
     return client.get(reverse("endpoint-live", args=[endpoint.pk]), headers=headers)
 
 
-# --- How long a session lasts ----------------------------------------------------------------------------------------
+# --- Session limits --------------------------------------------------------------------------------------------------
 
 
 def test_session_in_use_goes_on_until_it_has_lasted_its_time(ana: Client, clock: Clock) -> None:
     for _ in range(13):
-        clock.go_on(hours=11)  # never 12 without use
+        clock.go_on(hours=11)  # never 12 h without use
         assert ana.get("/help/keys/").status_code == 200
     clock.go_on(hours=24 * 7 - 13 * 11, microseconds=-1)
-    assert ana.get("/help/keys/").status_code == 302  # idle by then
+    assert ana.get("/help/keys/").status_code == 302  # now idle for too long
     assert "You were signed out after 12 h without use." in ana.get("/accounts/login/").content.decode()
 
 
@@ -134,7 +134,7 @@ def test_page_opened_counts_as_use_and_is_written_down_once_a_minute(
     client.get("/help/keys/")
     assert UserSession.objects.get().last_seen_at == clock.now()
     clock.go_on(seconds=59)
-    with django_assert_max_num_queries(2):  # session, user
+    with django_assert_max_num_queries(2):  # the session and the user
         client.get("/help/keys/")
     assert UserSession.objects.get().last_seen_at == clock.now() - timedelta(seconds=59)
 
@@ -146,7 +146,7 @@ def test_limits_are_settings(ana: Client, clock: Clock, settings: Any) -> None:
 
 
 def lasts(client: Client) -> timedelta:
-    """Return for how long the database keeps the session."""
+    """Return how long the database keeps the session."""
     kept = Session.objects.get(pk=client.session.session_key)
     return timedelta(seconds=round((kept.expire_date - timezone.now()).total_seconds()))
 
@@ -182,11 +182,11 @@ def test_everything_that_pages_poll_is_known_as_polled() -> None:
     for template in ROOT.glob("templates/**/*.html"):
         for tag in re.findall(r"<[^>]*data-poll[^>]*>", template.read_text()):
             [asked] = re.findall(r'hx-get="\{[%{] (?:url \')?([\w-]+)', tag)
-            if asked == "request":  # the page's own URL
+            if asked == "request":  # the page polls its own URL
                 assert "X-Redeliver-Poll" in tag, template
             else:
                 polled.add(asked)
-    assert "live_url" in polled  # a list's own, one of those below
+    assert "live_url" in polled  # the variable of the lists, which holds one of the names below
     assert [name for name in polled - {"live_url"} if not (name.endswith("-live") or name in POLLED)] == []
     named = {one.name for one in get_resolver().url_patterns if getattr(one, "name", None)}
     assert set(POLLED) <= named
@@ -198,7 +198,7 @@ def test_delivery_without_a_session_asks_for_none(client: Client, endpoint: Endp
     assert [query for query in asked if "django_session" in query["sql"] or "dashboard_user" in query["sql"]] == []
 
 
-# --- A second factor by role -----------------------------------------------------------------------------------------
+# --- Second factors required by role ---------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a person reads where there is no page: never an empty one."""
+"""Opening a URL that is not a page shows an explanation, never an empty page."""
 
 import pytest
 from django.test import Client

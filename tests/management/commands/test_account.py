@@ -1,4 +1,4 @@
-"""account makes accounts and changes roles, and keeps the last support lead."""
+"""`account` creates accounts and changes roles, and keeps the last support lead."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -33,12 +33,12 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_password")
 def test_account_is_made_with_a_password_and_an_address() -> None:
-    make_user(role="support_lead")  # or it would also be said that there is none
+    make_user(role="support_lead")  # or the output would also warn that there is none
     assert run("account", "ana", email="ana@example.com") == "ana can sign in, as support.\n"
     ana = User.objects.get(username="ana")
     assert (ana.email, ana.check_password("a-long-password")) == ("ana@example.com", True)
     run("account", "ana", role="partner_admin")
-    assert User.objects.get(username="ana").email == "ana@example.com"  # what is not named stays
+    assert User.objects.get(username="ana").email == "ana@example.com"  # options that are not given change nothing
 
 
 def test_account_without_a_password_is_made_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""demo_handler serves until it is told to stop."""
+"""`demo_handler` serves until it is told to stop."""
 
 import contextlib
 import http.client

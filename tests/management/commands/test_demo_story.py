@@ -1,4 +1,4 @@
-"""demo_story sets the scene in the demo's folder."""
+"""`demo_story` sets the scene in the demo's folder."""
 
 from pathlib import Path
 from typing import Any

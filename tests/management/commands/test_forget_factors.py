@@ -1,4 +1,4 @@
-"""forget_factors takes second factors away and ends the sessions."""
+"""`forget_factors` removes a user's second factors and ends their sessions."""
 
 import io
 

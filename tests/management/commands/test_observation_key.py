@@ -1,4 +1,4 @@
-"""observation_key prints a key that works."""
+"""`observation_key` prints a working key."""
 
 from io import StringIO
 
@@ -14,7 +14,7 @@ URL = "/api/v1/observations"
 
 @pytest.fixture
 def endpoint(db) -> Endpoint:
-    """One that OpenTrain delivers to by itself."""
+    """An endpoint with direct delivery: OpenTrain calls the handler without the receiver."""
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 

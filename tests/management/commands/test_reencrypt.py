@@ -1,4 +1,4 @@
-"""reencrypt says what it did, what it cannot read, and what to do."""
+"""`reencrypt` reports its changes, the values that it cannot read, and what to do about them."""
 
 import io
 
@@ -17,7 +17,7 @@ OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 @pytest.fixture
 def _rotated(db: None, settings) -> None:
-    """Three tokens and one signing secret under the old key; then the new key goes before it."""
+    """Store three tokens and one signing secret under the old key, then put the new key first."""
     settings.FIELD_KEYS = [OLD]
     for number in range(3):
         make_install(token=Secret(f"ot_ptk_{number}"), name=f"install {number}")

@@ -1,4 +1,4 @@
-"""retain says what it removed."""
+"""`retain` reports what it removed."""
 
 from datetime import timedelta
 from io import StringIO

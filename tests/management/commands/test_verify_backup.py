@@ -1,4 +1,4 @@
-"""A backup by pg_dump, restored by pg_restore, and verified; then the ways in which it is not whole."""
+"""Verifying a pg_dump backup restored by pg_restore, intact and damaged in several ways."""
 
 import io
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def restored(transactional_db: None, postgres_server: postgres.Server, tmp_path: Path) -> Iterator[str]:
-    """The URL of a restored copy of the test database, with an install, an endpoint, a delivery; counts.json beside."""
+    """URL of a restored copy of the test database with an install, endpoint and delivery; also writes counts.json."""
     make_attempt(delivery=make_delivery(endpoint=make_endpoint()))
     call_command("verify_backup", save=tmp_path / "counts.json", stdout=io.StringIO())
     source, name = str(connection.settings_dict["NAME"]), f"restored_{os.getpid()}"
