@@ -19,7 +19,7 @@ help:
 	@echo "make audit        known vulnerabilities and licences of what is installed; make sbom writes sbom.json"
 	@echo "make screenshots  the README's pictures, taken from the demo"
 	@echo "make styles       the part of Tabler's styles that the pages use, after a template has changed"
-	@echo "make lock         requirements*.txt anew from pyproject.toml"
+	@echo "make lock         rebuilds requirements*.txt from pyproject.toml"
 	@echo "$(BENCHMARKS): the figures of docs/measured.md; ROWS=1000000 is for the pages and the export"
 
 .PHONY: demo dev run partner-api account test test-fast test-faults fuzz screenshots styles lint format lock

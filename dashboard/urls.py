@@ -32,15 +32,13 @@ from dashboard.views import (
     oidc,
     operations,
     over_time,
+    probes,
     receiver,
     rotations,
     runs,
     search,
     sessions,
     set_password,
-)
-from dashboard.views import (
-    probes as operating,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -158,15 +156,15 @@ doors: Patterns = [
     path("api/v1/observations", observations.receive, name="observations"),
     path("hooks/<str:key>/", receiver.receive, name="receiver"),
 ]
-probes: Patterns = [
-    path("healthz", operating.healthz, name="healthz"),
-    path("readyz", operating.readyz, name="readyz"),
-    path("metrics", operating.show_metrics, name="metrics"),
+checks: Patterns = [
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.show_metrics, name="metrics"),
 ]
 SERVED: dict[str, Patterns] = {
-    "all": [*console, *doors, *probes],
-    "console": [*console, *probes],
-    "receiver": [*doors, *probes],
+    "all": [*console, *doors, *checks],
+    "console": [*console, *checks],
+    "receiver": [*doors, *checks],
 }
 urlpatterns: Patterns = SERVED[settings.SERVE]
 handler429 = accounts.too_many

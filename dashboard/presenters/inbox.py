@@ -87,8 +87,10 @@ def all_clear(sums: Sums, *, is_repaired: bool, user: User) -> AllClear:
     if sums.fine == sums.endpoints:
         begins = "The endpoint is healthy." if sums.fine == 1 else f"All {sums.fine:,} endpoints are healthy."
         return AllClear("circle-check", "", begins, "", is_quiet)
-    begins = f"{sums.fine:,} of {sums.endpoints:,} endpoints are healthy"
-    return AllClear("circle-check", "", begins, "; the others were paused manually.", is_quiet)
+    paused = sums.endpoints - sums.fine
+    begins = f"{sums.fine:,} of {sums.endpoints:,} endpoints {'is' if sums.fine == 1 else 'are'} healthy"
+    goes_on = f"; {paused:,} {'was' if paused == 1 else 'were'} paused manually."
+    return AllClear("circle-check", "", begins, goes_on, is_quiet)
 
 
 def helps_endpoint(

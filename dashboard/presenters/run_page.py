@@ -137,7 +137,7 @@ def list_words(*, together: int | None, is_first_page: bool, user: User) -> List
     nothing = _no_run(user) if is_first_page else "No older runs."
     if together is not None:
         return ListWords(f"{together} runs, started together", "One for each endpoint.", nothing)
-    return ListWords("Runs", "Recoveries and redeliveries of many, newest first.", nothing)
+    return ListWords("Runs", "Recoveries and bulk redeliveries, newest first.", nothing)
 
 
 def _running(run: Run) -> tuple[Control, ...]:

@@ -67,12 +67,12 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
             sent = passed_on(headers=headers)
             answer = _call(method="POST", url=url, headers=sent, body=body, deadline_s=deadline_s)
     except Full as error:
-        words = "Your handler was not called: too many earlier calls are still waiting for an answer."
+        words = "The handler was not called: too many earlier calls are still waiting for an answer."
         raise HandlerFailed(cause=Cause.BUSY, words=words) from error
     except NoAnswer as error:
-        raise HandlerFailed(cause=error.cause, words=f"Your handler: {error}.") from error
+        raise HandlerFailed(cause=error.cause, words=f"The handler: {error}.") from error
     if answer.status not in _STATUSES:
-        raise HandlerFailed(cause=Cause.GARBLED, words="Your handler: the answer's status is not a final status.")
+        raise HandlerFailed(cause=Cause.GARBLED, words="The handler: the answer's status is not a final status.")
     return _given_back(answer)
 
 
@@ -88,7 +88,7 @@ def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
     try:
         answer = _call(method="HEAD", url=url, headers=[("Via", VIA)], body=None, deadline_s=deadline_s)
     except NoAnswer as error:
-        raise HandlerFailed(cause=error.cause, words=f"Your handler: {error}.") from error
+        raise HandlerFailed(cause=error.cause, words=f"The handler: {error}.") from error
     return _given_back(answer)
 
 

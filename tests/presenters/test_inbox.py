@@ -54,7 +54,8 @@ def test_sums_say_what_is_not_known_apart(sums: Sums, words: str) -> None:
     [
         (1, 1, 0, "The endpoint is healthy.", "circle-check"),
         (3, 3, 0, "All 3 endpoints are healthy.", "circle-check"),
-        (3, 2, 0, "2 of 3 endpoints are healthy; the others were paused manually.", "circle-check"),
+        (3, 2, 0, "2 of 3 endpoints are healthy; 1 was paused manually.", "circle-check"),
+        (3, 1, 0, "1 of 3 endpoints is healthy; 2 were paused manually.", "circle-check"),
         (3, 1, 2, "1 endpoint is healthy. The status of 2 others is unknown.", "help-circle"),
         (1, 0, 1, "The status of 1 endpoint is unknown.", "help-circle"),
     ],

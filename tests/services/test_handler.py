@@ -77,7 +77,7 @@ def test_probe_of_a_handler_that_is_not_there_says_so() -> None:
     with pytest.raises(HandlerFailed) as raised:
         probe(url=f"http://localhost:{closed_port()}/", deadline_s=20.0)
     assert raised.value.cause is Cause.REFUSED
-    assert raised.value.words == "Your handler: the connection was refused (Connection refused)."
+    assert raised.value.words == "The handler: the connection was refused (Connection refused)."
 
 
 def test_passed_on_leaves_out_what_belongs_to_the_hop_and_what_connection_names() -> None:
@@ -153,7 +153,7 @@ def test_ask_of_a_misbehaving_handler_fails_with_its_cause_in_time(behaviour, ca
         with pytest.raises(HandlerFailed) as caught:
             deliver(server.url, deadline_s=2.0)
         assert time.monotonic() - started < 15  # the silent and the dripping server go on for at least 30 s
-    assert (caught.value.cause, caught.value.words) == (cause, f"Your handler: {words}.")
+    assert (caught.value.cause, caught.value.words) == (cause, f"The handler: {words}.")
 
 
 def test_ask_of_a_closed_port_is_refused() -> None:

@@ -40,7 +40,7 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     assert "5 attempts failed, the last" in text
     assert "OpenTrain will not retry automatically." in text
     assert "Attempt 5: no response from the handler within 9.5 s ," in text
-    assert "Your handler https://acme.example.com/hook gave no response; OpenTrain got 504." in text
+    assert "The handler https://acme.example.com/hook gave no response; OpenTrain got 504." in text
 
 
 def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Browser, endpoint: Endpoint) -> None:
@@ -51,7 +51,7 @@ def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Bro
             handler_url=url,
         )  # fmt: skip
     text = words_of(ana.read(page_of(delivery)))
-    assert re.findall(r"Your handler (?:(\S+) )?returned 503; OpenTrain got the same\.", text) == [
+    assert re.findall(r"The handler (?:(\S+) )?returned 503; OpenTrain got the same\.", text) == [
         "https://new.example.com/", "", "https://old.example.com/",
     ]  # fmt: skip
 

@@ -102,8 +102,8 @@ def test_recovery_of_an_endpoint_without_known_deliveries_asks_for_all_failed(
     [
         ({"status": 503}, "The handler returned 503."),
         (
-            {"error": handler.HandlerFailed(cause=Cause.REFUSED, words="Your handler: the connection was refused.")},
-            "Your handler: the connection was refused.",
+            {"error": handler.HandlerFailed(cause=Cause.REFUSED, words="The handler: the connection was refused.")},
+            "The handler: the connection was refused.",
         ),
     ],
 )
