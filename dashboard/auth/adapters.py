@@ -45,7 +45,7 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
     """Password sign-in, and safe redirects after it."""
 
     error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
-        "username_password_mismatch": "This user name and password do not belong together. Check both and try again."
+        "username_password_mismatch": "Incorrect user name or password. Check both and try again."
         " If you have lost your password, a support lead can give you a link to set a new one."
     }
 
@@ -72,7 +72,7 @@ class SecondFactors(DefaultMFAAdapter):  # type: ignore[misc]
     """Encrypts TOTP secrets and recovery code seeds at rest under FIELD_KEYS, like every other secret."""
 
     error_messages: ClassVar[dict[str, Any]] = DefaultMFAAdapter.error_messages | {
-        "incorrect_code": "Incorrect code. Type the one that the app shows now: each is good once, for half a minute."
+        "incorrect_code": "Incorrect code. Enter the one that the app shows now. Each works once, for half a minute."
     }
 
     def encrypt(self, text: str) -> str:

@@ -29,7 +29,7 @@ class RegisterForm(OperationForm):
 
     RECEIVER, DIRECT = "receiver", "direct"
 
-    path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Straight to my URL")])
+    path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Directly to my URL")])
     handler_url = forms.CharField(max_length=URL_CHARS, required=False, validators=[handler_address])
     url = forms.CharField(max_length=URL_CHARS, required=False, validators=[opentrain_address])
     event_types = forms.MultipleChoiceField(

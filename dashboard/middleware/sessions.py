@@ -68,7 +68,7 @@ class SessionLimits:
         if began is None or active is None or now - began >= longest:
             _end(request, f"You were signed out: a session lasts {span(duration=longest)} at most. Sign in again.")
         elif now - active >= idle:
-            _end(request, f"You were signed out after {span(duration=idle)} without use. Sign in to go on.")
+            _end(request, f"You were signed out after {span(duration=idle)} without use. Sign in to continue.")
         elif now - active >= MINUTE and not is_polled(request):
             request.session[ACTIVE_AT] = now.isoformat()
             seen = UserSession.objects.filter(session_key=request.session.session_key)

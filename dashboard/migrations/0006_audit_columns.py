@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField("auditentry", "address", models.GenericIPAddressField(help_text="Null: the worker, or the command line.", null=True)),
-        migrations.AddField("auditentry", "agent", models.CharField(blank=True, db_default="", help_text="What the browser calls itself.", max_length=300)),
+        migrations.AddField("auditentry", "agent", models.CharField(blank=True, db_default="", help_text="The browser's User-Agent.", max_length=300)),
         migrations.AddField("auditentry", "install_name", models.CharField(blank=True, db_default="", max_length=200)),
         migrations.AddField("auditentry", "install_opentrain_id", models.CharField(blank=True, db_default="", max_length=200)),
         migrations.AddField("auditentry", "endpoint_url", models.CharField(blank=True, db_default="", help_text="Without a receiver's key.", max_length=2048)),

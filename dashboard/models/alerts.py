@@ -47,8 +47,8 @@ class AlertChannel(models.Model):
     email = models.EmailField(blank=True)
     url = SecretField(null=True, blank=True)
     shown_as = models.CharField(max_length=300, help_text="The address, with what may be secret left out.")
-    slack = models.BooleanField(default=False, help_text="Send Slack's form of body.")
-    secret = SecretField(null=True, blank=True, help_text="What its webhooks are signed with.")
+    slack = models.BooleanField(default=False, help_text="Send a Slack-compatible payload.")
+    secret = SecretField(null=True, blank=True, help_text="The secret that signs its webhooks.")
     quiet_start = models.TimeField(null=True, blank=True)
     quiet_end = models.TimeField(null=True, blank=True)
     time_zone = models.CharField(max_length=60, default="UTC")
@@ -107,7 +107,7 @@ class Alert(models.Model):
     opened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True)
     cleared_words = models.TextField(blank=True)
-    superseded = models.BooleanField(default=False, help_text="It ended because something worse followed on it.")
+    superseded = models.BooleanField(default=False, help_text="It ended because a worse problem followed.")
 
     objects = AlertQuerySet.as_manager()
 
@@ -143,13 +143,13 @@ class AlertDelivery(models.Model):
     channel = models.ForeignKey(AlertChannel, on_delete=models.SET_NULL, null=True, related_name="deliveries")
     channel_name = models.CharField(max_length=100)
     test = models.BooleanField(default=False)
-    held = models.BooleanField(default=False, help_text="Whether it tells what was held back in quiet hours.")
+    held = models.BooleanField(default=False, help_text="Whether it sums up what was held back in quiet hours.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    words = models.CharField(max_length=400, blank=True, help_text="What the last attempt came to.")
+    words = models.CharField(max_length=400, blank=True, help_text="The result of the last attempt.")
 
     class Meta:
         verbose_name_plural = "alert deliveries"

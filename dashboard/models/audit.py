@@ -78,7 +78,7 @@ class AuditEntry(models.Model):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, related_name="+", **_KEPT)
     actor_name = models.CharField(max_length=150)
     address = models.GenericIPAddressField(null=True, help_text="Null: the worker, or the command line.")
-    agent = models.CharField(max_length=300, blank=True, db_default="", help_text="What the browser calls itself.")
+    agent = models.CharField(max_length=300, blank=True, db_default="", help_text="The browser's User-Agent.")
     install = models.ForeignKey(Install, null=True, related_name="audit", **_KEPT)
     install_name = models.CharField(max_length=200, blank=True, db_default="")
     install_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")

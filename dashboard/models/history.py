@@ -35,7 +35,7 @@ class Silence(models.Model):
     """
 
     endpoint = models.OneToOneField(Endpoint, on_delete=models.CASCADE, primary_key=True, related_name="silence")
-    last_at = models.DateTimeField(help_text="When the last delivery came.")
+    last_at = models.DateTimeField(help_text="When the last delivery arrived.")
     rhythm = models.CharField(max_length=10, help_text="The name of the rhythm that it kept.")
     noticed_at = models.DateTimeField()
 

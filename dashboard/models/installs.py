@@ -43,7 +43,7 @@ class Install(models.Model):
     """The last response of `GET /installs/current`, and its time. Fields from the API hold its values unchanged."""
 
     opentrain_id = models.CharField(max_length=200, unique=True)
-    name = models.CharField(max_length=200, help_text="What people here call this customer.")
+    name = models.CharField(max_length=200, help_text="The name that people here use for this customer.")
     organization_id = models.CharField(max_length=200)
     app_id = models.CharField(max_length=200)
     app_name = models.CharField(max_length=200)
@@ -72,8 +72,8 @@ class Install(models.Model):
 
     # For the poller (actions/installs/poller.py).
     poll_after = models.DateTimeField(null=True, blank=True, help_text="OpenTrain is left alone until then.")
-    failures = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought nothing.")
-    described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last asked for.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Consecutive calls without a result.")
+    described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last requested.")
 
     # Totals of its endpoints, written by actions/installs/sync.py, so that lists of installs do not count them.
     endpoint_count = models.PositiveIntegerField(default=0)
@@ -88,7 +88,7 @@ class Install(models.Model):
         ),
         output_field=models.PositiveSmallIntegerField(),
         db_persist=True,
-        help_text="The lower, the sooner somebody should look at it.",
+        help_text="The lower, the sooner it needs attention.",
     )
 
     objects = InstallQuerySet.as_manager()

@@ -40,7 +40,7 @@ class Rotation(models.Model):
     started_at = models.DateTimeField()
     created_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain had made the new endpoint.")
     proved_at = models.DateTimeField(null=True, blank=True, help_text="When its first delivery had succeeded.")
-    unproven = models.BooleanField(default=False, help_text="Whether somebody went on without that.")
+    unproven = models.BooleanField(default=False, help_text="Whether a person continued without that.")
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by_name = models.CharField(max_length=150, blank=True)
 

@@ -55,16 +55,16 @@ class Run(models.Model):
 
     state = models.CharField(max_length=20, choices=State, default=State.RUNNING)
     step = models.CharField(max_length=20)
-    why = models.TextField(blank=True, help_text="Why it is paused, stopped or cancelled; when done, what came of it.")
+    why = models.TextField(blank=True, help_text="Why it is paused, stopped or cancelled; when done, its result.")
     by_person = models.BooleanField(
         default=False, db_default=False, help_text="Whether a person paused, stopped or cancelled it."
     )
-    waiting_for = models.TextField(blank=True, help_text="Why nothing is asked for until `not_before`.")
+    waiting_for = models.TextField(blank=True, help_text="Why nothing is requested until `not_before`.")
     not_before = models.DateTimeField(null=True, blank=True)
     pace_ms = models.PositiveIntegerField(help_text="The pause between two requests.")
-    failed_calls = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that brought no answer.")
+    failed_calls = models.PositiveSmallIntegerField(default=0, help_text="Consecutive calls without an answer.")
     others_asked_at = models.DateTimeField(
-        null=True, blank=True, help_text="When all failed ones were asked for at once."
+        null=True, blank=True, help_text="When all failed ones were requested at once."
     )
     others = models.PositiveIntegerField(default=0, help_text="How many that requeued.")
     quoted = models.TextField(blank=True, help_text="What OpenTrain said last.")
@@ -133,7 +133,7 @@ class RunItem(models.Model):
     UNSETTLED = (State.ASKING, State.REQUESTED)
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="items")
-    position = models.PositiveIntegerField(help_text="The order in which they are asked for; 0 is the canary.")
+    position = models.PositiveIntegerField(help_text="The order in which they are requested; 0 is the canary.")
     delivery = models.ForeignKey(Delivery, on_delete=models.SET_NULL, null=True, related_name="+")
     opentrain_id = models.CharField(max_length=200)
     event_type = models.CharField(max_length=100, blank=True)

@@ -112,7 +112,7 @@ def test_polling_does_not_keep_a_session_alive(ana: Client, clock: Clock, endpoi
     assert response["HX-Redirect"] == f"/accounts/login/?next=/endpoints/{endpoint.pk}/%3Fa%3D1"
     assert response.content == b""
     page = ana.get(response["HX-Redirect"]).content.decode()
-    assert "You were signed out after 12 h without use. Sign in to go on." in page
+    assert "You were signed out after 12 h without use. Sign in to continue." in page
     assert f'value="/endpoints/{endpoint.pk}/?a=1"' in page
 
 

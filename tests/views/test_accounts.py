@@ -39,7 +39,7 @@ def test_wrong_password_says_so_without_saying_which_part(client: Client) -> Non
     pages = [
         client.post(LOGIN, {"login": name, "password": "not-the-password"}).content.decode() for name in ("ana", "bob")
     ]
-    words = "This user name and password do not belong together."
+    words = "Incorrect user name or password."
     assert [words in page for page in pages] == [True, True]
     assert [name in page for name, page in zip(("ana", "bob"), pages, strict=True)] == [True, True]
 
@@ -73,7 +73,7 @@ def test_sign_out_closes_the_door(client: Client) -> None:
 def test_closed_account_is_told_so_after_the_right_password_only(client: Client) -> None:
     make_user(username="ana", password="a-long-password", is_active=False)
     wrong = client.post(LOGIN, {"login": "ana", "password": "not-the-password"})
-    assert "This user name and password do not belong together." in wrong.content.decode()
+    assert "Incorrect user name or password." in wrong.content.decode()
     right = client.post(LOGIN, {"login": "ana", "password": "a-long-password"}, follow=True)
     assert "Account deactivated" in right.content.decode()
     assert client.get("/").status_code == 302
