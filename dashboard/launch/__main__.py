@@ -14,7 +14,7 @@ from dashboard.launch.demo import demo
 from dashboard.launch.dev import dev
 from dashboard.launch.folder import CannotStart, prepare
 from dashboard.launch.partner_api import partner_api, partner_api_command
-from dashboard.launch.processes import Stopped, stop_on_signals
+from dashboard.launch.processes import Ended, Stopped, stop_on_signals
 from dashboard.launch.run import manage, run
 
 _FOLDERS = {"demo": ".demo", "dev": ".dev", "partner-api": ".partner-api"}
@@ -22,7 +22,7 @@ _STARTS = {"demo": demo, "dev": dev, "run": run, "partner-api": partner_api}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return the exit status: 0 if stopped by a signal, 1 with one line if it cannot start."""
+    """Run the command and return the exit status: 0 if stopped by a signal, else 1 with one line that says why."""
     parser = argparse.ArgumentParser(prog="python -m dashboard.launch")
     parser.add_argument("what", choices=["demo", "dev", "run", "manage", "partner-api"])
     parser.add_argument("rest", nargs=argparse.REMAINDER)
@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
     except Stopped:
         return 0
     except CannotStart as error:
-        print(f"Redeliver cannot start: {error}", file=sys.stderr)  # noqa: T201
+        what = "has stopped" if isinstance(error, Ended) else "cannot start"
+        print(f"Redeliver {what}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

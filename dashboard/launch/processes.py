@@ -23,6 +23,10 @@ END_S = 7
 _PR_SET_PDEATHSIG = 1
 
 
+class Ended(CannotStart):
+    """A process ended although everything was up. The message says which, with the last line of its log."""
+
+
 class Stopped(Exception):
     """A signal requested a stop: Ctrl-C, SIGTERM or SIGHUP."""
 
@@ -140,11 +144,11 @@ class Processes:
     def watch(self) -> None:
         """Run until a process ends or a signal requests a stop.
 
-        Raises: CannotStart, Stopped.
+        Raises: Ended, Stopped.
         """
-        while True:
-            self.check()
+        while not self.ended():
             time.sleep(0.5)
+        raise Ended(self.why_ended(min(self.ended())))
 
     def end(self) -> None:
         """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""

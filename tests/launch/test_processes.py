@@ -1,10 +1,13 @@
-"""Ports that cannot be used."""
+"""Ports that cannot be used, and processes that end."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from dashboard.launch import __main__
+from dashboard.launch.processes import Ended, Processes
 from tests.launch.test_folder import launch
 
 
@@ -23,3 +26,28 @@ def test_port_in_use_gets_one_line(what: str, tmp_path: Path) -> None:
 def test_port_that_is_none_gets_one_line(port: str, tmp_path: Path) -> None:
     done = launch("demo", PORT=port, DATA_DIR=str(tmp_path))
     assert done.stderr == f"Redeliver cannot start: PORT is '{port}'; it must be a number from 1 to 65535.\n"
+
+
+def test_watch_ends_with_the_process_that_ended_and_its_last_line(tmp_path: Path) -> None:
+    with Processes(logs=tmp_path, environment={}) as processes:
+        processes.start("web", sys.executable, "-c", "import time; time.sleep(60)")
+        processes.start("worker", sys.executable, "-c", "print('first'); print('No space left on device')")
+        with pytest.raises(Ended) as raised:
+            processes.watch()
+    assert str(raised.value) == f"worker ended: No space left on device (full log: {tmp_path}/worker.log)"
+
+
+def test_process_that_ends_is_no_failure_to_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(**_: object) -> None:
+        raise Ended("worker ended: No space left on device (full log: worker.log)")
+
+    monkeypatch.setitem(__main__._STARTS, "run", run)
+    monkeypatch.setattr(__main__, "stop_on_signals", lambda: None)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PORT", "8000")
+    assert __main__.main(["run"]) == 1
+    assert capsys.readouterr().err == (
+        "Redeliver has stopped: worker ended: No space left on device (full log: worker.log)\n"
+    )
