@@ -66,10 +66,13 @@ class AuditFilter:
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
     """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
-    told = delivery_filters.read(params=params, readers=_READERS, now=now)
-    criteria = AuditCriteria(**told.columns)
+    parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
+    criteria = AuditCriteria(**parsed.columns)
     return AuditFilter(
-        criteria, told.given, told.used, (*told.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to))
+        criteria,
+        parsed.given,
+        parsed.used,
+        (*parsed.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to)),
     )
 
 

@@ -79,15 +79,15 @@ class Nonsense(ValueError):
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
-    told = read(params=params, readers=_READERS, now=now)
-    columns = dict(told.columns)
+    parsed = read(params=params, readers=_READERS, now=now)
+    columns = dict(parsed.columns)
     refused = bool(columns.pop("refused", False))
     criteria = DeliveryCriteria(**columns)
-    return Filter(criteria, refused, told.given, told.used, (*told.problems, *_contradictions(criteria)))
+    return Filter(criteria, refused, parsed.given, parsed.used, (*parsed.problems, *_contradictions(criteria)))
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ParsedFilters:
     """The filters of any list's URL: the fields of `Filter`, and the wanted columns."""
 
     given: dict[str, str]
@@ -96,18 +96,18 @@ class Told:
     problems: list[str]
 
 
-def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> Told:
+def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> ParsedFilters:
     """Parse the filters that have a reader, and ignore other parameters."""
     cleaned = {name: _clean(params.get(name, "")) for name in readers}
-    told = Told({name: text for name, text in cleaned.items() if text}, {}, {}, [])
-    for name, text in told.given.items():
+    parsed = ParsedFilters({name: text for name, text in cleaned.items() if text}, {}, {}, [])
+    for name, text in parsed.given.items():
         try:
-            told.used[name], columns = readers[name](text, now)
+            parsed.used[name], columns = readers[name](text, now)
         except Nonsense as error:
-            told.problems.append(str(error))
+            parsed.problems.append(str(error))
         else:
-            told.columns.update(columns)
-    return told
+            parsed.columns.update(columns)
+    return parsed
 
 
 def chips_of(*, used: Mapping[str, str], labels: Mapping[str, str], words: Callable[[str, str], str]) -> list[Chip]:

@@ -30,7 +30,7 @@ LOST_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notification:
     """A notification to a channel, sent or pending, about an alert or its end. `kind` and `label` are its outcome."""
 
     channel: AlertChannel
@@ -56,7 +56,7 @@ class AlertRow:
     """An alert with its notifications; `lasted` is its duration in words once it is resolved."""
 
     alert: Alert
-    told: tuple[Told, ...]
+    told: tuple[Notification, ...]
     lasted: str
 
 
@@ -120,16 +120,16 @@ def _row(alert: Alert, now: datetime) -> AlertRow:
     return AlertRow(alert, told, lasted)
 
 
-def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Told:
+def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Notification:
     all_clear = news.event == AlertEvent.CLEARED
     delivery = news.delivery
     if delivery is None:
         until = channel.quiet.until(now) if channel.quiet is not None else None
         label = f"held back until {until:%H:%M} UTC" if until is not None else "about to be sent"
-        return Told(channel, all_clear, "waiting", label, "", until)
+        return Notification(channel, all_clear, "waiting", label, "", until)
     label = {"sent": "sent", "given_up": "given up"}.get(delivery.state, "being sent")
     if delivery.state == AlertDelivery.State.WAITING and delivery.words:
         label = f"attempt {delivery.attempts} failed, tried again"
-    return Told(
+    return Notification(
         channel, all_clear, delivery.state, label, delivery.words, delivery.next_attempt_at or delivery.ended_at
     )
