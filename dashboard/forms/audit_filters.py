@@ -11,13 +11,8 @@ from dashboard.forms.delivery_filters import Chip, Nonsense, Read
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import AuditCriteria
 
-OUTCOMES = {
-    "done": "Done",
-    "refused": "Refused",
-    "unavailable": "Not taken",
-    "unknown": "Outcome unknown",
-    "requested": "No answer",
-}
+_ANSWERED = {phase.value: phase.label for phase in AuditEntry.Phase if phase != AuditEntry.Phase.REQUESTED}
+OUTCOMES = _ANSWERED | {AuditEntry.Phase.REQUESTED.value: "No answer"}
 """Labels of the phases. An entry in phase "requested" is listed only while it has no answer."""
 LARGEST = 2**63 - 1
 _LABELS = {
