@@ -203,7 +203,8 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
         item = items.claim_next(run=run, now=clock())
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            words = f"All {tally.asked} requested again." if tally.asked else "None left to request."
+            asked = tally.asked - (run.kind == Run.Kind.RECOVERY)  # a recovery's canary has a step of its own
+            words = f"All {asked} requested again." if asked > 0 else "None left to request."
             return next_step(run, now=clock(), words=words) if running else None
         wait = _ask(run, item, clock)
         if wait != AT_ONCE:

@@ -26,6 +26,7 @@ def test_bulk_asks_for_each_and_leaves_out_what_is_delivered(
     attempt(endpoint, ok=False)
     run = go(run)
     assert run.state == "done"
+    assert run.steps.get(name="rest").words == "All 3 requested again."
     assert run.why.startswith("2 of 3 delivered, 1 failed again, in ")
 
 

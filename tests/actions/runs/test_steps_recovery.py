@@ -55,6 +55,7 @@ def test_recovery_goes_from_probe_to_done(
     assert [name for name, _, _ in steps(run)] == ["probe", "enable", "canary", "rest", "others", "watch"]
     assert steps(run)[0] == ("probe", True, "The handler responds (405 in 31 ms).")
     assert steps(run)[2] == ("canary", True, f"contract.started …{newest.opentrain_id[-8:]}: delivered.")
+    assert steps(run)[3] == ("rest", True, "All 11 requested again.")  # without the canary
     assert steps(run)[4] == ("others", True, "OpenTrain has no other failed deliveries.")
     assert run.quoted.startswith("Requeued deliveries will be attempted")
     assert len(redeliveries(fake_opentrain)) == len(set(redeliveries(fake_opentrain))) == 13
