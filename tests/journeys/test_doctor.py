@@ -45,7 +45,7 @@ def test_support_finds_out_why_a_request_was_refused(
     page.get_by_label("Body", exact=True).fill(RECEIVED.decode())
     page.get_by_role("button", name="Examine").click()
     answer = page.get_by_role("status").filter(has_text="What to do")
-    expect(answer).to_contain_text("The signature fits the same body written as JSON without spaces.")
+    expect(answer).to_contain_text("The signature matches this body written as JSON without spaces.")
     expect(answer).to_contain_text("This is exactly the refused body.")
     expect(answer).to_contain_text("express.raw")
     assert page.url.partition("#")[0] == f"{live_server.url}/endpoints/{endpoint.pk}/doctor/?refused={refused.pk}"
