@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from dashboard.models.endpoints import door_url
-from dashboard.urls import SERVED, console, doors, probes
+from dashboard.urls import SERVED, checks, console, doors
 from dashboard.views import observation_keys
 from tests.views.test_endpoints import words_of
 
@@ -78,10 +78,10 @@ def names(patterns: list[URLPattern]) -> set[str | None]:
 
 def test_every_address_is_the_consoles_a_door_or_a_probe_and_served_accordingly() -> None:
     assert names(doors) == {"observations", "receiver"}
-    assert names(probes) == {"healthz", "readyz", "metrics"}
-    assert names(SERVED["receiver"]) == names(doors) | names(probes)
-    assert names(SERVED["console"]) == names(console) | names(probes)
-    assert names(SERVED["all"]) == names(console) | names(doors) | names(probes)
+    assert names(checks) == {"healthz", "readyz", "metrics"}
+    assert names(SERVED["receiver"]) == names(doors) | names(checks)
+    assert names(SERVED["console"]) == names(console) | names(checks)
+    assert names(SERVED["all"]) == names(console) | names(doors) | names(checks)
 
 
 @pytest.mark.parametrize(

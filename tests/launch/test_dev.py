@@ -131,7 +131,7 @@ def test_changed_python_is_run_and_code_that_fails_is_shown(running: Dev) -> Non
     running.change(
         "dashboard/urls.py",
         old='raise RuntimeError("half written")',
-        new='urlpatterns += [path("changed", probes[0].callback), path("fails", lambda request: 1 / 0)]',
+        new='urlpatterns += [path("changed", checks[0].callback), path("fails", lambda request: 1 / 0)]',
     )
     until(lambda: running.get("/changed")[0] == 200)
     status, page = running.get("/fails")
