@@ -36,6 +36,7 @@ class Dev:
     code: Path
     url: str
     said: list[str] = field(default_factory=list)
+    unfinished: str = ""
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -48,9 +49,14 @@ class Dev:
             return 0, ""
 
     def read(self, *, wait_s: float) -> None:
-        """Append the next line of its output to `said`, if it starts within `wait_s` seconds."""
+        """Append what it prints to `said`, in lines, if anything arrives within `wait_s` seconds.
+
+        Reads the descriptor itself: `select` does not see lines that a file object has already buffered.
+        """
         if select.select([self.process.stdout], [], [], wait_s)[0]:
-            self.said.append(self.process.stdout.readline())
+            text = self.unfinished + os.read(self.process.stdout.fileno(), 65536).decode()
+            *lines, self.unfinished = text.split("\n")
+            self.said += [f"{line}\n" for line in lines]
 
     def change(self, name: str, *, old: str = "", new: str) -> None:
         """Replace `old` in a file of the copy; without `old`, append."""
