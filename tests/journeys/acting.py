@@ -13,6 +13,9 @@ AXE = Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 DISABLED_MS = 90_000
 """Timeout for ten consecutive failures. With an event every three seconds and retries, they take about a quarter."""
 WIDTHS = (320, 375, 768, 1024, 1280, 3840)
+# On narrow screens a row is a card, and the column's name stands beside each of its cells.
+_LABEL_TALLER_THAN_CELL = """[...document.querySelectorAll(".table.cards td")].some(
+    (cell) => cell.clientHeight + 1 < parseFloat(getComputedStyle(cell, "::before").height))"""
 RUN_MS = 60_000
 """Timeout for a few delivery runs of two seconds, on a busy machine."""
 
@@ -95,12 +98,14 @@ def take_all(page: Page, screenshots: Path, name: str) -> None:
 
 
 def overflows(page: Page) -> list[str]:
-    """Return the widths, from the smallest phone to 4K, at which the page scrolls horizontally."""
+    """Return the widths, from the smallest phone to 4K, at which the page scrolls horizontally or labels overlap."""
     before, found = page.viewport_size, []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             found.append(f"wider than {width} px")
+        if page.evaluate(_LABEL_TALLER_THAN_CELL):
+            found.append(f"a cell's label covers the next one at {width} px")
     page.set_viewport_size(before)
     return found
 
