@@ -56,6 +56,8 @@ NOT_ATTEMPTED = (
     "Re-enable it first (PATCH with status ACTIVE), then redeliver."
 )
 
+READS = {"get_install", "list_endpoints", "get_endpoint"}
+
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
 
 
@@ -65,6 +67,15 @@ class Call:
 
     operation: str
     arguments: Mapping[str, Any]
+
+
+class _Refused(Exception):
+    """The operation is refused, with this status and these words."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+        self.said = said
 
 
 @dataclass(slots=True)
@@ -86,7 +97,10 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
         if mine:
             self._failures.remove(mine[0])
             raise mine[0][1]
-        return function(self, **arguments)
+        try:
+            return function(self, **arguments)
+        except _Refused as refused:
+            raise _refusal(refused, is_read=function.__name__ in READS) from None
 
     return recorded
 
@@ -209,7 +223,7 @@ class FakeOpenTrain:
         given = {"url": url, "event_types": event_types and tuple(event_types), "status": status}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if not changes:
-            raise _refusal(400, "There is nothing to change. Send one or more of url, eventTypes and status.")
+            raise _Refused(400, "There is nothing to change. Send one or more of url, eventTypes and status.")
         if status == "ACTIVE":
             changes |= {"consecutive_failures": 0, "disabled_at": None, "disabled_reason": None}
         elif status == "DISABLED" and row.endpoint.status != "DISABLED":
@@ -226,7 +240,7 @@ class FakeOpenTrain:
     def redeliver(self, *, token: Secret, endpoint_id: str, delivery_id: str | None = None) -> Redelivery:
         row = self._row(token, endpoint_id)
         if delivery_id is not None and delivery_id not in row.deliveries:
-            raise _refusal(404, "There is no such delivery on this endpoint.")
+            raise _Refused(404, "There is no such delivery on this endpoint.")
         chosen = [key for key, state in row.deliveries.items() if state == "FAILED"]
         chosen = chosen if delivery_id is None else [delivery_id]
         row.deliveries |= dict.fromkeys(chosen, "PENDING")
@@ -236,18 +250,18 @@ class FakeOpenTrain:
     def _authorized(self, token: Secret, scope: str | None = "webhooks:manage") -> Install:
         install = self._installs.get(token)
         if install is None:
-            raise _refusal(401, "The token is not valid: it is malformed, unknown or revoked.")
+            raise _Refused(401, "The token is not valid: it is malformed, unknown or revoked.")
         if install.status != "ACTIVE":
-            raise _refusal(403, f"The install is {install.status}, not ACTIVE.")
+            raise _Refused(403, f"The install is {install.status}, not ACTIVE.")
         if scope and scope not in install.token.scopes:
-            raise _refusal(403, f"This token lacks the scope {scope}. Ask the customer to reconnect the app with it.")
+            raise _Refused(403, f"This token lacks the scope {scope}. Ask the customer to reconnect the app with it.")
         return install
 
     def _row(self, token: Secret, endpoint_id: str) -> _Row:
         install = self._authorized(token)
         row = self._rows.get(endpoint_id)
         if row is None or row.install_id != install.id:
-            raise _refusal(404, "There is no such webhook endpoint on this install.")
+            raise _Refused(404, "There is no such webhook endpoint on this install.")
         return row
 
     def _change(self, endpoint_id: str, **changes: Any) -> WebhookEndpoint:
@@ -263,11 +277,11 @@ class FakeOpenTrain:
 def _check(*, url: str | None = None, event_types: Sequence[str] | None = None, status: str | None = None) -> None:
     """Refuse input that OpenTrain refuses with a 400."""
     if url is not None and not _deliverable(url):
-        raise _refusal(400, "url must be https; plain http is for localhost only.")
+        raise _Refused(400, "url must be https; plain http is for localhost only.")
     if event_types is not None and (not event_types or not set(event_types) <= set(EVENT_TYPES)):
-        raise _refusal(400, f"eventTypes must name at least one of {', '.join(EVENT_TYPES)}.")
+        raise _Refused(400, f"eventTypes must name at least one of {', '.join(EVENT_TYPES)}.")
     if status not in {None, "ACTIVE", "DISABLED"}:
-        raise _refusal(400, "status must be ACTIVE or DISABLED.")
+        raise _Refused(400, "status must be ACTIVE or DISABLED.")
 
 
 def _deliverable(url: str) -> bool:
@@ -275,8 +289,10 @@ def _deliverable(url: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme, parts.hostname) == ("http", "localhost"))
 
 
-def _refusal(status: int, said: str) -> OpenTrainError:
+def _refusal(refused: _Refused, *, is_read: bool) -> OpenTrainError:
     """Return the exception that the client raises for such a response."""
+    status = refused.status
     request_id = f"00000000-0000-4000-8000-000000000{status}"
-    refusal = Refusal(status, _CODES[status], said, request_id)
-    return failed(status, refusal, why="", look=None, request_id=request_id, retry_after_s=None)
+    refusal = Refusal(status, _CODES[status], refused.said, request_id)
+    look = None if is_read else "Check the endpoint before you repeat the request."
+    return failed(status, refusal, why="", look=look, request_id=request_id, retry_after_s=None)

@@ -58,7 +58,7 @@ INSTALL: dict[str, Any] = {
 LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."
 CHECK_LATER = "Try again in a minute; if that does not help, check this server's network and its OPENTRAIN_BASE_URL."
 SOMETHING_BETWEEN = (
-    "Nothing was changed. Something between this server and OpenTrain may have answered instead. "
+    "Something between this server and OpenTrain may have answered instead. "
     "Try again in a minute; if that does not help, check OPENTRAIN_BASE_URL."
 )
 

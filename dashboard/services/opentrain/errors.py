@@ -1,6 +1,9 @@
 """Errors of calls to OpenTrain, named for what the caller does about them, with messages for people.
 
 `str(error)` is the full message: what happened, what it means, what to do. No message contains a token.
+
+Only the message of a write says whether something was changed. A read changes nothing, and its message stands beside
+that of a write whose outcome is unknown, on the same page.
 """
 
 from collections.abc import Mapping
@@ -118,6 +121,8 @@ _REFUSALS: Mapping[int, tuple[type[Rejected], str]] = {
     404: (NotFound, "It may have been deleted since this page was loaded: reload the page."),
     409: (Rejected, "Something else changed it at the same time: reload the page and look again."),
 }
+_CORRECT_IT = "Correct it, then send it again."
+_ASK_SUPPORT = "Try again in a minute; if that does not help, ask OpenTrain's support."
 _UNUSABLE = {
     Cause.GARBLED: "it is not HTTP",
     Cause.CUT_OFF: "it was cut off",
@@ -128,7 +133,7 @@ _UNUSABLE = {
 def unanswered(no_answer: NoAnswer, *, look: str | None, elapsed_ms: int, request_id: str | None) -> OpenTrainError:
     """Return the exception for a call without a complete response.
 
-    `look` is given for a write: what to check if it is unknown whether OpenTrain processed it.
+    `look` is given for a write, and only for a write: what to check if it is unknown whether OpenTrain processed it.
     """
     cause, status = no_answer.cause, no_answer.status
     if cause in _UNUSABLE:
@@ -139,7 +144,7 @@ def unanswered(no_answer: NoAnswer, *, look: str | None, elapsed_ms: int, reques
         return OutcomeUnknown(message, status=status, request_id=request_id)
     stays = cause in {Cause.TLS, Cause.ADDRESS}
     advice = "Check" if stays else "Try again in a minute; if that does not help, check"
-    message = f"{what} Nothing was changed. {advice} this server's network and its OPENTRAIN_BASE_URL."
+    message = f"{what}{_unchanged(look)} {advice} this server's network and its OPENTRAIN_BASE_URL."
     return Unavailable(message, reason=Reason(cause), status=status, request_id=request_id)
 
 
@@ -152,14 +157,17 @@ def failed(
     request_id: str | None,
     retry_after_s: int | None,
 ) -> OpenTrainError:
-    """Return the exception for a response that is not a success: a `refusal`, or `why` the response is unreadable."""
+    """Return the exception for a response that is not a success: a `refusal`, or `why` the response is unreadable.
+
+    `look` is the same as in `unanswered`.
+    """
     request_id = refusal.request_id if refusal else request_id
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _rate_limited(refusal, retry_after_s=retry_after_s, request_id=request_id)
+        return _rate_limited(refusal, look=look, retry_after_s=retry_after_s, request_id=request_id)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _broken(status, refusal, look=look, request_id=request_id)
     if refusal:
-        return _rejected(refusal)
+        return _rejected(refusal, look=look)
     return _unusable(why, look=look, status=status, request_id=request_id)
 
 
@@ -175,11 +183,18 @@ def _what_happened(no_answer: NoAnswer, *, elapsed_ms: int) -> str:
     }.get(no_answer.cause, f"The connection to OpenTrain broke before its answer came{detail}.")
 
 
-def _rate_limited(refusal: Refusal | None, *, retry_after_s: int | None, request_id: str | None) -> RateLimited:
+def _unchanged(look: str | None) -> str:
+    """Return the sentence that only a write that had no effect says; empty for a read."""
+    return " Nothing was changed." if look else ""
+
+
+def _rate_limited(
+    refusal: Refusal | None, *, look: str | None, retry_after_s: int | None, request_id: str | None
+) -> RateLimited:
     when = "in a minute" if retry_after_s is None else f"in {_span(retry_after_s)}"
     message = (
-        f"OpenTrain gets too many requests from this install {_label(429, refusal, request_id)}. "
-        f"Nothing was changed. Try again {when}."
+        f"OpenTrain gets too many requests from this install {_label(429, refusal, request_id)}."
+        f"{_unchanged(look)} Try again {when}."
     )
     return RateLimited(message, retry_after_s=retry_after_s, request_id=request_id)
 
@@ -190,18 +205,15 @@ def _broken(status: int, refusal: Refusal | None, *, look: str | None, request_i
     if look:
         message = f"OpenTrain failed to complete the request {where}{said} It may have taken effect anyway. {look}"
         return OutcomeUnknown(message, status=status, request_id=request_id)
-    message = (
-        f"OpenTrain failed to answer {where}{said} Nothing was changed. "
-        "Try again in a minute; if that does not help, ask OpenTrain's support."
-    )
+    message = f"OpenTrain failed to answer {where}{said} {_ASK_SUPPORT}"
     return Unavailable(message, reason=Reason.SERVER_ERROR, status=status, request_id=request_id)
 
 
-def _rejected(refusal: Refusal) -> Rejected:
+def _rejected(refusal: Refusal, *, look: str | None) -> Rejected:
     """Return the exception for a 4xx response, by its status. An unknown code is shown unchanged."""
-    kind, advice = _REFUSALS.get(refusal.status, (Rejected, "Correct it, then send it again."))
+    kind, advice = _REFUSALS.get(refusal.status, (Rejected, _CORRECT_IT if look else _ASK_SUPPORT))
     where = _label(refusal.status, refusal, refusal.request_id)
-    message = f"OpenTrain refused: {_quoted(refusal)} {where}. Nothing was changed. {advice}"
+    message = f"OpenTrain refused: {_quoted(refusal)} {where}.{_unchanged(look)} {advice}"
     return kind(message, refusal=refusal)
 
 
@@ -212,7 +224,7 @@ def _unusable(why: str, *, look: str | None, status: int | None, request_id: str
         message = f"{what} The request may have been taken. {look}"
         return OutcomeUnknown(message, status=status, request_id=request_id)
     message = (
-        f"{what} Nothing was changed. Something between this server and OpenTrain may have answered instead. "
+        f"{what}{_unchanged(look)} Something between this server and OpenTrain may have answered instead. "
         "Try again in a minute; if that does not help, check OPENTRAIN_BASE_URL."
     )
     return BadResponse(message, status=status, request_id=request_id)

@@ -47,14 +47,19 @@ from tests.services.opentrain_samples import (
 # OpenTrain refuses
 
 IT_IS_SO = "OpenTrain refused: “It is so.”"
+CORRECT_IT = "Correct it, then send it again."
 ENVELOPES = [
-    (400, "BAD_REQUEST", Rejected, "Correct it, then send it again."),
+    (400, "BAD_REQUEST", Rejected, CORRECT_IT),
     (401, "UNAUTHORIZED", Unauthorized, "Ask the customer to connect again, then replace this install's token."),
     (403, "FORBIDDEN", Forbidden, "Check that the install is active and that its token has the scope this needs."),
     (404, "NOT_FOUND", NotFound, "It may have been deleted since this page was loaded: reload the page."),
     (409, "CONFLICT", Rejected, "Something else changed it at the same time: reload the page and look again."),
-    (418, "TEAPOT", Rejected, "Correct it, then send it again."),
+    (418, "TEAPOT", Rejected, CORRECT_IT),
 ]
+
+
+UNCHANGED = {get: "", write: " Nothing was changed."}
+"""Only a write says that it had no effect: a read stands beside a write whose outcome is unknown."""
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "advice"), ENVELOPES)
@@ -64,7 +69,9 @@ def test_refusal_is_quoted_with_its_code_and_request(
 ) -> None:
     with serve(envelope(status, code, details={"field": "url", "more": {"a": [1]}})) as server:
         error = fails(call, kind)
-    assert str(error) == f"{IT_IS_SO} ({status} {code}, request {REQUEST_ID}). Nothing was changed. {advice}"
+    if call is get and advice == CORRECT_IT:
+        advice = "Try again in a minute; if that does not help, ask OpenTrain's support."
+    assert str(error) == f"{IT_IS_SO} ({status} {code}, request {REQUEST_ID}).{UNCHANGED[call]} {advice}"
     assert (error.status, error.code, error.said, error.request_id) == (status, code, "It is so.", REQUEST_ID)
     assert error.details == {"field": "url", "more": '{"a": [1]}'}
     assert len(server.requests) == 1
@@ -80,7 +87,7 @@ def test_refusal_without_a_request_id_takes_the_headers(serve: Any) -> None:
 def test_refusal_without_any_request_id_says_only_what_it_knows(serve: Any) -> None:
     with serve(bad.answer(403, b'{"error": "", "code": "FORBIDDEN", "requestId": 7, "details": []}')):
         error = fails(get, Forbidden)
-    assert str(error).startswith("OpenTrain refused: no reason given (403 FORBIDDEN). Nothing was changed.")
+    assert str(error).startswith("OpenTrain refused: no reason given (403 FORBIDDEN). Check that the install")
     assert (error.request_id, error.details) == (None, {})
 
 
@@ -100,7 +107,7 @@ def test_read_that_fails_on_their_side_is_not_repeated(serve: Any, status: int) 
     with serve(envelope(status, "INTERNAL_ERROR")) as server:
         error = fails(get, Unavailable)
     assert str(error) == (
-        f"OpenTrain failed to answer ({status} INTERNAL_ERROR, request {REQUEST_ID}): “It is so.” Nothing was changed. "
+        f"OpenTrain failed to answer ({status} INTERNAL_ERROR, request {REQUEST_ID}): “It is so.” "
         "Try again in a minute; if that does not help, ask OpenTrain's support."
     )
     assert (error.reason, error.status, error.request_id) == (Reason.SERVER_ERROR, status, REQUEST_ID)
@@ -113,7 +120,7 @@ def test_read_is_tried_three_times_while_a_gateway_fails(serve: Any, status: int
     with serve(html) as server:
         error = fails(get, Unavailable)
     assert str(error) == (
-        f"OpenTrain failed to answer (status {status}). Nothing was changed. "
+        f"OpenTrain failed to answer (status {status}). "
         "Try again in a minute; if that does not help, ask OpenTrain's support."
     )
     assert (error.reason, error.status, error.request_id) == (Reason.SERVER_ERROR, status, None)
@@ -172,7 +179,7 @@ def limited(*headers: str) -> Behaviour:
 def test_rate_limit_without_a_usable_retry_after_is_tried_three_times(serve: Any, headers: list[str]) -> None:
     with serve(limited(*headers)) as server:
         error = fails(get, RateLimited)
-    assert str(error) == f"{TOO_MANY} Nothing was changed. Try again in a minute."
+    assert str(error) == f"{TOO_MANY} Try again in a minute."
     assert (error.retry_after_s, error.reason, error.status) == (None, Reason.RATE_LIMITED, 429)
     assert (error.request_id, len(server.requests)) == (REQUEST_ID, 3)
 
@@ -186,7 +193,7 @@ def test_rate_limit_beyond_the_deadline_is_not_waited_for(serve: Any, seconds: s
         started = time.monotonic()
         error = fails(get, RateLimited)
         assert time.monotonic() - started < PATIENT.total_s
-    assert str(error) == f"{TOO_MANY} Nothing was changed. Try again in {words}."
+    assert str(error) == f"{TOO_MANY} Try again in {words}."
     assert (error.retry_after_s, len(server.requests)) == (int(seconds), 1)
 
 
@@ -225,7 +232,7 @@ def test_rate_limit_of_something_in_front_is_one_too(serve: Any) -> None:
     with serve(bad.answer(429, b"<html>", headers=["Retry-After: 60"])):
         error = fails(get, RateLimited)
     assert str(error) == (
-        "OpenTrain gets too many requests from this install (status 429). Nothing was changed. Try again in 60 s."
+        "OpenTrain gets too many requests from this install (status 429). Try again in 60 s."
     )
 
 
@@ -258,7 +265,7 @@ def test_read_without_an_answer_is_unavailable(
         hurry()
     with serve(behaviour) as server:
         error = fails(get, Unavailable)
-    assert steady(str(error)) == f"{what} Nothing was changed. {CHECK_LATER}"
+    assert steady(str(error)) == f"{what} {CHECK_LATER}"
     assert (error.reason, error.request_id) == (reason, None)
     assert 2 <= server.connections <= 3 or reason is Reason.TIMEOUT
 
@@ -305,7 +312,7 @@ def test_refused_connection_is_unavailable_for_a_write_too(settings: Any, call: 
     settings.OPENTRAIN_BASE_URL = f"http://localhost:{bad.closed_port()}/api"
     error = fails(call, Unavailable)
     assert str(error) == (
-        f"OpenTrain cannot be reached: localhost refused the connection. Nothing was changed. {CHECK_LATER}"
+        f"OpenTrain cannot be reached: localhost refused the connection.{UNCHANGED[call]} {CHECK_LATER}"
     )
     assert (error.reason, error.status) == (Reason.REFUSED, None)
 
@@ -319,8 +326,8 @@ def test_unknown_host_is_unavailable_for_a_write_too(settings: Any, monkeypatch:
     settings.OPENTRAIN_BASE_URL = "https://opentrain.invalid/api"
     error = fails(call, Unavailable)
     assert str(error) == (
-        "OpenTrain cannot be reached: the name opentrain.invalid could not be found. "
-        f"Nothing was changed. {CHECK_LATER}"
+        "OpenTrain cannot be reached: the name opentrain.invalid could not be found."
+        f"{UNCHANGED[call]} {CHECK_LATER}"
     )
     assert error.reason == Reason.DNS
 
@@ -330,8 +337,8 @@ def test_unverified_certificate_is_unavailable_and_not_tried_again(serve: Any, c
     with serve(bad.answer(200), tls=certified(trustme.CA(), "localhost")) as server:
         error = fails(call, Unavailable)
     assert str(error) == (
-        "OpenTrain cannot be reached safely: localhost could not be verified (unable to get local issuer certificate). "
-        "Nothing was changed. Check this server's network and its OPENTRAIN_BASE_URL."
+        "OpenTrain cannot be reached safely: localhost could not be verified (unable to get local issuer certificate)."
+        f"{UNCHANGED[call]} Check this server's network and its OPENTRAIN_BASE_URL."
     )
     assert (error.reason, server.connections, server.requests) == (Reason.TLS, 1, [])
 
@@ -341,7 +348,7 @@ def test_base_url_that_is_none_is_unavailable(settings: Any) -> None:
     error = fails(get, Unavailable)
     assert str(error) == (
         "OpenTrain cannot be reached: its address is not a valid URL. "
-        "Nothing was changed. Check this server's network and its OPENTRAIN_BASE_URL."
+        "Check this server's network and its OPENTRAIN_BASE_URL."
     )
     assert error.reason == Reason.ADDRESS
 
