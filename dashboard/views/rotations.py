@@ -15,8 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import rotations
-from dashboard.actions.installs.freshness import freshen, look
-from dashboard.actions.outcome import Outcome
+from dashboard.actions.installs.freshness import Staleness, freshen, look
+from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Delivery, Endpoint, Install, Rotation
 from dashboard.presenters.live import live as live_response
@@ -78,13 +78,16 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 def start(request: MemberRequest, pk: int) -> HttpResponse:
     """Create the new endpoint. Its secret appears only in the response to this POST.
 
-    First checks that OpenTrain still has the old one: the page may be out of date.
+    First checks that OpenTrain still has the old one: the page may be out of date. If OpenTrain does not answer that,
+    nothing is requested: it would not answer the request either, and the new secret would be lost with its answer.
     """
     operation = operations.asked(request)
-    freshen(install=visible(request, pk).install, now=timezone.now())
+    stale = freshen(install=visible(request, pk).install, now=timezone.now())
     old = visible(request, pk)
     if old.opentrain_id is None or old.deleted_at is not None:
         raise Http404
+    if stale is not None:
+        return _not_requested(request, old, operation, stale)
     started = rotations.start(actor=request.user, old=old, clock=timezone.now, operation=operation)
     if isinstance(started, Outcome):
         return _back(pk, operation)
@@ -120,9 +123,19 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     stale = freshen(install=old.install, now=timezone.now())
     rotation = _rotation(request, pk)
     not_made = stale is None and _is_not_made(rotation, old.install)
+    if stale is not None and rotation.is_under_way:
+        return _not_requested(request, old, operation, stale)
     if rotation.is_under_way and (rotation.new.opentrain_id is not None or not_made):
         rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
     return _back(pk, operation)
+
+
+def _not_requested(request: MemberRequest, old: Endpoint, operation: uuid.UUID, stale: Staleness) -> HttpResponse:
+    """Show the page with the reason why the button did nothing: OpenTrain did not answer the read before it."""
+    words = f"Nothing was requested: Redeliver first reads the endpoints, and that failed. {stale.words}"
+    outcome = Outcome(kind=OutcomeKind.UNAVAILABLE, words=words, request_id=stale.request_id)
+    answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
+    return render(request, "rotations/detail.html", _context(request, old) | {"answer": answer})
 
 
 def _kept(request: MemberRequest, rotation: Rotation | None) -> ShownOutcome | None:

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.actions.installs import freshness
 from dashboard.models import Endpoint, Install, Rotation, User
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
@@ -33,6 +34,12 @@ def name_of(browser: Browser, endpoint: Endpoint, button: str) -> str:
 
 def press(browser: Browser, endpoint: Endpoint, button: str, **form: str) -> str:
     return words_of(browser.submit(url(button, endpoint), operation=name_of(browser, endpoint, button), **form))
+
+
+@pytest.fixture
+def _pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pause after a failed call be over at once."""
+    monkeypatch.setattr(freshness, "PAUSE_AFTER_FAILURE", timedelta())
 
 
 def new_of(endpoint: Endpoint) -> Endpoint:
@@ -157,6 +164,7 @@ def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endp
     assert new_of(endpoint).deleted_at is not None
 
 
+@pytest.mark.usefixtures("_pause_is_over")
 def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
@@ -172,6 +180,7 @@ def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
     assert "so it was not created. The old one stays in use." in press(ana, endpoint, "abort")
 
 
+@pytest.mark.usefixtures("_pause_is_over")
 def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
@@ -190,6 +199,7 @@ def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
     )
 
 
+@pytest.mark.usefixtures("_pause_is_over")
 def test_give_up_before_opentrain_can_tell_forgets_nothing(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
@@ -199,10 +209,38 @@ def test_give_up_before_opentrain_can_tell_forgets_nothing(
     Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
     Install.objects.update(listed_at=None)
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
-    ana.submit(url("abort", endpoint))
+    page = words_of(ana.client.post(url("abort", endpoint)).content.decode())
+    assert "Nothing was requested: Redeliver first reads the endpoints, and that failed. OpenTrain cannot be" in page
     assert Rotation.objects.get().step == "create"
 
 
+def test_start_requests_nothing_after_a_read_without_an_answer(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """Both would take their full time, and the secret would be lost with the answer of the second."""
+    Install.objects.update(listed_at=timezone.now() - timedelta(minutes=1))
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.calls.clear()
+    fake_opentrain.fail_next(Unavailable("OpenTrain did not answer within 15 s.", reason=Reason.TIMEOUT))
+    page = words_of(ana.client.post(url("start", endpoint), {"operation": name}).content.decode())
+    assert "Nothing was requested: Redeliver first reads the endpoints, and that failed. OpenTrain did not" in page
+    assert [call.operation for call in fake_opentrain.calls] == ["list_endpoints"]
+    assert Rotation.objects.count() == 0
+
+
+def test_button_right_after_a_lost_answer_asks_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    name = name_of(ana, endpoint, "start")
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
+    ana.submit(url("start", endpoint), operation=name)
+    fake_opentrain.calls.clear()
+    page = words_of(ana.client.post(url("abort", endpoint)).content.decode())
+    assert "A request to OpenTrain failed a moment ago. Try again in 10 s." in page
+    assert fake_opentrain.calls == []
+
+
+@pytest.mark.usefixtures("_pause_is_over")
 def test_secret_that_was_lost_with_the_answer_is_said(
     ana: Browser, endpoint: Endpoint, connected: Install, fake_opentrain: FakeOpenTrain
 ) -> None:

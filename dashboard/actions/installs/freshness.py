@@ -27,7 +27,7 @@ PRIORITY = -1
 FRESH_FOR = timedelta(seconds=2)
 """Age up to which a list is shown without another call; a page polls every 3 s."""
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
-"""Pause in calls to OpenTrain after a call failed."""
+"""Pause in calls to OpenTrain after a call failed, whether it was a read or a write."""
 REQUEST_AGAIN_AFTER = timedelta(seconds=10)
 """Time after which a refresh without a result is requested again, because its worker may have been killed."""
 MENTIONED_AFTER = timedelta(seconds=5)
@@ -35,8 +35,11 @@ MENTIONED_AFTER = timedelta(seconds=5)
 POLLS_MISSED = 3
 """Missed polls after which a page says that its data is late."""
 
+UNANSWERED = (AuditEntry.Phase.UNKNOWN, AuditEntry.Phase.UNAVAILABLE)
+"""Outcomes of a write that OpenTrain did not answer, or not with an answer of its own."""
 LEFT_ALONE = (Trouble.RATE_LIMITED, Trouble.TOKEN_REFUSED)
 """Errors that another call would only repeat, so pages observe the poller's pause too."""
+JUST_FAILED = f"A request to OpenTrain failed a moment ago. Try again in {PAUSE_AFTER_FAILURE.seconds} s."
 NO_WORKER = "Nothing is refreshed: the background worker is not running. Ask your administrator to start it."
 LATE = "This has not been refreshed for longer than usual. A refresh is queued."
 
@@ -63,7 +66,7 @@ def look(*, install: Install, now: datetime) -> Freshness:
         return Freshness()  # the page already says so, and another call would not help
     if _is_left_alone(install, now=now):
         return Freshness(Staleness(words=install.last_error))
-    if _is_fresh(install, now=now):
+    if _is_fresh(install, now=now) or _has_write_failed(install, now=now):
         return Freshness()
     _request(install, now=now)
     return _awaited(age=None if install.synced_at is None else now - install.synced_at, install=install, now=now)
@@ -78,6 +81,8 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
         return None
     if _is_left_alone(install, now=now):
         return Staleness(words=install.last_error)
+    if _has_write_failed(install, now=now):
+        return Staleness(words=JUST_FAILED)
     if _is_fresh(install, now=now):
         return None
     outcome = sync.refresh(install=install, now=now)
@@ -93,7 +98,7 @@ def refresh(*, install_id: int, now: datetime) -> None:
         install = Install.objects.defer("token").filter(pk=install_id).first() if mine else None
         if install is None:
             return
-        if install.can_manage and not _is_left_alone(install, now=now) and not _is_fresh(install, now=now):
+        if install.can_manage and not _rests(install, now=now) and not _is_fresh(install, now=now):
             sync.refresh(install=install, now=now)
         else:
             Install.objects.filter(pk=install_id).update(refresh_requested_at=None)
@@ -140,6 +145,17 @@ def _is_left_alone(install: Install, *, now: datetime) -> bool:
     if install.last_error_at is not None and now - install.last_error_at < PAUSE_AFTER_FAILURE:
         return True
     return install.last_error_code in LEFT_ALONE and install.poll_after is not None and install.poll_after > now
+
+
+def _has_write_failed(install: Install, *, now: datetime) -> bool:
+    """Return whether OpenTrain has just left a write unanswered: a read would wait for as long, and learn nothing."""
+    lately = install.audit.filter(at__gt=now - PAUSE_AFTER_FAILURE, at__lte=now)
+    return lately.filter(phase__in=UNANSWERED).exists()
+
+
+def _rests(install: Install, *, now: datetime) -> bool:
+    """Return whether OpenTrain is not called for a page now, because of a failed read or of a failed write."""
+    return _is_left_alone(install, now=now) or _has_write_failed(install, now=now)
 
 
 def _is_fresh(install: Install, *, now: datetime) -> bool:

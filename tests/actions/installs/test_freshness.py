@@ -113,6 +113,25 @@ def test_operation_on_an_endpoint_makes_a_young_list_old(install: Install) -> No
     assert queued() == [install.pk]
 
 
+@pytest.mark.parametrize("phase", ["unknown", "unavailable"])
+def test_write_without_an_answer_is_followed_by_a_pause(
+    install: Install, fake_opentrain: FakeOpenTrain, phase: str
+) -> None:
+    make_entry(endpoint=install.endpoints.get(), at=NOON, phase=phase)
+    assert look(install=reload(install), now=NOON + SECOND) == Freshness()
+    assert freshen(install=reload(install), now=NOON + SECOND) == Staleness(freshness.JUST_FAILED)
+    refresh(install_id=install.pk, now=NOON + SECOND)
+    assert (fake_opentrain.calls, queued()) == ([], [])
+    look(install=reload(install), now=NOON + SECOND * 10)
+    assert queued() == [install.pk]
+
+
+def test_write_that_was_refused_is_followed_by_a_read_at_once(install: Install) -> None:
+    make_entry(endpoint=install.endpoints.get(), at=NOON, phase="refused")
+    look(install=reload(install), now=NOON + SECOND)
+    assert queued() == [install.pk]
+
+
 @pytest.mark.usefixtures("_worker")
 def test_look_after_a_failure_says_why_and_leaves_opentrain_alone(
     install: Install, fake_opentrain: FakeOpenTrain

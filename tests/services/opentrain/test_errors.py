@@ -231,9 +231,7 @@ def test_rate_limited_write_was_not_taken_and_is_not_repeated(serve: Any) -> Non
 def test_rate_limit_of_something_in_front_is_one_too(serve: Any) -> None:
     with serve(bad.answer(429, b"<html>", headers=["Retry-After: 60"])):
         error = fails(get, RateLimited)
-    assert str(error) == (
-        "OpenTrain gets too many requests from this install (status 429). Try again in 60 s."
-    )
+    assert str(error) == ("OpenTrain gets too many requests from this install (status 429). Try again in 60 s.")
 
 
 # No answer
@@ -326,8 +324,7 @@ def test_unknown_host_is_unavailable_for_a_write_too(settings: Any, monkeypatch:
     settings.OPENTRAIN_BASE_URL = "https://opentrain.invalid/api"
     error = fails(call, Unavailable)
     assert str(error) == (
-        "OpenTrain cannot be reached: the name opentrain.invalid could not be found."
-        f"{UNCHANGED[call]} {CHECK_LATER}"
+        f"OpenTrain cannot be reached: the name opentrain.invalid could not be found.{UNCHANGED[call]} {CHECK_LATER}"
     )
     assert error.reason == Reason.DNS
 
