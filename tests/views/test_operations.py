@@ -1,17 +1,24 @@
 """An endpoint's buttons with and without JavaScript: one press is one call, and its answer appears at the button."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.actions.installs import freshness
 from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from dashboard.services.opentrain import call as opentrain_call
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_failed_delivery, make_user
+from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_user
+from tests.refreshes import run_queued
+from tests.services.misbehaving import answer, misbehaving, silent
 from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import words_of
 
 OPERATION = "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"
 
@@ -242,3 +249,30 @@ def test_answer_to_something_else_says_that_the_deliveries_shown_were_requested_
 ) -> None:
     assert "requeued before" not in ana.press(redeliver_of(disabled))
     assert "<p>3 deliveries were requeued before this.</p>" in ana.press(enable_of(disabled))
+
+
+@pytest.mark.parametrize("lost", ["hangs", "html", "500"])
+def test_page_after_a_lost_write_asks_nothing_and_never_says_that_nothing_was_changed(
+    ana: Browser, lost: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without JavaScript, against a real server. The page's own read fails as well, and says nothing of a write."""
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10, snapshot_at=timezone.now())
+    behaviour = {
+        "hangs": silent,
+        "html": answer(200, b"<html>", content_type="text/html"),
+        "500": answer(500, b'{"error": "Something broke.", "code": "INTERNAL_ERROR", "requestId": "r-1"}'),
+    }[lost]
+    monkeypatch.setattr(opentrain_call, "LIMITS", replace(opentrain_call.LIMITS, pause_s=0.01, read_s=0.3, total_s=0.5))
+    with misbehaving(behaviour) as server:
+        settings.OPENTRAIN_BASE_URL = server.url
+        page = words_of(ana.submit(enable_of(endpoint), operation=OPERATION))
+        assert ("Check the endpoint before you repeat the request." in page, run_queued()) == (True, [])
+        assert [request.method for request in server.requests] == ["PATCH"]
+        monkeypatch.setattr(freshness, "PAUSE_AFTER_FAILURE", timedelta())
+        page = words_of(ana.read(f"{page_of(endpoint)}?operation={OPERATION}"))
+        assert run_queued() == [endpoint.install_id]
+        monkeypatch.setattr(freshness, "PAUSE_AFTER_FAILURE", timedelta(minutes=1))
+        page = words_of(ana.read(f"{page_of(endpoint)}?operation={OPERATION}"))
+    assert "Try again in a minute" in page  # the read's own words
+    assert "Check the endpoint before you repeat the request." in page
+    assert "Nothing was changed" not in page
