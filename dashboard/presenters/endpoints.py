@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dashboard.models import Endpoint, Silence
 from dashboard.presenters.rows import DeliveryRow
+from dashboard.rules.alerts import WORST_FIRST, AlertKind
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.endpoints import unseen_words
 from dashboard.rules.silence import RHYTHMS, silence_words
@@ -26,6 +27,24 @@ class Waiting:
     count: int
     words: str
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """An open alert of an endpoint: its kind, its words, and when it opened."""
+
+    kind: AlertKind
+    words: str
+    opened_at: datetime
+
+
+def open_alerts_of(endpoint: Endpoint) -> list[OpenAlert]:
+    """Return the open alerts of an endpoint from `with_open_alerts`, worst first."""
+    found: list[dict[str, str]] = getattr(endpoint, "open_alerts")  # noqa: B009 - annotated; a missing one is a mistake
+    alerts = [
+        OpenAlert(AlertKind(one["kind"]), one["words"], datetime.fromisoformat(one["opened_at"])) for one in found
+    ]
+    return sorted(alerts, key=lambda alert: WORST_FIRST.index(alert.kind))
 
 
 def silence_of(endpoint: Endpoint, *, newest_at: datetime | None) -> Silence | None:

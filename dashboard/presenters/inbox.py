@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from dashboard.actions.installs.freshness import NO_WORKER
 from dashboard.auth.permissions import Permission, may
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.presenters import controls
@@ -35,16 +36,12 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class AllClear:
-    """The inbox without open problems. `begins` is emphasized; `goes_on` follows it.
-
-    `is_quiet`: no problem is on record at all.
-    """
+    """The inbox while no endpoint and no install needs attention. `begins` is emphasized; `goes_on` follows it."""
 
     icon: str
     tone: str
     begins: str
     goes_on: str
-    is_quiet: bool
     control: Control | None = None
 
 
@@ -64,33 +61,46 @@ class Followed:
     control: Link
 
 
-def headline(*, endpoints: int, installs: int, unknown: int) -> str:
-    """Return "2 endpoints and 1 install need attention", or that all is clear."""
+def headline(*, endpoints: int, installs: int, alerts: int = 0, is_known: bool) -> str:
+    """Return "2 endpoints and 1 install need attention", or that all is clear.
+
+    `alerts` are open alerts. `is_known`: the state of everything was read lately.
+    """
     if not endpoints + installs:
-        return "All clear, as far as is known" if unknown else "All clear"
+        if alerts:
+            return f"{alerts:,} open alert{_s(alerts)}"
+        return "All clear" if is_known else "All clear, as far as is known"
     counted = [(endpoints, "endpoint"), (installs, "install")]
     what = " and ".join(f"{count:,} {name}{_s(count)}" for count, name in counted if count)
     need = "needs" if endpoints + installs == 1 else "need"
     return f"{what} {need} attention"
 
 
-def all_clear(sums: Sums, *, is_repaired: bool, user: User) -> AllClear:
-    """Say how the endpoints are while none needs attention. `is_repaired`: an earlier, solved problem is on record."""
+def all_clear(sums: Sums, *, alerts: int, is_watched: bool, user: User) -> AllClear:
+    """Say how the endpoints are while none needs attention, without reassuring where nothing proves it.
+
+    `alerts` are open alerts. `is_watched`: a worker reads from OpenTrain and looks for problems.
+    """
+    if alerts:
+        begins = "1 alert is still open." if alerts == 1 else f"{alerts:,} alerts are still open."
+        control = Link("View alerts", reverse("alert-list"), look=MAIN)
+        return AllClear("alert-triangle", "tone-warn", begins, "", control)
+    if not is_watched:
+        return AllClear("help-circle", "tone-idle", "", NO_WORKER)
     if not sums.endpoints:
         return _none_registered(user)
-    is_quiet = not is_repaired and not sums.unknown
     if sums.unknown:
         begins = f"{sums.fine:,} endpoint{' is' if sums.fine == 1 else 's are'} healthy." if sums.fine else ""
         others = f"{'other' if sums.fine else 'endpoint'}{_s(sums.unknown)}"
         goes_on = f" The status of {sums.unknown:,} {others} is unknown."
-        return AllClear("help-circle", "tone-idle", begins, goes_on, is_quiet)
+        return AllClear("help-circle", "tone-idle", begins, goes_on)
     if sums.fine == sums.endpoints:
         begins = "The endpoint is healthy." if sums.fine == 1 else f"All {sums.fine:,} endpoints are healthy."
-        return AllClear("circle-check", "", begins, "", is_quiet)
+        return AllClear("circle-check", "", begins, "")
     paused = sums.endpoints - sums.fine
     begins = f"{sums.fine:,} of {sums.endpoints:,} endpoints {'is' if sums.fine == 1 else 'are'} healthy"
     goes_on = f"; {paused:,} {'was' if paused == 1 else 'were'} paused manually."
-    return AllClear("circle-check", "", begins, goes_on, is_quiet)
+    return AllClear("circle-check", "", begins, goes_on)
 
 
 def helps_endpoint(
@@ -141,8 +151,10 @@ def concerned(install: Install) -> Concerned | None:
     if not count:
         return None
     if count == 1:
-        return Concerned("1 endpoint", "it needed attention" if needing else "it was healthy")
-    return Concerned(f"{count:,} endpoints", f"{needing or 'none'} of them needed attention")
+        return Concerned("1 endpoint", "it needed attention" if needing else "it was not disabled or failing")
+    if not needing:
+        return Concerned(f"{count:,} endpoints", "none of them was disabled or failing")
+    return Concerned(f"{count:,} endpoints", f"{needing:,} of them needed attention")
 
 
 def followed(row: RunRow) -> Followed:
@@ -168,9 +180,7 @@ def _none_registered(user: User) -> AllClear:
     if may(user, Permission.MANAGE_ENDPOINTS):
         goes_on += " Register one on its install's page."
         control = Link("Choose an install", reverse("install-list"), look=MAIN)
-    return AllClear(
-        "info-circle", "tone-idle", "No endpoint is registered yet", goes_on, is_quiet=False, control=control
-    )
+    return AllClear("info-circle", "tone-idle", "No endpoint is registered yet", goes_on, control)
 
 
 def _s(count: int) -> str:

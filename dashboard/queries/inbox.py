@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import JSONObject
 
+from dashboard.models.alerts import Alert
 from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import DISABLED, Endpoint, EndpointQuerySet
 from dashboard.models.members import User
 from dashboard.models.runs import Run
+from dashboard.rules.alerts import AlertKind
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.failing import Failing, failing_words
@@ -53,7 +56,12 @@ _NEEDING_ATTENTION = """
         SELECT FROM dashboard_delivery
         WHERE endpoint_id = silence.endpoint_id AND first_received_at > silence.last_at
     )
+    UNION
+    SELECT endpoint_id FROM dashboard_alert
+    WHERE cleared_at IS NULL AND endpoint_id IS NOT NULL AND kind <> ALL(%s)
 """
+SHOWN_BY_STATE = (AlertKind.DISABLED, AlertKind.AT_RISK, AlertKind.NO_ACCESS)
+"""Kinds of alerts whose problem the rows of the endpoint and the install show themselves, and sooner than the alert."""
 
 
 def _reached(endpoint: str, retried_since: str) -> str:
@@ -138,10 +146,10 @@ def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySe
     OpenTrain. On DISABLED endpoints nothing is attempted, so their consecutive failures do not affect the order; there,
     and among those that are fine, endpoints with failed deliveries come first.
     """
-    failed = Standing.FAILED.value
+    failed, shown = Standing.FAILED.value, [kind.value for kind in SHOWN_BY_STATE]
     streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
     has_failed = Exists(Delivery.objects.filter(endpoint=OuterRef("pk")).failed())
-    ids = RawSQL(_NEEDING_ATTENTION, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR))  # noqa: S611
+    ids = RawSQL(_NEEDING_ATTENTION, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR, shown))  # noqa: S611
     rows = Endpoint.objects.visible_to(user).registered().filter(pk__in=ids)
     return rows.annotate(
         total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))
@@ -153,6 +161,16 @@ def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
     told = JSONObject(pk="pk", kind="kind", state="state", actor_name="actor_name", counts="counts")
     active = Run.objects.active().filter(endpoint=OuterRef("pk")).order_by()
     return endpoints.annotate(active_run=Subquery(active.annotate(told=told).values("told")[:1]))
+
+
+def with_open_alerts(endpoints: EndpointQuerySet) -> EndpointQuerySet:
+    """Annotate each endpoint with its open alerts as `open_alerts`, oldest first, in the same query.
+
+    Leaves out the kinds whose problem the endpoint's own state shows.
+    """
+    found = Alert.objects.open().filter(endpoint=OuterRef("pk")).exclude(kind__in=SHOWN_BY_STATE).order_by("pk")
+    told = JSONObject(kind="kind", words="words", opened_at="opened_at")
+    return endpoints.annotate(open_alerts=ArraySubquery(found.annotate(told=told).values("told")))
 
 
 def with_log(endpoints: EndpointQuerySet, *, retried_since: datetime) -> EndpointQuerySet:

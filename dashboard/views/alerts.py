@@ -18,6 +18,7 @@ from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.live import live as live_response
+from dashboard.queries import health_checks
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import span
 
@@ -25,6 +26,10 @@ SHOWN = 100
 """Open alerts on the page."""
 PAGE = 25
 MESSAGES = 10
+NOT_WATCHED = (
+    "Redeliver is not looking for problems, and sends no alerts: the background worker is not running. "
+    "Ask your administrator to start it."
+)
 LOST_FOR = timedelta(days=7)
 """How long the page shows that a message failed for good. The channel's page shows it as long as it is kept."""
 
@@ -89,7 +94,9 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     lost = AlertDelivery.objects.filter(
         channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False, ended_at__gt=now - LOST_FOR
     )
+    is_watched = health_checks.has_worker(now=now)
     return {
+        "not_watched": "" if is_watched else NOT_WATCHED,
         "open": [_row(alert, now) for alert in opened],
         "open_count": Alert.objects.visible_to(user).open().count(),
         "over": [_row(alert, now) for alert in page[:PAGE]],

@@ -23,12 +23,12 @@ from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.endpoint_page import head, no_deliveries
-from dashboard.presenters.endpoints import silence_of, silence_reason, told_words, waiting_of
+from dashboard.presenters.endpoints import open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.runs import newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
-from dashboard.queries.inbox import with_log
+from dashboard.queries.inbox import with_log, with_open_alerts
 from dashboard.views import operations
 from dashboard.views.demo import switch_of
 from dashboard.views.over_time import over_time_of
@@ -119,7 +119,7 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
-    visible = visible.select_related("install", "silence")
+    visible = with_open_alerts(visible).select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
@@ -137,6 +137,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "has_failures": bool(causes or waiting),
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
         **says,
+        "alerts": [] if endpoint.deleted_at else open_alerts_of(endpoint),
         "head": head(row=row, run=run, silence_words=says["silence_words"], told=says["told"], user=request.user),
         "deliveries": shown,
         "pager": pages.before(

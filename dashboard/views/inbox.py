@@ -1,6 +1,7 @@
 """The inbox: every endpoint and install that needs attention, worst first."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,25 +10,28 @@ from django.db.models import Count, Min, OuterRef, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
-from dashboard.models import Endpoint, EndpointSnapshot, Install, Run, Silence, User
+from dashboard.models import Alert, Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
-from dashboard.presenters.endpoints import silence_of, silence_reason, told_words
+from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
 from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, run_row
+from dashboard.queries import health_checks
 from dashboard.queries.inbox import (
     Logged,
     endpoints_needing_attention,
     logged,
     with_active_run,
+    with_open_alerts,
 )
 from dashboard.queries.operations import last_answer_of
 from dashboard.rules.deliveries import Standing, due_from
@@ -71,9 +75,10 @@ class EndpointNeed:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The endpoint that recovered last, and when."""
+    """The last problem that was resolved: its install, the page of what had it, and when it was resolved."""
 
-    endpoint: Endpoint
+    install_name: str
+    url: str
     at: datetime
 
 
@@ -92,8 +97,8 @@ def live(request: MemberRequest) -> HttpResponseBase:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user)
-    rows = with_active_run(endpoints_needing_attention(user=request.user, now=now)).select_related("install", "silence")
-    rows = rows.annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
+    rows = with_open_alerts(with_active_run(endpoints_needing_attention(user=request.user, now=now)))
+    rows = rows.select_related("install", "silence").annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
     needs = endpoint_needs(endpoints=endpoints, user=request.user, now=now)
@@ -107,12 +112,18 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
-    repaired = _last_repaired(request.user) if not total else None
+    repaired, clear, alerts = None, None, 0
+    is_known = not sums["unknown"]
+    if not total:
+        alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
+        is_known = is_known and is_watched
+        repaired = _last_repaired(request.user)
+        clear = all_clear(counted, alerts=alerts, is_watched=is_watched, user=request.user)
     fleet = beginning(request, visible=visible, most=FLEET)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
-        "headline": headline(endpoints=endpoints_in_need, installs=sums["in_need"], unknown=sums["unknown"]),
-        "all_clear": None if total else all_clear(counted, is_repaired=repaired is not None, user=request.user),
+        "headline": headline(endpoints=endpoints_in_need, installs=sums["in_need"], alerts=alerts, is_known=is_known),
+        "all_clear": clear,
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,
@@ -142,7 +153,6 @@ def _sums(user: User) -> dict[str, Any]:
         fine=Sum("fine_count", filter=known, default=0),
         unknown=Sum("endpoint_count", filter=~known, default=0),
         as_of=Min("checked_at", filter=known),
-        since=Min("connected_at"),
     )
     return dict(sums)
 
@@ -174,17 +184,15 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
 
     health = health_of(endpoint)
     silence = silence_of(endpoint, newest_at=log.newest_at)
-    failed, run = log.count(Standing.FAILED), _run_of(endpoint)
-    kind, label = str(health.kind), health.label
-    if health.kind is HealthKind.ACTIVE:
-        kind, label = ("failed", "Failed deliveries") if failed else ("silent", "Silent")
+    failed, run, alerts = log.count(Standing.FAILED), _run_of(endpoint), open_alerts_of(endpoint)
+    kind, label = _state(health, failed=failed, alerts=alerts)
     return EndpointNeed(
         endpoint=endpoint,
         health=health,
         kind=kind,
         label=label,
-        reasons=_reasons(endpoint, health, log, silence, now=now),
-        since=_since(endpoint, log, silence),
+        reasons=_reasons(endpoint, health, log, silence, now=now) + [alert.words for alert in alerts],
+        since=_since(endpoint, log, silence, alerts),
         failed=failed,
         next_attempt=_next_attempt(health, log, now=now),
         run=run,
@@ -201,6 +209,15 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
     )
 
 
+def _state(health: EndpointHealth, *, failed: int, alerts: Sequence[OpenAlert]) -> tuple[str, str]:
+    """Return the kind and the label of the worst that is known of an endpoint: OpenTrain's status comes first."""
+    if health.kind is not HealthKind.ACTIVE:
+        return str(health.kind), health.label
+    if failed:
+        return "failed", "Failed deliveries"
+    return (alerts[0].kind.value, alerts[0].kind.label) if alerts else ("silent", "Silent")
+
+
 def _run_of(endpoint: Endpoint) -> RunRow | None:
     """Return the endpoint's active run with the columns that one line shows."""
     found: dict[str, Any] | None = getattr(endpoint, "active_run", None)
@@ -215,12 +232,14 @@ def _next_attempt(health: EndpointHealth, log: Logged, *, now: datetime) -> Next
     return next_attempt(due=due, is_overdue=log.next_due_by < now, now=now)
 
 
-def _since(endpoint: Endpoint, log: Logged, silence: Silence | None) -> datetime | None:
+def _since(endpoint: Endpoint, log: Logged, silence: Silence | None, alerts: Sequence[OpenAlert]) -> datetime | None:
     if endpoint.disabled_at is not None:
         return endpoint.disabled_at
     if log.failing:
         return min(one.first_at for one in log.failing)
-    return silence.last_at if silence is not None else None
+    if silence is not None:
+        return silence.last_at
+    return alerts[0].opened_at if alerts else None
 
 
 def _reasons(
@@ -247,11 +266,27 @@ def _reasons(
 
 
 def _last_repaired(user: User) -> Repaired | None:
-    """Return the last resolved problem: the newest one in the history that a later row of its endpoint ended."""
+    """Return the last resolved problem: from the history of statuses or from the alerts, whichever ended later."""
+    found = [one for one in (_last_ended_in_history(user), _last_ended_alert(user)) if one is not None]
+    return max(found, key=lambda one: one.at, default=None)
+
+
+def _last_ended_in_history(user: User) -> Repaired | None:
+    """Return the newest problem in the history that a later row of its endpoint ended."""
     history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user))
     wrong = history.filter(severity__lt=Severity.PAUSED).order_by("-at")
     last = wrong.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token").first()
     if last is None:
         return None
     ended = EndpointSnapshot.objects.filter(endpoint=last.endpoint_id, at__gt=last.at).order_by("at").first()
-    return Repaired(last.endpoint, ended.at) if ended is not None else None
+    if ended is None:
+        return None
+    return Repaired(last.endpoint.install.name, reverse("endpoint-detail", args=[last.endpoint_id]), ended.at)
+
+
+def _last_ended_alert(user: User) -> Repaired | None:
+    last = Alert.objects.visible_to(user).order_by("-opened_at", "-id").first()
+    if last is None or last.cleared_at is None:
+        return None
+    url = reverse("endpoint-detail", args=[last.endpoint_id]) if last.endpoint_id else ""
+    return Repaired(last.install_name, url or reverse("install-detail", args=[last.install_id]), last.cleared_at)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.actions.installs.freshness import NO_WORKER
 from dashboard.models import User
 from dashboard.presenters.controls import Control
 from dashboard.presenters.inbox import (
@@ -23,18 +24,22 @@ FAILING, STOPPED = {"consecutive_failures": 3}, {"status": "DISABLED"}
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "installs", "unknown", "words"),
+    ("endpoints", "installs", "alerts", "is_known", "words"),
     [
-        (1, 0, 0, "1 endpoint needs attention"),
-        (2, 0, 0, "2 endpoints need attention"),
-        (0, 1, 0, "1 install needs attention"),
-        (1200, 1, 0, "1,200 endpoints and 1 install need attention"),
-        (0, 0, 0, "All clear"),
-        (0, 0, 3, "All clear, as far as is known"),
+        (1, 0, 0, True, "1 endpoint needs attention"),
+        (2, 0, 0, True, "2 endpoints need attention"),
+        (0, 1, 0, True, "1 install needs attention"),
+        (1200, 1, 0, True, "1,200 endpoints and 1 install need attention"),
+        (0, 0, 1, True, "1 open alert"),
+        (0, 0, 2, False, "2 open alerts"),
+        (0, 0, 0, True, "All clear"),
+        (0, 0, 0, False, "All clear, as far as is known"),
     ],
 )
-def test_headline_says_how_much_needs_attention(endpoints: int, installs: int, unknown: int, words: str) -> None:
-    assert headline(endpoints=endpoints, installs=installs, unknown=unknown) == words
+def test_headline_says_how_much_needs_attention(
+    endpoints: int, installs: int, alerts: int, is_known: bool, words: str
+) -> None:
+    assert headline(endpoints=endpoints, installs=installs, alerts=alerts, is_known=is_known) == words
 
 
 @pytest.mark.parametrize(
@@ -61,18 +66,29 @@ def test_sums_say_what_is_not_known_apart(sums: Sums, words: str) -> None:
     ],
 )
 def test_all_clear_says_how_the_endpoints_do(endpoints: int, fine: int, unknown: int, words: str, icon: str) -> None:
-    found = all_clear(Sums(endpoints, fine, unknown, is_known=True), is_repaired=False, user=SUPPORT)
+    found = all_clear(Sums(endpoints, fine, unknown, is_known=True), alerts=0, is_watched=True, user=SUPPORT)
     assert (f"{found.begins}{found.goes_on}".strip(), found.icon) == (words, icon)
-    assert found.is_quiet is (unknown == 0)
 
 
-def test_all_clear_is_not_quiet_after_a_repair() -> None:
-    assert not all_clear(Sums(1, 1, 0, is_known=True), is_repaired=True, user=SUPPORT).is_quiet
+@pytest.mark.parametrize(
+    ("alerts", "is_watched", "words"),
+    [
+        (1, True, "1 alert is still open."),
+        (1200, False, "1,200 alerts are still open."),
+        (0, False, NO_WORKER),
+    ],
+)
+def test_nothing_is_called_healthy_beside_open_alerts_or_while_nobody_watches(
+    alerts: int, is_watched: bool, words: str
+) -> None:
+    found = all_clear(Sums(3, 3, 0, is_known=True), alerts=alerts, is_watched=is_watched, user=SUPPORT)
+    assert f"{found.begins}{found.goes_on}" == words
+    assert found.icon != "circle-check"
 
 
 def test_no_endpoint_leads_those_who_may_register_one_to_the_installs() -> None:
     none = Sums(0, 0, 0, is_known=True)
-    for_support, for_viewer = (all_clear(none, is_repaired=False, user=user) for user in (SUPPORT, VIEWER))
+    for_support, for_viewer = (all_clear(none, alerts=0, is_watched=True, user=user) for user in (SUPPORT, VIEWER))
     assert for_support.control is not None
     assert for_support.goes_on.endswith("Register one on its install's page.")
     assert for_viewer.control is None
@@ -127,9 +143,9 @@ def test_install_is_helped_by_a_new_token_alone() -> None:
     ("count", "needing", "words"),
     [
         (1, 1, ("1 endpoint", "it needed attention")),
-        (1, 0, ("1 endpoint", "it was healthy")),
+        (1, 0, ("1 endpoint", "it was not disabled or failing")),
         (3, 2, ("3 endpoints", "2 of them needed attention")),
-        (3, 0, ("3 endpoints", "none of them needed attention")),
+        (3, 0, ("3 endpoints", "none of them was disabled or failing")),
     ],
 )
 def test_trouble_concerns_endpoints_that_were_seen(count: int, needing: int, words: tuple[str, str]) -> None:

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -50,6 +51,13 @@ class Browser:
         response = self.client.post(path, form, follow=True)
         assert [status for _url, status in response.redirect_chain] == [302]
         return response.content.decode()
+
+
+@pytest.fixture
+def _worker(db: None) -> None:
+    """A background worker that has just sent a heartbeat."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [timezone.now()])
 
 
 @pytest.fixture

@@ -43,6 +43,19 @@ def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
     assert NEW in ana.read(LIST)
 
 
+def test_list_without_a_worker_does_not_reassure(ana: Browser) -> None:
+    text = words_of(ana.read(LIST))
+    assert "Redeliver is not looking for problems, and sends no alerts: the background worker is not running." in text
+    assert "No alert was open when Redeliver last looked." in text
+
+
+@pytest.mark.usefixtures("_worker")
+def test_list_with_a_worker_says_that_no_alert_is_open(ana: Browser) -> None:
+    text = words_of(ana.read(LIST))
+    assert "No alert is open." in text
+    assert "not running" not in text
+
+
 def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) -> None:
     endpoint = make_disabled(acme)
     make_channel(name="On-call")

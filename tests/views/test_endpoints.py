@@ -10,6 +10,7 @@ from django.utils import timezone
 from dashboard.models import AuditEntry, Endpoint, Install, Silence
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
+    make_alert,
     make_attempt,
     make_delivery,
     make_endpoint,
@@ -150,6 +151,14 @@ def test_detail_shows_refused_requests_with_their_reason(ana: Browser, endpoint:
     text = words_of(ana.read(page_of(endpoint)))
     assert "Refused requests" in text
     assert "The signature is 412 s old." in text
+
+
+def test_detail_says_which_alerts_are_open(ana: Browser, endpoint: Endpoint) -> None:
+    make_alert(endpoint=endpoint, kind="signatures", words="Redeliver refused 3 requests.", opened_at=timezone.now())
+    make_alert(endpoint=endpoint, kind="overdue", words="Was overdue.", cleared_at=timezone.now())
+    text = words_of(ana.read(reverse("endpoint-detail", args=[endpoint.pk])))
+    assert re.search(r"Signatures refused since \d\d:\d\d UTC: Redeliver refused 3 requests\.", text)
+    assert "Was overdue." not in text
 
 
 def test_older_deliveries_follow_on_the_last_one_shown_even_when_new_ones_came(

@@ -14,6 +14,7 @@ from dashboard.templatetags.redeliver import clock
 from dashboard.views.install_list import CONNECT
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
+    make_alert,
     make_attempt,
     make_delivery,
     make_endpoint,
@@ -44,6 +45,7 @@ def test_inbox_without_installs_asks_for_a_token(ana: Browser) -> None:
     assert "No installs yet" in ana.read(INBOX)
 
 
+@pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> None:
     install = make_install(checked_at=timezone.now())
     for _ in range(3):
@@ -51,10 +53,11 @@ def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> 
     page = ana.read(INBOX)
     assert "<h1>All clear</h1>" in page
     assert "All 3 endpoints are healthy." in page
-    assert "No problems since monitoring began" in page
+    assert "No problem" not in page  # its records begin somewhere, and do not hold everything
     assert needs(page) == []
 
 
+@pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> None:
     now = timezone.now()
     endpoint = make_endpoint(install=make_install(name="Acme Labs"))
@@ -66,6 +69,60 @@ def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> 
     assert re.search(r"<bdi>Acme Labs</bdi></a>, resolved <time [^>]*>2 days ago</time>", page)
 
 
+@pytest.mark.usefixtures("_worker")
+def test_inbox_lists_what_only_an_alert_knows_and_is_not_all_clear(ana: Browser) -> None:
+    """OpenTrain counts no failure yet, and a refused request is no failed delivery."""
+    endpoint = make_endpoint(install=make_install(name="Acme Labs"))
+    words = "Redeliver refused 3 requests in 15 minutes, the first at 09:58 UTC: The signature does not match."
+    make_alert(endpoint=endpoint, kind="signatures", words=words, opened_at=timezone.now())
+    page = ana.read(INBOX)
+    assert "<h1>1 endpoint needs attention</h1>" in page
+    assert "healthy" not in needs(page)[0]
+    (need,) = needs(page)
+    assert need.startswith("Signatures refused since")
+    assert words in need
+    assert "0 endpoints healthy" in page
+
+
+def test_inbox_shows_the_words_of_every_open_alert_of_an_endpoint(ana: Browser) -> None:
+    endpoint = make_endpoint(consecutive_failures=8)
+    for kind in ("signatures", "overdue", "at_risk"):
+        make_alert(endpoint=endpoint, kind=kind, words=f"Words of {kind}.", opened_at=timezone.now())
+    (need,) = needs(ana.read(INBOX))
+    assert need.startswith("At risk")
+    assert "Words of signatures. Words of overdue." in need
+    assert "Words of at_risk." not in need  # the row says it itself, and sooner
+
+
+@pytest.mark.usefixtures("_worker")
+def test_inbox_is_not_all_clear_while_an_alert_is_open_that_it_lists_nowhere(ana: Browser, partner_admin: User) -> None:
+    """The install works again, and the watch has not closed its alert yet."""
+    install = make_install(name="Other Data", checked_at=timezone.now())
+    make_alert(install=install, kind="no_access", opened_at=timezone.now())
+    page = ana.read(INBOX)
+    assert "<h1>1 open alert</h1>" in page
+    assert "1 alert is still open." in page
+    assert needs(page) == []
+    assert "<h1>All clear</h1>" in browser_of(partner_admin).read(INBOX)
+
+
+@pytest.mark.usefixtures("_worker")
+def test_inbox_tells_of_the_alert_that_was_resolved_last(ana: Browser) -> None:
+    endpoint = make_endpoint(install=make_install(name="Acme Labs"))
+    opened, cleared = timezone.now() - timedelta(hours=3), timezone.now() - timedelta(hours=2)
+    make_alert(endpoint=endpoint, kind="signatures", opened_at=opened, cleared_at=cleared)
+    assert re.search(r"<bdi>Acme Labs</bdi></a>, resolved <time [^>]*>2 h ago</time>", ana.read(INBOX))
+
+
+def test_inbox_without_a_worker_reassures_nobody(ana: Browser) -> None:
+    make_endpoint(install=make_install(checked_at=timezone.now()))
+    page = ana.read(INBOX)
+    assert "<h1>All clear, as far as is known</h1>" in page
+    assert "the background worker is not running" in page
+    assert "The endpoint is healthy." not in page
+
+
+@pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_known_claims_nothing(ana: Browser) -> None:
     install = make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1)
     make_endpoint(install=install)
@@ -241,9 +298,9 @@ def test_inbox_shows_an_install_that_opentrain_does_not_answer_for(ana, columns,
 @pytest.mark.parametrize(
     ("streaks", "said"),
     [
-        ((0,), "Affects 1 endpoint, last seen 20 min ago : it was healthy then."),
+        ((0,), "Affects 1 endpoint, last seen 20 min ago : it was not disabled or failing then."),
         ((8,), "Affects 1 endpoint, last seen 20 min ago : it needed attention then."),
-        ((0, 0), "Affects 2 endpoints, last seen 20 min ago : none of them needed attention then."),
+        ((0, 0), "Affects 2 endpoints, last seen 20 min ago : none of them was disabled or failing then."),
         ((0, 8), "Affects 2 endpoints, last seen 20 min ago : 1 of them needed attention then."),
     ],
 )
@@ -302,6 +359,7 @@ def test_inbox_goes_on_showing_the_run_that_is_under_way(ana: Browser, state: st
     assert page.count(reverse("run-detail", args=[run.pk])) == 2
 
 
+@pytest.mark.usefixtures("_worker")
 def test_inbox_goes_on_showing_a_run_whose_endpoint_is_well_by_now(ana: Browser, outsider: User) -> None:
     run = make_run(state="running", ended_at=None, counts={"delivered": 3, "requested": 2}, created_at=timezone.now())
     make_run(endpoint=make_endpoint())
