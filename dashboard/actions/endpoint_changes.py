@@ -8,11 +8,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
+from dashboard.actions.endpoints import ENABLE, PAUSE
 from dashboard.actions.installs.sync import hold, record_endpoint, tally
-from dashboard.actions.operation import Operation, perform
+from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import DISABLED
+from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
 
 DELETE = "delete endpoint"
@@ -33,11 +35,17 @@ def change(
     `address` is the handler's URL if the endpoint uses our receiver; it is stored only here and may be empty. Otherwise
     `address` is the endpoint's own URL. If OpenTrain rejects the change, nothing changes.
     """
-    words = _changes(endpoint=endpoint, address=address, event_types=event_types)
-    url = None if endpoint.is_received or address == endpoint.url else address
-    wanted = None if set(event_types) == set(endpoint.event_types) else event_types
+
+    def changes() -> str:
+        return _changes(endpoint=endpoint, address=address, event_types=event_types)
+
+    def already() -> str:
+        endpoint.refresh_from_db(fields=["url", "handler_url", "event_types"])
+        return "" if changes() else "Nothing changed."
 
     def call() -> opentrain.WebhookEndpoint | None:
+        url = None if endpoint.is_received or address == endpoint.url else address
+        wanted = None if set(event_types) == set(endpoint.event_types) else event_types
         if url is None and wanted is None:
             return None
         return opentrain.update_endpoint(
@@ -45,6 +53,7 @@ def change(
         )
 
     def record(answer: opentrain.WebhookEndpoint | None) -> Outcome:
+        words = changes()
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer, at=clock())
         if endpoint.is_received:
@@ -52,7 +61,8 @@ def change(
         endpoint.refresh_from_db()
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
-    return perform(operation=_on(endpoint, actor, "edit endpoint", operation), call=call, record=record)
+    once = Once(clock(), already=already)
+    return perform(operation=_on(endpoint, actor, "edit endpoint", operation), call=call, record=record, once=once)
 
 
 def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
@@ -60,6 +70,7 @@ def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], ope
 
     Source: partner-api, "Operations".
     """
+    now = clock()
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
@@ -68,11 +79,12 @@ def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], ope
         return Outcome(kind=OutcomeKind.DONE, words=words, offer_enable=endpoint.status == DISABLED)
 
     return perform(
-        operation=_on(endpoint, actor, "pause endpoint", operation),
+        operation=_on(endpoint, actor, PAUSE, operation),
         call=lambda: opentrain.update_endpoint(
             token=endpoint.install.token, endpoint_id=endpoint.opentrain_id or "", status=DISABLED
         ),
         record=record,
+        once=Once(now, already=lambda: _already_paused(endpoint, now)),
     )
 
 
@@ -81,6 +93,7 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
 
     An endpoint that OpenTrain no longer has counts as deleted; the outcome says so.
     """
+    now = clock()
 
     def call() -> opentrain.DeletedEndpoint | None:
         try:
@@ -103,11 +116,32 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
             words = "OpenTrain no longer had this endpoint: it was deleted elsewhere. Its delivery log stays available."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
-    return perform(operation=_on(endpoint, actor, DELETE, operation), call=call, record=record)
+    once = Once(now, already=lambda: _already_deleted(endpoint, now))
+    return perform(operation=_on(endpoint, actor, DELETE, operation), call=call, record=record, once=once)
+
+
+def _already_paused(endpoint: Endpoint, now: datetime) -> str:
+    """Say who paused the endpoint, if it is still DISABLED and nobody re-enabled it since, as far as is known."""
+    known = Endpoint.objects.filter(pk=endpoint.pk, status=DISABLED).exists()
+    last = last_done(endpoint=endpoint, actions=(ENABLE, PAUSE)) if known else None
+    if last is None or last.action != PAUSE:
+        return ""
+    return f"Nothing changed: {last.actor_name} paused this endpoint at {clock_words(then=last.at, now=now)}."
+
+
+def _already_deleted(endpoint: Endpoint, now: datetime) -> str:
+    """Say who deleted the endpoint; empty if it is still listed, or if someone deleted it elsewhere."""
+    known = Endpoint.objects.filter(pk=endpoint.pk, deleted_at__isnull=False).exists()
+    last = last_done(endpoint=endpoint, actions=(DELETE,)) if known else None
+    return (
+        ""
+        if last is None
+        else f"Nothing changed: {last.actor_name} deleted this endpoint at {clock_words(then=last.at, now=now)}."
+    )
 
 
 def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str:
-    """Return the differences as a sentence, for the outcome and for the audit."""
+    """Return the differences as a sentence, for the outcome and for the audit; empty if there is none."""
     said = []
     before = endpoint.handler_url if endpoint.is_received else endpoint.url
     if address != before:
@@ -117,7 +151,7 @@ def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str
     removed = sorted(set(endpoint.event_types) - set(event_types))
     said += [f"added {', '.join(added)}"] if added else []
     said += [f"removed {', '.join(removed)}"] if removed else []
-    return f"Changed: {'; '.join(said)}." if said else "Nothing changed."
+    return f"Changed: {'; '.join(said)}." if said else ""
 
 
 def _on(endpoint: Endpoint, actor: User, action: str, operation: uuid.UUID) -> Operation:

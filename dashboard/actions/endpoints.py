@@ -12,15 +12,16 @@ from django.db import transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs.sync import hold, record_endpoint
-from dashboard.actions.operation import Operation, perform
+from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Install, User
 from dashboard.models.endpoints import ACTIVE, DISABLED, door_url, new_receiver_key
+from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
-ENABLE = "re-enable endpoint"
-"""Name of this action in the audit."""
+ENABLE, PAUSE = "re-enable endpoint", "pause endpoint"
+"""Names of these actions in the audit."""
 IN_A_RUN = "redeliver in a run"
 ALL_IN_A_RUN = "redeliver all failed in a run"
 BY_RUNS = (IN_A_RUN, ALL_IN_A_RUN)
@@ -87,6 +88,7 @@ def register_prepared(
 
 def enable(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
     """Set the endpoint to ACTIVE, which resets consecutive failures to 0. Source: partner-api, "Operations", PATCH."""
+    now = clock()
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
@@ -103,7 +105,17 @@ def enable(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
         operation=_on(endpoint, actor=actor, action=ENABLE, operation=operation),
         call=lambda: opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=_id(endpoint), status=ACTIVE),
         record=record,
+        once=Once(now, already=lambda: _already_enabled(endpoint, now)),
     )
+
+
+def _already_enabled(endpoint: Endpoint, now: datetime) -> str:
+    """Say who re-enabled the endpoint, if nobody paused it and no delivery failed since, as far as is known."""
+    known = Endpoint.objects.filter(pk=endpoint.pk, status=ACTIVE, consecutive_failures=0).exists()
+    last = last_done(endpoint=endpoint, actions=(ENABLE, PAUSE)) if known else None
+    if last is None or last.action != ENABLE:
+        return ""
+    return f"Nothing changed: {last.actor_name} re-enabled this endpoint at {clock_words(then=last.at, now=now)}."
 
 
 def redeliver_failed(

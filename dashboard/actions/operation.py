@@ -1,17 +1,22 @@
 """Runs one operation on OpenTrain: an audit row before the call, one after it, and no open transaction in between."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
 
 from dashboard.actions import audit
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.db.advisory_lock import wait_in_transaction
 from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.models.audit import NEWEST_FIRST
+from dashboard.queries.operations import GIVEN_UP
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
 from dashboard.vault import Unreadable
 
@@ -35,13 +40,34 @@ class Operation:
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-def perform(*, operation: Operation, call: Callable[[], Returned], record: Callable[[Returned], Outcome]) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Makes several confirmations of one thing, by any tab or user, one operation on the endpoint.
+
+    `already` says that nothing changed, and why, if the operation would change nothing; empty otherwise. Only one
+    operation of the action is under way on the endpoint at a time.
+    """
+
+    now: datetime
+    already: Callable[[], str]
+
+
+def perform(
+    *,
+    operation: Operation,
+    call: Callable[[], Returned],
+    record: Callable[[Returned], Outcome],
+    once: Once | None = None,
+) -> Outcome:
     """Call OpenTrain once, record the response, and return the outcome.
 
     `call` makes the call, outside any transaction. `record` stores the response in the same transaction as the closing
-    audit row, and returns the outcome.
+    audit row, and returns the outcome. With `once`, a pointless operation makes no call and has no audit row.
     """
-    if not _open(operation):
+    pointless = _open_once(operation, once) if once is not None else None
+    if pointless is not None:
+        return pointless
+    if once is None and not _open(operation):
         return earlier_outcome(operation=operation)
     try:
         answer = call()
@@ -109,6 +135,45 @@ def earlier_outcome(*, operation: Operation) -> Outcome:
         words="This was already requested, and OpenTrain has not responded yet. It was not requested twice. "
         "The activity below shows the result when it arrives.",
     )
+
+
+def _open_once(operation: Operation, once: Once) -> Outcome | None:
+    """Commit the row that records the request; return the outcome instead if the operation is pointless.
+
+    The lock makes two requests of the same moment see each other. It is not held during the call.
+    """
+    same = AuditEntry.objects.filter(operation=operation.id)
+    number = operation.endpoint.pk if operation.endpoint is not None else 0
+    with transaction.atomic():
+        wait_in_transaction(name=f"redeliver.{operation.action}", number=number)
+        if same.exists():
+            return earlier_outcome(operation=operation)
+        other = _under_way(operation, now=once.now)
+        if other is not None:
+            words = (
+                f"{other.actor_name} requested this a moment ago, and OpenTrain has not responded yet. "
+                "Nothing was requested again. The activity below shows the result when it arrives."
+            )
+            return Outcome(kind=OutcomeKind.UNKNOWN, words=words, unrequested=True)
+        already = once.already()
+        if already:
+            return Outcome(kind=OutcomeKind.DONE, words=already, unrequested=True)
+        _entry(operation, AuditEntry.Phase.REQUESTED).save(force_insert=True)
+    return None
+
+
+def _under_way(operation: Operation, *, now: datetime) -> AuditEntry | None:
+    """Return another request of the same action on the endpoint that has no answer yet and may still get one."""
+    answers = AuditEntry.objects.filter(operation=OuterRef("operation")).exclude(phase=AuditEntry.Phase.REQUESTED)
+    asked = AuditEntry.objects.filter(endpoint=operation.endpoint, at__gt=now - GIVEN_UP)
+    asked = asked.filter(action=operation.action, phase=AuditEntry.Phase.REQUESTED)
+    return asked.exclude(Exists(answers)).order_by("-at").first()
+
+
+def last_done(*, endpoint: Endpoint, actions: Sequence[str]) -> AuditEntry | None:
+    """Return the newest of these actions on the endpoint that OpenTrain has confirmed."""
+    done = AuditEntry.objects.filter(endpoint=endpoint, action__in=actions, phase=AuditEntry.Phase.DONE)
+    return done.order_by(NEWEST_FIRST).first()
 
 
 def _open(operation: Operation) -> bool:

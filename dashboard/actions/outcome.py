@@ -20,6 +20,7 @@ class Outcome:
     `offer_enable`: the endpoint is DISABLED, so the page offers Re-enable beside the outcome.
     `install`: the install that the call turned out to concern, if it was unknown before.
     `told_before`: the same form was already submitted, and this was its outcome.
+    `unrequested`: OpenTrain was not called and the audit has no entry, because another request made this one pointless.
     `slow_down_s`: the wait in seconds that OpenTrain requested with a 429; None otherwise.
     """
 
@@ -33,6 +34,7 @@ class Outcome:
     slow_down_s: int | None = None
     install: Install | None = None
     told_before: bool = field(default=False, compare=False)
+    unrequested: bool = False
 
     @property
     def says_request_id(self) -> bool:

@@ -34,6 +34,12 @@ def alone_in_transaction(*, name: str, number: int = 0) -> bool:
     return _taken("pg_try_advisory_xact_lock", name, number)
 
 
+def wait_in_transaction(*, name: str, number: int = 0) -> None:
+    """Take the same lock until the transaction ends, after waiting for its holder. Only for short transactions."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({_KEY})", [name, number])
+
+
 def _taken(function: str, name: str, number: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}({_KEY})", [name, number])

@@ -19,6 +19,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.forms.alerts import ChannelForm, time_zones
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
+from dashboard.presenters.operations import operation_id
 from dashboard.rules.alerts import AlertKind
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
@@ -103,7 +104,9 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
 def delete(request: MemberRequest, pk: int) -> HttpResponse:
     channel = _find(request, pk)
     if request.method != "POST":
-        return render(request, "alerts/delete.html", {"channel": channel, "operation": uuid.uuid4()})
+        # The same in every tab and for every user, so a channel is deleted once.
+        operation = operation_id(user_id=0, action="delete channel", subject=str(channel.pk), last_answer=0)
+        return render(request, "alerts/delete.html", {"channel": channel, "operation": operation})
     operation = operations.asked(request)
     alert_channels.delete(actor=request.user, channel=channel, now=timezone.now(), operation=operation)
     return redirect(f"{reverse('alert-channel-list')}?{urlencode({'operation': operation})}")

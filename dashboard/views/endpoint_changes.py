@@ -120,6 +120,8 @@ def _answer(
 ) -> HttpResponse:
     """Redirect to the endpoint's page on success; otherwise show the form again with the outcome above it."""
     operation = operation_of(form)
+    if outcome.ok and outcome.unrequested:
+        return operations.lead(request, outcome=outcome, page=operations.page_of(endpoint))
     if outcome.ok:
         return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
     answer = operations.build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)

@@ -16,14 +16,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.actions import audit, observation_keys
+from dashboard.actions.observation_keys import ISSUE, REVOKE
+from dashboard.actions.operation import last_done
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.observation_keys import ObservationKeyForm
 from dashboard.models import Endpoint
+from dashboard.presenters.operations import operation_id
 from dashboard.vault import Secret
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of, visible
 
-SENT_BEFORE = "This form was already sent, so nothing changed now."
+SENT_BEFORE = "This form was already sent, here, in another tab or by someone else. Nothing changed."
 _PYTHON = """import json, os, urllib.request
 
 URL = {url}
@@ -101,8 +104,17 @@ def _page(
 ) -> HttpResponse:
     failed = next((form for form in (issuing, revoking) if form is not None and form.errors), None)
     context = _context(endpoint) | {"issuing": issuing, "revoking": revoking, "problem": failed, "now": timezone.now()}
-    context |= {"operations": {"issue": uuid.uuid4(), "revoke": uuid.uuid4()}}
+    context |= {"operations": {"issue": _operation_of(endpoint, ISSUE), "revoke": _operation_of(endpoint, REVOKE)}}
     return render(request, "observation_keys/detail.html", context, status=422 if failed else 200)
+
+
+def _operation_of(endpoint: Endpoint, action: str) -> uuid.UUID:
+    """Return the ID of a button's operation: the same in every tab and for every user until the key changes.
+
+    A key that someone has just copied is therefore not replaced from a tab that was opened before.
+    """
+    last = last_done(endpoint=endpoint, actions=(ISSUE, REVOKE))
+    return operation_id(user_id=0, action=action, subject=str(endpoint.pk), last_answer=last.pk if last else 0)
 
 
 def _shown_once(request: MemberRequest, endpoint: Endpoint, key: Secret) -> HttpResponse:

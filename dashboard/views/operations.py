@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -106,6 +107,8 @@ def respond(
 ) -> HttpResponse:
     """Answer a button: for htmx with a partial that also refreshes the page's live part, else by redirect to `page`."""
     if not request.htmx:
+        if outcome.unrequested:
+            return lead(request, outcome=outcome, page=page)
         return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
     none_yet = None
     if outcome.requeued and endpoint.is_logged and not outcome.told_before:
@@ -114,6 +117,12 @@ def respond(
     response = render(request, "components/_outcome.html", {"answer": answer})
     response["HX-Trigger"] = "redeliver:changed"
     return response
+
+
+def lead(request: MemberRequest, *, outcome: Outcome, page: str) -> HttpResponse:
+    """Redirect to a page and say the outcome there: the operation was not requested, so the audit does not have it."""
+    messages.info(request, outcome.words)
+    return redirect(page)
 
 
 def build(

@@ -111,7 +111,9 @@ def go_on(request: MemberRequest, pk: int) -> HttpResponse:
 def finish(request: MemberRequest, pk: int) -> HttpResponse:
     rotation, operation = _rotation(request, pk), operations.asked(request)
     if rotation.step == Rotation.Step.DELETE:
-        rotations.finish(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
+        outcome = rotations.finish(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
+        if outcome.unrequested:
+            return operations.lead(request, outcome=outcome, page=reverse("rotation-detail", args=[pk]))
     return _back(pk, operation)
 
 
@@ -126,7 +128,9 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     if stale is not None and rotation.is_under_way:
         return _not_requested(request, old, operation, stale)
     if rotation.is_under_way and (rotation.new.opentrain_id is not None or not_made):
-        rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
+        outcome = rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
+        if outcome.unrequested:
+            return operations.lead(request, outcome=outcome, page=reverse("rotation-detail", args=[pk]))
     return _back(pk, operation)
 
 

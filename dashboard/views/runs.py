@@ -63,12 +63,17 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
     """Show what a recovery will do, and start it."""
     endpoint, now = _endpoint(request, pk), timezone.now()
     if request.method == "POST":
+        since = _started_since(request, endpoint)
+        if since is not None:
+            words = f"Nothing was started: {since.actor_name} started run {since.pk} after you opened the form."
+            messages.info(request, words)
+            return redirect("run-detail", pk=since.pk)
         return _started(
             lambda: commands.start_recovery(
                 actor=request.user, endpoint=endpoint, note=_note(request), now=now, operation=operations.asked(request)
             )
         )
-    context = _before(request, endpoint, action="recover")
+    context = _before(request, endpoint)
     found = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     causes = [cause for cause in found if not cause.is_refused]
     steps = plan(context["row"], interval=span(duration=schedule().run_interval))
@@ -95,6 +100,22 @@ def command(request: MemberRequest, pk: int, command: str) -> HttpResponse:
     else:
         raise Http404
     return redirect("run-detail", pk=pk)
+
+
+def _started_since(request: MemberRequest, endpoint: Endpoint) -> Run | None:
+    """Return the newest run if someone started it after the form was shown; None for a form that is up to date.
+
+    The form's operation ID names the newest run at that time. A form that is sent again has started a run itself.
+    """
+    named, newest = request.POST.get("operation", ""), endpoint.runs.order_by("-id").first()
+    if not named or newest is None or endpoint.runs.filter(operation=operations.asked(request)).exists():
+        return None
+    return None if named == str(_recovery_of(request, endpoint, newest.pk)) else newest
+
+
+def _recovery_of(request: MemberRequest, endpoint: Endpoint, last: int) -> uuid.UUID:
+    """Return the ID of the recovery that this user starts after the run `last` of the endpoint."""
+    return operation_id(user_id=request.user.pk, action="recover", subject=str(endpoint.pk), last_answer=last)
 
 
 def _list(request: MemberRequest) -> dict[str, Any]:
@@ -153,7 +174,7 @@ def _find(request: MemberRequest, pk: int) -> Run:
     return get_object_or_404(rows.defer("endpoint__secret", "endpoint__install__token"), pk=pk)
 
 
-def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[str, Any]:
+def _before(request: MemberRequest, endpoint: Endpoint) -> dict[str, Any]:
     """Return the context for pages shown before a run starts."""
     now = timezone.now()
     last = endpoint.runs.order_by("-id").values_list("pk", flat=True).first() or 0
@@ -164,7 +185,7 @@ def _before(request: MemberRequest, endpoint: Endpoint, *, action: str) -> dict[
         "freshness": look(install=endpoint.install, now=now),
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
-        "operation": operation_id(user_id=request.user.pk, action=action, subject=str(endpoint.pk), last_answer=last),
+        "operation": _recovery_of(request, endpoint, last),
         "now": now,
     }
 

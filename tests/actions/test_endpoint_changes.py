@@ -1,8 +1,13 @@
 """Editing, pausing and deleting endpoints: the call to OpenTrain, the stored changes, and the message to the user."""
 
+import threading
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import endpoint_changes, endpoints
@@ -11,7 +16,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_failed_delivery
+from tests.factories import make_delivery, make_endpoint, make_entry, make_failed_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -186,3 +191,122 @@ def test_delete_without_an_answer_leaves_the_endpoint_as_it_is(
     outcome = endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.kind is OutcomeKind.UNKNOWN
     assert Endpoint.objects.get().deleted_at is None
+
+
+# --- Confirmed in many tabs -------------------------------------------------------------------------------------------
+
+TABS = 20
+Act = Callable[..., Outcome]
+
+
+def made(fake: FakeOpenTrain, operation: str) -> int:
+    return [call.operation for call in fake.calls].count(operation)
+
+
+def entries_of(endpoint: Endpoint, action: str) -> list[str]:
+    found = AuditEntry.objects.filter(endpoint=endpoint, action=action).order_by("id")
+    return list(found.values_list("phase", flat=True))
+
+
+CONFIRMED = pytest.mark.parametrize(
+    ("act", "action", "operation", "words"),
+    [
+        (endpoint_changes.pause, "pause endpoint", "update_endpoint", "ana paused this endpoint at "),
+        (endpoint_changes.delete, "delete endpoint", "delete_endpoint", "ana deleted this endpoint at "),
+    ],
+)
+
+
+@CONFIRMED
+def test_confirmation_in_many_tabs_is_one_call_and_one_entry(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, act: Act, action: str, operation: str, words: str
+) -> None:
+    def confirm() -> Outcome:
+        return act(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+
+    assert not confirm().unrequested
+    for _tab in range(TABS - 1):
+        outcome = confirm()
+        assert (outcome.kind, outcome.unrequested) == (OutcomeKind.DONE, True)
+        assert outcome.words.startswith(f"Nothing changed: {words}")
+    assert made(fake_opentrain, operation) == 1
+    assert entries_of(endpoint, action) == ["requested", "done"]
+
+
+@CONFIRMED
+@pytest.mark.django_db(transaction=True)
+def test_confirmation_in_many_tabs_at_once_is_one_call_and_one_entry(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, act: Act, action: str, operation: str, words: str
+) -> None:
+    """The call goes on until every tab has its answer: all but the first are told that it was requested already."""
+    answered, answers = threading.Event(), []
+    fake_opentrain.hold(operation, until=answered)
+
+    def confirm(_tab: int) -> Outcome:
+        try:
+            mine = Endpoint.objects.get(pk=endpoint.pk)
+            outcome = act(actor=support, endpoint=mine, clock=timezone.now, operation=uuid.uuid4())
+        finally:
+            connection.close()
+        answers.append(outcome)
+        if len(answers) == TABS - 1:
+            answered.set()
+        return outcome
+
+    with ThreadPoolExecutor(TABS) as pool:
+        outcomes = list(pool.map(confirm, range(TABS)))
+    assert sorted(outcome.unrequested for outcome in outcomes) == [False] + [True] * (TABS - 1)
+    told = {outcome.words for outcome in outcomes if outcome.unrequested}
+    (words_meanwhile,) = told
+    assert words_meanwhile == (
+        "ana requested this a moment ago, and OpenTrain has not responded yet. Nothing was requested again. "
+        "The activity below shows the result when it arrives."
+    )
+    assert made(fake_opentrain, operation) == 1
+    assert entries_of(endpoint, action) == ["requested", "done"]
+    again = act(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+    assert again.words.startswith(f"Nothing changed: {words}")
+
+
+def test_pause_after_a_re_enable_elsewhere_is_a_new_request(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    def pause() -> Outcome:
+        return endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+
+    pause()
+    token = endpoint.install.token
+    fake_opentrain.update_endpoint(token=token, endpoint_id=endpoint.opentrain_id, status="ACTIVE")
+    sync.refresh(install=endpoint.install, now=timezone.now())
+    assert not pause().unrequested
+    assert entries_of(endpoint, "pause endpoint") == ["requested", "done"] * 2
+
+
+def test_pause_whose_outcome_is_unknown_can_be_requested_again(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."))
+    for expected in (OutcomeKind.UNKNOWN, OutcomeKind.DONE):
+        outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+        assert (outcome.kind, outcome.unrequested) == (expected, False)
+
+
+@pytest.mark.parametrize(("seconds", "unrequested"), [(55, True), (61, False)])
+def test_request_that_was_never_answered_blocks_for_a_minute_only(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, seconds: int, unrequested: bool
+) -> None:
+    """Its process died during the call."""
+    at = timezone.now() - timedelta(seconds=seconds)
+    make_entry(endpoint=endpoint, action="pause endpoint", phase="requested", at=at)
+    outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+    assert outcome.unrequested is unrequested
+
+
+def test_same_edit_in_many_tabs_is_one_entry(endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
+    calls = made(fake_opentrain, "update_endpoint")
+    for tab in range(TABS):
+        stale = Endpoint.objects.get(pk=endpoint.pk) if tab % 2 else endpoint
+        outcome = change(stale, support, event_types=["contract.ended"])
+        assert outcome.words == ("Nothing changed." if tab else "Changed: removed contract.started.")
+    assert made(fake_opentrain, "update_endpoint") == calls + 1
+    assert entries_of(endpoint, "edit endpoint") == ["requested", "done"]

@@ -12,6 +12,7 @@
 
 import dataclasses
 import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,8 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def recorded(self: "FakeOpenTrain", **arguments: Any) -> Any:
         self.calls.append(Call(function.__name__, {name: arguments[name] for name in arguments if name != "token"}))
+        if function.__name__ in self._held:
+            self._held[function.__name__].wait(60)
         mine = [one for one in self._failures if one[0] in {"", function.__name__}]
         if mine:
             self._failures.remove(mine[0])
@@ -111,6 +114,7 @@ class FakeOpenTrain:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._failures: list[tuple[str, OpenTrainError]] = []
+        self._held: dict[str, threading.Event] = {}
         self._installs: dict[Secret, Install] = {}
         self._rows: dict[str, _Row] = {}
         self._number = itertools.count(1)
@@ -173,6 +177,10 @@ class FakeOpenTrain:
     def fail_next(self, error: OpenTrainError, *, operation: str = "") -> None:
         """Make one call (of `operation`, if given) raise this error and do nothing; planned failures apply in order."""
         self._failures.append((operation, error))
+
+    def hold(self, operation: str, *, until: threading.Event) -> None:
+        """Let every call of the operation wait for the event, at most a minute, before it does anything."""
+        self._held[operation] = until
 
     # The seven operations
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from django.urls import reverse
 
-from dashboard.models import Endpoint, Install, Run, User
+from dashboard.models import AuditEntry, Endpoint, Install, Run, User
 from dashboard.services.opentrain import OutcomeUnknown
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_failed_delivery, make_run
@@ -235,3 +235,15 @@ def test_page_warns_of_an_active_run_and_says_what_will_happen_to_it(
     text = ana.read(page)
     assert said in words_of(text)
     assert f'href="{reverse("run-detail", args=[run.pk])}"' in text
+
+
+@pytest.mark.parametrize("name", ["pause", "delete"])
+def test_confirmation_in_a_second_tab_says_who_did_it_and_writes_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain, name: str
+) -> None:
+    form = {"confirmation": "acme.example.com"} if name == "delete" else {}
+    ana.submit(url(name, endpoint), operation=str(uuid.uuid4()), **form)
+    calls, entries = len(fake_opentrain.calls), AuditEntry.objects.count()
+    page = words_of(ana.submit(url(name, endpoint), operation=str(uuid.uuid4()), **form))
+    assert re.search(rf"Nothing changed: ana {name}d this endpoint at \d\d:\d\d UTC", page)
+    assert (len(fake_opentrain.calls), AuditEntry.objects.count()) == (calls, entries)

@@ -16,8 +16,8 @@ from django.urls import reverse
 
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, User
 from dashboard.views.observation_keys import examples_of
-from tests.factories import NOON, make_endpoint
-from tests.views.conftest import Browser
+from tests.factories import NOON, make_endpoint, make_user
+from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
 from tests.views.test_operations import operations_on
 
@@ -89,8 +89,22 @@ def test_form_that_is_sent_twice_issues_one_key(ana: Browser, straight: Endpoint
     first = key_in(issue(ana, straight, operation=operation))
     again = issue(ana, straight, operation=operation, confirmed="yes")
     assert again.status_code == 422
-    assert "This form was already sent, so nothing changed now." in again.content.decode()
+    assert (
+        "This form was already sent, here, in another tab or by someone else. Nothing changed."
+        in again.content.decode()
+    )
     assert (report(Client(), first), AuditEntry.objects.count()) == (200, 1)
+
+
+def test_tabs_that_were_opened_together_issue_one_key(ana: Browser, straight: Endpoint) -> None:
+    """The second one would replace the key that someone has just copied."""
+    sam = browser_of(make_user(role="support", username="sam"))
+    tabs = [(browser, operations_on(browser.read(page_of(straight)))[0]) for browser in (ana, sam, ana)]
+    first, *later = [issue(browser, straight, operation=operation, confirmed="yes") for browser, operation in tabs]
+    assert [response.status_code for response in later] == [422, 422]
+    assert (report(Client(), key_in(first)), AuditEntry.objects.count()) == (200, 1)
+    replaced = issue(sam, straight, operation=operations_on(sam.read(page_of(straight)))[0], confirmed="yes")
+    assert (report(Client(), key_in(first)), report(Client(), key_in(replaced))) == (401, 200)
 
 
 def test_replacing_asks_first_and_then_ends_the_old_key_at_once(ana: Browser, straight: Endpoint) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions.installs import freshness
+from dashboard.actions.installs import freshness, sync
 from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from dashboard.services.opentrain import call as opentrain_call
@@ -276,3 +276,17 @@ def test_page_after_a_lost_write_asks_nothing_and_never_says_that_nothing_was_ch
     assert "Try again in a minute" in page  # the read's own words
     assert "Check the endpoint before you repeat the request." in page
     assert "Nothing was changed" not in page
+
+
+def test_enable_by_a_second_person_says_who_did_it_and_calls_nobody(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    other = browser_of(make_user(role="support", username="sam"))
+    ana.press(enable_of(disabled), operation=operations_on(ana.read(page_of(disabled)))[0])
+    said = r"Nothing changed: ana re-enabled this endpoint at \d\d:\d\d UTC"
+    assert re.search(said, other.press(enable_of(disabled), operation=OPERATION))
+    assert re.search(said, words_of(other.submit(enable_of(disabled), operation=OPERATION)))
+    assert calls(fake_opentrain, "update_endpoint") == 1
+    fake_opentrain.set_streak(disabled.opentrain_id, 3)
+    sync.refresh(install=disabled.install, now=timezone.now())
+    assert "Re-enabled." in other.press(enable_of(disabled), operation=OPERATION)  # it sets the count to 0 again

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dashboard.actions.runs import commands
 from dashboard.actions.runs import steps as run_steps
-from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
+from dashboard.models import AuditEntry, Delivery, Endpoint, Grant, Run, RunItem, User
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_endpoint, make_failed_delivery, make_run
 from tests.views.conftest import Browser, browser_of
@@ -97,6 +97,23 @@ def test_recover_while_another_run_is_active_leads_to_that_one(ana: Browser, run
     response = ana.client.post(recover_at(endpoint), {"operation": str(uuid.uuid4())})
     assert (response.status_code, response["Location"]) == (302, page_of(run))
     assert Run.objects.count() == 1
+
+
+def test_recover_from_a_form_that_was_shown_before_another_run_starts_nothing(
+    ana: Browser, disabled: Endpoint, partner_admin: User
+) -> None:
+    """The other run has ended by now, so nothing else would be in the way."""
+    Grant.objects.create(user=partner_admin, install=disabled.install)
+    paul = browser_of(partner_admin)
+    mine, his = operation_on(ana.read(recover_at(disabled))), operation_on(paul.read(recover_at(disabled)))
+    paul.submit(recover_at(disabled), operation=his)
+    run = Run.objects.get()
+    Run.objects.update(state="done", ended_at=timezone.now())
+    text = words_of(ana.submit(recover_at(disabled), operation=mine))
+    assert f"Nothing was started: paul started run {run.pk} after you opened the form." in text
+    assert Run.objects.count() == 1
+    ana.submit(recover_at(disabled), operation=operation_on(ana.read(recover_at(disabled))))
+    assert Run.objects.count() == 2
 
 
 # --- During and after a run -------------------------------------------------------------------------------------------
