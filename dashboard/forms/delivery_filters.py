@@ -20,6 +20,13 @@ ID = re.compile(r"[0-9]{1,18}")
 TEXT_CHARS = 200
 _AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_TIME = re.compile(
+    r"(?P<date>[0-9]{4}(?P<dash>-?)[0-9]{2}(?P=dash)[0-9]{2})"
+    r"(?:[T ](?P<hour>[0-9]{2})(?::?(?P<minute>[0-9]{2})(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?)?"
+    r" ?(?P<offset>Z|UTC|[+ -][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+"""A day, or a time of day in UTC or with an offset, whose "+" URL decoding may have turned into a space."""
+_MICRO_DIGITS = 6
 _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
@@ -190,36 +197,62 @@ def _number(column: str) -> Reader:
     return read_number
 
 
-def _moment(text: str, now: datetime) -> tuple[datetime, timedelta]:
-    """Return a time, and the duration that the text stands for: a day, a minute, a second, or none."""
+def _moment(text: str, now: datetime) -> tuple[str, datetime, timedelta]:
+    """Return the canonical text, its time, and how long what it names lasts (a day, a minute, 100 ms, nothing)."""
     passed = _AGO.fullmatch(text.lower())
+    written = _TIME.fullmatch(text.upper())
     try:
         if passed is not None:
-            return now - int(passed[1]) * _UNITS[passed[2][0]], timedelta()
-        found = datetime.fromisoformat(text)
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            return text, now - int(passed[1]) * _UNITS[passed[2][0]], timedelta()
+        if written is not None:
+            sign = written.start("offset")
+            plus = f"{text[:sign]}+{text[sign + 1 :]}" if (written["offset"] or "").startswith(" ") else text
+            return plus, _written(written), _lasts(written)
     except (ValueError, OverflowError):
-        how = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours"
-        raise Nonsense(f"“{text}” is not a time: {how}.") from None
-    if "T" not in text and ":" not in text:
-        return found, timedelta(days=1)
-    return found, timedelta(seconds=1 if text.count(":") > 1 else 60)
+        pass  # such as the 31st of June
+    how = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours"
+    raise Nonsense(f"“{text}” is not a time: {how}.")
+
+
+def _written(written: re.Match[str]) -> datetime:
+    """Raises: ValueError if there is no such time; OverflowError if it is out of range in UTC."""
+    offset = (written["offset"] or "Z").replace("UTC", "Z").replace(" ", "+")
+    day = written["date"].replace("-", "")
+    fraction = (written["fraction"] or "").ljust(_MICRO_DIGITS, "0")[:_MICRO_DIGITS]
+    time = "".join(written[unit] or "00" for unit in ("hour", "minute", "second"))
+    return datetime.fromisoformat(f"{day}T{time}.{fraction}{offset.replace(':', '')}").astimezone(UTC)
+
+
+def _lasts(written: re.Match[str]) -> timedelta:
+    """Return how long the smallest unit that is written lasts."""
+    if written["fraction"]:
+        return timedelta(microseconds=10 ** max(_MICRO_DIGITS - len(written["fraction"]), 0))
+    if written["second"]:
+        return timedelta(seconds=1)
+    if written["minute"]:
+        return timedelta(minutes=1)
+    return timedelta(hours=1) if written["hour"] else timedelta(days=1)
 
 
 def since(column: str) -> Reader:
     """Return the reader of a range's start."""
-    return lambda text, now: (text, {column: _moment(text, now)[0]})
+
+    def read_start(text: str, now: datetime) -> Read:
+        canonical, found, _ = _moment(text, now)
+        return canonical, {column: found}
+
+    return read_start
 
 
 def until(column: str) -> Reader:
-    """Return the reader of a range's end. The range includes the whole day or minute that the text names."""
+    """Return the reader of a range's end. The range includes all that the text names, such as a whole day or minute."""
 
     def read_end(text: str, now: datetime) -> Read:
-        found, lasts = _moment(text, now)
+        canonical, found, lasts = _moment(text, now)
         try:
-            return text, {column: found + lasts}
+            return canonical, {column: found + lasts}
         except OverflowError:
-            return text, {column: found}
+            return canonical, {column: found}
 
     return read_end
 

@@ -13,7 +13,7 @@ from dashboard.rules.deliveries import StateKind
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
-HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), or 24h for the last 24 hours."
+HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours."
 NO_SIGNATURE = (
     "“odd” is not a signature's result: use verified, unsaid, missing, doubled, malformed, stale, future,"
     " other_endpoint, mismatch, refused."
@@ -54,6 +54,11 @@ def parse(**params: str) -> delivery_filters.Filter:
             "to=2026-06-12T05%3A12%3A00%2B02%3A00",
         ),
         (
+            {"to": "2026-06-12T05:12 02:00"},  # a "+" that URL decoding turned into a space
+            DeliveryCriteria(received_to=at("2026-06-12T03:13")),
+            "to=2026-06-12T05%3A12%2B02%3A00",
+        ),
+        (
             {"resource": "con_1", "delivery": "d", "event_id": "e"},
             DeliveryCriteria(delivery_id="d", event_id="e", resource_id="con_1"),
             "delivery=d&event_id=e&resource=con_1",
@@ -67,6 +72,45 @@ def parse(**params: str) -> delivery_filters.Filter:
 def test_parse_reads_a_filter_and_names_it_canonically(params, criteria, query) -> None:
     found = parse(**params)
     assert (found.criteria, found.query, found.problems) == (criteria, query, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "end"),
+    [
+        ("2026-06-12", "2026-06-12T00:00", "2026-06-13T00:00"),
+        ("20260612", "2026-06-12T00:00", "2026-06-13T00:00"),
+        ("2026-06-12T05", "2026-06-12T05:00", "2026-06-12T06:00"),
+        ("2026-06-12T05+02:00", "2026-06-12T03:00", "2026-06-12T04:00"),
+        ("2026-06-12T05:12", "2026-06-12T05:12", "2026-06-12T05:13"),
+        ("2026-06-12 05:12", "2026-06-12T05:12", "2026-06-12T05:13"),
+        ("20260612T0512", "2026-06-12T05:12", "2026-06-12T05:13"),
+        ("2026-06-12t05:12z", "2026-06-12T05:12", "2026-06-12T05:13"),
+        ("2026-06-12T05:12+02:00", "2026-06-12T03:12", "2026-06-12T03:13"),
+        ("2026-06-12T05:12+0200", "2026-06-12T03:12", "2026-06-12T03:13"),
+        ("2026-06-12T05:12-02", "2026-06-12T07:12", "2026-06-12T07:13"),
+        ("2026-06-12T05:12 02:00", "2026-06-12T03:12", "2026-06-12T03:13"),
+        ("2026-06-12 05:12 02:00", "2026-06-12T03:12", "2026-06-12T03:13"),
+        ("2026-06-12T05:12:07", "2026-06-12T05:12:07", "2026-06-12T05:12:08"),
+        ("2026-06-12 05:12:07 UTC", "2026-06-12T05:12:07", "2026-06-12T05:12:08"),
+        ("2026-06-12T05:12:07 02:00", "2026-06-12T03:12:07", "2026-06-12T03:12:08"),
+        ("2026-06-12T05:12:07.5", "2026-06-12T05:12:07.5", "2026-06-12T05:12:07.6"),
+        ("2026-06-12T05:12:07.5+02:00", "2026-06-12T03:12:07.5", "2026-06-12T03:12:07.6"),
+        ("2026-06-12T05:12:07.500Z", "2026-06-12T05:12:07.5", "2026-06-12T05:12:07.501"),
+        ("2026-06-12T05:12:07.1234569Z", "2026-06-12T05:12:07.123456", "2026-06-12T05:12:07.123457"),
+    ],
+)
+def test_range_includes_all_that_its_end_names_and_nothing_after_it(text: str, first: str, end: str) -> None:
+    found = parse(**{"from": text, "to": text})
+    assert found.problems == ()
+    assert (found.criteria.received_from, found.criteria.received_to) == (at(first), at(end))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-06-31", "2026-06-12T25:00", "2026-06-12T03:12:60", "2026-06-12+02:00", "2026-06-12x03:12", "2026-0612"],
+)
+def test_what_names_no_time_is_refused_rather_than_guessed(text: str) -> None:
+    assert parse(to=text).problems == (f"“{text}” is not a time: {HOW_TO_WRITE_A_TIME}",)
 
 
 @pytest.mark.parametrize(
