@@ -11,6 +11,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width, too
 """Characters that make a spreadsheet run a cell as a formula."""
+BOM = "\ufeff"
+"""The first character of a CSV file: without it, Excel reads UTF-8 in the computer's old code page."""
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 Row = dict[str, Any]
@@ -40,6 +42,7 @@ def problem(*, kind: str, problems: Sequence[str]) -> HttpResponse | None:
 def _csv(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[str]:
     """Yield the header row at once, so that the browser starts the download, then 100 rows at a time."""
     buffer = io.StringIO()
+    buffer.write(BOM)
     writer = csv.writer(buffer)
     writer.writerow(columns)
     yield _taken(buffer)

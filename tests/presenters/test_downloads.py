@@ -17,7 +17,17 @@ HERE = timezone(timedelta(hours=2))
 
 def file_of(rows: list[dict[str, Any]], kind: str, columns: tuple[str, ...] = ("id", "at")) -> str:
     response = answer(rows=iter(rows), columns=columns, kind=kind, name="deliveries", now=NOON.astimezone(HERE))
-    return b"".join(response.streaming_content).decode()
+    return b"".join(response.streaming_content).decode("utf-8-sig" if kind == "csv" else "utf-8")
+
+
+def test_csv_begins_with_a_bom_so_that_excel_reads_utf_8_and_ndjson_does_not() -> None:
+    rows = [{"id": "Zoë 東京"}]
+    csv_file, ndjson_file = (
+        b"".join(answer(rows=iter(rows), columns=("id",), kind=kind, name="x", now=NOON).streaming_content)
+        for kind in ("csv", "ndjson")
+    )
+    assert csv_file == "\ufeffid\r\nZoë 東京\r\n".encode()
+    assert ndjson_file == b'{"id": "Zo\\u00eb \\u6771\\u4eac"}\n'
 
 
 def test_file_is_named_by_what_it_is_and_when_and_is_kept_nowhere() -> None:

@@ -47,7 +47,7 @@ def detail_of(entry: AuditEntry) -> str:
 
 
 def table(browser: Browser, query: str = "") -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(browser.client.get(EXPORT + query).getvalue().decode())))
+    return list(csv.DictReader(io.StringIO(browser.client.get(EXPORT + query).getvalue().decode("utf-8-sig"))))
 
 
 def test_page_says_who_did_what_on_what_and_what_came_of_it(ana: Browser, endpoint: Endpoint) -> None:

@@ -29,7 +29,7 @@ def export(browser: Browser, query: str = "") -> str:
 
 
 def table(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
 def test_csv_holds_what_the_filter_shows_newest_first(ana: Browser, acme: Install) -> None:
