@@ -121,6 +121,12 @@ def now_utc() -> datetime:
     return timezone.now()
 
 
+@register.simple_tag
+def now_ms() -> int:
+    """Return the current Unix time in ms, for the script that counts times: the browser's clock may be wrong."""
+    return int(timezone.now().timestamp() * SECOND_MS)
+
+
 @register.filter
 def exactly(moment: datetime) -> str:
     """Return a time in UTC, to the second."""

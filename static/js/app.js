@@ -89,6 +89,21 @@
   };
   document.addEventListener("htmx:afterSettle", () => { flash(); remember(); count(); refocus(); });
 
+  // --- The server's clock: the browser's may be minutes off ----------------------------------------------------------
+  // A page carries the server's time in ms; each poll's Date header says it in whole seconds. What is kept is how far the
+  // server's clock is ahead, corrected when a poll contradicts it: the browser's clock may change while the page is open.
+  const loaded = performance.getEntriesByType("navigation")[0];
+  let ahead = Number(document.documentElement.dataset.now) - Date.now() + (loaded ? performance.now() - loaded.responseStart : 0);
+  const serverNow = () => Date.now() + ahead;
+  const sentAt = new WeakMap();
+  document.addEventListener("htmx:beforeSend", (event) => sentAt.set(event.detail.xhr, Date.now()));
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr } = event.detail;
+    const said = Date.parse(xhr.getResponseHeader("Date"));
+    if (Number.isNaN(said) || !sentAt.has(xhr)) return;
+    ahead = Math.min(Math.max(ahead, said - Date.now()), said + SECOND - sentAt.get(xhr));
+  });
+
   // --- Times: same wording as dashboard/rules/durations.py ------------------------------------------------------------------
   const span = (ms) => {
     const seconds = Math.floor(ms / SECOND);
@@ -102,7 +117,7 @@
     return now - then < SECOND ? "just now" : `${span(now - then)} ago`;
   };
   const count = () => {
-    const now = Date.now();
+    const now = serverNow();
     for (const time of document.querySelectorAll("time[data-ago]")) {
       const text = words(Date.parse(time.dateTime), now);
       if (time.textContent !== text) time.textContent = text;

@@ -1,6 +1,7 @@
 """Live pages: they poll only while visible, and highlight changes; and printed pages."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -14,6 +15,17 @@ from tests.factories import make_endpoint, make_failed_delivery, make_install, m
 from tests.faults.failed import session_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
+
+MOVED_CLOCK = """
+    const real = Date;
+    window.movedBy = %d;
+    window.Date = class extends real {
+      constructor(...given) { given.length ? super(...given) : super(real.now() + window.movedBy); }
+      static now() { return real.now() + window.movedBy; }
+    };
+"""
+"""A browser whose clock is some ms ahead of the server's."""
+MINUTES_MS = 60_000
 
 SOME_POLLS_MS = 10_000
 """Time to advance the page's own clock; a page polls every three seconds."""
@@ -35,12 +47,14 @@ def open_endpoint(
 ) -> Iterator[Callable[..., Page]]:
     opened: list[Page] = []
 
-    def opener(*, clock: bool = False, **options: str) -> Page:
+    def opener(*, clock: bool = False, ahead_ms: int = 0, **options: str) -> Page:
         page = open_page(**options)
         session = session_of(make_user(role="support"))
         page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         if clock:
             page.clock.install()
+        if ahead_ms:
+            page.add_init_script(MOVED_CLOCK % ahead_ms)
         page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
         opened.append(page)
         return page
@@ -69,6 +83,35 @@ def test_page_asks_for_news_only_while_somebody_looks(open_endpoint: Callable[..
     assert len(asked) == before
     with page.expect_response("**/live/"):
         hide(page, hidden=False)
+
+
+@pytest.mark.parametrize("ahead_ms", [-5 * MINUTES_MS, 90 * MINUTES_MS])
+def test_times_count_from_the_servers_clock_whatever_the_browsers_says(
+    ahead_ms: int, open_endpoint: Callable[..., Page]
+) -> None:
+    page = open_endpoint(ahead_ms=ahead_ms)
+    assert abs(page.evaluate("Date.now()") - time.time() * 1000 - ahead_ms) < MINUTES_MS
+    assert counted(page) == "60 min ago"
+    page.evaluate(f"window.movedBy = {20 * MINUTES_MS}")  # someone sets the clock while the page is open
+    etags = []
+    for _ in range(2):  # the second is answered 304
+        with page.expect_response("**/live/") as polled:
+            pass
+        etags.append(polled.value.headers["etag"])
+    polled.value.finished()
+    assert etags[0] == etags[1]
+    assert counted(page) == "60 min ago"
+
+
+def counted(page: Page) -> str:
+    """Return the words that the script gives a delivery's time. Polls bring no words of the server meanwhile."""
+    first = page.locator("tbody time").first
+    words = first.evaluate("""time => new Promise((tell) => {
+        time.textContent = "";
+        document.addEventListener("htmx:beforeSwap", (event) => { event.detail.shouldSwap = false; });
+        new MutationObserver(() => tell(time.textContent)).observe(time, { childList: true });
+    })""")
+    return str(words)
 
 
 @pytest.mark.parametrize(("motion", "animation"), [("no-preference", "flash"), ("reduce", "none")])
