@@ -218,11 +218,14 @@ def streak(failures: int) -> dict[str, Any]:
 
 @register.simple_tag
 def copy(text: str, what: str) -> SafeString:
-    """Draw a button that copies `text`; `what` names the text in the button's label and title."""
+    """Draw a button that copies `text`; `what` names the text in the button's label and title.
+
+    The button copies exactly these characters: a browser would read a bare carriage return as a line feed.
+    """
     return format_html(
         '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
         '<span class="copied" aria-hidden="true">Copied</span></button>',
-        text,
+        mark_safe(escape(text).replace("\r", "&#13;")),  # noqa: S308 - escaped
         what,
         what,
         icon("copy"),

@@ -126,21 +126,55 @@
   setInterval(() => { if (!document.hidden) count(); }, SECOND);
 
   // --- Buttons -----------------------------------------------------------------------------------------------------
+  // Pages on plain http have no clipboard API, and a browser may refuse it: then the older command. Returns whether the
+  // text is on the clipboard.
   const copyText = async (text) => {
-    if (navigator.clipboard) return navigator.clipboard.writeText(text);
-    const area = document.createElement("textarea"); // pages on plain http have no clipboard API
-    area.value = text;
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return copyByCommand(text);
+    }
+  };
+  const copyByCommand = (text) => {
+    const before = document.activeElement;
+    const area = document.createElement("textarea"); // some browsers copy only while something is selected
     area.className = "visually-hidden";
-    document.body.append(area);
+    area.value = "-";
+    let wasSet = false;
+    const set = (event) => {
+      event.clipboardData.setData("text/plain", text); // exact: a textarea changes line ends
+      event.preventDefault();
+      wasSet = true;
+    };
+    area.addEventListener("copy", set);
+    (before?.closest("dialog") ?? document.body).append(area);
     area.select();
-    document.execCommand("copy");
+    const done = document.execCommand("copy");
     area.remove();
+    before?.focus({ preventScroll: true });
+    return done && wasSet;
+  };
+  // When nothing copies: show the text selected, and say what to press.
+  const copyByHand = (text) => {
+    const dialog = document.getElementById("copy-by-hand");
+    const area = dialog.querySelector("textarea");
+    area.value = text;
+    area.oncopy = (event) => {
+      if (area.selectionEnd - area.selectionStart < area.value.length) return;
+      event.clipboardData.setData("text/plain", text);
+      event.preventDefault();
+    };
+    dialog.onclose = () => { area.value = ""; };
+    dialog.showModal();
+    area.select();
   };
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("button");
     if (!button) return;
     if (button.dataset.copy !== undefined) {
-      await copyText(button.dataset.copy);
+      const text = button.dataset.copy;
+      if (!await copyText(text)) return copyByHand(text);
       button.classList.add("done");
       setTimeout(() => button.classList.remove("done"), 1500);
     } else if (button.matches("[data-theme-toggle]")) {

@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from dashboard.rules.durations import spelled
 from dashboard.signatures import TOLERANCE_S
-from dashboard.templatetags.redeliver import breakable, lasts
+from dashboard.templatetags.redeliver import breakable, copy, lasts
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ from dashboard.templatetags.redeliver import breakable, lasts
 )
 def test_address_breaks_where_its_parts_meet_and_nowhere_else(address: str, drawn: str) -> None:
     assert breakable(address) == drawn
+
+
+def test_copy_button_keeps_line_ends_that_a_browser_would_change() -> None:
+    assert 'data-copy="a&#13;\nb&#13;&quot;&lt;"' in copy('a\r\nb\r"<', "body")
 
 
 def test_lasts_is_made_from_what_holds() -> None:
