@@ -1,10 +1,11 @@
 """Writes to the delivery log: attempts, refused requests, auto-disables, and redelivery requests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.config.schedule import schedule
@@ -90,6 +91,15 @@ def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
         before = Case(When(last_ok=True, then=Value(Standing.DELIVERED)), default=Value(Standing.FAILED))
         waiting.update(requested_at=None, standing=before, due_by=None)
     return count
+
+
+def endpoints_waiting(*, endpoint_ids: Sequence[int]) -> set[int]:
+    """Return which of these endpoints have deliveries that still wait for an attempt."""
+    waiting = Delivery.objects.filter(
+        endpoint=OuterRef("pk"), standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN]
+    )
+    rows = Endpoint.objects.filter(pk__in=endpoint_ids).filter(Exists(waiting)).order_by()
+    return set(rows.values_list("pk", flat=True))
 
 
 def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: datetime) -> int:

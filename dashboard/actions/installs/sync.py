@@ -1,12 +1,15 @@
 """Connects an install by its token, and stores OpenTrain's state of the install and its endpoints."""
 
+import json
 import random
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs import backoff
@@ -49,6 +52,25 @@ _CONFIRM = f"""
         AND history_at > %(history)s AND snapshot_at <= %(at)s
         AND ({", ".join(_SAID)}) IS NOT DISTINCT FROM ({", ".join(f"%({column})s" for column in _SAID)})
 """  # noqa: S608 - names of columns, no values
+_TAKEN = ("opentrain_id", *_SAID, "snapshot_at", "history_at")
+"""Columns that a changed snapshot sets."""
+_CHANGE = """
+    UPDATE dashboard_endpoint AS known SET {set}, deleted_at = NULL
+    FROM jsonb_to_recordset(%s) AS taken (id bigint, {columns}) WHERE known.id = taken.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    """What a list of snapshots writes, each kind in one statement: the rows that it confirms, changes and adds, those
+    that get a row in their history, and those whose waiting deliveries OpenTrain gave up.
+    """
+
+    confirmed: list[Endpoint] = field(default_factory=list)
+    changed: list[Endpoint] = field(default_factory=list)
+    added: list[Endpoint] = field(default_factory=list)
+    historic: list[Endpoint] = field(default_factory=list)
+    given_up: list[Endpoint] = field(default_factory=list)
 
 
 def connect(
@@ -129,19 +151,17 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
 
 
 def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
-    """Store OpenTrain's complete list: update the endpoints in it, and mark those no longer in it as deleted."""
+    """Store OpenTrain's complete list: update the endpoints in it, and mark those no longer in it as deleted.
+
+    The number of queries does not depend on the number of endpoints, except for those with deliveries to give up.
+    """
+    listed = {snapshot.id for snapshot in remote}
     with transaction.atomic(savepoint=False):
-        rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
-        known = {row.opentrain_id: row for row in rows if row.opentrain_id is not None}
-        same = {snapshot.id for snapshot in remote if _is_known(known.get(snapshot.id), snapshot, at=at)}
-        mine = Endpoint.objects.filter(install=install)
-        mine.filter(opentrain_id__in=same, snapshot_at__lt=at).update(snapshot_at=at)
-        for snapshot in remote:
-            if snapshot.id not in same:
-                _keep(install=install, remote=snapshot, at=at)
-        missing = known.keys() - {snapshot.id for snapshot in remote}
+        rows = _locked(install, Q(deleted_at=None) | Q(opentrain_id__in=listed))
+        _keep(install=install, rows=rows, remote=remote, at=at)
+        missing = [row.pk for row in rows if row.opentrain_id is not None and row.opentrain_id not in listed]
         if missing:  # except endpoints registered or updated after the list was requested
-            mine.registered().filter(opentrain_id__in=missing, snapshot_at__lt=at).update(deleted_at=at)
+            Endpoint.objects.registered().filter(pk__in=missing, snapshot_at__lt=at).update(deleted_at=at)
         tally(install_id=install.pk)
 
 
@@ -156,9 +176,10 @@ def record_endpoint(*, install: Install, remote: opentrain.WebhookEndpoint, at: 
         return remote.status
     with transaction.atomic(savepoint=False):
         hold(install_id=install.pk)
-        status = _keep(install=install, remote=remote, at=at).status
+        rows = _locked(install, Q(opentrain_id=remote.id) | Q(opentrain_id=None, url=remote.url))
+        [endpoint] = _keep(install=install, rows=rows, remote=[remote], at=at)
         tally(install_id=install.pk)
-    return status
+    return endpoint.status
 
 
 def hold(*, install_id: int) -> None:
@@ -183,9 +204,9 @@ def tally(*, install_id: int) -> None:
         )
 
 
-def _is_known(row: Endpoint | None, remote: opentrain.WebhookEndpoint, *, at: datetime) -> bool:
+def _is_known(row: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime) -> bool:
     """Return whether a snapshot equals the row, and nothing else needs to be done for it."""
-    if row is None or row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
+    if row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
         return False
     return not _gives_up(remote) and all(getattr(row, column) == value for column, value in _said(remote).items())
 
@@ -221,48 +242,83 @@ def _gives_up(remote: opentrain.WebhookEndpoint) -> bool:
     return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_AT
 
 
-def _keep(*, install: Install, remote: opentrain.WebhookEndpoint, at: datetime) -> Endpoint:
-    endpoint = _row(install=install, remote=remote)
+def _keep(
+    *, install: Install, rows: Sequence[Endpoint], remote: Sequence[opentrain.WebhookEndpoint], at: datetime
+) -> list[Endpoint]:
+    """Store snapshots, given the locked `rows` that they may be about; return the row of each, in their order.
+
+    An endpoint that is still being registered is matched by its URL, so a list read between its creation at OpenTrain
+    and the response does not create a second row.
+    """
+    known = {row.opentrain_id: row for row in rows if row.opentrain_id is not None}
+    pending = {row.url: row for row in rows if row.opentrain_id is None}
+    writes, kept = _Writes(), []
+    for snapshot in remote:
+        row = known.get(snapshot.id) or pending.pop(snapshot.url, None)
+        endpoint = row or Endpoint(install=install, opentrain_id=snapshot.id)
+        _take(endpoint, snapshot, at=at, writes=writes)
+        kept.append(endpoint)
+    _write(writes, at=at)
+    return kept
+
+
+def _take(endpoint: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime, writes: _Writes) -> None:
+    """Set the columns of one endpoint from one snapshot, and add what is to be written: the rule for every snapshot."""
     if endpoint.snapshot_at is not None and endpoint.snapshot_at > at:
-        return endpoint
+        return
     if _is_known(endpoint, remote, at=at):
         endpoint.snapshot_at = at
-        endpoint.save(update_fields=["snapshot_at"])
-        return endpoint
+        writes.confirmed.append(endpoint)
+        return
     before = (endpoint.status, endpoint.consecutive_failures)
     endpoint.opentrain_id = remote.id
     for column, value in _said(remote).items():
         setattr(endpoint, column, value)
     endpoint.snapshot_at, endpoint.deleted_at = at, None
-    historic = (
+    if (
         before != (remote.status, remote.consecutive_failures)
         or endpoint.history_at is None
         or at - endpoint.history_at >= HISTORY_EVERY
-    )
-    if historic:
+    ):
         endpoint.history_at = at
-    endpoint.save()
-    if historic:
-        EndpointSnapshot.objects.create(
-            endpoint=endpoint, at=at, status=remote.status, consecutive_failures=remote.consecutive_failures
-        )
-    if remote.disabled_at is not None and _gives_up(remote):
-        deliveries.abandon_undelivered(endpoint=endpoint, at=remote.disabled_at)
-    return endpoint
+        writes.historic.append(endpoint)
+    (writes.added if endpoint.pk is None else writes.changed).append(endpoint)
+    if _gives_up(remote):
+        writes.given_up.append(endpoint)
 
 
-def _row(*, install: Install, remote: opentrain.WebhookEndpoint) -> Endpoint:
-    """Return the endpoint's row, locked, except against new deliveries, which only need the row to exist.
+def _write(writes: _Writes, *, at: datetime) -> None:
+    if writes.confirmed:
+        Endpoint.objects.filter(pk__in=[row.pk for row in writes.confirmed]).update(snapshot_at=at)
+    if writes.changed:
+        _change(writes.changed)
+    Endpoint.objects.bulk_create(writes.added)
+    EndpointSnapshot.objects.bulk_create(
+        EndpointSnapshot(endpoint=row, at=at, status=row.status, consecutive_failures=row.consecutive_failures)
+        for row in writes.historic
+    )
+    waiting = deliveries.endpoints_waiting(endpoint_ids=[row.pk for row in writes.given_up]) if writes.given_up else ()
+    for row in writes.given_up:
+        if row.pk in waiting and row.disabled_at is not None:
+            deliveries.abandon_undelivered(endpoint=row, at=row.disabled_at)
 
-    An endpoint that is still being registered is matched by its URL, so a list read between its creation at OpenTrain
-    and the response does not create a second row.
+
+def _change(rows: Sequence[Endpoint]) -> None:
+    """Write the columns that snapshots set, of all rows in one statement. `bulk_update` takes seconds for thousands."""
+    columns = ", ".join(f"{column} {getattr(Endpoint, column).field.db_type(connection)}" for column in _TAKEN)
+    values = [{"id": row.pk} | {column: getattr(row, column) for column in _TAKEN} for row in rows]
+    with connection.cursor() as cursor:
+        statement = _CHANGE.format(set=", ".join(f"{column} = taken.{column}" for column in _TAKEN), columns=columns)
+        cursor.execute(statement, [json.dumps(values, default=datetime.isoformat)])
+
+
+def _locked(install: Install, wanted: Q) -> list[Endpoint]:
+    """Return the install's endpoints of this kind, oldest first, with the columns that a snapshot is compared with.
+
+    They are locked, except against new deliveries, which only need the row to exist.
     """
-    rows = Endpoint.objects.select_for_update(no_key=True).filter(install=install).defer("secret")
-    known = rows.filter(opentrain_id=remote.id).first()
-    if known is not None:
-        return known
-    pending = rows.filter(opentrain_id=None, url=remote.url).first()
-    return pending or Endpoint(install=install, opentrain_id=remote.id)
+    rows = Endpoint.objects.select_for_update(no_key=True).filter(wanted, install=install).order_by("pk")
+    return list(rows.only(*_TAKEN, "deleted_at"))
 
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:

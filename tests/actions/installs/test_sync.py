@@ -1,23 +1,26 @@
 """Connecting an install, and keeping the snapshot of its endpoints up to date."""
 
+import dataclasses
 import logging
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import OutcomeKind
-from dashboard.models import Delivery, Endpoint, Grant, Install, User
+from dashboard.models import Delivery, Endpoint, EndpointSnapshot, Grant, Install, User
+from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.services import opentrain
 from dashboard.services.opentrain import types
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_user
+from tests.factories import NOON, make_delivery, make_install, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -166,3 +169,80 @@ def test_refresh_keeps_an_endpoint_whose_words_are_longer_than_their_columns(
     assert sync.refresh(install=install, now=timezone.now()) is None
     endpoint = Endpoint.objects.get(opentrain_id=made.endpoint.id)
     assert {"url": endpoint.url, "event_types": tuple(endpoint.event_types), "status": endpoint.status} == said
+
+
+def listed(count: int, **said: Any) -> list[opentrain.WebhookEndpoint]:
+    """Entries of OpenTrain's list, all with the same words."""
+    words = {
+        "event_types": ("contract.started", "contract.ended"), "status": "ACTIVE", "created_at": NOON,
+        "consecutive_failures": 0, "disabled_at": None, "disabled_reason": None,
+    } | said  # fmt: skip
+    return [
+        opentrain.WebhookEndpoint(id=f"whe_{number}", url=f"https://a.example.com/{number}", **words)
+        for number in range(count)
+    ]
+
+
+def queries_of(install: Install, remote: list[opentrain.WebhookEndpoint], at: datetime) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        sync.record_endpoints(install=install, remote=remote, at=at)
+    return len(asked)
+
+
+def test_storing_a_list_takes_as_many_queries_for_2500_endpoints_as_for_25() -> None:
+    few, many = make_install(), make_install()
+    an_hour = sync.HISTORY_EVERY
+    steps = [
+        (NOON, {}),
+        (NOON + an_hour, {}),  # time for a row in each history
+        (NOON + an_hour * 1.5, {}),
+        (NOON + an_hour * 2, {"consecutive_failures": 3}),
+        (NOON + an_hour * 3, {"status": "DISABLED", "consecutive_failures": 10, "disabled_at": NOON}),
+        (NOON + an_hour * 3.5, {"status": "DISABLED", "consecutive_failures": 10, "disabled_at": NOON}),
+    ]
+    for at, said in steps:
+        most = queries_of(many, listed(2500, **said), at)
+        assert (most, at) == (queries_of(few, listed(25, **said), at), at)
+        assert most <= 6
+    assert queries_of(many, [], NOON + an_hour * 4) == queries_of(few, [], NOON + an_hour * 4)
+    assert Endpoint.objects.registered().count() == 0
+    assert EndpointSnapshot.objects.filter(endpoint__install=many).count() == 2500 * 4
+
+
+def test_list_and_single_answer_store_the_same() -> None:
+    changes = [{}, {"consecutive_failures": 9}, {"status": "DISABLED", "disabled_at": NOON, "disabled_reason": "é “x”"}]
+    by_list, by_answer = make_install(), make_install()
+    for number, said in enumerate(changes):
+        at = NOON + timedelta(minutes=number, microseconds=number)
+        sync.record_endpoints(install=by_list, remote=listed(1, **said), at=at)
+        assert sync.record_endpoint(install=by_answer, remote=listed(1, **said)[0], at=at) == said.get(
+            "status", "ACTIVE"
+        )
+        sync.record_endpoint(install=by_answer, remote=listed(1)[0], at=at - timedelta(microseconds=1))  # too old
+    columns = ("url", "event_types", "status", "severity", "created_at", "consecutive_failures", "disabled_at")
+    columns += ("disabled_reason", "snapshot_at", "history_at", "deleted_at", "receiver_key")
+    stored = [Endpoint.objects.filter(install=one).values(*columns).get() for one in (by_list, by_answer)]
+    assert stored[0] == stored[1]
+    assert stored[0] | {"snapshot_at": at, "history_at": at, "disabled_reason": "é “x”"} == stored[0]
+    rows = [
+        list(EndpointSnapshot.objects.filter(endpoint__install=one).order_by("at").values("at", "status", "severity"))
+        for one in (by_list, by_answer)
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == len(changes)
+
+
+def test_list_gives_up_only_what_waits_on_the_endpoints_that_opentrain_disabled() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(3), at=NOON)
+    waiting, other, failed = (
+        make_delivery(endpoint=endpoint, last_ok=False, last_attempt_at=NOON)
+        for endpoint in Endpoint.objects.order_by("pk")
+    )
+    Delivery.objects.filter(pk=failed.pk).update(standing=Standing.FAILED, due_by=None)
+    disabled_at = NOON + timedelta(minutes=1)
+    remote = listed(3, status="DISABLED", consecutive_failures=AUTO_DISABLE_AT, disabled_at=disabled_at)
+    remote[1] = dataclasses.replace(remote[1], status="ACTIVE", consecutive_failures=9, disabled_at=None)
+    sync.record_endpoints(install=install, remote=remote, at=disabled_at)
+    given_up = dict(Delivery.objects.values_list("pk", "abandoned_at"))
+    assert given_up == {waiting.pk: disabled_at, other.pk: None, failed.pk: None}
