@@ -82,6 +82,21 @@ def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint
     return endpoint
 
 
+def make_endpoints(*, install: Install, count: int, **columns: Any) -> list[Endpoint]:
+    """Many active endpoints that deliver directly to their own URLs, in one statement."""
+    defaults = {"event_types": ["contract.started"], "status": "ACTIVE", "created_at": NOON, "snapshot_at": NOON}
+    numbers = [next(_numbers) for _ in range(count)]
+    made = Endpoint.objects.bulk_create(
+        Endpoint(
+            install=install,
+            **{"opentrain_id": f"whe_{number}", "url": f"https://example.com/hooks/{number}"} | defaults | columns,
+        )
+        for number in numbers
+    )
+    tally(install_id=install.pk)
+    return made
+
+
 def make_delivery(*, endpoint: Endpoint | None = None, **columns: Any) -> Delivery:
     """A delivery that succeeded at its first attempt at noon, without attempt rows."""
     number = next(_numbers)

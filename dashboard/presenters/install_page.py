@@ -1,17 +1,41 @@
-"""Controls of an install's page: at its top, and beside each endpoint."""
+"""An install's page: its controls, and a page of its endpoints, each with its control."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.urls import reverse
 
 from dashboard.auth.permissions import Permission, may
-from dashboard.models import Install, User
+from dashboard.forms.endpoint_filters import EndpointFilters
+from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.pages import Pager, numbered
 from dashboard.presenters.rows import EndpointRow
+from dashboard.queries.endpoint_lists import EndpointPage, Show
 
+SHOWN = 25
+"""Endpoints on a page."""
+REGISTERING_SHOWN = 10
+"""Endpoints being registered on a page, the newest ones."""
 BESIDE = "next [data-answer]"
 """Where a row shows the result of its button."""
+_SHOWS = {
+    Show.ALL: "All",
+    Show.NEED: "Needs attention",
+    Show.FAILED: "Failed deliveries",
+    Show.PAUSED: "Paused",
+    Show.ACTIVE: "Active",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    """A link that shows another part of the list; `here` is the current one."""
+
+    label: str
+    url: str
+    here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +47,59 @@ class HelpedRow:
     path: str
     failed: str
     """Number of known failed deliveries, in words; empty if Redeliver does not see the endpoint's deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointList:
+    """A page of the install's endpoints. `here` is its query; `pills` is empty if the list fits on one page.
+
+    `nothing` says why no endpoint matches the filters; empty without filters.
+    """
+
+    rows: Sequence[HelpedRow]
+    text: str
+    show: Show
+    here: str
+    pills: tuple[Pill, ...]
+    pager: Pager
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registering:
+    """The newest endpoints that are being registered, and how many others there are."""
+
+    endpoints: Sequence[Endpoint]
+    others: int
+
+
+def endpoint_list(
+    rows: Sequence[EndpointRow], *, page: EndpointPage, filters: EndpointFilters, install: Install, user: User
+) -> EndpointList:
+    """Return the page of endpoints; the list can be searched once it is longer than a page."""
+    text, show, url = filters.criteria.text, filters.criteria.show, reverse("install-detail", args=[install.pk])
+    is_filtered = bool(text or show)
+    is_long = is_filtered or install.endpoint_count > SHOWN
+    pills = tuple(Pill(label, url + filters.address(show=str(one)), one is show) for one, label in _SHOWS.items())
+    pager = numbered(
+        page=page.number,
+        pages=max(-(-page.matching // SHOWN), 1),
+        address=lambda number: url + filters.address(page=number),
+        words=_shown_words(page, total=install.endpoint_count),
+    )
+    return EndpointList(
+        rows=[helped(row, install=install, user=user) for row in rows],
+        text=text,
+        show=show,
+        here=filters.address(page=page.number),
+        pills=pills if is_long else (),
+        pager=pager if is_long and page.ids else Pager(()),
+        nothing=_nothing_words(text, show) if is_filtered else "",
+    )
+
+
+def registering(newest: Sequence[Endpoint], *, count: int) -> Registering:
+    return Registering(newest, count - len(newest))
 
 
 def actions(install: Install, *, user: User) -> tuple[Control, ...]:
@@ -74,3 +151,21 @@ def _failed(row: EndpointRow) -> str:
     if not row.endpoint.is_logged:
         return ""
     return str(row.failed) if row.failed else "none"
+
+
+def _shown_words(page: EndpointPage, *, total: int) -> str:
+    """Say which of the matching endpoints the page shows."""
+    first = (page.number - 1) * SHOWN + 1
+    words = f"{first:,} to {first + len(page.ids) - 1:,} of {page.matching:,}"
+    return words if page.matching == total else f"{words} matches, {total:,} in total"
+
+
+def _nothing_words(text: str, show: Show) -> str:
+    """Say why no endpoint is shown although some may exist."""
+    if text:
+        return f"No endpoint{' in this view' if show else ''} matches “{text}”."
+    return {
+        Show.NEED: "No endpoint is disabled or failing.",
+        Show.FAILED: "No endpoint has failed deliveries in the log.",
+        Show.PAUSED: "No endpoint is paused.",
+    }.get(show, "No endpoint is active without consecutive failures.")

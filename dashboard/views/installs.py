@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, Window
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,12 +16,22 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dashboard.actions.installs import sync
 from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms import endpoint_filters
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
-from dashboard.models import Install
-from dashboard.presenters.install_page import actions, helped, register
+from dashboard.models import Endpoint, Install
+from dashboard.presenters.install_page import (
+    REGISTERING_SHOWN,
+    SHOWN,
+    EndpointList,
+    actions,
+    endpoint_list,
+    register,
+    registering,
+)
 from dashboard.presenters.live import live as live_response
-from dashboard.presenters.rows import EndpointRow, endpoint_rows, with_known
+from dashboard.presenters.rows import endpoint_rows, with_known
+from dashboard.queries import endpoint_lists
 from dashboard.vault import Secret
 from dashboard.views import operations
 
@@ -75,17 +86,22 @@ def _replaces(request: MemberRequest) -> Install | None:
 def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
+    pending = install.endpoints.filter(opentrain_id=None).defer("secret")
+    newest = list(pending.annotate(count=Window(Count("pk")))[:REGISTERING_SHOWN])
     return {
         "install": install,
         "freshness": look(install=install, now=now),
         "actions": actions(install, user=request.user),
         "register": register(install),
-        "rows": [helped(row, install=install, user=request.user) for row in _endpoint_rows(request, install, now)],
-        "registering": install.endpoints.filter(opentrain_id=None).defer("secret"),
+        "endpoints": _endpoint_list(request, install, now),
+        "registering": registering(newest, count=getattr(newest[0], "count", 0) if newest else 0),
         "now": now,
     }
 
 
-def _endpoint_rows(request: MemberRequest, install: Install, now: datetime) -> list[EndpointRow]:
-    endpoints = with_known(install.endpoints.registered().defer("secret"), now=now)
-    return endpoint_rows(endpoints=endpoints, user_id=request.user.pk)
+def _endpoint_list(request: MemberRequest, install: Install, now: datetime) -> EndpointList:
+    filters = endpoint_filters.parse(params=request.GET.dict())
+    page = endpoint_lists.page(install=install, criteria=filters.criteria, number=filters.page, size=SHOWN)
+    found = with_known(Endpoint.objects.filter(pk__in=page.ids).defer("secret"), now=now).in_bulk()
+    rows = endpoint_rows(endpoints=[found[pk] for pk in page.ids if pk in found], user_id=request.user.pk)
+    return endpoint_list(rows, page=page, filters=filters, install=install, user=request.user)

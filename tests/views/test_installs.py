@@ -1,15 +1,19 @@
 """The list of installs, connecting an install, and an install's page with its endpoints."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, User
+from dashboard.presenters.install_page import SHOWN
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_endpoint, make_install
+from tests.factories import NOON, make_endpoint, make_endpoints, make_install
 from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import words_of
@@ -295,6 +299,82 @@ def test_detail_asks_the_database_no_more_for_more_endpoints(ana: Browser, djang
         make_endpoint(install=install)
     with django_assert_max_num_queries(8):
         ana.read(page_of(install))
+
+
+def test_page_and_poll_of_2500_endpoints_are_as_large_as_of_a_page_of_them(ana: Browser) -> None:
+    few, many = (make_install(name="A name", last_error="down", last_error_at=timezone.now()) for _ in range(2))
+    make_endpoints(install=few, count=SHOWN)
+    make_endpoints(install=many, count=2500)
+    for place in ("install-detail", "install-live"):
+        found = []
+        for install in (few, many):
+            with CaptureQueriesContext(connection) as asked:
+                page = ana.read(reverse(place, args=[install.pk]))
+            found.append((len(asked), page.count('<tr id="endpoint-'), len(page)))
+        (queries, shown, size), (queries_of_many, shown_of_many, size_of_many) = found
+        assert (queries_of_many, shown_of_many, shown) == (queries, SHOWN, SHOWN)
+        assert size_of_many < size + 3000  # the filters and the pager
+
+
+def test_list_of_one_page_has_neither_filters_nor_pager(ana: Browser) -> None:
+    install = make_install()
+    make_endpoints(install=install, count=SHOWN)
+    page = ana.read(page_of(install))
+    assert "endpoint-search" not in page
+    assert 'class="pager"' not in page
+    make_endpoints(install=install, count=1)
+    page = ana.read(page_of(install))
+    assert 'id="endpoint-search" data-keep' in page  # a poll leaves what is being typed alone
+    assert "1 to 25 of 26" in page
+
+
+def test_pages_of_endpoints_show_each_of_them_once_and_poll_only_themselves(ana: Browser) -> None:
+    install = make_install()
+    made = make_endpoints(install=install, count=2 * SHOWN + 1)
+    worst = make_endpoint(install=install, status="DISABLED", consecutive_failures=10)
+    shown = []
+    for number in (1, 2, 3):
+        query = f"?page={number}" if number > 1 else "?"
+        page = ana.read(page_of(install) + query)
+        live = f"{reverse('install-live', args=[install.pk])}{query}"
+        assert f'hx-get="{live}"' in page
+        rows = re.findall(r'<tr id="endpoint-(\d+)"', page)
+        assert re.findall(r'<tr id="endpoint-(\d+)"', ana.read(live)) == rows
+        shown += rows
+    assert shown == [str(pk) for pk in (worst.pk, *sorted((one.pk for one in made), reverse=True))]
+    assert "51 to 52 of 52" in ana.read(page_of(install) + "?page=999999")
+
+
+def test_endpoints_are_found_by_url_and_state(ana: Browser) -> None:
+    install = make_install()
+    make_endpoints(install=install, count=SHOWN)
+    paused = make_endpoint(install=install, status="DISABLED", handler_url="https://one.example.net/Billing")
+    make_endpoint(install=install, consecutive_failures=3, url="https://one.example.net/billing-2")
+
+    def rows_of(query: str) -> int:
+        return ana.read(page_of(install) + query).count('<tr id="endpoint-')
+
+    assert [rows_of(f"?q={text}") for text in ("billing", "one.example.net/B", paused.opentrain_id, "%")] == [
+        2,
+        2,
+        1,
+        0,
+    ]
+    assert [rows_of(f"?show={show}") for show in ("need", "paused", "failed", "active", "x")] == [1, 1, 0, 25, 25]
+    assert rows_of("?show=paused&q=billing") == 1
+    page = ana.read(f"{page_of(install)}?show=need&q={HOSTILE}")
+    assert f"No endpoint in this view matches “{ESCAPED}”." in page
+    assert "Show all 27" in page
+    assert "No endpoint has failed deliveries in the log." in ana.read(f"{page_of(install)}?show=failed")
+
+
+def test_endpoints_being_registered_are_shown_up_to_a_number(ana: Browser) -> None:
+    install = make_install()
+    for _ in range(12):
+        make_endpoint(install=install, opentrain_id=None, registering_since=NOON)
+    page = ana.read(page_of(install))
+    assert page.count("OpenTrain has not answered.") == 10
+    assert "2 older registrations without an answer." in page
 
 
 def test_replacing_a_token_names_the_install_and_leads_back_to_it(
