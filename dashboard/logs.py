@@ -22,7 +22,7 @@ OPENTRAIN_REQUEST_ID = "opentrain_request_id"
 
 _SECRETS = (
     # A receiver's key is a credential.
-    (re.compile(r"/hooks/[^/\s\"'?#]+"), "/hooks/[key]"),
+    (re.compile(r"/hooks/+[^/\s\"'?#]+"), "/hooks/[key]"),
     (re.compile(rf"\b({'|'.join(STARTS)})[A-Za-z0-9_\-+/=]+"), r"\1[secret]"),
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*):[^@/\s]+@"), r"\1:[secret]@"),
 )

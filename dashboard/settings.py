@@ -65,7 +65,8 @@ DEMO_HANDLER_TOKEN = _secret("DEMO_HANDLER_TOKEN")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret("SECRET_KEY")
-# Host names that this process answers to: those of the URLs it serves, and localhost for probes.
+# Host names that this process answers to: those of the URLs it serves, and localhost. Probes are answered for any
+# (dashboard/middleware/paths.py).
 _HOSTS = {"all": (PUBLIC_URL, RECEIVER_URL), "console": (PUBLIC_URL,), "receiver": (RECEIVER_URL,)}[SERVE]
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS") or sorted(
     {"localhost", "127.0.0.1", *(urlsplit(url).hostname or "localhost" for url in _HOSTS)}
@@ -98,12 +99,13 @@ MIDDLEWARE = [
     "dashboard.middleware.request.request_ids",
     "dashboard.middleware.request.sources",
     "dashboard.middleware.request.permissions_policy",
+    "dashboard.middleware.paths.forgive_slashes",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dashboard.middleware.compression.CompressPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "dashboard.middleware.paths.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -183,9 +185,8 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
-# Behind a trusted proxy the client's address is the last entry of X-Forwarded-For; the client may write the others.
+# Behind a trusted proxy the client's address is the last entry of X-Forwarded-For (dashboard/auth/request_source.py).
 BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
-ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 # Maximum idle time and age of a session (dashboard/middleware/sessions.py).
 SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
 SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
@@ -221,7 +222,7 @@ HTTPS = _flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
 # The receiver and the observations API refuse plain http themselves: OpenTrain never follows a redirect, and a redirect
 # would have clients send a key in the clear again. Probes come without TLS, from the machine or its network.
-SECURE_REDIRECT_EXEMPT = [r"^hooks/", r"^api/", r"^(healthz|readyz|metrics)$"]
+SECURE_REDIRECT_EXEMPT = [r"^(hooks|api)(/|$)", r"^(healthz|readyz|metrics)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

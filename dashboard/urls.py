@@ -7,6 +7,7 @@ from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as passkeys
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
+from django.views import defaults
 from django.views.decorators.cache import never_cache
 
 from dashboard.views import (
@@ -174,3 +175,8 @@ if settings.SERVE == "receiver":
     handler403 = bare_errors.permission_denied
     handler404 = bare_errors.not_found
     handler500 = bare_errors.failed
+else:
+    handler400 = bare_errors.or_page(bare_errors.bad_request, defaults.bad_request)
+    handler403 = bare_errors.or_page(bare_errors.permission_denied, defaults.permission_denied)
+    handler404 = bare_errors.or_page(bare_errors.not_found, defaults.page_not_found)
+    handler500 = bare_errors.or_page(bare_errors.failed, defaults.server_error)

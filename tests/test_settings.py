@@ -91,8 +91,9 @@ def test_every_address_is_the_consoles_a_door_or_a_probe_and_served_accordingly(
         ("receiver", "/accounts/login/", "404 application/json -"),
         ("receiver", "/healthz", "200 application/json -"),
         ("receiver", "/hooks/!/", "404 application/json -"),
-        ("console", "/hooks/!/", "404 text/html -"),
-        ("console", "/api/v1/observations", "404 text/html -"),
+        ("console", "/hooks/!/", "404 application/json -"),
+        ("console", "/api/v1/observations", "404 application/json -"),
+        ("console", "/nothing/", "404 text/html -"),
         ("console", "/healthz", "200 application/json -"),
         ("console", "/installs/", "302 text/html /accounts/login/?next=/installs/"),
     ],
@@ -110,25 +111,32 @@ URLS = {"PUBLIC_URL": "https://console.example.com", "RECEIVER_URL": "https://ho
 @pytest.mark.parametrize(
     ("serve", "host", "status"),
     [
-        ("all", "console.example.com", "200"),
-        ("all", "hooks.example.com:8443", "200"),
+        ("all", "console.example.com", "401"),
+        ("all", "hooks.example.com:8443", "401"),
         ("all", "evil.example.com", "400"),
         ("all", "console.example.com.evil.example", "400"),
-        ("all", "localhost", "200"),
-        ("console", "console.example.com", "200"),
+        ("all", "localhost", "401"),
+        ("console", "console.example.com", "401"),
         ("console", "hooks.example.com", "400"),
-        ("receiver", "hooks.example.com", "200"),
+        ("receiver", "hooks.example.com", "401"),
         ("receiver", "console.example.com", "400"),
     ],
 )
 def test_process_answers_to_its_own_host_names_only(serve: str, host: str, status: str, ask: Ask) -> None:
-    assert str(ask("/healthz", host=host, SERVE=serve, **URLS)["status"]) == status
+    answer = ask("/metrics", host=host, SERVE=serve, METRICS_TOKEN="a-token", **URLS)
+    assert str(answer["status"]) == status
+
+
+@pytest.mark.parametrize("serve", ["all", "console", "receiver"])
+def test_every_process_answers_its_probes_for_any_host_without_a_redirect(serve: str, ask: Ask) -> None:
+    answer = ask("/healthz", host="10.42.0.17:8000", SERVE=serve, HTTPS="1", **URLS)
+    assert words(answer) == "200 application/json -"
 
 
 def test_allowed_hosts_of_the_operator_win(ask: Ask) -> None:
     environ = {"ALLOWED_HOSTS": "only.example.com", **URLS}
-    assert ask("/healthz", host="only.example.com", **environ)["status"] == 200
-    assert ask("/healthz", host="console.example.com", **environ)["status"] == 400
+    assert ask("/accounts/login", host="only.example.com", **environ)["status"] == 301
+    assert ask("/accounts/login", host="console.example.com", **environ)["status"] == 400
 
 
 def test_door_is_where_the_url_map_has_it() -> None:

@@ -30,6 +30,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import vault
+from dashboard.auth import request_source
 from dashboard.models import User
 from dashboard.rules import json_limits
 from dashboard.vault import Secret
@@ -55,6 +56,13 @@ class Accounts(DefaultAccountAdapter):  # type: ignore[misc]
     def is_safe_url(self, url: str) -> bool:
         """Return whether a redirect to `url` is allowed: only to a path of this site, never with a host name."""
         return url.startswith("/") and url.isprintable() and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the address that the audit has too. allauth reads X-Forwarded-For less leniently.
+
+        Raises: PermissionDenied if it is not known.
+        """
+        return request_source.current.get().address or str(super().get_client_ip(request))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:  # noqa: ARG002
         """Count attempts by user name alone: allauth adds the Host header, whose port the client chooses."""

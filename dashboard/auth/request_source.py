@@ -6,10 +6,14 @@ worker and the command line have no source, and the audit says so.
 """
 
 import ipaddress
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 AGENT_CHARS = 300
+
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\w+)?|([\d.]+):\w+")
+"""An address as some proxies write it: IPv6 in brackets, either with a port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,21 @@ def source_of(*, peer: str, forwarded_for: str | None, agent: str) -> Source:
     """Return the source of a request.
 
     `peer` is the address of the connection. `forwarded_for` is the X-Forwarded-For header if a trusted proxy is in
-    front, else None. Only its last entry is the proxy's; the client may have written the others.
+    front, else None. Only its last entry is the proxy's; the client may have written the others. If that entry names no
+    address ("unknown"), the source is the peer.
     """
     last = (forwarded_for or "").rpartition(",")[2]
-    return Source(_address(last) or _address(peer), "".join(filter(str.isprintable, agent))[:AGENT_CHARS])
+    return Source(_address(_bare(last)) or _address(peer), "".join(filter(str.isprintable, agent))[:AGENT_CHARS])
+
+
+def _bare(entry: str) -> str:
+    """Return an entry of X-Forwarded-For without port and brackets, and without the syntax of Forwarded (RFC 7239)."""
+    text = entry.strip()
+    if text[:4].lower() == "for=":
+        text = text[4:].partition(";")[0].strip()
+    text = text.strip('"')
+    found = _WITH_PORT.fullmatch(text)
+    return (found[1] or found[2]) if found else text
 
 
 def _address(text: str) -> str | None:

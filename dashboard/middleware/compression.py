@@ -4,14 +4,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-NOT_PAGES = frozenset({"receiver", "observations"})
+from dashboard.middleware.paths import is_for_programs
 
 
 class CompressPages(GZipMiddleware):
     """Django's gzip middleware (padded against BREACH), for pages only: OpenTrain gets the handler's exact bytes."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        match = request.resolver_match
-        if match is not None and match.url_name in NOT_PAGES:
+        if is_for_programs(request.path_info):
             return response
         return super().process_response(request, response)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from dashboard.middleware.compression import NOT_PAGES
+from dashboard.middleware.paths import is_for_programs
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
@@ -30,5 +30,4 @@ def explain_to_people(get_response: Answering) -> Answering:
 
 
 def _wants_page(request: HttpRequest) -> bool:
-    is_page = request.resolver_match is not None and request.resolver_match.url_name not in NOT_PAGES
-    return is_page and "text/html" in request.headers.get("Accept", "")
+    return not is_for_programs(request.path_info) and "text/html" in request.headers.get("Accept", "")

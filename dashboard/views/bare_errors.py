@@ -1,8 +1,16 @@
-"""JSON errors for a process that serves only the receiver, which has no pages and no static files."""
+"""Errors as JSON, for the receiver and the observations API, which have no pages.
 
+A process that serves only the receiver answers every request with these. In other processes, `or_page` gives people the
+pages.
+"""
+
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from dashboard.middleware.paths import is_for_programs
 
 
 def bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django passes it
@@ -19,6 +27,16 @@ def not_found(_request: HttpRequest, exception: Exception) -> HttpResponse:  # n
 
 def failed(_request: HttpRequest) -> HttpResponse:
     return _say(HTTPStatus.INTERNAL_SERVER_ERROR, "Redeliver failed. The error is in its log. Try again later.")
+
+
+def or_page(bare: Callable[..., HttpResponse], page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return an error handler that answers programs with `bare` and people with `page`."""
+
+    def answer(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:  # noqa: ANN401 - Django's
+        chosen = bare if is_for_programs(request.path_info) else page
+        return chosen(request, *arguments, **named)
+
+    return answer
 
 
 def _say(status: HTTPStatus, words: str) -> HttpResponse:

@@ -86,6 +86,17 @@ def test_forwarded_address_of_the_guessers_own_making_does_not_help(db: None) ->
     assert [one.status_code for one in found] == [200] * 10 + [429]
 
 
+def test_ports_that_the_proxy_names_do_not_make_new_addresses(db: None, settings: Any) -> None:
+    settings.BEHIND_PROXY = True
+    found = [
+        Client(headers={"X-Forwarded-For": f"203.0.113.7:{50_000 + number}"}).post(
+            LOGIN, {"login": f"n{number}", "password": "x"}
+        )
+        for number in range(11)
+    ]
+    assert [one.status_code for one in found] == [200] * 10 + [429]
+
+
 @pytest.mark.usefixtures("code_lasts")
 def test_guessing_codes_is_refused(ana: User) -> None:
     TOTP.activate(ana, SECRET)

@@ -94,9 +94,16 @@ def test_list_does_not_show_what_has_run_out(ana: User, settings) -> None:
 
 
 def test_place_is_the_proxys_word_only_behind_a_proxy(ana: User, settings) -> None:
-    forged = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
-    for proxies, seen in ((0, "127.0.0.1"), (1, "203.0.113.7")):
-        settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
-        client = Client(headers=forged)
+    forwarded = "198.51.100.1, 203.0.113.7"
+    seen_of = [
+        (False, forwarded, "127.0.0.1"),
+        (True, forwarded, "203.0.113.7"),
+        (True, "203.0.113.7:51234", "203.0.113.7"),
+        (True, "[2001:db8::1]:443", "2001:db8::1"),
+        (True, "unknown", "127.0.0.1"),
+    ]
+    for behind, header, seen in seen_of:
+        settings.BEHIND_PROXY = behind
+        client = Client(headers={"X-Forwarded-For": header})
         client.post(reverse("account_login"), {"login": "ana", "password": "a-long-password"})
         assert session_of(client).ip == seen
