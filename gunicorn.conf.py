@@ -34,6 +34,12 @@ keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
+# gunicorn believes no peer about itself: by default it takes SCRIPT_NAME, PATH_INFO and the scheme from the headers of
+# loopback and Unix sockets. With BEHIND_PROXY=1, Django reads the headers of the proxy (dashboard/settings.py).
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+header_map = "drop"
 # No access log: a receiver's path contains its key. Errors use Django's handlers and format.
 accesslog = None
 logconfig_dict = logs.config(form=os.environ.get("LOG_FORMAT", "text"), level=os.environ.get("LOG_LEVEL", "INFO"))

@@ -70,6 +70,8 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "partner_api_session", "partner_api_csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("PARTNER_API_HTTPS") == "1"
+# gunicorn believes no header of a proxy (gunicorn.conf.py).
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SESSION_COOKIE_SECURE else None
 ROOT_URLCONF = "dashboard.partner_api.urls"
 WSGI_APPLICATION = "dashboard.partner_api.wsgi.application"
 USE_TZ = True
