@@ -6,6 +6,7 @@ while.
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
@@ -13,9 +14,19 @@ from django.db import transaction
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs.sync import hold, record_endpoint
 from dashboard.actions.operation import Once, Operation, last_done, perform
-from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Delivery, Endpoint, Install, User
 from dashboard.models.endpoints import ACTIVE, DISABLED, door_url, new_receiver_key
+from dashboard.rules.answers import (
+    Reading,
+    Shape,
+    Taken,
+    are_requeued,
+    read_enabled,
+    read_registered,
+    read_requeued,
+    read_requeued_one,
+)
 from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
 from dashboard.vault import Secret
@@ -73,8 +84,12 @@ def register_prepared(
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
         created.append(answer)
+        made = answer.endpoint
+        reading = read_registered(
+            asked=Shape(endpoint.url, event_types), answered=Shape(made.url, made.event_types), status=made.status
+        )
         _adopt(endpoint=endpoint, answer=answer, at=clock())
-        return Outcome(kind=OutcomeKind.DONE, words="The endpoint is registered.", quoted=answer.message)
+        return outcome_as_read(reading, quoted=answer.message)
 
     outcome = perform(
         operation=operation,
@@ -86,20 +101,27 @@ def register_prepared(
     return outcome, (created[0].secret if created else None)
 
 
-def enable(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Set the endpoint to ACTIVE, which resets consecutive failures to 0. Source: partner-api, "Operations", PATCH."""
+def enable(
+    *,
+    actor: User,
+    endpoint: Endpoint,
+    clock: Callable[[], datetime],
+    operation: uuid.UUID,
+    redelivers: bool = False,
+) -> Outcome:
+    """Set the endpoint to ACTIVE, which resets consecutive failures to 0. Source: partner-api, "Operations", PATCH.
+
+    `redelivers`: the caller requests the failed deliveries next, so the outcome does not ask people to.
+    """
     now = clock()
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
-        words = "Re-enabled. OpenTrain sends to this endpoint again, and its consecutive failures are reset to 0."
-        failed = endpoint.deliveries.failed().count()
-        if failed == 1:
-            words += " The failed delivery is not sent again automatically. Redeliver it."
-        elif failed:
-            words += f" The {failed} failed deliveries are not sent again automatically. Redeliver them."
-        return Outcome(kind=OutcomeKind.DONE, words=words)
+        reading = read_enabled(status=answer.status, consecutive_failures=answer.consecutive_failures)
+        if reading.taken is Taken.YES and not redelivers:
+            reading = replace(reading, words=reading.words + _left_failed(endpoint))
+        return outcome_as_read(reading, offer_enable=answer.status == DISABLED)
 
     return perform(
         operation=_on(endpoint, actor=actor, action=ENABLE, operation=operation),
@@ -127,13 +149,20 @@ def redeliver_failed(
     action: str = "redeliver all failed",
     asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to redeliver every FAILED delivery of the endpoint. `asked_at` defaults to now."""
+    """Ask OpenTrain to redeliver every FAILED delivery of the endpoint. `asked_at` defaults to now.
+
+    Deliveries are marked only if OpenTrain's number covers all that were failed here at the request.
+    """
     asked_at = asked_at or clock()
+    failed_then = deliveries.failed_now(endpoint=endpoint)
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
-        deliveries.mark_requested(endpoint=endpoint, at=asked_at)
-        return outcome
+        _record_status(endpoint=endpoint, answer=answer, at=clock())
+        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=asked_at)
+        if are_requeued(requeued=answer.requeued, known=asked.known):
+            deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=asked_at)
+        reading = read_requeued(requeued=answer.requeued, known=asked.known, is_logged=endpoint.is_logged)
+        return _requeued(answer, reading)
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation),
@@ -155,9 +184,10 @@ def redeliver_one(
     endpoint, asked_at = delivery.endpoint, asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        outcome = _requeued(endpoint=endpoint, answer=answer, at=clock())
-        deliveries.mark_requested(endpoint=endpoint, delivery=delivery, at=asked_at)
-        return outcome
+        _record_status(endpoint=endpoint, answer=answer, at=clock())
+        if are_requeued(requeued=answer.requeued, known=1):
+            deliveries.mark_requested(endpoint=endpoint, ids=[delivery.pk], at=asked_at)
+        return _requeued(answer, read_requeued_one(requeued=answer.requeued))
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation, delivery_id=delivery.opentrain_id),
@@ -179,12 +209,24 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetim
         endpoint.refresh_from_db()
 
 
-def _requeued(*, endpoint: Endpoint, answer: opentrain.Redelivery, at: datetime) -> Outcome:
+def _left_failed(endpoint: Endpoint) -> str:
+    """Say that failed deliveries are not sent again automatically; empty if none is failed here."""
+    failed = endpoint.deliveries.failed().count()
+    if not failed:
+        return ""
+    if failed == 1:
+        return " The failed delivery is not sent again automatically. Redeliver it."
+    return f" The {failed} failed deliveries are not sent again automatically. Redeliver them."
+
+
+def _record_status(*, endpoint: Endpoint, answer: opentrain.Redelivery, at: datetime) -> None:
     """Record the endpoint from the response, before its deliveries are marked: the endpoint is locked first."""
     endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
-    return Outcome(
-        kind=OutcomeKind.DONE,
-        words=f"{answer.requeued} requeued.",
+
+
+def _requeued(answer: opentrain.Redelivery, reading: Reading) -> Outcome:
+    return outcome_as_read(
+        reading,
         quoted=answer.message,
         requeued=answer.requeued,
         offer_enable=answer.endpoint.status == DISABLED,

@@ -111,12 +111,12 @@ def failures_returned(*, first: Sequence[bool], last: Sequence[bool]) -> str | N
     return None
 
 
-def may_ask(*, asked: int, settled: int) -> bool:
+def may_ask(*, tally: "Tally") -> bool:
     """Return whether a recovery may request one more delivery: within the trial, or once the trial has outcomes.
 
-    `asked` counts the requested deliveries (canary included), `settled` those of them that have an outcome.
+    The canary is included. A delivery that OpenTrain refused is none of the trial: it proves nothing.
     """
-    return asked < TRIAL or settled >= TRIAL
+    return tally.asked - tally.refused < TRIAL or tally.settled - tally.refused >= TRIAL
 
 
 def next_run_words(*, asked_at: datetime, now: datetime, schedule: Schedule) -> str:
@@ -130,6 +130,7 @@ class LeftOut(Enum):
 
     DELIVERED = "already delivered"
     REQUESTED = "already requested again, attempt pending"
+    NOT_FAILED = "no longer failed when the call for all failed ones was made"
 
     @property
     def words(self) -> str:
@@ -156,8 +157,13 @@ class Tally:
 
     @property
     def asked(self) -> int:
-        """Deliveries requested from OpenTrain, including requests still in progress."""
+        """Deliveries requested from OpenTrain, including requests still in progress and refused ones."""
         return self.asking + self.requested + self.settled
+
+    @property
+    def requeued(self) -> int:
+        """Deliveries that OpenTrain is known to have requeued. A request that it refused or lost is none."""
+        return self.requested + self.delivered + self.failed_again + self.not_seen
 
     @property
     def settled(self) -> int:
@@ -170,8 +176,20 @@ class Tally:
     @property
     def words(self) -> str:
         """Return "411 requested again, 260 delivered, 0 failed again", and any other counts above 0."""
-        parts = [f"{self.asked} requested again", f"{self.delivered} delivered", f"{self.failed_again} failed again"]
+        parts = [f"{self.requeued} requested again", f"{self.delivered} delivered", f"{self.failed_again} failed again"]
         return ", ".join(parts + self._rest())
+
+    def requests(self, *, has_canary: bool) -> str:
+        """Return "All 411 requested again.", or how many were and what became of the other requests.
+
+        `has_canary`: the first delivery, which was delivered, has a step of its own and is left out.
+        """
+        requeued = self.requeued - has_canary
+        others = [(self.unknown, "with unknown outcome"), (self.refused, "refused")]
+        said = [f"{count} {words}" for count, words in others if count]
+        if said:
+            return f"{', '.join([f'{requeued} requested again', *said])}."
+        return f"All {requeued} requested again." if requeued > 0 else "None left to request."
 
     def outcome(self, *, took: timedelta) -> str:
         """Return "412 of 412 delivered in 9 min.", and the outcomes of the others."""

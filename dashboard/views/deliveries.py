@@ -115,7 +115,9 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     delivery, operation = _find_to_redeliver(request, pk), operations.asked(request)
     outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, clock=timezone.now, operation=operation)
     page = reverse("delivery-detail", args=[pk])
-    return operations.respond(request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page)
+    return operations.respond(
+        request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page, of_one=True
+    )
 
 
 def readable(raw: bytes) -> Text:

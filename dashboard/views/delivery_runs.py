@@ -33,6 +33,7 @@ from dashboard.presenters.run_preview import heading, links
 from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
+from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import spelled
 from dashboard.rules.installs import NEEDS_PERSON
@@ -238,9 +239,9 @@ def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
         return "This install's token lacks webhooks:manage.", "install"
     if endpoint.install.last_error_code in NEEDS_PERSON:
         return endpoint.install.last_error, "install"
-    if endpoint.status == DISABLED:
-        return "The endpoint is disabled or paused, so deliveries are stopped.", "recover"
-    return "", ""
+    stopped = "The endpoint is disabled or paused, so deliveries are stopped." if endpoint.status == DISABLED else ""
+    stopped = unknown_status(endpoint.status) if is_unknown(endpoint.status) else stopped
+    return stopped, "recover" if stopped else ""
 
 
 def _words(filters: Filter, now: datetime, left_out: Sequence[tuple[str, int]]) -> str:

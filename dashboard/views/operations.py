@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,7 +18,7 @@ from dashboard.actions.observation_keys import ISSUE, REVOKE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import AuditEntry, Delivery, Endpoint
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
 from dashboard.presenters import controls
 from dashboard.presenters.controls import Button
 from dashboard.presenters.operations import operation_id
@@ -103,16 +103,26 @@ def asked(request: MemberRequest) -> uuid.UUID:
 
 
 def respond(
-    request: MemberRequest, *, outcome: Outcome, operation: uuid.UUID, endpoint: Endpoint, page: str
+    request: MemberRequest,
+    *,
+    outcome: Outcome,
+    operation: uuid.UUID,
+    endpoint: Endpoint,
+    page: str,
+    of_one: bool = False,
 ) -> HttpResponse:
-    """Answer a button: for htmx with a partial that also refreshes the page's live part, else by redirect to `page`."""
+    """Answer a button: for htmx with a partial that also refreshes the page's live part, else by redirect to `page`.
+
+    `of_one`: the button is about one delivery, so only that one is followed, whatever number OpenTrain requeued.
+    """
     if not request.htmx:
         if outcome.unrequested:
             return lead(request, outcome=outcome, page=page)
         return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
     none_yet = None
     if outcome.requeued and endpoint.is_logged and not outcome.told_before:
-        none_yet = Progress(outcome.requeued, 0, 0)  # OpenTrain answered just now: nothing to count yet
+        followed = 1 if of_one else outcome.requeued
+        none_yet = Progress(followed, 0, 0)  # OpenTrain answered just now: nothing to count yet
     answer = build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk, progress=none_yet)
     response = render(request, "components/_outcome.html", {"answer": answer})
     response["HX-Trigger"] = "redeliver:changed"
@@ -171,7 +181,7 @@ def kept(request: MemberRequest) -> ShownOutcome | None:
 def progress(request: MemberRequest, operation: uuid.UUID) -> HttpResponse:
     """Count arrivals since deliveries were requeued; the page polls until all have arrived."""
     visible = AuditEntry.objects.filter(endpoint__in=Endpoint.objects.visible_to(request.user))
-    get_object_or_404(visible, operation=operation, requeued__isnull=False)
+    get_object_or_404(visible, operation=operation, requeued__gt=0)
     context = {"operation": operation, "progress": _progress(operation)}
     return render(request, "components/_progress.html", context)
 
@@ -188,13 +198,14 @@ def _progress(operation: uuid.UUID) -> Progress | None:
         return None
     again = Delivery.objects.filter(
         _was_there(opened=opened, ended=ended),
+        _began_round(since=opened.at),
         endpoint=opened.endpoint_id,
         requested_at__isnull=True,
         last_attempt_at__gte=opened.at,
     )
-    if opened.delivery_id:
-        again = again.filter(opentrain_id=opened.delivery_id)
     requeued = ended.requeued or 0
+    if opened.delivery_id:
+        again, requeued = again.filter(opentrain_id=opened.delivery_id), min(requeued, 1)
     counts = again.aggregate(arrived=Count("pk"), delivered=Count("pk", filter=Q(last_ok=True)))
     return Progress(requeued, min(counts["arrived"], requeued), min(counts["delivered"], requeued))
 
@@ -213,6 +224,13 @@ def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
             return Q(first_received_at__lt=opened.at)
         stopped_until = last.at
     return Q(first_received_at__lt=opened.at) | Q(event_created_at__lt=stopped_until)
+
+
+def _began_round(*, since: datetime) -> Q:
+    """Return a filter for deliveries whose current round began since: an automatic retry is no redelivery."""
+    number = OuterRef("attempt_count") - OuterRef("attempts_in_round") + 1
+    first = Attempt.objects.filter(delivery=OuterRef("pk"), number=number, received_at__gte=since)
+    return Q(first_received_at__gte=since) | Q(attempts_in_round__lte=1) | Q(Exists(first))
 
 
 def _redelivery_under_way(*, endpoint: Endpoint, now: datetime) -> uuid.UUID | None:

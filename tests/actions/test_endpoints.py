@@ -1,6 +1,8 @@
 """Actions on an endpoint: each makes one call, writes two audit entries, and updates the delivery log."""
 
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +14,15 @@ from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, User
-from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
+from dashboard.rules.deliveries import Standing
+from dashboard.services.opentrain import OutcomeUnknown, Reason, Redelivery, Unavailable, WebhookEndpoint
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_user
 
 pytestmark = pytest.mark.django_db
 
 EVENTS = ["contract.started", "contract.ended"]
+WHICH = ", and it does not say which. Each changes when its attempt arrives."
 UNKNOWN = "OpenTrain did not answer within 15 s. The request may have been taken."
 
 
@@ -121,6 +125,91 @@ def test_enable_resets_the_streak_and_says_what_is_left_to_do(
     assert fake_opentrain.calls[-1].arguments == {"endpoint_id": endpoint.opentrain_id, "status": "ACTIVE"}
 
 
+def says(fake: FakeOpenTrain, operation: str, **columns: Any) -> None:
+    """Let the next answer of the operation show the endpoint with these columns."""
+
+    def change(answer: Any) -> Any:
+        if isinstance(answer, WebhookEndpoint):
+            return replace(answer, **columns)
+        return replace(answer, endpoint=replace(answer.endpoint, **columns))
+
+    fake.change_answer(change, operation=operation)
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind", "words"),
+    [
+        (
+            {"status": "DISABLED", "consecutive_failures": 10},
+            OutcomeKind.UNAVAILABLE,
+            (
+                "Not re-enabled: OpenTrain answered that the endpoint is DISABLED, with 10 consecutive failures. "
+                "Deliveries stay stopped. Try again. If the answer stays the same, ask OpenTrain's support."
+            ),
+        ),
+        (
+            {"status": "HIBERNATING"},
+            OutcomeKind.UNKNOWN,
+            (
+                "Not known whether it is re-enabled: OpenTrain gives its status as HIBERNATING, which Redeliver does "
+                "not know. It may not attempt any deliveries. Ask OpenTrain's support what it means."
+            ),
+        ),
+        (
+            {"status": "ACTIVE", "consecutive_failures": 9},
+            OutcomeKind.DONE,
+            (
+                "Re-enabled. OpenTrain sends to this endpoint again, but still counts 9 consecutive failures. "
+                "It disables an endpoint at 10. The failed delivery is not sent again automatically. Redeliver it."
+            ),
+        ),
+    ],
+)
+def test_enable_says_what_the_answer_says(
+    endpoint: Endpoint,
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    answered: dict[str, Any],
+    kind: OutcomeKind,
+    words: str,
+) -> None:
+    make_failed(endpoint, "dlv_1")
+    says(fake_opentrain, "update_endpoint", **answered)
+    outcome = endpoints.enable(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+    assert (outcome.kind, outcome.words) == (kind, words)
+    assert outcome.offer_enable is (answered["status"] == "DISABLED")
+    assert Endpoint.objects.get().status == answered["status"]
+    assert AuditEntry.objects.latest("id").words == words
+
+
+@pytest.mark.parametrize(
+    ("answered", "differs"),
+    [
+        ({"url": "https://other.example.com/"}, "the address is https://other.example.com/ (requested: {url})"),
+        (
+            {"event_types": ("milestone.funded",)},
+            "the event types are milestone.funded (requested: contract.ended, contract.started)",
+        ),
+        ({"status": "DISABLED"}, "it is DISABLED, so nothing is sent until it is re-enabled"),
+        ({"status": "HIBERNATING"}, "its status is HIBERNATING, which Redeliver does not know"),
+    ],
+)
+def test_register_says_what_the_answer_has_otherwise_and_keeps_the_secret(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain, answered: dict[str, Any], differs: str
+) -> None:
+    says(fake_opentrain, "create_endpoint", **answered)
+    outcome, endpoint, secret = register(install, support, url="https://acme.example.com/", through_redeliver=False)
+    differs = differs.format(url="https://acme.example.com/")
+    assert (outcome.kind, outcome.words) == (
+        OutcomeKind.UNKNOWN,
+        (
+            f"The endpoint is registered, but not as requested. OpenTrain answered that {differs}. "
+            "Correct it on the endpoint's page."
+        ),
+    )
+    assert (endpoint.pk, secret is not None) == (Endpoint.objects.get().pk, True)
+
+
 def test_redeliver_failed_requests_those_that_failed_and_quotes_opentrain(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
@@ -132,13 +221,184 @@ def test_redeliver_failed_requests_those_that_failed_and_quotes_opentrain(
     )
     assert outcome == Outcome(
         kind=OutcomeKind.DONE,
-        words="3 requeued.",
+        words="3 requeued: the 1 that was failed here, and 2 that only OpenTrain had as failed.",
         quoted="Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).",
         requeued=3,
     )
     failed.refresh_from_db()
     waiting.refresh_from_db()
     assert (failed.requested_at, waiting.requested_at) == (now, None)
+
+
+def requeues(fake: FakeOpenTrain, number: int, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Let the next redelivery answer that it requeued this number. `meanwhile` runs before the answer arrives."""
+
+    def change(answer: Redelivery) -> Redelivery:
+        meanwhile()
+        return replace(answer, requeued=number)
+
+    fake.change_answer(change, operation="redeliver")
+
+
+def redeliver_all(endpoint: Endpoint, actor: User) -> Outcome:
+    return endpoints.redeliver_failed(actor=actor, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+
+
+def requested(endpoint: Endpoint) -> int:
+    return endpoint.deliveries.filter(standing=Standing.REQUESTED_AGAIN).count()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words", "marked"),
+    [
+        (
+            0,
+            OutcomeKind.UNAVAILABLE,
+            (
+                "OpenTrain requeued nothing; 3 are failed here, and stay failed. To redeliver one anyway, open it: "
+                "OpenTrain redelivers a single delivery in any state."
+            ),
+            0,
+        ),
+        (
+            1,
+            OutcomeKind.UNKNOWN,
+            f"OpenTrain requeued 1; 3 are failed here{WHICH}",
+            0,
+        ),
+        (
+            2,
+            OutcomeKind.UNKNOWN,
+            f"OpenTrain requeued 2; 3 are failed here{WHICH}",
+            0,
+        ),
+        (3, OutcomeKind.DONE, "3 requeued.", 3),
+        (4, OutcomeKind.DONE, "4 requeued: the 3 that were failed here, and 1 that only OpenTrain had as failed.", 3),
+        (
+            2_000_000_000,
+            OutcomeKind.DONE,
+            "2000000000 requeued: the 3 that were failed here, and 1999999997 that only OpenTrain had as failed.",
+            3,
+        ),
+    ],
+)
+def test_only_what_is_known_to_be_requeued_is_requested_again(
+    endpoint: Endpoint,
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    number: int,
+    kind: OutcomeKind,
+    words: str,
+    marked: int,
+) -> None:
+    for name in ("dlv_1", "dlv_2", "dlv_3"):
+        make_failed(endpoint, name)
+    requeues(fake_opentrain, number)
+    outcome = redeliver_all(endpoint, support)
+    assert (outcome.kind, outcome.words, outcome.requeued) == (kind, words, number)
+    assert (requested(endpoint), endpoint.deliveries.failed().count()) == (marked, 3 - marked)
+    ended = AuditEntry.objects.latest("id")
+    assert (ended.phase, ended.words, ended.requeued) == (kind.value, words, number)
+
+
+def test_nothing_requeued_where_nothing_is_failed_is_no_trouble(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    outcome = redeliver_all(endpoint, support)
+    assert (outcome.kind, outcome.words) == (
+        OutcomeKind.DONE,
+        "OpenTrain requeued nothing: it has no failed deliveries on this endpoint.",
+    )
+
+
+def test_attempt_that_arrives_before_the_answer_counts_among_those_that_were_failed(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    """Of two requeued ones, one has come back already: which of the two that are left is the other is not known."""
+    first, *_ = [make_failed(endpoint, name) for name in ("dlv_1", "dlv_2", "dlv_3")]
+
+    def arrive() -> None:
+        Delivery.objects.filter(pk=first.pk).update(
+            last_ok=True, last_attempt_at=timezone.now(), standing=Standing.DELIVERED
+        )
+
+    requeues(fake_opentrain, 2, meanwhile=arrive)
+    outcome = redeliver_all(endpoint, support)
+    assert (outcome.kind, requested(endpoint)) == (OutcomeKind.UNKNOWN, 0)
+
+
+def test_delivery_that_fails_for_good_before_the_answer_is_not_taken_for_requeued(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    failed = make_failed(endpoint, "dlv_1")
+    retried = make_delivery(endpoint=endpoint, last_ok=False, attempts_in_round=4)
+
+    def fail() -> None:
+        Delivery.objects.filter(pk=retried.pk).update(
+            attempts_in_round=5, last_attempt_at=timezone.now(), standing=Standing.FAILED
+        )
+
+    requeues(fake_opentrain, 1, meanwhile=fail)
+    assert redeliver_all(endpoint, support).words == "1 requeued."
+    failed.refresh_from_db()
+    retried.refresh_from_db()
+    assert (failed.standing, retried.standing) == (Standing.REQUESTED_AGAIN, Standing.FAILED)
+
+
+def test_deliveries_that_the_answer_gives_up_are_counted_too(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    """The answer tells of an auto-disable that Redeliver has not seen yet: what waited here is failed there."""
+    make_failed(endpoint, "dlv_1")
+    make_delivery(endpoint=endpoint, last_ok=False, attempts_in_round=2, last_attempt_at=timezone.now())
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    changed = {"status": "DISABLED", "consecutive_failures": 10, "disabled_at": timezone.now()}
+
+    def change(answer: Redelivery) -> Redelivery:
+        return replace(answer, requeued=1, endpoint=replace(answer.endpoint, **changed))
+
+    fake_opentrain.change_answer(change, operation="redeliver")
+    outcome = redeliver_all(endpoint, support)
+    assert outcome.words.startswith("OpenTrain requeued 1; 2 are failed here, and it does not say which.")
+    assert (requested(endpoint), endpoint.deliveries.failed().count()) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words", "marked"),
+    [
+        (
+            0,
+            OutcomeKind.UNAVAILABLE,
+            (
+                "OpenTrain requeued nothing, so this delivery is not requested again. Try again. "
+                "If the answer stays the same, ask OpenTrain's support."
+            ),
+            0,
+        ),
+        (1, OutcomeKind.DONE, "1 requeued.", 1),
+        (
+            2,
+            OutcomeKind.DONE,
+            "OpenTrain requeued 2, although only this delivery was requested. It does not say which others.",
+            1,
+        ),
+    ],
+)
+def test_redelivery_of_one_says_how_many_opentrain_requeued(
+    endpoint: Endpoint,
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    number: int,
+    kind: OutcomeKind,
+    words: str,
+    marked: int,
+) -> None:
+    opentrain_id, other = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=2)
+    delivery, _ = make_failed(endpoint, opentrain_id), make_failed(endpoint, other)
+    requeues(fake_opentrain, number)
+    outcome = endpoints.redeliver_one(actor=support, delivery=delivery, clock=timezone.now, operation=uuid.uuid4())
+    assert (outcome.kind, outcome.words, outcome.requeued) == (kind, words, number)
+    assert (requested(endpoint), endpoint.deliveries.failed().count()) == (marked, 2 - marked)
 
 
 def test_redeliver_on_a_disabled_endpoint_offers_to_enable_it(

@@ -100,10 +100,15 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
         if mine:
             self._failures.remove(mine[0])
             raise mine[0][1]
+        changed = next((one for one in self._changes if one[0] == function.__name__), None)
         try:
-            return function(self, **arguments)
+            answer = function(self, **arguments)
         except _Refused as refused:
             raise _refusal(refused, is_read=function.__name__ in READS) from None
+        if changed is None:
+            return answer
+        self._changes.remove(changed)
+        return changed[1](answer)
 
     return recorded
 
@@ -115,6 +120,7 @@ class FakeOpenTrain:
         self.calls: list[Call] = []
         self._failures: list[tuple[str, OpenTrainError]] = []
         self._held: dict[str, threading.Event] = {}
+        self._changes: list[tuple[str, Callable[[Any], Any]]] = []
         self._installs: dict[Secret, Install] = {}
         self._rows: dict[str, _Row] = {}
         self._number = itertools.count(1)
@@ -181,6 +187,10 @@ class FakeOpenTrain:
     def hold(self, operation: str, *, until: threading.Event) -> None:
         """Let every call of the operation wait for the event, at most a minute, before it does anything."""
         self._held[operation] = until
+
+    def change_answer(self, change: Callable[[Any], Any], *, operation: str) -> None:
+        """Change the answer of one call of `operation`, which still does its work; planned changes apply in order."""
+        self._changes.append((operation, change))
 
     # The seven operations
 

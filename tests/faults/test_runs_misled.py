@@ -42,20 +42,20 @@ def run(support: User) -> Run:
     return redeliver(endpoint, support)
 
 
-def requeued(run: Run) -> Behaviour:
-    """Answer a redelivery as OpenTrain does."""
+def requeued(run: Run, count: int = 1, *, status: str = "ACTIVE") -> Behaviour:
+    """Answer a redelivery as OpenTrain does, with this number and the endpoint's status."""
     endpoint = run.endpoint
     described = {
         "id": endpoint.opentrain_id,
         "url": endpoint.url,
         "eventTypes": endpoint.event_types,
-        "status": "ACTIVE",
+        "status": status,
         "createdAt": "2026-06-12T10:00:00.000Z",
         "consecutiveFailures": 0,
         "disabledAt": None,
         "disabledReason": None,
     }
-    body = {"webhookEndpoint": described, "requeued": 1, "message": "Soon."}
+    body = {"webhookEndpoint": described, "requeued": count, "message": "Soon."}
     return answer(200, json.dumps(body).encode())
 
 
@@ -138,6 +138,46 @@ def test_run_pauses_after_three_calls_without_a_usable_answer_and_asks_no_more(
     assert (run.state, states(run), redeliveries(server)) == ("paused", left, 5)
     assert run.why.startswith("3 consecutive calls got no usable response. The last: ")
     assert said in run.why
+
+
+def test_answer_that_requeues_nothing_is_refused_and_the_run_goes_on(
+    run: Run, answering: Callable[..., Server]
+) -> None:
+    answering(requeued(run, 0), requeued(run, 2), requeued(run, 0), requeued(run))
+    run = go(run)
+    assert (run.state, states(run)) == ("running", {"requested": 6, "refused": 2})
+    assert run.steps.get(name="rest").words == "6 requested again, 2 refused."
+    assert run.endpoint.deliveries.failed().count() == 2
+
+
+def test_answer_that_does_not_say_active_pauses_the_run(run: Run, answering: Callable[..., Server]) -> None:
+    server = answering(requeued(run, status="HIBERNATING"))
+    run = go(run)
+    assert (run.state, states(run), redeliveries(server)) == ("paused", {"requested": 3, "waiting": 5}, 3)
+    assert run.why.startswith("OpenTrain gives its status as HIBERNATING, which Redeliver does not know.")
+
+
+@pytest.mark.parametrize(
+    ("count", "left", "failed"),
+    [
+        (0, {"refused": COUNT}, COUNT),
+        (1, {"unknown": COUNT}, COUNT),
+        (COUNT - 1, {"unknown": COUNT}, COUNT),
+        (COUNT, {"requested": COUNT}, 0),
+        (COUNT + 2, {"requested": COUNT}, 0),
+    ],
+)
+def test_one_call_claims_no_more_than_its_answer_says(
+    support: User, settings: Any, count: int, left: dict[str, int], failed: int
+) -> None:
+    endpoint = make_endpoint()
+    for _ in range(COUNT):
+        make_failed_delivery(endpoint=endpoint)
+    run = redeliver(endpoint, support, one_call=True)
+    with misbehaving(requeued(run, count)) as server:
+        settings.OPENTRAIN_BASE_URL = server.url
+        run = go(run)
+    assert (run.others, states(run), endpoint.deliveries.failed().count()) == (count, left, failed)
 
 
 # --- Against the real Partner API -------------------------------------------------------------------------------------

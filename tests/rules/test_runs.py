@@ -59,7 +59,34 @@ def test_failures_returned_never_speaks_of_a_run_that_mostly_succeeds(results: l
     [(0, 0, True), (1, 0, True), (4, 1, True), (5, 1, False), (5, 4, False), (5, 5, True), (300, 5, True)],
 )
 def test_may_ask_waits_for_the_trial_to_come_back(asked: int, settled: int, expected: bool) -> None:
-    assert may_ask(asked=asked, settled=settled) is expected
+    assert may_ask(tally=Tally(requested=asked - settled, delivered=settled)) is expected
+
+
+def test_refused_ones_are_none_of_the_trial() -> None:
+    assert may_ask(tally=Tally(delivered=1, requested=3, refused=4))
+    assert not may_ask(tally=Tally(delivered=1, requested=4, refused=4))
+    assert may_ask(tally=Tally(delivered=5, refused=4))
+
+
+@pytest.mark.parametrize(
+    ("tally", "has_canary", "words"),
+    [
+        (Tally(requested=3), False, "All 3 requested again."),
+        (Tally(requested=11, delivered=1), True, "All 11 requested again."),
+        (Tally(delivered=1), True, "None left to request."),
+        (Tally(), False, "None left to request."),
+        (Tally(requested=2, refused=1), False, "2 requested again, 1 refused."),
+        (Tally(refused=3), False, "0 requested again, 3 refused."),
+        (Tally(delivered=1, requested=1, unknown=2), True, "1 requested again, 2 with unknown outcome."),
+    ],
+)
+def test_requests_are_called_all_only_if_each_was_taken(tally: Tally, has_canary: bool, words: str) -> None:
+    assert tally.requests(has_canary=has_canary) == words
+
+
+def test_refused_and_unknown_requests_are_not_requested_again() -> None:
+    tally = Tally(requested=1, delivered=2, failed_again=1, not_seen=1, refused=4, unknown=3, asking=1, waiting=2)
+    assert tally.words.startswith("5 requested again, 2 delivered, 1 failed again")
 
 
 def test_react_to_success_goes_on_and_forgets_failures() -> None:
@@ -140,3 +167,4 @@ def test_tally_adds_up(tally: Tally) -> None:
     assert tally.total == sum(getattr(tally, name) for name in Tally.__dataclass_fields__) - tally.left_out
     assert tally.asked + tally.waiting == tally.total
     assert 0 <= tally.settled <= tally.asked
+    assert tally.requeued + tally.asking + tally.unknown + tally.refused == tally.asked

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -210,10 +211,35 @@ def test_redeliver_asks_for_this_one_and_follows_it(
     assert fake_opentrain.calls[-1].arguments["delivery_id"] == delivery.opentrain_id
     assert "1 requeued." in partial
     assert "<strong>0 of 1</strong>" in partial
-    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True)
+    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True, attempts_in_round=1)
     assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
     # The same form again, from another tab, is the same operation: it counts the deliveries since then.
     assert "It arrived and was delivered." in ana.press(redeliver_of(delivery), operation=OPERATION)
+
+
+def test_redeliver_that_requeues_others_too_follows_this_one(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    delivery = disabled.deliveries.order_by("pk")[0]
+    fake_opentrain.change_answer(lambda answer: replace(answer, requeued=2), operation="redeliver")
+    partial = ana.press(redeliver_of(delivery), operation=OPERATION)
+    assert "OpenTrain requeued 2, although only this delivery was requested." in partial
+    assert "<strong>0 of 1</strong>" in partial
+    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True, attempts_in_round=1)
+    assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
+def test_redeliver_that_requeues_nothing_leaves_the_delivery_failed(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    delivery = disabled.deliveries.order_by("pk")[0]
+    fake_opentrain.change_answer(lambda answer: replace(answer, requeued=0), operation="redeliver")
+    partial = ana.press(redeliver_of(delivery), operation=OPERATION)
+    assert "OpenTrain requeued nothing, so this delivery is not requested again." in partial
+    assert "outcome-unavailable" in partial
+    assert "Results appear here" not in partial
+    assert "Failed</span>" in ana.read(reverse("delivery-detail", args=[delivery.pk]))
+    ana.read(reverse("operation-progress", args=[OPERATION]), status=404)
 
 
 def test_redeliver_costs_seven_queries(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:

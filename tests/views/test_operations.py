@@ -14,7 +14,7 @@ from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from dashboard.services.opentrain import call as opentrain_call
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_user
+from tests.factories import make_attempt, make_delivery, make_endpoint, make_failed_delivery, make_user
 from tests.refreshes import run_queued
 from tests.services.misbehaving import answer, misbehaving, silent
 from tests.views.conftest import Browser, browser_of
@@ -127,7 +127,7 @@ def test_redeliver_quotes_opentrain_and_counts_what_arrives(
 ) -> None:
     ana.press(enable_of(disabled))
     partial = ana.press(redeliver_of(disabled), operation=OPERATION)
-    assert "3 requeued." in partial
+    assert "3 requeued: the 2 that were failed here, and 1 that only OpenTrain had as failed." in partial
     assert "<q>Requeued deliveries will be attempted on the next delivery run (within ~5 minutes).</q>" in partial
     assert "Results appear here as they arrive: <strong>0 of 3</strong>." in partial
 
@@ -170,7 +170,82 @@ def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
 
 
 def arrive(delivery: Delivery, *, ok: bool) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(requested_at=None, last_attempt_at=timezone.now(), last_ok=ok)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        requested_at=None, last_attempt_at=timezone.now(), last_ok=ok, attempts_in_round=1
+    )
+
+
+def requeues(fake: FakeOpenTrain, number: int) -> None:
+    """Let the next redelivery answer that it requeued this number."""
+    fake.change_answer(lambda answer: replace(answer, requeued=number), operation="redeliver")
+
+
+def test_redeliver_that_requeues_fewer_than_failed_here_marks_none_and_says_so(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed_delivery(endpoint=disabled)
+    ana.press(enable_of(disabled))
+    requeues(fake_opentrain, 1)
+    partial = ana.press(redeliver_of(disabled), operation=OPERATION)
+    said = "OpenTrain requeued 1; 3 are failed here, and it does not say which. Each changes when its attempt arrives."
+    assert said in partial
+    assert "outcome-unknown" in partial
+    assert "<strong>0 of 1</strong>" in partial
+    page = ana.read(f"{page_of(disabled)}?operation={OPERATION}")
+    assert said in page
+    assert "Redeliver all failed (3)" in page
+    assert "requested again" not in page
+    arrive(Delivery.objects.order_by("pk")[1], ok=True)
+    assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
+def test_redeliver_that_requeues_nothing_follows_nothing(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    requeues(fake_opentrain, 0)
+    partial = ana.press(redeliver_of(disabled), operation=OPERATION)
+    assert "OpenTrain requeued nothing; 2 are failed here, and stay failed." in partial
+    assert "outcome-unavailable" in partial
+    assert "arrive" not in partial
+    ana.read(reverse("operation-progress", args=[OPERATION]), status=404)
+
+
+def test_automatic_retry_is_no_requeued_delivery_that_arrived(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """Of two attempts since the request, one continues the round that was under way, and one begins its own."""
+    retried = make_delivery(endpoint=disabled, last_ok=False, attempt_count=2, attempts_in_round=2)
+    again = Delivery.objects.order_by("pk")[0]
+    ana.press(enable_of(disabled))
+    ana.press(redeliver_of(disabled), operation=OPERATION)
+    for delivery, number, in_round in ((retried, 3, 3), (again, 6, 1), (again, 7, 2)):
+        make_attempt(delivery=delivery, number=number, received_at=timezone.now(), ok=False)
+        Delivery.objects.filter(pk=delivery.pk).update(
+            requested_at=None, last_attempt_at=timezone.now(), attempt_count=number, attempts_in_round=in_round
+        )
+    words = ana.read(reverse("operation-progress", args=[OPERATION]))
+    assert "<strong>1 of 3</strong>, 0 delivered, 1 failed again." in words
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        ("DISABLED", "unavailable", "Not re-enabled: OpenTrain answered that the endpoint is DISABLED, with 10"),
+        ("HIBERNATING", "unknown", "OpenTrain gives its status as HIBERNATING, which Redeliver does not know."),
+    ],
+)
+def test_enable_that_opentrain_answers_otherwise_is_not_called_re_enabled(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain, status: str, kind: str, words: str
+) -> None:
+    fake_opentrain.change_answer(
+        lambda answer: replace(answer, status=status, consecutive_failures=10), operation="update_endpoint"
+    )
+    page = ana.submit(enable_of(disabled), operation=OPERATION)
+    answer = page[page.index('class="outcome') :]
+    assert words in answer
+    assert f"outcome-{kind}" in answer
+    assert "Re-enabled" not in page
+    assert (f'action="{enable_of(disabled)}"' in answer) is (status == "DISABLED")
 
 
 def test_progress_is_for_those_who_see_the_endpoint(ana: Browser, disabled: Endpoint, outsider) -> None:

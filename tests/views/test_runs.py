@@ -127,7 +127,7 @@ def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: Fake
     assert "Running" in text
     assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
     assert "The next delivery run is expected within" in text
-    assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled\. Consecutive", text)
+    assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled\. OpenTrain sends", text)
     assert "One delivery first in progress" in text
     assert "Wait for results to come" in text
     assert "Requeued deliveries will be attempted on the next delivery run" in text

@@ -1,11 +1,11 @@
 """Writes to the delivery log: attempts, refused requests, auto-disables, and redelivery requests."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.config.schedule import schedule
@@ -102,17 +102,44 @@ def endpoints_waiting(*, endpoint_ids: Sequence[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-def mark_requested(*, endpoint: Endpoint, delivery: Delivery | None = None, at: datetime) -> int:
-    """Mark deliveries as requested again from OpenTrain, and return their number.
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The deliveries that a call for all failed ones was about, as far as they are known here.
 
-    Marks `delivery` in any state, or without it all failed deliveries of the endpoint. `at` is a time before the call:
-    an attempt since then may already be the redelivery, so its delivery is not marked.
+    `failed` are still failed, and locked. `known` also counts those that were failed at the request and are not any
+    more: they have been attempted since, and that attempt may be the redelivery.
     """
-    asked: QuerySet[Delivery] = (
-        endpoint.deliveries.failed() if delivery is None else endpoint.deliveries.filter(pk=delivery.pk)
-    )
+
+    failed: Sequence[int]
+    known: int
+
+
+def failed_now(*, endpoint: Endpoint) -> frozenset[int]:
+    """Return the deliveries that are failed now. Call this just before OpenTrain is called."""
+    return frozenset(endpoint.deliveries.failed().values_list("pk", flat=True))
+
+
+def lock_requested(*, endpoint: Endpoint, failed_then: Collection[int], at: datetime) -> Requested:
+    """Lock the failed deliveries that a call at `at` was about, and return them, until the transaction ends.
+
+    `failed_then` is what `failed_now` returned before the call. A delivery that has been failed since without a new
+    attempt was failed at OpenTrain before, and only its report came late. One that somebody else requested since is
+    left to that request.
+    """
+    rows = endpoint.deliveries.failed().filter(last_attempt_at__lt=at).order_by("opentrain_id")
+    failed = list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+    gone_on = frozenset(failed_then).difference(failed)
+    of_others = Delivery.objects.filter(pk__in=gone_on, requested_at__isnull=False).count()
+    return Requested(failed, len(failed) + len(gone_on) - of_others)
+
+
+def mark_requested(*, endpoint: Endpoint, ids: Collection[int], at: datetime) -> int:
+    """Mark deliveries of the endpoint, in any state, as requested again from OpenTrain, and return their number.
+
+    `at` is a time before the call: an attempt since then may already be the redelivery, so its delivery is not marked.
+    """
+    asked = endpoint.deliveries.filter(pk__in=ids, last_attempt_at__lt=at)
     expected = overdue_after(due=at, schedule=schedule())
-    asked = asked.filter(last_attempt_at__lt=at)
     return asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected)
 
 

@@ -22,8 +22,10 @@ from dashboard.rules.schedule import Schedule
 State = RunItem.State
 INTERRUPTED = "Redeliver stopped while requesting it: check before you request it again"
 NOT_THERE = "OpenTrain has no such delivery on this endpoint"
+NOT_REQUEUED = "OpenTrain answered that it requeued nothing"
 GONE = "its record was deleted from Redeliver before it was requested"
-_OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN)
+GONE_SINCE = "its record was deleted from Redeliver, so its outcome is unknown here"
+_OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN, State.REFUSED)
 """States that an attempt may still settle."""
 
 
@@ -68,6 +70,8 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
     )
     if outcome.kind is OutcomeKind.DONE:
         _write(item, State.REQUESTED, "", now=clock())
+    elif outcome.requeued is not None:
+        _write(item, State.REFUSED, NOT_REQUEUED, now=clock())
     elif outcome.kind is OutcomeKind.UNKNOWN:
         _write(item, State.UNKNOWN, outcome.words, now=clock())
     else:  # nothing changed: it can be requested again
@@ -75,9 +79,9 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
     return outcome
 
 
-def refuse(*, item: RunItem, now: datetime) -> None:
-    """Record that OpenTrain does not know the delivery. The run continues with the others."""
-    _write(item, State.REFUSED, NOT_THERE, now=now)
+def refuse(*, item: RunItem, now: datetime, words: str) -> None:
+    """Record that OpenTrain did not take the request for the delivery, and why. The run continues with the others."""
+    _write(item, State.REFUSED, words, now=now)
 
 
 def mark_interrupted(*, run: Run, now: datetime) -> int:
@@ -86,13 +90,34 @@ def mark_interrupted(*, run: Run, now: datetime) -> int:
     return interrupted.update(state=State.UNKNOWN, words=INTERRUPTED, settled_at=now)
 
 
-def request_waiting(*, run: Run, at: datetime) -> int:
-    """Mark all waiting items as requested by one call, at the time before it; return their number."""
-    return run.items.filter(state=State.WAITING).update(state=State.REQUESTED, asked_at=at)
+def request_waiting(*, run: Run, at: datetime, now: datetime) -> int:
+    """Mark the items as requested that one call at `at` requeued, which is every known failed delivery.
+
+    Also those that OpenTrain refused one by one. Returns their number. Waiting items whose delivery was not failed at
+    that time any more are left out.
+    """
+    waiting, refused = run.items.filter(state=State.WAITING), run.items.filter(state=State.REFUSED)
+    requeued = Q(delivery__requested_at__gte=at) | Q(delivery__last_attempt_at__gte=at)
+    changes = {"state": State.REQUESTED, "asked_at": at, "words": "", "settled_at": None}
+    count = (waiting | refused).filter(requeued).update(**changes)
+    waiting.filter(delivery=None).update(state=State.UNKNOWN, words=GONE_SINCE, settled_at=now)
+    waiting.update(state=State.LEFT_OUT, words=LeftOut.NOT_FAILED.words, settled_at=now)
+    return count
+
+
+def refuse_waiting(*, run: Run, at: datetime, now: datetime) -> int:
+    """Record for all waiting items that a call at `at` for all failed deliveries requeued none; return their number."""
+    waiting = run.items.filter(state=State.WAITING)
+    return waiting.update(state=State.REFUSED, asked_at=at, words=NOT_REQUEUED, settled_at=now)
+
+
+def of_one_call(*, run: Run) -> QuerySet[RunItem]:
+    """Return the items that a call for all failed deliveries requeued, as far as it is known."""
+    return run.items.filter(asked_at=run.others_asked_at).exclude(state=State.UNKNOWN)
 
 
 def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
-    """Mark all waiting items as unknown, because one call requested all of them and its response was lost."""
+    """Mark all waiting items as unknown: one call requested them, and it is not known which of them were requeued."""
     return run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=at, words=words[:300])
 
 
@@ -100,12 +125,13 @@ def adopt(*, run: Run, since: datetime, most: int) -> None:
     """Add deliveries that a call for all failed ones brought and that the log did not have as failed.
 
     An auto-disable gave them up before they ever reached Redeliver. Their first attempt is the redelivery; the age of
-    their event distinguishes them from new deliveries.
+    their event distinguishes them from new deliveries. One that was in the log began a new round since.
     """
     asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=run.created_at)
+    asked_for |= Q(first_received_at__lt=since, last_attempt_at__gte=since, attempts_in_round=1)
     known = run.items.values("opentrain_id")
     found = run.endpoint.deliveries.filter(asked_for).exclude(opentrain_id__in=known).defer("body")
-    room = most - run.items.filter(asked_at=since).count()
+    room = most - of_one_call(run=run).count()
     new = list(found.order_by("id")[: max(room, 0)])
     if new:
         add(run=run, deliveries=new)

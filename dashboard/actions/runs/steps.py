@@ -31,9 +31,10 @@ from dashboard.config.schedule import schedule
 from dashboard.db.advisory_lock import alone
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from dashboard.models.endpoints import ACTIVE, DISABLED
+from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.deliveries import overdue_after
 from dashboard.rules.endpoints import Severity
-from dashboard.rules.runs import CallFacts, Reaction, Step, Then, failures_returned, may_ask, react
+from dashboard.rules.runs import CallFacts, Reaction, Step, Tally, Then, failures_returned, may_ask, react
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 
@@ -43,6 +44,7 @@ SLICE_S = 2.0
 NOT_IMPLEMENTED = 501
 """Response to HEAD by servers that support only POST: equivalent to 405."""
 DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
+_NO_CANARY = "No failed delivery is known that could be sent first."
 State = RunItem.State
 Clock = Callable[[], datetime]
 """Returns the current time. It is called again after each call, because OpenTrain and handlers take a while."""
@@ -108,7 +110,23 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
         return Run.State.STOPPED, f"{run.actor_name} no longer has permission to act on this endpoint."
     if endpoint.deleted_at is not None:
         return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
-    if endpoint.status != DISABLED or Step(run.step) in {Step.PROBE, Step.ENABLE}:
+    if Step(run.step) in {Step.PROBE, Step.ENABLE}:
+        return None
+    return _stopped_by_status(run)
+
+
+def _stopped_by_status(run: Run) -> tuple[Run.State, str] | None:
+    """Return the same for the endpoint's status; None if OpenTrain attempts its deliveries.
+
+    A run that only waits for results goes on with a status that Redeliver does not know: it requests nothing.
+    """
+    endpoint = run.endpoint
+    if is_unknown(endpoint.status) and Step(run.step) is not Step.WATCH:
+        why = unknown_status(endpoint.status)
+        if run.kind == Run.Kind.BULK:
+            return Run.State.PAUSED, f"{why} Recover the endpoint, or resume when it is active."
+        return Run.State.STOPPED, f"{why} {not_requested(run)}".strip()
+    if endpoint.status != DISABLED:
         return None
     if run.kind == Run.Kind.BULK:
         return Run.State.PAUSED, "The endpoint is disabled, so deliveries are stopped. Re-enable it, then resume."
@@ -162,16 +180,19 @@ def _enable(run: Run, clock: Clock) -> timedelta | None:
         endpoint=run.endpoint,
         clock=clock,
         operation=uuid.uuid4(),
+        redelivers=True,
     )
     if not outcome.ok:
         return _react(run, outcome, clock)
-    return next_step(run, now=clock(), words="Re-enabled. Consecutive failures are reset to 0.")
+    return next_step(run, now=clock(), words=outcome.words)
 
 
 def _canary(run: Run, clock: Clock) -> timedelta | None:
     canary = run.items.exclude(state__in=(State.REFUSED, State.LEFT_OUT)).select_related("delivery").first()
     if canary is None:
-        return next_step(run, now=clock(), words="No failed delivery is known that could be sent first.")
+        refused = run.items.filter(state=State.REFUSED).exists()
+        words = "OpenTrain requeued none of the deliveries that failed here." if refused else _NO_CANARY
+        return next_step(run, now=clock(), words=words, ok=not refused)
     if canary.state == State.WAITING:
         claimed = items.claim_next(run=run, now=clock())
         return _ask(run, claimed, clock) if claimed is not None else None
@@ -198,16 +219,15 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
             why = _failures(run)
             if why:
                 return leave(run, now=clock(), state=Run.State.STOPPED, why=why)
-            if tally.waiting and not may_ask(asked=tally.asked, settled=tally.settled):
+            if tally.waiting and not may_ask(tally=tally):
                 return look_again()
         item = items.claim_next(run=run, now=clock())
         if item is None:
             running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            asked = tally.asked - (run.kind == Run.Kind.RECOVERY)  # a recovery's canary has a step of its own
-            words = f"All {asked} requested again." if asked > 0 else "None left to request."
-            return next_step(run, now=clock(), words=words) if running else None
+            has_canary = run.kind == Run.Kind.RECOVERY and tally.requeued > 0
+            return next_step(run, now=clock(), words=tally.requests(has_canary=has_canary)) if running else None
         wait = _ask(run, item, clock)
-        if wait != AT_ONCE:
+        if wait != AT_ONCE or run.endpoint.status != ACTIVE:  # the answer may say that it is stopped
             return wait
         time.sleep(max(0.0, run.pace_ms / 1000 - (time.monotonic() - began)))
     items.settle(run=run, now=clock(), schedule=schedule())
@@ -245,20 +265,33 @@ def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
         operation=uuid.uuid4(),
         action=endpoints.ALL_IN_A_RUN,
     )
+    if outcome.requeued is not None:
+        return _note_requeued(run, outcome, at=now, clock=clock)
     if outcome.kind is OutcomeKind.UNKNOWN:
         items.doubt_waiting(run=run, at=now, words=outcome.words)
         return next_step(run, now=clock(), words=outcome.words, ok=False)
-    if not outcome.ok:
-        keep(run, others_asked_at=None)
-        return _react(run, outcome, clock)
-    items.request_waiting(run=run, at=now)
-    keep(run, others=outcome.requeued or 0, quoted=outcome.quoted)
-    return next_step(run, now=clock(), words=_others_words(run))
+    keep(run, others_asked_at=None)
+    return _react(run, outcome, clock)
 
 
-def _others_words(run: Run) -> str:
-    if run.one_call:
-        return f"{run.others} requested again with one call."
+def _note_requeued(run: Run, outcome: Outcome, *, at: datetime, clock: Clock) -> timedelta:
+    """Record OpenTrain's answer to a call at `at`: the number that it requeued, and what that means for each item."""
+    requeued = outcome.requeued or 0
+    if outcome.ok:
+        items.request_waiting(run=run, at=at, now=clock())
+    elif requeued:
+        items.doubt_waiting(
+            run=run, at=at, words=f"OpenTrain requeued {requeued} with one call, and does not say which"
+        )
+    else:
+        items.refuse_waiting(run=run, at=at, now=clock())
+    keep(run, others=requeued, quoted=outcome.quoted)
+    return next_step(run, now=clock(), words=_others_words(run, outcome), ok=outcome.ok)
+
+
+def _others_words(run: Run, outcome: Outcome) -> str:
+    if run.one_call or not outcome.ok:
+        return outcome.words
     if not run.others:
         return "OpenTrain has no other failed deliveries."
     return f"{run.others} more requested again that OpenTrain lists as failed."
@@ -278,7 +311,10 @@ def _watch(run: Run, clock: Clock) -> timedelta | None:
     if tally.requested or _others_outstanding(run, now=now):
         return look_again()
     return leave(
-        run, now=clock(), state=Run.State.DONE, why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run)}"
+        run,
+        now=clock(),
+        state=Run.State.DONE,
+        why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run, tally)}",
     )
 
 
@@ -289,19 +325,20 @@ def _others_outstanding(run: Run, *, now: datetime) -> bool:
 
 
 def _missing(run: Run) -> int:
-    """Return how many deliveries of the call for all failed ones are not in our log."""
+    """Return how many deliveries of the call for all failed ones have neither arrived nor are awaited by an item."""
     if run.others_asked_at is None:
         return 0
-    return max(run.others - run.items.filter(asked_at=run.others_asked_at).count(), 0)
+    return max(run.others - items.of_one_call(run=run).count(), 0)
 
 
-def _missing_words(run: Run) -> str:
+def _missing_words(run: Run, tally: Tally) -> str:
     missing = _missing(run)
     if not missing:
         return ""
     if not run.endpoint.is_logged:
         return f" {missing} requested. Their outcome is unknown here: deliveries go directly to the endpoint's URL."
-    return f" {missing} more that OpenTrain requeued did not reach Redeliver in time."
+    more = "" if tally.unknown else " more"
+    return f" {missing}{more} that OpenTrain requeued did not reach Redeliver in time."
 
 
 # --- What follows a call --------------------------------------------------------------------------------------------
@@ -312,7 +349,7 @@ def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
     if outcome is None:
         return AT_ONCE
     if outcome.code == "NOT_FOUND" and _is_still_there(run, clock):
-        items.refuse(item=item, now=clock())
+        items.refuse(item=item, now=clock(), words=items.NOT_THERE)
         return AT_ONCE
     return _react(run, outcome, clock)
 
@@ -346,8 +383,13 @@ def _follow(run: Run, outcome: Outcome, reaction: Reaction, clock: Clock) -> tim
 
 
 def _facts(outcome: Outcome) -> CallFacts:
-    refused = outcome.kind is OutcomeKind.REFUSED
-    return CallFacts(ok=outcome.ok, words=outcome.words, refused=refused, slow_down_s=outcome.slow_down_s)
+    """Return what a run reacts to. A number of requeued deliveries is a usable answer, whatever the number is.
+
+    Another answer that does not say what was requested stops the run as a refusal does: a person decides.
+    """
+    ok = outcome.ok or outcome.requeued is not None
+    refused = outcome.kind is OutcomeKind.REFUSED or outcome.unconfirmed
+    return CallFacts(ok=ok, words=outcome.words, refused=refused, slow_down_s=outcome.slow_down_s)
 
 
 def _failures(run: Run) -> str | None:

@@ -1,15 +1,18 @@
 """Writes to the delivery log: rounds, races, abandoned and requeued deliveries."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.deliveries.record import AttemptResult, Event, Refusal
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, RefusedAttempt
 from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
+from tests.faults.failed import somebody_waits, wait_until
 
 MINUTE = timedelta(minutes=1)
 
@@ -176,7 +179,7 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
 
 
 @pytest.mark.django_db
-def test_mark_requested_of_all_marks_the_failed_ones_of_the_endpoint() -> None:
+def test_call_for_all_failed_is_about_those_that_were_failed_before_it() -> None:
     endpoint = make_endpoint()
     make_failed_delivery(endpoint=endpoint, opentrain_id="exhausted")
     make_failed_delivery(endpoint=endpoint, opentrain_id="abandoned", attempts_in_round=1, abandoned_at=NOON)
@@ -186,7 +189,11 @@ def test_mark_requested_of_all_marks_the_failed_ones_of_the_endpoint() -> None:
     make_delivery(endpoint=endpoint, opentrain_id="delivered")
     make_failed_delivery(opentrain_id="elsewhere")
 
-    assert deliveries.mark_requested(endpoint=endpoint, at=NOON + 2 * MINUTE) == 2
+    failed_then = deliveries.failed_now(endpoint=endpoint)
+    with transaction.atomic():
+        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
+        assert (len(asked.failed), asked.known) == (2, 3)  # it may have been the redelivery that came meanwhile
+        assert deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=NOON + 2 * MINUTE) == 2
 
     assert dict(Delivery.objects.values_list("opentrain_id", "requested_at")) == {
         "exhausted": NOON + 2 * MINUTE,
@@ -200,10 +207,57 @@ def test_mark_requested_of_all_marks_the_failed_ones_of_the_endpoint() -> None:
 
 
 @pytest.mark.django_db
+def test_delivery_that_somebody_else_requested_meanwhile_is_left_to_that_request() -> None:
+    endpoint = make_endpoint()
+    mine, theirs = make_failed_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
+    failed_then = deliveries.failed_now(endpoint=endpoint)
+    deliveries.mark_requested(endpoint=endpoint, ids=[theirs.pk], at=NOON + MINUTE)
+    with transaction.atomic():
+        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
+    assert asked == deliveries.Requested([mine.pk], 1)
+
+
+@pytest.mark.django_db
+def test_delivery_that_was_deleted_meanwhile_counts_as_one_that_was_failed() -> None:
+    endpoint = make_endpoint()
+    left, gone = make_failed_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
+    failed_then = deliveries.failed_now(endpoint=endpoint)
+    gone.delete()
+    with transaction.atomic():
+        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
+    assert asked == deliveries.Requested([left.pk], 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempt_that_is_being_recorded_is_waited_for_and_not_taken_for_one_to_come() -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_known")
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_other")
+    failed_then = deliveries.failed_now(endpoint=endpoint)
+
+    def lock_and_mark() -> tuple[int, int]:
+        try:
+            with transaction.atomic():
+                asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + MINUTE)
+                marked = deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=NOON + MINUTE)
+                return asked.known, marked
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            record(endpoint=endpoint, status=503, at=NOON + 2 * MINUTE)
+            waiting = pool.submit(lock_and_mark)
+            wait_until(somebody_waits)
+        assert waiting.result(timeout=60) == (2, 1)
+    assert facts() == (6, 1, False, None, None)
+
+
+@pytest.mark.django_db
 def test_mark_requested_of_one_marks_it_whatever_its_state() -> None:
     endpoint = make_endpoint()
     delivered, other = make_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
-    assert deliveries.mark_requested(endpoint=endpoint, delivery=delivered, at=NOON + MINUTE) == 1
+    assert deliveries.mark_requested(endpoint=endpoint, ids=[delivered.pk], at=NOON + MINUTE) == 1
     delivered.refresh_from_db()
     other.refresh_from_db()
     assert (delivered.requested_at, other.requested_at) == (NOON + MINUTE, None)
@@ -212,7 +266,7 @@ def test_mark_requested_of_one_marks_it_whatever_its_state() -> None:
 @pytest.mark.django_db
 def test_mark_requested_of_a_delivery_of_another_endpoint_marks_nothing() -> None:
     delivery = make_failed_delivery()
-    assert deliveries.mark_requested(endpoint=make_endpoint(), delivery=delivery, at=NOON + MINUTE) == 0
+    assert deliveries.mark_requested(endpoint=make_endpoint(), ids=[delivery.pk], at=NOON + MINUTE) == 0
 
 
 def assert_settled(endpoint) -> None:
@@ -231,7 +285,8 @@ def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None
         assert_settled(endpoint)
     record(endpoint=endpoint, delivery_id="waiting", status=503, at=NOON)
     make_delivery(endpoint=endpoint, opentrain_id="delivered", requested_at=NOON)
-    assert deliveries.mark_requested(endpoint=endpoint, at=NOON + 10 * MINUTE) == 1
+    failed = deliveries.failed_now(endpoint=endpoint)
+    assert deliveries.mark_requested(endpoint=endpoint, ids=failed, at=NOON + 10 * MINUTE) == 1
     assert_settled(endpoint)
     deliveries.abandon_undelivered(endpoint=endpoint, at=NOON + 20 * MINUTE)
     assert_settled(endpoint)

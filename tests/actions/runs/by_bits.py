@@ -1,6 +1,7 @@
 """Runs advanced step by step, as a worker does, against the fake OpenTrain; writes the log as the receiver would."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +50,12 @@ def attempt(endpoint: Endpoint, *, ok: bool = True, most: int = 1000) -> int:
     return Delivery.objects.filter(pk__in=asked).update(
         requested_at=None, abandoned_at=None, last_attempt_at=now, attempts_in_round=1, **facts
     )
+
+
+def requeues(fake: FakeOpenTrain, *numbers: int) -> None:
+    """Let the next redeliveries answer that they requeued these numbers."""
+    for number in numbers:
+        fake.change_answer(lambda answer, number=number: replace(answer, requeued=number), operation="redeliver")
 
 
 def states(run: Run) -> dict[str, int]:

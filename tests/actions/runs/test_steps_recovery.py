@@ -1,6 +1,7 @@
 """Steps of a recovery: from the probe to the end, and each reason to stop early."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +17,9 @@ from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.opentrain import OutcomeUnknown
 from dashboard.views import receiver
-from tests.actions.runs.by_bits import REPAIR, attempt, go, recover, redeliveries, states, steps
+from tests.actions.runs.by_bits import REPAIR, attempt, go, recover, redeliveries, requeues, states, steps
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_delivery
+from tests.factories import make_delivery, make_failed_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -226,3 +227,142 @@ def test_recovery_does_not_ask_for_all_when_something_failed_again(
     run = go(run)
     assert (run.step, None in redeliveries(fake_opentrain)) == ("watch", False)
     assert steps(run)[4][2].startswith("OpenTrain may have others that never reached Redeliver. Not requested")
+
+
+@pytest.mark.parametrize(
+    ("answered", "why"),
+    [
+        (
+            {"status": "DISABLED", "consecutive_failures": 10},
+            (
+                "Not re-enabled: OpenTrain answered that the endpoint is DISABLED, with 10 consecutive failures. "
+                "Deliveries stay stopped. Try again. If the answer stays the same, ask OpenTrain's support. "
+                "2 not requested."
+            ),
+        ),
+        (
+            {"status": "HIBERNATING"},
+            (
+                "Not known whether it is re-enabled: OpenTrain gives its status as HIBERNATING, which Redeliver does "
+                "not know. It may not attempt any deliveries. Ask OpenTrain's support what it means. 2 not requested."
+            ),
+        ),
+    ],
+)
+def test_recovery_does_not_go_on_unless_the_answer_says_active(
+    broken: Callable[..., Endpoint],
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    answered: dict[str, Any],
+    why: str,
+) -> None:
+    endpoint = broken(failed=2)
+    fake_opentrain.change_answer(lambda answer: replace(answer, **answered), operation="update_endpoint")
+    run = go(recover(endpoint, support))
+    assert (run.state, run.why, run.step) == ("stopped", why, "enable")
+    assert steps(run)[1] == ("enable", False, why)
+    assert redeliveries(fake_opentrain) == []
+
+
+def test_recovery_says_what_opentrain_still_counts(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=2)
+    fake_opentrain.change_answer(lambda answer: replace(answer, consecutive_failures=9), operation="update_endpoint")
+    run = go(recover(endpoint, support))
+    assert steps(run)[1] == (
+        "enable",
+        True,
+        (
+            "Re-enabled. OpenTrain sends to this endpoint again, but still counts 9 consecutive failures. "
+            "It disables an endpoint at 10."
+        ),
+    )
+
+
+def test_recovery_stops_when_the_status_is_one_that_redeliver_does_not_know(
+    broken: Callable[..., Endpoint], support: User
+) -> None:
+    run = go(recover(broken(failed=2), support))
+    Endpoint.objects.update(status="HIBERNATING")
+    run = go(run)
+    assert (run.state, run.why) == (
+        "stopped",
+        (
+            "OpenTrain gives its status as HIBERNATING, which Redeliver does not know. It may not attempt any "
+            "deliveries. 1 not requested."
+        ),
+    )
+
+
+def test_recovery_takes_the_next_delivery_first_if_opentrain_did_not_requeue_the_newest(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=3)
+    requeues(fake_opentrain, 0)
+    run = go(recover(endpoint, support))
+    assert (run.step, states(run)) == ("canary", {"refused": 1, "requested": 1, "waiting": 1})
+    attempt(endpoint)
+    requeues(fake_opentrain, 1, 1)
+    run = go(run)
+    # The call for all others requeues the refused one after all, because it covers all that are failed here.
+    assert (run.step, run.others, states(run)) == ("watch", 1, {"delivered": 1, "requested": 2})
+    attempt(endpoint)
+    run = go(run)
+    assert (run.state, states(run)) == ("done", {"delivered": 3})
+
+
+def test_recovery_of_deliveries_that_opentrain_does_not_requeue_says_so(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=2)
+    requeues(fake_opentrain, 0, 0, 0)
+    run = go(recover(endpoint, support))
+    assert (run.state, states(run)) == ("done", {"refused": 2})
+    assert [(ok, words) for _name, ok, words in steps(run)[2:5]] == [
+        (False, "OpenTrain requeued none of the deliveries that failed here."),
+        (True, "0 requested again, 2 refused."),
+        (
+            False,
+            (
+                "OpenTrain requeued nothing; 2 are failed here, and stay failed. To redeliver one anyway, open it: "
+                "OpenTrain redelivers a single delivery in any state."
+            ),
+        ),
+    ]
+    assert run.why.startswith("0 of 2 delivered, 2 refused, in ")
+    assert endpoint.deliveries.failed().count() == 2
+
+
+def test_refused_deliveries_are_none_of_the_first_five(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=20)
+    run = go(recover(endpoint, support))
+    attempt(endpoint)
+    requeues(fake_opentrain, 0, 0, 0, 0)
+    run = go(run)
+    assert states(run) == {"delivered": 1, "refused": 4, "requested": 4, "waiting": 11}
+
+
+def test_recovery_counts_one_that_opentrain_requeued_without_naming_it(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    """Two fail during the recovery; of these OpenTrain requeues one, which is known when it arrives."""
+    endpoint = broken(failed=1)
+    run = go(recover(endpoint, support))
+    attempt(endpoint)
+    earlier = timezone.now() - timedelta(hours=1)
+    late = [
+        make_failed_delivery(endpoint=endpoint, first_received_at=earlier, last_attempt_at=earlier) for _ in range(2)
+    ]
+    requeues(fake_opentrain, 1)
+    run = go(run)
+    assert steps(run)[4][2].startswith("OpenTrain requeued 1; 2 are failed here, and it does not say which.")
+    assert (run.step, run.others, states(run)) == ("watch", 1, {"delivered": 1})
+    Delivery.objects.filter(pk=late[1].pk).update(
+        last_ok=True, last_cause="", last_attempt_at=timezone.now(), attempts_in_round=1
+    )
+    run = go(run)
+    assert (run.state, states(run)) == ("done", {"delivered": 2})
+    assert "did not reach" not in run.why
