@@ -5,15 +5,17 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
 from dashboard.actions.installs.sync import hold, record_endpoint, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
-from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import DISABLED
+from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_paused
 from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
 
@@ -33,33 +35,45 @@ def change(
     """Change the address or the event types. Only what differs is sent to OpenTrain.
 
     `address` is the handler's URL if the endpoint uses our receiver; it is stored only here and may be empty. Otherwise
-    `address` is the endpoint's own URL. If OpenTrain rejects the change, nothing changes.
+    `address` is the endpoint's own URL. If OpenTrain rejects the change, nothing changes. If its answer has another
+    address or other event types than requested, the outcome says which.
     """
 
     def changes() -> str:
         return _changes(endpoint=endpoint, address=address, event_types=event_types)
+
+    def asked() -> Shape:
+        """Return what OpenTrain is asked to change."""
+        url = None if endpoint.is_received or address == endpoint.url else address
+        return Shape(url, None if set(event_types) == set(endpoint.event_types) else event_types)
 
     def already() -> str:
         endpoint.refresh_from_db(fields=["url", "handler_url", "event_types"])
         return "" if changes() else "Nothing changed."
 
     def call() -> opentrain.WebhookEndpoint | None:
-        url = None if endpoint.is_received or address == endpoint.url else address
-        wanted = None if set(event_types) == set(endpoint.event_types) else event_types
-        if url is None and wanted is None:
+        wanted = asked()
+        if wanted == Shape(None, None):
             return None
         return opentrain.update_endpoint(
-            token=endpoint.install.token, endpoint_id=endpoint.opentrain_id or "", url=url, event_types=wanted
+            token=endpoint.install.token,
+            endpoint_id=endpoint.opentrain_id or "",
+            url=wanted.url,
+            event_types=None if wanted.event_types is None else list(wanted.event_types),
         )
 
     def record(answer: opentrain.WebhookEndpoint | None) -> Outcome:
-        words = changes()
+        words, reading = changes(), _read(endpoint, asked(), answer)
+        ours = _changes(endpoint=endpoint, address=address, event_types=endpoint.event_types)
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer, at=clock())
         if endpoint.is_received:
             Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=address)
         endpoint.refresh_from_db()
-        return Outcome(kind=OutcomeKind.DONE, words=words)
+        if reading.taken is Taken.YES:
+            return Outcome(kind=OutcomeKind.DONE, words=words)
+        said = f"{ours} {reading.words}".strip() if endpoint.is_received else reading.words
+        return outcome_as_read(replace(reading, words=said))
 
     once = Once(clock(), already=already)
     return perform(operation=_on(endpoint, actor, "edit endpoint", operation), call=call, record=record, once=once)
@@ -75,8 +89,8 @@ def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], ope
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         record_endpoint(install=endpoint.install, remote=answer, at=clock())
         endpoint.refresh_from_db()
-        words = "Paused. OpenTrain attempts no deliveries until the endpoint is re-enabled."
-        return Outcome(kind=OutcomeKind.DONE, words=words, offer_enable=endpoint.status == DISABLED)
+        reading = read_paused(status=answer.status, consecutive_failures=answer.consecutive_failures)
+        return outcome_as_read(reading, offer_enable=answer.status == DISABLED)
 
     return perform(
         operation=_on(endpoint, actor, PAUSE, operation),
@@ -138,6 +152,13 @@ def _already_deleted(endpoint: Endpoint, now: datetime) -> str:
         if last is None
         else f"Nothing changed: {last.actor_name} deleted this endpoint at {clock_words(then=last.at, now=now)}."
     )
+
+
+def _read(endpoint: Endpoint, asked: Shape, answer: opentrain.WebhookEndpoint | None) -> Reading:
+    """Read the answer to a change, before it is recorded. Without a call, everything is as requested."""
+    before = Shape(endpoint.url, list(endpoint.event_types))
+    answered = asked if answer is None else Shape(answer.url, answer.event_types)
+    return read_changed(asked=asked, before=before, answered=answered)
 
 
 def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str:

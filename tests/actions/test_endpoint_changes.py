@@ -4,7 +4,9 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -117,6 +119,67 @@ def test_change_that_opentrain_refuses_says_its_reason(
     assert "eventTypes must name at least one of" in outcome.words
 
 
+def says(fake: FakeOpenTrain, **columns: Any) -> None:
+    """Let the next answer to a change show the endpoint with these columns."""
+    fake.change_answer(lambda answer: replace(answer, **columns), operation="update_endpoint")
+
+
+AGAIN = "Try again. If the answer stays the same, ask OpenTrain's support."
+
+
+def test_change_that_the_answer_does_not_show_is_said_to_be_not_made(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    direct = registered(install, support, url=HANDLER)
+    says(fake_opentrain, url=HANDLER)
+    outcome = change(direct, support, address="https://new.example.com/hook")
+    assert (outcome.kind, outcome.words) == (
+        OutcomeKind.UNAVAILABLE,
+        (
+            f"OpenTrain did not make the change. OpenTrain answered that the address is {HANDLER} "
+            f"(requested: https://new.example.com/hook). {AGAIN}"
+        ),
+    )
+    assert AuditEntry.objects.latest("id").words == outcome.words
+
+
+def test_change_that_the_answer_shows_in_part_says_what_is_there(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    direct = registered(install, support, url=HANDLER)
+    says(fake_opentrain, event_types=("contract.started", "contract.ended", "milestone.funded"))
+    outcome = change(direct, support, event_types=["contract.ended", "milestone.funded"])
+    assert (outcome.kind, outcome.words) == (
+        OutcomeKind.UNKNOWN,
+        (
+            "OpenTrain did not make exactly the requested change. OpenTrain answered that the event types are "
+            "contract.ended, contract.started, milestone.funded (requested: contract.ended, milestone.funded). "
+            f"{AGAIN}"
+        ),
+    )
+
+
+def test_change_of_the_handler_is_made_and_said_whatever_the_answer_shows(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    says(fake_opentrain, event_types=("contract.started", "contract.ended"))
+    outcome = change(endpoint, support, address="https://new.example.com/hook", event_types=["contract.ended"])
+    assert outcome.words == (
+        f"Changed: the handler is now https://new.example.com/hook (it was {HANDLER}). OpenTrain did not make the "
+        "change. OpenTrain answered that the event types are contract.ended, contract.started (requested: "
+        f"contract.ended). {AGAIN}"
+    )
+    assert Endpoint.objects.get().handler_url == "https://new.example.com/hook"
+
+
+def test_address_that_opentrain_writes_otherwise_is_the_same_address(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    direct = registered(install, support, url=HANDLER)
+    says(fake_opentrain, url="https://new.example.com/")
+    assert change(direct, support, address="https://New.Example.com").kind is OutcomeKind.DONE
+
+
 def test_same_form_sent_twice_is_one_change(endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
     operation = uuid.uuid4()
     first = change(endpoint, support, event_types=["contract.ended"], operation=operation)
@@ -137,6 +200,46 @@ def test_pause_stops_it_and_offers_the_way_back(
     assert Endpoint.objects.get().status == "DISABLED"
     assert endpoints.enable(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4()).ok
     assert Endpoint.objects.get().status == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind", "words"),
+    [
+        (
+            {"status": "ACTIVE"},
+            OutcomeKind.UNAVAILABLE,
+            f"Not paused: OpenTrain answered that the endpoint is ACTIVE, so it keeps sending. {AGAIN}",
+        ),
+        (
+            {"status": "HIBERNATING"},
+            OutcomeKind.UNKNOWN,
+            (
+                "Not known whether it is paused: OpenTrain gives its status as HIBERNATING, which Redeliver does not "
+                "know. It may not attempt any deliveries. Ask OpenTrain's support what it means."
+            ),
+        ),
+        (
+            {"consecutive_failures": 10},
+            OutcomeKind.DONE,
+            (
+                "Stopped. OpenTrain attempts no deliveries until the endpoint is re-enabled. It counts 10 consecutive "
+                "failures, at which it disables an endpoint automatically."
+            ),
+        ),
+    ],
+)
+def test_pause_says_what_the_answer_says(
+    endpoint: Endpoint,
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    answered: dict[str, Any],
+    kind: OutcomeKind,
+    words: str,
+) -> None:
+    says(fake_opentrain, **answered)
+    outcome = endpoint_changes.pause(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+    assert (outcome.kind, outcome.words) == (kind, words)
+    assert Endpoint.objects.get().status == answered.get("status", "DISABLED")
 
 
 def test_delete_keeps_the_log_and_gives_up_what_was_waiting(

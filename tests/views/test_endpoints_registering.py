@@ -1,6 +1,7 @@
 """Registering an endpoint: the form, the refusals, and the secret that is shown once."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from django.urls import reverse
@@ -44,6 +45,19 @@ def test_register_shows_the_secret_once_and_nothing_keeps_the_page(
     assert calls(fake_opentrain, "create_endpoint") == 1
     for later in (repeated, ana.read(page_of(endpoint)), ana.read(reverse("install-detail", args=[connected.pk]))):
         assert secret not in later
+
+
+def test_register_answered_otherwise_says_so_beside_the_secret(
+    ana: Browser, connected: Install, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.change_answer(
+        lambda made: replace(made, endpoint=replace(made.endpoint, event_types=("contract.started",))),
+        operation="create_endpoint",
+    )
+    form = {"path": "direct", "url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
+    page = ana.client.post(create_at(connected), form).content.decode()
+    assert "The endpoint is registered, but not as requested. OpenTrain answered that the event types are" in page
+    assert 'id="secret">whsec_' in page
 
 
 def test_register_straight_keeps_no_secret(ana: Browser, connected: Install) -> None:

@@ -1,6 +1,7 @@
 """A rotation as users go through it: left, resumed, cancelled, and never ahead of confirmed facts."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -64,6 +65,17 @@ def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None
     assert [call.operation for call in fake_opentrain.calls].count("create_endpoint") == 2
+
+
+def test_new_endpoint_that_is_not_as_the_old_one_is_said_beside_its_secret(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.change_answer(
+        lambda made: replace(made, endpoint=replace(made.endpoint, status="DISABLED")), operation="create_endpoint"
+    )
+    page = start(ana, endpoint)
+    assert "not as requested. OpenTrain answered that it is DISABLED, so nothing is sent until it is" in page
+    assert 'id="secret">whsec_' in page
 
 
 def test_rotation_that_was_left_is_found_on_both_endpoints(ana: Browser, endpoint: Endpoint) -> None:
