@@ -15,9 +15,13 @@ DEPTH = 200
 DIGITS = 640
 """Most digits of an integer. Python's own limit cannot be set lower, so this one always applies first."""
 
+VALUES = 500_000
+"""Most values of a response from OpenTrain: about 17 of each endpoint, in a list that is never paged."""
+
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 # An unclosed string extends to the end: the parser reports it, and no character is scanned twice.
 _NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}"]+', re.DOTALL)
+_NO_MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^][{}",]+|[]}]', re.DOTALL)
 
 
 class TooDeep(json.JSONDecodeError):
@@ -56,6 +60,13 @@ def check_depth(text: str) -> None:
     brackets = _NO_BRACKETS.sub("", text)
     if max(itertools.accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEPTH:
         raise TooDeep(f"More than {DEPTH} levels", text, 0)
+
+
+def has_more_values(text: str, *, than: int) -> bool:
+    """Return whether JSON has more values than a number, without reading it: each takes memory, however short it is."""
+    if text.count(",") + text.count("[") + text.count("{") <= than:
+        return False
+    return len(_NO_MARKS.sub("", text)) > than  # without those inside strings
 
 
 def _whole_number(digits: str) -> int:

@@ -83,6 +83,15 @@ def test_depth_counts_what_is_open_at_once_and_no_brackets_in_strings(generous_p
     assert json_limits.loads(quoted) == json.loads(quoted)
 
 
+@pytest.mark.parametrize("one", ["1", "[]", "{}", '{"a": [1]}', '""', '"[,{"', '"\\",["'])
+@pytest.mark.parametrize("count", [1, 10])
+def test_values_are_counted_without_those_in_strings(one: str, count: int) -> None:
+    text = f"[{','.join([one] * count)}]"
+    values = 1 + (count - 1) + count * {"[]": 1, "{}": 1, '{"a": [1]}': 2}.get(one, 0)
+    assert json_limits.has_more_values(text, than=values - 1)
+    assert not json_limits.has_more_values(text, than=values)
+
+
 def test_digits_end_at_our_limit_whatever_python_could_read(generous_python: None) -> None:
     for sign in ("", "-"):
         assert json_limits.loads(f"[{sign}{'9' * DIGITS}]") == [int(f"{sign}{'9' * DIGITS}")]

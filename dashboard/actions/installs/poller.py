@@ -34,7 +34,8 @@ from dashboard.vault import decrypt
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
-"""How long a taken install belongs to its worker. A call times out after 15 s; a fetch makes three at most."""
+"""How long a taken install belongs to its worker. A fetch makes three calls at most, which time out after 15 s each;
+one of them, for the list, may take 30 s more."""
 SLOW_FROM = 2
 """Multiple of the usual duration from which a call counts as hanging."""
 SLOW_AFTER_LEAST_S, SLOW_AFTER_MOST_S = 0.15, 2.0

@@ -96,6 +96,7 @@ def exchange(
     read_s: float,
     total_s: float,
     max_bytes: int,
+    body_s: float = 0,
     cap: bool = False,
     ca_file: str | None = None,
     public_only: bool = False,
@@ -104,7 +105,8 @@ def exchange(
 
     Exactly `headers` are sent, repeated names joined into one, plus Host, Content-Length and Connection. These three
     and Transfer-Encoding cannot be passed. A value may be a `Secret`, which is revealed only for sending.
-    `connect_s` limits each address's connect and the TLS handshake, `read_s` each wait for data, `total_s` everything.
+    `connect_s` limits each address's connect and the TLS handshake, `read_s` each wait for data, `total_s` everything,
+    except that the body may take `body_s` longer once the head has arrived.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
     trusted certificates (tests); they are always verified. `public_only` allows only public addresses: use it for URLs
     that someone else entered.
@@ -112,7 +114,8 @@ def exchange(
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
     stage = _Stage(Clock(total_s=total_s))
-    request = _Request(method=method, url=url, headers=_checked(headers), body=body, max_bytes=max_bytes, cap=cap)
+    most = _Most(max_bytes=max_bytes, body_s=body_s, cap=cap)
+    request = _Request(method=method, url=url, headers=_checked(headers), body=body, most=most)
     try:
         target = _target(url)
         reach = _Reach(connect_s=connect_s, clock=stage.clock, ca_file=ca_file, public_only=public_only)
@@ -139,7 +142,15 @@ class _Request:
     url: str
     headers: Headers
     body: bytes | None
+    most: "_Most"
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """The limits on reading the response's body."""
+
     max_bytes: int
+    body_s: float
     cap: bool
 
 
@@ -211,9 +222,10 @@ def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) 
     stage.sent = True
     response = _Adapter(target, sock).send(prepared, stream=True)
     sock.head_allowance = None
+    sock.extend(request.most.body_s)
     stage.status = response.status_code
     stage.headers = tuple(response.raw.headers.items())
-    body, truncated = _read(response, request)
+    body, truncated = _read(response, request.most)
     return HttpAnswer(response.status_code, stage.headers, body, stage.clock.elapsed_ms, truncated)
 
 
@@ -236,17 +248,17 @@ def _revealed(headers: Headers, *, host: str) -> CaseInsensitiveDict[str | bytes
     return revealed
 
 
-def _read(response: requests.Response, request: _Request) -> tuple[bytes, bool]:
+def _read(response: requests.Response, most: _Most) -> tuple[bytes, bool]:
     """Return the raw bytes of the body, without decompression, and whether they were capped."""
     body = bytearray()
-    while len(body) <= request.max_bytes:
-        piece = response.raw.read(min(_PIECE, request.max_bytes + 1 - len(body)), decode_content=False)
+    while len(body) <= most.max_bytes:
+        piece = response.raw.read(min(_PIECE, most.max_bytes + 1 - len(body)), decode_content=False)
         if not piece:
             return bytes(body), False
         body += piece
-    if not request.cap:
+    if not most.cap:
         raise TooLarge
-    return bytes(body[: request.max_bytes]), True
+    return bytes(body[: most.max_bytes]), True
 
 
 def _root(error: BaseException) -> BaseException:

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -93,6 +93,10 @@ class BoundSocket:
         self._clock = clock
         self._read_s = read_s
         self.head_allowance: int | None = HEAD_BYTES
+
+    def extend(self, more_s: float) -> None:
+        """Move the deadline `more_s` seconds back, for what remains to be read."""
+        self._clock = replace(self._clock, total_s=self._clock.total_s + more_s)
 
     def sendall(self, data: bytes) -> None:
         view = memoryview(data)

@@ -19,21 +19,31 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
 
 from dashboard import logs, metrics
+from dashboard.rules import json_limits
 from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of
 from dashboard.services.http import client as http_client
 from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.opentrain import types
-from dashboard.services.opentrain.errors import NotFound, OpenTrainError, Refusal, Unauthorized, failed, unanswered
-from dashboard.services.opentrain.types import Malformed
+from dashboard.services.opentrain.errors import (
+    NotFound,
+    OpenTrainError,
+    Refusal,
+    Unauthorized,
+    failed,
+    too_long,
+    unanswered,
+)
+from dashboard.services.opentrain.types import Malformed, TooLong
 from dashboard.vault import Secret
 
 logger = logging.getLogger("dashboard.services.opentrain")
@@ -55,19 +65,41 @@ class Limits:
 
 LIMITS = Limits()
 
+
+@dataclass(frozen=True, slots=True)
+class LongList:
+    """Limits of a list that OpenTrain never pages: bytes of the response, and the seconds beyond LIMITS for its body.
+
+    10,000 endpoints take 4.1 MiB with usual URLs and 23.6 MiB with the longest ones; reading the latter takes 92 MiB of
+    memory (docs/measured.md).
+    """
+
+    name: str
+    max_bytes: int = 32 * 1024 * 1024
+    body_s: float = 30
+
+
 _RETRIED_CAUSES = {Cause.DNS, Cause.REFUSED, Cause.CONNECTION, Cause.TIMEOUT}
 _RETRIED_STATUSES = {429, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation. `look` says what to check if it is unknown whether OpenTrain processed a write."""
+    """One operation. `look` says what to check if it is unknown whether OpenTrain processed a write.
+
+    `long` is given if the response may be a long list.
+    """
 
     method: str
     path: str
     endpoint_id: str | None = None
     payload: Mapping[str, Any] | None = None
     look: str | None = None
+    long: LongList | None = None
+
+    @property
+    def max_bytes(self) -> int:
+        return self.long.max_bytes if self.long else LIMITS.max_bytes
 
     @property
     def writes(self) -> bool:
@@ -88,34 +120,63 @@ class _Outcome:
     elapsed_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """The JSON object of a response, or `why` it has none."""
+
+    body: Mapping[str, Any] = field(repr=False)
+    why: str = ""
+    is_too_long: bool = False
+
+
 def call(operation: Call, *, token: Secret, read: Callable[[Mapping[str, Any]], T]) -> T:
     """Make the call and return the JSON object of its response, converted by `read`. Raises: OpenTrainError."""
     _check(operation, token)
     outcome = _ask(operation, token)
-    request_id = _request_id(outcome.last, token)
+    parsed = _parsed(outcome.last, token)
+    request_id = _request_id(outcome.last, parsed, token)
     _log(operation, outcome, request_id)
+    if words := _too_long(operation, outcome.last, parsed):
+        raise too_long(words, request_id=request_id)
     if isinstance(outcome.last, NoAnswer):
         raise unanswered(outcome.last, look=operation.look, elapsed_ms=outcome.elapsed_ms, request_id=request_id)
-    result = _result(operation, outcome.last, token=token, read=read, request_id=request_id)
+    result = _result(operation, outcome.last, parsed=parsed, read=read, request_id=request_id)
     if isinstance(result, OpenTrainError):
         raise result  # Outside of a handler: a chained exception's frames would hold the response and its secrets.
     return result
+
+
+def _parsed(last: HttpAnswer | NoAnswer, token: Secret) -> _Parsed:
+    if isinstance(last, NoAnswer):
+        return _Parsed({})
+    try:
+        return _Parsed(_body(last, token))
+    except Malformed as error:
+        return _Parsed({}, why=str(error), is_too_long=isinstance(error, TooLong))
+
+
+def _too_long(operation: Call, last: HttpAnswer | NoAnswer, parsed: _Parsed) -> str:
+    """Return which list is longer than Redeliver reads, and in what way; empty if none is."""
+    if operation.long is None or last.status != HTTPStatus.OK:
+        return ""
+    if isinstance(last, NoAnswer) and last.cause is Cause.TOO_LARGE:
+        return f"{operation.long.name} is larger than {operation.max_bytes // 2**20} MiB"
+    return f"{operation.long.name} has more than {json_limits.VALUES:,} values" if parsed.is_too_long else ""
 
 
 def _result(
     operation: Call,
     answer: HttpAnswer,
     *,
-    token: Secret,
+    parsed: _Parsed,
     read: Callable[[Mapping[str, Any]], T],
     request_id: str | None,
 ) -> T | OpenTrainError:
-    refusal, why = None, ""
+    refusal, why = None, parsed.why
     try:
-        body = _body(answer, token)
-        if 200 <= answer.status < 300:  # noqa: PLR2004
-            return read(body)
-        refusal = types.refusal(answer.status, body, request_id=request_id)
+        if not why and 200 <= answer.status < 300:  # noqa: PLR2004
+            return read(parsed.body)
+        refusal = None if why else types.refusal(answer.status, parsed.body, request_id=request_id)
     except Malformed as error:
         why = str(error)
     return failed(
@@ -170,7 +231,8 @@ def _once(operation: Call, token: Secret, *, left_s: float) -> HttpAnswer | NoAn
             connect_s=LIMITS.connect_s,
             read_s=LIMITS.read_s,
             total_s=left_s,
-            max_bytes=LIMITS.max_bytes,
+            max_bytes=operation.max_bytes,
+            body_s=operation.long.body_s if operation.long else 0,
         )
     except NoAnswer as error:
         return error
@@ -211,16 +273,11 @@ def _body(answer: HttpAnswer, token: Secret) -> Mapping[str, Any]:
     return types.parse(answer.body.replace(token.reveal().encode(), b"[secret]"))
 
 
-def _request_id(last: HttpAnswer | NoAnswer, token: Secret) -> str | None:
+def _request_id(last: HttpAnswer | NoAnswer, parsed: _Parsed, token: Secret) -> str | None:
     """Return the request ID for support, from the body or else from the header."""
     value = (first_of(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
     from_header = types.clean(value, most=types.ID_CHARS) or None
-    if isinstance(last, NoAnswer):
-        return from_header
-    try:
-        return types.request_id_of(_body(last, token)) or from_header
-    except Malformed:
-        return from_header
+    return types.request_id_of(parsed.body) or from_header
 
 
 def _log(operation: Call, outcome: _Outcome, request_id: str | None) -> None:

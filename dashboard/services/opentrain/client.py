@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from dashboard.services.opentrain import types
-from dashboard.services.opentrain.call import Call, call
+from dashboard.services.opentrain.call import Call, LongList, call
 from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
 from dashboard.vault import Secret
 
+_ENDPOINTS = LongList("list of endpoints")
 _LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."
 _LOOK_AT_LIST = "Check the list of endpoints before you repeat the request."
 _LOOK_FOR_NEW = (
@@ -29,7 +30,7 @@ def create_endpoint(*, token: Secret, url: str, event_types: Sequence[str]) -> C
 
 def list_endpoints(*, token: Secret) -> tuple[WebhookEndpoint, ...]:
     """Return all of the install's endpoints, newest first."""
-    return call(Call("GET", "/webhook-endpoints"), token=token, read=types.endpoints)
+    return call(Call("GET", "/webhook-endpoints", long=_ENDPOINTS), token=token, read=types.endpoints)
 
 
 def get_endpoint(*, token: Secret, endpoint_id: str) -> WebhookEndpoint:

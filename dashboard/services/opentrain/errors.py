@@ -171,6 +171,16 @@ def failed(
     return _unusable(why, look=look, status=status, request_id=request_id)
 
 
+def too_long(what: str, *, request_id: str | None) -> BadResponse:
+    """Return the exception for a list that is longer than Redeliver reads; `what` names the list and says how long."""
+    message = (
+        f"OpenTrain's {what}, the most that Redeliver reads {_label(HTTPStatus.OK, None, request_id)}. "
+        "Redeliver keeps the last list that it read. Delete endpoints that are no longer used: "
+        "Redeliver reads the list again when it is small enough."
+    )
+    return BadResponse(message, status=HTTPStatus.OK, request_id=request_id)
+
+
 def _what_happened(no_answer: NoAnswer, *, elapsed_ms: int) -> str:
     host = urlsplit(settings.OPENTRAIN_BASE_URL).hostname
     detail = f" ({no_answer.detail})" if no_answer.detail else ""

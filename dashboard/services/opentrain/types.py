@@ -37,6 +37,10 @@ class Malformed(Exception):
     """An unusable response. The message says why and completes a sentence about the response."""
 
 
+class TooLong(Malformed):
+    """The response has more values than Redeliver reads. The message completes "it …"."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartnerApp:
     """The platform app that the customer installed."""
@@ -109,11 +113,14 @@ class Redelivery:
 
 
 def parse(body: bytes) -> Mapping[str, Any]:
-    """Return a response's JSON object. The last value of a repeated key counts. Raises: Malformed."""
+    """Return a response's JSON object. The last value of a repeated key counts. Raises: Malformed, also TooLong."""
     if not body.strip():
         raise Malformed("it is empty")
     try:
-        value = json_limits.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        text = body.decode("utf-8")
+        if json_limits.has_more_values(text, than=json_limits.VALUES):
+            raise TooLong(f"it has more than {json_limits.VALUES:,} values")
+        value = json_limits.loads(text, parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise Malformed("it is not valid UTF-8") from None
     except ValueError:  # also too deep, or a number with too many digits

@@ -12,6 +12,7 @@ from dashboard.rules.causes import Cause
 from dashboard.services.http import client as http_client
 from dashboard.services.http import deadline_socket
 from dashboard.services.http.client import NoAnswer
+from dashboard.services.http.deadline_socket import BoundSocket, Clock
 from tests.services import misbehaving as bad
 from tests.services.exchanging import HURRIED, PATIENT_S, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import misbehaving
@@ -96,3 +97,14 @@ def test_socket_reads_no_more_at_once_than_it_says_whatever_python_would() -> No
         bound = deadline_socket.BoundSocket(ours, deadline_socket.Clock(total_s=PATIENT_S), read_s=PATIENT_S)
         assert bound.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
         assert bound.head_allowance == deadline_socket.HEAD_BYTES - deadline_socket.READ_BYTES
+
+
+def test_deadline_that_is_over_ends_a_read_until_it_is_extended() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"late")
+        sock = BoundSocket(ours, Clock(total_s=1, started=time.monotonic() - 2), read_s=PATIENT_S)
+        with pytest.raises(TimeoutError):
+            sock.recv_into(memoryview(bytearray(4)))
+        sock.extend(1 + PATIENT_S)
+        assert sock.recv_into(memoryview(bytearray(4))) == 4

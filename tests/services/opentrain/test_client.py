@@ -1,13 +1,17 @@
 """The client's seven operations against a real server: the requests and the results."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from dashboard.rules import json_limits
 from dashboard.services import opentrain
+from dashboard.services.http.deadline_socket import BoundSocket
 from dashboard.services.opentrain import (
+    BadResponse,
     CreatedEndpoint,
     DeletedEndpoint,
     Install,
@@ -16,15 +20,18 @@ from dashboard.services.opentrain import (
     Redelivery,
     TokenInfo,
     Unauthorized,
-    call,
+    client,
+    types,
 )
-from dashboard.services.opentrain.call import Limits
 from dashboard.vault import Secret
+from tests.contract.fake import EVENT_TYPES
 from tests.services import misbehaving as bad
+from tests.services.misbehaving import Behaviour
 from tests.services.opentrain_samples import (
     ENDPOINT,
     INSTALL,
     READ,
+    REQUEST_ID,
     TOKEN,
     fails,
     get,
@@ -76,10 +83,56 @@ def test_list_endpoints_keeps_the_order_and_the_first_of_a_double(serve: Any) ->
     assert [(item.id, item.status) for item in found] == [("b", "ACTIVE"), ("a", "ACTIVE")]
 
 
-def test_list_endpoints_takes_thousands(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "LIMITS", Limits())
-    with serve(ok({"webhookEndpoints": [ENDPOINT | {"id": f"whe_{n}"} for n in range(3000)]})):
-        assert len(opentrain.list_endpoints(token=TOKEN)) == 3000
+def full(number: int) -> dict[str, Any]:
+    """An endpoint with the longest URL and every event type."""
+    url = f"https://a.example.com/{number}/".ljust(types.URL_CHARS, "x")
+    return ENDPOINT | {"id": f"whe_{number:024}", "url": url, "eventTypes": list(EVENT_TYPES)}
+
+
+def test_list_of_5000_endpoints_is_read_and_any_other_answer_of_its_size_is_not(serve: Any) -> None:
+    answer = ok({"webhookEndpoints": [full(number) for number in range(5000)]})
+    with serve(answer):
+        assert len(opentrain.list_endpoints(token=TOKEN)) == 5000
+        with pytest.raises(BadResponse, match="it is too large"):
+            get()
+
+
+def test_limits_of_the_list_fit_10000_endpoints_with_the_longest_urls() -> None:
+    body = json.dumps({"webhookEndpoints": [full(number) for number in range(10_000)]})
+    assert len(body) < client._ENDPOINTS.max_bytes
+    assert not json_limits.has_more_values(body, than=json_limits.VALUES // 2)
+
+
+LONGER = {
+    "bytes": (bad.endless(bad.head(200, f"X-Request-Id: {REQUEST_ID}"), b" " * 10_000), "is larger than 1 MiB"),
+    "values": (ok({"webhookEndpoints": [[]] * json_limits.VALUES}), "has more than 500,000 values"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "words"), LONGER.values(), ids=LONGER)
+def test_list_that_is_too_long_is_refused_for_its_length_and_not_for_the_network(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, words: str
+) -> None:
+    if "MiB" in words:
+        monkeypatch.setattr(client, "_ENDPOINTS", dataclasses.replace(client._ENDPOINTS, max_bytes=2**20))
+    with serve(behaviour) as server:
+        error = fails(lambda: opentrain.list_endpoints(token=TOKEN), BadResponse)
+    assert str(error) == (
+        f"OpenTrain's list of endpoints {words}, the most that Redeliver reads (status 200, request {REQUEST_ID}). "
+        "Redeliver keeps the last list that it read. Delete endpoints that are no longer used: "
+        "Redeliver reads the list again when it is small enough."
+    )
+    assert len(server.requests) == 1  # the list would not be shorter
+
+
+def test_body_of_the_list_alone_may_take_longer(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    extended: list[float] = []
+    monkeypatch.setattr(BoundSocket, "extend", lambda _self, more_s: extended.append(more_s))
+    with serve(ok({"webhookEndpoints": []})):
+        opentrain.list_endpoints(token=TOKEN)
+    with serve(ok({"webhookEndpoint": ENDPOINT})):
+        get()
+    assert extended == [30, 0]
 
 
 def test_get_endpoint_keeps_what_it_does_not_know_as_it_came(serve: Any) -> None:
