@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from dashboard.actions.alerts import sentences as alert_sentences
@@ -23,6 +23,11 @@ from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
 from dashboard.rules.alerts import AlertEvent, compare
 
+# `bulk_update` takes seconds for the thousands of alerts that one broken host may have opened.
+_END = """
+    UPDATE dashboard_alert SET cleared_at = %(at)s, cleared_words = ended.words
+    FROM unnest(%(ids)s::bigint[], %(words)s::text[]) AS ended (id, words) WHERE dashboard_alert.id = ended.id
+"""
 FORGOTTEN_AT_ONCE = 1000
 """Old alerts, and old messages, deleted per call."""
 
@@ -115,10 +120,9 @@ def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
 
 def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, Endpoint | None], str]) -> None:
     endpoints = Endpoint.objects.defer("secret").in_bulk({one.endpoint_id for one in alerts if one.endpoint_id})
-    for alert in alerts:
-        alert.cleared_at = now
-        alert.cleared_words = words(alert, endpoints.get(alert.endpoint_id or 0))
-    Alert.objects.bulk_update(alerts, ["cleared_at", "cleared_words"])
+    said = [words(alert, endpoints.get(alert.endpoint_id or 0)) for alert in alerts]
+    with connection.cursor() as cursor:
+        cursor.execute(_END, {"at": now, "ids": [alert.pk for alert in alerts], "words": said})
 
 
 def _make_messages(*, channels: Iterable[AlertChannel], now: datetime) -> int:
