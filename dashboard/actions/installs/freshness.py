@@ -26,6 +26,9 @@ PRIORITY = -1
 """Lower than other jobs, so that a run waiting for a worker goes first."""
 FRESH_FOR = timedelta(seconds=2)
 """Age up to which a list is shown without another call; a page polls every 3 s."""
+FRESH_ENDPOINTS = 500
+"""Endpoints up to which this age applies. A longer list takes longer to read, so it is shown for proportionally longer,
+until the next regular poll at most."""
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 """Pause in calls to OpenTrain after a call failed, whether it was a read or a write."""
 REQUEST_AGAIN_AFTER = timedelta(seconds=10)
@@ -66,7 +69,7 @@ def look(*, install: Install, now: datetime) -> Freshness:
         return Freshness()  # the page already says so, and another call would not help
     if _is_left_alone(install, now=now):
         return Freshness(Staleness(words=install.last_error))
-    if _is_fresh(install, now=now) or _has_write_failed(install, now=now):
+    if _is_fresh(install, now=now, age=_shown_for(install)) or _has_write_failed(install, now=now):
         return Freshness()
     _request(install, now=now)
     return _awaited(age=None if install.synced_at is None else now - install.synced_at, install=install, now=now)
@@ -83,7 +86,7 @@ def freshen(*, install: Install, now: datetime) -> Staleness | None:
         return Staleness(words=install.last_error)
     if _has_write_failed(install, now=now):
         return Staleness(words=JUST_FAILED)
-    if _is_fresh(install, now=now):
+    if _is_fresh(install, now=now, age=FRESH_FOR):
         return None
     outcome = sync.refresh(install=install, now=now)
     return None if outcome is None else Staleness(words=outcome.words, request_id=outcome.request_id)
@@ -98,7 +101,8 @@ def refresh(*, install_id: int, now: datetime) -> None:
         install = Install.objects.defer("token").filter(pk=install_id).first() if mine else None
         if install is None:
             return
-        if install.can_manage and not _rests(install, now=now) and not _is_fresh(install, now=now):
+        is_due = not _is_fresh(install, now=now, age=FRESH_FOR)
+        if install.can_manage and is_due and not _rests(install, now=now):
             sync.refresh(install=install, now=now)
         else:
             Install.objects.filter(pk=install_id).update(refresh_requested_at=None)
@@ -158,9 +162,15 @@ def _rests(install: Install, *, now: datetime) -> bool:
     return _is_left_alone(install, now=now) or _has_write_failed(install, now=now)
 
 
-def _is_fresh(install: Install, *, now: datetime) -> bool:
-    """Return whether the list is recent enough, and no operation on an endpoint has ended since it was requested."""
-    if install.listed_at is None or now - install.listed_at >= FRESH_FOR:
+def _shown_for(install: Install) -> timedelta:
+    """Return up to which age a page shows the list without requesting another."""
+    longer = max(install.endpoint_count / FRESH_ENDPOINTS, 1)
+    return min(FRESH_FOR * longer, timedelta(seconds=max(settings.POLL_EVERY_S, FRESH_FOR.total_seconds())))
+
+
+def _is_fresh(install: Install, *, now: datetime, age: timedelta) -> bool:
+    """Return whether the list is younger than `age`, and no operation on an endpoint has ended since its request."""
+    if install.listed_at is None or now - install.listed_at >= age:
         return False
     since = install.audit.filter(at__gt=install.listed_at, endpoint__isnull=False)
     return not since.exclude(phase=AuditEntry.Phase.REQUESTED).exists()

@@ -286,3 +286,23 @@ def test_workers_at_once_make_one_call_for_an_install(
         let_go.set()
         first.result(timeout=60)
     assert operations(fake_opentrain) == ["list_endpoints"]
+
+
+@pytest.mark.parametrize(("endpoints", "seconds"), [(25, 2), (500, 2), (4000, 16), (1_000_000, 60)])
+def test_longer_list_is_requested_less_often_by_pages_but_not_by_buttons(
+    install: Install, fake_opentrain: FakeOpenTrain, endpoints: int, seconds: int
+) -> None:
+    Install.objects.update(endpoint_count=endpoints, listed_at=NOON)
+    look(install=reload(install), now=NOON + SECOND * seconds - SECOND / 10)
+    assert queued() == []
+    look(install=reload(install), now=NOON + SECOND * seconds)
+    assert queued() == [install.pk]
+    assert freshen(install=reload(install), now=NOON + SECOND * 2) is None
+    assert operations(fake_opentrain) == ["list_endpoints"]
+
+
+def test_long_list_is_requested_at_once_after_an_operation(install: Install) -> None:
+    Install.objects.update(endpoint_count=4000, listed_at=NOON)
+    make_entry(endpoint=install.endpoints.get(), at=NOON + SECOND)
+    look(install=reload(install), now=NOON + SECOND * 2)
+    assert queued() == [install.pk]
