@@ -1,9 +1,11 @@
 """A JSON body as a foldable tree, limited in size, because the body is untrusted."""
 
-import json
 from dataclasses import dataclass
+from typing import Any
 
-from dashboard.rules import json_limits
+from dashboard.rules import json_as_written
+from dashboard.rules.invisible import visible
+from dashboard.rules.json_as_written import Fields
 
 DEPTH = 12
 NODES = 1000
@@ -45,35 +47,32 @@ class _Budget:
     chars: int = CHARS
 
 
-def tree_of(*, body: bytes) -> Node | None:
-    """Return the tree of an object or list; None for any other body, which cannot fold."""
-    try:
-        value = json_limits.loads(body)
-    except ValueError:
-        return None
-    return _node("", value, 0, _Budget()) if isinstance(value, dict | list) else None
+def tree_of(value: object) -> Node | None:
+    """Return the tree of an object or list of rules/json_as_written.py; None for any other value, which cannot fold."""
+    return _node("", value, 0, _Budget()) if isinstance(value, list) else None
 
 
 def _node(name: str, value: object, depth: int, budget: _Budget) -> Node:
-    if isinstance(value, dict):
-        return _branch(name, "object", list(value.items()), depth, budget)
+    if isinstance(value, Fields):
+        return _branch(name, "object", value, depth, budget)
     if isinstance(value, list):
-        return _branch(name, "list", [(str(index), item) for index, item in enumerate(value)], depth, budget)
-    text = _shown(json.dumps(value, ensure_ascii=False))
+        return _branch(name, "list", value, depth, budget)
+    text = _shown(json_as_written.plain(value))
     budget.chars -= len(text)
-    return Node(_shown(name), "text" if isinstance(value, str) else "plain", text)
+    return Node(_name(name), "text" if text.startswith('"') else "plain", text)
 
 
-def _branch(name: str, kind: str, items: list[tuple[str, object]], depth: int, budget: _Budget) -> Node:
+def _branch(name: str, kind: str, items: list[Any], depth: int, budget: _Budget) -> Node:
     children: list[Node] = []
-    for key, item in items if depth < DEPTH else ():
+    named = items if kind == "object" else ((str(index), item) for index, item in enumerate(items))
+    for key, item in named if depth < DEPTH else ():
         if budget.nodes <= 0 or budget.chars <= 0:
             break
         budget.nodes -= 1
         budget.chars -= min(len(key), TEXT)
-        children.append(_node(key, item, depth + 1, budget))
+        children.append(_node(key or '""', item, depth + 1, budget))
     return Node(
-        _shown(name),
+        _name(name),
         kind,
         size=len(items),
         children=tuple(children),
@@ -82,6 +81,9 @@ def _branch(name: str, kind: str, items: list[tuple[str, object]], depth: int, b
     )
 
 
+def _name(key: str) -> str:
+    return _shown(json_as_written.readable(key))
+
+
 def _shown(text: str) -> str:
-    whole = text if len(text) <= TEXT else f"{text[:TEXT]}… ({len(text):,} characters)"
-    return "".join(char if char.isprintable() else "\ufffd" for char in whole)
+    return visible(text if len(text) <= TEXT else f"{text[:TEXT]}… ({len(text):,} characters)")

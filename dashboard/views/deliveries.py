@@ -1,7 +1,6 @@
 """One delivery: state, attempts, body, and redelivery."""
 
-import io
-import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,13 +17,14 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
 from dashboard.presenters import curl
 from dashboard.presenters.delivery_page import handler_words, offer
-from dashboard.presenters.json_tree import tree_of
+from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
 from dashboard.queries.operations import last_answers
-from dashboard.rules import json_limits
+from dashboard.rules import json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
+from dashboard.rules.invisible import visible
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
@@ -36,8 +36,8 @@ ATTEMPTS_IN_ROW = 10
 """Attempts shown when a list row expands."""
 SAME_RESOURCE = 10
 """Other deliveries of the same resource on the page."""
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: 0x2421}
-"""Maps control characters to their Unicode pictures: visible and harmless."""
+_BYTE = re.compile("[\udc80-\udcff]")
+"""Bytes that are not UTF-8, as Python's "surrogateescape" decodes them."""
 
 
 _TO_REDELIVER = [
@@ -52,6 +52,14 @@ class Text:
 
     text: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy button copies, and its name."""
+
+    text: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,31 +129,39 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def readable(raw: bytes) -> Text:
-    """Return any bytes as text, without errors."""
-    text = raw.decode(errors="replace")
-    note = "Not UTF-8 text: � marks unreadable bytes." if "\ufffd" in text else ""
-    return _cut(text.translate(_CONTROLS), note)
+    """Return any bytes as text that people can see, without errors."""
+    text = raw.decode(errors="surrogateescape")
+    note = (
+        "Not UTF-8 text: a byte that cannot be read is shown as its number, such as ⟨0xFF⟩."
+        if _BYTE.search(text)
+        else ""
+    )
+    shown = _BYTE.sub(lambda byte: f"⟨0x{ord(byte[0]) - 0xDC00:02X}⟩", text[: SHOWN_CHARS + 1])
+    return _cut(visible(shown), note)
 
 
-def pretty(raw: bytes) -> Text:
-    """Return JSON indented, and anything else unchanged, with a note."""
+def pretty(raw: bytes) -> tuple[Text, Node | None]:
+    """Return JSON indented and as a tree, and anything else unchanged, with a note."""
     try:
-        value = json_limits.loads(raw)
-    except ValueError:
-        plain = readable(raw)
-        return Text(plain.text, f"Not valid JSON: shown unchanged. {plain.note}".strip() if raw else "")
-    text = _indented(value)
-    return _cut(text.encode(errors="replace").decode().translate(_CONTROLS), "")
+        value = json_as_written.read(raw)
+    except ValueError as error:
+        plain, why = readable(raw), "Nested too deeply" if isinstance(error, json_limits.TooDeep) else "Not valid JSON"
+        return Text(plain.text, f"{why}: shown unchanged. {plain.note}".strip() if raw else ""), None
+    indented = json_as_written.indented(value, most=SHOWN_CHARS)
+    return _cut(visible(indented[: SHOWN_CHARS + 1]), ""), tree_of(value)
 
 
-def _indented(value: object) -> str:
-    """Return indented JSON just past SHOWN_CHARS: in full, deep JSON would be mostly spaces."""
-    written = io.StringIO()
-    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
-        written.write(piece)
-        if written.tell() > SHOWN_CHARS:
-            break
-    return written.getvalue()
+def to_copy(raw: bytes) -> Copied | None:
+    """Return the body as its button copies it: exactly, as far as it is text. A page cannot hold other bytes or NUL."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    if not text or "\0" in text:
+        return None
+    if len(text) <= SHOWN_CHARS:
+        return Copied(text, "body")
+    return Copied(text[:SHOWN_CHARS], f"first {SHOWN_CHARS:,} characters of the body")
 
 
 def _cut(text: str, note: str) -> Text:
@@ -192,6 +208,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     )
     attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
+    indented, tree = pretty(body)
     return {
         "delivery": delivery,
         "endpoint": delivery.endpoint,
@@ -201,10 +218,11 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "offer": offer(delivery, state=state, operation=operation, user=request.user),
         "attempts": [_attempt_row(attempt) for attempt in attempts],
         "unshown_attempts": max(delivery.attempt_count - len(attempts), 0),
-        "pretty": pretty(body),
+        "pretty": indented,
         "raw": readable(body),
+        "copied": to_copy(body),
         "size": len(body),
-        "tree": tree_of(body=body),
+        "tree": tree,
         "curl": _curl(delivery, attempts[0] if attempts else None, body),
         "same_resource": _same_resource(delivery, now),
         "body_days": _body_days(delivery),
