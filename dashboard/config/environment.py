@@ -9,11 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """Names, as a URL has them, that mean the machine itself wherever they are used."""
-_OFF = {"0", "", "false", "no"}
+_OFF = {"0", "", "false", "no", "off"}
 
 
 def flag(name: str, *, default: bool) -> bool:
-    return os.environ.get(name, "1" if default else "0") not in _OFF
+    """Return whether the variable is set to anything but an empty text or a word for no.
+
+    Spaces and case do not count: a file of variables may have Windows line ends.
+    """
+    return os.environ.get(name, "1" if default else "0").strip().lower() not in _OFF
 
 
 def items(name: str, default: str = "") -> list[str]:
@@ -42,6 +46,8 @@ def is_given(name: str) -> bool:
 def secret(name: str) -> str:
     """Return a secret from NAME or from the file named by NAME_FILE (without its final newline); "" if unset.
 
+    A byte order mark and Windows line ends, which some editors write, are not part of a secret.
+
     A file can be protected by its mode; an environment is visible in process listings and inherited by children.
 
     Raises: ImproperlyConfigured if both are set, or if the file is empty or cannot be read: a secret missing by mistake
@@ -53,9 +59,9 @@ def secret(name: str) -> str:
     if given:
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: remove one of them.")
     try:
-        text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        text = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ImproperlyConfigured(f"{name}_FILE: {path} is not text.") from None
+        raise ImproperlyConfigured(f"{name}_FILE: {path} is not text in UTF-8.") from None
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {error.strerror}.") from error
     if not text:

@@ -10,9 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+from dashboard.config.environment import is_given
 from dashboard.launch.demo import demo
 from dashboard.launch.dev import dev
-from dashboard.launch.folder import CannotStart, prepare
+from dashboard.launch.folder import CannotStart, held, prepare, started_before
 from dashboard.launch.partner_api import partner_api, partner_api_command
 from dashboard.launch.processes import Ended, Stopped, stop_on_signals
 from dashboard.launch.run import manage, run
@@ -29,12 +30,15 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     stop_on_signals()
     try:
-        folder = prepare(Path(os.environ.get("DATA_DIR") or _FOLDERS.get(chosen.what, ".data")))
+        path = Path(os.environ.get("DATA_DIR") or _FOLDERS.get(chosen.what, ".data"))
         if chosen.what == "manage":
+            folder = prepare(path if is_given("DATABASE_URL") else started_before(path))
             return manage(folder=folder, arguments=chosen.rest)
         if chosen.what == "partner-api" and chosen.rest:
-            return partner_api_command(folder=folder, arguments=chosen.rest)
-        _STARTS[chosen.what](folder=folder, port=_port(default="8100" if chosen.what == "partner-api" else "8000"))
+            return partner_api_command(folder=prepare(started_before(path)), arguments=chosen.rest)
+        folder, port = prepare(path), _port(default="8100" if chosen.what == "partner-api" else "8000")
+        with held(folder):
+            _STARTS[chosen.what](folder=folder, port=port)
     except Stopped:
         return 0
     except CannotStart as error:

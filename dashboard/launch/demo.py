@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.launch import postgres, site
-from dashboard.launch.folder import Keys, keys, read_private
+from dashboard.launch.folder import CannotStart, Keys, keys, read_private
 from dashboard.launch.processes import Processes, claim_port
 
 # OpenTrain's minutes become seconds, so that the whole scenario takes a few minutes.
@@ -36,6 +36,7 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
     Raises: CannotStart, Stopped.
     """
     port = claim_port(port)
+    _told(folder)
     server = postgres.start(folder=folder)
     try:
         for name in ("redeliver", "partner_api"):
@@ -106,7 +107,16 @@ def _start(processes: Processes, *, environment: Mapping[str, str], port: int, a
 
 
 def _told(folder: Path) -> dict[str, Any]:
-    return read_private(folder / "demo.json") or {}
+    """Return what the demo's story has written; {} before the first start. Raises: CannotStart if it is damaged."""
+    told = read_private(folder / "demo.json") or {}
+    texts = [told.get("username", ""), told.get("password", "")]
+    installs = told.get("installs", [])
+    whole = not told or (all(texts) and isinstance(installs, list))
+    if not whole or not all(isinstance(text, str) for text in [*texts, *installs]):
+        raise CannotStart(
+            f"{folder / 'demo.json'} is damaged: restore it from a backup, or move DATA_DIR away to start afresh."
+        )
+    return told
 
 
 def _ready_line(*, folder: Path, environment: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from dashboard.launch.folder import CannotStart
+from dashboard.launch.folder import CannotStart, already_running, open_private, opened
 from dashboard.launch.processes import end_with_owner
 
 ROLE = "redeliver"
@@ -44,7 +44,14 @@ class _Place:
     user: str | None
 
     def url(self, database: str) -> str:
-        return f"postgresql://{ROLE}@/{database}?host={quote(str(self.socket), safe='')}"
+        # The client checks whose server has made the socket: in /tmp, everyone can make one with this name.
+        peer = quote(self.owner, safe="")
+        return f"postgresql://{ROLE}@/{database}?host={quote(str(self.socket), safe='')}&requirepeer={peer}"
+
+    @property
+    def owner(self) -> str:
+        """Name of the user that runs the server. Raises: CannotStart."""
+        return self.user or _own_name()
 
     def popen_options(self) -> dict[str, object]:
         if self.user is None:
@@ -109,6 +116,11 @@ def _place(*, folder: Path) -> _Place:
     data = folder / "postgres"
     if data.is_symlink():
         data = data.readlink()
+        if not data.exists():
+            raise CannotStart(
+                f"{folder / 'postgres'} points to {data}, which does not exist: "
+                "restore it, or remove the link to start with an empty database."
+            )
     elif user is not None and not data.exists() and not _passable(folder=folder):
         # The user that runs the server cannot traverse these folders, and we must not loosen their modes. So the data
         # goes to a folder that this user can reach, and a symbolic link in DATA_DIR points there.
@@ -125,6 +137,13 @@ def _socket_folder(*, data: Path) -> Path:
     # bytes.
     name = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:16]
     return Path("/tmp") / f"redeliver-{name}"  # noqa: S108 - ownership is checked in _private_folder
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise CannotStart(f"User {os.geteuid()} has no name, which PostgreSQL needs: set DATABASE_URL.") from None
 
 
 def _unprivileged_user() -> str:
@@ -179,13 +198,18 @@ def _reachable(*, folder: Path, user: str) -> Path:
 
 
 def _private_folder(*, path: Path, user: str | None) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    owner = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
-    if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), owner}:
-        raise CannotStart(f"{path} belongs to another user: remove it and start again.")
-    path.chmod(0o700)
-    if user is not None:
-        shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
+    """Make a folder that only the server's user can enter, or take one that is ours. Raises: CannotStart, OSError."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    if path.is_symlink():
+        raise CannotStart(f"{path} is a symbolic link: remove it and start again.")
+    runner = pwd.getpwnam(user) if user is not None else None
+    with opened(path) as folder:  # refuses a link that was made just now
+        if os.fstat(folder).st_uid not in {os.geteuid(), runner.pw_uid if runner else os.geteuid()}:
+            raise CannotStart(f"{path} belongs to another user: remove it and start again.")
+        os.fchmod(folder, 0o700)
+        if runner is not None:
+            os.fchown(folder, runner.pw_uid, runner.pw_gid)
 
 
 def _create_cluster(*, place: _Place) -> None:
@@ -231,11 +255,22 @@ def _locale(*, place: _Place) -> list[str]:
 
 
 def _let_in(*, data: Path, user: str | None) -> None:
-    people = {pwd.getpwuid(os.geteuid()).pw_name, *([user] if user else [])}
-    ident = data / "pg_ident.conf"
-    ident.write_text("".join(f"owner {person} {ROLE}\n" for person in sorted(people)))
-    rules = data / "pg_hba.conf"
-    rules.write_text("local all all peer map=owner\n")
+    """Write who may connect. Each file is made anew: the folder belongs to the server's user, who could have put a
+    link to someone else's file there.
+    """
+    people = {_own_name(), *([user] if user else [])}
+    contents = {
+        "pg_ident.conf": "".join(f"owner {person} {ROLE}\n" for person in sorted(people)),
+        "pg_hba.conf": "local all all peer map=owner\n",
+    }
+    with opened(data) as folder:
+        owner = os.fstat(folder)
+        for name, content in contents.items():
+            os.unlink(name, dir_fd=folder)
+            made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            with os.fdopen(made, "w") as file:
+                file.write(content)
+                os.fchown(made, owner.st_uid, owner.st_gid)
 
 
 def _major(*, place: _Place) -> int:
@@ -251,16 +286,14 @@ def _check_version(*, place: _Place) -> None:
             f"{place.data} is not a complete PostgreSQL folder (PG_VERSION is missing): "
             "restore it, or move it away to start with an empty database."
         )
-    made_by, ours = version_file.read_text().strip(), _major(place=place)
+    made_by, ours = version_file.read_text(errors="replace").strip()[:20], _major(place=place)
     if made_by != str(ours):
         raise CannotStart(f"{place.data} was created by PostgreSQL {made_by}, but version {ours} is installed here.")
 
 
 def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     if _answers(place=place):
-        raise CannotStart(
-            f"Redeliver is already running on {place.data.parent}. Stop it first, or choose another DATA_DIR."
-        )
+        raise CannotStart(already_running(place.data.parent))
     shutil.rmtree(place.socket, ignore_errors=True)
     _private_folder(path=place.socket, user=place.user)
     settings = {"listen_addresses": "", "unix_socket_directories": str(place.socket), "unix_socket_permissions": "0700"}
@@ -269,7 +302,7 @@ def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
     if not durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
+    with open_private(log) as output:
         process = subprocess.Popen(  # type: ignore[call-overload]
             [place.binaries / "postgres", "-D", place.data, *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
@@ -292,7 +325,8 @@ def _await(*, server: Server, place: _Place, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
-            raise CannotStart(f"PostgreSQL did not start on {place.data}: {_last_complaint(log.read_text())}.")
+            complaint = _last_complaint(log.read_text(errors="replace"))
+            raise CannotStart(f"PostgreSQL did not start on {place.data}: {complaint}.")
         if _answers(place=place):
             return
         time.sleep(0.05)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from dashboard.launch.folder import CannotStart
+from dashboard.launch.folder import CannotStart, open_private
 
 END_S = 7
 """How long a process may take to end after SIGTERM, in seconds. With PostgreSQL's stop, everything ends within 10 s."""
@@ -85,7 +85,7 @@ class Processes:
     def start(self, name: str, *command: str) -> None:
         """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log."""
         self._commands[name] = command
-        with (self._logs / f"{name}.log").open("wb") as log:
+        with open_private(self._logs / f"{name}.log") as log:
             self._running[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

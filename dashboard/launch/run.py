@@ -16,11 +16,11 @@ def run(*, folder: Path, port: int) -> None:
     """
     port = claim_port(port)
     environment = site.environment(folder=folder, keys=keys(folder), port=port)
-    site.forget_counts(folder)
     with (
         site.database(folder) as database,
         Processes(logs=folder / "logs", environment={**environment, **database}) as processes,
     ):
+        site.forget_counts(folder)
         processes.start("migrate", *site.manage("migrate", "--noinput"))
         processes.start("static", *site.manage("collectstatic", "--noinput"))
         processes.finish("migrate", "static")

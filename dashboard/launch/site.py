@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dashboard.config.environment import is_given
 from dashboard.launch import postgres
-from dashboard.launch.folder import Keys
+from dashboard.launch.folder import CannotStart, Keys
 from dashboard.launch.processes import Processes
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -77,6 +77,8 @@ def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
     """Return the environment variables that all processes of the console need. Those already set take precedence.
 
     DJANGO_SETTINGS_MODULE does not: left in a shell, that of `make dev` would show debug pages.
+
+    Raises: CannotStart.
     """
     public_url = os.environ.get("PUBLIC_URL", f"http://localhost:{port}").rstrip("/")
     defaults = {
@@ -88,7 +90,7 @@ def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
         "STATIC_ROOT": str(folder / "static"),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
-    (folder / "metrics").mkdir(exist_ok=True)
+    _make_metrics(folder)
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
     return {**chosen, "DJANGO_SETTINGS_MODULE": SETTINGS}
 
@@ -98,9 +100,16 @@ def _from_file(name: str) -> bool:
 
 
 def forget_counts(folder: Path) -> None:
-    """Delete the metrics files of an earlier start, whose processes have ended."""
+    """Delete the metrics files of an earlier start, whose processes have ended. Raises: CannotStart."""
     shutil.rmtree(folder / "metrics", ignore_errors=True)
-    (folder / "metrics").mkdir()
+    _make_metrics(folder)
+
+
+def _make_metrics(folder: Path) -> None:
+    try:
+        (folder / "metrics").mkdir(exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"{folder / 'metrics'} cannot be made: {error.strerror}.") from error
 
 
 def start_console(*, processes: Processes, port: int, reload: bool = False) -> None:

@@ -20,6 +20,26 @@ def test_secret_from_a_file_comes_without_its_last_newline(tmp_path: Path, monke
     assert (environment.secret("METRICS_TOKEN"), environment.is_given("METRICS_TOKEN")) == (" a b", True)
 
 
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbfsecret\r\n", b"secret\r\n", b"\xef\xbb\xbfsecret", b"secret\n\n", b"secret\r\n\r\n"]
+)
+def test_secret_of_a_windows_editor_is_the_secret(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    monkeypatch.setenv("METRICS_TOKEN_FILE", str(tmp_path / "token"))
+    assert environment.secret("METRICS_TOKEN") == "secret"
+
+
+@pytest.mark.parametrize(
+    ("given", "on"),
+    [("0", False), ("0\r", False), ("False", False), ("off", False), (" ", False), ("1\r", True), ("yes", True)],
+)
+def test_flag_is_on_unless_it_says_no(given: str, on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEHIND_PROXY", given)
+    assert environment.flag("BEHIND_PROXY", default=True) is on
+
+
 def test_secret_that_is_not_set_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("METRICS_TOKEN", raising=False)
     assert (environment.secret("METRICS_TOKEN"), environment.is_given("METRICS_TOKEN")) == ("", False)
@@ -30,7 +50,8 @@ def test_secret_that_is_not_set_is_empty(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         (None, "", "METRICS_TOKEN_FILE: {path} cannot be read: No such file or directory."),
         (b"\n", "", "METRICS_TOKEN_FILE: {path} is empty."),
-        (b"\xff\xfe", "", "METRICS_TOKEN_FILE: {path} is not text."),
+        (b"\xff\xfes\0e\0", "", "METRICS_TOKEN_FILE: {path} is not text in UTF-8."),
+        (b"\xef\xbb\xbf\r\n", "", "METRICS_TOKEN_FILE: {path} is empty."),
         (b"one", "two", "METRICS_TOKEN and METRICS_TOKEN_FILE are both set: remove one of them."),
     ],
 )

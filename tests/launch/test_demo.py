@@ -111,3 +111,14 @@ def test_database_is_stopped_when_something_fails(
     with pytest.raises(CannotStart):
         demo.demo(folder=prepare(tmp_path), port=claim_port(0))
     assert (Processes.did[-1], server.did[-1], capsys.readouterr().out) == ("end", "stop", "")
+
+
+@pytest.mark.parametrize("told", [{"username": "support"}, {"username": 5, "password": "x"}, TOLD | {"installs": [7]}])
+def test_sign_in_of_an_earlier_start_that_is_damaged_is_told_in_words(
+    told: dict[str, object], server: Server, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path)
+    write_private(folder / "demo.json", told)
+    with pytest.raises(CannotStart, match=r"demo\.json is damaged: restore it"):
+        demo.demo(folder=folder, port=claim_port(0))
+    assert server.did == []

@@ -1,5 +1,7 @@
 """The embedded server, really started."""
 
+import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -48,6 +50,65 @@ def test_start_in_a_private_folder_leaves_its_mode_alone_and_works(tmp_path: Pat
         server.stop()
     assert server.process.returncode == 0
     shutil.rmtree((tmp_path / "postgres").resolve().parent)
+
+
+def test_client_refuses_a_socket_of_another_user_and_the_log_is_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    server = postgres.start(folder=tmp_path, durable=False)
+    try:
+        url = server.url("postgres")
+        owner = url.partition("requirepeer=")[2]
+        assert pwd.getpwnam(owner).pw_uid == (tmp_path / "postgres").stat().st_uid
+        with pytest.raises(psycopg.OperationalError, match='requirepeer specifies "daemon", but actual peer user name'):
+            psycopg.connect(url.replace(f"requirepeer={owner}", "requirepeer=daemon"))
+        assert (tmp_path / "postgres.log").stat().st_mode & 0o777 == 0o600
+        files = [(tmp_path / "postgres" / name).stat() for name in ("pg_hba.conf", "pg_ident.conf")]
+        assert {(file.st_mode & 0o777, file.st_uid) for file in files} == {(0o600, pwd.getpwnam(owner).pw_uid)}
+    finally:
+        server.stop()
+
+
+def test_folder_is_checked_and_changed_by_its_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may lead to another folder right after the check, so nothing may be changed by name."""
+    victim, ours = tmp_path / "victim", tmp_path / "ours"
+    victim.mkdir(mode=0o755)
+    fstat = os.fstat
+
+    def swap(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        ours.rename(tmp_path / "moved")
+        ours.symlink_to(victim)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres.os, "fstat", swap)
+        postgres._private_folder(path=ours, user=None)
+    assert victim.stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "moved").stat().st_mode & 0o777 == 0o700
+
+
+def test_folder_of_another_user_or_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    with pytest.raises(CannotStart, match="is a symbolic link"):
+        postgres._private_folder(path=tmp_path / "link", user=None)
+    monkeypatch.setattr(postgres.os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(CannotStart, match="belongs to another user"):
+        postgres._private_folder(path=tmp_path / "theirs", user=None)
+    assert (tmp_path / "theirs").stat().st_mode & 0o777 == 0o755
+
+
+def test_link_to_a_database_that_is_gone_makes_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "postgres").symlink_to(tmp_path / "gone")
+    with pytest.raises(CannotStart, match=r"points to .*/gone, which does not exist: restore it, or remove the link"):
+        postgres.start(folder=tmp_path)
+
+
+def test_version_that_is_not_text_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_bytes(b"\xff\xfe")
+    with pytest.raises(CannotStart, match="was created by PostgreSQL"):
+        postgres.start(folder=tmp_path)
 
 
 def test_next_start_may_come_the_moment_that_the_server_has_ended(tmp_path: Path, monkeypatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.launch import postgres, site
-from dashboard.launch.folder import keys, prepare
+from dashboard.launch.folder import CannotStart, keys, prepare
 
 NAMES = ("SECRET_KEY", "FIELD_KEYS", "PUBLIC_URL", "CSRF_TRUSTED_ORIGINS", "HTTPS", "STATIC_ROOT",
          "PROMETHEUS_MULTIPROC_DIR", "DATABASE_URL")  # fmt: skip
@@ -46,6 +46,14 @@ def test_what_the_person_set_is_theirs(folder: Path, monkeypatch: pytest.MonkeyP
     assert (found["SECRET_KEY"], found["HTTPS"]) == ("theirs", "1")
     assert found["CSRF_TRUSTED_ORIGINS"] == "https://console.example.com"
     assert "FIELD_KEYS" not in found  # the process reads the secret from the file
+
+
+def test_metrics_that_are_no_folder_are_told_in_words(folder: Path) -> None:
+    (folder / "metrics").touch()
+    with pytest.raises(CannotStart, match="metrics cannot be made: File exists"):
+        site.forget_counts(folder)
+    with pytest.raises(CannotStart, match="metrics cannot be made: File exists"):
+        site.environment(folder=folder, keys=keys(folder), port=8123)
 
 
 def test_forget_counts_leaves_an_empty_folder(folder: Path) -> None:

@@ -4,13 +4,14 @@ import argparse
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from dashboard.partner_api import clock, installs
+from dashboard.partner_api.management.migrated import MigratedCommand
 from dashboard.partner_api.models import Scope
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Install an app for an organization. Prints one JSON line with the token, which is shown only here."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -4,12 +4,13 @@ import argparse
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from dashboard.partner_api.management.migrated import MigratedCommand
 from dashboard.partner_api.models import Attempt, Delivery, Install, wire_time
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Show an install's newest deliveries, one JSON line each, with all their attempts."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from dashboard.partner_api import clock, events, samples
+from dashboard.partner_api.management.migrated import MigratedCommand
 from dashboard.partner_api.models import EventType
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Emit events. Prints one JSON line for each: its ID, its type and the number of its deliveries."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
