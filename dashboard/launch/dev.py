@@ -45,15 +45,21 @@ def _refuse_others() -> None:
 
 
 def _watch(processes: Processes) -> None:
-    seen, told = _times(), set[str]()
+    seen, changes, told = _times(), 0, set[str]()
+    started = dict.fromkeys(processes.names(), 0)  # by name: the number of changes before its last start
     while True:
         time.sleep(LOOK_EVERY_S)
+        changed = set[Path]()
         if _times() != seen:
             now = _settled()
-            changed = {path for path, _ in now.items() ^ seen.items()}
-            seen = now
-            processes.restart(*sorted(processes.ended() | _users(processes.names(), of=changed)))
-            told.clear()
+            changed, seen, changes = {path for path, _ in now.items() ^ seen.items()}, now, changes + 1
+        # A web server that reloads code which cannot run may end only after that code has been repaired.
+        behind = {name for name in processes.ended() if started[name] < changes}
+        again = behind | (_users(processes.names(), of=changed) if changed else set())
+        if again:
+            processes.restart(*sorted(again))
+        started.update(dict.fromkeys(again, changes))
+        told -= again
         for name in sorted(processes.ended() - told):
             print(f"{processes.why_ended(name)}; it starts again with the next change.", flush=True)  # noqa: T201
             told.add(name)

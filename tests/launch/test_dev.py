@@ -20,7 +20,7 @@ import pytest
 
 from dashboard.launch import dev, site
 from dashboard.launch.folder import keys, prepare
-from dashboard.launch.processes import claim_port
+from dashboard.launch.processes import Processes, Stopped, claim_port
 from tests.launch.test_folder import ROOT, launch
 
 pytestmark = pytest.mark.xdist_group("dev")
@@ -155,6 +155,38 @@ def test_process_that_cannot_run_its_code_is_told_and_starts_again_with_the_next
     until(lambda: running.read(wait_s=0.2) or told in running.said)
     running.change("dashboard/tasks.py", old='\nraise RuntimeError("cannot run")\n', new="")
     until(lambda: len(running.pids("--queues", "console")) == 1 and running.get("/accounts/login/")[0] == 200)
+
+
+def test_process_that_ends_after_its_code_was_repaired_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server reloads code that cannot run, and ends only after the repair has been seen."""
+    code = tmp_path / "tasks.py"
+    code.write_text("broken")
+    looks: list[Path] = []
+    monkeypatch.setattr(dev, "_CODE", tmp_path)
+    monkeypatch.setattr(dev, "LOOK_EVERY_S", 0.01)
+
+    class Console(Processes):
+        def ended(self) -> set[str]:
+            looks.append(code)
+            if len(looks) == 1:
+                code.write_text("repaired")
+            elif len(looks) == 3:
+                self._running["console"].kill()
+                self._running["console"].wait()
+            return super().ended()
+
+        def restart(self, *names: str) -> None:
+            raise Stopped(f"started again: {names}")
+
+        def why_ended(self, name: str) -> str:
+            raise AssertionError(f"{name} waits for the next change")
+
+    with Console(logs=tmp_path, environment={}) as processes:
+        processes.start("console", "sleep", "60")
+        with pytest.raises(Stopped, match=r"started again: \('console',\)"):
+            dev._watch(processes)
 
 
 def test_ctrl_c_ends_all_of_it(running: Dev) -> None:
