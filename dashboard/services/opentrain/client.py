@@ -35,7 +35,8 @@ def list_endpoints(*, token: Secret) -> tuple[WebhookEndpoint, ...]:
 
 def get_endpoint(*, token: Secret, endpoint_id: str) -> WebhookEndpoint:
     """Return one endpoint. Raises: NotFound."""
-    return call(Call("GET", "/webhook-endpoints/{id}", endpoint_id), token=token, read=types.endpoint)
+    operation = Call("GET", "/webhook-endpoints/{id}", endpoint_id)
+    return call(operation, token=token, read=types.about(endpoint_id, types.endpoint))
 
 
 def update_endpoint(
@@ -54,13 +55,13 @@ def update_endpoint(
     payload = {"url": url, "eventTypes": types_, "status": status}
     given = {name: value for name, value in payload.items() if value is not None}
     operation = Call("PATCH", "/webhook-endpoints/{id}", endpoint_id, payload=given, look=_LOOK_AT_ENDPOINT)
-    return call(operation, token=token, read=types.endpoint)
+    return call(operation, token=token, read=types.about(endpoint_id, types.endpoint))
 
 
 def delete_endpoint(*, token: Secret, endpoint_id: str) -> DeletedEndpoint:
     """Delete an endpoint; its pending deliveries are discarded. Raises: NotFound."""
     operation = Call("DELETE", "/webhook-endpoints/{id}", endpoint_id, look=_LOOK_AT_LIST)
-    return call(operation, token=token, read=types.deleted)
+    return call(operation, token=token, read=types.about(endpoint_id, types.deleted))
 
 
 def redeliver(*, token: Secret, endpoint_id: str, delivery_id: str | None = None) -> Redelivery:
@@ -72,4 +73,4 @@ def redeliver(*, token: Secret, endpoint_id: str, delivery_id: str | None = None
     payload = {} if delivery_id is None else {"deliveryId": delivery_id}
     path = "/webhook-endpoints/{id}/redeliver"
     operation = Call("POST", path, endpoint_id, payload=payload, look=_LOOK_AT_DELIVERIES)
-    return call(operation, token=token, read=types.redelivery)
+    return call(operation, token=token, read=types.about(endpoint_id, types.redelivery))

@@ -161,6 +161,17 @@ def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint, ...]:
     return tuple(found.values())
 
 
+def about(endpoint_id: str, read: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
+    """Return `read` for the response to a call on this endpoint. Raises: Malformed, also if it is about another one."""
+
+    def checked(answer: Mapping[str, Any]) -> T:
+        if endpoint(answer).id != endpoint_id:
+            raise Malformed("it is about another endpoint")
+        return read(answer)
+
+    return checked
+
+
 def created(answer: Mapping[str, Any]) -> CreatedEndpoint:
     """Parse the response of POST /webhook-endpoints. Raises: Malformed."""
     fields = _Fields(answer)

@@ -16,6 +16,7 @@ from dashboard.services.opentrain import (
     DeletedEndpoint,
     Install,
     NotFound,
+    OutcomeUnknown,
     PartnerApp,
     Redelivery,
     TokenInfo,
@@ -202,7 +203,7 @@ def test_redeliver_sends_one_or_all_and_reads_the_message(serve: Any, delivery_i
 )
 def test_id_is_quoted_into_the_path(serve: Any, endpoint_id: str, path: str) -> None:
     with serve(ok({"webhookEndpoint": ENDPOINT})) as server:
-        opentrain.get_endpoint(token=TOKEN, endpoint_id=endpoint_id)
+        fails(lambda: opentrain.get_endpoint(token=TOKEN, endpoint_id=endpoint_id), BadResponse)  # about another one
     assert server.requests[0].target == f"/api/partner/v1/webhook-endpoints/{path}"
 
 
@@ -220,3 +221,25 @@ def test_token_that_cannot_be_one_is_not_sent(serve: Any, text: str) -> None:
         error = fails(lambda: opentrain.get_install(token=Secret(text)), Unauthorized)
     assert str(error) == "This is not a token: it is empty or contains a space or another invalid character."
     assert (error.status, error.code, server.connections) == (401, "UNAUTHORIZED", 0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: opentrain.update_endpoint(token=TOKEN, endpoint_id="whe_2", status="ACTIVE"),
+        lambda: opentrain.delete_endpoint(token=TOKEN, endpoint_id="whe_2"),
+        lambda: opentrain.redeliver(token=TOKEN, endpoint_id="whe_2"),
+    ],
+    ids=["update", "delete", "redeliver"],
+)
+def test_answer_about_another_endpoint_proves_nothing(serve: Any, ask: Any) -> None:
+    """The outcome of a write is then unknown: it must not be recorded on the endpoint that the answer names."""
+    with serve(ok({"webhookEndpoint": ENDPOINT, "deleted": True, "requeued": 3, "message": ""})):
+        error = fails(ask, OutcomeUnknown)
+    assert "it is about another endpoint" in str(error)
+
+
+def test_read_about_another_endpoint_cannot_be_used(serve: Any) -> None:
+    with serve(ok({"webhookEndpoint": ENDPOINT})):
+        error = fails(lambda: opentrain.get_endpoint(token=TOKEN, endpoint_id="whe_2"), BadResponse)
+    assert "it is about another endpoint" in str(error)
