@@ -158,10 +158,10 @@ def redeliver_failed(
 
     def record(answer: opentrain.Redelivery) -> Outcome:
         _record_status(endpoint=endpoint, answer=answer, at=clock())
-        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=asked_at)
-        if are_requeued(requeued=answer.requeued, known=asked.known):
-            deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=asked_at)
-        reading = read_requeued(requeued=answer.requeued, known=asked.known, is_logged=endpoint.is_logged)
+        known = deliveries.mark_requeued(
+            endpoint=endpoint, failed_then=failed_then, requeued=answer.requeued, at=asked_at
+        )
+        reading = read_requeued(requeued=answer.requeued, known=known, is_logged=endpoint.is_logged)
         return _requeued(answer, reading)
 
     return perform(
@@ -186,7 +186,7 @@ def redeliver_one(
     def record(answer: opentrain.Redelivery) -> Outcome:
         _record_status(endpoint=endpoint, answer=answer, at=clock())
         if are_requeued(requeued=answer.requeued, known=1):
-            deliveries.mark_requested(endpoint=endpoint, ids=[delivery.pk], at=asked_at)
+            deliveries.mark_requested(delivery=delivery, at=asked_at)
         return _requeued(answer, read_requeued_one(requeued=answer.requeued))
 
     return perform(

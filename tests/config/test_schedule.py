@@ -41,7 +41,7 @@ def test_redelivery_that_was_requested_is_overdue_by_the_settings_of_now(setting
     endpoint = make_endpoint()
     delivery = make_delivery(endpoint=endpoint, last_attempt_at=NOON - MINUTE)
     settings.OPENTRAIN_RUN_INTERVAL_S = 120
-    assert record.mark_requested(endpoint=endpoint, ids=[delivery.pk], at=NOON) == 1
+    assert record.mark_requested(delivery=delivery, at=NOON)
     delivery.refresh_from_db()
     assert (delivery.standing, delivery.due_by) == (Standing.REQUESTED_AGAIN, NOON + 3 * MINUTE)
     assert delivery.due_by == overdue_after(due=NOON, schedule=schedule())

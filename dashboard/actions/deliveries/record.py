@@ -4,12 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
+from dashboard.rules.answers import are_requeued
 from dashboard.rules.attempts import AttemptResult, Event, Headers
 from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
@@ -102,45 +103,55 @@ def endpoints_waiting(*, endpoint_ids: Sequence[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
-    """The deliveries that a call for all failed ones was about, as far as they are known here.
-
-    `failed` are still failed, and locked. `known` also counts those that were failed at the request and are not any
-    more: they have been attempted since, and that attempt may be the redelivery.
-    """
-
-    failed: Sequence[int]
-    known: int
-
-
 def failed_now(*, endpoint: Endpoint) -> frozenset[int]:
     """Return the deliveries that are failed now. Call this just before OpenTrain is called."""
     return frozenset(endpoint.deliveries.failed().values_list("pk", flat=True))
 
 
-def lock_requested(*, endpoint: Endpoint, failed_then: Collection[int], at: datetime) -> Requested:
-    """Lock the failed deliveries that a call at `at` was about, and return them, until the transaction ends.
+def mark_requeued(*, endpoint: Endpoint, failed_then: Collection[int], requeued: int, at: datetime) -> int:
+    """Mark the failed deliveries as requested again if OpenTrain requeued each of them, else none.
 
-    `failed_then` is what `failed_now` returned before the call. A delivery that has been failed since without a new
-    attempt was failed at OpenTrain before, and only its report came late. One that somebody else requested since is
-    left to that request.
+    `failed_then` is what `failed_now` returned before the call at `at`, and `requeued` is OpenTrain's number. Returns
+    the number of deliveries that were failed here at the request. It includes those that have been attempted since,
+    because that attempt may be the redelivery, and those whose failure was reported late. It excludes those that
+    someone else requested since.
     """
-    rows = endpoint.deliveries.failed().filter(last_attempt_at__lt=at).order_by("opentrain_id")
-    failed = list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
-    gone_on = frozenset(failed_then).difference(failed)
-    of_others = Delivery.objects.filter(pk__in=gone_on, requested_at__isnull=False).count()
-    return Requested(failed, len(failed) + len(gone_on) - of_others)
+    with transaction.atomic():
+        before = transaction.savepoint()
+        marked = _mark_failed(endpoint=endpoint, at=at)
+        gone_on = frozenset(failed_then).difference(marked)
+        of_others = Delivery.objects.filter(pk__in=gone_on, requested_at__isnull=False).count() if gone_on else 0
+        known = len(marked) + len(gone_on) - of_others
+        if are_requeued(requeued=requeued, known=known):
+            transaction.savepoint_commit(before)
+        else:
+            transaction.savepoint_rollback(before)
+    return known
 
 
-def mark_requested(*, endpoint: Endpoint, ids: Collection[int], at: datetime) -> int:
-    """Mark deliveries of the endpoint, in any state, as requested again from OpenTrain, and return their number.
+def mark_requested(*, delivery: Delivery, at: datetime) -> bool:
+    """Mark a delivery, in any state, as requested again from OpenTrain, and return whether it was marked.
 
-    `at` is a time before the call: an attempt since then may already be the redelivery, so its delivery is not marked.
+    `at` is a time before the call: an attempt since then may already be the redelivery, so it is not marked then.
     """
-    asked = endpoint.deliveries.filter(pk__in=ids, last_attempt_at__lt=at)
+    asked = Delivery.objects.filter(pk=delivery.pk, last_attempt_at__lt=at)
     expected = overdue_after(due=at, schedule=schedule())
-    return asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected)
+    return bool(asked.update(requested_at=at, standing=Standing.REQUESTED_AGAIN, due_by=expected))
+
+
+def _mark_failed(*, endpoint: Endpoint, at: datetime) -> list[int]:
+    """Mark the failed deliveries without an attempt since `at` as requested again, and return them.
+
+    One statement marks and counts, so that an attempt that arrives meanwhile is either seen or waits.
+    """
+    expected = overdue_after(due=at, schedule=schedule())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE dashboard_delivery SET requested_at = %s, standing = %s, due_by = %s"
+            " WHERE endpoint_id = %s AND standing = %s AND last_attempt_at < %s RETURNING id",
+            [at, int(Standing.REQUESTED_AGAIN), expected, endpoint.pk, int(Standing.FAILED), at],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _record_next(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:

@@ -178,6 +178,11 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
     assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 0
 
 
+def all_requested(endpoint, failed_then, *, requeued) -> int:
+    at = NOON + 2 * MINUTE
+    return deliveries.mark_requeued(endpoint=endpoint, failed_then=failed_then, requeued=requeued, at=at)
+
+
 @pytest.mark.django_db
 def test_call_for_all_failed_is_about_those_that_were_failed_before_it() -> None:
     endpoint = make_endpoint()
@@ -190,10 +195,10 @@ def test_call_for_all_failed_is_about_those_that_were_failed_before_it() -> None
     make_failed_delivery(opentrain_id="elsewhere")
 
     failed_then = deliveries.failed_now(endpoint=endpoint)
-    with transaction.atomic():
-        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
-        assert (len(asked.failed), asked.known) == (2, 3)  # it may have been the redelivery that came meanwhile
-        assert deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=NOON + 2 * MINUTE) == 2
+    # The one that came meanwhile counts, because it may have been the redelivery.
+    assert all_requested(endpoint, failed_then, requeued=2) == 3
+    assert endpoint.deliveries.filter(requested_at=NOON + 2 * MINUTE).count() == 0
+    assert all_requested(endpoint, failed_then, requeued=3) == 3
 
     assert dict(Delivery.objects.values_list("opentrain_id", "requested_at")) == {
         "exhausted": NOON + 2 * MINUTE,
@@ -211,21 +216,22 @@ def test_delivery_that_somebody_else_requested_meanwhile_is_left_to_that_request
     endpoint = make_endpoint()
     mine, theirs = make_failed_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
     failed_then = deliveries.failed_now(endpoint=endpoint)
-    deliveries.mark_requested(endpoint=endpoint, ids=[theirs.pk], at=NOON + MINUTE)
-    with transaction.atomic():
-        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
-    assert asked == deliveries.Requested([mine.pk], 1)
+    deliveries.mark_requested(delivery=theirs, at=NOON + MINUTE)
+    assert all_requested(endpoint, failed_then, requeued=1) == 1
+    assert dict(endpoint.deliveries.values_list("pk", "requested_at")) == {
+        mine.pk: NOON + 2 * MINUTE,
+        theirs.pk: NOON + MINUTE,
+    }
 
 
 @pytest.mark.django_db
 def test_delivery_that_was_deleted_meanwhile_counts_as_one_that_was_failed() -> None:
     endpoint = make_endpoint()
-    left, gone = make_failed_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
+    _left, gone = make_failed_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
     failed_then = deliveries.failed_now(endpoint=endpoint)
     gone.delete()
-    with transaction.atomic():
-        asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + 2 * MINUTE)
-    assert asked == deliveries.Requested([left.pk], 2)
+    assert all_requested(endpoint, failed_then, requeued=1) == 2
+    assert endpoint.deliveries.failed().count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -235,38 +241,35 @@ def test_attempt_that_is_being_recorded_is_waited_for_and_not_taken_for_one_to_c
     make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_other")
     failed_then = deliveries.failed_now(endpoint=endpoint)
 
-    def lock_and_mark() -> tuple[int, int]:
+    def mark() -> int:
         try:
-            with transaction.atomic():
-                asked = deliveries.lock_requested(endpoint=endpoint, failed_then=failed_then, at=NOON + MINUTE)
-                marked = deliveries.mark_requested(endpoint=endpoint, ids=asked.failed, at=NOON + MINUTE)
-                return asked.known, marked
+            return deliveries.mark_requeued(endpoint=endpoint, failed_then=failed_then, requeued=2, at=NOON + MINUTE)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             record(endpoint=endpoint, status=503, at=NOON + 2 * MINUTE)
-            waiting = pool.submit(lock_and_mark)
+            waiting = pool.submit(mark)
             wait_until(somebody_waits)
-        assert waiting.result(timeout=60) == (2, 1)
-    assert facts() == (6, 1, False, None, None)
+        assert waiting.result(timeout=60) == 2
+    assert (facts(), facts("dlv_other")) == ((6, 1, False, None, None), (5, 5, False, NOON + MINUTE, None))
 
 
 @pytest.mark.django_db
 def test_mark_requested_of_one_marks_it_whatever_its_state() -> None:
     endpoint = make_endpoint()
     delivered, other = make_delivery(endpoint=endpoint), make_failed_delivery(endpoint=endpoint)
-    assert deliveries.mark_requested(endpoint=endpoint, ids=[delivered.pk], at=NOON + MINUTE) == 1
+    assert deliveries.mark_requested(delivery=delivered, at=NOON + MINUTE)
     delivered.refresh_from_db()
     other.refresh_from_db()
     assert (delivered.requested_at, other.requested_at) == (NOON + MINUTE, None)
 
 
 @pytest.mark.django_db
-def test_mark_requested_of_a_delivery_of_another_endpoint_marks_nothing() -> None:
-    delivery = make_failed_delivery()
-    assert deliveries.mark_requested(endpoint=make_endpoint(), ids=[delivery.pk], at=NOON + MINUTE) == 0
+def test_mark_requested_of_one_that_was_attempted_since_marks_nothing() -> None:
+    delivery = make_failed_delivery(last_attempt_at=NOON + 2 * MINUTE)
+    assert not deliveries.mark_requested(delivery=delivery, at=NOON + MINUTE)
 
 
 def assert_settled(endpoint) -> None:
@@ -286,7 +289,7 @@ def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None
     record(endpoint=endpoint, delivery_id="waiting", status=503, at=NOON)
     make_delivery(endpoint=endpoint, opentrain_id="delivered", requested_at=NOON)
     failed = deliveries.failed_now(endpoint=endpoint)
-    assert deliveries.mark_requested(endpoint=endpoint, ids=failed, at=NOON + 10 * MINUTE) == 1
+    assert deliveries.mark_requeued(endpoint=endpoint, failed_then=failed, requeued=1, at=NOON + 10 * MINUTE) == 1
     assert_settled(endpoint)
     deliveries.abandon_undelivered(endpoint=endpoint, at=NOON + 20 * MINUTE)
     assert_settled(endpoint)
