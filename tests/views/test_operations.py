@@ -1,5 +1,6 @@
 """An endpoint's buttons with and without JavaScript: one press is one call, and its answer appears at the button."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -365,3 +366,60 @@ def test_enable_by_a_second_person_says_who_did_it_and_calls_nobody(
     fake_opentrain.set_streak(disabled.opentrain_id, 3)
     sync.refresh(install=disabled.install, now=timezone.now())
     assert "Re-enabled." in other.press(enable_of(disabled), operation=OPERATION)  # it sets the count to 0 again
+
+
+def told(endpoint: Endpoint, **changes: Any) -> bytes:
+    """Return OpenTrain's answer to a write, as bytes, with these changes to the endpoint and to the answer."""
+    described = {
+        "id": endpoint.opentrain_id,
+        "url": endpoint.url,
+        "eventTypes": endpoint.event_types,
+        "status": "ACTIVE",
+        "createdAt": "2026-06-12T10:00:00.000Z",
+        "consecutiveFailures": 0,
+        "disabledAt": None,
+        "disabledReason": None,
+    }
+    body = {"requeued": changes.pop("requeued", 0), "message": "Soon.", "webhookEndpoint": described | changes}
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("button", "changes", "words"),
+    [
+        (
+            "endpoint-enable",
+            {"status": "DISABLED", "consecutiveFailures": 10, "disabledAt": "2026-06-12T11:00:00.000Z"},
+            "Not re-enabled: OpenTrain answered that the endpoint is DISABLED, with 10 consecutive failures.",
+        ),
+        (
+            "endpoint-enable",
+            {"status": "HIBERNATING"},
+            "OpenTrain gives its status as HIBERNATING, which Redeliver does not know.",
+        ),
+        ("endpoint-pause", {}, "Not paused: OpenTrain answered that the endpoint is ACTIVE, so it keeps sending."),
+        ("endpoint-redeliver", {"requeued": 0}, "OpenTrain requeued nothing; 3 are failed here, and stay failed."),
+        ("endpoint-redeliver", {"requeued": 1}, "OpenTrain requeued 1; 3 are failed here, and it does not say which."),
+        ("endpoint-redeliver", {"requeued": 3}, "3 requeued."),
+        (
+            "endpoint-redeliver",
+            {"requeued": 5},
+            "5 requeued: the 3 that were failed here, and 2 that only OpenTrain had as failed.",
+        ),
+    ],
+)
+def test_words_and_marks_come_from_the_answer_as_it_came(
+    ana: Browser, settings: Any, button: str, changes: dict[str, Any], words: str
+) -> None:
+    """Over HTTP: a server that answers 200 with something else than was requested."""
+    endpoint = make_endpoint()
+    for _ in range(3):
+        make_failed_delivery(endpoint=endpoint)
+    with misbehaving(answer(200, told(endpoint, **changes))) as server:
+        settings.OPENTRAIN_BASE_URL = server.url
+        page = ana.client.post(reverse(button, args=[endpoint.pk]), {"operation": OPERATION}, follow=True)
+    assert words in words_of(page.content.decode())
+    requested = endpoint.deliveries.filter(requested_at__isnull=False).count()
+    assert requested == (3 if changes.get("requeued", 0) >= 3 else 0)
+    audited = AuditEntry.objects.exclude(phase="requested").get(operation=OPERATION)
+    assert words in audited.words
