@@ -7,11 +7,13 @@ from django.db import IntegrityError, transaction
 from dashboard.auth import request_source
 from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.rules.outside_texts import cut
 
 COMMAND_LINE = "command line"
 """Actor name for management commands."""
 DONE = AuditEntry.Phase.DONE
 REFUSED = AuditEntry.Phase.REFUSED
+URL_CHARS = 2048
 
 
 class NotedBefore(Exception):
@@ -74,5 +76,6 @@ def entry(
     if install is not None:
         row.install_name, row.install_opentrain_id = install.name, install.opentrain_id
     if endpoint is not None:
-        row.endpoint_url, row.endpoint_opentrain_id = redact(endpoint.known_as), endpoint.opentrain_id or ""
+        row.endpoint_url = cut(redact(endpoint.known_as), most=URL_CHARS)  # redacting can make it longer
+        row.endpoint_opentrain_id = endpoint.opentrain_id or ""
     return row

@@ -20,6 +20,9 @@ from dashboard.vault import Secret
 
 Way = AlertChannel.Way
 NAME_CHARS = 100
+EMAIL_CHARS = 254
+"""Longer addresses do not exist. Source: RFC 5321, 4.5.3.1.3."""
+TIME_ZONE_CHARS = 60
 _NO_QUIET_TIME = {"invalid": "Enter a time such as 22:00, or leave both empty."}
 
 
@@ -46,12 +49,14 @@ class ChannelForm(OperationForm):
         choices=[(kind.value, kind.label) for kind in KINDS],
         error_messages={"required": "Choose at least one kind of alert."},
     )
-    email = forms.EmailField(required=False, error_messages={"invalid": "Enter a valid email address."})
+    email = forms.EmailField(
+        max_length=EMAIL_CHARS, required=False, error_messages={"invalid": "Enter a valid email address."}
+    )
     url = forms.CharField(max_length=URL_CHARS, required=False)
     slack = forms.BooleanField(required=False)
     quiet_start = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
     quiet_end = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
-    time_zone = forms.CharField(max_length=60, required=False)
+    time_zone = forms.CharField(max_length=TIME_ZONE_CHARS, required=False)
 
     def __init__(
         self, data: QueryDict | None, *, user: User, channel: AlertChannel | None = None, install_id: int | None = None

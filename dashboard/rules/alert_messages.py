@@ -14,6 +14,7 @@ from typing import Any
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
 from dashboard.rules.durations import span, spelled
+from dashboard.rules.outside_texts import cut
 
 NAME_CHARS = 120
 SAID_CHARS = 300
@@ -120,8 +121,7 @@ class Message:
 def plain(text: str, *, limit: int) -> str:
     """Return untrusted text on one line, without nonprinting characters, cut to `limit` characters."""
     shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: limit * 4])
-    line = _BLANKS.sub(" ", shown).strip()
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    return cut(_BLANKS.sub(" ", shown).strip(), most=limit)
 
 
 def opening_words(*, sentences: Sequence[str], said: str = "") -> str:

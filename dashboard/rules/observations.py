@@ -20,8 +20,9 @@ AHEAD = timedelta(minutes=5)
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 LATENCY_LIMIT_MS = 600_000
 ERRORS_TOLD = 100
-_ID_CHARS = 200
-_TYPE_CHARS = 100
+ID_CHARS = 200
+TYPE_CHARS = 100
+STATUSES = range(200, 600)
 _VERDICTS = {verdict.value for verdict in Verdict}
 _REQUIRED = ("deliveryId", "eventType", "receivedAt", "status", "latencyMs")
 _OPTIONAL = ("eventId", "resourceId", "signature", "body", "bodyBase64")
@@ -104,17 +105,17 @@ def _observation(item: object, *, now: datetime) -> Observation:
         if name not in item:
             raise _BadItem(name, "This required field is missing.")
     event = Event(
-        delivery_id=_text(item, "deliveryId", limit=_ID_CHARS),
-        event_id=_text(item, "eventId", limit=_ID_CHARS),
-        event_type=_text(item, "eventType", limit=_TYPE_CHARS),
-        resource_id=_text(item, "resourceId", limit=_ID_CHARS),
+        delivery_id=_text(item, "deliveryId", limit=ID_CHARS),
+        event_id=_text(item, "eventId", limit=ID_CHARS),
+        event_type=_text(item, "eventType", limit=TYPE_CHARS),
+        resource_id=_text(item, "resourceId", limit=ID_CHARS),
         body=_body(item),
     )
     return Observation(event, _result(item, now=now))
 
 
 def _result(item: dict[str, Any], *, now: datetime) -> AttemptResult:
-    status = _whole(item, "status", least=200, most=599)
+    status = _whole(item, "status", least=STATUSES[0], most=STATUSES[-1])
     return AttemptResult(
         received_at=_moment(item, now=now),
         request_headers=[],

@@ -17,6 +17,10 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.http import HttpRequest
 
 from dashboard.rules import json_limits
+from dashboard.rules.outside_texts import storable
+
+CLAIM_CHARS = 2000
+"""Characters of a claim that are kept. A longer email address matches no account."""
 
 
 class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
@@ -43,7 +47,7 @@ class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
             told = {name: value for name, value in told.items() if name not in {"email", "email_verified"}}
         whole = {**told, **claims}
         whole["identity"] = hashlib.sha256(f"{claims['iss']}\n{claims['sub']}".encode()).hexdigest()
-        return self.get_provider().sociallogin_from_response(request, {"id_token": whole})
+        return self.get_provider().sociallogin_from_response(request, {"id_token": _kept(whole)})
 
     def _verified(self, app: SocialApp, id_token: str) -> dict[str, Any]:
         """Return the token's claims after verifying its signature, issuer, audience and times. Raises: OAuth2Error."""
@@ -63,3 +67,12 @@ class Provider(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         if not (isinstance(claims.get("sub"), str) and claims["sub"] and "exp" in claims):
             raise OAuth2Error("The ID token has no subject or no expiry.")
         return claims
+
+
+def _kept(value: Any) -> Any:  # noqa: ANN401 - JSON is Any
+    """Return claims that PostgreSQL can store: JSON may hold NUL and lone surrogates, and its column may not."""
+    if isinstance(value, str):
+        return storable(value, most=CLAIM_CHARS)
+    if isinstance(value, dict):
+        return {storable(name, most=CLAIM_CHARS): _kept(item) for name, item in value.items()}
+    return [_kept(item) for item in value] if isinstance(value, list) else value

@@ -23,6 +23,7 @@ from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
+from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.secret_texts import STARTS
 from dashboard.signatures import TOLERANCE_S
 
@@ -220,8 +221,11 @@ def streak(failures: int) -> dict[str, Any]:
 def copy(text: str, what: str) -> SafeString:
     """Draw a button that copies `text`; `what` names the text in the button's label and title.
 
-    The button copies exactly these characters: a browser would read a bare carriage return as a line feed.
+    The button copies exactly these characters: a browser would read a bare carriage return as a line feed. A text that
+    was cut gets no button: people would use the copy as if it were whole.
     """
+    if not is_whole(text):
+        return SafeString("")
     return format_html(
         '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
         '<span class="copied" aria-hidden="true">Copied</span></button>',

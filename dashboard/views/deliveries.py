@@ -25,6 +25,7 @@ from dashboard.queries.operations import last_answers
 from dashboard.rules import json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.invisible import visible
+from dashboard.rules.outside_texts import is_whole
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
@@ -240,7 +241,7 @@ def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:
 
 def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
     """Return the newest other deliveries of the same resource, at any endpoint of the install."""
-    if not delivery.resource_id:
+    if not delivery.resource_id or not is_whole(delivery.resource_id):
         return []
     rows = Delivery.objects.filter(resource_id=delivery.resource_id, endpoint__install=delivery.endpoint.install_id)
     rows = rows.exclude(pk=delivery.pk).newest_first().select_related("endpoint")

@@ -20,7 +20,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 
 from django.conf import settings
@@ -39,6 +39,7 @@ from dashboard.models import Endpoint
 from dashboard.rules import headers, json_limits
 from dashboard.rules.attempts import BODY_LIMIT, AttemptResult, Event, Headers
 from dashboard.rules.causes import Cause, cause_of_answer
+from dashboard.rules.outside_texts import moment, storable
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
@@ -52,6 +53,8 @@ RESERVE_S = 0.05
 HEADERS_KEPT = 60
 VALUE_KEPT = 1000
 ID_LIMIT = 200
+TYPE_LIMIT = 100
+NAME_KEPT = 200
 ANSWER_HEAD = 4096
 """Bytes of the response kept with the attempt."""
 RETRY_AFTER_S = 5
@@ -92,7 +95,7 @@ class _Arrival:
 
     def claim(self, name: str, *, limit: int) -> str:
         """Return the first value of a header as storable text."""
-        return _storable("".join(self.values(name)[:1]), limit=limit)
+        return storable("".join(self.values(name)[:1]), most=limit)
 
     @property
     def elapsed_s(self) -> float:
@@ -199,9 +202,9 @@ def _event(arrival: _Arrival, *, delivery_id: str) -> Event:
     said = _parsed(arrival.body)
     return Event(
         delivery_id=delivery_id,
-        event_id=_text(said, "id", limit=200),
-        event_type=_text(said, "type", limit=100) or arrival.claim("x-opentrain-event", limit=100),
-        resource_id=_text(said, "resourceId", limit=200),
+        event_id=_text(said, "id", limit=ID_LIMIT),
+        event_type=_text(said, "type", limit=TYPE_LIMIT) or arrival.claim("x-opentrain-event", limit=TYPE_LIMIT),
+        resource_id=_text(said, "resourceId", limit=ID_LIMIT),
         created_at=_moment(said, "createdAt"),
         body=arrival.body,
     )
@@ -218,21 +221,12 @@ def _parsed(body: bytes) -> dict[str, object]:
 def _text(said: dict[str, object], name: str, *, limit: int) -> str:
     value = said.get(name)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return _storable(str(value), limit=limit) if isinstance(value, str) or is_whole else ""
+    return storable(str(value), most=limit) if isinstance(value, str) or is_whole else ""
 
 
 def _moment(said: dict[str, object], name: str) -> datetime | None:
     """Return a time in the contract's format, else None: the delivery is kept anyway."""
-    try:
-        moment = datetime.fromisoformat(str(said.get(name)))
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _storable(text: str, *, limit: int) -> str:
-    """Return text that PostgreSQL can store: no NUL, no lone surrogates, not longer than its column."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:limit]
+    return moment(str(said.get(name)))
 
 
 def _ask(arrival: _Arrival) -> _Reply:
@@ -294,8 +288,8 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
         reason=refused.reason,
         explanation=refused.explanation,
         answered_status=refused.status,
-        claimed_delivery_id=arrival.claim("x-opentrain-delivery", limit=200),
-        claimed_event_type=arrival.claim("x-opentrain-event", limit=100),
+        claimed_delivery_id=arrival.claim("x-opentrain-delivery", limit=ID_LIMIT),
+        claimed_event_type=arrival.claim("x-opentrain-event", limit=TYPE_LIMIT),
         request_headers=_kept(arrival.headers),
         body_size=len(arrival.body),
         body_sha256="" if len(arrival.body) > BODY_LIMIT else hashlib.sha256(arrival.body).hexdigest(),
@@ -306,8 +300,8 @@ def _kept(given: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers
     """Return headers for the log, limited in number and length, with credentials redacted."""
     return [
         [
-            _storable(name, limit=200),
-            headers.REDACTED if name.lower() in headers.CREDENTIALS else _storable(value, limit=VALUE_KEPT),
+            storable(name, most=NAME_KEPT),
+            headers.REDACTED if name.lower() in headers.CREDENTIALS else storable(value, most=VALUE_KEPT),
         ]
         for name, value in given[:HEADERS_KEPT]
     ]

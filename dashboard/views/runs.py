@@ -161,7 +161,7 @@ def _started(start: Callable[[], Run]) -> HttpResponse:
 
 
 def _note(request: MemberRequest) -> str:
-    return request.POST.get("note", "").strip()[:300]
+    return request.POST.get("note", "").strip()
 
 
 def _endpoint(request: MemberRequest, pk: int) -> Endpoint:

@@ -56,6 +56,13 @@ def test_note_keeps_no_secret(support: User, acme: Install) -> None:
     )
 
 
+def test_address_that_redacting_makes_longer_is_cut(support: User, acme: Install) -> None:
+    address = "https://a.example.com/" + "/hooks/a" * 253
+    audit.note(actor=support, action="a", words="", endpoint=make_endpoint(install=acme, handler_url=address))
+    kept = AuditEntry.objects.values_list("endpoint_url", flat=True).get()
+    assert (len(kept), kept[:34], kept[-1]) == (2048, "https://a.example.com//hooks/[key]", "…")
+
+
 # --- Append-only -----------------------------------------------------------------------------------------------------
 
 

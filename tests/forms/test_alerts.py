@@ -109,3 +109,11 @@ def test_time_zones_are_each_once_with_utc_first() -> None:
     names = time_zones()
     assert (names[0], len(names) == len(set(names)), "Europe/Berlin" in names) == ("UTC", True, True)
     assert [name for name in names if name.startswith("Etc/")] == []
+
+
+@pytest.mark.parametrize(("characters", "is_taken"), [(254, True), (255, False), (310, False)])
+def test_email_address_fits_its_column(support: User, characters: int, is_taken: bool) -> None:
+    address = f"{'a' * (characters - 247)}@{'.'.join(['b' * 60] * 4)}.co"
+    assert len(address) == characters
+    form = sent(MAIL | {"email": address}, user=support)
+    assert set(form.errors) == (set() if is_taken else {"email"})

@@ -97,3 +97,17 @@ def test_same_subject_of_another_issuer_is_somebody_else(
         for name, value in other.settings.items():
             setattr(settings, name, value)
         assert come(Client(), other).status_code == 403
+
+
+def test_claims_that_postgresql_cannot_store_are_kept_as_far_as_it_can(
+    client: Client, provider: Provider, ana: User
+) -> None:
+    provider.claims |= {"name": "a\x00b", "groups": ["\ud800", {"\x00": "x" * 3000}]}
+    assert come(client, provider)["Location"] == "/"
+    kept = SocialAccount.objects.get().extra_data["id_token"]
+    assert (kept["name"], kept["groups"]) == ("a\ufffdb", ["?", {"\ufffd": "x" * 1999 + "…"}])
+
+
+def test_address_with_a_nul_matches_no_account(client: Client, provider: Provider, ana: User) -> None:
+    provider.claims |= {"email": "ana@example.com\x00"}
+    assert come(client, provider).status_code == 403

@@ -33,6 +33,11 @@ def test_copy_button_keeps_line_ends_that_a_browser_would_change() -> None:
     assert 'data-copy="a&#13;\nb&#13;&quot;&lt;"' in copy('a\r\nb\r"<', "body")
 
 
+def test_text_that_was_cut_has_no_button_that_copies_it() -> None:
+    assert 'data-copy="https://a.example.com/"' in copy("https://a.example.com/", "URL")
+    assert copy("https://a.example.com/xxx…", "URL") == ""
+
+
 def test_lasts_is_made_from_what_holds() -> None:
     assert (lasts("signature"), TOLERANCE_S) == ("five minutes", 300)
     assert (lasts("reauthentication"), account.REAUTHENTICATION_TIMEOUT) == ("five minutes", 300)

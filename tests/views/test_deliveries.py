@@ -410,3 +410,8 @@ def test_detail_shows_the_newest_ten_of_a_resource_and_none_of_no_resource(ana: 
     assert page.count('id="same-') == 11  # the heading and ten rows
     make_delivery(endpoint=endpoint, resource_id="")
     assert 'id="same-' not in ana.read(page_of(make_delivery(endpoint=endpoint, resource_id="")))
+
+
+def test_detail_takes_two_ids_that_were_cut_for_no_one_resource(ana: Browser, endpoint: Endpoint) -> None:
+    cut = [make_delivery(endpoint=endpoint, resource_id="r" * 199 + "…") for _ in range(2)]
+    assert 'id="same-' not in ana.read(page_of(cut[0]))

@@ -215,10 +215,10 @@ def test_refusal_keeps_size_and_hash_but_neither_body_nor_credentials(client) ->
     )  # fmt: skip
     row = RefusedAttempt.objects.values().get()
     assert (row["body_size"], row["body_sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
-    assert (row["claimed_delivery_id"], row["claimed_event_type"]) == ("d" * 200, "contract.started")
+    assert (row["claimed_delivery_id"], row["claimed_event_type"]) == ("d" * 199 + "…", "contract.started")
     headers = dict(row["request_headers"])
     assert (headers["Authorization"], headers["Cookie"]) == ("[redacted]", "[redacted]")
-    assert headers["X-Long"] == "y" * 1000
+    assert headers["X-Long"] == "y" * 999 + "…"
     assert headers["X-OpenTrain-Signature"].startswith("t=")
     assert "geheim" not in str(row)
     assert "marker" not in str(row)
@@ -322,12 +322,14 @@ RTL = "\u202egnp.exe"
         (json.dumps({"id": RTL, "type": RTL, "resourceId": RTL}).encode(), RTL, RTL, RTL),
         (
             json.dumps({"id": "i" * 10_000, "type": "t" * 10_000, "resourceId": "r" * 10_000}).encode(),
-            "i" * 200,
-            "t" * 100,
-            "r" * 200,
+            "i" * 199 + "…",
+            "t" * 99 + "…",
+            "r" * 199 + "…",
         ),
+        (json.dumps({"id": "i" * 200, "type": "t" * 100}).encode(), "i" * 200, "t" * 100, ""),
+        (b"\xef\xbb\xbf" + b'{"id": "evt_1", "type": "x.y"}', "evt_1", "x.y", ""),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_verified_body_that_is_not_the_contracts_is_recorded_and_passed_on(
     client, body, event_id, event_type, resource_id

@@ -12,6 +12,7 @@ from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AlertChannel, AlertDelivery, AlertNews, Install, User
 from dashboard.rules.alerts import KINDS
+from dashboard.rules.outside_texts import cut
 from dashboard.rules.secret_texts import SIGNING_SECRET_START
 from dashboard.vault import Secret, Unreadable
 
@@ -115,7 +116,8 @@ def shown(url: Secret) -> str:
     """Return the part of a webhook URL that may be shown: its host, and its end, by which people recognize it."""
     parts = urlsplit(url.reveal())
     rest = url.reveal().partition("://")[2].partition("/")[2]
-    return f"{parts.scheme}://{parts.netloc}/…{rest[-4:] if len(rest) > 12 else ''}"[:SHOWN_CHARS]  # noqa: PLR2004
+    end = rest[-4:] if len(rest) > 12 else ""  # noqa: PLR2004
+    return cut(f"{parts.scheme}://{parts.netloc}/…{end}", most=SHOWN_CHARS)
 
 
 def _fill(channel: AlertChannel, details: ChannelDetails) -> None:
@@ -124,7 +126,7 @@ def _fill(channel: AlertChannel, details: ChannelDetails) -> None:
     channel.quiet_start, channel.quiet_end = details.quiet_start, details.quiet_end
     channel.time_zone = details.time_zone
     if channel.way == AlertChannel.Way.EMAIL:
-        channel.email, channel.shown_as = details.email, details.email[:SHOWN_CHARS]
+        channel.email, channel.shown_as = details.email, details.email
         return
     channel.slack = details.slack
     if details.url is not None:

@@ -18,6 +18,7 @@ from django.urls import reverse
 from dashboard.models import Alert, AlertChannel, AlertDelivery
 from dashboard.rules.alert_messages import LISTED, Item, Message, email_subject, email_text, json_body, slack_body
 from dashboard.rules.alerts import AlertEvent, AlertKind, retry_at
+from dashboard.rules.outside_texts import cut
 from dashboard.services import alerts as service
 from dashboard.services.alerts import NotSent
 from dashboard.vault import Secret, Unreadable
@@ -103,8 +104,8 @@ def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
                 timestamp=int(at.timestamp()),
             )
     except NotSent as error:
-        return SendResult(ok=False, words=str(error))
-    return SendResult(ok=True, words=words)
+        return SendResult(ok=False, words=cut(str(error), most=WORDS_CHARS))
+    return SendResult(ok=True, words=cut(words, most=WORDS_CHARS))
 
 
 def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None:
@@ -112,7 +113,7 @@ def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None
     again = None if result.ok else retry_at(attempts=delivery.attempts, at=at)
     state = State.SENT if result.ok else State.WAITING if again is not None else State.GIVEN_UP
     AlertDelivery.objects.filter(pk=delivery.pk).update(
-        state=state, next_attempt_at=again, ended_at=None if again else at, words=result.words[:WORDS_CHARS]
+        state=state, next_attempt_at=again, ended_at=None if again else at, words=result.words
     )
 
 

@@ -19,11 +19,13 @@ from dashboard.actions import audit
 from dashboard.actions.runs import items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.rules.outside_texts import cut
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, LeftOut
 
 ADVANCE = "advance-run"
 """Name of the job that advances a run (dashboard/tasks.py)."""
 QUEUE = "console"
+CHOSEN_CHARS, NOTE_CHARS = 500, 300
 
 
 class AlreadyRunning(Exception):
@@ -93,7 +95,7 @@ def start_bulk(
             endpoint=endpoint,
             actor=actor,
             note=note,
-            chosen=filter_text[:500],
+            chosen=cut(filter_text, most=CHOSEN_CHARS),
             created_at=now,
             operation=operation,
             batch=batch,
@@ -194,7 +196,7 @@ def lock_of(*, run_id: int) -> str:
 def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, LeftOut]] = ()) -> Run:
     actor = run.actor
     run.actor_name = actor.get_username() if actor else ""
-    run.note = run.note[:300]
+    run.note = cut(run.note, most=NOTE_CHARS)
     run.pace_ms = settings.RUN_PACE_MS
     try:
         with transaction.atomic():

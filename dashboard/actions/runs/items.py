@@ -16,6 +16,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import overdue_after
+from dashboard.rules.outside_texts import cut
 from dashboard.rules.runs import LAST, TRIAL, LeftOut, Tally
 from dashboard.rules.schedule import Schedule
 
@@ -25,6 +26,7 @@ NOT_THERE = "OpenTrain has no such delivery on this endpoint"
 NOT_REQUEUED = "OpenTrain answered that it requeued nothing"
 GONE = "its record was deleted from Redeliver before it was requested"
 GONE_SINCE = "its record was deleted from Redeliver, so its outcome is unknown here"
+WORDS_CHARS = 300
 _OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN, State.REFUSED)
 """States that an attempt may still settle."""
 
@@ -118,7 +120,8 @@ def of_one_call(*, run: Run) -> QuerySet[RunItem]:
 
 def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
     """Mark all waiting items as unknown: one call requested them, and it is not known which of them were requeued."""
-    return run.items.filter(state=State.WAITING).update(state=State.UNKNOWN, asked_at=at, words=words[:300])
+    waiting = run.items.filter(state=State.WAITING)
+    return waiting.update(state=State.UNKNOWN, asked_at=at, words=cut(words, most=WORDS_CHARS))
 
 
 def adopt(*, run: Run, since: datetime, most: int) -> None:
@@ -190,7 +193,7 @@ def _settled(item: RunItem) -> RunItem:
 
 
 def _write(item: RunItem, state: str, words: str, *, now: datetime) -> None:
-    item.state, item.words = state, words[:300]
+    item.state, item.words = state, cut(words, most=WORDS_CHARS)
     ended = state not in {State.WAITING, State.REQUESTED}
     item.settled_at = now if ended else None
     item.asked_at = None if state == State.WAITING else item.asked_at

@@ -276,7 +276,7 @@ def _body(answer: HttpAnswer, token: Secret) -> Mapping[str, Any]:
 def _request_id(last: HttpAnswer | NoAnswer, parsed: _Parsed, token: Secret) -> str | None:
     """Return the request ID for support, from the body or else from the header."""
     value = (first_of(last.headers, "X-Request-Id") or "").replace(token.reveal(), "[secret]")
-    from_header = types.clean(value, most=types.ID_CHARS) or None
+    from_header = types.clean(value, most=types.REQUEST_ID_CHARS) or None
     return types.request_id_of(parsed.body) or from_header
 
 

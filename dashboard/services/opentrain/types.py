@@ -9,10 +9,11 @@ Source: partner-api, "Operations" and "Error envelope".
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from dashboard.rules import json_limits
+from dashboard.rules.outside_texts import MARK, moment, on_one_line, unchanged
 from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Secret
 
@@ -22,11 +23,14 @@ NAME_CHARS = 200
 STATUS_CHARS = 50
 ITEM_CHARS = 100
 URL_CHARS = 2048
-ITEMS = 100
+CODE_CHARS = 50
+REQUEST_ID_CHARS = 100
+SECRET_CHARS = 1000
+ITEMS = 1000
 COUNT = 2**31 - 1
-"""Maximums: a longer ID and a larger count are refused, a longer text or list is cut.
+"""Maximums: a longer ID, secret or list and a larger count are refused; a longer text is cut and marked.
 
-None exceeds its column in `models`, or the snapshot could not be saved.
+None exceeds its column in `models`, or the response could not be saved. `tests/test_column_limits.py` compares them.
 """
 
 
@@ -175,7 +179,7 @@ def about(endpoint_id: str, read: Callable[[Mapping[str, Any]], T]) -> Callable[
 def created(answer: Mapping[str, Any]) -> CreatedEndpoint:
     """Parse the response of POST /webhook-endpoints. Raises: Malformed."""
     fields = _Fields(answer)
-    return CreatedEndpoint(endpoint(answer), Secret(fields.id("secret")), fields.text("message"))
+    return CreatedEndpoint(endpoint(answer), Secret(fields.id("secret", most=SECRET_CHARS)), fields.text("message"))
 
 
 def deleted(answer: Mapping[str, Any]) -> DeletedEndpoint:
@@ -196,7 +200,7 @@ def refusal(status: int, answer: Mapping[str, Any], *, request_id: str | None) -
     fields = _Fields(answer)
     return Refusal(
         status=status,
-        code=fields.text("code"),
+        code=fields.text("code", most=CODE_CHARS),
         said=fields.text("error"),
         request_id=request_id_of(answer) or request_id,
         details=_details(answer.get("details")),
@@ -206,20 +210,18 @@ def refusal(status: int, answer: Mapping[str, Any], *, request_id: str | None) -
 def request_id_of(answer: Mapping[str, Any]) -> str | None:
     """Return the response's requestId; None if it has no usable one."""
     value = answer.get("requestId")
-    return (clean(value, most=ID_CHARS) or None) if isinstance(value, str) else None
+    return (clean(value, most=REQUEST_ID_CHARS) or None) if isinstance(value, str) else None
 
 
 def clean(text: str, *, most: int = TEXT_CHARS) -> str:
     """Return text from outside on one line, without control characters, no longer than `most` characters."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: most * 4])
-    line = " ".join(printable.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return on_one_line(text, most=most)
 
 
 def _endpoint(fields: "_Fields") -> WebhookEndpoint:
     return WebhookEndpoint(
         id=fields.id("id"),
-        url=fields.text("url", most=URL_CHARS),
+        url=fields.url("url"),
         event_types=fields.texts("eventTypes"),
         status=fields.text("status", most=STATUS_CHARS),
         created_at=fields.time("createdAt"),
@@ -246,21 +248,26 @@ class _Fields:
                 raise Malformed(f"its field {self.path}{name}[{index}] is not an object")
         return [_Fields(item, f"{self.path}{name}[{index}].") for index, item in enumerate(items)]
 
-    def id(self, name: str) -> str:
+    def id(self, name: str, *, most: int = ID_CHARS) -> str:
         """Return a value that must be used unchanged: an ID or a secret."""
         value = self._typed(name, str, "a text")
-        if not value or len(value) > ID_CHARS or not value.isascii() or not value.isprintable():
+        if not value or len(value) > most or not value.isascii() or not value.isprintable():
             raise Malformed(f"its field {self.path}{name} is not a usable ID")
         return str(value)
 
     def text(self, name: str, *, most: int = TEXT_CHARS) -> str:
         return clean(self._typed(name, str, "a text"), most=most)
 
+    def url(self, name: str) -> str:
+        """Return an address unchanged, or marked as not whole."""
+        return unchanged(self._typed(name, str, "a text"), most=URL_CHARS)
+
     def texts(self, name: str) -> tuple[str, ...]:
+        """Return names unchanged, or marked as not whole. An item that is not a text is named, and marked too."""
         items = self._typed(name, list, "a list")
-        if not all(isinstance(item, str) for item in items):
-            raise Malformed(f"its field {self.path}{name} is not a list of texts")
-        return tuple(clean(item, most=ITEM_CHARS) for item in items[:ITEMS])
+        if len(items) > ITEMS:
+            raise Malformed(f"its field {self.path}{name} has more than {ITEMS:,} items")
+        return tuple(_name(item) for item in items)
 
     def boolean(self, name: str) -> bool:
         return bool(self._typed(name, bool, "true or false"))
@@ -272,15 +279,10 @@ class _Fields:
         return int(value)
 
     def time(self, name: str) -> datetime:
-        text = self._typed(name, str, "a time")
-        try:
-            moment = datetime.fromisoformat(text)
-            utc = moment.astimezone(UTC) if moment.tzinfo else None
-        except (ValueError, OverflowError):
-            utc = None
-        if utc is None:
-            raise Malformed(f"its field {self.path}{name} is not a time with its zone")
-        return utc
+        found = moment(self._typed(name, str, "a time"))
+        if found is None:
+            raise Malformed(f"its field {self.path}{name} is not a plausible time with its zone")
+        return found
 
     def nullable(self, name: str, read: Callable[[str], T]) -> T | None:
         return None if name in self.value and self.value[name] is None else read(name)
@@ -298,6 +300,12 @@ def _details(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {clean(str(name)): clean(_as_text(item)) for name, item in list(value.items())[:ITEMS]}
+
+
+def _name(item: object) -> str:
+    if isinstance(item, str):
+        return unchanged(item, most=ITEM_CHARS)
+    return unchanged(f"unreadable: {json.dumps(item)}{MARK}", most=ITEM_CHARS)
 
 
 def _as_text(value: object) -> str:

@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard.models import Delivery, Endpoint, Run, User
+from dashboard.services.opentrain import OutcomeUnknown
 from tests.actions.runs.by_bits import go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_failed_delivery
@@ -48,3 +49,12 @@ def test_unknown_one_that_arrives_after_all_is_delivered(endpoint: Endpoint, sup
     run.items.update(state="unknown", asked_at=timezone.now())
     Delivery.objects.filter(pk=delivery.pk).update(last_ok=True, last_attempt_at=timezone.now(), last_cause="")
     assert (go(run).state, states(run)) == ("done", {"delivered": 1})
+
+
+def test_words_longer_than_their_column_are_cut_with_a_mark(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 1)
+    fake_opentrain.fail_next(OutcomeUnknown("x" * 1000), operation="redeliver")
+    run = go(redeliver(endpoint, support))
+    assert run.items.values_list("state", "words").get() == ("unknown", "x" * 299 + "…")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dashboard.rules import json_limits
+from dashboard.rules.outside_texts import is_whole
 from dashboard.services import opentrain
 from dashboard.services.http.deadline_socket import BoundSocket
 from dashboard.services.opentrain import (
@@ -158,6 +159,48 @@ def test_text_from_outside_is_put_on_one_line_and_cut(serve: Any) -> None:
         found = get()
     assert found.disabled_reason is not None
     assert found.disabled_reason == "a b <script> " + "x" * 486 + "…"
+
+
+LONG = "https://a.example.com/" + "x" * 2026
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        (LONG, LONG),
+        (LONG + "x", LONG[:-1] + "…"),
+        ("https://a.example.com/" + "x" * 2078, LONG[:-1] + "…"),
+        ("https://a\u0000b.example.com/", "https://a b.example.com/…"),
+        ("https://a.example.com/\ud800", "https://a.example.com/…"),
+    ],
+)
+def test_url_is_whole_or_marked(serve: Any, url: str, kept: str) -> None:
+    with serve(ok({"webhookEndpoint": ENDPOINT | {"url": url}})):
+        assert get().url == kept
+    assert is_whole(kept) == (kept == url)
+
+
+def test_odd_items_of_a_list_are_named_beside_the_others(serve: Any) -> None:
+    items = ["contract.ended", 7, None, "e" * 101, {"a": "b" * 200}, "a\u0000b"]
+    with serve(ok({"webhookEndpoint": ENDPOINT | {"eventTypes": items}})):
+        found = get().event_types
+    assert found[:4] == ("contract.ended", "unreadable: 7…", "unreadable: null…", "e" * 99 + "…")
+    assert (found[4][:22], len(found[4]), found[5]) == ('unreadable: {"a": "bbb', 100, "a b…")
+    assert [is_whole(name) for name in found] == [True] + [False] * 5
+
+
+def test_scopes_are_known_beside_an_odd_one(serve: Any) -> None:
+    token = INSTALL["token"] | {"scopes": [{"odd": 1}, *(f"scope-{n}" for n in range(300)), "webhooks:manage"]}
+    with serve(ok({"install": INSTALL | {"token": token}})):
+        found = opentrain.get_install(token=TOKEN).token.scopes
+    assert (found[0], found[-1], len(found)) == ('unreadable: {"odd": 1}…', "webhooks:manage", 302)
+
+
+def test_secret_is_taken_whole(serve: Any) -> None:
+    secret = "whsec_" + "s" * 900
+    with serve(ok({"webhookEndpoint": ENDPOINT, "secret": secret, "message": ""})):
+        made = opentrain.create_endpoint(token=TOKEN, url="https://a.example.com/", event_types=["contract.ended"])
+    assert made.secret == Secret(secret)
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,17 @@ def test_refusal_is_cut_and_cleaned_before_it_is_quoted(serve: Any) -> None:
     with serve(envelope(400, "B" * 900, "a\u0007b\n" + "x" * 2000, details={"k" * 900: "v" * 900})):
         error = fails(get, Rejected)
     assert error.said == "a b " + "x" * 495 + "…"
-    assert len(error.code) == 500
+    assert error.code == "B" * 49 + "…"
     assert [(len(key), len(value)) for key, value in error.details.items()] == [(500, 500)]
+
+
+@pytest.mark.parametrize("headers", [(), (f"X-Request-Id: {'h' * 300}",)])
+def test_request_id_is_cut_with_a_mark(serve: Any, headers: tuple[str, ...]) -> None:
+    body = {"error": "No.", "code": "FORBIDDEN", **({} if headers else {"requestId": "r" * 300})}
+    with serve(bad.answer(403, json.dumps(body).encode(), headers=headers)):
+        error = fails(get, Forbidden)
+    assert error.request_id == ("h" if headers else "r") * 99 + "…"
+    assert f"request {error.request_id})" in str(error)
 
 
 # OpenTrain fails

@@ -1,0 +1,170 @@
+"""OpenTrain answers with values that no column holds: each page and each button still answers in words."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.actions.installs import sync
+from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.rules.endpoints import AUTO_DISABLE_AT
+from tests.factories import make_endpoint, make_failed_delivery
+from tests.services import misbehaving as bad
+from tests.services.misbehaving import Connection
+from tests.services.opentrain_samples import ENDPOINT, INSTALL
+
+pytestmark = pytest.mark.django_db
+READS = (
+    "/", "/inbox/live/", "/installs/", "/installs/{install}/", "/installs/{install}/live/", "/endpoints/{endpoint}/",
+    "/endpoints/{endpoint}/live/", "/endpoints/{endpoint}/edit/", "/endpoints/{endpoint}/pause/",
+    "/endpoints/{endpoint}/delete/", "/endpoints/{endpoint}/rotate/", "/endpoints/{endpoint}/recover/",
+    "/endpoints/{endpoint}/deliveries/", "/endpoints/{endpoint}/over-time/", "/endpoints/{endpoint}/doctor/",
+    "/activity/", "/activity/export/", "/deliveries/", "/search/?q=a.example.com",
+)  # fmt: skip
+AFTERWARDS = ("/", "/installs/{install}/", "/endpoints/{endpoint}/", "/activity/")
+WRITES: dict[str, dict[str, Any]] = {
+    "/endpoints/{endpoint}/enable/": {},
+    "/endpoints/{endpoint}/redeliver/": {},
+    "/endpoints/{endpoint}/pause/": {},
+    "/endpoints/{endpoint}/edit/": {"address": "https://b.example.com/", "event_types": ["contract.ended"]},
+    "/endpoints/{endpoint}/rotate/start/": {},
+    "/endpoints/{endpoint}/recover/": {"note": "n" * 1000},
+    "/installs/{install}/endpoints/new/": {
+        "path": "direct", "url": "https://c.example.com/", "event_types": ["contract.ended"],
+    },
+    "/endpoints/{endpoint}/delete/": {"confirmation": "a.example.com"},
+}  # fmt: skip
+DISABLED = {
+    "status": "DISABLED", "disabledAt": "2026-06-12T10:00:00.000Z", "consecutiveFailures": AUTO_DISABLE_AT,
+}  # fmt: skip
+ENDPOINTS: dict[str, dict[str, Any]] = {
+    "longer than every column": DISABLED | {
+        "url": "https://a.example.com/" + "x" * 2078, "status": "S" * 300, "disabledReason": "r" * 100_000,
+        "eventTypes": ["e" * 300] * 300, "consecutiveFailures": 2**31 - 1,
+    },
+    "NUL and half of a surrogate pair": DISABLED | {
+        "url": "https://a.example.com/\x00\ud800", "status": "\x00\ud800", "disabledReason": "\x00\ud800",
+        "eventTypes": ["\x00\ud800"],
+    },
+    "URL that redacting makes longer": {"url": "https://a.example.com/" + "/hooks/a" * 253},
+    "first year": DISABLED | {"createdAt": "1970-01-01T00:00:00Z", "disabledAt": "1970-01-01T00:00:00Z"},
+    "last year": DISABLED | {"createdAt": "3000-01-01T00:00:00Z", "disabledAt": "3000-01-01T00:00:00Z"},
+}  # fmt: skip
+INSTALLS: dict[str, dict[str, Any]] = {
+    "longer than every column": {
+        "id": "i" * 200, "organizationId": "o" * 200, "status": "S" * 300, "createdAt": "3000-01-01T00:00:00Z",
+        "partnerApp": {"id": "a" * 200, "slug": "s" * 3000, "name": "n" * 300}, "scopes": ["s" * 300],
+        "token": {"id": "t" * 200, "name": "n" * 300, "scopes": ["s" * 300, "webhooks:manage"]},
+    },
+    "NUL and half of a surrogate pair": {
+        "status": "\x00\ud800", "partnerApp": {"id": "a", "slug": "\x00", "name": "\x00\ud800"},
+        "token": {"id": "t", "name": "\x00\ud800", "scopes": ["\x00\ud800", "webhooks:manage"]},
+    },
+}  # fmt: skip
+ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
+    "code of 51 and more": (403, {"error": "No.", "code": "C" * 300, "requestId": "r"}),
+    "request ID of 300": (401, {"error": "e" * 3000, "code": "UNAUTHORIZED", "requestId": "r" * 300}),
+    "request ID of 101 on a failure": (500, {"error": "No.", "code": "INTERNAL_ERROR", "requestId": "r" * 101}),
+    "NUL and half of a surrogate pair": (
+        400,
+        {"error": "\x00\ud800", "code": "\x00\ud800", "details": {"\x00" * 900: "\ud800" * 900}},
+    ),
+}
+
+
+@contextmanager
+def answering(
+    settings: Any,
+    *,
+    endpoint: dict[str, Any] | None = None,
+    install: dict[str, Any] | None = None,
+    error: tuple[int, dict[str, Any]] | None = None,
+) -> Iterator[None]:
+    """Serve as an OpenTrain whose endpoint and install have these fields, or that answers every call with an error."""
+    one = ENDPOINT | {"url": "https://a.example.com/"} | (endpoint or {})
+
+    def told(method: str, target: str) -> dict[str, Any]:
+        if target.endswith("/installs/current"):
+            return {"install": INSTALL | (install or {})}
+        if method == "GET":
+            return {"webhookEndpoints": [one]}
+        if target.endswith("/webhook-endpoints"):
+            return {"webhookEndpoint": one | {"id": str(uuid.uuid4())}, "secret": "whsec_s", "message": "m" * 3000}
+        return {"webhookEndpoint": one, "deleted": True, "requeued": 2**31 - 1, "message": "m" * 3000}
+
+    def behave(connection: Connection) -> None:
+        request = connection.read_request()
+        status, said = error or (200, told(request.method, request.target))
+        body = json.dumps(said).encode()
+        head = bad.head(status, "Content-Type: application/json", f"Content-Length: {len(body)}")
+        connection.sock.sendall(head + body)
+
+    with bad.misbehaving(behave) as server:
+        settings.OPENTRAIN_BASE_URL = f"{server.url}/api/partner/v1"
+        yield
+
+
+def connect(client: Client) -> Any:
+    return client.post("/installs/connect/", {"token": "ot_ptk_" + "t" * 30, "name": "", "operation": uuid.uuid4()})
+
+
+def read(client: Client, endpoint: Endpoint, pages: tuple[str, ...] = READS) -> None:
+    for page in pages:
+        path = page.format(install=endpoint.install_id, endpoint=endpoint.pk)
+        response = client.get(path)
+        _ = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
+        assert response.status_code == 200, path
+
+
+def press(client: Client, endpoint: Endpoint) -> None:
+    for page, form in WRITES.items():
+        make_failed_delivery(endpoint=endpoint)
+        path = page.format(install=endpoint.install_id, endpoint=endpoint.pk)
+        response = client.post(path, form | {"operation": str(uuid.uuid4())})
+        assert response.status_code in {200, 302, 422}, path
+
+
+@pytest.mark.parametrize("fields", ENDPOINTS.values(), ids=ENDPOINTS)
+def test_endpoint_with_a_value_that_no_column_holds(
+    settings: Any, client: Client, support: User, fields: dict[str, Any]
+) -> None:
+    client.force_login(support)
+    with answering(settings, endpoint=fields):
+        assert connect(client).status_code == 302
+        install = Install.objects.get()
+        assert sync.refresh(install=install, now=timezone.now()) is None
+        endpoint = Endpoint.objects.get()
+        read(client, endpoint)
+        press(client, endpoint)
+        read(client, endpoint, AFTERWARDS)
+
+
+@pytest.mark.parametrize("fields", INSTALLS.values(), ids=INSTALLS)
+def test_install_with_a_value_that_no_column_holds(
+    settings: Any, client: Client, support: User, fields: dict[str, Any]
+) -> None:
+    client.force_login(support)
+    with answering(settings, install=fields):
+        assert connect(client).status_code == 302
+        assert sync.refresh(install=Install.objects.get(), now=timezone.now()) is None
+        read(client, Endpoint.objects.get())
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+def test_error_with_a_value_that_no_column_holds(
+    settings: Any, client: Client, support: User, acme: Install, error: tuple[int, dict[str, Any]]
+) -> None:
+    client.force_login(support)
+    endpoint = make_endpoint(install=acme, opentrain_id="whe_1", url="https://a.example.com/", receiver_key=None)
+    with answering(settings, error=error):
+        assert connect(client).status_code == 200
+        assert sync.refresh(install=acme, now=timezone.now()) is not None
+        press(client, endpoint)
+        read(client, endpoint)
+    asked, answered = AuditEntry.objects.filter(phase="requested"), AuditEntry.objects.exclude(phase="requested")
+    assert asked.exclude(operation__in=answered.values("operation")).count() == 0
