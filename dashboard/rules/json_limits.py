@@ -17,6 +17,7 @@ DIGITS = 640
 
 VALUES = 500_000
 """Most values of a response from OpenTrain: about 17 of each endpoint, in a list that is never paged."""
+BOM = "\ufeff"
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 # An unclosed string extends to the end: the parser reports it, and no character is scanned twice.
@@ -45,11 +46,14 @@ class Decoder(json.JSONDecoder):
 def loads(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401 - JSON is Any
     """Return what `json.loads` returns, within these limits.
 
+    A byte order mark before the JSON is ignored, also in a text. Source: RFC 8259, 8.1.
+
     `parse_constant` is the argument of `json.loads`, called for NaN and infinities: Python accepts them, JSON does not.
 
     Raises: ValueError if the text is not JSON, is not in UTF-8, -16 or -32, or has an integer of more than DIGITS
     digits; TooDeep, a ValueError, if it is nested too deeply.
     """
+    text = text.removeprefix(BOM) if isinstance(text, str) else text  # json.loads ignores it before UTF-8 bytes only
     return json.loads(text, cls=Decoder, parse_constant=parse_constant)
 
 

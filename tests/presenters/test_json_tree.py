@@ -76,3 +76,7 @@ def test_characters_that_cannot_be_seen_are_shown_as_their_codes() -> None:
     tree = tree_from('{"id\u200b": "con\u00a0\u202e1", "list": [{"\ufeff": []}]}'.encode())
     assert [(node.name, node.text) for node in tree.children[:1]] == [("id⟨U+200B⟩", '"con⟨U+00A0⟩⟨U+202E⟩1"')]
     assert tree.children[1].children[0].children[0].name == "⟨U+FEFF⟩"
+
+
+def test_byte_order_mark_before_the_json_is_ignored() -> None:
+    assert tree_from(b'\xef\xbb\xbf{"a": 1}') == tree_from(b'{"a": 1}')

@@ -145,3 +145,14 @@ def test_no_module_reads_json_from_outside_without_the_limits() -> None:
 def _reads_an_answer(node: ast.Attribute) -> bool:
     """Return whether the call is `answer.json` of requests, which is json.loads."""
     return node.attr == "json" and isinstance(node.value, ast.Name) and node.value.id in {"answer", "response"}
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"a": 1}', b'\xef\xbb\xbf{"a": 1}', '{"a": 1}'.encode("utf-16")])
+def test_byte_order_mark_before_the_json_is_ignored(text: str | bytes) -> None:
+    assert json_limits.loads(text) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["\ufeff\ufeff1", ' \ufeff{"a": 1}', '{"a": 1}\ufeff'])
+def test_byte_order_mark_elsewhere_is_no_json(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Expecting value|Extra data|BOM"):
+        json_limits.loads(text)

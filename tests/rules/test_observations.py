@@ -56,6 +56,11 @@ def test_observation_is_an_event_and_its_result() -> None:
     assert found.identity == ("dlv_1", NOON)
 
 
+def test_byte_order_mark_before_the_json_is_ignored() -> None:
+    body = json.dumps({"observations": [ITEM]}).encode()
+    assert read(b"\xef\xbb\xbf" + body, now=NOON) == read(body, now=NOON)
+
+
 def test_observation_without_the_optional_fields_leaves_them_empty() -> None:
     [found] = given(ITEM)
     assert (found.event.event_id, found.event.resource_id, found.event.body) == ("", "", None)

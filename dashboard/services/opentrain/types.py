@@ -118,17 +118,19 @@ class Redelivery:
 
 def parse(body: bytes) -> Mapping[str, Any]:
     """Return a response's JSON object. The last value of a repeated key counts. Raises: Malformed, also TooLong."""
-    if not body.strip():
-        raise Malformed("it is empty")
     try:
         text = body.decode("utf-8")
-        if json_limits.has_more_values(text, than=json_limits.VALUES):
-            raise TooLong(f"it has more than {json_limits.VALUES:,} values")
-        value = json_limits.loads(text, parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise Malformed("it is not valid UTF-8") from None
+    shown = text.removeprefix(json_limits.BOM).strip()
+    if not shown:
+        raise Malformed("it is empty")
+    if json_limits.has_more_values(text, than=json_limits.VALUES):
+        raise TooLong(f"it has more than {json_limits.VALUES:,} values")
+    try:
+        value = json_limits.loads(text, parse_constant=_no_constant)
     except ValueError:  # also too deep, or a number with too many digits
-        raise Malformed("it is HTML, not JSON" if body.lstrip()[:1] == b"<" else "it is not valid JSON") from None
+        raise Malformed("it is HTML, not JSON" if shown.startswith("<") else "it is not valid JSON") from None
     if not isinstance(value, dict):
         raise Malformed("it is not a JSON object")
     return value

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard.rules import json_limits
 from dashboard.services import opentrain
-from dashboard.services.opentrain import BadResponse, OutcomeUnknown
+from dashboard.services.opentrain import BadResponse, Forbidden, OutcomeUnknown
 from tests.services import misbehaving as bad
 from tests.services.misbehaving import Behaviour
 from tests.services.opentrain_samples import (
@@ -17,6 +17,7 @@ from tests.services.opentrain_samples import (
     INSTALL,
     LOOK_AT_ENDPOINT,
     QUICK,
+    READ,
     REQUEST_ID,
     SOMETHING_BETWEEN,
     TOKEN,
@@ -38,6 +39,9 @@ UNUSABLE: dict[str, tuple[Behaviour, int | None, str]] = {
     "HTML": (sent(b"\n<!doctype html><title>Hi</title>"), 200, "it is HTML, not JSON"),
     "empty": (sent(b""), 200, "it is empty"),
     "blank": (sent(b" \n"), 200, "it is empty"),
+    "byte order mark alone": (sent(b"\xef\xbb\xbf"), 200, "it is empty"),
+    "HTML after a byte order mark": (sent(b"\xef\xbb\xbf<html>"), 200, "it is HTML, not JSON"),
+    "two byte order marks": (sent(b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}'), 200, "it is not valid JSON"),
     "no content": (bad.raw(bad.head(204, WITH_ID)), 204, "it is empty"),
     "cut JSON": (sent(b'{"webhookEndpoint": {"id": "wh'), 200, "it is not valid JSON"),
     "text": (sent(b"upstream connect error"), 200, "it is not valid JSON"),
@@ -277,3 +281,17 @@ def test_doubled_key_counts_the_last(serve: Any) -> None:
     body = json.dumps({"webhookEndpoint": ENDPOINT}).replace('"status": "ACTIVE"', '"status": "A", "status": "B"')
     with serve(bad.answer(200, body.encode())):
         assert get().status == "B"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain"])
+def test_byte_order_mark_before_the_json_is_ignored(serve: Any, content_type: str) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"webhookEndpoint": ENDPOINT}).encode()
+    with serve(bad.answer(200, body, content_type=content_type)):
+        assert get() == READ
+
+
+def test_byte_order_mark_before_an_error_is_ignored(serve: Any) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"error": "No.", "code": "FORBIDDEN", "requestId": "r"}).encode()
+    with serve(bad.answer(403, body)):
+        error = fails(get, Forbidden)
+    assert (error.said, error.code, error.request_id) == ("No.", "FORBIDDEN", "r")
