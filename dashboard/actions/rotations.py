@@ -23,10 +23,13 @@ def start(
 ) -> tuple[Outcome, Rotation, Secret] | Outcome:
     """Create a new endpoint like the old one with a new secret, which only this call returns.
 
-    Returns only the outcome, without a secret, if a rotation is already in progress, if OpenTrain rejects the call
-    (then nothing remains of it), or if its response is lost (then the rotation stays at its first step, and `abort`
-    removes it).
+    Returns only the outcome, without a secret, if the old endpoint's address or event types were cut, if a rotation is
+    already in progress, if OpenTrain rejects the call (then nothing remains of it), or if its response is lost (then
+    the rotation stays at its first step, and `abort` removes it).
     """
+    why_not = _why_not(old)
+    if why_not:
+        return Outcome(kind=OutcomeKind.REFUSED, words=f"Nothing changed. {why_not}")
     now = clock()
     rotation = _begin(actor=actor, old=old, now=now)
     if rotation is None:
@@ -100,6 +103,17 @@ def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], ope
     if outcome.ok:
         _move(rotation, Rotation.Step.ABORTED, ended_at=now, ended_by_name=actor.get_username())
     return outcome
+
+
+def _why_not(old: Endpoint) -> str:
+    """Return why no endpoint like the old one can be created; empty if it can."""
+    if not old.is_received and not old.has_whole_url:
+        unknown = "address of this endpoint"
+    elif old.cut_event_types:
+        unknown = f"name of the event type “{old.cut_event_types[0]}”"
+    else:
+        return ""
+    return f"Redeliver does not know the whole {unknown}, so it cannot register it again."
 
 
 def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:

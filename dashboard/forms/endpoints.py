@@ -61,7 +61,7 @@ class EditForm(OperationForm):
         super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
         self.endpoint, self.was_asked = endpoint, was_asked
         # An event type that OpenTrain added later stays selected until it is cleared.
-        names = [*EVENT_TYPES, *(name for name in endpoint.event_types if name not in EVENT_TYPES)]
+        names = list(dict.fromkeys([*EVENT_TYPES, *endpoint.event_types]))
         field = cast("forms.MultipleChoiceField", self.fields["event_types"])
         field.choices = [(name, name) for name in names]
 
@@ -76,6 +76,17 @@ class EditForm(OperationForm):
         if seen not in {"", self.state} and not self.was_asked:
             raise ValidationError("Someone changed this endpoint after you opened this page.")
         return seen
+
+    def clean_event_types(self) -> list[str]:
+        """Refuse a change that would send a name to OpenTrain that was cut."""
+        names: list[str] = self.cleaned_data["event_types"]
+        cut = [name for name in self.endpoint.cut_event_types if name in names]
+        if cut and set(names) != set(self.endpoint.event_types):
+            raise ValidationError(
+                f"Redeliver does not know the whole name of “{cut[0]}”, so it cannot send it to OpenTrain. "
+                "Clear it, or change no event type."
+            )
+        return names
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"]

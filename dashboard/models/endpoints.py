@@ -14,6 +14,7 @@ from dashboard.db.prepared import prepared_cursor
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
+from dashboard.rules.outside_texts import is_whole
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -133,6 +134,16 @@ class Endpoint(models.Model):
     def known_as(self) -> str:
         """The URL that people recognize: the handler's, or else the endpoint's."""
         return self.handler_url or self.url
+
+    @property
+    def has_whole_url(self) -> bool:
+        """Whether `url` is OpenTrain's. If not, it was cut: show it, but never open it or send it to OpenTrain."""
+        return is_whole(self.url)
+
+    @property
+    def cut_event_types(self) -> list[str]:
+        """Event types whose names were cut or could not be read. They cannot be sent to OpenTrain."""
+        return [name for name in self.event_types if not is_whole(name)]
 
     @property
     def is_received(self) -> bool:

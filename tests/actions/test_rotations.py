@@ -215,3 +215,34 @@ def test_abort_of_what_was_deleted_elsewhere_asks_nothing(
     calls = len(fake_opentrain.calls)
     assert end(rotation, support, "abort").words == "The new endpoint is already deleted. The old one stays in use."
     assert (step(rotation), len(fake_opentrain.calls)) == ("aborted", calls)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            {"url": "https://a.example.com/xxx…", "receiver_key": None},
+            "Redeliver does not know the whole address of this endpoint, so it cannot register it again.",
+        ),
+        (
+            {"event_types": ["contract.ended", "e…"]},
+            "Redeliver does not know the whole name of the event type “e…”, so it cannot register it again.",
+        ),
+    ],
+)
+def test_start_sends_nothing_that_was_cut(
+    old: Endpoint, support: User, fake_opentrain: FakeOpenTrain, columns: dict, words: str
+) -> None:
+    Endpoint.objects.update(**columns)
+    old.refresh_from_db()
+    fake_opentrain.calls.clear()
+    outcome = begin(old, support)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.kind, outcome.words) == (OutcomeKind.REFUSED, f"Nothing changed. {words}")
+    assert (fake_opentrain.calls, Rotation.objects.count(), Endpoint.objects.count()) == ([], 0, 1)
+
+
+def test_start_takes_a_receivers_own_address_whatever_opentrain_tells(old: Endpoint, support: User) -> None:
+    Endpoint.objects.update(url="https://moved.example.com/xxx…")
+    old.refresh_from_db()
+    assert not isinstance(begin(old, support), Outcome)

@@ -87,6 +87,30 @@ def test_type_that_opentrain_added_later_can_be_kept() -> None:
     assert list(edited(received(), event_types=["contract.new"]).errors) == ["event_types"]
 
 
+def test_address_that_was_cut_stays_unless_another_is_entered() -> None:
+    endpoint = direct()
+    endpoint.url = "https://a.example.com/" + "x" * 2025 + "…"
+    assert not edited(endpoint, address=endpoint.url, event_types=["contract.ended"]).errors
+    assert not edited(endpoint, address="https://new.example.com").errors
+    assert list(edited(endpoint, address=endpoint.url[:-2] + "…").errors) == ["address"]
+
+
+@pytest.mark.parametrize(
+    ("event_types", "wrong"),
+    [
+        (["contract.started", "e…", "unreadable: 7…"], []),
+        (["contract.started"], []),
+        (["contract.started", "e…"], ["event_types"]),
+        (["contract.started", "contract.ended", "e…", "unreadable: 7…"], ["event_types"]),
+    ],
+)
+def test_event_type_that_was_cut_can_be_left_alone_or_cleared_and_never_sent(
+    event_types: list[str], wrong: list[str]
+) -> None:
+    endpoint = received(event_types=["contract.started", "e…", "unreadable: 7…"])
+    assert list(edited(endpoint, event_types=event_types).errors) == wrong
+
+
 def test_change_by_someone_else_is_noticed_once() -> None:
     state = EditForm(None, endpoint=received()).state
     assert not edited(received(), seen=state).errors

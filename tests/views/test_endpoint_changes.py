@@ -247,3 +247,16 @@ def test_confirmation_in_a_second_tab_says_who_did_it_and_writes_nothing(
     page = words_of(ana.submit(url(name, endpoint), operation=str(uuid.uuid4()), **form))
     assert re.search(rf"Nothing changed: ana {name}d this endpoint at \d\d:\d\d UTC", page)
     assert (len(fake_opentrain.calls), AuditEntry.objects.count()) == (calls, entries)
+
+
+def test_edit_says_that_an_address_was_cut_and_sends_only_the_event_types(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    cut = "https://a.example.com/" + "x" * 2025 + "…"
+    Endpoint.objects.update(url=cut, receiver_key=None, handler_url="")
+    assert "This is only the beginning of the address" in words_of(ana.read(url("edit", endpoint)))
+    assert 'data-copy="https://a.example' not in ana.read(url("detail", endpoint))
+    fake_opentrain.calls.clear()
+    ana.submit(url("edit", endpoint), address=cut, event_types=["contract.ended"], operation=uuid.uuid4())
+    [call] = [call for call in fake_opentrain.calls if call.operation == "update_endpoint"]
+    assert (call.arguments["url"], call.arguments["event_types"]) == (None, ["contract.ended"])
