@@ -14,8 +14,13 @@ from django.db import IntegrityError, transaction
 from dashboard.actions import audit, endpoint_changes, endpoints
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.models import Delivery, Endpoint, Rotation, User
+from dashboard.models import Delivery, Endpoint, Install, Rotation, User
 from dashboard.vault import Secret
+
+MAY_BE_UNREAD = (
+    "Nothing changed. OpenTrain's list has an entry that Redeliver cannot read, and it may be the new endpoint: "
+    "check the list at OpenTrain."
+)
 
 
 def start(
@@ -89,9 +94,11 @@ def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], ope
     """Delete the new endpoint and keep the old one.
 
     The caller must have refreshed OpenTrain's list: a new endpoint that is not in it and whose creation was never
-    confirmed was not created.
+    confirmed was not created, unless an entry of the list could not be read. Then nothing changes.
     """
     new, now = rotation.new, clock()
+    if new.opentrain_id is None and Install.objects.filter(pk=new.install_id).exclude(unread_entries="").exists():
+        return Outcome(kind=OutcomeKind.REFUSED, words=MAY_BE_UNREAD)
     if new.opentrain_id is None:
         outcome = _forget(actor=actor, rotation=rotation, operation=operation)
     elif new.deleted_at is not None:

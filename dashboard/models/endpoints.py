@@ -98,6 +98,12 @@ class Endpoint(models.Model):
     disabled_reason = models.TextField(blank=True)
     snapshot_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain last said the above.")
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain stopped listing it.")
+    unread_why = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why its entry in OpenTrain's last list could not be read; empty if it could.",
+    )
     severity = severity_column()
     history_at = models.DateTimeField(null=True, blank=True, help_text="When its history got its newest row.")
 
@@ -139,6 +145,11 @@ class Endpoint(models.Model):
     def has_whole_url(self) -> bool:
         """Whether `url` is OpenTrain's. If not, it was cut: show it, but never open it or send it to OpenTrain."""
         return is_whole(self.url)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether OpenTrain lists it with an entry that could not be read, so that its data is not updated."""
+        return bool(self.unread_why) and self.deleted_at is None
 
     @property
     def cut_event_types(self) -> list[str]:

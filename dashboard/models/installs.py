@@ -29,6 +29,10 @@ IS_IN_TROUBLE = (
 )
 
 
+NEEDS_ATTENTION = Q(rank=RANK_OF_TROUBLE) | ~Q(unread_entries="")
+"""An install that is in the inbox itself, regardless of its endpoints."""
+
+
 class InstallQuerySet(models.QuerySet["Install"]):
     def visible_to(self, user: "User") -> Self:
         """Support sees every install, partner admins and viewers those granted to them, everyone else none."""
@@ -61,6 +65,9 @@ class Install(models.Model):
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
     listed_at = models.DateTimeField(
         null=True, blank=True, help_text="When OpenTrain last gave the list of its endpoints."
+    )
+    unread_entries = models.TextField(
+        blank=True, default="", db_default="", help_text="Which entries of that list could not be read, in words."
     )
     refresh_requested_at = models.DateTimeField(
         null=True, blank=True, help_text="When a page requested a refresh that is to come."
@@ -101,6 +108,7 @@ class Install(models.Model):
             models.Index(fields=["-endpoint_count", "name", "id"], name="install_by_endpoints"),
             models.Index(fields=["checked_at", "id"], name="install_by_checked"),
             models.Index(fields=["poll_after"], name="install_due"),
+            models.Index(fields=["id"], condition=~Q(unread_entries=""), name="install_unread"),
             # The quick search (queries/search.py).
             models.Index(fields=["organization_id"], name="install_of_organization"),
             GinIndex(words_in("name"), name="install_words"),
@@ -113,6 +121,11 @@ class Install(models.Model):
     def needs_person(self) -> bool:
         """Whether the install itself needs attention, regardless of its endpoints."""
         return bool(self.rank == RANK_OF_TROUBLE)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the install itself is in the inbox: `NEEDS_ATTENTION` for one row."""
+        return self.needs_person or bool(self.unread_entries)
 
     @property
     def can_manage(self) -> bool:

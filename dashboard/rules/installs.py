@@ -1,6 +1,11 @@
-"""Problems of an install: why its last sync with OpenTrain failed."""
+"""Problems of an install: why its last sync with OpenTrain failed, or which parts of it could not be read."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+
+NAMED = 5
+"""Unread entries that are named; the others are counted."""
 
 
 class Trouble(StrEnum):
@@ -28,3 +33,34 @@ NEEDS_PERSON = frozenset(
     }
 )
 """Problems that need a person: no retry solves them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadEntry:
+    """An entry of OpenTrain's list of endpoints that cannot be read: its position from 1, and why.
+
+    `id` is the endpoint's ID, None if that cannot be read either: then the entry may be any endpoint.
+    """
+
+    position: int
+    id: str | None
+    why: str
+
+    @property
+    def words(self) -> str:
+        named = f" ({self.id})" if self.id is not None else ""
+        return f"entry {self.position}{named}: {self.why}"
+
+
+def unread_words(entries: Sequence[UnreadEntry]) -> str:
+    """Say which entries of the list could not be read, why, and what follows; empty if there are none."""
+    if not entries:
+        return ""
+    count = len(entries)
+    many = "an entry" if count == 1 else f"{count:,} entries"
+    named = [one.words for one in entries[:NAMED]]
+    more = [f"and {count - NAMED:,} more"] if count > NAMED else []
+    words = f"OpenTrain's list of endpoints has {many} that Redeliver cannot read: {'; '.join([*named, *more])}."
+    if any(one.id is None for one in entries):
+        words += " Without its ID, no endpoint that is missing from the list counts as deleted."
+    return f"{words} The other endpoints are up to date. Report this to OpenTrain's support."

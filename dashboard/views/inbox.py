@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.models import Alert, Endpoint, EndpointSnapshot, Install, Run, Silence, User
-from dashboard.models.installs import RANK_OF_TROUBLE
+from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
 from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
@@ -147,7 +147,7 @@ def _sums(user: User) -> dict[str, Any]:
     known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE)
     sums = Install.objects.visible_to(user).aggregate(
         installs=Count("pk"),
-        in_need=Count("pk", filter=Q(rank=RANK_OF_TROUBLE)),
+        in_need=Count("pk", filter=NEEDS_ATTENTION),
         unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
         endpoints=Sum("endpoint_count", default=0),
         fine=Sum("fine_count", filter=known, default=0),

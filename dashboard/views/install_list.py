@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from dashboard.actions.installs.sync import CONNECT
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Endpoint, Install, User
-from dashboard.models.installs import MANAGE_SCOPE, RANK_OF_TROUBLE, InstallQuerySet
+from dashboard.models.installs import MANAGE_SCOPE, NEEDS_ATTENTION, InstallQuerySet
 from dashboard.presenters.controls import Control
 from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
@@ -61,7 +61,7 @@ class InstallNeed:
     control: Control | None
     """The most useful action; None if the user may not take it."""
     concerned: Concerned | None
-    """The affected endpoints; None if none are known."""
+    """The affected endpoints; None if none are known, or if `words` name them."""
 
     @property
     def token_at(self) -> datetime | None:
@@ -213,7 +213,7 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
     if asked.query:
         visible = visible.filter(name__icontains=asked.query)
     if asked.show == "need":
-        visible = visible.filter(rank__lt=Severity.PAUSED)
+        visible = visible.filter(NEEDS_ATTENTION | Q(rank__lt=Severity.PAUSED))
     if asked.show == "unheard":
         visible = visible.filter(last_error_code__in=UNHEARD)
     return visible
@@ -231,7 +231,7 @@ def _rows(installs: list[Install], *, user: User) -> list[InstallRow]:
 
 
 def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, user: User) -> InstallRow:
-    return InstallRow(install, tuple(counts), install_need(install, user=user) if install.needs_person else None)
+    return InstallRow(install, tuple(counts), install_need(install, user=user) if install.needs_attention else None)
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
@@ -269,12 +269,14 @@ def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:
     connected = AuditEntry.objects.filter(install=OuterRef("pk"), action=CONNECT, phase=AuditEntry.Phase.DONE)
     lacks = ~Q(token_scopes__contains=[MANAGE_SCOPE])
     token_at = Case(When(lacks, then=Subquery(connected.newest_first().values("at")[:1])))
-    rows = visible.defer("token").filter(rank=RANK_OF_TROUBLE).annotate(token_at=token_at)
+    rows = visible.defer("token").filter(NEEDS_ATTENTION).annotate(token_at=token_at)
     return rows.order_by("trouble_since", "name", "pk")
 
 
 def install_need(install: Install, *, user: User) -> InstallNeed:
     """Return why an install needs attention, and what this user may do about it."""
+    if not install.needs_person:
+        return InstallNeed(install, "failing", "Unreadable entry", install.unread_entries, None, None)
     kind, label = _need(install)
     words = install.trouble_words
     if _is_inactive(install):

@@ -205,7 +205,7 @@ def _is_being_made(rotation: Rotation, now: datetime) -> bool:
 
 def _is_not_made(rotation: Rotation, install: Install) -> bool:
     """Return whether OpenTrain's list lacks the new endpoint, although it was read late enough to contain it."""
-    if rotation.new.opentrain_id is not None or install.listed_at is None:
+    if rotation.new.opentrain_id is not None or install.listed_at is None or install.unread_entries:
         return False
     return install.listed_at - rotation.started_at >= GIVEN_UP
 

@@ -246,3 +246,17 @@ def test_start_takes_a_receivers_own_address_whatever_opentrain_tells(old: Endpo
     Endpoint.objects.update(url="https://moved.example.com/xxx…")
     old.refresh_from_db()
     assert not isinstance(begin(old, support), Outcome)
+
+
+def test_abort_takes_no_endpoint_for_not_created_while_an_entry_of_the_list_cannot_be_read(
+    old: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("Lost."), operation="create_endpoint")
+    begin(old, support)
+    rotation = Rotation.objects.get()
+    Install.objects.update(unread_entries="OpenTrain's list of endpoints has an entry that Redeliver cannot read.")
+    outcome = end(rotation, support, "abort")
+    assert (outcome.kind, outcome.words) == (OutcomeKind.REFUSED, rotations.MAY_BE_UNREAD)
+    assert Endpoint.objects.filter(pk=rotation.new_id).exists()
+    Install.objects.update(unread_entries="")
+    assert end(rotation, support, "abort").ok

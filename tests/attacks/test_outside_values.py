@@ -1,9 +1,11 @@
 """OpenTrain answers with values that no column holds: each page and each button still answers in words."""
 
+import html
 import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -83,16 +85,20 @@ def answering(
     *,
     endpoint: dict[str, Any] | None = None,
     install: dict[str, Any] | None = None,
+    entries: tuple[Any, ...] = (),
     error: tuple[int, dict[str, Any]] | None = None,
 ) -> Iterator[None]:
-    """Serve as an OpenTrain whose endpoint and install have these fields, or that answers every call with an error."""
+    """Serve as an OpenTrain whose endpoint and install have these fields, or that answers every call with an error.
+
+    `entries` follow the endpoint in the list of endpoints.
+    """
     one = ENDPOINT | {"url": "https://a.example.com/"} | (endpoint or {})
 
     def told(method: str, target: str) -> dict[str, Any]:
         if target.endswith("/installs/current"):
             return {"install": INSTALL | (install or {})}
         if method == "GET":
-            return {"webhookEndpoints": [one]}
+            return {"webhookEndpoints": [one, *entries]}
         if target.endswith("/webhook-endpoints"):
             return {"webhookEndpoint": one | {"id": str(uuid.uuid4())}, "secret": "whsec_s", "message": "m" * 3000}
         return {"webhookEndpoint": one, "deleted": True, "requeued": 2**31 - 1, "message": "m" * 3000}
@@ -168,3 +174,68 @@ def test_error_with_a_value_that_no_column_holds(
         read(client, endpoint)
     asked, answered = AuditEntry.objects.filter(phase="requested"), AuditEntry.objects.exclude(phase="requested")
     assert asked.exclude(operation__in=answered.values("operation")).count() == 0
+
+
+def shown(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return html.unescape(" ".join(response.content.decode().split()))
+
+
+def test_odd_entry_of_the_list_is_named_and_the_others_are_shown(
+    settings: Any, client: Client, support: User, acme: Install
+) -> None:
+    client.force_login(support)
+    known = make_endpoint(install=acme, opentrain_id="whe_odd", url="https://odd.example.com/", receiver_key=None)
+    entries = (
+        ENDPOINT | {"id": "whe_odd", "createdAt": 7},
+        ENDPOINT | {"id": "whe_2", "url": "https://b.example.com/"},
+    )
+    said = (
+        "OpenTrain's list of endpoints has an entry that Redeliver cannot read: entry 2 (whe_odd): its field createdAt"
+        " is not a time. The other endpoints are up to date. Report this to OpenTrain's support."
+    )
+    with answering(settings, entries=entries):
+        assert sync.refresh(install=acme, now=timezone.now()) is None
+        for path in ("/", "/installs/", "/installs/?show=need", f"/installs/{acme.pk}/"):
+            assert said in shown(client, path), path
+        page = shown(client, f"/installs/{acme.pk}/")
+        assert all(f"{name}.example.com/" in page for name in ("a", "b", "odd"))
+        inbox = shown(client, "/")
+        assert ("Unreadable entry" in inbox, "1 install needs attention" in inbox, "All clear" in inbox) == (
+            True, True, False,
+        )  # fmt: skip
+        assert "2 endpoints healthy" in inbox
+        page = shown(client, f"/endpoints/{known.pk}/")
+        assert "Redeliver cannot read its entry: its field createdAt is not a time." in page
+        assert "it was deleted" not in page
+        read(client, known)
+    with answering(settings):
+        later = timezone.now() + timedelta(minutes=1)
+        assert sync.refresh(install=acme, now=later) is None
+    for path in ("/", "/installs/", f"/installs/{acme.pk}/"):
+        assert "cannot read" not in shown(client, path)
+    assert "it was deleted" in shown(client, f"/endpoints/{known.pk}/")
+
+
+def test_odd_entry_without_an_id_says_what_does_not_follow(
+    settings: Any, client: Client, support: User, acme: Install
+) -> None:
+    client.force_login(support)
+    known = make_endpoint(install=acme, opentrain_id="whe_known", receiver_key=None)
+    with answering(settings, entries=(None,)):
+        assert sync.refresh(install=acme, now=timezone.now()) is None
+        page = shown(client, f"/installs/{acme.pk}/")
+        assert "entry 2: it is not an object. Without its ID, no endpoint that is missing from the list counts" in page
+        assert "it was deleted" not in shown(client, f"/endpoints/{known.pk}/")
+
+
+def test_list_of_odd_entries_alone_is_no_empty_list(
+    settings: Any, client: Client, support: User, acme: Install
+) -> None:
+    client.force_login(support)
+    with answering(settings, endpoint={"id": 7}):
+        assert sync.refresh(install=acme, now=timezone.now()) is None
+        page = shown(client, f"/installs/{acme.pk}/")
+    assert "No endpoint of this install could be read from OpenTrain's list." in page
+    assert "No endpoints registered" not in page

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dashboard.models import Install, User
-from dashboard.models.installs import NO_ENDPOINT, RANK_OF_TROUBLE
+from dashboard.models.installs import NEEDS_ATTENTION, NO_ENDPOINT, RANK_OF_TROUBLE
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.installs import NEEDS_PERSON, Trouble
 from tests.factories import make_endpoint, make_install, make_user
@@ -15,6 +15,23 @@ ILL: list[dict[str, Any]] = [
     {"status": "REVOKED"},
     *({"last_error_code": trouble.value} for trouble in sorted(NEEDS_PERSON)),
 ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("columns", "is_in_inbox"),
+    [
+        ({}, False),
+        ({"unread_entries": "An entry cannot be read."}, True),
+        ({"last_error_code": Trouble.TOKEN_REFUSED}, True),
+        ({"last_error_code": Trouble.UNREACHABLE}, False),
+    ],
+)
+def test_install_that_needs_attention_is_found_by_its_columns(columns: dict[str, str], is_in_inbox: bool) -> None:
+    install = make_install(**columns)
+    install.refresh_from_db()
+    assert install.needs_attention == is_in_inbox
+    assert Install.objects.filter(NEEDS_ATTENTION).exists() == is_in_inbox
 
 
 @pytest.mark.django_db

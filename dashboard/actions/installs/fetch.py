@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from dashboard.models import Install
 from dashboard.models.installs import MANAGE_SCOPE
-from dashboard.rules.installs import Trouble
+from dashboard.rules.installs import Trouble, UnreadEntry
 from dashboard.services import opentrain
 from dashboard.vault import Secret, Unreadable
 
@@ -31,7 +31,7 @@ class FetchResult:
 
     install: Install
     at: datetime
-    endpoints: Sequence[opentrain.WebhookEndpoint] | None = None
+    endpoints: Sequence[opentrain.WebhookEndpoint | UnreadEntry] | None = None
     current: opentrain.Install | None = None
     error: opentrain.OpenTrainError | Unreadable | None = None
 

@@ -20,7 +20,7 @@ from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
-from dashboard.rules.installs import Trouble
+from dashboard.rules.installs import Trouble, UnreadEntry, unread_words
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
@@ -37,7 +37,8 @@ _TALLY = """
     UPDATE dashboard_install SET endpoint_count = sums.total, needing_count = sums.needing, fine_count = sums.fine,
         worst = sums.most
     FROM (SELECT count(*) AS total, count(*) FILTER (WHERE severity < %(paused)s) AS needing,
-              count(*) FILTER (WHERE severity = %(fine)s) AS fine, coalesce(min(severity), %(none)s) AS most
+              count(*) FILTER (WHERE severity = %(fine)s AND unread_why = '') AS fine,
+              coalesce(min(severity), %(none)s) AS most
           FROM dashboard_endpoint
           WHERE install_id = %(install)s AND opentrain_id IS NOT NULL AND deleted_at IS NULL) AS sums
     WHERE dashboard_install.id = %(install)s
@@ -49,13 +50,13 @@ _SAID = ("url", "event_types", "status", "created_at", "consecutive_failures", "
 _CONFIRM = f"""
     UPDATE dashboard_endpoint SET snapshot_at = %(at)s
     WHERE install_id = %(install)s AND opentrain_id = %(id)s AND deleted_at IS NULL
-        AND history_at > %(history)s AND snapshot_at <= %(at)s
+        AND history_at > %(history)s AND snapshot_at <= %(at)s AND unread_why = ''
         AND ({", ".join(_SAID)}) IS NOT DISTINCT FROM ({", ".join(f"%({column})s" for column in _SAID)})
 """  # noqa: S608 - names of columns, no values
 _TAKEN = ("opentrain_id", *_SAID, "snapshot_at", "history_at")
 """Columns that a changed snapshot sets."""
 _CHANGE = """
-    UPDATE dashboard_endpoint AS known SET {set}, deleted_at = NULL
+    UPDATE dashboard_endpoint AS known SET {set}, deleted_at = NULL, unread_why = ''
     FROM jsonb_to_recordset(%s) AS taken (id bigint, {columns}) WHERE known.id = taken.id
 """
 
@@ -126,7 +127,8 @@ def record(answer: FetchResult) -> Outcome | None:
 def _record_success(*, answer: FetchResult) -> None:
     install, at, listed = answer.install, answer.at, []
     if answer.endpoints is not None:
-        install.listed_at, listed = at, ["listed_at"]
+        install.listed_at, listed = at, ["listed_at", "unread_entries"]
+        install.unread_entries = unread_words([one for one in answer.endpoints if isinstance(one, UnreadEntry)])
     install.checked_at, install.last_error, install.last_error_at = at, "", None
     install.last_error_code, install.trouble_since, install.failures = Trouble.NONE, None, 0
     install.poll_after = backoff.after_success(at=at)
@@ -150,17 +152,26 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
     install.save(update_fields=["poll_after", "refresh_requested_at", *_TROUBLE])
 
 
-def record_endpoints(*, install: Install, remote: Sequence[opentrain.WebhookEndpoint], at: datetime) -> None:
+def record_endpoints(
+    *, install: Install, remote: Sequence[opentrain.WebhookEndpoint | UnreadEntry], at: datetime
+) -> None:
     """Store OpenTrain's complete list: update the endpoints in it, and mark those no longer in it as deleted.
+
+    An endpoint whose entry cannot be read keeps its data and is marked as unread. While such an entry has no readable
+    ID, it may be any endpoint, so none is marked as deleted.
 
     The number of queries does not depend on the number of endpoints, except for those with deliveries to give up.
     """
-    listed = {snapshot.id for snapshot in remote}
+    read = [entry for entry in remote if not isinstance(entry, UnreadEntry)]
+    unread = [entry for entry in remote if isinstance(entry, UnreadEntry)]
+    listed = {entry.id for entry in remote if entry.id is not None}
     with transaction.atomic(savepoint=False):
         rows = _locked(install, Q(deleted_at=None) | Q(opentrain_id__in=listed))
-        _keep(install=install, rows=rows, remote=remote, at=at)
+        _keep(install=install, rows=rows, remote=read, at=at)
+        if unread:
+            _mark_unread(install=install, unread=unread, at=at)
         missing = [row.pk for row in rows if row.opentrain_id is not None and row.opentrain_id not in listed]
-        if missing:  # except endpoints registered or updated after the list was requested
+        if missing and all(entry.id for entry in unread):  # except endpoints registered or updated since
             Endpoint.objects.registered().filter(pk__in=missing, snapshot_at__lt=at).update(deleted_at=at)
         tally(install_id=install.pk)
 
@@ -204,9 +215,19 @@ def tally(*, install_id: int) -> None:
         )
 
 
+def _mark_unread(*, install: Install, unread: Sequence[UnreadEntry], at: datetime) -> None:
+    """Mark the known endpoints whose entries could not be read, except those that have a readable one as well."""
+    known = Endpoint.objects.filter(install=install, snapshot_at__lt=at)
+    for why in {entry.why for entry in unread}:
+        ids = [entry.id for entry in unread if entry.why == why and entry.id is not None]
+        known.filter(opentrain_id__in=ids).update(unread_why=why, deleted_at=None)
+
+
 def _is_known(row: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime) -> bool:
     """Return whether a snapshot equals the row, and nothing else needs to be done for it."""
-    if row.deleted_at is not None or row.history_at is None or at - row.history_at >= HISTORY_EVERY:
+    if row.deleted_at is not None or row.unread_why:
+        return False
+    if row.history_at is None or at - row.history_at >= HISTORY_EVERY:
         return False
     return not _gives_up(remote) and all(getattr(row, column) == value for column, value in _said(remote).items())
 
@@ -274,7 +295,7 @@ def _take(endpoint: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime
     endpoint.opentrain_id = remote.id
     for column, value in _said(remote).items():
         setattr(endpoint, column, value)
-    endpoint.snapshot_at, endpoint.deleted_at = at, None
+    endpoint.snapshot_at, endpoint.deleted_at, endpoint.unread_why = at, None, ""
     if (
         before != (remote.status, remote.consecutive_failures)
         or endpoint.history_at is None
@@ -318,7 +339,7 @@ def _locked(install: Install, wanted: Q) -> list[Endpoint]:
     They are locked, except against new deliveries, which only need the row to exist.
     """
     rows = Endpoint.objects.select_for_update(no_key=True).filter(wanted, install=install).order_by("pk")
-    return list(rows.only(*_TAKEN, "deleted_at"))
+    return list(rows.only(*_TAKEN, "deleted_at", "unread_why"))
 
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:

@@ -355,10 +355,12 @@ def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
 
 
 def _is_still_there(run: Run, clock: Clock) -> bool:
-    """Return whether the endpoint still exists, so that a 404 means that OpenTrain does not know the delivery."""
-    unknown = sync.refresh(install=run.endpoint.install, now=clock()) is not None
+    """Return whether OpenTrain lists the endpoint now, so that a 404 means that it does not know the delivery."""
+    now = clock()
+    sync.refresh(install=run.endpoint.install, now=now)
     run.endpoint.refresh_from_db()
-    return run.endpoint.deleted_at is None and not unknown
+    is_listed = run.endpoint.snapshot_at is not None and run.endpoint.snapshot_at >= now
+    return run.endpoint.deleted_at is None and (is_listed or bool(run.endpoint.unread_why))
 
 
 def _react(run: Run, outcome: Outcome, clock: Clock) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dashboard.rules.installs import UnreadEntry
 from dashboard.services.opentrain import types
 from dashboard.services.opentrain.call import Call, LongList, call
 from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
@@ -28,8 +29,8 @@ def create_endpoint(*, token: Secret, url: str, event_types: Sequence[str]) -> C
     return call(operation, token=token, read=types.created)
 
 
-def list_endpoints(*, token: Secret) -> tuple[WebhookEndpoint, ...]:
-    """Return all of the install's endpoints, newest first."""
+def list_endpoints(*, token: Secret) -> tuple[WebhookEndpoint | UnreadEntry, ...]:
+    """Return all of the install's endpoints, newest first, and after them the entries that cannot be read."""
     return call(Call("GET", "/webhook-endpoints", long=_ENDPOINTS), token=token, read=types.endpoints)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from dashboard.rules import json_limits
+from dashboard.rules.installs import UnreadEntry
 from dashboard.rules.outside_texts import MARK, moment, on_one_line, unchanged
 from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Secret
@@ -158,13 +159,20 @@ def endpoint(answer: Mapping[str, Any]) -> WebhookEndpoint:
     return _endpoint(_Fields(answer).object("webhookEndpoint"))
 
 
-def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint, ...]:
-    """Parse a list of endpoints, in its order. Of two with the same ID the first is kept. Raises: Malformed."""
+def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint | UnreadEntry, ...]:
+    """Parse a list of endpoints, in its order, and after them the entries that cannot be read.
+
+    Of two with the same ID the first is kept. Raises: Malformed.
+    """
     found: dict[str, WebhookEndpoint] = {}
-    for fields in _Fields(answer).objects("webhookEndpoints"):
-        item = _endpoint(fields)
-        found.setdefault(item.id, item)
-    return tuple(found.values())
+    unread: list[UnreadEntry] = []
+    for position, item in enumerate(_Fields(answer).entries("webhookEndpoints"), 1):
+        entry = _entry(item, position=position)
+        if isinstance(entry, UnreadEntry):
+            unread.append(entry)
+        else:
+            found.setdefault(entry.id, entry)
+    return (*found.values(), *unread)
 
 
 def about(endpoint_id: str, read: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
@@ -220,6 +228,23 @@ def clean(text: str, *, most: int = TEXT_CHARS) -> str:
     return on_one_line(text, most=most)
 
 
+def _entry(item: object, *, position: int) -> WebhookEndpoint | UnreadEntry:
+    if not isinstance(item, dict):
+        return UnreadEntry(position, None, "it is not an object")
+    fields = _Fields(item)
+    try:
+        return _endpoint(fields)
+    except Malformed as error:
+        return UnreadEntry(position, _id_of(fields), str(error))
+
+
+def _id_of(fields: "_Fields") -> str | None:
+    try:
+        return fields.id("id")
+    except Malformed:
+        return None
+
+
 def _endpoint(fields: "_Fields") -> WebhookEndpoint:
     return WebhookEndpoint(
         id=fields.id("id"),
@@ -243,12 +268,8 @@ class _Fields:
     def object(self, name: str) -> "_Fields":
         return _Fields(self._typed(name, dict, "an object"), f"{self.path}{name}.")
 
-    def objects(self, name: str) -> "list[_Fields]":
-        items = self._typed(name, list, "a list")
-        for index, item in enumerate(items):
-            if not isinstance(item, dict):
-                raise Malformed(f"its field {self.path}{name}[{index}] is not an object")
-        return [_Fields(item, f"{self.path}{name}[{index}].") for index, item in enumerate(items)]
+    def entries(self, name: str) -> list[Any]:
+        return list(self._typed(name, list, "a list"))
 
     def id(self, name: str, *, most: int = ID_CHARS) -> str:
         """Return a value that must be used unchanged: an ID or a secret."""

@@ -16,6 +16,7 @@ from dashboard.actions.outcome import OutcomeKind
 from dashboard.models import Delivery, Endpoint, EndpointSnapshot, Grant, Install, User
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
+from dashboard.rules.installs import UnreadEntry
 from dashboard.services import opentrain
 from dashboard.services.opentrain import types
 from dashboard.vault import Secret
@@ -246,3 +247,77 @@ def test_list_gives_up_only_what_waits_on_the_endpoints_that_opentrain_disabled(
     sync.record_endpoints(install=install, remote=remote, at=disabled_at)
     given_up = dict(Delivery.objects.values_list("pk", "abandoned_at"))
     assert given_up == {waiting.pk: disabled_at, other.pk: None, failed.pk: None}
+
+
+MINUTE = timedelta(minutes=1)
+WHY = "its field url is not a text"
+
+
+def state_of(install: Install) -> list[tuple[str | None, bool, str]]:
+    """Return each endpoint's ID, whether it counts as deleted, and why its entry could not be read."""
+    rows = Endpoint.objects.filter(install=install).order_by("pk")
+    return [(row.opentrain_id, row.deleted_at is not None, row.unread_why) for row in rows]
+
+
+def fine_of(install: Install) -> tuple[int, int]:
+    install.refresh_from_db()
+    return install.endpoint_count, install.fine_count
+
+
+def test_endpoint_whose_entry_cannot_be_read_keeps_its_data_until_it_can() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(3), at=NOON)
+    assert fine_of(install) == (3, 3)
+    odd = [*listed(2, consecutive_failures=3)[1:], UnreadEntry(1, "whe_0", WHY)]
+    sync.record_endpoints(install=install, remote=odd, at=NOON + MINUTE)
+    assert state_of(install) == [("whe_0", False, WHY), ("whe_1", False, ""), ("whe_2", True, "")]
+    kept = Endpoint.objects.get(opentrain_id="whe_0")
+    assert (kept.status, kept.consecutive_failures, kept.snapshot_at) == ("ACTIVE", 0, NOON)
+    assert fine_of(install) == (2, 0)
+    sync.record_endpoints(install=install, remote=listed(2), at=NOON + 2 * MINUTE)
+    assert state_of(install)[:2] == [("whe_0", False, ""), ("whe_1", False, "")]
+    assert fine_of(install) == (2, 2)
+
+
+def test_single_answer_makes_an_endpoint_readable_again() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(1), at=NOON)
+    sync.record_endpoints(install=install, remote=[UnreadEntry(1, "whe_0", WHY)], at=NOON + MINUTE)
+    sync.record_endpoint(install=install, remote=listed(1)[0], at=NOON + 2 * MINUTE)
+    assert state_of(install) == [("whe_0", False, "")]
+    assert fine_of(install) == (1, 1)
+
+
+def test_list_with_an_entry_without_an_id_deletes_no_endpoint() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(3), at=NOON)
+    sync.record_endpoints(install=install, remote=[*listed(1), UnreadEntry(2, None, WHY)], at=NOON + MINUTE)
+    assert state_of(install) == [("whe_0", False, ""), ("whe_1", False, ""), ("whe_2", False, "")]
+    sync.record_endpoints(install=install, remote=listed(1), at=NOON + 2 * MINUTE)
+    assert [is_deleted for _, is_deleted, _ in state_of(install)] == [False, True, True]
+
+
+def test_entry_that_cannot_be_read_beside_one_that_can_changes_nothing() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=[*listed(1), UnreadEntry(2, "whe_0", WHY)], at=NOON)
+    assert state_of(install) == [("whe_0", False, "")]
+
+
+def test_unread_entry_undoes_no_deletion_made_since_and_restores_one_made_before() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(2), at=NOON)
+    Endpoint.objects.filter(opentrain_id="whe_0").update(deleted_at=NOON + 2 * MINUTE, snapshot_at=NOON + 2 * MINUTE)
+    Endpoint.objects.filter(opentrain_id="whe_1").update(deleted_at=NOON)
+    odd = [UnreadEntry(1, "whe_0", WHY), UnreadEntry(2, "whe_1", WHY)]
+    sync.record_endpoints(install=install, remote=odd, at=NOON + MINUTE)
+    assert state_of(install) == [("whe_0", True, ""), ("whe_1", False, WHY)]
+
+
+def test_thousands_of_unread_entries_take_few_queries() -> None:
+    install = make_install()
+    sync.record_endpoints(install=install, remote=listed(2500), at=NOON)
+    odd = [UnreadEntry(number + 1, f"whe_{number}", WHY) for number in range(2500)]
+    with CaptureQueriesContext(connection) as asked:
+        sync.record_endpoints(install=install, remote=odd, at=NOON + MINUTE)
+    assert len(asked) <= 4
+    assert fine_of(install) == (2500, 0)

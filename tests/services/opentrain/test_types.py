@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dashboard.rules import json_limits
+from dashboard.rules.installs import UnreadEntry
 from dashboard.services import opentrain
 from dashboard.services.opentrain import BadResponse, Forbidden, OutcomeUnknown
 from tests.services import misbehaving as bad
@@ -204,12 +205,39 @@ def test_endpoint_with_a_wrong_type_names_the_field(serve: Any, name: str, value
     [
         ({}, "it lacks the field webhookEndpoints"),
         ({"webhookEndpoints": {}}, "its field webhookEndpoints is not a list"),
-        ({"webhookEndpoints": [ENDPOINT, None]}, "its field webhookEndpoints[1] is not an object"),
-        ({"webhookEndpoints": [ENDPOINT | {"id": 7}]}, "its field webhookEndpoints[0].id is not a text"),
+        ({"webhookEndpoints": None}, "its field webhookEndpoints is not a list"),
     ],
 )
 def test_list_of_the_wrong_shape_names_the_place(serve: Any, answer: Any, why: str) -> None:
     assert why_of(serve, lambda: opentrain.list_endpoints(token=TOKEN), answer) == why
+
+
+UNREAD: list[tuple[Any, str | None, str]] = [
+    (None, None, "it is not an object"),
+    ([ENDPOINT], None, "it is not an object"),
+    ({}, None, "it lacks the field id"),
+    (ENDPOINT | {"id": 7}, None, "its field id is not a text"),
+    (ENDPOINT | {"id": "x" * 201}, None, "its field id is not a usable ID"),
+    (ENDPOINT | {"url": None}, "whe_1", "its field url is not a text"),
+    (ENDPOINT | {"eventTypes": {}}, "whe_1", "its field eventTypes is not a list"),
+    (
+        ENDPOINT | {"disabledAt": "9999-12-31T23:59:59Z"},
+        "whe_1",
+        "its field disabledAt is not a plausible time with its zone",
+    ),
+    (ENDPOINT | {"consecutiveFailures": 2**31}, "whe_1", "its field consecutiveFailures is not a count"),
+]
+
+
+@pytest.mark.parametrize(("entry", "known_as", "why"), UNREAD)
+def test_entry_of_a_list_that_cannot_be_read_is_named_beside_the_others(
+    serve: Any, entry: Any, known_as: str | None, why: str
+) -> None:
+    others = [ENDPOINT | {"id": "whe_2"}, ENDPOINT | {"id": "whe_3"}]
+    with serve(ok({"webhookEndpoints": [others[0], entry, others[1]]})):
+        found = opentrain.list_endpoints(token=TOKEN)
+    assert [one.id for one in found[:2]] == ["whe_2", "whe_3"]
+    assert found[2:] == (UnreadEntry(position=2, id=known_as, why=why),)
 
 
 def without(value: dict[str, Any], path: list[str]) -> dict[str, Any]:
