@@ -10,6 +10,8 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from dashboard.rules.outside_texts import cut
+
 AGENT_CHARS = 300
 
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\w+)?|([\d.]+):\w+")
@@ -36,7 +38,8 @@ def source_of(*, peer: str, forwarded_for: str | None, agent: str) -> Source:
     address ("unknown"), the source is the peer.
     """
     last = (forwarded_for or "").rpartition(",")[2]
-    return Source(_address(_bare(last)) or _address(peer), "".join(filter(str.isprintable, agent))[:AGENT_CHARS])
+    named = "".join(filter(str.isprintable, agent))
+    return Source(_address(_bare(last)) or _address(peer), cut(named, most=AGENT_CHARS))
 
 
 def _bare(entry: str) -> str:
