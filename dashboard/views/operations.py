@@ -18,6 +18,7 @@ from dashboard.actions.observation_keys import ISSUE, REVOKE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
 from dashboard.presenters import controls
 from dashboard.presenters.controls import Button
@@ -213,17 +214,18 @@ def _progress(operation: uuid.UUID) -> Progress | None:
 def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
     """Return a filter for deliveries that existed when redelivery was requested, whether or not they had reached us.
 
-    An auto-disable also fails deliveries that were never attempted. Their first attempt is the redelivery. Only their
-    age distinguishes them from new ones: a DISABLED endpoint gets no new deliveries.
+    OpenTrain also has failed deliveries of which no attempt reached us. Their first one here is the redelivery. Only
+    their age distinguishes them from new ones: a DISABLED endpoint gets no new deliveries, and at an ACTIVE one
+    OpenTrain has made all its attempts by the end of the retry span.
     """
-    stopped_until = opened.at
-    if not ended.while_stopped:
+    given_up_until = opened.at - schedule().retry_span
+    if ended.while_stopped:
+        given_up_until = opened.at
+    else:
         enabled = AuditEntry.objects.filter(endpoint=opened.endpoint_id, action=ENABLE, phase=AuditEntry.Phase.DONE)
         last = enabled.filter(at__lt=opened.at).order_by("-at").first()
-        if last is None:
-            return Q(first_received_at__lt=opened.at)
-        stopped_until = last.at
-    return Q(first_received_at__lt=opened.at) | Q(event_created_at__lt=stopped_until)
+        given_up_until = given_up_until if last is None else max(last.at, given_up_until)
+    return Q(first_received_at__lt=opened.at) | Q(event_created_at__lt=given_up_until)
 
 
 def _began_round(*, since: datetime) -> Q:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions.installs import freshness, sync
+from dashboard.config.schedule import schedule
 from dashboard.models import AuditEntry, Delivery, Endpoint
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from dashboard.services.opentrain import call as opentrain_call
@@ -168,6 +169,17 @@ def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
             endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
         )
     assert "<strong>1 of 3</strong>, 1 delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+
+
+def test_progress_at_an_active_endpoint_counts_what_is_too_old_to_be_a_first_attempt(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=2)
+    assert "2 requeued, none of which is failed here." in ana.press(redeliver_of(endpoint), operation=OPERATION)
+    now = timezone.now()
+    for age in (schedule().retry_span + timedelta(minutes=1), timedelta(minutes=1)):
+        make_delivery(endpoint=endpoint, event_created_at=now - age, first_received_at=now, last_attempt_at=now)
+    assert "<strong>1 of 2</strong>, 1 delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
 
 
 def arrive(delivery: Delivery, *, ok: bool) -> None:

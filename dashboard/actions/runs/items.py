@@ -124,13 +124,15 @@ def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
     return waiting.update(state=State.UNKNOWN, asked_at=at, words=cut(words, most=WORDS_CHARS))
 
 
-def adopt(*, run: Run, since: datetime, most: int) -> None:
+def adopt(*, run: Run, since: datetime, most: int, schedule: Schedule) -> None:
     """Add deliveries that a call for all failed ones brought and that the log did not have as failed.
 
-    An auto-disable gave them up before they ever reached Redeliver. Their first attempt is the redelivery; the age of
-    their event distinguishes them from new deliveries. One that was in the log began a new round since.
+    OpenTrain gave them up before they ever reached Redeliver. Their first attempt is the redelivery; the age of their
+    event distinguishes them from new deliveries: it is older than the recovery or, in a bulk run, than the retry span,
+    at whose end OpenTrain has made all attempts. One that was in the log began a new round since.
     """
-    asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=run.created_at)
+    before = run.created_at if run.kind == Run.Kind.RECOVERY else since - schedule.retry_span
+    asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=before)
     asked_for |= Q(first_received_at__lt=since, last_attempt_at__gte=since, attempts_in_round=1)
     known = run.items.values("opentrain_id")
     found = run.endpoint.deliveries.filter(asked_for).exclude(opentrain_id__in=known).defer("body")

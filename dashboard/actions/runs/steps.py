@@ -301,7 +301,7 @@ def _watch(run: Run, clock: Clock) -> timedelta | None:
     """Follow the requested deliveries until each has an outcome."""
     now = clock()
     if run.others_asked_at is not None and run.others:
-        items.adopt(run=run, since=run.others_asked_at, most=run.others)
+        items.adopt(run=run, since=run.others_asked_at, most=run.others, schedule=schedule())
         items.settle(run=run, now=now, schedule=schedule())
     if run.kind == Run.Kind.RECOVERY:
         why = _failures(run)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dashboard.actions import endpoints
 from dashboard.actions.runs import items
+from dashboard.config.schedule import schedule
 from dashboard.models import Delivery, Endpoint, Run, User
 from dashboard.rules.runs import LeftOut
 from dashboard.services.opentrain import Redelivery
@@ -145,7 +146,11 @@ def test_one_call_that_requeued_more_adds_those_that_were_not_known(
     assert (steps(run)[0], states(run)) == (("others", True, said), {"requested": 2})
     attempt(endpoint)
     assert go(run).state == "running"  # the third one is awaited
-    before, now = timezone.now() - timedelta(hours=1), timezone.now()
+    now = timezone.now()
+    new = now - timedelta(seconds=30)
+    make_delivery(endpoint=endpoint, event_created_at=new, first_received_at=now, last_attempt_at=now)
+    assert go(run).state == "running"  # a new event is not the third one
+    before = now - schedule().retry_span - timedelta(minutes=1)
     make_delivery(endpoint=endpoint, event_created_at=before, first_received_at=now, last_attempt_at=now)
     run = go(run)
     assert (run.state, states(run)) == ("done", {"delivered": 3})
