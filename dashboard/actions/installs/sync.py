@@ -379,6 +379,8 @@ def _description(remote: opentrain.Install) -> dict[str, Any]:
 
 def _connected_words(install: Install) -> str:
     words = f"{install.name} is connected."
+    if not install.is_active:
+        words += f" But OpenTrain says that this install is {install.status}: no events are sent."
     if not install.can_manage:
         words += (
             f" But this token lacks {MANAGE_SCOPE}, so you cannot see or repair its webhook endpoints. "

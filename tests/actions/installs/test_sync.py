@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,14 @@ def test_connect_without_the_scope_says_what_is_missing(fake_opentrain: FakeOpen
     outcome, install = connect(support, fake_opentrain.add_install(scopes=["contracts:read"]))
     assert install.can_manage is False
     assert "this token lacks webhooks:manage" in outcome.words
+
+
+def test_connect_answered_with_another_status_says_it(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    fake_opentrain.change_answer(lambda answer: replace(answer, status="SUSPENDED"), operation="get_install")
+    outcome, _ = connect(support, fake_opentrain.add_install())
+    assert outcome.words == (
+        "Acme Labs is connected. But OpenTrain says that this install is SUSPENDED: no events are sent."
+    )
 
 
 def test_connect_with_a_revoked_token_connects_nothing(fake_opentrain: FakeOpenTrain, support: User) -> None:
