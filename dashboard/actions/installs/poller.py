@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import transaction
 from django.db.models import BinaryField, F, Q
 from django.db.models.functions import Cast
 
@@ -178,11 +178,7 @@ def _is_recorded(future: Future[FetchResult]) -> bool:
         logger.error("an install could not be polled", exc_info=future.exception())
         return False
     answer = future.result()
-    try:
-        outcome = installs.record(answer)
-    except (DataError, IntegrityError):
-        logger.exception("install %s: OpenTrain's response could not be stored", answer.install.pk)
-        return False
+    outcome = installs.record(answer)
     if outcome is not None:
         logger.warning("install %s was not refreshed: %s", answer.install.pk, outcome.words)
     return outcome is None

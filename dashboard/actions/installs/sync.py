@@ -1,6 +1,7 @@
 """Connects an install by its token, and stores OpenTrain's state of the install and its endpoints."""
 
 import json
+import logging
 import random
 import uuid
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Q
 
 from dashboard.actions.deliveries import record as deliveries
@@ -24,6 +25,8 @@ from dashboard.rules.installs import Trouble, UnreadEntry, unread_words
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
+logger = logging.getLogger(__name__)
+
 CONNECT = "connect install"
 """Name of this action in the audit."""
 
@@ -31,6 +34,13 @@ HISTORY_EVERY = timedelta(hours=1)
 """Interval of rows in an endpoint's history while nothing changes."""
 MOST_FAILURES = 1000
 """Limit of the count of consecutive failed polls."""
+
+NOT_STORED = (
+    "OpenTrain's answer cannot be stored, so what is shown is from before. "
+    "Ask your administrator: Redeliver's log has the reason."
+)
+_UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
+"""What a value raises that no limit in services/opentrain/types.py foresaw. It must not stop the poll of others."""
 
 _TROUBLE = ["last_error", "last_error_at", "last_error_code", "trouble_since", "failures"]
 _TALLY = """
@@ -109,7 +119,19 @@ def refresh(*, install: Install, now: datetime) -> Outcome | None:
 
 
 def record(answer: FetchResult) -> Outcome | None:
-    """Store OpenTrain's response and the time of the next poll in one transaction. Returns the same as `refresh`."""
+    """Store OpenTrain's response and the time of the next poll in one transaction. Returns the same as `refresh`.
+
+    A response that cannot be stored is logged, and recorded as a failure in words.
+    """
+    try:
+        return _record(answer)
+    except _UNSTORABLE:
+        logger.exception("install %s: OpenTrain's response could not be stored", answer.install.pk)
+    answer.install.refresh_from_db(fields=_TROUBLE)
+    return _record(FetchResult(answer.install, answer.at, error=opentrain.BadResponse(NOT_STORED, status=None)))
+
+
+def _record(answer: FetchResult) -> Outcome | None:
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
     with transaction.atomic():

@@ -3,7 +3,8 @@
 import threading
 import time
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -13,11 +14,12 @@ from django.utils import timezone
 from dashboard.actions.installs import poller, sync
 from dashboard.actions.installs.poller import Polled
 from dashboard.models import Endpoint, EndpointSnapshot, Install
+from dashboard.rules.endpoints import AUTO_DISABLE_AT
 from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_endpoint, make_install, make_user
+from tests.factories import NOON, make_delivery, make_endpoint, make_install, make_user
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -167,6 +169,31 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
     assert poll() == Polled(installs=3, failed=1)
     assert Endpoint.objects.count() == 2
     assert "an install could not be polled" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "S" * 300},
+        {"disabled_reason": "a\0b"},
+        {"disabled_at": datetime.max.replace(tzinfo=UTC), "consecutive_failures": AUTO_DISABLE_AT},
+    ],
+    ids=["too long", "NUL", "overflow"],
+)
+def test_answer_that_cannot_be_stored_is_said_in_words_and_the_others_are_polled(
+    fake_opentrain: FakeOpenTrain, caplog: pytest.LogCaptureFixture, said: dict[str, Any]
+) -> None:
+    several = [make_polled(fake_opentrain) for _ in range(3)]
+    assert poll() == Polled(installs=3, failed=0)
+    [odd] = fake_opentrain.list_endpoints(token=several[0].token)
+    make_delivery(endpoint=Endpoint.objects.get(opentrain_id=odd.id), last_ok=False)
+    fake_opentrain._change(odd.id, **said)  # past the limits of the client
+    assert poll(NOON + MINUTE) == Polled(installs=3, failed=1)
+    first, *others = (reload(install) for install in several)
+    assert (first.last_error_code, first.failures, first.needs_person) == (Trouble.BAD_ANSWER, 1, True)
+    assert sync.NOT_STORED in first.last_error
+    assert [one.last_error for one in others] == ["", ""]
+    assert "OpenTrain's response could not be stored" in caplog.text
 
 
 def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrain, monkeypatch, settings) -> None:
