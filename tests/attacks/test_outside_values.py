@@ -35,7 +35,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "/endpoints/{endpoint}/pause/": {},
     "/endpoints/{endpoint}/edit/": {"address": "https://b.example.com/", "event_types": ["contract.ended"]},
     "/endpoints/{endpoint}/rotate/start/": {},
-    "/endpoints/{endpoint}/recover/": {"note": "n" * 1000},
+    "/endpoints/{endpoint}/recover/": {"note": "\x00" + "n" * 1000},
     "/installs/{install}/endpoints/new/": {
         "path": "direct", "url": "https://c.example.com/", "event_types": ["contract.ended"],
     },

@@ -19,7 +19,7 @@ from dashboard.actions import audit
 from dashboard.actions.runs import items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
-from dashboard.rules.outside_texts import cut
+from dashboard.rules.outside_texts import cut, storable
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, LeftOut
 
 ADVANCE = "advance-run"
@@ -196,7 +196,7 @@ def lock_of(*, run_id: int) -> str:
 def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, LeftOut]] = ()) -> Run:
     actor = run.actor
     run.actor_name = actor.get_username() if actor else ""
-    run.note = cut(run.note, most=NOTE_CHARS)
+    run.note = storable(run.note, most=NOTE_CHARS)
     run.pace_ms = settings.RUN_PACE_MS
     try:
         with transaction.atomic():

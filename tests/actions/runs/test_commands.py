@@ -68,3 +68,12 @@ def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endp
     assert raised.value.run == one
     commands.stop(actor=support, run=one, now=timezone.now())
     assert redeliver(endpoint, support).pk != one.pk
+
+
+@pytest.mark.parametrize(
+    ("note", "kept"), [("a\x00b", "a\ufffdb"), ("n" * 301, "n" * 299 + "…"), ("n" * 300, "n" * 300)]
+)
+def test_note_is_kept_as_far_as_its_column_can(endpoint: Endpoint, support: User, note: str, kept: str) -> None:
+    operation = uuid.uuid4()
+    commands.start_recovery(actor=support, endpoint=endpoint, note=note, now=timezone.now(), operation=operation)
+    assert Run.objects.get().note == kept
