@@ -20,7 +20,7 @@ from dashboard.forms.alerts import EMAIL_CHARS, NAME_CHARS, TIME_ZONE_CHARS
 from dashboard.forms.installs import ConnectForm
 from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
-from dashboard.partner_api import targets
+from dashboard.partner_api import installs, targets
 from dashboard.rules import alert_messages, alerts, observations, runs
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.services import handler
@@ -151,7 +151,7 @@ GUARDS: dict[str, int | str] = {
     "User.session_generation": COUNT,
     "CacheEntry.cache_key": OURS,
     # The Partner API
-    "partner_api.App.slug": OURS,
+    "partner_api.App.slug": installs.SLUG_CHARS,
     "partner_api.Token.token_hash": OURS,
     "partner_api.Endpoint.url": targets.MAX_LENGTH,
     "partner_api.Endpoint.consecutive_failures": COUNT,

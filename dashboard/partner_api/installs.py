@@ -1,5 +1,6 @@
 """Installs: a customer grants access to a partner's app, with a token that is shown once."""
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from django.utils.text import slugify
 
 from dashboard.partner_api import auth
 from dashboard.partner_api.models import App, Install, Scope
+
+SLUG_CHARS, HASH_CHARS = 50, 8
 
 
 class Unusable(ValueError):
@@ -59,4 +62,9 @@ def _app(*, name: str, now: datetime) -> App:
 
 
 def _slug(name: str) -> str:
-    return slugify(name)[:50] or secrets.token_hex(4)
+    """Return the name as a slug. One that is too long ends with a hash: two long names must not become one."""
+    slug = slugify(name)
+    if len(slug) > SLUG_CHARS:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:HASH_CHARS]
+        slug = f"{slug[: SLUG_CHARS - HASH_CHARS - 1]}-{digest}"
+    return slug or secrets.token_hex(4)

@@ -18,6 +18,15 @@ def test_two_installs_of_one_organization_share_app_and_organization(db: None) -
     assert one.token not in repr(one)
 
 
+def test_long_names_that_begin_alike_are_two_apps_and_two_organizations(db: None) -> None:
+    for name in ("a" * 60 + " one", "a" * 60 + " two", "a" * 50):
+        installs.create(organization=name, app_name=name, scopes=["contracts:read"], now=THEN)
+    found = Install.objects.values_list("organization_id", "app__slug")
+    assert len(set(found)) == 3
+    assert {len(slug) for _, slug in found} == {50}
+    assert ("org_" + "a" * 50, "a" * 50) in found
+
+
 @pytest.mark.parametrize(
     ("organization", "scopes", "words"),
     [
