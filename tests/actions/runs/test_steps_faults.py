@@ -10,6 +10,8 @@ from django.utils import timezone
 from dashboard.actions import endpoint_changes
 from dashboard.actions.runs import commands, items, steps
 from dashboard.models import Endpoint, Install, Run, User
+from dashboard.rules.installs import UnreadEntry
+from dashboard.services import opentrain
 from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
 from tests.actions.runs.by_bits import go, make_failed, recover, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
@@ -136,3 +138,37 @@ def test_person_who_may_no_longer_act_stops_the_run(endpoint: Endpoint, support:
     User.objects.filter(pk=support.pk).update(role="")
     run = go(run)
     assert (run.state, run.why) == ("stopped", "ana no longer has permission to act on this endpoint.")
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        [UnreadEntry(1, None, "it is not an object")],  # it may be another endpoint
+        [UnreadEntry(1, "whe_other", "it lacks the field url")],
+        [],
+    ],
+)
+def test_refusal_blames_the_delivery_only_if_the_endpoint_is_listed(
+    endpoint: Endpoint,
+    support: User,
+    fake_opentrain: FakeOpenTrain,
+    monkeypatch: pytest.MonkeyPatch,
+    unread: list[UnreadEntry],
+) -> None:
+    for number in range(2):
+        make_failed_delivery(endpoint=endpoint, opentrain_id=f"dlv_forgotten_{number}")
+    run = redeliver(endpoint, support)
+    monkeypatch.setattr(opentrain, "list_endpoints", lambda **_: tuple(unread))
+    run = go(run)
+    assert (run.state, states(run)) == ("stopped", {"waiting": 2})
+
+
+def test_refusal_blames_the_delivery_if_the_endpoints_own_entry_cannot_be_read(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        make_failed_delivery(endpoint=endpoint, opentrain_id=f"dlv_forgotten_{number}")
+    run = redeliver(endpoint, support)
+    own = UnreadEntry(1, endpoint.opentrain_id, "it lacks the field url")
+    monkeypatch.setattr(opentrain, "list_endpoints", lambda **_: (own,))
+    assert states(go(run)) == {"refused": 2}
