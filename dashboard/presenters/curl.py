@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from dashboard.rules.headers import CREDENTIALS, REDACTED, is_name
+from dashboard.rules.outside_texts import is_whole
 
 BODY_BYTES = 32 * 1024
 """Largest body in a command, in bytes: a longer one is unreadable, and shells limit the length of a line."""
@@ -37,11 +38,11 @@ def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the headers in curl's syntax, without those that it could misread."""
+    """Return the headers in curl's syntax, without those that it could misread or that the log has cut."""
     usable = [
         (name, value)
         for name, value in headers
-        if is_name(name) and name.lower() not in _LEFT_OUT and value.isprintable()
+        if is_name(name) and name.lower() not in _LEFT_OUT and value.isprintable() and is_whole(value)
     ]
     # curl drops a header with an empty value unless it ends with a semicolon.
     return [f"{name}: {value}" if value.strip() else f"{name};" for name, value in usable if value != REDACTED]

@@ -87,3 +87,8 @@ def test_address_that_is_no_web_address_makes_no_command(url: str) -> None:
 
 def test_large_body_makes_no_command() -> None:
     assert curl.command(url=URL, headers=[], body=b"x" * (curl.BODY_BYTES + 1)) == ""
+
+
+def test_header_that_the_log_has_cut_is_left_out() -> None:
+    said = curl.command(url=URL, headers=[("X-Long", "v" * 999 + "…"), ("X-Whole", "v" * 1000)], body=b"{}")
+    assert ("X-Long" in said, "X-Whole: v" in said) == (False, True)
