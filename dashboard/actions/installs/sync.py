@@ -63,6 +63,7 @@ _CONFIRM = f"""
         AND history_at > %(history)s AND snapshot_at <= %(at)s AND unread_why = ''
         AND ({", ".join(_SAID)}) IS NOT DISTINCT FROM ({", ".join(f"%({column})s" for column in _SAID)})
 """  # noqa: S608 - names of columns, no values
+_CONFIRM_ALL = "UPDATE dashboard_endpoint SET snapshot_at = %s WHERE id = ANY(%s)"
 _TAKEN = ("opentrain_id", *_SAID, "snapshot_at", "history_at")
 """Columns that a changed snapshot sets."""
 _CHANGE = """
@@ -188,7 +189,9 @@ def record_endpoints(
     unread = [entry for entry in remote if isinstance(entry, UnreadEntry)]
     listed = {entry.id for entry in remote if entry.id is not None}
     with transaction.atomic(savepoint=False):
-        rows = _locked(install, Q(deleted_at=None) | Q(opentrain_id__in=listed))
+        rows = _locked(install, Q(deleted_at=None))
+        if unknown := listed - {row.opentrain_id for row in rows}:  # new ones, or ones that were deleted
+            rows += _locked(install, Q(opentrain_id__in=unknown))
         _keep(install=install, rows=rows, remote=read, at=at)
         if unread:
             _mark_unread(install=install, unread=unread, at=at)
@@ -332,7 +335,8 @@ def _take(endpoint: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime
 
 def _write(writes: _Writes, *, at: datetime) -> None:
     if writes.confirmed:
-        Endpoint.objects.filter(pk__in=[row.pk for row in writes.confirmed]).update(snapshot_at=at)
+        with connection.cursor() as cursor:
+            cursor.execute(_CONFIRM_ALL, [at, [row.pk for row in writes.confirmed]])
     if writes.changed:
         _change(writes.changed)
     Endpoint.objects.bulk_create(writes.added)
