@@ -1,6 +1,7 @@
 """An OpenTrain stub for the poller's benchmark: every response takes DELAY_S, and some tokens never get one.
 
 python -m tests.bench.fleet_stub prints its port. A token ends in its install's number; every HANGING_EACHth one hangs.
+Numbers above LONG_FROM are of installs with as many endpoints as they are above it; these never hang.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 DELAY_S = 0.1
 HANGING_EACH = 20
 ENDPOINTS = 3
+LONG_FROM = 1_000_000
 
 
 def endpoint(*, install: int, number: int) -> dict[str, object]:
@@ -28,11 +30,12 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     token = next(line for line in head.splitlines() if line.lower().startswith("authorization:"))
     install = int(token.rsplit("_", 1)[1])
-    if install % HANGING_EACH == 0:
+    if install % HANGING_EACH == 0 and install < LONG_FROM:
         await reader.read()  # until the client gives up
     else:
         await asyncio.sleep(DELAY_S)
-        listed = [endpoint(install=install, number=number) for number in range(ENDPOINTS)]
+        count = install - LONG_FROM if install > LONG_FROM else ENDPOINTS
+        listed = [endpoint(install=install, number=number) for number in range(count)]
         body = json.dumps({"webhookEndpoints": listed}).encode()
         fields = (
             f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
