@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -11,8 +12,10 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Delivery, Endpoint, Install
-from tests.factories import make_endpoint, make_failed_delivery, make_install, make_user
+from dashboard.presenters.install_page import SHOWN
+from tests.factories import make_endpoint, make_endpoints, make_failed_delivery, make_install, make_user
 from tests.faults.failed import session_of
+from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
@@ -154,3 +157,31 @@ def test_search_beside_the_inbox_keeps_what_is_typed_and_finds_it(
     with page.expect_response("**/inbox/live/?q=bet"):
         pass
     expect(page.locator("#fleet tbody tr")).to_have_text(re.compile("Beta Data"))
+
+
+def test_page_of_many_endpoints_polls_itself_alone_and_keeps_what_is_typed(
+    open_endpoint: Callable[..., Page], endpoint: Endpoint, live_server: LiveServer, screenshots: Path
+) -> None:
+    path = f"{live_server.url}/installs/{endpoint.install_id}/"
+    make_endpoints(install=endpoint.install, count=2 * SHOWN)
+    page = open_endpoint()
+    page.goto(path)
+    expect(page.locator("tbody tr")).to_have_count(SHOWN)
+    assert overflows(page) == []
+    take_all(page, screenshots, "many-endpoints")
+    page.get_by_role("link", name="Next").click()
+    with page.expect_response("**/live/?page=2"):
+        field = page.get_by_label("Search endpoints by URL or ID")
+        field.fill("acme")
+    for _ in range(2):  # two polls later it is still there
+        with page.expect_response("**/live/?page=2"):
+            pass
+    expect(field).to_have_value("acme")
+    expect(field).to_be_focused()
+    expect(page.locator(".pager")).to_contain_text("26 to 50 of 51")
+    field.press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Paused").click()
+    expect(page.get_by_text("No endpoint in this view matches “acme”.")).to_be_visible()
+    page.get_by_role("link", name="Show all 51").first.click()
+    expect(page.locator("tbody tr")).to_have_count(SHOWN)
