@@ -65,11 +65,14 @@ def make_install(**columns: Any) -> Install:
 
 
 def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint:
-    """A registered, active endpoint that receives through Redeliver, without a handler."""
-    number, key = next(_numbers), new_receiver_key()
+    """A registered, active endpoint that receives through Redeliver, without a handler.
+
+    With a `receiver_key` of None, OpenTrain delivers to a URL of its own.
+    """
+    number, key = next(_numbers), columns.get("receiver_key", new_receiver_key())
     defaults = {
         "opentrain_id": f"whe_{number}",
-        "url": f"https://redeliver.example.com/hooks/{key}/",
+        "url": f"https://redeliver.example.com/hooks/{key}/" if key else f"https://acme.example.com/hook-{number}",
         "event_types": ["contract.started"],
         "status": "ACTIVE",
         "created_at": NOON,

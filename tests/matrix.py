@@ -38,6 +38,10 @@ endpoint-edit                           GET    in 403 403 404  ok 404  ok  ok
 endpoint-edit                           POST   in 403 403 404  ok 404  ok  ok
 endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok
 endpoint-pause                          POST   in 403 403 404  ok 404  ok  ok
+endpoint-point-back                     GET    in 403 403 404  ok 404  ok  ok
+endpoint-point-back                     POST   in 403 403 404  ok 404  ok  ok
+endpoint-secret                         GET    in 403 403 404  ok 404  ok  ok
+endpoint-secret                         POST   in 403 403 404  ok 404  ok  ok
 endpoint-delete                         GET    in 403 403 404  ok 404  ok  ok
 endpoint-delete                         POST   in 403 403 404  ok 404  ok  ok
 observation-key                         GET    in 403 403 404  ok 404  ok  ok

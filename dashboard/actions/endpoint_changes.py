@@ -14,7 +14,7 @@ from dashboard.actions.installs.sync import hold, record_endpoint, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import DISABLED
+from dashboard.models.endpoints import DISABLED, door_url
 from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_paused
 from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
@@ -132,6 +132,39 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
 
     once = Once(now, already=lambda: _already_deleted(endpoint, now))
     return perform(operation=_on(endpoint, actor, DELETE, operation), call=call, record=record, once=once)
+
+
+def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
+    """Have OpenTrain deliver an endpoint that was moved outside to its receiver address again.
+
+    The signing secret stays the same through every move, so the receiver can verify at once.
+    """
+    door = door_url(receiver_key=str(endpoint.receiver_key))
+
+    def already() -> str:
+        endpoint.refresh_from_db(fields=["url"])
+        return "" if endpoint.is_moved else "Nothing changed: OpenTrain delivers to Redeliver's receiver."
+
+    def record(answer: opentrain.WebhookEndpoint) -> Outcome:
+        before, reading = endpoint.url, _read(endpoint, Shape(door, None), answer)
+        record_endpoint(install=endpoint.install, remote=answer, at=clock())
+        endpoint.refresh_from_db()
+        if reading.taken is not Taken.YES:
+            return outcome_as_read(reading)
+        forwards = f", which forwards to {endpoint.handler_url}" if endpoint.handler_url else ""
+        words = f"OpenTrain delivers to Redeliver's receiver again{forwards}. It delivered to {before} before."
+        return Outcome(kind=OutcomeKind.DONE, words=words)
+
+    return perform(
+        operation=_on(endpoint, actor, "deliver through the receiver again", operation),
+        call=lambda: opentrain.update_endpoint(
+            token=endpoint.install.token,
+            endpoint_id=endpoint.opentrain_id or "",
+            url=door,
+        ),
+        record=record,
+        once=Once(clock(), already=already),
+    )
 
 
 def _already_paused(endpoint: Endpoint, now: datetime) -> str:

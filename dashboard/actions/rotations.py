@@ -130,8 +130,8 @@ def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
             new = endpoints.prepare(
                 install=old.install,
                 url=old.url,
-                handler_url=old.handler_url,
-                through_redeliver=old.is_received,
+                handler_url=_handler_of(old),
+                through_redeliver=old.is_received or bool(old.claimed_key),
                 now=now,
             )
             return Rotation.objects.create(
@@ -139,6 +139,14 @@ def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
             )
     except IntegrityError:
         return None
+
+
+def _handler_of(old: Endpoint) -> str:
+    """Return the handler of the endpoint, or of the one whose receiver address it uses."""
+    if not old.claimed_key:
+        return old.handler_url
+    owner = Endpoint.objects.filter(receiver_key=old.claimed_key, install=old.install_id)
+    return owner.values_list("handler_url", flat=True).first() or ""
 
 
 def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome:

@@ -15,6 +15,7 @@ from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
+from dashboard.rules.receiver_urls import HOOKS, key_in, leads_to
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 ACTIVE = "ACTIVE"
 DISABLED = "DISABLED"
-_AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret")
+_AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret", "registering_since")
 
 
 def severity_column() -> models.GeneratedField:
@@ -50,7 +51,7 @@ def new_receiver_key() -> str:
 
 def door_url(*, receiver_key: str) -> str:
     """Return the receiver URL. It does not use `reverse`: a process that serves only the console lacks this URL."""
-    return f"{settings.RECEIVER_URL}/hooks/{receiver_key}/"
+    return f"{settings.RECEIVER_URL}{HOOKS}{receiver_key}/"
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -67,9 +68,19 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
             row = cursor.fetchone()
         if row is None:
             return None
-        pk, install_id, key, handler_url, secret = row
+        pk, install_id, key, handler_url, secret, registering_since = row
         secret = None if secret is None else decrypt(secret)
-        return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret])
+        return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret, registering_since])
+
+    def remade_at(self, door: "Endpoint") -> "Endpoint | None":
+        """Return the endpoint that was created outside at the address of `door` since that was deleted; None if none.
+
+        `door` is from `at_door`.
+        """
+        url = door_url(receiver_key=str(door.receiver_key))
+        gone = Endpoint.objects.filter(pk=door.pk, deleted_at__isnull=False)
+        rows = self.registered().filter(install=door.install_id, receiver_key=None, url__in=[url, url.rstrip("/")])
+        return rows.filter(models.Exists(gone)).only("pk").order_by("-pk").first()
 
     def unhealthy(self) -> Self:
         """Keep those whose status or consecutive failures need attention. Paused ones do not: a person paused them."""
@@ -138,8 +149,8 @@ class Endpoint(models.Model):
 
     @property
     def known_as(self) -> str:
-        """The URL that people recognize: the handler's, or else the endpoint's."""
-        return self.handler_url or self.url
+        """The URL that people recognize: the handler's, if deliveries go there through us, or else the endpoint's."""
+        return self.url if not self.handler_url or self.is_moved else self.handler_url
 
     @property
     def has_whole_url(self) -> bool:
@@ -158,8 +169,18 @@ class Endpoint(models.Model):
 
     @property
     def is_received(self) -> bool:
-        """Whether its deliveries go through Redeliver's receiver."""
-        return self.receiver_key is not None
+        """Whether OpenTrain delivers it to its address of Redeliver's receiver."""
+        return self.receiver_key is not None and leads_to(url=self.url, key=self.receiver_key)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it was registered through the receiver, and its URL was changed outside Redeliver since."""
+        return self.receiver_key is not None and not self.is_received
+
+    @property
+    def claimed_key(self) -> str:
+        """The receiver key in the URL of an endpoint that was not registered through the receiver; empty if none is."""
+        return "" if self.receiver_key is not None else key_in(url=self.url, receiver_url=settings.RECEIVER_URL)
 
     @property
     def is_observed(self) -> bool:

@@ -17,6 +17,7 @@ _NOT_THE_SIGNATURE = {
     "cut_off": "the body was cut off",
     "delivery_id": "the delivery ID was missing",
     "registering": "the endpoint was still being registered",
+    "no_secret": "the endpoint's signing secret was not known",
 }
 _REFUSED_ADVICE = "These are not deliveries. Open one: the signature doctor explains the problem."
 

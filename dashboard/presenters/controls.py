@@ -85,5 +85,9 @@ def replace_token(install_pk: int, *, look: str = MAIN) -> Link:
     return Link("Replace token…", f"{reverse('install-connect')}?install={install_pk}", icon="key", look=look)
 
 
-def open_endpoint(pk: int, *, called: str = "") -> Link:
-    return Link("Open", reverse("endpoint-detail", args=[pk]), called=called)
+def point_back(pk: int) -> Link:
+    return Link("Deliver through Redeliver again…", reverse("endpoint-point-back", args=[pk]), icon="send", look=MAIN)
+
+
+def open_endpoint(pk: int, *, label: str = "Open", called: str = "") -> Link:
+    return Link(label, reverse("endpoint-detail", args=[pk]), called=called)

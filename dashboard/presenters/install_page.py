@@ -10,6 +10,7 @@ from dashboard.forms.endpoint_filters import EndpointFilters
 from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.delivery_source import path_words
 from dashboard.presenters.pages import Pager, numbered
 from dashboard.presenters.rows import EndpointRow
 from dashboard.queries.endpoint_lists import EndpointPage, Show
@@ -125,7 +126,7 @@ def register(install: Install, *, is_first: bool = True) -> Link:
 
 
 def helped(row: EndpointRow, *, install: Install, user: User) -> HelpedRow:
-    return HelpedRow(row, _helps(row, install, user), _path(row), _failed(row))
+    return HelpedRow(row, _helps(row, install, user), path_words(row.endpoint), _failed(row))
 
 
 def _helps(row: EndpointRow, install: Install, user: User) -> Control:
@@ -139,12 +140,6 @@ def _helps(row: EndpointRow, install: Install, user: User) -> Control:
     if row.failed:
         return replace(controls.redeliver_failed(pk, row.redeliver_operation, target=BESIDE), look=MAIN)
     return controls.open_endpoint(pk)
-
-
-def _path(row: EndpointRow) -> str:
-    if row.endpoint.is_received:
-        return "received through Redeliver"
-    return "reported by its handler" if row.endpoint.is_observed else "directly to its own URL"
 
 
 def _failed(row: EndpointRow) -> str:

@@ -130,7 +130,7 @@ def _others(endpoint: Endpoint) -> list[NamedSecret]:
     """Return the secrets of the install's other endpoints; none if any of them can't be read."""
     rows = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
     try:
-        found = list(rows.only("secret", "url", "handler_url", "opentrain_id").order_by("-id")[:OTHERS])
+        found = list(rows.only("secret", "url", "handler_url", "receiver_key", "opentrain_id").order_by("-id")[:OTHERS])
     except Unreadable:
         return []
     return [NamedSecret(_name(one), one.secret.reveal()) for one in found if one.secret is not None]

@@ -1,24 +1,26 @@
-"""Edit, pause and delete an endpoint. Each page is a plain form that says what will happen."""
+"""Edit, pause, repair and delete an endpoint. Each page is a plain form that says what will happen."""
 
 import uuid
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.db.models import Count, Q
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from dashboard.actions import endpoint_changes
+from dashboard.actions import audit, endpoint_changes, signing_secrets
 from dashboard.actions.outcome import Outcome
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.endpoints import DeleteForm, EditForm
+from dashboard.forms.endpoints import DeleteForm, EditForm, SigningSecretForm
 from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.presenters.runs import active_run
 from dashboard.rules.deliveries import Standing
+from dashboard.vault import Secret
 from dashboard.views import operations
 
 
@@ -70,6 +72,54 @@ def delete(request: MemberRequest, pk: int) -> HttpResponse:
         actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation_of(form)
     )
     return _answer(request, "endpoints/delete.html", endpoint, form, outcome)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
+def point_back(request: MemberRequest, pk: int) -> HttpResponse:
+    """Explain that OpenTrain will deliver to the receiver again, then request it. Only for a moved endpoint."""
+    endpoint = _find(request, pk)
+    form = OperationForm(request.POST or None)
+    if not endpoint.is_moved and request.method != "POST":
+        return redirect(operations.page_of(endpoint))
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, "endpoints/point_back.html", endpoint, form)
+    if endpoint.receiver_key is None:
+        raise Http404
+    outcome = endpoint_changes.point_back(
+        actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation_of(form)
+    )
+    return _answer(request, "endpoints/point_back.html", endpoint, form, outcome)
+
+
+@never_cache
+@sensitive_post_parameters("secret")
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
+def signing_secret(request: MemberRequest, pk: int) -> HttpResponse:
+    """Take the signing secret of an endpoint whose deliveries the receiver can't verify."""
+    endpoint = _find(request, pk)
+    form = SigningSecretForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and _enter(request, endpoint, form):
+        operation = operation_of(form)
+        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+    context = {"endpoint": endpoint, "install": endpoint.install, "form": form}
+    return render(request, "endpoints/secret.html", context, status=422 if form.errors else 200)
+
+
+@sensitive_variables("secret")
+def _enter(request: MemberRequest, endpoint: Endpoint, form: SigningSecretForm) -> bool:
+    """Store the secret; return False with an error in the form if it cannot be used."""
+    secret = Secret(form.cleaned_data["secret"])
+    try:
+        signing_secrets.enter(actor=request.user, endpoint=endpoint, secret=secret, operation=operation_of(form))
+    except signing_secrets.NotPossible as error:
+        form.add_error(None, str(error))
+        return False
+    except audit.NotedBefore:
+        pass  # already entered
+    return True
 
 
 def visible(request: MemberRequest, pk: int) -> Endpoint:

@@ -22,6 +22,7 @@ from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
+from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
@@ -119,12 +120,14 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
-    visible = with_open_alerts(visible).select_related("install", "silence")
+    visible = with_open_alerts(visible).annotate(lacks_secret=Q(secret__isnull=True))
+    visible = visible.select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
+    refused = list(endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT])
     run, says = newest_run(endpoint, now=now), _log_says(row, now=now)
     shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
     waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
@@ -147,13 +150,28 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         ),
         "before": before,
         "empty": no_deliveries(row, is_first_page=not before),
-        "refused": endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT],
+        "refused": refused,
+        "source": delivery_source(
+            endpoint,
+            owner=_owner_of_address(endpoint),
+            lacks_secret=getattr(endpoint, "lacks_secret"),  # noqa: B009 - annotated
+            never_verified=bool(refused) and not page and not before,
+            user=request.user,
+        ),
         "activity": _activity(endpoint),
         "run": run,
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
     }
+
+
+def _owner_of_address(endpoint: Endpoint) -> Endpoint | None:
+    """Return the endpoint of the install whose receiver address this one uses, if that is not its own."""
+    if not endpoint.claimed_key:
+        return None
+    rows = Endpoint.objects.filter(receiver_key=endpoint.claimed_key, install=endpoint.install_id)
+    return rows.defer("secret").first()
 
 
 def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:

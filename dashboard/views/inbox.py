@@ -19,6 +19,7 @@ from dashboard.config.schedule import schedule
 from dashboard.models import Alert, Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
+from dashboard.presenters.delivery_source import outside_words
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
 from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
 from dashboard.presenters.live import live as live_response
@@ -255,7 +256,10 @@ def _reasons(
             else "they are not retried automatically"
         )
         reasons.append(f"The endpoint is active, but {again}.")
-    if not endpoint.is_logged and not log.failing:
+    outside = outside_words(endpoint)
+    if outside:
+        reasons.append(outside)
+    elif not endpoint.is_logged and not log.failing:
         reasons.append(
             "Its deliveries don't pass through Redeliver, so only OpenTrain and the handler know which failed and why."
         )

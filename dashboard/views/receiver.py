@@ -20,7 +20,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from django.conf import settings
@@ -60,6 +60,15 @@ ANSWER_HEAD = 4096
 RETRY_AFTER_S = 5
 """Retry-After of a 503, in seconds. OpenTrain has its own schedule, but proxies may use it."""
 
+REGISTERING = "registering"
+"""Reason of a refusal that is not recorded: it ends within seconds, and OpenTrain tries again."""
+REGISTERED_WITHIN = timedelta(minutes=1)
+"""Time after which a registration has ended: a call to OpenTrain takes 15 s at most."""
+REMADE = (
+    "This endpoint was created outside Redeliver at the address of a deleted endpoint, so Redeliver does not know its "
+    "signing secret. Enter the secret on the endpoint's page."
+)
+
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FAILED_AS = {Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT, Cause.BUSY: HTTPStatus.SERVICE_UNAVAILABLE}
 
@@ -67,13 +76,17 @@ logger = logging.getLogger(__name__)
 
 
 class _Refused(Exception):
-    """The request is refused. `status` is the answer's, `reason` is for machines, and the text is for people."""
+    """The request is refused. `status` is the answer's, `reason` is for machines, and the text is for people.
 
-    def __init__(self, status: HTTPStatus, reason: str, explanation: str) -> None:
+    `endpoint` is the endpoint that it concerns, if that is not the one whose address it is.
+    """
+
+    def __init__(self, status: HTTPStatus, reason: str, explanation: str, *, endpoint: Endpoint | None = None) -> None:
         super().__init__(explanation)
         self.status = status
         self.reason = reason
         self.explanation = explanation
+        self.endpoint = endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +154,8 @@ def _answer(request: WSGIRequest, *, key: str, started: float, at: datetime) -> 
     try:
         event = _accept(arrival, content_type=request.content_type or "")
     except _Refused as refused:
-        if refused.status is not HTTPStatus.SERVICE_UNAVAILABLE:
-            record.record_refusal(endpoint=endpoint, refusal=_refusal(arrival, refused))
+        if refused.reason != REGISTERING:
+            record.record_refusal(endpoint=refused.endpoint or endpoint, refusal=_refusal(arrival, refused))
         return _no(refused.status, refused.reason, refused.explanation)
     reply = _ask(arrival)
     record.record_attempt(endpoint=endpoint, event=event, result=_result(arrival, reply))
@@ -176,8 +189,7 @@ def _accept(arrival: _Arrival, *, content_type: str) -> Event:
 def _verify(arrival: _Arrival) -> None:
     endpoint = arrival.endpoint
     if endpoint.secret is None:
-        words = "This endpoint is still being registered. Try again later."
-        raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "registering", words)
+        raise _without_a_secret(arrival)
     found = verify(
         secret=endpoint.secret.reveal(),
         headers=arrival.values(SIGNATURE),
@@ -185,8 +197,21 @@ def _verify(arrival: _Arrival) -> None:
         now=int(arrival.at.timestamp()),
         other_secrets=_other_secrets(endpoint),
     )
-    if found.verdict is not Verdict.VERIFIED:
-        raise _Refused(HTTPStatus.UNAUTHORIZED, found.verdict.value, found.explanation)
+    if found.verdict is Verdict.VERIFIED:
+        return
+    remade = Endpoint.objects.remade_at(endpoint) if found.verdict is Verdict.MISMATCH else None
+    explanation = found.explanation if remade is None else REMADE
+    raise _Refused(HTTPStatus.UNAUTHORIZED, found.verdict.value, explanation, endpoint=remade)
+
+
+def _without_a_secret(arrival: _Arrival) -> _Refused:
+    """Return the refusal for an endpoint without a secret: it is being registered, or OpenTrain's answer was lost."""
+    since = arrival.endpoint.registering_since
+    if since is None or arrival.at - since < REGISTERED_WITHIN:
+        words = "This endpoint is still being registered. Try again later."
+        return _Refused(HTTPStatus.SERVICE_UNAVAILABLE, REGISTERING, words)
+    words = "Redeliver does not know the signing secret of this endpoint. Rotate it on the endpoint's page."
+    return _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "no_secret", words)
 
 
 def _other_secrets(endpoint: Endpoint) -> Iterator[str]:

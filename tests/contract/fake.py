@@ -96,6 +96,10 @@ def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
         self.calls.append(Call(function.__name__, {name: arguments[name] for name in arguments if name != "token"}))
         if function.__name__ in self._held:
             self._held[function.__name__].wait(60)
+        number = len([one for one in self.calls if one.operation == function.__name__])
+        for planned in [one for one in self._before if one[:2] == (function.__name__, number)]:
+            self._before.remove(planned)
+            planned[2]()
         mine = [one for one in self._failures if one[0] in {"", function.__name__}]
         if mine:
             self._failures.remove(mine[0])
@@ -119,6 +123,7 @@ class FakeOpenTrain:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._failures: list[tuple[str, OpenTrainError]] = []
+        self._before: list[tuple[str, int, Callable[[], None]]] = []
         self._held: dict[str, threading.Event] = {}
         self._changes: list[tuple[str, Callable[[Any], Any]]] = []
         self._installs: dict[Secret, Install] = {}
@@ -157,6 +162,11 @@ class FakeOpenTrain:
         """Revoke the token: from now on every call with it raises the error of a 401."""
         del self._installs[token]
 
+    def replace_token(self, old: Secret, new: Secret) -> None:
+        """Give the install another token, as a reconnect does: the old one is refused from now on."""
+        install = self._installs.pop(old)
+        self._installs[new] = dataclasses.replace(install, token=dataclasses.replace(install.token, id="tok_new"))
+
     def add_deliveries(self, endpoint_id: str, *, failed: int = 0, delivered: int = 0, pending: int = 0) -> list[str]:
         """Add deliveries in these states to the endpoint; return their IDs in this order."""
         states = ["FAILED"] * failed + ["DELIVERED"] * delivered + ["PENDING"] * pending
@@ -191,6 +201,10 @@ class FakeOpenTrain:
     def change_answer(self, change: Callable[[Any], Any], *, operation: str) -> None:
         """Change the answer of one call of `operation`, which still does its work; planned changes apply in order."""
         self._changes.append((operation, change))
+
+    def before(self, operation: str, act: Callable[[], None], *, at: int = 1) -> None:
+        """Do this when call number `at` of the operation has been sent, before it is processed."""
+        self._before.append((operation, len([one for one in self.calls if one.operation == operation]) + at, act))
 
     # The seven operations
 

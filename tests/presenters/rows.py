@@ -25,6 +25,7 @@ def install(**fields: Any) -> Install:
 def endpoint(**fields: Any) -> Endpoint:
     """An active, healthy endpoint of the receiver, unless the fields say otherwise."""
     made = {"pk": 7, "opentrain_id": "whe_7", "status": "ACTIVE", "receiver_key": "key", "install": install()}
+    made["url"] = "https://redeliver.example.com/hooks/key/" if fields.get("receiver_key", "key") else "https://a.test/"
     return Endpoint(**(made | fields))
 
 

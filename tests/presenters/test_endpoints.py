@@ -45,9 +45,9 @@ def test_reason_of_a_silence_is_the_rules() -> None:
 @pytest.mark.parametrize(
     ("columns", "reached", "told"),
     [
-        ({"receiver_key": "k"}, 3, True),
-        ({"receiver_key": "k"}, 9, False),
-        ({"receiver_key": "k"}, None, False),
+        ({"receiver_key": "k", "url": "https://a.test/hooks/k/"}, 3, True),
+        ({"receiver_key": "k", "url": "https://a.test/hooks/k/"}, 9, False),
+        ({"receiver_key": "k", "url": "https://a.test/hooks/k/"}, None, False),
         ({"observation_key_sha256": "x"}, 3, True),
         ({}, 3, False),
     ],

@@ -17,6 +17,7 @@ _OTHER_REASONS = {
     "content_type": "Its Content-Type is not application/json.",
     "too_large": f"Its body is larger than {BODY_LIMIT_WORDS}. OpenTrain's events are smaller.",
     "cut_off": "Its body is shorter than its Content-Length: the connection was cut.",
+    "no_secret": "Redeliver does not know the signing secret of this endpoint: OpenTrain's answer with it was lost.",
     "delivery_id": "Its X-OpenTrain-Delivery header is missing or not an ID: a proxy drops or rewrites it.",
 }
 

@@ -1,0 +1,161 @@
+"""Where OpenTrain delivers an endpoint to, what is wrong about it, and what to do."""
+
+from dataclasses import dataclass, replace
+
+from django.urls import reverse
+
+from dashboard.auth.permissions import Permission, may
+from dashboard.models import Endpoint, User
+from dashboard.models.endpoints import door_url
+from dashboard.presenters import controls
+from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.rules.receiver_urls import Source
+
+_ROTATES = "A rotation creates a new endpoint with an address of its own, and then deletes this one."
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is wrong about an endpoint's address, with the controls that repair it."""
+
+    words: str
+    tone: str
+    controls: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySource:
+    """Where deliveries go. `no_log` says why there is no log, `remark` what else to know of it; empty if nothing."""
+
+    source: Source
+    no_log: str
+    remark: str
+    notice: Notice | None = None
+
+
+def source_of(endpoint: Endpoint, *, owner: Endpoint | None, lacks_secret: bool) -> Source:
+    """Return where the endpoint's deliveries go.
+
+    `owner` is the endpoint of the install whose receiver address it uses, if it is not its own.
+    """
+    if endpoint.is_moved:
+        return Source.MOVED
+    if endpoint.is_received:
+        return Source.NO_SECRET if lacks_secret and endpoint.opentrain_id is not None else Source.RECEIVER
+    if endpoint.claimed_key:
+        if owner is None:
+            return Source.STRANGE
+        return Source.REMADE if owner.deleted_at is not None else Source.TAKEN
+    return Source.OBSERVED if endpoint.is_observed else Source.DIRECT
+
+
+def delivery_source(
+    endpoint: Endpoint, *, owner: Endpoint | None, lacks_secret: bool, never_verified: bool, user: User
+) -> DeliverySource:
+    """Return where the endpoint's deliveries go, for its page. `never_verified`: the receiver only refused requests."""
+    source = source_of(endpoint, owner=owner, lacks_secret=lacks_secret)
+    found = DeliverySource(source, _no_log(source), _remark(endpoint, source))
+    if endpoint.deleted_at is not None or endpoint.opentrain_id is None:
+        return found
+    if source is Source.RECEIVER and never_verified:
+        return replace(found, notice=_never_verified(endpoint, user))
+    words = _words(endpoint, source, owner)
+    if not words:
+        return found
+    tone = "tone-warn" if source is Source.MOVED else "tone-bad"
+    return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user)))
+
+
+def path_words(endpoint: Endpoint) -> str:
+    """Return the path of an endpoint's deliveries, for a list."""
+    if endpoint.is_received:
+        return "received through Redeliver"
+    if endpoint.is_moved:
+        return "moved outside Redeliver: directly to its own URL"
+    if endpoint.claimed_key:
+        return "set up outside Redeliver at an address of the receiver, which refuses its deliveries"
+    return "reported by its handler" if endpoint.is_observed else "directly to its own URL"
+
+
+def outside_words(endpoint: Endpoint) -> str:
+    """Say what a change outside Redeliver did to the endpoint's deliveries, for the inbox; empty if nothing."""
+    if endpoint.is_moved:
+        return f"Its URL was changed outside Redeliver: OpenTrain delivers to {endpoint.url}, and not to the receiver."
+    if endpoint.claimed_key:
+        return "It was set up outside Redeliver at an address of the receiver, which refuses its deliveries (401)."
+    return ""
+
+
+def _no_log(source: Source) -> str:
+    if source is Source.MOVED:
+        return "ended: OpenTrain delivers to another URL"
+    if source in {Source.REMADE, Source.TAKEN, Source.STRANGE, Source.NO_SECRET}:
+        return "unavailable: Redeliver refuses this endpoint's deliveries"
+    return ""
+
+
+def _remark(endpoint: Endpoint, source: Source) -> str:
+    if source is Source.RECEIVER and endpoint.url.rstrip("/") != door_url(receiver_key=str(endpoint.receiver_key))[:-1]:
+        return "The receiver has another address now. Deliveries arrive while the one above leads here."
+    return ""
+
+
+def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
+    if source is Source.MOVED:
+        handler = f" {endpoint.handler_url} gets nothing through Redeliver." if endpoint.handler_url else ""
+        return (
+            f"This endpoint's URL was changed outside Redeliver. OpenTrain delivers to {endpoint.url}, and Redeliver "
+            f"does not see these deliveries.{handler} If this is intended, there is nothing to do. Otherwise, have "
+            "OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
+        )
+    if source is Source.REMADE:
+        return (
+            "This endpoint was created outside Redeliver at the receiver address of an endpoint that was deleted. "
+            "Redeliver does not know its signing secret, so it refuses the deliveries (401). Enter the secret that "
+            f"OpenTrain showed when the endpoint was created. If the secret is lost, rotate it. {_ROTATES}"
+        )
+    if source is Source.TAKEN:
+        name = owner.known_as if owner is not None else ""
+        return (
+            f"OpenTrain delivers this endpoint to the receiver address of another endpoint, {name}. Redeliver verifies "
+            "what arrives there with the other endpoint's secret, so it refuses these deliveries (401). Edit the URL, "
+            f"or rotate the secret. {_ROTATES}"
+        )
+    if source is Source.STRANGE:
+        return (
+            "OpenTrain delivers this endpoint to a receiver address that belongs to no endpoint of this install, so "
+            f"Redeliver does not accept the deliveries. Edit the URL, or rotate the secret. {_ROTATES}"
+        )
+    if source is Source.NO_SECRET:
+        return (
+            "OpenTrain registered this endpoint, but its answer with the signing secret did not arrive. Redeliver "
+            f"can't verify the deliveries, so it refuses them (503). Rotate the secret. {_ROTATES}"
+        )
+    return ""
+
+
+def _never_verified(endpoint: Endpoint, user: User) -> Notice:
+    words = (
+        "Requests arrived, and none has passed the signature check yet. If someone entered the signing secret by hand, "
+        "check it and enter it again."
+    )
+    found: tuple[Control, ...] = (_enter(endpoint),) if may(user, Permission.MANAGE_ENDPOINTS) else ()
+    return Notice(words, "tone-warn", found)
+
+
+def _controls(endpoint: Endpoint, source: Source, owner: Endpoint | None, user: User) -> tuple[Control, ...]:
+    if not may(user, Permission.MANAGE_ENDPOINTS):
+        return ()
+    rotate = Link("Rotate secret…", reverse("rotation-detail", args=[endpoint.pk]), icon="key")
+    edit = Link("Edit", reverse("endpoint-edit", args=[endpoint.pk]), icon="tool")
+    if source is Source.MOVED:
+        return controls.point_back(endpoint.pk), edit
+    if source is Source.REMADE:
+        return _enter(endpoint), rotate
+    if source is Source.TAKEN and owner is not None:
+        return controls.open_endpoint(owner.pk, label="Open the other endpoint"), edit, rotate
+    return (edit, rotate) if source is Source.STRANGE else (rotate,)
+
+
+def _enter(endpoint: Endpoint) -> Link:
+    return Link("Enter signing secret…", reverse("endpoint-secret", args=[endpoint.pk]), icon="key", look=MAIN)

@@ -1,0 +1,61 @@
+"""Where OpenTrain delivers to: an endpoint's URL, compared with the receiver's address and the endpoint's key.
+
+An endpoint's URL can be changed outside Redeliver. An endpoint can be created outside at an address of the receiver.
+"""
+
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+HOOKS = "/hooks/"
+"""Path of the receiver's addresses, before the key."""
+
+
+class Source(StrEnum):
+    """Where an endpoint's deliveries go, and what Redeliver sees of them."""
+
+    RECEIVER = "receiver"
+    """To Redeliver's receiver, which verifies them."""
+    NO_SECRET = "no_secret"  # noqa: S105 - a name
+    """To the receiver, which lacks the signing secret and refuses them."""
+    MOVED = "moved"
+    """To another URL since it was changed outside Redeliver."""
+    REMADE = "remade"
+    """To an address of the receiver, for an endpoint that was created outside Redeliver."""
+    TAKEN = "taken"
+    """To the receiver's address of another endpoint, which is in use."""
+    STRANGE = "strange"
+    """To an address of the receiver that belongs to no endpoint of the install."""
+    OBSERVED = "observed"
+    """To another URL, whose handler reports them."""
+    DIRECT = "direct"
+    """To another URL, unseen."""
+
+
+def key_in(*, url: str, receiver_url: str) -> str:
+    """Return the receiver key in a URL; empty if it is not an address of the receiver at `receiver_url`."""
+    try:
+        there, here = urlsplit(url), urlsplit(receiver_url)
+        same = (there.scheme, there.hostname, _port(there.scheme, there.port)) == (
+            here.scheme, here.hostname, _port(here.scheme, here.port),
+        )  # fmt: skip
+    except ValueError:
+        return ""
+    start = here.path.rstrip("/") + HOOKS
+    key = there.path.removeprefix(start).strip("/") if there.path.startswith(start) else ""
+    return key if same and "/" not in key else ""
+
+
+def leads_to(*, url: str, key: str) -> bool:
+    """Return whether a URL ends with the receiver's path and this key, on any host.
+
+    The host is not compared: after a change of RECEIVER_URL, endpoints keep the address that they were registered with.
+    """
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return False
+    return path.rstrip("/").endswith(f"{HOOKS}{key}")
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return port or {"http": 80, "https": 443}.get(scheme)

@@ -1,0 +1,50 @@
+"""Whether a URL is an address of the receiver, and whether it carries the endpoint's key."""
+
+import pytest
+
+from dashboard.rules.receiver_urls import key_in, leads_to
+
+HERE = "https://redeliver.example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        (f"{HERE}/hooks/abc/", "abc"),
+        (f"{HERE}/hooks/abc", "abc"),
+        ("https://REDELIVER.example.com:443/hooks/abc/", "abc"),
+        (f"{HERE}/hooks/abc/?x=1", "abc"),
+        (f"{HERE}/hooks/", ""),
+        (f"{HERE}/hooks/a/b/", ""),
+        (f"{HERE}/other/abc/", ""),
+        ("https://elsewhere.example.com/hooks/abc/", ""),
+        ("http://redeliver.example.com/hooks/abc/", ""),
+        ("https://redeliver.example.com:8443/hooks/abc/", ""),
+        ("https://redeliver.example.com:x/hooks/abc/", ""),
+        ("https://[oops/hooks/abc/", ""),
+        ("", ""),
+    ],
+)
+def test_key_is_read_from_addresses_of_the_receiver_alone(url: str, key: str) -> None:
+    assert key_in(url=url, receiver_url=HERE) == key
+
+
+def test_receiver_below_a_path_has_its_addresses_there() -> None:
+    assert key_in(url="https://a.test/in/hooks/abc/", receiver_url="https://a.test/in/") == "abc"
+    assert key_in(url="https://a.test/hooks/abc/", receiver_url="https://a.test/in/") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "leads"),
+    [
+        (f"{HERE}/hooks/abc/", True),
+        (f"{HERE}/hooks/abc", True),
+        ("https://old-name.example.com/below/hooks/abc/", True),  # RECEIVER_URL has changed since
+        (f"{HERE}/hooks/abcd/", False),
+        (f"{HERE}/abc/", False),
+        ("https://acme.example.com/hook", False),
+        ("https://[oops/hooks/abc/", False),
+    ],
+)
+def test_url_leads_to_the_key_on_any_host(url: str, leads: bool) -> None:
+    assert leads_to(url=url, key="abc") is leads
