@@ -136,6 +136,8 @@ def _record(answer: FetchResult) -> Outcome | None:
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
     with transaction.atomic():
+        if _is_token_replaced(answer):
+            return outcome  # what the old token got says nothing about the install any more
         if answer.current is not None:
             Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
         if answer.error is None:
@@ -145,6 +147,13 @@ def _record(answer: FetchResult) -> Outcome | None:
         if answer.endpoints is not None:
             record_endpoints(install=install, remote=answer.endpoints, at=answer.at)
     return outcome
+
+
+def _is_token_replaced(answer: FetchResult) -> bool:
+    """Return whether the install has another token than the fetch used, and lock the install's row."""
+    rows = Install.objects.select_for_update(no_key=True).filter(pk=answer.install.pk)
+    now: str | None = rows.values_list("token_id", flat=True).first()
+    return now != answer.install.token_id
 
 
 def _record_success(*, answer: FetchResult) -> None:

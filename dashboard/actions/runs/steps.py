@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
@@ -29,7 +30,7 @@ from dashboard.actions.runs.state import (
 from dashboard.auth.permissions import Permission, may
 from dashboard.config.schedule import schedule
 from dashboard.db.advisory_lock import alone
-from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
+from dashboard.models import AuditEntry, Endpoint, Install, Run, RunItem, User
 from dashboard.models.endpoints import ACTIVE, DISABLED
 from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.deliveries import overdue_after
@@ -112,7 +113,19 @@ def _hopeless(run: Run) -> tuple[Run.State, str] | None:
         return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
     if Step(run.step) in {Step.PROBE, Step.ENABLE}:
         return None
-    return _stopped_by_status(run)
+    return _stopped_by_move(run) or _stopped_by_status(run)
+
+
+def _stopped_by_move(run: Run) -> tuple[Run.State, str] | None:
+    """Return the same for an endpoint that was moved outside: its results can't be seen. None for any other."""
+    endpoint = run.endpoint
+    if not endpoint.is_moved or endpoint.is_observed or Step(run.step) is Step.WATCH:
+        return None
+    words = (
+        f"OpenTrain delivers this endpoint to {endpoint.url}: its URL was changed outside Redeliver, so Redeliver "
+        "cannot see whether deliveries succeed. Have OpenTrain deliver to the receiver again, then resume."
+    )
+    return Run.State.PAUSED, words
 
 
 def _stopped_by_status(run: Run) -> tuple[Run.State, str] | None:
@@ -153,6 +166,9 @@ def _deleted_words(endpoint: Endpoint) -> str:
 
 
 def _probe(run: Run, clock: Clock) -> timedelta | None:
+    if not run.endpoint.is_received:
+        words = "Skipped: OpenTrain does not deliver to this endpoint's handler through Redeliver."
+        return next_step(run, now=clock(), words=words)
     if not run.endpoint.handler_url:
         return next_step(run, now=clock(), words="Skipped: Redeliver does not know this endpoint's handler.")
     repair = "Nothing changed. Repair the handler, then start again."
@@ -345,6 +361,7 @@ def _missing_words(run: Run, tally: Tally) -> str:
 
 
 def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
+    _forget_token(run)
     outcome = items.ask(run=run, item=item, clock=clock)
     if outcome is None:
         return AT_ONCE
@@ -363,14 +380,34 @@ def _is_still_there(run: Run, clock: Clock) -> bool:
     return run.endpoint.deleted_at is None and (is_listed or bool(run.endpoint.unread_why))
 
 
+def _forget_token(run: Run) -> None:
+    """Have the next call read the install's token: it may have been replaced since the run was loaded."""
+    run.endpoint.install.__dict__.pop("token", None)
+
+
+def _was_token_replaced(run: Run, outcome: Outcome, clock: Clock) -> bool:
+    """Return whether the call was refused for a token that has been replaced since, and whose successor works.
+
+    Otherwise this records the refusal, so that the install's pages show it before the next poll.
+    """
+    if outcome.code != "UNAUTHORIZED":
+        return False
+    install = Install.objects.defer("token").get(pk=run.endpoint.install_id)
+    run.endpoint.install = install
+    return sync.refresh(install=install, now=clock()) is None
+
+
 def _react(run: Run, outcome: Outcome, clock: Clock) -> timedelta | None:
-    reaction = react(call=_facts(outcome), failed_calls=run.failed_calls, pace_ms=run.pace_ms)
+    call = _facts(outcome)
+    if _was_token_replaced(run, outcome, clock):
+        call = replace(call, refused=False)  # it counts as unanswered, so a token that changes nothing ends in a pause
+    reaction = react(call=call, failed_calls=run.failed_calls, pace_ms=run.pace_ms)
     quoted = {"quoted": outcome.quoted} if outcome.quoted else {}
     keep(run, failed_calls=reaction.failed_calls, pace_ms=reaction.pace_ms, request_id=outcome.request_id, **quoted)
-    return _follow(run, outcome, reaction, clock)
+    return _follow(run, reaction, clock)
 
 
-def _follow(run: Run, outcome: Outcome, reaction: Reaction, clock: Clock) -> timedelta | None:
+def _follow(run: Run, reaction: Reaction, clock: Clock) -> timedelta | None:
     if reaction.then is Then.GO_ON:
         return AT_ONCE
     if reaction.then is Then.WAIT:
@@ -379,8 +416,6 @@ def _follow(run: Run, outcome: Outcome, reaction: Reaction, clock: Clock) -> tim
     if reaction.then is Then.PAUSE:
         return leave(run, now=clock(), state=Run.State.PAUSED, why=reaction.why)
     why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
-    if outcome.code == "UNAUTHORIZED":  # so that the install's pages show it before the next poll
-        sync.refresh(install=run.endpoint.install, now=clock())
     return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
 
 

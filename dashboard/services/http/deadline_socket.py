@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -135,10 +136,17 @@ class _Reader(io.RawIOBase):
         return self._sock.recv_into(memoryview(buffer))
 
 
-@lru_cache(maxsize=8)
 def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a verifying TLS context, cached because reading the certificates takes 20 ms."""
-    return ssl.create_default_context(cafile=ca_file or certifi.where())
+    """Return a verifying TLS context with the certificates that the file holds now. Raises: OSError."""
+    path = ca_file or certifi.where()
+    read = Path(path).stat()
+    return _loaded(path, read.st_mtime_ns, read.st_size, read.st_ino)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: str, *_version: int) -> ssl.SSLContext:
+    """Return the context of one version of the file, cached because reading the certificates takes 20 ms."""
+    return ssl.create_default_context(cafile=path)
 
 
 def _resolve(host: str, port: int, clock: Clock) -> list[tuple[Any, ...]]:

@@ -330,3 +330,20 @@ def test_thousands_of_unread_entries_take_few_queries() -> None:
         sync.record_endpoints(install=install, remote=odd, at=NOON + MINUTE)
     assert len(asked) <= 4
     assert fine_of(install) == (2500, 0)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_result_of_a_token_that_was_replaced_meanwhile_is_not_recorded(
+    fake_opentrain: FakeOpenTrain, works: bool
+) -> None:
+    """A poll that began with the old token must not say that the new one is refused, nor bring back the old scopes."""
+    token = fake_opentrain.add_install(scopes=["contracts:read"] if works else ["webhooks:manage"])
+    install = make_install(token=token, token_id="tok_old", token_scopes=["webhooks:manage"], described_at=None)
+    if not works:
+        fake_opentrain.revoke(token)
+    polled = Install.objects.get(pk=install.pk)
+    Install.objects.filter(pk=install.pk).update(token_id="tok_new", last_error="", checked_at=NOON)
+    sync.refresh(install=polled, now=NOON)
+    known = Install.objects.defer("token").get(pk=install.pk)
+    assert (known.last_error, known.last_error_code, known.failures) == ("", "", 0)
+    assert (known.token_scopes, known.token_id, known.poll_after) == (["webhooks:manage"], "tok_new", None)

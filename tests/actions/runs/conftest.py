@@ -22,10 +22,10 @@ HANDLER = "https://acme.example.com/hook"
 def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
     """The handler's response to a probe, and the deadline used; calls follow each other without a pause."""
     settings.RUN_PACE_MS = 0
-    answer = SimpleNamespace(status=405, latency_ms=31, error=None, waited_s=None)
+    answer = SimpleNamespace(status=405, latency_ms=31, error=None, waited_s=None, url=None)
 
     def probed(*, url: str, deadline_s: float) -> SimpleNamespace:
-        answer.waited_s = deadline_s
+        answer.waited_s, answer.url = deadline_s, url
         if answer.error:
             raise answer.error
         return answer

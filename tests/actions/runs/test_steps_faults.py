@@ -3,16 +3,20 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
 
 from dashboard.actions import endpoint_changes
+from dashboard.actions.installs import sync
 from dashboard.actions.runs import commands, items, steps
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.rules.installs import UnreadEntry
 from dashboard.services import opentrain
-from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unavailable
+from dashboard.services.opentrain import BadResponse, OutcomeUnknown, RateLimited, Reason, Unauthorized, Unavailable
+from dashboard.services.opentrain.errors import Refusal
+from dashboard.vault import Secret
 from tests.actions.runs.by_bits import go, make_failed, recover, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_failed_delivery, make_user
@@ -76,6 +80,83 @@ def test_revoked_token_stops_the_run_and_shows_on_the_install(
     assert run.why.startswith("OpenTrain refused: “The token is not valid")
     assert run.why.endswith("2 not requested.")
     assert "The token is not valid" in Install.objects.get(pk=endpoint.install_id).last_error
+
+
+def replace_token(install: Install, fake: FakeOpenTrain) -> None:
+    """Connect the install anew, as after the customer has reconnected: the old token stops working."""
+    new = Secret("ot_ptk_" + "n" * 43)
+    fake.replace_token(install.token, new)
+    row = Install.objects.get(pk=install.pk)
+    row.token, row.token_id = new, "tok_new"
+    row.save(update_fields=["token", "token_id"])
+
+
+def test_token_replaced_between_two_calls_is_used_for_the_next(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 3)
+    run = redeliver(endpoint, support)
+    fake_opentrain.before("redeliver", lambda: replace_token(endpoint.install, fake_opentrain), at=2)
+    run = go(run)
+    assert (run.state, run.why) == ("running", "")  # the call in between was refused, and is made again
+    Run.objects.update(not_before=timezone.now())
+    assert states(go(run)) == {"requested": 3}
+    assert Install.objects.get(pk=endpoint.install_id).last_error == ""
+
+
+def test_token_that_is_replaced_by_one_that_is_refused_ends_the_run(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    """The list can be read with it, and redeliveries are refused: the run does not go on for ever."""
+    make_failed(endpoint, fake_opentrain, 2)
+    run = redeliver(endpoint, support)
+    refusal = Refusal(401, "UNAUTHORIZED", "No.", None)
+    for _ in range(3):
+        fake_opentrain.fail_next(Unauthorized("OpenTrain refused: “No.”", refusal=refusal), operation="redeliver")
+        run = go(run)
+        Run.objects.update(not_before=timezone.now())
+    assert (run.state, states(run)) == ("paused", {"waiting": 2})
+    assert run.why == "3 consecutive calls got no usable response. The last: OpenTrain refused: “No.”"
+
+
+def test_handler_that_is_edited_before_the_probe_is_the_one_that_is_probed(
+    broken: Callable[..., Endpoint], support: User, probe: SimpleNamespace
+) -> None:
+    run = recover(broken(failed=1), support)
+    Endpoint.objects.update(handler_url="https://new.example.com/hook")
+    go(run)
+    assert probe.url == "https://new.example.com/hook"
+
+
+def test_endpoint_that_is_moved_outside_pauses_the_run_and_says_why(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 2)
+    run = redeliver(endpoint, support)
+    token, elsewhere = endpoint.install.token, "https://acme.example.com/elsewhere"
+    door = endpoint.url
+    fake_opentrain.update_endpoint(token=token, endpoint_id=endpoint.opentrain_id, url=elsewhere)
+    sync.refresh(install=endpoint.install, now=timezone.now())
+    run = go(run)
+    assert (run.state, states(run)) == ("paused", {"waiting": 2})
+    assert run.why.startswith(f"OpenTrain delivers this endpoint to {elsewhere}: its URL was changed outside Redeliver")
+    fake_opentrain.update_endpoint(token=token, endpoint_id=endpoint.opentrain_id, url=door)
+    sync.refresh(install=endpoint.install, now=timezone.now())
+    commands.resume(actor=support, run=run)
+    assert states(go(run)) == {"requested": 2}
+
+
+def test_recovery_of_a_moved_endpoint_does_not_probe_the_handler_it_has_left(
+    broken: Callable[..., Endpoint], support: User, probe: SimpleNamespace
+) -> None:
+    endpoint = broken(failed=1)
+    Endpoint.objects.update(url="https://acme.example.com/elsewhere")
+    run = recover(endpoint, support)
+    steps.advance(run_id=run.pk, clock=timezone.now)
+    assert probe.url is None
+    assert run.steps.get(name="probe").words.startswith(
+        "Skipped: OpenTrain does not deliver to this endpoint's handler"
+    )
 
 
 def test_endpoint_deleted_elsewhere_is_said_plainly(

@@ -1,5 +1,7 @@
 """One HTTPS exchange: accepted certificates, and servers that cannot be verified, hang or drip."""
 
+from pathlib import Path
+
 import pytest
 import trustme
 
@@ -13,6 +15,22 @@ def test_certificate_of_a_known_authority_is_taken(authority: trustme.CA, ca_fil
     with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
         assert ask(server.url, ca_file=ca_file).body == b"{}"
     assert server.requests[0].values("Host") == [f"localhost:{server.port}"]
+
+
+def test_authority_that_replaces_another_in_the_file_is_trusted_from_then_on(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    """A process runs for months. Certificates change meanwhile, and each exchange verifies with those of now."""
+    new, ca_file = trustme.CA(), str(tmp_path / "ca.pem")
+    authority.cert_pem.write_to_path(ca_file)
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
+        assert ask(server.url, ca_file=ca_file).body == b"{}"
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(new, "localhost")) as server:
+        assert fail(server.url, ca_file=ca_file).cause == Cause.TLS
+        new.cert_pem.write_to_path(ca_file)
+        assert ask(server.url, ca_file=ca_file).body == b"{}"
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
+        assert fail(server.url, ca_file=ca_file).cause == Cause.TLS
 
 
 @pytest.mark.parametrize(

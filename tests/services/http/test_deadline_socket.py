@@ -108,3 +108,15 @@ def test_deadline_that_is_over_ends_a_read_until_it_is_extended() -> None:
             sock.recv_into(memoryview(bytearray(4)))
         sock.extend(1 + PATIENT_S)
         assert sock.recv_into(memoryview(bytearray(4))) == 4
+
+
+def test_address_that_a_name_has_now_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler or OpenTrain moves to another server while Redeliver runs: no address is remembered."""
+    with misbehaving(bad.answer(200, b"old")) as old, misbehaving(bad.answer(200, b"new")) as new:
+        ports = iter([old.port, new.port])
+
+        def resolve(_host: str, _port: int, **_named: object) -> list[tuple[object, ...]]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", next(ports)))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        assert [ask("http://acme.example.com/").body for _ in range(2)] == [b"old", b"new"]
