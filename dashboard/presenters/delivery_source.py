@@ -54,7 +54,10 @@ def delivery_source(
 ) -> DeliverySource:
     """Return where the endpoint's deliveries go, for its page. `never_verified`: the receiver only refused requests."""
     source = source_of(endpoint, owner=owner, lacks_secret=lacks_secret)
-    found = DeliverySource(source, _no_log(source), _remark(endpoint, source))
+    # An endpoint without a receiver key that has a secret has handed its key over, after it was deleted.
+    kept = endpoint.deleted_at is not None and source is Source.DIRECT and not lacks_secret
+    no_log = "kept from before the endpoint was deleted" if kept else _no_log(source)
+    found = DeliverySource(source, no_log, _remark(endpoint, source))
     if endpoint.deleted_at is not None or endpoint.opentrain_id is None:
         return found
     if source is Source.RECEIVER and never_verified:

@@ -35,7 +35,7 @@ THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
         ),
         (CLAIMS, {}, Source.STRANGE, "belongs to no endpoint", ["Edit", "Rotate secret…"]),
         ({"receiver_key": None, "observation_key_sha256": "0"}, {}, Source.OBSERVED, "", []),
-        ({"receiver_key": None}, {}, Source.DIRECT, "", []),
+        ({"receiver_key": None}, {"lacks_secret": True}, Source.DIRECT, "", []),
     ],
 )
 def test_source_is_named_with_what_is_wrong_and_what_helps(
@@ -73,6 +73,13 @@ def test_deleted_endpoint_needs_no_repair() -> None:
     facts: dict[str, Any] = {"owner": GONE, "lacks_secret": False, "never_verified": False}
     gone = endpoint(**CLAIMS, deleted_at=datetime(2026, 6, 2, tzinfo=UTC))
     assert delivery_source(gone, **facts, user=SUPPORT).notice is None
+
+
+def test_deleted_endpoint_whose_key_was_taken_over_keeps_its_log() -> None:
+    facts: dict[str, Any] = {"owner": None, "never_verified": False, "user": SUPPORT}
+    gone = endpoint(receiver_key=None, deleted_at=datetime(2026, 6, 2, tzinfo=UTC))
+    assert delivery_source(gone, **facts, lacks_secret=False).no_log == "kept from before the endpoint was deleted"
+    assert delivery_source(gone, **facts, lacks_secret=True).no_log == ""
 
 
 @pytest.mark.parametrize(
