@@ -81,7 +81,7 @@ def fill(*, entries: int) -> Places:
     endpoints = Endpoint.objects.bulk_create(
         Endpoint(
             install=install, opentrain_id=f"whe_{install.pk}_{number}", status="ACTIVE", snapshot_at=NOW,
-            event_types=["contract.started"], url=f"https://customer{install.pk}.example.com/{number}",
+            event_types=["contract.started"], url=f"https://r.example.com/hooks/key-{install.pk}-{number}/",
             receiver_key=f"key-{install.pk}-{number}",
         )
         for install in installs

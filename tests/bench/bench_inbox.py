@@ -82,7 +82,7 @@ def grow(*, first: int, count: int) -> None:
     Endpoint.objects.bulk_create(
         [
             Endpoint(
-                install_id=pk, opentrain_id=f"whe_{pk}_{number}", url=f"https://c{pk}.example.com/{number}",
+                install_id=pk, opentrain_id=f"whe_{pk}_{number}", url=f"https://c{pk}.example.com/hooks/key-{pk}-{number}/",
                 status="ACTIVE", snapshot_at=now, receiver_key=f"key-{pk}-{number}", event_types=["contract.started"],
             )
             for pk in added

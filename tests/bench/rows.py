@@ -130,7 +130,7 @@ def _endpoints() -> list[Endpoint]:
         Endpoint(
             install=install,
             opentrain_id=f"whe_{install.pk}_{number}",
-            url=f"https://customer{install.pk}.example.com/{number}",
+            url=f"https://customer{install.pk}.example.com/hooks/key-{install.pk}-{number}/",
             event_types=list(EVENTS),
             status="DISABLED" if install.pk % 50 == 0 else "ACTIVE",
             created_at=NOW,

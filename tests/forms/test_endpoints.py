@@ -115,8 +115,8 @@ def test_change_by_someone_else_is_noticed_once() -> None:
     state = EditForm(None, endpoint=received()).state
     assert not edited(received(), seen=state).errors
     for changed in (received(handler_url=DIRECT), received(url="https://x"), received(event_types=["contract.ended"])):
-        assert list(edited(changed, seen=state).errors) == ["seen"]
-        assert not edited(changed, seen=state, was_asked=True).errors
+        assert list(edited(changed, seen=state, address=DIRECT).errors) == ["seen"]
+        assert not edited(changed, seen=state, address=DIRECT, was_asked=True).errors
     assert not edited(received(), seen="").errors
 
 
