@@ -122,7 +122,7 @@ def plan(row: EndpointRow, *, interval: str) -> tuple[str, ...]:
     )
     watched = "Redeliver waits until each is delivered or has failed again."
     steps = [
-        (asked, bool(row.endpoint.handler_url)),
+        (asked, row.endpoint.is_received and bool(row.endpoint.handler_url)),
         (enabled, True),
         (first, row.failed > 0),
         (rest, row.failed > 1),

@@ -137,4 +137,4 @@ def _others(endpoint: Endpoint) -> list[NamedSecret]:
 
 
 def _name(endpoint: Endpoint) -> str:
-    return f"{(endpoint.handler_url or endpoint.url)[:NAME_CHARS]} ({endpoint.opentrain_id or 'being registered'})"
+    return f"{endpoint.known_as[:NAME_CHARS]} ({endpoint.opentrain_id or 'being registered'})"

@@ -106,6 +106,8 @@ def test_plan_asks_a_handler_where_there_is_one_and_re_enables_what_is_stopped()
     assert plan(row(stopped), interval="")[0].startswith("Redeliver checks the handler with a HEAD request")
     assert "The endpoint is re-enabled at OpenTrain." in plan(row(stopped), interval="")
     assert plan(row(), interval="")[0] == "Redeliver checks that the endpoint is still active."
+    moved = endpoint(handler_url="https://acme.example.com/hook", url="https://acme.example.com/elsewhere")
+    assert plan(row(moved), interval="")[0] == "Redeliver checks that the endpoint is still active."
 
 
 def test_list_is_called_by_what_it_shows() -> None:
