@@ -225,6 +225,10 @@ def test_abort_of_what_was_deleted_elsewhere_asks_nothing(
             "Redeliver does not know the whole address of this endpoint, so it cannot register it again.",
         ),
         (
+            {"url": "https://moved.example.com/xxx…"},  # it was moved outside, so the new one would go there too
+            "Redeliver does not know the whole address of this endpoint, so it cannot register it again.",
+        ),
+        (
             {"event_types": ["contract.ended", "e…"]},
             "Redeliver does not know the whole name of the event type “e…”, so it cannot register it again.",
         ),
@@ -243,9 +247,10 @@ def test_start_sends_nothing_that_was_cut(
 
 
 def test_start_takes_a_receivers_own_address_whatever_opentrain_tells(old: Endpoint, support: User) -> None:
-    Endpoint.objects.update(url="https://moved.example.com/xxx…")
+    Endpoint.objects.update(url=f"https://other-name.example.com/hooks/{old.receiver_key}/")
     old.refresh_from_db()
     assert not isinstance(begin(old, support), Outcome)
+    assert Rotation.objects.get().new.url.startswith("https://redeliver.example.com/hooks/")
 
 
 def test_abort_takes_no_endpoint_for_not_created_while_an_entry_of_the_list_cannot_be_read(
