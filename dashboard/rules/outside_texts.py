@@ -23,8 +23,10 @@ def storable(text: str, *, most: int) -> str:
 
 def on_one_line(text: str, *, most: int) -> str:
     """Return the text on one line, without control characters, cut to `most` characters."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: most * 4])
-    return cut(" ".join(printable.split()), most=most)
+    begins = text[: most * 4]
+    if not begins.isprintable():  # few are not, and a list of endpoints has millions of characters
+        begins = "".join(char if char.isprintable() else " " for char in begins)
+    return cut(" ".join(begins.split()), most=most)
 
 
 def unchanged(text: str, *, most: int) -> str:

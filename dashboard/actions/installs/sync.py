@@ -198,7 +198,7 @@ def record_endpoints(
     unread = [entry for entry in remote if isinstance(entry, UnreadEntry)]
     listed = {entry.id for entry in remote if entry.id is not None}
     with transaction.atomic(savepoint=False):
-        rows = _locked(install, Q(deleted_at=None))
+        rows = _locked(install, Q(deleted_at=None) | Q(opentrain_id=None))
         if unknown := listed - {row.opentrain_id for row in rows}:  # new ones, or ones that were deleted
             rows += _locked(install, Q(opentrain_id__in=unknown))
         _keep(install=install, rows=rows, remote=read, at=at)
