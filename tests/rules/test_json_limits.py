@@ -19,7 +19,6 @@ READERS = {("json", "loads"), ("json", "load"), ("json", "JSONDecoder")}
 OWN = {
     "rules/json_limits.py": "the limits themselves",
     "partner_api/bodies.py": "another system: it has its own limits, and tests of them",
-    "launch/folder.py": "a file that we wrote",
     "management/commands/verify_backup.py": "a file that we wrote",
     "demo/handler.py": "only the demo's console reaches it, with a token",
     "demo/story.py": "the output of our own command",
