@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
-from dashboard.actions.installs.sync import hold, record_endpoint, tally
+from dashboard.actions.installs.sync import hold, record_change, record_endpoint, remember, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User
@@ -66,7 +66,7 @@ def change(
         words, reading = changes(), _read(endpoint, asked(), answer)
         ours = _changes(endpoint=endpoint, address=address, event_types=endpoint.event_types)
         if answer is not None:
-            record_endpoint(install=endpoint.install, remote=answer, at=clock())
+            record_change(endpoint=endpoint, answer=answer, at=clock())
         if endpoint.is_received:
             Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=address)
         endpoint.refresh_from_db()
@@ -87,7 +87,7 @@ def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], ope
     now = clock()
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        record_endpoint(install=endpoint.install, remote=answer, at=clock())
+        record_change(endpoint=endpoint, answer=answer, at=clock())
         endpoint.refresh_from_db()
         reading = read_paused(status=answer.status, consecutive_failures=answer.consecutive_failures)
         return outcome_as_read(reading, offer_enable=answer.status == DISABLED)
@@ -118,11 +118,12 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
     def record(answer: opentrain.DeletedEndpoint | None) -> Outcome:
         at = clock()
         hold(install_id=endpoint.install_id)
+        remember(endpoint=endpoint, at=at)
         if answer is not None:
             record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
         # Set snapshot_at too: a list requested before the deletion must not restore the endpoint.
         Endpoint.objects.filter(pk=endpoint.pk).update(deleted_at=at, snapshot_at=at)
-        abandon_undelivered(endpoint=endpoint, at=at)
+        abandon_undelivered(endpoint=endpoint, at=at, learned_at=at)
         tally(install_id=endpoint.install_id)
         endpoint.refresh_from_db()
         words = "Deleted. OpenTrain no longer sends to this endpoint. Its delivery log stays available."

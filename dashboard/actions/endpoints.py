@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from dashboard.actions.deliveries import record as deliveries
-from dashboard.actions.installs.sync import hold, record_endpoint
+from dashboard.actions.installs.sync import hold, record_change, record_endpoint
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Delivery, Endpoint, Install, User
@@ -52,14 +52,16 @@ def register(
 ) -> tuple[Outcome, Endpoint | None, Secret | None]:
     """Register an endpoint: at `url`, or through our receiver, which forwards to `handler_url` (may be empty).
 
-    Only this call returns the secret. It is stored, encrypted, only if our receiver needs it to verify signatures.
+    Only this call returns the secret. It is stored, encrypted, only if our receiver needs it to verify signatures. A
+    secret without an endpoint: OpenTrain gave it, but the outcome is unknown.
     """
     endpoint = prepare(
         install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=clock()
     )
     asked = Operation(actor=actor, action="register endpoint", install=install, endpoint=endpoint, id=operation)
     outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types, clock=clock)
-    return outcome, (endpoint if secret is not None else None), secret
+    is_made = secret is not None and endpoint.opentrain_id is not None
+    return outcome, (endpoint if is_made else None), secret
 
 
 def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: bool, now: datetime) -> Endpoint:
@@ -79,7 +81,10 @@ def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: 
 def register_prepared(
     *, operation: Operation, endpoint: Endpoint, event_types: list[str], clock: Callable[[], datetime]
 ) -> tuple[Outcome, Secret | None]:
-    """Create a prepared endpoint at OpenTrain. Its row is deleted if that fails, and kept if the outcome is unknown."""
+    """Create a prepared endpoint at OpenTrain. Its row is deleted if that fails, and kept if the outcome is unknown.
+
+    The secret is returned whenever OpenTrain gave one, because it gives it only once.
+    """
     created: list[opentrain.CreatedEndpoint] = []
 
     def record(answer: opentrain.CreatedEndpoint) -> Outcome:
@@ -88,7 +93,9 @@ def register_prepared(
         reading = read_registered(
             asked=Shape(endpoint.url, event_types), answered=Shape(made.url, made.event_types), status=made.status
         )
-        _adopt(endpoint=endpoint, answer=answer, at=clock())
+        known = _adopt(endpoint=endpoint, answer=answer, at=clock())
+        if known is not None:
+            return Outcome(kind=OutcomeKind.UNKNOWN, words=_known_words(known), quoted=answer.message)
         return outcome_as_read(reading, quoted=answer.message)
 
     outcome = perform(
@@ -98,6 +105,10 @@ def register_prepared(
     )
     if not created and outcome.kind is not OutcomeKind.UNKNOWN:
         endpoint.delete()
+    elif created and not outcome.ok:
+        if endpoint.is_received:  # if recording failed, the next list finds the row by its URL
+            Endpoint.objects.filter(pk=endpoint.pk, secret=None).update(secret=created[0].secret)
+        endpoint.refresh_from_db()
     return outcome, (created[0].secret if created else None)
 
 
@@ -116,7 +127,7 @@ def enable(
     now = clock()
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        record_endpoint(install=endpoint.install, remote=answer, at=clock())
+        record_change(endpoint=endpoint, answer=answer, at=clock())
         endpoint.refresh_from_db()
         reading = read_enabled(status=answer.status, consecutive_failures=answer.consecutive_failures)
         if reading.taken is Taken.YES and not redelivers:
@@ -157,12 +168,12 @@ def redeliver_failed(
     failed_then = deliveries.failed_now(endpoint=endpoint)
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        _record_status(endpoint=endpoint, answer=answer, at=clock())
+        _record_status(endpoint=endpoint, answer=answer, asked_at=asked_at, at=clock())
         known = deliveries.mark_requeued(
             endpoint=endpoint, failed_then=failed_then, requeued=answer.requeued, at=asked_at
         )
         reading = read_requeued(requeued=answer.requeued, known=known, is_logged=endpoint.is_logged)
-        return _requeued(answer, reading)
+        return _requeued(endpoint, answer, reading)
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation),
@@ -184,10 +195,10 @@ def redeliver_one(
     endpoint, asked_at = delivery.endpoint, asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
-        _record_status(endpoint=endpoint, answer=answer, at=clock())
+        _record_status(endpoint=endpoint, answer=answer, asked_at=asked_at, at=clock())
         if are_requeued(requeued=answer.requeued, known=1):
             deliveries.mark_requested(delivery=delivery, at=asked_at)
-        return _requeued(answer, read_requeued_one(requeued=answer.requeued))
+        return _requeued(endpoint, answer, read_requeued_one(requeued=answer.requeued))
 
     return perform(
         operation=_on(endpoint, actor=actor, action=action, operation=operation, delivery_id=delivery.opentrain_id),
@@ -198,15 +209,33 @@ def redeliver_one(
     )
 
 
-def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetime) -> None:
+def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetime) -> Endpoint | None:
+    """Give the prepared row its ID and secret. If another row of the install has that ID, return that row instead.
+
+    Then the registration ends. Its receiver URL keeps working, with the secret, because OpenTrain may deliver there.
+    """
+    secret = answer.secret if endpoint.is_received else None
     with transaction.atomic():
         hold(install_id=endpoint.install_id)
-        endpoint.opentrain_id = answer.endpoint.id
-        endpoint.secret = answer.secret if endpoint.is_received else None
-        endpoint.registering_since = None
-        endpoint.save(update_fields=["opentrain_id", "secret", "registering_since"])
-        record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
+        same = Endpoint.objects.filter(install=endpoint.install, opentrain_id=answer.endpoint.id)
+        same = same.exclude(pk=endpoint.pk).defer("secret")
+        # A list that came first found the row by its URL. Of two rows with one URL it may have taken the wrong one.
+        same.filter(registering_since__isnull=False).update(opentrain_id=None)
+        known = same.first()
+        if known is None:
+            record_change(endpoint=endpoint, answer=answer.endpoint, at=at)
+        ended = {"deleted_at": at} if known is not None else {}
+        Endpoint.objects.filter(pk=endpoint.pk).update(secret=secret, registering_since=None, **ended)
         endpoint.refresh_from_db()
+    return known
+
+
+def _known_words(known: Endpoint) -> str:
+    return (
+        f"OpenTrain answered with the ID of an endpoint that Redeliver already has ({known.known_as}). It is unknown "
+        "whether OpenTrain created a new endpoint or changed that one. Check this install's endpoints at OpenTrain "
+        "before you register again."
+    )
 
 
 def _left_failed(endpoint: Endpoint) -> str:
@@ -219,17 +248,20 @@ def _left_failed(endpoint: Endpoint) -> str:
     return f" The {failed} failed deliveries are not sent again automatically. Redeliver them."
 
 
-def _record_status(*, endpoint: Endpoint, answer: opentrain.Redelivery, at: datetime) -> None:
-    """Record the endpoint from the response, before its deliveries are marked: the endpoint is locked first."""
-    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at)
+def _record_status(*, endpoint: Endpoint, answer: opentrain.Redelivery, asked_at: datetime, at: datetime) -> None:
+    """Record the endpoint from the response, before its deliveries are marked: the endpoint is locked first.
+
+    If the response is the first to tell of an auto-disable, that did not give up what was requested just now.
+    """
+    endpoint.status = record_endpoint(install=endpoint.install, remote=answer.endpoint, at=at, learned_at=asked_at)
 
 
-def _requeued(answer: opentrain.Redelivery, reading: Reading) -> Outcome:
+def _requeued(endpoint: Endpoint, answer: opentrain.Redelivery, reading: Reading) -> Outcome:
     return outcome_as_read(
         reading,
         quoted=answer.message,
         requeued=answer.requeued,
-        offer_enable=answer.endpoint.status == DISABLED,
+        offer_enable=endpoint.status == DISABLED,
     )
 
 

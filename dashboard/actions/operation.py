@@ -1,5 +1,6 @@
 """Runs one operation on OpenTrain: an audit row before the call, one after it, and no open transaction in between."""
 
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -20,9 +21,15 @@ from dashboard.queries.operations import GIVEN_UP
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
 from dashboard.vault import Unreadable
 
+logger = logging.getLogger(__name__)
+
 Returned = TypeVar("Returned")
 SLOW_DOWN_S = 60
 """Wait after a 429 without Retry-After, in seconds."""
+UNRECORDED = (
+    "An error in Redeliver prevented it from recording OpenTrain's answer, so the outcome is unknown here. Redeliver's "
+    "log has details. Check what OpenTrain shows before you request this again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,11 @@ def perform(
 
     `call` makes the call, outside any transaction. `record` stores the response in the same transaction as the closing
     audit row, and returns the outcome. With `once`, a pointless operation makes no call and has no audit row.
+
+    An unexpected error in either is logged, and closes the operation as one of unknown outcome: OpenTrain may have done
+    what was requested.
+
+    Raises: django.db.Error, if the closing row cannot be written either.
     """
     pointless = _open_once(operation, once) if once is not None else None
     if pointless is not None:
@@ -70,13 +82,20 @@ def perform(
     if once is None and not _open(operation):
         return earlier_outcome(operation=operation)
     try:
-        answer = call()
-    except (OpenTrainError, Unreadable) as error:
-        outcome = failed(error)
-        _close(operation, outcome)
-        return outcome
-    with transaction.atomic():
-        outcome = record(answer)
+        try:
+            answer = call()
+        except (OpenTrainError, Unreadable) as error:
+            outcome = failed(error)
+            _close(operation, outcome)
+            return outcome
+        with transaction.atomic():
+            outcome = record(answer)
+            _close(operation, outcome)
+    except Exception:
+        logger.exception("%s: OpenTrain's answer was not recorded (operation %s)", operation.action, operation.id)
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        outcome = Outcome(kind=OutcomeKind.UNKNOWN, words=UNRECORDED)
         _close(operation, outcome)
     return outcome
 

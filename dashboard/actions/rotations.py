@@ -30,7 +30,8 @@ def start(
 
     Returns only the outcome, without a secret, if the old endpoint's address or event types were cut, if a rotation is
     already in progress, if OpenTrain rejects the call (then nothing remains of it), or if its response is lost (then
-    the rotation stays at its first step, and `abort` removes it).
+    the rotation stays at its first step, and `abort` removes it). It also stays there if OpenTrain gave a
+    secret, but the outcome is unknown.
     """
     why_not = _why_not(old)
     if why_not:
@@ -47,10 +48,9 @@ def start(
         event_types=list(old.event_types),
         clock=clock,
     )
-    if secret is None:
-        return outcome
-    _move(rotation, Rotation.Step.PROVE, created_at=now)
-    return outcome, rotation, secret
+    if secret is not None and rotation.new.opentrain_id is not None:
+        _move(rotation, Rotation.Step.PROVE, created_at=now)
+    return outcome if secret is None else (outcome, rotation, secret)
 
 
 def proof(*, rotation: Rotation) -> Delivery | None:
@@ -94,10 +94,12 @@ def abort(*, actor: User, rotation: Rotation, clock: Callable[[], datetime], ope
     """Delete the new endpoint and keep the old one.
 
     The caller must have refreshed OpenTrain's list: a new endpoint that is not in it and whose creation was never
-    confirmed was not created, unless an entry of the list could not be read. Then nothing changes.
+    confirmed was not created, unless an entry of the list could not be read. Then nothing changes. If OpenTrain
+    answered with the ID of another endpoint, nothing is deleted there.
     """
     new, now = rotation.new, clock()
-    if new.opentrain_id is None and Install.objects.filter(pk=new.install_id).exclude(unread_entries="").exists():
+    is_unread = Install.objects.filter(pk=new.install_id).exclude(unread_entries="").exists()
+    if new.opentrain_id is None and is_unread and not rotation.is_mistaken:
         return Outcome(kind=OutcomeKind.REFUSED, words=MAY_BE_UNREAD)
     if new.opentrain_id is None:
         outcome = _forget(actor=actor, rotation=rotation, operation=operation)
@@ -154,6 +156,11 @@ def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome
         # This also deletes its rotation. If OpenTrain confirms the endpoint in this moment, it stays and is shown.
         Endpoint.objects.filter(pk=rotation.new_id, opentrain_id=None).delete()
         words = "OpenTrain does not list the new endpoint, so it was not created. The old one stays in use."
+        if rotation.is_mistaken:
+            words = (
+                "Rotation cancelled. OpenTrain answered it with the ID of an endpoint that Redeliver already has, so "
+                "nothing was deleted. Check this install's endpoints at OpenTrain."
+            )
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     asked = _on(rotation.old, actor, "rotate secret: give up", operation)

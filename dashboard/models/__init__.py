@@ -4,7 +4,7 @@ from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNew
 from dashboard.models.audit import AuditEntry, Unanswered
 from dashboard.models.cache import CacheEntry
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
-from dashboard.models.endpoints import Endpoint
+from dashboard.models.endpoints import Endpoint, EndpointWrite
 from dashboard.models.history import EndpointSnapshot, Silence
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
@@ -23,6 +23,7 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "EndpointSnapshot",
+    "EndpointWrite",
     "Grant",
     "Install",
     "ObservationPace",

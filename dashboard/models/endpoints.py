@@ -16,6 +16,7 @@ from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_in, leads_to
+from dashboard.rules.snapshots import EndpointState
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -107,6 +108,14 @@ class Endpoint(models.Model):
     consecutive_failures = models.PositiveIntegerField(default=0)
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_reason = models.TextField(blank=True)
+    auto_disabled_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="disabledAt of the last auto-disable, kept after re-enabling. OpenTrain's clock.",
+    )
+    disable_learned_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Redeliver learned of that auto-disable. Its own clock."
+    )
     snapshot_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain last said the above.")
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When OpenTrain stopped listing it.")
     unread_why = models.TextField(
@@ -146,6 +155,19 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def state(self) -> EndpointState | None:
+        """What OpenTrain last said of it; None if it does not exist there, as far as is known."""
+        if self.opentrain_id is None or self.deleted_at is not None:
+            return None
+        return EndpointState(
+            url=self.url,
+            event_types=frozenset(self.event_types),
+            status=self.status,
+            consecutive_failures=self.consecutive_failures,
+            disabled_at=self.disabled_at,
+        )
 
     @property
     def known_as(self) -> str:
@@ -191,3 +213,35 @@ class Endpoint(models.Model):
     def is_logged(self) -> bool:
         """Whether it has a delivery log, from the receiver or from observations."""
         return self.is_received or self.is_observed
+
+
+class EndpointWrite(models.Model):
+    """A change to an endpoint that OpenTrain confirmed at `at`, with a state from before it (`rules.snapshots`).
+
+    Rows are needed for as long as a list may lag behind the change. The endpoint's next change deletes older ones.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="writes")
+    at = models.DateTimeField(help_text="When OpenTrain answered the change, by our own clock.")
+    existed = models.BooleanField(help_text="Whether it was at OpenTrain before. The other columns describe how.")
+    url = models.TextField(blank=True)
+    event_types = ArrayField(models.TextField(), default=list)
+    status = models.TextField(blank=True)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"change of {self.endpoint_id} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def before(self) -> EndpointState | None:
+        """The state before the change; None if there was no endpoint."""
+        if not self.existed:
+            return None
+        return EndpointState(
+            url=self.url,
+            event_types=frozenset(self.event_types),
+            status=self.status,
+            consecutive_failures=self.consecutive_failures,
+            disabled_at=self.disabled_at,
+        )

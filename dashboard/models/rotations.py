@@ -59,3 +59,8 @@ class Rotation(models.Model):
     @property
     def is_under_way(self) -> bool:
         return self.step not in {self.Step.DONE, self.Step.ABORTED}
+
+    @property
+    def is_mistaken(self) -> bool:
+        """Whether OpenTrain answered the creation of the new endpoint with the ID of another one."""
+        return self.new.opentrain_id is None and self.new.deleted_at is not None

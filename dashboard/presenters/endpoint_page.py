@@ -30,6 +30,8 @@ class Head:
     explains_recovery: bool = False
     offers_preview: bool = False
     help: str = ""
+    gone: str = ""
+    """Why it is not at OpenTrain; empty if it is, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,20 @@ class Empty:
     can_try: bool
 
 
-def head(*, row: EndpointRow, run: RunRow | None, silence_words: str, told: str, user: User) -> Head:
-    """Decide what the top of the page shows to this user. `run` is the newest run if it is still shown."""
+def head(
+    *, row: EndpointRow, run: RunRow | None, silence_words: str, told: str, user: User, lags: bool = False
+) -> Head:
+    """Decide what the top of the page shows to this user. `run` is the newest run if it is still shown.
+
+    `lags`: OpenTrain's list does not show the last change yet.
+    """
     endpoint = row.endpoint
     if endpoint.deleted_at:
-        return Head("", "", () if may(user, Permission.OPERATE) else (_doctor(endpoint),))
+        controls = () if may(user, Permission.OPERATE) else (_doctor(endpoint),)
+        return Head("", "", controls, gone=_gone(endpoint))
     going_on = _going_on(row, silence_words)
+    if lags:
+        going_on = f"{going_on} OpenTrain confirmed the last change, but its list does not show it yet.".strip()
     if not may(user, Permission.OPERATE):
         return Head(going_on, told, (_doctor(endpoint),), asks=row.ill)
     is_running = run is not None and run.run.is_active
@@ -83,6 +93,12 @@ def _going_on(row: EndpointRow, silence_words: str) -> str:
     if silence_words and row.health.kind is HealthKind.ACTIVE:
         return silence_words
     return f"{row.health.words} {silence_words}".strip()
+
+
+def _gone(endpoint: Endpoint) -> str:
+    if endpoint.opentrain_id is None:
+        return "OpenTrain answered its registration with the ID of another endpoint, so its outcome is unknown"
+    return "OpenTrain no longer lists this endpoint: it was deleted"
 
 
 def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:

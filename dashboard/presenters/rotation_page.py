@@ -81,12 +81,17 @@ def lost_words(rotation: Rotation | None, *, is_being_made: bool, is_not_made: b
         return ""
     if rotation.new.opentrain_id:
         return (
-            "OpenTrain created the new endpoint, but its secret was lost with the response. Delete the new endpoint "
-            "and start again; the old one is unchanged."
+            "OpenTrain created the new endpoint, but its answer was lost, and its secret may be lost with it. Delete "
+            "the new endpoint and start again; the old one is unchanged."
+        )
+    if rotation.is_mistaken:
+        return (
+            "OpenTrain answered with the ID of an endpoint that Redeliver already has, so it is unknown whether it "
+            "created the new one. Check this install's endpoints at OpenTrain, then cancel this rotation."
         )
     asked = "Redeliver requested the new endpoint, and OpenTrain has not responded."
     if is_being_made:
-        return f"{asked} Wait a minute: this page shows whether it was created."
+        return f"{asked} Wait two minutes: this page shows whether it was created."
     if is_not_made:
         return f"{asked} OpenTrain does not list it, so it was not created. Cancel this rotation and start again."
     return f"{asked} The next sync with OpenTrain shows whether it was created."

@@ -14,6 +14,7 @@ from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WI
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import Step
+from dashboard.rules.snapshots import LAG
 from dashboard.signatures import Verdict
 
 REFUSALS = tuple(verdict.value for verdict in Verdict if verdict is not Verdict.VERIFIED)
@@ -56,13 +57,13 @@ def _installs(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
 def _canaries(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Yield endpoints whose last recovery stopped at the canary, without a successful delivery since.
 
-    Recoveries that ended before their canary do not count. OpenTrain's count of 0 consecutive failures, read after the
-    recovery ended, means a success.
+    Recoveries that ended before their canary do not count. OpenTrain's count of 0 consecutive failures means a success
+    if it was read after the recovery ended, and late enough to include the canary's failure.
     """
     further = Run.objects.filter(
         endpoint=OuterRef("endpoint"), pk__gt=OuterRef("pk"), kind=Run.Kind.RECOVERY, step__in=BEYOND_THE_CANARY
     )
-    succeeded = Q(endpoint__severity=Severity.ACTIVE, endpoint__snapshot_at__gt=F("ended_at"))
+    succeeded = Q(endpoint__severity=Severity.ACTIVE, endpoint__snapshot_at__gt=F("ended_at") + LAG)
     stopped = Run.objects.filter(kind=Run.Kind.RECOVERY, state=Run.State.STOPPED, step=Step.CANARY)
     there = stopped.filter(endpoint__opentrain_id__isnull=False, endpoint__deleted_at__isnull=True)
     rows = there.exclude(succeeded).exclude(Exists(further)).order_by("pk")

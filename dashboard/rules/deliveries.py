@@ -81,6 +81,15 @@ def overdue_after(*, due: datetime, schedule: Schedule) -> datetime:
     return due + schedule.run_interval + GRACE
 
 
+def failed_if_before(*, asked_at: datetime, schedule: Schedule) -> datetime:
+    """Return the time of an event, by OpenTrain's clock, before which its attempts may all be used at `asked_at`.
+
+    Its last attempt comes no earlier than all delays after it, and a new event comes after `asked_at`. The time is in
+    the middle, so that OpenTrain's clock may differ from ours by half of the delays: over an hour.
+    """
+    return asked_at - sum(schedule.retry_delays, timedelta()) / 2
+
+
 def due_by(*, facts: DeliveryFacts, schedule: Schedule) -> datetime | None:
     """Return when the next attempt becomes overdue; None if there is no next attempt."""
     earliest = _earliest(facts=facts, schedule=schedule)

@@ -30,6 +30,7 @@ from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, 
 from dashboard.presenters.runs import newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.inbox import with_log, with_open_alerts
+from dashboard.rules.snapshots import LAG
 from dashboard.views import operations
 from dashboard.views.demo import switch_of
 from dashboard.views.over_time import over_time_of
@@ -102,6 +103,8 @@ def _register(request: MemberRequest, install: Install, form: RegisterForm) -> H
     context = {"install": install, "answer": answer, "endpoint": endpoint, "secret": secret}
     if endpoint is not None and secret is not None:
         return render(request, "endpoints/registered.html", context)
+    if secret is not None:
+        return operations.unconfirmed(request, context, next_url=reverse("install-detail", args=[install.pk]))
     again = RegisterForm(initial={name: form.cleaned_data[name] for name in form.cleaned_data if name != "operation"})
     return render(request, "endpoints/new.html", context | {"form": again})
 
@@ -141,7 +144,14 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
         **says,
         "alerts": [] if endpoint.deleted_at else open_alerts_of(endpoint),
-        "head": head(row=row, run=run, silence_words=says["silence_words"], told=says["told"], user=request.user),
+        "head": head(
+            row=row,
+            run=run,
+            silence_words=says["silence_words"],
+            told=says["told"],
+            user=request.user,
+            lags=_lags(endpoint, now=now),
+        ),
         "deliveries": shown,
         "pager": pages.before(
             url=reverse("endpoint-detail", args=[endpoint.pk]),
@@ -172,6 +182,14 @@ def _owner_of_address(endpoint: Endpoint) -> Endpoint | None:
         return None
     rows = Endpoint.objects.filter(receiver_key=endpoint.claimed_key, install=endpoint.install_id)
     return rows.defer("secret").first()
+
+
+def _lags(endpoint: Endpoint, *, now: datetime) -> bool:
+    """Return whether OpenTrain's list was read after the last change, and did not confirm it (`rules.snapshots`)."""
+    listed_at, snapshot_at = endpoint.install.listed_at, endpoint.snapshot_at
+    if listed_at is None or snapshot_at is None or snapshot_at >= listed_at:
+        return False
+    return endpoint.writes.filter(at__gt=now - LAG).exists()
 
 
 def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _replaces(request: MemberRequest) -> Install | None:
 def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
-    pending = install.endpoints.filter(opentrain_id=None).defer("secret")
+    pending = install.endpoints.filter(opentrain_id=None, deleted_at=None).defer("secret")
     newest = list(pending.annotate(count=Window(Count("pk")))[:REGISTERING_SHOWN])
     return {
         "install": install,

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -13,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.actions.endpoints import BY_RUNS, ENABLE
+from dashboard.actions.endpoints import BY_RUNS
 from dashboard.actions.observation_keys import ISSUE, REVOKE
 from dashboard.actions.operation import outcome_of
 from dashboard.actions.outcome import Outcome, OutcomeKind
@@ -25,6 +26,7 @@ from dashboard.presenters.controls import Button
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.progress import Ended, ended, so_far
 from dashboard.queries.operations import last_answers
+from dashboard.queries.requeued import had_failed
 
 OF_KEYS = (ISSUE, REVOKE)
 
@@ -136,6 +138,11 @@ def lead(request: MemberRequest, *, outcome: Outcome, page: str) -> HttpResponse
     return redirect(page)
 
 
+def unconfirmed(request: MemberRequest, context: dict[str, Any], *, next_url: str) -> HttpResponse:
+    """Show the secret of an answer whose outcome is unknown: OpenTrain gives it only once."""
+    return render(request, "endpoints/unconfirmed.html", context | {"next_url": next_url})
+
+
 def build(
     *,
     outcome: Outcome,
@@ -197,8 +204,10 @@ def _progress(operation: uuid.UUID) -> Progress | None:
     ended = next((entry for entry in entries if entry.requeued is not None), None)
     if ended is None or (opened := entries[0]).endpoint is None or not opened.endpoint.is_logged:
         return None
+    # Whether or not they had reached us when redelivery was requested.
+    failed = had_failed(endpoint=opened.endpoint, asked_at=opened.at, schedule=schedule())
     again = Delivery.objects.filter(
-        _was_there(opened=opened, ended=ended),
+        failed | Q(first_received_at__lt=opened.at),
         _began_round(since=opened.at),
         endpoint=opened.endpoint_id,
         requested_at__isnull=True,
@@ -209,23 +218,6 @@ def _progress(operation: uuid.UUID) -> Progress | None:
         again, requeued = again.filter(opentrain_id=opened.delivery_id), min(requeued, 1)
     counts = again.aggregate(arrived=Count("pk"), delivered=Count("pk", filter=Q(last_ok=True)))
     return Progress(requeued, min(counts["arrived"], requeued), min(counts["delivered"], requeued))
-
-
-def _was_there(*, opened: AuditEntry, ended: AuditEntry) -> Q:
-    """Return a filter for deliveries that existed when redelivery was requested, whether or not they had reached us.
-
-    OpenTrain also has failed deliveries of which no attempt reached us. Their first one here is the redelivery. Only
-    their age distinguishes them from new ones: a DISABLED endpoint gets no new deliveries, and at an ACTIVE one
-    OpenTrain has made all its attempts by the end of the retry span.
-    """
-    given_up_until = opened.at - schedule().retry_span
-    if ended.while_stopped:
-        given_up_until = opened.at
-    else:
-        enabled = AuditEntry.objects.filter(endpoint=opened.endpoint_id, action=ENABLE, phase=AuditEntry.Phase.DONE)
-        last = enabled.filter(at__lt=opened.at).order_by("-at").first()
-        given_up_until = given_up_until if last is None else max(last.at, given_up_until)
-    return Q(first_received_at__lt=opened.at) | Q(event_created_at__lt=given_up_until)
 
 
 def _began_round(*, since: datetime) -> Q:

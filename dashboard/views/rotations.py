@@ -26,12 +26,15 @@ from dashboard.presenters.runs import active_run
 from dashboard.queries.operations import GIVEN_UP, last_answers
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.durations import span
+from dashboard.rules.snapshots import LAG
 from dashboard.views import operations
 from dashboard.views.endpoint_changes import at_stake, visible
 from dashboard.views.operations import ShownOutcome
 
 OLD_COUNT_LIMIT = 100
 """Limit for counting deliveries to the old endpoint since the start; a higher number adds nothing."""
+LISTED_WITHIN = GIVEN_UP + LAG
+"""After this time OpenTrain lists a new endpoint, if it created it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,9 @@ def start(request: MemberRequest, pk: int) -> HttpResponse:
         return _back(pk, operation)
     outcome, rotation, secret = started
     context = {"install": old.install, "endpoint": old, "rotation": rotation, "secret": secret, "outcome": outcome}
+    if rotation.new.opentrain_id is None:
+        answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
+        return operations.unconfirmed(request, context | {"answer": answer}, next_url=_page(pk, operation))
     return render(request, "rotations/created.html", context)
 
 
@@ -125,9 +131,10 @@ def abort(request: MemberRequest, pk: int) -> HttpResponse:
     stale = freshen(install=old.install, now=timezone.now())
     rotation = _rotation(request, pk)
     not_made = stale is None and _is_not_made(rotation, old.install)
-    if stale is not None and rotation.is_under_way:
+    if stale is not None and rotation.is_under_way and not rotation.is_mistaken:
         return _not_requested(request, old, operation, stale)
-    if rotation.is_under_way and (rotation.new.opentrain_id is not None or not_made):
+    may_end = rotation.new.opentrain_id is not None or rotation.is_mistaken or not_made
+    if rotation.is_under_way and may_end:
         outcome = rotations.abort(actor=request.user, rotation=rotation, clock=timezone.now, operation=operation)
         if outcome.unrequested:
             return operations.lead(request, outcome=outcome, page=reverse("rotation-detail", args=[pk]))
@@ -167,7 +174,11 @@ def _rotation(request: MemberRequest, pk: int) -> Rotation:
 
 
 def _back(pk: int, operation: uuid.UUID) -> HttpResponse:
-    return redirect(f"{reverse('rotation-detail', args=[pk])}?{urlencode({'operation': operation})}#answer")
+    return redirect(_page(pk, operation))
+
+
+def _page(pk: int, operation: uuid.UUID) -> str:
+    return f"{reverse('rotation-detail', args=[pk])}?{urlencode({'operation': operation})}#answer"
 
 
 def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
@@ -200,15 +211,17 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
 
 
 def _is_being_made(rotation: Rotation, now: datetime) -> bool:
-    """Return whether OpenTrain may still create the new endpoint."""
-    return rotation.new.opentrain_id is None and now - rotation.started_at < GIVEN_UP
+    """Return whether OpenTrain may still create or list the new endpoint."""
+    if rotation.new.opentrain_id is not None or rotation.is_mistaken:
+        return False
+    return now - rotation.started_at < LISTED_WITHIN
 
 
 def _is_not_made(rotation: Rotation, install: Install) -> bool:
     """Return whether OpenTrain's list lacks the new endpoint, although it was read late enough to contain it."""
     if rotation.new.opentrain_id is not None or install.listed_at is None or install.unread_entries:
         return False
-    return install.listed_at - rotation.started_at >= GIVEN_UP
+    return install.listed_at - rotation.started_at >= LISTED_WITHIN
 
 
 def _took(rotation: Rotation | None) -> str:

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.db import DataError
 from django.utils import timezone
 
 from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
+from dashboard.actions.operation import UNRECORDED
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, User
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.snapshots import LAG
+from dashboard.services import opentrain
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Redelivery, Unavailable, WebhookEndpoint
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_user
@@ -106,6 +110,70 @@ def test_register_of_unknown_outcome_is_recognised_when_it_is_listed(
     adopted = Endpoint.objects.get()
     assert adopted.pk == pending.pk
     assert adopted.opentrain_id.startswith("whe_")
+
+
+@pytest.mark.parametrize("received", [True, False])
+def test_register_answered_with_an_id_that_is_known_is_of_unknown_outcome_and_keeps_the_secret(
+    endpoint: Endpoint, install: Install, support: User, fake_opentrain: FakeOpenTrain, received: bool
+) -> None:
+    before = Endpoint.objects.filter(pk=endpoint.pk).values().get()
+    fake_opentrain.create_again(endpoint.opentrain_id)
+    outcome, made, secret = register(
+        install, support, url="" if received else "https://acme.example.com/hook", through_redeliver=received
+    )
+    assert (outcome.kind, made) == (OutcomeKind.UNKNOWN, None)
+    assert outcome.words.startswith(
+        "OpenTrain answered with the ID of an endpoint that Redeliver already has (http://localhost:1/hook)."
+    )
+    assert secret.reveal().startswith("whsec_")
+    row = Endpoint.objects.exclude(pk=endpoint.pk).get()
+    assert (row.opentrain_id, row.registering_since, row.deleted_at is not None) == (None, None, True)
+    assert row.secret == (secret if received else None)
+    assert Endpoint.objects.filter(pk=endpoint.pk).values().get() == before
+    assert audit("register endpoint")[-2:] == [("requested", "ada"), ("unknown", "ada")]
+    sync.refresh(install=install, now=timezone.now() + LAG)
+    assert list(Endpoint.objects.registered()) == [endpoint]
+    made = fake_opentrain.create_endpoint(token=install.token, url=row.url, event_types=EVENTS)
+    sync.refresh(install=install, now=timezone.now() + LAG)
+    assert Endpoint.objects.registered().get(opentrain_id=made.endpoint.id) == row  # the list knows it after all
+
+
+def test_register_that_cannot_be_recorded_keeps_the_secret_for_the_list_that_shows_the_endpoint(
+    install: Install, support: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_given: object) -> None:
+        raise DataError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(endpoints, "record_change", fail)
+        outcome, made, secret = register(install, support)
+    assert (outcome.kind, outcome.words, made) == (OutcomeKind.UNKNOWN, UNRECORDED, None)
+    assert audit("register endpoint") == [("requested", "ada"), ("unknown", "ada")]
+    sync.refresh(install=install, now=timezone.now())
+    row = Endpoint.objects.get()
+    assert (row.opentrain_id is not None, row.secret) == (True, secret)
+
+
+def test_register_takes_its_id_back_from_a_row_that_a_list_took_for_it(
+    install: Install, support: User, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two registrations of one URL wait for their answers, and the list comes first."""
+    given = {"url": "https://acme.example.com/hook", "through_redeliver": False}
+    fake_opentrain.fail_next(OutcomeUnknown(UNKNOWN), operation="create_endpoint")
+    register(install, support, **given)
+    create = fake_opentrain.create_endpoint
+
+    def create_slowly(**arguments: Any) -> opentrain.CreatedEndpoint:
+        answer = create(**arguments)
+        sync.refresh(install=install, now=timezone.now())
+        return answer
+
+    monkeypatch.setattr(opentrain, "create_endpoint", create_slowly)
+    outcome, endpoint, _ = register(install, support, **given)
+    assert outcome.kind is OutcomeKind.DONE
+    ids = dict(Endpoint.objects.values_list("pk", "opentrain_id"))
+    assert ids.pop(endpoint.pk) is not None
+    assert list(ids.values()) == [None]
 
 
 def test_enable_resets_the_streak_and_says_what_is_left_to_do(

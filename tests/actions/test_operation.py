@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from dashboard.actions.operation import SLOW_DOWN_S, Operation, failed, outcome_of, perform
+from dashboard.actions.operation import SLOW_DOWN_S, UNRECORDED, Operation, failed, outcome_of, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.models import AuditEntry, User
+from dashboard.models import AuditEntry, Endpoint, User
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Reason, Unauthorized, Unavailable
 from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Unreadable
@@ -96,14 +96,40 @@ def test_refusal_is_in_the_audit_with_its_code_and_without_secrets(support: User
 
 
 @pytest.mark.django_db(transaction=True)
-def test_answer_that_cannot_be_recorded_leaves_the_request_alone(support: User) -> None:
+def test_answer_that_cannot_be_recorded_is_of_unknown_outcome_and_in_the_log(
+    support: User, caplog: pytest.LogCaptureFixture
+) -> None:
     def record(_answer: None) -> Outcome:
         make_endpoint()
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        perform(operation=operation(support), call=lambda: None, record=record)
-    assert rows() == [("requested", "")]
+    found = perform(operation=operation(support), call=lambda: None, record=record)
+    assert (found.kind, found.words) == (OutcomeKind.UNKNOWN, UNRECORDED)
+    assert rows() == [("requested", ""), ("unknown", UNRECORDED)]
+    assert not Endpoint.objects.exists()
+    assert [(entry.levelname, entry.exc_info and entry.exc_info[0]) for entry in caplog.records] == [
+        ("ERROR", ZeroDivisionError)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connection_that_breaks_while_an_answer_is_recorded_leaves_no_request_open(support: User) -> None:
+    def record(_answer: None) -> Outcome:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return DONE
+
+    assert perform(operation=operation(support), call=lambda: None, record=record).kind is OutcomeKind.UNKNOWN
+    assert rows() == [("requested", ""), ("unknown", UNRECORDED)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_call_that_breaks_unexpectedly_is_of_unknown_outcome(support: User) -> None:
+    def call() -> None:
+        raise ZeroDivisionError
+
+    assert perform(operation=operation(support), call=call, record=pytest.fail).kind is OutcomeKind.UNKNOWN
+    assert rows() == [("requested", ""), ("unknown", UNRECORDED)]
 
 
 @pytest.mark.django_db

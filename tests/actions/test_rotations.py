@@ -1,7 +1,6 @@
 """A secret rotation step by step: its calls to OpenTrain, and its state after each failure."""
 
 import uuid
-from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -10,6 +9,7 @@ from dashboard.actions import endpoints, rotations
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, Install, Rotation, User
+from dashboard.rules.snapshots import LAG
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_delivery, make_failed_delivery
@@ -193,7 +193,7 @@ def test_finish_without_an_answer_stands_at_its_step_and_goes_on_when_the_old_on
     assert end(rotation, support, "finish").kind is OutcomeKind.UNKNOWN
     assert step(rotation) == "delete"
     fake_opentrain.delete_endpoint(token=install.token, endpoint_id=rotation.old.opentrain_id)
-    sync.refresh(install=install, now=timezone.now() + timedelta(seconds=1))
+    sync.refresh(install=install, now=timezone.now() + LAG)
     calls = len(fake_opentrain.calls)
     assert end(rotation, support, "finish").ok
     assert (step(rotation), len(fake_opentrain.calls)) == ("done", calls)
@@ -265,3 +265,21 @@ def test_abort_takes_no_endpoint_for_not_created_while_an_entry_of_the_list_cann
     assert Endpoint.objects.filter(pk=rotation.new_id).exists()
     Install.objects.update(unread_entries="")
     assert end(rotation, support, "abort").ok
+
+
+@pytest.mark.parametrize("how", ["finish", "abort"])
+def test_rotation_goes_to_its_end_while_the_list_lags_behind_each_step(
+    old: Endpoint, install: Install, support: User, fake_opentrain: FakeOpenTrain, how: str
+) -> None:
+    fake_opentrain.fall_behind()
+    begin(old, support)
+    rotation = Rotation.objects.get()
+    sync.refresh(install=install, now=timezone.now())
+    assert Endpoint.objects.registered().count() == 2
+    fake_opentrain.catch_up()
+    fake_opentrain.fall_behind()
+    go_on(rotation, support, unproven=True)
+    assert end(rotation, support, how).ok
+    sync.refresh(install=install, now=timezone.now())
+    left = rotation.new_id if how == "finish" else rotation.old_id
+    assert list(Endpoint.objects.registered().values_list("pk", flat=True)) == [left]

@@ -128,6 +128,8 @@ class FakeOpenTrain:
         self._changes: list[tuple[str, Callable[[Any], Any]]] = []
         self._installs: dict[Secret, Install] = {}
         self._rows: dict[str, _Row] = {}
+        self._again: str | None = None
+        self._behind: list[tuple[str, WebhookEndpoint]] | None = None
         self._number = itertools.count(1)
         self._now = datetime(2026, 6, 12, 10, 0, tzinfo=UTC)
 
@@ -190,6 +192,20 @@ class FakeOpenTrain:
         """Return the states of the endpoint's deliveries by ID."""
         return dict(self._rows[endpoint_id].deliveries)
 
+    def set_clock(self, now: datetime) -> None:
+        self._now = now
+
+    def fall_behind(self) -> None:
+        """Let reads show the endpoints as they are now, whatever is changed until `catch_up`."""
+        self._behind = [(row.install_id, row.endpoint) for row in self._rows.values()]
+
+    def create_again(self, endpoint_id: str) -> None:
+        """Answer the next creation with this endpoint, which exists, and a new secret."""
+        self._again = endpoint_id
+
+    def catch_up(self) -> None:
+        self._behind = None
+
     def fail_next(self, error: OpenTrainError, *, operation: str = "") -> None:
         """Make one call (of `operation`, if given) raise this error and do nothing; planned failures apply in order."""
         self._failures.append((operation, error))
@@ -217,6 +233,9 @@ class FakeOpenTrain:
         install = self._authorized(token)
         _check(url=url, event_types=event_types)
         number = next(self._number)
+        if self._again is not None:
+            known, self._again = self._rows[self._again].endpoint, None
+            return CreatedEndpoint(known, Secret(f"whsec_{number:043}"), "")
         endpoint = WebhookEndpoint(
             id=f"whe_{number:032}",
             url=url,
@@ -233,7 +252,8 @@ class FakeOpenTrain:
     @_operation
     def list_endpoints(self, *, token: Secret) -> tuple[WebhookEndpoint, ...]:
         install = self._authorized(token)
-        mine = (row.endpoint for row in self._rows.values() if row.install_id == install.id)
+        rows = [(row.install_id, row.endpoint) for row in self._rows.values()] if self._behind is None else self._behind
+        mine = (endpoint for install_id, endpoint in rows if install_id == install.id)
         return tuple(sorted(mine, key=lambda endpoint: endpoint.created_at, reverse=True))
 
     @_operation

@@ -73,9 +73,23 @@ def test_viewer_is_told_whom_to_ask_where_something_is_wrong() -> None:
     assert (labels(well.controls), well.asks) == ([("Signature doctor", "")], False)
 
 
+def test_list_that_lags_behind_a_change_is_said() -> None:
+    said = "No consecutive failures. OpenTrain confirmed the last change, but its list does not show it yet."
+    assert head_of(row(endpoint()), lags=True).going_on == said
+
+
+def test_endpoint_that_opentrain_answered_with_the_id_of_another_is_not_called_deleted() -> None:
+    head = head_of(row(endpoint(deleted_at=NOW, opentrain_id=None)))
+    assert head.gone == (
+        "OpenTrain answered its registration with the ID of another endpoint, so its outcome is unknown"
+    )
+
+
 def test_deleted_endpoint_says_nothing_of_its_health_and_offers_nothing() -> None:
     one = row(endpoint(deleted_at=NOW), failed=2)
-    assert head_of(one, told="More failed.", silence_words="Silent.") == Head("", "", ())
+    assert head_of(one, told="More failed.", silence_words="Silent.") == Head(
+        "", "", (), gone="OpenTrain no longer lists this endpoint: it was deleted"
+    )
     assert labels(head_of(one, user=VIEWER).controls) == [("Signature doctor", "")]
 
 

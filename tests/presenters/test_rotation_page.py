@@ -63,9 +63,10 @@ def test_steps_are_drawn_by_how_far_they_are(one: Any, found: Steps) -> None:
     ("new", "is_being_made", "is_not_made", "end"),
     [
         ({}, False, False, "Delete the new endpoint and start again; the old one is unchanged."),
-        ({"opentrain_id": None}, True, False, "Wait a minute: this page shows whether it was created."),
+        ({"opentrain_id": None}, True, False, "Wait two minutes: this page shows whether it was created."),
         ({"opentrain_id": None}, False, False, "The next sync with OpenTrain shows whether it was created."),
         ({"opentrain_id": None}, False, True, "so it was not created. Cancel this rotation and start again."),
+        ({"opentrain_id": None, "deleted_at": NOW}, False, False, "at OpenTrain, then cancel this rotation."),
     ],
 )
 def test_lost_answer_says_what_to_do(new: dict[str, Any], is_being_made: bool, is_not_made: bool, end: str) -> None:

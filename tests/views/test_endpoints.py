@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Endpoint, Install, Silence
+from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Install, Silence
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     make_alert,
@@ -140,6 +140,7 @@ def test_detail_of_a_deleted_endpoint_has_no_buttons(
 ) -> None:
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=1))
+    EndpointWrite.objects.update(at=timezone.now() - timedelta(minutes=1))
     page = ana.read_refreshed(page_of(endpoint))
     assert "OpenTrain no longer lists this endpoint" in page
     assert "/enable/" not in page

@@ -129,3 +129,21 @@ def test_register_asks_opentrain_through_the_action_only(ana: Browser, connected
     assert [(one["through_redeliver"], one["handler_url"], one["event_types"]) for one in asked] == [
         (True, "", ["contract.ended"])
     ]
+
+
+def test_register_answered_with_a_known_id_shows_the_secret_and_that_the_outcome_is_unknown(
+    ana: Browser, endpoint: Endpoint, connected: Install, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.create_again(endpoint.opentrain_id)
+    form = {"path": "receiver", "handler_url": "https://acme.example.com/hook", "event_types": ["contract.ended"]}
+    response = ana.client.post(create_at(connected), form | {"operation": OPERATION})
+    page = response.content.decode()
+    assert (response.status_code, "no-store" in response["Cache-Control"]) == (200, True)
+    assert "It is unknown whether a new endpoint exists" in page
+    assert "OpenTrain answered with the ID of an endpoint that Redeliver already has" in page
+    secret = Endpoint.objects.exclude(pk=endpoint.pk).get().secret.reveal()
+    assert f'<code id="secret">{secret}</code>' in page
+    install_page = ana.read(reverse("install-detail", args=[connected.pk]))
+    assert "Registering" not in install_page
+    made = Endpoint.objects.exclude(pk=endpoint.pk).get()
+    assert "with the ID of another endpoint, so its outcome is unknown" in ana.read(page_of(made))

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dashboard.actions.installs import freshness, sync
 from dashboard.config.schedule import schedule
-from dashboard.models import AuditEntry, Delivery, Endpoint
+from dashboard.models import AuditEntry, Delivery, Endpoint, Install
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from dashboard.services.opentrain import call as opentrain_call
 from tests.contract.fake import FakeOpenTrain
@@ -153,18 +153,22 @@ def test_progress_ends_when_all_arrived(ana: Browser, disabled: Endpoint, fake_o
     assert "hx-get" not in partial
 
 
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(minutes=5), timedelta(hours=-1)])
 @pytest.mark.parametrize("enabled_first", [True, False])
 def test_progress_counts_what_was_failed_before_it_was_ever_attempted(
-    enabled_first: bool, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+    enabled_first: bool, ahead: timedelta, ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    created_before = timezone.now()
+    """By OpenTrain's own clock: its event is from before the auto-disable, whatever ours says."""
+    disabled_at = timezone.now() + ahead
+    Endpoint.objects.update(disabled_at=disabled_at, auto_disabled_at=disabled_at, disable_learned_at=timezone.now())
+    fake_opentrain._change(disabled.opentrain_id, disabled_at=disabled_at)
     if enabled_first:
         ana.press(enable_of(disabled))
     ana.press(redeliver_of(disabled), operation=OPERATION)
     if not enabled_first:
         ana.press(enable_of(disabled))
     later = timezone.now()
-    for event_created_at in (created_before, later):  # the second one is a new event, and not one of the three
+    for event_created_at in (disabled_at, disabled_at + timedelta(seconds=1)):  # the second one is a new event
         make_delivery(
             endpoint=disabled, event_created_at=event_created_at, first_received_at=later, last_attempt_at=later
         )
@@ -435,3 +439,21 @@ def test_words_and_marks_come_from_the_answer_as_it_came(
     assert requested == (3 if changes.get("requeued", 0) >= 3 else 0)
     audited = AuditEntry.objects.exclude(phase="requested").get(operation=OPERATION)
     assert words in audited.words
+
+
+def test_page_keeps_what_opentrain_answered_while_its_list_lags_and_says_so(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    page, lags = reverse("endpoint-detail", args=[disabled.pk]), "but its list does not show it yet."
+    assert lags not in ana.read(page)
+    fake_opentrain.fall_behind()
+    ana.press(enable_of(disabled))
+    for _ in range(2):
+        text = ana.read_refreshed(page)
+        assert "No consecutive failures." in text
+        assert lags in text
+        Install.objects.update(listed_at=timezone.now() - timedelta(seconds=3))  # so that the page asks again
+    fake_opentrain.catch_up()
+    text = ana.read_refreshed(page)
+    assert "No consecutive failures." in text
+    assert lags not in text

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions.installs import freshness
-from dashboard.models import Endpoint, Install, Rotation, User
+from dashboard.models import Endpoint, EndpointWrite, Install, Rotation, User
+from dashboard.rules.snapshots import LAG
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_failed_delivery, make_refused_attempt
@@ -104,6 +105,7 @@ def test_start_on_an_endpoint_that_was_deleted_since_makes_nothing(
 ) -> None:
     """The page may be outdated, so OpenTrain is asked before anything is created."""
     operation = name_of(ana, endpoint, "start")
+    EndpointWrite.objects.update(at=timezone.now() - LAG)
     fake_opentrain.delete_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id)
     assert ana.client.post(url("start", endpoint), {"operation": operation}).status_code == 404
     assert Rotation.objects.count() == 0
@@ -177,17 +179,17 @@ def test_abort_deletes_the_new_endpoint_and_says_so(ana: Browser, endpoint: Endp
 
 
 @pytest.mark.usefixtures("_pause_is_over")
-def test_start_without_an_answer_waits_a_minute_then_can_be_given_up(
+def test_start_without_an_answer_waits_two_minutes_then_can_be_given_up(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     name = name_of(ana, endpoint, "start")
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     text = words_of(ana.submit(url("start", endpoint), operation=name))
     assert "OpenTrain did not answer within 15 s." in text
-    assert "Wait a minute" in text
+    assert "Wait two minutes" in text
     ana.submit(url("abort", endpoint))
     assert Rotation.objects.count() == 1
-    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=3))
     assert "it was not created. Cancel this rotation and start again." in words_of(ana.read(url("detail", endpoint)))
     assert "so it was not created. The old one stays in use." in press(ana, endpoint, "abort")
 
@@ -200,7 +202,7 @@ def test_new_endpoint_is_not_called_unmade_before_a_list_says_so(
     name = name_of(ana, endpoint, "start")
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)
-    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=3))
     for listed_at in (None, timezone.now() - timedelta(minutes=2)):
         Install.objects.update(listed_at=listed_at)
         text = words_of(ana.read(url("detail", endpoint)))
@@ -218,7 +220,7 @@ def test_give_up_before_opentrain_can_tell_forgets_nothing(
     name = name_of(ana, endpoint, "start")
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer within 15 s."), operation="create_endpoint")
     ana.submit(url("start", endpoint), operation=name)
-    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    Rotation.objects.update(started_at=timezone.now() - timedelta(minutes=3))
     Install.objects.update(listed_at=None)
     fake_opentrain.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.REFUSED))
     page = words_of(ana.client.post(url("abort", endpoint)).content.decode())
@@ -261,7 +263,9 @@ def test_secret_that_was_lost_with_the_answer_is_said(
     ana.submit(url("start", endpoint), operation=name)
     fake_opentrain.create_endpoint(token=connected.token, url=new_of(endpoint).url, event_types=["contract.started"])
     Install.objects.update(checked_at=timezone.now() - timedelta(minutes=1))
-    assert "its secret was lost with the response" in words_of(ana.read_refreshed(url("detail", endpoint)))
+    assert "its answer was lost, and its secret may be lost with it" in words_of(
+        ana.read_refreshed(url("detail", endpoint))
+    )
 
 
 def test_direct_endpoint_is_rotated_on_somebodys_word(ana: Browser, connected: Install, support: User) -> None:
@@ -296,3 +300,20 @@ def test_outsider_moves_nothing(
     calls = len(fake_opentrain.calls)
     assert browser_of(outsider).client.post(url(button, endpoint), {"unproven": "yes"}).status_code == 404
     assert (Rotation.objects.get().step, len(fake_opentrain.calls)) == ("prove", calls)
+
+
+def test_answer_with_the_id_of_another_endpoint_shows_its_secret_and_can_be_cancelled(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """OpenTrain may answer with the old endpoint, and a new secret for it: then the handler needs that secret."""
+    fake_opentrain.create_again(endpoint.opentrain_id)
+    page = start(ana, endpoint)
+    assert "It is unknown whether a new endpoint exists" in page
+    assert re.search(r"whsec_\w+", page)
+    assert "OpenTrain answered with the ID of an endpoint that Redeliver already has" in words_of(page)
+    text = words_of(ana.read(url("detail", endpoint)))
+    assert "it is unknown whether it created the new one" in text
+    assert "Rotation cancelled. OpenTrain answered it with the ID" in press(ana, endpoint, "abort")
+    assert not Rotation.objects.under_way().exists()
+    assert Endpoint.objects.registered().get() == endpoint
+    assert [call.operation for call in fake_opentrain.calls].count("delete_endpoint") == 0

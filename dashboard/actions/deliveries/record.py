@@ -17,9 +17,9 @@ from dashboard.rules.schedule import OPENTRAIN_WAITS
 
 REFUSED_KEPT = 200
 """Newest refused attempts kept per endpoint, so people who know its URL cannot fill the disk."""
-UNDER_WAY = OPENTRAIN_WAITS + timedelta(seconds=5)
-"""How long after an auto-disable an attempt begun before it may still arrive: OpenTrain's response timeout plus a
-margin for clock differences."""
+UNDER_WAY = OPENTRAIN_WAITS + timedelta(seconds=20)
+"""How long after we learned of an auto-disable an attempt begun before it may still arrive: OpenTrain's response
+timeout, plus the time of the call that told us, which counts from when the call began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,19 @@ def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
         endpoint.refused_attempts.filter(pk__in=newest_first.values("pk")[REFUSED_KEPT:]).delete()
 
 
-def abandon_undelivered(*, endpoint: Endpoint, at: datetime) -> int:
+def abandon_undelivered(*, endpoint: Endpoint, at: datetime, learned_at: datetime) -> int:
     """Mark the deliveries that OpenTrain gave up when it auto-disabled the endpoint, and return their number.
 
-    `at` is its `disabledAt`. Deliveries attempted or requested since then stay unchanged, so a second call with the
-    same snapshot changes nothing. A redelivery that was pending at `at` is given up too.
+    `at` is its `disabledAt`, by OpenTrain's clock; it is stored, and compared with nothing. `learned_at` is when we
+    first learned of this disable, by our own clock. What was requested or attempted since then stays unchanged, so a
+    second call for the same disable only gives up attempts that were under way. A redelivery that was pending at
+    `learned_at` is given up too.
     Source: partner-api, "Deliveries": all its PENDING deliveries become FAILED.
     """
     waiting = endpoint.deliveries.filter(standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN])
-    waiting = waiting.filter(Q(requested_at__isnull=True) | Q(requested_at__lte=at))
-    waiting = waiting.filter(last_attempt_at__lte=at + UNDER_WAY)
+    waiting = waiting.filter(Q(requested_at__isnull=True) | Q(requested_at__lt=learned_at))
+    if endpoint.is_received:  # otherwise the handler's clock told when it was attempted
+        waiting = waiting.filter(last_attempt_at__lte=learned_at + UNDER_WAY)
     with transaction.atomic():
         count = waiting.filter(last_ok=False, abandoned_at__isnull=True).update(
             abandoned_at=at, requested_at=None, standing=Standing.FAILED, due_by=None

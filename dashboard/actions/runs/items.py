@@ -14,6 +14,7 @@ from django.db.models import Count, F, Q, QuerySet
 from dashboard.actions import endpoints
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
+from dashboard.queries.requeued import had_failed
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import overdue_after
 from dashboard.rules.outside_texts import cut
@@ -127,12 +128,11 @@ def doubt_waiting(*, run: Run, at: datetime, words: str) -> int:
 def adopt(*, run: Run, since: datetime, most: int, schedule: Schedule) -> None:
     """Add deliveries that a call for all failed ones brought and that the log did not have as failed.
 
-    OpenTrain gave them up before they ever reached Redeliver. Their first attempt is the redelivery; the age of their
-    event distinguishes them from new deliveries: it is older than the recovery or, in a bulk run, than the retry span,
-    at whose end OpenTrain has made all attempts. One that was in the log began a new round since.
+    Their first attempt here is the redelivery; the age of their event distinguishes them from new deliveries. One that
+    was in the log began a new round since.
     """
-    before = run.created_at if run.kind == Run.Kind.RECOVERY else since - schedule.retry_span
-    asked_for = Q(requested_at=since) | Q(first_received_at__gte=since, event_created_at__lt=before)
+    failed = had_failed(endpoint=run.endpoint, asked_at=since, schedule=schedule)
+    asked_for = Q(requested_at=since) | Q(failed, first_received_at__gte=since)
     asked_for |= Q(first_received_at__lt=since, last_attempt_at__gte=since, attempts_in_round=1)
     known = run.items.values("opentrain_id")
     found = run.endpoint.deliveries.filter(asked_for).exclude(opentrain_id__in=known).defer("body")

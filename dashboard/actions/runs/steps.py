@@ -146,7 +146,19 @@ def _stopped_by_status(run: Run) -> tuple[Run.State, str] | None:
     reason = f" OpenTrain gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
     if endpoint.severity == Severity.PAUSED:
         return Run.State.STOPPED, f"The endpoint was paused, so deliveries are stopped.{reason}"
-    return Run.State.STOPPED, f"OpenTrain disabled the endpoint again.{reason}"
+    why = "OpenTrain disabled the endpoint again."
+    if _is_same_disable(run):
+        why = "OpenTrain still shows the endpoint as disabled, although it confirmed that it is re-enabled."
+    return Run.State.STOPPED, f"{why}{reason}"
+
+
+def _is_same_disable(run: Run) -> bool:
+    """Return whether the endpoint is disabled since before this run re-enabled it, as far as OpenTrain says."""
+    enabled_at = run.steps.filter(name=Step.ENABLE).values_list("ended_at", flat=True).first()
+    endpoint, learned_at = run.endpoint, run.endpoint.disable_learned_at
+    if enabled_at is None or learned_at is None or endpoint.disabled_at != endpoint.auto_disabled_at:
+        return False
+    return learned_at < enabled_at
 
 
 def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
@@ -372,12 +384,18 @@ def _ask(run: Run, item: RunItem, clock: Clock) -> timedelta | None:
 
 
 def _is_still_there(run: Run, clock: Clock) -> bool:
-    """Return whether OpenTrain lists the endpoint now, so that a 404 means that it does not know the delivery."""
-    now = clock()
-    sync.refresh(install=run.endpoint.install, now=now)
+    """Return whether OpenTrain lists the endpoint now, so that a 404 means that it does not know the delivery.
+
+    A list may lack an endpoint that was just registered. After a 404 it is believed.
+    """
+    install, now = run.endpoint.install, clock()
+    run.endpoint.writes.filter(existed=False).delete()
+    missed = sync.refresh(install=install, now=now)
     run.endpoint.refresh_from_db()
-    is_listed = run.endpoint.snapshot_at is not None and run.endpoint.snapshot_at >= now
-    return run.endpoint.deleted_at is None and (is_listed or bool(run.endpoint.unread_why))
+    is_confirmed = run.endpoint.snapshot_at is not None and run.endpoint.snapshot_at >= now
+    # Otherwise the list shows it as it was before a change, or its entry or another one is unread.
+    is_listed = is_confirmed or bool(run.endpoint.unread_why) or (missed is None and not install.unread_entries)
+    return run.endpoint.deleted_at is None and is_listed
 
 
 def _forget_token(run: Run) -> None:

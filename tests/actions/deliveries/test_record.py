@@ -137,13 +137,17 @@ def test_record_refusal_keeps_only_the_newest_of_an_endpoint(monkeypatch) -> Non
 
 
 @pytest.mark.django_db
-def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_disabled() -> None:
+@pytest.mark.parametrize("ahead", [-60, -5, -1, 0, 1, 5, 60])
+def test_abandon_undelivered_gives_up_what_was_waiting_when_we_learned_of_the_disable(ahead: int) -> None:
+    """OpenTrain's clock may be minutes behind ours or ahead of it: its `disabledAt` is compared with nothing."""
     endpoint = make_endpoint()
-    disabled_at = NOON + 10 * MINUTE
+    learned_at = NOON + 10 * MINUTE
+    disabled_at = learned_at + ahead * MINUTE
     make_failed_delivery(endpoint=endpoint, opentrain_id="retrying", attempts_in_round=2)
     make_failed_delivery(
         endpoint=endpoint, opentrain_id="asked before", attempts_in_round=5, requested_at=NOON + MINUTE
     )
+    make_failed_delivery(endpoint=endpoint, opentrain_id="asked then", attempts_in_round=5, requested_at=learned_at)
     make_failed_delivery(
         endpoint=endpoint, opentrain_id="asked after", attempts_in_round=2, requested_at=NOON + 11 * MINUTE
     )
@@ -155,18 +159,19 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
         endpoint=endpoint,
         opentrain_id="under way",
         attempts_in_round=1,
-        last_attempt_at=disabled_at + timedelta(seconds=15),
+        last_attempt_at=learned_at + timedelta(seconds=30),
     )
     make_delivery(endpoint=endpoint, opentrain_id="delivered")
     make_delivery(endpoint=endpoint, opentrain_id="delivered, asked", requested_at=NOON + MINUTE)
     make_failed_delivery(opentrain_id="elsewhere", attempts_in_round=2)
 
-    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 3
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at, learned_at=learned_at) == 3
 
     rows = {row.opentrain_id: (row.abandoned_at, row.requested_at) for row in Delivery.objects.all()}
     assert rows == {
         "retrying": (disabled_at, None),
         "asked before": (disabled_at, None),
+        "asked then": (None, learned_at),
         "asked after": (None, NOON + 11 * MINUTE),
         "exhausted": (None, None),
         "later": (None, None),
@@ -175,7 +180,15 @@ def test_abandon_undelivered_gives_up_what_was_waiting_when_the_endpoint_was_dis
         "delivered, asked": (None, None),
         "elsewhere": (None, None),
     }
-    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at) == 0
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=disabled_at, learned_at=learned_at) == 0
+
+
+@pytest.mark.django_db
+def test_abandon_undelivered_gives_up_what_a_handler_reports_by_a_clock_that_is_ahead() -> None:
+    endpoint = make_endpoint(receiver_key=None)
+    reported = make_failed_delivery(endpoint=endpoint, attempts_in_round=1, last_attempt_at=NOON + 5 * MINUTE)
+    assert deliveries.abandon_undelivered(endpoint=endpoint, at=NOON, learned_at=NOON) == 1
+    assert Delivery.objects.get(pk=reported.pk).abandoned_at == NOON
 
 
 def all_requested(endpoint, failed_then, *, requeued) -> int:
@@ -291,7 +304,7 @@ def test_every_write_keeps_what_lists_filter_by_in_step_with_the_facts() -> None
     failed = deliveries.failed_now(endpoint=endpoint)
     assert deliveries.mark_requeued(endpoint=endpoint, failed_then=failed, requeued=1, at=NOON + 10 * MINUTE) == 1
     assert_settled(endpoint)
-    deliveries.abandon_undelivered(endpoint=endpoint, at=NOON + 20 * MINUTE)
+    deliveries.abandon_undelivered(endpoint=endpoint, at=NOON, learned_at=NOON + 20 * MINUTE)
     assert_settled(endpoint)
     assert sorted(endpoint.deliveries.values_list("standing", flat=True)) == [1, 3, 3]
     record(endpoint=endpoint, delivery_id="waiting", status=200, at=NOON + 30 * MINUTE)

@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +11,10 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
+from dashboard.actions import endpoints
 from dashboard.actions.installs import poller, sync
 from dashboard.actions.installs.poller import Polled
 from dashboard.models import Endpoint, EndpointSnapshot, Install
-from dashboard.rules.endpoints import AUTO_DISABLE_AT
 from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
 from dashboard.vault import Secret
@@ -176,9 +176,8 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
     [
         {"status": "S" * 300},
         {"disabled_reason": "a\0b"},
-        {"disabled_at": datetime.max.replace(tzinfo=UTC), "consecutive_failures": AUTO_DISABLE_AT},
     ],
-    ids=["too long", "NUL", "overflow"],
+    ids=["too long", "NUL"],
 )
 def test_answer_that_cannot_be_stored_is_said_in_words_and_the_others_are_polled(
     fake_opentrain: FakeOpenTrain, caplog: pytest.LogCaptureFixture, said: dict[str, Any]
@@ -336,3 +335,23 @@ def test_rank_of_an_install_without_endpoints_is_last() -> None:
     assert reload(make_install(status="SUSPENDED")).rank == 0
     assert reload(make_install(token_scopes=[])).rank == 0
     assert reload(make_endpoint().install).can_manage is True
+
+
+def test_poll_of_a_list_that_lags_behind_a_change_changes_nothing(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_polled(fake_opentrain)
+    poll(timezone.now() - 5 * MINUTE)
+    endpoint = Endpoint.objects.select_related("install").get(install=install)
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    poll(timezone.now() - 3 * MINUTE)
+    endpoint.refresh_from_db()
+    fake_opentrain.fall_behind()
+    outcome = endpoints.enable(actor=make_user(), endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
+    assert outcome.ok
+    assert poll(timezone.now()) == Polled(installs=1)
+    assert reload(install).needing_count == 0
+    assert Endpoint.objects.get().status == "ACTIVE"
+    fake_opentrain.catch_up()
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    Install.objects.update(poll_after=None)
+    assert poll(timezone.now()) == Polled(installs=1)
+    assert reload(install).needing_count == 1

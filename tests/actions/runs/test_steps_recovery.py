@@ -14,6 +14,7 @@ from dashboard.actions.installs import sync
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
 from dashboard.rules.causes import Cause
+from dashboard.rules.snapshots import LAG
 from dashboard.services import handler
 from dashboard.services.opentrain import OutcomeUnknown
 from dashboard.views import receiver
@@ -63,25 +64,26 @@ def test_recovery_goes_from_probe_to_done(
     assert AuditEntry.objects.filter(action=endpoints.IN_A_RUN, phase="done").count() == 12
 
 
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(minutes=5), -timedelta(minutes=5), timedelta(hours=1)])
 def test_recovery_brings_back_what_an_auto_disable_gave_up_before_it_came(
-    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain, ahead: timedelta
 ) -> None:
+    """OpenTrain's clock may differ from ours: it is the only one that tells whether an event is a new one."""
+    fake_opentrain.set_clock(timezone.now())
     endpoint = broken(failed=1, unseen=2)
     run = go(recover(endpoint, support))
     attempt(endpoint)
     run = go(run)
     assert (run.step, run.others) == ("watch", 2)
-    before = timezone.now() - timedelta(hours=1)
-    for _ in range(2):
+    disabled_at = Endpoint.objects.get().auto_disabled_at + ahead
+    Endpoint.objects.update(auto_disabled_at=disabled_at)
+    for after in (timedelta(), -timedelta(minutes=20), timedelta(seconds=1)):  # the last one is a new event
         make_delivery(
-            endpoint=endpoint, event_created_at=before, first_received_at=timezone.now(), last_attempt_at=timezone.now()
+            endpoint=endpoint,
+            event_created_at=disabled_at + after,
+            first_received_at=timezone.now(),
+            last_attempt_at=timezone.now(),
         )
-    make_delivery(
-        endpoint=endpoint,
-        event_created_at=timezone.now(),
-        first_received_at=timezone.now(),
-        last_attempt_at=timezone.now(),
-    )
     run = go(run)
     assert (run.state, run.why[:20]) == ("done", "3 of 3 delivered in ")
     assert states(run) == {"delivered": 3}
@@ -366,3 +368,59 @@ def test_recovery_counts_one_that_opentrain_requeued_without_naming_it(
     run = go(run)
     assert (run.state, states(run)) == ("done", {"delivered": 2})
     assert "did not reach" not in run.why
+
+
+def test_recovery_goes_on_while_the_list_lags_behind_its_re_enabling(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=3)
+    fake_opentrain.fall_behind()
+    run = go(recover(endpoint, support))
+    for _ in range(3):
+        sync.refresh(install=endpoint.install, now=timezone.now())  # by the poller, or a page
+        attempt(endpoint)
+        run = go(run)
+    assert (run.state, states(run)) == ("done", {"delivered": 3})
+    assert Endpoint.objects.get().status == "ACTIVE"
+
+
+def test_recovery_whose_worker_died_after_re_enabling_goes_on_while_the_list_lags(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=1)
+    fake_opentrain.fall_behind()
+    run = go(recover(endpoint, support))
+    Run.objects.update(step="enable")
+    calls = [call.operation for call in fake_opentrain.calls].count("update_endpoint")
+    assert go(run).step == "canary"
+    assert [call.operation for call in fake_opentrain.calls].count("update_endpoint") == calls
+
+
+def test_recovery_stops_when_the_list_that_lags_catches_up_with_another_disable(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=3)
+    fake_opentrain.fall_behind()
+    run = go(recover(endpoint, support))
+    fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
+    sync.refresh(install=endpoint.install, now=timezone.now())
+    assert go(run).state == "running"
+    fake_opentrain.catch_up()
+    sync.refresh(install=endpoint.install, now=timezone.now())
+    run = go(run)
+    assert run.state == "stopped"
+    assert run.why == "OpenTrain disabled the endpoint again. OpenTrain gives the reason: 10 consecutive failures"
+
+
+def test_recovery_does_not_say_again_of_the_disable_that_it_was_there_to_end(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=3)
+    fake_opentrain.fall_behind()
+    run = go(recover(endpoint, support))
+    sync.refresh(install=endpoint.install, now=timezone.now() + LAG)
+    run = go(run)
+    assert run.state == "stopped"
+    assert run.why.startswith(
+        "OpenTrain still shows the endpoint as disabled, although it confirmed that it is re-enabled."
+    )
