@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "dashboard.middleware.compression.CompressPages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dashboard.middleware.paths.HostCheck",
+    "dashboard.middleware.visible_text.show_invisible_characters",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

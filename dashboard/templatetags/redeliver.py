@@ -12,6 +12,7 @@ from django import template
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
+from django.template.defaultfilters import filesizeformat
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import escape, format_html
@@ -156,6 +157,12 @@ def breakable(url: str) -> SafeString:
 def short(text: str) -> str:
     """Return the end of an ID, where IDs differ."""
     return text if len(text) <= SHORT else f"…{text[-8:]}"
+
+
+@register.filter
+def size(number: int) -> str:
+    """Format a size given in bytes: "29 bytes", "1.2 MB". Django's filter has a space that pages show as its code."""
+    return filesizeformat(number).replace("\xa0", " ")
 
 
 @register.filter
