@@ -10,7 +10,7 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from dashboard.rules.outside_texts import cut
+from dashboard.rules.outside_texts import on_one_line
 
 AGENT_CHARS = 300
 
@@ -38,8 +38,7 @@ def source_of(*, peer: str, forwarded_for: str | None, agent: str) -> Source:
     address ("unknown"), the source is the peer.
     """
     last = (forwarded_for or "").rpartition(",")[2]
-    named = "".join(filter(str.isprintable, agent))
-    return Source(_address(_bare(last)) or _address(peer), cut(named, most=AGENT_CHARS))
+    return Source(_address(_bare(last)) or _address(peer), on_one_line(agent, most=AGENT_CHARS))
 
 
 def _bare(entry: str) -> str:

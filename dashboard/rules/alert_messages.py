@@ -5,8 +5,6 @@ characters that could forge a line or a header, and each format escapes its own 
 """
 
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +12,8 @@ from typing import Any
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
 from dashboard.rules.durations import span, spelled
-from dashboard.rules.outside_texts import cut
+from dashboard.rules.invisible import visible
+from dashboard.rules.outside_texts import cut, on_one_line
 
 NAME_CHARS = 120
 SAID_CHARS = 300
@@ -25,9 +24,6 @@ LISTED = 25
 API_VERSION = "v1"
 GONE = "The endpoint was deleted."
 
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of nonprinting characters: line ends, escapes, changes of text direction."""
-_BLANKS = re.compile(r"\s+")
 ENDINGS = {
     AlertKind.DISABLED: "It is no longer disabled by OpenTrain.",
     AlertKind.AT_RISK: "It is no longer about to be disabled.",
@@ -119,9 +115,8 @@ class Message:
 
 
 def plain(text: str, *, limit: int) -> str:
-    """Return untrusted text on one line, without nonprinting characters, cut to `limit` characters."""
-    shown = "".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text[: limit * 4])
-    return cut(_BLANKS.sub(" ", shown).strip(), most=limit)
+    """Return untrusted text on one line, with codes for characters that nobody sees, cut to `limit` characters."""
+    return cut(visible(on_one_line(text, most=limit)), most=limit)
 
 
 def opening_words(*, sentences: Sequence[str], said: str = "") -> str:

@@ -4,9 +4,12 @@ A text that does not fit is cut and ends with MARK. A marked text is for reading
 if it were the original. `is_whole` tells the two apart.
 """
 
+import re
 from datetime import UTC, datetime
 
 MARK = "…"
+_BREAKS = re.compile("[\\x00-\\x20\\x7f-\\x9f\\u2028\\u2029]+")
+_HALF = re.compile("[\\ud800-\\udfff]")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 """Times outside of these are nonsense. Within them, adding a retry delay or a time zone cannot overflow."""
 
@@ -22,11 +25,15 @@ def storable(text: str, *, most: int) -> str:
 
 
 def on_one_line(text: str, *, most: int) -> str:
-    """Return the text on one line, without control characters, cut to `most` characters."""
+    """Return the text on one line, without control characters, cut to `most` characters.
+
+    Other characters that nobody sees stay, because pages show them (rules/invisible.py), except half a character, which
+    PostgreSQL cannot store.
+    """
     begins = text[: most * 4]
     if not begins.isprintable():  # few are not, and a list of endpoints has millions of characters
-        begins = "".join(char if char.isprintable() else " " for char in begins)
-    return cut(" ".join(begins.split()), most=most)
+        begins = _HALF.sub("\ufffd", _BREAKS.sub(" ", begins))
+    return cut(" ".join(filter(None, begins.split(" "))), most=most)
 
 
 def unchanged(text: str, *, most: int) -> str:

@@ -41,4 +41,5 @@ def test_address_is_the_peers_or_what_our_proxy_says_last(peer: str, forwarded: 
 
 
 def test_agent_is_one_line_of_so_much() -> None:
-    assert source_of(peer="", forwarded_for=None, agent="a\r\nb\0" + "c" * 400).agent == "ab" + "c" * 297 + "…"
+    assert source_of(peer="", forwarded_for=None, agent="a\r\nb\0" + "c" * 400).agent == "a b " + "c" * 295 + "…"
+    assert source_of(peer="", forwarded_for=None, agent="a\u00a0\u00adb").agent == "a\u00a0\u00adb"  # pages show these

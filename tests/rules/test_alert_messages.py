@@ -95,10 +95,11 @@ def test_test_says_that_nothing_is_wrong() -> None:
         ("Acme\r\nBcc: all@example.com", "Acme Bcc: all@example.com"),
         ("a\x00b\x1b[31mc", "a b [31mc"),
         ("a\u2028b\u2029c\x85d\x0be", "a b c d e"),
-        ("\u202egnp.exe\u202c \u200b", "gnp.exe"),
+        ("\u202egnp.exe\u202c \u200b", "⟨U+202E⟩gnp.exe⟨U+202C⟩ ⟨U+200B⟩"),
+        ("a\u00a0b", "a⟨U+00A0⟩b"),
         ("  many   blanks ", "many blanks"),
         ("x" * 50, "x" * 19 + "…"),
-        ("\ud800", ""),
+        ("\ud800", "\ufffd"),
     ],
 )
 def test_plain_is_one_line_that_is_seen_whole(text, shown) -> None:

@@ -30,7 +30,14 @@ def test_storable_text_has_no_character_that_postgresql_refuses(text: str, expec
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("a\r\n b\x00", "a b"), ("\ud800\u202e", ""), (" a ", "a"), ("abcdef", "abcd…")]
+    ("text", "expected"),
+    [
+        ("a\r\n b\x00", "a b"),
+        ("\ud800\u202e\u00a0", "\ufffd\u202e\u00a0"),
+        ("a\x1b[\u2028b", "a [ b"),
+        (" a ", "a"),
+        ("abcdef", "abcd…"),
+    ],
 )
 def test_on_one_line_replaces_control_characters(text: str, expected: str) -> None:
     assert on_one_line(text, most=5) == expected
@@ -44,7 +51,8 @@ def test_on_one_line_replaces_control_characters(text: str, expected: str) -> No
         ("a\x00", "a…"),
         ("a  b", "a b…"),
         ("a\nbcd", "a bc…"),
-        ("\ud800", "…"),
+        ("\ud800", "\ufffd…"),
+        ("a\u200b", "a\u200b"),
         ("abcd…", "abcd…"),
     ],
 )
