@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dashboard.middleware.compression.CompressPages",
+    "dashboard.middleware.caching.keep_no_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dashboard.middleware.paths.HostCheck",
     "dashboard.middleware.visible_text.show_invisible_characters",

@@ -1,0 +1,22 @@
+"""No browser and no proxy keeps a page, so that Back shows none to the next person after someone has signed out."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from dashboard.middleware.paths import is_for_programs
+
+Answering = Callable[[HttpRequest], HttpResponseBase]
+
+
+def keep_no_pages(get_response: Answering) -> Answering:
+    """Forbid storing a response, unless its view says otherwise: what pages poll is revalidated by its ETag."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if not is_for_programs(request.path_info):
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return answer
