@@ -34,7 +34,7 @@
     if (isPolled(event) && event.detail.successful !== false) lost(false);
   });
 
-  // Show "your role does not allow this" in place of the answer; no other 403 is a page fragment.
+  // Show "your role does not allow this" or "out of date" in place of the answer; no other 403 is a page fragment.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.getResponseHeader("X-Not-Allowed")) Object.assign(event.detail, { shouldSwap: true, isError: false });
   });
