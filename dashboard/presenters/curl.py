@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from dashboard.rules.headers import CREDENTIALS, REDACTED, is_name
+from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import is_whole
 
 BODY_BYTES = 32 * 1024
@@ -42,16 +43,16 @@ def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     usable = [
         (name, value)
         for name, value in headers
-        if is_name(name) and name.lower() not in _LEFT_OUT and value.isprintable() and is_whole(value)
+        if is_name(name) and name.lower() not in _LEFT_OUT and is_visible(value) and is_whole(value)
     ]
     # curl drops a header with an empty value unless it ends with a semicolon.
     return [f"{name}: {value}" if value.strip() else f"{name};" for name, value in usable if value != REDACTED]
 
 
 def _printable(body: bytes) -> str | None:
-    """Return the body as printable text; None if it contains other bytes."""
+    """Return the body as text whose every character people see; None if it contains others."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return text if all(char.isprintable() or char == "\n" for char in text) else None
+    return text if is_visible(text.replace("\n", "")) else None

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.factories import make_endpoint, make_user
+from tests.factories import make_delivery, make_endpoint, make_user
 from tests.faults.failed import session_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("copy")]
@@ -24,16 +24,17 @@ def open_endpoint(live_server: LiveServer, browser: Browser, settings: Any) -> I
     settings.ALLOWED_HOSTS = ["*"]
     context = browser.new_context()
     endpoint = make_endpoint(opentrain_id="whe_to_copy")
+    delivery = make_delivery(endpoint=endpoint, body=BODY.encode())
     complaints: list[str] = []
 
-    def opener(*, host: str, script: str = "") -> Page:
+    def opener(*, host: str, script: str = "", of: str = "endpoint") -> Page:
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         server = f"http://{host}:{urlsplit(live_server.url).port}"
         context.add_cookies([{"name": "sessionid", "value": session_of(make_user(role="support")), "url": server}])
         if script:
             page.add_init_script(script)
-        page.goto(f"{server}/endpoints/{endpoint.pk}/")
+        page.goto(f"{server}/endpoints/{endpoint.pk}/" if of == "endpoint" else f"{server}/deliveries/{delivery.pk}/")
         return page
 
     yield opener
@@ -41,6 +42,9 @@ def open_endpoint(live_server: LiveServer, browser: Browser, settings: Any) -> I
         page.goto("about:blank")  # no poll may be in progress when the database is emptied
     context.close()
     assert complaints == []
+
+
+BODY = '\n{"n": 1250.00,\r\n "n": "\u202e\u200b\ufeff\u00a0\\\\u0041"}\r'
 
 
 def copy_button(page: Page) -> Locator:
@@ -68,6 +72,19 @@ def test_button_copies_and_says_so(host: str, is_secure: bool, script: str, open
     expect(copy_button(page).locator(".copied")).to_be_visible()
     expect(copy_button(page)).to_be_focused()
     assert pasted(page) == "whe_to_copy"
+
+
+@pytest.mark.parametrize("host", ["plain.test", "localhost"])
+def test_body_is_copied_as_it_was_sent_while_the_page_shows_what_nobody_sees(
+    host: str, open_endpoint: Callable[..., Page]
+) -> None:
+    page = open_endpoint(host=host, of="delivery")
+    expect(page.locator("#tree")).to_contain_text(r'n: "⟨U+202E⟩⟨U+200B⟩⟨U+FEFF⟩⟨U+00A0⟩')
+    expect(page.locator("#raw pre")).to_contain_text("1250.00,⟨U+000D⟩")
+    button = page.get_by_role("button", name="Copy body")
+    button.click()
+    expect(button.locator(".copied")).to_be_visible()
+    assert pasted(page) == BODY
 
 
 def test_button_that_cannot_copy_selects_the_text_and_says_what_to_press(open_endpoint: Callable[..., Page]) -> None:

@@ -60,6 +60,13 @@ def test_command_sends_the_very_bytes(handler: Any, body: bytes) -> None:
     assert (got["Content-Type"], got["X-OpenTrain-Event"], got["X-Empty"]) == ("application/json", "it's $(id)", "")
 
 
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\u3164", "\ufe0f", "\u00a0", "\r"])
+def test_command_hides_nothing_from_who_reads_it(hidden: str) -> None:
+    command = curl.command(url=URL, headers=[("X-A", f"a{hidden}b")], body=f'{{"a": "{hidden}"}}\n'.encode())
+    assert hidden not in command
+    assert "base64 -d" in command
+
+
 def test_command_leaves_out_secrets_and_what_curl_says_itself() -> None:
     headers = [
         ("Host", "redeliver.example.com"),
