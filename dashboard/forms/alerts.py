@@ -14,8 +14,9 @@ from dashboard.actions.alerts.channels import ChannelDetails
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.web_addresses import URL_CHARS, check_public, web_address
 from dashboard.models import AlertChannel, Install, User
-from dashboard.rules.alert_messages import plain
 from dashboard.rules.alerts import KINDS, AlertKind
+from dashboard.rules.invisible import is_visible
+from dashboard.rules.outside_texts import on_one_line
 from dashboard.vault import Secret
 
 Way = AlertChannel.Way
@@ -77,8 +78,8 @@ class ChannelForm(OperationForm):
         return given if given in Way.values else Way.EMAIL.value
 
     def clean_name(self) -> str:
-        name = plain(self.cleaned_data["name"], limit=NAME_CHARS)
-        if not name:
+        name = on_one_line(self.cleaned_data["name"], most=NAME_CHARS)
+        if not any(is_visible(char) for char in name if char != " "):
             raise ValidationError("Enter a name.")
         return name
 
