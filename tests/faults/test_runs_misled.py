@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,13 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.actions.installs import sync
 from dashboard.actions.runs import steps
 from dashboard.models import Endpoint, Install, Run, User
+from dashboard.partner_api import endpoints as remote_endpoints
 from dashboard.partner_api.models import Endpoint as Remote
 from dashboard.services.opentrain import call
-from tests.actions.runs.by_bits import go, redeliver, states
+from tests.actions.runs.by_bits import go, recover, redeliver, states
 from tests.contract.partner_api import PartnerApi
 from tests.factories import make_endpoint, make_failed_delivery
 from tests.faults.failed import failed_deliveries
@@ -233,3 +236,33 @@ def test_endpoint_deleted_elsewhere_in_the_middle_is_said_plainly(
     assert (run.state, run.why) == ("stopped", f"{steps.DELETED} {waiting} not requested.")
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None
+
+
+def test_recovery_waits_for_a_list_that_lags_behind_its_re_enabling_and_stops_at_another_disable(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTrain's clock is five minutes behind ours, and its list shows the endpoint as it was before the change."""
+
+    def disable(at: datetime) -> None:
+        reason = "10 consecutive failures"
+        Remote.objects.update(status="DISABLED", consecutive_failures=10, disabled_at=at, disabled_reason=reason)
+
+    def read() -> str:
+        assert sync.refresh(install=endpoint.install, now=timezone.now()) is None
+        endpoint.refresh_from_db()
+        return endpoint.status
+
+    behind = timezone.now() - timedelta(minutes=5)
+    disable(behind)
+    assert read() == "DISABLED"
+    real, before = remote_endpoints.newest_first, list(Remote.objects.all())
+    monkeypatch.setattr(remote_endpoints, "newest_first", lambda **_asked: before)
+    run = go(recover(endpoint, User.objects.get()))
+    assert (Remote.objects.get().status, read(), go(run).state) == ("ACTIVE", "ACTIVE", "running")
+    disable(behind + timedelta(seconds=1))
+    assert (read(), go(run).state) == ("ACTIVE", "running")
+    monkeypatch.setattr(remote_endpoints, "newest_first", real)
+    assert read() == "DISABLED"
+    run = go(run)
+    assert run.state == "stopped"
+    assert run.why.startswith("OpenTrain disabled the endpoint again.")
