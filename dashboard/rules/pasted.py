@@ -1,0 +1,237 @@
+"""What copying adds around a value, and what is wrong with the rest.
+
+The one owner of the rule: for tokens, IDs, codes, URLs and addresses that people paste, and for settings. What copying
+adds is removed: spaces and invisible characters, quotation marks, backticks, a comma after the value, the brackets of a
+list with one value. Everything else is left as it is, or refused with the reason. No message repeats the text.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from dashboard.rules import json_limits
+from dashboard.rules.secret_texts import OBSERVATION_KEY_START, SIGNING_SECRET_START, TOKEN_START, has_secret
+
+TOKEN_CHARS = 200
+"""Most characters of an install's token."""
+_MARKS = (
+    '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02',  # double ones, then single ones
+    "'\u2018\u2019\u201a\u201b\u2039\u203a\uff07",
+    "`",
+    "\\",  # ends a line in a shell
+)
+"""Quotation marks that belong together."""
+_EVERY_MARK = "".join(_MARKS)
+_ESCAPED = re.compile(r"""^\\+(?=["'])|\\+(?=["']$)""")
+"""Quotation marks of a string in a log."""
+_MARK = f"[{re.escape(_EVERY_MARK)}]"
+_HYPHENS = {0x2010: "-", 0x2011: "-"}
+"""Hyphens that word processors use instead of "-"."""
+_LINES = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
+_COMMAS = re.compile(r"[,;]")
+_AFTER = ",;"
+_NOT_OF_A_TOKEN = _EVERY_MARK + "{}[],; "
+_ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.:-]{6,}")
+"""What OpenTrain's IDs look like: enough to tell a list of them from one ID of another form."""
+_IN_BRACKETS = re.compile(r"<(?:URL:)?((?:https?://|mailto:)[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>", re.IGNORECASE)
+_NAMED_ADDRESS = re.compile(r"[^<>@]*<([^\s<>@]+@[^\s<>@]+)>")
+_LABEL = re.compile(rf"[^:=\n]{{0,80}}[:=]\s*{_MARK}?\s*(?:bearer\s+)?{_MARK}?|bearer\s+{_MARK}?", re.IGNORECASE)
+_ID_LABEL = re.compile(
+    r"""["'`]?(?:x-opentrain-)?(?:delivery|event|resource|endpoint|request|install|organization|contract)"""
+    r"""[ _-]?(?:id)?["'`]?\s*[:=]\s*""",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""Source: RFC 6750, 2.1."""
+_MASKS = ("…", "...", "•", "●", "*")
+
+
+class Unusable(ValueError):
+    """The text is not one value of its kind. The message says why, and never repeats the text."""
+
+
+def bare(text: str) -> str:
+    """Return the value without what copying adds around it. A list of several values stays as it is.
+
+    Invisible characters are also removed inside a value of plain ASCII; names in some languages need them.
+    """
+    value = _visible(text)
+    while True:
+        stripped = _unwrapped(value.strip().rstrip(_AFTER).strip())
+        if stripped == value:
+            return value
+        value = stripped
+
+
+def values(text: str) -> list[str]:
+    """Return the values of a list: JSON, or separated by commas, semicolons or lines. Empty ones are left out."""
+    found = _listed(text.strip())
+    parts = found if found is not None else _COMMAS.split(_LINES.sub(",", _no_brackets(_visible(text).strip())))
+    return [value for part in parts if (value := bare(part))]
+
+
+def one(text: str, *, what: str) -> str:
+    """Return the one value of the text, or "" if there is none. `what` names its kind: "token".
+
+    Raises: Unusable if there are several lines or values.
+    """
+    listed = _listed(_visible(text).strip())
+    lines = listed if listed is not None else _LINES.split(text)
+    found = [value for line in lines if (value := bare(line))]
+    if len(found) > 1:
+        shape = f"a list of {len(found)} values" if listed is not None else _count(len(found), "line")
+        raise Unusable(f"This contains {shape}. Paste only one {what}.")
+    return found[0] if found else ""
+
+
+def identifier(text: str, *, what: str = "ID") -> str:
+    """Return the one ID of the text, without the name before it ("X-OpenTrain-Delivery: …"), or "" if there is none.
+
+    Raises: Unusable if there are several IDs, or a secret.
+    """
+    if has_secret(text):
+        raise Unusable(f"This contains a token, key or secret. Paste only the {what}.")
+    value = bare(_ID_LABEL.sub("", one(text, what=what), count=1)).translate(_HYPHENS)
+    found = [bare(part) for part in re.split(r"[,;\s]+", value) if part]
+    if len(found) > 1 and all(_ID.fullmatch(part) for part in found):
+        raise Unusable(f"This contains {len(found)} IDs. Paste only one {what}.")
+    return value
+
+
+def url(text: str) -> str:
+    """Return the one URL of the text, or "" if there is none. Raises: Unusable if there are several."""
+    value = one(text, what="URL")
+    found = [part for part in re.split(r"[,;\s]+", value) if re.match(r"https?://", part, re.IGNORECASE)]
+    if len(found) > 1:
+        raise Unusable(f"This contains {len(found)} URLs. Paste only one URL.")
+    return value.replace("\\/", "/")  # PHP writes slashes in JSON so
+
+
+def mail_address(text: str) -> str:
+    """Return the one email address of the text, also of a link ("mailto:…") or with a name ("Ana <ana@…>").
+
+    Raises: Unusable if there are several.
+    """
+    value = one(text, what="address")
+    if value.lower().startswith("mailto:"):
+        value = value[len("mailto:") :].partition("?")[0]
+    if value.count("@") > 1:
+        raise Unusable(f"This contains {value.count('@')} addresses. Paste only one address.")
+    named = _NAMED_ADDRESS.fullmatch(value)
+    return named[1] if named else value
+
+
+def token(text: str) -> str:
+    """Return the install token of the text, or "" if it is empty. Takes a header or a variable with its name too.
+
+    Raises: Unusable if there is no token, more than one, or one that no client could send.
+    """
+    if text.count(TOKEN_START) > 1:
+        raise Unusable(f"This contains {text.count(TOKEN_START)} tokens. Paste only one token.")
+    value = one(text, what="token")
+    before, start, rest = value.partition(TOKEN_START)
+    if start and _LABEL.fullmatch(before):
+        value = bare((start + rest).rstrip(_NOT_OF_A_TOKEN))
+    reason = _not_a_token(value)
+    if value and reason:
+        raise Unusable(reason)
+    return value
+
+
+def code(text: str, *, lengths: Sequence[int]) -> str:
+    """Return the digits of a one-time code, or "" if it is empty. `lengths` are the numbers of digits that codes have.
+
+    Raises: Unusable if the text has anything but digits, spaces and hyphens, or no code's length.
+    """
+    value = unicodedata.normalize("NFKC", one(text, what="code"))
+    digits = "".join(char for char in value if not char.isspace() and unicodedata.category(char) != "Pd")
+    if not digits:
+        return ""
+    if not digits.isdecimal():
+        raise Unusable("A code has digits only. Paste only the code.")
+    plain = "".join(str(unicodedata.decimal(digit)) for digit in digits)
+    if len(plain) not in lengths:
+        known = " or ".join(str(length) for length in sorted(lengths))
+        raise Unusable(f"This has {_count(len(plain), 'digit')}. A code has {known}: paste only one code.")
+    return plain
+
+
+def _not_a_token(value: str) -> str:
+    """Return why the value is not an install token, or ""."""
+    if not value.startswith(TOKEN_START):
+        return f"{_taken_for(value)} Install tokens begin with {TOKEN_START}."
+    if len(value) > TOKEN_CHARS:
+        return f"This has {len(value)} characters; a token has at most {TOKEN_CHARS}. Paste only the token."
+    return _not_whole(value.removeprefix(TOKEN_START))
+
+
+def _not_whole(rest: str) -> str:
+    """Return what is wrong with a token after its beginning, or ""."""
+    if not rest:
+        return f"This is only the beginning of a token ({TOKEN_START}). Paste the complete token."
+    if any(mask in rest for mask in _MASKS):
+        return "This token is shortened or masked. Copy the complete token."
+    if any(char.isspace() for char in rest):
+        return "This token has a space in the middle. Paste only the token, in one piece."
+    others = sum(_BEARER.fullmatch(char) is None for char in rest.rstrip("="))
+    if others:
+        return f"This token has {_count(others, 'character')} that no token can have. Copy it again, as plain text."
+    return ""
+
+
+def _taken_for(value: str) -> str:
+    """Say what a text that is no token is, as far as its beginning shows."""
+    for start, name in ((SIGNING_SECRET_START, "a signing secret"), (OBSERVATION_KEY_START, "an observation key")):
+        if value.startswith(start):
+            return f"This is {name} ({start}…), not an install token."
+    if re.match(r"https?://", value, re.IGNORECASE):
+        return "This is a URL, not an install token."
+    if value.lower().startswith(TOKEN_START):
+        return "Upper and lower case were changed. Copy the token again."
+    return "This is not an install token."
+
+
+def _visible(text: str) -> str:
+    """Return the text without invisible characters, and with an ordinary space for every other kind of space."""
+    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    shown = "".join(char for char in spaced if unicodedata.category(char) != "Cf")
+    if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():
+        return shown
+    begin, end = 0, len(spaced)
+    while begin < end and (unicodedata.category(spaced[begin]) == "Cf" or spaced[begin].isspace()):
+        begin += 1
+    while begin < end and (unicodedata.category(spaced[end - 1]) == "Cf" or spaced[end - 1].isspace()):
+        end -= 1
+    return spaced[begin:end]
+
+
+def _unwrapped(value: str) -> str:
+    """Remove the marks around a value. If it contains the same marks, it has several values, and they stay."""
+    bracketed = _IN_BRACKETS.fullmatch(value)
+    if bracketed:
+        return bracketed[1]
+    value = _ESCAPED.sub("", value)
+    for marks in _MARKS:
+        inner = value.strip(marks)
+        if inner != value and not any(mark in inner for mark in marks):
+            return inner
+    return value
+
+
+def _no_brackets(text: str) -> str:
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
+def _listed(text: str) -> list[str] | None:
+    """Return the values of a list in brackets (JSON, or Python's with single quotation marks); None for other text."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    try:
+        found = json_limits.loads(text)
+    except ValueError:
+        return _COMMAS.split(_LINES.sub(",", text[1:-1]))
+    return [one if isinstance(one, str) else str(one) for one in found]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
