@@ -18,12 +18,14 @@ from dashboard.config.environment import flag as _flag
 from dashboard.config.environment import items as _list
 from dashboard.config.environment import secret as _secret
 from dashboard.config.environment import split
+from dashboard.config.environment import url as _url
+from dashboard.rules import pasted
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = False
 
 # --- Redeliver -------------------------------------------------------------------------------------------------------
-OPENTRAIN_BASE_URL = os.environ.get("OPENTRAIN_BASE_URL", "https://app.opentrain.ai/api/partner/v1").rstrip("/")
+OPENTRAIN_BASE_URL = _url("OPENTRAIN_BASE_URL", "https://app.opentrain.ai/api/partner/v1")
 # OpenTrain's retry schedule (partner-api, "Deliveries"); the demo's Partner API is faster.
 OPENTRAIN_RETRY_DELAYS_S = [int(delay) for delay in _list("OPENTRAIN_RETRY_DELAYS_S", "60,300,1800,7200")]
 OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300"))
@@ -38,8 +40,8 @@ BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
 RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
 # Public base URLs of the console and of the receiver. They may have separate hosts and processes: SERVE selects what
 # this process serves (dashboard/urls.py).
-PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000").rstrip("/")
-RECEIVER_URL = os.environ.get("RECEIVER_URL", "").rstrip("/") or PUBLIC_URL
+PUBLIC_URL = _url("PUBLIC_URL", "http://localhost:8000")
+RECEIVER_URL = _url("RECEIVER_URL") or PUBLIC_URL
 SERVE = os.environ.get("SERVE", "all")
 if SERVE not in {"all", "console", "receiver"}:
     raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
@@ -136,7 +138,7 @@ TEMPLATES = [
 
 # --- Database: PostgreSQL, with a pool, so that requests don't open connections --------------------------------------
 DATABASES = {}
-if database_url := _secret("DATABASE_URL"):
+if database_url := pasted.bare(_secret("DATABASE_URL")):
     DATABASES["default"] = dj_database_url.parse(database_url)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # drops connections that a restart has closed
     # The receiver's statements are prepared once (db/prepared.py).
@@ -147,7 +149,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Email for alerts (dashboard/services/alerts.py); without EMAIL_URL none is sent ----------------------------------
-_MAIL = mail_url.parse(_secret("EMAIL_URL"))
+_MAIL = mail_url.parse(pasted.bare(_secret("EMAIL_URL")))
 EMAIL_HOST, EMAIL_PORT = _MAIL.host, _MAIL.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.starttls, _MAIL.tls
@@ -169,6 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "dashboard.auth.adapters.Accounts"
+ACCOUNT_FORMS = {"login": "dashboard.forms.sign_in.Login"}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -198,6 +201,9 @@ SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
 MFA_REQUIRED_ROLES = _list("MFA_REQUIRED_ROLES")
 MFA_ADAPTER = "dashboard.auth.adapters.SecondFactors"
 MFA_FORMS = {
+    "authenticate": "dashboard.forms.sign_in.Authenticate",
+    "reauthenticate": "dashboard.forms.sign_in.Reauthenticate",
+    "activate_totp": "dashboard.forms.sign_in.ActivateTotp",
     "add_webauthn": "dashboard.forms.passkeys.Add",
     "authenticate_webauthn": "dashboard.forms.passkeys.Authenticate",
     "login_webauthn": "dashboard.forms.passkeys.Login",

@@ -4,6 +4,7 @@ Members cannot change their own role or account, and the person who changes anot
 that moment. So at least one support lead remains, even with concurrent changes.
 """
 
+import re
 import uuid
 from datetime import datetime, timedelta
 
@@ -35,6 +36,13 @@ class _LinkTokens(PasswordResetTokenGenerator):
 
 
 _tokens = _LinkTokens()
+_CODE = re.compile(r"[0-9]{1,18}\.[0-9a-z]+-[0-9a-f]{32}")
+"""Django's token after the number of the account."""
+
+
+def is_code(text: str) -> bool:
+    """Return whether the text has the form of a link's code. It says nothing about whether the link still works."""
+    return _CODE.fullmatch(text) is not None
 
 
 def link_lasts() -> timedelta:

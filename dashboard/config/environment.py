@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dashboard.rules import pasted
+
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """Names, as a URL has them, that mean the machine itself wherever they are used."""
 _OFF = {"0", "", "false", "no", "off"}
@@ -21,12 +23,18 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def items(name: str, default: str = "") -> list[str]:
-    """Return the items of a comma-separated list."""
+    """Return the items of a list (see `split`)."""
     return split(os.environ.get(name, default))
 
 
 def split(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+    """Return the items of a list that is separated by commas or lines, or written as JSON; without quotation marks."""
+    return pasted.values(text)
+
+
+def url(name: str, default: str = "") -> str:
+    """Return a URL without its final slash, and without quotation marks or invisible characters around it."""
+    return pasted.bare(os.environ.get(name, default)).rstrip("/")
 
 
 def is_loopback(url: str) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from dashboard.config.environment import secret
+from dashboard.rules import pasted
 
 PROVIDER = "sso"
 """Its name in our URLs: the callback is /accounts/oidc/sso/login/callback/."""
@@ -39,7 +40,7 @@ def read() -> Oidc | None:
 
     Raises: ImproperlyConfigured if only some variables are set, or if the issuer is not https (except on localhost).
     """
-    issuer, client_id = (os.environ.get(name, "").strip() for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID"))
+    issuer, client_id = (pasted.bare(os.environ.get(name, "")) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID"))
     client_secret = secret("OIDC_CLIENT_SECRET")
     if not issuer:
         if client_id or client_secret:

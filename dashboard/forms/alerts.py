@@ -12,8 +12,10 @@ from django.http import QueryDict
 
 from dashboard.actions.alerts.channels import ChannelDetails
 from dashboard.forms.operation import OperationForm
+from dashboard.forms.pasted import PastedEmailField, PastedField
 from dashboard.forms.web_addresses import URL_CHARS, check_public, web_address
 from dashboard.models import AlertChannel, Install, User
+from dashboard.rules import pasted
 from dashboard.rules.alerts import KINDS, AlertKind
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import on_one_line
@@ -50,10 +52,10 @@ class ChannelForm(OperationForm):
         choices=[(kind.value, kind.label) for kind in KINDS],
         error_messages={"required": "Choose at least one kind of alert."},
     )
-    email = forms.EmailField(
+    email = PastedEmailField(
         max_length=EMAIL_CHARS, required=False, error_messages={"invalid": "Enter a valid email address."}
     )
-    url = forms.CharField(max_length=URL_CHARS, required=False)
+    url = PastedField(read=pasted.url, max_length=URL_CHARS, required=False)
     slack = forms.BooleanField(required=False)
     quiet_start = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
     quiet_end = forms.TimeField(required=False, error_messages=_NO_QUIET_TIME)
@@ -90,7 +92,7 @@ class ChannelForm(OperationForm):
         return sorted(kinds)
 
     def clean_url(self) -> str:
-        url: str = self.cleaned_data["url"].strip()
+        url: str = self.cleaned_data["url"]
         if url and self.chosen_way == Way.WEBHOOK:
             web_address(url)
             if not url.startswith("https://") and not settings.ALERT_PRIVATE_ADDRESSES:

@@ -93,8 +93,8 @@ _READERS: dict[str, delivery_filters.Reader] = {
     "outcome": _outcome,
     "install": _place("install"),
     "endpoint": _place("endpoint"),
-    "delivery": delivery_filters.as_written("delivery_id"),
-    "request": delivery_filters.as_written("request_id"),
+    "delivery": delivery_filters.identified("delivery_id"),
+    "request": delivery_filters.identified("request_id"),
     "from": delivery_filters.since("at_from"),
     "to": delivery_filters.until("at_to"),
 }

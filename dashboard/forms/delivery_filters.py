@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria
+from dashboard.rules import pasted
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
+from dashboard.rules.secret_texts import has_secret
 from dashboard.signatures import REPORTED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
@@ -105,10 +107,15 @@ class ParsedFilters:
 
 def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> ParsedFilters:
     """Parse the filters that have a reader, and ignore other parameters."""
-    cleaned = {name: _clean(params.get(name, "")) for name in readers}
-    parsed = ParsedFilters({name: text for name, text in cleaned.items() if text}, {}, {}, [])
-    for name, text in parsed.given.items():
+    cleaned = {name: pasted.term(params.get(name, "").replace("\0", "")) for name in readers}
+    # A secret is neither shown nor kept in links.
+    shown = {name: "" if has_secret(text) else text[:TEXT_CHARS] for name, text in cleaned.items()}
+    parsed = ParsedFilters({name: text for name, text in shown.items() if text}, {}, {}, [])
+    for name, text in cleaned.items():
         try:
+            if not text:
+                continue
+            _check(text)
             parsed.used[name], columns = readers[name](text, now)
         except Nonsense as error:
             parsed.problems.append(str(error))
@@ -158,8 +165,12 @@ def cause_choices() -> list[tuple[str, str]]:
     return [*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others)]
 
 
-def _clean(text: str) -> str:
-    return text.replace("\0", "").strip()[:TEXT_CHARS]
+def _check(text: str) -> None:
+    """Raises: Nonsense if no filter can have this value."""
+    if has_secret(text):
+        raise Nonsense("A filter contains a token, key or secret. Keep it out of URLs: browsers remember them.")
+    if len(text) > TEXT_CHARS:
+        raise Nonsense(f"“{text[:40]}…” has {len(text)} characters: a filter has at most {TEXT_CHARS}.")
 
 
 Read = tuple[str, dict[str, Any]]
@@ -261,6 +272,20 @@ def as_written(column: str) -> Reader:
     return lambda text, _now: (text, {column: text})
 
 
+def identified(column: str) -> Reader:
+    """Return the reader of an ID; the column's name names it: "delivery_id"."""
+    what = column.replace("_id", " ID")
+
+    def read_id(text: str, _now: datetime) -> Read:
+        try:
+            found = pasted.identifier(text, what=what)
+        except pasted.Unusable as error:
+            raise Nonsense(str(error)) from None
+        return found, {column: found}
+
+    return read_id
+
+
 def _signature(text: str, _now: datetime) -> Read:
     name = text.lower()
     if name not in SIGNATURES:
@@ -292,9 +317,9 @@ FILTERS = (
     DeliveryFilter("attempts_max", "Attempts, at most", _number("attempts_max"), ("attempt_count",), folded=True),
     DeliveryFilter("from", "From", since("received_from"), ("first_received_at",), of_refused=True),
     DeliveryFilter("to", "To", until("received_to"), ("first_received_at",), of_refused=True),
-    DeliveryFilter("delivery", "Delivery", as_written("delivery_id"), ("opentrain_id",), of_refused=True),
-    DeliveryFilter("event_id", "Event", as_written("event_id"), ("event_id",), folded=True),
-    DeliveryFilter("resource", "Resource", as_written("resource_id"), ("resource_id",), folded=True),
+    DeliveryFilter("delivery", "Delivery", identified("delivery_id"), ("opentrain_id",), of_refused=True),
+    DeliveryFilter("event_id", "Event", identified("event_id"), ("event_id",), folded=True),
+    DeliveryFilter("resource", "Resource", identified("resource_id"), ("resource_id",), folded=True),
     DeliveryFilter("signature", "Signature", _signature, ("last_signature",), folded=True, of_refused=True),
 )
 """All filters, in the order of a canonical query. tests/test_in_step.py lists what else a new filter needs."""

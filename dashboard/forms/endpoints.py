@@ -8,8 +8,10 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from dashboard.forms.operation import OperationForm
+from dashboard.forms.pasted import PastedField
 from dashboard.forms.web_addresses import URL_CHARS, handler_address, opentrain_address
 from dashboard.models import Endpoint
+from dashboard.rules import pasted
 from dashboard.rules.secret_texts import SIGNING_SECRET_START
 
 EVENT_TYPES = (
@@ -31,8 +33,8 @@ class RegisterForm(OperationForm):
     RECEIVER, DIRECT = "receiver", "direct"
 
     path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Directly to my URL")])
-    handler_url = forms.CharField(max_length=URL_CHARS, required=False, validators=[handler_address])
-    url = forms.CharField(max_length=URL_CHARS, required=False, validators=[opentrain_address])
+    handler_url = PastedField(read=pasted.url, max_length=URL_CHARS, required=False, validators=[handler_address])
+    url = PastedField(read=pasted.url, max_length=URL_CHARS, required=False, validators=[opentrain_address])
     event_types = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVENT_TYPES],
         error_messages={"required": "Choose at least one event type."},
@@ -52,7 +54,7 @@ class RegisterForm(OperationForm):
 class EditForm(OperationForm):
     """An endpoint's address and event types. The address is the handler's URL behind the receiver, or its own URL."""
 
-    address = forms.CharField(max_length=URL_CHARS, required=False)
+    address = PastedField(read=pasted.url, max_length=URL_CHARS, required=False)
     event_types = forms.MultipleChoiceField(error_messages={"required": "Choose at least one event type."})
     seen = forms.CharField(max_length=64, required=False)
 
@@ -60,6 +62,9 @@ class EditForm(OperationForm):
         """`was_asked` says that this form was already submitted once: then the endpoint is expected to differ."""
         address = endpoint.handler_url if endpoint.is_received else endpoint.url
         super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
+        # An address that was not edited stays exactly as it is.
+        pasted_field = cast("PastedField", self.fields["address"])
+        pasted_field.read = lambda text: text if text == address else pasted.url(text)
         self.endpoint, self.was_asked = endpoint, was_asked
         # An event type that OpenTrain added later stays selected until it is cleared.
         names = list(dict.fromkeys([*EVENT_TYPES, *endpoint.event_types]))
@@ -104,7 +109,7 @@ class EditForm(OperationForm):
 class DeleteForm(OperationForm):
     """A deletion, confirmed by typing the word shown on the page."""
 
-    confirmation = forms.CharField(max_length=300, required=False)
+    confirmation = PastedField(read=pasted.bare, max_length=300, required=False)
 
     def __init__(self, data: QueryDict | None, *, word: str) -> None:
         super().__init__(data)
@@ -112,7 +117,7 @@ class DeleteForm(OperationForm):
 
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]
-        if typed.strip().lower() != self.word.lower():
+        if typed.lower() != self.word.lower():
             raise ValidationError(f"That doesn't match. Type {self.word} and nothing else.")
         return typed
 

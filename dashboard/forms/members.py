@@ -6,19 +6,22 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from dashboard.forms.operation import OperationForm
+from dashboard.forms.pasted import PastedEmailField, PastedField
 from dashboard.models import Role, User
+from dashboard.rules import pasted
 
 
 class InviteForm(OperationForm):
     """The user name, role and email address of an invitation."""
 
-    username = forms.CharField(
+    username = PastedField(
+        read=pasted.user_name,
         max_length=150,
         validators=[User.username_validator],
         error_messages={"required": "Enter a user name."},
     )
     role = forms.ChoiceField(choices=[(role.value, role.label) for role in Role if role])
-    email = forms.EmailField(required=False, max_length=254)
+    email = PastedEmailField(required=False, max_length=254)
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]

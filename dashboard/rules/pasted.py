@@ -33,6 +33,7 @@ _AFTER = ",;"
 _NOT_OF_A_TOKEN = _EVERY_MARK + "{}[],; "
 _ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.:-]{6,}")
 """What OpenTrain's IDs look like: enough to tell a list of them from one ID of another form."""
+_PLAIN = re.compile(r"[\w.:+@/ -]+")
 _IN_BRACKETS = re.compile(r"<(?:URL:)?((?:https?://|mailto:)[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>", re.IGNORECASE)
 _NAMED_ADDRESS = re.compile(r"[^<>@]*<([^\s<>@]+@[^\s<>@]+)>")
 _LABEL = re.compile(rf"[^:=\n]{{0,80}}[:=]\s*{_MARK}?\s*(?:bearer\s+)?{_MARK}?|bearer\s+{_MARK}?", re.IGNORECASE)
@@ -41,6 +42,7 @@ _ID_LABEL = re.compile(
     r"""[ _-]?(?:id)?["'`]?\s*[:=]\s*""",
     re.IGNORECASE,
 )
+_IPV6 = re.compile(r"\[[0-9a-fA-F:.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """Source: RFC 6750, 2.1."""
 _MASKS = ("…", "...", "•", "●", "*")
@@ -50,23 +52,46 @@ class Unusable(ValueError):
     """The text is not one value of its kind. The message says why, and never repeats the text."""
 
 
-def bare(text: str) -> str:
-    """Return the value without what copying adds around it. A list of several values stays as it is.
+def visible(text: str) -> str:
+    """Return the text without invisible characters and spaces around it, and with ordinary spaces inside.
 
-    Invisible characters are also removed inside a value of plain ASCII; names in some languages need them.
+    Invisible characters are also removed inside a text of plain ASCII; names in some languages need them.
     """
-    value = _visible(text)
+    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    shown = "".join(char for char in spaced if unicodedata.category(char) != "Cf")
+    if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():
+        return shown.strip()
+    begin, end = 0, len(spaced)
+    while begin < end and (unicodedata.category(spaced[begin]) == "Cf" or spaced[begin].isspace()):
+        begin += 1
+    while begin < end and (unicodedata.category(spaced[end - 1]) == "Cf" or spaced[end - 1].isspace()):
+        end -= 1
+    return spaced[begin:end]
+
+
+def bare(text: str) -> str:
+    """Return the value without what copying adds around it. A list of several values stays as it is."""
+    value = visible(text)
     while True:
-        stripped = _unwrapped(value.strip().rstrip(_AFTER).strip())
+        stripped = visible(_unwrapped(value.rstrip(_AFTER).strip()))
         if stripped == value:
             return value
         value = stripped
 
 
+def term(text: str) -> str:
+    """Return a text to search or filter by: `bare` if that is plain, else unchanged but for the spaces around it.
+
+    IDs and names that came from outside may have any characters, and links to them carry them as they are.
+    """
+    value = bare(text)
+    return value if _PLAIN.fullmatch(value) else text.strip()
+
+
 def values(text: str) -> list[str]:
     """Return the values of a list: JSON, or separated by commas, semicolons or lines. Empty ones are left out."""
-    found = _listed(text.strip())
-    parts = found if found is not None else _COMMAS.split(_LINES.sub(",", _no_brackets(_visible(text).strip())))
+    found = _listed(visible(text))
+    parts = found if found is not None else _COMMAS.split(_LINES.sub(",", visible(text)))
     return [value for part in parts if (value := bare(part))]
 
 
@@ -75,8 +100,8 @@ def one(text: str, *, what: str) -> str:
 
     Raises: Unusable if there are several lines or values.
     """
-    listed = _listed(_visible(text).strip())
-    lines = listed if listed is not None else _LINES.split(text)
+    listed = _listed(visible(text))
+    lines = listed if listed is not None else _LINES.split(bare(text))
     found = [value for line in lines if (value := bare(line))]
     if len(found) > 1:
         shape = f"a list of {len(found)} values" if listed is not None else _count(len(found), "line")
@@ -95,7 +120,7 @@ def identifier(text: str, *, what: str = "ID") -> str:
     found = [bare(part) for part in re.split(r"[,;\s]+", value) if part]
     if len(found) > 1 and all(_ID.fullmatch(part) for part in found):
         raise Unusable(f"This contains {len(found)} IDs. Paste only one {what}.")
-    return value
+    return value if _PLAIN.fullmatch(value) else text.strip()
 
 
 def url(text: str) -> str:
@@ -138,6 +163,11 @@ def token(text: str) -> str:
     return value
 
 
+def user_name(text: str) -> str:
+    """Return the one user name of the text, or "" if there is none. Raises: Unusable if there are several lines."""
+    return one(text, what="user name")
+
+
 def code(text: str, *, lengths: Sequence[int]) -> str:
     """Return the digits of a one-time code, or "" if it is empty. `lengths` are the numbers of digits that codes have.
 
@@ -154,6 +184,23 @@ def code(text: str, *, lengths: Sequence[int]) -> str:
         known = " or ".join(str(length) for length in sorted(lengths))
         raise Unusable(f"This has {_count(len(plain), 'digit')}. A code has {known}: paste only one code.")
     return plain
+
+
+def not_a_key(header: str) -> str:
+    """Say why an Authorization header holds no known observation key, as far as its form shows."""
+    if not header.strip():
+        return "No key was sent."
+    scheme, _, key = header.strip().partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer":
+        return "The header does not begin with Bearer."
+    if not key:
+        return "There is no key after Bearer."
+    if key != bare(key) or key.lower().startswith("bearer "):
+        return "Quotation marks, spaces, another Bearer or other characters stand around the key: remove them."
+    if key.startswith((TOKEN_START, SIGNING_SECRET_START)):
+        return "This is an install token or a signing secret, not an observation key."
+    return "This key is unknown."
 
 
 def _not_a_token(value: str) -> str:
@@ -191,20 +238,6 @@ def _taken_for(value: str) -> str:
     return "This is not an install token."
 
 
-def _visible(text: str) -> str:
-    """Return the text without invisible characters, and with an ordinary space for every other kind of space."""
-    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
-    shown = "".join(char for char in spaced if unicodedata.category(char) != "Cf")
-    if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():
-        return shown
-    begin, end = 0, len(spaced)
-    while begin < end and (unicodedata.category(spaced[begin]) == "Cf" or spaced[begin].isspace()):
-        begin += 1
-    while begin < end and (unicodedata.category(spaced[end - 1]) == "Cf" or spaced[end - 1].isspace()):
-        end -= 1
-    return spaced[begin:end]
-
-
 def _unwrapped(value: str) -> str:
     """Remove the marks around a value. If it contains the same marks, it has several values, and they stay."""
     bracketed = _IN_BRACKETS.fullmatch(value)
@@ -213,18 +246,14 @@ def _unwrapped(value: str) -> str:
     value = _ESCAPED.sub("", value)
     for marks in _MARKS:
         inner = value.strip(marks)
-        if inner != value and not any(mark in inner for mark in marks):
+        if inner and inner != value and not any(mark in inner for mark in marks):
             return inner
     return value
 
 
-def _no_brackets(text: str) -> str:
-    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
-
-
 def _listed(text: str) -> list[str] | None:
     """Return the values of a list in brackets (JSON, or Python's with single quotation marks); None for other text."""
-    if not (text.startswith("[") and text.endswith("]")):
+    if not (text.startswith("[") and text.endswith("]")) or _IPV6.search(text):
         return None
     try:
         found = json_limits.loads(text)

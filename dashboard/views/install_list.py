@@ -22,6 +22,7 @@ from dashboard.presenters.controls import Control
 from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.pages import numbered
+from dashboard.rules import pasted
 from dashboard.rules.endpoints import EndpointHealth, Severity, endpoint_health
 from dashboard.rules.installs import Trouble
 
@@ -146,7 +147,7 @@ def criteria_of(request: MemberRequest) -> InstallListCriteria:
     asked = request.GET
     page = asked.get("page", "")
     return InstallListCriteria(
-        query=asked.get("q", "").replace("\0", "").strip()[:SEARCHED],
+        query=pasted.term(asked.get("q", "").replace("\0", ""))[:SEARCHED],
         sort=asked["sort"] if asked.get("sort") in SORTS else "worst",
         show=asked["show"] if asked.get("show") in SHOWS else "",
         page=max(int(page), 1) if page.isascii() and page.isdigit() and len(page) <= 6 else 1,  # noqa: PLR2004

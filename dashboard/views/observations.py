@@ -27,6 +27,7 @@ from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
 from dashboard.models.pacing import count_call
 from dashboard.rules import observations as observed
+from dashboard.rules import pasted
 from dashboard.rules.secret_texts import OBSERVATION_KEY_START
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.vault import Secret
@@ -82,12 +83,13 @@ def _endpoint(request: WSGIRequest) -> Endpoint:
         raise _Refused(HTTPStatus.FORBIDDEN, "Observations are accepted over https only.")
     if request.method != "POST":
         raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Observations are sent by POST.")
-    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    given = request.META.get("HTTP_AUTHORIZATION", "")
+    scheme, _, key = given.partition(" ")
     endpoint = observation_keys.endpoint_of(key=Secret(key.strip())) if scheme.lower() == "bearer" else None
     if endpoint is None:
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
-            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'. This key is unknown.",
+            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'. {pasted.not_a_key(given)}",
         )
     return endpoint
 

@@ -17,6 +17,7 @@ from dashboard.forms.delivery_filters import link_query
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
+from dashboard.rules import pasted
 from dashboard.rules.secret_texts import has_secret
 
 LONGEST = 200
@@ -67,21 +68,31 @@ def shortcuts(request: MemberRequest) -> HttpResponse:
 
 
 def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
-    text = request.GET.get("q", "").replace("\0", "").strip()
-    cut, text = len(text) > LONGEST, text[:LONGEST]
+    text = pasted.term(request.GET.get("q", "").replace("\0", ""))
     # A pasted token or secret is neither searched for nor shown.
     is_secret = has_secret(text)
+    cut, text = len(text) > LONGEST, text[:LONGEST]
+    text, problem = ("", "") if is_secret else _one(text)
     now = timezone.now()
-    found = Found() if is_secret else find(user=request.user, text=text, now=now)
+    found = find(user=request.user, text=text, now=now) if text and not problem else Found()
     groups = [group for group in _groups(found, text, now) if group.hits]
     return {
-        "text": "" if is_secret else text,
+        "text": text,
+        "problem": problem,
         "is_secret": is_secret,
         "cut": cut,
         "groups": groups,
         "count": sum(len(group.hits) for group in groups),
         "longest": LONGEST,
     }, found
+
+
+def _one(text: str) -> tuple[str, str]:
+    """Return the one name or ID to search for, or the whole text and why it is more than one."""
+    try:
+        return pasted.identifier(text, what="name or ID"), ""
+    except pasted.Unusable as error:
+        return text, str(error)
 
 
 def _groups(found: Found, text: str, now: datetime) -> list[Group]:

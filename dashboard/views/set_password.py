@@ -6,6 +6,7 @@ scripts, the member pastes the link.
 
 from django.contrib import messages
 from django.contrib.auth import logout
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -14,6 +15,8 @@ from django.views.decorators.http import require_http_methods
 
 from dashboard.actions import members
 from dashboard.forms.members import SetPasswordForm
+from dashboard.forms.pasted import cleaned
+from dashboard.rules import pasted
 from dashboard.rules.durations import span
 
 
@@ -25,7 +28,11 @@ def set_password(request: HttpRequest) -> HttpResponse:
     """Set the password of the code's owner. Needs no sign-in: the code is the proof."""
     if request.method != "POST":
         return render(request, "account/set_password.html", {"form": SetPasswordForm()})
-    code = request.POST.get("code", "").strip().rpartition("#")[2]
+    try:
+        code = _code(request.POST.get("code", ""))
+    except ValidationError as error:
+        form = SetPasswordForm()
+        return render(request, "account/set_password.html", {"form": form, "problem": error.message}, status=422)
     owner = members.owner_of(code=code)
     form = SetPasswordForm(request.POST, owner=owner)
     if owner is None:
@@ -38,6 +45,15 @@ def set_password(request: HttpRequest) -> HttpResponse:
     logout(request)  # another user may be signed in in this browser
     messages.success(request, f"Your password is set. Sign in as {owner.username}.")
     return redirect("account_login")
+
+
+def _code(text: str) -> str:
+    """Return the code of a pasted link, or a code alone. Raises: ValidationError with the reason."""
+    link = cleaned(lambda given: pasted.one(given, what="link"), text)
+    code = link.rpartition("#")[2]
+    if not members.is_code(code):
+        raise ValidationError("This is not a complete link. Paste all of it, to the last character.")
+    return code
 
 
 def _over(request: HttpRequest) -> HttpResponse:

@@ -129,3 +129,33 @@ def test_settings_say_what_is_wrong_with_a_value(name: str, value: str, why: str
 )
 def test_loopback_is_this_machine_and_no_other(url: str, own: bool) -> None:
     assert environment.is_loopback(url) is own
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("new,old", ["new", "old"]),
+        (" new , old,", ["new", "old"]),
+        ('["new", "old"]', ["new", "old"]),
+        ("'new','old'", ["new", "old"]),
+        ("new\r\nold\r\n", ["new", "old"]),
+        ('"new"', ["new"]),
+        ("\ufeffnew\u200b", ["new"]),
+        ("[::1],localhost", ["[::1]", "localhost"]),
+        ("[::1]", ["[::1]"]),
+        ("[fe80::1],[::1]", ["[fe80::1]", "[::1]"]),
+        ("", []),
+    ],
+)
+def test_list_is_read_as_people_paste_it(text: str, found: list[str]) -> None:
+    assert environment.split(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example/", '"https://a.example"', "\ufeffhttps://a.example/\r", "<https://a.example>"]
+)
+def test_url_is_read_as_people_paste_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", text)
+    assert environment.url("PUBLIC_URL", "http://localhost:8000") == "https://a.example"
+    monkeypatch.delenv("PUBLIC_URL")
+    assert environment.url("PUBLIC_URL", "http://localhost:8000/") == "http://localhost:8000"

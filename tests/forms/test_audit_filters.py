@@ -77,3 +77,13 @@ def test_whatever_is_in_the_url_is_read_and_read_again_the_same(params: dict[str
     again = audit_filters.parse(params=dict(parse_qsl(read.query)), now=NOW)
     assert (again.criteria, again.query) == (read.criteria, read.query)
     assert len(read.chips({})) == len(read.used)
+
+
+def test_pasted_ids_are_taken_from_what_is_around_them() -> None:
+    parsed = parse(request="requestId: “7b1c2f”", delivery="\u200bdlv_1", endpoint="`whe_1`", install="\u200b12")
+    assert (parsed.query, parsed.problems) == ("install=12&endpoint=whe_1&delivery=dlv_1&request=7b1c2f", ())
+
+
+def test_two_request_ids_are_no_filter_and_say_why() -> None:
+    parsed = parse(request="7b1c2f10\n8b1c2f10")
+    assert (parsed.query, parsed.problems) == ("", ("This contains 2 lines. Paste only one request ID.",))

@@ -152,3 +152,42 @@ def test_cursor_reads_back_as_it_was_written(when, pk, newer) -> None:
 def test_cursor_that_cannot_be_read_is_none() -> None:
     for text in ("", "x", "2026-06-12", "2026-13-41T00:00:00Z_1", "2026-06-12T12:00:00Z_", "2026-06-12T12:00:00Z_-1"):
         assert delivery_filters.parse_cursor({"older": text}) is None
+
+
+@pytest.mark.parametrize(
+    ("params", "query"),
+    [
+        ({"delivery": "\u200b“dlv_1”\u00a0"}, "delivery=dlv_1"),
+        ({"delivery": "X-OpenTrain-Delivery: dlv_1"}, "delivery=dlv_1"),
+        ({"event_id": "`evt_1`"}, "event_id=evt_1"),
+        ({"resource": '"con_1",'}, "resource=con_1"),
+        ({"resource": "\">'con_1"}, "resource=%22%3E%27con_1"),
+        ({"event": "“contract.started”"}, "event=contract.started"),
+        ({"state": "\u200bfailed"}, "state=failed"),
+        ({"to": "2026-06-12\u00a003:12"}, "to=2026-06-12+03%3A12"),
+    ],
+)
+def test_pasted_value_is_taken_from_what_is_around_it(params: dict[str, str], query: str) -> None:
+    parsed = parse(**params)
+    assert (parsed.query, parsed.problems) == (query, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dlv_10001, dlv_10002", "This contains 2 IDs. Paste only one delivery ID."),
+        ("dlv_10001\ndlv_10002", "This contains 2 lines. Paste only one delivery ID."),
+        ('["dlv_10001", "dlv_10002"]', "This contains a list of 2 values. Paste only one delivery ID."),
+        ("d" * 201, f"“{'d' * 40}…” has 201 characters: a filter has at most 200."),
+    ],
+)
+def test_list_of_ids_and_a_text_that_is_too_long_are_no_filter_and_say_why(text: str, words: str) -> None:
+    parsed = parse(delivery=text)
+    assert (parsed.query, parsed.problems, parsed.given["delivery"]) == ("", (words,), text[:200])
+
+
+@pytest.mark.parametrize("text", ["ot_ptk_c4n4ry", "Bearer\u00a0ot_p\u200btk_c4n4ry", "x" * 300 + "whsec_c4n4ry"])
+def test_secret_is_no_filter_and_is_not_shown(text: str) -> None:
+    parsed = parse(delivery=text, event=text)
+    assert (parsed.query, parsed.given, len(parsed.problems)) == ("", {}, 2)
+    assert "c4n4ry" not in repr(parsed)

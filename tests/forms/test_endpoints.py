@@ -133,3 +133,22 @@ def test_state_does_not_depend_on_the_order_of_types() -> None:
 def test_deletion_is_confirmed_by_the_word(typed: str, valid: bool) -> None:
     form = DeleteForm(query(confirmation=typed), word="Hook")
     assert (form.is_valid(), list(form.errors)) == (valid, [] if valid else ["confirmation"])
+
+
+@pytest.mark.parametrize("text", [f"\u200b{DIRECT}\u00a0", f"<{DIRECT}>", f"“{DIRECT}”", DIRECT.replace("/", "\\/")])
+def test_pasted_address_is_taken_from_what_is_around_it(text: str) -> None:
+    form = RegisterForm(query(path="direct", url=text, handler_url=text, event_types=["contract.started"]))
+    assert form.is_valid()
+    assert (form.cleaned_data["url"], form.cleaned_data["handler_url"]) == (DIRECT, DIRECT)
+
+
+def test_two_addresses_are_refused_with_the_reason() -> None:
+    form = RegisterForm(query(path="direct", url=f"{DIRECT} {HANDLER}", event_types=["contract.started"]))
+    assert form.errors == {"url": ["This contains 2 URLs. Paste only one URL."]}
+
+
+def test_address_that_is_not_edited_stays_exactly_as_it_is() -> None:
+    endpoint = Endpoint(url=f"{DIRECT}?list=1,", event_types=["contract.started"])
+    form = EditForm(query(address=endpoint.url, event_types=["contract.started"]), endpoint=endpoint)
+    assert form.is_valid()
+    assert form.cleaned_data["address"] == endpoint.url

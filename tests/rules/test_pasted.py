@@ -179,7 +179,8 @@ def test_token_is_refused_with_the_true_reason_and_not_repeated(text: str, words
         ("requestId: 7b1c\u20102f", "7b1c-2f"),
         ('["dlv_1"]', "dlv_1"),
         ("order 1, part 2", "order 1, part 2"),
-        ("<img src=x>", "<img src=x>"),
+        (' "><img src=x>" ', '"><img src=x>"'),
+        ("'", "'"),
     ],
 )
 def test_identifier_is_taken_from_what_is_around_it(text: str, found: str) -> None:

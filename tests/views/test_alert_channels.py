@@ -138,7 +138,7 @@ def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> No
         ({"name": "\u200b"}, "Enter a name."),
         ({"email": ""}, "Enter the email address to send alerts to."),
         ({"email": "nobody"}, "Enter a valid email address."),
-        ({"email": "a@example.com\nBcc: b@example.com"}, "Enter a valid email address."),
+        ({"email": "a@example.com\nBcc: b@example.com"}, "This contains 2 lines. Paste only one address."),
         ({"kinds": []}, "Choose at least one kind of alert."),
         ({"kinds": ["nonsense"]}, "nonsense is not one of the available choices"),
         ({"install": "999999"}, "Choose an install from the list."),

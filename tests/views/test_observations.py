@@ -157,6 +157,23 @@ def test_call_without_a_known_key_is_unauthorized(tell, given) -> None:
     assert (response.status_code, response["WWW-Authenticate"], Delivery.objects.count()) == (401, "Bearer", 0)
 
 
+@pytest.mark.parametrize(
+    ("spelled", "why"),
+    [
+        ("", "No key was sent."),
+        ("{}", "The header does not begin with Bearer."),
+        ("Bearer", "There is no key after Bearer."),
+        ('Bearer "{}"', "Quotation marks, spaces, another Bearer or other characters stand around the key: remove"),
+        ("Bearer Bearer {}", "Quotation marks, spaces, another Bearer or other characters stand around the key"),
+        ("Bearer ot_ptk_x", "This is an install token or a signing secret, not an observation key."),
+        ("Bearer {}x", "This key is unknown."),
+    ],
+)
+def test_call_with_a_key_that_was_pasted_wrongly_says_so_and_does_not_repeat_it(tell, key, spelled, why) -> None:
+    status, said = answered(tell(ITEM, Authorization=spelled.format(key)))
+    assert (status, why in said["error"], key in said["error"]) == (401, True, False)
+
+
 @pytest.mark.parametrize("changed", [{"content_type": "text/plain"}, {"Content_Encoding": "gzip"}])
 def test_call_that_is_not_plain_json_is_an_unsupported_type(tell, changed) -> None:
     assert tell(ITEM, **changed).status_code == 415

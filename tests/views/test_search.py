@@ -94,3 +94,14 @@ def test_sheet_of_shortcuts_is_a_page_and_part_of_every_page(ana: Client) -> Non
     assert "Go to inbox" in page
     assert page.count("Next and previous row of a list") == 1
     assert "Next and previous row of a list" in ana.get("/runs/").content.decode()
+
+
+@pytest.mark.parametrize("text", ["\u200bwhe_known\u00a0", "“whe_known”", "`whe_known`", "endpointId: whe_known"])
+def test_pasted_id_is_found_whatever_is_around_it(text: str, endpoint: Endpoint, ana: Client) -> None:
+    assert ana.get("/search/", {"q": text})["Location"] == f"/endpoints/{endpoint.pk}/"
+
+
+def test_list_of_ids_is_not_searched_for_and_says_why(endpoint: Endpoint, ana: Client) -> None:
+    page = ana.get(RESULTS, {"q": "dlv_10001\ndlv_10002"}).content.decode()
+    assert "This contains 2 lines. Paste only one name or ID." in page
+    assert "No results" not in page

@@ -54,3 +54,22 @@ def test_setting_a_password_signs_out_whoever_was_signed_in_here(lea: Client) ->
     link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
     lea.post(reverse("set-password"), {"code": link, "password": PASSWORD, "again": PASSWORD})
     assert lea.get("/")["Location"] == "/accounts/login/?next=/"
+
+
+@pytest.mark.parametrize("spelled", ["\u200b{}\u00a0", "<{}>", "“{}”", "{}\n"])
+def test_pasted_link_is_taken_from_what_is_around_it(spelled: str, lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    form = {"code": spelled.format(link), "password": PASSWORD, "again": PASSWORD}
+    assert Client().post(reverse("set-password"), form).status_code == 302
+
+
+def test_link_that_is_not_complete_is_not_called_expired(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    for text, words in (
+        (link[:-1], "This is not a complete link. Paste all of it, to the last character."),
+        ("", "This is not a complete link."),
+        (f"{link}\n{link}", "This contains 2 lines. Paste only one link."),
+    ):
+        answer = Client().post(reverse("set-password"), {"code": text, "password": PASSWORD, "again": PASSWORD})
+        said = words_of(answer)
+        assert (answer.status_code, words in said, "expired" in said) == (422, True, False)
