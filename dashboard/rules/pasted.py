@@ -14,14 +14,14 @@ from dashboard.rules.secret_texts import OBSERVATION_KEY_START, SIGNING_SECRET_S
 
 TOKEN_CHARS = 200
 """Most characters of an install's token."""
-_MARKS = (
+MARKS = (
     '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02',  # double ones, then single ones
     "'\u2018\u2019\u201a\u201b\u2039\u203a\uff07",
     "`",
     "\\",  # ends a line in a shell
 )
 """Quotation marks that belong together."""
-_EVERY_MARK = "".join(_MARKS)
+_EVERY_MARK = "".join(MARKS)
 _ESCAPED = re.compile(r"""^\\+(?=["'])|\\+(?=["']$)""")
 """Quotation marks of a string in a log."""
 _MARK = f"[{re.escape(_EVERY_MARK)}]"
@@ -58,7 +58,7 @@ def visible(text: str) -> str:
     Invisible characters are also removed inside a text of plain ASCII; names in some languages need them.
     """
     spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
-    shown = "".join(char for char in spaced if unicodedata.category(char) != "Cf")
+    shown = without_invisible(spaced)
     if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():
         return shown.strip()
     begin, end = 0, len(spaced)
@@ -67,6 +67,11 @@ def visible(text: str) -> str:
     while begin < end and (unicodedata.category(spaced[end - 1]) == "Cf" or spaced[end - 1].isspace()):
         end -= 1
     return spaced[begin:end]
+
+
+def without_invisible(text: str) -> str:
+    """Return the text without invisible characters, such as zero-width spaces and byte order marks."""
+    return "".join(char for char in text if unicodedata.category(char) != "Cf")
 
 
 def bare(text: str) -> str:
@@ -244,7 +249,7 @@ def _unwrapped(value: str) -> str:
     if bracketed:
         return bracketed[1]
     value = _ESCAPED.sub("", value)
-    for marks in _MARKS:
+    for marks in MARKS:
         inner = value.strip(marks)
         if inner and inner != value and not any(mark in inner for mark in marks):
             return inner

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dashboard.rules.pasted import MARKS
 from dashboard.signatures import DIGEST_CHARS, HEADER, STAMP
 
 READ_CHARS = 2000
@@ -16,7 +17,8 @@ READ_CHARS = 2000
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _DIGITS = re.compile(STAMP)
 _HASHES = {32: "MD5", 40: "SHA-1", 96: "SHA-384", 128: "SHA-512"}
-_QUOTES = "\"'"
+_QUOTES = "".join(MARKS)
+_BY_SPACE = re.compile(r"[^\s,;=]\s+\w+\s*=")
 _MILLISECONDS = 13
 
 
@@ -37,14 +39,15 @@ def malformed_words(faults: Sequence[str]) -> str:
 def read(value: str) -> Reading:
     """Return the faults of a header value that `signatures.verify` called malformed."""
     value = value[:READ_CHARS]
-    bare = value.strip().strip(_QUOTES)
+    whole = value.strip().rstrip(",; ")
+    bare = whole.strip(_QUOTES)
     if not bare:
         return Reading(["It is empty."])
     if bare.lower().startswith("sha256="):
         return Reading(["It begins with sha256=, the format of other services, and has no time (t=)."])
     if bare.startswith("v1,"):
         return Reading(["It has the format v1,<base64> of other services, and no time (t=)."])
-    faults = [*_around(value, bare)]
+    faults = [*_around(value, whole, bare)]
     parts = _parts(bare)
     names = [name for name, _value in parts]
     stamp, stamp_faults = _stamp(dict(parts).get("t"))
@@ -55,11 +58,16 @@ def read(value: str) -> Reading:
     return Reading(faults or ["It has unexpected characters."], stamp, digest)
 
 
-def _around(value: str, bare: str) -> list[str]:
+def _around(value: str, whole: str, bare: str) -> list[str]:
+    """Return the faults around and between the parts. `whole` is without a final comma, `bare` without marks too."""
     faults = []
-    if any(character.isspace() for character in value):
+    if _BY_SPACE.search(bare):
+        faults.append("A space instead of a comma separates its parts.")
+    elif any(character.isspace() for character in value):
         faults.append("It contains spaces.")
-    if value.strip() != bare:
+    if value.strip() != whole:
+        faults.append("It ends with a comma or semicolon.")
+    if whole != bare:
         faults.append("It is in quotation marks.")
     if ";" in bare:
         faults.append("A semicolon instead of a comma separates its parts.")
@@ -67,7 +75,8 @@ def _around(value: str, bare: str) -> list[str]:
 
 
 def _parts(bare: str) -> list[tuple[str, str]]:
-    pairs = [part.partition("=") for part in re.split(r"[,;]", bare)]
+    tight = re.sub(r"\s*([=,;])\s*", r"\1", bare)
+    pairs = [part.partition("=") for part in re.split(r"[,;]|\s+(?=\w+=)", tight)]
     return [(name.strip().lower(), value.strip().strip(_QUOTES)) for name, _sign, value in pairs]
 
 

@@ -81,6 +81,8 @@ DIGEST = signature().partition("v1=")[2]
         (f"t={NOW},v1={DIGEST.upper()}", "The signature (v1=) is in upper case instead of lower case.", True),
         (f"t={NOW}, v1={DIGEST}", "It contains spaces.", True),
         (f'"t={NOW},v1={DIGEST}"', "It is in quotation marks.", True),
+        (f"t={NOW} v1={DIGEST}", "A space instead of a comma separates its parts.", True),
+        (f"t={NOW},v1={DIGEST},", "It ends with a comma or semicolon.", True),
         (f"t={NOW};v1={DIGEST}", "A semicolon instead of a comma separates its parts.", True),
         (f"v1={DIGEST},t={NOW}", "v1 comes before t.", True),
         (f"t={NOW},v1={DIGEST},v0=00", "It has more parts than t and v1.", True),

@@ -24,10 +24,36 @@ PAIR = ("X-OpenTrain-Signature", SIGNATURE)
         f'  "X-OpenTrain-Signature": "{SIGNATURE}",',
         f'X-OpenTrain-Signature="{SIGNATURE}"',
         SIGNATURE,
+        f'"{SIGNATURE}"',
+        f"X-OpenTrain-Signature:\n{SIGNATURE}",
+        f"x-opentrain-signature:\r\n  {SIGNATURE}\r\n",
+        f"X-OpenTrain-Signature\n{SIGNATURE}",
+        f"X-OpenTrain-Signature\t{SIGNATURE}",
+        "X-OpenTrain-Signature: t=1781265600,\n\tv1=" + "a" * 64,
+        "X-OpenTrain-Signature: t=1781265600\nv1=" + "a" * 64,
+        "t=1781265600\nv1=" + "a" * 64,
+        f"X-OpenTrain-Signature: {SIGNATURE[:40]}\n{SIGNATURE[40:]}",
+        f'{{"X-OpenTrain-Signature": "{SIGNATURE}"}}',
+        f'{{"X-OpenTrain-Signature":["{SIGNATURE}"]}}',
+        f"{{'X-OpenTrain-Signature': '{SIGNATURE}'}}",
+        f"('X-OpenTrain-Signature', '{SIGNATURE}'),",
+        f'"X-OpenTrain-Signature" => "{SIGNATURE}",',
+        f"X-OpenTrain-Signature => {SIGNATURE}",
+        f"    [X-OpenTrain-Signature] => {SIGNATURE}",
+        f"map[X-OpenTrain-Signature:[{SIGNATURE}]]",
+        f'{{"name": "X-OpenTrain-Signature", "value": "{SIGNATURE}"}}',
+        f'"name": "X-OpenTrain-Signature",\n"value": "{SIGNATURE}"',
+        f"curl -H X-OpenTrain-Signature:{SIGNATURE} https://example.com",
+        f"curl -H $'X-OpenTrain-Signature: {SIGNATURE}'",
+        f"X-OpenTrain-Signature:\u00a0\u200b{SIGNATURE}\ufeff",
+        f"\u201cX-OpenTrain-Signature\u201d: \u201c{SIGNATURE}\u201d,",
+        f"X-OpenTrain-Signature: `{SIGNATURE}`",
+        f"2026-06-12 12:00:00 INFO x-opentrain-signature={SIGNATURE} 401",
     ],
 )
 def test_parse_headers_reads_them_in_every_spelling(text: str) -> None:
-    assert parse_headers(text) == [PAIR]
+    [(name, value)] = parse_headers(text)
+    assert (name.lower(), value) == (PAIR[0].lower(), SIGNATURE)
 
 
 def test_parse_headers_knows_a_servers_variable() -> None:
@@ -71,3 +97,26 @@ def test_parse_headers_of_any_text_gives_headers_or_says_no(text: str) -> None:
     except NotHeaders:
         return
     assert all(name and "\n" not in name + value for name, value in found)
+
+
+def test_parse_headers_reads_names_and_values_on_lines_of_their_own() -> None:
+    text = f"Content-Type:\napplication/json\nX-OpenTrain-Signature:\n{SIGNATURE}\nX-OpenTrain-Delivery:\ndlv_1"
+    assert parse_headers(text) == [("Content-Type", "application/json"), PAIR, ("X-OpenTrain-Delivery", "dlv_1")]
+
+
+def test_parse_headers_of_json_on_one_line_reads_all() -> None:
+    text = f'{{"method": "POST", "headers": {{"Host": "a", "X-OpenTrain-Signature": "{SIGNATURE}"}}}}'
+    assert parse_headers(text) == [("method", "POST"), ("Host", "a"), PAIR]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (f"X-OpenTrain-Signature:\nX-OpenTrain-Signature: {SIGNATURE}", ["", SIGNATURE]),
+        (f"X-OpenTrain-Signature:\n{SIGNATURE}\n{SIGNATURE}", [SIGNATURE, SIGNATURE]),
+        (f"X-OpenTrain-Signature: {SIGNATURE},", [f"{SIGNATURE},"]),
+        (f"X-OpenTrain-Signature: {SIGNATURE}\nabcdef", [SIGNATURE]),
+    ],
+)
+def test_parse_headers_joins_only_what_belongs_together(text: str, values: list[str]) -> None:
+    assert [value for name, value in parse_headers(text) if name == PAIR[0]] == values
