@@ -5,6 +5,8 @@ import base64
 from django import forms
 from django.core.exceptions import ValidationError
 
+from dashboard.forms.pasted import cleaned
+from dashboard.rules import pasted
 from dashboard.rules.attempts import BODY_LIMIT, BODY_LIMIT_WORDS
 from dashboard.rules.doctor import NotHeaders, parse_headers
 
@@ -32,8 +34,14 @@ class DoctorForm(forms.Form):
         except NotHeaders:
             raise ValidationError("No headers found. Paste lines such as X-OpenTrain-Signature: t=…,v1=…") from None
 
+    def clean_secret(self) -> str:
+        """Keep the secret exactly as given: its spaces or quotation marks may be what is wrong at the handler."""
+        secret: str = self.cleaned_data["secret"]
+        cleaned(pasted.check_secret, secret)
+        return secret
+
     def clean(self) -> dict[str, object]:
-        cleaned: dict[str, object] = super().clean() or {}
+        given: dict[str, object] = super().clean() or {}
         try:
             if len(self.bodies[0]) > BODY_LIMIT:
                 self.add_error(
@@ -41,7 +49,7 @@ class DoctorForm(forms.Form):
                 )
         except ValueError:
             self.add_error("body", "This is not valid base64.")
-        return cleaned
+        return given
 
     @property
     def is_exact(self) -> bool:

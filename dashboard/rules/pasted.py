@@ -168,6 +168,16 @@ def token(text: str) -> str:
     return value
 
 
+def check_secret(text: str) -> str:
+    """Return the text of a signing secret unchanged. Raises: Unusable if it is several, or a secret of another kind."""
+    if text.count(SIGNING_SECRET_START) > 1:
+        raise Unusable(f"This contains {text.count(SIGNING_SECRET_START)} signing secrets. Paste only one.")
+    for start, name in ((TOKEN_START, "an install token"), (OBSERVATION_KEY_START, "an observation key")):
+        if start in text and SIGNING_SECRET_START not in text:
+            raise Unusable(f"This is {name} ({start}…), not a signing secret ({SIGNING_SECRET_START}…).")
+    return text
+
+
 def user_name(text: str) -> str:
     """Return the one user name of the text, or "" if there is none. Raises: Unusable if there are several lines."""
     return one(text, what="user name")

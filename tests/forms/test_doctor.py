@@ -60,3 +60,16 @@ def test_time_of_arrival_is_a_time_or_nothing(text: str, fields: list[str]) -> N
 
 def test_secret_is_taken_as_it_is() -> None:
     assert sent(secret=" whsec_x\n").cleaned_data["secret"] == " whsec_x\n"
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        ("whsec_a\nwhsec_b", "This contains 2 signing secrets. Paste only one."),
+        ("whsec_awhsec_b", "This contains 2 signing secrets. Paste only one."),  # a browser joins the lines
+        ("ot_ptk_c4n4ry", "This is an install token (ot_ptk_…), not a signing secret (whsec_…)."),
+        ("rdo_c4n4ry", "This is an observation key (rdo_…), not a signing secret (whsec_…)."),
+    ],
+)
+def test_what_cannot_be_the_secret_is_refused_with_the_true_reason(secret: str, words: str) -> None:
+    assert sent(secret=secret).errors == {"secret": [words]}

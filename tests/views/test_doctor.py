@@ -100,6 +100,39 @@ def test_doctor_without_a_time_says_that_it_counts_until_now(ana: Browser, one: 
 
 
 @pytest.mark.parametrize(
+    "spelled",
+    [
+        "{0}:\r\n{1}",
+        "{0}\r\n{1}",
+        '{{"{0}": "{1}"}}',
+        "{0} => {1}",
+        "-H '{0}: {1}' \\",
+        "\u201c{0}\u201d: \u201c{1}\u201d,",
+    ],
+)
+def test_doctor_reads_a_header_however_it_was_copied(ana: Browser, one: Endpoint, spelled: str) -> None:
+    name, _colon, value = header().partition(": ")
+    text = words_of(ana.press(page_of(one), **pasted(headers=spelled.format(name, value))))
+    assert "Genuine. The signature is genuine and in time." in text
+
+
+@pytest.mark.parametrize(
+    ("signed", "body", "said"),
+    [
+        (
+            b'{"a":{},"u":"b/c"}',
+            '{"a":[],"u":"b\\/c"}',
+            "PHP (json_decode($body, true), json_encode) makes exactly this of the",
+        ),
+        (b'{"a":250.0}', '{"a":250}', "with .0 after 1 number. JavaScript (JSON.parse, JSON.stringify), PHP"),
+        (b'{"a":"b"}', '{\\"a\\":\\"b\\"}', "The body was escaped or wrapped."),
+    ],
+)
+def test_doctor_says_what_wrote_the_body_again(ana: Browser, one: Endpoint, signed: bytes, body: str, said) -> None:
+    assert said in words_of(ana.press(page_of(one), **pasted(headers=header(body=signed), body=body)))
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"headers": ""}, "Paste the request's headers."),

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     FUTURE = "future"
     OTHER_ENDPOINT = "other_endpoint"
     BODY_CHANGED = "body_changed"
+    BODY_ESCAPED = "body_escaped"
     SIGNED_OTHERWISE = "signed_otherwise"
     SECRET_FORM = "secret_form"  # noqa: S105 - a kind's name
     WRONG_SECRET = "wrong_secret"  # noqa: S105 - a kind's name
@@ -38,6 +39,7 @@ LABELS = {
     Kind.FUTURE: "Genuine, but from the future",
     Kind.OTHER_ENDPOINT: "Another endpoint's secret",
     Kind.BODY_CHANGED: "The body was changed",
+    Kind.BODY_ESCAPED: "The body was escaped or wrapped",
     Kind.SIGNED_OTHERWISE: "Signed differently",
     Kind.SECRET_FORM: "Secret used in another form",
     Kind.WRONG_SECRET: "Unknown secret",
@@ -53,7 +55,10 @@ app.post("/webhooks/opentrain",
 
 # Django: request.body
 # Flask: request.get_data()
-# FastAPI: await request.body()"""
+# FastAPI: await request.body()
+# PHP: file_get_contents("php://input")
+# Rails: request.raw_post
+# Go: io.ReadAll(r.Body)"""
 SIGNING = """\
 # t from the header, a dot, the raw bytes of the body
 signed = timestamp.encode() + b"." + raw_body
@@ -104,6 +109,10 @@ _ADVICE = {
         "Something between OpenTrain and the check parsed and rewrote the body, or changed its line endings. The "
         "signature covers the raw bytes: verify it before anything parses them."
     ),
+    Kind.BODY_ESCAPED: (
+        "The signed body is in this text, so the request itself may be correct: logs, consoles and mail change bodies "
+        "in this way. If the handler refuses it, check that it verifies the raw bytes and not such a text."
+    ),
     Kind.SIGNED_OTHERWISE: (
         "The secret and the body are correct, but the signature covers something other than t, a dot and the "
         "body. OpenTrain does not sign this way: check the code that signed it, often a test."
@@ -128,6 +137,7 @@ _CODES = {
     Kind.STALE: CLOCK,
     Kind.FUTURE: CLOCK,
     Kind.BODY_CHANGED: RAW_BODY,
+    Kind.BODY_ESCAPED: RAW_BODY,
     Kind.SIGNED_OTHERWISE: SIGNING,
     Kind.SECRET_FORM: AS_GIVEN,
 }

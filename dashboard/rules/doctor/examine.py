@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from dashboard.rules import pasted
 from dashboard.rules.doctor import header
-from dashboard.rules.doctor.bodies import SMALL_BYTES, variants
+from dashboard.rules.doctor.bodies import SMALL_BYTES, Variant, variants
 from dashboard.rules.doctor.diagnosis import Diagnosis, Kind, finding
+from dashboard.rules.doctor.rewriters import writers_of
+from dashboard.rules.doctor.signs import signs_of
 from dashboard.rules.durations import span
 from dashboard.rules.headers import values_of
 from dashboard.rules.secret_texts import SIGNING_SECRET_START
@@ -143,6 +146,7 @@ def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
     bare = secret.strip().strip("\"'")
     core = bare.removeprefix(SIGNING_SECRET_START)
     yield "without the surrounding spaces or quotation marks", bare.encode()
+    yield "without the characters that copying adds", pasted.bare(secret).encode()
     yield "without its whsec_", core.encode()
     yield "with its prefix whsec_", SIGNING_SECRET_START.encode() + core.encode()
     for how, key in (("with a final newline", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
@@ -150,6 +154,9 @@ def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
     yield "without its whsec_ and with a final newline", core.encode() + b"\n"
     yield "in quotation marks", f'"{bare}"'.encode()
     yield "in lower case", bare.lower().encode()
+    name, start, rest = secret.partition(SIGNING_SECRET_START)
+    if name and start:
+        yield "without the text before whsec_", pasted.bare(start + rest).encode()
     for how, text in (("decoded from base64", core), ("decoded from base64 with its whsec_", bare)):
         decoded = _unbase64(text)
         if decoded:
@@ -201,17 +208,24 @@ def _body_changed(case: _Case) -> Diagnosis | None:
         keys = [("", case.secret), *((other.name, other.secret) for other in case.others if small)]
         for variant in variants(body):
             message = case.message(variant.body)
-            for name, secret in keys:
+            for name, secret in keys[:1] if variant.is_guess else keys:
                 if case.fits(key=_encodable(secret).encode(), message=message):
-                    return _changed(how=variant.how, name=name)
+                    return _changed(variant, received=body, name=name)
     return None
 
 
-def _changed(*, how: str, name: str) -> Diagnosis:
-    words = f"The body is not the signed one. The signature matches this body {how}."
+def _changed(variant: Variant, *, received: bytes, name: str) -> Diagnosis:
+    words = f"The body is not the signed one. The signature matches this body {variant.how}."
+    writers = writers_of(signed=variant.body, received=received) if len(received) <= SMALL_BYTES else []
+    if writers:
+        words += f" {_either(writers)} makes exactly this of the signed body."
     if name:
         words += f" It was also signed with the secret of another endpoint of this install: {name}."
-    return finding(kind=Kind.BODY_CHANGED, words=words)
+    return finding(kind=Kind.BODY_ESCAPED if variant.is_escaped else Kind.BODY_CHANGED, words=words)
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _wrong_secret(case: _Case) -> Diagnosis:
@@ -225,7 +239,15 @@ def _wrong_secret(case: _Case) -> Diagnosis:
         if tried
         else "This secret did not make this signature, and no common change of the body explains it."
     )
-    return finding(kind=Kind.WRONG_SECRET, words=words)
+    return finding(kind=Kind.WRONG_SECRET, words=" ".join([words, *_likely(case.bodies[0])]))
+
+
+def _likely(body: bytes) -> Sequence[str]:
+    """Return what the body's form suggests, as far as it is not proven."""
+    found = signs_of(body)
+    if not found:
+        return ()
+    return (*found, "So the body may have been rewritten, but what was signed cannot be created again from it.")
 
 
 def _encodable(text: str) -> str:
