@@ -16,8 +16,8 @@ from dashboard import logs
 from dashboard.config import mail_url, oidc
 from dashboard.config.environment import flag as _flag
 from dashboard.config.environment import items as _list
+from dashboard.config.environment import keys as _keys
 from dashboard.config.environment import secret as _secret
-from dashboard.config.environment import split
 from dashboard.config.environment import url as _url
 from dashboard.rules import pasted
 
@@ -46,7 +46,7 @@ SERVE = os.environ.get("SERVE", "all")
 if SERVE not in {"all", "console", "receiver"}:
     raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
-FIELD_KEYS = split(_secret("FIELD_KEYS"))
+FIELD_KEYS = _keys("FIELD_KEYS", _secret("FIELD_KEYS"))
 # Bearer token for /metrics; without it /metrics does not exist.
 METRICS_TOKEN = _secret("METRICS_TOKEN")
 # Whether handlers may have private or local addresses. Partners enter those URLs, so only the operator can allow it.

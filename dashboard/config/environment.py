@@ -11,6 +11,7 @@ from dashboard.rules import pasted
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """Names, as a URL has them, that mean the machine itself wherever they are used."""
+_KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
 _OFF = {"0", "", "false", "no", "off"}
 
 
@@ -30,6 +31,18 @@ def items(name: str, default: str = "") -> list[str]:
 def split(text: str) -> list[str]:
     """Return the items of a list that is separated by commas or lines, or written as JSON; without quotation marks."""
     return pasted.values(text)
+
+
+def keys(name: str, text: str) -> list[str]:
+    """Return the Fernet keys of a list. Raises: ImproperlyConfigured with the place of one that is no key."""
+    found = split(text)
+    for number, key in enumerate(found, 1):
+        # Stricter than Fernet, which reads only the first of two keys that were joined.
+        if not _KEY.fullmatch(key):
+            raise ImproperlyConfigured(
+                f"{name}: key {number} of {len(found)} is not a key: a key is 44 characters of URL-safe base64."
+            )
+    return found
 
 
 def url(name: str, default: str = "") -> str:

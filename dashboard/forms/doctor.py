@@ -10,6 +10,7 @@ from dashboard.rules import pasted
 from dashboard.rules.attempts import BODY_LIMIT, BODY_LIMIT_WORDS
 from dashboard.rules.doctor import NotHeaders, parse_headers
 
+_URL_SAFE = str.maketrans("-_", "+/")
 HEADERS_CHARS = 32_000
 
 
@@ -61,6 +62,7 @@ class DoctorForm(forms.Form):
         """Return the possible bodies: text with LF and with CRLF endings. Raises: ValueError for invalid base64."""
         text: str = self.cleaned_data.get("body", "")
         if self.is_exact:
-            return [base64.b64decode("".join(text.split()), validate=True)]
+            plain = "".join(pasted.bare(text).split()).translate(_URL_SAFE)
+            return [base64.b64decode(plain, validate=True)]
         line_feeds = text.replace("\r\n", "\n").encode(errors="replace")
         return [line_feeds, line_feeds.replace(b"\n", b"\r\n")] if b"\n" in line_feeds else [line_feeds]

@@ -248,6 +248,8 @@ def _taken_for(value: str) -> str:
             return f"This is {name} ({start}…), not an install token."
     if re.match(r"https?://", value, re.IGNORECASE):
         return "This is a URL, not an install token."
+    if f" {TOKEN_START}" in value:
+        return "Other text stands before the token: paste only the token."
     if value.lower().startswith(TOKEN_START):
         return "Upper and lower case were changed. Copy the token again."
     return "This is not an install token."

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from dashboard.config import environment
 
+KEY, OLDER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 SECRETS = {"SECRET_KEY", "FIELD_KEYS", "DATABASE_URL", "METRICS_TOKEN", "DEMO_HANDLER_TOKEN"}
 
 
@@ -79,7 +81,7 @@ def test_settings_read_every_secret_by_way_of_its_file_too() -> None:
 def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
     for name in SECRETS:
-        value = "postgresql://u:p@db/redeliver" if name == "DATABASE_URL" else f"the {name}"
+        value = {"DATABASE_URL": "postgresql://u:p@db/redeliver", "FIELD_KEYS": KEY}.get(name, f"the {name}")
         (tmp_path / name).write_text(f"{value}\n")
         environ[f"{name}_FILE"] = str(tmp_path / name)
     code = (
@@ -87,9 +89,7 @@ def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
         "print([s.SECRET_KEY, s.FIELD_KEYS, s.DATABASES['default']['HOST'], s.METRICS_TOKEN, s.DEMO_HANDLER_TOKEN])"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
-    assert (
-        done.stdout == "['the SECRET_KEY', ['the FIELD_KEYS'], 'db', 'the METRICS_TOKEN', 'the DEMO_HANDLER_TOKEN']\n"
-    )
+    assert done.stdout == f"['the SECRET_KEY', ['{KEY}'], 'db', 'the METRICS_TOKEN', 'the DEMO_HANDLER_TOKEN']\n"
 
 
 @pytest.mark.slow
@@ -159,3 +159,16 @@ def test_url_is_read_as_people_paste_it(text: str, monkeypatch: pytest.MonkeyPat
     assert environment.url("PUBLIC_URL", "http://localhost:8000") == "https://a.example"
     monkeypatch.delenv("PUBLIC_URL")
     assert environment.url("PUBLIC_URL", "http://localhost:8000/") == "http://localhost:8000"
+
+
+@pytest.mark.parametrize("spelled", ["{},{}", '["{}", "{}"]', '"{}","{}"', "{}\r\n{}\r\n", "\ufeff{}, \u201c{}\u201d"])
+def test_keys_are_read_as_people_paste_them(spelled: str) -> None:
+    assert environment.keys("FIELD_KEYS", spelled.format(KEY, OLDER)) == [KEY, OLDER]
+
+
+@pytest.mark.parametrize("wrong", [KEY[:-5], f"{KEY}{OLDER}", "short", "\u00fc" * 44])
+def test_key_that_is_none_is_named_by_its_place_and_not_repeated(wrong: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        environment.keys("FIELD_KEYS", f"{KEY},{wrong}")
+    assert str(raised.value).startswith("FIELD_KEYS: key 2 of 2 is not a key: a key is 44 characters")
+    assert wrong not in str(raised.value)

@@ -37,8 +37,10 @@ def test_body_as_text_may_have_had_either_line_end() -> None:
 
 
 def test_body_in_base64_is_exact_whatever_spaces_are_in_it() -> None:
-    form = sent(body=" YQ0K\r\nYg== ", encoding="base64")
-    assert (form.bodies, form.is_exact) == ([b"a\r\nb"], True)
+    for text in (" YQ0K\r\nYg== ", "\u200b\u201cYQ0KYg==\u201d\u00a0"):
+        form = sent(body=text, encoding="base64")
+        assert (form.bodies, form.is_exact) == ([b"a\r\nb"], True)
+    assert sent(body="-_-_", encoding="base64").bodies == [base64.b64decode("+/+/")]
 
 
 @pytest.mark.parametrize("body", ["!", "YQ=", "ü"])

@@ -148,6 +148,7 @@ def test_token_of_nothing_is_nothing() -> None:
         ("“rdo_c4n4ry”", "This is an observation key (rdo_…), not an install token."),
         ("https://a.example/?token=ot_ptk_c4n4ry", "This is a URL, not an install token."),
         ("OT_PTK_c4n4ry", "Upper and lower case were changed."),
+        ("Acme Labs ot_ptk_c4n4ry", "Other text stands before the token: paste only the token."),
         ("xot_ptk_c4n4ry", "This is not an install token. Install tokens begin with ot_ptk_."),
         ("c4n4ry", "This is not an install token. Install tokens begin with ot_ptk_."),
         ("ot_ptk_", "This is only the beginning of a token"),
