@@ -12,7 +12,6 @@ from dashboard.forms.pasted import PastedField
 from dashboard.forms.web_addresses import URL_CHARS, handler_address, opentrain_address
 from dashboard.models import Endpoint
 from dashboard.rules import pasted
-from dashboard.rules.secret_texts import SIGNING_SECRET_START
 
 EVENT_TYPES = (
     "contract.started",
@@ -125,16 +124,8 @@ class DeleteForm(OperationForm):
 class SigningSecretForm(OperationForm):
     """An endpoint's signing secret, which is never shown again, not even in its own field."""
 
-    secret = forms.CharField(
-        max_length=300,
+    secret = PastedField(
+        read=pasted.signing_secret,
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "form-control"}),
         error_messages={"required": "Paste the signing secret."},
     )
-
-    def clean_secret(self) -> str:
-        secret: str = self.cleaned_data["secret"]
-        if not secret.startswith(SIGNING_SECRET_START) or not secret.isascii() or not secret.isprintable():
-            raise ValidationError(f"This is not a signing secret. Signing secrets begin with {SIGNING_SECRET_START}.")
-        if " " in secret or secret == SIGNING_SECRET_START:
-            raise ValidationError("This is not a whole signing secret: it has a space, or nothing after its beginning.")
-        return secret

@@ -8,12 +8,15 @@ list with one value. Everything else is left as it is, or refused with the reaso
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dashboard.rules import json_limits
 from dashboard.rules.secret_texts import OBSERVATION_KEY_START, SIGNING_SECRET_START, TOKEN_START, has_secret
 
 TOKEN_CHARS = 200
 """Most characters of an install's token."""
+SECRET_CHARS = 300
+"""Most characters of a signing secret."""
 MARKS = (
     '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02',  # double ones, then single ones
     "'\u2018\u2019\u201a\u201b\u2039\u203a\uff07",
@@ -43,9 +46,28 @@ _ID_LABEL = re.compile(
     re.IGNORECASE,
 )
 _IPV6 = re.compile(r"\[[0-9a-fA-F:.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]")
-_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""Source: RFC 6750, 2.1."""
 _MASKS = ("…", "...", "•", "●", "*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of secret: how it begins, its names, and what a character of it may be."""
+
+    start: str
+    short: str
+    name: str
+    most_chars: int
+    char: re.Pattern[str]
+
+
+_TOKEN = _Kind(TOKEN_START, "token", "install token", TOKEN_CHARS, re.compile(r"[A-Za-z0-9._~+/-]"))
+"""The characters' source: RFC 6750, 2.1."""
+_SIGNING_SECRET = _Kind(SIGNING_SECRET_START, "signing secret", "signing secret", SECRET_CHARS, re.compile(r"[!-~]"))
+_NAMES = {
+    TOKEN_START: "an install token",
+    SIGNING_SECRET_START: "a signing secret",
+    OBSERVATION_KEY_START: "an observation key",
+}
 
 
 class Unusable(ValueError):
@@ -156,13 +178,25 @@ def token(text: str) -> str:
 
     Raises: Unusable if there is no token, more than one, or one that no client could send.
     """
-    if text.count(TOKEN_START) > 1:
-        raise Unusable(f"This contains {text.count(TOKEN_START)} tokens. Paste only one token.")
-    value = one(text, what="token")
-    before, start, rest = value.partition(TOKEN_START)
+    return _secret(text, _TOKEN)
+
+
+def signing_secret(text: str) -> str:
+    """Return the signing secret of the text, or "" if it is empty. Takes a variable with its name too.
+
+    Raises: Unusable if there is no signing secret, or more than one.
+    """
+    return _secret(text, _SIGNING_SECRET)
+
+
+def _secret(text: str, kind: "_Kind") -> str:
+    if text.count(kind.start) > 1:
+        raise Unusable(f"This contains {text.count(kind.start)} {kind.short}s. Paste only one {kind.short}.")
+    value = one(text, what=kind.short)
+    before, start, rest = value.partition(kind.start)
     if start and _LABEL.fullmatch(before):
         value = bare((start + rest).rstrip(_NOT_OF_A_TOKEN))
-    reason = _not_a_token(value)
+    reason = _not_of_kind(value, kind)
     if value and reason:
         raise Unusable(reason)
     return value
@@ -218,41 +252,43 @@ def not_a_key(header: str) -> str:
     return "This key is unknown."
 
 
-def _not_a_token(value: str) -> str:
-    """Return why the value is not an install token, or ""."""
-    if not value.startswith(TOKEN_START):
-        return f"{_taken_for(value)} Install tokens begin with {TOKEN_START}."
-    if len(value) > TOKEN_CHARS:
-        return f"This has {len(value)} characters; a token has at most {TOKEN_CHARS}. Paste only the token."
-    return _not_whole(value.removeprefix(TOKEN_START))
+def _not_of_kind(value: str, kind: "_Kind") -> str:
+    """Return why the value is not a secret of this kind, or ""."""
+    if not value.startswith(kind.start):
+        return f"{_taken_for(value, kind)} {kind.name.capitalize()}s begin with {kind.start}."
+    if len(value) > kind.most_chars:
+        most = f"a {kind.short} has at most {kind.most_chars}"
+        return f"This has {len(value)} characters; {most}. Paste only the {kind.short}."
+    return _not_whole(value.removeprefix(kind.start), kind)
 
 
-def _not_whole(rest: str) -> str:
-    """Return what is wrong with a token after its beginning, or ""."""
+def _not_whole(rest: str, kind: "_Kind") -> str:
+    """Return what is wrong with a secret after its beginning, or ""."""
     if not rest:
-        return f"This is only the beginning of a token ({TOKEN_START}). Paste the complete token."
+        return f"This is only the beginning of a {kind.short} ({kind.start}). Paste the complete {kind.short}."
     if any(mask in rest for mask in _MASKS):
-        return "This token is shortened or masked. Copy the complete token."
+        return f"This {kind.short} is shortened or masked. Copy the complete {kind.short}."
     if any(char.isspace() for char in rest):
-        return "This token has a space in the middle. Paste only the token, in one piece."
-    others = sum(_BEARER.fullmatch(char) is None for char in rest.rstrip("="))
+        return f"This {kind.short} has a space in the middle. Paste only the {kind.short}, in one piece."
+    others = sum(kind.char.fullmatch(char) is None for char in rest.rstrip("="))
     if others:
-        return f"This token has {_count(others, 'character')} that no token can have. Copy it again, as plain text."
+        wrong = f"{_count(others, 'character')} that no {kind.short} can have"
+        return f"This {kind.short} has {wrong}. Copy it again, as plain text."
     return ""
 
 
-def _taken_for(value: str) -> str:
-    """Say what a text that is no token is, as far as its beginning shows."""
-    for start, name in ((SIGNING_SECRET_START, "a signing secret"), (OBSERVATION_KEY_START, "an observation key")):
+def _taken_for(value: str, kind: "_Kind") -> str:
+    """Say what a text of another kind is, as far as its beginning shows."""
+    for start, name in _NAMES.items():
         if value.startswith(start):
-            return f"This is {name} ({start}…), not an install token."
+            return f"This is {name} ({start}…), not {_NAMES[kind.start]}."
     if re.match(r"https?://", value, re.IGNORECASE):
-        return "This is a URL, not an install token."
-    if f" {TOKEN_START}" in value:
-        return "Other text stands before the token: paste only the token."
-    if value.lower().startswith(TOKEN_START):
-        return "Upper and lower case were changed. Copy the token again."
-    return "This is not an install token."
+        return f"This is a URL, not {_NAMES[kind.start]}."
+    if f" {kind.start}" in value:
+        return f"Other text stands before the {kind.short}: paste only the {kind.short}."
+    if value.lower().startswith(kind.start):
+        return f"Upper and lower case were changed. Copy the {kind.short} again."
+    return f"This is not {_NAMES[kind.start]}."
 
 
 def _unwrapped(value: str) -> str:

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.rules.pasted import Unusable, bare, code, identifier, mail_address, one, token, url, values
+from dashboard.rules.pasted import (
+    Unusable,
+    bare,
+    code,
+    identifier,
+    mail_address,
+    one,
+    signing_secret,
+    token,
+    url,
+    values,
+)
 
 TOKEN = "ot_ptk_c4n4ry-_x"
 
@@ -168,6 +179,32 @@ def test_token_is_refused_with_the_true_reason_and_not_repeated(text: str, words
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["whsec_c4n", "\u200b\u201cwhsec_c4n\u201d", '"secret": "whsec_c4n",', "OPENTRAIN_SECRET=whsec_c4n", "`whsec_c4n`"],
+)
+def test_signing_secret_is_taken_from_what_is_around_it(text: str) -> None:
+    assert signing_secret(text) == "whsec_c4n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("whsec_c4n\nwhsec_c4n", "This contains 2 signing secrets. Paste only one signing secret."),
+        (TOKEN, "This is an install token (ot_ptk_…), not a signing secret. Signing secrets begin with whsec_."),
+        ("c4n", "This is not a signing secret. Signing secrets begin with whsec_."),
+        ("whsec_", "This is only the beginning of a signing secret (whsec_)."),
+        ("whsec_c4 n", "This signing secret has a space in the middle."),
+        ("whsec_c4n\u00fc", "This signing secret has 1 character that no signing secret can have."),
+        ("whsec_" + "x" * 295, "This has 301 characters; a signing secret has at most 300."),
+    ],
+)
+def test_signing_secret_is_refused_with_the_true_reason_and_not_repeated(text: str, words: str) -> None:
+    said = reason(signing_secret, text)
+    assert said.startswith(words)
+    assert "c4n" not in said
+
+
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         ("", ""),
@@ -286,7 +323,7 @@ def test_code_is_refused_with_the_true_reason(text: str, words: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_read_or_refused_and_reading_twice_changes_nothing(text: str) -> None:
     assert bare(bare(text)) == bare(text)
-    for read in (token, identifier, url, mail_address):
+    for read in (token, signing_secret, identifier, url, mail_address):
         try:
             found = read(text)
         except Unusable:
