@@ -16,7 +16,7 @@ class ConnectForm(OperationForm):
         error_messages={"required": "Paste the token. OpenTrain shows it once, on the consent screen."},
     )
     name = PastedField(
-        read=pasted.visible,
+        read=pasted.trimmed,
         max_length=200,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "form-control"}),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.rules import json_limits
+from dashboard.rules.invisible import is_visible
 from dashboard.rules.secret_texts import OBSERVATION_KEY_START, SIGNING_SECRET_START, TOKEN_START, has_secret
 
 TOKEN_CHARS = 200
@@ -74,7 +75,7 @@ class Unusable(ValueError):
     """The text is not one value of its kind. The message says why, and never repeats the text."""
 
 
-def visible(text: str) -> str:
+def trimmed(text: str) -> str:
     """Return the text without invisible characters and spaces around it, and with ordinary spaces inside.
 
     Invisible characters are also removed inside a text of plain ASCII; names in some languages need them.
@@ -84,23 +85,29 @@ def visible(text: str) -> str:
     if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():
         return shown.strip()
     begin, end = 0, len(spaced)
-    while begin < end and (unicodedata.category(spaced[begin]) == "Cf" or spaced[begin].isspace()):
+    while begin < end and (_is_hidden(spaced[begin]) or spaced[begin].isspace()):
         begin += 1
-    while begin < end and (unicodedata.category(spaced[end - 1]) == "Cf" or spaced[end - 1].isspace()):
+    while begin < end and (_is_hidden(spaced[end - 1]) or spaced[end - 1].isspace()):
         end -= 1
     return spaced[begin:end]
 
 
 def without_invisible(text: str) -> str:
     """Return the text without invisible characters, such as zero-width spaces and byte order marks."""
-    return "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return "".join(char for char in text if not _is_hidden(char))
+
+
+def _is_hidden(char: str) -> bool:
+    """Return whether the character has neither ink nor width, or is a blank that Python calls printable."""
+    is_blank = char.isprintable() and not is_visible(char)
+    return not char.isascii() and (is_blank or unicodedata.category(char) == "Cf")
 
 
 def bare(text: str) -> str:
     """Return the value without what copying adds around it. A list of several values stays as it is."""
-    value = visible(text)
+    value = trimmed(text)
     while True:
-        stripped = visible(_unwrapped(value.rstrip(_AFTER).strip()))
+        stripped = trimmed(_unwrapped(value.rstrip(_AFTER).strip()))
         if stripped == value:
             return value
         value = stripped
@@ -117,8 +124,8 @@ def term(text: str) -> str:
 
 def values(text: str) -> list[str]:
     """Return the values of a list: JSON, or separated by commas, semicolons or lines. Empty ones are left out."""
-    found = _listed(visible(text))
-    parts = found if found is not None else _COMMAS.split(_LINES.sub(",", visible(text)))
+    found = _listed(trimmed(text))
+    parts = found if found is not None else _COMMAS.split(_LINES.sub(",", trimmed(text)))
     return [value for part in parts if (value := bare(part))]
 
 
@@ -127,7 +134,7 @@ def one(text: str, *, what: str) -> str:
 
     Raises: Unusable if there are several lines or values.
     """
-    listed = _listed(visible(text))
+    listed = _listed(trimmed(text))
     lines = listed if listed is not None else _LINES.split(bare(text))
     found = [value for line in lines if (value := bare(line))]
     if len(found) > 1:

@@ -38,6 +38,7 @@ def reason(read: Callable[[str], str], text: str) -> str:
         "\ufeffa1\u200b",
         "a\u200b\u00ad1",
         "\u202aa1\u202c",
+        "\u3164a\ufe0f1\u2800",
         '"a1"',
         "'a1'",
         "`a1`",
