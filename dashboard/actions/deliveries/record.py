@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.config.schedule import schedule
@@ -20,6 +20,32 @@ REFUSED_KEPT = 200
 UNDER_WAY = OPENTRAIN_WAITS + timedelta(seconds=20)
 """How long after we learned of an auto-disable an attempt begun before it may still arrive: OpenTrain's response
 timeout, plus the time of the call that told us, which counts from when the call began."""
+
+_ABANDON = """
+    UPDATE dashboard_delivery AS delivery SET
+        abandoned_at = CASE WHEN last_ok THEN abandoned_at ELSE coalesce(abandoned_at, disable.at) END,
+        standing = CASE WHEN last_ok THEN %(delivered)s ELSE %(failed)s END, requested_at = NULL, due_by = NULL
+    FROM unnest(
+        %(endpoints)s::bigint[], %(disabled)s::timestamptz[], %(learned)s::timestamptz[], %(attempted)s::timestamptz[]
+    ) AS disable (endpoint_id, at, learned_at, attempted_by)
+    WHERE delivery.endpoint_id = disable.endpoint_id AND standing = ANY(%(waiting)s::smallint[])
+        AND (requested_at IS NULL OR requested_at < disable.learned_at)
+        AND (disable.attempted_by IS NULL OR last_attempt_at <= disable.attempted_by)
+    RETURNING NOT last_ok AND abandoned_at = disable.at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoDisable:
+    """An auto-disable of an endpoint.
+
+    `at` is its `disabledAt`, by OpenTrain's clock; it is stored, and compared with nothing. `learned_at` is when we
+    first learned of it, by our own clock.
+    """
+
+    endpoint: Endpoint
+    at: datetime
+    learned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +102,30 @@ def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
 
 
 def abandon_undelivered(*, endpoint: Endpoint, at: datetime, learned_at: datetime) -> int:
-    """Mark the deliveries that OpenTrain gave up when it auto-disabled the endpoint, and return their number.
+    """Mark the deliveries that OpenTrain gave up when it auto-disabled the endpoint, and return their number."""
+    return abandon_undelivered_of([AutoDisable(endpoint, at, learned_at)])
 
-    `at` is its `disabledAt`, by OpenTrain's clock; it is stored, and compared with nothing. `learned_at` is when we
-    first learned of this disable, by our own clock. What was requested or attempted since then stays unchanged, so a
-    second call for the same disable only gives up attempts that were under way. A redelivery that was pending at
-    `learned_at` is given up too.
+
+def abandon_undelivered_of(disables: Sequence[AutoDisable]) -> int:
+    """Do the same for any number of endpoints in one statement: one broken host may have thousands.
+
+    What was requested or attempted since we learned of the disable stays unchanged, so a second call for the same
+    disable only gives up attempts that were under way. A redelivery that was pending then is given up too.
     Source: partner-api, "Deliveries": all its PENDING deliveries become FAILED.
     """
-    waiting = endpoint.deliveries.filter(standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN])
-    waiting = waiting.filter(Q(requested_at__isnull=True) | Q(requested_at__lt=learned_at))
-    if endpoint.is_received:  # otherwise the handler's clock told when it was attempted
-        waiting = waiting.filter(last_attempt_at__lte=learned_at + UNDER_WAY)
-    with transaction.atomic():
-        count = waiting.filter(last_ok=False, abandoned_at__isnull=True).update(
-            abandoned_at=at, requested_at=None, standing=Standing.FAILED, due_by=None
-        )
-        before = Case(When(last_ok=True, then=Value(Standing.DELIVERED)), default=Value(Standing.FAILED))
-        waiting.update(requested_at=None, standing=before, due_by=None)
-    return count
-
-
-def endpoints_waiting(*, endpoint_ids: Sequence[int]) -> set[int]:
-    """Return which of these endpoints have deliveries that still wait for an attempt."""
-    waiting = Delivery.objects.filter(
-        endpoint=OuterRef("pk"), standing__in=[Standing.RETRYING, Standing.REQUESTED_AGAIN]
-    )
-    rows = Endpoint.objects.filter(pk__in=endpoint_ids).filter(Exists(waiting)).order_by()
-    return set(rows.values_list("pk", flat=True))
+    values: dict[str, Any] = {
+        "endpoints": [one.endpoint.pk for one in disables],
+        "disabled": [one.at for one in disables],
+        "learned": [one.learned_at for one in disables],
+        # Without the receiver, the handler's clock told when it was attempted, so that counts for nothing.
+        "attempted": [one.learned_at + UNDER_WAY if one.endpoint.is_received else None for one in disables],
+        "waiting": [Standing.RETRYING.value, Standing.REQUESTED_AGAIN.value],
+        "delivered": Standing.DELIVERED.value,
+        "failed": Standing.FAILED.value,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ABANDON, values)
+        return sum(is_given_up for (is_given_up,) in cursor.fetchall())
 
 
 def failed_now(*, endpoint: Endpoint) -> frozenset[int]:

@@ -15,6 +15,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Q
 
 from dashboard.actions.deliveries import record as deliveries
+from dashboard.actions.deliveries.record import AutoDisable
 from dashboard.actions.installs import backoff
 from dashboard.actions.installs.fetch import FetchResult, visit
 from dashboard.actions.operation import Operation, failed, perform
@@ -221,7 +222,7 @@ def record_endpoints(
     ID, it may be any endpoint, so none is marked as deleted. What the list shows from before our own latest changes is
     ignored (`rules.snapshots`).
 
-    The number of queries does not depend on the number of endpoints, except for those with deliveries to give up.
+    The number of queries does not depend on the number of endpoints.
     """
     read = [entry for entry in remote if not isinstance(entry, UnreadEntry)]
     unread = [entry for entry in remote if isinstance(entry, UnreadEntry)]
@@ -473,10 +474,14 @@ def _write(writes: _Writes, *, at: datetime) -> None:
         EndpointSnapshot(endpoint=row, at=at, status=row.status, consecutive_failures=row.consecutive_failures)
         for row in writes.historic
     )
-    waiting = deliveries.endpoints_waiting(endpoint_ids=[row.pk for row in writes.given_up]) if writes.given_up else ()
-    for row in writes.given_up:
-        if row.pk in waiting and row.disabled_at is not None and row.disable_learned_at is not None:
-            deliveries.abandon_undelivered(endpoint=row, at=row.disabled_at, learned_at=row.disable_learned_at)
+    if writes.given_up:
+        deliveries.abandon_undelivered_of(
+            [
+                AutoDisable(row, row.disabled_at, row.disable_learned_at)
+                for row in writes.given_up
+                if row.disabled_at is not None and row.disable_learned_at is not None
+            ]
+        )
 
 
 def _change(rows: Sequence[Endpoint]) -> None:
@@ -494,7 +499,7 @@ def _locked(install: Install, wanted: Q) -> list[Endpoint]:
     They are locked, except against new deliveries, which only need the row to exist.
     """
     rows = Endpoint.objects.select_for_update(no_key=True).filter(wanted, install=install).order_by("pk")
-    return list(rows.only(*_TAKEN, "deleted_at", "unread_why"))
+    return list(rows.only(*_TAKEN, "deleted_at", "unread_why", "receiver_key"))
 
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:

@@ -586,3 +586,16 @@ def test_disable_that_was_known_before_redeliver_noted_when_gives_up_nothing_req
     asked = make_failed_delivery(endpoint=old, requested_at=disabled_at + SECOND, last_attempt_at=disabled_at)
     sync.refresh(install=install, now=timezone.now())
     assert states_of(asked) == [Standing.REQUESTED_AGAIN]
+
+
+def test_giving_up_deliveries_takes_as_many_queries_for_many_endpoints_as_for_few() -> None:
+    few, many = make_install(), make_install()
+    disabled_at, found = NOON + timedelta(minutes=1), []
+    for install, count in ((few, 2), (many, 40)):
+        sync.record_endpoints(install=install, remote=listed(count), at=NOON)
+        for endpoint in install.endpoints.all():
+            make_delivery(endpoint=endpoint, last_ok=False, last_attempt_at=NOON)
+        remote = listed(count, status="DISABLED", consecutive_failures=AUTO_DISABLE_AT, disabled_at=disabled_at)
+        found.append(queries_of(install, remote, disabled_at))
+    assert found[0] == found[1]
+    assert Delivery.objects.filter(abandoned_at=disabled_at, standing=Standing.FAILED, due_by=None).count() == 42
