@@ -20,7 +20,7 @@ _NESTED = (
     ("contract", "freelancer", "projectLink"),
     ("milestone", "budget"),
 )  # fmt: skip
-"""Keys of the objects in an event. Source: partner-api, "The read side"."""
+"""Keys of the objects in an event. Source: the public reference of OpenTrain's Partner API, as of 2026-11-29."""
 PERMUTED = 4
 """Most keys of an object whose every order is tried."""
 ORDERS = 64
