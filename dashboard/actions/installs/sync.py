@@ -165,9 +165,10 @@ def _record(answer: FetchResult) -> Outcome | None:
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
     with transaction.atomic():
-        if _is_token_replaced(answer):
-            return outcome  # what the old token got says nothing about the install any more
-        if answer.current is not None:
+        is_replaced = _is_token_replaced(answer)
+        if is_replaced and answer.endpoints is None:
+            return outcome  # what the old token lacks says nothing about the new one
+        if answer.current is not None and not is_replaced:
             Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
         if answer.error is None:
             _record_success(answer=answer)

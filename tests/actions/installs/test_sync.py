@@ -599,3 +599,17 @@ def test_giving_up_deliveries_takes_as_many_queries_for_many_endpoints_as_for_fe
         found.append(queries_of(install, remote, disabled_at))
     assert found[0] == found[1]
     assert Delivery.objects.filter(abandoned_at=disabled_at, standing=Standing.FAILED, due_by=None).count() == 42
+
+
+def test_list_of_a_replaced_token_is_recorded_without_its_description(
+    fake_opentrain: FakeOpenTrain,
+) -> None:
+    """The list is the install's, whichever token reads it."""
+    token = fake_opentrain.add_install(scopes=["webhooks:manage"])
+    fake_opentrain.create_endpoint(token=token, url="https://acme.example.com/", event_types=["contract.ended"])
+    install = make_install(token=token, token_id="tok_old", described_at=None)
+    polled = Install.objects.get(pk=install.pk)
+    Install.objects.filter(pk=install.pk).update(token_id="tok_new")
+    assert sync.refresh(install=polled, now=NOON) is None
+    known = Install.objects.defer("token").get(pk=install.pk)
+    assert (known.token_id, known.listed_at, known.endpoints.count()) == ("tok_new", NOON, 1)
