@@ -122,7 +122,8 @@ def enable(
 ) -> Outcome:
     """Set the endpoint to ACTIVE, which resets consecutive failures to 0. Source: partner-api, "Operations", PATCH.
 
-    `redelivers`: the caller requests the failed deliveries next, so the outcome does not ask people to.
+    `redelivers`: a recovery calls it. It requests the failed deliveries next, so the outcome does not ask people to. It
+    has read the endpoint's state just before, and a request that its killed worker left open does not hold it up.
     """
     now = clock()
 
@@ -138,7 +139,7 @@ def enable(
         operation=_on(endpoint, actor=actor, action=ENABLE, operation=operation),
         call=lambda: opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=_id(endpoint), status=ACTIVE),
         record=record,
-        once=Once(now, already=lambda: _already_enabled(endpoint, now)),
+        once=None if redelivers else Once(now, already=lambda: _already_enabled(endpoint, now)),
     )
 
 

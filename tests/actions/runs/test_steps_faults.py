@@ -19,7 +19,7 @@ from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Secret
 from tests.actions.runs.by_bits import go, make_failed, recover, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_failed_delivery, make_user
+from tests.factories import make_entry, make_failed_delivery, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +157,17 @@ def test_recovery_of_a_moved_endpoint_does_not_probe_the_handler_it_has_left(
     assert run.steps.get(name="probe").words.startswith(
         "Skipped: OpenTrain does not deliver to this endpoint's handler"
     )
+
+
+def test_worker_killed_while_re_enabling_leaves_no_request_that_holds_up_the_next(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    endpoint = broken(failed=1)
+    run = recover(endpoint, support)
+    make_entry(endpoint=endpoint, action="re-enable endpoint", phase="requested", at=timezone.now())
+    go(run)
+    assert [call.operation for call in fake_opentrain.calls].count("update_endpoint") == 1
+    assert run.steps.get(name="enable").words.startswith("Re-enabled.")
 
 
 def test_endpoint_deleted_elsewhere_is_said_plainly(
