@@ -148,7 +148,7 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
         before, reading = endpoint.url, _read(endpoint, Shape(door, None), answer)
-        record_endpoint(install=endpoint.install, remote=answer, at=clock())
+        record_change(endpoint=endpoint, answer=answer, at=clock())
         endpoint.refresh_from_db()
         if reading.taken is not Taken.YES:
             return outcome_as_read(reading)

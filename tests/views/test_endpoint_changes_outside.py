@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dashboard.actions.alerts import watch
 from dashboard.actions.installs import sync
-from dashboard.models import Alert, AuditEntry, Delivery, Endpoint, RefusedAttempt, User
+from dashboard.models import Alert, AuditEntry, Delivery, Endpoint, EndpointWrite, RefusedAttempt, User
 from dashboard.services.opentrain import OutcomeUnknown
 from dashboard.signatures import sign
 from dashboard.vault import Secret
@@ -63,6 +63,7 @@ def remade(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> tuple[Endpoint,
     token = endpoint.install.token
     fake_opentrain.delete_endpoint(token=token, endpoint_id=endpoint.opentrain_id)
     made = fake_opentrain.create_endpoint(token=token, url=endpoint.url, event_types=["contract.started"])
+    EndpointWrite.objects.all().delete()  # it was registered long ago
     refresh(endpoint)
     endpoint.refresh_from_db()
     return endpoint, Endpoint.objects.get(opentrain_id=made.endpoint.id), made.secret
@@ -111,6 +112,18 @@ def test_moved_endpoint_is_delivered_through_redeliver_again(
     secret = Endpoint.objects.get(pk=moved.pk).secret
     assert secret is not None
     assert deliver(str(moved.receiver_key), secret) == 200  # the secret stayed the same
+
+
+def test_list_that_still_shows_the_address_from_before_is_not_believed(
+    ana: Browser, moved: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    """The list lags behind the change for some seconds."""
+    ana.submit(page_of(moved, "endpoint-point-back"), operation=str(uuid.uuid4()))
+    token = moved.install.token
+    fake_opentrain.update_endpoint(token=token, endpoint_id=moved.opentrain_id, url=ELSEWHERE)
+    refresh(moved)
+    moved.refresh_from_db()
+    assert not moved.is_moved
 
 
 def test_point_back_without_an_answer_says_so(ana: Browser, moved: Endpoint, fake_opentrain: FakeOpenTrain) -> None:
