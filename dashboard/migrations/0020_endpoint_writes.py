@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                         help_text="Whether it was at OpenTrain before. The other columns describe how."
                     ),
                 ),
-                ("url", models.TextField(blank=True)),
+                ("url_digest", models.CharField(blank=True, max_length=64)),
                 (
                     "event_types",
                     django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None),

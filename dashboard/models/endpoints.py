@@ -16,7 +16,7 @@ from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_in, leads_to
-from dashboard.rules.snapshots import EndpointState
+from dashboard.rules.snapshots import EndpointState, url_digest
 from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Endpoint(models.Model):
         if self.opentrain_id is None or self.deleted_at is not None:
             return None
         return EndpointState(
-            url=self.url,
+            url_digest=url_digest(self.url),
             event_types=frozenset(self.event_types),
             status=self.status,
             consecutive_failures=self.consecutive_failures,
@@ -224,7 +224,7 @@ class EndpointWrite(models.Model):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="writes")
     at = models.DateTimeField(help_text="When OpenTrain answered the change, by our own clock.")
     existed = models.BooleanField(help_text="Whether it was at OpenTrain before. The other columns describe how.")
-    url = models.TextField(blank=True)
+    url_digest = models.CharField(max_length=64, blank=True)
     event_types = ArrayField(models.TextField(), default=list)
     status = models.TextField(blank=True)
     consecutive_failures = models.PositiveIntegerField(default=0)
@@ -239,7 +239,7 @@ class EndpointWrite(models.Model):
         if not self.existed:
             return None
         return EndpointState(
-            url=self.url,
+            url_digest=self.url_digest,
             event_types=frozenset(self.event_types),
             status=self.status,
             consecutive_failures=self.consecutive_failures,

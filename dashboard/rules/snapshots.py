@@ -7,6 +7,7 @@ before the change nor after it is newer, and believed at once: a later `disabled
 Every time that is compared here with another comes from the same clock: each `disabled_at` from OpenTrain's.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,13 +21,21 @@ By our own clock, from the answer to the change until the list is requested. Aft
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """An endpoint as OpenTrain describes it. Without an endpoint there is no state: None stands for it."""
+    """An endpoint as OpenTrain describes it. Without an endpoint there is no state: None stands for it.
 
-    url: str
+    `url_digest` is the URL's (`url_digest`): states are kept and only compared, and a URL can hold a key.
+    """
+
+    url_digest: str
     event_types: frozenset[str]
     status: str
     consecutive_failures: int
     disabled_at: datetime | None
+
+
+def url_digest(url: str) -> str:
+    """Return the hexadecimal SHA-256 of a URL."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def is_stale(
@@ -49,7 +58,7 @@ def _is_news(seen: EndpointState, known: Sequence[EndpointState]) -> bool:
         if not told or seen.disabled_at > max(told):
             return True
     return (
-        all(seen.url != one.url for one in known)
+        all(seen.url_digest != one.url_digest for one in known)
         or all(seen.event_types != one.event_types for one in known)
         or all(seen.status != one.status for one in known)
     )
@@ -61,7 +70,7 @@ def _is_undone(seen: EndpointState, stored: EndpointState, before: EndpointState
     Consecutive failures also grow without a change of ours. So only a count that the change had reset counts.
     """
     return (
-        stored.url != seen.url == before.url
+        stored.url_digest != seen.url_digest == before.url_digest
         or stored.event_types != seen.event_types == before.event_types
         or stored.status != seen.status == before.status
         or (stored.disabled_at != seen.disabled_at == before.disabled_at and before.disabled_at is not None)

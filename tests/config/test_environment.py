@@ -166,7 +166,9 @@ def test_keys_are_read_as_people_paste_them(spelled: str) -> None:
     assert environment.keys("FIELD_KEYS", spelled.format(KEY, OLDER)) == [KEY, OLDER]
 
 
-@pytest.mark.parametrize("wrong", [KEY[:-5], f"{KEY}{OLDER}", "short", "\u00fc" * 44])
+@pytest.mark.parametrize(
+    "wrong", [KEY[:-5], f"{KEY}{OLDER}", "short", "\u00fc" * 44], ids=["cut", "joined", "short", "no base64"]
+)
 def test_key_that_is_none_is_named_by_its_place_and_not_repeated(wrong: str) -> None:
     with pytest.raises(ImproperlyConfigured) as raised:
         environment.keys("FIELD_KEYS", f"{KEY},{wrong}")

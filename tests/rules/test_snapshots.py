@@ -5,17 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboard.rules.snapshots import EndpointState, is_stale
+from dashboard.rules.snapshots import EndpointState, is_stale, url_digest
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 TYPES = frozenset({"contract.started", "contract.ended"})
-ACTIVE = EndpointState("https://a.example.com/", TYPES, "ACTIVE", 0, None)
+ACTIVE = EndpointState(url_digest("https://a.example.com/"), TYPES, "ACTIVE", 0, None)
 FAILING = replace(ACTIVE, consecutive_failures=7)
 PAUSED = replace(ACTIVE, status="DISABLED", disabled_at=NOON)
 DISABLED = replace(ACTIVE, status="DISABLED", disabled_at=NOON, consecutive_failures=10)
 DISABLED_AGAIN = replace(DISABLED, disabled_at=NOON + SECOND)
-MOVED = replace(ACTIVE, url="https://b.example.com/")
+MOVED = replace(ACTIVE, url_digest=url_digest("https://b.example.com/"))
 FEWER = replace(ACTIVE, event_types=frozenset({"contract.ended"}))
 
 
@@ -61,7 +61,9 @@ def test_what_was_so_before_a_change_is_stale(
             FAILING, FAILING, replace(FAILING, consecutive_failures=8), id="nothing changed, one more failure"
         ),
         pytest.param(FAILING, FAILING, ACTIVE, id="a success"),
-        pytest.param(ACTIVE, MOVED, replace(ACTIVE, url="https://c.example.com/"), id="moved further"),
+        pytest.param(
+            ACTIVE, MOVED, replace(ACTIVE, url_digest=url_digest("https://c.example.com/")), id="moved further"
+        ),
         pytest.param(ACTIVE, MOVED, replace(ACTIVE, event_types=frozenset({"new"})), id="back, with another type"),
         pytest.param(ACTIVE, MOVED, DISABLED, id="back, and disabled since"),
         pytest.param(ACTIVE, MOVED, replace(MOVED, consecutive_failures=2), id="moved and failing"),
@@ -78,7 +80,7 @@ def test_what_is_as_after_the_change_or_has_come_since_is_believed(
 
 @pytest.mark.parametrize("seen", [None, ACTIVE, MOVED])
 def test_every_state_before_one_of_several_changes_is_stale(seen: EndpointState | None) -> None:
-    further = replace(MOVED, url="https://c.example.com/")
+    further = replace(MOVED, url_digest=url_digest("https://c.example.com/"))
     assert is_stale(seen=seen, stored=further, before=[None, ACTIVE, MOVED])
 
 

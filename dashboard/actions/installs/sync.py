@@ -25,7 +25,7 @@ from dashboard.models import Endpoint, EndpointSnapshot, EndpointWrite, Grant, I
 from dashboard.models.installs import MANAGE_SCOPE, NO_ENDPOINT
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.rules.installs import Trouble, UnreadEntry, unread_words
-from dashboard.rules.snapshots import LAG, EndpointState, is_stale
+from dashboard.rules.snapshots import LAG, EndpointState, is_stale, url_digest
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
@@ -446,7 +446,7 @@ def _before(endpoint: Endpoint, state: EndpointState | None, *, at: datetime) ->
         endpoint=endpoint,
         at=at,
         existed=True,
-        url=state.url,
+        url_digest=state.url_digest,
         event_types=sorted(state.event_types),
         status=state.status,
         consecutive_failures=state.consecutive_failures,
@@ -456,7 +456,7 @@ def _before(endpoint: Endpoint, state: EndpointState | None, *, at: datetime) ->
 
 def _state(remote: opentrain.WebhookEndpoint) -> EndpointState:
     return EndpointState(
-        url=remote.url,
+        url_digest=url_digest(remote.url),
         event_types=frozenset(remote.event_types),
         status=remote.status,
         consecutive_failures=remote.consecutive_failures,
