@@ -12,6 +12,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from dashboard.config.masking import masking
 from dashboard.rules.secret_texts import STARTS
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -29,7 +30,8 @@ _SECRETS = (
 
 
 def redact(text: str) -> str:
-    """Remove receiver keys, tokens, signing secrets, observation keys and database passwords."""
+    """Remove receiver keys, tokens, signing secrets, observation keys, and passwords and secret parameters of URLs."""
+    text = masking().text(text)
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text

@@ -13,6 +13,7 @@ from dashboard.actions.endpoints import ENABLE, PAUSE
 from dashboard.actions.installs.sync import hold, record_change, record_endpoint, remember, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
+from dashboard.config.masking import masking
 from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import DISABLED, door_url
 from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_paused
@@ -201,7 +202,9 @@ def _changes(*, endpoint: Endpoint, address: str, event_types: list[str]) -> str
     before = endpoint.handler_url if endpoint.is_received else endpoint.url
     if address != before:
         what = "the handler" if endpoint.is_received else "the address"
-        said.append(f"{what} is now {address or 'not set'} (it was {before or 'not set'})")
+        now, then = (masking().url(one) or "not set" for one in (address, before))
+        secret = ", with another secret" if now == then else ""
+        said.append(f"{what} is now {now}{secret} (it was {then})")
     added = sorted(set(event_types) - set(endpoint.event_types))
     removed = sorted(set(endpoint.event_types) - set(event_types))
     said += [f"added {', '.join(added)}"] if added else []

@@ -116,7 +116,7 @@ def failed(error: OpenTrainError | Unreadable) -> Outcome:
         kind = OutcomeKind.UNAVAILABLE
     return Outcome(
         kind=kind,
-        words=str(error),
+        words=redact(str(error)),
         code=getattr(error, "code", ""),
         request_id=error.request_id or "",
         slow_down_s=_slow_down_s(error),

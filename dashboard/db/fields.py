@@ -1,10 +1,15 @@
-"""A model field that stores a `Secret` encrypted."""
+"""Model fields that store a `Secret` encrypted, and texts and headers masked (rules/masking.py).
+
+The masked ones mask what they read too, because rows of earlier releases hold more, and audit entries never change. In
+migrations they are Django's own fields: their columns are the same.
+"""
 
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from dashboard.config.masking import masking
 from dashboard.vault import Secret, decrypt, encrypt
 
 
@@ -20,3 +25,47 @@ class SecretField(models.BinaryField):  # type: ignore[type-arg]
 
     def from_db_value(self, value: bytes | None, _expression: object, _connection: object) -> Secret | None:
         return None if value is None else decrypt(value)
+
+
+class _Masked:
+    """Masks the text on write and on read."""
+
+    _plain: str
+    """Name of Django's own field."""
+
+    def get_prep_value(self, value: Any) -> Any:  # noqa: ANN401 - Django's signature
+        prepared = super().get_prep_value(value)  # type: ignore[misc]  # of the field that it is mixed into
+        return masking().text(prepared) if isinstance(prepared, str) else prepared
+
+    def from_db_value(self, value: str | None, _expression: object, _connection: object) -> str | None:
+        return None if value is None else masking().text(value)
+
+    def deconstruct(self) -> Any:  # noqa: ANN401 - Django's signature
+        name, _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return name, f"django.db.models.{self._plain}", args, kwargs
+
+
+class MaskedCharField(_Masked, models.CharField):  # type: ignore[type-arg]
+    _plain = "CharField"
+
+
+class MaskedTextField(_Masked, models.TextField):  # type: ignore[type-arg]
+    _plain = "TextField"
+
+
+class MaskedHeadersField(models.JSONField):
+    """[[name, value], …], masked on write and on read."""
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:  # noqa: ANN401, FBT
+        return super().get_db_prep_value(_headers(value), connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:  # noqa: ANN401 - Django's signature
+        return _headers(super().from_db_value(value, expression, connection))
+
+    def deconstruct(self) -> Any:  # noqa: ANN401 - Django's signature
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+
+def _headers(value: Any) -> Any:  # noqa: ANN401 - JSON is Any
+    return masking().headers(value) if isinstance(value, list) else value

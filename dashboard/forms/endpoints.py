@@ -7,11 +7,13 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
+from dashboard.config.masking import masking
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.pasted import PastedField
 from dashboard.forms.web_addresses import URL_CHARS, handler_address, opentrain_address
 from dashboard.models import Endpoint
 from dashboard.rules import pasted
+from dashboard.rules.masking import REDACTED
 
 EVENT_TYPES = (
     "contract.started",
@@ -59,11 +61,12 @@ class EditForm(OperationForm):
 
     def __init__(self, data: QueryDict | None, *, endpoint: Endpoint, was_asked: bool = False) -> None:
         """`was_asked` says that this form was already submitted once: then the endpoint is expected to differ."""
-        address = endpoint.handler_url if endpoint.is_received else endpoint.url
-        super().__init__(data, initial={"address": address, "event_types": endpoint.event_types})
+        self.kept = endpoint.handler_url if endpoint.is_received else endpoint.url
+        self.shown = shown = masking().url(self.kept)
+        super().__init__(data, initial={"address": shown, "event_types": endpoint.event_types})
         # An address that was not edited stays exactly as it is.
         pasted_field = cast("PastedField", self.fields["address"])
-        pasted_field.read = lambda text: text if text == address else pasted.url(text)
+        pasted_field.read = lambda text: text if text == shown else pasted.url(text)
         self.endpoint, self.was_asked = endpoint, was_asked
         # An event type that OpenTrain added later stays selected until it is cleared.
         names = list(dict.fromkeys([*EVENT_TYPES, *endpoint.event_types]))
@@ -94,7 +97,17 @@ class EditForm(OperationForm):
         return names
 
     def clean_address(self) -> str:
+        """Return the address. One that was left as it is shown stays as it is, with what is hidden of it.
+
+        Raises: ValidationError.
+        """
         address: str = self.cleaned_data["address"]
+        if address == self.shown:
+            return self.kept
+        if REDACTED in address:
+            raise ValidationError(
+                f"Replace {REDACTED} with the value that it hides, or leave the address as it was: {self.shown}"
+            )
         if self.endpoint.is_received:
             if address and address != self.endpoint.handler_url:
                 handler_address(address)

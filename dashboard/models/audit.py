@@ -9,6 +9,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from dashboard.db.fields import MaskedCharField, MaskedTextField
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 
@@ -83,11 +84,11 @@ class AuditEntry(models.Model):
     install_name = models.CharField(max_length=200, blank=True, db_default="")
     install_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
     endpoint = models.ForeignKey(Endpoint, null=True, related_name="audit", **_KEPT)
-    endpoint_url = models.CharField(max_length=2048, blank=True, db_default="", help_text="Without a receiver's key.")
+    endpoint_url = MaskedCharField(max_length=2048, blank=True, db_default="", help_text="Without a receiver's key.")
     endpoint_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
     delivery_id = models.CharField(max_length=200, blank=True, help_text="OpenTrain's delivery ID, if one was named.")
-    words = models.TextField(blank=True, help_text="What the person was told.")
-    quoted = models.TextField(blank=True, help_text="What OpenTrain said itself.")
+    words = MaskedTextField(blank=True, help_text="What the person was told.")
+    quoted = MaskedTextField(blank=True, help_text="What OpenTrain said itself.")
     code = models.CharField(max_length=50, blank=True)
     request_id = models.CharField(max_length=100, blank=True)
     requeued = models.PositiveIntegerField(null=True, blank=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models.functions import Greatest, Least
 
+from dashboard.db.fields import MaskedCharField, MaskedHeadersField
 from dashboard.models.endpoints import Endpoint
 from dashboard.rules import attempts, deliveries
 from dashboard.rules.schedule import Schedule
@@ -194,14 +195,14 @@ class Attempt(models.Model):
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     received_at = models.DateTimeField()
-    request_headers = models.JSONField(help_text="[[name, value], …] in the order received, capped.")
+    request_headers = MaskedHeadersField(help_text="[[name, value], …] in the order received, capped.")
     answered_status = models.PositiveSmallIntegerField()
     ok = models.BooleanField()
     cause = models.CharField(max_length=30, blank=True)
-    handler_url = models.CharField(max_length=2048, blank=True)
+    handler_url = MaskedCharField(max_length=2048, blank=True)
     handler_status = models.PositiveSmallIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(help_text="From the request's arrival to our answer.")
-    response_headers = models.JSONField(default=list)
+    response_headers = MaskedHeadersField(default=list)
     response_head = models.BinaryField(
         null=True, help_text="The first bytes of the answer that OpenTrain was given; null when retention took them."
     )
@@ -234,7 +235,7 @@ class RefusedAttempt(models.Model):
     answered_status = models.PositiveSmallIntegerField()
     claimed_delivery_id = models.CharField(max_length=200, blank=True)
     claimed_event_type = models.CharField(max_length=100, blank=True)
-    request_headers = models.JSONField(default=list)
+    request_headers = MaskedHeadersField(default=list)
     body_size = models.PositiveIntegerField()
     body_sha256 = models.CharField(max_length=64)
 

@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Case, Q, Value, When
 
+from dashboard.config.masking import masking
 from dashboard.db.fields import SecretField
 from dashboard.db.prepared import prepared_cursor
 from dashboard.db.word_search import words_in
@@ -154,7 +155,17 @@ class Endpoint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.url
+        return self.shown_url
+
+    @property
+    def shown_url(self) -> str:
+        """The endpoint's URL as it may be shown: without secrets."""
+        return masking().url(self.url)
+
+    @property
+    def handles(self) -> str:
+        """The URL of the partner's server, with its secrets: the handler's, or else the endpoint's."""
+        return self.url if not self.handler_url or self.is_moved else self.handler_url
 
     @property
     def state(self) -> EndpointState | None:
@@ -171,8 +182,8 @@ class Endpoint(models.Model):
 
     @property
     def known_as(self) -> str:
-        """The URL that people recognize: the handler's, if deliveries go there through us, or else the endpoint's."""
-        return self.url if not self.handler_url or self.is_moved else self.handler_url
+        """The URL that people recognize, without secrets: the handler's, if deliveries go there, or the endpoint's."""
+        return masking().url(self.handles)
 
     @property
     def has_whole_url(self) -> bool:

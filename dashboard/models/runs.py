@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 from django.conf import settings
 from django.db import models
 
+from dashboard.db.fields import MaskedTextField
 from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import Endpoint
 
@@ -67,7 +68,7 @@ class Run(models.Model):
         null=True, blank=True, help_text="When all failed ones were requested at once."
     )
     others = models.PositiveIntegerField(default=0, help_text="How many that requeued.")
-    quoted = models.TextField(blank=True, help_text="What OpenTrain said last.")
+    quoted = MaskedTextField(blank=True, help_text="What OpenTrain said last.")
     request_id = models.CharField(max_length=100, blank=True)
     counts = models.JSONField(default=dict, help_text="How many of its deliveries are in each state.")
     created_at = models.DateTimeField()

@@ -37,7 +37,8 @@ class ActivityRow:
         """The outcome in words; empty if its label says it all."""
         if self.entry.phase == AuditEntry.Phase.REQUESTED:
             return "Requested; no response recorded yet."
-        return self.entry.words
+        words: str = self.entry.words
+        return words
 
     @property
     def has_object(self) -> bool:

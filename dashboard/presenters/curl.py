@@ -5,8 +5,10 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from dashboard.rules.headers import CREDENTIALS, REDACTED, is_name
+from dashboard.config.masking import masking
+from dashboard.rules.headers import is_name
 from dashboard.rules.invisible import is_visible
+from dashboard.rules.masking import REDACTED
 from dashboard.rules.outside_texts import is_whole
 
 BODY_BYTES = 32 * 1024
@@ -15,7 +17,6 @@ _LEFT_OUT = frozenset(
     {
         # curl and the connection set these
         "host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect",
-        *CREDENTIALS,  # also if the log did not redact them
     }
 )  # fmt: skip
 _URL = re.compile(r"https?://[!-~]+")
@@ -24,11 +25,14 @@ _URL = re.compile(r"https?://[!-~]+")
 def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
     """Return the command; empty if no safe and equivalent command is possible.
 
+    Secrets of the URL are masked, and headers that hold one are left out.
+
     Shell and curl take every value literally: "@" at the start of a value names no file, brackets in the address are no
     range, and unprintable bodies are sent through base64.
     """
     if len(body) > BODY_BYTES or not _URL.fullmatch(url):
         return ""
+    url = masking().url(url)
     parts = ["curl", "--include", "--globoff", "--request POST", f"--url {shlex.quote(url)}"]
     parts += [f"--header {shlex.quote(line)}" for line in _lines(headers)]
     text = _printable(body)
@@ -41,7 +45,7 @@ def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str
 def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
     """Return the headers in curl's syntax, without those that it could misread or that the log has cut."""
     usable = [
-        (name, value)
+        (name, masking().header(name, value))
         for name, value in headers
         if is_name(name) and name.lower() not in _LEFT_OUT and is_visible(value) and is_whole(value)
     ]

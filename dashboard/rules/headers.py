@@ -1,14 +1,10 @@
-"""HTTP headers: valid names and values, lookup, and headers that hold credentials.
+"""HTTP headers: valid names and values, and lookup.
 
 Source: RFC 9110, 5.1 and 5.5.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-
-CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
-"""Headers whose values are never stored or shown; the log has REDACTED instead."""
-REDACTED = "[redacted]"
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

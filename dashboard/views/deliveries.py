@@ -26,6 +26,7 @@ from dashboard.rules import json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.invisible import visible
 from dashboard.rules.outside_texts import is_whole
+from dashboard.rules.masking import REDACTED
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
@@ -224,6 +225,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "copied": to_copy(body),
         "size": len(body),
         "tree": tree,
+        "hidden": REDACTED,
         "curl": _curl(delivery, attempts[0] if attempts else None, body),
         "same_resource": _same_resource(delivery, now),
         "body_days": _body_days(delivery),

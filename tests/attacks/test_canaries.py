@@ -1,6 +1,7 @@
 """Canary secrets: real flows plant them, and the tests search everything that the system writes for them.
 
-They may appear in three places only: a receiver key in its endpoint's row and in the URLs on the endpoint's pages (it
+They may appear in four places only: the secret of a handler's URL in its endpoint's row; a receiver key in its
+endpoint's row and in the URLs on the endpoint's pages (it
 is part of the URL that OpenTrain delivers to, and everyone who sees the endpoint may know it); a signing secret on the
 page that responds to the registration; a session key in Django's session table and in allauth's, which lets users end
 their sessions.
@@ -63,6 +64,8 @@ class Planted:
         assert self.endpoint.secret is not None
         self.secret = self.endpoint.secret.reveal()
         self.receiver_key = str(self.endpoint.receiver_key)
+        self.handlers_secret = "canary-of-a-handler-tweet-3"
+        self._edit(f"https://handler.invalid/in?tenant=acme&api_key={self.handlers_secret}")
         out = io.StringIO()
         call_command("observation_key", str(self.endpoint.pk), stdout=out, stderr=io.StringIO())
         self.observation_key = out.getvalue().strip()
@@ -101,6 +104,13 @@ class Planted:
         assert endpoint.secret.reveal() in page  # the only page that shows it
         return endpoint
 
+    def _edit(self, address: str) -> None:
+        """Set the handler's URL, and then again with another secret, so that the audit names both."""
+        path = f"/endpoints/{self.endpoint.pk}/edit/"
+        for one in (address + "-and-an-old-one", address):
+            self.client.post(path, {"address": one, "event_types": ["contract.started"]})
+        assert Endpoint.objects.get().handler_url == address
+
     @property
     def everywhere(self) -> dict[str, str]:
         """The canaries that may appear on no page and in no log line."""
@@ -108,6 +118,7 @@ class Planted:
             "token": self.token, "secret": self.secret, "session": self.session, "password": PASSWORD, "typo": TYPO,
             "observation key": self.observation_key, "TOTP secret": self.totp_secret,
             "TOTP secret that is being set up": self.begun, "seed of recovery codes": self.seed,
+            "handler's secret": self.handlers_secret,
         }  # fmt: skip
 
     def found(self, text: str, *, and_receiver_key: bool) -> list[str]:
@@ -131,6 +142,8 @@ def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPa
     """Run every part that handles the canaries, and make it fail where possible."""
     deliver(planted.client, planted.receiver_key, secret=planted.secret)
     deliver(planted.client, planted.receiver_key, secret="whsec_another")
+    for secret in (planted.secret, "whsec_another"):
+        deliver(Client(headers={"X-Auth-Token": planted.handlers_secret}), planted.receiver_key, secret=secret)
     planted.client.get(f"/hooks/{planted.receiver_key}/")
     observation = {"Authorization": f"Bearer {planted.observation_key}"}
     for body in (b'{"observations": []}', b"nonsense", BODY):
@@ -209,6 +222,7 @@ def test_canary_is_in_no_column_in_clear(
                 places |= {(table, name) for name in planted.found(unpacked(row), and_receiver_key=True)}
     assert places == {
         ("dashboard_endpoint", "receiver key"),
+        ("dashboard_endpoint", "handler's secret"),
         ("django_session", "session"),
         ("usersessions_usersession", "session"),
     }

@@ -187,6 +187,7 @@ def test_delete_without_an_answer_says_to_look_before_repeating(
         ("https://[::1/", "delete"),
         ("https://b\u00fccher.example/", "delete"),
         ("https://A.example/x", "a.example"),
+        ("https://user:s3cr3t@b.example/x", "b.example"),
     ],
 )
 def test_word_to_type_is_the_host_where_it_can_be_typed(ana: Browser, handler_url: str, word: str) -> None:
@@ -260,3 +261,27 @@ def test_edit_says_that_an_address_was_cut_and_sends_only_the_event_types(
     ana.submit(url("edit", endpoint), address=cut, event_types=["contract.ended"], operation=uuid.uuid4())
     [call] = [call for call in fake_opentrain.calls if call.operation == "update_endpoint"]
     assert (call.arguments["url"], call.arguments["event_types"]) == (None, ["contract.ended"])
+
+
+def test_secret_of_the_handlers_url_is_kept_used_and_shown_nowhere(ana: Browser, endpoint: Endpoint) -> None:
+    secret = "https://h.example.com/in?tenant=acme&api_key=s3cr3t"
+    shown = "https://h.example.com/in?tenant=acme&amp;api_key=[redacted]"
+    Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=secret)
+    edit, types = url("edit", endpoint), ["contract.started", "contract.ended"]
+    page = ana.client.get(edit).content.decode()
+    assert (f'value="{shown}"' in page, "s3cr3t" in page) == (True, False)
+    as_shown = shown.replace("&amp;", "&")
+    ana.client.post(edit, {"address": as_shown, "event_types": types})
+    endpoint.refresh_from_db()
+    assert (endpoint.handler_url, sorted(endpoint.event_types)) == (secret, sorted(types))
+    half = ana.client.post(edit, {"address": as_shown.replace("h.example", "new.example"), "event_types": types})
+    assert half.status_code == 422
+    assert "Replace [redacted] with the value that it hides" in half.content.decode()
+    ana.client.post(edit, {"address": secret.replace("s3cr3t", "n3w"), "event_types": types})
+    endpoint.refresh_from_db()
+    assert endpoint.handler_url == secret.replace("s3cr3t", "n3w")
+    said = AuditEntry.objects.latest("id").words
+    assert said == (f"Changed: the handler is now {as_shown}, with another secret (it was {as_shown}).")
+    for name in ("edit", "pause", "delete", "detail"):
+        text = ana.client.get(reverse(f"endpoint-{name}", args=[endpoint.pk])).content.decode()
+        assert [secret for secret in ("s3cr3t", "n3w") if secret in text] == [], name
