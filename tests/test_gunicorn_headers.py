@@ -41,17 +41,19 @@ class Server:
             (socket.AF_UNIX, str(path)),
         )
 
-    def say(self, path: str, *headers: str, host: str = "localhost", peer: int = 0) -> tuple[int, str]:
-        """Send one GET; return the answer's status, and its headers and body without what differs each time."""
+    def say(
+        self, path: str, *headers: str, host: str = "localhost", peer: int = 0, method: str = "GET"
+    ) -> tuple[int, str]:
+        """Send one request; return the answer's status, and its headers and body without what differs each time."""
         family, address = self.peers[peer]
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers, "", ""]
         with socket.socket(family) as sock:
             sock.settimeout(PATIENCE_S)
             sock.connect(address)  # type: ignore[arg-type]  # of its family
             sock.sendall("\r\n".join(lines).encode())
             heard = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
         same = re.sub(r"(?m)^(Date|X-Request-I[Dd]): .*$|[0-9a-f]{8}-[0-9a-f-]{27}|value=\"\w{64}\"", "", heard)
-        return int(heard.split(" ", 2)[1]), re.sub(r"csrftoken=\w+|expires=[^;]*", "", same)
+        return int(heard.split(" ", 2)[1]), re.sub(r"csrftoken=\w+|expires=[^;]*|data-now=\"\d+\"", "", same)
 
 
 @contextlib.contextmanager
@@ -105,6 +107,23 @@ def test_header_of_a_proxy_that_nobody_asked_for_changes_nothing(server: Server,
     }
     assert differing == {}
     assert server.say(path, *BELIEVED_BY_DEFAULT, peer=peer) == plain
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/hooks/a", "//hooks/a/", "/hooks//a/", "/hooks/a//", "///hooks/a", "/hooks", "//hooks", "/hooks/a/b",
+        "/hooks/%2Fa", "http://localhost//hooks/a", "/api/v1/observations/", "//api/v1/observations",
+        "/api//v1/observations//", "/api/v1", "/api/partner/v1/webhook-endpoints/",
+        "//api/partner/v1/webhook-endpoints", "/api/partner/v1/webhook-endpoints//", "/api/partner/v1",
+        "/api/partner/v1/", "/api/partner/v1/openapi.json/",
+    ],
+)  # fmt: skip
+def test_address_of_programs_is_answered_with_json_whatever_its_slashes(server: Server, path: str, method: str) -> None:
+    status, said = server.say(path, "Accept: text/html", "Content-Length: 0", method=method)
+    assert status not in {301, 302, 307, 308}
+    assert "\r\nContent-Type: application/json" in said
 
 
 @pytest.mark.parametrize("host", ["10.42.0.17:8000", "[fd00::17]", "pod.internal", "not a host"])

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef
 
 from dashboard.actions import audit
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.config.masking import masking
 from dashboard.db.advisory_lock import wait_in_transaction
 from dashboard.logs import redact
 from dashboard.models import AuditEntry, Endpoint, Install, User
@@ -89,7 +90,7 @@ def perform(
             _close(operation, outcome)
             return outcome
         with transaction.atomic():
-            outcome = record(answer)
+            outcome = _without_secrets(record(answer))
             _close(operation, outcome)
     except Exception:
         logger.exception("%s: OpenTrain's answer was not recorded (operation %s)", operation.action, operation.id)
@@ -98,6 +99,11 @@ def perform(
         outcome = Outcome(kind=OutcomeKind.UNKNOWN, words=UNRECORDED)
         _close(operation, outcome)
     return outcome
+
+
+def _without_secrets(outcome: Outcome) -> Outcome:
+    """Return the outcome as the audit keeps it too: its words may quote a URL."""
+    return replace(outcome, words=masking().text(outcome.words), quoted=masking().text(outcome.quoted))
 
 
 def failed(error: OpenTrainError | Unreadable) -> Outcome:
@@ -116,7 +122,7 @@ def failed(error: OpenTrainError | Unreadable) -> Outcome:
         kind = OutcomeKind.UNAVAILABLE
     return Outcome(
         kind=kind,
-        words=redact(str(error)),
+        words=masking().text(str(error)),
         code=getattr(error, "code", ""),
         request_id=error.request_id or "",
         slow_down_s=_slow_down_s(error),

@@ -35,6 +35,7 @@ def test_watch_ends_with_the_process_that_ended_and_its_last_line(tmp_path: Path
         with pytest.raises(Ended) as raised:
             processes.watch()
     assert str(raised.value) == f"worker ended: No space left on device (full log: {tmp_path}/worker.log)"
+    assert {log.stat().st_mode & 0o777 for log in tmp_path.glob("*.log")} == {0o600}
 
 
 def test_process_that_ends_is_no_failure_to_start(
