@@ -322,11 +322,8 @@ def _refusal(arrival: _Arrival, refused: _Refused) -> Refusal:
 
 
 def _kept(given: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Headers:
-    """Return headers for the log, limited in number and length, without secrets."""
-    return [
-        [storable(name, most=NAME_KEPT), storable(value, most=VALUE_KEPT)]
-        for name, value in given[:HEADERS_KEPT]
-    ]
+    """Return headers for the log, limited in number and length. Their column hides secrets (db/fields.py)."""
+    return [[storable(name, most=NAME_KEPT), storable(value, most=VALUE_KEPT)] for name, value in given[:HEADERS_KEPT]]
 
 
 def _response(reply: _Reply) -> HttpResponse:

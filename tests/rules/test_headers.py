@@ -1,7 +1,9 @@
 """The headers that can be sent; all code that sends, stores or shows headers applies the same rule."""
 
 import pytest
+from django.db import connection
 
+from dashboard.db.fields import MaskedHeadersField
 from dashboard.presenters import curl
 from dashboard.rules import headers
 from dashboard.rules.masking import REDACTED
@@ -44,7 +46,8 @@ def test_value_with_a_control_character_is_sent_and_passed_on_by_nobody(value) -
     ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token"],
 )
 def test_credentials_are_neither_kept_nor_shown(name) -> None:
-    assert receiver._kept([(name, "secret")]) == [[name, REDACTED]]
+    stored = MaskedHeadersField().get_db_prep_value(receiver._kept([(name, "secret")]), connection)
+    assert stored.obj == [[name, REDACTED]]
     assert "secret" not in curl.command(url="https://acme.example.com/", headers=[(name, "secret")], body=b"")
 
 

@@ -89,6 +89,27 @@ def test_delivery_with_a_handler_is_given_its_answer(client) -> None:
 
 
 @pytest.mark.django_db
+def test_secrets_of_the_handlers_url_and_of_headers_are_used_whole_and_stored_hidden(client) -> None:
+    with misbehaving(answer(302, headers=["Set-Cookie: a=s3cr3t", "Location: /in?token=s3cr3t"])) as server:
+        endpoint = make_endpoint(handler_url=f"{server.url}/hook?api_key=s3cr3t&a=1")
+        response = deliver(client, endpoint, X_Auth_Token="s3cr3t")
+        deliver(client, endpoint, secret=OTHER_SECRET, X_Auth_Token="s3cr3t")
+    assert response.status_code == 302
+    assert server.requests[0].target == "/hook?api_key=s3cr3t&a=1"
+    assert server.requests[0].values("x-auth-token") == ["s3cr3t"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT handler_url, request_headers::text, response_headers::text FROM dashboard_attempt")
+        url, asked, answered = cursor.fetchone()
+        cursor.execute("SELECT request_headers::text FROM dashboard_refusedattempt")
+        (refused,) = cursor.fetchone()
+    assert url == f"{server.url}/hook?api_key=[redacted]&a=1"
+    assert '["X-Auth-Token", "[redacted]"]' in asked
+    assert '["X-Auth-Token", "[redacted]"]' in refused
+    assert '["Set-Cookie", "[redacted]"], ["Location", "/in?token=[redacted]"]' in answered
+    assert "s3cr3t" not in asked + answered + refused
+
+
+@pytest.mark.django_db
 def test_delivery_that_is_redirected_gets_the_redirect_and_counts_as_failed(client) -> None:
     with misbehaving(answer(302, headers=["Location: /elsewhere"])) as server:
         response = deliver(client, make_endpoint(handler_url=server.url))
