@@ -10,6 +10,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from dashboard.config.masking import masking
+from dashboard.rules.outside_texts import storable
 from dashboard.vault import Secret, decrypt, encrypt
 
 
@@ -46,7 +47,14 @@ class _Masked:
 
 
 class MaskedCharField(_Masked, models.CharField):  # type: ignore[type-arg]
+    """What stands in place of a secret may be longer than the secret, so the text is cut to its column again."""
+
     _plain = "CharField"
+
+    def get_prep_value(self, value: Any) -> Any:  # noqa: ANN401 - Django's signature
+        prepared = super().get_prep_value(value)
+        most = self.max_length
+        return storable(prepared, most=most) if isinstance(prepared, str) and most is not None else prepared
 
 
 class MaskedTextField(_Masked, models.TextField):  # type: ignore[type-arg]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
+from dashboard.rules.outside_texts import MARK
 from dashboard.rules.secret_texts import STARTS
 
 REDACTED = "[redacted]"
@@ -29,7 +30,7 @@ _OURS = "x-opentrain-"
 """Headers of OpenTrain are shown: the signature doctor needs them."""
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
 _SECRET_VALUE = re.compile(
-    rf"(?:bearer|basic)\s+[\w+/=.~-]{{8,}}$|(?<![\w-])eyJ[\w-]{{8,}}\.[\w-]{{8,}}|\b(?:{'|'.join(STARTS)})\w",
+    rf"(?:bearer|basic)\s+[\w+/=.~-]{{8,}}{MARK}?$|(?<![\w-])eyJ[\w-]{{8,}}\.[\w-]{{8,}}|\b(?:{'|'.join(STARTS)})\w",
     re.IGNORECASE,
 )
 """Values that are secret whatever they are called: credentials, JSON Web Tokens, and the secrets that people handle."""

@@ -25,8 +25,8 @@ from dashboard.queries.operations import last_answers
 from dashboard.rules import json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.invisible import visible
-from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.masking import REDACTED
+from dashboard.rules.outside_texts import is_whole
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations

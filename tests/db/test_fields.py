@@ -64,6 +64,14 @@ def test_attempt_is_stored_without_the_secrets_of_its_handler_and_its_headers() 
     assert attempt.request_headers == [["X-Auth-Token", "[redacted]"], ["Content-Type", "application/json"]]
 
 
+def test_url_that_masking_makes_longer_than_its_column_is_cut() -> None:
+    url = "https://h.example/?" + "&".join(["pwd=a"] * 338)
+    assert len(url) == 2046
+    make_attempt(delivery=make_delivery(), handler_url=url)
+    stored = raw("dashboard_attempt", "handler_url")
+    assert (len(stored), stored[:36], "pwd=a" in stored) == (2048, "https://h.example/?pwd=[redacted]&pw", False)
+
+
 def test_attempt_of_an_earlier_release_is_masked_when_it_is_read() -> None:
     make_attempt(delivery=make_delivery())
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import pytest
 
 from dashboard.rules.masking import REDACTED, Masking
+from dashboard.rules.outside_texts import cut
 
 RULE = Masking()
 HIDDEN = [
@@ -41,6 +42,10 @@ def test_other_header_is_shown(name: str) -> None:
 )
 def test_value_that_is_a_credential_is_hidden_whatever_its_header_is_called(value: str) -> None:
     assert RULE.header("X-Anything", value) == REDACTED
+
+
+def test_credential_that_was_cut_to_be_kept_is_hidden() -> None:
+    assert RULE.header("X-Anything", cut("Bearer " + "a" * 2000, most=1000)) == REDACTED
 
 
 def test_plain_words_are_no_credential() -> None:
