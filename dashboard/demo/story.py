@@ -53,8 +53,9 @@ def tell(*, folder: Path) -> None:
 
     Raises: RuntimeError if the Partner API refuses a call.
     """
-    told = read_private(folder / "demo.json") or {"username": USERNAME, "password": secrets.token_urlsafe(12)}
-    user = _user(password=str(told["password"]))
+    stored = read_private(folder / "demo.json")
+    told = stored or {"username": USERNAME, "password": secrets.token_urlsafe(12)}
+    user = _user(password=str(told["password"]), is_new=stored is None)
     for scene in SCENES:
         install = _install(name=scene.install, user=user)
         there = Endpoint.objects.filter(install=install, handler_url__endswith=f"/{scene.handler}/webhooks")
@@ -68,9 +69,10 @@ def tell(*, folder: Path) -> None:
     write_private(folder / "demo.json", told)
 
 
-def _user(*, password: str) -> User:
+def _user(*, password: str, is_new: bool) -> User:
+    """Return the demo's user. A new password, also after demo.json was lost, becomes theirs."""
     user, made = User.objects.update_or_create(username=USERNAME, defaults={"role": Role.SUPPORT_LEAD})
-    if made:
+    if made or is_new:
         user.set_password(password)
         user.save()
     return user

@@ -9,6 +9,7 @@ from typing import Any
 from dashboard.launch import postgres, site
 from dashboard.launch.folder import CannotStart, Keys, keys, read_private
 from dashboard.launch.processes import Processes, claim_port
+from dashboard.rules import json_limits
 
 # OpenTrain's minutes become seconds, so that the whole scenario takes a few minutes.
 RUN_INTERVAL_S = "2"
@@ -37,6 +38,7 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
     """
     port = claim_port(port)
     _told(folder)
+    _check_switches(folder)
     server = postgres.start(folder=folder)
     try:
         for name in ("redeliver", "partner_api"):
@@ -117,6 +119,17 @@ def _told(folder: Path) -> dict[str, Any]:
             f"{folder / 'demo.json'} is damaged: restore it from a backup, or move DATA_DIR away to start afresh."
         )
     return told
+
+
+def _check_switches(folder: Path) -> None:
+    """Check what the demo's handler reads at each request. Raises: CannotStart."""
+    path = folder / "handler.json"
+    try:
+        names = json_limits.loads(path.read_text()) if path.exists() else []
+    except (OSError, ValueError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CannotStart(f"{path} is damaged: remove it, and every handler of the demo works again.")
 
 
 def _ready_line(*, folder: Path, environment: Mapping[str, str]) -> str:

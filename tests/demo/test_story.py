@@ -61,6 +61,16 @@ def test_note_lets_someone_sign_in_and_is_private(broken: dict[str, bool], tmp_p
     assert client.get(reverse("member-list")).status_code == 200
 
 
+def test_password_that_is_told_is_the_users_also_after_the_note_was_lost(
+    broken: dict[str, bool], tmp_path: Path
+) -> None:
+    story.tell(folder=tmp_path)
+    (tmp_path / "demo.json").unlink()
+    story.tell(folder=tmp_path)
+    told = json.loads((tmp_path / "demo.json").read_text())
+    assert Client().login(username=told["username"], password=told["password"])
+
+
 def test_next_start_keeps_everything_and_follows_the_ports(
     broken: dict[str, bool], tmp_path: Path, fake_opentrain: FakeOpenTrain, settings: Any
 ) -> None:

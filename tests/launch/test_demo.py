@@ -122,3 +122,14 @@ def test_sign_in_of_an_earlier_start_that_is_damaged_is_told_in_words(
     with pytest.raises(CannotStart, match=r"demo\.json is damaged: restore it"):
         demo.demo(folder=folder, port=claim_port(0))
     assert server.did == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[5]", b"\xff", b"["])
+def test_switches_of_the_handler_that_are_damaged_are_told_in_words(
+    content: bytes, server: Server, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path)
+    (folder / "handler.json").write_bytes(content)
+    with pytest.raises(CannotStart, match=r"handler\.json is damaged: remove it"):
+        demo.demo(folder=folder, port=claim_port(0))
+    assert server.did == []
