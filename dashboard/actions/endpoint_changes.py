@@ -153,7 +153,7 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
         endpoint.refresh_from_db()
         if reading.taken is not Taken.YES:
             return outcome_as_read(reading)
-        forwards = f", which forwards to {endpoint.handler_url}" if endpoint.handler_url else ""
+        forwards = f", which forwards to {endpoint.shown_handler_url}" if endpoint.handler_url else ""
         words = f"OpenTrain delivers to Redeliver's receiver again{forwards}. It delivered to {before} before."
         return Outcome(kind=OutcomeKind.DONE, words=words)
 

@@ -163,6 +163,11 @@ class Endpoint(models.Model):
         return masking().url(self.url)
 
     @property
+    def shown_handler_url(self) -> str:
+        """The handler's URL as it may be shown: without secrets. Empty if no handler is set."""
+        return masking().url(self.handler_url)
+
+    @property
     def handles(self) -> str:
         """The URL of the partner's server, with its secrets: the handler's, or else the endpoint's."""
         return self.url if not self.handler_url or self.is_moved else self.handler_url

@@ -83,7 +83,8 @@ def path_words(endpoint: Endpoint) -> str:
 def outside_words(endpoint: Endpoint) -> str:
     """Say what a change outside Redeliver did to the endpoint's deliveries, for the inbox; empty if nothing."""
     if endpoint.is_moved:
-        return f"Its URL was changed outside Redeliver: OpenTrain delivers to {endpoint.url}, and not to the receiver."
+        where = endpoint.shown_url
+        return f"Its URL was changed outside Redeliver: OpenTrain delivers to {where}, and not to the receiver."
     if endpoint.claimed_key:
         return "It was set up outside Redeliver at an address of the receiver, which refuses its deliveries (401)."
     return ""
@@ -105,11 +106,11 @@ def _remark(endpoint: Endpoint, source: Source) -> str:
 
 def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
     if source is Source.MOVED:
-        handler = f" {endpoint.handler_url} gets nothing through Redeliver." if endpoint.handler_url else ""
+        handler = f" {endpoint.shown_handler_url} gets nothing through Redeliver." if endpoint.handler_url else ""
         return (
-            f"This endpoint's URL was changed outside Redeliver. OpenTrain delivers to {endpoint.url}, and Redeliver "
-            f"does not see these deliveries.{handler} If this is intended, there is nothing to do. Otherwise, have "
-            "OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
+            f"This endpoint's URL was changed outside Redeliver. OpenTrain delivers to {endpoint.shown_url}, and "
+            f"Redeliver does not see these deliveries.{handler} If this is intended, there is nothing to do. "
+            "Otherwise, have OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
         )
     if source is Source.REMADE:
         return (

@@ -259,3 +259,17 @@ def test_endpoint_whose_secret_was_lost_says_so_and_records_what_it_refuses(ana:
     text = words_of(ana.read(page_of(endpoint)))
     assert "its answer with the signing secret did not arrive" in text
     assert "Redeliver does not know the signing secret of this endpoint. Rotate it on the endpoint's page." in text
+
+
+def test_secrets_of_both_urls_of_a_moved_endpoint_are_shown_nowhere(
+    ana: Browser, endpoint: Endpoint, moved: Endpoint
+) -> None:
+    Endpoint.objects.filter(pk=moved.pk).update(
+        url=f"{ELSEWHERE}?token=s3cr3t", handler_url="https://h.example.com/in?api_key=s3cr3t"
+    )
+    own = [
+        page_of(moved, name) for name in ("endpoint-detail", "endpoint-point-back", "endpoint-edit", "endpoint-pause")
+    ]
+    for path in [*own, reverse("install-detail", args=[moved.install_id])]:
+        page = ana.read(path)
+        assert ("s3cr3t" in page, "[redacted]" in page) == (False, True), path
