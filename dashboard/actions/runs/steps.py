@@ -122,8 +122,8 @@ def _stopped_by_move(run: Run) -> tuple[Run.State, str] | None:
     if not endpoint.is_moved or endpoint.is_observed or Step(run.step) is Step.WATCH:
         return None
     words = (
-        f"OpenTrain delivers this endpoint to {endpoint.url}: its URL was changed outside Redeliver, so Redeliver "
-        "cannot see whether deliveries succeed. Have OpenTrain deliver to the receiver again, then resume."
+        f"OpenTrain delivers this endpoint to {endpoint.shown_url}: its URL was changed outside Redeliver, so "
+        "Redeliver cannot see whether deliveries succeed. Have OpenTrain deliver to the receiver again, then resume."
     )
     return Run.State.PAUSED, words
 
