@@ -60,7 +60,7 @@ def test_every_page_shows_what_outsiders_hide(support: User, client: Client) -> 
     )  # fmt: skip
     make_refused_attempt(endpoint=endpoint, claimed_event_type=HIDDEN, request_headers=[["X-A", HIDDEN]])
     run = make_run(endpoint=endpoint, actor_name=HIDDEN, why=HIDDEN, note=HIDDEN, quoted=HIDDEN)
-    make_channel(install=install, name=HIDDEN, shown_as=HIDDEN, made_by_name=HIDDEN, email="a@b.example")
+    channel = make_channel(install=install, name=HIDDEN, shown_as=HIDDEN, made_by_name=HIDDEN, email="a@b.example")
     make_alert(endpoint=endpoint, install_name=HIDDEN, endpoint_name=HIDDEN, words=HIDDEN)
     entry = make_entry(endpoint=endpoint, actor_name=HIDDEN, agent=HIDDEN, words=HIDDEN, quoted=HIDDEN)
     client.force_login(support)
@@ -77,7 +77,7 @@ def test_every_page_shows_what_outsiders_hide(support: User, client: Client) -> 
     assert sum(with_codes) > 30
     copied = read(client.get(own[0]))
     assert f'data-copy="dlv{HIDDEN}"' in copied
-    assert f'value="{HIDDEN}"' in read(client.get("/deliveries/", {"resource": HIDDEN}))
+    assert f'value="{HIDDEN}"' in read(client.get(f"/alerts/channels/{channel.pk}/"))
 
 
 def test_what_a_handler_answers_reaches_opentrain_as_it_is(client: Client, db: None) -> None:
