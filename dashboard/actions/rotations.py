@@ -133,7 +133,7 @@ def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
                 install=old.install,
                 url=old.url,
                 handler_url=_handler_of(old),
-                through_redeliver=old.is_received or bool(old.claimed_key),
+                through_redeliver=old.reaches_receiver,
                 now=now,
             )
             return Rotation.objects.create(

@@ -216,6 +216,11 @@ class Endpoint(models.Model):
         return self.receiver_key is not None and not self.is_received
 
     @property
+    def reaches_receiver(self) -> bool:
+        """Whether OpenTrain delivers it to an address of Redeliver's receiver, be it its own or another one."""
+        return self.is_received or bool(key_in(url=self.url, receiver_url=settings.RECEIVER_URL))
+
+    @property
     def claimed_key(self) -> str:
         """The receiver key in the URL of an endpoint that was not registered through the receiver; empty if none is."""
         return "" if self.receiver_key is not None else key_in(url=self.url, receiver_url=settings.RECEIVER_URL)

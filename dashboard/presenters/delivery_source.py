@@ -65,7 +65,8 @@ def delivery_source(
     words = _words(endpoint, source, owner)
     if not words:
         return found
-    tone = "tone-warn" if source is Source.MOVED else "tone-bad"
+    is_intended = source is Source.MOVED and not endpoint.reaches_receiver  # it may be
+    tone = "tone-warn" if is_intended else "tone-bad"
     return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user)))
 
 
@@ -74,7 +75,8 @@ def path_words(endpoint: Endpoint) -> str:
     if endpoint.is_received:
         return "received through Redeliver"
     if endpoint.is_moved:
-        return "moved outside Redeliver: directly to its own URL"
+        where = "to a wrong address of the receiver, which refuses its deliveries"
+        return f"moved outside Redeliver: {where if endpoint.reaches_receiver else 'directly to its own URL'}"
     if endpoint.claimed_key:
         return "set up outside Redeliver at an address of the receiver, which refuses its deliveries"
     return "reported by its handler" if endpoint.is_observed else "directly to its own URL"
@@ -83,8 +85,10 @@ def path_words(endpoint: Endpoint) -> str:
 def outside_words(endpoint: Endpoint) -> str:
     """Say what a change outside Redeliver did to the endpoint's deliveries, for the inbox; empty if nothing."""
     if endpoint.is_moved:
-        where = endpoint.shown_url
-        return f"Its URL was changed outside Redeliver: OpenTrain delivers to {where}, and not to the receiver."
+        begins = f"Its URL was changed outside Redeliver: OpenTrain delivers to {endpoint.shown_url}"
+        if endpoint.reaches_receiver:
+            return f"{begins}, which is not its address of the receiver, so its deliveries are refused."
+        return f"{begins}, and not to the receiver."
     if endpoint.claimed_key:
         return "It was set up outside Redeliver at an address of the receiver, which refuses its deliveries (401)."
     return ""
@@ -106,12 +110,7 @@ def _remark(endpoint: Endpoint, source: Source) -> str:
 
 def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
     if source is Source.MOVED:
-        handler = f" {endpoint.shown_handler_url} gets nothing through Redeliver." if endpoint.handler_url else ""
-        return (
-            f"This endpoint's URL was changed outside Redeliver. OpenTrain delivers to {endpoint.shown_url}, and "
-            f"Redeliver does not see these deliveries.{handler} If this is intended, there is nothing to do. "
-            "Otherwise, have OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
-        )
+        return _moved_words(endpoint)
     if source is Source.REMADE:
         return (
             "This endpoint was created outside Redeliver at the receiver address of an endpoint that was deleted. "
@@ -136,6 +135,21 @@ def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
             f"can't verify the deliveries, so it refuses them (503). Rotate the secret. {_ROTATES}"
         )
     return ""
+
+
+def _moved_words(endpoint: Endpoint) -> str:
+    handler = f" {endpoint.shown_handler_url} gets nothing through Redeliver." if endpoint.handler_url else ""
+    where = endpoint.shown_url
+    begins = f"This endpoint's URL was changed outside Redeliver. OpenTrain delivers to {where}, and Redeliver"
+    if endpoint.reaches_receiver:
+        return (
+            f"{begins} refuses these deliveries: this address of the receiver is not this endpoint's.{handler} "
+            "Have OpenTrain deliver to its own address again. The signing secret has stayed the same."
+        )
+    return (
+        f"{begins} does not see these deliveries.{handler} If this is intended, there is nothing to do. "
+        "Otherwise, have OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
+    )
 
 
 def _never_verified(endpoint: Endpoint, user: User) -> Notice:

@@ -124,6 +124,6 @@ def _doctor(endpoint: Endpoint) -> Link:
 def _nothing_failed(endpoint: Endpoint) -> str:
     if endpoint.is_logged:
         return "None failed here; OpenTrain may have others."
-    if endpoint.claimed_key:
+    if endpoint.reaches_receiver:
         return "Redeliver refuses this endpoint's deliveries; OpenTrain knows which failed."
     return "Redeliver does not see this endpoint's deliveries; OpenTrain knows which failed."

@@ -191,7 +191,7 @@ def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:
         "install": old.install,
         "freshness": freshness,
         "rotation": rotation,
-        "through_receiver": old.is_received or bool(old.claimed_key),
+        "through_receiver": old.reaches_receiver,
         "stage": stage(endpoint=old, rotation=rotation),
         "steps": steps(rotation),
         "lost_words": lost_words(

@@ -283,3 +283,11 @@ def test_rotation_goes_to_its_end_while_the_list_lags_behind_each_step(
     sync.refresh(install=install, now=timezone.now())
     left = rotation.new_id if how == "finish" else rotation.old_id
     assert list(Endpoint.objects.registered().values_list("pk", flat=True)) == [left]
+
+
+def test_endpoint_that_was_moved_to_a_wrong_receiver_address_gets_one_of_its_own(old: Endpoint, support: User) -> None:
+    Endpoint.objects.filter(pk=old.pk).update(url="https://redeliver.example.com/hooks/of-another/")
+    old.refresh_from_db()
+    assert not isinstance(begin(old, support), Outcome)
+    new = Rotation.objects.get().new
+    assert (new.is_received, new.handler_url) == (True, HANDLER)

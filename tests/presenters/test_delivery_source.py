@@ -12,6 +12,7 @@ from tests.presenters.rows import SUPPORT, VIEWER, endpoint, labels
 
 DOOR = "https://redeliver.example.com/hooks/key/"
 MOVED = {"url": "https://acme.example.com/new", "handler_url": "https://acme.example.com/hook"}
+MISLED = MOVED | {"url": "https://redeliver.example.com/hooks/other/"}
 CLAIMS = {"receiver_key": None, "url": DOOR}
 GONE = endpoint(pk=3, deleted_at=datetime(2026, 6, 1, tzinfo=UTC))
 THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
@@ -25,6 +26,7 @@ THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
         ({}, {"never_verified": True}, Source.RECEIVER, "none has passed the signature", ["Enter signing secret…"]),
         ({}, {"lacks_secret": True}, Source.NO_SECRET, "refuses them (503)", ["Rotate secret…"]),
         (MOVED, {}, Source.MOVED, "changed outside Redeliver", ["Deliver through Redeliver again…", "Edit"]),
+        (MISLED, {}, Source.MOVED, "refuses these deliveries", ["Deliver through Redeliver again…", "Edit"]),
         (CLAIMS, {"owner": GONE}, Source.REMADE, "created outside", ["Enter signing secret…", "Rotate secret…"]),
         (
             CLAIMS,
@@ -59,6 +61,17 @@ def test_notice_of_a_moved_endpoint_names_both_addresses() -> None:
     assert "OpenTrain delivers to https://acme.example.com/new" in found.notice.words
     assert "https://acme.example.com/hook gets nothing through Redeliver." in found.notice.words
     assert found.no_log == "ended: OpenTrain delivers to another URL"
+
+
+def test_endpoint_that_was_moved_to_a_wrong_address_of_the_receiver_is_not_called_unseen() -> None:
+    facts: dict[str, Any] = {"owner": None, "lacks_secret": False, "never_verified": False}
+    found = delivery_source(endpoint(**MISLED), **facts, user=SUPPORT)
+    assert found.notice is not None
+    assert "does not see" not in found.notice.words
+    assert "nothing to do" not in found.notice.words
+    assert found.notice.tone == "tone-bad"
+    assert "directly" not in path_words(endpoint(**MISLED))
+    assert outside_words(endpoint(**MISLED)).endswith("so its deliveries are refused.")
 
 
 def test_receiver_that_has_another_address_now_is_said() -> None:
