@@ -118,6 +118,14 @@ def ago(then: datetime | None, now: datetime) -> SafeString | str:
 
 
 @register.simple_tag
+def since_told(then: datetime, now: datetime) -> SafeString | str:
+    """Return "since 11:22 UTC, 4 min ago" for a time in the past by OpenTrain's clock, which may be ahead of ours."""
+    if then > now:
+        return f"since {clock_words(then=then, now=now)} by OpenTrain's clock, which is ahead of Redeliver's"
+    return format_html("since {}, {}", clock_words(then=then, now=now), ago(then, now))
+
+
+@register.simple_tag
 def now_utc() -> datetime:
     """Return the current time, for allauth's pages, whose views do not pass it."""
     return timezone.now()

@@ -1,6 +1,6 @@
 """Template filters and tags that format values."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from dashboard.rules.durations import spelled
 from dashboard.signatures import TOLERANCE_S
-from dashboard.templatetags.redeliver import breakable, copy, lasts
+from dashboard.templatetags.redeliver import breakable, copy, lasts, since_told
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,14 @@ def test_copy_button_keeps_line_ends_that_a_browser_would_change() -> None:
 def test_text_that_was_cut_has_no_button_that_copies_it() -> None:
     assert 'data-copy="https://a.example.com/"' in copy("https://a.example.com/", "URL")
     assert copy("https://a.example.com/xxx…", "URL") == ""
+
+
+def test_past_time_by_a_clock_that_is_ahead_is_not_announced_as_future() -> None:
+    now = datetime(2026, 6, 12, 12, tzinfo=UTC)
+    assert "since 11:57 UTC, <time " in since_told(now - timedelta(minutes=3), now)
+    assert "3 min ago" in since_told(now - timedelta(minutes=3), now)
+    ahead = since_told(now + timedelta(minutes=5), now)
+    assert ahead == "since 12:05 UTC by OpenTrain's clock, which is ahead of Redeliver's"
 
 
 def test_lasts_is_made_from_what_holds() -> None:
