@@ -187,8 +187,11 @@ class Endpoint(models.Model):
 
     @property
     def known_as(self) -> str:
-        """The URL that people recognize, without secrets: the handler's, if deliveries go there, or the endpoint's."""
-        return masking().url(self.handles)
+        """The URL that people recognize, without secrets: the handler's, if deliveries go there, or the endpoint's.
+
+        Without any URL, its ID: pages link this text.
+        """
+        return masking().url(self.handles) or self.opentrain_id or ""
 
     @property
     def has_whole_url(self) -> bool:

@@ -70,9 +70,7 @@ def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth
     if status == "DISABLED":
         return _stopped(consecutive_failures=consecutive_failures)
     if status != "ACTIVE":
-        words = (
-            "OpenTrain reports a status that Redeliver does not know." if status else "No status from OpenTrain yet."
-        )
+        words = "OpenTrain reports a status that Redeliver does not know." if status else "No status from OpenTrain."
         return EndpointHealth(HealthKind.UNKNOWN, status or HealthKind.UNKNOWN.label, words)
     if consecutive_failures <= 0:
         return _health(HealthKind.ACTIVE, "No consecutive failures.")

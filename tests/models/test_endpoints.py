@@ -85,3 +85,7 @@ def test_endpoint_is_known_by_its_handler_or_else_by_its_url() -> None:
     direct = Endpoint(url="https://h.example.com/direct")
     assert (received.known_as, direct.known_as) == ("https://h.example.com", "https://h.example.com/direct")
     assert (received.is_received, direct.is_received) == (True, False)
+
+
+def test_endpoint_without_a_url_is_known_by_its_id() -> None:
+    assert Endpoint(opentrain_id="whe_7", url="").known_as == "whe_7"

@@ -42,7 +42,7 @@ from tests.factories import make_endpoint
             "Paused manually. Deliveries are stopped until it is re-enabled.",
         ),
         ("DRAINING", 10, HealthKind.UNKNOWN, "DRAINING", "OpenTrain reports a status that Redeliver does not know."),
-        ("", 0, HealthKind.UNKNOWN, "Unknown", "No status from OpenTrain yet."),
+        ("", 0, HealthKind.UNKNOWN, "Unknown", "No status from OpenTrain."),
     ],
 )
 def test_endpoint_health_is_named_by_status_and_streak(status, failures, kind, label, words) -> None:
