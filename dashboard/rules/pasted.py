@@ -31,6 +31,11 @@ _ESCAPED = re.compile(r"""^\\+(?=["'])|\\+(?=["']$)""")
 _MARK = f"[{re.escape(_EVERY_MARK)}]"
 _HYPHENS = {0x2010: "-", 0x2011: "-"}
 """Hyphens that word processors use instead of "-"."""
+_SAME_LOOK = str.maketrans(
+    "\u043e\u0440\u0441\u0435\u0442\u043a\u0455\u04bb\u041e\u0420\u0421\u0415\u0422\u041a\u03bf\u03c1\u03ba\u03c4\u2010\u2011",
+    "opcetkshOPCETKopkt--",
+)
+"""Cyrillic and Greek letters of the beginnings of secrets, and hyphens."""
 _LINES = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
 _COMMAS = re.compile(r"[,;]")
 _AFTER = ",;"
@@ -291,11 +296,18 @@ def _taken_for(value: str, kind: "_Kind") -> str:
             return f"This is {name} ({start}…), not {_NAMES[kind.start]}."
     if re.match(r"https?://", value, re.IGNORECASE):
         return f"This is a URL, not {_NAMES[kind.start]}."
-    if f" {kind.start}" in value:
+    if re.search(rf"[\W_]{kind.start}", value, re.ASCII):
         return f"Other text stands before the {kind.short}: paste only the {kind.short}."
     if value.lower().startswith(kind.start):
         return f"Upper and lower case were changed. Copy the {kind.short} again."
+    if not value.isascii() and kind.start in _lookalike(value):
+        return f"This {kind.short} has characters that only look like its own. Copy it again, as plain text."
     return f"This is not {_NAMES[kind.start]}."
+
+
+def _lookalike(value: str) -> str:
+    """Return the text with plain characters for full-width ones and for letters that look the same."""
+    return unicodedata.normalize("NFKC", value).translate(_SAME_LOOK).lower()
 
 
 def _unwrapped(value: str) -> str:
