@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria
-from dashboard.rules import pasted
+from dashboard.rules import pasted, written_times
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.secret_texts import has_secret
@@ -22,13 +22,6 @@ ID = re.compile(r"[0-9]{1,18}")
 TEXT_CHARS = 200
 _AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_TIME = re.compile(
-    r"(?P<date>[0-9]{4}(?P<dash>-?)[0-9]{2}(?P=dash)[0-9]{2})"
-    r"(?:[T ](?P<hour>[0-9]{2})(?::?(?P<minute>[0-9]{2})(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?)?"
-    r" ?(?P<offset>Z|UTC|[+ -][0-9]{2}(?::?[0-9]{2})?)?)?"
-)
-"""A day, or a time of day in UTC or with an offset, whose "+" URL decoding may have turned into a space."""
-_MICRO_DIGITS = 6
 _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
@@ -211,38 +204,16 @@ def _number(column: str) -> Reader:
 def _moment(text: str, now: datetime) -> tuple[str, datetime, timedelta]:
     """Return the canonical text, its time, and how long what it names lasts (a day, a minute, 100 ms, nothing)."""
     passed = _AGO.fullmatch(text.lower())
-    written = _TIME.fullmatch(text.upper())
     try:
         if passed is not None:
             return text, now - int(passed[1]) * _UNITS[passed[2][0]], timedelta()
-        if written is not None:
-            sign = written.start("offset")
-            plus = f"{text[:sign]}+{text[sign + 1 :]}" if (written["offset"] or "").startswith(" ") else text
-            return plus, _written(written), _lasts(written)
+        written = written_times.read(text)
     except (ValueError, OverflowError):
         pass  # such as the 31st of June
+    else:
+        return written.text, written.at, written.lasts
     how = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours"
     raise Nonsense(f"“{text}” is not a time: {how}.")
-
-
-def _written(written: re.Match[str]) -> datetime:
-    """Raises: ValueError if there is no such time; OverflowError if it is out of range in UTC."""
-    offset = (written["offset"] or "Z").replace("UTC", "Z").replace(" ", "+")
-    day = written["date"].replace("-", "")
-    fraction = (written["fraction"] or "").ljust(_MICRO_DIGITS, "0")[:_MICRO_DIGITS]
-    time = "".join(written[unit] or "00" for unit in ("hour", "minute", "second"))
-    return datetime.fromisoformat(f"{day}T{time}.{fraction}{offset.replace(':', '')}").astimezone(UTC)
-
-
-def _lasts(written: re.Match[str]) -> timedelta:
-    """Return how long the smallest unit that is written lasts."""
-    if written["fraction"]:
-        return timedelta(microseconds=10 ** max(_MICRO_DIGITS - len(written["fraction"]), 0))
-    if written["second"]:
-        return timedelta(seconds=1)
-    if written["minute"]:
-        return timedelta(minutes=1)
-    return timedelta(hours=1) if written["hour"] else timedelta(days=1)
 
 
 def since(column: str) -> Reader:

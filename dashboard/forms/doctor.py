@@ -1,17 +1,19 @@
 """The signature doctor's form."""
 
 import base64
+from datetime import datetime, timedelta
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from dashboard.forms.pasted import cleaned
-from dashboard.rules import pasted
+from dashboard.rules import pasted, written_times
 from dashboard.rules.attempts import BODY_LIMIT, BODY_LIMIT_WORDS
 from dashboard.rules.doctor import NotHeaders, parse_headers
 
 _URL_SAFE = str.maketrans("-_", "+/")
 HEADERS_CHARS = 32_000
+NOT_A_TIME = "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."
 
 
 class DoctorForm(forms.Form):
@@ -24,9 +26,7 @@ class DoctorForm(forms.Form):
     )
     body = forms.CharField(max_length=2 * BODY_LIMIT, strip=False, required=False)
     encoding = forms.ChoiceField(choices=[(TEXT, "As text"), (BASE64, "As base64")])
-    arrived_at = forms.DateTimeField(
-        required=False, error_messages={"invalid": "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."}
-    )
+    arrived_at = forms.CharField(max_length=100, required=False)
     secret = forms.CharField(max_length=300, strip=False, required=False)
 
     def clean_headers(self) -> list[tuple[str, str]]:
@@ -34,6 +34,19 @@ class DoctorForm(forms.Form):
             return parse_headers(self.cleaned_data["headers"])
         except NotHeaders:
             raise ValidationError("No headers found. Paste lines such as X-OpenTrain-Signature: t=…,v1=…") from None
+
+    def clean_arrived_at(self) -> datetime | None:
+        """Return the time, which people copy from a page or a log. A signature's age needs it to the minute."""
+        text = pasted.bare(self.cleaned_data["arrived_at"])
+        if not text:
+            return None
+        try:
+            written = written_times.read(text)
+        except (ValueError, OverflowError):
+            raise ValidationError(NOT_A_TIME) from None
+        if written.lasts > timedelta(minutes=1):
+            raise ValidationError(NOT_A_TIME)
+        return written.at
 
     def clean_secret(self) -> str:
         """Keep the secret exactly as given: its spaces or quotation marks may be what is wrong at the handler."""

@@ -1,11 +1,12 @@
 """Parsing a request pasted into the doctor."""
 
 import base64
+from datetime import UTC, datetime
 
 import pytest
 from django.http import QueryDict
 
-from dashboard.forms.doctor import DoctorForm
+from dashboard.forms.doctor import NOT_A_TIME, DoctorForm
 from dashboard.rules.attempts import BODY_LIMIT
 
 HEADERS = "X-OpenTrain-Signature: t=1,v1=ab"
@@ -55,9 +56,29 @@ def test_body_has_the_receivers_limit() -> None:
     assert list(sent(body=beyond, encoding="base64").errors) == ["body"]
 
 
-@pytest.mark.parametrize(("text", "fields"), [("2026-06-12 12:00:00", []), ("", []), ("noon", ["arrived_at"])])
-def test_time_of_arrival_is_a_time_or_nothing(text: str, fields: list[str]) -> None:
-    assert list(sent(arrived_at=text).errors) == fields
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-06-12 12:00:00",
+        "2026-06-12 12:00",
+        "2026-06-12 12:00:00 UTC",
+        "2026-06-12T12:00:00.000Z",
+        "2026-06-12T14:00:00+02:00",
+        "2026-06-12T09:30:00\u221202:30",
+        "\u200b\u201c2026-06-12\u00a012:00:00\u201d,",
+    ],
+)
+def test_time_of_arrival_is_taken_as_pages_and_logs_write_it(text: str) -> None:
+    assert sent(arrived_at=text).cleaned_data["arrived_at"] == datetime(2026, 6, 12, 12, tzinfo=UTC)
+
+
+def test_time_of_arrival_may_be_left_out() -> None:
+    assert sent(arrived_at=" \u200b").cleaned_data["arrived_at"] is None
+
+
+@pytest.mark.parametrize("text", ["noon", "2026-06-12", "2026-06-12T12Z", "2026-06-31 12:00", "0001-01-01T00:00+14:00"])
+def test_time_of_arrival_that_does_not_tell_a_signatures_age_is_refused(text: str) -> None:
+    assert sent(arrived_at=text).errors["arrived_at"] == [NOT_A_TIME]
 
 
 def test_secret_is_taken_as_it_is() -> None:
