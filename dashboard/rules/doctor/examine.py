@@ -146,7 +146,7 @@ def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
     bare = secret.strip().strip("\"'")
     core = bare.removeprefix(SIGNING_SECRET_START)
     yield "without the surrounding spaces or quotation marks", bare.encode()
-    yield "without the characters that copying adds", pasted.bare(secret).encode()
+    yield "without the characters that copying adds", _listed_alone(secret).encode()
     yield "without its whsec_", core.encode()
     yield "with its prefix whsec_", SIGNING_SECRET_START.encode() + core.encode()
     for how, key in (("with a final newline", bare + "\n"), ("with CR LF at its end", bare + "\r\n")):
@@ -165,6 +165,14 @@ def _keys(secret: str) -> Iterator[tuple[str, bytes]]:
         yield "decoded from hex", bytes.fromhex(core)
     except ValueError:
         return
+
+
+def _listed_alone(secret: str) -> str:
+    """Return the secret without what copying adds, also as the only value of a JSON list."""
+    try:
+        return pasted.one(secret, what="signing secret")
+    except pasted.Unusable:
+        return pasted.bare(secret)
 
 
 def _unbase64(text: str) -> bytes | None:

@@ -109,6 +109,7 @@ def _appended(before: str, line: str) -> str:
 
 
 def _of_line(line: str) -> list[tuple[str, str]]:
+    line = _whole_unquoted(line)
     if _BARE.fullmatch(_unquoted(line)):
         return [(HEADER, _unquoted(line))]
     if _REQUEST.match(line):
@@ -136,6 +137,14 @@ def _pair(line: str) -> list[tuple[str, str]]:
 def _name(name: str) -> str:
     spelled = name.replace("_", "-")
     return re.sub(r"^http-(?=x-)", "", spelled, flags=re.IGNORECASE)
+
+
+def _whole_unquoted(line: str) -> str:
+    """Return a line without the quotation marks or backticks around all of it, which are no marks of its value."""
+    inner = line.strip().removesuffix(",")[1:-1]
+    if inner and _unquoted(line) == inner and not any(mark in inner for marks in MARKS for mark in marks):
+        return inner
+    return line
 
 
 def _unquoted(value: str) -> str:

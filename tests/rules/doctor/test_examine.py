@@ -364,6 +364,7 @@ def test_a_body_that_may_be_spelled_in_two_ways_is_genuine_in_either() -> None:
         (f'"{SECRET}"'.encode(), SECRET, "in quotation marks"),
         (base64.b64decode(SECRET[6:]), SECRET, "decoded from base64"),
         (SECRET.encode(), f"\u200b\u201c{SECRET}\u201d\u00a0", "without the characters that copying adds"),
+        (SECRET.encode(), f'["{SECRET}"]', "without the characters that copying adds"),
         (SECRET.encode(), f"OPENTRAIN_SECRET={SECRET}", "without the text before whsec_"),
         (bytes.fromhex(SECRET[6:]), SECRET, "decoded from hex"),
     ],

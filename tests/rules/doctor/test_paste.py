@@ -48,6 +48,9 @@ PAIR = ("X-OpenTrain-Signature", SIGNATURE)
         f"X-OpenTrain-Signature:\u00a0\u200b{SIGNATURE}\ufeff",
         f"\u201cX-OpenTrain-Signature\u201d: \u201c{SIGNATURE}\u201d,",
         f"X-OpenTrain-Signature: `{SIGNATURE}`",
+        f"`X-OpenTrain-Signature: {SIGNATURE}`",
+        f"\u201cX-OpenTrain-Signature: {SIGNATURE}\u201d",
+        f"'X-OpenTrain-Signature: {SIGNATURE}',",
         f"2026-06-12 12:00:00 INFO x-opentrain-signature={SIGNATURE} 401",
     ],
 )
