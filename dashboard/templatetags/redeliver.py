@@ -34,6 +34,8 @@ SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 THEMES = ("light", "dark")
 SHORT = 10
 """Length up to which an ID is shown whole, in characters."""
+LONG_LABEL = 40
+"""Length from which the name of a state may break, in characters: a status from outside is one word."""
 SECOND_MS = 1000
 _AFTER_SLASH = re.compile(r"/(?=[^/])")
 
@@ -99,7 +101,8 @@ def icon(name: str) -> SafeString:
 def chip(kind: str, label: str) -> SafeString:
     """Draw a state: its name, its colour and its icon."""
     look = LOOKS.get(kind, Look("idle", "help-circle"))
-    return format_html('<span class="chip tone-{}">{}{}</span>', look.tone, icon(look.icon), label)
+    long = " long" if len(label) > LONG_LABEL else ""
+    return format_html('<span class="chip{} tone-{}">{}{}</span>', long, look.tone, icon(look.icon), label)
 
 
 @register.simple_tag

@@ -8,11 +8,12 @@ from allauth.account import app_settings as account
 from allauth.mfa import app_settings as mfa
 from allauth.socialaccount.internal import statekit
 from django.conf import settings as project
+from django.template.loader import render_to_string
 from django.test import override_settings
 
 from dashboard.rules.durations import spelled
 from dashboard.signatures import TOLERANCE_S
-from dashboard.templatetags.redeliver import breakable, copy, lasts, since_told
+from dashboard.templatetags.redeliver import LONG_LABEL, breakable, chip, copy, lasts, since_told
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,17 @@ def test_past_time_by_a_clock_that_is_ahead_is_not_announced_as_future() -> None
     assert "3 min ago" in since_told(now - timedelta(minutes=3), now)
     ahead = since_told(now + timedelta(minutes=5), now)
     assert ahead == "since 12:05 UTC by OpenTrain's clock, which is ahead of Redeliver's"
+
+
+def test_only_a_long_status_from_outside_may_break() -> None:
+    assert 'class="chip long tone-idle"' in chip("unknown", "H" * (LONG_LABEL + 1))
+    assert 'class="chip tone-bad"' in chip("disabled", "Disabled by OpenTrain")
+
+
+def test_large_numbers_of_an_install_have_a_separator() -> None:
+    install = {"endpoint_count": 4000, "needing_count": 1950, "fine_count": 2050}
+    drawn = render_to_string("inbox/_fleet_state.html", {"row": {"need": None}, "install": install})
+    assert "1,950 of 4,000 need attention" in drawn
 
 
 def test_lasts_is_made_from_what_holds() -> None:
