@@ -89,9 +89,18 @@ def _endpoint(request: WSGIRequest) -> Endpoint:
     if endpoint is None:
         raise _Refused(
             HTTPStatus.UNAUTHORIZED,
-            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'. {pasted.not_a_key(given)}",
+            f"Send the endpoint's key as 'Authorization: Bearer {OBSERVATION_KEY_START}…'. "
+            f"{pasted.not_a_key(_as_utf8(given))}",
         )
     return endpoint
+
+
+def _as_utf8(header: str) -> str:
+    """Return a header as its sender wrote it, if that was UTF-8: WSGI gives each byte as a character."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
 
 
 def _keep_pace(endpoint: Endpoint) -> None:

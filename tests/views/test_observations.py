@@ -163,14 +163,17 @@ def test_call_without_a_known_key_is_unauthorized(tell, given) -> None:
         ("", "No key was sent."),
         ("{}", "The header does not begin with Bearer."),
         ("Bearer", "There is no key after Bearer."),
-        ('Bearer "{}"', "Quotation marks, spaces, another Bearer or other characters stand around the key: remove"),
+        ('Bearer "{}"', "Quotation marks, spaces, another Bearer or other characters stand around the key"),
+        ("Bearer \u201c{}\u201d", "Quotation marks, spaces, another Bearer or other characters stand around the key"),
+        ("Bearer \u200b{}\u00a0", "Quotation marks, spaces, another Bearer or other characters stand around the key"),
         ("Bearer Bearer {}", "Quotation marks, spaces, another Bearer or other characters stand around the key"),
         ("Bearer ot_ptk_x", "This is an install token or a signing secret, not an observation key."),
         ("Bearer {}x", "This key is unknown."),
     ],
 )
 def test_call_with_a_key_that_was_pasted_wrongly_says_so_and_does_not_repeat_it(tell, key, spelled, why) -> None:
-    status, said = answered(tell(ITEM, Authorization=spelled.format(key)))
+    as_wsgi_gives_it = spelled.format(key).encode().decode("latin-1")
+    status, said = answered(tell(ITEM, Authorization=as_wsgi_gives_it))
     assert (status, why in said["error"], key in said["error"]) == (401, True, False)
 
 
