@@ -47,8 +47,7 @@ def partner_api_command(*, folder: Path, arguments: list[str]) -> int:
         return _run(_environment(folder=folder, url=running), arguments)
     server = postgres.start(folder=folder)
     try:
-        server.create_database("partner_api")
-        return _run(_environment(folder=folder, url=server.url("partner_api")), arguments)
+        return _run(_environment(folder=folder, url=server.existing_url("partner_api")), arguments)
     finally:
         server.stop()
 

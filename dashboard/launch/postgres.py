@@ -71,9 +71,13 @@ class Server:
 
     def create_database(self, name: str) -> None:
         """Create the database if it does not exist."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+        if not _has_database(place=self._place, name=name):
+            with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+
+    def existing_url(self, database: str) -> str:
+        """Return the URL of a database. Raises: CannotStart if the program that uses it was never started here."""
+        return _existing_url(place=self._place, database=database)
 
     def stop(self) -> None:
         """Stop the server, after STOP_S seconds by force (it recovers automatically at the next start)."""
@@ -105,9 +109,12 @@ def start(*, folder: Path, durable: bool = True) -> Server:
 
 
 def running_url(*, folder: Path, database: str) -> str | None:
-    """Return the URL of the server that another process runs on `folder`; None if none is running."""
+    """Return the URL of the server that another process runs on `folder`; None if none is running.
+
+    Raises: CannotStart if the program that uses this database was never started on the folder.
+    """
     place = _place(folder=folder)
-    return place.url(database) if _answers(place=place) else None
+    return _existing_url(place=place, database=database) if _answers(place=place) else None
 
 
 def _place(*, folder: Path) -> _Place:
@@ -332,6 +339,21 @@ def _await(*, server: Server, place: _Place, log: Path) -> None:
         time.sleep(0.05)
     server.stop()
     raise CannotStart(f"PostgreSQL did not answer within {START_S} s; its log is {log}.")
+
+
+def _existing_url(*, place: _Place, database: str) -> str:
+    if not _has_database(place=place, name=database):
+        what = "the Partner API" if database == "partner_api" else "Redeliver"
+        raise CannotStart(
+            f"{place.data} has no database of {what}, which was never started there. "
+            "Set DATA_DIR to the folder that it was started on."
+        )
+    return place.url(database)
+
+
+def _has_database(*, place: _Place, name: str) -> bool:
+    with psycopg.connect(place.url("postgres")) as connection:
+        return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
 
 
 def _answers(*, place: _Place) -> bool:

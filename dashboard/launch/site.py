@@ -54,7 +54,7 @@ def worker() -> tuple[str, ...]:
 def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str]]:
     """Yield the environment variables of the database: none if DATABASE_URL is set, else those of the embedded one.
 
-    With `shared`, a server that another process runs on the folder is used.
+    With `shared`, for a command, the database must exist, and a server that another process runs on the folder is used.
 
     Raises: CannotStart.
     """
@@ -67,8 +67,12 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
         return
     server = postgres.start(folder=folder)
     try:
-        server.create_database("redeliver")
-        yield {"DATABASE_URL": server.url("redeliver")}
+        if shared:
+            url = server.existing_url("redeliver")
+        else:
+            server.create_database("redeliver")
+            url = server.url("redeliver")
+        yield {"DATABASE_URL": url}
     finally:
         server.stop()
 

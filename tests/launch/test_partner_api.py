@@ -19,8 +19,9 @@ class Server:
     def __init__(self) -> None:
         self.did: list[str] = []
 
-    def create_database(self, name: str) -> None:
-        self.did.append(f"create {name}")
+    def existing_url(self, name: str) -> str:
+        self.did.append(f"find {name}")
+        return self.url(name)
 
     def url(self, name: str) -> str:
         return f"postgresql:///{name}"
@@ -43,9 +44,9 @@ def test_command_runs_on_the_running_database_or_on_one_that_is_started_for_it(
 
     monkeypatch.setattr(module, "_run", run)
     assert partner_api_command(folder=folder, arguments=["emit", "--count", "1"]) == 3
-    created = [] if running else ["create partner_api"]
-    assert ran == [(running or "postgresql:///partner_api", ["emit", "--count", "1"], created)]
-    assert server.did == ([*created, "stop"] if created else [])
+    found = [] if running else ["find partner_api"]
+    assert ran == [(running or "postgresql:///partner_api", ["emit", "--count", "1"], found)]
+    assert server.did == ([*found, "stop"] if found else [])
 
 
 def test_command_gets_the_folders_keys_unless_others_are_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

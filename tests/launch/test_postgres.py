@@ -43,6 +43,9 @@ def test_start_in_a_private_folder_leaves_its_mode_alone_and_works(tmp_path: Pat
     try:
         server.create_database("orders")
         assert postgres.running_url(folder=tmp_path, database="orders") == server.url("orders")
+        for find in (server.existing_url, lambda name: postgres.running_url(folder=tmp_path, database=name)):
+            with pytest.raises(CannotStart, match="has no database of the Partner API, which was never started there"):
+                find("partner_api")
         assert tmp_path.stat().st_mode & 0o777 == 0o700
         with pytest.raises(CannotStart, match="already running"):
             postgres.start(folder=tmp_path)

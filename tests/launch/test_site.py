@@ -81,6 +81,10 @@ class Server:
     def create_database(self, name: str) -> None:
         self.did.append(f"create {name}")
 
+    def existing_url(self, name: str) -> str:
+        self.did.append(f"find {name}")
+        return self.url(name)
+
     def url(self, name: str) -> str:
         return f"postgresql:///{name}"
 
@@ -120,7 +124,7 @@ def test_shared_database_is_the_running_one_if_there_is_one(
     monkeypatch.setattr(postgres, "running_url", lambda **_: running)
     with site.database(folder, shared=True) as environment:
         assert environment["DATABASE_URL"] == (running if used else "postgresql:///redeliver")
-    assert started.did == ([] if used else ["create redeliver", "stop"])
+    assert started.did == ([] if used else ["find redeliver", "stop"])
 
 
 def test_console_is_a_web_server_and_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
