@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import BinaryIO, Self
 
 from dashboard.launch.folder import CannotStart, open_private
 
@@ -83,9 +83,12 @@ class Processes:
         self.end()
 
     def start(self, name: str, *command: str) -> None:
-        """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log."""
+        """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log.
+
+        Raises: CannotStart if that cannot be written.
+        """
         self._commands[name] = command
-        with open_private(self._logs / f"{name}.log") as log:
+        with self._log(name) as log:
             self._running[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -95,6 +98,13 @@ class Processes:
                 start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
             )
+
+    def _log(self, name: str) -> BinaryIO:
+        path = self._logs / f"{name}.log"
+        try:
+            return open_private(path)
+        except OSError as error:
+            raise CannotStart(f"{path} cannot be written to: {error.strerror}.") from error
 
     def restart(self, *names: str) -> None:
         """End these, where they have not ended already, and start them again. Their logs begin again too."""

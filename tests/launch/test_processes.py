@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.launch import __main__
+from dashboard.launch.folder import CannotStart
 from dashboard.launch.processes import Ended, Processes
 from tests.launch.test_folder import launch
 
@@ -26,6 +27,14 @@ def test_port_in_use_gets_one_line(what: str, tmp_path: Path) -> None:
 def test_port_that_is_none_gets_one_line(port: str, tmp_path: Path) -> None:
     done = launch("demo", PORT=port, DATA_DIR=str(tmp_path))
     assert done.stderr == f"Redeliver cannot start: PORT is '{port}'; it must be a number from 1 to 65535.\n"
+
+
+def test_log_that_is_a_link_is_left_alone_and_named(tmp_path: Path) -> None:
+    (tmp_path / "web.log").symlink_to(tmp_path / "elsewhere")
+    with Processes(logs=tmp_path, environment={}) as processes, pytest.raises(CannotStart) as raised:
+        processes.start("web", sys.executable, "-c", "")
+    assert str(raised.value).startswith(f"{tmp_path}/web.log cannot be written to: ")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_watch_ends_with_the_process_that_ended_and_its_last_line(tmp_path: Path) -> None:
