@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.actions.installs.sync import tally
+from dashboard.actions.installs.snapshots import tally
 from dashboard.config.schedule import schedule
 from dashboard.models import (
     Alert,

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from dashboard.actions import endpoint_changes
-from dashboard.actions.installs import sync
+from dashboard.actions.installs import snapshots
 from dashboard.models import Endpoint, Install, User
 from dashboard.services.opentrain import WebhookEndpoint
 from tests.contract.fake import FakeOpenTrain
@@ -55,6 +55,6 @@ def delete(actor: User, endpoint: Endpoint) -> None:
 
 def record(install: Install, remote: WebhookEndpoint) -> str:
     try:
-        return sync.record_endpoint(install=install, remote=remote, at=timezone.now())
+        return snapshots.record_endpoint(install=install, remote=remote, at=timezone.now())
     finally:
         connection.close()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
-from dashboard.actions.installs.sync import hold, record_change, record_endpoint, remember, tally
+from dashboard.actions.installs.snapshots import hold, record_change, record_endpoint, remember, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.config.masking import masking

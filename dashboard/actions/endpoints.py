@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from dashboard.actions.deliveries import record as deliveries
-from dashboard.actions.installs.sync import hold, record_change, record_endpoint
+from dashboard.actions.installs.snapshots import hold, record_change, record_endpoint
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Delivery, Endpoint, Install, User

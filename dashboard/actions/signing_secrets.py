@@ -9,7 +9,7 @@ import uuid
 from django.db import transaction
 
 from dashboard.actions import audit
-from dashboard.actions.installs.sync import hold
+from dashboard.actions.installs.snapshots import hold
 from dashboard.models import Endpoint, User
 from dashboard.vault import Secret
 

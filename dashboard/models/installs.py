@@ -82,7 +82,7 @@ class Install(models.Model):
     failures = models.PositiveSmallIntegerField(default=0, help_text="Consecutive calls without a result.")
     described_at = models.DateTimeField(null=True, blank=True, help_text="When status and scopes were last requested.")
 
-    # Totals of its endpoints, written by actions/installs/sync.py, so that lists of installs do not count them.
+    # Totals of its endpoints, written by actions/installs/snapshots.py, so that lists of installs do not count them.
     endpoint_count = models.PositiveIntegerField(default=0)
     needing_count = models.PositiveIntegerField(default=0, help_text="Endpoints that need a person.")
     fine_count = models.PositiveIntegerField(default=0, help_text="Endpoints that are active, without a failure.")

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import endpoint_changes, endpoints
-from dashboard.actions.installs import sync
+from dashboard.actions.installs import snapshots, sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Install, User
 from dashboard.rules.snapshots import LAG
@@ -272,7 +272,7 @@ def test_deleted_endpoint_is_not_brought_back_by_a_list_from_before(
 ) -> None:
     listed, at = fake_opentrain.list_endpoints(token=endpoint.install.token), timezone.now()
     endpoint_changes.delete(actor=support, endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
-    sync.record_endpoints(install=endpoint.install, remote=listed, at=at)
+    snapshots.record_endpoints(install=endpoint.install, remote=listed, at=at)
     assert Endpoint.objects.registered().count() == 0
 
 

@@ -12,7 +12,7 @@ from django.db import DataError
 from django.utils import timezone
 
 from dashboard.actions import endpoints
-from dashboard.actions.installs import sync
+from dashboard.actions.installs import snapshots, sync
 from dashboard.actions.operation import UNRECORDED
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, User
@@ -526,7 +526,7 @@ def test_answer_that_is_older_than_what_is_known_changes_nothing(endpoint: Endpo
     remote = sync.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
     earlier = endpoint.snapshot_at - timedelta(seconds=1)
     Endpoint.objects.update(status="DISABLED")
-    assert sync.record_endpoint(install=install, remote=remote, at=earlier) == "DISABLED"
+    assert snapshots.record_endpoint(install=install, remote=remote, at=earlier) == "DISABLED"
     assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == endpoint.snapshot_at
 
 
@@ -536,7 +536,7 @@ def test_answer_that_says_nothing_new_is_one_statement(
     remote = sync.opentrain.get_endpoint(token=install.token, endpoint_id=endpoint.opentrain_id)
     at = timezone.now()
     with django_assert_num_queries(1):
-        assert sync.record_endpoint(install=install, remote=remote, at=at) == "ACTIVE"
+        assert snapshots.record_endpoint(install=install, remote=remote, at=at) == "ACTIVE"
     assert Endpoint.objects.get(pk=endpoint.pk).snapshot_at == at
 
 

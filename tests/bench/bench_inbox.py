@@ -73,7 +73,7 @@ def grow(*, first: int, count: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from dashboard.actions.installs.sync import tally
+    from dashboard.actions.installs.snapshots import tally
     from dashboard.models import Endpoint, Install
 
     now = timezone.now()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dashboard.actions.installs import freshness, sync
+from dashboard.actions.installs import freshness, snapshots, sync
 from dashboard.actions.installs.freshness import LATE, NO_WORKER, Freshness, Staleness, freshen, look, refresh
 from dashboard.models import Endpoint, Install
 from dashboard.rules.installs import Trouble
@@ -259,7 +259,7 @@ def test_tabs_at_once_request_one_refresh(install: Install) -> None:
 def test_look_does_not_wait_for_a_row_that_is_being_written(install: Install) -> None:
     row = reload(install)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
-        sync.hold(install_id=install.pk)
+        snapshots.hold(install_id=install.pk)
         assert elsewhere(pool, look, install=row, now=NOON).result(timeout=60) == Freshness(Staleness(NO_WORKER))
     assert queued() == []
 

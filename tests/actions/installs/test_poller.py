@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import endpoints
-from dashboard.actions.installs import poller, sync
+from dashboard.actions.installs import poller, snapshots, sync
 from dashboard.actions.installs.poller import Polled
 from dashboard.models import Endpoint, EndpointSnapshot, Install
 from dashboard.rules.installs import Trouble
@@ -302,7 +302,7 @@ def test_unchanged_endpoints_cost_no_query_each(fake_opentrain: FakeOpenTrain, d
     poll()
     remote = opentrain.list_endpoints(token=token)
     with django_assert_num_queries(3):  # read, mark as seen, sums
-        sync.record_endpoints(install=install, remote=remote, at=NOON + MINUTE)
+        snapshots.record_endpoints(install=install, remote=remote, at=NOON + MINUTE)
     assert set(Endpoint.objects.values_list("snapshot_at", flat=True)) == {NOON + MINUTE}
 
 
@@ -323,7 +323,7 @@ def test_sums_of_an_install_follow_its_endpoints(fake_opentrain: FakeOpenTrain) 
     poll()
     assert sums() == (4, 2, 1, 1, 1)
     enabled = fake_opentrain.update_endpoint(token=token, endpoint_id=made[1].id, status="ACTIVE")
-    sync.record_endpoint(install=install, remote=enabled, at=timezone.now())
+    snapshots.record_endpoint(install=install, remote=enabled, at=timezone.now())
     assert sums() == (4, 1, 2, 2, 2)
     fake_opentrain.delete_endpoint(token=token, endpoint_id=made[0].id)
     poll(timezone.now())
