@@ -20,6 +20,8 @@ SMALL_BYTES = 64 * 1024
 """Maximum size for what is slow: indented JSON, unwrapped texts, and what was lost put back."""
 UNWRAPPED_BYTES = 16 * 1024 * 1024
 """Maximum number of bytes of all unwrapped texts."""
+RESTORED_TEXTS = 3
+"""In how many unwrapped texts what a rewriting lost is put back."""
 FORMS = 5
 """In how many forms an unwrapped text is tried."""
 WRITTEN_CHARS = 1024 * 1024
@@ -171,17 +173,31 @@ def _plain(value: object) -> str:
 
 
 def _restored(body: bytes) -> Iterator[Variant]:
-    """Yield the body with something put back that a rewriting lost."""
-    value = _value(body) if len(body) <= SMALL_BYTES else None
-    if value is None:
+    """Yield the body, or what was wrapped into it, with something put back that a rewriting lost."""
+    if len(body) > SMALL_BYTES:
         return
-    for how, changed in (*with_null(value), *indexes_moved(value)):
-        yield from _variant(f"written as JSON without spaces, {how}", _plain(changed), is_guess=True)
-    bases = {decoded(body.removeprefix(_BOM)): ""}
-    for order, text in _compact(value):
-        bases.setdefault(text, f"written as JSON without spaces{order}")
+    value, bases = _value(body), dict[str, str]()
+    if value is not None:
+        for how, changed in (*with_null(value), *indexes_moved(value)):
+            yield from _variant(f"written as JSON without spaces, {how}", _plain(changed), is_guess=True)
+        bases[decoded(body.removeprefix(_BOM))] = ""
+        for order, text in _compact(value):
+            bases.setdefault(text, f"written as JSON without spaces{order}")
+    for how, text in itertools.islice(_unwrapped_json(body), RESTORED_TEXTS):
+        bases.setdefault(text, how)
     for how, text in restored([(how, base) for base, how in bases.items()]):
         yield from _variant(how, text, is_guess=True)
+
+
+def _unwrapped_json(body: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the objects and lists that may have been escaped or wrapped into the body, as they are written."""
+    try:
+        text = body.removeprefix(_BOM).decode()
+    except ValueError:
+        return
+    for how, new in unwrapped(text):
+        if isinstance(_value(new.encode(errors="replace")), dict | list):
+            yield how, new
 
 
 def _written(encoder: json.JSONEncoder, value: object) -> str | None:

@@ -22,6 +22,9 @@ _PRINTED_WORDS = {"None": "null", "nil": "null", "True": "true", "False": "false
 _ESCAPE = re.compile(
     r"\\(?:x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8})|(?P<one>.))", re.DOTALL
 )
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_RAW = re.compile(r"\r\n|[\n\t]")
+_RAW_ESCAPES = {"\r\n": "\\n", "\n": "\\n", "\t": "\\t"}
 _LINE_ENDS = re.compile(r"\r?\n[ \t]*")
 _FORM_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}=(?=[%{\[])")
 
@@ -60,6 +63,22 @@ def _inner(text: str) -> str | None:
 def _string_in(text: str) -> str | None:
     value = json_limits.Decoder(strict=False).decode(text)
     return value if isinstance(value, str) else None
+
+
+def _record(text: str) -> str | None:
+    """Return the first string with JSON in it of a record: structured logs keep a body in a field."""
+    values = [json_limits.loads(text)] if text.lstrip().startswith("{") else []
+    while values:
+        value = values.pop(0)
+        if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+            return value
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return None
+
+
+def _in_one_line(text: str) -> str:
+    """Return JSON with escapes for the line breaks and tabs that stand inside its strings."""
+    return _STRING.sub(lambda found: _RAW.sub(lambda raw: _RAW_ESCAPES[raw[0]], found[0]), text)
 
 
 def _python_string(text: str) -> str | None:
@@ -129,6 +148,8 @@ def _plain_spaces(text: str) -> str:
 _UNWRAPPINGS: tuple[tuple[str, Callable[[str], str | None]], ...] = (
     ("as the content of this JSON string", _json_string),
     ('with the escapes of a log undone (\\" and \\n)', _inner),
+    ("as the content of a field of this record", _record),
+    ("with \\n and \\t for the line breaks and tabs inside its strings", _in_one_line),
     ("with single instead of doubled backslashes", lambda text: text.replace("\\\\", "\\")),
     ("as the content of this Python string", _python_string),
     ("as the JSON of this printed dictionary", _printed),

@@ -44,6 +44,19 @@ def test_signed_body_is_among_the_variants_of_the_received_one(received: bytes, 
     assert signed in bodies_of(received)
 
 
+@pytest.mark.parametrize(
+    "logged",
+    [
+        json.dumps('{"a":250,"b":[],"c":"d"}'),
+        json.dumps('{"a":250,"b":[],"c":"d"}')[1:-1],
+        json.dumps({"level": "info", "body": '{"a":250,"b":[],"c":"d"}'}),
+    ],
+)
+def test_body_that_was_rewritten_and_then_logged_is_found(logged: str) -> None:
+    found = [variant for variant in variants(logged.encode()) if variant.body == b'{"a":250.0,"b":{},"c":"d"}']
+    assert [variant.is_guess for variant in found] == [True]
+
+
 @given(st.one_of(st.binary(max_size=200), st.recursive(st.integers() | st.text(max_size=9), st.lists).map(
     lambda value: json.dumps(value).encode()
 )))  # fmt: skip

@@ -33,10 +33,16 @@ def texts_of(text: str) -> list[str]:
         f"2026-06-12 body: {TEXT} (401)",
         f"2026-06-12 body: {json.dumps(TEXT)[1:-1]} (401)",
         html.escape(json.dumps(TEXT)),
+        json.dumps({"level": "info", "request": {"sizes": [1], "body": TEXT}}),
+        f"2026-06-12 INFO {json.dumps({'body': TEXT})}",
     ],
 )
 def test_original_is_among_the_unwrapped_texts(wrapped: str) -> None:
     assert TEXT in texts_of(wrapped)
+
+
+def test_line_breaks_and_tabs_inside_strings_become_escapes_again() -> None:
+    assert r'{"a": "1\n2\t3\n4"}' in texts_of('{"a": "1\n2\t3\r\n4"}')
 
 
 @pytest.mark.parametrize(
