@@ -75,13 +75,14 @@ def waiting_of(deliveries: Sequence[DeliveryRow], *, stopped: bool, more: bool) 
     of = f" of the newest {len(deliveries)}" if more else ""
     groups = Counter((row.state.kind, row.last_answer) for row in deliveries if row.state.kind in _WAITING)
     again = sum(count for (kind, _answer), count in groups.items() if kind is StateKind.REQUESTED_AGAIN)
+    until = "until it is re-enabled" if stopped else "for the next delivery run"
+    waits = _WAITING | ({StateKind.RETRYING: f"waiting {until}"} if stopped else {})
     found = [
-        Waiting(count, f"{of} {_deliveries(count, more=more)} failed so far, {_WAITING[kind]}: {answer}", kind)
+        Waiting(count, f"{of} {_deliveries(count, more=more)} failed so far, {waits[kind]}: {answer}", kind)
         for (kind, answer), count in groups.most_common()
         if kind is not StateKind.REQUESTED_AGAIN
     ]
     if again:
-        until = "until it is re-enabled" if stopped else "for the next delivery run"
         what = _deliveries(again, more=more)
         found.append(Waiting(again, f"{of} {what} requested again, waiting {until}", StateKind.REQUESTED_AGAIN))
     return found
