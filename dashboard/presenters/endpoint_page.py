@@ -98,7 +98,7 @@ def _going_on(row: EndpointRow, silence_words: str) -> str:
 def _gone(endpoint: Endpoint) -> str:
     if endpoint.opentrain_id is None:
         return "OpenTrain answered its registration with the ID of another endpoint, so its outcome is unknown"
-    return "OpenTrain no longer lists this endpoint: it was deleted"
+    return "OpenTrain no longer has this endpoint: it was deleted"
 
 
 def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:

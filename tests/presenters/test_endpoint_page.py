@@ -88,7 +88,7 @@ def test_endpoint_that_opentrain_answered_with_the_id_of_another_is_not_called_d
 def test_deleted_endpoint_says_nothing_of_its_health_and_offers_nothing() -> None:
     one = row(endpoint(deleted_at=NOW), failed=2)
     assert head_of(one, told="More failed.", silence_words="Silent.") == Head(
-        "", "", (), gone="OpenTrain no longer lists this endpoint: it was deleted"
+        "", "", (), gone="OpenTrain no longer has this endpoint: it was deleted"
     )
     assert labels(head_of(one, user=VIEWER).controls) == [("Signature doctor", "")]
 

@@ -142,7 +142,7 @@ def test_detail_of_a_deleted_endpoint_has_no_buttons(
     Endpoint.objects.update(snapshot_at=timezone.now() - timedelta(minutes=1))
     EndpointWrite.objects.update(at=timezone.now() - timedelta(minutes=1))
     page = ana.read_refreshed(page_of(endpoint))
-    assert "OpenTrain no longer lists this endpoint" in page
+    assert "OpenTrain no longer has this endpoint" in page
     assert "/enable/" not in page
     assert "/redeliver/" not in page
 
