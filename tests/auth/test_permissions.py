@@ -55,6 +55,16 @@ def test_stranger_is_sent_to_sign_in_and_back(endpoint: Endpoint, client: Client
     assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next=/endpoints/{endpoint.pk}/")
 
 
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_form_of_who_was_signed_out_says_that_nothing_changed(
+    endpoint: Endpoint, client: Client, headers: dict[str, str]
+) -> None:
+    client.post(f"/endpoints/{endpoint.pk}/enable/", headers=headers)
+    said = "Nothing changed, because you were signed out. Sign in and try again."
+    assert said in client.get("/accounts/login/").content.decode()
+    assert said not in client.get("/accounts/login/").content.decode()
+
+
 def test_stranger_polling_is_sent_to_sign_in_as_a_whole_page(endpoint: Endpoint, client: Client) -> None:
     headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver/endpoints/{endpoint.pk}/"}
     response = client.get(reverse("endpoint-live", args=[endpoint.pk]), headers=headers)
