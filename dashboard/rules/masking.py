@@ -20,7 +20,7 @@ NAMES = (
     "pass", "*api-key*", "*apikey*", "*access-key*", "*accesskey*", "*auth-key*", "*private-key*", "*subscription-key*",
     "*functions-key*", "*shared-key*", "*master-key*", "*admin-key*", "*service-key*", "*license-key*", "x-key", "key",
     "*credential*", "auth", "auth-*", "*-auth", "*-auth-*", "*session-id*", "*sessionid*", "sid", "jwt", "*-jwt",
-    "*bearer*", "*-oidc-data",
+    "*bearer*", "*-oidc-data", "*-jwt-*", "session", "*-session", "otp", "*-otp", "pin", "*-pin",
 )  # fmt: skip
 """Headers, and parameters of a URL, whose values are hidden."""
 NAMES_IN_URLS = ("*-key", "code", "sig", "sign", "signature", "*-signature", "hmac")

@@ -10,12 +10,13 @@ HIDDEN = [
     "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "x_api_key", "Api-Key", "X-ApiKey",
     "X-Auth-Token", "X-Access-Token", "X-CSRF-Token", "X-Vault-Token", "X-Secret", "X-Client-Secret", "X-Password",
     "X-Auth", "X-Functions-Key", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token", "X-Session-Id",
-    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Data", "X-Goog-Iap-Jwt-Assertion", "X-Session", "X-Otp", "X-Pin",
 ]  # fmt: skip
 SHOWN = [
     "Content-Type", "Content-Length", "Host", "User-Agent", "Accept", "X-Request-Id", "X-Forwarded-For", "Author",
     "ETag", "X-OpenTrain-Signature", "X-OpenTrain-Delivery", "X-OpenTrain-Event", "Traceparent", "X-Keyword",
     "Idempotency-Key", "X-Hub-Signature", "WWW-Authenticate", "Location", "Code",
+    "X-Pinned", "Session-Type",
 ]  # fmt: skip
 
 
