@@ -52,7 +52,7 @@ class Server:
             sock.connect(address)  # type: ignore[arg-type]  # of its family
             sock.sendall("\r\n".join(lines).encode())
             heard = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-        same = re.sub(r"(?m)^(Date|X-Request-I[Dd]): .*$|[0-9a-f]{8}-[0-9a-f-]{27}|value=\"\w{64}\"", "", heard)
+        same = re.sub(r"(?m)^(Date|Expires|X-Request-I[Dd]): .*$|[0-9a-f]{8}-[0-9a-f-]{27}|value=\"\w{64}\"", "", heard)
         return int(heard.split(" ", 2)[1]), re.sub(r"csrftoken=\w+|expires=[^;]*|data-now=\"\d+\"", "", same)
 
 
