@@ -17,6 +17,8 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from dashboard.launch.stack_room import with_room
+
 PATIENCE_S = int(os.environ.get("WEB_PATIENCE_S", "30"))
 """Maximum time for a request to arrive, in seconds. At 30 s the largest accepted body, 2 MiB, needs 0.6 Mbit/s."""
 UNREAD_BYTES = 256 * 1024
@@ -34,7 +36,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", PATIENCE_S, 0))
         self._begun[conn] = time.monotonic()
         try:
-            goes_on = super().handle(conn)
+            goes_on = with_room(super().handle, conn)
             if not goes_on:
                 _linger(conn.sock)
         finally:

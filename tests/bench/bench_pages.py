@@ -26,6 +26,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from dashboard.launch import postgres
+from dashboard.launch.stack_room import with_room
 
 BASE_ROWS = 10_000
 REPEATS = int(os.environ.get("REPEATS", "15"))
@@ -152,7 +153,7 @@ def by_turns(calls: list[tuple[str, Callable[[], Any], list[float]]], *, repeats
         for alias, call, samples in calls:
             started = time.perf_counter()
             with at(alias):
-                call()
+                with_room(call)  # as in a web process
             if turn >= 0:
                 samples.append(time.perf_counter() - started)
 
