@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from psycopg.errors import DiskFull
 
 from dashboard.rules.deliveries import Standing
 
@@ -14,6 +15,11 @@ WORKER_SILENT_AFTER = timedelta(seconds=60)
 """A worker without a heartbeat for this long counts as gone; each sends one every 10 s."""
 METRIC_COUNT_LIMIT = 10_000
 """Maximum number of deliveries to count per standing: a scrape must not read the whole table."""
+
+# The message is a record in the transaction log without a table, and the commit waits for it as for any other. The
+# numbers exceed work_mem, so PostgreSQL puts them into a temporary file: on a full disk, tables cannot grow, although
+# the log may still have room for a while.
+_WRITE = "SELECT pg_logical_emit_message(true, 'redeliver', 'readyz'), count(*) FROM generate_series(1, 20000)"
 
 _WORKER = "SELECT extract(epoch FROM %s - max(last_heartbeat))::float8 FROM procrastinate_workers"
 # Uses the index install_due.
@@ -40,6 +46,25 @@ class Queue:
 
     depth: int
     oldest: timedelta
+
+
+def why_no_write() -> str:
+    """Write something that leaves no trace, about 300 kB; return why that fails, or "".
+
+    Raises: OperationalError, InterfaceError if the database does not answer.
+    """
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL work_mem = '64kB'")
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            if cursor.fetchone() == ("on",):
+                return "the database is read-only"
+            cursor.execute(_WRITE)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, DiskFull):
+            raise
+        return "the disk of the database is full"
+    return ""
 
 
 def pending_migrations() -> int:

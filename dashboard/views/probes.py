@@ -8,6 +8,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
@@ -27,6 +28,9 @@ from dashboard.queries import health_checks
 
 POLLER_LATE_AFTER = timedelta(minutes=5)
 """Due installs are polled within seconds; after a killed worker, within 2 minutes."""
+
+WRITE_KEPT_S = 5
+"""How long the result of a write to the database counts, in seconds: probes may come from several places."""
 
 Check = dict[str, object]
 _GONE = (OperationalError, InterfaceError)
@@ -71,7 +75,15 @@ def _database() -> Check:
     started = time.monotonic()
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return {"ok": True, "ms": round((time.monotonic() - started) * 1000)}
+    ms = round((time.monotonic() - started) * 1000)
+    why = _why_no_write(int(started // WRITE_KEPT_S))
+    return {"ok": False, "why": why} if why else {"ok": True, "ms": ms}
+
+
+@lru_cache(maxsize=1)
+def _why_no_write(_period: int) -> str:
+    """Cached for the period. An error is not: the next probe tries again."""
+    return health_checks.why_no_write()
 
 
 def _migrations() -> Check:

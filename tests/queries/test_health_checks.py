@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from procrastinate.contrib.django import app
@@ -96,3 +96,27 @@ def test_migrations_that_the_database_lacks_are_pending_and_newer_ones_do_no_har
     assert health_checks.pending_migrations() == 0
     recorder.record_unapplied("dashboard", "0001_initial")
     assert health_checks.pending_migrations() == 1
+
+
+def test_write_goes_into_the_log_and_takes_room_on_the_disk() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_insert_lsn()")
+        before = cursor.fetchone()
+        assert health_checks.why_no_write() == ""
+        cursor.execute("SELECT pg_current_wal_insert_lsn() > %s::pg_lsn", before)
+        assert cursor.fetchone() == (True,)
+    execute("SET LOCAL temp_file_limit = '200kB'")
+    with pytest.raises(OperationalError, match="temporary file size exceeds"):
+        health_checks.why_no_write()
+
+
+def test_write_to_a_database_that_only_reads_says_so() -> None:
+    execute("SET TRANSACTION READ ONLY")
+    assert health_checks.why_no_write() == "the database is read-only"
+
+
+def test_write_to_a_full_disk_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PostgreSQL says it; tests/launch fills a real disk."""
+    full = "DO $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    monkeypatch.setattr(health_checks, "_WRITE", full)
+    assert health_checks.why_no_write() == "the disk of the database is full"

@@ -15,6 +15,7 @@ from dashboard import metrics
 from dashboard.models import Install
 from dashboard.queries import health_checks
 from dashboard.signatures import sign
+from dashboard.views import probes
 from tests.factories import BODY, SECRET, make_delivery, make_endpoint, make_failed_delivery, make_install
 
 TOKEN = "a-token-of-prometheus"
@@ -118,6 +119,30 @@ def test_readyz_without_a_database_is_503_and_tells_nothing_of_it(client: Client
     assert (status, said) == (
         503, {"ready": False, "checks": dict.fromkeys(["database", "migrations", "worker", "poller"], why)},
     )  # fmt: skip
+
+
+@pytest.mark.usefixtures("_worker")
+def test_readyz_fails_while_nothing_can_be_written_and_writes_at_most_every_5_s(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, written, why = [100.0], [], ["the disk of the database is full"]
+
+    def write() -> str:
+        written.append(now[0])
+        return why[0]
+
+    monkeypatch.setattr(probes.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(health_checks, "why_no_write", write)
+    probes._why_no_write.cache_clear()
+    assert failing(client) == ["database"]
+    assert readiness(client)[1]["checks"]["database"] == {"ok": False, "why": "the disk of the database is full"}
+    why[0] = ""
+    now[0] = 104.9
+    assert failing(client) == ["database"]
+    now[0] = 105.0
+    assert failing(client) == []
+    assert written == [100.0, 105.0]
+    probes._why_no_write.cache_clear()
 
 
 @pytest.mark.django_db
