@@ -15,7 +15,7 @@ from dashboard.launch.demo import demo
 from dashboard.launch.dev import dev
 from dashboard.launch.folder import CannotStart, held, prepare, started_before
 from dashboard.launch.partner_api import partner_api, partner_api_command
-from dashboard.launch.processes import Ended, Stopped, stop_on_signals
+from dashboard.launch.processes import Stopped, stop_on_signals
 from dashboard.launch.run import manage, run
 
 _FOLDERS = {"demo": ".demo", "dev": ".dev", "partner-api": ".partner-api"}
@@ -42,8 +42,7 @@ def main(arguments: list[str]) -> int:
     except Stopped:
         return 0
     except CannotStart as error:
-        what = "has stopped" if isinstance(error, Ended) else "cannot start"
-        print(f"Redeliver {what}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"Redeliver cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -39,13 +39,14 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
     port = claim_port(port)
     _told(folder)
     _check_switches(folder)
+    own = site.environment(folder=folder, keys=keys(folder), port=port)
     server = postgres.start(folder=folder)
     try:
         for name in ("redeliver", "partner_api"):
             server.create_database(name)
         api_port, handler_port = claim_port(0), claim_port(0)
         environment = {
-            **site.environment(folder=folder, keys=keys(folder), port=port),
+            **own,
             **_environment(folder=folder, keys=keys(folder), api_port=api_port, handler_port=handler_port),
             "DJANGO_SETTINGS_MODULE": settings,
             "DATABASE_URL": server.url("redeliver"),
@@ -53,6 +54,7 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
         }
         site.forget_counts(folder)
         with Processes(logs=folder / "logs", environment=environment) as processes:
+            processes.keep("postgres", server)
             _prepare(processes, static=not reload)
             _start(processes, environment=environment, port=port, api_port=api_port, reload=reload)
             print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201

@@ -49,6 +49,7 @@ def _watch(processes: Processes) -> None:
     started = dict.fromkeys(processes.names(), 0)  # by name: the number of changes before its last start
     while True:
         time.sleep(LOOK_EVERY_S)
+        processes.tend()
         changed = set[Path]()
         if _times() != seen:
             now = _settled()

@@ -172,9 +172,21 @@ def open_private(path: Path) -> BinaryIO:
 
     Raises: OSError; a symbolic link is not followed.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    return os.fdopen(_private(path, os.O_TRUNC), "wb")
+
+
+def append_private(path: Path) -> BinaryIO:
+    """Open a file to append to that only the current user can read, also if it existed with another mode.
+
+    Raises: OSError; a symbolic link is not followed.
+    """
+    return os.fdopen(_private(path, os.O_APPEND), "ab")
+
+
+def _private(path: Path, how: int) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o600)
     os.fchmod(descriptor, 0o600)
-    return os.fdopen(descriptor, "wb")
+    return descriptor
 
 
 @contextlib.contextmanager

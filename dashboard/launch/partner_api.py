@@ -4,8 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
+from dashboard.config.environment import keys as checked_keys
 from dashboard.launch import postgres, site
-from dashboard.launch.folder import keys
+from dashboard.launch.folder import CannotStart, keys
 from dashboard.launch.processes import Processes, claim_port
 
 
@@ -17,11 +20,13 @@ def partner_api(*, folder: Path, port: int) -> None:
     Raises: CannotStart, Stopped.
     """
     port = claim_port(port)
+    _encryption_keys(folder)
     server = postgres.start(folder=folder)
     try:
         server.create_database("partner_api")
         environment = _environment(folder=folder, url=server.url("partner_api"))
         with Processes(logs=folder / "logs", environment=environment) as processes:
+            processes.keep("postgres", server)
             processes.start("migrate", *site.manage_partner_api("migrate", "--noinput"))
             processes.finish("migrate")
             api = site.gunicorn(
@@ -42,6 +47,7 @@ def partner_api_command(*, folder: Path, arguments: list[str]) -> int:
 
     Raises: CannotStart.
     """
+    _encryption_keys(folder)
     running = postgres.running_url(folder=folder, database="partner_api")
     if running is not None:
         return _run(_environment(folder=folder, url=running), arguments)
@@ -61,7 +67,16 @@ def _environment(*, folder: Path, url: str) -> dict[str, str]:
     own = keys(folder)
     return {
         "PARTNER_API_DATABASE_URL": url,
-        "PARTNER_API_KEYS": os.environ.get("PARTNER_API_KEYS") or own.PARTNER_API_KEYS,
+        "PARTNER_API_KEYS": _encryption_keys(folder),
         "PARTNER_API_SECRET_KEY": os.environ.get("PARTNER_API_SECRET_KEY") or own.SECRET_KEY,
         "PARTNER_API_RUN_INTERVAL_S": os.environ.get("PARTNER_API_RUN_INTERVAL_S") or "5",
     }
+
+
+def _encryption_keys(folder: Path) -> str:
+    """Return those of the environment, or of the folder. Raises: CannotStart if one of them is no key."""
+    given = os.environ.get("PARTNER_API_KEYS") or keys(folder).PARTNER_API_KEYS
+    try:
+        return ",".join(checked_keys("PARTNER_API_KEYS", given))
+    except ImproperlyConfigured as error:
+        raise CannotStart(str(error)) from None

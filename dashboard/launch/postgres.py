@@ -24,13 +24,15 @@ from urllib.parse import quote
 
 import psycopg
 
-from dashboard.launch.folder import CannotStart, already_running, open_private, opened
+from dashboard.launch.folder import CannotStart, already_running, opened
+from dashboard.launch.log_file import LogFile
 from dashboard.launch.processes import end_with_owner
 
 ROLE = "redeliver"
 START_S = 60
 STOP_S = 7
 _ROOT_HOME = Path("/var/lib/redeliver")
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _MEMORY = Path("/dev/shm")  # noqa: S108 - PostgreSQL makes its own unguessable files there
 
 
@@ -60,11 +62,14 @@ class _Place:
 
 
 class Server:
-    """A running server that this process owns. `url(name)` is a value for DATABASE_URL."""
+    """A server that this process owns. `url(name)` is a value for DATABASE_URL."""
 
-    def __init__(self, *, place: _Place, process: "subprocess.Popen[bytes]") -> None:
+    process: "subprocess.Popen[bytes]"
+
+    def __init__(self, *, place: _Place, log: LogFile, durable: bool = True) -> None:
+        self.log = log
         self._place = place
-        self.process = process
+        self._durable = durable
 
     def url(self, database: str) -> str:
         return self._place.url(database)
@@ -78,6 +83,33 @@ class Server:
     def existing_url(self, database: str) -> str:
         """Return the URL of a database. Raises: CannotStart if the program that uses it was never started here."""
         return _existing_url(place=self._place, database=database)
+
+    def launch(self) -> None:
+        """Start the server, and return before it answers: after a crash it first recovers. Also after it has ended.
+
+        Raises: CannotStart, OSError, subprocess.SubprocessError.
+        """
+        place = self._place
+        shutil.rmtree(place.socket, ignore_errors=True)
+        _private_folder(path=place.socket, user=place.user)
+        options = [part for name, value in self._settings().items() for part in ("-c", f"{name}={value}")]
+        with self.log.open() as output:
+            self.process = subprocess.Popen(  # type: ignore[call-overload]
+                [place.binaries / "postgres", "-D", place.data, *options],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
+                preexec_fn=lambda: end_with_owner(signal.SIGINT), **place.popen_options(),  # noqa: PLW1509 - no threads run here
+            )  # fmt: skip
+
+    def _settings(self) -> dict[str, str]:
+        socket = str(self._place.socket)
+        found = {"listen_addresses": "", "unix_socket_directories": socket, "unix_socket_permissions": "0700"}
+        if not _shares_memory(place=self._place):
+            found["dynamic_shared_memory_type"] = "mmap"  # files in the cluster's own folder
+        return found if self._durable else found | _NOT_DURABLE
+
+    def complaint(self) -> str:
+        """Return the last error message of the latest run's log."""
+        return _last_complaint(self.log.tail())
 
     def stop(self) -> None:
         """Stop the server, after STOP_S seconds by force (it recovers automatically at the next start)."""
@@ -103,7 +135,7 @@ def start(*, folder: Path, durable: bool = True) -> Server:
             _create_cluster(place=place)
             _link(folder=folder, place=place)
         _check_version(place=place)
-        return _launch(place=place, log=folder / "postgres.log", durable=durable)
+        return _started(place=place, log=LogFile(folder / "postgres.log"), durable=durable)
     except OSError as error:
         raise CannotStart(f"The database in {folder} cannot be used: {error.strerror or error}.") from error
 
@@ -298,28 +330,6 @@ def _check_version(*, place: _Place) -> None:
         raise CannotStart(f"{place.data} was created by PostgreSQL {made_by}, but version {ours} is installed here.")
 
 
-def _launch(*, place: _Place, log: Path, durable: bool) -> Server:
-    if _answers(place=place):
-        raise CannotStart(already_running(place.data.parent))
-    shutil.rmtree(place.socket, ignore_errors=True)
-    _private_folder(path=place.socket, user=place.user)
-    settings = {"listen_addresses": "", "unix_socket_directories": str(place.socket), "unix_socket_permissions": "0700"}
-    if not _shares_memory(place=place):
-        settings["dynamic_shared_memory_type"] = "mmap"  # files in the cluster's own folder
-    if not durable:
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with open_private(log) as output:
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            [place.binaries / "postgres", "-D", place.data, *options],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
-            preexec_fn=lambda: end_with_owner(signal.SIGINT), **place.popen_options(),  # noqa: PLW1509 - no threads run here yet
-        )  # fmt: skip
-    server = Server(place=place, process=process)
-    _await(server=server, place=place, log=log)
-    return server
-
-
 def _shares_memory(*, place: _Place) -> bool:
     """Return whether the server can make files in /dev/shm: a cluster that was made where it can may have moved."""
     if sys.platform != "linux":
@@ -328,17 +338,25 @@ def _shares_memory(*, place: _Place) -> bool:
     return subprocess.run(command, check=False, cwd="/", **place.popen_options()).returncode == 0  # type: ignore[call-overload,no-any-return]
 
 
-def _await(*, server: Server, place: _Place, log: Path) -> None:
+def _started(*, place: _Place, log: LogFile, durable: bool) -> Server:
+    if _answers(place=place):
+        raise CannotStart(already_running(place.data.parent))
+    server = Server(place=place, log=log, durable=durable)
+    server.launch()
+    _await(server=server, place=place)
+    return server
+
+
+def _await(*, server: Server, place: _Place) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
-            complaint = _last_complaint(log.read_text(errors="replace"))
-            raise CannotStart(f"PostgreSQL did not start on {place.data}: {complaint}.")
+            raise CannotStart(f"PostgreSQL did not start on {place.data}: {server.complaint()}.")
         if _answers(place=place):
             return
         time.sleep(0.05)
     server.stop()
-    raise CannotStart(f"PostgreSQL did not answer within {START_S} s; its log is {log}.")
+    raise CannotStart(f"PostgreSQL did not answer within {START_S} s; its log is {server.log.path}.")
 
 
 def _existing_url(*, place: _Place, database: str) -> str:

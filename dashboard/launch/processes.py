@@ -1,4 +1,7 @@
-"""Starting processes, waiting until they respond, watching them, and ending all of them."""
+"""Starting processes, waiting until they respond, starting again what ends, and ending all of them.
+
+What a part that ended is due is decided in dashboard/rules/restarts.py.
+"""
 
 import contextlib
 import ctypes
@@ -10,21 +13,25 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO, Self
+from typing import NoReturn, Protocol, Self
 
-from dashboard.launch.folder import CannotStart, open_private
+from dashboard.launch.folder import CannotStart
+from dashboard.launch.log_file import LogFile
+from dashboard.logs import redact
+from dashboard.rules import restarts
 
 END_S = 7
 """How long a process may take to end after SIGTERM, in seconds. With PostgreSQL's stop, everything ends within 10 s."""
+LOOK_EVERY_S = 0.1
+"""How often `watch` looks for processes that have ended, in seconds."""
 
 _PR_SET_PDEATHSIG = 1
-
-
-class Ended(CannotStart):
-    """A process ended although everything was up. The message says which, with the last line of its log."""
+_CANNOT_START = (OSError, subprocess.SubprocessError, CannotStart)
 
 
 class Stopped(Exception):
@@ -67,14 +74,79 @@ def claim_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
+class Program(Protocol):
+    """What can be started again and again. `process` is its latest run, whose output goes to `log`."""
+
+    log: LogFile
+    process: "subprocess.Popen[bytes]"
+
+    def launch(self) -> None:
+        """Start it, and return without waiting. Raises: OSError, subprocess.SubprocessError, CannotStart."""
+
+    def complaint(self) -> str:
+        """Return what the log of the latest run gives as the reason of its end, without a final stop."""
+
+
+class Command:
+    """A program that is a command line."""
+
+    process: "subprocess.Popen[bytes]"
+
+    def __init__(self, command: tuple[str, ...], *, environment: Mapping[str, str], log: LogFile) -> None:
+        self.log = log
+        self._command = command
+        self._environment = environment
+
+    def launch(self) -> None:
+        try:
+            output = self.log.open()
+        except OSError as error:
+            raise CannotStart(f"{self.log.path} cannot be written to: {error.strerror}.") from error
+        with output:
+            self.process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
+                preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
+            )
+
+    def complaint(self) -> str:
+        return self.log.last_line().rstrip(".")
+
+
+@dataclass(slots=True)
+class _Part:
+    """A program that should be running: since when it does, or when it is due to (time.monotonic)."""
+
+    program: Program
+    is_ours_to_end: bool
+    began: float
+    due: float | None = None
+    course: restarts.Course = field(default_factory=restarts.Course)
+
+    @property
+    def is_running(self) -> bool:
+        return self.program.process.poll() is None
+
+    def launch(self) -> None:
+        """Raises: any of _CANNOT_START."""
+        self.began, self.due = time.monotonic(), None
+        self.program.launch()
+
+
 class Processes:
     """The processes of one start. Use it as a context manager: leaving it ends all of them."""
 
     def __init__(self, *, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
+        self._own_log = LogFile(logs / "launch.log")
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
-        self._commands: dict[str, tuple[str, ...]] = {}
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._parts: dict[str, _Part] = {}
+        self._left: dict[int, float] = {}
+        """Process groups whose first process has ended, and when what is left of them ends by force."""
 
     def __enter__(self) -> Self:
         return self
@@ -83,34 +155,27 @@ class Processes:
         self.end()
 
     def start(self, name: str, *command: str) -> None:
-        """Start a command that keeps running or that `finish` waits for. Its output goes to logs/<name>.log.
+        """Start a command that keeps running or that `finish` waits for. Its output is appended to logs/<name>.log.
 
-        Raises: CannotStart if that cannot be written.
+        Raises: CannotStart, which names it.
         """
-        self._commands[name] = command
-        with self._log(name) as log:
-            self._running[name] = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
-                preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
-            )
-
-    def _log(self, name: str) -> BinaryIO:
-        path = self._logs / f"{name}.log"
+        program = Command(command, environment=self._environment, log=LogFile(self._logs / f"{name}.log"))
+        part = _Part(program, is_ours_to_end=True, began=time.monotonic())
         try:
-            return open_private(path)
+            part.launch()
         except OSError as error:
-            raise CannotStart(f"{path} cannot be written to: {error.strerror}.") from error
+            raise CannotStart(f"{name} cannot be started: {error.strerror}.") from error
+        self._parts[name] = part
+
+    def keep(self, name: str, program: Program) -> None:
+        """Watch a program that was started elsewhere, as those that were started here. It is ended elsewhere too."""
+        self._parts[name] = _Part(program, is_ours_to_end=False, began=time.monotonic())
 
     def restart(self, *names: str) -> None:
-        """End these, where they have not ended already, and start them again. Their logs begin again too."""
+        """End these, where they have not ended already, and start them again. Raises: any of _CANNOT_START."""
         self._end(names)
         for name in names:
-            self.start(name, *self._commands[name])
+            self._parts[name].launch()
 
     def finish(self, *names: str) -> None:
         """Wait until the commands have ended.
@@ -118,8 +183,10 @@ class Processes:
         Raises: CannotStart if one failed, with the last line of its log.
         """
         for name in names:
-            if self._running.pop(name).wait() != 0:
-                raise CannotStart(f"{name} failed: {self._last_line(name)} (full log: {self._logs / name}.log)")
+            program = self._parts[name].program
+            if program.process.wait() != 0:
+                raise CannotStart(f"{name} failed: {_reason(program)}")
+            del self._parts[name]
 
     def await_answer(self, *urls: str, within_s: float) -> None:
         """Wait until every URL responds, with any status.
@@ -129,59 +196,132 @@ class Processes:
         deadline = time.monotonic() + within_s
         for url in urls:
             while not _answers(url):
-                self.check()
-                if time.monotonic() > deadline:
-                    raise CannotStart(f"{url} did not answer within {within_s:.0f} s; the logs are in {self._logs}.")
-                time.sleep(0.05)
+                self._wait(until=deadline, else_say=f"{url} did not answer within {within_s:.0f} s")
+
+    def await_true(self, name: str, holds: Callable[[], bool], *, within_s: float) -> None:
+        """Wait until the process shows in some other way that it is up.
+
+        Raises: CannotStart if it does not within `within_s` seconds, or a process ends in the meantime.
+        """
+        deadline = time.monotonic() + within_s
+        while not holds():
+            self._wait(until=deadline, else_say=f"{name} did not start its work within {within_s:.0f} s")
+
+    def _wait(self, *, until: float, else_say: str) -> None:
+        self.check()
+        if time.monotonic() > until:
+            raise CannotStart(f"{else_say}; the logs are in {self._logs}.")
+        time.sleep(0.05)
 
     def names(self) -> set[str]:
-        """Return the processes that should be running."""
-        return set(self._running)
+        """Return the processes that were started here and should be running."""
+        return {name for name, part in self._parts.items() if part.is_ours_to_end}
 
     def ended(self) -> set[str]:
-        """Return those that should be running and are not."""
-        return {name for name, process in self._running.items() if process.poll() is not None}
+        """Return those of `names` that are not running."""
+        return {name for name in self.names() if not self._parts[name].is_running}
 
     def why_ended(self, name: str) -> str:
-        return f"{name} ended: {self._last_line(name)} (full log: {self._logs / name}.log)"
+        program = self._parts[name].program
+        return f"{name} {restarts.how_ended(program.process.returncode)}: {_reason(program)}"
 
     def check(self) -> None:
         """Check that every process is running. Raises: CannotStart if one has ended."""
-        for name in self._running:
-            if name in self.ended():
+        for name, part in self._parts.items():
+            if not part.is_running:
                 raise CannotStart(self.why_ended(name))
 
-    def watch(self) -> None:
-        """Run until a process ends or a signal requests a stop.
+    def watch(self) -> NoReturn:
+        """Keep everything running until a signal requests a stop. Raises: Stopped."""
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            self.tend(*self.names())
 
-        Raises: Ended, Stopped.
+    def tend(self, *names: str) -> None:
+        """Start again what has ended of these and of what is kept, once it is due. Say so. Shorten all logs.
+
+        One that ended because of another, such as a worker without its database, is started again like any other.
         """
-        while not self.ended():
-            time.sleep(0.5)
-        raise Ended(self.why_ended(min(self.ended())))
+        for name, part in self._parts.items():
+            if part.due is not None and part.due <= time.monotonic():
+                self._start_again(name, part)
+            elif part.due is None and (name in names or not part.is_ours_to_end):
+                self._look_at(name, part)
+            part.program.log.shorten()
+        self._end_what_is_left(at=time.monotonic())
+
+    def _look_at(self, name: str, part: _Part) -> None:
+        ran_s = time.monotonic() - part.began
+        if not part.is_running:
+            process = part.program.process
+            self._leave(process.pid)
+            self._plan(name, part, how=restarts.how_ended(process.returncode), why=_reason(part.program), ran_s=ran_s)
+        elif restarts.is_up_again(part.course, ran_s=ran_s):
+            self._say(f"{name} is up again, after it ended {part.course.endings} times in succession.")
+            part.course = restarts.Course()
+
+    def _start_again(self, name: str, part: _Part) -> None:
+        try:
+            part.launch()
+        except _CANNOT_START as error:
+            self._plan(name, part, how="cannot be started", why=str(error), ran_s=0)
+
+    def _plan(self, name: str, part: _Part, *, how: str, why: str, ran_s: float) -> None:
+        before = part.course
+        part.course = restarts.after_ending(before, how=how, ran_s=ran_s)
+        part.due = time.monotonic() + part.course.wait_s
+        if restarts.is_news(before, part.course):
+            self._say(f"{name} {how}: {why}. {restarts.what_follows(part.course)}")
+
+    def _say(self, words: str) -> None:
+        """Print a line with the time, and append it to logs/launch.log. Nothing stops where neither can be written."""
+        line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {redact(words)}"
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+        with contextlib.suppress(OSError):
+            self._own_log.append(line)
 
     def end(self) -> None:
         """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""
-        self._end(self._running)
-        self._running.clear()
+        self._end(self.names())
+        self._end_what_is_left(at=float("inf"))
+        self._parts.clear()
 
     def _end(self, names: Iterable[str]) -> None:
-        ending = [self._running[name] for name in names]
-        for process in ending:
-            if process.poll() is None:
-                process.terminate()
+        running = [self._parts[name].program.process for name in names if self._parts[name].is_running]
+        for process in running:
+            process.terminate()
         deadline = time.monotonic() + END_S
-        for process in ending:
+        for process in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0, deadline - time.monotonic()))
-            if process.poll() is None:
-                # The whole process group, because gunicorn's workers outlive their master briefly.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            # The whole process group, because gunicorn's workers outlive their master briefly.
+            _signal_group(process.pid, signal.SIGKILL)
+            process.wait()
 
-    def _last_line(self, name: str) -> str:
-        lines = (self._logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else "it gave no reason"
+    def _leave(self, group: int) -> None:
+        """Have what a process that ended has left behind, such as gunicorn's workers, finish its requests and end."""
+        if _signal_group(group, signal.SIGTERM):
+            self._left[group] = time.monotonic() + END_S
+
+    def _end_what_is_left(self, *, at: float) -> None:
+        for group, deadline in list(self._left.items()):
+            is_late = at >= deadline
+            if not _signal_group(group, signal.SIGKILL if is_late else 0) or is_late:
+                del self._left[group]
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to all processes of a group that are ours; return whether there are any."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _reason(program: Program) -> str:
+    return f"{program.complaint()} (full log: {program.log.path})"
 
 
 def _answers(url: str) -> bool:

@@ -18,8 +18,10 @@ def run(*, folder: Path, port: int) -> None:
     environment = site.environment(folder=folder, keys=keys(folder), port=port)
     with (
         site.database(folder) as database,
-        Processes(logs=folder / "logs", environment={**environment, **database}) as processes,
+        Processes(logs=folder / "logs", environment={**environment, **database.environment}) as processes,
     ):
+        if database.server is not None:
+            processes.keep("postgres", database.server)
         site.forget_counts(folder)
         processes.start("migrate", *site.manage("migrate", "--noinput"))
         processes.start("static", *site.manage("collectstatic", "--noinput"))
@@ -38,4 +40,6 @@ def manage(*, folder: Path, arguments: list[str]) -> int:
     environment = site.environment(folder=folder, keys=keys(folder), port=8000)
     with site.database(folder, shared=True) as database:
         command = site.manage(*arguments)
-        return subprocess.run(command, env={**os.environ, **environment, **database}, check=False).returncode
+        return subprocess.run(
+            command, env={**os.environ, **environment, **database.environment}, check=False
+        ).returncode

@@ -5,9 +5,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from dashboard.config.environment import is_given
+from dashboard.config.environment import keys as checked_keys
 from dashboard.launch import postgres
 from dashboard.launch.folder import CannotStart, Keys
 from dashboard.launch.processes import Processes
@@ -50,20 +54,28 @@ def worker() -> tuple[str, ...]:
     return manage("procrastinate", "worker", *options)
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The environment variables of a database, and its server if this process has started it."""
+
+    environment: Mapping[str, str]
+    server: postgres.Server | None = None
+
+
 @contextlib.contextmanager
-def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str]]:
-    """Yield the environment variables of the database: none if DATABASE_URL is set, else those of the embedded one.
+def database(folder: Path, *, shared: bool = False) -> Iterator[Database]:
+    """Yield the database: that of DATABASE_URL if it is set (without variables), else the embedded one.
 
     With `shared`, for a command, the database must exist, and a server that another process runs on the folder is used.
 
     Raises: CannotStart.
     """
     if is_given("DATABASE_URL"):
-        yield {}
+        yield Database({})
         return
     running = postgres.running_url(folder=folder, database="redeliver") if shared else None
     if running is not None:
-        yield {"DATABASE_URL": running}
+        yield Database({"DATABASE_URL": running})
         return
     server = postgres.start(folder=folder)
     try:
@@ -72,7 +84,7 @@ def database(folder: Path, *, shared: bool = False) -> Iterator[Mapping[str, str
         else:
             server.create_database("redeliver")
             url = server.url("redeliver")
-        yield {"DATABASE_URL": url}
+        yield Database({"DATABASE_URL": url}, server)
     finally:
         server.stop()
 
@@ -96,6 +108,10 @@ def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
     }
     _make_metrics(folder)
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
+    try:
+        checked_keys("FIELD_KEYS", chosen.get("FIELD_KEYS", ""))  # those in a file are read by each process
+    except ImproperlyConfigured as error:
+        raise CannotStart(str(error)) from None
     return {**chosen, "DJANGO_SETTINGS_MODULE": SETTINGS}
 
 

@@ -35,6 +35,10 @@ class Processes:
             raise CannotStart("It failed.")
         self.did.append(name)
 
+    def keep(self, name: str, program: object) -> None:
+        assert isinstance(program, Server)
+        self.did.append(f"keep {name}")
+
     def finish(self, *names: str) -> None:
         self.did.append(f"finish {' '.join(names)}")
         if "story" in names:
@@ -77,7 +81,7 @@ def test_everything_is_up_before_it_says_ready(
     port = claim_port(0)
     demo.demo(folder=prepare(tmp_path), port=port)
     assert Processes.did == [
-        "migrate", "migrate-api", "static", "finish static", "finish migrate migrate-api",
+        "keep postgres", "migrate", "migrate-api", "static", "finish static", "finish migrate migrate-api",
         "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s", "story", "finish story",
         "events-0", "events-1", "watch", "end",
     ]  # fmt: skip

@@ -149,7 +149,7 @@ def test_changed_python_is_run_and_code_that_fails_is_shown(running: Dev) -> Non
 def test_process_that_cannot_run_its_code_is_told_and_starts_again_with_the_next_change(running: Dev) -> None:
     running.change("dashboard/tasks.py", new='\nraise RuntimeError("cannot run")\n')
     told = (
-        f"worker ended: RuntimeError: cannot run (full log: {running.code}/.dev/logs/worker.log); "
+        f"worker ended with status 1: RuntimeError: cannot run (full log: {running.code}/.dev/logs/worker.log); "
         "it starts again with the next change.\n"
     )
     until(lambda: running.read(wait_s=0.2) or told in running.said)
@@ -173,8 +173,8 @@ def test_process_that_ends_after_its_code_was_repaired_starts_again(
             if len(looks) == 1:
                 code.write_text("repaired")
             elif len(looks) == 3:
-                self._running["console"].kill()
-                self._running["console"].wait()
+                self._parts["console"].program.process.kill()
+                self._parts["console"].program.process.wait()
             return super().ended()
 
         def restart(self, *names: str) -> None:

@@ -100,8 +100,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def test_database_is_the_embedded_one_until_the_block_ends(folder: Path, started: Server) -> None:
-    with site.database(folder) as environment:
-        assert (environment, started.did) == ({"DATABASE_URL": "postgresql:///redeliver"}, ["create redeliver"])
+    with site.database(folder) as database:
+        assert database == site.Database({"DATABASE_URL": "postgresql:///redeliver"}, started)
+        assert started.did == ["create redeliver"]
     assert started.did == ["create redeliver", "stop"]
 
 
@@ -113,8 +114,8 @@ def test_embedded_database_is_stopped_when_the_block_fails(folder: Path, started
 
 def test_database_of_the_environment_wins(folder: Path, started: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/redeliver")
-    with site.database(folder) as environment:
-        assert (environment, started.did) == ({}, [])
+    with site.database(folder) as database:
+        assert (database, started.did) == (site.Database({}), [])
 
 
 @pytest.mark.parametrize(("running", "used"), [("postgresql:///running", True), (None, False)])
@@ -122,8 +123,9 @@ def test_shared_database_is_the_running_one_if_there_is_one(
     folder: Path, started: Server, monkeypatch: pytest.MonkeyPatch, running: str | None, used: bool
 ) -> None:
     monkeypatch.setattr(postgres, "running_url", lambda **_: running)
-    with site.database(folder, shared=True) as environment:
-        assert environment["DATABASE_URL"] == (running if used else "postgresql:///redeliver")
+    with site.database(folder, shared=True) as database:
+        assert database.environment["DATABASE_URL"] == (running if used else "postgresql:///redeliver")
+        assert database.server is (None if used else started)
     assert started.did == ([] if used else ["find redeliver", "stop"])
 
 
