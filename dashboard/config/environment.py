@@ -34,8 +34,13 @@ def split(text: str) -> list[str]:
 
 
 def keys(name: str, text: str) -> list[str]:
-    """Return the Fernet keys of a list. Raises: ImproperlyConfigured with the place of one that is no key."""
+    """Return the Fernet keys of a list; none of an empty text.
+
+    Raises: ImproperlyConfigured with the place of one that is no key, or if there is no key in the text.
+    """
     found = split(text)
+    if text and not found:
+        raise ImproperlyConfigured(f"{name} is set and holds no key: a key is 44 characters of URL-safe base64.")
     for number, key in enumerate(found, 1):
         # Stricter than Fernet, which reads only the first of two keys that were joined.
         if not _KEY.fullmatch(key):

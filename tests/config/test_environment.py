@@ -174,3 +174,10 @@ def test_key_that_is_none_is_named_by_its_place_and_not_repeated(wrong: str) -> 
         environment.keys("FIELD_KEYS", f"{KEY},{wrong}")
     assert str(raised.value).startswith("FIELD_KEYS: key 2 of 2 is not a key: a key is 44 characters")
     assert wrong not in str(raised.value)
+
+
+@pytest.mark.parametrize("blank", [" ", ",", "\n", "[]", "\ufeff"])
+def test_keys_that_are_blank_are_not_taken_for_none(blank: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^FIELD_KEYS is set and holds no key"):
+        environment.keys("FIELD_KEYS", blank)
+    assert environment.keys("FIELD_KEYS", "") == []

@@ -176,6 +176,40 @@ def test_second_start_on_a_live_folder_changes_nothing(what: str, tmp_path: Path
     assert {name: (folder / name).read_text() for name in kept} == kept
 
 
+@pytest.mark.parametrize("wrong", ["not-a-key", " ", f"{KEY}{KEY}"])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("FIELD_KEYS", ["run"]),
+        ("FIELD_KEYS", ["demo"]),
+        ("FIELD_KEYS", ["dev"]),
+        ("FIELD_KEYS", ["manage", "account", "ada"]),
+        ("PARTNER_API_KEYS", ["partner-api"]),
+        ("PARTNER_API_KEYS", ["partner-api", "create_install", "--organization", "Acme"]),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else given,
+)
+def test_keys_that_are_none_are_refused_before_anything_is_made(
+    name: str, command: list[str], wrong: str, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path)
+    if command[1:]:
+        (folder / "postgres").mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_URL")}
+    given = {"DATA_DIR": str(folder), "PORT": str(claim_port(0)), name: wrong}
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard.launch", *command], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env=environment | given, check=False,
+    )  # fmt: skip
+    why = "is set and holds no key" if wrong == " " else "key 1 of 1 is not a key"
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert re.match(
+        rf"Redeliver cannot start: {name}:? {why}: a key is 44 characters of URL-safe base64\.\n", done.stderr
+    )
+    assert wrong == " " or wrong not in done.stderr
+    assert not (folder / "postgres.log").exists()
+
+
 @pytest.mark.parametrize(
     "command", [["partner-api", "create_install", "--organization", "Acme"], ["manage", "account", "ada"]]
 )
