@@ -121,6 +121,18 @@ def test_readyz_without_a_database_is_503_and_tells_nothing_of_it(client: Client
     )  # fmt: skip
 
 
+def test_readyz_asks_a_database_that_does_not_answer_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question waits for a connection for 5 s, and whoever probes has given up by then."""
+    asked = []
+
+    def refuse(*_: object) -> None:
+        asked.append(1)
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    assert (failing(client), asked) == (["database", "migrations", "worker", "poller"], [1])
+
+
 @pytest.mark.usefixtures("_worker")
 def test_readyz_fails_while_nothing_can_be_written_and_writes_at_most_every_5_s(
     client: Client, monkeypatch: pytest.MonkeyPatch
