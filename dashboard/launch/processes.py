@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ END_S = 7
 LOOK_EVERY_S = 0.1
 """How often `watch` looks for processes that have ended, in seconds."""
 
+_UNWRITTEN = 200
+"""How many lines wait for room on the disk; the oldest are given up."""
 _PR_SET_PDEATHSIG = 1
 _CANNOT_START = (OSError, subprocess.SubprocessError, CannotStart)
 
@@ -143,6 +146,7 @@ class Processes:
     def __init__(self, *, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._own_log = LogFile(logs / "launch.log")
+        self._unwritten: deque[str] = deque(maxlen=_UNWRITTEN)
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._parts: dict[str, _Part] = {}
         self._left: dict[int, float] = {}
@@ -248,6 +252,7 @@ class Processes:
             elif part.due is None and (name in names or not part.is_ours_to_end):
                 self._look_at(name, part)
             part.program.log.shorten()
+        self._write_log()
         self._end_what_is_left(at=time.monotonic())
 
     def _look_at(self, name: str, part: _Part) -> None:
@@ -274,17 +279,23 @@ class Processes:
             self._say(f"{name} {how}: {why}. {restarts.what_follows(part.course)}")
 
     def _say(self, words: str) -> None:
-        """Print a line with the time, and append it to logs/launch.log. Nothing stops where neither can be written."""
+        """Print a line with the time, and append it to logs/launch.log, on a full disk once there is room."""
         line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {redact(words)}"
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the terminal may be gone
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+        self._unwritten.append(line)
+
+    def _write_log(self) -> None:
         with contextlib.suppress(OSError):
-            self._own_log.append(line)
+            while self._unwritten:
+                self._own_log.append(self._unwritten[0])
+                self._unwritten.popleft()
 
     def end(self) -> None:
         """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""
         self._end(self.names())
         self._end_what_is_left(at=float("inf"))
+        self._write_log()
         self._parts.clear()
 
     def _end(self, names: Iterable[str]) -> None:

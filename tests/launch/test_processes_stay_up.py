@@ -1,0 +1,223 @@
+"""`make run`, `make demo` and `make partner-api`, really started: what is killed comes back, until they are stopped."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dashboard.launch import postgres
+from dashboard.launch.processes import claim_port
+from tests.launch.test_folder import ROOT
+from tests.launch.test_processes import STAMP
+
+pytestmark = pytest.mark.xdist_group("stays-up")
+PATIENCE_S = 180
+PARTS = {
+    "run": {"postgres", "console", "worker"},
+    "partner-api": {"postgres", "partner-api", "engine"},
+    "demo": {"postgres", "console", "worker", "partner-api", "engine", "handler", "events-0", "events-1"},
+}
+KNOWN_BY = {
+    "postgres": {"-D"},
+    "console": {"dashboard.wsgi:application"},
+    "partner-api": {"dashboard.partner_api.wsgi:application"},
+    "worker": {"procrastinate", "console"},
+    "engine": {"procrastinate", "dashboard.partner_api.settings"},
+    "handler": {"demo_handler"},
+}
+UP = ("Redeliver is up", "The Partner API is up", "READY")
+
+
+def until(look: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@dataclass(slots=True)
+class Started:
+    """One start: its process, its folder, and the address that shows that it serves."""
+
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    url: str
+    output: Path
+
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    def parts(self) -> dict[str, int]:
+        """Return the parts that run, by name."""
+        found: dict[str, int] = {}
+        task = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        for number in sorted(map(int, Path(task).read_text().split())):
+            words = command_line(number)
+            found |= {name: number for name, known_by in self.known_by().items() if known_by <= set(words)}
+        return found
+
+    def known_by(self) -> dict[str, set[str]]:
+        """Return the words of each part's command line that no other has."""
+        told = self.folder / "demo.json"
+        installs = json.loads(told.read_text())["installs"] if told.exists() else []
+        return KNOWN_BY | {f"events-{number}": {"emit", install} for number, install in enumerate(installs)}
+
+    def status(self, path: str) -> tuple[int, dict[str, object]]:
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:  # noqa: S310 - a local URL
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except OSError:
+            return 0, {}
+
+    def told(self) -> list[str]:
+        """Return what was printed after it was up."""
+        return self.printed().splitlines()[1:]
+
+    def logged(self) -> list[str]:
+        return (self.folder / "logs" / "launch.log").read_text().splitlines()
+
+    def left(self) -> set[int]:
+        """Return every process, also of others' children, that has this folder in its environment."""
+        mark, found = f"DATA_DIR={self.folder}".encode(), set[int]()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in environ.read_bytes().split(b"\0"):
+                    found.add(int(environ.parent.name))
+        return found
+
+
+def command_line(number: int) -> list[str]:
+    try:
+        return Path(f"/proc/{number}/cmdline").read_text().split("\0")
+    except FileNotFoundError:
+        return []
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that the user who runs PostgreSQL can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="redeliver-stays-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def started(what: str, *, folder: Path, output: Path) -> Iterator[Started]:
+    port = claim_port(0)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
+    with output.open("wb") as printed:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard.launch", what],
+            cwd=ROOT,
+            env=environment | {"DATA_DIR": str(folder), "PORT": str(port)},
+            stdout=printed,
+            stderr=printed,
+        )
+    running = Started(process, folder, f"http://127.0.0.1:{port}", output)
+    try:
+        until(lambda: running.printed().startswith(UP) or process.poll() is not None)
+        assert running.printed().startswith(UP), running.printed()
+        yield running
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)
+        until(lambda: not running.left())
+
+
+@pytest.mark.parametrize("what", ["run", "partner-api", "demo"])
+def test_every_part_that_is_killed_comes_back_and_ctrl_c_ends_all(what: str, place: Path, tmp_path: Path) -> None:
+    with started(what, folder=place, output=tmp_path / "printed") as running:
+        assert running.parts().keys() == PARTS[what]
+        for name in sorted(PARTS[what] - {"postgres"}):
+            before = running.parts()
+            os.kill(before[name], signal.SIGKILL)
+            until(lambda name=name, old=before[name]: running.parts().get(name, old) != old)
+            assert set(before.values()) - set(running.parts().values()) == {before[name]}
+            assert re.fullmatch(rf"{STAMP}{name} was ended by SIGKILL: .* It starts again now\.", running.told()[-1])
+        old = running.parts()["postgres"]
+        os.kill(old, signal.SIGKILL)
+        until(lambda: running.parts().get("postgres", old) != old)
+        assert any(" postgres was ended by SIGKILL: " in line for line in running.told())
+        until(lambda: running.parts().keys() == PARTS[what] and running.status("/readyz")[0] == 200)
+        until(lambda: running.logged() == running.told())
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(timeout=60) == 0
+        assert running.left() == set()
+
+
+def test_owner_that_is_killed_takes_all_with_it_also_parts_that_came_back(place: Path, tmp_path: Path) -> None:
+    with started("run", folder=place, output=tmp_path / "printed") as running:
+        for name in ("console", "postgres"):
+            old = running.parts()[name]
+            os.kill(old, signal.SIGKILL)
+            until(lambda name=name, old=old: running.parts().get(name, old) != old)
+        running.process.kill()
+        running.process.wait()
+        until(lambda: not running.left())
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300m,mode=0711", "tmpfs", place]
+    if subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_postgresql_that_panicked_on_a_full_disk_comes_back_when_there_is_room(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    with started("run", folder=small_disk, output=tmp_path / "printed") as running:
+        until(lambda: running.status("/readyz")[0] == 200)
+        console = running.parts()["console"]
+        fill(small_disk / "filler")
+        until(lambda: running.status("/readyz")[0] == 503)
+        assert running.status("/readyz")[1]["checks"]["database"] == {
+            "ok": False, "why": "the disk of the database is full",
+        }  # fmt: skip
+        url = postgres.running_url(folder=small_disk, database="redeliver")
+        with pytest.raises(psycopg.OperationalError):
+            fill_log(str(url))
+        until(lambda: any(" postgres ended with status 1: " in line for line in running.told()))
+        assert running.status("/readyz")[0] == 503
+        assert running.status("/healthz") == (200, {"ok": True})
+        assert running.process.poll() is None
+        (small_disk / "filler").unlink()
+        until(lambda: running.status("/readyz")[0] == 200)
+        assert running.parts()["console"] == console
+        until(lambda: running.logged() == running.told())
+
+
+def fill(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 65536)
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 512)
+
+
+def fill_log(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as database:
+        while True:
+            database.execute("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000000))")
