@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,11 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
         with Processes(logs=folder / "logs", environment=environment) as processes:
             processes.keep("postgres", server)
             _prepare(processes, static=not reload)
-            _start(processes, environment=environment, port=port, api_port=api_port, reload=reload)
+            begins = {
+                "worker": site.work_begins(server, database="redeliver"),
+                "engine": site.work_begins(server, database="partner_api"),
+            }
+            _start(processes, environment=environment, port=port, api_port=api_port, begins=begins, reload=reload)
             print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201
             yield processes
     finally:
@@ -89,7 +93,15 @@ def _prepare(processes: Processes, *, static: bool) -> None:
     processes.finish("migrate", "migrate-api")
 
 
-def _start(processes: Processes, *, environment: Mapping[str, str], port: int, api_port: int, reload: bool) -> None:
+def _start(
+    processes: Processes,
+    *,
+    environment: Mapping[str, str],
+    port: int,
+    api_port: int,
+    begins: Mapping[str, Callable[[], bool]],
+    reload: bool,
+) -> None:
     api = site.gunicorn(
         application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{api_port}", threads=8, reload=reload
     )
@@ -103,6 +115,8 @@ def _start(processes: Processes, *, environment: Mapping[str, str], port: int, a
         f"{environment['DEMO_HANDLER_URL']}/",
         within_s=site.UP_S,
     )
+    for name, holds in begins.items():
+        processes.await_true(name, holds, within_s=site.UP_S)
     processes.start("story", *site.manage("demo_story"))
     processes.finish("story")
     for number, install in enumerate(_told(Path(environment["DEMO_FOLDER"]))["installs"]):

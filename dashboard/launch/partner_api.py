@@ -33,9 +33,11 @@ def partner_api(*, folder: Path, port: int) -> None:
                 application="dashboard.partner_api.wsgi:application", bind=f"127.0.0.1:{port}", threads=8
             )
             processes.start("partner-api", *api)
+            begins = site.work_begins(server, database="partner_api")
             processes.start("engine", *site.manage_partner_api("procrastinate", "worker"))
             base = f"http://localhost:{port}/api/partner/v1"
             processes.await_answer(f"{base}/openapi.json", within_s=site.UP_S)
+            processes.await_true("engine", begins, within_s=site.UP_S)
             print(f"The Partner API is up: {base}", flush=True)  # noqa: T201
             processes.watch()
     finally:

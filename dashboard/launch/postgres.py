@@ -84,6 +84,18 @@ class Server:
         """Return the URL of a database. Raises: CannotStart if the program that uses it was never started here."""
         return _existing_url(place=self._place, database=database)
 
+    def newest_worker(self, database: str) -> int:
+        """Return the ID of the worker that registered last with a migrated database; 0 if none ever has.
+
+        Raises: CannotStart if the server does not answer.
+        """
+        try:
+            with psycopg.connect(self.url(database)) as connection:
+                row = connection.execute("SELECT coalesce(max(id), 0) FROM procrastinate_workers").fetchone()
+        except psycopg.OperationalError as error:
+            raise CannotStart(f"PostgreSQL does not answer: {str(error).strip().splitlines()[-1]}.") from error
+        return int(row[0]) if row else 0
+
     def launch(self) -> None:
         """Start the server, and return before it answers: after a crash it first recovers. Also after it has ended.
 

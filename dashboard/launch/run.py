@@ -26,8 +26,11 @@ def run(*, folder: Path, port: int) -> None:
         processes.start("migrate", *site.manage("migrate", "--noinput"))
         processes.start("static", *site.manage("collectstatic", "--noinput"))
         processes.finish("migrate", "static")
+        begins = site.work_begins(database.server, database="redeliver") if database.server is not None else None
         site.start_console(processes=processes, port=port)
         processes.await_answer(f"http://127.0.0.1:{port}/accounts/login/", within_s=site.UP_S)
+        if begins is not None:
+            processes.await_true("worker", begins, within_s=site.UP_S)
         print(f"Redeliver is up: {environment['PUBLIC_URL']}", flush=True)  # noqa: T201
         processes.watch()
 

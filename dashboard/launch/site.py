@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +130,15 @@ def _make_metrics(folder: Path) -> None:
         (folder / "metrics").mkdir(exist_ok=True)
     except OSError as error:
         raise CannotStart(f"{folder / 'metrics'} cannot be made: {error.strerror}.") from error
+
+
+def work_begins(server: postgres.Server, *, database: str) -> Callable[[], bool]:
+    """Return what says whether a worker has begun on the database since this call: it has no address to ask at.
+
+    Raises: CannotStart, and so does what is returned.
+    """
+    before = server.newest_worker(database)
+    return lambda: server.newest_worker(database) > before
 
 
 def start_console(*, processes: Processes, port: int, reload: bool = False) -> None:

@@ -1,7 +1,7 @@
 """`make demo` starts everything in order and always stops the database. tests/journeys runs the real demo."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +47,10 @@ class Processes:
     def await_answer(self, *urls: str, within_s: float) -> None:
         self.did.append(f"await {len(urls)} for {within_s} s")
 
+    def await_true(self, name: str, holds: Callable[[], bool], *, within_s: float) -> None:
+        assert not holds()
+        self.did.append(f"await {name} for {within_s} s")
+
     def watch(self) -> None:
         self.did.append("watch")
 
@@ -59,6 +63,10 @@ class Server:
 
     def url(self, name: str) -> str:
         return f"postgresql:///{name}"
+
+    def newest_worker(self, database: str) -> int:
+        assert database in self.did
+        return 7
 
     def stop(self) -> None:
         self.did.append("stop")
@@ -82,7 +90,8 @@ def test_everything_is_up_before_it_says_ready(
     demo.demo(folder=prepare(tmp_path), port=port)
     assert Processes.did == [
         "keep postgres", "migrate", "migrate-api", "static", "finish static", "finish migrate migrate-api",
-        "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s", "story", "finish story",
+        "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s",
+        f"await worker for {site.UP_S} s", f"await engine for {site.UP_S} s", "story", "finish story",
         "events-0", "events-1", "watch", "end",
     ]  # fmt: skip
     word, _, line = capsys.readouterr().out.strip().partition(" ")

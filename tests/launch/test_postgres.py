@@ -161,3 +161,43 @@ def test_owner_killed_ends_the_server(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert not Path(f"/proc/{server_pid}").exists()
     shutil.rmtree((tmp_path / "postgres").resolve().parent)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_newest_worker_is_the_one_that_registered_last(postgres_server: postgres.Server) -> None:
+    name = str(connection.settings_dict["NAME"])
+    before = postgres_server.newest_worker(name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT worker_id FROM procrastinate_register_worker_v1()")
+        [registered] = cursor.fetchone()
+        assert postgres_server.newest_worker(name) == registered > before
+        cursor.execute("DELETE FROM procrastinate_workers")
+    assert postgres_server.newest_worker(name) == 0
+
+
+def test_newest_worker_of_a_server_that_is_gone_is_told_in_words(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    server = postgres.start(folder=tmp_path, durable=False)
+    server.stop()
+    with pytest.raises(CannotStart, match=r"^PostgreSQL does not answer: .+"):
+        server.newest_worker("redeliver")
+
+
+def test_server_that_ended_starts_again_without_waiting_and_its_log_goes_on(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    server = postgres.start(folder=tmp_path, durable=False)
+    try:
+        first = server.process
+        first.kill()
+        first.wait()
+        deadline = time.monotonic() + 60
+        while postgres.running_url(folder=tmp_path, database="postgres") is None:
+            if server.process.poll() is not None:  # what the first has left behind may still hold its memory
+                server.launch()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert (server.log.path, server.process.pid != first.pid) == (tmp_path / "postgres.log", True)
+        assert server.log.path.read_text().count("starting PostgreSQL") >= 2
+    finally:
+        server.stop()
+    assert server.process.returncode == 0

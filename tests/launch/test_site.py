@@ -141,3 +141,15 @@ def test_console_is_a_web_server_and_a_worker(monkeypatch: pytest.MonkeyPatch) -
     assert list(begun) == ["console", "worker"]
     assert "0.0.0.0:8123" in begun["console"]
     assert begun["worker"] == site.worker()
+
+
+def test_work_begins_with_the_next_worker_that_registers() -> None:
+    newest = [5, 5, 6]
+
+    class Registered(Server):
+        def newest_worker(self, database: str) -> int:
+            assert database == "redeliver"
+            return newest.pop(0)
+
+    begins = site.work_begins(Registered(), database="redeliver")  # type: ignore[arg-type]
+    assert (begins(), begins()) == (False, True)
