@@ -175,6 +175,29 @@ def test_owner_that_is_killed_takes_all_with_it_also_parts_that_came_back(place:
         until(lambda: not running.left())
 
 
+BROKEN = """
+import os, sys
+if "--queues" in sys.orig_argv:
+    print("broken here", flush=True)
+    os._exit(3)
+"""
+
+
+def test_part_that_cannot_start_at_all_ends_the_start_and_is_named(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
+    environment |= {"DATA_DIR": str(place), "PORT": str(claim_port(0)), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "dashboard.launch", "run"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        _, complaint = process.communicate(timeout=PATIENCE_S)
+        running = Started(process, place, "", tmp_path / "printed")
+    assert process.returncode == 1
+    assert complaint == (
+        f"Redeliver cannot start: worker ended with status 3: broken here (full log: {place}/logs/worker.log)\n"
+    )
+    assert running.left() == set()
+
+
 @pytest.fixture
 def small_disk(place: Path) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", "size=300m,mode=0711", "tmpfs", place]
