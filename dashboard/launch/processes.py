@@ -6,6 +6,7 @@ What a part that ended is due is decided in dashboard/rules/restarts.py.
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -167,8 +168,8 @@ class Processes:
         part = _Part(program, is_ours_to_end=True, began=time.monotonic())
         try:
             part.launch()
-        except OSError as error:
-            raise CannotStart(f"{name} cannot be started: {error.strerror}.") from error
+        except (OSError, subprocess.SubprocessError) as error:
+            raise CannotStart(f"{name} cannot be started: {getattr(error, 'strerror', error)}.") from error
         self._parts[name] = part
 
     def keep(self, name: str, program: Program) -> None:
@@ -281,8 +282,7 @@ class Processes:
     def _say(self, words: str) -> None:
         """Print a line with the time, and append it to logs/launch.log, on a full disk once there is room."""
         line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {redact(words)}"
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+        _print(line)
         self._unwritten.append(line)
 
     def _write_log(self) -> None:
@@ -320,6 +320,13 @@ class Processes:
             is_late = at >= deadline
             if not _signal_group(group, signal.SIGKILL if is_late else 0) or is_late:
                 del self._left[group]
+
+
+def _print(line: str) -> None:
+    """Print to stderr if it takes a line: a terminal may be gone, or stopped with Ctrl-S, and nothing waits for it."""
+    with contextlib.suppress(OSError):
+        if select.select([], [sys.stderr], [], 0)[1]:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -1,5 +1,6 @@
 """Ports that cannot be used, and processes that end: really started ones, with a clock that the tests move."""
 
+import contextlib
 import os
 import re
 import signal
@@ -89,9 +90,9 @@ def await_end(processes: Processes, name: str) -> None:
     until(lambda: processes._parts[name].program.process.poll() is not None)
 
 
-def said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> list[str]:
     """Return what was printed, without the times; logs/launch.log has the same lines."""
-    lines = capsys.readouterr().err.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert all(re.match(STAMP, line) for line in lines)
     log = tmp_path / "launch.log"
     assert not lines or log.read_text().splitlines()[-len(lines) :] == lines
@@ -99,7 +100,7 @@ def said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_part_that_was_killed_starts_again_and_the_others_go_on(
-    processes: Processes, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: Processes, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     processes.start("console", *SLEEP)
     processes.start("worker", *SLEEP)
@@ -113,7 +114,7 @@ def test_part_that_was_killed_starts_again_and_the_others_go_on(
     assert pid(processes, "worker") != worker
     assert processes.ended() == set()
     words = f"worker was ended by SIGKILL: begun (full log: {tmp_path}/worker.log). It starts again now."
-    assert said(tmp_path, capsys) == [words]
+    assert said(tmp_path, capfd) == [words]
     until(lambda: (tmp_path / "worker.log").read_text() == "begun\nbegun\n")
     assert {log.name: log.stat().st_mode & 0o777 for log in tmp_path.glob("*.log")} == dict.fromkeys(
         ["console.log", "worker.log", "launch.log"], 0o600
@@ -121,7 +122,7 @@ def test_part_that_was_killed_starts_again_and_the_others_go_on(
 
 
 def test_part_that_keeps_failing_is_retried_for_ever_and_told_of_when_something_changes(
-    processes: Processes, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: Processes, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     processes.start("worker", *FAIL)
     starts = []
@@ -137,7 +138,7 @@ def test_part_that_keeps_failing_is_retried_for_ever_and_told_of_when_something_
     assert waits[:6] == [0, 1.5, 2.5, 4.5, 8.5, 15.5]
     assert set(waits[6:]) == {LONGEST_WAIT_S + 0.5}
     why = f"worker ended with status 3: No space left on device (full log: {tmp_path}/worker.log). It starts again"
-    assert said(tmp_path, capsys) == [
+    assert said(tmp_path, capfd) == [
         f"{why} now.",
         *(f"{why} in {wait} s." for wait in (1, 2, 4, 8)),
         f"{why} every 15 s. The next line about it says what has changed.",
@@ -145,7 +146,7 @@ def test_part_that_keeps_failing_is_retried_for_ever_and_told_of_when_something_
 
 
 def test_part_that_failed_and_stays_is_said_to_be_up_again(
-    processes: Processes, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: Processes, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cause = tmp_path / "cause"
     cause.touch()
@@ -158,24 +159,24 @@ def test_part_that_failed_and_stays_is_said_to_be_up_again(
         if len(processes._own_log.path.read_text().splitlines()) == 3:
             cause.unlink()
         processes.tend("worker")
-    said(tmp_path, capsys)
+    said(tmp_path, capfd)
     clock.now += STEADY_S - 1
     processes.tend("worker")
-    assert said(tmp_path, capsys) == []
+    assert said(tmp_path, capfd) == []
     clock.now += 1
     for _ in range(2):
         processes.tend("worker")
-    assert said(tmp_path, capsys) == ["worker is up again, after it ended 3 times in succession."]
+    assert said(tmp_path, capfd) == ["worker is up again, after it ended 3 times in succession."]
     os.kill(pid(processes, "worker"), signal.SIGTERM)
     await_end(processes, "worker")
     processes.tend("worker")
-    assert said(tmp_path, capsys) == [
+    assert said(tmp_path, capfd) == [
         f"worker was ended by SIGTERM: it gave no reason (full log: {tmp_path}/worker.log). It starts again now."
     ]
 
 
 def test_part_whose_program_is_gone_is_retried_until_it_is_back(
-    processes: Processes, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: Processes, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / "program"
     program.symlink_to("/bin/false")
@@ -183,9 +184,9 @@ def test_part_whose_program_is_gone_is_retried_until_it_is_back(
     await_end(processes, "worker")
     processes.tend("worker")
     program.unlink()
-    said(tmp_path, capsys)
+    said(tmp_path, capfd)
     processes.tend("worker")
-    assert said(tmp_path, capsys) == [
+    assert said(tmp_path, capfd) == [
         f"worker cannot be started: [Errno 2] No such file or directory: '{program}'. It starts again in 1 s."
     ]
     program.symlink_to("/bin/true")
@@ -227,7 +228,7 @@ def test_command_that_failed_says_its_own_last_line_not_that_of_an_earlier_start
 
 
 def test_program_that_is_kept_is_tended_with_the_others_and_ended_by_its_owner(
-    processes: Processes, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: Processes, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = Command(SLEEP, environment=os.environ, log=LogFile(tmp_path / "postgres.log"))
     program.launch()
@@ -241,7 +242,7 @@ def test_program_that_is_kept_is_tended_with_the_others_and_ended_by_its_owner(
     for _ in range(2):
         processes.tend()
     assert program.process.pid != first
-    assert len(said(tmp_path, capsys)) == 1
+    assert len(said(tmp_path, capfd)) == 1
     processes.end()
     assert program.process.poll() is None
     program.process.kill()
@@ -298,11 +299,29 @@ def test_end_leaves_nothing_also_of_parts_that_had_ended(processes: Processes, c
     until(lambda: not runs(hears) and not runs(deaf))
 
 
-def test_watch_goes_on_without_anyone_to_tell_until_a_signal_stops_it(tmp_path: Path) -> None:
-    """A terminal that is closed, and a log that cannot be written, end nothing."""
+@pytest.fixture(params=["closed", "full"])
+def unread(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The writing end of a pipe that nobody reads, as of a terminal that is gone, or stopped with Ctrl-S."""
+    reading, writing = os.pipe()
+    if request.param == "closed":
+        os.close(reading)
+    else:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
+    yield writing
+    os.close(writing)
+    if request.param == "full":
+        os.close(reading)
+
+
+def test_watch_goes_on_without_anyone_to_tell_until_a_signal_stops_it(unread: int, tmp_path: Path) -> None:
+    """Nor does it need a log: this one cannot be written."""
     (tmp_path / "launch.log").mkdir()
     code = (
-        "import sys, time; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from dashboard.launch.processes import Processes, Stopped, stop_on_signals\n"
         "stop_on_signals()\n"
         "try:\n"
@@ -313,14 +332,12 @@ def test_watch_goes_on_without_anyone_to_tell_until_a_signal_stops_it(tmp_path: 
         "    sys.exit(7)\n"
     )
     log = tmp_path / "worker.log"
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as owner:
-        assert owner.stderr is not None
-        owner.stderr.close()
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=unread) as owner:
         for starts in (1, 2, 3):
             until(lambda starts=starts: log.exists() and log.read_text() == "1\n" * starts)
             [worker] = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
             os.kill(int(worker), signal.SIGKILL)
+        until(lambda: log.read_text() == "1\n" * 4)
         assert owner.poll() is None
         owner.send_signal(signal.SIGINT)
         assert owner.wait(timeout=PATIENCE_S) == 7
