@@ -250,13 +250,14 @@ def test_program_that_is_kept_is_tended_with_the_others_and_ended_by_its_owner(
 
 
 CHILDREN = """
-import subprocess, sys, time
-sleep = "import signal, time; signal.signal(signal.SIGTERM, signal.{}); print('{}', flush=True); time.sleep(600)"
+import os, subprocess, sys, time
+sleep = "import os, signal, time; signal.signal(signal.SIGTERM, signal.{}); os.write(1, b'{} '); time.sleep(600)"
 stubborn, obedient = sleep.format("SIG_IGN", "deaf"), sleep.format("SIG_DFL", "hears")
 children = [subprocess.Popen([sys.executable, "-c", code]).pid for code in (stubborn, obedient)]
-print("children", *children, flush=True)
+os.write(1, "children {} {} ".format(*children).encode())
 time.sleep(600)
 """
+"""Each writes with one call: `print` to an unbuffered file makes several, and they would mix."""
 
 
 def family(processes: Processes, log: Path) -> list[int]:
