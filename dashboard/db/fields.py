@@ -1,7 +1,7 @@
-"""Model fields that store a `Secret` encrypted, and texts and headers masked (rules/masking.py).
+"""Model fields that encrypt a `Secret`, and model fields that mask secrets in texts and headers (rules/masking.py).
 
-The masked ones mask what they read too, because rows of earlier releases hold more, and audit entries never change. In
-migrations they are Django's own fields: their columns are the same.
+The masked fields mask on write and again on read. Rows that an earlier release wrote may hold text that is masked
+today, and audit entries cannot be rewritten. Migrations name Django's own fields, because the columns are the same.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ class _Masked:
     """Masks the text on write and on read."""
 
     _plain: str
-    """Name of Django's own field."""
+    """Name of the Django field that migrations use in place of this one."""
 
     def get_prep_value(self, value: Any) -> Any:  # noqa: ANN401 - Django's signature
         prepared = super().get_prep_value(value)  # type: ignore[misc]  # of the field that it is mixed into
@@ -47,7 +47,7 @@ class _Masked:
 
 
 class MaskedCharField(_Masked, models.CharField):  # type: ignore[type-arg]
-    """What stands in place of a secret may be longer than the secret, so the text is cut to its column again."""
+    """Masks, then cuts the text to `max_length`: a mask may be longer than the secret that it replaces."""
 
     _plain = "CharField"
 
@@ -58,6 +58,8 @@ class MaskedCharField(_Masked, models.CharField):  # type: ignore[type-arg]
 
 
 class MaskedTextField(_Masked, models.TextField):  # type: ignore[type-arg]
+    """Masks; a text column has no limit."""
+
     _plain = "TextField"
 
 

@@ -41,6 +41,11 @@ class ActivityRow:
         return words
 
     @property
+    def endpoint_was(self) -> str:
+        """The endpoint's status in OpenTrain's answer, where it stops deliveries; empty otherwise."""
+        return "disabled: OpenTrain attempts nothing until it is re-enabled" if self.entry.while_stopped else ""
+
+    @property
     def has_object(self) -> bool:
         """Whether the entry is about an install or an endpoint."""
         return bool(self.entry.install_name or self.entry.endpoint_url)

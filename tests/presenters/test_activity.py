@@ -24,6 +24,11 @@ def test_request_without_an_answer_says_so() -> None:
     assert shown().said == "It is done."
 
 
+def test_entry_says_that_the_endpoint_was_disabled_at_the_answer() -> None:
+    assert shown(while_stopped=True).endpoint_was == "disabled: OpenTrain attempts nothing until it is re-enabled"
+    assert shown().endpoint_was == ""
+
+
 def test_where_it_came_from_is_shown_to_those_who_may_see_it() -> None:
     seen, hidden = shown(), shown(from_where=False)
     assert (seen.address, seen.agent) == ("192.0.2.1", "Firefox")

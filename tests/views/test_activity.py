@@ -60,6 +60,15 @@ def test_page_says_who_did_what_on_what_and_what_came_of_it(ana: Browser, endpoi
         assert rows_of(ana.read(path)) == [entry.pk]
 
 
+def test_page_and_detail_say_that_the_endpoint_was_disabled(ana: Browser, endpoint: Endpoint) -> None:
+    words = "disabled: OpenTrain attempts nothing until it is re-enabled"
+    entry = make_entry(endpoint=endpoint, while_stopped=True)
+    assert f"The endpoint was {words}." in words_of(ana.read(PAGE))
+    assert f"Endpoint at that time {words}" in words_of(ana.read(detail_of(entry)))
+    other = make_entry(endpoint=endpoint)
+    assert "Endpoint at that time" not in ana.read(detail_of(other))
+
+
 def test_detail_has_the_answer_its_request_id_to_copy_and_from_where(
     ana: Browser, endpoint: Endpoint, support: User
 ) -> None:

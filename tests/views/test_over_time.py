@@ -82,6 +82,7 @@ def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: End
     endpoint.history.all().delete()
     page = ana.read(url(endpoint))
     assert "No status history for this period." in page
+    assert "Syncs are about a minute apart." in page
     assert "status-over-time-table" not in page
     EndpointSnapshot.objects.create(endpoint=endpoint, at=timezone.now() - timedelta(hours=1), status="ACTIVE")
     page = ana.read(url(endpoint))
