@@ -14,7 +14,6 @@ fleet_growth the ratio of the medians of the time until the fleet is recorded, w
 
 import json
 import os
-import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.fleet_stub import HANGING_EACH, LONG_FROM
-from tests.bench.site import console, make_installs, rss_mb
+from tests.bench.site import console_beside_stub, make_installs, rss_mb
 
 FEW = 25
 FLEET = [number for number in range(1, 201) if number % HANGING_EACH]
@@ -32,14 +31,8 @@ WARM_UP = 5
 
 
 def main(many: int) -> None:
-    stub = subprocess.Popen([sys.executable, "-m", "tests.bench.fleet_stub"], stdout=subprocess.PIPE, text=True)
-    try:
-        port = stub.stdout.readline().strip()
-        with console(OPENTRAIN_BASE_URL=f"http://127.0.0.1:{port}/api/partner/v1"):
-            run(many)
-    finally:
-        stub.kill()
-        stub.wait()
+    with console_beside_stub():
+        run(many)
 
 
 def run(many: int) -> None:

@@ -10,24 +10,17 @@ In both polls the hanging installs count as never failed before, so no backoff a
 """
 
 import json
-import subprocess
 import sys
 import time
 from datetime import timedelta
 
 from tests.bench.fleet_stub import DELAY_S, HANGING_EACH
-from tests.bench.site import console, make_installs, rss_mb
+from tests.bench.site import console_beside_stub, make_installs, rss_mb
 
 
 def main(installs: int) -> None:
-    stub = subprocess.Popen([sys.executable, "-m", "tests.bench.fleet_stub"], stdout=subprocess.PIPE, text=True)
-    try:
-        port = stub.stdout.readline().strip()
-        with console(OPENTRAIN_BASE_URL=f"http://127.0.0.1:{port}/api/partner/v1"):
-            run(installs)
-    finally:
-        stub.kill()
-        stub.wait()
+    with console_beside_stub():
+        run(installs)
 
 
 def run(installs: int) -> None:

@@ -3,6 +3,8 @@
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,19 @@ def console(**environment: str) -> Iterator[None]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def console_beside_stub() -> Iterator[None]:
+    """Set Django up on a temporary database; its OpenTrain is fleet_stub.py, in a process of its own."""
+    stub = subprocess.Popen([sys.executable, "-m", "tests.bench.fleet_stub"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = stub.stdout.readline().strip()
+        with console(OPENTRAIN_BASE_URL=f"http://127.0.0.1:{port}/api/partner/v1"):
+            yield
+    finally:
+        stub.kill()
+        stub.wait()
 
 
 def make_installs(*, first: int, count: int, at: datetime) -> None:

@@ -239,16 +239,21 @@ def test_pretty_of_a_large_body_is_cut() -> None:
     assert len(shown.text) == SHOWN_CHARS
 
 
+def follow_to_its_end(browser: Browser, delivery: Delivery) -> str:
+    """Redeliver, see its progress before and after the delivery arrives, and return the answer to the press."""
+    partial = browser.press(redeliver_of(delivery), operation=OPERATION)
+    assert "<strong>0 of 1</strong>" in partial
+    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True, attempts_in_round=1)
+    assert "It arrived and was delivered." in browser.read(reverse("operation-progress", args=[OPERATION]))
+    return partial
+
+
 def test_redeliver_asks_for_this_one_and_follows_it(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     delivery = disabled.deliveries.order_by("pk")[0]
-    partial = ana.press(redeliver_of(delivery), operation=OPERATION)
+    assert "1 requeued." in follow_to_its_end(ana, delivery)
     assert fake_opentrain.calls[-1].arguments["delivery_id"] == delivery.opentrain_id
-    assert "1 requeued." in partial
-    assert "<strong>0 of 1</strong>" in partial
-    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True, attempts_in_round=1)
-    assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
     # The same form again, from another tab, is the same operation: it counts the deliveries since then.
     assert "It arrived and was delivered." in ana.press(redeliver_of(delivery), operation=OPERATION)
 
@@ -258,11 +263,8 @@ def test_redeliver_that_requeues_others_too_follows_this_one(
 ) -> None:
     delivery = disabled.deliveries.order_by("pk")[0]
     fake_opentrain.change_answer(lambda answer: replace(answer, requeued=2), operation="redeliver")
-    partial = ana.press(redeliver_of(delivery), operation=OPERATION)
-    assert "OpenTrain requeued 2, although only this delivery was requested." in partial
-    assert "<strong>0 of 1</strong>" in partial
-    Delivery.objects.update(requested_at=None, last_attempt_at=timezone.now(), last_ok=True, attempts_in_round=1)
-    assert "It arrived and was delivered." in ana.read(reverse("operation-progress", args=[OPERATION]))
+    words = "OpenTrain requeued 2, although only this delivery was requested."
+    assert words in follow_to_its_end(ana, delivery)
 
 
 def test_redeliver_that_requeues_nothing_leaves_the_delivery_failed(

@@ -94,12 +94,17 @@ def test_answers_of_0_are_usable_answers_and_pause_nothing(
     assert run.steps.get(name="rest").words == "0 requested again, 5 refused."
 
 
+def ask_for_all(endpoint: Endpoint, actor: User, fake: FakeOpenTrain, *, failed: int, requeued: int) -> Run:
+    """Advance a bulk run that requests all failed deliveries with one call; OpenTrain answers with `requeued`."""
+    make_failed(endpoint, fake, failed)
+    requeues(fake, requeued)
+    return go(redeliver(endpoint, actor, one_call=True))
+
+
 def test_one_call_that_requeued_fewer_than_failed_here_claims_none_and_waits_for_their_attempts(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
-    make_failed(endpoint, fake_opentrain, 3)
-    requeues(fake_opentrain, 1)
-    run = go(redeliver(endpoint, support, one_call=True))
+    run = ask_for_all(endpoint, support, fake_opentrain, failed=3, requeued=1)
     said = "OpenTrain requeued 1; 3 are failed here, and it does not say which. Each changes when its attempt arrives."
     assert steps(run)[0] == ("others", False, said)
     assert (run.state, run.step, states(run)) == ("running", "watch", {"unknown": 3})
@@ -114,9 +119,7 @@ def test_one_call_that_requeued_fewer_than_failed_here_claims_none_and_waits_for
 def test_one_call_that_requeued_fewer_ends_when_none_of_them_arrives_in_time(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
-    make_failed(endpoint, fake_opentrain, 3)
-    requeues(fake_opentrain, 1)
-    run = go(redeliver(endpoint, support, one_call=True))
+    run = ask_for_all(endpoint, support, fake_opentrain, failed=3, requeued=1)
     earlier = run.others_asked_at - timedelta(minutes=7)
     run.items.update(asked_at=earlier)
     Run.objects.update(others_asked_at=earlier)
@@ -128,9 +131,7 @@ def test_one_call_that_requeued_fewer_ends_when_none_of_them_arrives_in_time(
 def test_one_call_that_requeued_nothing_claims_none(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
-    make_failed(endpoint, fake_opentrain, 3)
-    requeues(fake_opentrain, 0)
-    run = go(redeliver(endpoint, support, one_call=True))
+    run = ask_for_all(endpoint, support, fake_opentrain, failed=3, requeued=0)
     assert (run.state, states(run), endpoint.deliveries.failed().count()) == ("done", {"refused": 3}, 3)
     assert steps(run)[0][2].startswith("OpenTrain requeued nothing; 3 are failed here, and stay failed.")
     assert run.why.startswith("0 of 3 delivered, 3 refused, in ")
@@ -139,9 +140,7 @@ def test_one_call_that_requeued_nothing_claims_none(
 def test_one_call_that_requeued_more_adds_those_that_were_not_known(
     endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:
-    make_failed(endpoint, fake_opentrain, 2)
-    requeues(fake_opentrain, 3)
-    run = go(redeliver(endpoint, support, one_call=True))
+    run = ask_for_all(endpoint, support, fake_opentrain, failed=2, requeued=3)
     said = "3 requeued: the 2 that were failed here, and 1 that only OpenTrain had as failed."
     assert (steps(run)[0], states(run)) == (("others", True, said), {"requested": 2})
     attempt(endpoint)
