@@ -26,14 +26,6 @@ pytestmark = pytest.mark.django_db
 HANDLER = "https://acme.example.com/hook"
 
 
-@pytest.fixture
-def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = sync.connect(
-        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
-    )
-    return install
-
-
 def registered(install: Install, actor: User, *, url: str = "") -> Endpoint:
     _, endpoint, _ = endpoints.register(
         actor=actor, install=install, url=url, handler_url="" if url else HANDLER, through_redeliver=not url,

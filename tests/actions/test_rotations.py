@@ -20,14 +20,6 @@ HANDLER = "https://acme.example.com/hook"
 
 
 @pytest.fixture
-def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = sync.connect(
-        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
-    )
-    return install
-
-
-@pytest.fixture
 def old(install: Install, support: User) -> Endpoint:
     _, endpoint, _ = endpoints.register(
         actor=support, install=install, url="", handler_url=HANDLER, through_redeliver=True,
