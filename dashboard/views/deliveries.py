@@ -1,6 +1,6 @@
 """One delivery: state, attempts, body, and redelivery."""
 
-import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
 from dashboard.queries.operations import last_answers
-from dashboard.rules import json_as_written, json_limits
+from dashboard.rules import bodies, json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.invisible import visible
 from dashboard.rules.masking import REDACTED
@@ -30,6 +30,7 @@ from dashboard.rules.outside_texts import is_whole
 from dashboard.signatures import REPORTED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
+from dashboard.views.receiver import ANSWER_HEAD
 
 SHOWN_CHARS = 100_000
 """Characters of a body that are shown; a body can be 1 MiB."""
@@ -38,9 +39,6 @@ ATTEMPTS_IN_ROW = 10
 """Attempts shown when a list row expands."""
 SAME_RESOURCE = 10
 """Other deliveries of the same resource on the page."""
-_BYTE = re.compile("[\udc80-\udcff]")
-"""Bytes that are not UTF-8, as Python's "surrogateescape" decodes them."""
-
 
 _TO_REDELIVER = [
     *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key")),
@@ -86,7 +84,7 @@ class AttemptRow:
     @property
     def has_answer(self) -> bool:
         """Whether any of the response can be shown."""
-        return bool(self.attempt.response_headers or self.response.text)
+        return bool(self.attempt.response_headers or self.response.text or self.response.note)
 
     @property
     def handler_words(self) -> str:
@@ -130,16 +128,10 @@ def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
     )
 
 
-def readable(raw: bytes) -> Text:
-    """Return any bytes as text that people can see, without errors."""
-    text = raw.decode(errors="surrogateescape")
-    note = (
-        "Not UTF-8 text: a byte that cannot be read is shown as its number, such as ⟨0xFF⟩."
-        if _BYTE.search(text)
-        else ""
-    )
-    shown = _BYTE.sub(lambda byte: f"⟨0x{ord(byte[0]) - 0xDC00:02X}⟩", text[: SHOWN_CHARS + 1])
-    return _cut(visible(shown), note)
+def readable(raw: bytes, *, headers: Iterable[Sequence[str]] = (), is_cut: bool = False) -> Text:
+    """Return any bytes as text that people can see, without errors. `headers` say how they are encoded."""
+    found = bodies.read(raw, most=SHOWN_CHARS + 1, headers=headers, is_cut=is_cut)
+    return _cut(visible(found.text), " ".join(found.notes))
 
 
 def pretty(raw: bytes) -> tuple[Text, Node | None]:
@@ -268,7 +260,8 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
     status = attempt.handler_status or attempt.answered_status
     answer = describe_cause(cause=attempt.cause, status=status)
     head = b"" if attempt.response_head is None else bytes(attempt.response_head)
-    return AttemptRow(attempt, answer, _signature_words(attempt), readable(head))
+    response = readable(head, headers=attempt.response_headers, is_cut=len(head) >= ANSWER_HEAD)
+    return AttemptRow(attempt, answer, _signature_words(attempt), response)
 
 
 def _signature_words(attempt: Attempt) -> str:

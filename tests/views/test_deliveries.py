@@ -1,5 +1,6 @@
 """A delivery's page: it shows any content, and executes none of it."""
 
+import gzip
 import html
 import json
 import re
@@ -120,6 +121,27 @@ def test_detail_shows_headers_and_what_was_answered(ana: Browser, endpoint: Endp
     page = ana.read(page_of(delivery))
     assert "<dt>X-OpenTrain-Event</dt><dd>contract.started</dd>" in page
     assert "\nthanks</pre>" in page
+
+
+def test_detail_shows_a_compressed_response_in_its_charset(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    compressed = gzip.compress("受け取りました <b>".encode("cp932"))
+    attempt = make_attempt(
+        delivery=delivery,
+        response_headers=[["Content-Type", "text/plain; charset=Shift_JIS"], ["Content-Encoding", "gzip"]],
+        response_head=compressed,
+    )
+    page = ana.read(page_of(delivery))
+    note = f"Decompressed from {len(compressed)} bytes of gzip."
+    assert ("受け取りました &lt;b&gt;" in page, note in page, "No body." in page) == (True, True, False)
+    in_row = ana.read(reverse("delivery-attempts", args=[delivery.pk]))
+    assert ("受け取りました &lt;b&gt;" in in_row, note in in_row) == (True, True)
+    attempt.response_headers = [["Content-Encoding", "br"]]
+    attempt.response_head = b"\x0b\x02\x80hi\x03"
+    attempt.save()
+    words = "6 bytes, compressed with Brotli, which Redeliver cannot read."
+    page, in_row = ana.read(page_of(delivery)), ana.read(reverse("delivery-attempts", args=[delivery.pk]))
+    assert (words in page, words in in_row, "No body." in page) == (True, True, False)
 
 
 def test_detail_shows_the_body_indented_and_as_it_came(ana: Browser, endpoint: Endpoint) -> None:
