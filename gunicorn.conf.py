@@ -29,7 +29,8 @@ threads = 16
 # A stopping worker finishes its requests, deliveries above all.
 graceful_timeout = 12
 timeout = 60
-keepalive = 5
+# Longer than the 60 s of common load balancers: of two ends, the one that closes first must be the one that asks.
+keepalive = int(os.environ.get("WEB_KEEP_ALIVE_S", "75"))
 # Limits of a request, without its body, which each view limits. Larger ones get a 4xx.
 limit_request_line = 4094
 limit_request_fields = 100

@@ -42,6 +42,15 @@ def test_folder_in_memory_that_can_be_written_is_used(monkeypatch: pytest.Monkey
     assert asked == [MEMORY]
 
 
+@pytest.mark.parametrize(("given", "kept_s"), [({}, 75), ({"WEB_KEEP_ALIVE_S": "610"}, 610)])
+def test_idle_connections_outlast_those_of_a_load_balancer(
+    given: dict[str, str], kept_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert runpy.run_path(str(CONF))["keepalive"] == kept_s
+
+
 @pytest.mark.slow
 def test_gunicorn_takes_the_configuration_as_it_is() -> None:
     done = subprocess.run(

@@ -4,6 +4,9 @@ gthread waits for a new connection's first byte outside of its threads. After th
 or never reads its response occupies a thread forever: `timeout` applies to workers, not to connections. Here a request
 must arrive completely within PATIENCE_S, and a response of which nothing is read for that long is aborted. A buffering
 proxy in front keeps such clients away entirely (docs/operations.md).
+
+Idle connections are kept for long, for load balancers. They keep nobody out: when a process has as many connections as
+it may have, the oldest idle ones are closed.
 """
 
 import contextlib
@@ -12,6 +15,7 @@ import os
 import socket
 import struct
 import time
+from itertools import islice
 from typing import Any
 
 from gunicorn import util
@@ -23,6 +27,9 @@ PATIENCE_S = int(os.environ.get("WEB_PATIENCE_S", "30"))
 """Maximum time for a request to arrive, in seconds. At 30 s the largest accepted body, 2 MiB, needs 0.6 Mbit/s."""
 UNREAD_BYTES = 256 * 1024
 """Approximate send buffer of the kernel for an unread response, in bytes. Its default is megabytes per connection."""
+
+MADE_ROOM = 100
+"""Idle connections that are closed at once when a process has no room for another one."""
 
 
 class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -50,6 +57,19 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             with contextlib.suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RD)  # do not wait for the client any longer
             raise BrokenPipeError(errno.EPIPE, "the client does not read its response") from None
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close idle connections that have expired, and the oldest ones while there is no room for others."""
+        if not force and self.nr_conns >= self.worker_connections:
+            now = time.monotonic()
+            for conn in islice(self.keepalived_conns, MADE_ROOM):
+                conn.timeout = now
+        super().murder_keepalived(force=force)
+
+    def finish_request(self, conn: TConn, fs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().finish_request(conn, fs)
+        if self.pending_conns and self.pending_conns[-1] is conn:  # gunicorn gives it the time of an idle connection
+            conn.timeout = min(conn.timeout, time.monotonic() + PATIENCE_S)
 
     def murder_pending(self) -> None:
         """Shut down connections that have waited too long. gunicorn's loop calls it every second."""
