@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from dashboard import addresses
+from dashboard.models import Endpoint
+from dashboard.rules.receiver_urls import key_at_end, key_in
 
 URL_CHARS = 2048
 
@@ -29,7 +31,19 @@ def web_address(text: str) -> None:
 def handler_address(text: str) -> None:
     """Accept a web address that a handler may have. Raises: ValidationError for any other text."""
     web_address(text)
+    _not_a_receiver(text)
     check_public(text, allowed=settings.HANDLER_PRIVATE_ADDRESSES, setting="HANDLER_PRIVATE_ADDRESSES")
+
+
+def _not_a_receiver(text: str) -> None:
+    """Reject addresses of our own receiver, also behind another host. Raises: ValidationError."""
+    key = key_at_end(url=text)
+    is_ours = any(key_in(url=text, receiver_url=ours) for ours in (settings.RECEIVER_URL, settings.PUBLIC_URL))
+    if is_ours or (key and Endpoint.objects.filter(receiver_key=key).exists()):
+        raise ValidationError(
+            "This address leads back to Redeliver: it is a receiver's, where OpenTrain delivers to. "
+            "Enter the address of your own server."
+        )
 
 
 def check_public(text: str, *, allowed: bool, setting: str) -> None:

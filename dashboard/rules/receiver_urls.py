@@ -3,11 +3,13 @@
 An endpoint's URL can be changed outside Redeliver. An endpoint can be created outside at an address of the receiver.
 """
 
+import re
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 HOOKS = "/hooks/"
 """Path of the receiver's addresses, before the key."""
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Source(StrEnum):
@@ -55,6 +57,19 @@ def leads_to(*, url: str, key: str) -> bool:
     except ValueError:
         return False
     return path.rstrip("/").endswith(f"{HOOKS}{key}")
+
+
+def key_at_end(*, url: str) -> str:
+    """Return the receiver key that a URL ends with, on any host; empty if its path is not like one of the receiver.
+
+    A proxy may lead from any host to the receiver, and servers read %41 as A.
+    """
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        return ""
+    _before, hooks, key = path.rstrip("/").rpartition(HOOKS)
+    return key if hooks and _KEY.fullmatch(key) else ""
 
 
 def _port(scheme: str, port: int | None) -> int | None:

@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from dashboard.forms.web_addresses import handler_address, opentrain_address, web_address
+from tests.factories import make_endpoint
 
 
 def taken(check, text: str) -> bool:
@@ -88,3 +89,29 @@ def test_refusal_names_the_setting_that_allows_it(settings) -> None:
     settings.HANDLER_PRIVATE_ADDRESSES = False
     with pytest.raises(ValidationError, match="HANDLER_PRIVATE_ADDRESSES=1"):
         handler_address("http://10.0.0.1/")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://redeliver.example.com/hooks/any-key/",
+        "https://REDELIVER.example.com:443/hooks/any-key",
+        "https://in.example.com/hooks/any-key/",
+        "https://proxy.example.com/below/hooks/key_of-another?a=b",
+        "https://10.0.0.1/%68ooks/key_of%2Danother/",
+    ],
+)
+@pytest.mark.django_db
+def test_handler_is_no_receiver_of_ours_not_even_through_a_proxy(settings, text: str) -> None:
+    settings.RECEIVER_URL = "https://in.example.com"
+    settings.HANDLER_PRIVATE_ADDRESSES = True
+    make_endpoint(receiver_key="key_of-another")
+    with pytest.raises(ValidationError, match="leads back to Redeliver"):
+        handler_address(text)
+
+
+@pytest.mark.parametrize("text", ["https://acme.example.com/hooks/", "https://acme.example.com/hooks/a%00b"])
+@pytest.mark.django_db
+def test_handler_may_have_an_address_like_a_receivers(text: str) -> None:
+    assert taken(handler_address, text)
+    assert taken(handler_address, "https://acme.example.com/hooks/a-key-of-theirs/")

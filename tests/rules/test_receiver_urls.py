@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.rules.receiver_urls import key_in, leads_to
+from dashboard.rules.receiver_urls import key_at_end, key_in, leads_to
 
 HERE = "https://redeliver.example.com"
 
@@ -48,3 +48,20 @@ def test_receiver_below_a_path_has_its_addresses_there() -> None:
 )
 def test_url_leads_to_the_key_on_any_host(url: str, leads: bool) -> None:
     assert leads_to(url=url, key="abc") is leads
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        (f"{HERE}/hooks/abc/", "abc"),
+        ("https://proxy.example.com/below/hooks/a_B-9", "a_B-9"),
+        ("https://proxy.example.com/%68ooks/%61bc/?a=b#c", "abc"),
+        ("https://acme.example.com/hooks/", ""),
+        ("https://acme.example.com/hooks/a/b", ""),
+        ("https://acme.example.com/hooks/a%00b", ""),
+        ("https://acme.example.com/webhooks/abc", ""),
+        ("https://[oops/hooks/abc/", ""),
+    ],
+)
+def test_key_at_the_end_is_found_on_any_host(url: str, key: str) -> None:
+    assert key_at_end(url=url) == key
