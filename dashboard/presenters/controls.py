@@ -10,6 +10,8 @@ MAIN = "btn-primary"
 """The look of the primary control."""
 ANSWER = "#answer"
 """Where a page shows the result of a button."""
+UNCHECKED = "unchecked"
+"""Parameter of a recovery that does not check the handler first."""
 HERE = "closest [data-answer]"
 """The result that contains the button; the new result replaces it."""
 
@@ -79,6 +81,12 @@ def redeliver_one(pk: int, operation: uuid.UUID | None) -> Button:
 
 def recover(pk: int, *, label: str = "Recover…", look: str = MAIN) -> Link:
     return Link(label, reverse("endpoint-recover", args=[pk]), icon="tool", look=look)
+
+
+def recover_unchecked(pk: int) -> Link:
+    """Return the link to a recovery that does not check the handler first."""
+    url = f"{reverse('endpoint-recover', args=[pk])}?{UNCHECKED}=1"
+    return Link("Recover without the check…", url, icon="tool")
 
 
 def replace_token(install_pk: int, *, look: str = MAIN) -> Link:

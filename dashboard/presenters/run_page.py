@@ -11,7 +11,7 @@ from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Button, Control
 from dashboard.presenters.rows import EndpointRow
 from dashboard.presenters.runs import RunRow, StepRow
-from dashboard.rules.runs import TRIAL
+from dashboard.rules.runs import TRIAL, Step
 
 _TONES = {"done": "ok", "current": "info"}
 _DOTS = {"done": "check", "failed": "x", "current": "refresh"}
@@ -102,12 +102,14 @@ def drawn(step: StepRow, *, row: RunRow) -> DrawnStep:
     )
 
 
-def plan(row: EndpointRow, *, interval: str) -> tuple[str, ...]:
+def plan(row: EndpointRow, *, interval: str, checks_handler: bool = True) -> tuple[str, ...]:
     """Return the steps of a recovery in words; `interval` is the interval of delivery runs, in words."""
     asked = (
         "Redeliver checks the handler with a HEAD request, which delivers nothing. If the handler does not respond, "
         "nothing changes."
     )
+    if not checks_handler:
+        asked = "The handler is not checked: the first delivery shows whether it responds."
     enabled = "Redeliver checks that the endpoint is still active."
     if row.stopped:
         enabled = "The endpoint is re-enabled at OpenTrain."
@@ -155,7 +157,9 @@ def _stop(run: Run) -> Button:
 def _left(row: RunRow) -> tuple[Control, ...]:
     """Return the controls that continue an ended run."""
     if row.run.kind == Run.Kind.RECOVERY:
-        return (controls.recover(row.run.endpoint_id, label="Recover what is left…"),)
+        again = controls.recover(row.run.endpoint_id, label="Recover what is left…")
+        was_check = row.run.step == Step.PROBE and not row.by_person
+        return (again, controls.recover_unchecked(row.run.endpoint_id)) if was_check else (again,)
     if not row.tally.waiting:
         return ()
     return (_command(row.run, "continue", label="Continue with what is left", icon="player-play", look=MAIN),)

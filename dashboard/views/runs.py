@@ -21,6 +21,7 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
 from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
+from dashboard.presenters.controls import UNCHECKED
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
@@ -70,14 +71,20 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
             return redirect("run-detail", pk=since.pk)
         return _started(
             lambda: commands.start_recovery(
-                actor=request.user, endpoint=endpoint, note=_note(request), now=now, operation=operations.asked(request)
+                actor=request.user,
+                endpoint=endpoint,
+                note=_note(request),
+                now=now,
+                operation=operations.asked(request),
+                checks_handler=request.POST.get(UNCHECKED) != "1",
             )
         )
     context = _before(request, endpoint)
     found = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     causes = [cause for cause in found if not cause.is_refused]
-    steps = plan(context["row"], interval=span(duration=schedule().run_interval))
-    return render(request, "runs/recover.html", context | {"causes": causes, "plan": steps})
+    unchecked = request.GET.get(UNCHECKED) == "1"
+    steps = plan(context["row"], interval=span(duration=schedule().run_interval), checks_handler=not unchecked)
+    return render(request, "runs/recover.html", context | {"causes": causes, "plan": steps, "unchecked": unchecked})
 
 
 @require_POST

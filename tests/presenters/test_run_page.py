@@ -110,6 +110,12 @@ def test_plan_asks_a_handler_where_there_is_one_and_re_enables_what_is_stopped()
     assert plan(row(moved), interval="")[0] == "Redeliver checks that the endpoint is still active."
 
 
+def test_plan_without_the_check_says_what_shows_instead_whether_the_handler_responds() -> None:
+    stopped = endpoint(status="DISABLED", handler_url="https://acme.example/hook")
+    words = "The handler is not checked: the first delivery shows whether it responds."
+    assert plan(row(stopped), interval="", checks_handler=False)[0] == words
+
+
 def test_list_is_called_by_what_it_shows() -> None:
     assert list_words(together=3, is_first_page=True, user=SUPPORT).heading == "3 runs, started together"
     assert list_words(together=None, is_first_page=True, user=SUPPORT).heading == "Runs"

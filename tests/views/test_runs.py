@@ -161,6 +161,19 @@ def test_buttons_stop_a_recovery_and_offer_what_is_left(ana: Browser, run: Run) 
     assert "Recover what is left…" in text
 
 
+def test_recovery_that_stopped_at_its_check_can_be_started_without_it(ana: Browser, run: Run) -> None:
+    assert "Recover without the check…" not in ana.read(page_of(run))
+    Run.objects.filter(pk=run.pk).update(state="stopped", step="probe", why="The handler returned 500 to HEAD.")
+    there = f"{recover_at(run.endpoint)}?unchecked=1"
+    assert f'href="{there}"' in ana.read(page_of(run))
+    page = ana.read(there)
+    assert "The handler is not checked: the first delivery shows whether it responds." in words_of(page)
+    assert '<input type="hidden" name="unchecked" value="1">' in page
+    ana.submit(recover_at(run.endpoint), operation=operation_on(page), unchecked="1")
+    started = Run.objects.latest("id")
+    assert (started.step, started.steps.get().words) == ("enable", "Started without the check of the handler.")
+
+
 def test_buttons_pause_resume_cancel_and_continue_a_bulk_run(ana: Browser, endpoint: Endpoint) -> None:
     make_failed_delivery(endpoint=endpoint)
     seen = re.search(r'name="seen" value="([^"]+)"', ana.read(redeliver_at(endpoint)))[1]

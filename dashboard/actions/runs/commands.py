@@ -20,12 +20,13 @@ from dashboard.actions.runs import items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.rules.outside_texts import cut, storable
-from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, RECOVERY_STEPS, LeftOut
+from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, LeftOut, Step
 
 ADVANCE = "advance-run"
 """Name of the job that advances a run (dashboard/tasks.py)."""
 QUEUE = "console"
 CHOSEN_CHARS, NOTE_CHARS = 500, 300
+_UNCHECKED = "Started without the check of the handler."
 
 
 class AlreadyRunning(Exception):
@@ -40,8 +41,18 @@ class NothingLeft(Exception):
     """No delivery is left to request: each was delivered, requested again, or deleted."""
 
 
-def start_recovery(*, actor: User, endpoint: Endpoint, note: str, now: datetime, operation: uuid.UUID) -> Run:
+def start_recovery(
+    *,
+    actor: User,
+    endpoint: Endpoint,
+    note: str,
+    now: datetime,
+    operation: uuid.UUID,
+    checks_handler: bool = True,
+) -> Run:
     """Start a recovery of the endpoint with all known failed deliveries. The newest is the canary and goes first.
+
+    `checks_handler=False` leaves out the check of the handler, which some handlers fail although they take deliveries.
 
     Raises: AlreadyRunning.
     """
@@ -55,7 +66,7 @@ def start_recovery(*, actor: User, endpoint: Endpoint, note: str, now: datetime,
             chosen="all failed deliveries of the endpoint",
             created_at=now,
             operation=operation,
-            step=RECOVERY_STEPS[0],
+            step=Step.PROBE if checks_handler else Step.ENABLE,
         ),
         deliveries=failed[-1:] + failed[:-1],
     )
@@ -203,11 +214,18 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
             run.save()
             items.add(run=run, deliveries=deliveries, left_out=left_out)
             items.count(run=run)
-            _note(run, actor, "start run", f" Requested: {run.chosen}." + (f" Note: {run.note}" if run.note else ""))
+            if run.step == Step.ENABLE:
+                run.steps.create(name=Step.PROBE, began_at=run.created_at, ended_at=run.created_at, words=_UNCHECKED)
+            _note(run, actor, "start run", _started_words(run))
     except IntegrityError:
         return _earlier(run)
     _wake_after_commit(run.pk)
     return run
+
+
+def _started_words(run: Run) -> str:
+    unchecked = f" {_UNCHECKED}" if run.step == Step.ENABLE else ""
+    return f" Requested: {run.chosen}.{unchecked}" + (f" Note: {run.note}" if run.note else "")
 
 
 def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:

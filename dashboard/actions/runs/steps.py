@@ -183,13 +183,18 @@ def _probe(run: Run, clock: Clock) -> timedelta | None:
         return next_step(run, now=clock(), words=words)
     if not run.endpoint.handler_url:
         return next_step(run, now=clock(), words="Skipped: Redeliver does not know this endpoint's handler.")
-    repair = "Nothing changed. Repair the handler, then start again."
+    repair = (
+        "Nothing changed. Repair the handler, then start again. If it takes deliveries and fails only this check, "
+        "recover without it."
+    )
     try:
         answer = handler.probe(url=run.endpoint.handler_url, deadline_s=HANDLER_DEADLINE.total_seconds())
     except handler.HandlerFailed as error:
         return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{error.words} {repair}")
     if answer.status >= 500 and answer.status != NOT_IMPLEMENTED:  # noqa: PLR2004
-        return leave(run, now=clock(), state=Run.State.STOPPED, why=f"The handler returned {answer.status}. {repair}")
+        return leave(
+            run, now=clock(), state=Run.State.STOPPED, why=f"The handler returned {answer.status} to HEAD. {repair}"
+        )
     return next_step(run, now=clock(), words=f"The handler responds ({answer.status} in {answer.latency_ms} ms).")
 
 

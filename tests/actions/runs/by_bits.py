@@ -22,9 +22,9 @@ def make_failed(endpoint: Endpoint, fake: FakeOpenTrain, count: int) -> None:
         make_failed_delivery(endpoint=endpoint, opentrain_id=opentrain_id, first_received_at=at, last_attempt_at=at)
 
 
-def recover(endpoint: Endpoint, actor: User) -> Run:
+def recover(endpoint: Endpoint, actor: User, **options: Any) -> Run:
     return commands.start_recovery(
-        actor=actor, endpoint=endpoint, note="ticket 7", now=timezone.now(), operation=uuid.uuid4()
+        actor=actor, endpoint=endpoint, note="ticket 7", now=timezone.now(), operation=uuid.uuid4(), **options
     )
 
 

@@ -104,7 +104,7 @@ def test_recovery_of_an_endpoint_without_known_deliveries_asks_for_all_failed(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"status": 503}, "The handler returned 503."),
+        ({"status": 503}, "The handler returned 503 to HEAD."),
         (
             {"error": handler.HandlerFailed(cause=Cause.REFUSED, words="The handler: the connection was refused.")},
             "The handler: the connection was refused.",
@@ -121,12 +121,26 @@ def test_recovery_changes_nothing_while_the_handler_does_not_answer(
 ) -> None:
     vars(probe).update(answer)
     run = go(recover(broken(failed=2), support))
-    assert (run.state, run.why) == (
-        "stopped",
-        f"{words} Nothing changed. Repair the handler, then start again.",
-    )
+    repair = f"Nothing changed. {REPAIR} If it takes deliveries and fails only this check, recover without it."
+    assert (run.state, run.why) == ("stopped", f"{words} {repair}")
     assert steps(run) == [("probe", False, run.why)]
     assert "update_endpoint" not in [call.operation for call in fake_opentrain.calls]
+
+
+def test_recovery_without_the_check_does_not_ask_the_handler_and_says_so(
+    broken: Callable[..., Endpoint], support: User, probe: SimpleNamespace
+) -> None:
+    probe.status = 500
+    endpoint = broken(failed=2)
+    run = go(recover(endpoint, support, checks_handler=False))
+    assert probe.url is None
+    assert steps(run)[:2] == [
+        ("probe", True, "Started without the check of the handler."),
+        ("enable", True, steps(run)[1][2]),
+    ]
+    assert (run.state, run.step) == ("running", "canary")
+    entry = AuditEntry.objects.get(action="start run")
+    assert "Started without the check of the handler." in entry.words
 
 
 def test_recovery_stops_when_the_first_delivery_fails_again(broken: Callable[..., Endpoint], support: User) -> None:
