@@ -53,6 +53,11 @@ class Text:
     text: str
     note: str = ""
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to show: a text, or why there is none."""
+        return bool(self.text or self.note)
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -84,7 +89,7 @@ class AttemptRow:
     @property
     def has_answer(self) -> bool:
         """Whether any of the response can be shown."""
-        return bool(self.attempt.response_headers or self.response.text or self.response.note)
+        return bool(self.attempt.response_headers or self.response.says_something)
 
     @property
     def handler_words(self) -> str:
