@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard.actions.installs import sync
-from dashboard.actions.runs import steps
+from dashboard.actions.runs import obstacles, steps
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.partner_api import endpoints as remote_endpoints
 from dashboard.partner_api.models import Endpoint as Remote
@@ -233,7 +233,7 @@ def test_endpoint_deleted_elsewhere_in_the_middle_is_said_plainly(
     Remote.objects.all().delete()
     run = go(run)
     waiting = states(run)["waiting"]
-    assert (run.state, run.why) == ("stopped", f"{steps.DELETED} {waiting} not requested.")
+    assert (run.state, run.why) == ("stopped", f"{obstacles.DELETED} {waiting} not requested.")
     endpoint.refresh_from_db()
     assert endpoint.deleted_at is not None
 

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
 
-from dashboard.actions import endpoint_changes, endpoints
+from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.actions.runs import items
+from dashboard.actions.runs.obstacles import deleted_words, obstacle
 from dashboard.actions.runs.state import (
     AT_ONCE,
     LOOK_EVERY,
@@ -27,14 +28,11 @@ from dashboard.actions.runs.state import (
     next_step,
     not_requested,
 )
-from dashboard.auth.permissions import Permission, may
 from dashboard.config.schedule import schedule
 from dashboard.db.advisory_lock import alone
-from dashboard.models import AuditEntry, Endpoint, Install, Run, RunItem, User
-from dashboard.models.endpoints import ACTIVE, DISABLED
-from dashboard.rules.answers import is_unknown, unknown_status
+from dashboard.models import Install, Run, RunItem
+from dashboard.models.endpoints import ACTIVE
 from dashboard.rules.deliveries import overdue_after
-from dashboard.rules.endpoints import Severity
 from dashboard.rules.runs import CallFacts, Reaction, Step, Tally, Then, failures_returned, may_ask, react
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -44,7 +42,6 @@ SLICE_S = 2.0
 """Time slice of a worker before it yields to other jobs, in seconds."""
 NOT_IMPLEMENTED = 501
 """Response to HEAD by servers that support only POST: equivalent to 405."""
-DELETED = "OpenTrain no longer has this endpoint: it was deleted elsewhere."
 _NO_CANARY = "No failed delivery is known that could be sent first."
 State = RunItem.State
 Clock = Callable[[], datetime]
@@ -96,82 +93,12 @@ def _advance(run: Run, clock: Clock) -> timedelta | None:
         return run.not_before - now
     if run.not_before is not None:
         keep(run, not_before=None, waiting_for="")
-    hopeless = _hopeless(run)
-    if hopeless is not None:
-        state, why = hopeless
+    found = obstacle(run)
+    if found is not None:
+        state, why = found
         return leave(run, now=clock(), state=state, why=why)
     run.steps.get_or_create(name=run.step, defaults={"began_at": now})
     return _DO[Step(run.step)](run, clock)
-
-
-def _hopeless(run: Run) -> tuple[Run.State, str] | None:
-    """Return the state in which a run must end or pause now, and why; None if it can continue."""
-    actor, endpoint = run.actor, run.endpoint
-    if actor is None or not actor.is_active or not _may_go_on(actor, endpoint):
-        return Run.State.STOPPED, f"{run.actor_name} no longer has permission to act on this endpoint."
-    if endpoint.deleted_at is not None:
-        return Run.State.STOPPED, f"{_deleted_words(endpoint)} {not_requested(run)}".strip()
-    if Step(run.step) in {Step.PROBE, Step.ENABLE}:
-        return None
-    return _stopped_by_move(run) or _stopped_by_status(run)
-
-
-def _stopped_by_move(run: Run) -> tuple[Run.State, str] | None:
-    """Return the same for an endpoint that was moved outside: its results can't be seen. None for any other."""
-    endpoint = run.endpoint
-    if not endpoint.is_moved or endpoint.is_observed or Step(run.step) is Step.WATCH:
-        return None
-    words = (
-        f"OpenTrain delivers this endpoint to {endpoint.shown_url}: its URL was changed outside Redeliver, so "
-        "Redeliver cannot see whether deliveries succeed. Have OpenTrain deliver to the receiver again, then resume."
-    )
-    return Run.State.PAUSED, words
-
-
-def _stopped_by_status(run: Run) -> tuple[Run.State, str] | None:
-    """Return the same for the endpoint's status; None if OpenTrain attempts its deliveries.
-
-    A run that only waits for results goes on with a status that Redeliver does not know: it requests nothing.
-    """
-    endpoint = run.endpoint
-    if is_unknown(endpoint.status) and Step(run.step) is not Step.WATCH:
-        why = unknown_status(endpoint.status)
-        if run.kind == Run.Kind.BULK:
-            return Run.State.PAUSED, f"{why} Recover the endpoint, or resume when it is active."
-        return Run.State.STOPPED, f"{why} {not_requested(run)}".strip()
-    if endpoint.status != DISABLED:
-        return None
-    if run.kind == Run.Kind.BULK:
-        return Run.State.PAUSED, "The endpoint is disabled, so deliveries are stopped. Re-enable it, then resume."
-    reason = f" OpenTrain gives the reason: {endpoint.disabled_reason}" if endpoint.disabled_reason else ""
-    if endpoint.severity == Severity.PAUSED:
-        return Run.State.STOPPED, f"The endpoint was paused, so deliveries are stopped.{reason}"
-    why = "OpenTrain disabled the endpoint again."
-    if _is_same_disable(run):
-        why = "OpenTrain still shows the endpoint as disabled, although it confirmed that it is re-enabled."
-    return Run.State.STOPPED, f"{why}{reason}"
-
-
-def _is_same_disable(run: Run) -> bool:
-    """Return whether the endpoint is disabled since before this run re-enabled it, as far as OpenTrain says."""
-    enabled_at = run.steps.filter(name=Step.ENABLE).values_list("ended_at", flat=True).first()
-    endpoint, learned_at = run.endpoint, run.endpoint.disable_learned_at
-    if enabled_at is None or learned_at is None or endpoint.disabled_at != endpoint.auto_disabled_at:
-        return False
-    return learned_at < enabled_at
-
-
-def _may_go_on(actor: User, endpoint: Endpoint) -> bool:
-    return may(actor, Permission.OPERATE) and Endpoint.objects.visible_to(actor).filter(pk=endpoint.pk).exists()
-
-
-def _deleted_words(endpoint: Endpoint) -> str:
-    """Say who deleted the endpoint: the user named in the audit, or someone elsewhere."""
-    deletions = AuditEntry.objects.filter(
-        endpoint=endpoint, action=endpoint_changes.DELETE, phase=AuditEntry.Phase.DONE
-    )
-    deletion = deletions.order_by("-id").first()
-    return DELETED if deletion is None else f"{deletion.actor_name} deleted this endpoint."
 
 
 # --- The steps: each returns the time until the next check, None once the run has ended or paused ---------------------
@@ -438,7 +365,7 @@ def _follow(run: Run, reaction: Reaction, clock: Clock) -> timedelta | None:
         return reaction.wait
     if reaction.then is Then.PAUSE:
         return leave(run, now=clock(), state=Run.State.PAUSED, why=reaction.why)
-    why = _deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
+    why = deleted_words(run.endpoint) if run.endpoint.deleted_at is not None else reaction.why
     return leave(run, now=clock(), state=Run.State.STOPPED, why=f"{why} {not_requested(run)}".strip())
 
 
