@@ -35,14 +35,6 @@ def probe(monkeypatch: pytest.MonkeyPatch, settings: Any) -> SimpleNamespace:
 
 
 @pytest.fixture
-def install(fake_opentrain: FakeOpenTrain, support: User) -> Install:
-    _, install = sync.connect(
-        actor=support, token=fake_opentrain.add_install(), name="Acme Labs", now=timezone.now(), operation=uuid.uuid4()
-    )
-    return install
-
-
-@pytest.fixture
 def endpoint(install: Install, support: User) -> Endpoint:
     _, endpoint, _ = endpoints.register(
         actor=support,
