@@ -323,10 +323,13 @@ class Processes:
 
 
 def _print(line: str) -> None:
-    """Print to stderr if it takes a line: a terminal may be gone, or stopped with Ctrl-S, and nothing waits for it."""
+    """Write to stderr if it takes a line: a terminal may be gone, or stopped with Ctrl-S, and nothing waits for it.
+
+    Python's own buffer would keep what nobody takes, and fail with it when the process ends (exit status 120).
+    """
     with contextlib.suppress(OSError):
         if select.select([], [sys.stderr], [], 0)[1]:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="replace"))
 
 
 def _signal_group(group: int, number: int) -> bool:

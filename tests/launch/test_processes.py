@@ -333,7 +333,8 @@ def test_watch_goes_on_without_anyone_to_tell_until_a_signal_stops_it(unread: in
         "    sys.exit(7)\n"
     )
     log = tmp_path / "worker.log"
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=unread) as owner:
+    buffering = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=unread, env=buffering) as owner:
         for starts in (1, 2, 3):
             until(lambda starts=starts: log.exists() and log.read_text() == "1\n" * starts)
             [worker] = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
