@@ -1,5 +1,6 @@
 """The record of an attempt: its event and its result."""
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -57,3 +58,13 @@ class AttemptResult:
     def ok(self) -> bool:
         """Whether OpenTrain counts the attempt as a success."""
         return cause_of_answer(status=self.answered_status) is Cause.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAttempt:
+    """One attempt on its way to the log. `id` names the attempt: the log keeps it once, however often it arrives."""
+
+    id: uuid.UUID
+    endpoint_id: int
+    event: Event
+    result: AttemptResult

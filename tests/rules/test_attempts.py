@@ -1,8 +1,10 @@
 """The recorded facts of an attempt."""
 
+import uuid
+
 import pytest
 
-from dashboard.rules.attempts import AttemptResult, Event, Source
+from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt, Source
 from dashboard.signatures import Verdict
 from tests.factories import NOON
 
@@ -38,4 +40,5 @@ def test_stored_sources_keep_their_values() -> None:
 
 def test_no_repr_shows_what_was_sent_or_answered() -> None:
     event = Event(delivery_id="dlv_1", event_id="", event_type="", resource_id="", body=SECRET_BODY)
-    assert "customer" not in repr(event) + repr(result(status=200))
+    recorded = RecordedAttempt(id=uuid.uuid4(), endpoint_id=1, event=event, result=result(status=200))
+    assert "customer" not in repr(event) + repr(result(status=200)) + repr(recorded)
