@@ -1,12 +1,13 @@
 """Migrations run while the previous release still serves: from 0002 on they only add, so that it keeps working."""
 
+import uuid
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
-from django.db import connection, migrations, models
+from django.db import IntegrityError, connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
 from dashboard.models import AuditEntry, Delivery, Run
@@ -26,6 +27,7 @@ REASONS: dict[str, str] = {
     "0016_audit_lists": "a trigger writes into a table that the old code does not know, and one index is replaced by a"
     " wider one",
     "0017_run_by_person": "fills a column that the old code does not know, of the few runs that there are",
+    "0022_attempt_once": "a unique index, built concurrently, on a column that the old code leaves null",
 }
 """Migrations that do more than add, by name, and why each is safe while the old code runs."""
 MINUTE = timedelta(minutes=1)
@@ -147,3 +149,36 @@ def test_runs_of_before_are_told_apart_by_who_ended_them() -> None:
         cursor.execute(import_module("dashboard.migrations.0017_run_by_person").FILL)
     found = [Run.objects.get(pk=run.pk).by_person for run in (*ended, *paused)]
     assert found == [True, True, False, False, True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_index_of_names_that_was_left_half_built_is_built_again() -> None:
+    """PostgreSQL leaves an index that is not valid when it cannot finish, for example because it was stopped."""
+    [operation] = import_module("dashboard.migrations.0022_attempt_once").Migration.operations
+    [build] = operation.database_operations
+    delivery, name = make_delivery(), uuid.uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX attempt_once")
+        twice = [make_attempt(delivery=delivery, uuid=name, number=number) for number in (1, 2)]
+        with pytest.raises(IntegrityError):
+            run(build)
+        assert index_of_names() == [False]
+        twice[0].delete()
+    run(build)
+    assert index_of_names() == [True]
+    with pytest.raises(IntegrityError):
+        make_attempt(delivery=delivery, uuid=name, number=3)
+    for number in (4, 5):
+        make_attempt(delivery=delivery, uuid=None, number=number)
+
+
+def run(operation: Any) -> None:
+    with connection.schema_editor(atomic=False) as editor:
+        operation.database_forwards("dashboard", editor, None, None)
+
+
+def index_of_names() -> list[bool]:
+    """Return whether the index is valid; nothing if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('attempt_once')")
+        return [is_valid for (is_valid,) in cursor.fetchall()]

@@ -210,6 +210,12 @@ class Attempt(models.Model):
     signature = models.CharField(
         max_length=30, blank=True, default="verified", help_text="The verdict; empty if unknown."
     )
+    uuid = models.UUIDField(
+        null=True, blank=True, help_text="Names the receiver's attempt before it is in the log; null if observed."
+    )
+    answered_in_time = models.BooleanField(
+        null=True, blank=True, help_text="Whether OpenTrain got our answer in time; null if that is not known."
+    )
 
     class Meta:
         ordering = ["number"]
@@ -219,6 +225,8 @@ class Attempt(models.Model):
             models.UniqueConstraint(
                 fields=["delivery", "received_at"], condition=models.Q(source="observed"), name="observation_once"
             ),
+            # An attempt that is recorded twice, because the first commit's acknowledgement was lost, is one attempt.
+            models.UniqueConstraint(fields=["uuid"], condition=models.Q(uuid__isnull=False), name="attempt_once"),
         ]
 
     def __str__(self) -> str:

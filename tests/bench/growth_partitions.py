@@ -229,7 +229,7 @@ def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) ->
         received_at=now, request_headers=[["Content-Type", "application/json"]], answered_status=503, cause="status",
         handler_url="", handler_status=None, latency_ms=4, response_headers=[], response_head=b"",
     )  # fmt: skip
-    delivery = attempts.first(endpoint=endpoint, event=event, result=result)
+    delivery = attempts.first(endpoint_id=endpoint.pk, event=event, result=result)
     attempt = attempts.advance(delivery=delivery, event=event, result=result)
     return [*attempts._values(delivery), *attempts._values(attempt, without="delivery_id")]
 

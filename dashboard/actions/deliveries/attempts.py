@@ -5,20 +5,23 @@
 - An attempt that is reported late, after a newer one, is numbered in the order of reports and leaves the delivery's
   last attempt unchanged. It counts in the round only if there has been one round: with several, its round is unknown.
 - Event data from the first attempt is kept. Later attempts only fill in what is missing.
+- The receiver's attempts have names (UUIDs). One that is in the log already changes nothing.
 """
 
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.db import connection
-from django.db.models import Field, Model, Q
+from django.db.models import Field, Model, Q, QuerySet
 
+from dashboard.actions.deliveries import matching
 from dashboard.config.schedule import schedule
-from dashboard.db.prepared import prepared_cursor
-from dashboard.models import Attempt, Delivery, Endpoint
-from dashboard.rules.attempts import AttemptResult, Event
+from dashboard.db.prepared import execute_for_each, prepared_cursor
+from dashboard.models import Attempt, Delivery
+from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt
 
 ADVANCED = (
     "event_id",
@@ -41,35 +44,93 @@ ADVANCED = (
 )
 """Columns of a delivery that `advance` changes, except the body."""
 
+_LOCK = """
+    SELECT delivery.id FROM dashboard_delivery AS delivery
+    JOIN (SELECT DISTINCT * FROM unnest(%s::text[], %s::bigint[]) AS given (opentrain_id, endpoint_id)) AS given
+        USING (opentrain_id, endpoint_id)
+    FOR UPDATE OF delivery SKIP LOCKED
+"""
 
-def insert_first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
+
+def insert_first(*, given: RecordedAttempt) -> Attempt | None:
     """Insert a delivery with its first attempt in one statement; return None and do nothing if the delivery exists.
 
     Raises: django.db.Error.
     """
-    delivery = first(endpoint=endpoint, event=event, result=result)
-    attempt = advance(delivery=delivery, event=event, result=result)
+    attempt = _first_attempt(given)
+    delivery = attempt.delivery
     with prepared_cursor() as cursor:
-        cursor.execute(_insert_both(), [*_values(delivery), *_values(attempt, without="delivery_id")])
+        cursor.execute(_insert_both(), _both(attempt))
         inserted = cursor.fetchone()
     if inserted is None:
         return None
-    attempt.pk, attempt.delivery_id = inserted
-    delivery.pk = attempt.delivery_id
+    attempt.pk, delivery.pk = inserted
+    attempt.delivery = delivery  # which has a key now
     return attempt
 
 
-def locked(*, endpoint: Endpoint, ids: Iterable[str]) -> dict[str, Delivery]:
-    """Return the existing deliveries by ID, locked until the transaction ends, without their bodies."""
-    wanted = endpoint.deliveries.filter(opentrain_id__in=ids).order_by("opentrain_id")
-    wanted = wanted.annotate(body_missing=Q(body__isnull=True))
-    return {found.opentrain_id: found for found in wanted.select_for_update().defer("body")}
+def insert_firsts(*, given: Sequence[RecordedAttempt]) -> frozenset[uuid.UUID]:
+    """Do the same for many deliveries, each given once; return the names of the attempts that are inserted.
+
+    Give them `in_order`, inside a transaction: two writers that wait for each other's new deliveries are a deadlock.
+
+    Raises: django.db.Error, and ValueError or TypeError for what no column can hold.
+    """
+    inserted = execute_for_each(_insert_both(), [_both(_first_attempt(one)) for one in given])
+    return frozenset(one.id for one, rows in zip(given, inserted, strict=True) if rows)
 
 
-def first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Delivery:
+def in_order(given: Iterable[RecordedAttempt]) -> list[RecordedAttempt]:
+    """Return attempts by delivery, in the order in which every writer inserts deliveries, and then by arrival."""
+    return sorted(given, key=lambda one: (*key_of(one), one.result.received_at))
+
+
+def key_of(given: RecordedAttempt) -> tuple[int, str]:
+    """Return what names the attempt's delivery: its endpoint and OpenTrain's ID."""
+    return given.endpoint_id, given.event.delivery_id
+
+
+def locked(*, endpoint_id: int, ids: Iterable[str]) -> dict[str, Delivery]:
+    """Return the endpoint's existing deliveries by ID, locked until the transaction ends, without their bodies."""
+    wanted = Delivery.objects.filter(endpoint=endpoint_id, opentrain_id__in=ids).order_by("opentrain_id")
+    return {found.opentrain_id: found for found in _unread(wanted).select_for_update()}
+
+
+def locked_now(*, given: Collection[RecordedAttempt]) -> list[Delivery]:
+    """Return the existing deliveries of the attempts, locked, except those that another transaction has locked.
+
+    It never waits, so it can be called in any order and beside other locks.
+    """
+    names, endpoints = [one.event.delivery_id for one in given], [one.endpoint_id for one in given]
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [names, endpoints])
+        ids = [pk for (pk,) in cursor.fetchall()]
+    return list(_unread(Delivery.objects.filter(pk__in=ids)))
+
+
+def record_next(*, given: Iterable[RecordedAttempt], deliveries: Collection[Delivery]) -> list[Attempt]:
+    """Record more attempts of locked deliveries, in the order given, and return those that are new.
+
+    An attempt whose name is in the log changes nothing. One that a handler reported is confirmed (matching.py).
+    """
+    given = list(given)
+    by_key = {(row.endpoint_id, row.opentrain_id): row for row in deliveries}
+    known = set(Attempt.objects.filter(uuid__in=[one.id for one in given]).values_list("uuid", "delivery_id"))
+    observed = matching.observed_of(deliveries)
+    recorded = []
+    for one in given:
+        delivery = by_key[key_of(one)]
+        if (one.id, delivery.pk) not in known:
+            known.add((one.id, delivery.pk))
+            recorded.append(_next_attempt(one, delivery=delivery, observed=observed[delivery.pk]))
+    _save_next(recorded)
+    return recorded
+
+
+def first(*, endpoint_id: int, event: Event, result: AttemptResult) -> Delivery:
     """Return a new delivery without a counted attempt. It is not saved."""
     return Delivery(
-        endpoint=endpoint,
+        endpoint_id=endpoint_id,
         opentrain_id=event.delivery_id,
         event_id=event.event_id,
         event_type=event.event_type,
@@ -86,7 +147,7 @@ def first(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Deliver
     )
 
 
-def advance(*, delivery: Delivery, event: Event, result: AttemptResult) -> Attempt:
+def advance(*, delivery: Delivery, event: Event, result: AttemptResult, name: uuid.UUID | None = None) -> Attempt:
     """Count one more attempt and return it. Neither delivery nor attempt is saved."""
     if result.received_at < delivery.last_attempt_at:
         delivery.attempts_in_round += int(delivery.attempts_in_round == delivery.attempt_count)
@@ -98,10 +159,10 @@ def advance(*, delivery: Delivery, event: Event, result: AttemptResult) -> Attem
     delivery.attempt_count += 1
     _fill_in(delivery=delivery, event=event)
     delivery.settle(schedule=schedule())
-    return _attempt(delivery=delivery, result=result)
+    return _attempt(delivery=delivery, result=result, name=name)
 
 
-def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: AttemptResult) -> Attempt:
+def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: AttemptResult, name: uuid.UUID) -> Attempt:
     """Replace an observed attempt with what the receiver saw. No attempt is added, and nothing is saved."""
     if observed.received_at >= delivery.last_attempt_at:
         # By the handler's clock, the attempt came before the request.
@@ -112,7 +173,7 @@ def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Atte
     delivery.first_received_at = min(delivery.first_received_at, result.received_at)
     _fill_in(delivery=delivery, event=event)
     delivery.settle(schedule=schedule())
-    attempt = _attempt(delivery=delivery, result=result)
+    attempt = _attempt(delivery=delivery, result=result, name=name)
     attempt.pk, attempt.number = observed.pk, observed.number
     return attempt
 
@@ -130,6 +191,37 @@ def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_update_many(), [ids, *values])
     Delivery.objects.bulk_update([row for row in deliveries if not _is_unread(row)], ["body"])
+
+
+def _first_attempt(given: RecordedAttempt) -> Attempt:
+    delivery = first(endpoint_id=given.endpoint_id, event=given.event, result=given.result)
+    return advance(delivery=delivery, event=given.event, result=given.result, name=given.id)
+
+
+def _both(attempt: Attempt) -> list[Any]:
+    return [*_values(attempt.delivery), *_values(attempt, without="delivery_id")]
+
+
+def _next_attempt(given: RecordedAttempt, *, delivery: Delivery, observed: list[Attempt]) -> Attempt:
+    """Return one more attempt of a delivery, or the observed one that it confirms, which is then observed no more."""
+    told = matching.observed_already(observed=observed, at=given.result.received_at)
+    if told is None:
+        return advance(delivery=delivery, event=given.event, result=given.result, name=given.id)
+    observed.remove(told)
+    return confirm(delivery=delivery, observed=told, event=given.event, result=given.result, name=given.id)
+
+
+def _save_next(recorded: Sequence[Attempt]) -> None:
+    if recorded:
+        save_advanced(deliveries=list({row.delivery_id: row.delivery for row in recorded}.values()))
+    for confirmed in (row for row in recorded if row.pk is not None):
+        confirmed.save(force_update=True)
+    Attempt.objects.bulk_create([row for row in recorded if row.pk is None])
+
+
+def _unread(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Leave out the bodies, and tell which deliveries have none."""
+    return deliveries.annotate(body_missing=Q(body__isnull=True)).defer("body")
 
 
 def _begin_round(*, delivery: Delivery, at: datetime) -> None:
@@ -178,7 +270,7 @@ def _is_unread(delivery: Delivery) -> bool:
     return "body" in delivery.get_deferred_fields()
 
 
-def _attempt(*, delivery: Delivery, result: AttemptResult) -> Attempt:
+def _attempt(*, delivery: Delivery, result: AttemptResult, name: uuid.UUID | None) -> Attempt:
     return Attempt(
         delivery=delivery,
         number=delivery.attempt_count,
@@ -194,6 +286,7 @@ def _attempt(*, delivery: Delivery, result: AttemptResult) -> Attempt:
         response_head=result.response_head,
         source=result.source,
         signature=result.signature,
+        uuid=name,
     )
 
 

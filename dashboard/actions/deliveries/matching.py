@@ -11,6 +11,7 @@ The attempt is counted once, and the receiver's report wins, because it knows th
   keeps its number.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -31,10 +32,17 @@ def is_told_of(*, at: datetime, received: Iterable[datetime]) -> bool:
     return any(abs(at - one) <= within for one in received)
 
 
-def observed_already(*, delivery: Delivery, at: datetime) -> Attempt | None:
+def observed_of(deliveries: Iterable[Delivery]) -> dict[int, list[Attempt]]:
+    """Return the observed attempts of each delivery, by its primary key, with what `attempts.confirm` needs of them."""
+    found: dict[int, list[Attempt]] = defaultdict(list)
+    observed = Attempt.objects.filter(delivery__in=deliveries, source=Attempt.Source.OBSERVED)
+    for one in observed.only("delivery_id", "number", "received_at"):
+        found[one.delivery_id].append(one)
+    return found
+
+
+def observed_already(*, observed: Iterable[Attempt], at: datetime) -> Attempt | None:
     """Return the observed attempt that matches the receiver's attempt at `at`: the nearest if there are several."""
     within = same_within()
-    near = delivery.attempts.filter(
-        source=Attempt.Source.OBSERVED, received_at__gte=at - within, received_at__lte=at + within
-    )
+    near = [one for one in observed if abs(one.received_at - at) <= within]
     return min(near, key=lambda one: abs(one.received_at - at), default=None)

@@ -44,7 +44,7 @@ def _record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recor
         # One call at a time per endpoint, so no other call adds attempts until this one commits.
         Endpoint.objects.select_for_update(no_key=True).only("pk").get(pk=endpoint.pk)
         # The receiver adds no attempt to a locked delivery.
-        there = attempts.locked(endpoint=endpoint, ids={one.event.delivery_id for one in observations})
+        there = attempts.locked(endpoint_id=endpoint.pk, ids={one.event.delivery_id for one in observations})
         fresh = list(_fresh(there=there, observations=observations))
         if fresh:
             _write(endpoint=endpoint, observations=fresh, there=there)
@@ -75,10 +75,11 @@ def _write(*, endpoint: Endpoint, observations: Sequence[Observation], there: di
     for one in observations:
         delivery = there.get(one.event.delivery_id) or new.get(one.event.delivery_id)
         if delivery is None:
-            delivery = attempts.first(endpoint=endpoint, event=one.event, result=one.result)
+            delivery = attempts.first(endpoint_id=endpoint.pk, event=one.event, result=one.result)
             new[one.event.delivery_id] = delivery
         rows.append(attempts.advance(delivery=delivery, event=one.event, result=one.result))
-    Delivery.objects.bulk_create(new.values())
+    # In the order of every writer (attempts.in_order): a group of the receiver's may insert the same deliveries.
+    Delivery.objects.bulk_create(new[name] for name in sorted(new))
     attempts.save_advanced(deliveries=list(there.values()))
     for row in rows:
         row.delivery_id = row.delivery.pk

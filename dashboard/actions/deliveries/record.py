@@ -1,5 +1,6 @@
 """Writes to the delivery log: attempts, refused requests, auto-disables, and redelivery requests."""
 
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,11 +8,11 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from dashboard.actions.deliveries import attempts, matching
+from dashboard.actions.deliveries import attempts
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 from dashboard.rules.answers import are_requeued
-from dashboard.rules.attempts import AttemptResult, Event, Headers
+from dashboard.rules.attempts import AttemptResult, Event, Headers, RecordedAttempt
 from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
 
@@ -71,12 +72,27 @@ def record_attempt(*, endpoint: Endpoint, event: Event, result: AttemptResult) -
 
     Raises: django.db.Error, with nothing recorded.
     """
+    given = RecordedAttempt(id=uuid.uuid4(), endpoint_id=endpoint.pk, event=event, result=result)
+    [attempt] = record_of_one([given])
+    return attempt
+
+
+def record_of_one(given: Sequence[RecordedAttempt]) -> list[Attempt]:
+    """Record attempts of one delivery, in the order given, and return those that were not in the log.
+
+    Raises: django.db.Error. The first of several attempts may then be recorded.
+    """
+    endpoint_id, name = given[0].endpoint_id, given[0].event.delivery_id
     while True:
-        recorded = attempts.insert_first(endpoint=endpoint, event=event, result=result)
+        first = attempts.insert_first(given=given[0])
+        if first is not None and len(given) == 1:
+            return [first]
         # Of several concurrent first attempts one inserts; the others wait for its commit and then find its row.
-        recorded = recorded or _record_next(endpoint=endpoint, event=event, result=result)
-        if recorded is not None:
-            return recorded
+        with transaction.atomic():
+            there = attempts.locked(endpoint_id=endpoint_id, ids=[name])
+            if there:  # retention may have deleted it meanwhile
+                more = attempts.record_next(given=given, deliveries=there.values())
+                return more if first is None else [first, *more]
 
 
 def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
@@ -142,6 +158,7 @@ def mark_requeued(*, endpoint: Endpoint, failed_then: Collection[int], requeued:
     someone else requested since.
     """
     with transaction.atomic():
+        hold(endpoint_id=endpoint.pk)
         before = transaction.savepoint()
         marked = _mark_failed(endpoint=endpoint, at=at)
         gone_on = frozenset(failed_then).difference(marked)
@@ -152,6 +169,14 @@ def mark_requeued(*, endpoint: Endpoint, failed_then: Collection[int], requeued:
         else:
             transaction.savepoint_rollback(before)
     return known
+
+
+def hold(*, endpoint_id: int) -> None:
+    """Lock the endpoint's row. Call this before changing several of its deliveries, as the sync does.
+
+    One of them at a time waits for deliveries, so no two can wait for each other's. New deliveries do not wait.
+    """
+    Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint_id).values_list("pk").first()
 
 
 def mark_requested(*, delivery: Delivery, at: datetime) -> bool:
@@ -177,22 +202,3 @@ def _mark_failed(*, endpoint: Endpoint, at: datetime) -> list[int]:
             [at, int(Standing.REQUESTED_AGAIN), expected, endpoint.pk, int(Standing.FAILED), at],
         )
         return [pk for (pk,) in cursor.fetchall()]
-
-
-def _record_next(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt | None:
-    """Record one more attempt, or confirm one that the handler reported; return None if the delivery is gone.
-
-    Retention may delete a delivery between `insert_first` and this call.
-    """
-    with transaction.atomic():
-        delivery = attempts.locked(endpoint=endpoint, ids=[event.delivery_id]).get(event.delivery_id)
-        if delivery is None:
-            return None
-        observed = matching.observed_already(delivery=delivery, at=result.received_at)
-        if observed is None:
-            attempt = attempts.advance(delivery=delivery, event=event, result=result)
-        else:
-            attempt = attempts.confirm(delivery=delivery, observed=observed, event=event, result=result)
-        attempts.save_advanced(deliveries=[delivery])
-        attempt.save(force_insert=observed is None, force_update=observed is not None)
-    return attempt

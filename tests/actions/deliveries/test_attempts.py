@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from dashboard.models import Attempt, Delivery
+from tests.actions.deliveries.test_matching import observe
 from tests.actions.deliveries.test_record import facts, record
 from tests.factories import NOON, make_delivery, make_endpoint
 
@@ -69,3 +70,22 @@ def test_record_attempt_of_a_new_delivery_is_one_statement(django_assert_num_que
     with django_assert_num_queries(1):
         record(endpoint=endpoint)
     assert facts() == (1, 1, True, None, None)
+
+
+@pytest.mark.django_db
+def test_each_attempt_of_the_receiver_gets_a_name_and_no_observed_one() -> None:
+    endpoint = make_endpoint()
+    for number, name in enumerate(["dlv_known", "dlv_known", "dlv_other"]):
+        record(endpoint=endpoint, delivery_id=name, at=NOON + number * MINUTE)
+    observe(endpoint=endpoint, at=NOON + 10 * MINUTE)
+    names = list(Attempt.objects.order_by("received_at").values_list("uuid", flat=True))
+    assert (len(set(names)), names[3]) == (4, None)
+
+
+@pytest.mark.django_db
+def test_observed_attempt_that_is_confirmed_gets_the_name_of_the_receivers() -> None:
+    endpoint = make_endpoint()
+    observe(endpoint=endpoint)
+    recorded = record(endpoint=endpoint)
+    stored = Attempt.objects.get()
+    assert stored.uuid == recorded.uuid is not None
