@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Field, Model, Q, QuerySet
 
 from dashboard.actions.deliveries import matching
@@ -343,5 +343,6 @@ def _fields(model: type[Model], *, without: str) -> "list[Field[Any, Any]]":
 
 
 def _values(row: Model, *, without: str = "") -> list[Any]:
+    using = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up again for nearly every field
     fields = _fields(type(row), without=without)
-    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    return [field.get_db_prep_save(getattr(row, field.attname), using) for field in fields]
