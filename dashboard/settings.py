@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dashboard import logs
 from dashboard.config import mail_url, oidc
+from dashboard.config.environment import certificates as _certificates
 from dashboard.config.environment import flag as _flag
 from dashboard.config.environment import items as _list
 from dashboard.config.environment import keys as _keys
@@ -53,6 +54,8 @@ METRICS_TOKEN = _secret("METRICS_TOKEN")
 HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
 # The same for alert channels, whose URLs are entered by anyone who can manage channels.
 ALERT_PRIVATE_ADDRESSES = _flag("ALERT_PRIVATE_ADDRESSES", default=False)
+# A PEM file of certificate authorities to trust beside the public ones, for handlers and alert channels.
+EXTRA_CA_BUNDLE = _certificates("EXTRA_CA_BUNDLE")
 # How many of a web process's 16 threads may wait for handlers at once, in total and per endpoint. The others serve
 # pages and fast deliveries.
 HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))

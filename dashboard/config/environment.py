@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +54,17 @@ def keys(name: str, text: str) -> list[str]:
 def url(name: str, default: str = "") -> str:
     """Return a URL without its final slash, and without quotation marks or invisible characters around it."""
     return pasted.bare(os.environ.get(name, default)).rstrip("/")
+
+
+def certificates(name: str) -> str:
+    """Return the path of a PEM file of certificates, empty if it is not set. Raises: ImproperlyConfigured."""
+    path = os.environ.get(name, "").strip()
+    if path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}: {path!r} is not a readable PEM file of certificates.") from error
+    return path
 
 
 def is_loopback(url: str) -> bool:

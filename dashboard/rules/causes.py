@@ -29,6 +29,8 @@ class Cause(StrEnum):
     """The address is not public, and only public addresses are allowed."""
     BUSY = "busy"
     """The handler was not called, because too many calls were already waiting for handlers."""
+    LOOP = "loop"
+    """The handler was not called, because the delivery had come through Redeliver before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ _WORDS = {
     Cause.BUSY: _Words(
         any_server="too many calls were already waiting for a response",
         handler="the handler was not called: too many earlier calls were still waiting for its response",
+    ),
+    Cause.LOOP: _Words(
+        any_server="the address leads back to Redeliver",
+        handler="the handler was not called: its address leads back to Redeliver",
+        advice="Set the handler's address to your own server, not to a receiver's URL or a proxy that leads to one.",
     ),
 }
 

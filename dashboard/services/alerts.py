@@ -86,6 +86,7 @@ def post(*, url: Secret, secret: Secret, body: bytes, message_id: str, timestamp
             total_s=DEADLINE_S,
             max_bytes=ANSWER_LIMIT,
             cap=True,
+            extra_ca_file=settings.EXTRA_CA_BUNDLE,
             public_only=not settings.ALERT_PRIVATE_ADDRESSES,
         )
     except NoAnswer as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from dashboard.rules.causes import Cause
-from dashboard.rules.headers import is_name, is_value
+from dashboard.rules.headers import is_name, is_value, values_of
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
@@ -27,7 +27,8 @@ _NOT_PASSED_ON = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade", "expect", "host", "content-length",
 }  # fmt: skip
-_STATUSES = range(200, 600)
+STATUSES = range(200, 600)
+"""Statuses that a response can end with."""
 
 _waits = Waits()
 
@@ -36,12 +37,17 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class HandlerAnswer:
-    """The handler's response. `body` has the raw bytes, cut to ANSWER_KEPT."""
+    """The handler's response. `body` has the raw bytes, cut to ANSWER_KEPT.
+
+    `body_fault` says what was wrong with the body, where the status decided anyway: TIMEOUT, CUT_OFF, TOO_LARGE or
+    GARBLED (handler_calls.py).
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
     latency_ms: int
+    body_fault: Cause = Cause.NONE
 
 
 class HandlerFailed(Exception):
@@ -71,9 +77,9 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
         raise HandlerFailed(cause=Cause.BUSY, words=words) from error
     except NoAnswer as error:
         raise HandlerFailed(cause=error.cause, words=f"The handler: {error}.") from error
-    if answer.status not in _STATUSES:
+    if answer.status not in STATUSES:
         raise HandlerFailed(cause=Cause.GARBLED, words="The handler: the answer's status is not a final status.")
-    return _given_back(answer)
+    return given_back(answer)
 
 
 def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
@@ -89,7 +95,7 @@ def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
         answer = _call(method="HEAD", url=url, headers=[("Via", VIA)], body=None, deadline_s=deadline_s)
     except NoAnswer as error:
         raise HandlerFailed(cause=error.cause, words=f"The handler: {error}.") from error
-    return _given_back(answer)
+    return given_back(answer)
 
 
 def _call(
@@ -104,6 +110,7 @@ def _call(
         read_s=deadline_s,
         total_s=deadline_s,
         max_bytes=ANSWER_LIMIT,
+        extra_ca_file=settings.EXTRA_CA_BUNDLE,
         public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
     )
 
@@ -126,9 +133,16 @@ def _sendable(name: str, value: str) -> bool:
     return is_name(name) and is_value(value)
 
 
-def _given_back(answer: HttpAnswer) -> HandlerAnswer:
+def passed_redeliver(*, headers: Headers) -> bool:
+    """Return whether the request has passed through Redeliver before: a handler's URL leads back to it."""
+    hops = [hop.split() for value in values_of(headers, "via") for hop in value.split(",")]
+    return any(hop[1:2] == VIA.split()[1:] for hop in hops)
+
+
+def given_back(answer: HttpAnswer) -> HandlerAnswer:
+    """Return the response as it is passed back and recorded."""
     body = answer.body
-    if len(body) > ANSWER_KEPT:
-        # Drop a compressed body that would be cut: clients that decompress it would reject the whole response.
+    if len(body) > ANSWER_KEPT or answer.fault:
+        # Drop a compressed body that is not whole: clients that decompress it would reject the whole response.
         body = b"" if answer.header("Content-Encoding") else body[:ANSWER_KEPT]
-    return HandlerAnswer(answer.status, answer.headers, body, answer.elapsed_ms)
+    return HandlerAnswer(answer.status, answer.headers, body, answer.elapsed_ms, answer.fault)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
@@ -181,3 +182,25 @@ def test_keys_that_are_blank_are_not_taken_for_none(blank: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"^FIELD_KEYS is set and holds no key"):
         environment.keys("FIELD_KEYS", blank)
     assert environment.keys("FIELD_KEYS", "") == []
+
+
+def test_certificates_are_a_file_that_can_be_read_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("EXTRA_CA_BUNDLE", f"{path}\r")
+    assert environment.certificates("EXTRA_CA_BUNDLE") == str(path)
+    monkeypatch.delenv("EXTRA_CA_BUNDLE")
+    assert environment.certificates("EXTRA_CA_BUNDLE") == ""
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate\n"])
+def test_certificates_that_cannot_be_read_refuse_to_start(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("EXTRA_CA_BUNDLE", str(path))
+    with pytest.raises(ImproperlyConfigured) as caught:
+        environment.certificates("EXTRA_CA_BUNDLE")
+    assert str(caught.value) == f"EXTRA_CA_BUNDLE: {str(path)!r} is not a readable PEM file of certificates."

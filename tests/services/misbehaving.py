@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,14 @@ class Server:
     @property
     def url(self) -> str:
         return f"{self.scheme}://localhost:{self.port}"
+
+    def wait_for_requests(self, count: int) -> None:
+        """Wait until this many requests have arrived. Raises: TimeoutError."""
+        end = time.monotonic() + PATIENCE_S
+        while len(self.requests) < count:
+            if time.monotonic() > end:
+                raise TimeoutError
+            time.sleep(0.005)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,17 @@ def test_post_is_signed_over_its_raw_body() -> None:
     assert request.values("Content-Type") == ["application/json"]
 
 
+def test_post_to_a_server_of_the_companys_authority_is_taken_if_the_operator_trusts_it(
+    settings: Any, authority: trustme.CA, ca_file: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with misbehaving(answer(204), tls=context) as server:
+        assert "certificate" in post_fails(server.url)
+        settings.EXTRA_CA_BUNDLE = ca_file
+        assert post(server.url).startswith("Answered 204 in ")
+
+
 @pytest.mark.parametrize("status", [400, 404, 410, 500, 503])
 def test_post_that_is_not_taken_says_the_status_and_nothing_that_was_answered(status: int) -> None:
     with misbehaving(answer(status, b"internal secrets")) as server:

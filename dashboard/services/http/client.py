@@ -12,6 +12,7 @@ on a kept connection that the server has just closed would look like a lost resp
 
 import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from urllib3.util import SKIP_HEADER, Url, parse_url
 from dashboard import addresses
 from dashboard.rules.causes import Cause, no_answer_words
 from dashboard.rules.headers import first_of, is_name, is_value
-from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure
+from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge, dial, secure, tls_context
 from dashboard.vault import Secret
 
 logging.getLogger("urllib3").setLevel(logging.ERROR)  # Lower levels log URLs, and a handler's may be secret.
@@ -80,6 +81,8 @@ class HttpAnswer:
     body: bytes = field(repr=False)
     elapsed_ms: int
     truncated: bool
+    fault: Cause = Cause.NONE
+    """What was wrong with the body, where the head alone decides what the response means (connections.py)."""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, by its name in any case."""
@@ -99,6 +102,7 @@ def exchange(
     body_s: float = 0,
     cap: bool = False,
     ca_file: str | None = None,
+    extra_ca_file: str = "",
     public_only: bool = False,
 ) -> HttpAnswer:
     """Send one request and return its response, with any status. Redirects are not followed; nothing is retried.
@@ -108,17 +112,23 @@ def exchange(
     `connect_s` limits each address's connect and the TLS handshake, `read_s` each wait for data, `total_s` everything,
     except that the body may take `body_s` longer once the head has arrived.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
-    trusted certificates (tests); they are always verified. `public_only` allows only public addresses: use it for URLs
-    that someone else entered.
+    trusted certificates (tests), `extra_ca_file` adds to them; they are always verified. `public_only` allows only
+    public addresses: use it for URLs that someone else entered.
 
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
     stage = _Stage(Clock(total_s=total_s))
     most = _Most(max_bytes=max_bytes, body_s=body_s, cap=cap)
-    request = _Request(method=method, url=url, headers=_checked(headers), body=body, most=most)
+    request = _Request(method=method, url=url, headers=checked(headers), body=body, most=most)
     try:
         target = _target(url)
-        reach = _Reach(connect_s=connect_s, clock=stage.clock, ca_file=ca_file, public_only=public_only)
+        reach = _Reach(
+            connect_s=connect_s,
+            clock=stage.clock,
+            ca_file=ca_file,
+            extra_ca_file=extra_ca_file,
+            public_only=public_only,
+        )
         with _connect(target, reach) as sock:
             return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
     except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' exceptions are OSErrors
@@ -161,6 +171,7 @@ class _Reach:
     connect_s: float
     clock: Clock
     ca_file: str | None
+    extra_ca_file: str
     public_only: bool
 
 
@@ -168,7 +179,8 @@ class _BadAddress(HTTPError):
     pass
 
 
-def _checked(headers: Headers) -> Headers:
+def checked(headers: Headers) -> Headers:
+    """Return the headers. Raises: ValueError for one that cannot be sent (never with its value)."""
     for name, value in headers:
         if not is_name(name) or name.lower() in _OURS:
             raise ValueError(f"The header {name!r} cannot be sent: not a valid name, or one that frames the request.")
@@ -186,10 +198,12 @@ def _target(url: str) -> Url:
 
 def _connect(target: Url, reach: _Reach) -> socket.socket:
     host, port = cast("str", target.host).strip("[]"), target.port or _PORTS[cast("str", target.scheme)]
+    is_tls = target.scheme == "https"
+    context = tls_context(ca_file=reach.ca_file, extra_ca_file=reach.extra_ca_file) if is_tls else None
     sock = dial(host, port, connect_s=reach.connect_s, clock=reach.clock, public_only=reach.public_only)
-    if target.scheme == "http":
+    if context is None:
         return sock
-    return secure(sock, host, connect_s=reach.connect_s, clock=reach.clock, ca_file=reach.ca_file)
+    return secure(sock, host, connect_s=reach.connect_s, clock=reach.clock, context=context)
 
 
 class _Adapter(HTTPAdapter):
@@ -273,7 +287,7 @@ def _failure(error: BaseException, stage: _Stage) -> NoAnswer:
         cause=_cause(error, stage),
         sent=stage.sent,
         elapsed_ms=stage.clock.elapsed_ms,
-        detail=_detail(error),
+        detail=detail(error),
         status=stage.status,
         headers=stage.headers,
     )
@@ -288,10 +302,11 @@ def _cause(error: BaseException, stage: _Stage) -> Cause:
         return Cause.DENIED
     if stage.status is not None:
         return Cause.CUT_OFF
-    return _cause_before_the_head(error)
+    return cause_before_the_head(error)
 
 
-def _cause_before_the_head(error: BaseException) -> Cause:
+def cause_before_the_head(error: BaseException) -> Cause:
+    """Return the cause of a failure before the response's head had arrived."""
     if isinstance(error, _BadAddress | LocationParseError | requests.exceptions.InvalidURL):
         return Cause.ADDRESS
     if isinstance(error, ssl.SSLError):
@@ -305,12 +320,13 @@ def _cause_before_the_head(error: BaseException) -> Cause:
     return Cause.GARBLED
 
 
-def _detail(error: BaseException) -> str:
+def detail(error: BaseException) -> str:
     """Return the system's reason in words, never text from the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, addresses.Denied):
         return error.kind
-    if isinstance(error, OSError) and error.errno in errno.errorcode and not isinstance(error, ssl.SSLError):
-        return error.strerror or ""
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    if number is not None and number in errno.errorcode:
+        return os.strerror(number)  # The error's own text may name the address.
     return ""

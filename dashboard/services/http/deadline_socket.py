@@ -73,14 +73,16 @@ def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: b
     raise last
 
 
-def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, ca_file: str | None) -> socket.socket:
+def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, context: ssl.SSLContext) -> socket.socket:
     """Return the socket with TLS, after verifying the certificate for `host` within `connect_s` seconds.
+
+    A trailing dot makes a host absolute in DNS only; certificates are without it.
 
     Raises: OSError (including ssl.SSLError), after closing the socket.
     """
     try:
         sock.settimeout(clock.left(connect_s))  # ssl applies it to the whole handshake, not to each recv.
-        return _context(ca_file).wrap_socket(sock, server_hostname=host)
+        return context.wrap_socket(sock, server_hostname=host.rstrip("."))
     except BaseException:
         sock.close()
         raise
@@ -136,17 +138,27 @@ class _Reader(io.RawIOBase):
         return self._sock.recv_into(memoryview(buffer))
 
 
-def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a verifying TLS context with the certificates that the file holds now. Raises: OSError."""
-    path = ca_file or certifi.where()
-    read = Path(path).stat()
-    return _loaded(path, read.st_mtime_ns, read.st_size, read.st_ino)
+def tls_context(*, ca_file: str | None = None, extra_ca_file: str = "") -> ssl.SSLContext:
+    """Return a verifying TLS context with the certificates that the files hold now.
+
+    `ca_file` replaces the public authorities; `extra_ca_file` adds to them, for companies with an authority of their
+    own. Raises: OSError.
+    """
+    return _loaded(_version(ca_file or certifi.where()), _version(extra_ca_file) if extra_ca_file else None)
+
+
+def _version(path: str) -> tuple[str, int, int, int]:
+    found = Path(path).stat()
+    return path, found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @lru_cache(maxsize=8)
-def _loaded(path: str, *_version: int) -> ssl.SSLContext:
-    """Return the context of one version of the file, cached because reading the certificates takes 20 ms."""
-    return ssl.create_default_context(cafile=path)
+def _loaded(trusted: tuple[str, int, int, int], extra: tuple[str, int, int, int] | None) -> ssl.SSLContext:
+    """Return the context of one version of the files, cached because reading the certificates takes 20 ms."""
+    context = ssl.create_default_context(cafile=trusted[0])
+    if extra is not None:
+        context.load_verify_locations(cafile=extra[0])
+    return context
 
 
 def _resolve(host: str, port: int, clock: Clock) -> list[tuple[Any, ...]]:

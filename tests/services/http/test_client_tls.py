@@ -1,5 +1,6 @@
 """One HTTPS exchange: accepted certificates, and servers that cannot be verified, hang or drip."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_authority_that_replaces_another_in_the_file_is_trusted_from_then_on(
         assert ask(server.url, ca_file=ca_file).body == b"{}"
     with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
         assert fail(server.url, ca_file=ca_file).cause == Cause.TLS
+
+
+def test_authority_of_a_company_is_trusted_beside_the_public_ones(authority: trustme.CA, ca_file: str) -> None:
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "localhost")) as server:
+        assert fail(server.url).cause == Cause.TLS
+        assert ask(server.url, extra_ca_file=ca_file).body == b"{}"
+
+
+def test_host_with_a_trailing_dot_is_verified_without_it(
+    authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **named: real("127.0.0.1", *args, **named))
+    with misbehaving(bad.answer(200, b"{}"), tls=certified(authority, "handler.example")) as server:
+        assert ask(f"https://handler.example.:{server.port}/", ca_file=ca_file).body == b"{}"
 
 
 @pytest.mark.parametrize(
