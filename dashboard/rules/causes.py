@@ -114,6 +114,19 @@ def no_answer_words(cause: Cause) -> str:
     return _WORDS[cause].any_server
 
 
+_BODY_FAULTS = {
+    Cause.TIMEOUT: "its body did not end in time",
+    Cause.CUT_OFF: "its body was cut off",
+    Cause.TOO_LARGE: "its body was too large",
+    Cause.GARBLED: "its body was not encoded as announced",
+}
+
+
+def body_fault_words(fault: str) -> str:
+    """Return what was wrong with the body of a response whose status decided; empty if nothing was, or if unknown."""
+    return _BODY_FAULTS[Cause(fault)] if fault in _BODY_FAULTS else ""
+
+
 def cause_of_answer(*, status: int) -> Cause:
     """Return NONE for a success, else STATUS. Source: partner-api, "Deliveries": any 2xx is a success."""
     return Cause.NONE if 200 <= status < 300 else Cause.STATUS  # noqa: PLR2004

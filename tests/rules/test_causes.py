@@ -57,3 +57,18 @@ def test_stored_values_of_causes_never_change() -> None:
         "", "address", "busy", "connection", "cut_off", "denied", "dns", "garbled", "loop", "refused", "status",
         "timeout", "tls", "too_large",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Cause.NONE, ""),
+        (Cause.TIMEOUT, "its body did not end in time"),
+        (Cause.CUT_OFF, "its body was cut off"),
+        (Cause.TOO_LARGE, "its body was too large"),
+        (Cause.GARBLED, "its body was not encoded as announced"),
+        ("a fault of a later version", ""),
+    ],
+)
+def test_body_fault_in_words(fault: str, words: str) -> None:
+    assert causes.body_fault_words(fault) == words

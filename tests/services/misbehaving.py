@@ -79,9 +79,12 @@ Behaviour = Callable[[Connection], None]
 
 
 @contextlib.contextmanager
-def misbehaving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def misbehaving(
+    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> Iterator[Server]:
     """Serve on a free loopback port until the block ends; by then every thread has ended."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
         server = Server(port=listener.getsockname()[1], scheme="https" if tls else "http")
         threads: list[threading.Thread] = []
         acceptor = threading.Thread(target=_accept, args=(listener, server, behaviours, tls, threads))

@@ -16,6 +16,7 @@ import re
 import socket
 import ssl
 import time
+from asyncio import sslproto
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Self
@@ -38,6 +39,10 @@ NEXT_ADDRESS_S = 0.25
 """Seconds after which the next address is tried beside one that has not accepted yet. Source: RFC 8305, 8."""
 BODY_S = 2.0
 """Seconds that a body may take after its head. The head has decided; the body is for people."""
+
+TLS_READ_BYTES = 4 * 1024
+"""Size of asyncio's read buffer of a TLS connection, in bytes. Its own choice, 256 KiB for each, is for transfers, not
+for thousands of connections that wait."""
 
 _WITHOUT_LIMITS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _URL = re.compile(r"(https?)://([^/?#\\@\s]+)((?:[/?][^#]*)?)(?:#.*)?", re.DOTALL | re.IGNORECASE)
@@ -99,6 +104,7 @@ class Connections:
     """The connections of one event loop: create it there, and close it with `close` or as an async context manager."""
 
     def __init__(self, *, look_up: LookUp = of_system) -> None:
+        sslproto.SSLProtocol.max_size = TLS_READ_BYTES
         self._lookups = Lookups(look_up)
         self._kept = _connector(self._lookups)
         self._single = _connector(self._lookups, force_close=True)
@@ -181,7 +187,7 @@ class Connections:
         wire = await self._send(call, self._kept)
         try:
             await wire.head
-        except ConnectionError:
+        except OSError:
             if not wire.was_stale:
                 raise
             wire.drop()
@@ -206,7 +212,9 @@ class Connections:
         if asyncio.get_running_loop().time() >= call.deadline:
             connection.release()
             raise TimeoutError
-        call.wire = _Wire(connection, transport, AnswerReader(**call.reader_limits), reused=reused)
+        reader = AnswerReader(**call.reader_limits)
+        reader.reusable = connector is self._kept  # The other connector would close it with a farewell, and wait.
+        call.wire = _Wire(connection, transport, reader, reused=reused)
         call.wire.write(call.head, call.body)
         return call.wire
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -319,6 +320,32 @@ def test_name_whose_addresses_nobody_answers_at_ends_at_the_deadline_and_was_not
     assert (error.cause, error.sent) == (Cause.TIMEOUT, False)
 
 
+@pytest.mark.parametrize(
+    ("host", "asked", "header"),
+    [
+        ("my_host.example", "my_host.example", "my_host.example"),
+        ("b\u00fccher.example", "xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("Handler.Example", "handler.example", "handler.example"),
+    ],
+)
+def test_host_is_looked_up_and_named_as_dns_has_it(host: str, asked: str, header: str) -> None:
+    names = []
+
+    def look_up(name: str) -> tuple[str, ...]:
+        names.append(name)
+        return ("127.0.0.1",)
+
+    with misbehaving(bad.answer(200)) as server:
+        ask(f"http://{host}:{server.port}/", look_up=look_up)
+    assert (names, server.requests[0].values("Host")) == ([asked], [f"{header}:{server.port}"])
+
+
+def test_ipv6_address_in_a_url_is_called() -> None:
+    with misbehaving(bad.answer(200), address="::1") as server:
+        (answer,) = ask(f"http://[::1]:{server.port}/")
+    assert (answer.status, server.requests[0].values("Host")) == (200, [f"[::1]:{server.port}"])
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "handler.example", "[::ffff:127.0.0.1]", "0x7f.1"])
 def test_address_that_is_not_public_is_denied_and_nothing_connects(host: str) -> None:
     with misbehaving(bad.answer(200)) as server:
@@ -468,6 +495,39 @@ def test_certificate_of_another_host_is_refused(authority: trustme.CA, ca_file: 
     assert (error.cause, server.requests) == (Cause.TLS, [])
 
 
+def test_kept_tls_connection_that_ends_before_the_first_byte_is_dialled_anew_as_the_same_call(
+    authority: trustme.CA, ca_file: str
+) -> None:
+    def stale(connection: Connection) -> None:
+        answering(OK)(connection)
+        bad.hanging_up(connection)
+
+    with misbehaving(stale, keeping(OK), tls=certified(authority, "localhost")) as server:
+        answers = ask(server.url, server.url, extra_ca_file=ca_file)
+    assert [answer.status for answer in answers] == [200, 200]
+    assert (server.connections, len(server.requests)) == (2, 3)
+
+
+def test_tls_connections_that_wait_cost_little_memory(authority: trustme.CA, ca_file: str) -> None:
+    """asyncio would reserve 256 KiB for reading from each."""
+    count = 100
+    with misbehaving(bad.silent, tls=certified(authority, "localhost")) as server:
+
+        async def main() -> int:
+            async with Connections() as pool:
+                tracemalloc.start()
+                before = tracemalloc.get_traced_memory()[0]
+                waiting = [asyncio.create_task(post(pool, server.url, extra_ca_file=ca_file)) for _ in range(count)]
+                await asyncio.to_thread(server.wait_for_requests, count)
+                used = tracemalloc.get_traced_memory()[0] - before
+                tracemalloc.stop()
+                for task in waiting:
+                    task.cancel()
+                return used
+
+        assert asyncio.run(main()) < count * 64 * 1024
+
+
 def speak_first(connection: Connection) -> None:
     connection.sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     connection.server.stopping.wait(bad.PATIENCE_S)
@@ -529,6 +589,17 @@ def test_answer_after_the_deadline_does_not_and_the_call_ends_then() -> None:
         error = fail(server.url, total_s=0.5)
     assert (error.cause, error.sent) == (Cause.TIMEOUT, True)
     assert 500 <= error.elapsed_ms < 950
+
+
+def test_answer_that_came_in_time_counts_though_the_loop_was_busy_until_after_the_deadline() -> None:
+    async def main(url: str) -> HttpAnswer:
+        asyncio.get_running_loop().call_later(0.2, time.sleep, 0.6)
+        async with Connections() as pool:
+            return await post(pool, url, total_s=0.6)
+
+    with misbehaving(after(0.4, OK)) as server:
+        answer = asyncio.run(main(server.url))
+    assert (answer.status, answer.body, answer.fault) == (200, b"ok", Cause.NONE)
 
 
 @pytest.mark.parametrize("total_s", [0.0, -1.0])
