@@ -68,6 +68,7 @@ def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: st
 
     Raises: HandlerFailed.
     """
+    refuse_loop(headers=headers)
     try:
         with _waits.one(name=owner, most=settings.HANDLER_WAITS, most_of_name=settings.HANDLER_WAITS_OF_ENDPOINT):
             sent = passed_on(headers=headers)
@@ -133,10 +134,12 @@ def _sendable(name: str, value: str) -> bool:
     return is_name(name) and is_value(value)
 
 
-def passed_redeliver(*, headers: Headers) -> bool:
-    """Return whether the request has passed through Redeliver before: a handler's URL leads back to it."""
+def refuse_loop(*, headers: Headers) -> None:
+    """Accept a request that has not passed through Redeliver before. Raises: HandlerFailed for one that has."""
     hops = [hop.split() for value in values_of(headers, "via") for hop in value.split(",")]
-    return any(hop[1:2] == VIA.split()[1:] for hop in hops)
+    if any(hop[1:2] == VIA.split()[1:] for hop in hops):
+        words = f"The handler was not called: its URL leads back to Redeliver (Via: {VIA})."
+        raise HandlerFailed(cause=Cause.LOOP, words=words)
 
 
 def given_back(answer: HttpAnswer) -> HandlerAnswer:

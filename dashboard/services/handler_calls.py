@@ -13,13 +13,12 @@ from dashboard.services.handler import (
     ANSWER_KEPT,
     ANSWER_LIMIT,
     STATUSES,
-    VIA,
     HandlerAnswer,
     HandlerFailed,
     Headers,
     given_back,
     passed_on,
-    passed_redeliver,
+    refuse_loop,
 )
 from dashboard.services.http.client import NoAnswer
 from dashboard.services.http.connections import Connections
@@ -51,9 +50,7 @@ class HandlerCalls:
 
         Raises: HandlerFailed.
         """
-        if passed_redeliver(headers=headers):
-            words = f"The handler was not called: its URL leads back to Redeliver (Via: {VIA})."
-            raise HandlerFailed(cause=Cause.LOOP, words=words)
+        refuse_loop(headers=headers)
         try:
             answer = await self._connections.post(
                 url=url,

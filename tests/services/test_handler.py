@@ -102,6 +102,15 @@ def test_passed_on_leaves_out_what_belongs_to_the_hop_and_what_connection_names(
     ]
 
 
+def test_ask_refuses_a_delivery_that_has_come_through_redeliver_before_and_names_the_loop() -> None:
+    with misbehaving(answer(200)) as server:
+        with pytest.raises(HandlerFailed) as raised:
+            deliver(server.url, headers=[*DELIVERED, ("Via", "1.1 redeliver, 1.1 proxy")])
+        assert server.connections == 0
+    assert raised.value.cause is Cause.LOOP
+    assert raised.value.words == "The handler was not called: its URL leads back to Redeliver (Via: 1.1 redeliver)."
+
+
 @pytest.mark.parametrize("status", [200, 204, 302, 410, 503])
 def test_ask_gives_back_the_handlers_status_and_follows_no_redirect(status) -> None:
     with misbehaving(answer(status, headers=["Location: /elsewhere"]), answer(200, b"followed")) as server:
