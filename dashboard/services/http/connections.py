@@ -12,6 +12,7 @@ address that is dialled is the one that was checked.
 
 import asyncio
 import errno
+import logging
 import re
 import socket
 import ssl
@@ -32,6 +33,8 @@ from dashboard.services.http.answers import AnswerReader, HeadCutOff, HeadTooLar
 from dashboard.services.http.client import HttpAnswer, NoAnswer, cause_before_the_head, checked, detail
 from dashboard.services.http.deadline_socket import HEAD_BYTES, tls_context
 from dashboard.services.http.lookups import LookUp, Lookups, of_system
+
+logger = logging.getLogger(__name__)
 
 KEEP_S = 1.0
 """How long an idle connection is kept, in seconds. Common servers keep theirs longer (2 s and more)."""
@@ -146,10 +149,12 @@ class Connections:
         checked(headers)
         call = None
         try:
+            if total_s <= 0:
+                raise TimeoutError
             origin, head = _target(url, headers, body)
             call = _Call(
                 origin=origin,
-                context=tls_context(extra_ca_file=extra_ca_file) if origin.scheme == "https" else None,
+                context=_context(extra_ca_file) if origin.scheme == "https" else None,
                 head=head,
                 body=body,
                 started=started,
@@ -330,6 +335,15 @@ def _connector(lookups: Lookups, *, force_close: bool = False) -> aiohttp.TCPCon
         happy_eyeballs_delay=NEXT_ADDRESS_S,
         socket_factory=_checked_socket,
     )
+
+
+def _context(extra_ca_file: str) -> ssl.SSLContext:
+    """Return the TLS context to verify with. Raises: ssl.SSLError."""
+    try:
+        return tls_context(extra_ca_file=extra_ca_file)
+    except OSError as error:
+        logger.exception("the certificate authorities cannot be read, so no server can be verified")
+        raise ssl.SSLError from error
 
 
 async def _connect(call: _Call, connector: aiohttp.TCPConnector) -> Connection:

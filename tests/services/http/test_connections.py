@@ -250,10 +250,13 @@ def test_fresh_connection_that_ends_before_the_first_byte_is_not_dialled_anew() 
 def test_kept_connection_on_which_the_server_wrote_meanwhile_is_not_used() -> None:
     """A 408 to an idle connection, as some servers send, is no answer to the next delivery."""
 
+    answered, wrote = threading.Event(), threading.Event()
+
     def impatient(connection: Connection) -> None:
         answering(OK)(connection)
-        connection.server.stopping.wait(0.05)
+        answered.wait(bad.PATIENCE_S)
         connection.sock.sendall(bad.head(408, "Content-Length: 0"))
+        wrote.set()
         connection.server.stopping.wait(bad.PATIENCE_S)
 
     with misbehaving(impatient, keeping(OK)) as server:
@@ -261,7 +264,9 @@ def test_kept_connection_on_which_the_server_wrote_meanwhile_is_not_used() -> No
         async def main() -> int:
             async with Connections() as pool:
                 await post(pool, server.url)
-                await asyncio.sleep(0.3)
+                answered.set()
+                await asyncio.to_thread(wrote.wait, bad.PATIENCE_S)
+                await asyncio.sleep(0.01)
                 return (await post(pool, server.url)).status
 
         assert asyncio.run(main()) == 200
@@ -480,6 +485,16 @@ def test_authority_that_replaces_another_in_the_file_is_trusted_from_then_on(
         assert ask(server.url, extra_ca_file=ca_file)[0].status == 200
 
 
+def test_authorities_that_cannot_be_read_while_running_are_a_tls_fault_and_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with misbehaving(bad.answer(200)) as server:
+        error = fail(server.url.replace("http:", "https:"), extra_ca_file=str(tmp_path / "gone.pem"))
+        assert server.connections == 0
+    assert (error.cause, error.sent) == (Cause.TLS, False)
+    assert "the certificate authorities cannot be read" in caplog.text
+
+
 def test_host_with_a_trailing_dot_is_verified_without_it(authority: trustme.CA, ca_file: str) -> None:
     with misbehaving(bad.answer(200), tls=certified(authority, "handler.example")) as server:
         (answer,) = ask(
@@ -578,34 +593,37 @@ def after(seconds: float, data: bytes) -> Behaviour:
 
 
 def test_answer_just_before_the_deadline_gets_through() -> None:
-    with misbehaving(after(1.7, OK)) as server:
+    with misbehaving(after(1.0, OK)) as server:
         (answer,) = ask(server.url, total_s=2.0)
     assert (answer.status, answer.body) == (200, b"ok")
-    assert 1700 <= answer.elapsed_ms <= 2050
+    assert 1000 <= answer.elapsed_ms < 2000
 
 
 def test_answer_after_the_deadline_does_not_and_the_call_ends_then() -> None:
-    with misbehaving(after(1.0, OK)) as server:
+    with misbehaving(after(SLACK_S, OK)) as server:
         error = fail(server.url, total_s=0.5)
     assert (error.cause, error.sent) == (Cause.TIMEOUT, True)
-    assert 500 <= error.elapsed_ms < 950
+    assert 500 <= error.elapsed_ms < SLACK_S * 1000
 
 
 def test_answer_that_came_in_time_counts_though_the_loop_was_busy_until_after_the_deadline() -> None:
-    async def main(url: str) -> HttpAnswer:
-        asyncio.get_running_loop().call_later(0.2, time.sleep, 0.6)
-        async with Connections() as pool:
-            return await post(pool, url, total_s=0.6)
+    with misbehaving(after(0.1, OK)) as server:
 
-    with misbehaving(after(0.4, OK)) as server:
-        answer = asyncio.run(main(server.url))
+        async def main() -> HttpAnswer:
+            async with Connections() as pool:
+                call = asyncio.create_task(post(pool, server.url, total_s=2.0))
+                await asyncio.to_thread(server.wait_for_requests, 1)
+                time.sleep(2.2)  # noqa: ASYNC251 - the loop is busy
+                return await call
+
+        answer = asyncio.run(main())
     assert (answer.status, answer.body, answer.fault) == (200, b"ok", Cause.NONE)
 
 
 @pytest.mark.parametrize("total_s", [0.0, -1.0])
 def test_call_without_time_left_calls_nobody(total_s: float) -> None:
     with misbehaving(bad.answer(200)) as server:
-        error = fail(server.url, total_s=total_s)
+        error = fail(f"http://127.0.0.1:{server.port}", total_s=total_s)
     assert (error.cause, error.sent, server.connections) == (Cause.TIMEOUT, False, 0)
 
 
@@ -643,7 +661,7 @@ def test_body_that_drips_until_the_deadline_is_noted_there() -> None:
     with misbehaving(bad.dripping(bad.head(200, "Content-Length: 999"), b"x" * 999, every_s=0.05)) as server:
         (answer,) = ask(server.url, total_s=0.5)
     assert (answer.status, answer.fault) == (200, Cause.TIMEOUT)
-    assert 500 <= answer.elapsed_ms < 1500
+    assert 500 <= answer.elapsed_ms < SLACK_S * 1000
 
 
 def test_cancelled_call_closes_its_connection() -> None:

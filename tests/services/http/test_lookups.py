@@ -17,10 +17,12 @@ class Names:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.started = threading.Semaphore(0)
         self.release = threading.Event()
 
     def look_up(self, host: str) -> tuple[str, ...]:
         self.asked.append(host)
+        self.started.release()
         if host.startswith("slow"):
             self.release.wait(PATIENCE_S)
         if host.startswith("unknown"):
@@ -72,7 +74,8 @@ def test_lookups_over_the_limit_wait_for_one_to_end(monkeypatch: pytest.MonkeyPa
     async def main() -> None:
         resolver = Lookups(names.look_up)
         waiting = [asyncio.create_task(found(resolver, f"slow{number}")) for number in range(3)]
-        await asyncio.sleep(0.1)
+        for _ in range(2):
+            assert await asyncio.to_thread(names.started.acquire, timeout=PATIENCE_S)
         assert sorted(names.asked) == ["slow0", "slow1"]
         names.release.set()
         await asyncio.gather(*waiting)
