@@ -49,7 +49,7 @@ class AnswerReader:
     """
 
     __slots__ = (
-        "_buffer", "_ended", "_head_left", "_kept_bytes", "_left", "_searched", "_steps", "body", "done", "fault",
+        "_buffer", "_ended", "_kept_bytes", "_left", "_lines_left", "_searched", "_steps", "body", "done", "fault",
         "headers", "reusable", "status", "untouched",
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ class AnswerReader:
         self._buffer = bytearray()
         self._searched = 0
         self._ended = False
-        self._head_left = head_bytes
+        self._lines_left = head_bytes
         self._left = max_bytes
         self._kept_bytes = kept_bytes
         self._steps = self._read()
@@ -104,6 +104,7 @@ class AnswerReader:
             raise HeadCutOff from error
         self.status, self.headers = status, tuple(headers)
         self.reusable = self.reusable and version >= 1 and "close" not in _listed(self.headers, "connection")
+        self._lines_left = self._left  # The lines between chunks may be as many as their bytes.
         try:
             yield from self._body(status)
         except _Ended:
@@ -140,15 +141,15 @@ class AnswerReader:
     def _line(self, *, starts: bytes = b"") -> Generator[None, None, bytes]:
         """Read a line, ended by CRLF or LF, and return it without its end."""
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
-            if len(self._buffer) > self._head_left:
+            if len(self._buffer) > self._lines_left:
                 raise HeadTooLarge
             if not starts.startswith(bytes(self._buffer[: len(starts)]).lstrip(b"\r")):
                 raise NotHttp
             self._searched = len(self._buffer)
             yield from self._more()
         self._searched = 0
-        self._head_left -= end + 1
-        if self._head_left < 0:
+        self._lines_left -= end + 1
+        if self._lines_left < 0:
             raise HeadTooLarge
         return bytes(self._pop(end + 1)).removesuffix(b"\n").removesuffix(b"\r")
 
@@ -156,7 +157,7 @@ class AnswerReader:
         if status in _BODYLESS or status == _SWITCHING:
             self.reusable = self.reusable and status != _SWITCHING
             return
-        codings = _listed(self.headers, "transfer-encoding")
+        codings = [coding for coding in _listed(self.headers, "transfer-encoding") if coding != "identity"]
         lengths = set(_listed(self.headers, "content-length"))
         length = lengths.pop() if len(lengths) == 1 else ""
         if codings:

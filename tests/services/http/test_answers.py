@@ -35,6 +35,7 @@ def said(reader: AnswerReader) -> tuple[object, ...]:
         (head(200, "Content-Length: 3, 3") + b"abc", b"abc"),
         (CHUNKED + chunked(b"ab", b"c"), b"abc"),
         (CHUNKED + b'1;name="value"\r\na\r\n02 \r\nbc\r\n0\r\nTrailer: 1\r\n\r\n', b"abc"),
+        (head(200, "Transfer-Encoding: identity", "Content-Length: 3") + b"abc", b"abc"),
         (head(204), b""),
         (head(304, "Content-Length: 3"), b""),
         (head(200, "Content-Length: 3").replace(b"\r\n", b"\n") + b"abc", b"abc"),
@@ -111,6 +112,11 @@ def test_body_over_its_limit_is_a_fault_and_is_kept_up_to_what_is_asked_for(data
 
 def test_body_that_is_larger_than_what_is_kept_is_read_to_its_end() -> None:
     assert said(read(head(200, "Content-Length: 90") + b"a" * 90)) == (200, b"a" * 50, Cause.NONE, True, True)
+
+
+def test_body_in_many_small_chunks_is_read_to_its_end() -> None:
+    reader = read(CHUNKED + chunked(*[b"a"] * 15_000), max_bytes=100_000, kept_bytes=20_000)
+    assert said(reader) == (200, b"a" * 15_000, Cause.NONE, True, True)
 
 
 def test_headers_keep_their_order_case_and_repetitions() -> None:
