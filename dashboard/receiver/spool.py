@@ -192,14 +192,17 @@ class Spool:
         Raises: SpoolFull if it does not fit; UnknownFormat; SpoolFailed, also if it is on another file system. What was
         moved until then is part of this spool.
         """
-        with self._writing, in_words(f"The spool {folder} cannot be adopted"):
+        with in_words(f"The spool {folder} cannot be adopted"):
             self._check_open()
             try:
                 lock = locked(folder, wait_s=0, create=folder.is_dir())
             except SpoolHeld:
                 return None
             try:
-                return self._take_over(folder)
+                found = _scan(folder)  # seconds for a large spool; others append meanwhile
+                with self._writing:
+                    self._check_open()
+                    return self._take_over(folder, found)
             finally:
                 os.close(lock)
 
@@ -312,9 +315,8 @@ class Spool:
             sync(self.folder)
         self._content = _Content(self._content.segments[1:])
 
-    def _take_over(self, folder: Path) -> int:
-        """Move the segments of a spool whose lock is held. Raises: SpoolFull, UnknownFormat, OSError."""
-        found = _scan(folder)
+    def _take_over(self, folder: Path, found: Sequence[_Segment]) -> int:
+        """Move the segments that were found in a spool whose lock is held. Raises: SpoolFull, OSError."""
         size = sum(segment.size for segment in found if not segment.is_void)
         if self.bytes_used + size > self.max_bytes:
             raise SpoolFull(f"The spool {folder} does not fit into {self.folder}: it has {size} bytes.")

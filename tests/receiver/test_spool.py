@@ -12,6 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from dashboard.receiver import segments, spool_folder
+from dashboard.receiver import spool as spool_module
 from dashboard.receiver.segments import HEADER_BYTES, RECORD_BYTES, Damage, KeyMissing, UnknownFormat
 from dashboard.receiver.spool import Batch, Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed, SpoolHeld
@@ -600,3 +601,25 @@ def test_reading_waits_for_no_fsync(spool: Spool, monkeypatch: pytest.MonkeyPatc
     may_end.set()
     thread.join()
     assert spool.waiting == 11
+
+
+def test_others_append_while_a_spool_is_looked_through(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = make_dead(tmp_path / "dead")
+    begun, may_end, scan = threading.Event(), threading.Event(), spool_module._scan
+
+    def slow(folder: Path) -> object:
+        begun.set()
+        assert may_end.wait(30)
+        return scan(folder)
+
+    monkeypatch.setattr(spool_module, "_scan", slow)
+    thread = threading.Thread(target=spool.adopt, args=[dead])
+    thread.start()
+    assert begun.wait(30)
+    spool.append([b"own"])
+    assert spool.waiting == 1
+    may_end.set()
+    thread.join()
+    assert drained(spool) == [b"own", *TEN]
