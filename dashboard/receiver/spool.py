@@ -14,8 +14,8 @@ Use:
 Design choices:
 - A write that was cut off (kill -9, power failure) leaves a torn record at the end of a segment. Nobody was told that
   it is kept. It is ignored and counted (`torn`).
-- A record that is damaged is skipped, logged and counted, and the records behind it are read. Its segment is then
-  renamed to `.damaged` instead of deleted.
+- A record that is damaged is skipped, logged and counted, and the records behind it are read. Its segment is then set
+  aside (renamed to `.aside`) instead of deleted. So is one with records that the log refused.
 - When the disk is full in the middle of a group, the records before that point are kept, and the rest is cut off.
 - After any failed write, the next record goes to a new segment.
 """
@@ -25,7 +25,7 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from dashboard.receiver.segments import (
     read_header,
 )
 from dashboard.receiver.spool_folder import (
-    DAMAGED,
+    ASIDE,
     LOCK,
     LOCK_WAIT_S,
     SUFFIX,
@@ -101,15 +101,15 @@ class _Content:
     segments: tuple[_Segment, ...] = ()
     offset: int = HEADER_BYTES
     number: int = 0
-    is_damaged: bool = False
-    """Whether damage was found in the first segment."""
+    set_aside: bool = False
+    """Whether the first segment has records that do not get into the log."""
 
 
 class Spool:
     """A receiver's spool.
 
-    `torn`, `lost` and `lost_unknown` count what this object found: writes that were cut off, records that are lost to
-    damage, and damaged places of which the number of records is not known.
+    `torn`, `lost`, `lost_unknown` and `refused` count what this object found: writes that were cut off, records that
+    are lost to damage, damaged places of which the number of records is not known, and records that the log refused.
     """
 
     def __init__(self, folder: Path, *, keys: Sequence[str], max_bytes: int) -> None:
@@ -122,7 +122,7 @@ class Spool:
         token = MultiFernet([Fernet(key) for key in keys]).encrypt(b"")
         self.folder = folder
         self.max_bytes = max_bytes
-        self.torn = self.lost = self.lost_unknown = 0
+        self.torn = self.lost = self.lost_unknown = self.refused = 0
         self._keys = tuple(keys)
         self._writing = threading.Lock()
         self._writer: Writer | None = None
@@ -131,7 +131,7 @@ class Spool:
         with in_words(f"The spool {folder} cannot be opened"):
             self._lock: int | None = locked(folder, wait_s=LOCK_WAIT_S, create=True)
             try:
-                self._content = _Content(self._usable(_scan(folder)))
+                self._content = _Content(tuple(self._usable(_scan(folder))))
                 _tell_key(self._lock, token)
             except BaseException:
                 os.close(self._lock)
@@ -152,7 +152,8 @@ class Spool:
     def read(self, *, most: int = READ_RECORDS) -> Batch | None:
         """Return the first records that are not released, from one segment; None if there are none.
 
-        The batch has no records if there is only damage: release it like any other.
+        The batch has no records if there is only damage: release it like any other. A segment whose key is missing
+        holds up those behind it.
 
         Raises: KeyMissing; SpoolFailed.
         """
@@ -167,8 +168,10 @@ class Spool:
         reader = Reader.of(read_header(head, name=str(first.path)), keys=self._keys, name=str(first.path))
         return _batch(content, data, reader=reader, most=most)
 
-    def release(self, batch: Batch) -> None:
+    def release(self, batch: Batch, *, refused: int = 0) -> None:
         """Forget the batch that `read` returned last: its records are in the log. Deletes a segment without others.
+
+        `refused` is the number of its records that the log cannot take, now or later: their segment is set aside.
 
         Raises: SpoolFailed if a segment cannot be deleted. `read` then returns a batch without records, to try again.
         """
@@ -178,11 +181,11 @@ class Spool:
             if not content.segments or (content.segments[0].number, content.offset) != (batch.segment, batch.start):
                 raise ValueError("This batch was released before.")
             first = content.segments[0]
-            self._count(first, batch.damage)
-            damaged = content.is_damaged or bool(batch.damage)
-            self._content = _Content(content.segments, batch.end, batch.next_number, damaged)
+            self._count(first, batch.damage, refused=refused)
+            set_aside = content.set_aside or bool(batch.damage or refused)
+            self._content = _Content(content.segments, batch.end, batch.next_number, set_aside)
             if batch.end >= first.size:
-                self._drop(first, damaged=damaged)
+                self._drop(first, set_aside=set_aside)
 
     def adopt(self, folder: Path) -> int | None:
         """Move another spool's segments to the end of this one and remove its folder; return the number of records.
@@ -232,16 +235,14 @@ class Spool:
         if self._lock is None:
             raise SpoolFailed(f"The spool {self.folder} is closed.")
 
-    def _usable(self, found: Iterable[_Segment]) -> tuple[_Segment, ...]:
-        """Count torn records, delete segments without any record, and return the others. Raises: OSError."""
-        usable = []
+    def _usable(self, found: Iterable[_Segment]) -> Iterator[_Segment]:
+        """Count torn records, delete segments without any record, and yield the others. Raises: OSError."""
         for segment in found:
             self.torn += segment.is_torn
             if segment.is_void:
                 segment.path.unlink()
             else:
-                usable.append(segment)
-        return tuple(usable)
+                yield segment
 
     def _append_some(self, records: Sequence[bytes], *, before: int) -> int:
         """Append to one segment and return how many records are kept, at least one. Raises: SpoolFull, SpoolFailed."""
@@ -295,21 +296,24 @@ class Spool:
             return SpoolFull(f"The disk of the spool {self.folder} is full.", kept=kept)
         return SpoolFailed(f"The spool {self.folder} cannot be written to: {error.strerror}.", kept=kept)
 
-    def _count(self, segment: _Segment, damage: Iterable[Damage]) -> None:
+    def _count(self, segment: _Segment, damage: Iterable[Damage], *, refused: int) -> None:
         for one in damage:
             self.lost += one.records or 0
             self.lost_unknown += one.records is None
             lost = "an unknown number of" if one.records is None else one.records
             logger.error("%s is damaged from byte %d to %d: %s records lost", segment.path, one.start, one.end, lost)
+        if refused:
+            self.refused += refused
+            logger.error("%s has %d records that the log refused", segment.path, refused)
 
-    def _drop(self, first: _Segment, *, damaged: bool) -> None:
-        """Delete the first segment, or set it aside if it is damaged. Raises: SpoolFailed."""
+    def _drop(self, first: _Segment, *, set_aside: bool) -> None:
+        """Delete the first segment, or set it aside. Raises: SpoolFailed."""
         if self._writer is not None and self._writer.path == first.path:
             self._seal()
         with in_words(f"{first.path} cannot be deleted"):
             with contextlib.suppress(FileNotFoundError):
-                if damaged:
-                    first.path.rename(first.path.with_suffix(DAMAGED))
+                if set_aside:
+                    first.path.rename(first.path.with_suffix(ASIDE))
                 else:
                     first.path.unlink()
             sync(self.folder)
@@ -320,21 +324,24 @@ class Spool:
         size = sum(segment.size for segment in found if not segment.is_void)
         if self.bytes_used + size > self.max_bytes:
             raise SpoolFull(f"The spool {folder} does not fit into {self.folder}: it has {size} bytes.")
-        segments = self._usable(found)
         self._seal()
-        for segment in segments:
-            number = self._next_number()
-            moved = replace(segment, number=number, path=path_of(self.folder, number))
-            segment.path.rename(moved.path)
-            self._content = replace(self._content, segments=(*self._content.segments, moved))
-        for _number, path in list(files(folder, DAMAGED)):
-            path.rename(path_of(self.folder, self._next_number(), DAMAGED))
+        for segment in found:
+            if segment.is_void:
+                segment.path.unlink()
+            else:
+                number = self._next_number()
+                moved = replace(segment, number=number, path=path_of(self.folder, number))
+                segment.path.rename(moved.path)
+                self._content = replace(self._content, segments=(*self._content.segments, moved))
+            self.torn += segment.is_torn
+        for _number, path in list(files(folder, ASIDE)):
+            path.rename(path_of(self.folder, self._next_number(), ASIDE))
         sync(self.folder)
         sync(folder)
         (folder / LOCK).unlink()
         with contextlib.suppress(OSError):  # it may be a volume, or have other files
             folder.rmdir()
-        return sum(segment.count for segment in segments)
+        return sum(segment.count for segment in found)
 
 
 def _scan(folder: Path) -> list[_Segment]:

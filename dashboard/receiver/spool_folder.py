@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SUFFIX = ".spool"
-DAMAGED = ".damaged"
-"""Suffix of a segment with damage whose readable records are in the log. Renamed back, it is read again."""
+ASIDE = ".aside"
+"""Suffix of a segment that was set aside: it has records that are not in the log. Renamed back, it is read again."""
 LOCK = "lock"
 LOCK_WAIT_S = 1.0
 """Seconds to wait for a spool's lock: other receivers and `needs_key` hold it for a moment."""
 
-_NAME = re.compile(r"(\d{10})(\.spool|\.damaged)")
+_NAME = re.compile(r"(\d{10})(\.spool|\.aside)")
 
 
 class SpoolFailed(Exception):

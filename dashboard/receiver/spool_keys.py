@@ -30,7 +30,7 @@ class KeyUse:
 def needs_key(root: Path, *, keys: Sequence[str]) -> list[KeyUse]:
     """Return the spools in `root` that need more of FIELD_KEYS (`keys`) than the first one. It changes nothing.
 
-    Segments that were set aside as damaged count as well: their file needs the key until it is deleted.
+    Segments that were set aside count as well: their file needs the key until it is deleted.
 
     Raises: SpoolFailed: then it is not known.
     """

@@ -351,11 +351,25 @@ def test_damaged_segment_is_set_aside(spool: Spool, opened: list[Spool]) -> None
     flip(spool.folder / "0000000001.spool", at=HEADER_BYTES)
     damaged = (spool.folder / "0000000001.spool").read_bytes()
     assert drained(spool, most=4) == TEN[1:]
-    assert (spool.folder / "0000000001.damaged").read_bytes() == damaged
+    assert (spool.folder / "0000000001.aside").read_bytes() == damaged
     following = again(spool, opened)
     assert following.is_empty
     following.append(TEN)
-    assert files(following) == ["0000000001.damaged", "0000000002.spool", "lock"]
+    assert files(following) == ["0000000001.aside", "0000000002.spool", "lock"]
+
+
+def test_segment_with_records_that_the_log_refuses_is_set_aside(
+    spool: Spool, opened: list[Spool], caplog: pytest.LogCaptureFixture
+) -> None:
+    spool.append(TEN)
+    path = spool.folder / "0000000001.spool"
+    for number, batch in enumerate(iter(lambda: spool.read(most=4), None)):
+        spool.release(batch, refused=2 if number == 1 else 0)
+    assert (spool.refused, spool.lost, spool.is_empty) == (2, 0, True)
+    assert caplog.messages == [f"{path} has 2 records that the log refused"]
+    assert files(spool) == ["0000000001.aside", "lock"]
+    (spool.folder / "0000000001.aside").rename(path)  # as an operator does, once the log can take them
+    assert drained(again(spool, opened)) == TEN
 
 
 def test_segment_whose_header_is_gone_is_lost_and_counted(spool: Spool, opened: list[Spool]) -> None:
@@ -490,13 +504,13 @@ def test_torn_records_and_damaged_segments_come_along(spool: Spool, tmp_path: Pa
     dead = make_dead(tmp_path / "dead")
     path = dead / "0000000001.spool"
     (dead / "0000000002.spool").write_bytes(path.read_bytes()[:100])
-    (dead / "0000000003.damaged").write_bytes(b"evidence")
+    (dead / "0000000003.aside").write_bytes(b"evidence")
     path.write_bytes(path.read_bytes()[:-1])
     spool.append([b"own"])
     assert spool.adopt(dead) == 9
     assert spool.torn == 2
     assert drained(spool) == [b"own", *TEN[:9]]
-    assert (spool.folder / "0000000003.damaged").read_bytes() == b"evidence"
+    assert (spool.folder / "0000000003.aside").read_bytes() == b"evidence"
 
 
 def test_other_files_of_a_dead_receiver_stay(spool: Spool, tmp_path: Path) -> None:

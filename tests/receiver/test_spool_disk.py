@@ -223,3 +223,24 @@ def test_spool_opens_while_its_lock_cannot_be_written(tmp_path: Path, monkeypatc
         Spool(tmp_path / "own", keys=[KEY], max_bytes=ROOM)
     monkeypatch.undo()
     Spool(tmp_path / "own", keys=[KEY], max_bytes=ROOM).close()  # the lock was given up
+
+
+def test_end_that_the_disk_cannot_read_is_not_taken_for_a_torn_record(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A torn record was never reported as kept; these were."""
+    records = [bytes([number]) * 1000 for number in range(20)]
+    spool.append(records)
+    spool.close()
+
+    def pread(descriptor: int, size: int, at: int) -> bytes:
+        if at + size > 4096:
+            raise OSError(errno.EIO, "Input/output error")
+        return os.pread(descriptor, size, at)
+
+    install(monkeypatch, segments, pread=pread)
+    following = Spool(spool.folder, keys=[KEY], max_bytes=ROOM)
+    found = drained(following)
+    following.close()
+    assert found == records[: len(found)]
+    assert (len(found), following.torn, following.lost, following.lost_unknown) == (3, 0, 1, 1)

@@ -35,10 +35,10 @@ def test_root_that_is_missing_has_no_spools(tmp_path: Path) -> None:
 
 
 def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for name in ("0000000010.spool", "0000000009.damaged", "0000000002.spool", "3.spool", "0000000004.spool~"):
+    for name in ("0000000010.spool", "0000000009.aside", "0000000002.spool", "3.spool", "0000000004.spool~"):
         (tmp_path / name).touch()
     assert [number for number, _path in files(tmp_path)] == [2, 9, 10]
-    assert [path.name for _number, path in files(tmp_path, ".damaged")] == ["0000000009.damaged"]
+    assert [path.name for _number, path in files(tmp_path, ".aside")] == ["0000000009.aside"]
 
 
 def test_lock_is_held_by_one_until_it_is_closed(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_receiver_whose_lock_says_nothing_is_not_trusted(tmp_path: Path) -> None
     spool.close()
 
 
-def test_damaged_segment_that_is_set_aside_needs_its_key(tmp_path: Path) -> None:
+def test_segment_that_is_set_aside_needs_its_key(tmp_path: Path) -> None:
     a = leave(tmp_path / "a", keys=[OLD])
     flip(a / "0000000001.spool", at=HEADER_BYTES)
     spool = Spool(a, keys=[NEW, OLD], max_bytes=ROOM)
