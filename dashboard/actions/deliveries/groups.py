@@ -22,7 +22,14 @@ from itertools import groupby
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import ProgramLimitExceeded
 
-from dashboard.actions.deliveries.attempts import in_order, insert_firsts, key_of, locked_now, record_next
+from dashboard.actions.deliveries.attempts import (
+    in_order,
+    insert_first,
+    insert_firsts,
+    key_of,
+    locked_now,
+    record_next,
+)
 from dashboard.actions.deliveries.record import record_of_one
 from dashboard.rules.attempts import RecordedAttempt
 
@@ -34,23 +41,33 @@ MOST_BYTES = 16 * 1024 * 1024
 logger = logging.getLogger(__name__)
 
 
+class Locked(Exception):
+    """Another transaction has locked the delivery. Nothing is wrong with the attempt, so record it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupResult:
-    """What came of the attempt with this name. Without an error it is in the log, now or since earlier."""
+    """What came of the attempt with this name. Without an error it is in the log, now or since earlier.
+
+    The error's text may quote what was to be stored, so it belongs into no log.
+    """
 
     id: uuid.UUID
     error: Exception | None = None
 
 
-def record_group(*, attempts: Sequence[RecordedAttempt]) -> list[GroupResult]:
+def record_group(*, attempts: Sequence[RecordedAttempt], wait: bool = True) -> list[GroupResult]:
     """Record attempts and return the result of each, in the order given. Call this outside of transactions.
+
+    Without `wait`, the error of an attempt whose delivery is locked is `Locked`. A large redelivery or an auto-disable
+    locks deliveries for seconds; the results of the others would come only after that.
 
     Raises: django.db.Error if the cause is not one attempt, as when the database is away. Some attempts may be in the
     log then, so record all of them again.
     """
     errors: dict[uuid.UUID, Exception] = {}
     for part in _parts(in_order(attempts)):
-        _record(part, errors=errors)
+        _record(part, wait=wait, errors=errors)
     return [GroupResult(one.id, errors.get(one.id)) for one in attempts]
 
 
@@ -69,10 +86,17 @@ def _parts(given: Sequence[RecordedAttempt]) -> Iterator[list[RecordedAttempt]]:
         yield part
 
 
-def _record(given: Sequence[RecordedAttempt], *, errors: dict[uuid.UUID, Exception]) -> None:
+def _record(given: Sequence[RecordedAttempt], *, wait: bool, errors: dict[uuid.UUID, Exception]) -> None:
     """Record attempts; if that fails because of what they hold, record each half, and note what fails alone."""
     try:
-        _record_together(given)
+        if wait and key_of(given[0]) == key_of(given[-1]):
+            record_of_one(given)
+            return
+        for of_one in _record_together(given):
+            if wait:
+                record_of_one(of_one)
+            else:
+                errors |= {one.id: Locked() for one in of_one}
     except (DataError, IntegrityError, OperationalError, OverflowError, TypeError, ValueError) as error:
         if not _is_about_values(error):
             raise
@@ -81,8 +105,8 @@ def _record(given: Sequence[RecordedAttempt], *, errors: dict[uuid.UUID, Excepti
             return
         logger.warning("a group of %s attempts failed and is recorded in halves: %s", len(given), type(error).__name__)
         middle = len(given) // 2
-        _record(given[:middle], errors=errors)
-        _record(given[middle:], errors=errors)
+        _record(given[:middle], wait=wait, errors=errors)
+        _record(given[middle:], wait=wait, errors=errors)
 
 
 def _is_about_values(error: Exception) -> bool:
@@ -90,22 +114,19 @@ def _is_about_values(error: Exception) -> bool:
     return not isinstance(error, OperationalError) or isinstance(error.__cause__, ProgramLimitExceeded)
 
 
-def _record_together(given: Sequence[RecordedAttempt]) -> None:
+def _record_together(given: Sequence[RecordedAttempt]) -> list[list[RecordedAttempt]]:
+    """Record attempts, and return by delivery those of deliveries that are locked, or that were deleted meanwhile."""
+    if len(given) == 1 and insert_first(given=given[0]) is not None:
+        return []
     of_each = [list(of_one) for _key, of_one in groupby(given, key=key_of)]
-    if len(of_each) == 1:
-        record_of_one(given)
-        return
     with transaction.atomic(durable=True):
         new = insert_firsts(given=[of_one[0] for of_one in of_each])
         left = [one for one in given if one.id not in new]
         passed_over = _record_left(left) if left else set()
-    for of_one in of_each:
-        if key_of(of_one[0]) in passed_over:
-            record_of_one(of_one)
+    return [of_one for of_one in of_each if key_of(of_one[0]) in passed_over]
 
 
 def _record_left(left: Sequence[RecordedAttempt]) -> set[tuple[int, str]]:
-    """Record attempts of deliveries that exist, and return the deliveries that are locked, or deleted meanwhile."""
     _hold_endpoints({one.endpoint_id for one in left})
     there = {(row.endpoint_id, row.opentrain_id): row for row in locked_now(given=left)}
     record_next(given=[one for one in left if key_of(one) in there], deliveries=there.values())

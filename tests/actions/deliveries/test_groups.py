@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.actions.deliveries import groups, observations, record
-from dashboard.actions.deliveries.groups import GroupResult, record_group
+from dashboard.actions.deliveries.groups import GroupResult, Locked, record_group
 from dashboard.actions.deliveries.record import record_attempt
 from dashboard.actions.deliveries.retention import retain
 from dashboard.models import Attempt, Delivery, Endpoint
@@ -428,6 +428,22 @@ def test_group_waits_for_a_locked_delivery_only_after_it_has_committed_the_other
             assert dict(free.values_list("opentrain_id", "attempt_count")) == {"dlv_0": 6, "dlv_2": 6, "dlv_3": 1}
         assert errors_of(waiting.result(timeout=60)) == []
     assert Delivery.objects.get(opentrain_id="dlv_1").attempt_count == 6
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("beside", [0, 3])
+def test_group_that_does_not_wait_says_which_deliveries_are_locked(beside) -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint, opentrain_id="dlv_locked", attempts_in_round=1)
+    given = [attempt(endpoint, f"dlv_{number}") for number in range(beside)]
+    given += [attempt(endpoint, "dlv_locked", at=NOON + minute * MINUTE) for minute in range(1, 2 + bool(beside))]
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        endpoint.deliveries.select_for_update().get(opentrain_id="dlv_locked")
+        results = in_thread(pool, partial(record_group, attempts=given, wait=False)).result(timeout=60)
+    assert [type(one.error) for one in results] == [type(None)] * beside + [Locked] * (len(given) - beside)
+    assert set(Attempt.objects.values_list("uuid", flat=True)) == {one.id for one in given[:beside]}
+    assert errors_of(record_group(attempts=given, wait=False)) == []
+    assert Delivery.objects.get(opentrain_id="dlv_locked").attempt_count == 5 + len(given) - beside
 
 
 @pytest.mark.django_db(transaction=True)
