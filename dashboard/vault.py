@@ -30,6 +30,26 @@ class Secret:
     __repr__ = __str__
 
 
+class Sealed(Secret):
+    """A secret that stays encrypted in memory. Each use decrypts it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, stored: bytes) -> "Sealed":
+        """Return the secret that `encrypt` returned the bytes of. It is not decrypted yet."""
+        return cls(bytes(stored).decode("latin-1"))
+
+    @property
+    def stored(self) -> bytes:
+        """The bytes that `encrypt` returned."""
+        return self._text.encode("latin-1")
+
+    def reveal(self) -> str:
+        """Return the secret's text. Raises: Unreadable."""
+        return decrypt(self.stored).reveal()
+
+
 def encrypt(secret: Secret) -> bytes:
     """Return the encrypted bytes to store."""
     return _fernet(tuple(settings.FIELD_KEYS)).encrypt(secret.reveal().encode())

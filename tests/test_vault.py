@@ -6,7 +6,7 @@ from copy import copy
 import pytest
 from cryptography.fernet import Fernet
 
-from dashboard.vault import Secret, Unreadable, decrypt, encrypt
+from dashboard.vault import Sealed, Secret, Unreadable, decrypt, encrypt
 
 CANARY = Secret("c4n4ry")
 
@@ -43,6 +43,19 @@ def test_first_key_encrypts_and_every_key_decrypts(settings) -> None:
     for once in (False, True):
         with pytest.raises(Unreadable):
             decrypt(before, once=once)
+
+
+def test_sealed_secret_is_decrypted_only_when_it_is_revealed(settings) -> None:
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    stored = encrypt(CANARY)
+    sealed = Sealed.of(memoryview(stored))
+    assert sealed.stored == stored
+    assert (sealed, sealed.reveal()) == (Sealed.of(stored), "c4n4ry")
+    assert [text for text in (str(sealed), repr(sealed), f"{[sealed]}") if text.strip("[]") != "secret"] == []
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    for one in (sealed, Sealed.of(b"\xff\0")):
+        with pytest.raises(Unreadable):
+            one.reveal()
 
 
 @pytest.mark.parametrize("stored", [b"", b"x", encrypt(CANARY)[:-1]], ids=["empty", "short", "cut off"])

@@ -1,0 +1,200 @@
+"""The thread that reads routes from the database, listens to their changes, and asks for keys that are not in memory.
+
+Its connection is its own and listens to the triggers' notifications. Every LOOK_EVERY_S it also compares a digest, so
+that a change is found where no notification gets through.
+
+Keys that are asked for at the same time are one statement, and there is at most one each ASK_EVERY_S.
+"""
+
+import asyncio
+import logging
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.utils import timezone
+
+from dashboard.db.listening import listening
+from dashboard.queries import routes
+from dashboard.queries.routes import CHANNEL, RouteRow
+
+LOOK_EVERY_S = 5.0
+ASK_EVERY_S = 0.02
+ASKED_AT_ONCE = 200
+"""Requests for keys that one statement answers."""
+ANSWER_WITHIN_S = 1.0
+"""Seconds after which a database that does not answer counts as away."""
+TRY_EVERY_S = 1.0
+"""Seconds between two attempts to connect."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A request for a key. It is answered True once the key's row, if any, was handed over; False if that failed."""
+
+    key: str
+    answer: "asyncio.Future[bool]" = field(repr=False)
+
+
+class RoutesReader:
+    """Reads routes in a thread of its own, and calls what `start` is given from there.
+
+    - `changed` gets rows that are new or differ, and the IDs of endpoints that are gone.
+    - `answered` gets requests for keys, and whether the database answered them.
+    - `settled` is called after each attempt to connect and read.
+    """
+
+    read_at: datetime | None = None
+    """When the database last confirmed the rows that were handed over; None if it never has."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, RouteRow] = {}
+        self._asked: deque[Asked] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_ending = False
+        self._is_connected = False
+        self._busy_since: float | None = None
+
+    def start(
+        self,
+        *,
+        changed: Callable[[Collection[RouteRow], Collection[int]], None],
+        answered: Callable[[Collection[Asked], bool], None],
+        settled: Callable[[], None],
+    ) -> None:
+        self._changed, self._answered, self._settled = changed, answered, settled
+        self._woken, self._waker = socket.socketpair()
+        for end in (self._woken, self._waker):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="routes", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End the thread. One that waits for a database that does not answer ends with the process."""
+        if self._thread is None:
+            return
+        self._is_ending = True
+        self._wake()
+        self._thread.join(ANSWER_WITHIN_S)
+        if not self._thread.is_alive():
+            for end in (self._woken, self._waker):
+                end.close()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the database can be asked, as far as is known."""
+        busy_since = self._busy_since
+        return self._is_connected and (busy_since is None or time.monotonic() - busy_since < ANSWER_WITHIN_S)
+
+    def ask(self, asked: Asked) -> None:
+        """Ask the database for a key. Any thread may call it."""
+        self._asked.append(asked)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # it is woken already
+            self._waker.send(b".")
+
+    def _run(self) -> None:
+        was_away = False
+        while not self._is_ending:
+            try:
+                with listening(CHANNEL) as connection:
+                    self._look(connection)
+                    if was_away:
+                        logger.info("the database answers again: %d routes are current", len(self._rows))
+                    was_away, self._is_connected = False, True
+                    self._settled()
+                    self._keep_current(connection)
+            except (psycopg.Error, OSError) as error:
+                if not was_away:
+                    words = "the database cannot be asked for routes (%s); %d are in memory"
+                    logger.warning(words, type(error).__name__, len(self._rows))
+                was_away = True
+            except Exception:
+                logger.exception("routes cannot be read; %d are in memory", len(self._rows))
+            self._is_connected, self._busy_since = False, None
+            self._answered(self._taken(), False)
+            self._settled()
+            self._sleep_until_next_try()
+
+    def _sleep_until_next_try(self) -> None:
+        until = time.monotonic() + TRY_EVERY_S
+        while not self._is_ending and (left := until - time.monotonic()) > 0:
+            self._sleep(left)
+
+    def _keep_current(self, connection: psycopg.Connection[Any]) -> None:
+        """Take changes and answer requests until the thread ends. Raises: psycopg.Error."""
+        look_at, ask_at = time.monotonic() + LOOK_EVERY_S, 0.0
+        while not self._is_ending:
+            next_at = min(look_at, ask_at) if self._asked else look_at
+            self._sleep(next_at - time.monotonic(), connection)
+            if changed := {int(one.payload) for one in connection.notifies(timeout=0) if one.payload.isdecimal()}:
+                self._read_again(connection, changed)
+            if self._asked and time.monotonic() >= ask_at:
+                self._answer(connection)
+                ask_at = time.monotonic() + ASK_EVERY_S
+            if time.monotonic() >= look_at:
+                self._look(connection)
+                look_at = time.monotonic() + LOOK_EVERY_S
+
+    def _sleep(self, seconds: float, connection: psycopg.Connection[Any] | None = None) -> None:
+        """Wait for a notification, for a request, or for the time to pass."""
+        sources = [self._woken.fileno(), *([connection.fileno()] if connection else [])]
+        if self._woken.fileno() in select.select(sources, [], [], max(seconds, 0))[0]:
+            self._woken.recv(4096)
+
+    def _look(self, connection: psycopg.Connection[Any]) -> None:
+        """Compare the digest, and read everything if it differs. Raises: psycopg.Error."""
+        with self._at_work():
+            at = timezone.now()
+            hashes = [row.hash for row in self._rows.values()]
+            if not hashes or None in hashes or routes.digest(connection) != sum(filter(None, hashes)):
+                found = {row.endpoint_id: row for row in routes.every(connection)}
+                self._hand_over(found.values(), gone=self._rows.keys() - found.keys())
+            self.read_at = at
+
+    def _read_again(self, connection: psycopg.Connection[Any], endpoints: Collection[int]) -> None:
+        with self._at_work():
+            rows = routes.of_endpoints(connection, endpoints)
+            self._hand_over(rows, gone=set(endpoints) - {row.endpoint_id for row in rows})
+
+    def _answer(self, connection: psycopg.Connection[Any]) -> None:
+        asked = self._taken(ASKED_AT_ONCE)
+        try:
+            with self._at_work():
+                self._hand_over(routes.of_keys(connection, {one.key for one in asked}), gone=())
+        except psycopg.Error:
+            self._answered(asked, False)
+            raise
+        self._answered(asked, True)
+
+    def _taken(self, most: int | None = None) -> list[Asked]:
+        """Return requests that wait, the oldest first; they wait no longer."""
+        count = len(self._asked) if most is None else min(most, len(self._asked))
+        return [self._asked.popleft() for _ in range(count)]
+
+    def _hand_over(self, rows: Collection[RouteRow], *, gone: Collection[int]) -> None:
+        """Keep the rows, and hand over those that differ from what was kept."""
+        changed = [row for row in rows if self._rows.get(row.endpoint_id) != row]
+        gone = [endpoint_id for endpoint_id in gone if self._rows.pop(endpoint_id, None)]
+        self._rows.update((row.endpoint_id, row) for row in rows)
+        if changed or gone:
+            self._changed(changed, gone)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Note since when the database is asked: if it does not answer, who asks next need not wait."""
+        self._busy_since = time.monotonic()
+        yield
+        self._busy_since = None
