@@ -63,6 +63,8 @@ HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8")
 # Calls per minute of one endpoint to the observations API. The default allows one call per delivery at five deliveries
 # per second; beyond that, send several observations per call.
 OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE", "300"))
+# The receiver's own folder: its file of routes and its spool (dashboard/receiver/).
+RECEIVER_SPOOL_DIR = os.environ.get("RECEIVER_SPOOL_DIR", "").strip()
 # Set by the demo only: its data folder, and the URL and token that control its handler.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")
 DEMO_HANDLER_URL = os.environ.get("DEMO_HANDLER_URL", "")

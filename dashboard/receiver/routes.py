@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from django.utils import timezone
@@ -100,9 +101,10 @@ def _drop(groups: dict[_K, dict[int, RouteRow]], name: _K, endpoint_id: int) -> 
 class RouteTable:
     """All routes, kept current. Its methods are for the event loop that starts it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, file: Path | None = None) -> None:
+        """`file` is where the routes are kept for a start without the database, if they are (routes_file.path_in)."""
         self._tables = _Tables()
-        self._reader = RoutesReader()
+        self._reader = RoutesReader(file=file)
         self._waiting = 0
 
     @property
@@ -116,7 +118,10 @@ class RouteTable:
         return self._reader.read_at
 
     async def start(self) -> None:
-        """Read the routes. It returns without them if the database does not answer within FIRST_READ_S."""
+        """Read the routes. It returns without the database if that does not answer soon.
+
+        That is, within FIRST_READ_S, or within ANSWER_WITHIN_S if there are routes from the file.
+        """
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
 
@@ -130,7 +135,10 @@ class RouteTable:
             settled=lambda: on_loop(settled.set),
         )
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(settled.wait(), FIRST_READ_S)
+            await asyncio.wait_for(settled.wait(), ANSWER_WITHIN_S)
+        if not self._tables.by_key:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(settled.wait(), FIRST_READ_S - ANSWER_WITHIN_S)
 
     async def stop(self) -> None:
         """End the thread. If it waits for a database that does not answer, it ends with the process."""

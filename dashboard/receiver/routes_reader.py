@@ -4,10 +4,14 @@ Its connection is its own and listens to the triggers' notifications. Every LOOK
 that a change is found where no notification gets through.
 
 Keys that are asked for at the same time are one statement, and there is at most one each ASK_EVERY_S.
+
+It keeps a file of what it reads (routes_file.py), and begins with that file: it is all there is while the database is
+away. A file that cannot be written is logged and tried again; deliveries do not need it.
 """
 
 import asyncio
 import logging
+import math
 import select
 import socket
 import threading
@@ -16,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,6 +30,8 @@ from django.utils import timezone
 from dashboard.db.listening import listening
 from dashboard.queries import routes
 from dashboard.queries.routes import CHANNEL, RouteRow
+from dashboard.receiver import routes_file
+from dashboard.receiver.routes_file import RoutesUnreadable
 
 LOOK_EVERY_S = 5.0
 ASK_EVERY_S = 0.02
@@ -34,6 +41,12 @@ ANSWER_WITHIN_S = 1.0
 """Seconds after which a database that does not answer counts as away."""
 TRY_EVERY_S = 1.0
 """Seconds between two attempts to connect."""
+WRITE_AFTER_S = 1.0
+"""Seconds between two writes of the file, at least: changes that come together are written together."""
+WRITE_EVERY_S = 3600.0
+"""Seconds after which a file is written again though nothing changed: its age says how old the routes are."""
+OLD = timedelta(days=1)
+"""Age from which on a file is warned about."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +70,11 @@ class RoutesReader:
     read_at: datetime | None = None
     """When the database last confirmed the rows that were handed over; None if it never has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, file: Path | None = None) -> None:
+        """`file` is the place of the file of routes, if there is to be one."""
+        self._file = file
+        self._is_saved = self._is_save_failing = False
+        self._saved_at = -math.inf
         self._rows: dict[int, RouteRow] = {}
         self._asked: deque[Asked] = deque()
         self._thread: threading.Thread | None = None
@@ -106,6 +123,7 @@ class RoutesReader:
             self._waker.send(b".")
 
     def _run(self) -> None:
+        self._load()
         was_away = False
         while not self._is_ending:
             try:
@@ -115,6 +133,7 @@ class RoutesReader:
                         logger.info("the database answers again: %d routes are current", len(self._rows))
                     was_away, self._is_connected = False, True
                     self._settled()
+                    self._save()
                     self._keep_current(connection)
             except (psycopg.Error, OSError) as error:
                 if not was_away:
@@ -137,7 +156,11 @@ class RoutesReader:
         """Take changes and answer requests until the thread ends. Raises: psycopg.Error."""
         look_at, ask_at = time.monotonic() + LOOK_EVERY_S, 0.0
         while not self._is_ending:
-            next_at = min(look_at, ask_at) if self._asked else look_at
+            next_at = min(
+                look_at,
+                ask_at if self._asked else math.inf,
+                math.inf if self._file is None else self._save_at,
+            )
             self._sleep(next_at - time.monotonic(), connection)
             if changed := {int(one.payload) for one in connection.notifies(timeout=0) if one.payload.isdecimal()}:
                 self._read_again(connection, changed)
@@ -147,6 +170,7 @@ class RoutesReader:
             if time.monotonic() >= look_at:
                 self._look(connection)
                 look_at = time.monotonic() + LOOK_EVERY_S
+            self._save()
 
     def _sleep(self, seconds: float, connection: psycopg.Connection[Any] | None = None) -> None:
         """Wait for a notification, for a request, or for the time to pass."""
@@ -190,7 +214,46 @@ class RoutesReader:
         gone = [endpoint_id for endpoint_id in gone if self._rows.pop(endpoint_id, None)]
         self._rows.update((row.endpoint_id, row) for row in rows)
         if changed or gone:
+            self._is_saved = False
             self._changed(changed, gone)
+
+    def _load(self) -> None:
+        """Begin with the routes of the file."""
+        if self._file is None:
+            return
+        try:
+            kept = routes_file.read(self._file)
+        except RoutesUnreadable as error:
+            logger.error("no routes without the database: %s", error)  # noqa: TRY400 - the message says it all
+            return
+        if kept is None:
+            return
+        self._hand_over(kept.rows, gone=())
+        self.read_at = kept.at
+        age = timezone.now() - kept.at
+        if age > OLD:
+            words = "the routes in %s are %d h old: until the database answers, later changes of endpoints do not count"
+            logger.warning(words, self._file, age.total_seconds() // 3600)
+
+    @property
+    def _save_at(self) -> float:
+        """When the file is to be written next (monotonic)."""
+        return self._saved_at + (WRITE_EVERY_S if self._is_saved else WRITE_AFTER_S)
+
+    def _save(self) -> None:
+        """Write the file if it is time."""
+        if self._file is None or self.read_at is None or time.monotonic() < self._save_at:
+            return
+        was_failing = self._is_save_failing
+        try:
+            with self._at_work():
+                routes_file.write(self._file, self._rows.values(), at=self.read_at)
+            self._is_saved, self._is_save_failing = True, False
+        except OSError as error:
+            if not was_failing:
+                logger.warning("%s cannot be written: %s. It is tried again", self._file, error.strerror)
+            self._is_saved, self._is_save_failing, self._busy_since = False, True, None
+        self._saved_at = time.monotonic()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

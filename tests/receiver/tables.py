@@ -49,7 +49,7 @@ def running(file: Path | None = None) -> Iterator[Running]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    table = RouteTable() if file is None else RouteTable(file=file)
+    table = RouteTable(file=file)
     one = Running(table, loop)
     try:
         one.call(table.start())

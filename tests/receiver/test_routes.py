@@ -1,6 +1,8 @@
 """Routes in memory follow the database, and a key is unknown only when the database says so."""
 
+import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from django.utils import timezone
 from dashboard.models import Endpoint
 from dashboard.receiver import routes as routes_module
 from dashboard.receiver import routes_reader
-from dashboard.receiver.routes import Route, RoutesAway
+from dashboard.receiver.routes import FIRST_READ_S, Route, RoutesAway
 from dashboard.signatures import OTHERS_TRIED
 from dashboard.vault import Secret
 from tests.factories import NOON, make_endpoint, make_install
@@ -249,3 +251,42 @@ def test_endpoint_made_anew_at_the_url_of_a_deleted_one(settings, end: str) -> N
         soon(lambda: remade_at() == remade.pk)
         Endpoint.objects.filter(pk=remade.pk).update(deleted_at=NOON)
         soon(lambda: remade_at() is None)
+
+
+# The file
+
+
+def test_table_starts_with_the_file_while_the_database_is_away(tmp_path: Path) -> None:
+    endpoint = make_endpoint(handler_url="https://acme.example.com/hook", registering_since=NOON)
+    other = make_endpoint(install=endpoint.install, secret=Secret("whsec_other"))
+    file = tmp_path / "folder" / "routes"
+    with running(file) as table:
+        before = table.get(endpoint.receiver_key)
+        soon(file.exists)
+    Endpoint.objects.filter(pk=other.pk).update(handler_url="https://later.example.com/")
+    with database_away():
+        started = running(file)
+        table = started.__enter__()
+        assert table.get(endpoint.receiver_key) == before
+        assert before.secret.reveal() == endpoint.secret.reveal()
+        assert table.others(before) == ["whsec_other"]
+        assert known(table, other).handler_url == ""
+        with pytest.raises(RoutesAway):
+            table.get(UNKNOWN)
+    soon(lambda: known(table, other).handler_url == "https://later.example.com/")
+    started.__exit__(None, None, None)
+
+
+def test_start_does_not_wait_long_for_a_database_that_hangs(tmp_path: Path) -> None:
+    endpoint = make_endpoint()
+    file = tmp_path / "routes"
+    with running(file):
+        soon(file.exists)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE dashboard_endpoint IN ACCESS EXCLUSIVE MODE")
+        started = running(file)
+        before = time.monotonic()
+        table = started.__enter__()
+        assert time.monotonic() - before < FIRST_READ_S - 1
+        assert table.get(endpoint.receiver_key)
+    started.__exit__(None, None, None)

@@ -1,13 +1,19 @@
 """The thread that reads routes: how often it asks, and what it survives."""
 
+import errno
 import logging
+import os
 import re
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
+from django.utils import timezone
 
 from dashboard.models import Endpoint
-from dashboard.receiver import routes_reader
+from dashboard.receiver import routes_file, routes_reader
 from tests.factories import make_endpoint, make_endpoints, make_install
 from tests.receiver.tables import database_away, running, soon
 
@@ -92,3 +98,88 @@ def test_notification_that_is_not_ours_is_left_alone() -> None:
 
 def test_table_that_never_started_ends() -> None:
     routes_reader.RoutesReader().end()
+
+
+# The file
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(routes_reader, "WRITE_AFTER_S", 0.01)
+    return tmp_path / "routes"
+
+
+def kept(file: Path) -> list[str]:
+    """Return the handlers that the file knows."""
+    found = routes_file.read(file)
+    return sorted(row.handler_url for row in found.rows) if found else []
+
+
+def test_changes_are_written_to_the_file(file: Path) -> None:
+    endpoint = make_endpoint()
+    with running(file):
+        soon(lambda: kept(file) == [""])
+        Endpoint.objects.update(handler_url="https://new.example.com/")
+        soon(lambda: kept(file) == ["https://new.example.com/"])
+        Endpoint.objects.filter(pk=endpoint.pk).delete()
+        soon(lambda: kept(file) == [])
+
+
+def test_file_is_written_now_and_then_so_that_its_age_is_that_of_its_routes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_reader, "WRITE_EVERY_S", 0.05)
+    make_endpoint()
+    with running(file):
+        soon(file.exists)
+        first = file.stat().st_ino, file.stat().st_mtime_ns
+        soon(lambda: (file.stat().st_ino, file.stat().st_mtime_ns) != first)
+
+
+def test_file_that_is_old_is_warned_about(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    routes_file.write(file, [], at=timezone.now() - timedelta(hours=25, minutes=1))
+    with running(file):
+        pass
+    assert f"the routes in {file} are 25 h old" in caplog.text
+    caplog.clear()
+    routes_file.write(file, [], at=timezone.now() - timedelta(hours=23))
+    with running(file):
+        pass
+    assert "h old" not in caplog.text
+
+
+def test_file_that_cannot_be_read_is_named_and_replaced(file: Path, settings, caplog: pytest.LogCaptureFixture) -> None:
+    make_endpoint(secret=None)
+    with running(file):
+        soon(file.exists)
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    with running(file):
+        soon(lambda: kept_or_not(file) == [""])
+    assert f"no routes without the database: {file} is damaged, or FIELD_KEYS lacks the key" in caplog.text
+
+
+def kept_or_not(file: Path) -> list[str] | None:
+    try:
+        return kept(file)
+    except routes_file.RoutesUnreadable:
+        return None
+
+
+def test_disk_that_is_full_is_logged_once_and_tried_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+    write = routes_file.write
+
+    def full(*_args: object, **_options: object) -> None:
+        tries.append(1)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(routes_file, "write", full)
+    make_endpoint()
+    with running(file) as table:
+        soon(lambda: len(tries) > 3)
+        assert table.get("unknown-key") is None
+        monkeypatch.setattr(routes_file, "write", write)
+        soon(lambda: kept(file) == [""])
+    assert caplog.text.count(f"{file} cannot be written: No space left on device. It is tried again") == 1

@@ -3,11 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from dashboard.actions import audit, reencryption
 from dashboard.actions.reencryption import KeyMissing
 from dashboard.queries import stored_secrets
+from dashboard.receiver import routes_file
+from dashboard.receiver.routes_file import RoutesUnreadable
 
 TOLD_EVERY = 1000
 """Number of secrets between two progress lines."""
@@ -33,8 +36,29 @@ class Command(BaseCommand):
                 f"{unreadable} secrets cannot be read with any of FIELD_KEYS. Append the key that encrypted them to "
                 "FIELD_KEYS and run this again, or replace those tokens. Remove no key until then."
             )
+        self._routes(dry_run=options["dry_run"])
         if not options["dry_run"]:
             self._verify()
+
+    def _routes(self, *, dry_run: bool) -> None:
+        """Re-encrypt the receiver's file of routes, if it is on this machine, and print the result."""
+        path = routes_file.path_in(settings.RECEIVER_SPOOL_DIR)
+        if path is None or not path.exists():
+            self.stdout.write("Routes file: none here. A receiver on another machine has its own.")
+            return
+        try:
+            found = routes_file.count(path)
+            if not dry_run:
+                routes_file.reencrypt(path)
+        except RoutesUnreadable as error:
+            raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+        words = "would be re-encrypted" if dry_run else "re-encrypted"
+        self.stdout.write(
+            f"{path}: {found.total} secrets: {found.left} {words}, {found.current} already under the first key, "
+            f"{found.unreadable} unreadable"
+        )
 
     def _place(self, place: stored_secrets.Place, *, dry_run: bool) -> int:
         """Re-encrypt a place, print the result, and return how many of its secrets cannot be read."""
@@ -49,12 +73,21 @@ class Command(BaseCommand):
         return len(done.unreadable)
 
     def _verify(self) -> None:
-        left = sum(reencryption.left(place=place) for place in stored_secrets.places())
+        left = sum(reencryption.left(place=place) for place in stored_secrets.places()) + self._left_in_file()
         if left:
             raise CommandError(f"{left} secrets are not yet under the first key. Run this again.")
         words = "Every secret is encrypted under the first of FIELD_KEYS."
         audit.note(actor=None, action="re-encrypt secrets", words=words)
         self.stdout.write("Verified: the first key reads every secret. You can remove the older keys.")
+
+    def _left_in_file(self) -> int:
+        """Return how many secrets of the routes file need another key: a receiver may have written it again."""
+        path = routes_file.path_in(settings.RECEIVER_SPOOL_DIR)
+        try:
+            found = None if path is None else routes_file.count(path)
+        except RoutesUnreadable as error:
+            raise CommandError(str(error)) from None
+        return 0 if found is None else found.total - found.current
 
     def _tell(self) -> None:
         self._seen += 1

@@ -1,6 +1,7 @@
 """`reencrypt` reports its changes, the values that it cannot read, and what to do about them."""
 
 import io
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -8,9 +9,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from dashboard.models import Install
-from dashboard.vault import Secret, Unreadable, encrypt
+from dashboard.queries.routes import RouteRow
+from dashboard.receiver import routes_file
+from dashboard.receiver.routes_file import read, write
+from dashboard.vault import Sealed, Secret, Unreadable, encrypt
 from tests.actions.test_reencryption import run, tokens
-from tests.factories import make_endpoint, make_install
+from tests.factories import NOON, make_endpoint, make_install
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -57,3 +61,38 @@ def test_reencrypt_without_keys_says_what_to_do(settings) -> None:
     settings.FIELD_KEYS = []
     with pytest.raises(CommandError, match=r"^FIELD_KEYS is empty: put the new key first"):
         run()
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_file_of_routes_is_reencrypted_and_verified(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+    file, keys = tmp_path / "routes", settings.FIELD_KEYS
+    settings.FIELD_KEYS = [OLD]
+    secret = Sealed.of(encrypt(Secret("whsec_1")))
+    write(file, [RouteRow(1, 1, "key", "", secret, None, is_deleted=False, taken_url="")], at=NOON)
+    settings.FIELD_KEYS = keys
+    assert f"{file}: 2 secrets: 2 would be re-encrypted, 0 already under the first key, 0 unreadable" in run(
+        dry_run=True
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(routes_file, "reencrypt", lambda _path: None)  # as if a receiver wrote it again meanwhile
+        with pytest.raises(CommandError, match=r"^2 secrets are not yet under the first key\. Run this again\.$"):
+            run()
+    said = run()
+    assert f"{file}: 2 secrets: 2 re-encrypted" in said
+    assert "Verified: the first key reads every secret." in said
+    settings.FIELD_KEYS = [NEW]
+    assert read(file)
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_file_of_routes_that_cannot_be_read_is_not_called_verified(settings, tmp_path: Path) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+    (tmp_path / "routes").write_bytes(b"damaged")
+    with pytest.raises(CommandError, match=r"is not a file of routes\. Delete it"):
+        run()
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_reencrypt_says_that_other_machines_have_files_of_their_own() -> None:
+    assert "Routes file: none here. A receiver on another machine has its own." in run()
