@@ -21,7 +21,9 @@ from dashboard import logs
 from dashboard.config.environment import is_given
 
 wsgi_app = "dashboard.wsgi:application"
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+_console = os.environ.get("RECEIVER_CONSOLE", "")  # the receiver is the front (dashboard/receiver/front.py)
+bind = f"unix:{_console}" if _console else f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+umask = 0o077  # a Unix socket is for this user only
 # Threads wait for slow handlers: a delivery may take seconds (rules/schedule.py). HANDLER_WAITS is a share of the 16.
 worker_class = "dashboard.launch.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "2"))

@@ -6,6 +6,7 @@ at the left edge. Secrets are removed from the finished line, wherever they came
 
 import logging
 import re
+import uuid
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,8 @@ from dashboard.rules.secret_texts import STARTS
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """ID of the request that this thread handles; empty outside of a request."""
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
 OPENTRAIN_REQUEST_ID = "opentrain_request_id"
 """Attribute of a log record: the request ID of OpenTrain's response, which its support asks for."""
 
@@ -27,6 +30,16 @@ _SECRETS = (
     (re.compile(rf"\b({'|'.join(STARTS)})[A-Za-z0-9_\-+/=]+"), r"\1[secret]"),
     (re.compile(r"(postgres(?:ql)?://[^:@/\s]*):[^@/\s]+@"), r"\1:[secret]@"),
 )
+
+
+def begin_request(given: str) -> str:
+    """Set and return the ID of the request that begins: the given one if it is well formed, else a new one.
+
+    Give what a trusted proxy says, else an empty text: clients could write into the log and impersonate other requests.
+    """
+    chosen = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id.set(chosen)
+    return chosen
 
 
 def redact(text: str) -> str:

@@ -46,6 +46,12 @@ RECEIVER_URL = _url("RECEIVER_URL") or PUBLIC_URL
 SERVE = os.environ.get("SERVE", "all")
 if SERVE not in {"all", "console", "receiver"}:
     raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
+# Where the receiver listens: host:port, or fd://3 for a socket that it inherits (dashboard/receiver/__main__.py).
+_HOST, _PORT = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
+RECEIVER_BIND = os.environ.get("RECEIVER_BIND") or f"{_HOST}:{_PORT}"
+# The console's private Unix socket. With it the receiver is the front: what is not the receiver's goes there, and
+# gunicorn listens nowhere else (gunicorn.conf.py).
+RECEIVER_CONSOLE = os.environ.get("RECEIVER_CONSOLE", "")
 # Keys for tokens and secrets at rest, the newest first (dashboard/vault.py).
 FIELD_KEYS = _keys("FIELD_KEYS", _secret("FIELD_KEYS"))
 # Bearer token for /metrics; without it /metrics does not exist.
@@ -197,6 +203,8 @@ CACHES = {
 }
 # Behind a trusted proxy the client's address is the last entry of X-Forwarded-For (dashboard/auth/request_source.py).
 BEHIND_PROXY = _flag("BEHIND_PROXY", default=False)
+# Behind the receiver's front the console has one client, the front, which says what Redeliver knows of the real one.
+TRUSTS_FORWARDED = BEHIND_PROXY or bool(RECEIVER_CONSOLE)
 # Maximum idle time and age of a session (dashboard/middleware/sessions.py).
 SESSION_IDLE_MINUTES = int(os.environ.get("SESSION_IDLE_MINUTES", "720"))
 SESSION_MAX_HOURS = int(os.environ.get("SESSION_MAX_HOURS", "168"))
@@ -236,7 +244,7 @@ SECURE_SSL_REDIRECT = HTTPS
 # The receiver and the observations API refuse plain http themselves: OpenTrain never follows a redirect, and a redirect
 # would have clients send a key in the clear again. Probes come without TLS, from the machine or its network.
 SECURE_REDIRECT_EXEMPT = [r"^(hooks|api)(/|$)", r"^(healthz|readyz|metrics)$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTS_FORWARDED else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

@@ -139,7 +139,7 @@ def test_request_has_an_id_on_its_log_lines_and_its_answer(client: Client) -> No
 def test_request_id_is_the_proxys_only_where_there_is_one(
     behind_proxy: bool, given: str, is_taken: bool, client: Client, settings
 ) -> None:
-    settings.BEHIND_PROXY = behind_proxy
+    settings.TRUSTS_FORWARDED = behind_proxy
     response = client.get("/healthz", headers={"X-Request-ID": given})
     assert (response["X-Request-ID"] == given) is is_taken
 

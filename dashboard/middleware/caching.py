@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from dashboard.middleware.paths import is_for_programs
+from dashboard.rules.site_paths import is_for_programs
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 

@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-from dashboard.middleware.paths import is_for_programs
+from dashboard.rules.site_paths import is_for_programs
 
 
 class CompressPages(GZipMiddleware):

@@ -1,7 +1,5 @@
 """Request IDs, security headers and the audit's request source, for every response."""
 
-import re
-import uuid
 from collections.abc import Callable
 
 from django.conf import settings
@@ -14,7 +12,6 @@ from dashboard.auth import request_source
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _POLICY = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -29,14 +26,12 @@ _POLICY = ", ".join(
 def request_ids(get_response: Answering) -> Answering:
     """Assign each request an ID, which its log lines and its X-Request-ID response header carry.
 
-    The header of the request is used only behind a trusted proxy (BEHIND_PROXY), and only if it is well formed:
-    otherwise clients could write into the log and impersonate other requests.
+    The header of the request is used only where a trusted proxy or the front sets it (TRUSTS_FORWARDED).
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "") if settings.BEHIND_PROXY else ""
-        chosen = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        logs.request_id.set(chosen)
+        given = request.headers.get("X-Request-ID", "") if settings.TRUSTS_FORWARDED else ""
+        chosen = logs.begin_request(given)
         response = get_response(request)
         response["X-Request-ID"] = chosen
         return response
@@ -69,7 +64,7 @@ def sources(get_response: Answering) -> Answering:
         before = request_source.current.set(
             request_source.source_of(
                 peer=request.META.get("REMOTE_ADDR", ""),
-                forwarded_for=request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else None,
+                forwarded_for=request.headers.get("X-Forwarded-For", "") if settings.TRUSTS_FORWARDED else None,
                 agent=request.headers.get("User-Agent", ""),
             )
         )

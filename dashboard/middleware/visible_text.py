@@ -10,8 +10,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from dashboard.middleware.paths import is_for_programs
 from dashboard.rules.invisible import is_visible, visible
+from dashboard.rules.site_paths import is_for_programs
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from dashboard.middleware.paths import is_for_programs
+from dashboard.rules.site_paths import is_for_programs
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 

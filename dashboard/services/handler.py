@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from dashboard.rules.causes import Cause
+from dashboard.rules.forwarding import HOP_BY_HOP
 from dashboard.rules.headers import is_name, is_value, values_of
 from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
@@ -23,10 +24,7 @@ ANSWER_KEPT = 64 * 1024
 """Maximum number of bytes of a response's body to return; the rest is cut off."""
 VIA = "1.1 redeliver"
 
-_NOT_PASSED_ON = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "expect", "host", "content-length",
-}  # fmt: skip
+_NOT_PASSED_ON = HOP_BY_HOP | {"expect", "host", "content-length"}
 STATUSES = range(200, 600)
 """Statuses that a response can end with."""
 

@@ -87,7 +87,7 @@ def test_forwarded_address_of_the_guessers_own_making_does_not_help(db: None) ->
 
 
 def test_ports_that_the_proxy_names_do_not_make_new_addresses(db: None, settings: Any) -> None:
-    settings.BEHIND_PROXY = True
+    settings.TRUSTS_FORWARDED = True
     found = [
         Client(headers={"X-Forwarded-For": f"203.0.113.7:{50_000 + number}"}).post(
             LOGIN, {"login": f"n{number}", "password": "x"}

@@ -51,7 +51,7 @@ def test_id_is_forgotten_when_the_request_is_over(client: Client) -> None:
 def test_id_is_taken_from_our_proxy_alone_and_only_if_it_looks_like_one(
     settings: Any, behind: bool, given: str, taken: bool
 ) -> None:
-    settings.BEHIND_PROXY = behind
+    settings.TRUSTS_FORWARDED = behind
     response = request_ids(lambda _request: HttpResponse())(asked(**{"X-Request-ID": given}))
     assert (response["X-Request-ID"] == given) is taken
     assert taken or OURS.fullmatch(response["X-Request-ID"])
@@ -67,7 +67,7 @@ def test_browser_features_are_off_and_answers_are_for_our_own_pages() -> None:
 
 @pytest.mark.parametrize(("behind", "address"), [(True, "198.51.100.9"), (False, "192.0.2.7")])
 def test_source_is_known_while_the_view_runs_and_no_longer(settings: Any, behind: bool, address: str) -> None:
-    settings.BEHIND_PROXY = behind
+    settings.TRUSTS_FORWARDED = behind
     during: list[Source] = []
 
     def view(_request: HttpRequest) -> HttpResponse:

@@ -103,7 +103,7 @@ def test_place_is_the_proxys_word_only_behind_a_proxy(ana: User, settings) -> No
         (True, "unknown", "127.0.0.1"),
     ]
     for behind, header, seen in seen_of:
-        settings.BEHIND_PROXY = behind
+        settings.TRUSTS_FORWARDED = behind
         client = Client(headers={"X-Forwarded-For": header})
         client.post(reverse("account_login"), {"login": "ana", "password": "a-long-password"})
         assert session_of(client).ip == seen

@@ -1,0 +1,67 @@
+"""`python -m dashboard.receiver`: the receiver, and with RECEIVER_CONSOLE the front of the console.
+
+It listens on RECEIVER_BIND: host:port, or fd://3 for a socket that it inherits, from systemd or from whoever starts it.
+A connection to an inherited socket waits while no receiver runs, so a restart refuses none.
+
+SIGTERM and SIGINT end it: it accepts nothing more, finishes what has begun within DRAIN_S, and closes its connections.
+To restart without a wait, start the next one on the same socket first, and then end this one.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+django.setup()
+
+from django.conf import settings
+
+from dashboard.receiver.app import App
+from dashboard.receiver.front import Front
+from dashboard.receiver.server import Server, bound
+
+DRAIN_S = 12.0
+"""How long requests in progress may take to end, in seconds. A delivery has ten."""
+
+logger = logging.getLogger("dashboard.receiver")
+
+
+async def serve() -> None:
+    """Serve until SIGTERM or SIGINT. Raises: OSError, ValueError."""
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    app = App(front=Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None)
+    server = Server(app, most=descriptors() // 2)
+    await server.listen(*bound(settings.RECEIVER_BIND))
+    logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
+    await ending.wait()
+    logger.info("the receiver ends: it finishes what has begun")
+    app.is_draining = True
+    await server.drain(within_s=DRAIN_S)
+
+
+def descriptors() -> int:
+    """Raise the limit of open files to the hard one, and return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+
+
+def main() -> int:
+    """Run the receiver; return the exit status."""
+    try:
+        asyncio.run(serve())
+    except (OSError, ValueError) as error:
+        logger.critical("the receiver cannot start: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

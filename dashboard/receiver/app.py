@@ -1,0 +1,64 @@
+"""What the receiver's process answers: deliveries, observations and probes itself, all else from the console.
+
+With a front, the registered addresses and the console share one host and port. Without, the receiver stands alone
+behind a proxy, and answers JSON to everything.
+"""
+
+import logging
+from http import HTTPStatus
+
+from aiohttp import web
+from django.conf import settings
+
+from dashboard import logs
+from dashboard.receiver.front import Front
+from dashboard.receiver.server import SERVER
+
+_HEADERS = {
+    "Server": SERVER,
+    "X-Content-Type-Options": "nosniff",
+    # A handler's answer may be a page, and it comes from the console's host.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class App:
+    """Answers requests. While `is_draining`, each answer is the last of its connection."""
+
+    def __init__(self, *, front: Front | None) -> None:
+        self._front = front
+        self.is_draining = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, with its ID in the log and in X-Request-ID."""
+        given = request.headers.get("X-Request-ID", "") if settings.BEHIND_PROXY else ""
+        request_id = logs.begin_request(given)
+        try:
+            response = await self._answer(request, request_id)
+        except ConnectionError:  # the client has gone
+            raise
+        except Exception:  # what any request may raise is logged here, without its path
+            logger.exception("a request failed")
+            words = "Redeliver failed. The error is in its log. Try again later."
+            response = _json({"error": words}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        if not response.prepared:
+            response.headers.update({**_HEADERS, "X-Request-ID": request_id})
+            if self.is_draining:
+                response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # it is no part of the answer
+        if request.path == "/healthz":
+            return _json({"ok": True})
+        if self._front is None:
+            return _json({"error": "Not found."}, status=HTTPStatus.NOT_FOUND)
+        return await self._front.pass_on(request, request_id=request_id, is_last=self.is_draining)
+
+
+def _json(said: dict[str, object], *, status: int = HTTPStatus.OK) -> web.Response:
+    return web.json_response(said, status=status)

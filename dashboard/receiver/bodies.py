@@ -1,0 +1,33 @@
+"""Requests as they come to the receiver: their bodies up to a limit, and how they came."""
+
+from aiohttp import web
+from django.conf import settings
+
+_READ_ON = 4
+"""An oversized body is read up to this multiple of its limit, then abandoned."""
+
+
+async def read_body(request: web.BaseRequest, *, limit: int) -> tuple[bytes, bool]:
+    """Return the body, or `limit` + 1 bytes of a larger one, and whether it is complete.
+
+    The rest of an oversized body is read for a while and dropped: a response sent while the client is still sending is
+    lost with the connection.
+    """
+    body, size = bytearray(), 0
+    try:
+        while size <= _READ_ON * limit and (piece := await request.content.readany()):
+            size += len(piece)
+            body += piece[: max(limit + 1 - len(body), 0)]
+    except (OSError, web.PayloadAccessError, web.RequestPayloadError):
+        return bytes(body), False
+    return bytes(body), len(body) > limit or request.content.at_eof()
+
+
+def is_secure(request: web.BaseRequest) -> bool:
+    """Return whether the request came by https, as the trusted proxy says; the receiver itself has no TLS."""
+    return settings.BEHIND_PROXY and request.headers.get("X-Forwarded-Proto", "").strip() == "https"
+
+
+def is_refused_as_plain(request: web.BaseRequest) -> bool:
+    """Return whether https is required and the request came without. It is refused, never redirected."""
+    return bool(settings.SECURE_SSL_REDIRECT) and not is_secure(request)

@@ -1,0 +1,226 @@
+"""The HTTP server of the receiver: one event loop, aiohttp's parser, and limits on what a connection may take.
+
+A request must arrive completely within PATIENCE_S; a response of which nothing is read for that long is aborted.
+Idle connections stay for KEEP_ALIVE_S, longer than a load balancer's 60 s, so that the balancer closes first. When the
+descriptors get scarce, a new connection ends one that waits for its client. There is no access log: a receiver's path
+contains its key.
+
+A stopping server finishes what has begun: it accepts nothing more, answers with `Connection: close`, and gives idle
+connections a moment, because a request may be on its way.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, web
+from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader, StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+PATIENCE_S = float(os.environ.get("WEB_PATIENCE_S", "30"))
+"""Maximum time for a request to arrive, in seconds."""
+KEEP_ALIVE_S = 75.0
+UNREAD_BYTES = 256 * 1024
+"""Approximate send buffer of the kernel for an unread response, in bytes."""
+HEADERS, HEADER_BYTES, LINE_BYTES = 100, 8190, 8190
+"""Most header fields of a request, and the longest of them and of its first line in bytes."""
+LOOK_EVERY_S = 1.0
+"""How often connections are looked at, in seconds. Looking costs microseconds each."""
+LEAVE_S = 1.0
+"""How long a stopping server leaves idle connections open, in seconds."""
+BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel has its own maximum (net.core.somaxconn)."""
+
+SERVER = "redeliver"
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+
+class TooSlow(Exception):
+    """The client has used up its time: abort its connection."""
+
+
+class _NoBody(EmptyStreamReader):
+    """The body of a request whose head has not come completely."""
+
+    def is_eof(self) -> bool:
+        return False
+
+
+_NOT_BEGUN = _NoBody()
+
+
+class Connection(RequestHandler):
+    """One client's connection."""
+
+    def __init__(self, manager: "Server", *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=KEEP_ALIVE_S,
+            access_log=None,  # type: ignore[arg-type]  # as aiohttp documents
+            max_line_size=LINE_BYTES,
+            max_headers=HEADERS,
+            max_field_size=HEADER_BYTES,
+            auto_decompress=False,  # bodies are verified and passed on as they came
+            lingering_time=2.0,
+        )
+        self._arriving_since: float | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
+        self._unread, self._unread_since = 0, 0.0
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a request is being handled, or waits to be."""
+        return self._request_in_progress or bool(self._messages)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come."""
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            self._body = self._messages[-1][1]
+            self._arriving_since = self._loop.time()
+        elif data and self._arriving_since is None:
+            self._body = _NOT_BEGUN
+            self._arriving_since = self._loop.time()
+        if self._body.is_eof():
+            self._arriving_since = None
+
+    def look(self, now: float, *, unread: int) -> None:
+        """End what takes too long. `unread` is the number of bytes that wait for the client. Raises: TooSlow."""
+        if not self._unread or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        if unread and now - self._unread_since > PATIENCE_S:
+            raise TooSlow
+        if self._arriving_since is not None and now - self._arriving_since > PATIENCE_S:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End a request that arrives too slowly. One whose head has come is answered. Raises: TooSlow."""
+        if self._body is _NOT_BEGUN or not self.is_working:
+            raise TooSlow
+        self._arriving_since = None
+        self._lingering_time = 0.0  # do not wait for the client any longer
+        self.close()
+        self._body.set_exception(web.RequestPayloadError("the body arrived too slowly"))
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's, and it quotes the request
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP, or larger than the limits. Nothing of it is logged: it may have a receiver's key."""
+        if status == HTTPStatus.BAD_REQUEST:
+            logger.info("a request was refused: %s", type(exc).__name__)
+        else:
+            logger.error("a request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError  # a part of another answer is sent
+        words = "Bad request." if status == HTTPStatus.BAD_REQUEST else "Redeliver failed. Try again later."
+        request._version = HttpVersion11  # noqa: SLF001 - of what is not HTTP, aiohttp says 1.0
+        response = web.json_response({"error": words}, status=status, headers={"Server": SERVER})
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: object, **named: object) -> None:
+        """Log an error of the server itself."""
+        error = named.get("exc_info")
+        logger.error("a connection failed: %s", args[0] % args[1:] if args else "", exc_info=error)  # type: ignore[arg-type,operator]
+
+
+class Server(web.Server):
+    """The connections of one event loop, `most` at once."""
+
+    def __init__(self, handler: Handler, *, most: int) -> None:
+        super().__init__(handler)
+        self._most = most
+        self._listeners: list[asyncio.Server] = []
+        self._looking: asyncio.Task[None] | None = None
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self._connections) > self._most:
+            self._end_one(handler)
+
+    async def listen(self, *sockets: socket.socket) -> None:
+        """Accept connections on these sockets, which are bound, until `drain`."""
+        for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)  # connections inherit it
+            self._listeners.append(await self._loop.create_server(self, sock=one, backlog=BACKLOG))
+        self._looking = asyncio.create_task(self._look_now_and_then())
+
+    async def drain(self, *, within_s: float) -> None:
+        """Stop accepting, finish the requests that have begun, and close all connections.
+
+        The handler's answers should have `Connection: close` from before this call.
+        """
+        for one in self._listeners:
+            one.close()
+        began = self._loop.time()
+        while (waited := self._loop.time() - began) < within_s and (waited < LEAVE_S or self._working()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if left := self._working():
+            logger.warning("%d requests were not finished within %d s", left, within_s)
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+        await self.shutdown(0.1)
+
+    def _working(self) -> int:
+        return sum(1 for one in self._connections if isinstance(one, Connection) and one.is_working)
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(min(LOOK_EVERY_S, PATIENCE_S / 4))
+            now = self._loop.time()
+            for one, transport in list(self._connections.items()):
+                try:
+                    if isinstance(one, Connection):
+                        one.look(now, unread=transport.get_write_buffer_size())
+                except TooSlow:
+                    transport.abort()
+
+    def _end_one(self, newest: RequestHandler) -> None:
+        """End the oldest connection that waits for its client; the newest if there is none."""
+        for one, transport in self._connections.items():
+            if isinstance(one, Connection) and not one.is_working and one is not newest:
+                transport.abort()
+                return
+        self._connections[newest].abort()
+
+
+def bound(address: str) -> list[socket.socket]:
+    """Return listening sockets for "host:port", or the inherited one for "fd://3". Raises: OSError, ValueError."""
+    if address.startswith("fd://"):
+        return [socket.socket(fileno=int(address.removeprefix("fd://")))]
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"RECEIVER_BIND is {address!r}; it must be host:port or fd://N.")
+    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with contextlib.ExitStack() as made:
+        sockets = [_listening(family, where) for family, *_, where in dict.fromkeys(found)]
+        made.pop_all()
+    return sockets
+
+
+def _listening(family: int, where: object) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    one.bind(where)  # type: ignore[arg-type]  # as getaddrinfo gave it
+    return one
