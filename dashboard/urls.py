@@ -29,7 +29,6 @@ from dashboard.views import (
     installs,
     members,
     observation_keys,
-    observations,
     oidc,
     operations,
     over_time,
@@ -156,7 +155,6 @@ console: Patterns = [
     path("accounts/", include(account)),
 ]
 doors: Patterns = [
-    path("api/v1/observations", observations.receive, name="observations"),
     path("hooks/<str:key>/", receiver.receive, name="receiver"),
 ]
 checks: Patterns = [

@@ -6,29 +6,23 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
-from dashboard.rules.site_paths import OBSERVATIONS, PROBES, is_observations, receiver_key
+from dashboard.rules.site_paths import PROBES, receiver_key
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
 
 def forgive_slashes(get_response: Answering) -> Answering:
-    """Take the receiver's and the observations API's addresses with missing or extra slashes."""
+    """Take the receiver's addresses with missing or extra slashes."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        address = _address(request.path_info)
-        if address is not None:
+        key = receiver_key(request.path_info)
+        if key is not None:
+            address = f"/hooks/{key}/"
             request.path = request.path.removesuffix(request.path_info) + address
             request.path_info = address
         return get_response(request)
 
     return answer
-
-
-def _address(path: str) -> str | None:
-    key = receiver_key(path)
-    if key is not None:
-        return f"/hooks/{key}/"
-    return OBSERVATIONS if is_observations(path) else None
 
 
 class HostCheck(CommonMiddleware):

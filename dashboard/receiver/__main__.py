@@ -23,6 +23,7 @@ from django.conf import settings
 
 from dashboard.receiver.app import App
 from dashboard.receiver.front import Front
+from dashboard.receiver.observations import Observations
 from dashboard.receiver.server import Server, bound
 
 DRAIN_S = 12.0
@@ -36,7 +37,8 @@ async def serve() -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    app = App(front=Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None)
+    observations = Observations()
+    app = App(front=Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None, observations=observations)
     server = Server(app, most=descriptors() // 2)
     await server.listen(*bound(settings.RECEIVER_BIND))
     logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
@@ -44,6 +46,7 @@ async def serve() -> None:
     logger.info("the receiver ends: it finishes what has begun")
     app.is_draining = True
     await server.drain(within_s=DRAIN_S)
+    observations.close()
 
 
 def descriptors() -> int:

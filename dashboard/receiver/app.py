@@ -12,7 +12,9 @@ from django.conf import settings
 
 from dashboard import logs
 from dashboard.receiver.front import Front
+from dashboard.receiver.observations import Observations
 from dashboard.receiver.server import SERVER
+from dashboard.rules.site_paths import is_observations
 
 _HEADERS = {
     "Server": SERVER,
@@ -27,8 +29,9 @@ logger = logging.getLogger(__name__)
 class App:
     """Answers requests. While `is_draining`, each answer is the last of its connection."""
 
-    def __init__(self, *, front: Front | None) -> None:
+    def __init__(self, *, front: Front | None, observations: Observations) -> None:
         self._front = front
+        self._observations = observations
         self.is_draining = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -53,8 +56,11 @@ class App:
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # it is no part of the answer
-        if request.path == "/healthz":
+        path = request.path
+        if path == "/healthz":
             return _json({"ok": True})
+        if is_observations(path):
+            return await self._observations.receive(request)
         if self._front is None:
             return _json({"error": "Not found."}, status=HTTPStatus.NOT_FOUND)
         return await self._front.pass_on(request, request_id=request_id, is_last=self.is_draining)

@@ -5,7 +5,6 @@ import re
 PROBES = frozenset({"/healthz", "/readyz"})
 """Probes are sent to a process by its address, such as a pod's IP, so they are answered for any Host."""
 METRICS = "/metrics"
-OBSERVATIONS = "/api/v1/observations"
 
 _FOR_PROGRAMS = re.compile(r"/+(?:hooks|api)(?:/|$)")
 _RECEIVER = re.compile(r"/+hooks/+([^/]+)/*")

@@ -8,9 +8,8 @@ from django.utils import timezone
 from dashboard.actions import observation_keys
 from dashboard.models import AuditEntry, Endpoint
 from tests.factories import NOON, make_endpoint
-from tests.views.test_observations import ITEM
-
-URL = "/api/v1/observations"
+from tests.receiver.observing import observe
+from tests.receiver.test_observations import ITEM
 
 
 @pytest.fixture
@@ -24,16 +23,11 @@ def key(endpoint) -> str:
     return observation_keys.issue(actor=None, endpoint=endpoint, now=NOON).reveal()
 
 
-def test_key_is_stored_as_its_hash_and_audited_and_ends_the_one_before(client, endpoint, key, support) -> None:
+def test_key_is_stored_as_its_hash_and_audited_and_ends_the_one_before(endpoint, key, support) -> None:
     endpoint.refresh_from_db()
     assert (endpoint.observation_key_sha256, endpoint.is_logged) == (hashlib.sha256(key.encode()).hexdigest(), True)
     second = observation_keys.issue(actor=support, endpoint=endpoint, now=timezone.now()).reveal()
-    statuses = [
-        client.post(
-            URL, {"observations": [ITEM]}, "application/json", headers={"Authorization": f"Bearer {one}"}
-        ).status_code
-        for one in (key, second)
-    ]
+    statuses = [observe(key=one, items=[ITEM]).status_code for one in (key, second)]
     assert statuses == [401, 200]
     entries = AuditEntry.objects.order_by("pk").values_list("action", "phase", "actor_name", "words")
     assert [entry[:3] for entry in entries] == [

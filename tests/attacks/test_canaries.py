@@ -31,6 +31,7 @@ from tests.attacks.unpacking import unpacked
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import BODY, make_install, make_user
+from tests.receiver.observing import observe
 from tests.test_logs import logged
 from tests.views.test_probes import deliver
 
@@ -145,9 +146,8 @@ def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPa
     for secret in (planted.secret, "whsec_another"):
         deliver(Client(headers={"X-Auth-Token": planted.handlers_secret}), planted.receiver_key, secret=secret)
     planted.client.get(f"/hooks/{planted.receiver_key}/")
-    observation = {"Authorization": f"Bearer {planted.observation_key}"}
     for body in (b'{"observations": []}', b"nonsense", BODY):
-        planted.client.post("/api/v1/observations", body, content_type="application/json", headers=observation)
+        observe(key=planted.observation_key, body=body)
     planted.client.post(f"/endpoints/{planted.endpoint.pk}/enable/", {"operation": "nonsense"})
     fake.fail_next(Unavailable("OpenTrain cannot be reached.", reason=Reason.DNS))
     planted.client.get(f"/installs/{planted.install.pk}/")

@@ -33,6 +33,7 @@ from tests.factories import (
     make_run,
     make_user,
 )
+from tests.receiver.observing import observe
 from tests.services.misbehaving import answer, misbehaving
 from tests.test_logs import logged
 from tests.views.test_probes import deliver
@@ -176,7 +177,7 @@ def test_no_line_of_the_log_is_forged_by_whatever_a_stranger_sends(
         client.post(f"/hooks/{escaped}/", b"{}", content_type="application/json")
         client.get("/", headers={"Host": header, "User-Agent": header, "X-Request-ID": header, "Referer": header})
         client.post("/accounts/login/", {"login": evil, "password": evil})
-        client.post("/api/v1/observations", evil, content_type=header, headers={"Authorization": f"Bearer {header}"})
+        observe(body=evil.encode(), content_type=header, headers={"Authorization": f"Bearer {header}"})
         deliver(client, str(endpoint.receiver_key), secret=evil)
         for name in ("X-OpenTrain-Delivery", "X-OpenTrain-Event", "X-OpenTrain-Signature"):
             client.post(f"/hooks/{endpoint.receiver_key}/", b"{}", content_type=header, headers={name: header})

@@ -20,8 +20,8 @@ from tests.factories import (
     make_user,
 )
 
-DOORS = {"receiver", "observations"}
-"""URLs for machines that authenticate by a signature or a key; browsers have no access."""
+DOORS = {"receiver"}
+"""URLs for machines that authenticate by a signature; browsers have no access."""
 PROBES = {"healthz", "readyz", "metrics"}
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories import make_endpoint, make_install, make_user
+from tests.receiver.observing import observe
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("observation-key")]
 
@@ -43,8 +42,7 @@ def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
         "status": 503,
         "latencyMs": 35,
     }
-    headers = {"Authorization": f"Bearer {key}"}
-    answer = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
+    answer = observe(key=key, items=[seen])
     assert answer.json() == {"stored": 1, "known": 0}
     page.get_by_role("link", name="I've stored it").click()
     expect(page.get_by_role("row").filter(has_text="contract.started")).to_contain_text("503")
@@ -53,5 +51,5 @@ def test_partner_admin_issues_a_key_and_sees_what_the_handler_reports(
     page.locator("#id_revoke").check()
     page.get_by_role("button", name="Revoke key").click()
     expect(page.locator("#answer")).to_contain_text("The observation key was revoked")
-    refused = Client().post(reverse("observations"), {"observations": [seen]}, "application/json", headers=headers)
+    refused = observe(key=key, items=[seen])
     assert refused.status_code == 401

@@ -33,5 +33,3 @@ def test_compressed_part_is_304_while_nothing_changes(ana: Browser, support: Use
 def test_answer_of_the_receiver_goes_out_as_it_is(client: Client, db: None) -> None:
     response = client.post("/hooks/unknown/", b"{}" * 500, content_type="application/json", headers=GZIP)
     assert (response.status_code, response.headers.get("Content-Encoding")) == (404, None)
-    observed = client.post("/api/v1/observations", b"{}", content_type="application/json", headers=GZIP)
-    assert (observed.status_code, observed.headers.get("Content-Encoding")) == (401, None)

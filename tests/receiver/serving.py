@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dashboard.receiver.app import App
+from dashboard.receiver.front import Front
+from dashboard.receiver.observations import Observations
 from dashboard.receiver.server import Handler, Server
 
 WITHIN_S = 30
@@ -62,6 +65,11 @@ def serving(made: Callable[[], Handler], *, most: int = 1000) -> Iterator[Servin
         loop.call_soon_threadsafe(loop.stop)
         thread.join(WITHIN_S)
         loop.close()
+
+
+def receiving(*, console: Path | None = None) -> contextlib.AbstractContextManager[Serving]:
+    """Serve what the receiver's process does, with the console on this socket behind it if there is one."""
+    return serving(lambda: App(front=Front(str(console)) if console else None, observations=Observations()))
 
 
 async def _ended(server: Server) -> None:

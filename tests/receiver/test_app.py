@@ -1,20 +1,20 @@
 """What the receiver's process answers itself."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from dashboard.receiver.app import App
 from dashboard.receiver.front import Front
-from tests.receiver.serving import Serving, serving
+from tests.receiver.serving import Serving, receiving
 from tests.receiver.test_front import split
 
 
 @pytest.fixture
 def alone() -> Iterator[Serving]:
     """A receiver without a console behind it."""
-    with serving(lambda: App(front=None)) as running:
+    with receiving() as running:
         yield running
 
 
@@ -41,7 +41,7 @@ def test_failure_of_ours_is_logged_with_its_request_and_without_its_path(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(Front, "pass_on", fail)
-    with serving(lambda: App(front=Front("/nowhere"))) as site:
+    with receiving(console=Path("/nowhere")) as site:
         status, headers, body = asked(site, "/installs/the-path/")
     assert (status, body) == (
         500, b'{"error": "Redeliver failed. The error is in its log. Try again later."}',

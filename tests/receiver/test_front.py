@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from dashboard.receiver import front
-from dashboard.receiver.app import App
-from dashboard.receiver.front import Front
-from tests.receiver.serving import Console, Serving, heard, serving
+from tests.receiver.serving import Console, Serving, heard, receiving
 
 GET = b"GET /installs/?q=%7E&x HTTP/1.1\r\nHost: localhost\r\nCookie: a=\xe9\r\nConnection: close\r\n\r\n"
 
@@ -22,7 +20,7 @@ def console(tmp_path: Path) -> Console:
 
 @pytest.fixture
 def site(console: Console) -> Iterator[Serving]:
-    with serving(lambda: App(front=Front(str(console.path)))) as running:
+    with receiving(console=console.path) as running:
         yield running
 
 

@@ -17,6 +17,8 @@ from django.urls import reverse
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, User
 from dashboard.views.observation_keys import examples_of
 from tests.factories import NOON, make_endpoint, make_user
+from tests.receiver.observing import observe
+from tests.receiver.serving import receiving
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
 from tests.views.test_operations import operations_on
@@ -54,11 +56,8 @@ def key_in(response) -> str:
     return re.search(r'<code id="secret">(rdo_[^<]+)</code>', response.content.decode())[1]
 
 
-def report(client: Client, key: str) -> int:
-    headers = {"Authorization": f"Bearer {key}"}
-    return client.post(
-        reverse("observations"), {"observations": [ITEM]}, "application/json", headers=headers
-    ).status_code
+def report(key: str) -> int:
+    return observe(key=key, items=[ITEM]).status_code
 
 
 def test_issue_shows_a_key_that_works_once_and_is_never_stored(ana: Browser, straight: Endpoint) -> None:
@@ -70,7 +69,7 @@ def test_issue_shows_a_key_that_works_once_and_is_never_stored(ana: Browser, str
     assert f'data-copy="{key}"' in response.content.decode()
     straight.refresh_from_db()
     assert straight.observation_key_sha256 == hashlib.sha256(key.encode()).hexdigest()
-    assert report(Client(), key) == 200
+    assert report(key) == 200
     for page in (ana.read(page_of(straight)), ana.read(reverse("endpoint-detail", args=[straight.pk]))):
         assert key not in page
 
@@ -93,7 +92,7 @@ def test_form_that_is_sent_twice_issues_one_key(ana: Browser, straight: Endpoint
         "This form was already sent, here, in another tab or by someone else. Nothing changed."
         in again.content.decode()
     )
-    assert (report(Client(), first), AuditEntry.objects.count()) == (200, 1)
+    assert (report(first), AuditEntry.objects.count()) == (200, 1)
 
 
 def test_tabs_that_were_opened_together_issue_one_key(ana: Browser, straight: Endpoint) -> None:
@@ -102,9 +101,9 @@ def test_tabs_that_were_opened_together_issue_one_key(ana: Browser, straight: En
     tabs = [(browser, operations_on(browser.read(page_of(straight)))[0]) for browser in (ana, sam, ana)]
     first, *later = [issue(browser, straight, operation=operation, confirmed="yes") for browser, operation in tabs]
     assert [response.status_code for response in later] == [422, 422]
-    assert (report(Client(), key_in(first)), AuditEntry.objects.count()) == (200, 1)
+    assert (report(key_in(first)), AuditEntry.objects.count()) == (200, 1)
     replaced = issue(sam, straight, operation=operations_on(sam.read(page_of(straight)))[0], confirmed="yes")
-    assert (report(Client(), key_in(first)), report(Client(), key_in(replaced))) == (401, 200)
+    assert (report(key_in(first)), report(key_in(replaced))) == (401, 200)
 
 
 def test_replacing_asks_first_and_then_ends_the_old_key_at_once(ana: Browser, straight: Endpoint) -> None:
@@ -115,20 +114,20 @@ def test_replacing_asks_first_and_then_ends_the_old_key_at_once(ana: Browser, st
         "A key is in use. Check this box to confirm that it stops working. Nothing changed yet."
         in refused.content.decode()
     )
-    assert report(Client(), first) == 200
+    assert report(first) == 200
     second = key_in(issue(ana, straight, confirmed="yes"))
-    assert (report(Client(), first), report(Client(), second)) == (401, 200)
+    assert (report(first), report(second)) == (401, 200)
 
 
 def test_revoke_asks_first_then_ends_the_key_and_keeps_what_was_reported(ana: Browser, straight: Endpoint) -> None:
     key = key_in(issue(ana, straight))
-    report(Client(), key)
+    report(key)
     assert revoke(ana, straight).status_code == 422
-    assert report(Client(), key) == 200
+    assert report(key) == 200
     response = revoke(ana, straight, confirmed="yes")
     assert "The observation key was revoked" in words_of(ana.read(response["Location"].partition("#")[0]))
     straight.refresh_from_db()
-    assert (report(Client(), key), straight.observation_key_at, Delivery.objects.count()) == (401, None, 1)
+    assert (report(key), straight.observation_key_at, Delivery.objects.count()) == (401, None, 1)
     assert list(AuditEntry.objects.order_by("pk").values_list("action", "actor_name")) == [
         ("issue observation key", "ana"), ("revoke observation key", "ana"),
     ]  # fmt: skip
@@ -140,7 +139,7 @@ def test_revoke_that_is_sent_again_leaves_the_key_that_came_after_it(ana: Browse
     revoke(ana, straight, operation=operation, confirmed="yes")
     key = key_in(issue(ana, straight))
     again = revoke(ana, straight, operation=operation, confirmed="yes")
-    assert (again.status_code, report(Client(), key)) == (422, 200)
+    assert (again.status_code, report(key)) == (422, 200)
     assert "The key below was issued after it." in again.content.decode()
 
 
@@ -156,13 +155,13 @@ def test_deleted_endpoint_gets_no_key_and_can_have_its_own_revoked(ana: Browser,
     assert ("Replace key…" in page, "Revoke key…" in page) == (False, True)
     assert issue(ana, straight, confirmed="yes").status_code == 404
     revoke(ana, straight, confirmed="yes")
-    assert report(Client(), key) == 401
+    assert report(key) == 401
 
 
 def test_partner_admin_issues_a_key_for_an_install_of_theirs(partner_admin: User, straight: Endpoint) -> None:
     client = Client()
     client.force_login(partner_admin)
-    assert report(Client(), key_in(issue(Browser(client), straight))) == 200
+    assert report(key_in(issue(Browser(client), straight))) == 200
     assert AuditEntry.objects.get().actor == partner_admin
 
 
@@ -185,23 +184,24 @@ def examples_on(page: str, label: str) -> str:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("label", "command"), [("curl command", ["bash"]), ("Python example", [sys.executable, "-"])])
-def test_example_on_the_page_runs(live_server, settings, ana: Browser, straight: Endpoint, label, command) -> None:
+def test_example_on_the_page_runs(settings, ana: Browser, straight: Endpoint, label, command) -> None:
     if shutil.which("curl") is None and label == "curl command":
         pytest.skip("curl is not installed")
-    settings.PUBLIC_URL = settings.RECEIVER_URL = live_server.url
     Endpoint.objects.update(event_types=['it\'s "odd" $HOME \\'])
-    response = issue(ana, straight)
-    code = examples_on(response.content.decode(), label)
-    assert key_in(response) not in code
-    subprocess.run(
-        command,
-        input=code,
-        env=os.environ | {"OBSERVATION_KEY": key_in(response)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    with receiving() as site:
+        settings.PUBLIC_URL = settings.RECEIVER_URL = f"http://localhost:{site.port}"
+        response = issue(ana, straight)
+        code = examples_on(response.content.decode(), label)
+        assert key_in(response) not in code
+        subprocess.run(
+            command,
+            input=code,
+            env=os.environ | {"OBSERVATION_KEY": key_in(response)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
     row = Delivery.objects.get()
     assert (row.endpoint, row.opentrain_id, row.event_type) == (straight, "dlv_example", 'it\'s "odd" $HOME \\')
     assert Attempt.objects.get().source == "observed"

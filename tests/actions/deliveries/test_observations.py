@@ -1,7 +1,6 @@
 """Each observation becomes one attempt in the log."""
 
 import base64
-import json
 from datetime import timedelta
 
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from dashboard.actions import observation_keys
 from dashboard.models import Attempt, Delivery, Endpoint
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint
-from tests.views.test_observations import ITEM, answered, at
-
-URL = "/api/v1/observations"
+from tests.receiver.observing import observe
+from tests.receiver.test_observations import ITEM, answered, at
 
 
 @pytest.fixture
@@ -26,15 +24,11 @@ def key(endpoint) -> str:
 
 
 @pytest.fixture
-def tell(client, key):
-    """Send observations; headers in `changed` replace the default ones."""
+def tell(key):
+    """Send observations."""
 
-    def tell(*items, body=None, method="POST", content_type="application/json", **changed):
-        data = json.dumps({"observations": items}).encode() if body is None else body
-        headers = {"Authorization": f"Bearer {key}"} | {
-            name.replace("_", "-"): value for name, value in changed.items()
-        }
-        return client.generic(method, URL, data, content_type=content_type, headers=headers)
+    def tell(*items):
+        return observe(key=key, items=items)
 
     return tell
 

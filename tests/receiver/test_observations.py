@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 
 from dashboard.actions import observation_keys
 from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.receiver.observations import BODY_LIMIT
 from dashboard.services.bulkhead import Waits
-from dashboard.views.observations import BODY_LIMIT
 from tests.factories import NOON, make_endpoint
+from tests.receiver.observing import observe
+from tests.receiver.serving import Serving, receiving
 
 ROOT = Path(__file__).resolve().parents[2]
-URL = "/api/v1/observations"
 ITEM = {
     "deliveryId": "dlv_1",
     "eventType": "contract.started",
@@ -44,15 +46,12 @@ def key(endpoint) -> str:
 
 
 @pytest.fixture
-def tell(client, key):
+def tell(key):
     """Send observations; a header in `changed` replaces the default one."""
 
     def tell(*items, body=None, method="POST", content_type="application/json", **changed):
-        data = json.dumps({"observations": items}).encode() if body is None else body
-        headers = {"Authorization": f"Bearer {key}"} | {
-            name.replace("_", "-"): value for name, value in changed.items()
-        }
-        return client.generic(method, URL, data, content_type=content_type, headers=headers)
+        headers = {name.replace("_", "-"): value for name, value in changed.items()}
+        return observe(key=key, items=items, body=body, method=method, content_type=content_type, headers=headers)
 
     return tell
 
@@ -151,7 +150,9 @@ def test_call_by_another_method_is_told_which_is_allowed(tell, method) -> None:
     assert (response.status_code, response["Allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer rdo_wrong", "Basic abc", "Bearer \xff", "bearer ot_ptk_x"])
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer rdo_wrong", "Basic abc", "Bearer \xff", "Bearer \udcff", "bearer ot_ptk_x"]
+)
 def test_call_without_a_known_key_is_unauthorized(tell, given) -> None:
     response = tell(ITEM, Authorization=given)
     assert (response.status_code, response["WWW-Authenticate"], Delivery.objects.count()) == (401, "Bearer", 0)
@@ -172,8 +173,7 @@ def test_call_without_a_known_key_is_unauthorized(tell, given) -> None:
     ],
 )
 def test_call_with_a_key_that_was_pasted_wrongly_says_so_and_does_not_repeat_it(tell, key, spelled, why) -> None:
-    as_wsgi_gives_it = spelled.format(key).encode().decode("latin-1")
-    status, said = answered(tell(ITEM, Authorization=as_wsgi_gives_it))
+    status, said = answered(tell(ITEM, Authorization=spelled.format(key)))
     assert (status, why in said["error"], key in said["error"]) == (401, True, False)
 
 
@@ -182,9 +182,14 @@ def test_call_that_is_not_plain_json_is_an_unsupported_type(tell, changed) -> No
     assert tell(ITEM, **changed).status_code == 415
 
 
-def test_call_in_the_clear_is_forbidden_where_https_is_on(tell, settings) -> None:
-    settings.SECURE_SSL_REDIRECT = True
-    assert answered(tell(ITEM))[1]["error"] == "Observations are accepted over https only."
+def test_call_in_the_clear_is_forbidden_where_https_is_on(key) -> None:
+    status, said = answered(observe(key=key, items=[ITEM], is_plain=True))
+    assert (status, said["error"]) == (403, "Observations are accepted over https only.")
+
+
+def test_call_that_was_cut_off_is_told_so(key) -> None:
+    status, said = answered(observe(key=key, items=[ITEM], whole=False))
+    assert (status, said["error"]) == (400, "The body was cut off on its way.")
 
 
 def test_call_while_the_database_is_down_is_to_be_sent_again(tell) -> None:
@@ -219,7 +224,7 @@ def test_calls_of_one_endpoint_take_nothing_from_another(tell, client, settings)
 
 def test_call_while_two_of_its_endpoint_are_stored_is_to_be_sent_again(tell, endpoint, monkeypatch) -> None:
     waits = Waits()
-    monkeypatch.setattr("dashboard.views.observations._waits", waits)
+    monkeypatch.setattr("dashboard.receiver.observations._waits", waits)
     busy = {"name": str(endpoint.pk), "most": 8, "most_of_name": 2}
     with waits.one(**busy), waits.one(**busy):
         response = tell(ITEM)
@@ -228,7 +233,7 @@ def test_call_while_two_of_its_endpoint_are_stored_is_to_be_sent_again(tell, end
 
 
 def clock(monkeypatch, at: datetime) -> None:
-    monkeypatch.setattr("dashboard.views.observations.timezone.now", lambda: at)
+    monkeypatch.setattr("dashboard.receiver.observations.timezone.now", lambda: at)
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
@@ -279,15 +284,32 @@ def example(language: str) -> str:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/observations.md").read_text(), re.DOTALL)[0]
 
 
+@pytest.fixture
+def site(transactional_db) -> Iterator[Serving]:
+    """The server with the API, without a console behind it."""
+    with receiving() as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", ["/api/v1/observations", "//api//v1/observations/?x=1", "/api/v1/%6fbservations"])
+def test_api_is_served_whatever_the_slashes(site, path) -> None:
+    key = observation_keys.issue(actor=None, endpoint=make_endpoint(), now=NOON).reveal()
+    body = json.dumps({"observations": [ITEM]}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    sent = f"{head}Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    answer = site.say(sent)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b'\r\n\r\n{"stored": 1, "known": 0}')
+
+
 @pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("language", "command"), [("python", sys.executable), ("js", "node")])
-def test_example_of_the_docs_runs(live_server, language, command) -> None:
+def test_example_of_the_docs_runs(site, language, command) -> None:
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     endpoint = make_endpoint()
     key = observation_keys.issue(actor=None, endpoint=endpoint, now=NOON).reveal()
-    environment = os.environ | {"REDELIVER_URL": live_server.url, "OBSERVATION_KEY": key}
+    environment = os.environ | {"REDELIVER_URL": f"http://localhost:{site.port}", "OBSERVATION_KEY": key}
     code = example(language)
     assert len(code.strip().splitlines()) <= 10
     said = [
