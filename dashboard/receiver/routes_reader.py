@@ -37,6 +37,8 @@ LOOK_EVERY_S = 5.0
 ASK_EVERY_S = 0.02
 ASKED_AT_ONCE = 200
 """Requests for keys that one statement answers."""
+HANDED_OVER = 250
+"""Rows handed over at a time: between them, the event loop goes on with deliveries."""
 ANSWER_WITHIN_S = 1.0
 """Seconds after which a database that does not answer counts as away."""
 TRY_EVERY_S = 1.0
@@ -156,14 +158,15 @@ class RoutesReader:
         """Take changes and answer requests until the thread ends. Raises: psycopg.Error."""
         look_at, ask_at = time.monotonic() + LOOK_EVERY_S, 0.0
         while not self._is_ending:
+            # A statement takes in what is notified meanwhile, so the socket would not wake us: first, all that.
+            while changed := {int(one.payload) for one in connection.notifies(timeout=0) if one.payload.isdecimal()}:
+                self._read_again(connection, changed)
             next_at = min(
                 look_at,
                 ask_at if self._asked else math.inf,
                 math.inf if self._file is None else self._save_at,
             )
             self._sleep(next_at - time.monotonic(), connection)
-            if changed := {int(one.payload) for one in connection.notifies(timeout=0) if one.payload.isdecimal()}:
-                self._read_again(connection, changed)
             if self._asked and time.monotonic() >= ask_at:
                 self._answer(connection)
                 ask_at = time.monotonic() + ASK_EVERY_S
@@ -215,7 +218,8 @@ class RoutesReader:
         self._rows.update((row.endpoint_id, row) for row in rows)
         if changed or gone:
             self._is_saved = False
-            self._changed(changed, gone)
+            for at in range(0, max(len(changed), 1), HANDED_OVER):
+                self._changed(changed[at : at + HANDED_OVER], gone if at == 0 else ())
 
     def _load(self) -> None:
         """Begin with the routes of the file."""
