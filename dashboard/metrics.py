@@ -6,6 +6,7 @@ add all of them up (prometheus-client's multi-process mode). Values that the dat
 are queried at scrape time: queries/health_checks.py.
 """
 
+import hmac
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
@@ -13,6 +14,8 @@ from prometheus_client.registry import Collector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own variable, read when that module is first imported."""
+
+REFUSED = "Send METRICS_TOKEN as 'Authorization: Bearer …'."
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 
@@ -46,6 +49,13 @@ def count_call(*, call: str, result: str, seconds: float) -> None:
     """Count a call to OpenTrain. `call` is its method and path, without IDs."""
     _calls.labels(call, result).inc()
     _call_seconds.labels(call).observe(seconds)
+
+
+def may_read(authorization: str, *, token: str) -> bool:
+    """Return whether this Authorization header has the token of Prometheus."""
+    scheme, _, given = authorization.partition(" ")
+    known = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return known and scheme.lower() == "bearer"
 
 
 def exposition(*, collectors: list[Collector]) -> bytes:

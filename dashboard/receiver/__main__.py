@@ -24,6 +24,7 @@ from django.conf import settings
 from dashboard.receiver.app import App
 from dashboard.receiver.front import Front
 from dashboard.receiver.observations import Observations
+from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import Server, bound
 
 DRAIN_S = 12.0
@@ -37,8 +38,9 @@ async def serve() -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    observations = Observations()
-    app = App(front=Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None, observations=observations)
+    observations, probes = Observations(), Probes()
+    front = Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None
+    app = App(front=front, observations=observations, probes=probes)
     server = Server(app, most=descriptors() // 2)
     await server.listen(*bound(settings.RECEIVER_BIND))
     logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
@@ -47,6 +49,7 @@ async def serve() -> None:
     app.is_draining = True
     await server.drain(within_s=DRAIN_S)
     observations.close()
+    probes.close()
 
 
 def descriptors() -> int:

@@ -11,8 +11,10 @@ from aiohttp import web
 from django.conf import settings
 
 from dashboard import logs
+from dashboard.receiver import probes
 from dashboard.receiver.front import Front
 from dashboard.receiver.observations import Observations
+from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import SERVER
 from dashboard.rules.site_paths import is_observations
 
@@ -29,8 +31,9 @@ logger = logging.getLogger(__name__)
 class App:
     """Answers requests. While `is_draining`, each answer is the last of its connection."""
 
-    def __init__(self, *, front: Front | None, observations: Observations) -> None:
+    def __init__(self, *, front: Front | None, observations: Observations, probes: Probes) -> None:
         self._front = front
+        self._probes = probes
         self._observations = observations
         self.is_draining = False
 
@@ -57,8 +60,8 @@ class App:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # it is no part of the answer
         path = request.path
-        if path == "/healthz":
-            return _json({"ok": True})
+        if path in probes.PATHS:
+            return await self._probes.answer(request)
         if is_observations(path):
             return await self._observations.receive(request)
         if self._front is None:

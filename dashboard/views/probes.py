@@ -4,27 +4,24 @@ They reveal nothing about customers, and no secrets. /healthz is for process sup
 because restarting it does not fix a database that is down. /readyz is for load balancers and on-call alerts.
 """
 
-import hmac
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from dashboard import metrics
 from dashboard.actions.runs.commands import QUEUE
 from dashboard.queries import health_checks
+from dashboard.queries.vitals import GONE, Vitals
 
 POLLER_LATE_AFTER = timedelta(minutes=5)
 """Due installs are polled within seconds; after a killed worker, within 2 minutes."""
@@ -34,8 +31,6 @@ WRITE_KEPT_S = 5
 
 Check = dict[str, object]
 _NO_ANSWER: Check = {"ok": False, "why": "the database does not answer"}
-_GONE = (OperationalError, InterfaceError)
-"""Errors that mean the database is unreachable. Any other database error is a bug and must surface."""
 
 
 @never_cache
@@ -70,7 +65,7 @@ def _checks() -> dict[str, Callable[[], Check]]:
 def _checked(check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except _GONE:
+    except GONE:
         return _NO_ANSWER
 
 
@@ -112,54 +107,8 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     """Return Prometheus metrics to clients with METRICS_TOKEN; 404 if that is not set."""
     if not settings.METRICS_TOKEN:
         raise Http404
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    known = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
-    if scheme.lower() != "bearer" or not known:
-        refused = HttpResponse("Send METRICS_TOKEN as 'Authorization: Bearer …'.", "text/plain", 401)
+    if not metrics.may_read(request.headers.get("Authorization", ""), token=settings.METRICS_TOKEN):
+        refused = HttpResponse(metrics.REFUSED, "text/plain", 401)
         refused["WWW-Authenticate"] = "Bearer"
         return refused
-    return HttpResponse(metrics.exposition(collectors=[_Vitals()]), content_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-class _Vitals(Collector):
-    """Metrics read from the database at each scrape: the same from every process and machine."""
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            found = list(_vitals())
-        except _GONE:
-            found = []
-        yield GaugeMetricFamily("redeliver_database_up", "1: the database answered.", value=float(bool(found)))
-        yield from found
-
-
-def _vitals() -> Iterator[Metric]:
-    now = timezone.now()
-    jobs = health_checks.queue(now=now, name=QUEUE)
-    yield GaugeMetricFamily("redeliver_queue_depth", "Jobs that are due and not begun.", value=jobs.depth)
-    yield GaugeMetricFamily(
-        "redeliver_queue_oldest_seconds", "How long the oldest of them has been due.", jobs.oldest.total_seconds()
-    )
-    age = health_checks.worker_age(now=now)
-    if age is not None:
-        yield GaugeMetricFamily(
-            "redeliver_worker_heartbeat_age_seconds", "Since a worker said that it is alive.", age.total_seconds()
-        )
-    yield GaugeMetricFamily(
-        "redeliver_poller_late_seconds", "For how long the install that waited longest has been due.",
-        health_checks.poller_lateness(now=now).total_seconds(),
-    )  # fmt: skip
-    yield _deliveries()
-    yield GaugeMetricFamily(
-        "redeliver_deliveries_estimate",
-        "Deliveries in the log, as of the last ANALYZE.",
-        health_checks.deliveries_estimate(),
-    )
-
-
-def _deliveries() -> Metric:
-    words = f"Deliveries that are not delivered, by standing; {health_checks.METRIC_COUNT_LIMIT} means that or more."
-    family = GaugeMetricFamily("redeliver_deliveries", words, labels=["standing"])
-    for standing, count in health_checks.standings().items():
-        family.add_metric([standing.name.lower()], count)
-    return family
+    return HttpResponse(metrics.exposition(collectors=[Vitals(queue=QUEUE)]), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -12,6 +12,7 @@ from pathlib import Path
 from dashboard.receiver.app import App
 from dashboard.receiver.front import Front
 from dashboard.receiver.observations import Observations
+from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import Handler, Server
 
 WITHIN_S = 30
@@ -69,7 +70,12 @@ def serving(made: Callable[[], Handler], *, most: int = 1000) -> Iterator[Servin
 
 def receiving(*, console: Path | None = None) -> contextlib.AbstractContextManager[Serving]:
     """Serve what the receiver's process does, with the console on this socket behind it if there is one."""
-    return serving(lambda: App(front=Front(str(console)) if console else None, observations=Observations()))
+
+    def made() -> App:
+        front = Front(str(console)) if console else None
+        return App(front=front, observations=Observations(), probes=Probes())
+
+    return serving(made)
 
 
 async def _ended(server: Server) -> None:

@@ -1,0 +1,56 @@
+"""Probes of the receiver: whether it lives, and what it and the other processes of its machine have counted.
+
+They reveal nothing about customers, and no secrets. /healthz is for process supervisors: it needs neither database nor
+console, because restarting the receiver repairs neither.
+"""
+
+from http import HTTPStatus
+
+from aiohttp import web
+from django.conf import settings
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from dashboard import metrics
+from dashboard.actions.runs.commands import QUEUE
+from dashboard.queries.vitals import Vitals
+from dashboard.receiver.db_threads import DatabaseThreads, Full
+
+HEALTHZ, METRICS = "/healthz", "/metrics"
+PATHS = frozenset({HEALTHZ, METRICS})
+RETRY_AFTER_S = 5
+_NOT_STORED = {"Cache-Control": "no-store"}
+
+
+class Probes:
+    """The probes on one event loop."""
+
+    def __init__(self) -> None:
+        self._threads = DatabaseThreads(name="metrics", most=1, waiting=4)
+
+    def close(self) -> None:
+        """Let the thread end with what it reads."""
+        self._threads.close()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request for one of PATHS."""
+        if request.method not in {"GET", "HEAD"}:
+            allowed = {"Allow": "GET, HEAD"}
+            return web.json_response({"error": "Use GET."}, status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allowed)
+        if request.path == HEALTHZ:
+            return web.json_response({"ok": True}, headers=_NOT_STORED)
+        return await self._metrics(request)
+
+    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return Prometheus metrics to clients with METRICS_TOKEN; 404 if that is not set."""
+        if not settings.METRICS_TOKEN:
+            return web.json_response({"error": "Not found."}, status=HTTPStatus.NOT_FOUND)
+        if not metrics.may_read(request.headers.get("Authorization", ""), token=settings.METRICS_TOKEN):
+            asks = {"WWW-Authenticate": "Bearer"}
+            return web.Response(text=metrics.REFUSED, status=HTTPStatus.UNAUTHORIZED, headers=asks)
+        try:
+            text = await self._threads.run(lambda: metrics.exposition(collectors=[Vitals(queue=QUEUE)]))
+        except Full:
+            later = {"Retry-After": str(RETRY_AFTER_S)}
+            words = "The metrics are being read for others. Try again."
+            return web.json_response({"error": words}, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=later)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, **_NOT_STORED})

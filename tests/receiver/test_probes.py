@@ -1,0 +1,54 @@
+"""Probes of the receiver's process, in which the database may be away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.receiver.serving import Serving, receiving
+from tests.receiver.test_front import split
+
+TOKEN = "a-token-of-prometheus"
+
+
+@pytest.fixture
+def site() -> Iterator[Serving]:
+    with receiving() as running:
+        yield running
+
+
+def asked(site: Serving, path: str, *headers: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 10.42.0.17", "Connection: close", *headers, "", ""]
+    return split(site.say("\r\n".join(lines).encode()))
+
+
+def test_healthz_needs_nothing_and_answers_to_any_host(site: Serving) -> None:
+    status, headers, body = asked(site, "/healthz")
+    assert (status, body, headers["cache-control"]) == (200, b'{"ok": true}', "no-store")
+    assert asked(site, "/healthz", method="HEAD")[0] == 200
+    status, headers, _ = asked(site, "/healthz", method="POST")
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_metrics_do_not_exist_without_a_token(site: Serving, settings: Any) -> None:
+    settings.METRICS_TOKEN = ""
+    assert asked(site, "/metrics")[0] == 404
+
+
+@pytest.mark.parametrize("given", [[], ["Authorization: Bearer wrong"], [f"Authorization: Basic {TOKEN}"]])
+def test_metrics_are_for_those_with_the_token(site: Serving, settings: Any, given: list[str]) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    status, headers, _ = asked(site, "/metrics", *given)
+    assert (status, headers["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_metrics_have_what_processes_counted_and_what_the_database_holds(site: Serving, settings: Any) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    asked(site, "/api/v1/observations")
+    status, headers, body = asked(site, "/metrics", f"Authorization: Bearer {TOKEN}")
+    assert (status, headers["content-type"].startswith("text/plain; version=0.0.4")) == (200, True)
+    text = body.decode()
+    assert 'redeliver_observation_calls_total{status="405"}' in text
+    assert "redeliver_database_up 1.0" in text
+    assert "redeliver_queue_depth" in text
