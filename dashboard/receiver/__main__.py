@@ -8,6 +8,7 @@ To restart without a wait, start the next one on the same socket first, and then
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -42,6 +43,8 @@ async def serve() -> None:
     front = Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None
     app = App(front=front, observations=observations, probes=probes)
     server = Server(app, most=descriptors() // 2)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: full collections would traverse it while every delivery waits
     await server.listen(*bound(settings.RECEIVER_BIND))
     logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
     await ending.wait()
