@@ -31,7 +31,7 @@ CHOICE, OURS, COUNT = "one of its choices", "a code, key, hash or sentence of ou
 FIELDS = {**InviteForm.base_fields, "install_name": ConnectForm.base_fields["name"]}
 PERSON = getattr(FIELDS["username"], "max_length")  # noqa: B009 - not every field of a form has one
 INSTALL_NAME = max(getattr(FIELDS["install_name"], "max_length"), types.ID_CHARS)  # noqa: B009 - the same
-STATUS = max(handler._STATUSES)
+STATUS = max(handler.STATUSES)
 ID, EVENT_TYPE = receiver.ID_LIMIT, receiver.TYPE_LIMIT
 
 GUARDS: dict[str, int | str] = {

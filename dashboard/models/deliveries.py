@@ -216,6 +216,13 @@ class Attempt(models.Model):
     answered_in_time = models.BooleanField(
         null=True, blank=True, help_text="Whether OpenTrain got our answer in time; null if that is not known."
     )
+    body_fault = models.CharField(
+        max_length=30,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What was wrong with the body of the handler's response; empty if nothing, or if unknown.",
+    )
 
     class Meta:
         ordering = ["number"]

@@ -1,5 +1,8 @@
 """Requests as they come to the receiver: their bodies up to a limit, and how they came."""
 
+import asyncio
+from collections.abc import Callable
+
 from aiohttp import web
 from django.conf import settings
 
@@ -7,17 +10,29 @@ _READ_ON = 4
 """An oversized body is read up to this multiple of its limit, then abandoned."""
 
 
-async def read_body(request: web.BaseRequest, *, limit: int) -> tuple[bytes, bool]:
+async def read_body(
+    request: web.BaseRequest,
+    *,
+    limit: int,
+    within_s: float | None = None,
+    counted: Callable[[int], None] = lambda _size: None,
+) -> tuple[bytes, bool]:
     """Return the body, or `limit` + 1 bytes of a larger one, and whether it is complete.
+
+    What has not arrived `within_s` seconds is left out. `counted` is told how many bytes are kept, as they arrive, and
+    may raise.
 
     The rest of an oversized body is read for a while and dropped: a response sent while the client is still sending is
     lost with the connection.
     """
     body, size = bytearray(), 0
     try:
-        while size <= _READ_ON * limit and (piece := await request.content.readany()):
-            size += len(piece)
-            body += piece[: max(limit + 1 - len(body), 0)]
+        async with asyncio.timeout(within_s):
+            while size <= _READ_ON * limit and (piece := await request.content.readany()):
+                size += len(piece)
+                kept = piece[: max(limit + 1 - len(body), 0)]
+                counted(len(kept))
+                body += kept
     except (OSError, web.PayloadAccessError, web.RequestPayloadError):
         return bytes(body), False
     return bytes(body), len(body) > limit or request.content.at_eof()

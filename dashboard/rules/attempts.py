@@ -53,11 +53,30 @@ class AttemptResult:
     response_head: bytes = field(repr=False)
     source: str = Source.RECEIVER
     signature: str = Verdict.VERIFIED
+    body_fault: str = ""
+    """What was wrong with the body of the handler's response, where the status decided anyway."""
+    answered_in_time: bool | None = None
+    """Whether OpenTrain got the answer in time; None while that is not known."""
 
     @property
     def ok(self) -> bool:
-        """Whether OpenTrain counts the attempt as a success."""
-        return cause_of_answer(status=self.answered_status) is Cause.NONE
+        """Whether OpenTrain counts the attempt as a success, as far as that is known."""
+        return cause_of_answer(status=self.answered_status) is Cause.NONE and self.answered_in_time is not False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused request. It has no field for a body, because unverified bodies are never stored."""
+
+    received_at: datetime
+    reason: str
+    explanation: str
+    answered_status: int
+    claimed_delivery_id: str
+    claimed_event_type: str
+    request_headers: Headers
+    body_size: int
+    body_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

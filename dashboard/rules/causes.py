@@ -31,6 +31,10 @@ class Cause(StrEnum):
     """The handler was not called, because too many calls were already waiting for handlers."""
     LOOP = "loop"
     """The handler was not called, because the delivery had come through Redeliver before."""
+    LATE = "late"
+    """The handler was not called, because the delivery's arrival took all of its time."""
+    GONE = "gone"
+    """OpenTrain had closed the connection before it could be answered, whatever the handler said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,16 @@ _WORDS = {
         any_server="the address leads back to Redeliver",
         handler="the handler was not called: its address leads back to Redeliver",
         advice="Set the handler's address to your own server, not to a receiver's URL or a proxy that leads to one.",
+    ),
+    Cause.LATE: _Words(
+        any_server="no time was left",
+        handler="the handler was not called: the delivery took too long to arrive",
+        advice="Check what slows requests down in front of Redeliver: a proxy, the network, a busy machine.",
+    ),
+    Cause.GONE: _Words(
+        any_server="the sender closed the connection",
+        handler="OpenTrain closed the connection before it was answered",
+        advice="Check the time-outs of what is in front of Redeliver: a proxy or load balancer may have given up.",
     ),
 }
 

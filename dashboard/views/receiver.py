@@ -33,11 +33,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dashboard import metrics
 from dashboard.actions.deliveries import record
-from dashboard.actions.deliveries.record import Refusal
 from dashboard.middleware.request_body import read_body
 from dashboard.models import Endpoint
 from dashboard.rules import headers, json_limits
-from dashboard.rules.attempts import BODY_LIMIT, AttemptResult, Event, Headers
+from dashboard.rules.attempts import BODY_LIMIT, AttemptResult, Event, Headers, Refusal
 from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.rules.outside_texts import moment, storable
 from dashboard.rules.schedule import HANDLER_DEADLINE

@@ -286,6 +286,8 @@ def _attempt(*, delivery: Delivery, result: AttemptResult, name: uuid.UUID | Non
         response_head=result.response_head,
         source=result.source,
         signature=result.signature,
+        body_fault=result.body_fault,
+        answered_in_time=result.answered_in_time,
         uuid=name,
     )
 

@@ -12,7 +12,7 @@ from dashboard.actions.deliveries import attempts
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 from dashboard.rules.answers import are_requeued
-from dashboard.rules.attempts import AttemptResult, Event, Headers, RecordedAttempt
+from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt, Refusal
 from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
 
@@ -47,21 +47,6 @@ class AutoDisable:
     endpoint: Endpoint
     at: datetime
     learned_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A refused request. It has no field for a body, because unverified bodies are never stored."""
-
-    received_at: datetime
-    reason: str
-    explanation: str
-    answered_status: int
-    claimed_delivery_id: str
-    claimed_event_type: str
-    request_headers: Headers
-    body_size: int
-    body_sha256: str
 
 
 def record_attempt(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt:

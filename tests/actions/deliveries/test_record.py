@@ -8,9 +8,9 @@ import pytest
 from django.db import connection, transaction
 
 from dashboard.actions.deliveries import record as deliveries
-from dashboard.actions.deliveries.record import AttemptResult, Event, Refusal
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, RefusedAttempt
+from dashboard.rules.attempts import AttemptResult, Event, Refusal
 from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
 from tests.faults.failed import somebody_waits, wait_until
 

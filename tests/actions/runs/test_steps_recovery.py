@@ -14,10 +14,10 @@ from dashboard.actions.installs import sync
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Run, RunItem, User
 from dashboard.rules.causes import Cause
+from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.rules.snapshots import LAG
 from dashboard.services import handler
 from dashboard.services.opentrain import OutcomeUnknown
-from dashboard.views import receiver
 from tests.actions.runs.by_bits import REPAIR, attempt, go, recover, redeliveries, requeues, states, steps
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery, make_failed_delivery
@@ -29,7 +29,7 @@ def test_recovery_waits_for_the_probed_handler_as_long_as_for_a_delivery(
     broken: Callable[..., Endpoint], support: User, probe: SimpleNamespace
 ) -> None:
     go(recover(broken(failed=1, unseen=0), support))
-    assert probe.waited_s == receiver.DEADLINE_S == 9.5
+    assert probe.waited_s == HANDLER_DEADLINE.total_seconds() == 9.8
 
 
 def test_recovery_goes_from_probe_to_done(
