@@ -61,6 +61,8 @@ GUARDS: dict[str, int | str] = {
     "Endpoint.receiver_key": OURS,
     "Endpoint.handler_url": URL_CHARS,
     "Endpoint.observation_key_sha256": OURS,
+    "Endpoint.proof": CHOICE,
+    "Endpoint.url_before": max(types.URL_CHARS, URL_CHARS),
     "EndpointWrite.url_digest": OURS,
     "EndpointWrite.consecutive_failures": types.COUNT,
     "EndpointSnapshot.status": types.STATUS_CHARS,

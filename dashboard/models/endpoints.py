@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Case, Q, Value, When
 
 from dashboard.config.masking import masking
-from dashboard.db.fields import SecretField
+from dashboard.db.fields import MaskedCharField, SecretField
 from dashboard.db.prepared import prepared_cursor
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
@@ -100,6 +100,17 @@ class Endpoint(models.Model):
     registered URL. Until OpenTrain responds, `opentrain_id` is null.
     """
 
+    class Proof(models.TextChoices):
+        """Whether a delivery has shown that the secret is the right one. Stored, so never rename a value.
+
+        WAITING: its secret was entered, and until a delivery verifies, others are passed on too. NONE: nobody gave its
+        secret, so nothing can be verified. PROVEN: what does not verify is refused.
+        """
+
+        PROVEN = "proven"
+        WAITING = "waiting"
+        NONE = "none"
+
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="endpoints")
     opentrain_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null is "not known yet"
     url = models.CharField(max_length=2048)
@@ -134,6 +145,30 @@ class Endpoint(models.Model):
     observation_key_sha256 = models.CharField(max_length=64, unique=True, null=True, blank=True)
     observation_key_at = models.DateTimeField(null=True, blank=True, help_text="When the key was issued.")
     registering_since = models.DateTimeField(null=True, blank=True)
+    proof = models.CharField(
+        max_length=10,
+        choices=Proof,
+        default=Proof.PROVEN,
+        db_default=Proof.PROVEN,
+        help_text="Whether the receiver refuses what does not verify.",
+    )
+    routing_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When OpenTrain was asked to deliver through Redeliver, without a clear answer yet.",
+    )
+    routed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was put behind the receiver, if it existed before."
+    )
+    bypassed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was taken out of the receiver's path, if it is not in it."
+    )
+    url_changed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Redeliver learned that its URL was changed elsewhere."
+    )
+    url_before = MaskedCharField(
+        max_length=2048, blank=True, default="", db_default="", help_text="Its URL before that, without secrets."
+    )
 
     objects = EndpointQuerySet.as_manager()
 
