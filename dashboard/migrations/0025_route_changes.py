@@ -16,8 +16,8 @@ CREATE TRIGGER route_made AFTER INSERT ON dashboard_endpoint FOR EACH ROW
     WHEN (NEW.receiver_key IS NOT NULL OR NEW.secret IS NOT NULL)
     EXECUTE FUNCTION dashboard_route_changed();
 CREATE TRIGGER route_changed AFTER UPDATE ON dashboard_endpoint FOR EACH ROW
-    WHEN ((OLD.receiver_key, OLD.handler_url, OLD.secret, OLD.registering_since)
-          IS DISTINCT FROM (NEW.receiver_key, NEW.handler_url, NEW.secret, NEW.registering_since))
+    WHEN ((OLD.receiver_key, OLD.handler_url, OLD.secret, OLD.registering_since, OLD.proof)
+          IS DISTINCT FROM (NEW.receiver_key, NEW.handler_url, NEW.secret, NEW.registering_since, NEW.proof))
     EXECUTE FUNCTION dashboard_route_changed();
 CREATE TRIGGER route_gone AFTER DELETE ON dashboard_endpoint FOR EACH ROW
     WHEN (OLD.receiver_key IS NOT NULL OR OLD.secret IS NOT NULL)
@@ -32,6 +32,6 @@ DROP FUNCTION dashboard_route_changed();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dashboard", "0022_attempt_once")]
+    dependencies = [("dashboard", "0024_routed_endpoints")]
 
     operations = [migrations.RunSQL(NOTIFY, AS_BEFORE)]

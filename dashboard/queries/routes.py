@@ -25,7 +25,8 @@ CHANNEL = "dashboard_routes"
 # An endpoint without a key concerns the receiver if its secret may have signed what comes to another's address, or if
 # its URL is an address of the receiver.
 _READ = """
-    SELECT id, install_id, receiver_key, handler_url, secret, registering_since, deleted_at IS NOT NULL AS is_deleted,
+    SELECT id, install_id, receiver_key, handler_url, secret, registering_since, proof,
+           deleted_at IS NOT NULL AS is_deleted,
            CASE WHEN receiver_key IS NULL AND opentrain_id IS NOT NULL AND deleted_at IS NULL
                      AND starts_with(url, %(hooks)s) THEN url ELSE '' END AS taken_url
     FROM dashboard_endpoint
@@ -45,6 +46,7 @@ class RouteRow:
     handler_url: str
     secret: Sealed | None
     registering_since: datetime | None
+    proof: str
     is_deleted: bool
     taken_url: str
     hash: int | None = field(default=None, compare=False)
@@ -75,8 +77,10 @@ def digest(connection: psycopg.Connection[Any]) -> int:
 def _rows(connection: psycopg.Connection[Any], condition: str, values: dict[str, Any]) -> list[RouteRow]:
     found = connection.execute(f"{_WITH_HASH} AND {condition}", {"hooks": _hooks(), **values})
     return [
-        RouteRow(pk, install, key, handler, None if secret is None else Sealed.of(secret), since, gone, taken, number)
-        for pk, install, key, handler, secret, since, gone, taken, number in found
+        RouteRow(
+            pk, install, key, handler, None if secret is None else Sealed.of(secret), since, proof, gone, url, number
+        )
+        for pk, install, key, handler, secret, since, proof, gone, url, number in found
     ]
 
 

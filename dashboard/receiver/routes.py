@@ -52,7 +52,7 @@ class Route:
     handler_url: str
     secret: Secret | None
     registering_since: datetime | None
-    proof: str = "proven"
+    proof: str
 
 
 @dataclass(slots=True)
@@ -215,6 +215,7 @@ def _route(row: RouteRow) -> Route:
         handler_url=row.handler_url,
         secret=row.secret,
         registering_since=row.registering_since,
+        proof=row.proof,
     )
 
 

