@@ -10,7 +10,7 @@ from datetime import datetime
 
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
-from dashboard.actions.installs.snapshots import hold, record_change, record_endpoint, remember, tally
+from dashboard.actions.installs.snapshots import EDIT, POINT_BACK, hold, record_change, record_endpoint, remember, tally
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.config.masking import masking
@@ -68,8 +68,7 @@ def change(
         ours = _changes(endpoint=endpoint, address=address, event_types=endpoint.event_types)
         if answer is not None:
             record_change(endpoint=endpoint, answer=answer, at=clock())
-        if endpoint.is_received:
-            Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=address)
+        _set_handler(endpoint, address if answer is None or endpoint.is_received else answer.url)
         endpoint.refresh_from_db()
         if reading.taken is Taken.YES:
             return Outcome(kind=OutcomeKind.DONE, words=words)
@@ -77,7 +76,7 @@ def change(
         return outcome_as_read(replace(reading, words=said))
 
     once = Once(clock(), already=already)
-    return perform(operation=_on(endpoint, actor, "edit endpoint", operation), call=call, record=record, once=once)
+    return perform(operation=_on(endpoint, actor, EDIT, operation), call=call, record=record, once=once)
 
 
 def pause(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
@@ -158,7 +157,7 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
         return Outcome(kind=OutcomeKind.DONE, words=words)
 
     return perform(
-        operation=_on(endpoint, actor, "deliver through the receiver again", operation),
+        operation=_on(endpoint, actor, POINT_BACK, operation),
         call=lambda: opentrain.update_endpoint(
             token=endpoint.install.token,
             endpoint_id=endpoint.opentrain_id or "",
@@ -167,6 +166,12 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
         record=record,
         once=Once(clock(), already=already),
     )
+
+
+def _set_handler(endpoint: Endpoint, url: str) -> None:
+    """Store the handler of an endpoint that was received before the change, or whose URL was its handler's."""
+    if endpoint.is_received or endpoint.is_bypassed or endpoint.is_routing:
+        Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=url)
 
 
 def _already_paused(endpoint: Endpoint, now: datetime) -> str:

@@ -37,10 +37,11 @@ UNRECORDED = (
 class Operation:
     """The actor, the action and the object of an operation, as both audit rows record them.
 
-    `id` comes from the submitted form, so a form that is submitted twice is one operation.
+    Without an actor, it is the command line. `id` comes from the submitted form, so a form that is submitted twice is
+    one operation.
     """
 
-    actor: User
+    actor: User | None
     action: str
     install: Install | None = None
     endpoint: Endpoint | None = None

@@ -1,7 +1,8 @@
 """Entering the signing secret of an endpoint that OpenTrain delivers to the receiver, and whose secret Redeliver lacks.
 
 OpenTrain shows a secret once, to whoever registers the endpoint. Redeliver lacks it if the endpoint was created outside
-Redeliver at an address of the receiver, or if the answer to a registration was lost.
+Redeliver at an address of the receiver, if the answer to a registration was lost, or if the endpoint was put behind the
+receiver without it.
 """
 
 import uuid
@@ -40,8 +41,11 @@ def enter(*, actor: User, endpoint: Endpoint, secret: Secret, operation: uuid.UU
             taken_over.save(update_fields=["receiver_key"])
             row.receiver_key, row.handler_url = key, taken_over.handler_url
         row.secret, row.registering_since = secret, None
-        row.save(update_fields=["receiver_key", "handler_url", "secret", "registering_since"])
         words = "A signing secret was entered. Redeliver verifies this endpoint's deliveries with it."
+        if row.proof != Endpoint.Proof.PROVEN:
+            row.proof = Endpoint.Proof.WAITING
+            words = "A signing secret was entered. The next delivery shows whether it is right."
+        row.save(update_fields=["receiver_key", "handler_url", "secret", "registering_since", "proof"])
         audit.note(actor=actor, action=ENTER, words=words, endpoint=row, operation=operation)
 
 
@@ -49,7 +53,7 @@ def can_be_entered(endpoint: Endpoint) -> bool:
     """Return whether a received endpoint lacks a secret that is known to be right: it never verified a delivery."""
     if endpoint.deleted_at is not None or not endpoint.is_received:
         return False
-    return not endpoint.deliveries.exists()
+    return endpoint.proof != Endpoint.Proof.PROVEN or not endpoint.deliveries.exists()
 
 
 def _owner(endpoint: Endpoint) -> Endpoint:

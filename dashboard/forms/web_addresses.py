@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from dashboard import addresses
 from dashboard.models import Endpoint
+from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
 from dashboard.rules.receiver_urls import key_at_end, key_in
 
 URL_CHARS = 2048
@@ -66,6 +67,5 @@ def check_public(text: str, *, allowed: bool, setting: str) -> None:
 def opentrain_address(text: str) -> None:
     """Accept the addresses that OpenTrain accepts: https, and http for localhost only. Raises: ValidationError."""
     web_address(text)
-    parts = urlsplit(text)
-    if parts.scheme == "http" and parts.hostname not in addresses.LOCAL_HOSTS:
-        raise ValidationError("OpenTrain delivers to https:// only (http:// only for localhost).")
+    if not is_delivered_to(text):
+        raise ValidationError(HTTPS_ONLY)

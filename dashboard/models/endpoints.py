@@ -249,9 +249,19 @@ class Endpoint(models.Model):
         return self.receiver_key is not None and leads_to(url=self.url, key=self.receiver_key)
 
     @property
+    def is_routing(self) -> bool:
+        """Whether OpenTrain was asked to deliver it through Redeliver, and has not shown that it does."""
+        return self.routing_since is not None and not self.is_received and self.url == self.handler_url
+
+    @property
+    def is_bypassed(self) -> bool:
+        """Whether Redeliver took itself out of its path: OpenTrain delivers to the handler again."""
+        return self.bypassed_at is not None and not self.is_received and self.url == self.handler_url
+
+    @property
     def is_moved(self) -> bool:
-        """Whether it was registered through the receiver, and its URL was changed outside Redeliver since."""
-        return self.receiver_key is not None and not self.is_received
+        """Whether OpenTrain delivered it to the receiver, and its URL was changed outside Redeliver since."""
+        return self.receiver_key is not None and not (self.is_received or self.is_routing or self.is_bypassed)
 
     @property
     def reaches_receiver(self) -> bool:

@@ -25,12 +25,14 @@ def obstacle(run: Run) -> tuple[Run.State, str] | None:
 
 
 def _stopped_by_move(run: Run) -> tuple[Run.State, str] | None:
-    """Return the same for an endpoint that was moved outside: its results can't be seen. None for any other."""
+    """Return the same for an endpoint that left the receiver: its results can't be seen. None for any other."""
     endpoint = run.endpoint
-    if not endpoint.is_moved or endpoint.is_observed or Step(run.step) is Step.WATCH:
+    is_out = endpoint.is_moved or endpoint.is_bypassed
+    if not is_out or endpoint.is_observed or Step(run.step) is Step.WATCH:
         return None
+    why = "its URL was changed outside Redeliver" if endpoint.is_moved else "Redeliver was taken out of the path"
     words = (
-        f"OpenTrain delivers this endpoint to {endpoint.shown_url}: its URL was changed outside Redeliver, so "
+        f"OpenTrain delivers this endpoint to {endpoint.shown_url}: {why}, so "
         "Redeliver cannot see whether deliveries succeed. Have OpenTrain deliver to the receiver again, then resume."
     )
     return Run.State.PAUSED, words
