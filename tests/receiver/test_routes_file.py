@@ -138,13 +138,18 @@ def test_other_files_are_refused_in_words(file: Path, data: bytes) -> None:
         read(file)
 
 
-def test_any_flipped_byte_is_noticed(file: Path) -> None:
+def test_flipped_bit_never_gives_other_routes(file: Path) -> None:
+    """Some bits of base64 mean nothing, so not every flip is refused."""
     write(file, rows()[:1], at=NOON)
-    whole = file.read_bytes()
-    for at in range(len(whole) - 1):  # of the last character, base64 does not use every bit
+    whole, kept = file.read_bytes(), read(file)
+    refused = 0
+    for at in range(len(whole)):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(RoutesUnreadable):
-            read(file)
+        try:
+            assert read(file) == kept
+        except RoutesUnreadable:
+            refused += 1
+    assert refused > len(whole) - 5
 
 
 def test_file_that_the_system_refuses_is_named(file: Path) -> None:
