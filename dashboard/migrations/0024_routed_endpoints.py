@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dashboard", "0022_attempt_once")]
+    dependencies = [("dashboard", "0023_attempt_body_fault")]
 
     operations = [
         migrations.AddField(
