@@ -82,6 +82,7 @@ GUARDS: dict[str, int | str] = {
     "Delivery.standing": CHOICE,
     "Attempt.number": COUNT,
     "Attempt.answered_status": max(STATUS, observations.STATUSES[-1]),
+    "Attempt.body_fault": OURS,
     "Attempt.cause": OURS,
     "Attempt.handler_url": URL_CHARS,
     "Attempt.handler_status": max(STATUS, observations.STATUSES[-1]),

@@ -20,7 +20,7 @@ from dashboard.actions.alerts.sentences import SENTENCES
 from dashboard.actions.deliveries.attempts import ADVANCED, first
 from dashboard.forms import audit_filters, delivery_filters
 from dashboard.forms.delivery_filters import FILTERS, SIGNATURES
-from dashboard.models import AlertChannel, Delivery, Endpoint, User
+from dashboard.models import AlertChannel, Delivery, User
 from dashboard.partner_api import document
 from dashboard.partner_api.api import api
 from dashboard.queries import delivery_list_sql, delivery_lists
@@ -231,10 +231,14 @@ COLUMNS = [field.name for field in Delivery._meta.concrete_fields]
 def set_first(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the columns that a delivery's first attempt sets."""
     given: set[str] = set()
-    monkeypatch.setattr("dashboard.actions.deliveries.attempts.Delivery", lambda **columns: given.update(columns))
+    names = {field.attname: field.name for field in Delivery._meta.concrete_fields}
+    monkeypatch.setattr(
+        "dashboard.actions.deliveries.attempts.Delivery",
+        lambda **columns: given.update(names.get(name, name) for name in columns),
+    )
     event = Event("dlv_1", "evt_1", "contract.started", "con_1", b"{}")
     first(
-        endpoint=Endpoint(),
+        endpoint_id=1,
         event=event,
         result=AttemptResult(
             received_at=NOW,

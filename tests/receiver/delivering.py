@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import queue
+import re
 import socket
 import threading
 import time
@@ -89,6 +90,8 @@ class TestRoutes:
     proofs: dict[int, str] = field(default_factory=dict)
 
     async def get(self, key: str) -> Route | None:
+        if not re.fullmatch("[A-Za-z0-9_-]{1,64}", key):
+            return None
         try:
             door = await self.thread.does(lambda: Endpoint.objects.at_door(key))
         except DatabaseFailed as error:
