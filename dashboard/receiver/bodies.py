@@ -34,7 +34,10 @@ async def read_body(
                 counted(len(kept))
                 body += kept
     except (OSError, web.PayloadAccessError, web.RequestPayloadError):
-        return bytes(body), False
+        came = request.content._read_nowait(-1)  # noqa: SLF001 - of a broken body, aiohttp gives nothing
+        kept = came[: max(limit + 1 - len(body), 0)]
+        counted(len(kept))
+        return bytes(body + kept), False
     return bytes(body), len(body) > limit or request.content.at_eof()
 
 

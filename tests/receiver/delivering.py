@@ -137,6 +137,7 @@ class TestJournal:
     in_time: dict[uuid.UUID, bool] = field(default_factory=dict)
     proved: list[int] = field(default_factory=list)
     left_s: list[float] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
     before_record: Callable[[], None] = lambda: None
 
     async def record(self, attempt: RecordedAttempt, *, left_s: float) -> None:
@@ -150,6 +151,7 @@ class TestJournal:
             raise result.error
 
     def refuse(self, *, endpoint_id: int, refusal: Refusal) -> None:
+        self.refused.append(endpoint_id)
         self.thread.post(lambda: record_refusal(endpoint=Endpoint(pk=endpoint_id), refusal=refusal))
 
     def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:

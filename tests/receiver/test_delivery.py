@@ -21,6 +21,7 @@ from dashboard.receiver import delivery
 from dashboard.receiver.limits import RESERVED, Limits
 from dashboard.rules import receipts
 from dashboard.rules.attempts import BODY_LIMIT
+from dashboard.signatures import sign
 from dashboard.vault import Secret
 from tests.factories import BODY, SECRET, make_delivery, make_endpoint
 from tests.receiver.delivering import ID, receiving, request, until
@@ -574,3 +575,90 @@ def test_request_in_any_encoding_is_recorded_as_the_bytes_that_it_is(
     assert response.status_code in {200, 400, 401, 415}
     if response.status_code == 200:
         assert bytes(Delivery.objects.get(endpoint=endpoint).body) == body
+
+
+def chunks(*pieces):
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def chunked(endpoint, *, body=BODY, **changed):
+    """Return the head of a chunked delivery."""
+    whole = request(endpoint, body=body, Content_Length=None, Transfer_Encoding="chunked", **changed)
+    return whole.removesuffix(body)
+
+
+def refusals():
+    return list(RefusedAttempt.objects.order_by("id").values_list("answered_status", "reason", "body_size"))
+
+
+@pytest.mark.django_db
+def test_odd_request_gets_its_own_answer(receiver) -> None:
+    endpoint = make_endpoint()
+    signature = sign(secret=SECRET, body=BODY, timestamp=int(time.time()))
+    doubled = request(endpoint).replace(b"\r\n\r\n", f"\r\nX-OpenTrain-Signature: {signature}\r\n\r\n".encode())
+    assert said(receiver.say(doubled)) == (401, "doubled")
+
+    large = b"x" * (BODY_LIMIT + 100_000)
+    assert said(receiver.say(request(endpoint, body=large))) == (413, "too_large")
+    assert said(receiver.say(chunked(endpoint, body=large), chunks(large, large))) == (413, "too_large")
+    assert receiver.say(chunked(endpoint), b"5\r\nabcde\r\nzz\r\n").status_code == 400
+    assert refusals()[:3] == [
+        (401, "doubled", len(BODY)),
+        (413, "too_large", BODY_LIMIT + 1),
+        (413, "too_large", BODY_LIMIT + 1),
+    ]
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_body_that_is_cut_off_is_recorded_as_refused(receiver) -> None:
+    endpoint = make_endpoint()
+
+    async def cut_off() -> None:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        writer.write(request(endpoint)[:-5])
+        await writer.drain()
+        writer.close()
+        await until(lambda: receiver.journal.refused)
+
+    receiver.run(cut_off())
+    assert refusals() == [(400, "cut_off", len(BODY) - 5)]
+
+
+@pytest.mark.django_db
+def test_chunked_delivery_is_taken_whole_and_passed_on(receiver) -> None:
+    with misbehaving(answer(202, b"thanks", content_type="text/plain")) as handler:
+        endpoint = make_endpoint(handler_url=handler.url)
+        given = chunked(endpoint, X_Hop="1", Connection="X-Hop", User_Agent=None)
+        response = receiver.say(given, chunks(BODY[:7], BODY[7:]))
+        assert (response.status_code, response.content, handler.requests[0].body) == (202, b"thanks", BODY)
+    names = {name.lower() for name, _ in handler.requests[0].headers}
+    assert names == {
+        "host", "content-length", "content-type", "via",
+        "x-opentrain-delivery", "x-opentrain-event", "x-opentrain-signature",
+    }  # fmt: skip
+    assert bytes(Delivery.objects.get().body) == BODY
+
+
+@pytest.mark.django_db
+def test_headers_reach_the_handler_as_they_were_written_and_in_order(receiver) -> None:
+    with misbehaving(answer(200)) as handler:
+        deliver(receiver, make_endpoint(handler_url=handler.url), x_Odd_CASE="1", X_Twice="a")
+    names = [name for name, _ in handler.requests[0].headers]
+    assert [name for name in names if name.lower().startswith("x-")] == [
+        "X-OpenTrain-Event", "X-OpenTrain-Delivery", "X-OpenTrain-Signature", "x-Odd-CASE", "X-Twice",
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_twenty_duplicates_at_once_are_numbered_one_to_twenty(receiver) -> None:
+    with misbehaving(answer(503)) as handler:
+        given = request(make_endpoint(handler_url=handler.url))
+
+        async def all_at_once():
+            return await asyncio.gather(*[receiver.exchange(given) for _ in range(20)])
+
+        responses = receiver.run(all_at_once())
+    assert [response.status_code for response in responses] == [503] * 20
+    assert sorted(Attempt.objects.values_list("number", flat=True)) == list(range(1, 21))
+    assert Delivery.objects.values_list("attempt_count", flat=True).get() == 20
