@@ -1,13 +1,17 @@
-"""`make bench-receiver`: throughput of the receiver, compared with a bare insert on the same server in the same run.
+"""`make bench-receiver`: throughput of the receiver, compared in the same run with two bare servers.
 
-It runs the real server as `launch/site.py` starts it, on a separate PostgreSQL with durable commits. The two sides
-alternate in short slices, so that other load on the machine affects both equally. The last line is one JSON object.
+The receiver is the front of a console, as `make run` starts it, on a separate PostgreSQL with durable commits. Beside
+it: a bare Django view that inserts and commits one row, under gunicorn (`bare_insert_per_s`), and the receiver's own
+HTTP server that neither verifies nor stores (`bare_aiohttp_per_s`). The sides alternate in short slices, so that other
+load on the machine affects all equally. `ratio` is to the bare insert. `receiver_cpu_ms` and `postgres_cpu_ms` are the
+CPU time of one receipt in the receiver's process and in all of PostgreSQL. The last line is one JSON object.
 
 It then compares the receiver alone with the receiver while retention, in a separate process like the worker's, deletes
 OLD_ROWS expired deliveries and their attempts. `retention_ratio` is the second's receipts over the first's;
 `retention_removed` is the number of rows removed meanwhile.
 """
 
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -43,12 +47,13 @@ def main() -> None:
         server = postgres.start(folder=folder)
         try:
             server.create_database("redeliver")
-            print(json.dumps(_measured(folder, database_url=server.url("redeliver"))))
+            measured = _measured(folder, database_url=server.url("redeliver"), postmaster=server.process.pid)
+            print(json.dumps(measured))
         finally:
             server.stop()
 
 
-def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
+def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, float]:
     from cryptography.fernet import Fernet
 
     os.environ |= {
@@ -62,38 +67,63 @@ def _measured(folder: Path, *, database_url: str) -> dict[str, float]:
     django.setup()
     from django.db import connection
 
+    from dashboard.launch.processes import claim_port
     from dashboard.models import Attempt, Delivery
     from tests.bench.urls import TABLE
     from tests.factories import make_endpoint
+    from tests.faults.receiver_process import receiving, running
     from tests.faults.serving import serving
 
-    with serving(folder, database_url=database_url, DJANGO_SETTINGS_MODULE="tests.bench.settings") as site:
+    with contextlib.ExitStack() as stack:
+        site = stack.enter_context(
+            serving(folder, database_url=database_url, DJANGO_SETTINGS_MODULE="tests.bench.settings")
+        )
         site.manage("migrate", "--noinput")
         with connection.cursor() as cursor:
             cursor.execute(TABLE)
         endpoint = make_endpoint()
-        site.start()
-        figures = _beside_bare(port=site.port, key=str(endpoint.receiver_key))
-        figures |= _beside_retention(port=site.port, endpoint=endpoint)
+        console = folder / "console"
+        site.start("--bind", f"unix:{console}")
+        receiver = stack.enter_context(receiving(folder, environment=site.environment, RECEIVER_CONSOLE=str(console)))
+        port = claim_port(0)
+        command = (sys.executable, "-m", "tests.bench.bare_receiver", str(port))
+        stack.enter_context(running(folder, *command, port=port, environment=site.environment))
+        ports = {"receiver": receiver.port, "insert": site.port, "aiohttp": port}
+        assert receiver.process is not None
+        pids = {"receiver": receiver.process.pid, "postgres": postmaster}
+        figures = _beside_bare(ports=ports, pids=pids, key=str(endpoint.receiver_key))
+        figures |= _beside_retention(port=receiver.port, endpoint=endpoint)
     stored = (Delivery.objects.count(), Attempt.objects.count())
     connection.close()
     print(f"deliveries and attempts in the log: {stored}", file=sys.stderr)
     return figures
 
 
-def _beside_bare(*, port: int, key: str) -> dict[str, float]:
+def _beside_bare(*, ports: dict[str, int], pids: dict[str, int], key: str) -> dict[str, float]:
+    from tests.bench.bench_scale import tree_s
     from tests.bench.load import Load
 
-    receiver, bare = (Load(port=port, send=_requests(f"/hooks/{key}/")), Load(port=port, send=_requests("/bare/")))
-    _warm_up(receiver, bare)
+    receiver = Load(port=ports["receiver"], send=_requests(f"/hooks/{key}/"))
+    bare = Load(port=ports["insert"], send=_requests("/bare/"))
+    aiohttp = Load(port=ports["aiohttp"], send=_requests("/"))
+    _warm_up(receiver, bare, aiohttp)
+    cpu_s = dict.fromkeys(pids, 0.0)
     while bare.elapsed_s < SIDE_S:
-        for side in (receiver, bare):
+        before = {name: tree_s(pid) for name, pid in pids.items()}
+        receiver.run(connections=CONNECTIONS, for_s=SLICE_S)
+        for name, pid in pids.items():
+            cpu_s[name] += tree_s(pid) - before[name]
+        for side in (bare, aiohttp):
             side.run(connections=CONNECTIONS, for_s=SLICE_S)
-    _all_answered(receiver, bare)
+    _all_answered(receiver, bare, aiohttp)
     return {
         "receipts_per_s": round(receiver.per_s, 1),
         "bare_insert_per_s": round(bare.per_s, 1),
+        "bare_aiohttp_per_s": round(aiohttp.per_s, 1),
         "ratio": round(receiver.per_s / bare.per_s, 3),
+        "aiohttp_ratio": round(receiver.per_s / aiohttp.per_s, 3),
+        "receiver_cpu_ms": round(cpu_s["receiver"] / len(receiver.latencies_s) * 1000, 3),
+        "postgres_cpu_ms": round(cpu_s["postgres"] / len(receiver.latencies_s) * 1000, 3),
         "p99_ms": round(receiver.percentile_ms(99), 1),
         "bare_p99_ms": round(bare.percentile_ms(99), 1),
         "p99_ratio": round(receiver.percentile_ms(99) / bare.percentile_ms(99), 3),

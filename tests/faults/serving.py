@@ -67,10 +67,10 @@ class Site:
     def manage(self, *arguments: str) -> None:
         subprocess.run(manage(*arguments), env=self.environment, check=True, capture_output=True, timeout=120)
 
-    def start(self) -> None:
-        """Start the server and wait until it responds."""
+    def start(self, *options: str) -> None:
+        """Start the server, with more options of gunicorn, and wait until it responds."""
         command = gunicorn(application=self.application, bind=f"127.0.0.1:{self.port}", threads=16)
-        self.process = self._run(command)
+        self.process = self._run([*command, *options])
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError, http.client.HTTPException):
