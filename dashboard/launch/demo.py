@@ -36,35 +36,35 @@ def running(*, folder: Path, port: int, settings: str = site.SETTINGS, reload: b
 
     Raises: CannotStart, Stopped.
     """
-    port = claim_port(port)
-    _told(folder)
-    _check_switches(folder)
-    own = site.environment(folder=folder, keys=keys(folder), port=port)
-    server = postgres.start(folder=folder)
-    try:
-        for name in ("redeliver", "partner_api"):
-            server.create_database(name)
-        api_port, handler_port = claim_port(0), claim_port(0)
-        environment = {
-            **own,
-            **_environment(folder=folder, keys=keys(folder), api_port=api_port, handler_port=handler_port),
-            "DJANGO_SETTINGS_MODULE": settings,
-            "DATABASE_URL": server.url("redeliver"),
-            "PARTNER_API_DATABASE_URL": server.url("partner_api"),
-        }
-        site.forget_counts(folder)
-        with Processes(logs=folder / "logs", environment=environment) as processes:
-            processes.keep("postgres", server)
-            _prepare(processes, static=not reload)
-            begins = {
-                "worker": site.work_begins(server, database="redeliver"),
-                "engine": site.work_begins(server, database="partner_api"),
+    with site.door(folder=folder, port=port) as door:
+        _told(folder)
+        _check_switches(folder)
+        own = site.environment(folder=folder, keys=keys(folder), port=port) | door.environment
+        server = postgres.start(folder=folder)
+        try:
+            for name in ("redeliver", "partner_api"):
+                server.create_database(name)
+            api_port, handler_port = claim_port(0), claim_port(0)
+            environment = {
+                **own,
+                **_environment(folder=folder, keys=keys(folder), api_port=api_port, handler_port=handler_port),
+                "DJANGO_SETTINGS_MODULE": settings,
+                "DATABASE_URL": server.url("redeliver"),
+                "PARTNER_API_DATABASE_URL": server.url("partner_api"),
             }
-            _start(processes, environment=environment, port=port, api_port=api_port, begins=begins, reload=reload)
-            print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201
-            yield processes
-    finally:
-        server.stop()
+            site.forget_counts(folder)
+            with Processes(logs=folder / "logs", environment=environment) as processes:
+                processes.keep("postgres", server)
+                _prepare(processes, static=not reload)
+                begins = {
+                    "worker": site.work_begins(server, database="redeliver"),
+                    "engine": site.work_begins(server, database="partner_api"),
+                }
+                _start(processes, environment=environment, door=door, api_port=api_port, begins=begins, reload=reload)
+                print(_ready_line(folder=folder, environment=environment), flush=True)  # noqa: T201
+                yield processes
+        finally:
+            server.stop()
 
 
 def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) -> dict[str, str]:
@@ -97,7 +97,7 @@ def _start(
     processes: Processes,
     *,
     environment: Mapping[str, str],
-    port: int,
+    door: site.Door,
     api_port: int,
     begins: Mapping[str, Callable[[], bool]],
     reload: bool,
@@ -108,9 +108,9 @@ def _start(
     processes.start("partner-api", *api)
     processes.start("engine", *site.manage_partner_api("procrastinate", "worker"))
     processes.start("handler", *site.manage("demo_handler"))
-    site.start_console(processes=processes, port=port, reload=reload)
+    site.start_site(processes=processes, door=door, reload=reload)
     processes.await_answer(
-        f"http://127.0.0.1:{port}/accounts/login/",
+        f"{door.url}/accounts/login/",
         f"{environment['OPENTRAIN_BASE_URL']}/openapi.json",
         f"{environment['DEMO_HANDLER_URL']}/",
         within_s=site.UP_S,

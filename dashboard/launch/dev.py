@@ -1,8 +1,9 @@
 """`make dev`: the demo while you change it, with Django's debug pages, on this machine only.
 
 A template shows its change at the next request, and so does a static file. After a change in Python, the processes
-that use it start again: gunicorn replaces its own workers and keeps the port open, and the others are started again
-here. A process that ends because its code cannot run leaves the others running, and starts again with the next change.
+that use it start again: gunicorn replaces its own workers, and the others are started again here. A process that ends
+because its code cannot run leaves the others running, and starts again with the next change. While that is the
+receiver, which passes pages on, requests wait.
 """
 
 import os
@@ -19,8 +20,10 @@ SETTINGS = "dashboard.dev_settings"
 LOOK_EVERY_S = 0.5
 _CODE = site.BASE_DIR / "dashboard"
 _RELOAD_THEMSELVES = {"console", "partner-api"}
-_CONSOLES = {"worker", "handler"}
+_CONSOLES = {"receiver", "worker", "handler"}
 """The console's. The others are the Partner API's, which shares only modules that stand directly in dashboard/."""
+_PAGES = {"forms", "middleware", "presenters", "templatetags", "views"}
+"""Folders that the receiver may not import: it passes pages on while they change."""
 
 
 def dev(*, folder: Path, port: int) -> None:
@@ -91,4 +94,5 @@ def _users(names: Iterable[str], *, of: set[Path]) -> set[str]:
     shared = any(place.endswith(".py") for place in places)
     restarted = set(names) - _RELOAD_THEMSELVES
     consoles = restarted & _CONSOLES if places - {"partner_api"} else set()
+    consoles -= {"receiver"} if places <= _PAGES | {"partner_api"} else set()
     return consoles | (restarted - _CONSOLES if shared or "partner_api" in places else set())

@@ -6,8 +6,10 @@ changed through its descriptor: its name may mean another folder a moment later.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
+import pwd
 import secrets
 import shutil
 import stat
@@ -197,6 +199,33 @@ def opened(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def socket_folder(of: Path) -> Path:
+    """Return the place of the private folder for the sockets of what is in `of`; `make_private` makes it.
+
+    The same for the same place, so that other commands find it; short, because a socket's path is limited to 107 bytes.
+    """
+    name = hashlib.sha256(f"{os.geteuid()}:{of}".encode()).hexdigest()[:16]
+    return Path("/tmp") / f"redeliver-{name}"  # noqa: S108 - ownership is checked in make_private
+
+
+def make_private(path: Path, *, user: str | None = None) -> None:
+    """Make a folder that only `user` (by default the current one) can enter, or take one that is ours.
+
+    Raises: CannotStart, OSError.
+    """
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    if path.is_symlink():
+        raise CannotStart(f"{path} is a symbolic link: remove it and start again.")
+    runner = pwd.getpwnam(user) if user is not None else None
+    with opened(path) as folder:  # refuses a link that was made just now
+        if os.fstat(folder).st_uid not in {os.geteuid(), runner.pw_uid if runner else os.geteuid()}:
+            raise CannotStart(f"{path} belongs to another user: remove it and start again.")
+        os.fchmod(folder, 0o700)
+        if runner is not None:
+            os.fchown(folder, runner.pw_uid, runner.pw_gid)
 
 
 def _check_owner(folder: Path) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from dashboard.launch.folder import CannotStart, already_running, opened
+from dashboard.launch.folder import CannotStart, already_running, make_private, opened, socket_folder
 from dashboard.launch.log_file import LogFile
 from dashboard.launch.processes import end_with_owner
 
@@ -103,7 +103,7 @@ class Server:
         """
         place = self._place
         shutil.rmtree(place.socket, ignore_errors=True)
-        _private_folder(path=place.socket, user=place.user)
+        make_private(place.socket, user=place.user)
         options = [part for name, value in self._settings().items() for part in ("-c", f"{name}={value}")]
         with self.log.open() as output:
             self.process = subprocess.Popen(  # type: ignore[call-overload]
@@ -176,18 +176,11 @@ def _place(*, folder: Path) -> _Place:
         # The user that runs the server cannot traverse these folders, and we must not loosen their modes. So the data
         # goes to a folder that this user can reach, and a symbolic link in DATA_DIR points there.
         data = _ROOT_HOME / f"data-{secrets.token_hex(6)}" / "postgres"
-    return _Place(data=data, socket=_socket_folder(data=data), binaries=_binaries(user=user), user=user)
+    return _Place(data=data, socket=socket_folder(data), binaries=_binaries(user=user), user=user)
 
 
 def _passable(*, folder: Path) -> bool:
     return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
-
-
-def _socket_folder(*, data: Path) -> Path:
-    # The same for the same cluster, so that other commands find it; short, because a socket's path is limited to 107
-    # bytes.
-    name = hashlib.sha256(f"{os.geteuid()}:{data}".encode()).hexdigest()[:16]
-    return Path("/tmp") / f"redeliver-{name}"  # noqa: S108 - ownership is checked in _private_folder
 
 
 def _own_name() -> str:
@@ -248,21 +241,6 @@ def _reachable(*, folder: Path, user: str) -> Path:
     return copy / "bin"
 
 
-def _private_folder(*, path: Path, user: str | None) -> None:
-    """Make a folder that only the server's user can enter, or take one that is ours. Raises: CannotStart, OSError."""
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    if path.is_symlink():
-        raise CannotStart(f"{path} is a symbolic link: remove it and start again.")
-    runner = pwd.getpwnam(user) if user is not None else None
-    with opened(path) as folder:  # refuses a link that was made just now
-        if os.fstat(folder).st_uid not in {os.geteuid(), runner.pw_uid if runner else os.geteuid()}:
-            raise CannotStart(f"{path} belongs to another user: remove it and start again.")
-        os.fchmod(folder, 0o700)
-        if runner is not None:
-            os.fchown(folder, runner.pw_uid, runner.pw_gid)
-
-
 def _create_cluster(*, place: _Place) -> None:
     # Created in a temporary folder and moved when complete, so that an interrupted start leaves no incomplete cluster.
     unfinished = place.data.with_name("postgres.unfinished")
@@ -271,7 +249,7 @@ def _create_cluster(*, place: _Place) -> None:
     if place.data.is_relative_to(_ROOT_HOME):
         for path in (_ROOT_HOME, place.data.parent):
             path.chmod(0o755)
-    _private_folder(path=unfinished, user=place.user)
+    make_private(unfinished, user=place.user)
     command = [
         place.binaries / "initdb",
         "-D",

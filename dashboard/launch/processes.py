@@ -28,10 +28,14 @@ from dashboard.logs import redact
 from dashboard.rules import restarts
 
 END_S = 7
-"""How long a process may take to end after SIGTERM, in seconds. With PostgreSQL's stop, everything ends within 10 s."""
+"""How long a process may take to end after SIGTERM, in seconds, unless it says otherwise."""
 LOOK_EVERY_S = 0.1
 """How often `watch` looks for processes that have ended, in seconds."""
 
+_BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel has its own maximum (net.core.somaxconn)."""
+_AWAY = {502, 503, 504}
+"""Statuses of a front whose server behind it is not up."""
 _UNWRITTEN = 200
 """How many lines wait for room on the disk; the oldest are given up."""
 _PR_SET_PDEATHSIG = 1
@@ -78,6 +82,26 @@ def claim_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on the address, for a part that inherits it; 0 is a free port.
+
+    Connections wait while no part accepts them: they are not refused because a part starts again.
+
+    Raises: CannotStart if it is in use or not permitted.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host.strip("[]"), port))
+        made.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        made.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotStart(f"Port {port} cannot be used: {reason}. Choose another with PORT=…") from error
+    return made
+
+
 class Program(Protocol):
     """What can be started again and again. `process` is its latest run, whose output goes to `log`."""
 
@@ -96,8 +120,16 @@ class Command:
 
     process: "subprocess.Popen[bytes]"
 
-    def __init__(self, command: tuple[str, ...], *, environment: Mapping[str, str], log: LogFile) -> None:
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str],
+        log: LogFile,
+        inherits: socket.socket | None = None,
+    ) -> None:
         self.log = log
+        self.inherits = inherits
         self._command = command
         self._environment = environment
 
@@ -113,6 +145,7 @@ class Command:
                 stdout=output,
                 stderr=output,
                 env=self._environment,
+                pass_fds=() if self.inherits is None else (self.inherits.fileno(),),
                 start_new_session=True,  # Ctrl-C must reach only this process, which ends them in order
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - no threads run here
             )
@@ -128,6 +161,7 @@ class _Part:
     program: Program
     is_ours_to_end: bool
     began: float
+    end_s: float = END_S
     due: float | None = None
     course: restarts.Course = field(default_factory=restarts.Course)
 
@@ -150,6 +184,7 @@ class Processes:
         self._unwritten: deque[str] = deque(maxlen=_UNWRITTEN)
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._parts: dict[str, _Part] = {}
+        self._sockets: list[socket.socket] = []
         self._left: dict[int, float] = {}
         """Process groups whose first process has ended, and when what is left of them ends by force."""
 
@@ -159,13 +194,18 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def start(self, name: str, *command: str) -> None:
+    def start(self, name: str, *command: str, inherits: socket.socket | None = None, end_s: float = END_S) -> None:
         """Start a command that keeps running or that `finish` waits for. Its output is appended to logs/<name>.log.
+
+        Each run of it inherits the socket, with the same number. `end` closes it, so that connections are refused.
 
         Raises: CannotStart, which names it.
         """
-        program = Command(command, environment=self._environment, log=LogFile(self._logs / f"{name}.log"))
-        part = _Part(program, is_ours_to_end=True, began=time.monotonic())
+        log = LogFile(self._logs / f"{name}.log")
+        program = Command(command, environment=self._environment, log=log, inherits=inherits)
+        part = _Part(program, is_ours_to_end=True, began=time.monotonic(), end_s=end_s)
+        if inherits is not None:
+            self._sockets.append(inherits)
         try:
             part.launch()
         except (OSError, subprocess.SubprocessError) as error:
@@ -194,7 +234,7 @@ class Processes:
             del self._parts[name]
 
     def await_answer(self, *urls: str, within_s: float) -> None:
-        """Wait until every URL responds, with any status.
+        """Wait until every URL responds, with any status but those of a front without a server behind it.
 
         Raises: CannotStart if one does not respond within `within_s` seconds, or a process ends in the meantime.
         """
@@ -292,20 +332,23 @@ class Processes:
                 self._unwritten.popleft()
 
     def end(self) -> None:
-        """End all processes at the same time: with SIGTERM, and after END_S seconds with SIGKILL."""
+        """End all processes at the same time: with SIGTERM, and with SIGKILL when their time is over."""
+        while self._sockets:
+            self._sockets.pop().close()
         self._end(self.names())
         self._end_what_is_left(at=float("inf"))
         self._write_log()
         self._parts.clear()
 
     def _end(self, names: Iterable[str]) -> None:
-        running = [self._parts[name].program.process for name in names if self._parts[name].is_running]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + END_S
-        for process in running:
+        running = sorted((self._parts[name] for name in names if self._parts[name].is_running), key=_end_s)
+        for part in running:
+            part.program.process.terminate()
+        began = time.monotonic()
+        for part in running:
+            process = part.program.process
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0, deadline - time.monotonic()))
+                process.wait(timeout=max(0, began + part.end_s - time.monotonic()))
             # The whole process group, because gunicorn's workers outlive their master briefly.
             _signal_group(process.pid, signal.SIGKILL)
             process.wait()
@@ -320,6 +363,10 @@ class Processes:
             is_late = at >= deadline
             if not _signal_group(group, signal.SIGKILL if is_late else 0) or is_late:
                 del self._left[group]
+
+
+def _end_s(part: _Part) -> float:
+    return part.end_s
 
 
 def _print(line: str) -> None:
@@ -348,8 +395,9 @@ def _reason(program: Program) -> str:
 def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - our own http addresses
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code not in _AWAY
     except OSError:
         return False
     return True

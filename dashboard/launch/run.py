@@ -1,12 +1,13 @@
 """`make run`: the console, the receiver and the worker, connected to OpenTrain."""
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
 
 from dashboard.launch import site
 from dashboard.launch.folder import keys
-from dashboard.launch.processes import Processes, claim_port
+from dashboard.launch.processes import Processes
 
 
 def run(*, folder: Path, port: int) -> None:
@@ -14,12 +15,12 @@ def run(*, folder: Path, port: int) -> None:
 
     Raises: CannotStart, Stopped.
     """
-    port = claim_port(port)
-    environment = site.environment(folder=folder, keys=keys(folder), port=port)
-    with (
-        site.database(folder) as database,
-        Processes(logs=folder / "logs", environment={**environment, **database.environment}) as processes,
-    ):
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(site.door(folder=folder, port=port))
+        environment = site.environment(folder=folder, keys=keys(folder), port=port) | door.environment
+        database = stack.enter_context(site.database(folder))
+        logs = folder / "logs"
+        processes = stack.enter_context(Processes(logs=logs, environment={**environment, **database.environment}))
         if database.server is not None:
             processes.keep("postgres", database.server)
         site.forget_counts(folder)
@@ -27,8 +28,8 @@ def run(*, folder: Path, port: int) -> None:
         processes.start("static", *site.manage("collectstatic", "--noinput"))
         processes.finish("migrate", "static")
         begins = site.work_begins(database.server, database="redeliver") if database.server is not None else None
-        site.start_console(processes=processes, port=port)
-        processes.await_answer(f"http://127.0.0.1:{port}/accounts/login/", within_s=site.UP_S)
+        site.start_site(processes=processes, door=door)
+        processes.await_answer(f"{door.url}/accounts/login/", within_s=site.UP_S)
         if begins is not None:
             processes.await_true("worker", begins, within_s=site.UP_S)
         print(f"Redeliver is up: {environment['PUBLIC_URL']}", flush=True)  # noqa: T201

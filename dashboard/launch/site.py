@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from django.core.exceptions import ImproperlyConfigured
 from dashboard.config.environment import is_given
 from dashboard.config.environment import keys as checked_keys
 from dashboard.launch import postgres
-from dashboard.launch.folder import CannotStart, Keys
-from dashboard.launch.processes import Processes
+from dashboard.launch.folder import CannotStart, Keys, make_private, socket_folder
+from dashboard.launch.processes import Processes, listening
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 UP_S = 60
+RECEIVER_END_S = 13
+"""How long the receiver may take to end, in seconds: it finishes the deliveries in progress (receiver/__main__.py)."""
 SETTINGS = "dashboard.settings"
 # All of the code, not only what has been loaded: a module that failed is not.
 _RELOAD = ["--reload", "--reload-extra-file", str(BASE_DIR / "dashboard" / "**" / "*.py")]
@@ -43,6 +46,11 @@ def gunicorn(*, application: str, bind: str, threads: int, reload: bool = False)
     return (sys.executable, "-m", "gunicorn", *options, application)
 
 
+def receiver() -> tuple[str, ...]:
+    """Return the command line of the receiver. RECEIVER_BIND and RECEIVER_CONSOLE are in its environment."""
+    return (sys.executable, "-m", "dashboard.receiver")
+
+
 def worker() -> tuple[str, ...]:
     """Return the command line of the console's worker.
 
@@ -52,6 +60,41 @@ def worker() -> tuple[str, ...]:
     """
     options = ["--queues", "console", "--concurrency", "12", "--fetch-job-polling-interval", "1"]
     return manage("procrastinate", "worker", *options)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The socket that clients connect to, which the receiver inherits, and the console's private one behind it."""
+
+    socket: socket.socket
+    console: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that say so."""
+        return {"RECEIVER_BIND": f"fd://{self.socket.fileno()}", "RECEIVER_CONSOLE": str(self.console)}
+
+    @property
+    def url(self) -> str:
+        """The address at which this machine reaches it."""
+        host, port = self.socket.getsockname()[:2]
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared
+        return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+@contextlib.contextmanager
+def door(*, folder: Path, port: int) -> Iterator[Door]:
+    """Listen on HOST and the port until the block ends. Raises: CannotStart."""
+    private = socket_folder(folder / "console")
+    with listening(os.environ.get("HOST", "127.0.0.1"), port) as made:
+        try:
+            make_private(private)
+        except OSError as error:
+            raise CannotStart(f"{private} cannot be made: {error.strerror}.") from error
+        try:
+            yield Door(socket=made, console=private / "console")
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +148,7 @@ def environment(*, folder: Path, keys: Keys, port: int) -> dict[str, str]:
         "HTTPS": "1" if public_url.startswith("https:") else "0",
         "STATIC_ROOT": str(folder / "static"),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+        "RECEIVER_SPOOL_DIR": str(folder / "receiver"),
     }
     _make_metrics(folder)
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items() if not _from_file(name)}
@@ -141,9 +185,9 @@ def work_begins(server: postgres.Server, *, database: str) -> Callable[[], bool]
     return lambda: server.newest_worker(database) > before
 
 
-def start_console(*, processes: Processes, port: int, reload: bool = False) -> None:
-    """Start the web server and the worker. Migrate the database and collect static files first."""
-    host = os.environ.get("HOST", "127.0.0.1")
-    web = gunicorn(application="dashboard.wsgi:application", bind=f"{host}:{port}", threads=16, reload=reload)
+def start_site(*, processes: Processes, door: Door, reload: bool = False) -> None:
+    """Start receiver, console and worker. Migrate the database and collect static files first."""
+    web = gunicorn(application="dashboard.wsgi:application", bind=f"unix:{door.console}", threads=16, reload=reload)
+    processes.start("receiver", *receiver(), inherits=door.socket, end_s=RECEIVER_END_S)
     processes.start("console", *web)
     processes.start("worker", *worker())

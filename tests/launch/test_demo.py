@@ -30,7 +30,7 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.did.append("end")
 
-    def start(self, name: str, *_command: str) -> None:
+    def start(self, name: str, *_command: str, **_options: object) -> None:
         if name == self.fails_at:
             raise CannotStart("It failed.")
         self.did.append(name)
@@ -90,7 +90,7 @@ def test_everything_is_up_before_it_says_ready(
     demo.demo(folder=prepare(tmp_path), port=port)
     assert Processes.did == [
         "keep postgres", "migrate", "migrate-api", "static", "finish static", "finish migrate migrate-api",
-        "partner-api", "engine", "handler", "console", "worker", f"await 3 for {site.UP_S} s",
+        "partner-api", "engine", "handler", "receiver", "console", "worker", f"await 3 for {site.UP_S} s",
         f"await worker for {site.UP_S} s", f"await engine for {site.UP_S} s", "story", "finish story",
         "events-0", "events-1", "watch", "end",
     ]  # fmt: skip

@@ -256,11 +256,13 @@ def test_no_variable_turns_debug_on(given: str) -> None:
     ("changed", "restarted"),
     [
         ({"views/inbox.py"}, {"worker", "handler"}),
+        ({"views/inbox.py", "partner_api/engine.py"}, {"worker", "handler", "engine", "events-0"}),
+        ({"receiver/app.py"}, {"receiver", "worker", "handler"}),
+        ({"views/inbox.py", "rules/causes.py"}, {"receiver", "worker", "handler"}),
         ({"partner_api/engine.py"}, {"engine", "events-0"}),
-        ({"partner_api/engine.py", "views/inbox.py"}, {"worker", "handler", "engine", "events-0"}),
-        ({"signatures.py"}, {"worker", "handler", "engine", "events-0"}),
+        ({"signatures.py"}, {"receiver", "worker", "handler", "engine", "events-0"}),
     ],
 )
 def test_only_the_processes_that_use_a_file_start_again(changed: set[str], restarted: set[str]) -> None:
-    names = {"console", "partner-api", "worker", "handler", "engine", "events-0"}
+    names = {"receiver", "console", "partner-api", "worker", "handler", "engine", "events-0"}
     assert dev._users(names, of={dev._CODE / name for name in changed}) == restarted

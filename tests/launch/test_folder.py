@@ -235,3 +235,33 @@ def test_keys_are_in_no_repr(tmp_path: Path) -> None:
     made = keys(prepare(tmp_path))
     assert made.FIELD_KEYS not in repr(made)
     assert made.SECRET_KEY not in repr(made)
+
+
+def test_folder_is_checked_and_changed_by_its_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may lead to another folder right after the check, so nothing may be changed by name."""
+    victim, ours = tmp_path / "victim", tmp_path / "ours"
+    victim.mkdir(mode=0o755)
+    fstat = os.fstat
+
+    def swap(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        ours.rename(tmp_path / "moved")
+        ours.symlink_to(victim)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "fstat", swap)
+        module.make_private(ours)
+    assert victim.stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "moved").stat().st_mode & 0o777 == 0o700
+
+
+def test_folder_of_another_user_or_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    with pytest.raises(CannotStart, match="is a symbolic link"):
+        module.make_private(tmp_path / "link")
+    monkeypatch.setattr(module.os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(CannotStart, match="belongs to another user"):
+        module.make_private(tmp_path / "theirs")
+    assert (tmp_path / "theirs").stat().st_mode & 0o777 == 0o755

@@ -1,6 +1,5 @@
 """The embedded server, really started."""
 
-import os
 import pwd
 import shutil
 import subprocess
@@ -69,36 +68,6 @@ def test_client_refuses_a_socket_of_another_user_and_the_log_is_private(tmp_path
         assert {(file.st_mode & 0o777, file.st_uid) for file in files} == {(0o600, pwd.getpwnam(owner).pw_uid)}
     finally:
         server.stop()
-
-
-def test_folder_is_checked_and_changed_by_its_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name may lead to another folder right after the check, so nothing may be changed by name."""
-    victim, ours = tmp_path / "victim", tmp_path / "ours"
-    victim.mkdir(mode=0o755)
-    fstat = os.fstat
-
-    def swap(descriptor: int) -> os.stat_result:
-        found = fstat(descriptor)
-        ours.rename(tmp_path / "moved")
-        ours.symlink_to(victim)
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(postgres.os, "fstat", swap)
-        postgres._private_folder(path=ours, user=None)
-    assert victim.stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "moved").stat().st_mode & 0o777 == 0o700
-
-
-def test_folder_of_another_user_or_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "theirs").mkdir(mode=0o755)
-    (tmp_path / "link").symlink_to(tmp_path / "theirs")
-    with pytest.raises(CannotStart, match="is a symbolic link"):
-        postgres._private_folder(path=tmp_path / "link", user=None)
-    monkeypatch.setattr(postgres.os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(CannotStart, match="belongs to another user"):
-        postgres._private_folder(path=tmp_path / "theirs", user=None)
-    assert (tmp_path / "theirs").stat().st_mode & 0o777 == 0o755
 
 
 def test_link_to_a_database_that_is_gone_makes_no_empty_one(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -247,6 +249,72 @@ def test_program_that_is_kept_is_tended_with_the_others_and_ended_by_its_owner(
     assert program.process.poll() is None
     program.process.kill()
     program.process.wait()
+
+
+ACCEPT = """
+import os, socket, sys
+with socket.socket(fileno=int(sys.argv[1])) as door:
+    print("ready", flush=True)
+    connection, _ = door.accept()
+    connection.sendall(str(os.getpid()).encode())
+"""
+
+
+def test_connection_waits_while_the_part_that_inherits_its_socket_starts_again(
+    processes: Processes, clock: Clock, tmp_path: Path
+) -> None:
+    door = module.listening("127.0.0.1", 0)
+    address = door.getsockname()
+    processes.start("receiver", sys.executable, "-c", ACCEPT, str(door.fileno()), inherits=door)
+    until(lambda: "ready" in (tmp_path / "receiver.log").read_text())
+    first = pid(processes, "receiver")
+    os.kill(first, signal.SIGKILL)
+    await_end(processes, "receiver")
+    with socket.create_connection(address, timeout=PATIENCE_S) as client:
+        for _ in range(2):
+            processes.tend("receiver")
+        assert int(client.recv(100)) == pid(processes, "receiver") != first
+    processes.end()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def test_each_part_has_its_own_time_to_end(tmp_path: Path) -> None:
+    with Processes(logs=tmp_path, environment={}) as processes:
+        for name, end_s in (("receiver", 1.5), ("worker", 0.0)):
+            processes.start(name, sys.executable, "-c", DEAF, end_s=end_s)
+            until(lambda name=name: (tmp_path / f"{name}.log").read_text() == "begun\n")
+        programs = {name: processes._parts[name].program for name in processes.names()}
+        began = time.monotonic()
+    assert time.monotonic() - began >= 1.5
+    assert {program.process.returncode for program in programs.values()} == {-signal.SIGKILL}
+
+
+@pytest.mark.parametrize(("status", "is_up"), [(200, True), (404, True), (500, True), (502, False), (503, False)])
+def test_front_without_a_server_behind_it_is_not_up(status: int, is_up: bool, tmp_path: Path) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    with server, Processes(logs=tmp_path, environment={}) as processes:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with contextlib.nullcontext() if is_up else pytest.raises(CannotStart, match=f"{url} did not answer within"):
+            processes.await_answer(url, within_s=0.2)
+        server.shutdown()
 
 
 CHILDREN = """

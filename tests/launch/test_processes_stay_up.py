@@ -27,12 +27,13 @@ from tests.launch.test_processes import STAMP
 pytestmark = pytest.mark.xdist_group("stays-up")
 PATIENCE_S = 180
 PARTS = {
-    "run": {"postgres", "console", "worker"},
+    "run": {"postgres", "receiver", "console", "worker"},
     "partner-api": {"postgres", "partner-api", "engine"},
-    "demo": {"postgres", "console", "worker", "partner-api", "engine", "handler", "events-0", "events-1"},
+    "demo": {"postgres", "receiver", "console", "worker", "partner-api", "engine", "handler", "events-0", "events-1"},
 }
 KNOWN_BY = {
     "postgres": {"-D"},
+    "receiver": {"dashboard.receiver"},
     "console": {"dashboard.wsgi:application"},
     "partner-api": {"dashboard.partner_api.wsgi:application"},
     "worker": {"procrastinate", "console"},

@@ -1,14 +1,16 @@
 """The common parts of run and demo: command lines, the environment, and the database."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from dashboard.launch import postgres, site
 from dashboard.launch.folder import CannotStart, keys, prepare
+from dashboard.receiver.__main__ import DRAIN_S
 
 NAMES = ("SECRET_KEY", "FIELD_KEYS", "PUBLIC_URL", "CSRF_TRUSTED_ORIGINS", "HTTPS", "STATIC_ROOT",
-         "PROMETHEUS_MULTIPROC_DIR", "DATABASE_URL")  # fmt: skip
+         "PROMETHEUS_MULTIPROC_DIR", "RECEIVER_SPOOL_DIR", "DATABASE_URL")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,7 @@ def test_environment_has_the_folders_keys_and_paths(folder: Path) -> None:
         "HTTPS": "0",
         "STATIC_ROOT": str(folder / "static"),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+        "RECEIVER_SPOOL_DIR": str(folder / "receiver"),
     }
     assert (folder / "metrics").is_dir()
 
@@ -129,18 +132,61 @@ def test_shared_database_is_the_running_one_if_there_is_one(
     assert started.did == ([] if used else ["find redeliver", "stop"])
 
 
-def test_console_is_a_web_server_and_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: dict[str, tuple[str, ...]] = {}
+def test_door_is_a_socket_that_listens_and_a_private_folder(folder: Path) -> None:
+    with site.door(folder=folder, port=0) as door:
+        assert door.environment == {
+            "RECEIVER_BIND": f"fd://{door.socket.fileno()}",
+            "RECEIVER_CONSOLE": str(door.console),
+        }
+        assert door.console.parent.stat().st_mode & 0o777 == 0o700
+        assert len(bytes(door.console)) < 60  # wherever the folder is: a socket's path has at most 107
+        host, port = door.socket.getsockname()
+        assert door.url == f"http://127.0.0.1:{port}"
+        socket.create_connection((host, port)).close()
+    assert not door.console.parent.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, port))
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("::", "[::1]"), ("[::1]", "[::1]")],  # noqa: S104 - values that a user may set
+)
+def test_door_is_reached_at_the_address_that_it_listens_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, host: str, reached: str
+) -> None:
+    if ":" in host and not ipv6():
+        pytest.skip("this machine has no IPv6")
+    monkeypatch.setenv("HOST", host)
+    with site.door(folder=folder, port=0) as door:
+        assert door.url == f"http://{reached}:{door.socket.getsockname()[1]}"
+
+
+def ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_site_is_a_receiver_in_front_of_a_console_and_a_worker(folder: Path) -> None:
+    begun: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {}
 
     class Processes:
-        def start(self, name: str, *command: str) -> None:
-            begun[name] = command
+        def start(self, name: str, *command: str, **options: object) -> None:
+            begun[name] = (command, options)
 
-    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - a value that a user may set
-    site.start_console(processes=Processes(), port=8123)  # type: ignore[arg-type]
-    assert list(begun) == ["console", "worker"]
-    assert "0.0.0.0:8123" in begun["console"]
-    assert begun["worker"] == site.worker()
+    with site.door(folder=folder, port=0) as door:
+        site.start_site(processes=Processes(), door=door)  # type: ignore[arg-type]
+    assert list(begun) == ["receiver", "console", "worker"]
+    assert begun["receiver"] == (site.receiver(), {"inherits": door.socket, "end_s": site.RECEIVER_END_S})
+    assert f"unix:{door.console}" in begun["console"][0]
+    assert begun["worker"] == (site.worker(), {})
+
+
+def test_receiver_has_the_time_to_finish_that_it_takes() -> None:
+    assert DRAIN_S < site.RECEIVER_END_S
 
 
 def test_work_begins_with_the_next_worker_that_registers() -> None:
