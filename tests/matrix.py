@@ -25,6 +25,8 @@ install-detail                          GET    in 403  ok 404  ok 404  ok  ok
 install-live                            GET    in 403  ok 404  ok 404  ok  ok
 endpoint-create                         GET    in 403 403 404  ok 404  ok  ok
 endpoint-create                         POST   in 403 403 404  ok 404  ok  ok
+install-route                           GET    in 403 403 404  ok 404  ok  ok
+install-route                           POST   in 403 403 404  ok 404  ok  ok
 endpoint-detail                         GET    in 403  ok 404  ok 404  ok  ok
 endpoint-live                           GET    in 403  ok 404  ok 404  ok  ok
 endpoint-over-time                      GET    in 403  ok 404  ok 404  ok  ok
@@ -40,6 +42,11 @@ endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok
 endpoint-pause                          POST   in 403 403 404  ok 404  ok  ok
 endpoint-point-back                     GET    in 403 403 404  ok 404  ok  ok
 endpoint-point-back                     POST   in 403 403 404  ok 404  ok  ok
+endpoint-route                          GET    in 403 403 404  ok 404  ok  ok
+endpoint-route                          POST   in 403 403 404  ok 404  ok  ok
+endpoint-bypass                         GET    in 403 403 404  ok 404  ok  ok
+endpoint-bypass                         POST   in 403 403 404  ok 404  ok  ok
+endpoint-route-check                    GET    in 403 403 404  ok 404  ok  ok
 endpoint-secret                         GET    in 403 403 404  ok 404  ok  ok
 endpoint-secret                         POST   in 403 403 404  ok 404  ok  ok
 endpoint-delete                         GET    in 403 403 404  ok 404  ok  ok

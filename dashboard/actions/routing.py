@@ -20,9 +20,12 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import door_url, new_receiver_key
 from dashboard.rules.answers import Shape, Taken, read_changed
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
-from dashboard.services import opentrain
+from dashboard.rules.preflight import Preflight, of_answer, of_failure
+from dashboard.services import handler, opentrain
 from dashboard.vault import Secret
 
+CHECK_S = 5.0
+"""Seconds that the check of a handler may take: a person waits for it."""
 _PREPARED = ("receiver_key", "handler_url", "secret", "proof", "routing_since", "registering_since")
 """Columns that are set before OpenTrain is asked to deliver through Redeliver."""
 UNSETTLED = (
@@ -141,6 +144,15 @@ def why_not_bypassed(endpoint: Endpoint) -> str:
     if not is_delivered_to(endpoint.handler_url):
         return f"{HTTPS_ONLY} The handler's URL is {endpoint.shown_handler_url}."
     return ""
+
+
+def preflight(endpoint: Endpoint) -> Preflight:
+    """Check the URL of today by one HEAD request from Redeliver: its address, TLS, and whether it responds."""
+    try:
+        answer = handler.probe(url=endpoint.url, deadline_s=CHECK_S)
+    except handler.HandlerFailed as failed:
+        return of_failure(cause=failed.cause, words=failed.words)
+    return of_answer(status=answer.status, latency_ms=answer.latency_ms)
 
 
 def _ask_for_url(endpoint: Endpoint, *, url: str) -> opentrain.WebhookEndpoint:

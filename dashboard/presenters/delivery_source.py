@@ -9,8 +9,16 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import door_url
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.routes import route_link
 from dashboard.rules.receiver_urls import Source
 
+_INTENDED = frozenset({Source.WAITING, Source.UNVERIFIED, Source.ROUTING, Source.BYPASSED})
+"""Where deliveries go because someone in Redeliver decided it."""
+_RECEIVED = {
+    Endpoint.Proof.PROVEN: "received through Redeliver",
+    Endpoint.Proof.WAITING: "received through Redeliver: no delivery has proven its signing secret yet",
+    Endpoint.Proof.NONE: "received through Redeliver, unverified: its signing secret is missing",
+}
 _ROTATES = "A rotation creates a new endpoint with an address of its own, and then deletes this one."
 
 
@@ -38,15 +46,28 @@ def source_of(endpoint: Endpoint, *, owner: Endpoint | None, lacks_secret: bool)
 
     `owner` is the endpoint of the install whose receiver address it uses, if it is not its own.
     """
-    if endpoint.is_moved:
-        return Source.MOVED
+    if endpoint.receiver_key is not None and not endpoint.is_received:
+        return _left(endpoint)
     if endpoint.is_received:
-        return Source.NO_SECRET if lacks_secret and endpoint.opentrain_id is not None else Source.RECEIVER
+        return _received(endpoint, lacks_secret=lacks_secret and endpoint.opentrain_id is not None)
     if endpoint.claimed_key:
         if owner is None:
             return Source.STRANGE
         return Source.REMADE if owner.deleted_at is not None else Source.TAKEN
     return Source.OBSERVED if endpoint.is_observed else Source.DIRECT
+
+
+def _left(endpoint: Endpoint) -> Source:
+    """Return where deliveries go of an endpoint that has a receiver key and is not received."""
+    if endpoint.is_routing:
+        return Source.ROUTING
+    return Source.BYPASSED if endpoint.is_bypassed else Source.MOVED
+
+
+def _received(endpoint: Endpoint, *, lacks_secret: bool) -> Source:
+    if lacks_secret:
+        return Source.UNVERIFIED if endpoint.proof == Endpoint.Proof.NONE else Source.NO_SECRET
+    return Source.WAITING if endpoint.proof == Endpoint.Proof.WAITING else Source.RECEIVER
 
 
 def delivery_source(
@@ -62,10 +83,13 @@ def delivery_source(
         return found
     if source is Source.RECEIVER and never_verified:
         return replace(found, notice=_never_verified(endpoint, user))
+    if source in {Source.DIRECT, Source.OBSERVED} and endpoint.url_changed_at is not None:
+        return replace(found, notice=Notice(_changed_words(endpoint), "tone-info"))
     words = _words(endpoint, source, owner)
     if not words:
         return found
     is_intended = source is Source.MOVED and not endpoint.reaches_receiver  # it may be
+    is_intended = is_intended or source in _INTENDED
     tone = "tone-warn" if is_intended else "tone-bad"
     return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user)))
 
@@ -73,7 +97,11 @@ def delivery_source(
 def path_words(endpoint: Endpoint) -> str:
     """Return the path of an endpoint's deliveries, for a list."""
     if endpoint.is_received:
-        return "received through Redeliver"
+        return _RECEIVED[Endpoint.Proof(endpoint.proof)]
+    if endpoint.is_routing:
+        return "directly to its own URL; whether OpenTrain routes it through Redeliver is unknown"
+    if endpoint.is_bypassed:
+        return "directly to its handler: Redeliver was taken out of the path"
     if endpoint.is_moved:
         where = "to a wrong address of the receiver, which refuses its deliveries"
         return f"moved outside Redeliver: {where if endpoint.reaches_receiver else 'directly to its own URL'}"
@@ -97,6 +125,10 @@ def outside_words(endpoint: Endpoint) -> str:
 def _no_log(source: Source) -> str:
     if source is Source.MOVED:
         return "ended: OpenTrain delivers to another URL"
+    if source is Source.BYPASSED:
+        return "ended: OpenTrain delivers to the handler itself"
+    if source is Source.ROUTING:
+        return "not yet: whether OpenTrain routes it through Redeliver is unknown"
     if source in {Source.REMADE, Source.TAKEN, Source.STRANGE, Source.NO_SECRET}:
         return "unavailable: Redeliver refuses this endpoint's deliveries"
     return ""
@@ -109,8 +141,8 @@ def _remark(endpoint: Endpoint, source: Source) -> str:
 
 
 def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
-    if source is Source.MOVED:
-        return _moved_words(endpoint)
+    if source is Source.MOVED or source in _INTENDED:
+        return _path_words(endpoint, source)
     if source is Source.REMADE:
         return (
             "This endpoint was created outside Redeliver at the receiver address of an endpoint that was deleted. "
@@ -135,6 +167,36 @@ def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
             f"can't verify the deliveries, so it refuses them (503). Rotate the secret. {_ROTATES}"
         )
     return ""
+
+
+def _path_words(endpoint: Endpoint, source: Source) -> str:
+    """Say how an endpoint stands that was routed, taken out of the path or moved; empty if another part says it."""
+    if source is Source.MOVED:
+        return _moved_words(endpoint)
+    if source is Source.UNVERIFIED:
+        return (
+            "This endpoint was routed through Redeliver without its signing secret. Redeliver passes deliveries on "
+            "unverified, and marks them so. Enter the secret, and the next delivery shows whether it is right."
+        )
+    if source is Source.ROUTING:
+        return (
+            "OpenTrain was asked to route this endpoint through Redeliver, and its answer was lost. It still shows the "
+            f"URL of before, {endpoint.shown_url}. If it carries the request out, this page shows it. If it does not "
+            "within a minute, route it again."
+        )
+    if source is Source.BYPASSED:
+        return (
+            f"Redeliver was taken out of this endpoint's path: OpenTrain delivers to {endpoint.shown_url} itself. The "
+            "log of before is below."
+        )
+    return ""
+
+
+def _changed_words(endpoint: Endpoint) -> str:
+    return (
+        f"This endpoint's URL was changed outside Redeliver: OpenTrain delivers to {endpoint.shown_url} now, and "
+        f"delivered to {endpoint.url_before} before. The signing secret has stayed the same."
+    )
 
 
 def _moved_words(endpoint: Endpoint) -> str:
@@ -166,6 +228,8 @@ def _controls(endpoint: Endpoint, source: Source, owner: Endpoint | None, user: 
         return ()
     rotate = Link("Rotate secret…", reverse("rotation-detail", args=[endpoint.pk]), icon="key")
     edit = Link("Edit", reverse("endpoint-edit", args=[endpoint.pk]), icon="tool")
+    if source in _INTENDED:
+        return (_enter(endpoint) if source is Source.UNVERIFIED else route_link(endpoint, look=""),)
     if source is Source.MOVED:
         return controls.point_back(endpoint.pk), edit
     if source is Source.REMADE:

@@ -77,6 +77,13 @@ class RunRow:
         return "Pausing the endpoint pauses the run too. To continue, re-enable the endpoint and then resume the run."
 
     @property
+    def if_bypassed(self) -> str:
+        """The effect on the run of taking Redeliver out of its endpoint's path."""
+        return (
+            "Taking Redeliver out pauses the run, because Redeliver no longer sees the results. Let the run end first."
+        )
+
+    @property
     def if_deleted(self) -> str:
         """The effect on the run of deleting its endpoint."""
         return (

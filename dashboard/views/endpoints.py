@@ -18,7 +18,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
-from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation
+from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
@@ -26,6 +26,7 @@ from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.routes import Way, way_of
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.runs import newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
@@ -161,6 +162,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "before": before,
         "empty": no_deliveries(row, is_first_page=not before),
         "refused": refused,
+        "way": None if before else _way(endpoint, user=request.user, now=now),
         "source": delivery_source(
             endpoint,
             owner=_owner_of_address(endpoint),
@@ -174,6 +176,14 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
     }
+
+
+def _way(endpoint: Endpoint, *, user: User, now: datetime) -> Way | None:
+    """Return how far the endpoint is behind the receiver, if it was put there lately."""
+    if endpoint.routed_at is None:
+        return None
+    newest = endpoint.deliveries.filter(last_attempt_at__gte=endpoint.routed_at).newest_first().defer("body")
+    return way_of(endpoint, newest=list(newest[:RECENT]), now=now, user=user)
 
 
 def _owner_of_address(endpoint: Endpoint) -> Endpoint | None:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard.actions.installs import sync
 from dashboard.actions.installs.freshness import look
-from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.forms import endpoint_filters
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
@@ -30,8 +30,10 @@ from dashboard.presenters.install_page import (
     registering,
 )
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.routes import route_all_link, unseen_words
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.queries import endpoint_lists
+from dashboard.queries.unseen import unseen
 from dashboard.vault import Secret
 from dashboard.views import operations
 
@@ -93,9 +95,21 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "freshness": look(install=install, now=now),
         "actions": actions(install, user=request.user),
         "register": register(install),
+        **_unseen(request, install),
         "endpoints": _endpoint_list(request, install, now),
         "registering": registering(newest, count=getattr(newest[0], "count", 0) if newest else 0),
         "now": now,
+    }
+
+
+def _unseen(request: MemberRequest, install: Install) -> dict[str, Any]:
+    """Return what the page says of endpoints that Redeliver does not see, with the link that routes them."""
+    if not may(request.user, Permission.MANAGE_ENDPOINTS) or not install.can_manage:
+        return {}
+    count = unseen(install=install).count()
+    return {
+        "unseen": unseen_words(count=count, total=install.endpoint_count),
+        "route_all": route_all_link(install.pk, count=count),
     }
 
 

@@ -1,0 +1,95 @@
+"""Putting endpoints behind the receiver: one, or several of an install."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from django import forms
+from django.http import QueryDict
+
+from dashboard.forms.operation import OperationForm
+from dashboard.forms.pasted import PastedField
+from dashboard.models import Endpoint
+from dashboard.rules import pasted
+
+NO_SECRET = "Paste the signing secret, or tick the box below."  # noqa: S105 - a sentence
+
+
+def _secret_field() -> PastedField:
+    """Return the field of a signing secret, which is never shown again, not even in its own field."""
+    widget = forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "form-control"})
+    return PastedField(read=pasted.signing_secret, required=False, widget=widget)
+
+
+class RouteForm(OperationForm):
+    """One endpoint. `anyway`: route although its handler did not pass the check."""
+
+    secret = _secret_field()
+    without_secret = forms.BooleanField(required=False)
+    anyway = forms.BooleanField(required=False)
+
+    def __init__(self, data: QueryDict | None, *, knows_secret: bool) -> None:
+        """`knows_secret`: Redeliver has the endpoint's secret from before."""
+        super().__init__(data)
+        self.knows_secret = knows_secret
+
+    def clean(self) -> dict[str, object]:
+        cleaned: dict[str, object] = super().clean() or {}
+        has_one = cleaned.get("secret") or cleaned.get("without_secret") or self.knows_secret
+        if not has_one and "secret" not in self.errors:
+            self.add_error("secret", NO_SECRET)
+        return cleaned
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An endpoint to route, its secret ("" if none was given), and the operation's ID."""
+
+    endpoint: Endpoint
+    secret: str
+    operation: uuid.UUID
+
+
+class RouteInstallForm(forms.Form):
+    """Several endpoints of an install, each with a box, a secret and an operation of its own."""
+
+    without_secret = forms.BooleanField(required=False)
+    anyway = forms.BooleanField(required=False)
+
+    def __init__(self, data: QueryDict | None, *, endpoints: Sequence[Endpoint], knowing: set[int]) -> None:
+        """`knowing` are the IDs of the endpoints whose secrets Redeliver has from before."""
+        super().__init__(data)
+        self.endpoints, self.knowing = endpoints, knowing
+        for endpoint in endpoints:
+            self.fields[f"route_{endpoint.pk}"] = forms.BooleanField(required=False, initial=True)
+            self.fields[f"secret_{endpoint.pk}"] = _secret_field()
+            self.fields[f"operation_{endpoint.pk}"] = forms.UUIDField(
+                widget=forms.HiddenInput, required=False, initial=uuid.uuid4
+            )
+
+    def clean(self) -> dict[str, object]:
+        cleaned: dict[str, object] = super().clean() or {}
+        chosen = [one for one in self.endpoints if cleaned.get(f"route_{one.pk}")]
+        if not chosen:
+            self.add_error(None, "Choose at least one endpoint.")
+        for one in chosen:
+            name = f"secret_{one.pk}"
+            has_one = cleaned.get(name) or cleaned.get("without_secret") or one.pk in self.knowing
+            if not has_one and name not in self.errors:
+                self.add_error(name, NO_SECRET)
+        return cleaned
+
+    @property
+    def wanted(self) -> list[Wanted]:
+        """Return the chosen endpoints, once the form is valid."""
+        given = self.cleaned_data
+        return [
+            Wanted(
+                one,
+                cast("str", given[f"secret_{one.pk}"]),
+                cast("uuid.UUID | None", given[f"operation_{one.pk}"]) or uuid.uuid4(),
+            )
+            for one in self.endpoints
+            if given[f"route_{one.pk}"]
+        ]
