@@ -48,6 +48,11 @@ class Line:
     outcome: Outcome | None
     words: str
 
+    @property
+    def has_request_id(self) -> bool:
+        """Whether to show OpenTrain's request ID below the words."""
+        return self.outcome is not None and bool(self.outcome.request_id) and not self.outcome.says_request_id
+
 
 @dataclass(frozen=True, slots=True)
 class FormRow:
@@ -90,7 +95,9 @@ def unseen_words(*, count: int, total: int) -> str:
         return "Its deliveries are not seen here: OpenTrain delivers them directly."
     if count == total:
         return f"{count:,} endpoints, none seen here: OpenTrain delivers them directly."
-    return f"{count:,} of {total:,} endpoints are not seen here: OpenTrain delivers them directly."
+    return (
+        f"{count:,} of {total:,} endpoints {'is' if count == 1 else 'are'} not seen here: OpenTrain delivers directly."
+    )
 
 
 def way_of(endpoint: Endpoint, *, newest: Sequence[Delivery], now: datetime, user: User) -> Way | None:

@@ -83,7 +83,7 @@ def observed(connected: Install) -> Endpoint:
 def test_detail_of_a_straight_endpoint_offers_both_ways_to_feed_its_log(ana: Browser, connected: Install) -> None:
     endpoint = make_endpoint(install=connected, receiver_key=None, snapshot_at=timezone.now(), secret=None)
     page = ana.read(page_of(endpoint))
-    assert f'href="/installs/{connected.pk}/endpoints/new/"' in page
+    assert f'href="/endpoints/{endpoint.pk}/route/"' in page
     assert f'<a href="/endpoints/{endpoint.pk}/observation-key/">have the handler report them</a>' in page
 
 
