@@ -19,8 +19,9 @@ from dashboard.launch.processes import Processes, listening
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 UP_S = 60
-RECEIVER_END_S = 13
-"""How long the receiver may take to end, in seconds: it finishes the deliveries in progress (receiver/__main__.py)."""
+RECEIVER_END_S = 20
+"""How long the receiver may take to end, in seconds: it finishes the deliveries in progress, and then writes what waits
+(receiver/__main__.py)."""
 SETTINGS = "dashboard.settings"
 # All of the code, not only what has been loaded: a module that failed is not.
 _RELOAD = ["--reload", "--reload-extra-file", str(BASE_DIR / "dashboard" / "**" / "*.py")]

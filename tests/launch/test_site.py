@@ -186,7 +186,7 @@ def test_site_is_a_receiver_in_front_of_a_console_and_a_worker(folder: Path) -> 
 
 
 def test_receiver_has_the_time_to_finish_that_it_takes() -> None:
-    assert DRAIN_S < site.RECEIVER_END_S
+    assert DRAIN_S + 7 < site.RECEIVER_END_S  # the journal may take 7 s to write what waits
 
 
 def test_work_begins_with_the_next_worker_that_registers() -> None:
