@@ -1,17 +1,17 @@
 """`make run`, `make demo` and `make partner-api`, really started: what is killed comes back, until they are stopped."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from dashboard.launch import postgres
+from dashboard.launch.folder import socket_folder
 from dashboard.launch.processes import claim_port
 from tests.launch.test_folder import ROOT
 from tests.launch.test_processes import STAMP
@@ -50,6 +51,26 @@ def until(look: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+class _AtSocket(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(self.host)
+
+
+def _asked(connection: http.client.HTTPConnection, path: str) -> tuple[int, dict[str, object]]:
+    """Return the status and the JSON of an answer; 0 if there is none."""
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", path, headers={"Host": "localhost"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
+            return 0, {}
+
+
 @dataclass(slots=True)
 class Started:
     """One start: its process, its folder, and the address that shows that it serves."""
@@ -78,14 +99,11 @@ class Started:
         return KNOWN_BY | {f"events-{number}": {"emit", install} for number, install in enumerate(installs)}
 
     def status(self, path: str) -> tuple[int, dict[str, object]]:
-        try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:  # noqa: S310 - a local URL
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-        except OSError:
-            return 0, {}
+        return _asked(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30), path)
+
+    def console(self, path: str) -> tuple[int, dict[str, object]]:
+        """Ask the console itself, at its private socket."""
+        return _asked(_AtSocket(str(socket_folder(self.folder / "console") / "console")), path)
 
     def told(self) -> list[str]:
         """Return what was printed after it was up."""
@@ -121,14 +139,14 @@ def place() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def started(what: str, *, folder: Path, output: Path) -> Iterator[Started]:
+def started(what: str, *, folder: Path, output: Path, **given: str) -> Iterator[Started]:
     port = claim_port(0)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
     with output.open("wb") as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", "dashboard.launch", what],
             cwd=ROOT,
-            env=environment | {"DATA_DIR": str(folder), "PORT": str(port)},
+            env=environment | {"DATA_DIR": str(folder), "PORT": str(port)} | given,
             stdout=printed,
             stderr=printed,
         )
@@ -158,7 +176,8 @@ def test_every_part_that_is_killed_comes_back_and_ctrl_c_ends_all(what: str, pla
         os.kill(old, signal.SIGKILL)
         until(lambda: running.parts().get("postgres", old) != old)
         assert any(" postgres was ended by SIGKILL: " in line for line in running.told())
-        until(lambda: running.parts().keys() == PARTS[what] and running.status("/readyz")[0] == 200)
+        ready = running.status if what == "partner-api" else running.console
+        until(lambda: running.parts().keys() == PARTS[what] and ready("/readyz")[0] == 200)
         until(lambda: running.logged() == running.told())
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(timeout=60) == 0
@@ -212,21 +231,21 @@ def test_postgresql_that_panicked_on_a_full_disk_comes_back_when_there_is_room(
     small_disk: Path, tmp_path: Path
 ) -> None:
     with started("run", folder=small_disk, output=tmp_path / "printed") as running:
-        until(lambda: running.status("/readyz")[0] == 200)
+        until(lambda: running.console("/readyz")[0] == 200)
         console = running.parts()["console"]
         fill(small_disk / "filler")
         full = {"ok": False, "why": "the disk of the database is full"}
         # Each web process tries a write of its own at most every 5 s, so for a while one of them may say otherwise.
-        until(lambda: running.status("/readyz")[1]["checks"]["database"] == full)
+        until(lambda: running.console("/readyz")[1]["checks"]["database"] == full)
         url = postgres.running_url(folder=small_disk, database="redeliver")
         with pytest.raises(psycopg.OperationalError):
             fill_log(str(url))
         until(lambda: any(" postgres ended with status 1: " in line for line in running.told()))
-        assert running.status("/readyz")[0] == 503
-        assert running.status("/healthz") == (200, {"ok": True})
+        assert running.console("/readyz")[0] == 503
+        assert running.console("/healthz") == running.status("/healthz") == (200, {"ok": True})
         assert running.process.poll() is None
         (small_disk / "filler").unlink()
-        until(lambda: running.status("/readyz")[0] == 200)
+        until(lambda: running.console("/readyz")[0] == 200)
         assert running.parts()["console"] == console
         until(lambda: running.logged() == running.told())
 
