@@ -14,7 +14,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Install, User
 from dashboard.services.opentrain import OutcomeUnknown
 from dashboard.vault import Secret
-from tests.actions.test_endpoint_changes import install, registered  # noqa: F401 - a fixture
+from tests.actions.test_endpoint_changes import registered
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery
 
@@ -26,7 +26,7 @@ LOST = OutcomeUnknown("OpenTrain did not answer within 15 s. The request may hav
 
 
 @pytest.fixture
-def direct(install: Install, support: User) -> Endpoint:  # noqa: F811
+def direct(install: Install, support: User) -> Endpoint:
     """An endpoint that OpenTrain delivers directly."""
     return registered(install, support, url=DIRECT)
 
