@@ -90,7 +90,7 @@ def delivery_source(
         return found
     is_intended = source is Source.MOVED and not endpoint.reaches_receiver  # it may be
     is_intended = is_intended or source in _INTENDED
-    tone = "tone-warn" if is_intended else "tone-bad"
+    tone = "tone-info" if source is Source.BYPASSED else "tone-warn" if is_intended else "tone-bad"
     return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user)))
 
 
@@ -186,8 +186,8 @@ def _path_words(endpoint: Endpoint, source: Source) -> str:
         )
     if source is Source.BYPASSED:
         return (
-            f"Redeliver was taken out of this endpoint's path: OpenTrain delivers to {endpoint.shown_url} itself. The "
-            "log of before is below."
+            f"Redeliver was taken out of this endpoint's path: OpenTrain delivers to {endpoint.shown_url} itself. "
+            "Earlier deliveries stay in the log below."
         )
     return ""
 

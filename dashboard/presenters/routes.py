@@ -82,9 +82,8 @@ def route_link(endpoint: Endpoint, *, look: str = MAIN) -> Link:
     return Link("Route through Redeliver…", reverse("endpoint-route", args=[endpoint.pk]), icon="send", look=look)
 
 
-def route_all_link(install_pk: int, *, count: int) -> Link:
-    label = "Route it through Redeliver…" if count == 1 else f"Route {count:,} endpoints through Redeliver…"
-    return Link(label, reverse("install-route", args=[install_pk]), icon="send", look=MAIN)
+def route_all_link(install_pk: int) -> Link:
+    return Link("Route through Redeliver…", reverse("install-route", args=[install_pk]), icon="send", look=MAIN)
 
 
 def unseen_words(*, count: int, total: int) -> str:
@@ -92,9 +91,9 @@ def unseen_words(*, count: int, total: int) -> str:
     if not count:
         return ""
     if total == 1:
-        return "Its deliveries are not seen here: OpenTrain delivers them directly."
+        return "1 endpoint, not seen here: OpenTrain delivers to it directly."
     if count == total:
-        return f"{count:,} endpoints, none seen here: OpenTrain delivers them directly."
+        return f"{count:,} endpoints, none seen here: OpenTrain delivers to them directly."
     return (
         f"{count:,} of {total:,} endpoints {'is' if count == 1 else 'are'} not seen here: OpenTrain delivers directly."
     )

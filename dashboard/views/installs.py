@@ -109,7 +109,7 @@ def _unseen(request: MemberRequest, install: Install) -> dict[str, Any]:
     count = unseen(install=install).count()
     return {
         "unseen": unseen_words(count=count, total=install.endpoint_count),
-        "route_all": route_all_link(install.pk, count=count),
+        "route_all": route_all_link(install.pk),
     }
 
 

@@ -88,8 +88,8 @@ def test_endpoint_that_waits_keeps_its_steps() -> None:
     ("count", "total", "words"),
     [
         (0, 3, ""),
-        (1, 1, "Its deliveries are not seen here: OpenTrain delivers them directly."),
-        (3, 3, "3 endpoints, none seen here: OpenTrain delivers them directly."),
+        (1, 1, "1 endpoint, not seen here: OpenTrain delivers to it directly."),
+        (3, 3, "3 endpoints, none seen here: OpenTrain delivers to them directly."),
         (1, 3, "1 of 3 endpoints is not seen here: OpenTrain delivers directly."),
     ],
 )

@@ -1,0 +1,115 @@
+"""An endpoint goes behind the receiver, is recovered there, and leaves it again: real processes, a real browser."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.journeys.acting import DISABLED_MS, sign_in, take_all, wait_for
+from tests.journeys.conftest import Demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
+
+VERIFIED_MS = 60_000
+"""Timeout for the next event of eight types, one every three seconds, and a delivery run of two."""
+RECOVERED_MS = 60_000
+
+
+class Clicks:
+    """Clicks as a person does, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on(self, what: Locator) -> None:
+        what.click()
+        self.count += 1
+
+
+def register_directly(page: Page, *, handler: str) -> str:
+    """Register an endpoint of Beta Data that OpenTrain delivers to a handler of the demo; return its secret."""
+    page.get_by_role("link", name="Beta Data").first.click()
+    install = page.url
+    shown = page.locator("main").inner_text().replace("\u200b", "")
+    found = re.search(r"(http://localhost:\d+)/beta-", shown)
+    assert found is not None
+    page.get_by_role("link", name="Register an endpoint").click()
+    page.get_by_label("Directly to my URL").check()
+    page.get_by_label("Your URL").fill(f"{found[1]}/{handler}/webhooks")
+    page.get_by_role("button", name="Register with OpenTrain").click()
+    secret = re.search(r"whsec_[\w-]+", page.locator("#secret").inner_text())
+    assert secret is not None
+    page.goto(install)
+    page.get_by_role("row").filter(has_text=handler).get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(handler)
+    return secret[0]
+
+
+def test_endpoint_is_routed_verified_recovered_and_taken_out(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page, clicks = open_page(), Clicks()
+    sign_in(page, demo)
+    secret = register_directly(page, handler="beta-direct")
+    expect(page.locator("main")).to_contain_text("OpenTrain can't list them")
+
+    # Route: from the endpoint's page to the first delivery that verified.
+    clicks.on(page.get_by_role("link", name="route them through Redeliver"))
+    expect(page.locator("main")).to_contain_text("The handler responds to Redeliver (405 in")
+    take_all(page, screenshots, "route")
+    page.get_by_label("Signing secret").fill(secret)
+    clicks.on(page.get_by_role("button", name="Route through Redeliver"))
+    expect(page.locator("#answer")).to_contain_text("OpenTrain delivers to Redeliver now")
+    expect(page.locator(".way")).to_contain_text(
+        "The signing secret is right: a delivery verified.", timeout=VERIFIED_MS
+    )
+    assert clicks.count <= 3
+    assert secret not in page.content()
+    take_all(page, screenshots, "routed")
+    endpoint = page.url.partition("?")[0]
+
+    # Recover: the log shows what failed, because deliveries pass through now.
+    page.get_by_role("button", name="Break handler").click()
+    wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
+    page.get_by_role("button", name="Repair handler").click()
+    expect(page.locator("#demo-switch")).to_contain_text("works")
+    page.get_by_role("link", name="Recover…").first.click()
+    page.get_by_role("button", name="Start the recovery").click()
+    expect(page.locator(".outcome-done")).to_contain_text(
+        re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
+    )
+
+    # Bypass: OpenTrain delivers to the handler again, and the log stays.
+    page.goto(endpoint)
+    page.locator("#endpoint-menu summary").click()
+    page.locator("#endpoint-menu").get_by_role("link", name="Take Redeliver out of the path…").click()
+    take_all(page, screenshots, "bypass")
+    page.get_by_role("button", name="Take Redeliver out").click()
+    expect(page.locator("#answer")).to_contain_text(re.compile(r"OpenTrain delivers to \S+ itself now\."))
+    expect(page.locator("main")).to_contain_text("Redeliver was taken out of this endpoint's path")
+    expect(page.locator(".head-state")).to_contain_text("Active")
+    expect(page.locator("#deliveries-heading ~ table tbody tr").first).to_be_visible()
+    take_all(page, screenshots, "bypassed")
+
+
+def test_wrong_secret_stops_no_delivery_and_is_entered_anew(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page = open_page()
+    sign_in(page, demo)
+    secret = register_directly(page, handler="beta-mistyped")
+    page.get_by_role("link", name="route them through Redeliver").click()
+    page.get_by_label("Signing secret").fill(f"{secret[:-1]}{'a' if secret[-1] != 'a' else 'b'}")
+    page.get_by_role("button", name="Route through Redeliver").click()
+    banner = page.locator(".banner").filter(has_text="Routed through Redeliver")
+    expect(banner).to_contain_text("The signing secret does not fit what arrives.", timeout=VERIFIED_MS)
+    expect(page.locator("#deliveries-heading ~ table")).to_contain_text("Delivered (200)")
+    take_all(page, screenshots, "secret-does-not-fit")
+    banner.get_by_role("link", name="Enter signing secret…").click()
+    page.get_by_label("Signing secret").fill(secret)
+    page.get_by_role("button", name="Store the secret").click()
+    expect(page.locator(".way")).to_contain_text(
+        "The signing secret is right: a delivery verified.", timeout=VERIFIED_MS
+    )
