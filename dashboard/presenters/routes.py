@@ -116,7 +116,7 @@ def way_of(endpoint: Endpoint, *, newest: Sequence[Delivery], now: datetime, use
     steps = (
         Step("OpenTrain delivers to Redeliver.", done=True),
         Step("A delivery arrived." if newest else "Waiting for the first delivery.", done=bool(newest)),
-        Step(_fits(is_proven=is_proven, has_verified=has_verified), done=is_proven),
+        Step(_fits(is_proven=is_proven, has_verified=has_verified), done=is_proven or has_verified),
     )
     trouble = "" if is_proven or has_verified else _trouble(newest)
     found = _repairs(endpoint) if trouble and may(user, Permission.MANAGE_ENDPOINTS) else ()
