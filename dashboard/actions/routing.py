@@ -22,6 +22,7 @@ from dashboard.rules.answers import Shape, Taken, read_changed
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
 from dashboard.rules.preflight import Preflight, of_answer, of_failure
 from dashboard.services import handler, opentrain
+from dashboard.signatures import Verdict
 from dashboard.vault import Secret
 
 CHECK_S = 5.0
@@ -40,7 +41,8 @@ def route(
     """Have OpenTrain deliver to the receiver, which forwards to the URL of today.
 
     `secret` is the endpoint's signing secret. Without one, and without a stored one, deliveries are passed on
-    unverified. With a new one, they are too until the first one verifies.
+    unverified. With a new one, they are too until the first one verifies. A stored one that a delivery has proven is
+    kept: an endpoint's secret never changes.
     """
     why_not = why_not_routed(endpoint)
     if why_not:
@@ -180,7 +182,7 @@ def _prepare(endpoint: Endpoint, *, secret: Secret | None, at: datetime) -> dict
         hold(install_id=endpoint.install_id)
         row = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         before = {column: getattr(row, column) for column in _PREPARED}
-        if secret is not None and secret != row.secret:
+        if secret is not None and not _is_proven(row):
             row.secret, row.proof = secret, Endpoint.Proof.WAITING
         elif row.secret is None:
             row.proof = Endpoint.Proof.NONE
@@ -190,6 +192,13 @@ def _prepare(endpoint: Endpoint, *, secret: Secret | None, at: datetime) -> dict
     for column in _PREPARED:
         setattr(endpoint, column, getattr(row, column))
     return before
+
+
+def _is_proven(row: Endpoint) -> bool:
+    """Return whether a delivery has verified with the stored secret, which then is the right one for good."""
+    if row.secret is None or row.proof != Endpoint.Proof.PROVEN:
+        return False
+    return row.deliveries.filter(last_signature=Verdict.VERIFIED).exists()
 
 
 def _take_back(endpoint: Endpoint, before: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from dashboard.actions import audit
 from dashboard.actions.installs.snapshots import hold
 from dashboard.models import Endpoint, User
+from dashboard.signatures import Verdict
 from dashboard.vault import Secret
 
 ENTER = "enter signing secret"
@@ -53,7 +54,12 @@ def can_be_entered(endpoint: Endpoint) -> bool:
     """Return whether a received endpoint lacks a secret that is known to be right: it never verified a delivery."""
     if endpoint.deleted_at is not None or not endpoint.is_received:
         return False
-    return endpoint.proof != Endpoint.Proof.PROVEN or not endpoint.deliveries.exists()
+    if endpoint.proof == Endpoint.Proof.PROVEN:
+        return not endpoint.deliveries.exists()
+    # A delivery may have verified a moment ago, before the receiver has noted that the secret is proven.
+    verified = endpoint.deliveries.filter(last_signature=Verdict.VERIFIED)
+    since = endpoint.routed_at
+    return not (verified if since is None else verified.filter(last_attempt_at__gte=since)).exists()
 
 
 def _owner(endpoint: Endpoint) -> Endpoint:

@@ -213,6 +213,16 @@ def test_bypassed_endpoint_is_routed_again_with_the_secret_that_is_known(direct:
     assert (direct.receiver_key, direct.is_received, direct.proof, direct.bypassed_at) == (key, True, "proven", None)
 
 
+def test_secret_that_a_delivery_has_proven_is_not_replaced_by_a_mistyped_one(direct: Endpoint, support: User) -> None:
+    route(direct, support)
+    Endpoint.objects.filter(pk=direct.pk).update(proof="proven")
+    direct.refresh_from_db()
+    make_delivery(endpoint=direct)
+    bypass(direct, support)
+    route(direct, support, secret=Secret("whsec_" + "mistyped" * 4))
+    assert (direct.secret, direct.proof) == (SECRET, "proven")
+
+
 def test_refused_bypass_changes_nothing(direct: Endpoint, support: User, fake_opentrain: FakeOpenTrain) -> None:
     route(direct, support)
     fake_opentrain.revoke(direct.install.token)

@@ -10,7 +10,7 @@ from dashboard.actions import audit
 from dashboard.actions.signing_secrets import NotPossible, enter
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.vault import Secret
-from tests.factories import SECRET, make_delivery, make_endpoint, make_install
+from tests.factories import NOON, SECRET, make_delivery, make_endpoint, make_install
 
 pytestmark = pytest.mark.django_db
 ENTERED = Secret("whsec_entered-by-hand-0123456789abcdefghijklmnop")
@@ -84,3 +84,17 @@ def test_deleted_endpoint_takes_nothing_over(acme: Install, support: User) -> No
     Endpoint.objects.filter(pk=new.pk).update(deleted_at=timezone.now())
     with pytest.raises(NotPossible):
         given(new, support)
+
+
+@pytest.mark.parametrize("proof", ["waiting", "none"])
+def test_secret_of_a_routed_endpoint_can_be_entered_until_a_delivery_has_verified(
+    acme: Install, support: User, proof: str
+) -> None:
+    routed = make_endpoint(install=acme, proof=proof, routed_at=NOON)
+    make_delivery(endpoint=routed, last_signature="mismatch")
+    given(routed, support)
+    routed.refresh_from_db()
+    assert (routed.secret, routed.proof) == (ENTERED, "waiting")
+    make_delivery(endpoint=routed)  # verified, and the receiver has not noted the proof yet
+    with pytest.raises(NotPossible, match="verifies this endpoint's deliveries already"):
+        given(routed, support)
