@@ -39,6 +39,9 @@ class Verdict(StrEnum):
     MISMATCH = "mismatch"
 
 
+UNCHECKED = "unchecked"
+"""Stored instead of a verdict where the receiver passed on what it could not check, for want of the secret."""
+
 REPORTED = {
     "": "did not say whether the signature was right",
     Verdict.VERIFIED: "verified the signature",
@@ -49,8 +52,10 @@ REPORTED = {
     Verdict.FUTURE: "found the signature to be from the future",
     Verdict.OTHER_ENDPOINT: "found the signature made with another endpoint's secret",
     Verdict.MISMATCH: "found that the signature does not fit",
+    UNCHECKED: "had no secret to check the signature with",
 }
-"""Handlers' reports in words, by verdict; "" means no report. Other values come from newer versions."""
+"""What whoever checked the signature reports, in words, by verdict: a handler, or the receiver where it passed on what
+is not verified. "" means no report. Other values come from newer versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dashboard.rules import pasted, written_times
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.secret_texts import has_secret
-from dashboard.signatures import REPORTED, Verdict
+from dashboard.signatures import REPORTED, UNCHECKED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
 """A row ID in a URL. Every such number fits the column."""
@@ -26,7 +26,13 @@ _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
 REFUSED, UNSAID = "refused", "unsaid"
-_REPORTS = {verdict or UNSAID: f"the handler {did}" for verdict, did in REPORTED.items() if verdict != Verdict.VERIFIED}
+_WHO = {"": "the handler ", UNCHECKED: "the receiver "}
+"""Who reports what only one of them can report."""
+_REPORTS = {
+    verdict or UNSAID: f"{_WHO.get(verdict, '')}{did}"
+    for verdict, did in REPORTED.items()
+    if verdict != Verdict.VERIFIED
+}
 SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused (not a delivery)"}
 """Words for the signature results that a filter accepts. UNSAID is stored as ""."""
 

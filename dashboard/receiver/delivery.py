@@ -26,26 +26,24 @@ from aiohttp import web
 from django.utils import timezone
 
 from dashboard import metrics
+from dashboard.models import Endpoint
 from dashboard.receiver.bodies import is_refused_as_plain, read_body
 from dashboard.receiver.limits import Busy, Held, Limits
 from dashboard.receiver.routes import Route, RoutesAway, RouteTable
 from dashboard.rules import receipts
 from dashboard.rules.attempts import BODY_LIMIT, RecordedAttempt, Refusal
 from dashboard.rules.causes import Cause
-from dashboard.rules.receipts import RECEIPT, REGISTERING, UNCHECKED, Arrival, Refused, Reply
+from dashboard.rules.receipts import RECEIPT, REGISTERING, Arrival, Refused, Reply
 from dashboard.rules.schedule import HANDLER_DEADLINE, OPENTRAIN_WAITS, RECORD_DEADLINE
 from dashboard.services.handler import HandlerFailed
 from dashboard.services.handler_calls import HandlerCalls
-from dashboard.signatures import Verdict
+from dashboard.signatures import UNCHECKED, Verdict
 from dashboard.vault import Secret, Unreadable
 
 RETRY_AFTER_S = 5
 """Retry-After of a 503, in seconds. OpenTrain has its own schedule, but proxies may use it."""
 LARGE_BODY = 64 * 1024
 """Bytes from which a body is compared with many secrets in a thread: each takes a millisecond for the largest."""
-WAITING, WITHOUT = "waiting", "none"
-"""Values of an endpoint's proof that let deliveries pass that are not verified."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -164,7 +162,7 @@ class Deliveries:
         Raises: Refused.
         """
         if route.secret is None:
-            if route.proof == WITHOUT:
+            if route.proof == Endpoint.Proof.NONE:
                 return UNCHECKED
             raise receipts.without_a_secret(arrival, registering_since=route.registering_since)
         found = receipts.verified(arrival, secret=route.secret.reveal())
@@ -183,10 +181,10 @@ class Deliveries:
 
     def _is_waiting(self, route: Route) -> bool:
         """Return whether no delivery has verified yet with the secret that the endpoint has."""
-        return route.proof == WAITING and self._proven.get(route.endpoint_id) != route.secret
+        return route.proof == Endpoint.Proof.WAITING and self._proven.get(route.endpoint_id) != route.secret
 
     def _note_proof(self, route: Route) -> None:
-        if route.proof != WAITING:
+        if route.proof != Endpoint.Proof.WAITING:
             self._proven.pop(route.endpoint_id, None)
         elif self._is_waiting(route):
             self._proven[route.endpoint_id] = route.secret

@@ -37,8 +37,6 @@ REMADE = (
     "This endpoint was created outside Redeliver at the address of a deleted endpoint, so Redeliver does not know its "
     "signing secret. Enter the secret on the endpoint's page."
 )
-UNCHECKED = "unchecked"
-"""Stored as the signature of an attempt that nothing could check, because nobody gave the endpoint's secret."""
 
 _FAILED_AS = {
     Cause.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,

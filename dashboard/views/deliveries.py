@@ -27,10 +27,10 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.invisible import visible
 from dashboard.rules.masking import REDACTED
 from dashboard.rules.outside_texts import is_whole
-from dashboard.signatures import REPORTED, Verdict
+from dashboard.rules.receipts import ANSWER_HEAD
+from dashboard.signatures import REPORTED, UNCHECKED, Verdict
 from dashboard.vault import Unreadable
 from dashboard.views import operations
-from dashboard.views.receiver import ANSWER_HEAD
 
 SHOWN_CHARS = 100_000
 """Characters of a body that are shown; a body can be 1 MiB."""
@@ -78,8 +78,8 @@ class AttemptRow:
 
     @property
     def doctor_helps(self) -> bool:
-        """Whether the signature failed. Never for the receiver's own attempts, but a handler may report it."""
-        return self.attempt.signature not in {"", Verdict.VERIFIED}
+        """Whether the signature failed: by the handler's report, or at an endpoint whose secret is not proven yet."""
+        return self.attempt.signature not in {"", Verdict.VERIFIED, UNCHECKED}
 
     @property
     def was_answered(self) -> bool:
@@ -271,5 +271,7 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
 
 def _signature_words(attempt: Attempt) -> str:
     if attempt.source == Attempt.Source.RECEIVER:
-        return "Signature verified."
+        if attempt.signature == Verdict.VERIFIED:
+            return "Signature verified."
+        return f"Signature not verified: the receiver {REPORTED.get(attempt.signature, 'did not say why')}."
     return f"Reported by the handler, which {REPORTED.get(attempt.signature, 'checked the signature')}."

@@ -107,6 +107,25 @@ def test_detail_of_an_observed_delivery_says_whose_word_it_is(
     assert "Request headers" not in page
 
 
+@pytest.mark.parametrize(
+    ("signature", "words", "to_the_doctor"),
+    [
+        ("verified", "Signature verified.", False),
+        ("mismatch", "Signature not verified: the receiver found that the signature does not fit.", True),
+        ("unchecked", "Signature not verified: the receiver had no secret to check the signature with.", False),
+    ],
+)
+def test_detail_of_a_delivery_that_was_passed_on_says_whether_it_was_verified(
+    ana: Browser, endpoint: Endpoint, signature: str, words: str, to_the_doctor: bool
+) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    attempt = make_attempt(delivery=delivery, signature=signature)
+    page = ana.read(page_of(delivery))
+    assert words in words_of(page)
+    of_attempt = page[page.index(f'id="attempt-{attempt.pk}"') :]
+    assert ("Find out why</a>" in of_attempt) == to_the_doctor
+
+
 def test_detail_tells_an_empty_body_from_one_that_was_not_reported(ana: Browser, endpoint: Endpoint) -> None:
     page = ana.read(page_of(make_delivery(endpoint=endpoint, body=b"")))
     assert "The body is empty." in page
