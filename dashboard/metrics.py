@@ -26,6 +26,7 @@ _receipt_seconds = Histogram(
     "redeliver_receipt_seconds", "From a delivery's arrival to its record, the handler's time included.",
     buckets=_SECONDS,
 )  # fmt: skip
+_kept = Counter("redeliver_attempts_kept", "Attempts, by what kept them first: database, spool, or nothing.", ["place"])
 _observations = Counter("redeliver_observation_calls", "Calls of the observations API, by status.", ["status"])
 _calls = Counter("redeliver_opentrain_calls", "Calls to OpenTrain, by status or by why none came.", ["call", "result"])
 _call_seconds = Histogram(
@@ -38,6 +39,11 @@ def count_receipt(*, result: str, seconds: float | None = None) -> None:
     _receipts.labels(result).inc()
     if seconds is not None:
         _receipt_seconds.observe(seconds)
+
+
+def count_kept(*, place: str) -> None:
+    """Count an attempt that the database, the spool, or nothing has kept."""
+    _kept.labels(place).inc()
 
 
 def count_observations(*, status: int) -> None:
@@ -67,7 +73,7 @@ def exposition(*, collectors: list[Collector]) -> bytes:
     if os.environ.get(FOLDER):
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
-        for counted in (_receipts, _receipt_seconds, _observations, _calls, _call_seconds):
+        for counted in (_receipts, _receipt_seconds, _kept, _observations, _calls, _call_seconds):
             registry.register(counted)
     for collector in collectors:
         registry.register(collector)

@@ -5,6 +5,7 @@ The Partner API has its own settings: dashboard/partner_api/settings.py.
 """
 
 import os
+import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -69,8 +70,11 @@ HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8")
 # Calls per minute of one endpoint to the observations API. The default allows one call per delivery at five deliveries
 # per second; beyond that, send several observations per call.
 OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE", "300"))
-# The receiver's own folder: its file of routes and its spool (dashboard/receiver/).
+# The receivers' own folder on this machine: their file of routes and their spools (dashboard/receiver/). How large each
+# spool may become, and the machine's name in the names of its receivers, which no other machine may have.
 RECEIVER_SPOOL_DIR = os.environ.get("RECEIVER_SPOOL_DIR", "").strip()
+RECEIVER_SPOOL_MAX_MB = int(os.environ.get("RECEIVER_SPOOL_MAX_MB", "1024"))
+RECEIVER_NAME = os.environ.get("RECEIVER_NAME", "").strip() or socket.gethostname()
 # Set by the demo only: its data folder, and the URL and token that control its handler.
 DEMO_FOLDER = os.environ.get("DEMO_FOLDER", "")
 DEMO_HANDLER_URL = os.environ.get("DEMO_HANDLER_URL", "")

@@ -97,6 +97,8 @@ GUARDS: dict[str, int | str] = {
     "RefusedAttempt.body_size": BODY_LIMIT + 1,
     "RefusedAttempt.body_sha256": OURS,
     "ObservationPace.calls": COUNT,
+    "ReceiverReport.name": OURS,
+    "ReceiverReport.held": COUNT,
     # The audit: names of objects, the browser, and OpenTrain's error envelope
     "AuditEntry.phase": CHOICE,
     "AuditEntry.action": OURS,

@@ -6,6 +6,7 @@ receiver without it.
 """
 
 import uuid
+from collections.abc import Collection
 
 from django.db import transaction
 
@@ -48,6 +49,12 @@ def enter(*, actor: User, endpoint: Endpoint, secret: Secret, operation: uuid.UU
             words = "A signing secret was entered. The next delivery shows whether it is right."
         row.save(update_fields=["receiver_key", "handler_url", "secret", "registering_since", "proof"])
         audit.note(actor=actor, action=ENTER, words=words, endpoint=row, operation=operation)
+
+
+def mark_proven(*, endpoints: Collection[int]) -> None:
+    """Note that a delivery of each of these endpoints has verified. What does not is refused from now on."""
+    waiting = Endpoint.objects.filter(pk__in=endpoints, proof=Endpoint.Proof.WAITING)
+    waiting.update(proof=Endpoint.Proof.PROVEN)
 
 
 def can_be_entered(endpoint: Endpoint) -> bool:

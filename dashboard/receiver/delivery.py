@@ -28,6 +28,7 @@ from django.utils import timezone
 from dashboard import metrics
 from dashboard.models import Endpoint
 from dashboard.receiver.bodies import is_refused_as_plain, read_body
+from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.limits import Busy, Held, Limits
 from dashboard.receiver.routes import Route, RoutesAway, RouteTable
 from dashboard.rules import receipts
@@ -45,10 +46,6 @@ RETRY_AFTER_S = 5
 LARGE_BODY = 64 * 1024
 """Bytes from which a body is compared with many secrets in a thread: each takes a millisecond for the largest."""
 logger = logging.getLogger(__name__)
-
-
-class NotKept(Exception):
-    """Neither the database nor the spool can keep the attempt: OpenTrain must send it again."""
 
 
 class Keeps(Protocol):

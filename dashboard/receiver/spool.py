@@ -58,6 +58,8 @@ from dashboard.receiver.spool_folder import (
 )
 
 READ_RECORDS = 500
+TRIAL = "trial"
+TRIAL_BYTES = 64 * 1024
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -148,6 +150,20 @@ class Spool:
             kept = 0
             while kept < len(records):
                 kept += self._append_some(records[kept:], before=kept)
+
+    def try_disk(self) -> None:
+        """Find out whether the disk takes something: write a file, and remove it. Raises: SpoolFailed."""
+        path = self.folder / TRIAL
+        with in_words(f"The spool {self.folder} cannot be written to"):
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                if os.write(descriptor, bytes(TRIAL_BYTES)) < TRIAL_BYTES:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+                path.unlink()
 
     def read(self, *, most: int = READ_RECORDS) -> Batch | None:
         """Return the first records that are not released, from one segment; None if there are none.

@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import audit
-from dashboard.actions.signing_secrets import NotPossible, enter
+from dashboard.actions.signing_secrets import NotPossible, enter, mark_proven
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.vault import Secret
 from tests.factories import NOON, SECRET, make_delivery, make_endpoint, make_install
@@ -98,3 +98,10 @@ def test_secret_of_a_routed_endpoint_can_be_entered_until_a_delivery_has_verifie
     make_delivery(endpoint=routed)  # verified, and the receiver has not noted the proof yet
     with pytest.raises(NotPossible, match="verifies this endpoint's deliveries already"):
         given(routed, support)
+
+
+def test_endpoint_that_waits_is_proven_and_one_without_a_secret_is_not() -> None:
+    waiting, none, other = (make_endpoint(proof=proof) for proof in ("waiting", "none", "waiting"))
+    mark_proven(endpoints=[waiting.pk, none.pk])
+    found = dict(Endpoint.objects.values_list("pk", "proof"))
+    assert found == {waiting.pk: "proven", none.pk: "none", other.pk: "waiting"}

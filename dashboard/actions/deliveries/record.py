@@ -85,21 +85,40 @@ def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
 
     Raises: django.db.Error, with nothing recorded.
     """
+    record_refusals([(endpoint.pk, refusal)])
+
+
+def record_refusals(given: Sequence[tuple[int, Refusal]]) -> None:
+    """Record refused requests with the IDs of their endpoints, and keep the newest REFUSED_KEPT of each endpoint.
+
+    Those of an endpoint that does not exist any more are left out.
+
+    Raises: django.db.Error, with nothing recorded.
+    """
+    ids = {endpoint_id for endpoint_id, _refusal in given}
     with transaction.atomic():
-        RefusedAttempt.objects.create(
-            endpoint=endpoint,
-            received_at=refusal.received_at,
-            reason=refusal.reason,
-            explanation=refusal.explanation,
-            answered_status=refusal.answered_status,
-            claimed_delivery_id=refusal.claimed_delivery_id,
-            claimed_event_type=refusal.claimed_event_type,
-            request_headers=refusal.request_headers,
-            body_size=refusal.body_size,
-            body_sha256=refusal.body_sha256,
+        found = set(Endpoint.objects.filter(pk__in=ids).values_list("pk", flat=True))
+        RefusedAttempt.objects.bulk_create(
+            [_refused(endpoint_id, refusal) for endpoint_id, refusal in given if endpoint_id in found]
         )
-        newest_first = endpoint.refused_attempts.order_by("-received_at", "-id")
-        endpoint.refused_attempts.filter(pk__in=newest_first.values("pk")[REFUSED_KEPT:]).delete()
+        for endpoint_id in sorted(found):
+            rows = RefusedAttempt.objects.filter(endpoint=endpoint_id)
+            rows.filter(pk__in=rows.order_by("-received_at", "-id").values("pk")[REFUSED_KEPT:]).delete()
+
+
+def _refused(endpoint_id: int, refusal: Refusal) -> RefusedAttempt:
+    return RefusedAttempt(
+        endpoint_id=endpoint_id,
+        received_at=refusal.received_at,
+        reason=refusal.reason,
+        explanation=refusal.explanation,
+        answered_status=refusal.answered_status,
+        claimed_delivery_id=refusal.claimed_delivery_id,
+        claimed_event_type=refusal.claimed_event_type,
+        request_headers=refusal.request_headers,
+        body_size=refusal.body_size,
+        body_sha256=refusal.body_sha256,
+    )
 
 
 def abandon_undelivered(*, endpoint: Endpoint, at: datetime, learned_at: datetime) -> int:

@@ -1,0 +1,133 @@
+"""What a receiver stores soon, but for which no delivery waits.
+
+- Refused requests, and whether OpenTrain was answered in time. They wait in memory, so their number is limited, and
+  what is dropped is counted. A process that is killed loses them: then the log says that the second is not known.
+- Endpoints of which a first delivery has verified. After a kill, the next one that verifies tells it again.
+- The names of receivers whose spools this one has taken over.
+"""
+
+import logging
+import uuid
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from dashboard.actions import receivers
+from dashboard.actions.deliveries.answered import note_answered
+from dashboard.actions.deliveries.record import record_refusals
+from dashboard.actions.signing_secrets import mark_proven
+from dashboard.rules.attempts import Refusal
+
+MOST_REFUSALS = 1000
+"""Refused requests that wait. Anyone who knows an address can send more than the database takes."""
+MOST_TOLD = 100_000
+"""Attempts of which it waits whether they were answered in time."""
+AT_ONCE = 500
+"""Most of each that one transaction stores."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is stored now. `held` is the number of attempts in the spool, None if it is not to be reported."""
+
+    name: str
+    at: datetime
+    held: int | None
+    refusals: list[tuple[int, Refusal]] = field(default_factory=list)
+    told: Mapping[uuid.UUID, bool] = field(default_factory=dict)
+    proven: Collection[int] = ()
+    gone: Collection[str] = ()
+
+    def store(self) -> None:
+        """Write it into the database. Raises: django.db.Error; then it can be stored once more."""
+        if self.told:
+            note_answered(self.told)
+        if self.held is not None:
+            receivers.report(name=self.name, held=self.held, now=self.at)
+        if self.proven:
+            mark_proven(endpoints=self.proven)
+        if self.gone:
+            receivers.forget(names=self.gone)
+        if self.refusals:  # last, because storing it twice shows
+            record_refusals(self.refusals)
+
+
+class Notes:
+    """Collects notes, on one event loop. `dropped_refusals` and `dropped_told` count what there was no room for."""
+
+    def __init__(self, *, name: str) -> None:
+        """`name` is the receiver's, for its reports."""
+        self.name = name
+        self.dropped_refusals = self.dropped_told = 0
+        self._refusals: deque[tuple[int, Refusal]] = deque()
+        self._told: dict[uuid.UUID, bool] = {}
+        self._proven: set[int] = set()
+        self._gone: set[str] = set()
+        self._logged_dropped = 0
+
+    def refuse(self, endpoint_id: int, refusal: Refusal) -> None:
+        """Note a refused request. The newest are kept."""
+        if len(self._refusals) >= MOST_REFUSALS:
+            self._refusals.popleft()
+            self.dropped_refusals += 1
+        self._refusals.append((endpoint_id, refusal))
+
+    def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:
+        """Note whether OpenTrain was answered in time; without room it stays unknown."""
+        if len(self._told) >= MOST_TOLD:
+            self.dropped_told += 1
+        else:
+            self._told[attempt_id] = in_time
+
+    def proven(self, endpoint_id: int) -> None:
+        """Note that a delivery of the endpoint has verified. It is never dropped."""
+        self._proven.add(endpoint_id)
+
+    def gone(self, names: Collection[str]) -> None:
+        """Note the names of receivers of which this one holds the attempts now."""
+        self._gone.update(names)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as much waits of attempts as one transaction stores."""
+        return len(self._told) >= AT_ONCE
+
+    def take(self, *, at: datetime, held: int | None, with_told: bool = True) -> Taken | None:
+        """Return notes to store, which wait no longer; None if there is nothing to store."""
+        self._log_dropped()
+        refusals = [self._refusals.popleft() for _ in range(min(AT_ONCE, len(self._refusals)))]
+        told = self._taken_told(list(islice(self._told, AT_ONCE))) if with_told else {}
+        proven, self._proven = self._proven, set()
+        gone, self._gone = self._gone, set()
+        if held is None and not (refusals or told or proven or gone):
+            return None
+        return Taken(self.name, at, held, refusals, told, proven, gone)
+
+    def take_told(self, ids: Collection[uuid.UUID], *, at: datetime) -> Taken | None:
+        """Return what is known of these attempts, which entered the log now; None if nothing is."""
+        told = self._taken_told([one for one in ids if one in self._told])
+        return Taken(self.name, at, None, told=told) if told else None
+
+    def put_back(self, taken: Taken) -> None:
+        """Let notes wait again that could not be stored, as far as there is room."""
+        room = MOST_REFUSALS - len(self._refusals)
+        kept = taken.refusals[max(len(taken.refusals) - room, 0) :]
+        self.dropped_refusals += len(taken.refusals) - len(kept)
+        self._refusals.extendleft(reversed(kept))
+        for attempt_id, in_time in taken.told.items():
+            self.told(attempt_id, in_time)
+        self._proven.update(taken.proven)
+        self._gone.update(taken.gone)
+
+    def _taken_told(self, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, bool]:
+        return {one: self._told.pop(one) for one in ids}
+
+    def _log_dropped(self) -> None:
+        if self.dropped_refusals > self._logged_dropped:
+            count = self.dropped_refusals - self._logged_dropped
+            logger.warning("%d refused requests are not recorded: they came faster than the database takes them", count)
+            self._logged_dropped = self.dropped_refusals

@@ -1,0 +1,116 @@
+"""Notes wait for the database, in limited number, and are stored together."""
+
+import logging
+import uuid
+
+import pytest
+
+from dashboard.actions.deliveries.groups import record_group
+from dashboard.models import Attempt, Endpoint, ReceiverReport, RefusedAttempt
+from dashboard.receiver import notes as notes_module
+from dashboard.receiver.notes import Notes, Taken
+from tests.factories import NOON, make_endpoint
+from tests.receiver.journals import attempt
+from tests.receiver.refusals import refusal
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes(name="web1-a")
+
+
+def taken(notes: Notes, *, held: int | None = None, with_told: bool = True) -> Taken:
+    found = notes.take(at=NOON, held=held, with_told=with_told)
+    assert found is not None
+    return found
+
+
+def test_nothing_noted_is_nothing_to_store(notes: Notes) -> None:
+    assert notes.take(at=NOON, held=None) is None
+    assert notes.take_told([uuid.uuid4()], at=NOON) is None
+
+
+@pytest.mark.django_db
+def test_everything_noted_is_stored(notes: Notes) -> None:
+    endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
+    given = attempt(endpoint)
+    record_group(attempts=[given])
+    ReceiverReport.objects.create(name="web2-a", held=3, heard_at=NOON)
+    notes.refuse(endpoint.pk, refusal())
+    notes.told(given.id, False)
+    notes.proven(endpoint.pk)
+    notes.gone(["web2-a"])
+    taken(notes, held=5).store()
+    assert RefusedAttempt.objects.get().endpoint == endpoint
+    assert Attempt.objects.get().answered_in_time is False
+    assert Endpoint.objects.get().proof == Endpoint.Proof.PROVEN
+    assert list(ReceiverReport.objects.values_list("name", "held", "heard_at")) == [("web1-a", 5, NOON)]
+    assert notes.take(at=NOON, held=None) is None
+
+
+@pytest.mark.django_db
+def test_refused_requests_of_a_deleted_endpoint_are_left_out(notes: Notes) -> None:
+    endpoint, gone = make_endpoint(), make_endpoint()
+    notes.refuse(gone.pk, refusal())
+    notes.refuse(endpoint.pk, refusal())
+    gone.delete()
+    taken(notes).store()
+    assert RefusedAttempt.objects.get().endpoint == endpoint
+
+
+def test_newest_refused_requests_are_kept_and_the_others_counted(notes: Notes, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(notes_module, "MOST_REFUSALS", 3)
+    for number in range(5):
+        notes.refuse(number, refusal())
+    with caplog.at_level(logging.WARNING):
+        assert [endpoint for endpoint, _refusal in taken(notes).refusals] == [2, 3, 4]
+    assert notes.dropped_refusals == 2
+    assert "2 refused requests are not recorded" in caplog.text
+
+
+def test_answers_without_room_stay_unknown(notes: Notes, monkeypatch) -> None:
+    monkeypatch.setattr(notes_module, "MOST_TOLD", 2)
+    names = [uuid.uuid4() for _ in range(3)]
+    for name in names:
+        notes.told(name, True)
+    assert (taken(notes).told, notes.dropped_told) == ({names[0]: True, names[1]: True}, 1)
+
+
+def test_answers_wait_for_their_attempts(notes: Notes) -> None:
+    first, second = uuid.uuid4(), uuid.uuid4()
+    notes.told(first, True)
+    notes.told(second, False)
+    assert taken(notes, held=0, with_told=False).told == {}
+    found = notes.take_told([second, uuid.uuid4()], at=NOON)
+    assert found is not None
+    assert (found.told, found.held) == ({second: False}, None)
+    assert taken(notes).told == {first: True}
+
+
+def test_no_transaction_stores_more_than_a_part(notes: Notes, monkeypatch) -> None:
+    monkeypatch.setattr(notes_module, "AT_ONCE", 2)
+    for number in range(3):
+        notes.refuse(number, refusal())
+        notes.told(uuid.uuid4(), True)
+    assert notes.is_full
+    first, rest = taken(notes), taken(notes)
+    assert (len(first.refusals), len(first.told), len(rest.refusals), len(rest.told)) == (2, 2, 1, 1)
+    assert not notes.is_full
+
+
+def test_notes_that_are_put_back_come_again_before_later_ones(notes: Notes, monkeypatch) -> None:
+    monkeypatch.setattr(notes_module, "MOST_REFUSALS", 4)
+    name = uuid.uuid4()
+    for number in range(3):
+        notes.refuse(number, refusal())
+    notes.told(name, True)
+    notes.proven(7)
+    notes.gone(["web2-a"])
+    first = taken(notes)
+    notes.refuse(3, refusal())
+    notes.refuse(4, refusal())
+    notes.put_back(first)
+    again = taken(notes)
+    assert [endpoint for endpoint, _refusal in again.refusals] == [1, 2, 3, 4]
+    assert (again.told, again.proven, again.gone) == ({name: True}, {7}, {"web2-a"})
+    assert notes.dropped_refusals == 1
