@@ -8,6 +8,7 @@ from dashboard.models import Attempt, Delivery, User
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import controls
 from dashboard.presenters.controls import Control
+from dashboard.rules.causes import Cause, body_fault_words, describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind
 
 _GOES_ON = {StateKind.DELIVERED, StateKind.REQUESTED_AGAIN, StateKind.RETRYING}
@@ -41,8 +42,30 @@ def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, use
 
 def handler_words(attempt: Attempt) -> str:
     """Return what the handler returned and what OpenTrain got, for use after the handler's name."""
-    if attempt.handler_status is None:
-        return f"gave no response; OpenTrain got {attempt.answered_status}."
-    if attempt.handler_status == attempt.answered_status:
-        return f"returned {attempt.handler_status}; OpenTrain got the same."
-    return f"returned {attempt.handler_status}; OpenTrain got {attempt.answered_status}."
+    said = "gave no response" if attempt.handler_status is None else f"returned {attempt.handler_status}"
+    fault = body_fault_words(attempt.body_fault)
+    if fault:
+        said = f"{said}, but {fault}"
+    return f"{said}; {answered_words(attempt)}"
+
+
+def answered_words(attempt: Attempt) -> str:
+    """Return what the receiver answered, and whether OpenTrain got that in time, as far as is known."""
+    same = attempt.handler_status == attempt.answered_status
+    answer = "the same" if same else str(attempt.answered_status)
+    if attempt.answered_in_time is None:
+        return f"Redeliver answered {answer}. Whether OpenTrain got that in time is not known."
+    if attempt.answered_in_time:
+        return f"OpenTrain got {answer} in time."
+    return f"Redeliver answered {answer}, but OpenTrain had closed the connection."
+
+
+def is_success(attempt: Attempt) -> bool:
+    """Return whether OpenTrain counts the attempt as a success, as far as is known."""
+    return attempt.ok and attempt.answered_in_time is not False
+
+
+def cause_words(attempt: Attempt) -> str:
+    """Return how the attempt ended. What the handler returned counts only if OpenTrain got it."""
+    cause = Cause.GONE if attempt.ok and not is_success(attempt) else attempt.cause
+    return describe_cause(cause=cause, status=attempt.handler_status or attempt.answered_status)

@@ -16,7 +16,7 @@ from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
 from dashboard.presenters import curl
-from dashboard.presenters.delivery_page import handler_words, offer
+from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, is_success, offer
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
@@ -92,8 +92,18 @@ class AttemptRow:
         return bool(self.attempt.response_headers or self.response.says_something)
 
     @property
+    def is_success(self) -> bool:
+        return is_success(self.attempt)
+
+    @property
     def handler_words(self) -> str:
         return handler_words(self.attempt)
+
+    @property
+    def answered_words(self) -> str:
+        """What OpenTrain got, where no handler was asked."""
+        words = answered_words(self.attempt)
+        return f"{words[0].upper()}{words[1:]}"
 
 
 @require_safe
@@ -262,11 +272,9 @@ def _body_days(delivery: Delivery) -> int | None:
 
 
 def _attempt_row(attempt: Attempt) -> AttemptRow:
-    status = attempt.handler_status or attempt.answered_status
-    answer = describe_cause(cause=attempt.cause, status=status)
     head = b"" if attempt.response_head is None else bytes(attempt.response_head)
     response = readable(head, headers=attempt.response_headers, is_cut=len(head) >= ANSWER_HEAD)
-    return AttemptRow(attempt, answer, _signature_words(attempt), response)
+    return AttemptRow(attempt, cause_words(attempt), _signature_words(attempt), response)
 
 
 def _signature_words(attempt: Attempt) -> str:

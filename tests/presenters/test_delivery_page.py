@@ -1,11 +1,11 @@
-"""The buttons of a delivery's page."""
+"""The buttons of a delivery's page, and its attempts in words."""
 
 from typing import Any
 
 import pytest
 
 from dashboard.models import Attempt, Delivery
-from dashboard.presenters.delivery_page import Offer, handler_words, offer
+from dashboard.presenters.delivery_page import Offer, cause_words, handler_words, is_success, offer
 from dashboard.rules.deliveries import DeliveryState, StateKind
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels
 
@@ -58,13 +58,40 @@ def test_nothing_is_sent_again_to_an_endpoint_that_is_not_there(fields: dict[str
     assert offered(StateKind.FAILED, **fields) == Offer()
 
 
+UNKNOWN = "Whether OpenTrain got that in time is not known."
+
+
 @pytest.mark.parametrize(
-    ("handler", "words"),
+    ("handler", "in_time", "fault", "words"),
     [
-        (200, "returned 200; OpenTrain got the same."),
-        (500, "returned 500; OpenTrain got 200."),
-        (None, "gave no response; OpenTrain got 200."),
+        (200, True, "", "returned 200; OpenTrain got the same in time."),
+        (200, False, "", "returned 200; Redeliver answered the same, but OpenTrain had closed the connection."),
+        (200, None, "", f"returned 200; Redeliver answered the same. {UNKNOWN}"),
+        (500, True, "", "returned 500; OpenTrain got 200 in time."),
+        (None, None, "", f"gave no response; Redeliver answered 200. {UNKNOWN}"),
+        (200, True, "cut_off", "returned 200, but its body was cut off; OpenTrain got the same in time."),
+        (200, True, "timeout", "returned 200, but its body did not end in time; OpenTrain got the same in time."),
+        (200, True, "of a newer version", "returned 200; OpenTrain got the same in time."),
     ],
 )
-def test_handler_and_what_opentrain_was_told(handler: int | None, words: str) -> None:
-    assert handler_words(Attempt(handler_status=handler, answered_status=200)) == words
+def test_handler_and_what_opentrain_was_told(handler: int | None, in_time: bool | None, fault: str, words: str) -> None:
+    attempt = Attempt(handler_status=handler, answered_status=200, answered_in_time=in_time, body_fault=fault)
+    assert handler_words(attempt) == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "succeeded"),
+    [
+        ({"ok": True}, "delivered (200)", True),
+        ({"ok": True, "answered_in_time": True}, "delivered (200)", True),
+        ({"ok": True, "answered_in_time": False}, "OpenTrain closed the connection before it was answered", False),
+        ({"ok": False, "cause": "gone"}, "OpenTrain closed the connection before it was answered", False),
+        ({"ok": False, "cause": "status", "handler_status": 503}, "handler returned 503", False),
+        ({"ok": False, "cause": "status", "answered_in_time": False}, "handler returned 200", False),
+    ],
+)
+def test_attempt_that_opentrain_did_not_wait_for_is_no_success(
+    fields: dict[str, Any], words: str, succeeded: bool
+) -> None:
+    attempt = Attempt(**{"handler_status": 200, "answered_status": 200, **fields})
+    assert (cause_words(attempt), is_success(attempt)) == (words, succeeded)

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Delivery, Endpoint, Install
+from dashboard.models import Attempt, Delivery, Endpoint, Install
 from dashboard.vault import Secret
 from dashboard.views.deliveries import SHOWN_CHARS, Copied, Text, pretty, readable, to_copy
 from tests.contract.fake import FakeOpenTrain
@@ -36,13 +36,13 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     delivery = make_failed_delivery(endpoint=endpoint)
     make_attempt(
         delivery=delivery, number=5, ok=False, cause="timeout", answered_status=504, latency_ms=9500,
-        handler_url="https://acme.example.com/hook",
+        handler_url="https://acme.example.com/hook", answered_in_time=True,
     )  # fmt: skip
     text = words_of(ana.read(page_of(delivery)))
     assert "5 attempts failed, the last" in text
     assert "OpenTrain will not retry automatically." in text
     assert "Attempt 5: no response from the handler within 9.8 s ," in text
-    assert "The handler https://acme.example.com/hook gave no response; OpenTrain got 504." in text
+    assert "The handler https://acme.example.com/hook gave no response; OpenTrain got 504 in time." in text
 
 
 def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Browser, endpoint: Endpoint) -> None:
@@ -50,12 +50,29 @@ def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Bro
     for number, url in enumerate(["https://old.example.com/", *["https://new.example.com/"] * 2], 1):
         make_attempt(
             delivery=delivery, number=number, ok=False, cause="status", answered_status=503, handler_status=503,
-            handler_url=url,
+            handler_url=url, answered_in_time=True,
         )  # fmt: skip
     text = words_of(ana.read(page_of(delivery)))
-    assert re.findall(r"The handler (?:(\S+) )?returned 503; OpenTrain got the same\.", text) == [
+    assert re.findall(r"The handler (?:(\S+) )?returned 503; OpenTrain got the same in time\.", text) == [
         "https://new.example.com/", "", "https://old.example.com/",
     ]  # fmt: skip
+
+
+def test_detail_tells_an_attempt_that_opentrain_did_not_wait_for_from_a_success(
+    ana: Browser, endpoint: Endpoint
+) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    make_attempt(
+        delivery=delivery, handler_url="https://acme.example.com/hook", handler_status=200, answered_in_time=False
+    )
+    page = ana.read(page_of(delivery))
+    assert "Attempt 1: OpenTrain closed the connection before it was answered" in words_of(page)
+    assert "returned 200; Redeliver answered the same, but OpenTrain had closed the connection." in words_of(page)
+    assert 'class="tone-bad" data-row="attempt"' in page
+    Attempt.objects.update(handler_url="", handler_status=None, answered_in_time=True)
+    page = ana.read(page_of(delivery))
+    assert "Signature verified. OpenTrain got 200 in time." in words_of(page)
+    assert 'class="tone-ok" data-row="attempt"' in page
 
 
 @pytest.mark.parametrize(("attempts", "words"), [(1, "1 attempt"), (2, "2 attempts, newest first")])
