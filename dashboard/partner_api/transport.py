@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from dashboard.addresses import LOCAL_HOSTS
 from dashboard.partner_api import egress
@@ -30,6 +31,10 @@ from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause, Outcome, an
 USER_AGENT = "OpenTrain-Partner-Webhooks/1.0"
 KEEP_S = 1.0
 """How long an idle connection is kept, in seconds. Common servers keep theirs longer (2 s and more)."""
+
+HEADER_BYTES = 64 * 1024
+HEADERS = 1000
+"""Limits on one header of a response, and on their number. Receivers set large cookies, and many headers."""
 
 _DETAIL_MAX = 200
 _WORDS: dict[type[BaseException], str] = {
@@ -83,6 +88,9 @@ def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
         trust_env=False,
         auto_decompress=False,
         headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+        max_headers=HEADERS,
         trace_configs=[tracing],
     )
 
@@ -113,9 +121,10 @@ async def _post_once(
     status = None
     head = bytearray()
     try:
+        as_written = URL(url, encoded=True)
         async with (
             asyncio.timeout_at(deadline),
-            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+            session.post(as_written, data=body, headers=headers, allow_redirects=False) as response,
         ):
             status = response.status
             await _read_head(response, into=head)

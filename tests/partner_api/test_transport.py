@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import trustme
@@ -153,15 +154,36 @@ UNREADABLE = (Cause.CONNECTION, "what came was not HTTP, or had too many or too 
         (sink.resetting, (Cause.CONNECTION, "Connection reset by peer")),
         (sink.closing, (Cause.CONNECTION, "closed without an answer")),
         (sink.answering(b"<html>no HTTP at all"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 9_000 + b"\r\n\r\n"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 " + b"z" * 9_000 + b"\r\n\r\n"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 OK\r\n" + b"X-Many: z\r\n" * 129 + b"\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 70_000 + b"\r\n\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 " + b"z" * 70_000 + b"\r\n\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\n" + b"X-Many: z\r\n" * 1001 + b"\r\n"), UNREADABLE),
     ],
     ids=["reset", "closed", "no HTTP", "a header too large", "a status line too large", "too many headers"],
 )
 def test_an_answer_that_cannot_be_read_says_why(behave, expected) -> None:
     with sink.running_socket(behave) as url:
         assert reason(post(url)) == expected
+
+
+@pytest.mark.parametrize(
+    "headers", [b"Set-Cookie: a=" + b"z" * 12_288 + b"\r\n", b"X-Many: z\r\n" * 300], ids=["a large cookie", "many"]
+)
+def test_large_or_many_headers_do_not_undo_the_status(headers: bytes) -> None:
+    with sink.running_socket(sink.answering(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: 2\r\n\r\nok")) as url:
+        assert post(url) == Outcome(status=200, cause=None, response_head=b"ok")
+
+
+@pytest.mark.parametrize("path", ["/%7Euser/%41?q=%7e", "/a/./b/../c", "/a|b", "/a?b={c}&d=%zz"])
+def test_a_url_is_sent_as_it_was_written(path: str) -> None:
+    heard: list[bytes] = []
+
+    def behave(connection: socket.socket, _over: threading.Event) -> None:
+        heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with sink.running_socket(behave) as url:
+        post(urljoin(url, "/").removesuffix("/") + path)
+    assert heard[0].split(b"\r\n")[0] == f"POST {path} HTTP/1.1".encode()
 
 
 def test_an_endless_header_is_cut_off() -> None:
