@@ -51,7 +51,7 @@ def handler_words(attempt: Attempt) -> str:
 
 def answered_words(attempt: Attempt) -> str:
     """Return what the receiver answered, and whether OpenTrain got that in time, as far as is known."""
-    same = attempt.handler_status == attempt.answered_status
+    same = attempt.handler_status == attempt.answered_status and not attempt.body_fault
     answer = "the same" if same else str(attempt.answered_status)
     if attempt.answered_in_time is None:
         return f"Redeliver answered {answer}. Whether OpenTrain got that in time is not known."

@@ -69,9 +69,9 @@ UNKNOWN = "Whether OpenTrain got that in time is not known."
         (200, None, "", f"returned 200; Redeliver answered the same. {UNKNOWN}"),
         (500, True, "", "returned 500; OpenTrain got 200 in time."),
         (None, None, "", f"gave no response; Redeliver answered 200. {UNKNOWN}"),
-        (200, True, "cut_off", "returned 200, but its body was cut off; OpenTrain got the same in time."),
-        (200, True, "timeout", "returned 200, but its body did not end in time; OpenTrain got the same in time."),
-        (200, True, "of a newer version", "returned 200; OpenTrain got the same in time."),
+        (200, True, "cut_off", "returned 200, but its body was cut off; OpenTrain got 200 in time."),
+        (200, True, "timeout", "returned 200, but its body did not end in time; OpenTrain got 200 in time."),
+        (200, True, "of a newer version", "returned 200; OpenTrain got 200 in time."),
     ],
 )
 def test_handler_and_what_opentrain_was_told(handler: int | None, in_time: bool | None, fault: str, words: str) -> None:
