@@ -1,6 +1,7 @@
 """What /metrics reads from the database at each scrape."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -8,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dashboard.queries import health_checks
+from dashboard.queries import health_checks, receivers
 
 GONE = (OperationalError, InterfaceError)
 """Errors that mean the database is unreachable. Any other database error is a bug and must surface."""
@@ -48,12 +49,29 @@ def _vitals(*, queue: str) -> Iterator[Metric]:
         "redeliver_poller_late_seconds", "For how long the install that waited longest has been due.",
         health_checks.poller_lateness(now=now).total_seconds(),
     )  # fmt: skip
+    yield from _receivers(now)
     yield _deliveries()
     yield GaugeMetricFamily(
         "redeliver_deliveries_estimate",
         "Deliveries in the log, as of the last ANALYZE.",
         health_checks.deliveries_estimate(),
     )
+
+
+def _receivers(now: datetime) -> Iterator[Metric]:
+    held = GaugeMetricFamily(
+        "redeliver_receiver_held_attempts",
+        "Attempts that a receiver holds and that are not in the log. Absent where it does not report.",
+        labels=["receiver"],
+    )
+    heard = GaugeMetricFamily(
+        "redeliver_receiver_report_age_seconds", "Since a receiver said how many it holds.", labels=["receiver"]
+    )
+    for report in receivers.reports():
+        heard.add_metric([report.name], max((now - report.heard_at).total_seconds(), 0))
+        if not report.is_silent(now=now):
+            held.add_metric([report.name], report.held)
+    yield from (held, heard)
 
 
 def _deliveries() -> Metric:

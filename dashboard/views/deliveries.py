@@ -19,6 +19,7 @@ from dashboard.presenters import curl
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, is_success, offer
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
 from dashboard.queries.operations import last_answers
@@ -236,6 +237,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "curl": _curl(delivery, attempts[0] if attempts else None, body),
         "same_resource": _same_resource(delivery, now),
         "body_days": _body_days(delivery),
+        "log_lag": log_lag(user=request.user, now=now),
         "now": now,
     }
 

@@ -30,6 +30,7 @@ from dashboard.presenters.delivery_list_page import (
     redeliver_label,
 )
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.rows import owned_row, with_marks, with_owner
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
@@ -130,12 +131,16 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
-    return render(request, "deliveries/list.html", context_of(place=place, params=request.GET, now=timezone.now()))
+    return render(request, "deliveries/list.html", _context(request, place))
 
 
 def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
-    context = context_of(place=place, params=request.GET, now=timezone.now())
-    return live_response(request, template="deliveries/list.html#table", context=context)
+    return live_response(request, template="deliveries/list.html#table", context=_context(request, place))
+
+
+def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
+    now = timezone.now()
+    return context_of(place=place, params=request.GET, now=now) | {"log_lag": log_lag(user=request.user, now=now)}
 
 
 def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:

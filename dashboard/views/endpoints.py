@@ -26,6 +26,7 @@ from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.routes import Way, way_of
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.runs import newest_run
@@ -138,6 +139,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     return {
         "install": endpoint.install,
         "freshness": look(install=endpoint.install, now=now),
+        "log_lag": log_lag(user=request.user, now=now) if endpoint.is_logged else (),
         "row": row,
         "causes": causes,
         "waiting": waiting,

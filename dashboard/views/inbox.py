@@ -23,6 +23,7 @@ from dashboard.presenters.delivery_source import outside_words
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
 from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, run_row
@@ -113,17 +114,18 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
-    repaired, clear, alerts = None, None, 0
+    repaired, clear, alerts, lag = None, None, 0, log_lag(user=request.user, now=now)
     is_known = not sums["unknown"]
     if not total:
         alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
-        is_known = is_known and is_watched
+        is_known = is_known and is_watched and not lag
         repaired = _last_repaired(request.user)
         clear = all_clear(counted, alerts=alerts, is_watched=is_watched, user=request.user)
     fleet = beginning(request, visible=visible, most=FLEET)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
         "headline": headline(endpoints=endpoints_in_need, installs=sums["in_need"], alerts=alerts, is_known=is_known),
+        "log_lag": lag,
         "all_clear": clear,
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
