@@ -28,6 +28,8 @@ REASONS: dict[str, str] = {
     " wider one",
     "0017_run_by_person": "fills a column that the old code does not know, of the few runs that there are",
     "0022_attempt_once": "a unique index, built concurrently, on a column that the old code leaves null",
+    "0027_alerts_of_receivers": "an alert may have no install, and none has before the new worker runs; the database"
+    " does not know choices",
     "0025_route_changes": "triggers that only notify: they change no row, and refuse none",
 }
 """Migrations that do more than add, by name, and why each is safe while the old code runs."""

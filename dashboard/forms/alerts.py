@@ -16,7 +16,7 @@ from dashboard.forms.pasted import PastedEmailField, PastedField
 from dashboard.forms.web_addresses import URL_CHARS, check_public, web_address
 from dashboard.models import AlertChannel, Install, User
 from dashboard.rules import pasted
-from dashboard.rules.alerts import KINDS, AlertKind
+from dashboard.rules.alerts import KINDS, OF_ALL_INSTALLS, AlertKind
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import on_one_line
 from dashboard.vault import Secret
@@ -70,6 +70,9 @@ class ChannelForm(OperationForm):
         field = cast("forms.ModelChoiceField[Install]", self.fields["install"])
         field.queryset = cast("QuerySet[Install]", Install.objects.visible_to(user).defer("token").order_by("name"))
         field.required = not user.sees_every_install
+        if not user.sees_every_install:
+            kinds = cast("forms.MultipleChoiceField", self.fields["kinds"])
+            kinds.choices = [(kind.value, kind.label) for kind in KINDS if kind not in OF_ALL_INSTALLS]
 
     @property
     def chosen_way(self) -> str:
@@ -112,6 +115,10 @@ class ChannelForm(OperationForm):
             self.add_error("email", "Enter the email address to send alerts to.")
         if self.chosen_way == Way.WEBHOOK and self.channel is None and "url" in cleaned and not cleaned["url"]:
             self.add_error("url", "Enter the URL to send alerts to.")
+        if cleaned.get("install") is not None and cleaned.get("kinds"):
+            cleaned["kinds"] = [kind for kind in cleaned["kinds"] if kind not in OF_ALL_INSTALLS]
+            if not cleaned["kinds"]:
+                self.add_error("kinds", "Only a channel for all installs gets these alerts. Choose another kind.")
         start, end = cleaned.get("quiet_start"), cleaned.get("quiet_end")
         are_both_read = "quiet_start" in cleaned and "quiet_end" in cleaned
         if are_both_read and (start, end) != (None, None) and (start is None or end is None or start == end):

@@ -83,7 +83,7 @@ class AlertChannel(models.Model):
         return Quiet(self.quiet_start, self.quiet_end, self.time_zone)
 
     def wants(self, subject: Subject) -> bool:
-        """Return whether the channel is notified about this."""
+        """Return whether the channel is notified about this: a channel of one install only about that one."""
         return subject.kind in self.kinds and self.install_id in {None, subject.install_id}
 
 
@@ -96,10 +96,17 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 
 
 class Alert(models.Model):
-    """A current or past problem of an install or an endpoint. Its words are kept as they were sent."""
+    """A current or past problem of an install, an endpoint or Redeliver itself. Its words stay as they were sent."""
 
     kind = models.CharField(max_length=20, choices=KIND_CHOICES)
-    install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="alerts")
+    install = models.ForeignKey(
+        Install,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="alerts",
+        help_text="Null: none of an install.",
+    )
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
     install_name = models.CharField(max_length=200)
     endpoint_name = models.CharField(max_length=200, blank=True)

@@ -10,6 +10,7 @@ from dashboard.models.deliveries import Delivery, RefusedAttempt
 from dashboard.models.endpoints import DISABLED, Endpoint
 from dashboard.models.installs import RANK_OF_TROUBLE, Install
 from dashboard.models.runs import Run
+from dashboard.queries import receivers
 from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
@@ -27,7 +28,7 @@ class Wrong:
     """One problem, with details that are not in the rows of its install and endpoint.
 
     `count` is the number of overdue deliveries or refused requests, `since` the time of the first one, `said` why a
-    recovery stopped or a signature was refused.
+    recovery stopped, a signature was refused, or the log lags.
     """
 
     subject: Subject
@@ -104,6 +105,13 @@ def _refusals(now: datetime, open_now: frozenset[Subject]) -> Iterator[Wrong]:
             yield Wrong(subject, count=recent, since=since, said=said)
 
 
+def _receivers(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
+    """Yield one problem for all receivers that hold attempts or do not report."""
+    said = " ".join(report.words(now=now) for report in receivers.lagging(now=now))
+    if said:
+        yield Wrong(Subject(AlertKind.LOG_LAGS, None), said=said)
+
+
 FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wrong]]] = {
     AlertKind.DISABLED: _endpoints,
     AlertKind.AT_RISK: _endpoints,
@@ -111,5 +119,6 @@ FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wron
     AlertKind.CANARY_FAILED: _canaries,
     AlertKind.OVERDUE: _overdue,
     AlertKind.SIGNATURES: _refusals,
+    AlertKind.LOG_LAGS: _receivers,
 }
 """The query that finds each kind."""

@@ -30,6 +30,7 @@ ENDINGS = {
     AlertKind.NO_ACCESS: "OpenTrain responds for this install again.",
     AlertKind.CANARY_FAILED: "A delivery has succeeded since then, or a later recovery got further.",
     AlertKind.OVERDUE: "No deliveries are overdue.",
+    AlertKind.LOG_LAGS: "Every receiver reports, and none holds attempts that are not in the log.",
     AlertKind.SIGNATURES: f"No signature was refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
 }
 
@@ -44,7 +45,7 @@ class Item:
     id: int
     kind: AlertKind
     events: tuple[AlertEvent, ...]
-    install_id: int
+    install_id: int | None
     install: str
     endpoint_id: int | None
     endpoint: str
@@ -193,7 +194,7 @@ def _json_item(item: Item) -> dict[str, Any]:
         "title": item.kind.label,
         "words": item.words,
         "clearedWords": item.cleared_words if item.is_over else "",
-        "install": {"id": item.install_id, "name": item.install},
+        "install": None if item.install_id is None else {"id": item.install_id, "name": item.install},
         "endpoint": None if item.endpoint_id is None else {"id": item.endpoint_id, "url": item.endpoint},
         "openedAt": _iso(item.opened_at),
         "clearedAt": None if cleared_at is None else _iso(cleared_at),

@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     CANARY_FAILED = "canary_failed", "Recovery failed at its first delivery"
     OVERDUE = "overdue", "Deliveries overdue"
     SIGNATURES = "signatures", "Signatures refused"
+    LOG_LAGS = "log_lags", "Log lags behind"
 
     label: str
 
@@ -39,9 +40,12 @@ WORST_FIRST = (
     AlertKind.CANARY_FAILED,
     AlertKind.AT_RISK,
     AlertKind.NO_ACCESS,
+    AlertKind.LOG_LAGS,
     AlertKind.SIGNATURES,
     AlertKind.OVERDUE,
 )
+OF_ALL_INSTALLS = (AlertKind.LOG_LAGS,)
+"""Kinds of problems of Redeliver itself. Channels for all installs are notified of them."""
 """The order in which alerts are listed and opened."""
 
 
@@ -73,10 +77,13 @@ ATTEMPTS = len(RETRY_DELAYS) + 1
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject of an alert: one kind of problem of one install, or of one of its endpoints."""
+    """The subject of an alert: one kind of problem of one install, or of one of its endpoints.
+
+    Kinds of OF_ALL_INSTALLS have no install.
+    """
 
     kind: AlertKind
-    install_id: int
+    install_id: int | None
     endpoint_id: int | None = None
 
 
@@ -110,7 +117,7 @@ def _worse(subject: Subject) -> Subject | None:
 
 
 def _order(subject: Subject) -> tuple[int, int, int]:
-    return WORST_FIRST.index(subject.kind), subject.install_id, subject.endpoint_id or 0
+    return WORST_FIRST.index(subject.kind), subject.install_id or 0, subject.endpoint_id or 0
 
 
 def are_refused(*, recent: int, last_at: datetime, now: datetime, is_open: bool) -> bool:

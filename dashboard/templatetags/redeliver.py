@@ -76,6 +76,7 @@ LOOKS = {
     "unknown_outcome": Look("risk", "help-circle"),
     "canary_failed": Look("bad", "x"),
     "signatures": Look("risk", "shield-x"),
+    "log_lags": Look("risk", "hourglass"),
     "cleared": Look("ok", "circle-check"),
     "sent": Look("ok", "check"),
     "given_up": Look("bad", "x"),

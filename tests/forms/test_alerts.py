@@ -84,6 +84,16 @@ def test_partner_admin_chooses_among_their_own_installs(partner_admin: User, acm
     assert sent(MAIL | {"install": acme.pk}, user=partner_admin).details.install == acme
 
 
+def test_only_channels_for_all_installs_get_alerts_of_redeliver_itself(
+    support: User, partner_admin: User, acme: Install
+) -> None:
+    both = MAIL | {"kinds": ["disabled", "log_lags"]}
+    assert sent(both, user=support).details.kinds == ("disabled", "log_lags")
+    assert sent(both | {"install": acme.pk}, user=support).details.kinds == ("disabled",)
+    assert list(sent(MAIL | {"kinds": ["log_lags"], "install": acme.pk}, user=support).errors) == ["kinds"]
+    assert list(sent(both | {"install": acme.pk}, user=partner_admin).errors) == ["kinds"]
+
+
 def test_change_keeps_the_way_and_an_address_that_is_left_empty(support: User) -> None:
     hook = make_webhook_channel(url="https://a.example.com/c4n4ry")
     form = sent(HOOK | {"way": "email", "url": ""}, user=support, channel=hook)

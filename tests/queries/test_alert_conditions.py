@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard.models import Endpoint, Run
+from dashboard.models import Endpoint, ReceiverReport, Run
 from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alerts import AlertKind, Subject
 from dashboard.rules.installs import Trouble
@@ -173,5 +173,18 @@ def test_refusal_for_another_reason_is_no_signature() -> None:
 def test_find_asks_as_often_for_many_as_for_few(django_assert_num_queries) -> None:
     for _ in range(5):
         make_endpoint(consecutive_failures=8)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert len(kinds()) == 5
+
+
+def test_receivers_that_hold_attempts_or_are_silent_are_one_problem_of_no_install() -> None:
+    ReceiverReport.objects.create(name="a", held=0, heard_at=NOON)
+    assert kinds() == []
+    ReceiverReport.objects.create(name="b", held=7, heard_at=NOON)
+    ReceiverReport.objects.create(name="c", held=7, heard_at=NOON - 3 * MINUTE)
+    key = Subject(AlertKind.LOG_LAGS, None)
+    said = (
+        "Receiver b holds 7 attempts that are not in the log yet. "
+        "Receiver c: last heard of 3 min ago. The log may lag, by how much is not known."
+    )
+    assert find(now=NOON, open_now=frozenset()) == {key: Wrong(key, said=said)}

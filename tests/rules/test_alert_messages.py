@@ -165,6 +165,12 @@ def test_json_body_is_what_the_readme_says() -> None:
     }
 
 
+def test_alert_of_redeliver_itself_has_no_install_in_json() -> None:
+    own = replace(ITEM, kind=AlertKind.LOG_LAGS, install_id=None, install="Redeliver", endpoint_id=None, endpoint="")
+    [alert] = json.loads(json_body(say(own)))["alerts"]
+    assert (alert["kind"], alert["install"], alert["endpoint"]) == ("log_lags", None, None)
+
+
 def test_alert_that_is_told_late_is_told_as_it_began() -> None:
     late = replace(OVER, events=(AlertEvent.OPENED,))
     assert email_subject(say(late)) == email_subject(MESSAGE)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.actions.alerts import watch
-from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, User
+from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport, User
 from tests.factories import make_alert, make_channel, make_endpoint, make_install
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
@@ -125,6 +125,18 @@ def test_list_of_a_partner_admin_has_their_installs_and_not_the_channels_of_all(
         assert "Support" not in words_of(page).replace("Support", "", page.count("menu-who"))
     assert "Acme&#x27;s own" in paul.read(LIST)
     assert "1 open alert" in paul.read(LIST)
+
+
+def test_alert_of_redeliver_itself_has_no_install_to_open(ana: Browser, paul: Browser) -> None:
+    report = ReceiverReport.objects.create(name="<b>", held=7, heard_at=timezone.now())
+    watch.watch(now=timezone.now())
+    page = ana.read(LIST)
+    assert "Receiver &lt;b&gt; holds 7 attempts that are not in the log yet." in page
+    assert "<h2>Redeliver</h2>" in page
+    assert "Receiver" not in words_of(paul.read(LIST))
+    report.delete()
+    watch.watch(now=timezone.now())
+    assert "Every receiver reports, and none holds attempts that are not in the log." in words_of(ana.read(LIST))
 
 
 def test_over_goes_on_with_older_ones(ana: Browser, acme: Install) -> None:

@@ -172,7 +172,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    with django_assert_max_num_queries(8):  # two of them load the session and the user
+    with django_assert_max_num_queries(9):  # two of them load the session and the user
         ana.read(INBOX)
 
 

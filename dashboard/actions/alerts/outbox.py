@@ -163,18 +163,23 @@ def message_of(delivery: AlertDelivery) -> Message:
 
 
 def _item(alert: Alert, *, events: tuple[AlertEvent, ...]) -> Item:
-    endpoint = alert.endpoint_id
     return Item(
         id=alert.pk,
         kind=AlertKind(alert.kind),
         events=events,
         install_id=alert.install_id,
         install=alert.install_name,
-        endpoint_id=endpoint,
+        endpoint_id=alert.endpoint_id,
         endpoint=alert.endpoint_name,
         words=alert.words,
         opened_at=alert.opened_at,
         cleared_at=alert.cleared_at,
         cleared_words=alert.cleared_words,
-        address=page("install-detail", alert.install_id) if endpoint is None else page("endpoint-detail", endpoint),
+        address=_address(alert),
     )
+
+
+def _address(alert: Alert) -> str:
+    if alert.endpoint_id is not None:
+        return page("endpoint-detail", alert.endpoint_id)
+    return page("alert-list") if alert.install_id is None else page("install-detail", alert.install_id)

@@ -21,7 +21,7 @@ class Facts:
     """The facts of one alert: the problem, its rows, and the log of its endpoint."""
 
     wrong: Wrong
-    install: Install
+    install: Install | None
     endpoint: Endpoint | None
     log: Logged | None
     now: datetime
@@ -40,7 +40,7 @@ def of(
         one.subject: SENTENCES[one.subject.kind](
             Facts(
                 wrong=one,
-                install=installs[one.subject.install_id],
+                install=installs.get(one.subject.install_id or 0),
                 endpoint=endpoints.get(one.subject.endpoint_id or 0),
                 log=logs.get(one.subject.endpoint_id or 0),
                 now=now,
@@ -79,7 +79,7 @@ def _health(facts: Facts) -> list[str]:
 
 
 def _no_access(facts: Facts) -> list[str]:
-    return [facts.install.trouble_words]
+    return [] if facts.install is None else [facts.install.trouble_words]
 
 
 def _canary_failed(facts: Facts) -> list[str]:
@@ -105,6 +105,10 @@ def _signatures(facts: Facts) -> list[str]:
     ]
 
 
+def _log_lags(facts: Facts) -> list[str]:
+    return [facts.wrong.said, "Until they are in the log, lists, pages and exports lack these attempts."]
+
+
 SENTENCES: dict[AlertKind, Callable[[Facts], list[str]]] = {
     AlertKind.DISABLED: _health,
     AlertKind.AT_RISK: _health,
@@ -112,6 +116,7 @@ SENTENCES: dict[AlertKind, Callable[[Facts], list[str]]] = {
     AlertKind.CANARY_FAILED: _canary_failed,
     AlertKind.OVERDUE: _overdue,
     AlertKind.SIGNATURES: _signatures,
+    AlertKind.LOG_LAGS: _log_lags,
 }
 
 

@@ -28,6 +28,8 @@ _END = """
     UPDATE dashboard_alert SET cleared_at = %(at)s, cleared_words = ended.words
     FROM unnest(%(ids)s::bigint[], %(words)s::text[]) AS ended (id, words) WHERE dashboard_alert.id = ended.id
 """
+ITSELF = "Redeliver"
+"""What an alert is about that is of no install."""
 FORGOTTEN_AT_ONCE = 1000
 """Old alerts, and old messages, deleted per call."""
 
@@ -79,13 +81,13 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
     sentences = alert_sentences.of(found=found, installs=installs, endpoints=endpoints, now=now)
     rows = []
     for one in found:
-        install, endpoint = installs[one.subject.install_id], endpoints.get(one.subject.endpoint_id or 0)
+        install, endpoint = installs.get(one.subject.install_id or 0), endpoints.get(one.subject.endpoint_id or 0)
         rows.append(
             Alert(
                 kind=one.subject.kind,
                 install=install,
                 endpoint=endpoint,
-                install_name=plain(install.name, limit=NAME_CHARS),
+                install_name=plain(install.name if install is not None else ITSELF, limit=NAME_CHARS),
                 endpoint_name=plain(endpoint.known_as, limit=NAME_CHARS) if endpoint is not None else "",
                 words=opening_words(
                     sentences=sentences[one.subject], said=endpoint.disabled_reason if endpoint is not None else ""
@@ -150,7 +152,8 @@ def _make_messages(*, channels: Iterable[AlertChannel], now: datetime) -> int:
 
 
 def _installs(found: Iterable[Wrong]) -> dict[int, Install]:
-    return Install.objects.defer("token").in_bulk({one.subject.install_id for one in found})
+    ids = {one.subject.install_id for one in found if one.subject.install_id is not None}
+    return Install.objects.defer("token").in_bulk(ids)
 
 
 def _endpoints(found: Iterable[Wrong]) -> dict[int, Endpoint]:

@@ -10,7 +10,7 @@ from django.db import connection
 from dashboard.actions.alerts import outbox
 from dashboard.actions.alerts import watch as alerts
 from dashboard.actions.alerts.watch import Watched
-from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install
+from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport
 from dashboard.rules.durations import clock
 from dashboard.rules.installs import Trouble
 from tests.factories import (
@@ -19,6 +19,7 @@ from tests.factories import (
     make_channel,
     make_endpoint,
     make_failed_delivery,
+    make_grant,
     make_install,
     make_user,
 )
@@ -251,3 +252,29 @@ def test_forget_keeps_everything_where_retention_is_off(settings: Any) -> None:
     make_alert(cleared_at=NOON)
     assert alerts.forget(now=NOON + timedelta(days=9999)) == 0
     assert Alert.objects.count() == 1
+
+
+def test_log_that_lags_is_told_on_channels_for_all_installs_and_seen_by_support_alone() -> None:
+    install = make_install()
+    make_channel(name="all")
+    make_channel(name="of one", install=install)
+    report = ReceiverReport.objects.create(name="web1-b", held=1204, heard_at=NOON)
+    assert watch() == Watched(opened=1, messages=1)
+    assert told() == [("all", [("log_lags", "opened")])]
+    alert = Alert.objects.get()
+    assert (alert.install, alert.install_name) == (None, "Redeliver")
+    assert alert.words == (
+        "Receiver web1-b holds 1,204 attempts that are not in the log yet. "
+        "Until they are in the log, lists, pages and exports lack these attempts."
+    )
+    [item] = outbox.message_of(AlertDelivery.objects.get()).items
+    assert (item.headline, item.address) == ("Log lags behind: Redeliver", "https://redeliver.example.com/alerts/")
+    granted = make_user(role="partner_admin")
+    make_grant(user=granted, install=install)
+    assert list(Alert.objects.visible_to(granted)) == []
+    assert list(Alert.objects.visible_to(make_user())) == [alert]
+    report.delete()
+    assert watch(MINUTE) == Watched(cleared=1, messages=1)
+    assert Alert.objects.get().cleared_words == (
+        "Every receiver reports, and none holds attempts that are not in the log."
+    )
