@@ -348,7 +348,9 @@ class Journal:
         is_probe = not self._is_direct
         self._notes_at = now + (RETRY_EVERY_S if is_probe and self._replayable is None else NOTES_EVERY_S)
         is_report = is_probe or now >= self._report_at
-        held = self.held if is_report else None
+        held = self.held if is_report and self._spool is not None else None
+        if is_probe and self._spool is None:
+            self._notes.gone([self.name])  # it has nothing to report: this is the probe
         taken = self._notes.take(at=timezone.now(), held=held, with_told=self._is_clear)
         if taken is not None:
             await self._store(taken)

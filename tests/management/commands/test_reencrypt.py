@@ -8,10 +8,12 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from dashboard.models import Install
+from dashboard.models import Install, ReceiverReport
 from dashboard.queries.routes import RouteRow
 from dashboard.receiver import routes_file
 from dashboard.receiver.routes_file import read, write
+from dashboard.receiver.spool import Spool
+from dashboard.receiver.spool_folder import SpoolFailed
 from dashboard.vault import Sealed, Secret, Unreadable, encrypt
 from tests.actions.test_reencryption import run, tokens
 from tests.factories import NOON, make_endpoint, make_install
@@ -96,3 +98,57 @@ def test_file_of_routes_that_cannot_be_read_is_not_called_verified(settings, tmp
 @pytest.mark.usefixtures("_rotated")
 def test_reencrypt_says_that_other_machines_have_files_of_their_own() -> None:
     assert "Routes file: none here. A receiver on another machine has its own." in run()
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_spool_that_needs_the_older_key_is_not_called_verified(settings, tmp_path: Path) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+    spool = Spool(tmp_path / "web1-a", keys=[OLD], max_bytes=2**20)
+    spool.append([b"an attempt"])
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=r"^Older keys are still needed by what is named above\. Remove none"):
+        call_command("reencrypt", stdout=out)
+    assert (
+        f"{spool.folder}: its receiver still encrypts with an older key: restart it; 1 files need an" in out.getvalue()
+    )
+    spool.close()
+    assert f"{spool.folder}: 1 files need an older key" in run(dry_run=True)
+    batch = (again := Spool(tmp_path / "web1-a", keys=[NEW, OLD], max_bytes=2**20)).read()
+    assert batch is not None
+    again.release(batch)
+    said = run()
+    again.close()
+    assert f"Spools in {tmp_path}: none needs an older key" in said
+    assert "Verified" in said
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_spool_that_no_key_reads_is_named(settings, tmp_path: Path) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+    spool = Spool(tmp_path / "web1-a", keys=[Fernet.generate_key().decode()], max_bytes=2**20)
+    spool.append([b"an attempt"])
+    spool.close()
+    assert "1 files cannot be read with FIELD_KEYS, or by this release" in run(dry_run=True)
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_folder_that_cannot_be_read_is_not_called_verified(settings, tmp_path: Path, monkeypatch) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+
+    def fail(_root: Path, **_keys: object) -> None:
+        raise SpoolFailed("The spools cannot be read: Permission denied.")
+
+    monkeypatch.setattr("dashboard.management.commands.reencrypt.needs_key", fail)
+    with pytest.raises(CommandError, match="Permission denied"):
+        run()
+
+
+@pytest.mark.usefixtures("_rotated")
+def test_receivers_on_other_machines_are_named_instead_of_verified(settings, tmp_path: Path) -> None:
+    settings.RECEIVER_SPOOL_DIR = str(tmp_path)
+    for name in ("web1-a", "web2-a"):
+        ReceiverReport.objects.create(name=name, held=0, heard_at=NOON)
+    Spool(tmp_path / "web1-a", keys=[NEW], max_bytes=2**20).close()
+    said = run()
+    assert "run this where these receivers are too, with their RECEIVER_SPOOL_DIR: web2-a." in said
+    assert "Verified" not in said
