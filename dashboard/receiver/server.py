@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -120,6 +121,8 @@ class Connection(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's, and it quotes the request
     ) -> web.StreamResponse:
         """Answer what is not HTTP, or larger than the limits. Nothing of it is logged: it may have a receiver's key."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has gone: aiohttp expects this, and ends the connection
         if status == HTTPStatus.BAD_REQUEST:
             logger.info("a request was refused: %s", type(exc).__name__)
         else:
@@ -167,8 +170,7 @@ class Server(web.Server):
 
         The handler's answers should have `Connection: close` from before this call.
         """
-        for one in self._listeners:
-            one.close()
+        await self._stop_accepting()
         began = self._loop.time()
         while (waited := self._loop.time() - began) < within_s and (waited < LEAVE_S or self._working()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -179,6 +181,21 @@ class Server(web.Server):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         await self.shutdown(0.1)
+
+    async def _stop_accepting(self) -> None:
+        """Accept what waits to be accepted, and nothing more. Asyncio drops what its server has not begun to serve."""
+        await self._rounds(2)
+        for one in self._listeners:
+            for sock in one.sockets:
+                self._loop.remove_reader(sock.fileno())
+        await self._rounds(3)
+        for one in self._listeners:
+            one.close()
+
+    @staticmethod
+    async def _rounds(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
 
     def _working(self) -> int:
         return sum(1 for one in self._connections if isinstance(one, Connection) and one.is_working)
@@ -192,15 +209,23 @@ class Server(web.Server):
                     if isinstance(one, Connection):
                         one.look(now, unread=transport.get_write_buffer_size())
                 except TooSlow:
-                    transport.abort()
+                    _reset(transport)
 
     def _end_one(self, newest: RequestHandler) -> None:
         """End the oldest connection that waits for its client; the newest if there is none."""
         for one, transport in self._connections.items():
             if isinstance(one, Connection) and not one.is_working and one is not newest:
-                transport.abort()
+                _reset(transport)
                 return
-        self._connections[newest].abort()
+        _reset(self._connections[newest])
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection at once. The reset has the kernel drop what a client does not read, too."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def bound(address: str) -> list[socket.socket]:

@@ -1,4 +1,4 @@
-"""The real web server and worker, as `launch/site.py` starts them, and deliveries sent as OpenTrain does."""
+"""The real receiver, console and worker, one behind the other, and deliveries sent as OpenTrain does."""
 
 import atexit
 import contextlib
@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from dashboard.signatures import sign
 from tests.factories import BODY, SECRET
 
 PATIENCE_S = 60
+RECEIVER = (sys.executable, "-m", "dashboard.receiver")
 
 
 @functools.cache
@@ -40,15 +42,21 @@ def collected_static() -> Path:
 
 @dataclass
 class Site:
-    """The console and the receiver under gunicorn. `start` and `kill` may be called repeatedly."""
+    """The receiver as the front of the console under gunicorn. `start` and `kill` may be called repeatedly."""
 
     folder: Path
     port: int
     database_url: str
     application: str = "dashboard.wsgi:application"
     changed: dict[str, str] = field(default_factory=dict)
-    process: "subprocess.Popen[bytes] | None" = None
+    console: "subprocess.Popen[bytes] | None" = None
+    receiver: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def socket(self) -> Path:
+        """The console's private socket."""
+        return self.folder / "console"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,37 +69,38 @@ class Site:
             "HTTPS": "0",
             "HANDLER_PRIVATE_ADDRESSES": "1",
             "STATIC_ROOT": str(collected_static()),
+            "RECEIVER_BIND": f"127.0.0.1:{self.port}",
+            "RECEIVER_CONSOLE": str(self.socket),
             **self.changed,
         }
 
     def manage(self, *arguments: str) -> None:
         subprocess.run(manage(*arguments), env=self.environment, check=True, capture_output=True, timeout=120)
 
-    def start(self, *options: str) -> None:
-        """Start the server, with more options of gunicorn, and wait until it responds."""
-        command = gunicorn(application=self.application, bind=f"127.0.0.1:{self.port}", threads=16)
-        self.process = self._run([*command, *options])
+    def start(self) -> None:
+        """Start the console and the receiver, and wait until both respond."""
+        self.console = self._run(gunicorn(application=self.application, bind=f"unix:{self.socket}", threads=16))
+        self.receiver = self._run(RECEIVER)
         deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and self.console.poll() is None and self.receiver.poll() is None:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                self.get("/hooks/none/")
-                return
+                if self.get("/static/none") != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return
             time.sleep(0.05)
-        pytest.fail("the server did not come up")
+        pytest.fail(f"the site did not come up: {(self.folder / 'site.log').read_text()[-2000:]}")
 
     def start_worker(self) -> None:
         """Start the worker for the console's background jobs."""
         self.worker = self._run(worker())
 
     def kill(self) -> None:
-        """Kill the server's master and worker processes, and the job worker, at once with SIGKILL."""
-        for process in (self.process, self.worker):
-            if process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-        for process in (self.process, self.worker):
-            if process is not None:
-                process.wait(PATIENCE_S)
+        """Kill the receiver, the console's master and worker processes, and the job worker, at once with SIGKILL."""
+        running = [one for one in (self.receiver, self.console, self.worker) if one is not None]
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in running:
+            process.wait(PATIENCE_S)
 
     def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)

@@ -215,6 +215,27 @@ def test_draining_finishes_what_has_begun_and_leaves_a_shared_socket_open(handli
         assert heard(one) == heard(idle) == b""
 
 
+def test_connection_that_is_accepted_while_draining_begins_is_served(handling: Handling) -> None:
+    with serving(lambda: handling) as site:
+        both = threading.Barrier(2)
+
+        async def drain() -> None:
+            both.wait(30)  # the loop stands still while the clients connect
+            both.wait(30)
+            await site.server.drain(within_s=30)
+
+        drained = asyncio.run_coroutine_threadsafe(drain(), site.loop)
+        both.wait(30)
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(site.connect()) for _ in range(5)]
+            for one in clients:
+                one.sendall(GET)
+            both.wait(30)
+            for one in clients:
+                assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+        drained.result(30)
+
+
 def test_inherited_socket_is_taken_over() -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         [one] = bound(f"fd://{socket.dup(given.fileno())}")
