@@ -8,12 +8,14 @@ To restart without a wait, start the next one on the same socket first, and then
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import resource
 import signal
 import sys
+from pathlib import Path
 
 import django
 
@@ -22,11 +24,17 @@ django.setup()
 
 from django.conf import settings
 
+from dashboard.receiver import routes_file
 from dashboard.receiver.app import App
+from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.front import Front
+from dashboard.receiver.journal import Journal
+from dashboard.receiver.limits import Limits
 from dashboard.receiver.observations import Observations
 from dashboard.receiver.probes import Probes
+from dashboard.receiver.routes import RouteTable
 from dashboard.receiver.server import Server, bound
+from dashboard.services.handler_calls import HandlerCalls
 
 DRAIN_S = 12.0
 """How long requests in progress may take to end, in seconds. A delivery has ten."""
@@ -39,20 +47,45 @@ async def serve() -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    observations, probes = Observations(), Probes()
-    front = Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None
-    app = App(front=front, observations=observations, probes=probes)
-    server = Server(app, most=descriptors() // 2)
-    gc.collect()
-    gc.freeze()  # what is loaded stays: full collections would traverse it while every delivery waits
-    await server.listen(*bound(settings.RECEIVER_BIND))
-    logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
-    await ending.wait()
-    logger.info("the receiver ends: it finishes what has begun")
-    app.is_draining = True
-    await server.drain(within_s=DRAIN_S)
-    observations.close()
-    probes.close()
+    sockets = bound(settings.RECEIVER_BIND)
+    most_open = descriptors()
+    async with contextlib.AsyncExitStack() as stack:
+        app = await _app(stack, limits=Limits(descriptors=most_open))
+        server = Server(app, most=most_open // 2)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: full collections would traverse it while every delivery waits
+        await server.listen(*sockets)
+        logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
+        await ending.wait()
+        logger.info("the receiver ends: it finishes what has begun")
+        app.is_draining = True
+        await server.drain(within_s=DRAIN_S)
+
+
+async def _app(stack: contextlib.AsyncExitStack, *, limits: Limits) -> App:
+    """Return what answers requests, with its parts started. They end with the stack, the last first."""
+    calls = await stack.enter_async_context(HandlerCalls())
+    folder = settings.RECEIVER_SPOOL_DIR
+    routes = RouteTable(file=routes_file.path_in(folder))
+    await routes.start()
+    stack.push_async_callback(routes.stop)
+    journal = Journal(
+        folder=Path(folder) if folder else None,
+        name=settings.RECEIVER_NAME,
+        keys=settings.FIELD_KEYS,
+        max_bytes=settings.RECEIVER_SPOOL_MAX_MB * 1024 * 1024,
+    )
+    await journal.start()
+    stack.push_async_callback(journal.stop)
+    observations, probes = Observations(), Probes(can_keep=journal.can_keep)
+    stack.callback(observations.close)
+    stack.callback(probes.close)
+    return App(
+        deliveries=Deliveries(routes=routes, calls=calls, journal=journal, limits=limits),
+        observations=observations,
+        probes=probes,
+        front=Front(settings.RECEIVER_CONSOLE) if settings.RECEIVER_CONSOLE else None,
+    )
 
 
 def descriptors() -> int:

@@ -6,6 +6,7 @@ behind a proxy, and answers JSON to everything.
 
 import logging
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
 from django.conf import settings
@@ -16,7 +17,7 @@ from dashboard.receiver.front import Front
 from dashboard.receiver.observations import Observations
 from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import SERVER
-from dashboard.rules.site_paths import is_observations
+from dashboard.rules.site_paths import is_for_programs, is_observations, receiver_key
 
 _HEADERS = {
     "Server": SERVER,
@@ -25,16 +26,29 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 
+CONSOLE_READYZ = "/readyz/console"
+"""What the console says of itself behind a front, whose /readyz is the receiver's."""
+
 logger = logging.getLogger(__name__)
+
+
+class Delivering(Protocol):
+    """Takes deliveries (delivery.py)."""
+
+    async def receive(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
+        """Take one delivery."""
 
 
 class App:
     """Answers requests. While `is_draining`, each answer is the last of its connection."""
 
-    def __init__(self, *, front: Front | None, observations: Observations, probes: Probes) -> None:
-        self._front = front
-        self._probes = probes
+    def __init__(
+        self, *, deliveries: Delivering, observations: Observations, probes: Probes, front: Front | None
+    ) -> None:
+        self._deliveries = deliveries
         self._observations = observations
+        self._probes = probes
+        self._front = front
         self.is_draining = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -48,7 +62,7 @@ class App:
         except Exception:  # what any request may raise is logged here, without its path
             logger.exception("a request failed")
             words = "Redeliver failed. The error is in its log. Try again later."
-            response = _json({"error": words}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+            response = _no(HTTPStatus.INTERNAL_SERVER_ERROR, words)
         if not response.prepared:
             response.headers.update({**_HEADERS, "X-Request-ID": request_id})
             if self.is_draining:
@@ -60,14 +74,18 @@ class App:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # it is no part of the answer
         path = request.path
+        key = receiver_key(path)
+        if key is not None:
+            return await self._deliveries.receive(request, key)
         if path in probes.PATHS:
             return await self._probes.answer(request)
         if is_observations(path):
             return await self._observations.receive(request)
-        if self._front is None:
-            return _json({"error": "Not found."}, status=HTTPStatus.NOT_FOUND)
-        return await self._front.pass_on(request, request_id=request_id, is_last=self.is_draining)
+        if self._front is None or is_for_programs(path):
+            return _no(HTTPStatus.NOT_FOUND, "Not found.")
+        target = b"/readyz" if path == CONSOLE_READYZ else None
+        return await self._front.pass_on(request, target=target, request_id=request_id, is_last=self.is_draining)
 
 
-def _json(said: dict[str, object], *, status: int = HTTPStatus.OK) -> web.Response:
-    return web.json_response(said, status=status)
+def _no(status: HTTPStatus, words: str) -> web.Response:
+    return web.json_response({"error": words}, status=status)

@@ -65,9 +65,15 @@ class Front:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._bodies = 0
 
-    async def pass_on(self, request: web.BaseRequest, *, request_id: str, is_last: bool) -> web.StreamResponse:
-        """Return the console's answer. With `is_last`, the client's connection ends with it."""
-        if not _target(request).startswith(b"/"):
+    async def pass_on(
+        self, request: web.BaseRequest, *, request_id: str, is_last: bool, target: bytes | None = None
+    ) -> web.StreamResponse:
+        """Return the console's answer. With `is_last`, the client's connection ends with it.
+
+        `target` is asked for instead of what the client asks for.
+        """
+        target = target or _target(request)
+        if not target.startswith(b"/"):
             return _plain(HTTPStatus.BAD_REQUEST, "Bad request.")
         expected = min(request.content_length or 0 if request.can_read_body else 0, BODY_LIMIT)
         if request.can_read_body and request.content_length is None:
@@ -84,7 +90,8 @@ class Front:
             if not whole:
                 return _plain(HTTPStatus.BAD_REQUEST, "The request was cut off on its way.")
             async with self._places:
-                return await self._ask(request, _written(request, body, request_id), is_last=is_last)
+                written = _written(request, body, target=target, request_id=request_id)
+                return await self._ask(request, written, is_last=is_last)
         finally:
             self._bodies -= expected
 
@@ -174,12 +181,12 @@ def _target(request: web.BaseRequest) -> bytes:
     return request._message.path.encode("utf-8", "surrogateescape")  # noqa: SLF001
 
 
-def _written(request: web.BaseRequest, body: bytes, request_id: str) -> bytes:
-    """Return the request for the console. Its target goes on as it was written."""
+def _written(request: web.BaseRequest, body: bytes, *, target: bytes, request_id: str) -> bytes:
+    """Return the request for the console."""
     headers = forwarding.request_headers(
         request.raw_headers, peer=request.remote or "", request_id=request_id, behind_proxy=settings.BEHIND_PROXY
     )
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), _target(request)), *(b"%b: %b" % pair for pair in headers)]
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target), *(b"%b: %b" % pair for pair in headers)]
     lines.append(b"Connection: close")
     if body or request.can_read_body or request.method in {"POST", "PUT", "PATCH"}:
         lines.append(b"Content-Length: %d" % len(body))

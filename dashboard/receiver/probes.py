@@ -1,9 +1,10 @@
 """Probes of the receiver: whether it lives, and what it and the other processes of its machine have counted.
 
 They reveal nothing about customers, and no secrets. /healthz is for process supervisors: it needs neither database nor
-console, because restarting the receiver repairs neither.
+console, because restarting the receiver repairs neither. /readyz is for load balancers.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -14,9 +15,10 @@ from dashboard import metrics
 from dashboard.actions.runs.commands import QUEUE
 from dashboard.queries.vitals import Vitals
 from dashboard.receiver.db_threads import DatabaseThreads, Full
+from dashboard.receiver.keeping import Keeping
 
-HEALTHZ, METRICS = "/healthz", "/metrics"
-PATHS = frozenset({HEALTHZ, METRICS})
+HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
+PATHS = frozenset({HEALTHZ, READYZ, METRICS})
 RETRY_AFTER_S = 5
 _NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -24,7 +26,8 @@ _NOT_STORED = {"Cache-Control": "no-store"}
 class Probes:
     """The probes on one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_keep: Callable[[], Keeping]) -> None:
+        self._can_keep = can_keep
         self._threads = DatabaseThreads(name="metrics", most=1, waiting=4)
 
     def close(self) -> None:
@@ -38,7 +41,14 @@ class Probes:
             return web.json_response({"error": "Use GET."}, status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allowed)
         if request.path == HEALTHZ:
             return web.json_response({"ok": True}, headers=_NOT_STORED)
-        return await self._metrics(request)
+        return await self._metrics(request) if request.path == METRICS else self._readyz()
+
+    def _readyz(self) -> web.Response:
+        """Answer 200 while an attempt can be kept, in the database or in the spool, and say which."""
+        kept = self._can_keep()
+        check = {"ok": kept.ok, "place": kept.place, "words": kept.words}
+        status = HTTPStatus.OK if kept.ok else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response({"ready": kept.ok, "checks": {"attempts": check}}, status=status, headers=_NOT_STORED)
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return Prometheus metrics to clients with METRICS_TOKEN; 404 if that is not set."""

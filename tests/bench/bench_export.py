@@ -106,8 +106,8 @@ def _measured(folder: Path, *, rows: int, database_url: str) -> dict[str, object
         cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
         connection.close()
         site.start()
-        assert site.process is not None
-        memory = Memory(site.process.pid)
+        assert site.console is not None
+        memory = Memory(site.console.pid)
         for _ in range(20):
             _download(site.port, "/deliveries/", cookie)
         idle = memory.now

@@ -75,7 +75,7 @@ def _measured(folder: Path, server: postgres.Server) -> dict[str, object]:
 
     (folder / "one").mkdir()
     (folder / "two").mkdir()
-    one_process = {"SERVE": "receiver", "WEB_WORKERS": "1"}
+    one_process = {"WEB_WORKERS": "1"}
     url = server.url("redeliver")
     with serving(folder / "one", database_url=url, **one_process) as one:
         one.manage("migrate", "--noinput")
@@ -121,11 +121,11 @@ def _receivers(server: postgres.Server, sites: list, sides: list) -> dict[str, f
     cpu: dict[str, list[float]] = {"receiver": [], "postgres": []}
     for _ in range(ROUNDS):
         for number in (1, 2):
-            before = [tree_s(site.process.pid) for site in sites], tree_s(server.process.pid)
+            before = [tree_s(site.receiver.pid) for site in sites], tree_s(server.process.pid)
             taken = _together(sides[:number], for_s=SLICE_S)
             rates[number].append(taken / SLICE_S)
             if number == 1:
-                cpu["receiver"].append((sum(tree_s(site.process.pid) for site in sites) - sum(before[0])) / taken)
+                cpu["receiver"].append((sum(tree_s(site.receiver.pid) for site in sites) - sum(before[0])) / taken)
                 cpu["postgres"].append((tree_s(server.process.pid) - before[1]) / taken)
     one, two = (statistics.median(rates[number]) for number in (1, 2))
     return {

@@ -71,7 +71,7 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
     from dashboard.models import Attempt, Delivery
     from tests.bench.urls import TABLE
     from tests.factories import make_endpoint
-    from tests.faults.receiver_process import receiving, running
+    from tests.faults.receiver_process import running
     from tests.faults.serving import serving
 
     with contextlib.ExitStack() as stack:
@@ -82,17 +82,15 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
         with connection.cursor() as cursor:
             cursor.execute(TABLE)
         endpoint = make_endpoint()
-        console = folder / "console"
-        site.start("--bind", f"unix:{console}")
-        receiver = stack.enter_context(receiving(folder, environment=site.environment, RECEIVER_CONSOLE=str(console)))
-        port = claim_port(0)
+        direct, port = claim_port(0), claim_port(0)
+        site.start("--bind", f"127.0.0.1:{direct}")
         command = (sys.executable, "-m", "tests.bench.bare_receiver", str(port))
         stack.enter_context(running(folder, *command, port=port, environment=site.environment))
-        ports = {"receiver": receiver.port, "insert": site.port, "aiohttp": port}
-        assert receiver.process is not None
-        pids = {"receiver": receiver.process.pid, "postgres": postmaster}
+        ports = {"receiver": site.port, "insert": direct, "aiohttp": port}
+        assert site.receiver is not None
+        pids = {"receiver": site.receiver.pid, "postgres": postmaster}
         figures = _beside_bare(ports=ports, pids=pids, key=str(endpoint.receiver_key))
-        figures |= _beside_retention(port=receiver.port, endpoint=endpoint)
+        figures |= _beside_retention(port=site.port, endpoint=endpoint)
     stored = (Delivery.objects.count(), Attempt.objects.count())
     connection.close()
     print(f"deliveries and attempts in the log: {stored}", file=sys.stderr)

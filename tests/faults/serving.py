@@ -7,6 +7,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -51,10 +52,11 @@ class Site:
     changed: dict[str, str] = field(default_factory=dict)
     console: "subprocess.Popen[bytes] | None" = None
     receiver: "subprocess.Popen[bytes] | None" = None
+    others: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     worker: "subprocess.Popen[bytes] | None" = None
 
     @property
-    def socket(self) -> Path:
+    def private(self) -> Path:
         """The console's private socket."""
         return self.folder / "console"
 
@@ -70,16 +72,18 @@ class Site:
             "HANDLER_PRIVATE_ADDRESSES": "1",
             "STATIC_ROOT": str(collected_static()),
             "RECEIVER_BIND": f"127.0.0.1:{self.port}",
-            "RECEIVER_CONSOLE": str(self.socket),
+            "RECEIVER_CONSOLE": str(self.private),
+            "RECEIVER_SPOOL_DIR": str(self.folder / "receiver"),
             **self.changed,
         }
 
     def manage(self, *arguments: str) -> None:
         subprocess.run(manage(*arguments), env=self.environment, check=True, capture_output=True, timeout=120)
 
-    def start(self) -> None:
-        """Start the console and the receiver, and wait until both respond."""
-        self.console = self._run(gunicorn(application=self.application, bind=f"unix:{self.socket}", threads=16))
+    def start(self, *options: str) -> None:
+        """Start the console, with more options of gunicorn, and the receiver, and wait until both respond."""
+        command = gunicorn(application=self.application, bind=f"unix:{self.private}", threads=16)
+        self.console = self._run([*command, *options])
         self.receiver = self._run(RECEIVER)
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self.console.poll() is None and self.receiver.poll() is None:
@@ -89,13 +93,27 @@ class Site:
             time.sleep(0.05)
         pytest.fail(f"the site did not come up: {(self.folder / 'site.log').read_text()[-2000:]}")
 
+    def start_another_receiver(self, *, port: int = 0, inherits: "socket.socket | None" = None) -> int:
+        """Start one more receiver, on a port or on a socket that it inherits; return its port once it responds."""
+        port = inherits.getsockname()[1] if inherits else port or claim_port(0)
+        bind = f"fd://{inherits.fileno()}" if inherits else f"127.0.0.1:{port}"
+        log = self.folder / f"receiver-{len(self.others)}.log"
+        self.others.append(
+            self._run(RECEIVER, log=log, RECEIVER_BIND=bind, passed=(inherits.fileno(),) if inherits else ())
+        )
+        deadline = time.monotonic() + PATIENCE_S
+        while "the receiver listens" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.05)
+        return port
+
     def start_worker(self) -> None:
         """Start the worker for the console's background jobs."""
         self.worker = self._run(worker())
 
     def kill(self) -> None:
         """Kill the receiver, the console's master and worker processes, and the job worker, at once with SIGKILL."""
-        running = [one for one in (self.receiver, self.console, self.worker) if one is not None]
+        running = [one for one in (self.receiver, *self.others, self.console, self.worker) if one is not None]
         for process in running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -117,13 +135,16 @@ class Site:
             assert response.status == HTTPStatus.OK
             return response.read().decode()
 
-    def _run(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
-        with (self.folder / "site.log").open("ab") as log:
+    def _run(
+        self, command: Sequence[str], *, log: Path | None = None, passed: tuple[int, ...] = (), **changed: str
+    ) -> "subprocess.Popen[bytes]":
+        with (log or self.folder / "site.log").open("ab") as output:
             return subprocess.Popen(
                 command,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
+                env=self.environment | changed,
+                stdout=output,
+                stderr=output,
+                pass_fds=passed,
                 start_new_session=True,
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - only asks the kernel for a signal
             )

@@ -22,7 +22,8 @@ from django.db import Error as DatabaseFailed
 from dashboard.actions.deliveries.groups import record_group
 from dashboard.actions.deliveries.record import record_refusal
 from dashboard.models import Endpoint
-from dashboard.receiver.delivery import Deliveries, NotKept
+from dashboard.receiver.delivery import Deliveries
+from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.limits import Limits
 from dashboard.receiver.routes import Route, RoutesAway
 from dashboard.receiver.server import Server

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiohttp import web
+
 from dashboard.receiver.app import App
 from dashboard.receiver.front import Front
+from dashboard.receiver.keeping import Keeping, Place
 from dashboard.receiver.observations import Observations
 from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import Handler, Server
@@ -68,12 +71,25 @@ def serving(made: Callable[[], Handler], *, most: int = 1000) -> Iterator[Servin
         loop.close()
 
 
-def receiving(*, console: Path | None = None) -> contextlib.AbstractContextManager[Serving]:
+class NoDeliveries:
+    """Answers a delivery with its key."""
+
+    async def receive(self, request: web.BaseRequest, key: str) -> web.StreamResponse:  # noqa: ARG002 - the app's
+        return web.json_response({"key": key})
+
+
+def receiving(
+    *, console: Path | None = None, kept: Keeping | None = None
+) -> contextlib.AbstractContextManager[Serving]:
     """Serve what the receiver's process does, with the console on this socket behind it if there is one."""
 
     def made() -> App:
-        front = Front(str(console)) if console else None
-        return App(front=front, observations=Observations(), probes=Probes())
+        return App(
+            deliveries=NoDeliveries(),
+            observations=Observations(),
+            probes=Probes(can_keep=lambda: kept or Keeping(Place.DATABASE, "Attempts are recorded in the database.")),
+            front=Front(str(console)) if console else None,
+        )
 
     return serving(made)
 

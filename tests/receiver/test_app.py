@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from dashboard.receiver.front import Front
-from tests.receiver.serving import Serving, receiving
+from tests.receiver.serving import Console, Serving, receiving
 from tests.receiver.test_front import split
 
 
@@ -32,6 +32,25 @@ def test_receiver_that_stands_alone_has_no_pages(alone: Serving) -> None:
     status, headers, body = asked(alone, "/accounts/login/")
     assert (status, headers["content-type"]) == (404, "application/json; charset=utf-8")
     assert body == b'{"error": "Not found."}'
+
+
+@pytest.mark.parametrize("path", ["/hooks/a", "//hooks/a/", "/hooks/a//?x=1", "/hooks/%61/"])
+def test_delivery_is_taken_whatever_the_slashes(alone: Serving, path: str) -> None:
+    assert asked(alone, path)[2] == b'{"key": "a"}'
+
+
+@pytest.mark.parametrize("path", ["/hooks", "/hooks/", "/hooks/a/b", "/api", "/api/v1/observation"])
+def test_address_of_no_program_is_a_404_of_json_with_a_console_too(path: str) -> None:
+    with receiving(console=Path("/nowhere")) as site:
+        status, _, body = asked(site, path)
+    assert (status, body) == (404, b'{"error": "Not found."}')
+
+
+def test_console_tells_whether_it_is_ready_through_the_front(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console")
+    with console.up(), receiving(console=console.path) as site:
+        assert asked(site, "/readyz/console")[0] == 200
+    assert console.asked[0].startswith(b"GET /readyz HTTP/1.1\r\n")
 
 
 def test_failure_of_ours_is_logged_with_its_request_and_without_its_path(

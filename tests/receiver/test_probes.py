@@ -1,10 +1,12 @@
 """Probes of the receiver's process, in which the database may be away."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from dashboard.receiver.keeping import Keeping, Place
 from tests.receiver.serving import Serving, receiving
 from tests.receiver.test_front import split
 
@@ -28,6 +30,23 @@ def test_healthz_needs_nothing_and_answers_to_any_host(site: Serving) -> None:
     assert asked(site, "/healthz", method="HEAD")[0] == 200
     status, headers, _ = asked(site, "/healthz", method="POST")
     assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("kept", "status"),
+    [
+        (Keeping(Place.DATABASE, "Attempts are recorded in the database."), 200),
+        (Keeping(Place.SPOOL, "The database records no attempts. 7 wait in the spool."), 200),
+        (Keeping(Place.NOTHING, "The database records no attempts, and there is no spool."), 503),
+    ],
+)
+def test_readyz_says_where_attempts_are_kept(kept: Keeping, status: int) -> None:
+    with receiving(kept=kept) as site:
+        answered, headers, body = asked(site, "/readyz")
+    assert (answered, headers["cache-control"]) == (status, "no-store")
+    assert json.loads(body) == {
+        "ready": kept.ok, "checks": {"attempts": {"ok": kept.ok, "place": kept.place, "words": kept.words}},
+    }  # fmt: skip
 
 
 def test_metrics_do_not_exist_without_a_token(site: Serving, settings: Any) -> None:
