@@ -24,11 +24,10 @@ wsgi_app = "dashboard.wsgi:application"
 _console = os.environ.get("RECEIVER_CONSOLE", "")  # the receiver is the front (dashboard/receiver/front.py)
 bind = f"unix:{_console}" if _console else f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 umask = 0o077  # a Unix socket is for this user only
-# Threads wait for slow handlers: a delivery may take seconds (rules/schedule.py). HANDLER_WAITS is a share of the 16.
 worker_class = "dashboard.launch.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 threads = 16
-# A stopping worker finishes its requests, deliveries above all.
+# A stopping worker finishes its requests.
 graceful_timeout = 12
 timeout = 60
 # Longer than the 60 s of common load balancers: of two ends, the one that closes first must be the one that asks.

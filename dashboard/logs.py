@@ -76,7 +76,7 @@ def config(*, form: str, level: str) -> dict[str, Any]:
 
 
 class TextLine(logging.Formatter):
-    """`2026-06-12T10:00:00.000Z WARNING dashboard.views.receiver [3f1c…] message`; "[-]" outside of a request."""
+    """`2026-06-12T10:00:00.000Z WARNING dashboard.receiver.app [3f1c…] message`; "[-]" outside of a request."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name} [{request_id}] {message}", style="{")

@@ -63,10 +63,6 @@ HANDLER_PRIVATE_ADDRESSES = _flag("HANDLER_PRIVATE_ADDRESSES", default=False)
 ALERT_PRIVATE_ADDRESSES = _flag("ALERT_PRIVATE_ADDRESSES", default=False)
 # A PEM file of certificate authorities to trust beside the public ones, for handlers and alert channels.
 EXTRA_CA_BUNDLE = _certificates("EXTRA_CA_BUNDLE")
-# How many of a web process's 16 threads may wait for handlers at once, in total and per endpoint. The others serve
-# pages and fast deliveries.
-HANDLER_WAITS = int(os.environ.get("HANDLER_WAITS", "12"))
-HANDLER_WAITS_OF_ENDPOINT = int(os.environ.get("HANDLER_WAITS_OF_ENDPOINT", "8"))
 # Calls per minute of one endpoint to the observations API. The default allows one call per delivery at five deliveries
 # per second; beyond that, send several observations per call.
 OBSERVATION_CALLS_PER_MINUTE = int(os.environ.get("OBSERVATION_CALLS_PER_MINUTE", "300"))
@@ -116,7 +112,6 @@ MIDDLEWARE = [
     "dashboard.middleware.request.request_ids",
     "dashboard.middleware.request.sources",
     "dashboard.middleware.request.permissions_policy",
-    "dashboard.middleware.paths.forgive_slashes",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -33,7 +33,6 @@ from dashboard.views import (
     operations,
     over_time,
     probes,
-    receiver,
     rotations,
     routes,
     runs,
@@ -159,18 +158,15 @@ console: Patterns = [
     path("members/<int:pk>/installs/<int:install_pk>/revoke/", members.revoke, name="member-revoke"),
     path("accounts/", include(account)),
 ]
-doors: Patterns = [
-    path("hooks/<str:key>/", receiver.receive, name="receiver"),
-]
 checks: Patterns = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", probes.show_metrics, name="metrics"),
 ]
 SERVED: dict[str, Patterns] = {
-    "all": [*console, *doors, *checks],
+    "all": [*console, *checks],
     "console": [*console, *checks],
-    "receiver": [*doors, *checks],
+    "receiver": [*checks],
 }
 urlpatterns: Patterns = SERVED[settings.SERVE]
 handler429 = accounts.too_many

@@ -1,4 +1,4 @@
-"""The WSGI application: console and receiver."""
+"""The WSGI application: the console."""
 
 import os
 from collections.abc import Iterable

@@ -154,8 +154,6 @@ account_inactive                        ANY    ok  ok  ok  ok  ok  ok  ok  ok
 set-password                            GET    ok  ok  ok  ok  ok  ok  ok  ok
 set-password                            POST   ok  ok  ok  ok  ok  ok  ok  ok
 # Machines, which show a signature or a key, and probes: here without either, and no worker runs.
-receiver                                ANY   404 404 404 404 404 404 404 404
-observations                            POST  401 401 401 401 401 401 401 401
 healthz                                 GET    ok  ok  ok  ok  ok  ok  ok  ok
 readyz                                  GET   503 503 503 503 503 503 503 503
 metrics                                 GET   404 404 404 404 404 404 404 404
@@ -174,8 +172,6 @@ session-end                             POST   in  ok  ok  ok  ok  ok  ok  ok
 mfa_deactivate_totp                     GET    in  ok  ok  ok  ok  ok  ok  ok
 mfa_view_recovery_codes                 GET    in  ok  ok  ok  ok  ok  ok  ok
 # A signed delivery, an endpoint's key, and Prometheus' token: who is signed in does not matter.
-receiver                                POST   ok  ok  ok  ok  ok  ok  ok  ok
-observations                            POST   ok  ok  ok  ok  ok  ok  ok  ok
 metrics                                 GET    ok  ok  ok  ok  ok  ok  ok  ok
 """
 

@@ -210,10 +210,10 @@ def test_handler_on_loopback_is_denied_unless_the_setting_allows_it(settings) ->
     with misbehaving(answer(204)) as server:
         settings.HANDLER_PRIVATE_ADDRESSES = False
         with pytest.raises(handler.HandlerFailed) as failed:
-            handler.ask(url=server.url, headers=[], body=b"{}", deadline_s=20)
+            handler.probe(url=server.url, deadline_s=20)
         assert (failed.value.cause, server.connections) == (Cause.DENIED, 0)
         settings.HANDLER_PRIVATE_ADDRESSES = True
-        assert handler.ask(url=server.url, headers=[], body=b"{}", deadline_s=20).status == 204
+        assert handler.probe(url=server.url, deadline_s=20).status == 204
 
 
 def test_denied_cause_says_what_to_do() -> None:

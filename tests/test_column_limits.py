@@ -21,18 +21,17 @@ from dashboard.forms.installs import ConnectForm
 from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
 from dashboard.partner_api import installs, targets
-from dashboard.rules import alert_messages, alerts, observations, runs
+from dashboard.rules import alert_messages, alerts, observations, receipts, runs
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.services import handler
 from dashboard.services.opentrain import types
-from dashboard.views import receiver
 
 CHOICE, OURS, COUNT = "one of its choices", "a code, key, hash or sentence of ours", "a number that we count or take"
 FIELDS = {**InviteForm.base_fields, "install_name": ConnectForm.base_fields["name"]}
 PERSON = getattr(FIELDS["username"], "max_length")  # noqa: B009 - not every field of a form has one
 INSTALL_NAME = max(getattr(FIELDS["install_name"], "max_length"), types.ID_CHARS)  # noqa: B009 - the same
 STATUS = max(handler.STATUSES)
-ID, EVENT_TYPE = receiver.ID_LIMIT, receiver.TYPE_LIMIT
+ID, EVENT_TYPE = receipts.ID_LIMIT, receipts.TYPE_LIMIT
 
 GUARDS: dict[str, int | str] = {
     # GET /installs/current (services/opentrain/types.py), and the name that people enter

@@ -1,6 +1,5 @@
 """Every URL by every method as every role, compared with the matrix in tests/matrix.py."""
 
-import json
 import re
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,14 +15,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.actions import observation_keys
 from dashboard.config.oidc import PROVIDER, Oidc
 from dashboard.models import Endpoint, Install, Rotation, User
 from dashboard.services import demo
-from dashboard.signatures import sign
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import BODY, NOON, SECRET, make_endpoint, make_grant, make_install, make_user
+from tests.factories import NOON, make_endpoint, make_grant, make_install, make_user
 from tests.matrix import PEOPLE, SET_UP, rows
 
 pytestmark = pytest.mark.slow
@@ -168,17 +165,6 @@ def asked_for(name: str, user: User | None, endpoint: Endpoint) -> tuple[str, di
         return reverse(name, args=[own.pk if own else 1]), {}
     if name in {"openid_connect_login", "openid_connect_callback"}:
         return reverse(name, args=[PROVIDER]), {}
-    if name == "receiver":
-        heard = {"X-OpenTrain-Event": "contract.started", "X-OpenTrain-Delivery": "dlv_set_up"}
-        heard["X-OpenTrain-Signature"] = sign(secret=SECRET, body=BODY, timestamp=int(timezone.now().timestamp()))
-        sent = {"data": BODY, "content_type": "application/json", "headers": heard}
-        return reverse(name, args=[make_endpoint(install=endpoint.install).receiver_key]), sent
-    if name == "observations":
-        key = observation_keys.issue(actor=None, endpoint=endpoint, now=timezone.now()).reveal()
-        seen = {"deliveryId": "dlv_seen", "eventType": "contract.started", "status": 200, "latencyMs": 35}
-        body = json.dumps({"observations": [seen | {"receivedAt": "2026-06-12T10:00:00.000Z"}]})
-        sent = {"data": body, "content_type": "application/json", "headers": {"Authorization": f"Bearer {key}"}}
-        return reverse(name), sent
     if name == "metrics":
         return reverse(name), {"headers": {"Authorization": f"Bearer {TOKEN}"}}
     return {one.name: one.path for one in addresses(endpoint=endpoint)}[name], {}

@@ -19,4 +19,4 @@ def test_content_type_with_extended_parameters_is_no_error_of_ours(content_type:
     setup_testing_defaults(environ)
     statuses: list[str] = []
     body = b"".join(application(environ, lambda status, _headers, _error=None: statuses.append(status)))
-    assert (statuses, body) == (["404 Not Found"], b'{"error": "Not found.", "reason": "not_found"}')
+    assert (statuses, body) == (["404 Not Found"], b'{"error": "Not found."}')

@@ -1,28 +1,9 @@
-"""What a request's path decides before its view: which hosts it is answered for, and what counts as its address."""
-
-from collections.abc import Callable
+"""Which hosts a request is answered for, which its path decides before its view."""
 
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
-from dashboard.rules.site_paths import PROBES, receiver_key
-
-Answering = Callable[[HttpRequest], HttpResponseBase]
-
-
-def forgive_slashes(get_response: Answering) -> Answering:
-    """Take the receiver's addresses with missing or extra slashes."""
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        key = receiver_key(request.path_info)
-        if key is not None:
-            address = f"/hooks/{key}/"
-            request.path = request.path.removesuffix(request.path_info) + address
-            request.path_info = address
-        return get_response(request)
-
-    return answer
+from dashboard.rules.site_paths import PROBES
 
 
 class HostCheck(CommonMiddleware):

@@ -11,21 +11,18 @@ from django.db.models import Case, Q, Value, When
 
 from dashboard.config.masking import masking
 from dashboard.db.fields import MaskedCharField, SecretField
-from dashboard.db.prepared import prepared_cursor
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_in, leads_to
 from dashboard.rules.snapshots import EndpointState, url_digest
-from dashboard.vault import decrypt
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
 
 ACTIVE = "ACTIVE"
 DISABLED = "DISABLED"
-_AT_DOOR = ("id", "install_id", "receiver_key", "handler_url", "secret", "registering_since")
 
 
 def severity_column() -> models.GeneratedField:
@@ -61,28 +58,6 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         if user.sees_every_install:
             return self  # every endpoint has an install, so no join is needed
         return self.filter(install__in=Install.objects.visible_to(user))
-
-    def at_door(self, receiver_key: str) -> "Endpoint | None":
-        """Return the endpoint of a receiver key with the columns that the receiver needs; the others are deferred."""
-        columns = ", ".join(_AT_DOOR)
-        with prepared_cursor() as cursor:
-            cursor.execute(f"SELECT {columns} FROM dashboard_endpoint WHERE receiver_key = %s", [receiver_key])  # noqa: S608
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        pk, install_id, key, handler_url, secret, registering_since = row
-        secret = None if secret is None else decrypt(secret)
-        return Endpoint.from_db(self.db, _AT_DOOR, [pk, install_id, key, handler_url, secret, registering_since])
-
-    def remade_at(self, door: "Endpoint") -> "Endpoint | None":
-        """Return the endpoint that was created outside at the address of `door` since that was deleted; None if none.
-
-        `door` is from `at_door`.
-        """
-        url = door_url(receiver_key=str(door.receiver_key))
-        gone = Endpoint.objects.filter(pk=door.pk, deleted_at__isnull=False)
-        rows = self.registered().filter(install=door.install_id, receiver_key=None, url__in=[url, url.rstrip("/")])
-        return rows.filter(models.Exists(gone)).only("pk").order_by("-pk").first()
 
     def unhealthy(self) -> Self:
         """Keep those whose status or consecutive failures need attention. Paused ones do not: a person paused them."""

@@ -12,7 +12,7 @@ import contextlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from django.utils import timezone
 from dashboard.models.endpoints import door_url
 from dashboard.queries.routes import RouteRow
 from dashboard.receiver.routes_reader import ANSWER_WITHIN_S, Asked, RoutesReader
+from dashboard.rules.receipts import REGISTERED_WITHIN
 from dashboard.signatures import OTHERS_TRIED
 from dashboard.vault import Secret
 
@@ -28,8 +29,6 @@ ASKING_MOST = 1000
 """Requests that may wait for the database to know their key."""
 FIRST_READ_S = 5.0
 """Seconds that the start waits for the database."""
-REGISTERED_WITHIN = timedelta(minutes=1)
-"""Time after which a registration has ended, and its endpoint's secret is not about to be stored."""
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _K = TypeVar("_K")

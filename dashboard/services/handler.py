@@ -15,7 +15,6 @@ from django.conf import settings
 from dashboard.rules.causes import Cause
 from dashboard.rules.forwarding import HOP_BY_HOP
 from dashboard.rules.headers import is_name, is_value, values_of
-from dashboard.services.bulkhead import Full, Waits
 from dashboard.services.http.client import HttpAnswer, NoAnswer, exchange
 
 ANSWER_LIMIT = 1024 * 1024
@@ -27,8 +26,6 @@ VIA = "1.1 redeliver"
 _NOT_PASSED_ON = HOP_BY_HOP | {"expect", "host", "content-length"}
 STATUSES = range(200, 600)
 """Statuses that a response can end with."""
-
-_waits = Waits()
 
 Headers = Sequence[tuple[str, str]]
 
@@ -55,30 +52,6 @@ class HandlerFailed(Exception):
         super().__init__(words)
         self.cause = cause
         self.words = words
-
-
-def ask(*, url: str, headers: Headers, body: bytes, deadline_s: float, owner: str = "") -> HandlerAnswer:
-    """POST the delivery to the handler and return its response, with any status.
-
-    `headers` are all headers of the incoming request; this function selects those to forward. The call ends within
-    `deadline_s` seconds. If HANDLER_WAITS threads already wait for handlers, or HANDLER_WAITS_OF_ENDPOINT threads for
-    those of this `owner`, it fails immediately with BUSY.
-
-    Raises: HandlerFailed.
-    """
-    refuse_loop(headers=headers)
-    try:
-        with _waits.one(name=owner, most=settings.HANDLER_WAITS, most_of_name=settings.HANDLER_WAITS_OF_ENDPOINT):
-            sent = passed_on(headers=headers)
-            answer = _call(method="POST", url=url, headers=sent, body=body, deadline_s=deadline_s)
-    except Full as error:
-        words = "The handler was not called: too many earlier calls are still waiting for an answer."
-        raise HandlerFailed(cause=Cause.BUSY, words=words) from error
-    except NoAnswer as error:
-        raise HandlerFailed(cause=error.cause, words=f"The handler: {error}.") from error
-    if answer.status not in STATUSES:
-        raise HandlerFailed(cause=Cause.GARBLED, words="The handler: the answer's status is not a final status.")
-    return given_back(answer)
 
 
 def probe(*, url: str, deadline_s: float) -> HandlerAnswer:

@@ -31,9 +31,9 @@ from tests.attacks.unpacking import unpacked
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import BODY, make_install, make_user
+from tests.receiver.delivering import delivered
 from tests.receiver.observing import observe
 from tests.test_logs import logged
-from tests.views.test_probes import deliver
 
 PASSWORD = "canary-password-tweet-tweet-1"
 TYPO = "canary-password-with-a-typo-2"
@@ -141,10 +141,10 @@ def raise_with(*secrets: str) -> None:
 
 def exercise(planted: Planted, fake: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every part that handles the canaries, and make it fail where possible."""
-    deliver(planted.client, planted.receiver_key, secret=planted.secret)
-    deliver(planted.client, planted.receiver_key, secret="whsec_another")
     for secret in (planted.secret, "whsec_another"):
-        deliver(Client(headers={"X-Auth-Token": planted.handlers_secret}), planted.receiver_key, secret=secret)
+        delivered(planted.receiver_key, secret=secret)
+        delivered(planted.receiver_key, secret=secret, X_Auth_Token=planted.handlers_secret)
+    delivered(planted.receiver_key, method="GET")
     planted.client.get(f"/hooks/{planted.receiver_key}/")
     for body in (b'{"observations": []}', b"nonsense", BODY):
         observe(key=planted.observation_key, body=body)
@@ -198,9 +198,8 @@ def test_canary_is_in_no_error_page(planted: Planted, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         inbox, "render", lambda *_args, **_options: raise_with(planted.token, planted.secret, planted.session)
     )
-    monkeypatch.setattr(Endpoint.objects, "at_door", lambda _key: raise_with(planted.secret, planted.receiver_key))
     key = planted.receiver_key
-    for path, status in (("/", 500), (f"/hooks/{key}/", 500), (f"/hooks/{key}/more/", 404), ("/installs/0/", 404)):
+    for path, status in (("/", 500), (f"/hooks/{key}/", 404), (f"/hooks/{key}/more/", 404), ("/installs/0/", 404)):
         response = planted.client.get(path)
         assert response.status_code == status
         assert planted.found(response.content.decode(), and_receiver_key=True) == [], path

@@ -20,8 +20,6 @@ from tests.factories import (
     make_user,
 )
 
-DOORS = {"receiver"}
-"""URLs for machines that authenticate by a signature; browsers have no access."""
 PROBES = {"healthz", "readyz", "metrics"}
 
 

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.conf import settings
 
 from dashboard.models import Attempt
-from dashboard.views.receiver import DEADLINE_S
 from tests.factories import make_endpoint
 from tests.faults.serving import PATIENCE_S, Site, deliver
 from tests.services.misbehaving import Connection, misbehaving
 
-CONNECTIONS, WEB_WORKERS = 50, 2
+CONNECTIONS = 50
 ROUNDS, TRIES = 10, 5
 
 
@@ -44,13 +42,13 @@ class Held:
 
 @pytest.mark.xdist_group("faults")
 def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answered_meanwhile(site: Site) -> None:
-    held, slots = Held(), settings.HANDLER_WAITS_OF_ENDPOINT * WEB_WORKERS
+    held = Held()
     with misbehaving(held.behave) as handler, ThreadPoolExecutor(CONNECTIONS) as threads:
         hanging, plain = make_endpoint(handler_url=handler.url), make_endpoint()
         done, began = threading.Event(), time.monotonic()
 
         def knock(number: int) -> list[int | None]:
-            """Deliver repeatedly, as a client does that gets 503 at once."""
+            """Deliver repeatedly."""
             statuses = []
             while not done.is_set():
                 statuses.append(deliver(port=site.port, key=hanging.receiver_key, delivery_id=f"dlv_{number}"))
@@ -65,17 +63,13 @@ def test_fifty_deliveries_to_a_hanging_handler_leave_pages_and_others_to_be_answ
 
         knocking = [threads.submit(knock, number) for number in range(CONNECTIONS)]
         try:
-            while held.begun < slots and time.monotonic() < began + PATIENCE_S:
+            while held.begun < CONNECTIONS and time.monotonic() < began + PATIENCE_S:
                 time.sleep(0.05)
-            # If all threads waited for the handler, each response would have to wait until one of them gives up.
+            assert held.begun - held.ended == CONNECTIONS  # all of them wait at once
             for request in [page, delivery] * ROUNDS:
                 assert any(held.is_unmoved_by(request) for _ in range(TRIES)), f"{request.__name__} waits for a handler"
         finally:
             done.set()
         statuses = [status for future in knocking for status in future.result()]
-        lasted_s = time.monotonic() - began
-    assert set(statuses) == {503, 504}
-    counted = {cause: Attempt.objects.filter(cause=cause).count() for cause in ("timeout", "busy")}
-    assert counted == {"timeout": statuses.count(504), "busy": statuses.count(503)}
-    # All slots were used, and never more than exist: each wait holds one until the deadline.
-    assert slots <= counted["timeout"] <= slots * (1 + lasted_s // (DEADLINE_S - 0.5))
+    assert set(statuses) == {504}
+    assert Attempt.objects.filter(cause="timeout").count() == len(statuses) >= CONNECTIONS

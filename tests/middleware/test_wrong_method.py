@@ -1,6 +1,5 @@
 """Opening a URL that is not a page shows an explanation, never an empty page."""
 
-from django.test import Client
 from django.urls import reverse
 
 from dashboard.models import Endpoint
@@ -14,11 +13,6 @@ def test_address_of_a_button_opened_as_a_page_says_so(ana: Browser, endpoint: En
     response = ana.client.get(reverse("endpoint-enable", args=[endpoint.pk]), headers={"Accept": PAGE})
     assert (response.status_code, response["Allow"]) == (405, "POST")
     assert "This page can't be opened directly Nothing changed." in words_of(response.content.decode())
-
-
-def test_wrong_method_at_the_receiver_has_no_page(client: Client, db: None) -> None:
-    response = client.get(reverse("receiver", args=["x" * 32]), headers={"Accept": PAGE})
-    assert b"<html" not in response.content
 
 
 def test_wrong_method_of_a_program_is_answered_as_by_django(ana: Browser, endpoint: Endpoint) -> None:

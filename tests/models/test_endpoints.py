@@ -8,8 +8,7 @@ from django.db import IntegrityError, transaction
 from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import door_url, new_receiver_key
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, severity
-from dashboard.vault import Secret
-from tests.factories import NOON, SECRET, make_endpoint, make_grant, make_install, make_user
+from tests.factories import NOON, make_endpoint, make_grant, make_install, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -32,24 +31,6 @@ def test_keys_are_long_and_never_the_same() -> None:
 def test_door_is_at_the_receivers_address(settings) -> None:
     settings.RECEIVER_URL = "https://hooks.example.com"
     assert door_url(receiver_key="abc") == "https://hooks.example.com/hooks/abc/"
-
-
-def test_at_door_finds_the_endpoint_with_its_secret_in_one_statement(django_assert_num_queries) -> None:
-    endpoint = make_endpoint(handler_url="https://acme.example.com/hook")
-    make_endpoint()
-    with django_assert_num_queries(1):
-        found = Endpoint.objects.at_door(endpoint.receiver_key)
-        assert (found, found.install_id, found.handler_url, found.secret) == (
-            endpoint, endpoint.install_id, "https://acme.example.com/hook", Secret(SECRET),
-        )  # fmt: skip
-    assert found.url == endpoint.url  # deferred: loaded on access
-
-
-def test_at_door_of_an_unknown_key_or_without_a_secret() -> None:
-    endpoint = make_endpoint(secret=None)
-    assert Endpoint.objects.at_door("") is None
-    assert Endpoint.objects.at_door(endpoint.receiver_key.lower() + "x") is None
-    assert Endpoint.objects.at_door(endpoint.receiver_key).secret is None
 
 
 def test_endpoint_is_visible_with_its_install(support: User, outsider: User) -> None:

@@ -8,29 +8,29 @@ import asyncio
 import contextlib
 import json
 import queue
-import re
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseFailed
+from django.db import connection
 
 from dashboard.actions.deliveries.groups import record_group
 from dashboard.actions.deliveries.record import record_refusal
 from dashboard.models import Endpoint
+from dashboard.queries.routes import RouteRow, every
 from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.limits import Limits
-from dashboard.receiver.routes import Route, RoutesAway
+from dashboard.receiver.routes import Route, RoutesAway, RouteTable, _route, _Tables
 from dashboard.receiver.server import Server
 from dashboard.rules.attempts import RecordedAttempt, Refusal
 from dashboard.services.handler_calls import HandlerCalls
-from dashboard.signatures import OTHERS_TRIED, sign
-from dashboard.vault import Secret
+from dashboard.signatures import sign
 from tests.factories import BODY, SECRET
 
 WITHIN_S = 60
@@ -82,51 +82,33 @@ class TestsThread:
         self.loop.close()
 
 
-@dataclass
-class TestRoutes:
-    """Routes as the test's database has them. `proofs` are what endpoints have instead of "proven"."""
+class TestRoutes(RouteTable):
+    """Routes as the test's database has them at each request. While it is `is_away`, no key can be looked up."""
 
     __test__ = False
-    thread: TestsThread
-    proofs: dict[int, str] = field(default_factory=dict)
+
+    def __init__(self, thread: TestsThread) -> None:
+        super().__init__()
+        self._thread = thread
+        self.is_away = False
+        self.proofs: dict[int, str] = {}
+        """What endpoints have instead of what the database has."""
 
     async def get(self, key: str) -> Route | None:
-        if not re.fullmatch("[A-Za-z0-9_-]{1,64}", key):
-            return None
-        try:
-            door = await self.thread.does(lambda: Endpoint.objects.at_door(key))
-        except DatabaseFailed as error:
-            raise RoutesAway from error
-        if door is None:
-            return None
-        return Route(
-            key=key,
-            endpoint_id=door.pk,
-            install_id=door.install_id,
-            handler_url=door.handler_url,
-            secret=door.secret,
-            registering_since=door.registering_since,
-            proof=self.proofs.get(door.pk, "proven"),
-        )
+        if self.is_away:
+            raise RoutesAway
+        self._tables = _Tables()
+        self._change(await self._thread.does(self._rows), [])
+        return await super().get(key)
 
-    async def reread(self, route: Route) -> Route:
-        return route
+    async def _asked_for(self, key: str) -> Route | None:
+        row = self._tables.by_key.get(key)
+        return None if row is None else _route(row)
 
-    async def other_secrets(self, route: Route) -> Sequence[Secret]:
-        def secrets() -> list[Secret]:
-            of_install = Endpoint.objects.filter(install=route.install_id, secret__isnull=False)
-            others = of_install.exclude(pk=route.endpoint_id).order_by("-id")[:OTHERS_TRIED]
-            return [one.secret for one in others if one.secret is not None]
-
-        return await self.thread.does(secrets)
-
-    async def remade_at(self, route: Route) -> int | None:
-        def remade() -> int | None:
-            door = Endpoint.objects.at_door(route.key)
-            found = None if door is None else Endpoint.objects.remade_at(door)
-            return None if found is None else found.pk
-
-        return await self.thread.does(remade)
+    def _rows(self) -> list[RouteRow]:
+        connection.ensure_connection()
+        rows = every(connection.connection)
+        return [replace(row, proof=self.proofs.get(row.endpoint_id, row.proof)) for row in rows]
 
 
 @dataclass
@@ -194,7 +176,7 @@ class Receiver:
     async def _start(self) -> None:
         self.calls = HandlerCalls()
         deliveries = Deliveries(
-            routes=self.routes,  # type: ignore[arg-type]
+            routes=self.routes,
             calls=self.calls,
             journal=self.journal,
             limits=self.limits,
@@ -284,3 +266,9 @@ def request(
     lines = [f"{method} /hooks/{key}/ HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def delivered(key: str | None, **given: Any) -> Response:
+    """Send one delivery to a receiver of its own, and return the answer. `given` is what `request` takes."""
+    with receiving() as receiver:
+        return receiver.say(request(str(key), **given))

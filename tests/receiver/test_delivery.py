@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from dashboard import metrics
 from dashboard.models import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.receiver import delivery
@@ -293,12 +294,12 @@ def test_delivery_over_plain_http_is_refused_and_not_redirected(receiver) -> Non
 
 
 @pytest.mark.django_db
-def test_database_down_from_the_start_is_unavailable_and_the_handler_is_not_called(receiver) -> None:
+def test_key_that_cannot_be_looked_up_is_unavailable_and_not_unknown(receiver) -> None:
     with misbehaving(answer(200)) as server:
         endpoint = make_endpoint(handler_url=server.url)
-        with database_refusing("SELECT"):
-            assert said(deliver(receiver, endpoint)) == (503, "unavailable")
-        assert server.requests == []
+        receiver.routes.is_away = True
+        response = deliver(receiver, endpoint)
+        assert (said(response), response["Retry-After"], server.requests) == ((503, "unavailable"), "5", [])
 
 
 @pytest.mark.django_db
@@ -662,3 +663,21 @@ def test_twenty_duplicates_at_once_are_numbered_one_to_twenty(receiver) -> None:
     assert [response.status_code for response in responses] == [503] * 20
     assert sorted(Attempt.objects.values_list("number", flat=True)) == list(range(1, 21))
     assert Delivery.objects.values_list("attempt_count", flat=True).get() == 20
+
+
+def receipts_counted():
+    [counter] = list(metrics._receipts.collect())
+    return {sample.labels["result"]: sample.value for sample in counter.samples if sample.name.endswith("_total")}
+
+
+@pytest.mark.django_db
+def test_metrics_count_receipts_by_what_became_of_them(receiver) -> None:
+    endpoint = make_endpoint()
+    before = receipts_counted()
+    deliver(receiver, endpoint)
+    deliver(receiver, endpoint, secret="whsec_wrong")
+    receiver.say(request("unknown"))
+    changed = {name: count - before.get(name, 0) for name, count in receipts_counted().items()}
+    assert {name: count for name, count in changed.items() if count} == {
+        "delivered": 1, "not taken: mismatch": 1, "not taken: not_found": 1,
+    }  # fmt: skip

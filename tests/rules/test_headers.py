@@ -5,11 +5,10 @@ from django.db import connection
 
 from dashboard.db.fields import MaskedHeadersField
 from dashboard.presenters import curl
-from dashboard.rules import headers
+from dashboard.rules import headers, receipts
 from dashboard.rules.masking import REDACTED
 from dashboard.services import handler
 from dashboard.services.http.client import exchange
-from dashboard.views import receiver
 
 BOUNDS = {"connect_s": 1.0, "read_s": 1.0, "total_s": 1.0, "max_bytes": 1}
 
@@ -46,7 +45,7 @@ def test_value_with_a_control_character_is_sent_and_passed_on_by_nobody(value) -
     ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token"],
 )
 def test_credentials_are_neither_kept_nor_shown(name) -> None:
-    stored = MaskedHeadersField().get_db_prep_value(receiver._kept([(name, "secret")]), connection)
+    stored = MaskedHeadersField().get_db_prep_value(receipts._kept([(name, "secret")]), connection)
     assert stored.obj == [[name, REDACTED]]
     assert "secret" not in curl.command(url="https://acme.example.com/", headers=[(name, "secret")], body=b"")
 

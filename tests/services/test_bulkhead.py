@@ -2,8 +2,6 @@
 
 import pytest
 
-from dashboard.rules.causes import Cause
-from dashboard.services import handler
 from dashboard.services.bulkhead import Full, Waits
 
 
@@ -37,10 +35,3 @@ def test_wait_that_ends_by_an_error_leaves_its_place() -> None:
         raise ZeroDivisionError
     with waits.one(name="a", most=1, most_of_name=1):
         pass
-
-
-def test_handler_beyond_the_limit_is_not_called_and_says_busy(settings) -> None:
-    settings.HANDLER_WAITS_OF_ENDPOINT = 0
-    with pytest.raises(handler.HandlerFailed) as failed:
-        handler.ask(url="http://127.0.0.1:9/", headers=[], body=b"", deadline_s=1, owner="1")
-    assert failed.value.cause is Cause.BUSY

@@ -1,12 +1,10 @@
 """Endpoints that were moved or created anew outside Redeliver: what the pages say, and the repairs that they offer."""
 
-import time
 import uuid
 from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,10 +12,10 @@ from dashboard.actions.alerts import watch
 from dashboard.actions.installs import sync
 from dashboard.models import Alert, AuditEntry, Delivery, Endpoint, EndpointWrite, RefusedAttempt, User
 from dashboard.services.opentrain import OutcomeUnknown
-from dashboard.signatures import sign
 from dashboard.vault import Secret
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import BODY, make_endpoint
+from tests.factories import make_endpoint
+from tests.receiver.delivering import delivered
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import words_of as escaped_words_of
 
@@ -38,12 +36,7 @@ def refresh(endpoint: Endpoint) -> None:
 
 def deliver(key: str, secret: Secret, delivery: str = "dlv_1") -> int:
     """POST one delivery to the receiver, as OpenTrain does; return the status."""
-    headers = {
-        "X-OpenTrain-Event": "contract.started",
-        "X-OpenTrain-Delivery": delivery,
-        "X-OpenTrain-Signature": sign(secret=secret.reveal(), body=BODY, timestamp=int(time.time())),
-    }
-    return Client().post(f"/hooks/{key}/", BODY, content_type="application/json", headers=headers).status_code
+    return delivered(key, secret=secret.reveal(), X_OpenTrain_Delivery=delivery).status_code
 
 
 @pytest.fixture

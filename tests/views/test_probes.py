@@ -14,9 +14,8 @@ from procrastinate.contrib.django import app
 from dashboard import metrics
 from dashboard.models import Install
 from dashboard.queries import health_checks
-from dashboard.signatures import sign
 from dashboard.views import probes
-from tests.factories import BODY, SECRET, make_delivery, make_endpoint, make_failed_delivery, make_install
+from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install
 
 TOKEN = "a-token-of-prometheus"
 
@@ -210,35 +209,6 @@ def queued(*, due_seconds_ago: float) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs WHERE id = %s", [job])
-
-
-@pytest.mark.django_db
-def test_metrics_count_receipts_by_what_became_of_them(client: Client, settings) -> None:
-    settings.METRICS_TOKEN = TOKEN
-    endpoint = make_endpoint()
-    before = scrape(client)
-    deliver(client, endpoint.receiver_key)
-    deliver(client, endpoint.receiver_key, secret="whsec_wrong")
-    client.post("/hooks/unknown/", b"{}", content_type="application/json")
-    after = scrape(client)
-    changed = {name: after[name] - before.get(name, 0) for name in after if "redeliver_receipts_total" in name}
-    assert {name: count for name, count in changed.items() if count} == {
-        'redeliver_receipts_total{result="delivered"}': 1,
-        'redeliver_receipts_total{result="not taken: mismatch"}': 1,
-        'redeliver_receipts_total{result="not taken: not_found"}': 1,
-    }
-    name = "redeliver_receipt_seconds_count"
-    assert after[name] - before[name] == 1
-
-
-def deliver(client: Client, key: str | None, *, secret: str = SECRET) -> None:
-    stamp = int(timezone.now().timestamp())
-    headers = {
-        "X-OpenTrain-Event": "contract.started",
-        "X-OpenTrain-Delivery": "dlv_1",
-        "X-OpenTrain-Signature": sign(secret=secret, body=BODY, timestamp=stamp),
-    }
-    client.post(f"/hooks/{key}/", BODY, content_type="application/json", headers=headers)
 
 
 def test_metrics_without_a_database_go_on_with_what_processes_counted(
