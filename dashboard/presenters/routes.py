@@ -139,7 +139,7 @@ def _trouble(newest: Sequence[Delivery]) -> str:
     if not newest:
         return ""
     verdicts = {one.last_signature for one in newest}
-    passed = "They were passed on to the handler, marked as not verified."
+    passed = "Each delivery is passed on to the handler, and marked as not verified."
     if verdicts <= _NOT_OURS:
         return f"What arrives is not signed as OpenTrain signs, so it may be from someone else. {passed}"
     if Verdict.OTHER_ENDPOINT.value in verdicts:

@@ -16,14 +16,14 @@ from dashboard.models.deliveries import MANY_ATTEMPTS
 from dashboard.models.endpoints import DISABLED
 from dashboard.queries.delivery_criteria import Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import Standing, StateKind
-from dashboard.signatures import Verdict
+from dashboard.signatures import UNCHECKED, Verdict
 
 WAITING = {
     StateKind.RETRYING: [Standing.RETRYING],
     StateKind.REQUESTED_AGAIN: [Standing.REQUESTED_AGAIN],
     StateKind.OVERDUE: [Standing.RETRYING, Standing.REQUESTED_AGAIN],
 }
-UNUSUAL = frozenset(Verdict) - {Verdict.VERIFIED}
+UNUSUAL = frozenset({*Verdict, UNCHECKED}) - {Verdict.VERIFIED}
 """Signature verdicts that few deliveries have. A filter for one uses its index, regardless of other filters."""
 FEW = 8
 """Up to this number of branches, all are read at once: finding the reach first would cost more than it saves."""

@@ -46,7 +46,7 @@ COUNT_MS = 300
 _SHOWN = (
     "opentrain_id", "event_type", "resource_id", "first_received_at", "last_attempt_at", "attempt_count",
     "attempts_in_round", "last_ok", "last_status", "last_cause", "last_latency_ms", "requested_at", "abandoned_at",
-    "endpoint_id",
+    "endpoint_id", "last_signature",
 )  # fmt: skip
 
 
