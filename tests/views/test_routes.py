@@ -121,6 +121,9 @@ def test_page_says_that_the_secret_does_not_fit(
     text = words_of(ana.read(page_of(direct)))
     assert said in text
     assert "Enter signing secret…" in text
+    assert "If it is wrong, deliveries are passed on unverified" in words_of(
+        ana.read(page_of(direct, "endpoint-secret"))
+    )
     again = words_of(
         ana.submit(page_of(direct, "endpoint-secret"), operation=str(uuid.uuid4()), secret=SECRET[:-1] + "t")
     )
