@@ -40,13 +40,15 @@ RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))
 BODY_RETENTION_DAYS = int(os.environ.get("BODY_RETENTION_DAYS", "30"))
 # A run's pause between two redeliveries; a 429 from OpenTrain doubles it (dashboard/rules/runs.py).
 RUN_PACE_MS = int(os.environ.get("RUN_PACE_MS", "100"))
-# Public base URLs of the console and of the receiver. They may have separate hosts and processes: SERVE selects what
-# this process serves (dashboard/urls.py).
+# Public base URLs of the console and of the receiver, which may have separate hosts.
 PUBLIC_URL = _url("PUBLIC_URL", "http://localhost:8000")
 RECEIVER_URL = _url("RECEIVER_URL") or PUBLIC_URL
-SERVE = os.environ.get("SERVE", "all")
-if SERVE not in {"all", "console", "receiver"}:
-    raise ImproperlyConfigured(f"SERVE is {SERVE!r}; it must be all, console or receiver.")
+# Before, SERVE had web processes take deliveries. A console in their place would answer 404 to OpenTrain.
+if (_serve := os.environ.get("SERVE", "console")) != "console":
+    raise ImproperlyConfigured(
+        f"SERVE is {_serve!r}, but web processes take no deliveries any more. "
+        "See docs/operations.md, 'Move from one web process to receivers'."
+    )
 # Where the receiver listens: host:port, or fd://3 for a socket that it inherits (dashboard/receiver/__main__.py).
 _HOST, _PORT = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 RECEIVER_BIND = os.environ.get("RECEIVER_BIND") or f"{_HOST}:{_PORT}"
@@ -78,12 +80,9 @@ DEMO_HANDLER_TOKEN = _secret("DEMO_HANDLER_TOKEN")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret("SECRET_KEY")
-# Host names that this process answers to: those of the URLs it serves, and localhost. Probes are answered for any
-# (dashboard/middleware/paths.py).
-_HOSTS = {"all": (PUBLIC_URL, RECEIVER_URL), "console": (PUBLIC_URL,), "receiver": (RECEIVER_URL,)}[SERVE]
-ALLOWED_HOSTS = _list("ALLOWED_HOSTS") or sorted(
-    {"localhost", "127.0.0.1", *(urlsplit(url).hostname or "localhost" for url in _HOSTS)}
-)
+# Host names that the console answers to. Probes are answered for any (dashboard/middleware/paths.py).
+_OWN_HOST = urlsplit(PUBLIC_URL).hostname or "localhost"
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS") or sorted({"localhost", "127.0.0.1", _OWN_HOST})
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS") or [PUBLIC_URL]
 ROOT_URLCONF = "dashboard.urls"
 WSGI_APPLICATION = "dashboard.wsgi.application"

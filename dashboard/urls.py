@@ -5,7 +5,6 @@ from allauth.mfa.base import views as mfa_views
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as passkeys
-from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 from django.views.decorators.cache import never_cache
@@ -163,21 +162,9 @@ checks: Patterns = [
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", probes.show_metrics, name="metrics"),
 ]
-SERVED: dict[str, Patterns] = {
-    "all": [*console, *checks],
-    "console": [*console, *checks],
-    "receiver": [*checks],
-}
-urlpatterns: Patterns = SERVED[settings.SERVE]
+urlpatterns: Patterns = [*console, *checks]
+handler400 = bare_errors.or_page(bare_errors.bad_request, defaults.bad_request)
+handler403 = bare_errors.or_page(bare_errors.permission_denied, defaults.permission_denied)
+handler404 = bare_errors.or_page(bare_errors.not_found, defaults.page_not_found)
 handler429 = accounts.too_many
-
-if settings.SERVE == "receiver":
-    handler400 = bare_errors.bad_request
-    handler403 = bare_errors.permission_denied
-    handler404 = bare_errors.not_found
-    handler500 = bare_errors.failed
-else:
-    handler400 = bare_errors.or_page(bare_errors.bad_request, defaults.bad_request)
-    handler403 = bare_errors.or_page(bare_errors.permission_denied, defaults.permission_denied)
-    handler404 = bare_errors.or_page(bare_errors.not_found, defaults.page_not_found)
-    handler500 = bare_errors.or_page(bare_errors.failed, defaults.server_error)
+handler500 = bare_errors.or_page(bare_errors.failed, defaults.server_error)

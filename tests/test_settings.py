@@ -13,11 +13,9 @@ from typing import IO, Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from django.urls import URLPattern
 
 from dashboard.models.endpoints import door_url
 from dashboard.rules.site_paths import is_observations, receiver_key
-from dashboard.urls import SERVED, checks, console
 from dashboard.views import observation_keys
 from tests.views.test_endpoints import words_of
 
@@ -75,63 +73,41 @@ def words(answer: dict[str, Any]) -> str:
     return f"{answer['status']} {headers['Content-Type'].partition(';')[0]} {headers.get('Location', '-')}"
 
 
-def names(patterns: list[URLPattern]) -> set[str | None]:
-    return {getattr(pattern, "name", None) for pattern in patterns}
-
-
-def test_every_address_is_the_consoles_or_a_probe_and_served_accordingly() -> None:
-    assert names(checks) == {"healthz", "readyz", "metrics"}
-    assert names(SERVED["receiver"]) == names(checks)
-    assert names(SERVED["console"]) == names(console) | names(checks)
-    assert names(SERVED["all"]) == names(console) | names(checks)
-
-
 @pytest.mark.parametrize(
-    ("serve", "path", "found"),
+    ("path", "found"),
     [
-        ("receiver", "/", "404 application/json -"),
-        ("receiver", "/accounts/login/", "404 application/json -"),
-        ("receiver", "/healthz", "200 application/json -"),
-        ("receiver", "/hooks/!/", "404 application/json -"),
-        ("console", "/hooks/!/", "404 application/json -"),
-        ("console", "/api/v1/observations", "404 application/json -"),
-        ("console", "/nothing/", "404 text/html -"),
-        ("console", "/healthz", "200 application/json -"),
-        ("console", "/installs/", "302 text/html /accounts/login/?next=/installs/"),
+        ("/hooks/!/", "404 application/json -"),
+        ("/api/v1/observations", "404 application/json -"),
+        ("/nothing/", "404 text/html -"),
+        ("/healthz", "200 application/json -"),
+        ("/installs/", "302 text/html /accounts/login/?next=/installs/"),
     ],
 )
-def test_process_serves_its_own_part_and_no_other(serve: str, path: str, found: str, ask: Ask) -> None:
-    environ = {"SERVE": serve}
-    if serve == "console":  # its 404 is a page, which needs the names of the static files
-        environ |= {"DJANGO_SETTINGS_MODULE": "tests.plain_static_settings"}
-    assert words(ask(path, **environ)) == found
+def test_console_serves_pages_and_nothing_of_the_receiver(path: str, found: str, ask: Ask) -> None:
+    # Its 404 is a page, which needs the names of the static files.
+    assert words(ask(path, DJANGO_SETTINGS_MODULE="tests.plain_static_settings")) == found
 
 
 URLS = {"PUBLIC_URL": "https://console.example.com", "RECEIVER_URL": "https://hooks.example.com:8443"}
 
 
 @pytest.mark.parametrize(
-    ("serve", "host", "status"),
+    ("host", "status"),
     [
-        ("all", "console.example.com", "401"),
-        ("all", "hooks.example.com:8443", "401"),
-        ("all", "evil.example.com", "400"),
-        ("all", "console.example.com.evil.example", "400"),
-        ("all", "localhost", "401"),
-        ("console", "console.example.com", "401"),
-        ("console", "hooks.example.com", "400"),
-        ("receiver", "hooks.example.com", "401"),
-        ("receiver", "console.example.com", "400"),
+        ("console.example.com", "401"),
+        ("localhost", "401"),
+        ("hooks.example.com", "400"),
+        ("evil.example.com", "400"),
+        ("console.example.com.evil.example", "400"),
     ],
 )
-def test_process_answers_to_its_own_host_names_only(serve: str, host: str, status: str, ask: Ask) -> None:
-    answer = ask("/metrics", host=host, SERVE=serve, METRICS_TOKEN="a-token", **URLS)
+def test_console_answers_to_its_own_host_names_only(host: str, status: str, ask: Ask) -> None:
+    answer = ask("/metrics", host=host, METRICS_TOKEN="a-token", **URLS)
     assert str(answer["status"]) == status
 
 
-@pytest.mark.parametrize("serve", ["all", "console", "receiver"])
-def test_every_process_answers_its_probes_for_any_host_without_a_redirect(serve: str, ask: Ask) -> None:
-    answer = ask("/healthz", host="10.42.0.17:8000", SERVE=serve, HTTPS="1", **URLS)
+def test_console_answers_its_probes_for_any_host_without_a_redirect(ask: Ask) -> None:
+    answer = ask("/healthz", host="10.42.0.17:8000", HTTPS="1", **URLS)
     assert words(answer) == "200 application/json -"
 
 
@@ -176,18 +152,11 @@ OVER_HTTPS = {
 
 
 @pytest.mark.parametrize(
-    ("serve", "path", "status"),
-    [
-        ("console", "/accounts/login/", 200),
-        ("console", "/nothing/", 404),
-        ("console", "/installs/", 302),
-        ("all", "/accounts/login/", 200),
-        ("receiver", "/healthz", 200),
-        ("receiver", "/nothing/", 404),
-    ],
+    ("path", "status"),
+    [("/accounts/login/", 200), ("/nothing/", 404), ("/installs/", 302), ("/healthz", 200), ("/hooks/!/", 404)],
 )
-def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int, ask: Ask) -> None:
-    said = ask(path, secure=True, SERVE=serve, **OVER_HTTPS)
+def test_console_protects_its_answers_by_itself(path: str, status: int, ask: Ask) -> None:
+    said = ask(path, secure=True, **OVER_HTTPS)
     assert said["status"] == status
     assert {name: said["headers"].get(name) for name in PROTECTING} == PROTECTING
     assert set(said["headers"]["Content-Security-Policy"].split("; ")) == POLICY
@@ -196,7 +165,7 @@ def test_part_protects_its_answers_by_itself(serve: str, path: str, status: int,
 
 
 def test_cookies_are_for_this_host_alone_and_https_and_same_site(ask: Ask) -> None:
-    [cookie] = ask("/accounts/login/", secure=True, SERVE="all", **OVER_HTTPS)["cookies"]
+    [cookie] = ask("/accounts/login/", secure=True, **OVER_HTTPS)["cookies"]
     name, _, rest = cookie.partition("=")
     attributes = set(rest.split("; ")[1:])
     assert name == "__Host-csrftoken"

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
-from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -15,8 +13,6 @@ Answering = Callable[[HttpRequest], HttpResponseBase]
 
 def explain_to_people(get_response: Answering) -> Answering:
     """Replace a 405 by a page for browsers; other clients get it unchanged."""
-    if settings.SERVE == "receiver":
-        raise MiddlewareNotUsed  # it has no pages
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

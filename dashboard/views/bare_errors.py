@@ -1,8 +1,4 @@
-"""Errors as JSON, for the receiver and the observations API, which have no pages.
-
-A process that serves only the receiver answers every request with these. In other processes, `or_page` gives people the
-pages.
-"""
+"""Errors as JSON, for programs that ask the console for an address of the receiver. People get pages."""
 
 from collections.abc import Callable
 from http import HTTPStatus

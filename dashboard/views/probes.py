@@ -43,11 +43,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Report each dependency of a request; 503 if any check fails.
-
-    A process that serves only the receiver needs just the database: it must keep accepting deliveries while the worker
-    is down, so the worker and poller are not checked there.
-    """
+    """Report each dependency of the console; 503 if any check fails."""
     checks: dict[str, Check] = {}
     for name, check in _checks().items():
         checks[name] = _NO_ANSWER if _NO_ANSWER in checks.values() else _checked(check)  # each would wait for 5 s
@@ -58,8 +54,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 
 
 def _checks() -> dict[str, Callable[[], Check]]:
-    of_receiver = {"database": _database, "migrations": _migrations}
-    return of_receiver if settings.SERVE == "receiver" else of_receiver | {"worker": _worker, "poller": _poller}
+    return {"database": _database, "migrations": _migrations, "worker": _worker, "poller": _poller}
 
 
 def _checked(check: Callable[[], Check]) -> Check:

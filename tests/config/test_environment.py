@@ -93,11 +93,17 @@ def test_settings_take_all_secrets_from_files(tmp_path: Path) -> None:
     assert done.stdout == f"['the SECRET_KEY', ['{KEY}'], 'db', 'the METRICS_TOKEN', 'the DEMO_HANDLER_TOKEN']\n"
 
 
+MOVED = (
+    "SERVE is 'receiver', but web processes take no deliveries any more. "
+    "See docs/operations.md, 'Move from one web process to receivers'."
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("SERVE", "everything", "SERVE is 'everything'; it must be all, console or receiver."),
+        ("SERVE", "receiver", MOVED),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml'; it must be text or json."),
     ],
 )

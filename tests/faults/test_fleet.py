@@ -1,6 +1,7 @@
 """Two consoles, two receivers and two workers on one PostgreSQL: killing one of each under load loses nothing."""
 
 import contextlib
+import http.client
 import itertools
 import os
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,28 +19,33 @@ from django.db import connection
 
 from dashboard.launch import postgres
 from dashboard.launch.processes import claim_port, end_with_owner
-from dashboard.launch.site import worker
+from dashboard.launch.site import gunicorn, worker
 from dashboard.models import Attempt, Delivery, Endpoint, Install
 from tests.factories import make_endpoint, make_install
 from tests.faults.lengths import FAULT_SECONDS
-from tests.faults.serving import PATIENCE_S, Site, deliver
+from tests.faults.serving import PATIENCE_S, RECEIVER, Site, deliver
 
 SENDERS, A_MINUTE_S = 4, 60
 
 
 @dataclass
-class Worker:
-    """One background worker. `start` and `kill` may be called repeatedly."""
+class Part:
+    """One console, receiver or worker. `start` and `kill` may be called repeatedly. A worker has no port."""
 
-    site: Site
+    command: Sequence[str]
+    environment: dict[str, str]
+    log: Path
+    port: int | None = None
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
-        with (self.site.folder / "worker.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                worker(), env=self.site.environment, stdout=log, stderr=log, start_new_session=True,
+                self.command, env=self.environment, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=end_with_owner,  # noqa: PLW1509 - only asks the kernel for a signal
             )  # fmt: skip
+        if self.port is not None:
+            await_(f"{self.log.name} answers", lambda: self.get("/healthz") == 200)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -47,19 +53,28 @@ class Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(PATIENCE_S)
 
+    def get(self, path: str) -> int | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            with contextlib.closing(connection):
+                connection.request("GET", path)
+                return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+
 
 @dataclass
 class Fleet:
-    consoles: list[Site]
-    receivers: list[Site]
-    workers: list[Worker]
+    consoles: list[Part]
+    receivers: list[Part]
+    workers: list[Part]
 
     @property
-    def parts(self) -> list[Site | Worker]:
+    def parts(self) -> list[Part]:
         return [*self.consoles, *self.receivers, *self.workers]
 
     @property
-    def killed_at_once(self) -> list[list[Site | Worker]]:
+    def killed_at_once(self) -> list[list[Part]]:
         """Groups to kill at once: in a run of a minute each part alone, else the first of each kind and the second."""
         if FAULT_SECONDS >= A_MINUTE_S:
             return [[part] for part in self.parts]
@@ -82,17 +97,14 @@ class Load:
             number = next(self.numbers)
             status, ports = None, itertools.cycle([one.port for one in self.fleet.receivers][:: 1 - 2 * (number % 2)])
             while status != 200 and not self.done.is_set():
-                status = deliver(port=next(ports), key=self.key, delivery_id=f"dlv_{number}", timeout_s=20)
+                status = deliver(port=next(ports) or 0, key=self.key, delivery_id=f"dlv_{number}", timeout_s=20)
                 self.sent.append((f"dlv_{number}", status))
 
     def look(self) -> None:
-        for site in itertools.cycle(self.fleet.consoles):
+        for console in itertools.cycle(self.fleet.consoles):
             if self.done.wait(0.1):
                 return
-            try:
-                self.pages.append(site.get("/accounts/login/"))
-            except OSError:
-                self.pages.append(None)
+            self.pages.append(console.get("/accounts/login/"))
 
     @property
     def taken(self) -> int:
@@ -108,17 +120,28 @@ def await_(what: str, check: Callable[[], bool]) -> None:
     pytest.fail(f"in vain: {what}")
 
 
-def site(folder: Path, *, url: str, serve: str) -> Site:
-    changed = {"SERVE": serve, "WEB_WORKERS": "1", "OPENTRAIN_BASE_URL": "http://localhost:9/api/partner/v1"}
-    return Site(folder, claim_port(0), url, changed=changed | {"POLL_EVERY_S": "1"})
+def fleet_of(folder: Path, *, database_url: str) -> Fleet:
+    """Return a fleet that is not started. The receivers stand alone, and share the folder of their spools."""
+    own = {"WEB_WORKERS": "1", "OPENTRAIN_BASE_URL": "http://localhost:9/api/partner/v1", "POLL_EVERY_S": "1"}
+    given = Site(folder, 0, database_url, changed=own | {"RECEIVER_CONSOLE": ""}).environment
+
+    def part(name: str, command: Sequence[str], port: int | None = None) -> Part:
+        return Part(command, given | {"RECEIVER_BIND": f"127.0.0.1:{port}"}, folder / f"{name}.log", port)
+
+    def console(name: str, port: int) -> Part:
+        web = gunicorn(application="dashboard.wsgi:application", bind=f"127.0.0.1:{port}", threads=16)
+        return part(name, web, port)
+
+    return Fleet(
+        consoles=[console(f"console-{letter}", claim_port(0)) for letter in "ab"],
+        receivers=[part(f"receiver-{letter}", RECEIVER, claim_port(0)) for letter in "ab"],
+        workers=[part(f"worker-{letter}", worker()) for letter in "ab"],
+    )
 
 
 @pytest.fixture
 def fleet(transactional_db: None, postgres_server: postgres.Server, tmp_path: Path) -> Iterator[Fleet]:
-    url = postgres_server.url(str(connection.settings_dict["NAME"]))
-    consoles = [site(tmp_path, url=url, serve="console") for _ in range(2)]
-    receivers = [site(tmp_path, url=url, serve="receiver") for _ in range(2)]
-    made = Fleet(consoles, receivers, [Worker(one) for one in consoles])
+    made = fleet_of(tmp_path, database_url=postgres_server.url(str(connection.settings_dict["NAME"])))
     try:
         for part in made.parts:  # in this thread: a process ends with the thread that started it (`end_with_owner`)
             part.start()
@@ -164,7 +187,7 @@ def test_any_one_of_a_fleet_is_killed_under_load_and_nothing_is_lost(fleet: Flee
             for part in parts:
                 part.kill()
             goes_on(load, "with one of them killed")
-            if any(isinstance(part, Worker) for part in parts):
+            if any(part in fleet.workers for part in parts):
                 await_("the other worker asks", asked_anew(install))
             for part in parts:
                 part.start()

@@ -156,13 +156,6 @@ def test_readyz_fails_while_nothing_can_be_written_and_writes_at_most_every_5_s(
     probes._why_no_write.cache_clear()
 
 
-@pytest.mark.django_db
-def test_readyz_of_a_receiver_alone_does_not_ask_for_the_worker(client: Client, settings) -> None:
-    settings.SERVE = "receiver"
-    status, said = readiness(client)
-    assert (status, sorted(said["checks"])) == (200, ["database", "migrations"])
-
-
 def scrape(client: Client, *, token: str = TOKEN) -> dict[str, float]:
     response = client.get("/metrics", headers={"Authorization": f"Bearer {token}"})
     assert (response.status_code, response["Content-Type"].partition(";")[0]) == (200, "text/plain")
