@@ -17,6 +17,7 @@ in the log of the process, so that OpenTrain gets the handler's answer.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import math
 import time
@@ -26,8 +27,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from django.db import DataError, IntegrityError, connection
 from django.db import Error as DatabaseFailed
-from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from dashboard import metrics
@@ -358,14 +359,18 @@ class Journal:
             self._report_at = now + REPORT_EVERY_S
 
     async def _store(self, taken: Taken) -> None:
-        """Store notes. What the database does not take because it is away waits again. Raises: django.db.Error."""
+        """Store notes. What the database does not take waits again, unless it is refused for its values.
+
+        Raises: django.db.Error if the database is away.
+        """
         try:
             await self._timed(taken.store)
-        except (OperationalError, InterfaceError):
+        except (DataError, IntegrityError, ValueError):
+            logger.exception("%d refused requests are not recorded", len(taken.refusals))
+            self._notes.put_back(dataclasses.replace(taken, refusals=[]))
+        except Exception:
             self._notes.put_back(taken)
             raise
-        except Exception:
-            logger.exception("notes of attempts and refused requests are lost")
 
     async def _settle(self) -> None:
         """Return once each attempt is kept or given up, also those for which nobody waits any more."""
@@ -378,10 +383,12 @@ class Journal:
         held = self.held or None
         if held is None:
             self._notes.gone([self.name])
-        with contextlib.suppress(DatabaseFailed):
+        try:
             while taken := self._notes.take(at=timezone.now(), held=held, with_told=self._is_clear):
                 held = None
                 await self._store(taken)
+        except Exception as error:  # noqa: BLE001 - what is left to do at the end must be done all the same
+            logger.warning("the last notes are not stored: %s", type(error).__name__)
 
     async def _timed(self, call: Callable[[], T]) -> T:
         """Return what the call returns in the database's thread, and note how long the database took."""

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 from cryptography.fernet import Fernet
-from django.db import connection, transaction
+from django.db import InternalError, OperationalError, connection, transaction
 
 from dashboard.models import Attempt, Delivery, Endpoint, ReceiverReport, RefusedAttempt
 from dashboard.receiver import journal
@@ -486,3 +486,25 @@ def test_notes_that_the_database_does_not_take_are_stored_later(tmp_path, endpoi
         database.come_back()
         until_clear(one)
     assert (Attempt.objects.get().answered_in_time, RefusedAttempt.objects.count()) == (True, 1)
+
+
+@pytest.mark.parametrize("error", [InternalError("read-only"), OperationalError("away")])
+def test_notes_survive_a_database_that_takes_nothing(tmp_path, database, short, error) -> None:
+    endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
+    with running(tmp_path) as one:
+        database.away = error
+        one.do(lambda: one.journal.proven(endpoint.pk))
+        one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal()))
+        one.wait_until(lambda: one.journal.can_keep().place == "spool")
+        database.come_back()
+        until_clear(one)
+    assert (Endpoint.objects.get().proof, RefusedAttempt.objects.count()) == ("proven", 1)
+
+
+def test_refused_request_that_the_database_refuses_costs_no_other_note(tmp_path, caplog) -> None:
+    endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
+    with running(tmp_path) as one:
+        one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal(reason="x" * 500)))
+        one.do(lambda: one.journal.proven(endpoint.pk))
+    assert (Endpoint.objects.get().proof, RefusedAttempt.objects.count()) == ("proven", 0)
+    assert "1 refused requests are not recorded" in caplog.text

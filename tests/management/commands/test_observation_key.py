@@ -7,9 +7,8 @@ from django.core.management import call_command
 
 from dashboard.models import Endpoint
 from tests.factories import make_endpoint
-from tests.views.test_observations import ITEM, answered
-
-URL = "/api/v1/observations"
+from tests.receiver.observing import observe
+from tests.receiver.test_observations import ITEM
 
 
 @pytest.fixture
@@ -18,10 +17,8 @@ def endpoint(db) -> Endpoint:
     return make_endpoint(receiver_key=None, secret=None, url="https://partner.example.com/hook")
 
 
-def test_command_prints_a_key_that_works(client, endpoint) -> None:
+def test_command_prints_a_key_that_works(endpoint) -> None:
     out, err = StringIO(), StringIO()
     call_command("observation_key", str(endpoint.pk), stdout=out, stderr=err)
-    response = client.post(
-        URL, {"observations": [ITEM]}, "application/json", headers={"Authorization": f"Bearer {out.getvalue().strip()}"}
-    )
-    assert answered(response) == (200, {"stored": 1, "known": 0})
+    answer = observe(key=out.getvalue().strip(), items=[ITEM])
+    assert (answer.status_code, answer.json()) == (200, {"stored": 1, "known": 0})
