@@ -1,10 +1,9 @@
 """What /metrics reads from the database at each scrape."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -18,23 +17,22 @@ GONE = (OperationalError, InterfaceError)
 class Vitals(Collector):
     """Metrics read from the database at each scrape: the same from every process and machine.
 
-    `queue` is the name of the worker's queue.
+    `queue` is the name of the worker's queue; `clock` is asked at each scrape.
     """
 
-    def __init__(self, *, queue: str) -> None:
-        self._queue = queue
+    def __init__(self, *, queue: str, clock: Callable[[], datetime]) -> None:
+        self._queue, self._clock = queue, clock
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = list(_vitals(queue=self._queue))
+            found = list(_vitals(queue=self._queue, now=self._clock()))
         except GONE:
             found = []
         yield GaugeMetricFamily("redeliver_database_up", "1: the database answered.", value=float(bool(found)))
         yield from found
 
 
-def _vitals(*, queue: str) -> Iterator[Metric]:
-    now = timezone.now()
+def _vitals(*, queue: str, now: datetime) -> Iterator[Metric]:
     jobs = health_checks.queue(now=now, name=queue)
     yield GaugeMetricFamily("redeliver_queue_depth", "Jobs that are due and not begun.", value=jobs.depth)
     yield GaugeMetricFamily(

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from django.conf import settings
+from django.utils import timezone
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from dashboard import metrics
@@ -58,7 +59,8 @@ class Probes:
             asks = {"WWW-Authenticate": "Bearer"}
             return web.Response(text=metrics.REFUSED, status=HTTPStatus.UNAUTHORIZED, headers=asks)
         try:
-            text = await self._threads.run(lambda: metrics.exposition(collectors=[Vitals(queue=QUEUE)]))
+            vitals = Vitals(queue=QUEUE, clock=timezone.now)
+            text = await self._threads.run(lambda: metrics.exposition(collectors=[vitals]))
         except Full:
             later = {"Retry-After": str(RETRY_AFTER_S)}
             words = "The metrics are being read for others. Try again."

@@ -106,4 +106,5 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
         refused = HttpResponse(metrics.REFUSED, "text/plain", 401)
         refused["WWW-Authenticate"] = "Bearer"
         return refused
-    return HttpResponse(metrics.exposition(collectors=[Vitals(queue=QUEUE)]), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    vitals = Vitals(queue=QUEUE, clock=timezone.now)
+    return HttpResponse(metrics.exposition(collectors=[vitals]), content_type=CONTENT_TYPE_PLAIN_0_0_4)
