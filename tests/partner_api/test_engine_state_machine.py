@@ -356,13 +356,14 @@ class Outage(Deliveries):
     def change_in_flight(self, which: int, ok: bool) -> None:
         """A claim outlives its lease, a requeue and a pause, and is answered in the end."""
         self.enable(which)
+        self.emit(1)
         self.claim(10)
         self.redeliver_one_in_flight(which)
         self.now += LEASE + timedelta(seconds=1)
         self.claim(10)
         self.pause(which)
         if self.in_flight:
-            self.answer([0] * 5, policy.answered(status=200 if ok else 500))
+            self.answer([0] * 30, policy.answered(status=200 if ok else 500))
 
     @rule(which=WHICH)
     def drop_what_has_lapsed(self, which: int) -> None:
