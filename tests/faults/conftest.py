@@ -1,4 +1,4 @@
-"""A site on the test database, with committed data that other processes can see."""
+"""A site on the test database, and a PostgreSQL that may be stopped: with committed data that other processes see."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from dashboard.launch import postgres
+from tests.faults.cluster import Cluster, clustered
 from tests.faults.serving import Site, serving
 
 
@@ -21,3 +22,10 @@ def site(transactional_db: None, postgres_server: postgres.Server, tmp_path: Pat
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [name],
         )
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that tests may stop and kill. Use it in the xdist group "receiver_faults", which shares it."""
+    with clustered() as one:
+        yield one

@@ -154,20 +154,28 @@ def deliver(
     *, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S, secret: str = SECRET
 ) -> int | None:
     """POST one delivery as OpenTrain does; return the response's status, or None without a response."""
+    return answer_to(port=port, key=key, delivery_id=delivery_id, timeout_s=timeout_s, secret=secret)[0]
+
+
+def answer_to(
+    *, port: int, key: str, delivery_id: str, timeout_s: float = PATIENCE_S, secret: str = SECRET, body: bytes = BODY
+) -> tuple[int | None, bytes]:
+    """POST one delivery as OpenTrain does; return the response's status and body, None and b"" without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     headers = {
         "Content-Type": "application/json",
         "X-OpenTrain-Event": "contract.started",
         "X-OpenTrain-Delivery": delivery_id,
-        "X-OpenTrain-Signature": sign(secret=secret, body=BODY, timestamp=int(time.time())),
+        "X-OpenTrain-Signature": sign(secret=secret, body=body, timestamp=int(time.time())),
         "Connection": "close",
     }
     try:
         with contextlib.closing(connection):
-            connection.request("POST", f"/hooks/{key}/", BODY, headers)
-            return connection.getresponse().status
+            connection.request("POST", f"/hooks/{key}/", body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
     except (OSError, http.client.HTTPException):
-        return None
+        return None, b""
 
 
 @contextlib.contextmanager

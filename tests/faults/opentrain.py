@@ -1,0 +1,187 @@
+"""OpenTrain and a handler around a receiver under faults, and what the log must have in the end.
+
+The handler numbers its answers. OpenTrain is given the number, and the log keeps it, so the three can be compared
+attempt by attempt.
+"""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+
+import psycopg
+import pytest
+
+from tests.faults.receivers import Server
+from tests.faults.serving import PATIENCE_S, answer_to
+
+SENDERS = 8
+WAITS_S = 10
+"""How long OpenTrain waits for an answer."""
+AGAIN_AFTER_S = 0.05
+REFUSES_ONE_IN = 10
+
+Answer = tuple[int | None, bytes]
+"""A status, None without an answer, and a body."""
+
+
+class Handler:
+    """Takes each delivery, but one in ten at the second call only. Each answer has a number of its own."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[Answer]] = {}
+        self._numbers = itertools.count()
+
+    def take(self, delivery_id: str) -> tuple[int, bytes]:
+        before = self.calls.setdefault(delivery_id, [])
+        number = int(delivery_id.removeprefix("dlv_"))
+        given = 503 if number % REFUSES_ONE_IN == 0 and not before else 200, b'{"call": %d}' % next(self._numbers)
+        before.append(given)
+        return given
+
+
+@contextlib.contextmanager
+def handling() -> Iterator[tuple[Handler, str]]:
+    """Run a handler until the block ends; yield it with its URL."""
+    handler = Handler()
+
+    class Requests(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = handler.take(self.headers["X-OpenTrain-Delivery"])
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # the receiver was killed
+                super().handle()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Requests)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield handler, server.url
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One POST of a delivery, what was answered, and when, by the monotonic clock."""
+
+    delivery_id: str
+    answer: Answer
+    at: float
+
+    @property
+    def ok(self) -> bool:
+        return self.answer[0] == 200
+
+
+@dataclass(slots=True)
+class OpenTrain:
+    """Sends one delivery after the other over several connections, each again until it succeeds.
+
+    With more than one port, the tries of a delivery go to one after the other, as through a load balancer.
+    """
+
+    ports: Sequence[int]
+    key: str
+    tries: list[Try] = field(default_factory=list)
+    _done: threading.Event = field(default_factory=threading.Event)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Send until the block ends."""
+        threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            for thread in threads:
+                thread.join()
+
+    def _send(self) -> None:
+        while not self._done.is_set():
+            number = next(self._numbers)
+            for port in itertools.islice(itertools.cycle(self.ports), number % len(self.ports), None):
+                if self._try(f"dlv_{number}", port=port) or self._done.wait(AGAIN_AFTER_S):
+                    break
+
+    def _try(self, delivery_id: str, *, port: int) -> bool:
+        answer = answer_to(port=port, key=self.key, delivery_id=delivery_id, timeout_s=WAITS_S)
+        self.tries.append(Try(delivery_id, answer, time.monotonic()))
+        return self.tries[-1].ok
+
+    def until_more(self, count: int = 50) -> None:
+        """Wait until more deliveries have succeeded."""
+        enough, deadline = self.succeeded + count, time.monotonic() + PATIENCE_S
+        while self.succeeded < enough:
+            assert time.monotonic() < deadline, f"nothing succeeds any more: {[one.answer for one in self.tries[-5:]]}"
+            time.sleep(0.02)
+
+    @property
+    def succeeded(self) -> int:
+        return sum(one.ok for one in list(self.tries))
+
+    def longest_gap_s(self, *, since: float) -> float:
+        """Return the longest time without a success from then on, in seconds."""
+        times = sorted(one.at for one in list(self.tries) if one.ok)
+        return max(then - max(before, since) for before, then in itertools.pairwise([since, *times]) if then > since)
+
+    def answers(self) -> dict[str, list[Answer]]:
+        """Return what was answered to each delivery, in order."""
+        found: dict[str, list[Answer]] = {}
+        for one in self.tries:
+            found.setdefault(one.delivery_id, []).append(one.answer)
+        return found
+
+
+def log_of(url: str) -> dict[str, list[Answer]]:
+    """Return each delivery's attempts in the order of their numbers, which have no gap."""
+    found: dict[str, list[Answer]] = {}
+    with psycopg.connect(url) as database:
+        rows = database.execute(
+            "SELECT d.opentrain_id, d.attempt_count, a.number, a.answered_status, a.response_head, a.answered_in_time"
+            " FROM dashboard_attempt a JOIN dashboard_delivery d ON d.id = a.delivery_id ORDER BY d.id, a.number"
+        ).fetchall()
+    counts = {}
+    for delivery_id, count, number, status, head, in_time in rows:
+        attempts = found.setdefault(delivery_id, [])
+        attempts.append((status, bytes(head)))
+        assert number == len(attempts), delivery_id
+        assert in_time is not False, delivery_id
+        counts[delivery_id] = count
+    assert counts == {name: len(attempts) for name, attempts in found.items()}
+    return found
+
+
+def await_log(url: str, *, attempts: int) -> dict[str, list[Answer]]:
+    """Return the log once it has this many attempts: those of a spool enter it when the database is back."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := counted(url)) < attempts:
+        if time.monotonic() > deadline:
+            pytest.fail(f"{found} of {attempts} attempts are in the log")
+        time.sleep(0.1)
+    return log_of(url)
+
+
+def counted(url: str) -> int:
+    """Return the number of attempts in the log; 0 while the database is away."""
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url) as database:
+        row = database.execute("SELECT count(*) FROM dashboard_attempt").fetchone()
+        return int(row[0]) if row else 0
+    return 0

@@ -1,0 +1,134 @@
+"""What happens to the receiver's database under load is not OpenTrain's concern: what the handler takes is a 2xx.
+
+Afterwards the log has each attempt once, in order, with the answer that OpenTrain got.
+"""
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.faults.cluster import KEY, Cluster, moved
+from tests.faults.lengths import FAULT_SECONDS, fitting
+from tests.faults.opentrain import OpenTrain, await_log, handling
+from tests.faults.receiver_process import Receiver, receiving
+from tests.faults.serving import PATIENCE_S, Site
+from tests.launch.test_processes_stay_up import fill, fill_log, place, small_disk
+
+pytestmark = pytest.mark.xdist_group("receiver_faults")
+__all__ = ["place", "small_disk"]
+
+FAULTS = fitting(3, least=1)
+AWAY_S = max(FAULT_SECONDS / 5, 3)
+"""Length of a fault: longer than an attempt waits for its commit, and in the long run longer than OpenTrain waits."""
+COMMIT_S = 2
+
+
+def frozen(cluster: Cluster) -> None:
+    cluster.freeze()
+    time.sleep(AWAY_S)
+    cluster.thaw()
+
+
+def killed(cluster: Cluster) -> None:
+    cluster.kill()
+    time.sleep(AWAY_S)
+    cluster.start()
+
+
+def restarted(cluster: Cluster) -> None:
+    cluster.stop()
+    cluster.start()
+
+
+def read_only(cluster: Cluster) -> None:
+    cluster.set("default_transaction_read_only = on")
+    time.sleep(AWAY_S)
+    cluster.set("default_transaction_read_only = off")
+
+
+def slow(cluster: Cluster) -> None:
+    cluster.slow_down(COMMIT_S)
+    time.sleep(2 * AWAY_S)
+    cluster.slow_down(0)
+
+
+@pytest.mark.parametrize("fault", [frozen, killed, restarted, read_only, slow])
+def test_no_delivery_fails_and_the_log_has_each_attempt_once_and_in_order(
+    cluster: Cluster, fault: Callable[[Cluster], None], tmp_path: Path
+) -> None:
+    check(cluster, fault, tmp_path)
+
+
+def test_no_delivery_fails_while_the_databases_disk_is_full_and_when_it_panics(
+    cluster: Cluster, small_disk: Path, tmp_path: Path
+) -> None:
+    def full(copy: Cluster) -> None:
+        fill(small_disk / "filler")
+        time.sleep(AWAY_S / 2)
+        with pytest.raises(psycopg.OperationalError):
+            fill_log(copy.url)
+        copy.server.process.wait(PATIENCE_S)
+        time.sleep(AWAY_S / 2)
+        (small_disk / "filler").unlink()
+        copy.start()
+
+    with moved(cluster, to=small_disk) as copy:
+        copy.set("max_wal_size = '64MB'")
+        check(copy, full, tmp_path)
+
+
+def check(cluster: Cluster, fault: Callable[[Cluster], None], folder: Path) -> None:
+    with (
+        handling() as (handler, handler_url),
+        receiver_of(cluster, folder, handler_url=handler_url) as receiver,
+    ):
+        opentrain = OpenTrain([receiver.port], KEY)
+        gaps = []
+        with opentrain.sending():
+            opentrain.until_more()
+            for _ in range(FAULTS):
+                assert kept_in(receiver) == "database"
+                since = time.monotonic()
+                fault(cluster)
+                opentrain.until_more()
+                until(lambda: kept_in(receiver) == "database")
+                opentrain.until_more()
+                gaps.append(opentrain.longest_gap_s(since=since))
+        answers = opentrain.answers()
+        assert answers == handler.calls
+        assert await_log(cluster.url, attempts=len(opentrain.tries)) == answers
+        assert "the database counts as away" in receiver.log.read_text()
+        assert list(receiver.spool.rglob("*.spool")) == []
+    print(  # noqa: T201
+        f"{fault.__name__} {FAULTS} times: {len(opentrain.tries)} tries of {len(answers)} deliveries, "
+        f"at most {max(gaps):.2f} s without a 2xx"
+    )
+
+
+@contextlib.contextmanager
+def receiver_of(cluster: Cluster, folder: Path, *, handler_url: str) -> Iterator[Receiver]:
+    cluster.renew(handler_url=handler_url)
+    environment = Site(folder=folder, port=0, database_url=cluster.url).environment
+    with receiving(folder, environment=environment, RECEIVER_CONSOLE="") as receiver:
+        yield receiver
+
+
+def kept_in(receiver: Receiver) -> str:
+    """Return where the receiver keeps the next attempt."""
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=PATIENCE_S)
+    with contextlib.closing(connection):
+        connection.request("GET", "/readyz")
+        return str(json.loads(connection.getresponse().read())["checks"]["attempts"]["place"])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
