@@ -185,3 +185,15 @@ def counted(url: str) -> int:
         row = database.execute("SELECT count(*) FROM dashboard_attempt").fetchone()
         return int(row[0]) if row else 0
     return 0
+
+
+def check_after_kills(opentrain: OpenTrain, handler: Handler, log: dict[str, list[Answer]]) -> None:
+    """Assert that nothing that was answered is missing, that nothing is doubled, and that the order is right.
+
+    An attempt whose answer was lost with a connection may be in the log, because the handler was called.
+    """
+    for name, answers in opentrain.answers().items():
+        given = [one for one in answers if one[0] is not None]
+        assert set(given) <= set(log.get(name, [])), name
+    for name, attempts in log.items():
+        assert attempts == [one for one in handler.calls[name] if one in attempts], name
