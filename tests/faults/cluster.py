@@ -46,6 +46,10 @@ class Cluster:
     def url(self) -> str:
         return self.server.url("redeliver")
 
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return the environment of a receiver that stands alone on this database."""
+        return Site(folder=folder, port=0, database_url=self.url).environment | {"RECEIVER_CONSOLE": ""}
+
     def processes(self) -> list[int]:
         """Return the numbers of the postmaster and of its children."""
         postmaster = self.server.process.pid

@@ -1,6 +1,8 @@
 """The receiver's own process beside a site, and other processes of a test that are killed and started again."""
 
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -64,6 +66,17 @@ class Receiver(Program):
     @property
     def spool(self) -> Path:
         return Path(self.environment["RECEIVER_SPOOL_DIR"])
+
+    def segments(self) -> list[Path]:
+        """Return the files of all spools that have attempts."""
+        return sorted(self.spool.rglob("*.spool"))
+
+    def keeps_in(self) -> str:
+        """Return where it keeps the next attempt: "database", "spool" or "nothing"."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        with contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            return str(json.loads(connection.getresponse().read())["checks"]["attempts"]["place"])
 
 
 @contextlib.contextmanager

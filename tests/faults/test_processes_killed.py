@@ -14,7 +14,7 @@ import pytest
 from dashboard.launch.site import gunicorn, worker
 from tests.faults.cluster import KEY, Cluster
 from tests.faults.lengths import FAULT_SECONDS, fitting
-from tests.faults.opentrain import Handler, OpenTrain, check_after_kills, handling, log_of
+from tests.faults.opentrain import Handler, OpenTrain, check_log, handling, log_of, out_of_order, told_late
 from tests.faults.serving import PATIENCE_S, RECEIVER, Site
 from tests.launch.test_processes_deliver_on import OWN, environment, registered
 from tests.launch.test_processes_stay_up import Started, command_line, place, started, until
@@ -55,7 +55,10 @@ def kill_each(opentrain: OpenTrain, kills: dict[str, Kill]) -> None:
 
 def check(opentrain: OpenTrain, handler: Handler, *, url: str, spools: Path) -> None:
     until(lambda: not list(spools.rglob("*.spool")))
-    check_after_kills(opentrain, handler, log_of(url))
+    answers = [one.answer for one in opentrain.tries if one.answer[0] is not None]
+    assert set(answers) <= {one for calls in handler.calls.values() for one in calls}
+    check_log(opentrain, handler, log_of(url))
+    assert out_of_order(url) == told_late(url) == 0
 
 
 def child_of(pid: int, *, named: str = "") -> int:

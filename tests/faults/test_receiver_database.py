@@ -3,11 +3,8 @@
 Afterwards the log has each attempt once, in order, with the answer that OpenTrain got.
 """
 
-import contextlib
-import http.client
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,10 +12,10 @@ import pytest
 
 from tests.faults.cluster import KEY, Cluster, moved
 from tests.faults.lengths import FAULT_SECONDS, fitting
-from tests.faults.opentrain import OpenTrain, await_log, handling
-from tests.faults.receiver_process import Receiver, receiving
-from tests.faults.serving import PATIENCE_S, Site
-from tests.launch.test_processes_stay_up import fill, fill_log, place, small_disk
+from tests.faults.opentrain import OpenTrain, await_log, handling, out_of_order, told_late
+from tests.faults.receiver_process import receiving
+from tests.faults.serving import PATIENCE_S
+from tests.launch.test_processes_stay_up import fill, fill_log, place, small_disk, until
 
 pytestmark = pytest.mark.xdist_group("receiver_faults")
 __all__ = ["place", "small_disk"]
@@ -84,51 +81,27 @@ def test_no_delivery_fails_while_the_databases_disk_is_full_and_when_it_panics(
 
 
 def check(cluster: Cluster, fault: Callable[[Cluster], None], folder: Path) -> None:
-    with (
-        handling() as (handler, handler_url),
-        receiver_of(cluster, folder, handler_url=handler_url) as receiver,
-    ):
-        opentrain = OpenTrain([receiver.port], KEY)
-        gaps = []
-        with opentrain.sending():
-            opentrain.until_more()
-            for _ in range(FAULTS):
-                assert kept_in(receiver) == "database"
-                since = time.monotonic()
-                fault(cluster)
+    gaps = []
+    with handling() as (handler, handler_url):
+        cluster.renew(handler_url=handler_url)
+        with receiving(folder, environment=cluster.environment(folder)) as receiver:
+            opentrain = OpenTrain([receiver.port], KEY)
+            with opentrain.sending():
                 opentrain.until_more()
-                until(lambda: kept_in(receiver) == "database")
-                opentrain.until_more()
-                gaps.append(opentrain.longest_gap_s(since=since))
-        answers = opentrain.answers()
-        assert answers == handler.calls
-        assert await_log(cluster.url, attempts=len(opentrain.tries)) == answers
-        assert "the database counts as away" in receiver.log.read_text()
-        assert list(receiver.spool.rglob("*.spool")) == []
+                for _ in range(FAULTS):
+                    assert receiver.keeps_in() == "database"
+                    since = time.monotonic()
+                    fault(cluster)
+                    opentrain.until_more()
+                    until(lambda: receiver.keeps_in() == "database")
+                    opentrain.until_more()
+                    gaps.append(opentrain.longest_gap_s(since=since))
+            assert opentrain.answers() == handler.calls
+            assert await_log(cluster.url, attempts=len(opentrain.tries)) == handler.calls
+            assert out_of_order(cluster.url) == told_late(cluster.url) == 0
+            assert "the database counts as away" in receiver.log.read_text()
+            assert receiver.segments() == []
     print(  # noqa: T201
-        f"{fault.__name__} {FAULTS} times: {len(opentrain.tries)} tries of {len(answers)} deliveries, "
+        f"{fault.__name__} {FAULTS} times: {len(opentrain.tries)} tries of {len(handler.calls)} deliveries, "
         f"at most {max(gaps):.2f} s without a 2xx"
     )
-
-
-@contextlib.contextmanager
-def receiver_of(cluster: Cluster, folder: Path, *, handler_url: str) -> Iterator[Receiver]:
-    cluster.renew(handler_url=handler_url)
-    environment = Site(folder=folder, port=0, database_url=cluster.url).environment
-    with receiving(folder, environment=environment, RECEIVER_CONSOLE="") as receiver:
-        yield receiver
-
-
-def kept_in(receiver: Receiver) -> str:
-    """Return where the receiver keeps the next attempt."""
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        connection.request("GET", "/readyz")
-        return str(json.loads(connection.getresponse().read())["checks"]["attempts"]["place"])
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
