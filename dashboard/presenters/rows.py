@@ -127,7 +127,7 @@ def endpoint_rows(*, endpoints: Iterable[Endpoint], user_id: int) -> list[Endpoi
 
 def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """Annotate the deliveries with whether their newest attempts succeeded, for `delivery_row`."""
-    newest = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-number").values("ok")[:MARKS]
+    newest = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-received_at", "-number").values("ok")[:MARKS]
     return deliveries.annotate(marks=ArraySubquery(newest))
 
 

@@ -198,7 +198,7 @@ def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
 def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     delivery = _find(request, pk, body=False)
-    found = list(delivery.attempts.order_by("-number")[:ATTEMPTS_IN_ROW])
+    found = list(delivery.attempts.order_by("-received_at", "-number")[:ATTEMPTS_IN_ROW])
     return {
         "delivery": delivery,
         "state": state_of(delivery=delivery, endpoint=delivery.endpoint, now=now),
@@ -216,7 +216,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     operation = operation_id(
         user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
     )
-    attempts = list(delivery.attempts.order_by("-number")[:SHOWN_ATTEMPTS])
+    attempts = list(delivery.attempts.order_by("-received_at", "-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
     indented, tree = pretty(body)
     return {

@@ -93,6 +93,14 @@ def test_delivery_has_its_newest_attempts_oldest_first() -> None:
     assert "503" in row.last_answer
 
 
+def test_attempt_that_entered_the_log_late_is_not_the_newest() -> None:
+    delivery = make_delivery(attempt_count=2)
+    make_attempt(delivery=delivery, number=1, received_at=NOON + timedelta(minutes=5))
+    make_attempt(delivery=delivery, number=2, ok=False, received_at=NOON)
+    row = delivery_row(delivery=with_marks(Delivery.objects.all()).get(), endpoint=delivery.endpoint, now=NOON)
+    assert list(row.marks) == [False, True]
+
+
 def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_queries) -> None:
     endpoint = make_endpoint(install=make_install(name="Acme Labs"), status="DISABLED")
     delivery = make_delivery(endpoint=endpoint, last_ok=False)

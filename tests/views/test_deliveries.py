@@ -381,6 +381,15 @@ def test_live_part_is_only_the_part(ana: Browser, endpoint: Endpoint) -> None:
     assert "Attempt 7" in ana.client.get(path, headers={"If-None-Match": first["ETag"]}).content.decode()
 
 
+def test_attempts_are_shown_by_their_times_also_one_that_entered_the_log_late(ana: Browser, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint=endpoint, attempt_count=2)
+    make_attempt(delivery=delivery, number=1, received_at=NOON + timedelta(minutes=5))
+    make_attempt(delivery=delivery, number=2, ok=False, cause="status", answered_status=503, received_at=NOON)
+    for name in ("delivery-detail", "delivery-attempts"):
+        shown = ana.read(reverse(name, args=[delivery.pk]))
+        assert re.findall(r"<strong>Attempt (\d+)", shown) == ["1", "2"], name
+
+
 def test_row_opens_on_its_newest_attempts_and_keeps_up(ana: Browser, endpoint: Endpoint) -> None:
     delivery = make_failed_delivery(endpoint=endpoint, attempt_count=12)
     for number in range(1, 13):
