@@ -20,7 +20,9 @@ REFUSED = "Send METRICS_TOKEN as 'Authorization: Bearer …'."
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 
 _receipts = Counter(
-    "redeliver_receipts", "Requests at the receiver, by what became of them: delivered, or why not.", ["result"]
+    "redeliver_receipts",
+    "Requests at the receiver, by what became of them: delivered, why not, or unknown.",
+    ["result"],
 )
 _receipt_seconds = Histogram(
     "redeliver_receipt_seconds", "From a delivery's arrival to its record, the handler's time included.",

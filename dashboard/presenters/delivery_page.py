@@ -8,7 +8,7 @@ from dashboard.models import Attempt, Delivery, User
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import controls
 from dashboard.presenters.controls import Control
-from dashboard.rules.causes import Cause, body_fault_words, describe_cause
+from dashboard.rules.causes import body_fault_words, describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind
 
 _GOES_ON = {StateKind.DELIVERED, StateKind.REQUESTED_AGAIN, StateKind.RETRYING}
@@ -57,15 +57,9 @@ def answered_words(attempt: Attempt) -> str:
         return f"Redeliver answered {answer}. Whether OpenTrain got that in time is not known."
     if attempt.answered_in_time:
         return f"OpenTrain got {answer} in time."
-    return f"Redeliver answered {answer}, but OpenTrain had closed the connection."
-
-
-def is_success(attempt: Attempt) -> bool:
-    """Return whether OpenTrain counts the attempt as a success, as far as is known."""
-    return attempt.ok and attempt.answered_in_time is not False
+    return f"Redeliver answered {answer}, but that did not reach OpenTrain in time."
 
 
 def cause_words(attempt: Attempt) -> str:
     """Return how the attempt ended. What the handler returned counts only if OpenTrain got it."""
-    cause = Cause.GONE if attempt.ok and not is_success(attempt) else attempt.cause
-    return describe_cause(cause=cause, status=attempt.handler_status or attempt.answered_status)
+    return describe_cause(cause=attempt.cause, status=attempt.handler_status or attempt.answered_status)

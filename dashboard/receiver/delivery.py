@@ -10,7 +10,8 @@ Design choices:
   answered 503 with Retry-After and recorded as an attempt (cause `busy`): OpenTrain counts it as a failure, so the log
   does too. One whose body is beyond them cannot be verified, so it is recorded as a refused request.
 - A sender that has gone before the attempt is recorded gets no answer, and OpenTrain counts a failure: the attempt
-  keeps what the handler said, and failed (cause `gone`). What becomes known later is noted apart (Keeps.told).
+  keeps what the handler said, and failed (cause `gone`). What becomes known later is noted later (Keeps.told), and then
+  changes the attempt and its delivery in the same way.
 - While an endpoint is "waiting" for its first delivery that verifies, what does not verify is passed on too. The first
   that does ends that here at once, before the database knows it.
 """
@@ -19,6 +20,7 @@ import asyncio
 import logging
 import time
 import uuid
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
@@ -130,9 +132,9 @@ class Deliveries:
         )
         attempt = RecordedAttempt(id=uuid.uuid4(), endpoint_id=route.endpoint_id, event=event, result=result)
         await self._journal.record(attempt, left_s=max(self._record_s - (time.monotonic() - started), 0))
-        metrics.count_receipt(result=result.cause or "delivered", seconds=time.monotonic() - started)
+        clock = _Clock(started, recorded_s=time.monotonic() - started, sure_s=self._record_s, most_s=self._opentrain_s)
         given = reply if signature == Verdict.VERIFIED else receipts.told_to_strangers(reply)
-        return _Answer(request, given, journal=self._journal, attempt=attempt, until=started + self._opentrain_s)
+        return _Answer(request, given, journal=self._journal, attempt=attempt, clock=clock)
 
     async def _arrival(self, request: web.BaseRequest, head: Arrival, *, started: float, held: Held) -> Arrival:
         """Return the request with its body. Raises: Refused if there is no room or no time for it."""
@@ -210,11 +212,29 @@ class Deliveries:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Times of a delivery, in seconds from its arrival at `started` (monotonic): of its record, and of its answer.
+
+    OpenTrain's own clock started earlier, by what the network took. So it got an answer in time that went out within
+    `sure_s`, and none that went out after `most_s`.
+    """
+
+    started: float
+    recorded_s: float
+    sure_s: float
+    most_s: float
+
+    @property
+    def now_s(self) -> float:
+        return time.monotonic() - self.started
+
+
 class _Answer(web.Response):
-    """The answer to a delivery. It notes whether OpenTrain got it in time: by `until`, on the monotonic clock."""
+    """The answer to a delivery. It notes whether OpenTrain got it in time, as far as that is known."""
 
     def __init__(
-        self, request: web.BaseRequest, reply: Reply, *, journal: Keeps, attempt: RecordedAttempt, until: float
+        self, request: web.BaseRequest, reply: Reply, *, journal: Keeps, attempt: RecordedAttempt, clock: _Clock
     ) -> None:
         headers = {"Content-Type": reply.content_type}
         if reply.encoding:
@@ -222,19 +242,32 @@ class _Answer(web.Response):
         if reply.cause is Cause.BUSY:
             headers["Retry-After"] = str(RETRY_AFTER_S)
         super().__init__(status=reply.status, body=reply.body, headers=headers)
-        self._request, self._journal, self._attempt, self._until = request, journal, attempt, until
-        self._is_told = attempt.result.answered_in_time is not None
+        self._request, self._journal, self._attempt, self._clock = request, journal, attempt, clock
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Write the answer, which has gone out then, unless the connection was lost. Raises: ConnectionError."""
-        is_out = False
+        """Write the answer, which has gone out then, unless the connection was lost. Raises: ConnectionError.
+
+        The kernel takes it at once (ANSWER_KEPT, server.UNREAD_BYTES), so no client can read it and leave meanwhile.
+        """
+        is_late, is_out = _is_gone(self._request) or self._clock.now_s >= self._clock.most_s, False
         try:
             await super().write_eof(data)
-            is_out = not _is_gone(self._request) and time.monotonic() < self._until
+            is_out = not _is_gone(self._request)
         finally:
-            if not self._is_told:
-                self._is_told = True
-                self._journal.told(self._attempt.id, is_out)
+            self._tell(is_late=is_late, is_out=is_out)
+
+    def _tell(self, *, is_late: bool, is_out: bool) -> None:
+        result, in_time = self._attempt.result, self._in_time(is_late=is_late, is_out=is_out)
+        if result.answered_in_time is None and in_time is not None:
+            self._journal.told(self._attempt.id, in_time)
+        became = {True: "delivered", False: Cause.GONE.value, None: "unknown"}[in_time]
+        metrics.count_receipt(result=result.cause or became, seconds=self._clock.recorded_s)
+
+    def _in_time(self, *, is_late: bool, is_out: bool) -> bool | None:
+        """Return whether OpenTrain got the answer in time; None if that is not known."""
+        if is_late or not is_out:
+            return False
+        return True if self._clock.now_s < self._clock.sure_s else None
 
 
 def _is_gone(request: web.BaseRequest) -> bool:

@@ -45,6 +45,7 @@ from dashboard.receiver.segments import KeyMissing, UnknownFormat
 from dashboard.receiver.spool import Spool
 from dashboard.receiver.spool_folder import SpoolFailed, SpoolHeld
 from dashboard.rules.attempts import RecordedAttempt, Refusal
+from dashboard.rules.causes import Cause
 
 COMMIT_WITHIN_S = 1.0
 """Seconds that an attempt waits for its commit before it goes to the spool."""
@@ -88,6 +89,7 @@ class Journal:
         self._queue: deque[Pending] = deque()
         self._in_flight: dict[Pending, None] = {}
         self._is_direct = True
+        self._is_before_replay = False
         self._unreadable_until = -math.inf
         self._unreadable_why = ""
         self._notes_at = self._report_at = 0.0
@@ -137,7 +139,7 @@ class Journal:
 
     def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:
         """Note whether OpenTrain got the answer in time. The log has it soon; until then it is not known."""
-        self._notes.told(attempt_id, in_time)
+        self._notes.told(attempt_id, Cause.NONE if in_time else Cause.GONE)
         if self._notes.is_full and self._is_clear:
             self._notes_at = 0.0
             self._wake.set()
@@ -227,13 +229,12 @@ class Journal:
         self._withdraw(one)
         one.fail()
         metrics.count_kept(place=Place.NOTHING)
-        # Should it be kept after all, OpenTrain was answered otherwise.
-        self._notes.told(one.attempt.id, False)
+        self._notes.told(one.attempt.id, Cause.UNKEPT)  # should it be kept after all
 
     def _go_away(self, why: str) -> None:
         """Count the database as away, and move what waits for it to the spool."""
         if self._is_direct:
-            self._is_direct = False
+            self._is_direct, self._is_before_replay = False, True
             logger.warning("the database counts as away: %s", why)
         moved = [one for one in (*self._in_flight, *self._queue) if not (one.is_kept or one.is_last_try)]
         self._queue = deque(one for one in self._queue if one.is_last_try)
@@ -333,7 +334,11 @@ class Journal:
         return group
 
     async def _replay(self, spool: Spool) -> None:
-        replayed = await self._timed(lambda: replay_some(spool))
+        if self._is_before_replay:
+            await self._store_missed()
+            self._is_before_replay = False
+        unanswered = self._notes.missed
+        replayed = await self._timed(lambda: replay_some(spool, unanswered=unanswered))
         self._unreadable_why = ""
         if replayed and (taken := self._notes.take_told(replayed.ids, at=timezone.now())):
             await self._store(taken)
@@ -352,25 +357,37 @@ class Journal:
         held = self.held if is_report and self._spool is not None else None
         if is_probe and self._spool is None:
             self._notes.gone([self.name])  # it has nothing to report: this is the probe
-        taken = self._notes.take(at=timezone.now(), held=held, with_told=self._is_clear)
+        taken = self._notes.take(at=timezone.now(), held=held, with_in_time=self._is_clear)
         if taken is not None:
             await self._store(taken)
         if is_report:
             self._report_at = now + REPORT_EVERY_S
 
-    async def _store(self, taken: Taken) -> None:
-        """Store notes. What the database does not take waits again, unless it is refused for its values.
+    async def _store_missed(self) -> None:
+        """Note once which attempts OpenTrain got no answer to. Their retries may wait in the spool."""
+        left = len(self._notes.missed)
+        while left > 0 and (taken := self._notes.take_missed(at=timezone.now())):
+            left -= len(taken.told)
+            await self._store(taken)
+
+    async def _store(self, taken: Taken, *, is_last: bool = False) -> None:
+        """Store notes. What the database does not take waits again, unless it is refused for its values, or `is_last`.
 
         Raises: django.db.Error if the database is away.
         """
+        is_clear = self._is_clear  # then what the log lacks does not come any more
         try:
-            await self._timed(taken.store)
+            unnoted = await self._timed(taken.store)
         except (DataError, IntegrityError, ValueError):
             logger.exception("%d refused requests are not recorded", len(taken.refusals))
             self._notes.put_back(dataclasses.replace(taken, refusals=[]))
         except Exception:
             self._notes.put_back(taken)
             raise
+        else:
+            again = unnoted.locked if is_clear else unnoted.locked | unnoted.missing
+            for name in () if is_last else again:
+                self._notes.told(name, taken.told[name])
 
     async def _settle(self) -> None:
         """Return once each attempt is kept or given up, also those for which nobody waits any more."""
@@ -384,9 +401,9 @@ class Journal:
         if held is None:
             self._notes.gone([self.name])
         try:
-            while taken := self._notes.take(at=timezone.now(), held=held, with_told=self._is_clear):
+            while taken := self._notes.take(at=timezone.now(), held=held, with_in_time=self._is_clear):
                 held = None
-                await self._store(taken)
+                await self._store(taken, is_last=True)
         except Exception as error:  # noqa: BLE001 - what is left to do at the end must be done all the same
             logger.warning("the last notes are not stored: %s", type(error).__name__)
 

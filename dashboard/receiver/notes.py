@@ -2,6 +2,7 @@
 
 - Refused requests, and whether OpenTrain was answered in time. They wait in memory, so their number is limited, and
   what is dropped is counted. A process that is killed loses them: then the log says that the second is not known.
+  Attempts that OpenTrain got no answer to come first, because the log takes them for delivered until then.
 - Endpoints of which a first delivery has verified. After a kill, the next one that verifies tells it again.
 - The names of receivers whose spools this one has taken over.
 """
@@ -15,15 +16,16 @@ from datetime import datetime
 from itertools import islice
 
 from dashboard.actions import receivers
-from dashboard.actions.deliveries.answered import note_answered
+from dashboard.actions.deliveries.answered import Unnoted, note_answered
 from dashboard.actions.deliveries.record import record_refusals
 from dashboard.actions.signing_secrets import mark_proven
 from dashboard.rules.attempts import Refusal
+from dashboard.rules.causes import Cause
 
 MOST_REFUSALS = 1000
 """Refused requests that wait. Anyone who knows an address can send more than the database takes."""
 MOST_TOLD = 100_000
-"""Attempts of which it waits whether they were answered in time."""
+"""Attempts that were answered in time, and as many that were not, of which that waits."""
 AT_ONCE = 500
 """Most of each that one transaction stores."""
 
@@ -32,20 +34,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What is stored now. `held` is the number of attempts in the spool, None if it is not to be reported."""
+    """What is stored now. `held` is the number of attempts in the spool, None if it is not to be reported.
+
+    `told` has NONE for attempts that were answered in time, and why the others were not.
+    """
 
     name: str
     at: datetime
     held: int | None
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
-    told: Mapping[uuid.UUID, bool] = field(default_factory=dict)
+    told: Mapping[uuid.UUID, Cause] = field(default_factory=dict)
     proven: Collection[int] = ()
     gone: Collection[str] = ()
 
-    def store(self) -> None:
-        """Write it into the database. Raises: django.db.Error; then it can be stored once more."""
-        if self.told:
-            note_answered(self.told)
+    def store(self) -> Unnoted:
+        """Write it into the database, and return what could not be noted.
+
+        Raises: django.db.Error; then it can be stored once more.
+        """
+        unnoted = note_answered(self.told) if self.told else Unnoted()
         if self.held is not None:
             receivers.report(name=self.name, held=self.held, now=self.at)
         if self.proven:
@@ -54,6 +61,7 @@ class Taken:
             receivers.forget(names=self.gone)
         if self.refusals:  # last, because storing it twice shows
             record_refusals(self.refusals)
+        return unnoted
 
 
 class Notes:
@@ -64,7 +72,8 @@ class Notes:
         self.name = name
         self.dropped_refusals = self.dropped_told = 0
         self._refusals: deque[tuple[int, Refusal]] = deque()
-        self._told: dict[uuid.UUID, bool] = {}
+        self._in_time: dict[uuid.UUID, Cause] = {}
+        self._missed: dict[uuid.UUID, Cause] = {}
         self._proven: set[int] = set()
         self._gone: set[str] = set()
         self._logged_dropped = 0
@@ -76,12 +85,13 @@ class Notes:
             self.dropped_refusals += 1
         self._refusals.append((endpoint_id, refusal))
 
-    def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:
-        """Note whether OpenTrain was answered in time; without room it stays unknown."""
-        if len(self._told) >= MOST_TOLD:
+    def told(self, attempt_id: uuid.UUID, missed: Cause = Cause.NONE) -> None:
+        """Note that OpenTrain was answered in time, or why not; without room it stays unknown."""
+        notes = self._missed if missed else self._in_time
+        if len(notes) >= MOST_TOLD:
             self.dropped_told += 1
         else:
-            self._told[attempt_id] = in_time
+            notes[attempt_id] = missed
 
     def proven(self, endpoint_id: int) -> None:
         """Note that a delivery of the endpoint has verified. It is never dropped."""
@@ -94,22 +104,34 @@ class Notes:
     @property
     def is_full(self) -> bool:
         """Whether as much waits of attempts as one transaction stores."""
-        return len(self._told) >= AT_ONCE
+        return len(self._in_time) >= AT_ONCE
 
-    def take(self, *, at: datetime, held: int | None, with_told: bool = True) -> Taken | None:
+    @property
+    def missed(self) -> dict[uuid.UUID, Cause]:
+        """Attempts that OpenTrain got no answer to, with why, as far as that waits."""
+        return dict(self._missed)
+
+    def take(self, *, at: datetime, held: int | None, with_in_time: bool = True) -> Taken | None:
         """Return notes to store, which wait no longer; None if there is nothing to store."""
         self._log_dropped()
         refusals = [self._refusals.popleft() for _ in range(min(AT_ONCE, len(self._refusals)))]
-        told = self._taken_told(list(islice(self._told, AT_ONCE))) if with_told else {}
+        told = self._take_missed()
+        if with_in_time:
+            told |= _taken(self._in_time, list(islice(self._in_time, AT_ONCE)))
         proven, self._proven = self._proven, set()
         gone, self._gone = self._gone, set()
         if held is None and not (refusals or told or proven or gone):
             return None
         return Taken(self.name, at, held, refusals, told, proven, gone)
 
+    def take_missed(self, *, at: datetime) -> Taken | None:
+        """Return attempts that OpenTrain got no answer to; None if none wait."""
+        told = self._take_missed()
+        return Taken(self.name, at, None, told=told) if told else None
+
     def take_told(self, ids: Collection[uuid.UUID], *, at: datetime) -> Taken | None:
         """Return what is known of these attempts, which entered the log now; None if nothing is."""
-        told = self._taken_told([one for one in ids if one in self._told])
+        told = _taken(self._missed, ids) | _taken(self._in_time, ids)
         return Taken(self.name, at, None, told=told) if told else None
 
     def put_back(self, taken: Taken) -> None:
@@ -118,16 +140,20 @@ class Notes:
         kept = taken.refusals[max(len(taken.refusals) - room, 0) :]
         self.dropped_refusals += len(taken.refusals) - len(kept)
         self._refusals.extendleft(reversed(kept))
-        for attempt_id, in_time in taken.told.items():
-            self.told(attempt_id, in_time)
+        for attempt_id, missed in taken.told.items():
+            self.told(attempt_id, missed)
         self._proven.update(taken.proven)
         self._gone.update(taken.gone)
 
-    def _taken_told(self, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, bool]:
-        return {one: self._told.pop(one) for one in ids}
+    def _take_missed(self) -> dict[uuid.UUID, Cause]:
+        return _taken(self._missed, list(islice(self._missed, AT_ONCE)))
 
     def _log_dropped(self) -> None:
         if self.dropped_refusals > self._logged_dropped:
             count = self.dropped_refusals - self._logged_dropped
             logger.warning("%d refused requests are not recorded: they came faster than the database takes them", count)
             self._logged_dropped = self.dropped_refusals
+
+
+def _taken(notes: dict[uuid.UUID, Cause], ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Cause]:
+    return {one: notes.pop(one) for one in ids if one in notes}

@@ -4,6 +4,8 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
 
 from dashboard.rules.causes import Cause, cause_of_answer
 from dashboard.signatures import Verdict
@@ -62,6 +64,16 @@ class AttemptResult:
     def ok(self) -> bool:
         """Whether OpenTrain counts the attempt as a success, as far as that is known."""
         return cause_of_answer(status=self.answered_status) is Cause.NONE and self.answered_in_time is not False
+
+
+def missed(*, why: Cause, cause: str, answered_status: int) -> dict[str, Any]:
+    """Return the fields of an attempt that change because OpenTrain did not get the answer that the attempt has.
+
+    `why` is GONE or UNKEPT; `cause` and `answered_status` are what the attempt has. One that failed keeps its cause.
+    """
+    if why is Cause.UNKEPT:
+        return {"cause": cause or why.value, "answered_status": int(HTTPStatus.SERVICE_UNAVAILABLE)}
+    return {"cause": cause or why.value, "answered_status": answered_status, "answered_in_time": False}
 
 
 @dataclass(frozen=True, slots=True)

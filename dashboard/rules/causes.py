@@ -34,7 +34,9 @@ class Cause(StrEnum):
     LATE = "late"
     """The handler was not called, because the delivery's arrival took all of its time."""
     GONE = "gone"
-    """OpenTrain had closed the connection before it could be answered, whatever the handler said."""
+    """The answer did not reach OpenTrain in time, whatever the handler said."""
+    UNKEPT = "unkept"
+    """OpenTrain was answered 503, whatever the handler said, because the attempt could not be recorded in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,17 @@ _WORDS = {
         advice="Check what slows requests down in front of Redeliver: a proxy, the network, a busy machine.",
     ),
     Cause.GONE: _Words(
-        any_server="the sender closed the connection",
-        handler="OpenTrain closed the connection before it was answered",
-        advice="Check the time-outs of what is in front of Redeliver: a proxy or load balancer may have given up.",
+        any_server="the sender stopped waiting",
+        handler="the answer did not reach OpenTrain in time",
+        advice=(
+            f"OpenTrain waits at most {_WAITS}. Check how long the handler takes, and the time-outs of what is in "
+            "front of Redeliver: a proxy or load balancer may have given up earlier."
+        ),
+    ),
+    Cause.UNKEPT: _Words(
+        any_server="it could not be recorded",
+        handler="Redeliver could not record it in time, and answered 503",
+        advice="Check the database and the receiver's disk. The log of the receiver says what was wrong.",
     ),
 }
 

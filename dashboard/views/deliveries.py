@@ -16,7 +16,7 @@ from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
 from dashboard.presenters import curl
-from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, is_success, offer
+from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, offer
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
@@ -91,10 +91,6 @@ class AttemptRow:
     def has_answer(self) -> bool:
         """Whether any of the response can be shown."""
         return bool(self.attempt.response_headers or self.response.says_something)
-
-    @property
-    def is_success(self) -> bool:
-        return is_success(self.attempt)
 
     @property
     def handler_words(self) -> str:

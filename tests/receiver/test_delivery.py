@@ -481,13 +481,24 @@ def test_sender_that_leaves_while_the_attempt_is_recorded_is_noted_apart(receive
     receiver.run(leave())
     attempt = Attempt.objects.get()
     assert (attempt.answered_in_time, attempt.ok) == (None, True)
-    assert set(receiver.journal.in_time) == {attempt.uuid}
+    assert receiver.journal.in_time == {attempt.uuid: False}
 
 
 @pytest.mark.django_db
 def test_answer_in_time_is_noted_under_the_attempts_name(receiver) -> None:
     deliver(receiver, make_endpoint())
     assert receiver.journal.in_time == {Attempt.objects.get().uuid: True}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("times", "in_time"), [({}, {True}), ({"record_s": 0.0}, set()), ({"record_s": 0.0, "opentrain_s": 0.01}, {False})]
+)
+def test_answer_that_went_out_near_the_end_of_opentrains_time_may_have_come_too_late(times, in_time) -> None:
+    with receiving(**times) as receiver:
+        receiver.journal.before_record = lambda: time.sleep(0.02)  # stays in the loop's way
+        deliver(receiver, make_endpoint())
+    assert set(receiver.journal.in_time.values()) == in_time
 
 
 @pytest.mark.django_db

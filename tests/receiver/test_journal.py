@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from unittest import mock
 
 import pytest
@@ -15,7 +16,7 @@ from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed
 from dashboard.rules.attempt_codec import to_bytes
-from tests.factories import make_endpoint
+from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import KEY, ROOM, Database, Running, attempt, attempts, in_log, install, running
 from tests.receiver.refusals import refusal
 
@@ -472,6 +473,55 @@ def test_whether_opentrain_was_answered_is_in_the_log_soon_and_for_spooled_ones_
         until_clear(one)
     rows = Attempt.objects.values_list("delivery__opentrain_id", "answered_in_time")
     assert dict(rows) == {"in time": True, "late": False, "spooled": True}
+    causes = Delivery.objects.values_list("opentrain_id", "last_cause")
+    assert dict(causes) == {"in time": "", "late": "gone", "spooled": ""}
+
+
+@pytest.mark.parametrize("is_first_spooled", [False, True])
+def test_retry_after_an_answer_that_did_not_reach_opentrain_is_no_new_round(
+    tmp_path, endpoint, database, short, is_first_spooled
+) -> None:
+    first = attempt(endpoint)
+    retry = attempt(endpoint, received_at=NOON + timedelta(minutes=1))
+    with running(tmp_path) as one:
+        if is_first_spooled:
+            database.break_off()
+        one.record(first)
+        database.break_off()
+        one.do(lambda: one.journal.told(first.id, False))
+        one.record(retry)
+        assert one.place == "spool"
+        database.come_back()
+        until_clear(one)
+    rows = Attempt.objects.values_list("number", "ok", "cause", "answered_in_time")
+    assert list(rows) == [(1, False, "gone", False), (2, True, "", None)]
+    assert Delivery.objects.values_list("last_ok", "attempts_in_round").get() == (True, 2)
+
+
+def test_answer_that_did_not_reach_opentrain_is_noted_once_the_delivery_is_free(tmp_path, endpoint, short) -> None:
+    given = attempt(endpoint)
+    with running(tmp_path) as one:
+        one.record(given)
+        with transaction.atomic():
+            Delivery.objects.select_for_update().get()
+            one.do(lambda: one.journal.told(given.id, False))
+            one.wait_until(lambda: not one.journal._notes.missed)
+            one.wait_until(lambda: bool(one.journal._notes.missed))  # it waits again
+            assert one.place == "database"
+        one.wait_until(lambda: not one.journal._notes.missed)
+    assert Delivery.objects.values_list("last_ok", "last_cause").get() == (False, "gone")
+
+
+def test_attempt_that_is_kept_after_opentrain_was_answered_503_is_no_success(endpoint, database, short) -> None:
+    with running(None) as one:
+        database.stop()
+        assert [type(error) for error in one.record(attempt(endpoint))] == [NotKept]
+        database.go()
+        until_clear(one)
+    assert Attempt.objects.values_list("ok", "cause", "answered_status", "handler_status").get() == (
+        False, "unkept", 503, 200,
+    )  # fmt: skip
+    assert Delivery.objects.values_list("last_ok", "last_status").get() == (False, 503)
 
 
 def test_notes_that_the_database_does_not_take_are_stored_later(tmp_path, endpoint, database, short) -> None:

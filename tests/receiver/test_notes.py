@@ -9,6 +9,7 @@ from dashboard.actions.deliveries.groups import record_group
 from dashboard.models import Attempt, Endpoint, ReceiverReport, RefusedAttempt
 from dashboard.receiver import notes as notes_module
 from dashboard.receiver.notes import Notes, Taken
+from dashboard.rules.causes import Cause
 from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import attempt
 from tests.receiver.refusals import refusal
@@ -19,8 +20,8 @@ def notes() -> Notes:
     return Notes(name="web1-a")
 
 
-def taken(notes: Notes, *, held: int | None = None, with_told: bool = True) -> Taken:
-    found = notes.take(at=NOON, held=held, with_told=with_told)
+def taken(notes: Notes, *, held: int | None = None, with_in_time: bool = True) -> Taken:
+    found = notes.take(at=NOON, held=held, with_in_time=with_in_time)
     assert found is not None
     return found
 
@@ -37,7 +38,7 @@ def test_everything_noted_is_stored(notes: Notes) -> None:
     record_group(attempts=[given])
     ReceiverReport.objects.create(name="web2-a", held=3, heard_at=NOON)
     notes.refuse(endpoint.pk, refusal())
-    notes.told(given.id, False)
+    notes.told(given.id, Cause.GONE)
     notes.proven(endpoint.pk)
     notes.gone(["web2-a"])
     taken(notes, held=5).store()
@@ -70,31 +71,37 @@ def test_newest_refused_requests_are_kept_and_the_others_counted(notes: Notes, m
 
 def test_answers_without_room_stay_unknown(notes: Notes, monkeypatch) -> None:
     monkeypatch.setattr(notes_module, "MOST_TOLD", 2)
-    names = [uuid.uuid4() for _ in range(3)]
+    names, missed = [uuid.uuid4() for _ in range(3)], uuid.uuid4()
     for name in names:
-        notes.told(name, True)
-    assert (taken(notes).told, notes.dropped_told) == ({names[0]: True, names[1]: True}, 1)
+        notes.told(name)
+    notes.told(missed, Cause.GONE)  # has a room of its own
+    told = {missed: Cause.GONE, names[0]: Cause.NONE, names[1]: Cause.NONE}
+    assert (taken(notes).told, notes.dropped_told) == (told, 1)
 
 
-def test_answers_wait_for_their_attempts(notes: Notes) -> None:
-    first, second = uuid.uuid4(), uuid.uuid4()
-    notes.told(first, True)
-    notes.told(second, False)
-    assert taken(notes, held=0, with_told=False).told == {}
-    found = notes.take_told([second, uuid.uuid4()], at=NOON)
+def test_answers_in_time_wait_for_their_attempts_and_others_do_not(notes: Notes) -> None:
+    first, second, third = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    notes.told(first)
+    notes.told(second)
+    notes.told(third, Cause.GONE)
+    assert notes.missed == {third: Cause.GONE}
+    assert taken(notes, held=0, with_in_time=False).told == {third: Cause.GONE}
+    notes.told(third, Cause.UNKEPT)
+    found = notes.take_told([second, third, uuid.uuid4()], at=NOON)
     assert found is not None
-    assert (found.told, found.held) == ({second: False}, None)
-    assert taken(notes).told == {first: True}
+    assert (found.told, found.held) == ({second: Cause.NONE, third: Cause.UNKEPT}, None)
+    assert taken(notes).told == {first: Cause.NONE}
 
 
 def test_no_transaction_stores_more_than_a_part(notes: Notes, monkeypatch) -> None:
     monkeypatch.setattr(notes_module, "AT_ONCE", 2)
     for number in range(3):
         notes.refuse(number, refusal())
-        notes.told(uuid.uuid4(), True)
+        notes.told(uuid.uuid4())
+        notes.told(uuid.uuid4(), Cause.GONE)
     assert notes.is_full
     first, rest = taken(notes), taken(notes)
-    assert (len(first.refusals), len(first.told), len(rest.refusals), len(rest.told)) == (2, 2, 1, 1)
+    assert (len(first.refusals), len(first.told), len(rest.refusals), len(rest.told)) == (2, 4, 1, 2)
     assert not notes.is_full
 
 
@@ -103,7 +110,7 @@ def test_notes_that_are_put_back_come_again_before_later_ones(notes: Notes, monk
     name = uuid.uuid4()
     for number in range(3):
         notes.refuse(number, refusal())
-    notes.told(name, True)
+    notes.told(name)
     notes.proven(7)
     notes.gone(["web2-a"])
     first = taken(notes)
@@ -112,5 +119,5 @@ def test_notes_that_are_put_back_come_again_before_later_ones(notes: Notes, monk
     notes.put_back(first)
     again = taken(notes)
     assert [endpoint for endpoint, _refusal in again.refusals] == [1, 2, 3, 4]
-    assert (again.told, again.proven, again.gone) == ({name: True}, {7}, {"web2-a"})
+    assert (again.told, again.proven, again.gone) == ({name: Cause.NONE}, {7}, {"web2-a"})
     assert notes.dropped_refusals == 1

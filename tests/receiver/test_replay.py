@@ -1,18 +1,21 @@
 """What waits in a spool enters the log in order, and what the log cannot take is set aside."""
 
 import logging
+import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import OperationalError
 
-from dashboard.models import Delivery
+from dashboard.models import Attempt, Delivery
 from dashboard.receiver import replay
 from dashboard.receiver.replay import replay_some
 from dashboard.receiver.spool import Spool
 from dashboard.rules.attempt_codec import to_bytes
-from tests.factories import make_endpoint
+from dashboard.rules.causes import Cause
+from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import KEY, ROOM, attempt, attempts, in_log
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +54,19 @@ def test_attempt_that_is_in_the_log_is_not_recorded_again(spool: Spool) -> None:
         assert some is not None
         assert some.ids == [given.id]
     assert Delivery.objects.get().attempt_count == 1
+
+
+@pytest.mark.parametrize(("why", "status"), [(Cause.GONE, 200), (Cause.UNKEPT, 503)])
+def test_attempt_that_opentrain_got_no_answer_to_is_followed_by_its_retry_and_no_new_round(
+    spool: Spool, why: Cause, status: int
+) -> None:
+    endpoint = make_endpoint()
+    given = [attempt(endpoint), attempt(endpoint, received_at=NOON + timedelta(minutes=1))]
+    spool.append([to_bytes(one) for one in given])
+    replay_some(spool, unanswered={given[0].id: why, uuid.uuid4(): Cause.GONE})
+    rows = Attempt.objects.values_list("ok", "cause", "answered_status", "handler_status")
+    assert list(rows) == [(False, why, status, 200), (True, "", 200, 200)]
+    assert Delivery.objects.values_list("last_ok", "attempts_in_round").get() == (True, 2)
 
 
 def test_what_the_log_refuses_or_nobody_can_read_is_set_aside(spool: Spool, caplog) -> None:

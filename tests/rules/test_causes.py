@@ -54,7 +54,7 @@ def test_words_of_a_time_out_name_the_deadlines_that_hold() -> None:
 def test_stored_values_of_causes_never_change() -> None:
     assert sorted(Cause) == [
         "", "address", "busy", "connection", "cut_off", "denied", "dns", "garbled", "gone", "late", "loop", "refused",
-        "status", "timeout", "tls", "too_large",
+        "status", "timeout", "tls", "too_large", "unkept",
     ]  # fmt: skip
 
 

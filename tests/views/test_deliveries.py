@@ -15,11 +15,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.actions.deliveries.answered import note_answered
+from dashboard.actions.deliveries.groups import record_group
 from dashboard.models import Attempt, Delivery, Endpoint, Install
+from dashboard.rules.causes import Cause
 from dashboard.vault import Secret
 from dashboard.views.deliveries import SHOWN_CHARS, Copied, Text, pretty, readable, to_copy
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_failed_delivery
+from tests.receiver.journals import attempt
 from tests.views.conftest import Browser
 from tests.views.test_endpoints import HOSTILE, OPERATION, words_of
 
@@ -58,18 +62,19 @@ def test_detail_names_the_handler_once_for_attempts_that_asked_the_same(ana: Bro
     ]  # fmt: skip
 
 
-def test_detail_tells_an_attempt_that_opentrain_did_not_wait_for_from_a_success(
+def test_detail_tells_an_attempt_that_opentrain_got_no_answer_to_from_a_success(
     ana: Browser, endpoint: Endpoint
 ) -> None:
-    delivery = make_delivery(endpoint=endpoint)
-    make_attempt(
-        delivery=delivery, handler_url="https://acme.example.com/hook", handler_status=200, answered_in_time=False
-    )
+    given = attempt(endpoint, received_at=timezone.now(), handler_url="https://acme.example.com/hook")
+    record_group(attempts=[given])
+    delivery = Delivery.objects.get()
+    note_answered({given.id: Cause.GONE})
     page = ana.read(page_of(delivery))
-    assert "Attempt 1: OpenTrain closed the connection before it was answered" in words_of(page)
-    assert "returned 200; Redeliver answered the same, but OpenTrain had closed the connection." in words_of(page)
+    assert "Retrying Attempt 1 of 5 failed; next " in words_of(page)
+    assert "Attempt 1: the answer did not reach OpenTrain in time" in words_of(page)
+    assert "returned 200; Redeliver answered the same, but that did not reach OpenTrain in time." in words_of(page)
     assert 'class="tone-bad" data-row="attempt"' in page
-    Attempt.objects.update(handler_url="", handler_status=None, answered_in_time=True)
+    Attempt.objects.update(handler_url="", handler_status=None, answered_in_time=True, ok=True, cause="")
     page = ana.read(page_of(delivery))
     assert "Signature verified. OpenTrain got 200 in time." in words_of(page)
     assert 'class="tone-ok" data-row="attempt"' in page

@@ -145,9 +145,13 @@ def adopt(*, run: Run, since: datetime, most: int, schedule: Schedule) -> None:
 
 
 def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
-    """Record the outcomes of requested deliveries from the log, and mark those that were not seen in time."""
+    """Record the outcomes of requested deliveries from the log, and mark those that were not seen in time.
+
+    An attempt that the handler took fails after all if the answer did not reach OpenTrain, which the log knows later.
+    """
     attempted = run.items.filter(delivery__last_attempt_at__gte=F("asked_at"))
-    news = attempted.filter(Q(state__in=_OPEN) | Q(state=State.FAILED_AGAIN, delivery__last_ok=True))
+    failed = Q(state=State.DELIVERED, delivery__last_ok=False, delivery__last_attempt_at=F("settled_at"))
+    news = attempted.filter(Q(state__in=_OPEN) | Q(state=State.FAILED_AGAIN, delivery__last_ok=True) | failed)
     settled = [_settled(item) for item in news.select_related("delivery").defer("delivery__body")]
     RunItem.objects.bulk_update(settled, ["state", "settled_at", "words"], batch_size=500)
     lapsed = now - (overdue_after(due=now, schedule=schedule) - now)

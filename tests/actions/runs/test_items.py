@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from dashboard.models import Delivery, Endpoint, Run, User
 from dashboard.services.opentrain import OutcomeUnknown
-from tests.actions.runs.by_bits import go, make_failed, redeliver, redeliveries, states
+from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_failed_delivery
 
@@ -58,3 +58,17 @@ def test_words_longer_than_their_column_are_cut_with_a_mark(
     fake_opentrain.fail_next(OutcomeUnknown("x" * 1000), operation="redeliver")
     run = go(redeliver(endpoint, support))
     assert run.items.values_list("state", "words").get() == ("unknown", "x" * 299 + "…")
+
+
+def test_delivered_one_whose_answer_did_not_reach_opentrain_has_failed_again(
+    endpoint: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    make_failed(endpoint, fake_opentrain, 2)
+    run = go(redeliver(endpoint, support))
+    attempt(endpoint, most=1)
+    assert states(go(run)) == {"delivered": 1, "requested": 1}
+    Delivery.objects.filter(last_ok=True).update(last_ok=False, last_cause="gone")
+    assert states(go(run)) == {"failed_again": 1, "requested": 1}
+    assert run.items.get(state="failed_again").words == "the answer did not reach OpenTrain in time"
+    attempt(endpoint)
+    assert states(go(run)) == {"failed_again": 1, "delivered": 1}
