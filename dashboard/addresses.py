@@ -68,8 +68,8 @@ _GLOBAL_UNICAST = ip_network("2000::/3")
 
 
 class Denied(OSError):
-    """The address may not be called. `kind` names its network's purpose, never the address itself, which would
-    reveal the internal network to strangers.
+    """The address may not be called. `kind` says why. Here it names the network's purpose, never the address itself,
+    which would reveal the internal network to strangers.
     """
 
     def __init__(self, kind: str) -> None:
@@ -77,7 +77,7 @@ class Denied(OSError):
         self.kind = kind
 
 
-def check(*, address: str) -> None:
+def check(address: str) -> None:
     """Accept a public IP address, as `getaddrinfo` returns it, with or without a zone (`fe80::1%eth0`).
 
     Raises: Denied for any other address.

@@ -1,7 +1,9 @@
 """One safe POST and its outcome.
 
-No redirects, no cookies, no proxies from the environment, no decompression. The status decides: once it has arrived
-within the time-out, a body that is slow, cut off or endless does not change the outcome.
+It is sent as calls to handlers are (services/http/connections.py): the URL as it was written, no redirects, no cookies,
+no proxies from the environment, no decompression. A host's next address is tried beside one that does not answer. The
+status decides: once it has arrived within the time-out, a body that is slow, cut off or endless does not change the
+outcome.
 
 Connections are kept for a second, because a TLS handshake costs more than a delivery. If the receiver has closed a kept
 connection, that is no failure of the receiver: the POST is repeated at once on another connection, as part of the same
@@ -10,89 +12,57 @@ attempt. (It may then arrive twice; deliveries can, and receivers deduplicate by
 `egress` checks addresses where sockets are created, so it checks the address that is actually connected to.
 """
 
-import asyncio
-import errno
-import socket
 import ssl
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import timedelta
-from types import SimpleNamespace
+from typing import Self
 from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
-
+from dashboard import addresses
 from dashboard.addresses import LOCAL_HOSTS
 from dashboard.partner_api import egress
 from dashboard.partner_api.policy import RESPONSE_HEAD_BYTES, Cause, Outcome, answered
+from dashboard.services.http import connections
+from dashboard.services.http.client import NoAnswer
 
 USER_AGENT = "OpenTrain-Partner-Webhooks/1.0"
-KEEP_S = 1.0
-"""How long an idle connection is kept, in seconds. Common servers keep theirs longer (2 s and more)."""
+BODY_BYTES = 64 * 1024
+"""How much of a response's body is read, in bytes. A connection with more of it is closed."""
 
-HEADER_BYTES = 64 * 1024
-HEADERS = 1000
-"""Limits on one header of a response, and on their number. Receivers set large cookies, and many headers."""
-
-_DETAIL_MAX = 200
-_WORDS: dict[type[BaseException], str] = {
-    aiohttp.ServerDisconnectedError: "closed without an answer",
-    aiohttp.ClientResponseError: "what came was not HTTP, or had too many or too large headers",
-    TimeoutError: "",
+_OF_US = [("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+_CAUSES = {cause.value: cause for cause in (Cause.TIMEOUT, Cause.REFUSED, Cause.DNS, Cause.TLS, Cause.DENIED)}
+_DETAILS = {
+    "connection": "closed without an answer",
+    "cut_off": "closed within the headers of the answer",
+    "garbled": "what came was not HTTP",
+    "too_large": "the headers of the answer were too large",
+    "address": "the URL cannot be called",
 }
-_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-_AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
-
-Session = aiohttp.ClientSession
-"""The connections of one delivery run. Only this module knows that they are aiohttp's."""
+"""Details of failures for which the system has no words, by the name of their cause."""
+_BUSY = "busy"
 
 
 class NotSent(Exception):
     """This machine could not send, for example with too many open files. The receiver did not fail; try again later."""
 
 
-@dataclass(slots=True)
-class _Dial:
-    """State that one POST shares with the callbacks that open its socket."""
+class Session:
+    """The connections of one delivery run, an async context manager. The engine limits the POSTs in flight."""
 
-    allow_loopback: bool
-    denied: str | None = None
-    reused: bool = False
+    def __init__(self, *, ssl_context: ssl.SSLContext) -> None:
+        self.ssl_context = ssl_context
 
+    async def __aenter__(self) -> Self:
+        self.connections = connections.Connections()
+        return self
 
-_dial: ContextVar[_Dial] = ContextVar("dial")
+    async def __aexit__(self, *_: object) -> None:
+        await self.connections.close()
 
 
 def open_session(*, ssl_context: ssl.SSLContext | None = None) -> Session:
-    """Return a session for one delivery run, to be used as an async context manager.
-
-    The engine limits the number of requests in flight, not the connector. `ssl_context` replaces the system's
-    certificate authorities.
-    """
-    connector = aiohttp.TCPConnector(
-        ssl=ssl_context or True,
-        limit=0,
-        keepalive_timeout=KEEP_S,
-        use_dns_cache=False,
-        enable_cleanup_closed=False,
-        socket_factory=_guarded_socket,
-    )
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_note_reuse)
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
-        auto_decompress=False,
-        headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-        max_headers=HEADERS,
-        trace_configs=[tracing],
-    )
+    """Return a session for one delivery run. `ssl_context` replaces the system's certificate authorities."""
+    return Session(ssl_context=ssl_context or ssl.create_default_context())
 
 
 async def post(
@@ -105,47 +75,30 @@ async def post(
 
     Raises: NotSent.
     """
-    dial = _Dial(allow_loopback=allow_localhost and _host(url) in LOCAL_HOSTS)
-    _dial.set(dial)
-    deadline = asyncio.get_running_loop().time() + within.total_seconds()
-    while True:
-        dial.reused = False
-        outcome = await _post_once(session, url, headers, body, deadline=deadline)
-        if outcome.cause is not Cause.CONNECTION or not dial.reused:
-            return outcome
+    allow_loopback = allow_localhost and _host(url) in LOCAL_HOSTS
 
+    def check(address: str) -> None:
+        reason = egress.denial(address, allow_loopback=allow_loopback)
+        if reason is not None:
+            raise addresses.Denied(reason)
 
-async def _post_once(
-    session: Session, url: str, headers: Mapping[str, str], body: bytes, *, deadline: float
-) -> Outcome:
-    status = None
-    head = bytearray()
     try:
-        as_written = URL(url, encoded=True)
-        async with (
-            asyncio.timeout_at(deadline),
-            session.post(as_written, data=body, headers=headers, allow_redirects=False) as response,
-        ):
-            status = response.status
-            await _read_head(response, into=head)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        if status is None:
-            return _failed(error)
-    return answered(status=status, response_head=bytes(head))
-
-
-def _guarded_socket(info: _AddressInfo) -> socket.socket:
-    family, kind, protocol, _, address = info
-    dial = _dial.get()
-    reason = egress.denial(str(address[0]), allow_loopback=dial.allow_loopback)
-    if reason is not None:
-        dial.denied = reason
-        raise PermissionError(errno.EACCES, reason)
-    return socket.socket(family, kind, protocol)
-
-
-async def _note_reuse(_session: Session, _context: SimpleNamespace, _params: object) -> None:
-    _dial.get().reused = True
+        answer = await session.connections.post(
+            url=url,
+            headers=[*_OF_US, *headers.items()],
+            body=body,
+            total_s=within.total_seconds(),
+            max_bytes=BODY_BYTES,
+            kept_bytes=RESPONSE_HEAD_BYTES,
+            check=check,
+            context=session.ssl_context,
+        )
+    except NoAnswer as error:
+        if error.cause.value == _BUSY:
+            raise NotSent(f"This machine could not open a connection: {error.detail}.") from error
+        detail = error.detail or _DETAILS.get(error.cause.value, "")
+        return Outcome(status=None, cause=_CAUSES.get(error.cause.value, Cause.CONNECTION), detail=detail)
+    return answered(status=answer.status, response_head=answer.body)
 
 
 def _host(url: str) -> str:
@@ -153,43 +106,3 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-async def _read_head(response: aiohttp.ClientResponse, *, into: bytearray) -> None:
-    while len(into) < RESPONSE_HEAD_BYTES:
-        chunk = await response.content.read(RESPONSE_HEAD_BYTES - len(into))
-        if not chunk:
-            return
-        into += chunk
-
-
-def _failed(error: Exception) -> Outcome:
-    reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(reason, OSError) and reason.errno in _OURS:
-        raise NotSent(f"This machine could not open a connection: {reason.strerror}.") from error
-    denied = _dial.get().denied
-    if denied is not None:
-        return Outcome(status=None, cause=Cause.DENIED, detail=denied)
-    return Outcome(status=None, cause=_classify(error, reason), detail=_detail(reason))
-
-
-def _classify(error: Exception, reason: BaseException) -> Cause:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Cause.DNS
-    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(reason, ssl.SSLError):
-        return Cause.TLS
-    if isinstance(reason, TimeoutError):
-        return Cause.TIMEOUT
-    if isinstance(reason, OSError) and reason.errno == errno.ECONNREFUSED:
-        return Cause.REFUSED
-    return Cause.CONNECTION
-
-
-def _detail(reason: BaseException) -> str:
-    """Return details of a failure, if there are any. Never aiohttp's own message, which repeats the URL."""
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {reason.verify_message}"[:_DETAIL_MAX]
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror[:_DETAIL_MAX]
-    # A parser's message quotes the receiver's bytes, so use our own words.
-    return _WORDS.get(type(reason), type(reason).__name__)

@@ -8,6 +8,7 @@ from typing import Self
 
 from django.conf import settings
 
+from dashboard import addresses
 from dashboard.rules.causes import Cause
 from dashboard.services.handler import (
     ANSWER_KEPT,
@@ -59,7 +60,7 @@ class HandlerCalls:
                 total_s=deadline_s,
                 max_bytes=ANSWER_LIMIT,
                 kept_bytes=ANSWER_KEPT + 1,
-                public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
+                check=None if settings.HANDLER_PRIVATE_ADDRESSES else addresses.check,
                 extra_ca_file=settings.EXTRA_CA_BUNDLE,
             )
         except NoAnswer as error:

@@ -8,14 +8,15 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import trustme
 
-from dashboard.partner_api import transport
+from dashboard.partner_api import egress, transport
 from dashboard.partner_api.policy import Cause, Outcome
 from tests.partner_api import sink
+from tests.services.misbehaving import nobody_answers
 
 BODY = b'{"id":"evt_1"}'
 
@@ -145,7 +146,8 @@ def test_a_broken_connection_is_told_as_such(behave) -> None:
         assert post(url) == failed(Cause.CONNECTION)
 
 
-UNREADABLE = (Cause.CONNECTION, "what came was not HTTP, or had too many or too large headers")
+NOT_HTTP = (Cause.CONNECTION, "what came was not HTTP")
+TOO_LARGE = (Cause.CONNECTION, "the headers of the answer were too large")
 
 
 @pytest.mark.parametrize(
@@ -153,12 +155,13 @@ UNREADABLE = (Cause.CONNECTION, "what came was not HTTP, or had too many or too 
     [
         (sink.resetting, (Cause.CONNECTION, "Connection reset by peer")),
         (sink.closing, (Cause.CONNECTION, "closed without an answer")),
-        (sink.answering(b"<html>no HTTP at all"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 70_000 + b"\r\n\r\n"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 " + b"z" * 70_000 + b"\r\n\r\n"), UNREADABLE),
-        (sink.answering(b"HTTP/1.1 200 OK\r\n" + b"X-Many: z\r\n" * 1001 + b"\r\n"), UNREADABLE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Half: "), (Cause.CONNECTION, "closed within the headers of the answer")),
+        (sink.answering(b"<html>no HTTP at all"), NOT_HTTP),
+        (sink.answering(b"HTTP/1.1 200 OK\r\nX-Big: " + b"z" * 70_000 + b"\r\n\r\n"), TOO_LARGE),
+        (sink.answering(b"HTTP/1.1 200 " + b"z" * 70_000 + b"\r\n\r\n"), TOO_LARGE),
+        (sink.answering(b"HTTP/1.1 200 OK\r\n" + b"X-Many: z\r\n" * 7000 + b"\r\n"), TOO_LARGE),
     ],
-    ids=["reset", "closed", "no HTTP", "a header too large", "a status line too large", "too many headers"],
+    ids=["reset", "closed", "half", "no HTTP", "a header too large", "a status line too large", "too many headers"],
 )
 def test_an_answer_that_cannot_be_read_says_why(behave, expected) -> None:
     with sink.running_socket(behave) as url:
@@ -166,14 +169,41 @@ def test_an_answer_that_cannot_be_read_says_why(behave, expected) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [b"Set-Cookie: a=" + b"z" * 12_288 + b"\r\n", b"X-Many: z\r\n" * 300], ids=["a large cookie", "many"]
+    "headers", [b"Set-Cookie: a=" + b"z" * 12_288 + b"\r\n", b"X-Many: z\r\n" * 3000], ids=["a large cookie", "many"]
 )
 def test_large_or_many_headers_do_not_undo_the_status(headers: bytes) -> None:
     with sink.running_socket(sink.answering(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: 2\r\n\r\nok")) as url:
         assert post(url) == Outcome(status=200, cause=None, response_head=b"ok")
 
 
-@pytest.mark.parametrize("path", ["/%7Euser/%41?q=%7e", "/a/./b/../c", "/a|b", "/a?b={c}&d=%zz"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"204 No Content\r\n\r\nbody",
+        b"204 No Content\r\nContent-Length: 4\r\n\r\nbody",
+        b"204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        b"200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        b"200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+        b"200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"200 OK\r\nContent-Length: two\r\n\r\nok",
+        b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot a chunk\r\n",
+        b"200 OK\r\nNo header\r\nBad name: 1\r\nContent-Length: 2\r\n\r\nok",
+        b"102 Wait\r\n\r\nHTTP/1.1 103 Early\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok",
+    ],
+    ids=[
+        "204 with a body", "204 with a length", "204 in chunks", "two equal lengths", "a list of equal lengths",
+        "two lengths", "no length", "a broken chunk", "lines that are no headers", "interim answers",
+    ],
+)  # fmt: skip
+def test_an_odd_answer_counts_by_its_status(raw: bytes) -> None:
+    status, kept = (204, b"") if raw.startswith(b"204") else (200, b"ok")
+    with sink.running_socket(sink.answering(b"HTTP/1.1 " + raw)) as url:
+        assert post(url) == Outcome(status=status, cause=None, response_head=kept)
+
+
+@pytest.mark.parametrize(
+    "path", ["/%7Euser/%41?q=%7e", "/a/./b/../c", "/a|b", "/a?b={c}&d=%zz", "/a?", "/?", "/a?b?", "//a;b"]
+)
 def test_a_url_is_sent_as_it_was_written(path: str) -> None:
     heard: list[bytes] = []
 
@@ -186,6 +216,20 @@ def test_a_url_is_sent_as_it_was_written(path: str) -> None:
     assert heard[0].split(b"\r\n")[0] == f"POST {path} HTTP/1.1".encode()
 
 
+def test_a_name_whose_first_address_nobody_answers_at_is_reached_at_the_second(monkeypatch) -> None:
+    answers = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))]
+    answers += [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    with sink.running_sink() as receiver:
+        port = urlsplit(receiver.url).port or 0
+        with nobody_answers(socket.AF_INET6, ("::1", port)):
+            started = time.monotonic()
+            outcome = post(f"http://localhost:{port}/hooks")
+            took = time.monotonic() - started
+    assert (outcome.status, outcome.cause, len(receiver.requests)) == (200, None, 1)
+    assert took < 10  # 0.25 s, on a machine that has time; alone, the first address takes 30
+
+
 def test_an_endless_header_is_cut_off() -> None:
     def behave(connection: socket.socket, over: threading.Event) -> None:
         sink.read_request(connection)
@@ -194,7 +238,7 @@ def test_an_endless_header_is_cut_off() -> None:
             connection.sendall(b"z" * 65536)
 
     with sink.running_socket(behave) as url:
-        assert reason(post(url)) == UNREADABLE
+        assert reason(post(url)) == TOO_LARGE
 
 
 def test_headers_that_drip_end_with_the_time_for_everything() -> None:
@@ -251,10 +295,21 @@ def test_a_certificate_of_a_known_authority_is_accepted(authority: trustme.CA) -
 def test_a_certificate_of_an_unknown_authority_fails(authority: trustme.CA) -> None:
     with sink.running_socket(OK, tls=server_context(authority)) as url:
         outcome = post(url)
-    assert reason(outcome) == (Cause.TLS, "certificate verify failed: unable to get local issuer certificate")
+    assert reason(outcome) == (Cause.TLS, "unable to get local issuer certificate")
 
 
 LONG_AGO = {"not_before": datetime(2020, 1, 1, tzinfo=UTC), "not_after": datetime(2020, 1, 2, tzinfo=UTC)}
+
+
+def test_a_host_with_a_trailing_dot_is_verified_without_it(authority: trustme.CA, monkeypatch) -> None:
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    monkeypatch.setattr(egress, "denial", lambda *_, **__: None)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with sink.running_socket(OK, tls=server_context(authority, name="handler.example")) as url:
+        outcome = post(url.replace("127.0.0.1", "handler.example."), context=trusting)
+    assert outcome == Outcome(status=200, cause=None)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +327,7 @@ def test_a_certificate_that_does_not_hold_fails_and_the_attempt_says_why(
     authority.configure_trust(trusting)
     with sink.running_socket(OK, tls=server_context(authority, **certificate)) as url:
         outcome = post(url, context=trusting)
-    assert reason(outcome) == (Cause.TLS, f"certificate verify failed: {why}")
+    assert reason(outcome) == (Cause.TLS, why)
 
 
 def test_https_to_a_plain_server_fails_as_tls() -> None:

@@ -195,6 +195,17 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@contextlib.contextmanager
+def nobody_answers(family: socket.AddressFamily, address: tuple[str, int]) -> Iterator[None]:
+    """Hold a port whose queue is full: connects to it are neither accepted nor refused."""
+    with socket.create_server(address, family=family, backlog=0) as full, contextlib.ExitStack() as opened:
+        for _ in range(4):
+            sock = opened.enter_context(socket.socket(family))
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield
+
+
 def certified(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     """Return a context that serves TLS under these names, with a certificate of that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -324,9 +324,11 @@ def detail(error: BaseException) -> str:
     """Return the system's reason in words, never text from the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return (getattr(error, "reason", None) or "").lower().replace("_", " ")
     if isinstance(error, addresses.Denied):
         return error.kind
-    number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    number = error.errno if isinstance(error, OSError) else None
     if number is not None and number in errno.errorcode:
         return os.strerror(number)  # The error's own text may name the address.
     return ""

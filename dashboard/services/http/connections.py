@@ -18,6 +18,7 @@ import socket
 import ssl
 import time
 from asyncio import sslproto
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Self
@@ -57,6 +58,8 @@ _OF_THIS_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, err
 _AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
 
 Headers = list[tuple[str, str]]
+Check = Callable[[str], None]
+"""Accepts an address that may be called. Raises: addresses.Denied."""
 
 
 class _BadAddress(Exception):
@@ -80,7 +83,7 @@ _CAUSES: dict[type[BaseException], Cause] = {
 class _Dial:
     """What a call shares with the callback that creates its sockets."""
 
-    public_only: bool
+    check: Check | None
     sockets: int = 0
     denied: addresses.Denied | None = None
 
@@ -133,18 +136,20 @@ class Connections:
         total_s: float,
         max_bytes: int,
         kept_bytes: int,
-        public_only: bool,
+        check: Check | None,
+        context: ssl.SSLContext | None = None,
         extra_ca_file: str = "",
     ) -> HttpAnswer:
         """POST once and return the response, with any status. Redirects are not followed.
 
         `headers` are sent as they are and in their order, between Host and Content-Length. The call ends within
         `total_s` seconds; without time left nobody is called. At most `kept_bytes` of the body are returned, and it is
-        not read beyond `max_bytes`. `public_only` allows only public addresses.
+        not read beyond `max_bytes`. An address is dialled if `check` accepts it; without one, any is. TLS is verified
+        with `context`; without one, with the public authorities and those of `extra_ca_file`.
 
         Raises: NoAnswer; ValueError for a header that cannot be sent.
         """
-        started, dial = time.monotonic(), _Dial(public_only=public_only)
+        started, dial = time.monotonic(), _Dial(check=check)
         deadline = asyncio.get_running_loop().time() + total_s
         checked(headers)
         call = None
@@ -154,7 +159,7 @@ class Connections:
             origin, head = _target(url, headers, body)
             call = _Call(
                 origin=origin,
-                context=_context(extra_ca_file) if origin.scheme == "https" else None,
+                context=(context or _context(extra_ca_file)) if origin.scheme == "https" else None,
                 head=head,
                 body=body,
                 started=started,
@@ -357,9 +362,9 @@ def _checked_socket(info: _AddressInfo) -> socket.socket:
     """Return a socket for an address, if it may be called. Raises: OSError."""
     family, kind, protocol, _, address = info
     dial = _dial.get()
-    if dial.public_only:
+    if dial.check is not None:
         try:
-            addresses.check(address=str(address[0]))
+            dial.check(str(address[0]))
         except addresses.Denied as denied:
             dial.denied = denied
             raise

@@ -9,18 +9,18 @@ import ssl
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
+from dashboard import addresses
 from dashboard.rules.causes import Cause
 from dashboard.services.http import connections, deadline_socket
 from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.http.connections import Connections
 from tests.services import misbehaving as bad
-from tests.services.misbehaving import Behaviour, Connection, certified, misbehaving
+from tests.services.misbehaving import Behaviour, Connection, certified, misbehaving, nobody_answers
 
 PATIENT_S = 20.0
 SLACK_S = 15
@@ -34,7 +34,7 @@ async def post(pool: Connections, url: str, **given) -> HttpAnswer:
         "total_s": PATIENT_S,
         "max_bytes": 1000,
         "kept_bytes": 1000,
-        "public_only": False,
+        "check": None,
     }
     return await pool.post(url=url, **(asked | given))
 
@@ -74,17 +74,6 @@ def keeping(*replies: bytes) -> Behaviour:
         connection.server.stopping.wait(bad.PATIENCE_S)
 
     return behave
-
-
-@contextlib.contextmanager
-def nobody_answers(family: socket.AddressFamily, address: tuple[str, int]) -> Iterator[None]:
-    """Hold a port whose queue is full: connects to it are neither accepted nor refused."""
-    with socket.create_server(address, family=family, backlog=0) as full, contextlib.ExitStack() as opened:
-        for _ in range(4):
-            sock = opened.enter_context(socket.socket(family))
-            sock.setblocking(False)
-            sock.connect_ex(full.getsockname())
-        yield
 
 
 # --- What is sent ----------------------------------------------------------------------------------------------------
@@ -354,7 +343,7 @@ def test_ipv6_address_in_a_url_is_called() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "handler.example", "[::ffff:127.0.0.1]", "0x7f.1"])
 def test_address_that_is_not_public_is_denied_and_nothing_connects(host: str) -> None:
     with misbehaving(bad.answer(200)) as server:
-        error = fail(f"http://{host}:{server.port}/", public_only=True, look_up=lambda _: ("127.0.0.1", "::1"))
+        error = fail(f"http://{host}:{server.port}/", check=addresses.check, look_up=lambda _: ("127.0.0.1", "::1"))
     assert (error.cause, error.sent, server.connections) == (Cause.DENIED, False, 0)
     assert "127" not in str(error)
 
@@ -364,7 +353,7 @@ def test_second_address_is_checked_like_the_first() -> None:
     with misbehaving(bad.answer(200)) as server:
         error = fail(
             f"http://handler.example:{server.port}/",
-            public_only=True,
+            check=addresses.check,
             look_up=lambda _: ("2606:4700::1111", "127.0.0.1"),
             total_s=1.0,
         )
