@@ -17,6 +17,22 @@ MAX_BYTES = 1000
 SLACK_S = 15
 """Allowed delay on a busy machine, in seconds. A server that hangs or drips here goes on for at least 30 s."""
 
+AS_WRITTEN = [
+    ("", "/"),
+    ("?a=b", "/?a=b"),
+    ("/", "/"),
+    ("/a?", "/a?"),
+    ("/%7Euser/%41?q=%7e", "/%7Euser/%41?q=%7e"),
+    ("/./a/../b//c", "/./a/../b//c"),
+    ("/a|b?c|d={e}^[f]`\\\"<>'", "/a|b?c|d={e}^[f]`\\\"<>'"),
+    ("/100%", "/100%"),
+    ("/a?b=1&&c;d=+%20", "/a?b=1&&c;d=+%20"),
+    ("/a b/\u00e9?\u00fc", "/a%20b/%C3%A9?%C3%BC"),
+    ("/a\r\nX-Smuggled: 1", "/a%0D%0AX-Smuggled:%201"),
+    ("/a#fragment", "/a"),
+]
+"""The end of a URL, and the target of the request for it."""
+
 
 def ask(url: str, **given: Any) -> HttpAnswer:
     asked = {

@@ -1,20 +1,34 @@
 """What is forwarded to handlers, and the probe, to real HTTP servers. Deliveries: test_handler_calls.py."""
 
+import socket
+
 import pytest
 
 from dashboard.rules.causes import Cause
 from dashboard.services.handler import HandlerFailed, passed_on, probe
-from tests.services.misbehaving import answer, closed_port, misbehaving
+from tests.services.misbehaving import answer, closed_port, misbehaving, nobody_answers
 
 
 @pytest.mark.parametrize("status", [200, 405, 501, 503])
 def test_probe_asks_by_head_for_nothing_and_returns_what_is_answered(status: int) -> None:
     with misbehaving(answer(status)) as server:
-        answered = probe(url=f"{server.url}/hook", deadline_s=20.0)
+        answered = probe(url=f"{server.url}/%7Ehook/./a|b?", deadline_s=20.0)
     (request,) = server.requests
-    assert (request.method, request.target, request.body) == ("HEAD", "/hook", b"")
+    assert (request.method, request.target, request.body) == ("HEAD", "/%7Ehook/./a|b?", b"")
     assert sorted(name.lower() for name, _ in request.headers) == ["connection", "host", "via"]
     assert answered.status == status
+
+
+def test_probe_tries_a_second_address_beside_a_first_that_nobody_answers_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with misbehaving(answer(200)) as server, nobody_answers(socket.AF_INET6, ("::1", server.port)):
+        both = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: both)
+        answered = probe(url=f"http://handler.example:{server.port}/", deadline_s=20.0)
+    assert answered.status == 200
+    assert answered.latency_ms < 5_000  # 250, on a machine that has time
 
 
 def test_probe_of_a_handler_that_is_not_there_says_so() -> None:

@@ -158,8 +158,8 @@ class AnswerReader:
             self.reusable = self.reusable and status != _SWITCHING
             return
         codings = [coding for coding in _listed(self.headers, "transfer-encoding") if coding != "identity"]
-        lengths = set(_listed(self.headers, "content-length"))
-        length = lengths.pop() if len(lengths) == 1 else ""
+        lengths = set(_listed(self.headers, "content-length"))  # Equal ones are one (RFC 9112, 6.3).
+        length = "".join(lengths) if len(lengths) == 1 else ""
         if codings:
             self.reusable = self.reusable and not length  # Which of both holds is what smuggling is about.
             yield from self._chunks() if codings[-1] == "chunked" else self._rest()
@@ -167,6 +167,8 @@ class AnswerReader:
             yield from self._exactly(int(length))
         else:
             yield from self._rest()
+            if lengths:
+                raise NotHttp  # Different lengths, or one that is no number: where the body ends is anyone's guess.
 
     def _chunks(self) -> _Steps:
         while True:

@@ -13,6 +13,7 @@ on a kept connection that the server has just closed would look like a lost resp
 import errno
 import logging
 import os
+import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
 from typing import Any, cast
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -39,6 +41,8 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)  # Lower levels log URLs, a
 
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 64 * 1024
+_URL = re.compile(r"(https?)://([^/?#\\@\s]+)((?:[/?][^#]*)?)(?:#.*)?", re.DOTALL | re.IGNORECASE)
+_AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}
 
 Headers = Sequence[tuple[str, str | Secret]]
@@ -109,8 +113,9 @@ def exchange(
 
     Exactly `headers` are sent, repeated names joined into one, plus Host, Content-Length and Connection. These three
     and Transfer-Encoding cannot be passed. A value may be a `Secret`, which is revealed only for sending.
-    `connect_s` limits each address's connect and the TLS handshake, `read_s` each wait for data, `total_s` everything,
-    except that the body may take `body_s` longer once the head has arrived.
+    The path and query go out as they were written (`parts_as_written`).
+    `connect_s` limits connecting (deadline_socket.py) and the TLS handshake, `read_s` each wait for data, `total_s`
+    everything, except that the body may take `body_s` longer once the head has arrived.
     A body over `max_bytes` is refused, or with `cap` cut there and marked `truncated`. `ca_file` replaces the
     trusted certificates (tests), `extra_ca_file` adds to them; they are always verified. `public_only` allows only
     public addresses: use it for URLs that someone else entered.
@@ -175,8 +180,8 @@ class _Reach:
     public_only: bool
 
 
-class _BadAddress(HTTPError):
-    pass
+class BadAddress(HTTPError):
+    """The URL cannot be called."""
 
 
 def checked(headers: Headers) -> Headers:
@@ -189,10 +194,25 @@ def checked(headers: Headers) -> Headers:
     return headers
 
 
+def parts_as_written(url: str) -> tuple[str, str, str]:
+    """Return an http(s) URL's scheme, its host with the port, and the target of a request line for it.
+
+    The path and query are as they were written, except that what no request line can contain is percent-encoded.
+
+    Raises: BadAddress for another URL.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise BadAddress
+    scheme, authority, path = found.groups()
+    return scheme, authority, quote(path if path.startswith("/") else f"/{path}", safe=_AS_WRITTEN)
+
+
 def _target(url: str) -> Url:
+    parts_as_written(url)
     target = parse_url(url)
     if target.scheme not in _PORTS or not target.host or target.auth:
-        raise _BadAddress
+        raise BadAddress
     return target
 
 
@@ -209,10 +229,10 @@ def _connect(target: Url, reach: _Reach) -> socket.socket:
 class _Adapter(HTTPAdapter):
     """requests' adapter over one socket that is already connected, with TLS if required."""
 
-    def __init__(self, target: Url, sock: BoundSocket) -> None:
+    def __init__(self, target: Url, sock: BoundSocket, *, as_written: str) -> None:
         super().__init__(max_retries=0)
         self._pool = HTTPConnectionPool(cast("str", target.host), target.port, maxsize=1)
-        self._pool.ConnectionCls = partial(_Connection, bound=sock)  # type: ignore[assignment]
+        self._pool.ConnectionCls = partial(_Connection, bound=sock, as_written=as_written)  # type: ignore[assignment]
 
     def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
         return self._pool
@@ -222,19 +242,26 @@ class _Adapter(HTTPAdapter):
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, *, bound: BoundSocket, **options: Any) -> None:  # noqa: ANN401 - urllib3's
+    """A connection for one request, to a target that requests and urllib3 would have rewritten."""
+
+    def __init__(self, *, bound: BoundSocket, as_written: str, **options: Any) -> None:  # noqa: ANN401 - urllib3's
         super().__init__(**options)
         self._bound = bound
+        self._as_written = as_written
 
     def connect(self) -> None:
         self.sock = self._bound
+
+    def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401, ARG002 - urllib3's
+        super().putrequest(method, self._as_written, *args, **options)
 
 
 def _converse(request: _Request, target: Url, sock: BoundSocket, stage: _Stage) -> HttpAnswer:
     headers = _revealed(request.headers, host=_host(target))
     prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
     stage.sent = True
-    response = _Adapter(target, sock).send(prepared, stream=True)
+    adapter = _Adapter(target, sock, as_written=parts_as_written(request.url)[2])
+    response = adapter.send(prepared, stream=True)
     sock.head_allowance = None
     sock.extend(request.most.body_s)
     stage.status = response.status_code
@@ -307,7 +334,7 @@ def _cause(error: BaseException, stage: _Stage) -> Cause:
 
 def cause_before_the_head(error: BaseException) -> Cause:
     """Return the cause of a failure before the response's head had arrived."""
-    if isinstance(error, _BadAddress | LocationParseError | requests.exceptions.InvalidURL):
+    if isinstance(error, BadAddress | LocationParseError | requests.exceptions.InvalidURL):
         return Cause.ADDRESS
     if isinstance(error, ssl.SSLError):
         return Cause.TLS

@@ -13,7 +13,6 @@ address that is dialled is the one that was checked.
 import asyncio
 import errno
 import logging
-import re
 import socket
 import ssl
 import time
@@ -22,7 +21,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -31,16 +29,22 @@ from yarl import URL
 from dashboard import addresses
 from dashboard.rules.causes import Cause
 from dashboard.services.http.answers import AnswerReader, HeadCutOff, HeadTooLarge, NotHttp
-from dashboard.services.http.client import HttpAnswer, NoAnswer, cause_before_the_head, checked, detail
-from dashboard.services.http.deadline_socket import HEAD_BYTES, tls_context
+from dashboard.services.http.client import (
+    BadAddress,
+    HttpAnswer,
+    NoAnswer,
+    cause_before_the_head,
+    checked,
+    detail,
+    parts_as_written,
+)
+from dashboard.services.http.deadline_socket import HEAD_BYTES, NEXT_ADDRESS_S, tls_context
 from dashboard.services.http.lookups import LookUp, Lookups, of_system
 
 logger = logging.getLogger(__name__)
 
 KEEP_S = 1.0
 """How long an idle connection is kept, in seconds. Common servers keep theirs longer (2 s and more)."""
-NEXT_ADDRESS_S = 0.25
-"""Seconds after which the next address is tried beside one that has not accepted yet. Source: RFC 8305, 8."""
 BODY_S = 2.0
 """Seconds that a body may take after its head. The head has decided; the body is for people."""
 
@@ -49,8 +53,6 @@ TLS_READ_BYTES = 4 * 1024
 for thousands of connections that wait."""
 
 _WITHOUT_LIMITS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_URL = re.compile(r"(https?)://([^/?#\\@\s]+)((?:[/?][^#]*)?)(?:#.*)?", re.DOTALL | re.IGNORECASE)
-_AS_WRITTEN = "".join(map(chr, range(0x21, 0x7F)))
 _ONE_WRITE = 16 * 1024
 """Bytes of a body up to which it is copied behind its head, to go out as one packet."""
 _OF_THIS_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -62,15 +64,11 @@ Check = Callable[[str], None]
 """Accepts an address that may be called. Raises: addresses.Denied."""
 
 
-class _BadAddress(Exception):
-    """The URL cannot be called."""
-
-
-_FAILURES = (OSError, aiohttp.ClientError, NotHttp, HeadTooLarge, HeadCutOff, _BadAddress)
+_FAILURES = (OSError, aiohttp.ClientError, NotHttp, HeadTooLarge, HeadCutOff, BadAddress)
 
 
 _CAUSES: dict[type[BaseException], Cause] = {
-    _BadAddress: Cause.ADDRESS,
+    BadAddress: Cause.ADDRESS,
     aiohttp.InvalidURL: Cause.ADDRESS,
     addresses.Denied: Cause.DENIED,
     TimeoutError: Cause.TIMEOUT,
@@ -373,22 +371,15 @@ def _checked_socket(info: _AddressInfo) -> socket.socket:
 
 
 def _target(url: str, headers: Headers, body: bytes) -> tuple[URL, bytes]:
-    """Return where to connect to, and the request's head. Raises: _BadAddress.
-
-    The path and query go out as they were written, except that what no request line can contain is percent-encoded.
-    """
-    found = _URL.fullmatch(url)
-    if found is None:
-        raise _BadAddress
-    scheme, authority, path = found.groups()
+    """Return where to connect to, and the request's head. Raises: BadAddress."""
+    scheme, authority, target = parts_as_written(url)
     try:
         origin = URL(f"{scheme}://{authority}")
     except ValueError as error:
-        raise _BadAddress from error
+        raise BadAddress from error
     host = origin.host_port_subcomponent
     if not origin.raw_host or not host or not origin.port:
-        raise _BadAddress
-    target = quote(path if path.startswith("/") else f"/{path}", safe=_AS_WRITTEN)
+        raise BadAddress
     lines = [f"POST {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
     lines += [f"Content-Length: {len(body)}", "", ""]
     return origin, "\r\n".join(lines).encode("latin-1")

@@ -6,12 +6,15 @@ abandoned and ends with the resolver.
 """
 
 import io
+import os
+import select
 import socket
 import ssl
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,13 @@ HEAD_BYTES = 64 * 1024
 
 READ_BYTES = 8 * 1024
 """Most bytes read at once. Python's own, 128 KiB from 3.14 on, would take a body for a head that is too large."""
+
+
+NEXT_ADDRESS_S = 0.25
+"""Seconds after which the next address is tried beside one that has not accepted yet. Source: RFC 8305, 8."""
+
+_Address = tuple[Any, ...]
+"""An address as `getaddrinfo` returns it."""
 
 
 class TooLarge(Exception):
@@ -50,27 +60,72 @@ class Clock:
 
 
 def dial(host: str, port: int, *, connect_s: float, clock: Clock, public_only: bool) -> socket.socket:
-    """Connect to the first of the host's addresses that accepts, each within `connect_s` seconds.
+    """Connect to the host's address that accepts first (Happy Eyeballs, RFC 8305).
 
-    With `public_only`, addresses that are not public are skipped without sending a packet (addresses.py).
+    The next address is tried beside one that has not accepted within NEXT_ADDRESS_S, and at once after one that failed.
+    `connect_s` is how long all of them may take once the last one is tried. With `public_only`, addresses that are not
+    public are skipped without sending a packet (addresses.py).
 
-    Raises: OSError of the last address if none accepts.
+    Raises: OSError of the last address to fail if none accepts.
     """
     last: OSError = TimeoutError()
-    for family, kind, protocol, _, address in _resolve(host, port, clock):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            if public_only:
-                addresses.check(address=address[0])
-            sock.settimeout(clock.left(connect_s))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.
-        except OSError as error:
+    left, tried = _by_turns(_resolve(host, port, clock)), list[socket.socket]()
+    try:
+        while left or tried:
+            if left:
+                try:
+                    tried.append(_begin(left.pop(0), public_only=public_only))
+                except OSError as error:
+                    last = error
+                    continue
+            ended = _ended(tried, within_s=clock.left(NEXT_ADDRESS_S if left else connect_s))
+            if not ended and not left:
+                raise TimeoutError
+            for sock in ended:
+                tried.remove(sock)
+                number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not number:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Head and body go out as two writes.
+                    return sock
+                sock.close()
+                last = OSError(number, os.strerror(number))
+    finally:
+        for sock in tried:
             sock.close()
-            last = error
-        else:
-            return sock
     raise last
+
+
+def _by_turns(found: list[_Address]) -> list[_Address]:
+    """Return the addresses so that those of both families take turns, beginning with the resolver's first."""
+    alike = [one for one in found if one[0] == found[0][0]]
+    others = [one for one in found if one[0] != found[0][0]]
+    return [one for pair in zip_longest(alike, others) for one in pair if one is not None]
+
+
+def _begin(found: _Address, *, public_only: bool) -> socket.socket:
+    """Return a socket that begins to connect. Raises: OSError."""
+    family, kind, protocol, _, address = found
+    if public_only:
+        addresses.check(address[0])
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.connect(address)
+    except BlockingIOError:
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _ended(tried: list[socket.socket], *, within_s: float) -> list[socket.socket]:
+    """Wait until one of them is connected or has failed; return those that are or have."""
+    poll = select.poll()
+    for sock in tried:
+        poll.register(sock, select.POLLOUT)
+    ready = {descriptor for descriptor, _ in poll.poll(within_s * 1000)}
+    return [sock for sock in tried if sock.fileno() in ready]
 
 
 def secure(sock: socket.socket, host: str, *, connect_s: float, clock: Clock, context: ssl.SSLContext) -> socket.socket:
@@ -161,8 +216,8 @@ def _loaded(trusted: tuple[str, int, int, int], extra: tuple[str, int, int, int]
     return context
 
 
-def _resolve(host: str, port: int, clock: Clock) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
+def _resolve(host: str, port: int, clock: Clock) -> list[_Address]:
+    found: list[_Address] = []
     errors: list[OSError] = []
 
     def look_up() -> None:

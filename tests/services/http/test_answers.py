@@ -73,15 +73,21 @@ def test_bytes_after_the_end_make_the_connection_unusable() -> None:
 
 
 @pytest.mark.parametrize(
-    "framing",
-    [(), ("Content-Length: 1", "Content-Length: 2"), ("Content-Length: -1",), ("Transfer-Encoding: gzip",)],
-    ids=["none", "two lengths", "no length", "not chunked"],
+    ("framing", "fault"),
+    [
+        ((), Cause.NONE),
+        (("Content-Length: 1", "Content-Length: 2"), Cause.GARBLED),
+        (("Content-Length: 1, 2",), Cause.GARBLED),
+        (("Content-Length: -1",), Cause.GARBLED),
+        (("Transfer-Encoding: gzip",), Cause.NONE),
+    ],
+    ids=["none", "two lengths", "a list of two", "no length", "not chunked"],
 )
-def test_body_without_a_certain_length_ends_with_the_connection(framing: tuple[str, ...]) -> None:
+def test_body_without_a_certain_length_ends_with_the_connection(framing: tuple[str, ...], fault: Cause) -> None:
     reader = read(head(200, *framing) + b"a", b"b")
     assert (reader.status, reader.done) == (200, False)
     reader.end()
-    assert said(reader) == (200, b"ab", Cause.NONE, True, False)
+    assert said(reader) == (200, b"ab", fault, True, False)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
-from tests.services.exchanging import HURRIED, MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
+from tests.services.exchanging import AS_WRITTEN, HURRIED, MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import Behaviour, misbehaving
 
 
@@ -32,6 +32,13 @@ def test_exchange_sends_only_the_given_headers_and_what_http_needs() -> None:
     ]
     assert (answer.status, answer.body, answer.truncated) == (200, b"{}", False)
     assert answer.headers == (("Content-Type", "application/json"), ("Content-Length", "2"))
+
+
+@pytest.mark.parametrize(("written", "target"), AS_WRITTEN)
+def test_url_is_sent_as_it_was_written(written: str, target: str) -> None:
+    with misbehaving(bad.answer(200)) as server:
+        ask(server.url + written)
+    assert server.requests[0].target == target
 
 
 def test_exchange_without_body_sends_no_length_on_get_and_zero_on_post() -> None:

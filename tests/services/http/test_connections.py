@@ -20,6 +20,7 @@ from dashboard.services.http import connections, deadline_socket
 from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.http.connections import Connections
 from tests.services import misbehaving as bad
+from tests.services.exchanging import AS_WRITTEN
 from tests.services.misbehaving import Behaviour, Connection, certified, misbehaving, nobody_answers
 
 PATIENT_S = 20.0
@@ -88,23 +89,7 @@ def test_request_goes_out_as_given_between_host_and_content_length() -> None:
     assert request.headers == (("Host", f"localhost:{server.port}"), *headers, ("Content-Length", "2"))
 
 
-@pytest.mark.parametrize(
-    ("written", "target"),
-    [
-        ("", "/"),
-        ("?a=b", "/?a=b"),
-        ("/", "/"),
-        ("/a?", "/a?"),
-        ("/%7Euser/%41?q=%7e", "/%7Euser/%41?q=%7e"),
-        ("/./a/../b//c", "/./a/../b//c"),
-        ("/a|b?c|d={e}^[f]`\\\"<>'", "/a|b?c|d={e}^[f]`\\\"<>'"),
-        ("/100%", "/100%"),
-        ("/a?b=1&&c;d=+%20", "/a?b=1&&c;d=+%20"),
-        ("/a b/\u00e9?\u00fc", "/a%20b/%C3%A9?%C3%BC"),
-        ("/a\r\nX-Smuggled: 1", "/a%0D%0AX-Smuggled:%201"),
-        ("/a#fragment", "/a"),
-    ],
-)
+@pytest.mark.parametrize(("written", "target"), AS_WRITTEN)
 def test_url_is_sent_as_it_was_written(written: str, target: str) -> None:
     with misbehaving(bad.answer(200)) as server:
         ask(server.url + written)

@@ -15,7 +15,7 @@ from dashboard.services.http.client import NoAnswer
 from dashboard.services.http.deadline_socket import BoundSocket, Clock
 from tests.services import misbehaving as bad
 from tests.services.exchanging import HURRIED, PATIENT_S, SLACK_S, TOTAL_S, ask, fail
-from tests.services.misbehaving import misbehaving
+from tests.services.misbehaving import misbehaving, nobody_answers
 
 
 def test_head_larger_than_its_limit_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,28 +64,54 @@ def test_resolver_that_hangs_is_a_timeout_that_was_not_sent(monkeypatch: pytest.
             assert not thread.is_alive()
 
 
+def at(monkeypatch: pytest.MonkeyPatch, *addresses: str, port: int) -> None:
+    """Let every name have these addresses."""
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+        if ":" in address
+        else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+        for address in addresses
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
+
+
 def test_connect_that_hangs_is_a_timeout_that_was_not_sent() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(4)]  # fill the backlog, from which nothing accepts
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
+    port = bad.closed_port()
+    with nobody_answers(socket.AF_INET, ("127.0.0.1", port)):
         error = fail(f"http://127.0.0.1:{port}/", **HURRIED)
-        for sock in waiting:
-            sock.close()
     assert (error.cause, error.sent) == (Cause.TIMEOUT, False)
 
 
 def test_second_address_is_tried_when_the_first_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     with misbehaving(bad.answer(200)) as server:
-        both = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-            for port in (bad.closed_port(), server.port)
-        ]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: both)
+        at(monkeypatch, "::1", "127.0.0.1", port=server.port)
         assert ask("http://both.example.com/").status == 200
     assert server.requests[0].values("Host") == ["both.example.com"]
+
+
+def test_second_address_is_tried_beside_a_first_that_nobody_answers_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with misbehaving(bad.answer(200)) as server, nobody_answers(socket.AF_INET6, ("::1", server.port)):
+        at(monkeypatch, "::1", "127.0.0.1", port=server.port)
+        assert ask("http://both.example.com/").elapsed_ms < 5_000  # 250, on a machine that has time
+
+
+def test_first_address_that_is_slow_still_wins_over_a_second_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline_socket, "NEXT_ADDRESS_S", 0)
+    with misbehaving(bad.answer(200)) as server:
+        at(monkeypatch, "127.0.0.1", "::1", port=server.port)
+        assert ask("http://both.example.com/").status == 200
+
+
+def test_addresses_of_both_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network without IPv6 has many dead addresses before the first that works."""
+    found = [(family, n) for family, n in zip("666644", range(6), strict=True)]
+    assert deadline_socket._by_turns(found) == [("6", 0), ("4", 4), ("6", 1), ("4", 5), ("6", 2), ("6", 3)]
+
+
+def test_no_address_that_accepts_is_the_last_ones_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, "::1", "127.0.0.1", port=bad.closed_port())
+    error = fail("http://both.example.com/")
+    assert (error.cause, error.sent) == (Cause.REFUSED, False)
 
 
 def test_socket_reads_no_more_at_once_than_it_says_whatever_python_would() -> None:
