@@ -1,4 +1,4 @@
-"""gunicorn's configuration for console and receiver. gunicorn reads it when started in this folder.
+"""gunicorn's configuration for the console and the Partner API. gunicorn reads it when started in this folder.
 
 The command line overrides it, as `dashboard/launch/site.py` does on a single machine.
 """

@@ -1,9 +1,9 @@
 """Per-process counters for /metrics: receipts, observation calls and calls to OpenTrain.
 
 Processes count, not the database: counting must cost a delivery almost nothing, and continue when the database is down.
-The processes of a machine (gunicorn's and the worker) write to files in PROMETHEUS_MULTIPROC_DIR, and each of them can
-add all of them up (prometheus-client's multi-process mode). Values that the database holds (queues, the poller, states)
-are queried at scrape time: queries/health_checks.py.
+The processes of a machine (receivers, gunicorn's and the worker) write to files in PROMETHEUS_MULTIPROC_DIR, and each
+of them can add all of them up (prometheus-client's multi-process mode). Values that the database holds (queues, the
+poller, states) are queried at scrape time: queries/health_checks.py.
 """
 
 import hmac

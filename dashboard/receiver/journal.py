@@ -258,7 +258,7 @@ class Journal:
             except (SpoolFailed, KeyMissing, UnknownFormat) as error:
                 self._hold_replay(str(error))
             except DatabaseFailed as error:
-                self._go_away(type(error).__name__)
+                self._go_away(type(error.__cause__ or error).__name__)  # such as ReadOnlySqlTransaction
                 await asyncio.sleep(RETRY_EVERY_S)
             except Exception:
                 logger.exception("attempts cannot be recorded")

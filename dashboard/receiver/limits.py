@@ -13,7 +13,7 @@ from dataclasses import dataclass
 WAITS, WAITS_OF_ENDPOINT = 5000, 1000
 """Places that a process and an endpoint need at least; with fewer descriptors there are fewer, and the log says so."""
 MOST_WAITS = 10_000
-"""Places with any number of descriptors. Memory is the limit then: a waiting delivery costs some ten kilobytes."""
+"""Places with any number of descriptors. Memory is the limit then: a waiting delivery costs some tens of kilobytes."""
 RESERVED = 512
 """Descriptors for everything else: the database, the spool, lookups, idle connections, the console."""
 BODIES_BYTES = 128 * 1024 * 1024

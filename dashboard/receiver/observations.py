@@ -1,7 +1,7 @@
 """The observations API: partners' handlers report deliveries in batches. See docs/observations.md.
 
-A call is stored completely or not at all, and can be repeated: known observations are counted and change nothing. Like
-the receiver, it queries the database first, so a database that is down gives a 503 before anything is read.
+A call is stored completely or not at all, and can be repeated: known observations are counted and change nothing.
+Unlike a delivery, a call needs the database: the key is looked up there first, and while it is away a call gets a 503.
 
 Each endpoint may make OBSERVATION_CALLS_PER_MINUTE calls, counted before the body is read and whatever their outcome.
 The minute begins with its first call; calls over the limit get a Retry-After for its end. Calls of one endpoint are

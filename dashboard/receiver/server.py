@@ -1,9 +1,9 @@
 """The HTTP server of the receiver: one event loop, aiohttp's parser, and limits on what a connection may take.
 
 A request must arrive completely within PATIENCE_S; a response of which nothing is read for that long is aborted.
-Idle connections stay for KEEP_ALIVE_S, longer than a load balancer's 60 s, so that the balancer closes first. When the
-descriptors get scarce, a new connection ends one that waits for its client. There is no access log: a receiver's path
-contains its key.
+Idle connections stay for KEEP_ALIVE_S, by default longer than a load balancer's 60 s, so that the balancer closes
+first. When the descriptors get scarce, a new connection ends one that waits for its client. There is no access log: a
+receiver's path contains its key.
 
 A stopping server finishes what has begun: it accepts nothing more, answers with `Connection: close`, and gives idle
 connections a moment, because a request may be on its way.
@@ -24,7 +24,8 @@ from aiohttp.web_protocol import RequestHandler
 
 PATIENCE_S = float(os.environ.get("WEB_PATIENCE_S", "30"))
 """Maximum time for a request to arrive, in seconds."""
-KEEP_ALIVE_S = 75.0
+KEEP_ALIVE_S = float(os.environ.get("WEB_KEEP_ALIVE_S", "75"))
+"""Time that an idle connection is kept, in seconds, as that of gunicorn.conf.py."""
 UNREAD_BYTES = 256 * 1024
 """Approximate send buffer of the kernel for an unread response, in bytes."""
 HEADERS, HEADER_BYTES, LINE_BYTES = 100, 8190, 8190

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from cryptography.fernet import Fernet
 from django.db import InternalError, OperationalError, connection, transaction
+from psycopg.errors import ReadOnlySqlTransaction
 
 from dashboard.models import Attempt, Delivery, Endpoint, ReceiverReport, RefusedAttempt
 from dashboard.receiver import journal
@@ -549,6 +550,17 @@ def test_notes_survive_a_database_that_takes_nothing(tmp_path, database, short, 
         database.come_back()
         until_clear(one)
     assert (Endpoint.objects.get().proof, RefusedAttempt.objects.count()) == ("proven", 1)
+
+
+def test_log_names_why_the_database_takes_nothing(tmp_path, endpoint, database, short, caplog) -> None:
+    error = InternalError("cannot execute INSERT in a read-only transaction")
+    error.__cause__ = ReadOnlySqlTransaction()
+    with running(tmp_path) as one:
+        database.away = error
+        one.record(attempt(endpoint))
+        database.come_back()
+        until_clear(one)
+    assert "the database counts as away: ReadOnlySqlTransaction" in caplog.text
 
 
 def test_refused_request_that_the_database_refuses_costs_no_other_note(tmp_path, caplog) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import runpy
 import socket
 import threading
 import time
@@ -88,6 +89,22 @@ def test_kept_connection_may_be_idle_for_longer(site: Serving) -> None:
             with pytest.raises(TimeoutError):
                 one.recv(1)
             one.settimeout(30)
+
+
+@pytest.mark.parametrize(("given", "kept_s"), [({}, 75), ({"WEB_KEEP_ALIVE_S": "610"}, 610)])
+def test_idle_connections_outlast_those_of_a_load_balancer(
+    given: dict[str, str], kept_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert runpy.run_path(server.__file__)["KEEP_ALIVE_S"] == kept_s
+
+
+def test_idle_connection_ends_after_its_time(handling: Handling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.2)
+    with serving(lambda: handling) as site, site.connect() as one:
+        one.sendall(GET)
+        assert heard(one).startswith(b"HTTP/1.1 200 ")  # until the end of the connection
 
 
 def test_slow_work_of_ours_is_not_the_clients(site: Serving, handling: Handling) -> None:

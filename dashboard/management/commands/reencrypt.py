@@ -22,8 +22,9 @@ TOLD_EVERY = 1000
 
 class Command(BaseCommand):
     help = (
-        "Re-encrypt every stored token, signing secret and second factor under the first of FIELD_KEYS. Safe while the "
-        "site runs; it can be stopped and run again. When it reports that nothing is left, remove the older keys."
+        "Re-encrypt every stored token, signing secret and second factor under the first of FIELD_KEYS, and the "
+        "receivers' file of routes in RECEIVER_SPOOL_DIR; say which spools there need an older key. Safe while the "
+        "site runs; it can be stopped and run again. Remove the older keys when it says that you can."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
