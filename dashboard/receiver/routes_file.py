@@ -64,7 +64,12 @@ def path_in(folder: str) -> Path | None:
 
 
 def write(path: Path, rows: Collection[RouteRow], *, at: datetime) -> None:
-    """Write the file; `at` is when the database confirmed the rows. Only its user can read it. Raises: OSError."""
+    """Write the file; `at` is when the database confirmed the rows. Only its user can read it.
+
+    Written by root, as `manage reencrypt` may be, it belongs to the folder's owner, who is the receiver's user.
+
+    Raises: OSError.
+    """
     make(path.parent)
     _remove_left_over(path)
     text = json.dumps({"at": at.isoformat(), "routes": [_written(row) for row in rows]})
@@ -72,6 +77,9 @@ def write(path: Path, rows: Collection[RouteRow], *, at: datetime) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if os.geteuid() == 0:
+                owner = path.parent.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -86,6 +86,18 @@ def test_only_its_user_can_read_it(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("user", "given"), [(0, True), (1000, False)])
+def test_file_that_root_writes_belongs_to_the_folders_owner(
+    file: Path, user: int, given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "fchown", lambda _descriptor, *owner: told.append(owner))
+    write(file, [], at=NOON)
+    folder = file.parent.stat()
+    assert told == ([(folder.st_uid, folder.st_gid)] if given else [])
+
+
 @pytest.mark.parametrize("step", ["fsync", "fdopen"])
 def test_write_that_fails_leaves_the_old_file(file: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write(file, rows(), at=NOON)
