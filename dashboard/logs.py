@@ -65,6 +65,9 @@ def config(*, form: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "procrastinate": {"level": "WARNING"},  # at INFO it logs the start and end of every job
+            # It warns of what follows from an error that it raises: three lines a second while a database is read-only.
+            "psycopg": {"level": "ERROR"},
+            "psycopg.pool": {"level": "WARNING"},
             "gunicorn.error": {
                 "level": "INFO",
                 "handlers": [],

@@ -29,9 +29,13 @@ Answer = tuple[int | None, bytes]
 
 
 class Handler:
-    """Takes each delivery, but one in ten at the second call only. Each answer has a number of its own."""
+    """Takes each delivery, but one in ten at the second call only. Each answer has a number of its own.
+
+    It answers after `takes_s`.
+    """
 
     def __init__(self) -> None:
+        self.takes_s = 0.0
         self.calls: dict[str, list[Answer]] = {}
         self._numbers = itertools.count()
 
@@ -54,6 +58,7 @@ def handling() -> Iterator[tuple[Handler, str]]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(handler.takes_s)
             status, body = handler.take(self.headers["X-OpenTrain-Delivery"])
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -184,27 +189,28 @@ def out_of_order(url: str) -> int:
 
 def told_late(url: str) -> int:
     """Return the number of attempts of which the log says that OpenTrain was not answered in time."""
-    with psycopg.connect(url) as database:
-        row = database.execute("SELECT count(*) FROM dashboard_attempt WHERE answered_in_time = false").fetchone()
-        return int(row[0]) if row else 0
+    return _count(url, "answered_in_time = false")
+
+
+def answered_in_time(url: str) -> int:
+    """Return the number of attempts of which the log says that OpenTrain was answered in time."""
+    return _count(url, "answered_in_time = true")
 
 
 def await_log(url: str, *, attempts: int) -> dict[str, list[Answer]]:
     """Return the log once it has this many attempts: those of a spool enter it when the database is back."""
     deadline = time.monotonic() + PATIENCE_S
-    while (found := counted(url)) < attempts:
+    while (found := _count(url, "true")) < attempts:
         if time.monotonic() > deadline:
             pytest.fail(f"{found} of {attempts} attempts are in the log")
         time.sleep(0.1)
     return log_of(url)
 
 
-def counted(url: str) -> int:
-    """Return the number of attempts in the log; 0 while the database is away."""
-    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url) as database:
-        row = database.execute("SELECT count(*) FROM dashboard_attempt").fetchone()
+def _count(url: str, condition: str) -> int:
+    with psycopg.connect(url) as database:
+        row = database.execute(f"SELECT count(*) FROM dashboard_attempt WHERE {condition}").fetchone()  # noqa: S608
         return int(row[0]) if row else 0
-    return 0
 
 
 def check_log(opentrain: OpenTrain, handler: Handler, log: dict[str, list[Answer]]) -> None:
