@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("receiver_faults")
 __all__ = ["place"]
 
 ROUNDS = fitting(3, least=1)
-BETWEEN = 100
+BETWEEN = 50
 """How many deliveries succeed before and after a kill."""
 SHARED = 3 if FAULT_SECONDS < 60 else 1
 """In the suite, other tests use the same cores, and what is started again takes longer."""

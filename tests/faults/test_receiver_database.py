@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("receiver_faults")
 __all__ = ["place", "small_disk"]
 
 FAULTS = fitting(3, least=1)
-AWAY_S = max(FAULT_SECONDS / 5, 3)
+AWAY_S = max(FAULT_SECONDS / 5, 2)
 """Length of a fault: longer than an attempt waits for its commit, and in the long run longer than OpenTrain waits."""
 COMMIT_S = 2
 AGAIN = 2
