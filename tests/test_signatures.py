@@ -206,3 +206,9 @@ def test_split_takes_the_contracts_form_alone_and_verify_calls_all_else_malforme
     assert split(header) == parts
     verdict = verify(secret=ONE, headers=[header], body=b"", now=T).verdict
     assert (verdict is Verdict.MALFORMED) == (parts is None)
+
+
+def test_empty_secret_verifies_nothing() -> None:
+    header = sign(secret="", body=b"{}", timestamp=1000)
+    assert verify(secret="", headers=[header], body=b"{}", now=1000).verdict is Verdict.MISMATCH
+    assert verify(secret="x", headers=[header], body=b"{}", now=1000, other_secrets=[""]).verdict is Verdict.MISMATCH

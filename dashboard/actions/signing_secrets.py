@@ -6,15 +6,14 @@ receiver without it.
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from django.db import transaction
 
 from dashboard.actions import audit
 from dashboard.actions.installs.snapshots import hold
 from dashboard.models import Endpoint, User
-from dashboard.signatures import Verdict
-from dashboard.vault import Secret
+from dashboard.vault import Sealed, Secret
 
 ENTER = "enter signing secret"
 """Name of this action in the audit."""
@@ -44,29 +43,34 @@ def enter(*, actor: User, endpoint: Endpoint, secret: Secret, operation: uuid.UU
             row.receiver_key, row.handler_url = key, taken_over.handler_url
         row.secret, row.registering_since = secret, None
         words = "A signing secret was entered. Redeliver verifies this endpoint's deliveries with it."
-        if row.proof != Endpoint.Proof.PROVEN:
+        # Of a routed one that is proven, the deliveries that proved it are not in the log yet.
+        if row.proof != Endpoint.Proof.PROVEN or row.routed_at is not None:
             row.proof = Endpoint.Proof.WAITING
             words = "A signing secret was entered. The next delivery shows whether it is right."
         row.save(update_fields=["receiver_key", "handler_url", "secret", "registering_since", "proof"])
         audit.note(actor=actor, action=ENTER, words=words, endpoint=row, operation=operation)
 
 
-def mark_proven(*, endpoints: Collection[int]) -> None:
-    """Note that a delivery of each of these endpoints has verified. What does not is refused from now on."""
-    waiting = Endpoint.objects.filter(pk__in=endpoints, proof=Endpoint.Proof.WAITING)
-    waiting.update(proof=Endpoint.Proof.PROVEN)
+def mark_proven(proven: Mapping[int, Sealed]) -> None:
+    """Note that a delivery of each endpoint has verified with this secret. What does not is refused from now on.
+
+    An endpoint whose secret has changed since is left out: the other one has proven nothing.
+    """
+    with transaction.atomic():
+        for endpoint_id, secret in sorted(proven.items()):
+            waiting = Endpoint.objects.filter(pk=endpoint_id, proof=Endpoint.Proof.WAITING, secret=secret.stored)
+            waiting.update(proof=Endpoint.Proof.PROVEN)
 
 
 def can_be_entered(endpoint: Endpoint) -> bool:
-    """Return whether a received endpoint lacks a secret that is known to be right: it never verified a delivery."""
+    """Return whether a received endpoint lacks a secret that is known to be right: it never verified a delivery.
+
+    Its proof may be known a moment later than the delivery. A secret that is entered meanwhile harms nobody: nothing is
+    refused before a delivery has verified with that one, and another can be entered.
+    """
     if endpoint.deleted_at is not None or not endpoint.is_received:
         return False
-    if endpoint.proof == Endpoint.Proof.PROVEN:
-        return not endpoint.deliveries.exists()
-    # A delivery may have verified a moment ago, before the receiver has noted that the secret is proven.
-    verified = endpoint.deliveries.filter(last_signature=Verdict.VERIFIED)
-    since = endpoint.routed_at
-    return not (verified if since is None else verified.filter(last_attempt_at__gte=since)).exists()
+    return endpoint.proof != Endpoint.Proof.PROVEN or not endpoint.deliveries.exists()
 
 
 def _owner(endpoint: Endpoint) -> Endpoint:

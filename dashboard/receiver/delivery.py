@@ -40,8 +40,8 @@ from dashboard.rules.receipts import RECEIPT, REGISTERING, Arrival, Refused, Rep
 from dashboard.rules.schedule import HANDLER_DEADLINE, OPENTRAIN_WAITS, RECORD_DEADLINE
 from dashboard.services.handler import HandlerFailed
 from dashboard.services.handler_calls import HandlerCalls
-from dashboard.signatures import UNCHECKED, Verdict
-from dashboard.vault import Secret, Unreadable
+from dashboard.signatures import UNCHECKED, Verdict, Verification
+from dashboard.vault import Sealed, Unreadable
 
 RETRY_AFTER_S = 5
 """Retry-After of a 503, in seconds. OpenTrain has its own schedule, but proxies may use it."""
@@ -62,8 +62,8 @@ class Keeps(Protocol):
     def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:
         """Note whether OpenTrain got the answer in time, later than the attempt."""
 
-    def proven(self, endpoint_id: int) -> None:
-        """Note that a first delivery of the endpoint has verified."""
+    def proven(self, endpoint_id: int, secret: Sealed) -> None:
+        """Note that a first delivery of the endpoint has verified with this secret."""
 
 
 class Deliveries:
@@ -86,7 +86,7 @@ class Deliveries:
         self._journal = journal
         self._limits = limits
         self._handler_s, self._record_s, self._opentrain_s = handler_s, record_s, opentrain_s
-        self._proven: dict[int, Secret | None] = {}
+        self._proven: dict[int, Sealed] = {}
         """Endpoints whose routes do not know yet that a delivery has verified, with the secret that it had."""
 
     async def receive(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
@@ -115,12 +115,10 @@ class Deliveries:
         try:
             arrival = await self._arrival(request, arrival, started=started, held=held)
             receipts.check_form(arrival)
-            signature = await self._signature(route, arrival)
+            signature, route = await self._signature(route, arrival)
             event = receipts.event_of(arrival)
         except Refused as refused:
             return self._refuse(route, arrival, refused)
-        if signature == Verdict.VERIFIED:
-            self._note_proof(route)
         reply = await self._reply(route, arrival, started=started)
         result = receipts.result_of(
             arrival,
@@ -155,28 +153,34 @@ class Deliveries:
             self._journal.refuse(endpoint_id=endpoint_id, refusal=receipts.refusal_of(arrival, refused))
         return _no(refused.status, refused.reason, refused.explanation)
 
-    async def _signature(self, route: Route, arrival: Arrival) -> str:
-        """Return what the log keeps about the signature: VERIFIED, or why not where that is passed on too.
+    async def _signature(self, route: Route, arrival: Arrival) -> tuple[str, Route]:
+        """Return what the log keeps about the signature, and the route that decided.
+
+        That is VERIFIED, or why not where that is passed on too.
 
         Raises: Refused.
         """
-        if route.secret is None:
-            if route.proof == Endpoint.Proof.NONE:
-                return UNCHECKED
-            raise receipts.without_a_secret(arrival, registering_since=route.registering_since)
-        found = receipts.verified(arrival, secret=route.secret.reveal())
-        if found.verdict is Verdict.MISMATCH:
+        found = None if route.secret is None else receipts.verified(arrival, secret=route.secret.reveal())
+        if found is not None and found.verdict is Verdict.MISMATCH:
             route = await self._routes.reread(route)  # the secret may have been rotated a moment ago
-            secret = route.secret.reveal() if route.secret is not None else ""
-            others = [other.reveal() for other in await self._routes.other_secrets(route)]
-            if len(arrival.body) < LARGE_BODY:
-                found = receipts.verified(arrival, secret=secret, others=others)
-            else:
-                found = await asyncio.to_thread(receipts.verified, arrival, secret=secret, others=others)
+            found = None if route.secret is None else await self._compared(route, arrival, secret=route.secret)
+        if found is None:
+            if route.proof == Endpoint.Proof.NONE:
+                return UNCHECKED, route
+            raise receipts.without_a_secret(arrival, registering_since=route.registering_since)
+        if found.ok:
+            self._note_proof(route)
         if found.ok or self._is_waiting(route):
-            return found.verdict.value
+            return found.verdict.value, route
         remade = await self._routes.remade_at(route) if found.verdict is Verdict.MISMATCH else None
         raise receipts.not_verified(found, remade=remade)
+
+    async def _compared(self, route: Route, arrival: Arrival, *, secret: Sealed) -> Verification:
+        """Verify with the secret, and find out whether one of the install's others signed it."""
+        others = [other.reveal() for other in await self._routes.other_secrets(route)]
+        if len(arrival.body) < LARGE_BODY:
+            return receipts.verified(arrival, secret=secret.reveal(), others=others)
+        return await asyncio.to_thread(receipts.verified, arrival, secret=secret.reveal(), others=others)
 
     def _is_waiting(self, route: Route) -> bool:
         """Return whether no delivery has verified yet with the secret that the endpoint has."""
@@ -185,9 +189,9 @@ class Deliveries:
     def _note_proof(self, route: Route) -> None:
         if route.proof != Endpoint.Proof.WAITING:
             self._proven.pop(route.endpoint_id, None)
-        elif self._is_waiting(route):
+        elif route.secret is not None and self._is_waiting(route):
             self._proven[route.endpoint_id] = route.secret
-            self._journal.proven(route.endpoint_id)
+            self._journal.proven(route.endpoint_id, route.secret)
 
     async def _reply(self, route: Route, arrival: Arrival, *, started: float) -> Reply:
         """Return the handler's response; a plain receipt if no handler is set."""

@@ -46,6 +46,7 @@ from dashboard.receiver.spool import Spool
 from dashboard.receiver.spool_folder import SpoolFailed, SpoolHeld
 from dashboard.rules.attempts import RecordedAttempt, Refusal
 from dashboard.rules.causes import Cause
+from dashboard.vault import Sealed
 
 COMMIT_WITHIN_S = 1.0
 """Seconds that an attempt waits for its commit before it goes to the spool."""
@@ -144,9 +145,9 @@ class Journal:
             self._notes_at = 0.0
             self._wake.set()
 
-    def proven(self, endpoint_id: int) -> None:
-        """Store soon that a first delivery of the endpoint has verified."""
-        self._notes.proven(endpoint_id)
+    def proven(self, endpoint_id: int, secret: Sealed) -> None:
+        """Store soon that a first delivery of the endpoint has verified with this secret."""
+        self._notes.proven(endpoint_id, secret)
 
     def can_keep(self) -> Keeping:
         """Return where the next attempt would be kept, as far as is known."""

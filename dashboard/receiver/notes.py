@@ -21,6 +21,7 @@ from dashboard.actions.deliveries.record import record_refusals
 from dashboard.actions.signing_secrets import mark_proven
 from dashboard.rules.attempts import Refusal
 from dashboard.rules.causes import Cause
+from dashboard.vault import Sealed
 
 MOST_REFUSALS = 1000
 """Refused requests that wait. Anyone who knows an address can send more than the database takes."""
@@ -44,7 +45,7 @@ class Taken:
     held: int | None
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     told: Mapping[uuid.UUID, Cause] = field(default_factory=dict)
-    proven: Collection[int] = ()
+    proven: Mapping[int, Sealed] = field(default_factory=dict)
     gone: Collection[str] = ()
 
     def store(self) -> Unnoted:
@@ -56,7 +57,7 @@ class Taken:
         if self.held is not None:
             receivers.report(name=self.name, held=self.held, now=self.at)
         if self.proven:
-            mark_proven(endpoints=self.proven)
+            mark_proven(self.proven)
         if self.gone:
             receivers.forget(names=self.gone)
         if self.refusals:  # last, because storing it twice shows
@@ -74,7 +75,7 @@ class Notes:
         self._refusals: deque[tuple[int, Refusal]] = deque()
         self._in_time: dict[uuid.UUID, Cause] = {}
         self._missed: dict[uuid.UUID, Cause] = {}
-        self._proven: set[int] = set()
+        self._proven: dict[int, Sealed] = {}
         self._gone: set[str] = set()
         self._logged_dropped = 0
 
@@ -93,9 +94,9 @@ class Notes:
         else:
             notes[attempt_id] = missed
 
-    def proven(self, endpoint_id: int) -> None:
-        """Note that a delivery of the endpoint has verified. It is never dropped."""
-        self._proven.add(endpoint_id)
+    def proven(self, endpoint_id: int, secret: Sealed) -> None:
+        """Note that a delivery of the endpoint has verified with this secret. It is never dropped."""
+        self._proven[endpoint_id] = secret
 
     def gone(self, names: Collection[str]) -> None:
         """Note the names of receivers of which this one holds the attempts now."""
@@ -118,7 +119,7 @@ class Notes:
         told = self._take_missed()
         if with_in_time:
             told |= _taken(self._in_time, list(islice(self._in_time, AT_ONCE)))
-        proven, self._proven = self._proven, set()
+        proven, self._proven = self._proven, {}
         gone, self._gone = self._gone, set()
         if held is None and not (refusals or told or proven or gone):
             return None
@@ -142,7 +143,7 @@ class Notes:
         self._refusals.extendleft(reversed(kept))
         for attempt_id, missed in taken.told.items():
             self.told(attempt_id, missed)
-        self._proven.update(taken.proven)
+        self._proven = {**taken.proven, **self._proven}
         self._gone.update(taken.gone)
 
     def _take_missed(self) -> dict[uuid.UUID, Cause]:

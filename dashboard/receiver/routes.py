@@ -23,7 +23,7 @@ from dashboard.queries.routes import RouteRow
 from dashboard.receiver.routes_reader import ANSWER_WITHIN_S, Asked, RoutesReader
 from dashboard.rules.receipts import REGISTERED_WITHIN
 from dashboard.signatures import OTHERS_TRIED
-from dashboard.vault import Secret
+from dashboard.vault import Sealed, Secret
 
 ASKING_MOST = 1000
 """Requests that may wait for the database to know their key."""
@@ -49,7 +49,7 @@ class Route:
     endpoint_id: int
     install_id: int
     handler_url: str
-    secret: Secret | None
+    secret: Sealed | None
     registering_since: datetime | None
     proof: str
 

@@ -31,6 +31,7 @@ from dashboard.receiver.server import Server
 from dashboard.rules.attempts import RecordedAttempt, Refusal
 from dashboard.services.handler_calls import HandlerCalls
 from dashboard.signatures import sign
+from dashboard.vault import Sealed
 from tests.factories import BODY, SECRET
 
 WITHIN_S = 60
@@ -118,7 +119,7 @@ class TestJournal:
     __test__ = False
     thread: TestsThread
     in_time: dict[uuid.UUID, bool] = field(default_factory=dict)
-    proved: list[int] = field(default_factory=list)
+    proved: list[tuple[int, str]] = field(default_factory=list)
     left_s: list[float] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     before_record: Callable[[], None] = lambda: None
@@ -141,8 +142,8 @@ class TestJournal:
         assert attempt_id not in self.in_time
         self.in_time[attempt_id] = in_time
 
-    def proven(self, endpoint_id: int) -> None:
-        self.proved.append(endpoint_id)
+    def proven(self, endpoint_id: int, secret: Sealed) -> None:
+        self.proved.append((endpoint_id, secret.reveal()))
 
 
 @dataclass(frozen=True)

@@ -528,11 +528,62 @@ def test_waiting_endpoint_passes_on_what_is_not_verified_until_a_first_delivery_
         assert (stranger.status_code, stranger.content) == (202, b'{"signature": "not verified"}')
         assert receiver.journal.proved == []
         known = deliver(receiver, endpoint)
-        assert (known.status_code, known.content, receiver.journal.proved) == (202, b"handled", [endpoint.pk])
+        assert (known.status_code, known.content, receiver.journal.proved) == (202, b"handled", [(endpoint.pk, SECRET)])
         assert said(deliver(receiver, endpoint, secret=OTHER_SECRET)) == (401, "mismatch")
         assert len(server.requests) == 2
     attempts = Attempt.objects.order_by("id")
     assert list(attempts.values_list("signature", "handler_status")) == [("mismatch", 202), ("verified", 202)]
+
+
+@pytest.mark.django_db
+def test_secret_that_is_proven_is_the_one_that_verified_though_it_was_entered_a_moment_ago(
+    receiver, monkeypatch
+) -> None:
+    endpoint = make_endpoint(secret=Secret(OTHER_SECRET))
+    receiver.routes.proofs[endpoint.pk] = "waiting"
+    stale = stale_route(receiver, monkeypatch, endpoint)
+    type(endpoint).objects.filter(pk=endpoint.pk).update(secret=Secret(SECRET), handler_url="")
+    assert deliver(receiver, endpoint).status_code == 200
+    assert (stale.secret.reveal(), receiver.journal.proved) == (OTHER_SECRET, [(endpoint.pk, SECRET)])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("proof", "status"), [("proven", 503), ("waiting", 503), ("none", 200)])
+def test_secret_that_was_taken_away_a_moment_ago_verifies_nothing(receiver, monkeypatch, proof, status) -> None:
+    """Least of all what somebody signed with an empty secret."""
+    endpoint = make_endpoint()
+    receiver.routes.proofs[endpoint.pk] = proof
+    stale_route(receiver, monkeypatch, endpoint)
+    type(endpoint).objects.filter(pk=endpoint.pk).update(secret=None)
+    assert deliver(receiver, endpoint, secret="").status_code == status
+    assert list(Attempt.objects.values_list("signature", flat=True)) == (["unchecked"] if status == 200 else [])
+    assert receiver.journal.proved == []
+
+
+@pytest.mark.django_db
+def test_delivery_of_an_endpoint_that_took_over_the_address_a_moment_ago_is_its_own(receiver, monkeypatch) -> None:
+    old = make_endpoint(secret=Secret(OTHER_SECRET))
+    stale_route(receiver, monkeypatch, old)
+    key = old.receiver_key
+    type(old).objects.filter(pk=old.pk).update(receiver_key=None)
+    new = make_endpoint(install=old.install, receiver_key=key)
+    assert deliver(receiver, new).status_code == 200
+    assert Delivery.objects.get().endpoint == new
+
+
+def stale_route(receiver, monkeypatch, endpoint):
+    """Let the receiver begin with the route as it is now, whatever changes; what it asks for anew is current."""
+    route = receiver.run(receiver.routes.get(endpoint.receiver_key))
+
+    async def get(_key):
+        return route
+
+    async def reread(_route):
+        return await type(receiver.routes).get(receiver.routes, endpoint.receiver_key)
+
+    monkeypatch.setattr(receiver.routes, "get", get)
+    monkeypatch.setattr(receiver.routes, "reread", reread)
+    return route
 
 
 @pytest.mark.django_db

@@ -17,6 +17,7 @@ from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed
 from dashboard.rules.attempt_codec import to_bytes
+from tests.actions.test_signing_secrets import stored
 from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import KEY, ROOM, Database, Running, attempt, attempts, in_log, install, running
 from tests.receiver.refusals import refusal
@@ -542,9 +543,10 @@ def test_notes_that_the_database_does_not_take_are_stored_later(tmp_path, endpoi
 @pytest.mark.parametrize("error", [InternalError("read-only"), OperationalError("away")])
 def test_notes_survive_a_database_that_takes_nothing(tmp_path, database, short, error) -> None:
     endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
+    secret = stored(endpoint)
     with running(tmp_path) as one:
         database.away = error
-        one.do(lambda: one.journal.proven(endpoint.pk))
+        one.do(lambda: one.journal.proven(endpoint.pk, secret))
         one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal()))
         one.wait_until(lambda: one.journal.can_keep().place == "spool")
         database.come_back()
@@ -565,8 +567,9 @@ def test_log_names_why_the_database_takes_nothing(tmp_path, endpoint, database, 
 
 def test_refused_request_that_the_database_refuses_costs_no_other_note(tmp_path, caplog) -> None:
     endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
+    secret = stored(endpoint)
     with running(tmp_path) as one:
         one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal(reason="x" * 500)))
-        one.do(lambda: one.journal.proven(endpoint.pk))
+        one.do(lambda: one.journal.proven(endpoint.pk, secret))
     assert (Endpoint.objects.get().proof, RefusedAttempt.objects.count()) == ("proven", 0)
     assert "1 refused requests are not recorded" in caplog.text

@@ -10,6 +10,8 @@ from dashboard.models import Attempt, Endpoint, ReceiverReport, RefusedAttempt
 from dashboard.receiver import notes as notes_module
 from dashboard.receiver.notes import Notes, Taken
 from dashboard.rules.causes import Cause
+from dashboard.vault import Sealed
+from tests.actions.test_signing_secrets import stored
 from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import attempt
 from tests.receiver.refusals import refusal
@@ -39,7 +41,7 @@ def test_everything_noted_is_stored(notes: Notes) -> None:
     ReceiverReport.objects.create(name="web2-a", held=3, heard_at=NOON)
     notes.refuse(endpoint.pk, refusal())
     notes.told(given.id, Cause.GONE)
-    notes.proven(endpoint.pk)
+    notes.proven(endpoint.pk, stored(endpoint))
     notes.gone(["web2-a"])
     taken(notes, held=5).store()
     assert RefusedAttempt.objects.get().endpoint == endpoint
@@ -111,13 +113,19 @@ def test_notes_that_are_put_back_come_again_before_later_ones(notes: Notes, monk
     for number in range(3):
         notes.refuse(number, refusal())
     notes.told(name)
-    notes.proven(7)
+    notes.proven(7, Sealed("before"))
+    notes.proven(8, Sealed("before"))
     notes.gone(["web2-a"])
     first = taken(notes)
     notes.refuse(3, refusal())
     notes.refuse(4, refusal())
+    notes.proven(8, Sealed("now"))
     notes.put_back(first)
     again = taken(notes)
     assert [endpoint for endpoint, _refusal in again.refusals] == [1, 2, 3, 4]
-    assert (again.told, again.proven, again.gone) == ({name: Cause.NONE}, {7}, {"web2-a"})
+    assert (again.told, again.proven, again.gone) == (
+        {name: Cause.NONE},
+        {7: Sealed("before"), 8: Sealed("now")},
+        {"web2-a"},
+    )
     assert notes.dropped_refusals == 1

@@ -170,6 +170,7 @@ def test_database_that_does_not_answer_is_away_after_a_second_and_then_at_once(
             cursor.execute("LOCK TABLE dashboard_endpoint IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(RoutesAway):
                 table.get(UNKNOWN)
+            soon(lambda: not table.table._reader.is_answering)  # its thread may have asked later than we
             monkeypatch.setattr(table.table._reader, "ask", pytest.fail)
             with pytest.raises(RoutesAway):
                 table.get(UNKNOWN)
