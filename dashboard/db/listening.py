@@ -9,16 +9,10 @@ import psycopg
 from django.db import connection as default
 from psycopg import sql
 
+from dashboard.db.own_connection import NOTICED
+
 _OWN = {"cursor_factory", "context", "prepare_threshold"}
 """Parameters that are Django's own, for its cursors and types."""
-# A database host that vanished is noticed within seconds. The kernel's own limits are longer than ten minutes.
-_NOTICED = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-}
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +26,7 @@ def listening(channel: str) -> Iterator[psycopg.Connection[Any]]:
     Raises: psycopg.Error.
     """
     parameters = {name: value for name, value in default.get_connection_params().items() if name not in _OWN}
-    with psycopg.connect(**_NOTICED | parameters, autocommit=True) as connection:
+    with psycopg.connect(**NOTICED | parameters, autocommit=True) as connection:
         try:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         except psycopg.Error as error:

@@ -38,7 +38,7 @@ def test_database_that_refuses_to_notify_is_used_without(caplog: pytest.LogCaptu
 
 
 def test_database_that_is_away_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_NOTICED", {"connect_timeout": 1})
+    monkeypatch.setattr(module, "NOTICED", {"connect_timeout": 1})
     monkeypatch.setattr(module.default, "get_connection_params", lambda: {"host": "127.0.0.1", "port": 1})
     with pytest.raises(psycopg.OperationalError), listening("any"):
         pass
