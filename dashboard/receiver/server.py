@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
@@ -28,8 +29,11 @@ KEEP_ALIVE_S = float(os.environ.get("WEB_KEEP_ALIVE_S", "75"))
 """Time that an idle connection is kept, in seconds, as that of gunicorn.conf.py."""
 UNREAD_BYTES = 256 * 1024
 """Approximate send buffer of the kernel for an unread response, in bytes."""
-HEADERS, HEADER_BYTES, LINE_BYTES = 100, 8190, 8190
-"""Most header fields of a request, and the longest of them and of its first line in bytes."""
+HEADERS, HEADER_BYTES, LINE_BYTES = 100, 8192, 8190
+"""Most header fields of a request, and the longest of them and of its first line in bytes.
+
+They differ so that an error of aiohttp's parser, which names the limit, says which of them was too long.
+"""
 LOOK_EVERY_S = 1.0
 """How often connections are looked at, in seconds. Looking costs microseconds each."""
 LEAVE_S = 1.0
@@ -124,13 +128,14 @@ class Connection(RequestHandler):
         """Answer what is not HTTP, or larger than the limits. Nothing of it is logged: it may have a receiver's key."""
         if isinstance(exc, ConnectionError):
             raise exc  # the client has gone: aiohttp expects this, and ends the connection
+        words = "Redeliver failed. Try again later."
         if status == HTTPStatus.BAD_REQUEST:
             logger.info("a request was refused: %s", type(exc).__name__)
+            status, words = _refused(exc)
         else:
             logger.error("a request failed", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError  # a part of another answer is sent
-        words = "Bad request." if status == HTTPStatus.BAD_REQUEST else "Redeliver failed. Try again later."
         request._version = HttpVersion11  # noqa: SLF001 - of what is not HTTP, aiohttp says 1.0
         response = web.json_response({"error": words}, status=status, headers={"Server": SERVER})
         response.force_close()
@@ -219,6 +224,17 @@ class Server(web.Server):
                 _reset(transport)
                 return
         _reset(self._connections[newest])
+
+
+def _refused(error: BaseException | None) -> tuple[HTTPStatus, str]:
+    """Return the status and the words for what the parser refuses."""
+    if isinstance(error, LineTooLong) and error.args[1] == LINE_BYTES:
+        return HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {LINE_BYTES} bytes."
+    if isinstance(error, LineTooLong):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"A header is longer than {HEADER_BYTES} bytes."
+    if isinstance(error, BadHttpMessage) and error.message == "Too many headers received":
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"There are more than {HEADERS} headers."
+    return HTTPStatus.BAD_REQUEST, "Bad request."
 
 
 def _reset(transport: asyncio.Transport) -> None:

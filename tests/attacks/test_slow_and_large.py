@@ -151,19 +151,11 @@ def status_of(site: Site, request: bytes) -> bytes:
 @pytest.mark.parametrize("name", [b"Cookie: theme=", b"X-OpenTrain-Delivery: ", b"Host: ", b"Authorization: Bearer "])
 def test_header_of_ten_megabytes_is_refused_and_costs_nothing(name: bytes, server: Site) -> None:
     request = b"GET /healthz HTTP/1.1\r\n" + name + b"x" * 10_000_000 + b"\r\n\r\n"
-    assert status_of(server, request) in {
-        b"HTTP/1.1 431 Request Header Fields Too Large",
-        b"HTTP/1.1 400 Bad Request",
-        b"reset",
-    }
+    assert status_of(server, request)[:12] in {b"HTTP/1.1 431", b"reset"}
     many = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Many: 1\r\n" * 100_000 + b"\r\n"
-    assert status_of(server, many) in {
-        b"HTTP/1.1 431 Request Header Fields Too Large",
-        b"HTTP/1.1 400 Bad Request",
-        b"reset",
-    }
+    assert status_of(server, many)[:12] in {b"HTTP/1.1 431", b"reset"}
     line = b"GET /" + b"x" * 10_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    assert status_of(server, line) in {b"HTTP/1.1 414 URI Too Long", b"HTTP/1.1 400 Bad Request", b"reset"}
+    assert status_of(server, line)[:12] in {b"HTTP/1.1 414", b"reset"}
     assert server.get("/healthz") == 200
 
 
