@@ -2,9 +2,14 @@
 
 With a front, the registered addresses and the console share one host and port. Without, the receiver stands alone
 behind a proxy, and answers JSON to everything.
+
+The receiver answers for any Host, as the probes do. Which hosts there are is the proxy's and the console's matter
+(ALLOWED_HOSTS): a delivery is accepted for the key in its path and for its signature, and OpenTrain sends the host of
+the registered URL, which a proxy may replace. A Host gets into no answer, no redirect and no log of the receiver.
 """
 
 import logging
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
 
@@ -13,10 +18,12 @@ from django.conf import settings
 
 from dashboard import logs
 from dashboard.receiver import probes
+from dashboard.receiver.bodies import written_target
 from dashboard.receiver.front import Front
 from dashboard.receiver.observations import Observations
 from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import SERVER
+from dashboard.rules.forwarding import target_of
 from dashboard.rules.site_paths import is_for_programs, is_observations, receiver_key
 
 _HEADERS = {
@@ -73,6 +80,11 @@ class App:
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # it is no part of the answer
+        target = target_of(written_target(request))
+        if target is None or request.method == "CONNECT":
+            response = _no(HTTPStatus.BAD_REQUEST, "Bad request.")
+            response.force_close()
+            return response
         path = request.path
         key = receiver_key(path)
         if key is not None:
@@ -83,7 +95,8 @@ class App:
             return await self._observations.receive(request)
         if self._front is None or is_for_programs(path):
             return _no(HTTPStatus.NOT_FOUND, "Not found.")
-        target = b"/readyz" if path == CONSOLE_READYZ else None
+        if path == CONSOLE_READYZ:
+            target = replace(target, path=b"/readyz")
         return await self._front.pass_on(request, target=target, request_id=request_id, is_last=self.is_draining)
 
 

@@ -1,4 +1,4 @@
-"""Requests as they come to the receiver: their bodies up to a limit, and how they came."""
+"""Requests as they come to the receiver: their bodies up to a limit, what they ask for, and how they came."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,6 +39,11 @@ async def read_body(
         counted(len(kept))
         return bytes(body + kept), False
     return bytes(body), len(body) > limit or request.content.at_eof()
+
+
+def written_target(request: web.BaseRequest) -> bytes:
+    """Return what the request asks for as the client wrote it: aiohttp's `path` is decoded."""
+    return request._message.path.encode("utf-8", "surrogateescape")  # noqa: SLF001
 
 
 def is_secure(request: web.BaseRequest) -> bool:

@@ -66,15 +66,9 @@ class Front:
         self._bodies = 0
 
     async def pass_on(
-        self, request: web.BaseRequest, *, request_id: str, is_last: bool, target: bytes | None = None
+        self, request: web.BaseRequest, *, target: forwarding.Target, request_id: str, is_last: bool
     ) -> web.StreamResponse:
-        """Return the console's answer. With `is_last`, the client's connection ends with it.
-
-        `target` is asked for instead of what the client asks for.
-        """
-        target = target or _target(request)
-        if not target.startswith(b"/"):
-            return _plain(HTTPStatus.BAD_REQUEST, "Bad request.")
+        """Return the console's answer to a request for `target`. With `is_last`, the connection ends with it."""
         expected = min(request.content_length or 0 if request.can_read_body else 0, BODY_LIMIT)
         if request.can_read_body and request.content_length is None:
             expected = BODY_LIMIT
@@ -176,17 +170,16 @@ class _Relayed(web.StreamResponse):
         return b"\r\n".join([*lines, b"", b""])
 
 
-def _target(request: web.BaseRequest) -> bytes:
-    """Return the target as the client wrote it: aiohttp's `path` is decoded."""
-    return request._message.path.encode("utf-8", "surrogateescape")  # noqa: SLF001
-
-
-def _written(request: web.BaseRequest, body: bytes, *, target: bytes, request_id: str) -> bytes:
+def _written(request: web.BaseRequest, body: bytes, *, target: forwarding.Target, request_id: str) -> bytes:
     """Return the request for the console."""
     headers = forwarding.request_headers(
-        request.raw_headers, peer=request.remote or "", request_id=request_id, behind_proxy=settings.BEHIND_PROXY
+        request.raw_headers,
+        host=target.host,
+        peer=request.remote or "",
+        request_id=request_id,
+        behind_proxy=settings.BEHIND_PROXY,
     )
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target), *(b"%b: %b" % pair for pair in headers)]
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target.path), *(b"%b: %b" % pair for pair in headers)]
     lines.append(b"Connection: close")
     if body or request.can_read_body or request.method in {"POST", "PUT", "PATCH"}:
         lines.append(b"Content-Length: %d" % len(body))

@@ -39,6 +39,29 @@ def test_delivery_is_taken_whatever_the_slashes(alone: Serving, path: str) -> No
     assert asked(alone, path)[2] == b'{"key": "a"}'
 
 
+@pytest.mark.parametrize("target", ["http://localhost/hooks/a/", "HTTPS://any.example:81/hooks/a?x"])
+def test_delivery_is_taken_for_an_absolute_target(alone: Serving, target: str) -> None:
+    assert asked(alone, target)[2] == b'{"key": "a"}'
+
+
+@pytest.mark.parametrize("target", ["ftp://localhost/hooks/a/", "http://user@localhost/hooks/a/", "*"])
+def test_target_that_no_server_takes_is_refused(alone: Serving, target: str) -> None:
+    status, headers, body = asked(alone, target)
+    assert (status, headers["connection"], body) == (400, "close", b'{"error": "Bad request."}')
+
+
+@pytest.mark.parametrize("path", ["/hooks/a/", "/healthz", "/hooks/a/b", "/installs/", "/api/v1/observations/"])
+def test_any_host_is_answered_and_gets_into_no_answer_and_no_log(
+    alone: Serving, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    sent = f"GET {path} HTTP/1.1\r\nHost: strange.example\r\nConnection: close\r\n\r\n".encode()
+    answer = alone.say(sent)
+    assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 "))
+    assert b"strange" not in answer
+    assert "strange" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["/hooks", "/hooks/", "/hooks/a/b", "/api", "/api/v1/observation"])
 def test_address_of_no_program_is_a_404_of_json_with_a_console_too(path: str) -> None:
     with receiving(console=Path("/nowhere")) as site:

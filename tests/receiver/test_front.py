@@ -187,7 +187,18 @@ def test_proxys_word_counts_only_when_asked_for(behind: bool, console: Console, 
     assert (b"X-Request-ID: theirs\r\n" in asked) is behind
 
 
-@pytest.mark.parametrize("target", [b"http://localhost/x", b"*", b"localhost:80"])
+def test_absolute_target_is_asked_for_with_its_own_host(console: Console, site: Serving) -> None:
+    with console.up():
+        for target in (b"http://A.example:81/x?%7e", b"https://b.example?y"):
+            answer = site.say(b"GET " + target + b" HTTP/1.1\r\nhost: evil\r\nX: 1\r\nConnection: close\r\n\r\n")
+            assert split(answer)[0] == 200
+    first, second = console.asked
+    assert first.startswith(b"GET /x?%7e HTTP/1.1\r\nHost: A.example:81\r\nX: 1\r\n")
+    assert second.startswith(b"GET /?y HTTP/1.1\r\nHost: b.example\r\nX: 1\r\n")
+    assert b"evil" not in first + second
+
+
+@pytest.mark.parametrize("target", [b"ftp://localhost/x", b"http://user@localhost/x", b"*", b"localhost:80"])
 def test_targets_for_other_servers_are_refused(target: bytes, console: Console, site: Serving) -> None:
     with console.up():
         request = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -1,12 +1,14 @@
 """What the front passes on, and what it says of the client."""
 
-from dashboard.rules.forwarding import Headers, answer_headers, request_headers
+import pytest
+
+from dashboard.rules.forwarding import Headers, Target, answer_headers, request_headers, target_of
 
 PEER = "203.0.113.9"
 
 
-def asked(*headers: tuple[bytes, bytes], behind_proxy: bool = False) -> Headers:
-    return request_headers(headers, peer=PEER, request_id="id-1", behind_proxy=behind_proxy)
+def asked(*headers: tuple[bytes, bytes], host: bytes | None = None, behind_proxy: bool = False) -> Headers:
+    return request_headers(headers, host=host, peer=PEER, request_id="id-1", behind_proxy=behind_proxy)
 
 
 OURS = [(b"X-Forwarded-For", b"203.0.113.9"), (b"X-Forwarded-Proto", b"http"), (b"X-Request-ID", b"id-1")]
@@ -15,6 +17,38 @@ OURS = [(b"X-Forwarded-For", b"203.0.113.9"), (b"X-Forwarded-Proto", b"http"), (
 def test_end_to_end_headers_keep_their_bytes_and_order() -> None:
     given = [(b"hOST", b"x"), (b"Cookie", b"a=\xe9"), (b"X-A", b"1"), (b"x-a", b"2")]
     assert asked(*given) == [*given, *OURS]
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        (b"/a/../b?x#y", Target(b"/a/../b?x#y")),
+        (b"//x/", Target(b"//x/")),
+        (b"http://a.example/b?c", Target(b"/b?c", b"a.example")),
+        (b"HTTPS://A.example:8443//b", Target(b"//b", b"A.example:8443")),
+        (b"http://[::1]:80?c=http://d/", Target(b"/?c=http://d/", b"[::1]:80")),
+        (b"http://a.example", Target(b"/", b"a.example")),
+    ],
+)
+def test_target_may_name_its_host(written: bytes, target: Target) -> None:
+    assert target_of(written) == target
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"", b"*", b"a", b"a.example:443", b"http:/a", b"http:a", b"http://", b"http:///a", b"ftp://a/", b"xhttp://a/",
+        b"http://user@a/", b"http://user:pass@a/", b"http://a\\@b/", b"http://a#b", b"http://a b/", b"http://a\t/",
+        b"http://\xe9/", b"http://a\r\nX: y/",
+    ],
+)  # fmt: skip
+def test_target_that_no_server_takes(written: bytes) -> None:
+    assert target_of(written) is None
+
+
+def test_host_of_the_target_replaces_the_header() -> None:
+    given = [(b"X-A", b"1"), (b"hOST", b"evil"), (b"X-Forwarded-Host", b"evil")]
+    assert asked(*given, host=b"a.example") == [(b"Host", b"a.example"), (b"X-A", b"1"), *OURS]
 
 
 def test_hop_by_hop_headers_and_lengths_stay_behind() -> None:
