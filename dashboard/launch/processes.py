@@ -1,6 +1,6 @@
 """Starting processes, waiting until they respond, starting again what ends, and ending all of them.
 
-What a part that ended is due is decided in dashboard/rules/restarts.py.
+When a part that ended starts again is decided in dashboard/rules/restarts.py.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """`python -m dashboard.receiver`: the receiver, and with RECEIVER_CONSOLE the front of the console.
 
-It listens on RECEIVER_BIND: host:port, or fd://3 for a socket that it inherits, from systemd or from whoever starts it.
+It listens on RECEIVER_BIND: host:port, or fd://3 for a socket that it inherits from systemd or from its parent process.
 A connection to an inherited socket waits while no receiver runs, so a restart refuses none.
 
 SIGTERM and SIGINT end it: it accepts nothing more, finishes what has begun within DRAIN_S, and closes its connections.

@@ -35,7 +35,7 @@ def after_ending(course: Course, *, how: str, ran_s: float) -> Course:
 
 
 def wait_s(endings: int) -> float:
-    """Return how long to wait after so many endings in succession, in seconds: 0, 1, 2, 4, 8, then LONGEST_WAIT_S."""
+    """Return the wait after this many endings in succession, in seconds: 0, 1, 2, 4, 8, then LONGEST_WAIT_S."""
     return 0.0 if endings <= 1 else min(2.0 ** min(endings - 2, 10), LONGEST_WAIT_S)
 
 

@@ -2,7 +2,7 @@
 
 The status decides: once the head of the response has arrived in time, a body that breaks, drips or is too large is a
 note in the answer (`HttpAnswer.fault`), not a failure. A kept connection that the server closed before the first byte
-of its response is dialled anew, once, within the same call; the POST may then arrive twice.
+of its response is dialled again, once, within the same call; the POST may then arrive twice.
 
 aiohttp's connector dials (Happy Eyeballs, RFC 8305), does TLS, and keeps connections. Requests are written and
 responses are read by our own code: aiohttp's client drops a lone "?" from URLs, sends header values as UTF-8, and its
