@@ -165,6 +165,11 @@ class Delivery(models.Model):
         return self.opentrain_id
 
     @property
+    def is_unverified(self) -> bool:
+        """Whether the last attempt's signature was checked and did not verify, or could not be checked."""
+        return self.last_signature not in {"", Verdict.VERIFIED}
+
+    @property
     def facts(self) -> deliveries.DeliveryFacts:
         """The facts that the rules judge the delivery by."""
         return deliveries.DeliveryFacts(

@@ -18,7 +18,6 @@ from dashboard.queries.operations import last_answer_of
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
 from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
-from dashboard.signatures import Verdict
 
 MARKS = 12
 """Most attempts of a delivery that a list draws, the newest ones."""
@@ -78,11 +77,6 @@ class DeliveryRow:
     def was_answered(self) -> bool:
         """Whether the last attempt got an HTTP response, so that its latency is meaningful."""
         return was_answered(self.delivery.last_cause)
-
-    @property
-    def is_unverified(self) -> bool:
-        """Whether the last attempt's signature was checked and did not verify, or could not be checked."""
-        return self.delivery.last_signature not in {"", Verdict.VERIFIED}
 
 
 def was_answered(cause: str) -> bool:

@@ -3,6 +3,7 @@
 Pasted data is never stored, logged or put into a URL, and the secret is not even sent back with the form.
 """
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.doctor import DoctorForm
-from dashboard.models import Endpoint, RefusedAttempt
+from dashboard.models import Attempt, Endpoint, RefusedAttempt
 from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.vault import Unreadable
 
@@ -42,12 +43,18 @@ def examine(request: MemberRequest, pk: int) -> HttpResponse:
     rows = Endpoint.objects.visible_to(request.user).select_related("install").defer("secret", "install__token")
     endpoint = get_object_or_404(rows, pk=pk)
     refused = _refused(request, endpoint)
-    form = DoctorForm(request.POST if request.method == "POST" else None, initial=_pasted(refused))
+    attempt = None if refused else _attempt(request, endpoint)
+    filled = _pasted(refused) if attempt is None else _filled(attempt)
+    form = DoctorForm(request.POST if request.method == "POST" else None, initial=filled)
     result = _examined(form, endpoint=endpoint, refused=refused) if form.is_bound and form.is_valid() else None
     context = {"endpoint": endpoint, "install": endpoint.install, "form": form, "result": result, "refused": refused}
     if request.htmx and form.is_bound:
         return render(request, "doctor/examine.html#answer", context)
-    log = {"logged": from_log(refused=_facts(refused)) if refused else None, "now": timezone.now()}
+    log = {
+        "logged": from_log(refused=_facts(refused)) if refused else None,
+        "attempt": attempt,
+        "now": timezone.now(),
+    }
     return render(request, "doctor/examine.html", context | log, status=422 if form.errors else 200)
 
 
@@ -57,11 +64,34 @@ def _refused(request: MemberRequest, endpoint: Endpoint) -> RefusedAttempt | Non
     return get_object_or_404(endpoint.refused_attempts, pk=int(pk)) if ID.fullmatch(pk) else None
 
 
+def _attempt(request: MemberRequest, endpoint: Endpoint) -> Attempt | None:
+    """Return the attempt of the delivery named in the URL, if any; the newest, if only its delivery is named.
+
+    None without headers: a handler that reports an attempt need not send them. Raises: Http404.
+    """
+    pk, number = request.GET.get("delivery", ""), request.GET.get("attempt", "")
+    if not ID.fullmatch(pk):
+        return None
+    rows = get_object_or_404(endpoint.deliveries, pk=int(pk)).attempts.select_related("delivery").order_by("-number")
+    found = (rows.filter(number=int(number)) if ID.fullmatch(number) else rows).first()
+    return found if found is not None and found.request_headers else None
+
+
 def _pasted(refused: RefusedAttempt | None) -> dict[str, Any]:
-    if refused is None:
-        return {}
-    lines = (f"{name}: {value}" for name, value in refused.request_headers)
-    return {"headers": "\n".join(lines), "arrived_at": f"{refused.received_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
+    return {} if refused is None else _logged(refused)
+
+
+def _filled(attempt: Attempt) -> dict[str, Any]:
+    """Return the form's fields for an attempt: its headers and time, and its delivery's body, if that is kept."""
+    if attempt.delivery.body is None:
+        return _logged(attempt)
+    body = base64.b64encode(bytes(attempt.delivery.body)).decode()
+    return _logged(attempt) | {"body": body, "encoding": DoctorForm.BASE64}
+
+
+def _logged(row: RefusedAttempt | Attempt) -> dict[str, Any]:
+    lines = (f"{name}: {value}" for name, value in row.request_headers)
+    return {"headers": "\n".join(lines), "arrived_at": f"{row.received_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
 
 
 def _facts(refused: RefusedAttempt) -> Refused:

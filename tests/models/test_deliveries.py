@@ -108,3 +108,9 @@ def test_observation_of_one_moment_is_once_and_a_receipt_is_not() -> None:
 def test_rows_say_what_they_are() -> None:
     assert str(make_delivery(opentrain_id="dlv_7")) == "dlv_7"
     assert str(make_refused_attempt()) == "mismatch at 2026-06-12 12:00:00"
+
+
+def test_delivery_that_did_not_verify_is_marked() -> None:
+    verdicts = ["verified", "", "mismatch", "unchecked"]
+    made = [make_delivery(last_signature=verdict) for verdict in verdicts]
+    assert [one.is_unverified for one in made] == [False, False, True, True]

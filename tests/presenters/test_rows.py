@@ -7,7 +7,6 @@ import pytest
 from dashboard.models import Delivery, Endpoint
 from dashboard.presenters.rows import (
     MARKS,
-    DeliveryRow,
     NextAttempt,
     delivery_row,
     endpoint_rows,
@@ -140,10 +139,3 @@ def test_next_attempt_is_a_time_where_that_is_to_come(
 @pytest.mark.parametrize(("cause", "answered"), [("", True), ("status", True), ("timeout", False), ("refused", False)])
 def test_latency_is_of_an_answer(cause: str, answered: bool) -> None:
     assert was_answered(cause) is answered
-
-
-def test_delivery_that_did_not_verify_is_marked() -> None:
-    verdicts = ["verified", "", "mismatch", "unchecked"]
-    made = [make_delivery(last_signature=verdict) for verdict in verdicts]
-    rows = [DeliveryRow(one, state_of(delivery=one, endpoint=one.endpoint, now=NOW), (), "") for one in made]
-    assert [row.is_unverified for row in rows] == [False, False, True, True]

@@ -123,7 +123,7 @@ def test_detail_of_an_observed_delivery_says_whose_word_it_is(
     make_attempt(delivery=delivery, source="observed", signature=signature, request_headers=[], response_headers=[])
     page = ana.read(page_of(delivery))
     assert f"Reported by the handler, {words}" in words_of(page)
-    assert (f'href="/endpoints/{endpoint.pk}/doctor/"' in page) == to_the_doctor
+    assert ("Find out why</a>" in page) == to_the_doctor
     assert "No body was reported." in page
     assert "The body is empty." not in page
     assert "Request headers" not in page
@@ -140,12 +140,24 @@ def test_detail_of_an_observed_delivery_says_whose_word_it_is(
 def test_detail_of_a_delivery_that_was_passed_on_says_whether_it_was_verified(
     ana: Browser, endpoint: Endpoint, signature: str, words: str, to_the_doctor: bool
 ) -> None:
-    delivery = make_delivery(endpoint=endpoint)
+    delivery = make_delivery(endpoint=endpoint, last_signature=signature)
     attempt = make_attempt(delivery=delivery, signature=signature)
     page = ana.read(page_of(delivery))
     assert words in words_of(page)
+    assert ("Its signature is not verified." in page) is (signature != "verified")
     of_attempt = page[page.index(f'id="attempt-{attempt.pk}"') :]
-    assert ("Find out why</a>" in of_attempt) == to_the_doctor
+    doctor = f'href="/endpoints/{endpoint.pk}/doctor/?delivery={delivery.pk}&amp;attempt=1">Find out why</a>'
+    assert (doctor in of_attempt) == to_the_doctor
+
+
+def test_deliveries_of_the_same_resource_say_which_are_not_verified(ana: Browser, endpoint: Endpoint) -> None:
+    one = make_delivery(endpoint=endpoint, resource_id="con_1")
+    make_delivery(endpoint=endpoint, resource_id="con_1")
+    other = make_delivery(endpoint=endpoint, resource_id="con_1", last_signature="mismatch")
+    page = ana.read(page_of(one))
+    assert page.count("not verified") == 1
+    row = page[page.index(f'id="same-{other.pk}"') :]
+    assert "not verified" in row[: row.index("</tr>")]
 
 
 def test_detail_tells_an_empty_body_from_one_that_was_not_reported(ana: Browser, endpoint: Endpoint) -> None:

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import logging
+import re
 import time
+from html import unescape
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -13,9 +15,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from dashboard.models import AuditEntry, Endpoint, RefusedAttempt, User
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, RefusedAttempt, User
 from dashboard.vault import Secret
-from tests.factories import BODY, NOON, SECRET, make_endpoint, make_install, make_refused_attempt, make_user
+from tests.factories import (
+    BODY,
+    NOON,
+    SECRET,
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_install,
+    make_refused_attempt,
+    make_user,
+)
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
 
@@ -220,6 +232,65 @@ def test_doctor_of_a_refused_request_of_another_endpoint_is_not_there(ana: Brows
 def test_doctor_of_a_refused_request_that_makes_no_sense_is_a_page_or_not_there(ana, one, reference: str) -> None:
     response = ana.client.get(f"{page_of(one)}?refused={reference}")
     assert response.status_code == (404 if reference == "0" else 200)
+
+
+# --- An attempt of the log --------------------------------------------------------------------------------------------
+
+
+def unverified(endpoint: Endpoint, **columns: object) -> Attempt:
+    delivery = make_delivery(endpoint=endpoint, last_signature="mismatch", body=BODY)
+    name, value = header(secret=PASTED).split(": ")
+    return make_attempt(delivery=delivery, request_headers=[[name, value]], signature="mismatch", **columns)
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """Return what the form of a page would send."""
+    form = page[page.index('id="id_headers"') :]
+    texts = re.findall(r"<textarea[^>]*name=\"(\w+)\"[^>]*>\n?([^<]*)</textarea>", page, re.DOTALL)
+    arrived = re.search(r'id="id_arrived_at" value="([^"]*)"', form)
+    assert arrived is not None
+    checked = re.search(r'name="encoding" value="(\w+)" checked', form)
+    assert checked is not None
+    return {name: unescape(text) for name, text in texts} | {"arrived_at": arrived[1], "encoding": checked[1]}
+
+
+def test_attempt_that_did_not_verify_is_examined_with_what_the_log_has(ana: Browser, one: Endpoint) -> None:
+    attempt = unverified(one)
+    path = f"{page_of(one)}?delivery={attempt.delivery_id}&attempt=1"
+    page = ana.read(path)
+    assert "Headers, body and time are those of attempt 1 of contract.started" in words_of(page)
+    form = fields_of(page)
+    assert (base64.b64decode(form["body"]), form["arrived_at"]) == (BODY, "2026-06-12 12:00:00")
+    wrong = words_of(ana.press(page_of(one), **form, secret=""))
+    assert "Genuine" not in wrong
+    assert "Genuine. The signature is genuine and in time." in words_of(ana.press(page_of(one), **form, secret=PASTED))
+
+
+def test_newest_attempt_is_examined_where_only_the_delivery_is_named(ana: Browser, one: Endpoint) -> None:
+    attempt = unverified(one)
+    make_attempt(delivery=attempt.delivery, number=2, request_headers=[["X-OpenTrain-Signature", "t=1,v1=ab"]])
+    page = ana.read(f"{page_of(one)}?delivery={attempt.delivery_id}")
+    assert fields_of(page)["headers"] == "X-OpenTrain-Signature: t=1,v1=ab"
+
+
+def test_body_that_is_no_longer_kept_is_asked_for(ana: Browser, one: Endpoint) -> None:
+    attempt = unverified(one)
+    Delivery.objects.filter(pk=attempt.delivery_id).update(body=None)
+    page = ana.read(f"{page_of(one)}?delivery={attempt.delivery_id}")
+    assert "Its body is not kept: paste it." in words_of(page)
+    assert (fields_of(page)["body"], fields_of(page)["encoding"]) == ("", "text")
+
+
+def test_attempt_without_headers_or_without_sense_leaves_the_form_empty(ana: Browser, one: Endpoint) -> None:
+    attempt = unverified(one)
+    Attempt.objects.filter(pk=attempt.pk).update(request_headers=[])
+    for query in (f"delivery={attempt.delivery_id}", f"delivery={attempt.delivery_id}&attempt=7", "delivery=x"):
+        assert "Paste a request as it reached the handler." in words_of(ana.read(f"{page_of(one)}?{query}"))
+
+
+def test_attempt_of_another_endpoint_is_not_there(ana: Browser, one: Endpoint) -> None:
+    attempt = unverified(make_endpoint(install=one.install))
+    ana.read(f"{page_of(one)}?delivery={attempt.delivery_id}", status=404)
 
 
 # --- Permissions, and secrets that are not kept ----------------------------------------------------------------------
