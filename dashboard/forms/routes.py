@@ -1,7 +1,7 @@
 """Putting endpoints behind the receiver: one, or several of an install."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +14,9 @@ from dashboard.models import Endpoint
 from dashboard.rules import pasted
 
 NO_SECRET = "Paste the signing secret, or tick the box below."  # noqa: S105 - a sentence
+WITHOUT_SECRET = "Route those without a secret too"  # noqa: S105 - a label
+ANYWAY = "Route an endpoint even if the check of its handler fails"
+NO_SECRET_OF_ONE = f"Paste the signing secret, or tick “{WITHOUT_SECRET}”."
 
 
 def _secret_field() -> PastedField:
@@ -52,10 +55,14 @@ class Wanted:
 
 
 class RouteInstallForm(forms.Form):
-    """Several endpoints of an install, each with a box, a secret and an operation of its own."""
+    """Several endpoints of an install, each with a box, a secret and an operation of its own.
 
-    without_secret = forms.BooleanField(required=False)
-    anyway = forms.BooleanField(required=False)
+    One that lacks its secret does not hold up the others: their secrets would have to be pasted again. So the form can
+    be used although it has errors, if `wanted` has an endpoint.
+    """
+
+    without_secret = forms.BooleanField(required=False, label=WITHOUT_SECRET)
+    anyway = forms.BooleanField(required=False, label=ANYWAY)
 
     def __init__(self, data: QueryDict | None, *, endpoints: Sequence[Endpoint], knowing: set[int]) -> None:
         """`knowing` are the IDs of the endpoints whose secrets Redeliver has from before."""
@@ -70,26 +77,34 @@ class RouteInstallForm(forms.Form):
 
     def clean(self) -> dict[str, object]:
         cleaned: dict[str, object] = super().clean() or {}
-        chosen = [one for one in self.endpoints if cleaned.get(f"route_{one.pk}")]
-        if not chosen:
+        if not self._chosen(cleaned):
             self.add_error(None, "Choose at least one endpoint.")
-        for one in chosen:
+        for one in self._chosen(cleaned):
             name = f"secret_{one.pk}"
             has_one = cleaned.get(name) or cleaned.get("without_secret") or one.pk in self.knowing
             if not has_one and name not in self.errors:
-                self.add_error(name, NO_SECRET)
+                self.add_error(name, NO_SECRET_OF_ONE)
         return cleaned
 
     @property
     def wanted(self) -> list[Wanted]:
-        """Return the chosen endpoints, once the form is valid."""
+        """The chosen endpoints that can be routed, of a form whose errors have been looked for."""
         given = self.cleaned_data
         return [
             Wanted(
                 one,
                 cast("str", given[f"secret_{one.pk}"]),
-                cast("uuid.UUID | None", given[f"operation_{one.pk}"]) or uuid.uuid4(),
+                cast("uuid.UUID | None", given.get(f"operation_{one.pk}")) or uuid.uuid4(),
             )
-            for one in self.endpoints
-            if given[f"route_{one.pk}"]
+            for one in self._chosen(given)
+            if f"secret_{one.pk}" not in self.errors
         ]
+
+    @property
+    def lacking(self) -> list[tuple[Endpoint, str]]:
+        """The chosen endpoints whose secrets are missing or cannot be used, with what to do about it."""
+        errors = [(one, self.errors.get(f"secret_{one.pk}")) for one in self._chosen(self.cleaned_data)]
+        return [(one, str(found[0])) for one, found in errors if found]
+
+    def _chosen(self, cleaned: Mapping[str, object]) -> list[Endpoint]:
+        return [one for one in self.endpoints if cleaned.get(f"route_{one.pk}")]

@@ -24,11 +24,15 @@ _ROTATES = "A rotation creates a new endpoint with an address of its own, and th
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is wrong about an endpoint's address, with the controls that repair it."""
+    """What is wrong about an endpoint's address, with the controls that repair it.
+
+    `asks`: this user has none of them, so the page says whom to ask.
+    """
 
     words: str
     tone: str
     controls: tuple[Control, ...] = ()
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ def delivery_source(
     is_intended = source is Source.MOVED and not endpoint.reaches_receiver  # it may be
     is_intended = is_intended or source in _INTENDED
     tone = "tone-info" if source is Source.BYPASSED else "tone-warn" if is_intended else "tone-bad"
-    return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user)))
+    asks = tone != "tone-info" and not may(user, Permission.MANAGE_ENDPOINTS)
+    return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user), asks))
 
 
 def path_words(endpoint: Endpoint) -> str:
@@ -219,8 +224,9 @@ def _never_verified(endpoint: Endpoint, user: User) -> Notice:
         "Requests arrived, and none has passed the signature check yet. If someone entered the signing secret by hand, "
         "check it and enter it again."
     )
-    found: tuple[Control, ...] = (_enter(endpoint),) if may(user, Permission.MANAGE_ENDPOINTS) else ()
-    return Notice(words, "tone-warn", found)
+    if not may(user, Permission.MANAGE_ENDPOINTS):
+        return Notice(words, "tone-warn", asks=True)
+    return Notice(words, "tone-warn", (_enter(endpoint),))
 
 
 def _controls(endpoint: Endpoint, source: Source, owner: Endpoint | None, user: User) -> tuple[Control, ...]:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.forms import BoundField
 from django.urls import reverse
 
-from dashboard.actions.outcome import Outcome
+from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import Permission, may
 from dashboard.forms.routes import RouteInstallForm
 from dashboard.models import Delivery, Endpoint, User
@@ -29,11 +30,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The steps from the change of the URL to the first delivery that verified. `trouble` says what is wrong."""
+    """The steps from the change of the URL to the first delivery that verified.
+
+    `trouble` says what is wrong. `asks`: this user cannot repair it, so the page says whom to ask.
+    """
 
     steps: tuple[Step, ...]
     trouble: str = ""
     controls: tuple[Link, ...] = ()
+    asks: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -52,6 +57,15 @@ class Line:
     def has_request_id(self) -> bool:
         """Whether to show OpenTrain's request ID below the words."""
         return self.outcome is not None and bool(self.outcome.request_id) and not self.outcome.says_request_id
+
+
+def summary_words(lines: Sequence[Line]) -> str:
+    """Say how many of the endpoints of an install's form are routed, and of how many it is unknown."""
+    kinds = [line.outcome.kind for line in lines if line.outcome is not None]
+    routed = sum(kind is OutcomeKind.DONE for kind in kinds)
+    unknown = sum(kind is OutcomeKind.UNKNOWN for kind in kinds)
+    words = f"{routed} of {len(lines)} endpoints routed" if len(lines) > 1 else f"{routed} of 1 endpoint routed"
+    return f"{words}, {unknown} with an unknown outcome." if unknown else f"{words}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +133,14 @@ def way_of(endpoint: Endpoint, *, newest: Sequence[Delivery], now: datetime, use
         Step(_fits(is_proven=is_proven, has_verified=has_verified), done=is_proven or has_verified),
     )
     trouble = "" if is_proven or has_verified else _trouble(newest)
-    found = _repairs(endpoint) if trouble and may(user, Permission.MANAGE_ENDPOINTS) else ()
-    return Way(steps, trouble=trouble, controls=found)
+    if trouble and not may(user, Permission.MANAGE_ENDPOINTS):
+        return Way(steps, trouble=trouble, asks=True)
+    return Way(steps, trouble=trouble, controls=_repairs(endpoint, newest[0]) if trouble else ())
 
 
-def _repairs(endpoint: Endpoint) -> tuple[Link, ...]:
-    doctor = Link("Signature doctor", reverse("endpoint-doctor", args=[endpoint.pk]), icon="search")
+def _repairs(endpoint: Endpoint, newest: Delivery) -> tuple[Link, ...]:
+    examined = f"{reverse('endpoint-doctor', args=[endpoint.pk])}?{urlencode({'delivery': newest.pk})}"
+    doctor = Link("Signature doctor", examined, icon="search")
     return Link("Enter signing secret…", reverse("endpoint-secret", args=[endpoint.pk]), icon="key", look=MAIN), doctor
 
 

@@ -129,6 +129,8 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     visible = visible.select_related("install", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
+    # Before the deliveries: a delivery that a step says has arrived must be in the list below.
+    way = None if before else _way(endpoint, user=request.user, now=now)
     page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
@@ -164,7 +166,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "before": before,
         "empty": no_deliveries(row, is_first_page=not before),
         "refused": refused,
-        "way": None if before else _way(endpoint, user=request.user, now=now),
+        "way": way,
         "source": delivery_source(
             endpoint,
             owner=_owner_of_address(endpoint),

@@ -18,9 +18,9 @@ from dashboard.actions import routing
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.operation import OperationForm
-from dashboard.forms.routes import RouteForm, RouteInstallForm, Wanted
+from dashboard.forms.routes import ANYWAY, RouteForm, RouteInstallForm, Wanted
 from dashboard.models import Endpoint, Install
-from dashboard.presenters.routes import Line, form_rows
+from dashboard.presenters.routes import Line, form_rows, summary_words
 from dashboard.presenters.runs import active_run
 from dashboard.queries.unseen import unseen
 from dashboard.rules.preflight import Preflight
@@ -95,11 +95,14 @@ def install(request: MemberRequest, install_pk: int) -> HttpResponse:
     knowing = set(rows.filter(secret__isnull=False).values_list("pk", flat=True))
     form = RouteInstallForm(request.POST or None, endpoints=endpoints, knowing=knowing)
     context = {"install": found, "form": form, "others": max(rows.count() - len(endpoints), 0)}
-    if request.method != "POST" or not form.is_valid():
+    is_refused = bool(form.errors)  # looks for them
+    if request.method != "POST" or not form.wanted:
         shown = context | {"rows": form_rows(form)}
-        return render(request, "routes/install.html", shown, status=422 if form.errors else 200)
+        return render(request, "routes/install.html", shown, status=422 if is_refused else 200)
     lines = _route_each(request, form.wanted, anyway=form.cleaned_data["anyway"])
-    return render(request, "routes/routed.html", context | {"lines": lines})
+    lines += [Line(endpoint, None, f"Not routed. {words}") for endpoint, words in form.lacking]
+    result = {"lines": lines, "summary": summary_words(lines), "has_more": rows.exists()}
+    return render(request, "routes/routed.html", context | result)
 
 
 @sensitive_variables("secret")
@@ -124,8 +127,10 @@ def _route_each(request: MemberRequest, wanted: Sequence[Wanted], *, anyway: boo
 
 
 def _route_one(request: MemberRequest, one: Wanted, *, found: Preflight, anyway: bool, in_time: bool) -> Line:
-    if found.stops or (found.asks and not anyway):
+    if found.stops:
         return Line(one.endpoint, None, f"Not routed. {found.words}")
+    if found.asks and not anyway:
+        return Line(one.endpoint, None, f"Not routed. {found.words} To route it all the same, tick “{ANYWAY}”.")
     if not in_time:
         return Line(one.endpoint, None, "Not requested yet: the others took too long. Send the form again.")
     outcome = routing.route(
@@ -169,9 +174,16 @@ def _route_context(endpoint: Endpoint, form: RouteForm) -> dict[str, Any]:
 def _route_page(
     request: MemberRequest, endpoint: Endpoint, form: RouteForm, *, found: Preflight | None = None
 ) -> HttpResponse:
-    context = _route_context(endpoint, form) | {"found": found}
+    """Ask whether to route. `found` is the check that a submitted form did not pass."""
+    context = _route_context(endpoint, form) | {"found": found, "nothing_sent": _nothing_sent(form)}
     is_refused = form.errors or found is not None
     return render(request, "routes/route.html", context, status=422 if is_refused else 200)
+
+
+@sensitive_variables("given")
+def _nothing_sent(form: RouteForm) -> str:
+    given = form.is_bound and form.cleaned_data.get("secret")
+    return f"Nothing was sent to OpenTrain.{' Paste the secret again to try again.' if given else ''}"
 
 
 def _answer(

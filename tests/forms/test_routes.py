@@ -4,7 +4,7 @@ import uuid
 
 from django.http import QueryDict
 
-from dashboard.forms.routes import NO_SECRET, RouteForm, RouteInstallForm
+from dashboard.forms.routes import NO_SECRET, NO_SECRET_OF_ONE, RouteForm, RouteInstallForm
 from tests.presenters.rows import endpoint
 
 SECRET = "whsec_" + "s" * 32
@@ -48,6 +48,19 @@ def test_each_endpoint_of_an_install_has_its_own_secret_and_operation() -> None:
 
 def test_chosen_endpoint_without_a_secret_is_asked_for_it() -> None:
     form = RouteInstallForm(posted(route_1="on"), endpoints=[endpoint(pk=1)], knowing=set())
-    assert form.errors == {"secret_1": [NO_SECRET]}
+    assert form.errors == {"secret_1": [NO_SECRET_OF_ONE]}
+    assert form.wanted == []
     nothing = RouteInstallForm(posted(anyway="on"), endpoints=[endpoint(pk=1)], knowing=set())
     assert nothing.non_field_errors() == ["Choose at least one endpoint."]
+    assert (nothing.wanted, nothing.lacking) == ([], [])
+
+
+def test_endpoint_that_lacks_its_secret_does_not_hold_up_the_others() -> None:
+    data = posted(route_1="on", secret_1=SECRET, route_2="on", route_3="on", secret_3="nonsense", secret_4="nonsense")
+    form = RouteInstallForm(data, endpoints=[endpoint(pk=pk) for pk in (1, 2, 3, 4)], knowing=set())
+    assert not form.is_valid()
+    assert [(one.endpoint.pk, one.secret) for one in form.wanted] == [(1, SECRET)]
+    assert [(one.pk, words) for one, words in form.lacking] == [
+        (2, NO_SECRET_OF_ONE),
+        (3, "This is not a signing secret. Signing secrets begin with whsec_."),
+    ]

@@ -52,6 +52,7 @@ def test_source_is_named_with_what_is_wrong_and_what_helps(
             assert said in found.notice.words
             shown = [label for label, _look in labels(found.notice.controls)]
             assert shown == (offered if user is SUPPORT else [])
+            assert found.notice.asks is (user is VIEWER)
 
 
 def test_notice_of_a_moved_endpoint_names_both_addresses() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint
-from dashboard.presenters.routes import Line, Way, unseen_words, way_of
+from dashboard.presenters.routes import Line, Way, summary_words, unseen_words, way_of
 from tests.presenters.rows import NOW, SUPPORT, VIEWER, endpoint, labels
 
 
@@ -63,7 +63,15 @@ def test_viewer_reads_the_trouble_and_is_offered_nothing() -> None:
     one = endpoint(routed_at=NOW, proof=Endpoint.Proof.WAITING)
     found = way_of(one, newest=[Delivery(pk=1, last_signature="mismatch")], now=NOW, user=VIEWER)
     assert found is not None
-    assert (bool(found.trouble), found.controls) == (True, ())
+    assert (bool(found.trouble), found.controls, found.asks) == (True, (), True)
+
+
+def test_person_who_can_repair_it_is_not_told_whom_to_ask() -> None:
+    found = way("mismatch")
+    assert found is not None
+    assert not found.asks
+    doctor = found.controls[1]
+    assert doctor.url == "/endpoints/7/doctor/?delivery=0"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +103,19 @@ def test_endpoint_that_waits_keeps_its_steps() -> None:
 )
 def test_endpoints_that_are_not_seen_are_counted(count: int, total: int, words: str) -> None:
     assert unseen_words(count=count, total=total) == words
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ([OutcomeKind.DONE], "1 of 1 endpoint routed."),
+        ([OutcomeKind.DONE, None, OutcomeKind.REFUSED], "1 of 3 endpoints routed."),
+        ([None, OutcomeKind.UNKNOWN], "0 of 2 endpoints routed, 1 with an unknown outcome."),
+    ],
+)
+def test_outcomes_of_an_installs_form_are_counted(kinds: list[OutcomeKind | None], words: str) -> None:
+    lines = [Line(endpoint(), None if kind is None else Outcome(kind=kind, words=""), "") for kind in kinds]
+    assert summary_words(lines) == words
 
 
 def test_request_id_is_shown_once() -> None:

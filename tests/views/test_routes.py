@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import Endpoint, Grant, Install, User
 from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
@@ -84,6 +84,22 @@ def test_page_says_what_will_happen_without_waiting_for_the_handler(
         ana.read(page_of(direct, "endpoint-route-check"))
     )
     assert probed == [URL]
+
+
+@pytest.mark.parametrize(
+    ("answer", "asks"),
+    [(HandlerAnswer(405, (), b"", 31), False), (HandlerAnswer(403, (), b"", 31), True), (DENIED, False), (DOWN, True)],
+)
+def test_check_that_failed_asks_before_the_secret_is_sent(
+    ana: Browser, direct: Endpoint, monkeypatch: pytest.MonkeyPatch, answer: HandlerAnswer | HandlerFailed, asks: bool
+) -> None:
+    if isinstance(answer, HandlerFailed):
+        failing(monkeypatch, answer)
+    else:
+        probing(monkeypatch, lambda: answer)
+    assert 'id="route-form"' in ana.read(page_of(direct, "endpoint-route"))
+    check = ana.read(page_of(direct, "endpoint-route-check"))
+    assert ('name="anyway" form="route-form"' in check) is asks
 
 
 def test_direct_endpoint_is_routed_and_its_page_shows_the_steps(
@@ -163,6 +179,7 @@ def test_handler_that_fails_the_check_is_routed_if_the_person_says_so(
     assert asked.status_code == 422
     assert "the TLS connection failed" in words_of(asked.content.decode())
     assert 'name="anyway"' in asked.content.decode()
+    assert "Nothing was sent to OpenTrain. Paste the secret again to try again." in words_of(asked.content.decode())
     direct.refresh_from_db()
     assert not direct.is_received
     route(ana, direct, anyway="on")
@@ -269,8 +286,56 @@ def test_install_form_asks_for_what_is_missing_and_requests_nothing(
     assert "Choose at least one endpoint." in words_of(nothing.content.decode())
     without = ana.client.post(path, {f"route_{direct.pk}": "on"})
     assert without.status_code == 422
-    assert "Paste the signing secret, or tick the box below." in words_of(without.content.decode())
+    assert "Paste the signing secret, or tick “Route those without a secret too”." in words_of(without.content.decode())
     assert (len(fake_opentrain.calls), probed) == (calls, [])
+
+
+def test_install_form_routes_what_it_can_and_says_why_not_the_others(
+    ana: Browser, connected: Install, support: User, monkeypatch: pytest.MonkeyPatch, fake_opentrain: FakeOpenTrain
+) -> None:
+    urls = [f"https://acme.example.com/{name}" for name in ("routed", "closed", "lacking")]
+    routed, closed, lacking = (register(connected, support, url=url) for url in urls)
+
+    def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
+        return HandlerAnswer(403 if url.endswith("closed") else 405, (), b"", 31)
+
+    monkeypatch.setattr(handler, "probe", probe)
+    given = {f"route_{one.pk}": "on" for one in (routed, closed, lacking)}
+    given |= {f"secret_{one.pk}": SECRET for one in (routed, closed)}
+    answer = ana.client.post(reverse("install-route", args=[connected.pk]), given)
+    text = words_of(answer.content.decode())
+    assert "1 of 3 endpoints routed." in text
+    assert "To route it all the same, tick “Route an endpoint even if the check of its handler fails”." in text
+    assert "Not routed. Paste the signing secret, or tick “Route those without a secret too”." in text
+    assert "Route the others…" in text
+    for one in (routed, closed, lacking):
+        one.refresh_from_db()
+    assert [one.is_received for one in (routed, closed, lacking)] == [True, False, False]
+    assert (closed.secret, closed.receiver_key) == (None, None)
+    last = ana.client.post(
+        reverse("install-route", args=[connected.pk]),
+        {f"route_{one.pk}": "on" for one in (closed, lacking)} | {"without_secret": "on", "anyway": "on"},
+    )
+    assert "2 of 2 endpoints routed." in words_of(last.content.decode())
+    assert "Route the others…" not in words_of(last.content.decode())
+
+
+def test_viewer_neither_sees_the_receivers_key_nor_is_told_to_enter_a_secret(
+    ana: Browser, direct: Endpoint, viewer: User, probed: list[str]
+) -> None:
+    route(ana, direct)
+    now = timezone.now()
+    make_delivery(endpoint=direct, last_signature="mismatch", first_received_at=now, last_attempt_at=now)
+    direct.refresh_from_db()
+    key = str(direct.receiver_key)
+    Grant.objects.create(user=viewer, install=direct.install)
+    asks = "You have read-only access: ask a partner admin of this install or support."
+    for proof, words in (("waiting", "does not fit what arrives"), ("none", "without its signing secret")):
+        Endpoint.objects.filter(pk=direct.pk).update(proof=proof, **({"secret": None} if proof == "none" else {}))
+        theirs, ours = browser_of(viewer).read(page_of(direct)), ana.read(page_of(direct))
+        assert words in words_of(theirs)
+        assert ((asks in words_of(theirs)), (asks in words_of(ours))) == (True, False)
+        assert ((key in theirs), (key in ours)) == (False, True)
 
 
 def test_viewer_is_offered_neither(direct: Endpoint, viewer: User) -> None:
