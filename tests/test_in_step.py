@@ -19,7 +19,7 @@ from dashboard import urls
 from dashboard.actions.alerts.sentences import SENTENCES
 from dashboard.actions.deliveries.attempts import ADVANCED, first
 from dashboard.forms import audit_filters, delivery_filters
-from dashboard.forms.delivery_filters import FILTERS, SIGNATURES
+from dashboard.forms.delivery_filters import FILTERS, REFUSED, SIGNATURES, UNSAID
 from dashboard.models import AlertChannel, Delivery, User
 from dashboard.partner_api import document
 from dashboard.partner_api.api import api
@@ -31,6 +31,7 @@ from dashboard.rules.alert_messages import ENDINGS
 from dashboard.rules.alerts import WORST_FIRST, AlertKind
 from dashboard.rules.attempts import AttemptResult, Event
 from dashboard.services.opentrain import client
+from dashboard.signatures import REPORTED
 from dashboard.templatetags.redeliver import LOOKS
 from dashboard.vault import Secret
 from dashboard.views import delivery_export
@@ -185,6 +186,7 @@ def test_every_result_of_a_signature_is_a_choice_on_the_page(support: User) -> N
     page = browser_of(support).read(reverse("delivery-list"))
     missing = {name for name in SIGNATURES if f'value="{name}"' not in page}
     assert not missing, f"templates/deliveries/list.html has no choice for the signatures {missing}"
+    assert set(SIGNATURES) == {verdict or UNSAID for verdict in REPORTED} | {REFUSED}
 
 
 def test_filters_of_the_activity_have_labels_readers_and_criteria() -> None:

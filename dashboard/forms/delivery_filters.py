@@ -15,7 +15,7 @@ from dashboard.rules import pasted, written_times
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.secret_texts import has_secret
-from dashboard.signatures import REPORTED, UNCHECKED, Verdict
+from dashboard.signatures import UNCHECKED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
 """A row ID in a URL. Every such number fits the column."""
@@ -26,14 +26,19 @@ _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
 REFUSED, UNSAID = "refused", "unsaid"
-_WHO = {"": "the handler ", UNCHECKED: "the receiver "}
-"""Who reports what only one of them can report."""
-_REPORTS = {
-    verdict or UNSAID: f"{_WHO.get(verdict, '')}{did}"
-    for verdict, did in REPORTED.items()
-    if verdict != Verdict.VERIFIED
+SIGNATURES = {
+    Verdict.VERIFIED.value: "verified",
+    Verdict.MISMATCH.value: "does not fit",
+    Verdict.OTHER_ENDPOINT.value: "made with another endpoint's secret",
+    Verdict.MISSING.value: "missing",
+    Verdict.DOUBLED.value: "more than one",
+    Verdict.MALFORMED.value: "not readable",
+    Verdict.STALE.value: "too old",
+    Verdict.FUTURE.value: "from the future",
+    UNCHECKED: "not checked: the secret was missing",
+    UNSAID: "not reported by the handler",
+    REFUSED: "refused (not a delivery)",
 }
-SIGNATURES = {Verdict.VERIFIED.value: "verified", **_REPORTS, REFUSED: "refused (not a delivery)"}
 """Words for the signature results that a filter accepts. UNSAID is stored as ""."""
 
 

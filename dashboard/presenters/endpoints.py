@@ -64,7 +64,12 @@ def told_words(endpoint: Endpoint, *, reached: int | None) -> str:
     """Say how many of OpenTrain's failures are missing from the log; empty if none is or if it is unknown."""
     if reached is None or not endpoint.is_logged:
         return ""
-    return unseen_words(counted=endpoint.consecutive_failures, reached=reached, reported=not endpoint.is_received)
+    return unseen_words(
+        counted=endpoint.consecutive_failures,
+        reached=reached,
+        reported=not endpoint.is_received,
+        routed=endpoint.routed_at is not None,
+    )
 
 
 def waiting_of(deliveries: Sequence[DeliveryRow], *, stopped: bool, more: bool) -> list[Waiting]:

@@ -14,6 +14,7 @@ from dashboard.queries import receivers
 from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
+from dashboard.rules.receivers import SILENT_ADVICE
 from dashboard.rules.runs import Step
 from dashboard.rules.snapshots import LAG
 from dashboard.signatures import Verdict
@@ -107,9 +108,12 @@ def _refusals(now: datetime, open_now: frozenset[Subject]) -> Iterator[Wrong]:
 
 def _receivers(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Yield one problem for all receivers that hold attempts or do not report."""
-    said = " ".join(report.words(now=now) for report in receivers.lagging(now=now))
+    found = receivers.lagging(now=now)
+    said = [report.words(now=now) for report in found]
+    if any(report.is_silent(now=now) for report in found):
+        said.append(SILENT_ADVICE)
     if said:
-        yield Wrong(Subject(AlertKind.LOG_LAGS, None), said=said)
+        yield Wrong(Subject(AlertKind.LOG_LAGS, None), said=" ".join(said))
 
 
 FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wrong]]] = {

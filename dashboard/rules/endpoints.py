@@ -89,10 +89,11 @@ def severity(*, status: str, consecutive_failures: int) -> Severity:
     return endpoint_health(status=status, consecutive_failures=consecutive_failures).severity
 
 
-def unseen_words(*, counted: int, reached: int, reported: bool = False) -> str:
+def unseen_words(*, counted: int, reached: int, reported: bool = False, routed: bool = False) -> str:
     """Say how many of OpenTrain's consecutive failures are missing from the log; empty if none is.
 
-    With `reported`, the log holds what the endpoint's own handler reported, instead of what the receiver got.
+    With `reported`, the log holds what the endpoint's own handler reported, instead of what the receiver got. With
+    `routed`, the endpoint was delivered directly before it was put behind the receiver, so failures may be from then.
 
     More failures in the log are no contradiction: re-enabling an endpoint resets OpenTrain's count to 0.
     """
@@ -101,7 +102,8 @@ def unseen_words(*, counted: int, reached: int, reported: bool = False) -> str:
     failures = "1 failure" if counted == 1 else f"{counted} failures"
     if reported:
         return f"OpenTrain counts {failures}, the handler reported {reached or 'none'}: {counted - reached} missing."
-    return f"OpenTrain counts {failures}, {reached or 'none'} reached Redeliver: {counted - reached} missing."
+    before = " or from before it was routed through Redeliver" if routed else ""
+    return f"OpenTrain counts {failures}, {reached or 'none'} reached Redeliver: {counted - reached} missing{before}."
 
 
 def _stopped(*, consecutive_failures: int) -> EndpointHealth:

@@ -9,6 +9,8 @@ from dashboard.rules.durations import ago
 SILENT_AFTER = timedelta(seconds=30)
 """A receiver reports every 5 s. Without a report for this long, what it holds is not known any more."""
 
+SILENT_ADVICE = "A receiver that does not report has ended or cannot reach the database: look at its own log."
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -15,8 +15,8 @@ NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
 HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours."
 NO_SIGNATURE = (
-    "“odd” is not a signature's result: use verified, unsaid, missing, doubled, malformed, stale, future,"
-    " other_endpoint, mismatch, unchecked, refused."
+    "“odd” is not a signature's result: use verified, mismatch, other_endpoint, missing, doubled, malformed,"
+    " stale, future, unchecked, unsaid, refused."
 )
 LEAST_ABOVE_MOST = "No delivery can match: the minimum number of attempts exceeds the maximum."
 

@@ -15,21 +15,30 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 VERIFIED_MS = 60_000
 """Timeout for the next event of eight types, one every three seconds, and a delivery run of two."""
 RECOVERED_MS = 60_000
+IN_ONE_FORM = ("beta-fine", "beta-failing")
 
 
 class Clicks:
     """Clicks as a person does, and counts."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
 
     def on(self, what: Locator) -> None:
         what.click()
-        self.count += 1
+        self._count += 1
+
+    def taken(self) -> int:
+        """Return the clicks since the last call."""
+        count, self._count = self._count, 0
+        return count
 
 
 def register_directly(page: Page, *, handler: str) -> str:
-    """Register an endpoint of Beta Data that OpenTrain delivers to a handler of the demo; return its secret."""
+    """Register an endpoint of Beta Data that OpenTrain delivers to a handler of the demo; return its secret.
+
+    Ends on the install's page.
+    """
     page.get_by_role("link", name="Beta Data").first.click()
     install = page.url
     shown = page.locator("main").inner_text().replace("\u200b", "")
@@ -42,9 +51,12 @@ def register_directly(page: Page, *, handler: str) -> str:
     secret = re.search(r"whsec_[\w-]+", page.locator("#secret").inner_text())
     assert secret is not None
     page.goto(install)
-    page.get_by_role("row").filter(has_text=handler).get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text(handler)
     return secret[0]
+
+
+def link_of(page: Page, handler: str) -> Locator:
+    """Return the link to an endpoint on its install's page."""
+    return page.get_by_role("row").filter(has_text=handler).get_by_role("link").first
 
 
 def test_endpoint_is_routed_verified_recovered_and_taken_out(
@@ -53,9 +65,10 @@ def test_endpoint_is_routed_verified_recovered_and_taken_out(
     page, clicks = open_page(), Clicks()
     sign_in(page, demo)
     secret = register_directly(page, handler="beta-direct")
-    expect(page.locator("main")).to_contain_text("OpenTrain can't list them")
 
-    # Route: from the endpoint's page to the first delivery that verified.
+    # Route: three clicks from the install's page to the first delivery that verified.
+    clicks.on(link_of(page, "beta-direct"))
+    expect(page.locator("main")).to_contain_text("OpenTrain can't list them")
     clicks.on(page.get_by_role("link", name="route them through Redeliver"))
     expect(page.locator("main")).to_contain_text("The handler responds to Redeliver (405 in")
     take_all(page, screenshots, "route")
@@ -65,7 +78,7 @@ def test_endpoint_is_routed_verified_recovered_and_taken_out(
     expect(page.locator(".way")).to_contain_text(
         "The signing secret is right: a delivery verified.", timeout=VERIFIED_MS
     )
-    assert clicks.count <= 3
+    assert clicks.taken() == 3
     assert secret not in page.content()
     take_all(page, screenshots, "routed")
     endpoint = page.url.partition("?")[0]
@@ -75,20 +88,22 @@ def test_endpoint_is_routed_verified_recovered_and_taken_out(
     wait_for(page, ".head-state", "Disabled", timeout_ms=DISABLED_MS)
     page.get_by_role("button", name="Repair handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("works")
-    page.get_by_role("link", name="Recover…").first.click()
-    page.get_by_role("button", name="Start the recovery").click()
+    clicks.on(page.get_by_role("link", name="Recover…").first)
+    clicks.on(page.get_by_role("button", name="Start the recovery"))
     expect(page.locator(".outcome-done")).to_contain_text(
         re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
     )
+    assert clicks.taken() == 2
 
     # Bypass: OpenTrain delivers to the handler again, and the log stays.
     page.goto(endpoint)
-    page.locator("#endpoint-menu summary").click()
-    page.locator("#endpoint-menu").get_by_role("link", name="Take Redeliver out of the path…").click()
+    clicks.on(page.locator("#endpoint-menu summary"))
+    clicks.on(page.locator("#endpoint-menu").get_by_role("link", name="Take Redeliver out of the path…"))
     take_all(page, screenshots, "bypass")
-    page.get_by_role("button", name="Take Redeliver out").click()
+    clicks.on(page.get_by_role("button", name="Take Redeliver out"))
     expect(page.locator("#answer")).to_contain_text(re.compile(r"OpenTrain delivers to \S+ itself now\."))
     expect(page.locator("main")).to_contain_text("Redeliver was taken out of this endpoint's path")
+    assert clicks.taken() == 3
     expect(page.locator(".head-state")).to_contain_text("Active")
     expect(page.locator("#deliveries-heading ~ table tbody tr").first).to_be_visible()
     take_all(page, screenshots, "bypassed")
@@ -100,6 +115,7 @@ def test_wrong_secret_stops_no_delivery_and_is_entered_anew(
     page = open_page()
     sign_in(page, demo)
     secret = register_directly(page, handler="beta-mistyped")
+    link_of(page, "beta-mistyped").click()
     page.get_by_role("link", name="route them through Redeliver").click()
     page.get_by_label("Signing secret").fill(f"{secret[:-1]}{'a' if secret[-1] != 'a' else 'b'}")
     page.get_by_role("button", name="Route through Redeliver").click()
@@ -107,9 +123,51 @@ def test_wrong_secret_stops_no_delivery_and_is_entered_anew(
     expect(banner).to_contain_text("The signing secret does not fit what arrives.", timeout=VERIFIED_MS)
     expect(page.locator("#deliveries-heading ~ table")).to_contain_text("Delivered (200)")
     take_all(page, screenshots, "secret-does-not-fit")
+    own_page = page.url
+    banner.get_by_role("link", name="Signature doctor").click()
+    expect(page.get_by_label("Headers")).to_have_value(re.compile("X-OpenTrain-Signature: t="))
+    page.get_by_role("button", name="Examine").click()
+    expect(page.locator("#answer")).to_contain_text("What to do:")
+    take_all(page, screenshots, "secret-examined")
+    page.goto(own_page)
     banner.get_by_role("link", name="Enter signing secret…").click()
     page.get_by_label("Signing secret").fill(secret)
     page.get_by_role("button", name="Store the secret").click()
     expect(page.locator(".way")).to_contain_text(
         "The signing secret is right: a delivery verified.", timeout=VERIFIED_MS
     )
+
+
+def test_install_is_routed_in_one_form_past_a_handler_that_fails_its_check(
+    demo: Demo, open_page: Callable[..., Page], screenshots: Path
+) -> None:
+    page, clicks = open_page(), Clicks()
+    sign_in(page, demo)
+    fine, failing = (register_directly(page, handler=name) for name in IN_ONE_FORM)
+    install = page.url
+    link_of(page, "beta-failing").click()
+    page.get_by_role("button", name="Break handler").click()
+    expect(page.locator("#demo-switch")).to_contain_text("broken")
+
+    # Alone, its form asks before anything is sent.
+    page.get_by_role("link", name="route them through Redeliver").click()
+    expect(page.locator("main")).to_contain_text("The handler returned 503 to HEAD")
+    expect(page.get_by_label("Route anyway, although the check failed.")).to_be_visible()
+    take_all(page, screenshots, "route-doubtful")
+
+    # In the form of the install it has a line of its own, and the other endpoint is routed.
+    page.goto(install)
+    clicks.on(page.get_by_role("link", name="Route through Redeliver…"))
+    for name, secret in zip(IN_ONE_FORM, (fine, failing), strict=True):
+        page.get_by_role("group", name=name).get_by_label("Signing secret").fill(secret)
+    for box in page.get_by_role("group").get_by_role("checkbox").all():
+        box.set_checked(any(name in box.locator("..").inner_text().replace("\u200b", "") for name in IN_ONE_FORM))
+    clicks.on(page.get_by_role("button", name="Route through Redeliver"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 of 2 endpoints routed.")
+    expect(page.locator(".outcome").filter(has_text="failing")).to_contain_text("Not routed. The handler returned 503")
+    take_all(page, screenshots, "routed-install")
+    clicks.on(page.locator(".outcome").filter(has_text="OpenTrain delivers to Redeliver now").get_by_role("link"))
+    expect(page.locator(".way")).to_contain_text(
+        "The signing secret is right: a delivery verified.", timeout=VERIFIED_MS
+    )
+    assert clicks.taken() == 3

@@ -58,6 +58,12 @@ def test_failures_that_opentrain_counted_and_the_log_lacks_are_told(
     assert bool(told_words(Endpoint(consecutive_failures=9, **columns), reached=reached)) is told
 
 
+def test_failures_of_an_endpoint_that_was_routed_may_be_from_before() -> None:
+    columns = {"receiver_key": "k", "url": "https://a.test/hooks/k/", "consecutive_failures": 9}
+    assert "before" not in told_words(Endpoint(**columns), reached=3)
+    assert "before it was routed" in told_words(Endpoint(**columns, routed_at=NOON), reached=3)
+
+
 def rows(*kinds: tuple[StateKind, str]) -> list[Any]:
     return [SimpleNamespace(state=SimpleNamespace(kind=kind), last_answer=answer) for kind, answer in kinds]
 

@@ -185,6 +185,7 @@ def test_receivers_that_hold_attempts_or_are_silent_are_one_problem_of_no_instal
     key = Subject(AlertKind.LOG_LAGS, None)
     said = (
         "Receiver b holds 7 attempts that are not in the log yet. "
-        "Receiver c: last heard of 3 min ago. The log may lag, by how much is not known."
+        "Receiver c: last heard of 3 min ago. The log may lag, by how much is not known. "
+        "A receiver that does not report has ended or cannot reach the database: look at its own log."
     )
     assert find(now=NOON, open_now=frozenset()) == {key: Wrong(key, said=said)}

@@ -69,6 +69,13 @@ def test_failures_that_its_handler_did_not_report_are_not_said_to_have_gone_astr
     assert words == "OpenTrain counts 8 failures, the handler reported 2: 6 missing."
 
 
+def test_failures_from_before_it_was_routed_are_not_said_to_be_missing() -> None:
+    words = endpoints.unseen_words(counted=8, reached=2, routed=True)
+    assert words == (
+        "OpenTrain counts 8 failures, 2 reached Redeliver: 6 missing or from before it was routed through Redeliver."
+    )
+
+
 @pytest.mark.django_db
 def test_severity_and_its_column_agree_on_every_combination() -> None:
     install = make_endpoint().install

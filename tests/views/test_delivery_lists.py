@@ -234,9 +234,9 @@ def test_causes_stand_above_the_first_page_only(
     ("query", "shown", "chip"),
     [
         ("verified", ["by us", "by its handler"], "Signature: verified"),
-        ("mismatch", ["of none"], "Signature: found that the signature does not fit"),
-        ("unsaid", ["unsaid"], "Signature: the handler did not say whether the signature was right"),
-        ("stale", [], "Signature: found the signature too old"),
+        ("mismatch", ["of none"], "Signature: does not fit"),
+        ("unsaid", ["unsaid"], "Signature: not reported by the handler"),
+        ("stale", [], "Signature: too old"),
     ],
 )
 def test_list_by_signature_shows_what_was_found_of_the_last_attempts(
