@@ -93,6 +93,7 @@ console: Patterns = [
     path("endpoints/<int:pk>/edit/", endpoint_changes.edit, name="endpoint-edit"),
     path("endpoints/<int:pk>/pause/", endpoint_changes.pause, name="endpoint-pause"),
     path("endpoints/<int:pk>/point-back/", endpoint_changes.point_back, name="endpoint-point-back"),
+    path("endpoints/<int:pk>/keep-url/", endpoint_changes.keep_url, name="endpoint-keep-url"),
     path("endpoints/<int:pk>/route/", routes.route, name="endpoint-route"),
     path("endpoints/<int:pk>/route/check/", routes.check, name="endpoint-route-check"),
     path("endpoints/<int:pk>/bypass/", routes.bypass, name="endpoint-bypass"),

@@ -42,6 +42,7 @@ endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok
 endpoint-pause                          POST   in 403 403 404  ok 404  ok  ok
 endpoint-point-back                     GET    in 403 403 404  ok 404  ok  ok
 endpoint-point-back                     POST   in 403 403 404  ok 404  ok  ok
+endpoint-keep-url                       POST   in 403 403 404  ok 404  ok  ok
 endpoint-route                          GET    in 403 403 404  ok 404  ok  ok
 endpoint-route                          POST   in 403 403 404  ok 404  ok  ok
 endpoint-bypass                         GET    in 403 403 404  ok 404  ok  ok

@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "0022_attempt_once": "a unique index, built concurrently, on a column that the old code leaves null",
     "0027_alerts_of_receivers": "an alert may have no install, and none has before the new worker runs; the database"
     " does not know choices",
+    "0028_url_changed_alerts": "the database does not know choices, and the index is built concurrently",
     "0025_route_changes": "triggers that only notify: they change no row, and refuse none",
 }
 """Migrations that do more than add, by name, and why each is safe while the old code runs."""

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from django.db import transaction
+
+from dashboard.actions import audit
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
 from dashboard.actions.installs.snapshots import EDIT, POINT_BACK, hold, record_change, record_endpoint, remember, tally
@@ -20,8 +23,8 @@ from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_pa
 from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
 
-DELETE = "delete endpoint"
-"""Name of this action in the audit."""
+DELETE, KEEP_URL = "delete endpoint", "keep URL changed elsewhere"
+"""Names of these actions in the audit."""
 
 
 def change(
@@ -166,6 +169,23 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
         record=record,
         once=Once(clock(), already=already),
     )
+
+
+def keep_url(*, actor: User, endpoint: Endpoint, changed_at: str, operation: uuid.UUID) -> None:
+    """Take note that the URL is intended that someone gave the endpoint outside Redeliver.
+
+    `changed_at` is the ISO time of the change that the person has seen. Nothing happens if there was another one since.
+
+    Raises: NotedBefore, with nothing changed.
+    """
+    with transaction.atomic():
+        hold(install_id=endpoint.install_id)
+        row = Endpoint.objects.select_for_update(no_key=True).defer("secret").get(pk=endpoint.pk)
+        if row.url_changed_at is None or row.url_changed_at.isoformat() != changed_at:
+            return
+        words = f"The URL is intended that was set outside Redeliver: {row.shown_url}. It was {row.url_before} before."
+        audit.note(actor=actor, action=KEEP_URL, words=words, endpoint=row, operation=operation)
+        Endpoint.objects.filter(pk=row.pk).update(url_changed_at=None, url_before="")
 
 
 def _set_handler(endpoint: Endpoint, url: str) -> None:

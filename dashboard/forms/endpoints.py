@@ -134,6 +134,12 @@ class DeleteForm(OperationForm):
         return typed
 
 
+class KeepUrlForm(OperationForm):
+    """The button that keeps a URL that was changed outside Redeliver at `changed_at`, as far as the page knows."""
+
+    changed_at = forms.CharField(max_length=40)
+
+
 class SigningSecretForm(OperationForm):
     """An endpoint's signing secret, which is never shown again, not even in its own field."""
 

@@ -159,6 +159,10 @@ class Endpoint(models.Model):
                 condition=Q(opentrain_id__isnull=False, deleted_at__isnull=True, severity__lt=Severity.PAUSED),
                 name="endpoint_in_need",
             ),
+            # Alerts: few URLs are changed outside Redeliver.
+            models.Index(
+                fields=["id"], condition=Q(url_changed_at__isnull=False), name="endpoint_url_changed_elsewhere"
+            ),
             # The quick search (queries/search.py).
             models.Index(fields=["opentrain_id"], name="endpoint_by_opentrain_id"),
             GinIndex(words_in("url", "handler_url"), name="endpoint_words"),

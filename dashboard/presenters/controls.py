@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Self
 
 from django.urls import reverse
@@ -95,6 +96,13 @@ def replace_token(install_pk: int, *, look: str = MAIN) -> Link:
 
 def point_back(pk: int) -> Link:
     return Link("Deliver through Redeliver again…", reverse("endpoint-point-back", args=[pk]), icon="send", look=MAIN)
+
+
+def keep_url(pk: int, *, changed_at: datetime, operation: uuid.UUID) -> Button:
+    """Return the button that keeps a URL that was changed outside Redeliver at that time, as far as is known."""
+    fields = (("changed_at", changed_at.isoformat()),)
+    url = reverse("endpoint-keep-url", args=[pk])
+    return Button("Keep this URL", url, operation=operation, icon="check", fields=fields)
 
 
 def open_endpoint(pk: int, *, label: str = "Open", called: str = "") -> Link:

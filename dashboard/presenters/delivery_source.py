@@ -9,6 +9,7 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import door_url
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.operations import operation_id
 from dashboard.presenters.routes import route_link
 from dashboard.rules.receiver_urls import Source
 
@@ -88,7 +89,7 @@ def delivery_source(
     if source is Source.RECEIVER and never_verified:
         return replace(found, notice=_never_verified(endpoint, user))
     if source in {Source.DIRECT, Source.OBSERVED} and endpoint.url_changed_at is not None:
-        return replace(found, notice=Notice(_changed_words(endpoint), "tone-info"))
+        return replace(found, notice=Notice(_changed_words(endpoint), "tone-warn", _keep(endpoint, user)))
     words = _words(endpoint, source, owner)
     if not words:
         return found
@@ -96,7 +97,9 @@ def delivery_source(
     is_intended = is_intended or source in _INTENDED
     tone = "tone-info" if source is Source.BYPASSED else "tone-warn" if is_intended else "tone-bad"
     asks = tone != "tone-info" and not may(user, Permission.MANAGE_ENDPOINTS)
-    return replace(found, notice=Notice(words, tone, _controls(endpoint, source, owner, user), asks))
+    keep = _keep(endpoint, user) if source is Source.MOVED and is_intended else ()
+    controls = (*_controls(endpoint, source, owner, user), *keep)
+    return replace(found, notice=Notice(words, tone, controls, asks))
 
 
 def path_words(endpoint: Endpoint) -> str:
@@ -200,8 +203,12 @@ def _path_words(endpoint: Endpoint, source: Source) -> str:
 def _changed_words(endpoint: Endpoint) -> str:
     return (
         f"This endpoint's URL was changed outside Redeliver: OpenTrain delivers to {endpoint.shown_url} now, and "
-        f"delivered to {endpoint.url_before} before. The signing secret has stayed the same."
+        f"delivered to {endpoint.url_before} before. The signing secret has stayed the same. {_INTENDED_WORDS} "
+        "Otherwise, edit it, and find out who changed it."
     )
+
+
+_INTENDED_WORDS = "If this is intended, keep the URL: that ends the alert."
 
 
 def _moved_words(endpoint: Endpoint) -> str:
@@ -213,8 +220,9 @@ def _moved_words(endpoint: Endpoint) -> str:
             f"{begins} refuses these deliveries: this address of the receiver is not this endpoint's.{handler} "
             "Have OpenTrain deliver to its own address again. The signing secret has stayed the same."
         )
+    intended = _INTENDED_WORDS if endpoint.url_changed_at else "If this is intended, there is nothing to do."
     return (
-        f"{begins} does not see these deliveries.{handler} If this is intended, there is nothing to do. "
+        f"{begins} does not see these deliveries.{handler} {intended} "
         "Otherwise, have OpenTrain deliver to Redeliver's receiver again. The signing secret has stayed the same."
     )
 
@@ -243,6 +251,16 @@ def _controls(endpoint: Endpoint, source: Source, owner: Endpoint | None, user: 
     if source is Source.TAKEN and owner is not None:
         return controls.open_endpoint(owner.pk, label="Open the other endpoint"), edit, rotate
     return (edit, rotate) if source is Source.STRANGE else (rotate,)
+
+
+def _keep(endpoint: Endpoint, user: User) -> tuple[Control, ...]:
+    """Return the button that keeps a URL that was changed outside Redeliver, while nobody has done so."""
+    at = endpoint.url_changed_at
+    if at is None or not may(user, Permission.MANAGE_ENDPOINTS):
+        return ()
+    subject = f"{endpoint.pk}/{at.isoformat()}"
+    operation = operation_id(user_id=user.pk, action="keep URL", subject=subject, last_answer=0)
+    return (controls.keep_url(endpoint.pk, changed_at=at, operation=operation),)
 
 
 def _enter(endpoint: Endpoint) -> Link:

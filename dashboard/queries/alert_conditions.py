@@ -116,6 +116,17 @@ def _receivers(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
         yield Wrong(Subject(AlertKind.LOG_LAGS, None), said=" ".join(said))
 
 
+def _moved(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
+    """Yield endpoints whose URL was changed outside Redeliver, until someone in Redeliver keeps or changes it.
+
+    A URL that leads back to the receiver needs nobody's attention.
+    """
+    rows = Endpoint.objects.registered().filter(url_changed_at__isnull=False)
+    for endpoint in rows.only("install", "url", "receiver_key"):
+        if not endpoint.is_received:
+            yield Wrong(Subject(AlertKind.URL_CHANGED, endpoint.install_id, endpoint.pk))
+
+
 FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wrong]]] = {
     AlertKind.DISABLED: _endpoints,
     AlertKind.AT_RISK: _endpoints,
@@ -124,5 +135,6 @@ FOUND_BY: dict[AlertKind, Callable[[datetime, frozenset[Subject]], Iterator[Wron
     AlertKind.OVERDUE: _overdue,
     AlertKind.SIGNATURES: _refusals,
     AlertKind.LOG_LAGS: _receivers,
+    AlertKind.URL_CHANGED: _moved,
 }
 """The query that finds each kind."""

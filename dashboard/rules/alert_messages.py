@@ -31,6 +31,7 @@ ENDINGS = {
     AlertKind.CANARY_FAILED: "A delivery has succeeded since then, or a later recovery got further.",
     AlertKind.OVERDUE: "No deliveries are overdue.",
     AlertKind.LOG_LAGS: "Every receiver reports, and none holds attempts that are not in the log.",
+    AlertKind.URL_CHANGED: "Its URL was kept or changed in Redeliver, or leads to the receiver again.",
     AlertKind.SIGNATURES: f"No signature was refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
 }
 

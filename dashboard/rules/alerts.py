@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     OVERDUE = "overdue", "Deliveries overdue"
     SIGNATURES = "signatures", "Signatures refused"
     LOG_LAGS = "log_lags", "Log lags behind"
+    URL_CHANGED = "url_changed", "URL changed elsewhere"
 
     label: str
 
@@ -41,12 +42,13 @@ WORST_FIRST = (
     AlertKind.AT_RISK,
     AlertKind.NO_ACCESS,
     AlertKind.LOG_LAGS,
+    AlertKind.URL_CHANGED,
     AlertKind.SIGNATURES,
     AlertKind.OVERDUE,
 )
+"""The order in which alerts are listed and opened."""
 OF_ALL_INSTALLS = (AlertKind.LOG_LAGS,)
 """Kinds of problems of Redeliver itself. Channels for all installs are notified of them."""
-"""The order in which alerts are listed and opened."""
 
 
 class AlertEvent(StrEnum):

@@ -77,6 +77,7 @@ LOOKS = {
     "canary_failed": Look("bad", "x"),
     "signatures": Look("risk", "shield-x"),
     "log_lags": Look("risk", "hourglass"),
+    "url_changed": Look("risk", "plug-connected"),
     "cleared": Look("ok", "circle-check"),
     "sent": Look("ok", "check"),
     "given_up": Look("bad", "x"),

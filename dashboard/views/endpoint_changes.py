@@ -1,5 +1,6 @@
 """Edit, pause, repair and delete an endpoint. Each page is a plain form that says what will happen."""
 
+import contextlib
 import uuid
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -10,12 +11,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.actions import audit, endpoint_changes, signing_secrets
 from dashboard.actions.outcome import Outcome
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.endpoints import DeleteForm, EditForm, SigningSecretForm
+from dashboard.forms.endpoints import DeleteForm, EditForm, KeepUrlForm, SigningSecretForm
 from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.presenters.runs import active_run
@@ -91,6 +92,22 @@ def point_back(request: MemberRequest, pk: int) -> HttpResponse:
         actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation_of(form)
     )
     return _answer(request, "endpoints/point_back.html", endpoint, form, outcome)
+
+
+@never_cache
+@require_POST
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
+def keep_url(request: MemberRequest, pk: int) -> HttpResponse:
+    """Take note that a URL is intended that was set outside Redeliver."""
+    endpoint, form = _find(request, pk), KeepUrlForm(request.POST)
+    if not form.is_valid():
+        return redirect(operations.page_of(endpoint))
+    operation = operation_of(form)
+    with contextlib.suppress(audit.NotedBefore):  # already kept
+        endpoint_changes.keep_url(
+            actor=request.user, endpoint=endpoint, changed_at=form.cleaned_data["changed_at"], operation=operation
+        )
+    return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
 
 
 @never_cache

@@ -24,7 +24,7 @@ from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_page import head, no_deliveries
-from dashboard.presenters.endpoints import open_alerts_of, silence_of, silence_reason, told_words, waiting_of
+from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.routes import Way, way_of
@@ -32,6 +32,7 @@ from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, 
 from dashboard.presenters.runs import newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.inbox import with_log, with_open_alerts
+from dashboard.rules.alerts import AlertKind
 from dashboard.rules.snapshots import LAG
 from dashboard.views import operations
 from dashboard.views.demo import switch_of
@@ -148,7 +149,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "has_failures": bool(causes or waiting),
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
         **says,
-        "alerts": [] if endpoint.deleted_at else open_alerts_of(endpoint),
+        "alerts": [] if endpoint.deleted_at else _alerts_of(endpoint),
         "head": head(
             row=row,
             run=run,
@@ -180,6 +181,11 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
     }
+
+
+def _alerts_of(endpoint: Endpoint) -> list[OpenAlert]:
+    """Return the open alerts whose words the page does not say elsewhere: it tells itself of a changed URL."""
+    return [alert for alert in open_alerts_of(endpoint) if alert.kind is not AlertKind.URL_CHANGED]
 
 
 def _way(endpoint: Endpoint, *, user: User, now: datetime) -> Way | None:

@@ -36,6 +36,7 @@ from dashboard.queries.inbox import (
     with_open_alerts,
 )
 from dashboard.queries.operations import last_answer_of
+from dashboard.rules.alerts import AlertKind
 from dashboard.rules.deliveries import Standing, due_from
 from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
 from dashboard.views.install_list import UNHEARD, InstallNeed, beginning, install_need, installs_needing_attention
@@ -189,12 +190,14 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
     silence = silence_of(endpoint, newest_at=log.newest_at)
     failed, run, alerts = log.count(Standing.FAILED), _run_of(endpoint), open_alerts_of(endpoint)
     kind, label = _state(health, failed=failed, alerts=alerts)
+    is_url_alerted = any(alert.kind is AlertKind.URL_CHANGED for alert in alerts)
     return EndpointNeed(
         endpoint=endpoint,
         health=health,
         kind=kind,
         label=label,
-        reasons=_reasons(endpoint, health, log, silence, now=now) + [alert.words for alert in alerts],
+        reasons=_reasons(endpoint, health, log, silence, is_url_alerted=is_url_alerted, now=now)
+        + [alert.words for alert in alerts],
         since=_since(endpoint, log, silence, alerts),
         failed=failed,
         next_attempt=_next_attempt(health, log, now=now),
@@ -246,9 +249,18 @@ def _since(endpoint: Endpoint, log: Logged, silence: Silence | None, alerts: Seq
 
 
 def _reasons(
-    endpoint: Endpoint, health: EndpointHealth, log: Logged, silence: Silence | None, *, now: datetime
+    endpoint: Endpoint,
+    health: EndpointHealth,
+    log: Logged,
+    silence: Silence | None,
+    *,
+    is_url_alerted: bool,
+    now: datetime,
 ) -> list[str]:
-    """Return what is wrong, most important first, one sentence each."""
+    """Return what is wrong, most important first, one sentence each.
+
+    `is_url_alerted`: an open alert tells of the change of its URL.
+    """
     reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
     reasons += log.words(now=now)
     if health.kind is HealthKind.ACTIVE and log.count(Standing.FAILED):
@@ -258,7 +270,7 @@ def _reasons(
             else "they are not retried automatically"
         )
         reasons.append(f"The endpoint is active, but {again}.")
-    outside = outside_words(endpoint)
+    outside = "" if is_url_alerted else outside_words(endpoint)
     if outside:
         reasons.append(outside)
     elif not endpoint.is_logged and not log.failing:

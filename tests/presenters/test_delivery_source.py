@@ -13,6 +13,7 @@ from tests.presenters.rows import SUPPORT, VIEWER, endpoint, labels
 DOOR = "https://redeliver.example.com/hooks/key/"
 MOVED = {"url": "https://acme.example.com/new", "handler_url": "https://acme.example.com/hook"}
 MISLED = MOVED | {"url": "https://redeliver.example.com/hooks/other/"}
+CHANGED = {"url_changed_at": datetime(2026, 6, 1, tzinfo=UTC), "url_before": "https://acme.example.com/before"}
 CLAIMS = {"receiver_key": None, "url": DOOR}
 GONE = endpoint(pk=3, deleted_at=datetime(2026, 6, 1, tzinfo=UTC))
 THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
@@ -26,6 +27,15 @@ THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
         ({}, {"never_verified": True}, Source.RECEIVER, "none has passed the signature", ["Enter signing secret…"]),
         ({}, {"lacks_secret": True}, Source.NO_SECRET, "refuses them (503)", ["Rotate secret…"]),
         (MOVED, {}, Source.MOVED, "changed outside Redeliver", ["Deliver through Redeliver again…", "Edit"]),
+        (
+            MOVED | CHANGED,
+            {},
+            Source.MOVED,
+            "keep the URL",
+            ["Deliver through Redeliver again…", "Edit", "Keep this URL"],
+        ),
+        (MISLED | CHANGED, {}, Source.MOVED, "refuses", ["Deliver through Redeliver again…", "Edit"]),
+        ({"receiver_key": None} | CHANGED, {}, Source.DIRECT, "keep the URL", ["Keep this URL"]),
         (MISLED, {}, Source.MOVED, "refuses these deliveries", ["Deliver through Redeliver again…", "Edit"]),
         (CLAIMS, {"owner": GONE}, Source.REMADE, "created outside", ["Enter signing secret…", "Rotate secret…"]),
         (

@@ -173,8 +173,17 @@ def test_refusal_for_another_reason_is_no_signature() -> None:
 def test_find_asks_as_often_for_many_as_for_few(django_assert_num_queries) -> None:
     for _ in range(5):
         make_endpoint(consecutive_failures=8)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(kinds()) == 5
+
+
+def test_url_that_was_changed_elsewhere_is_a_problem_while_the_endpoint_has_it() -> None:
+    changed = {"url_changed_at": NOON - MINUTE, "url_before": "https://acme.example.com/before"}
+    elsewhere = make_endpoint(url="https://other.example.com/", **changed)
+    make_endpoint(url="https://gone.example.com/", deleted_at=NOON, **changed)
+    make_endpoint(receiver_key="k1", url="https://redeliver.example.com/hooks/k1/", **changed)  # changed back
+    make_endpoint(url="https://never.example.com/")
+    assert kinds() == [("url_changed", elsewhere.pk)]
 
 
 def test_receivers_that_hold_attempts_or_are_silent_are_one_problem_of_no_install() -> None:

@@ -35,7 +35,7 @@ def test_every_kind_has_its_place_and_its_name() -> None:
     assert [kind.label for kind in KINDS] == [
         "Disabled by OpenTrain", "About to be disabled", "No access to an install",
         "Recovery failed at its first delivery", "Deliveries overdue", "Signatures refused",
-        "Log lags behind",
+        "Log lags behind", "URL changed elsewhere",
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The pages that put endpoints behind the receiver and take Redeliver out of the path."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Endpoint, Grant, Install, User
+from dashboard.actions.alerts.watch import watch
+from dashboard.actions.installs import sync
+from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Grant, Install, User
 from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
@@ -19,6 +22,7 @@ from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery
 from tests.views.conftest import Browser, browser_of, register
 from tests.views.test_endpoints import words_of as escaped_words_of
+from tests.views.test_inbox import INBOX
 
 URL = "https://acme.example.com/in?api_key=s3cr3t"
 SECRET = "whsec_" + "s" * 32
@@ -354,3 +358,28 @@ def test_url_that_was_changed_elsewhere_is_told_on_the_page(ana: Browser, direct
     assert "This endpoint's URL was changed outside Redeliver" in words_of(page)
     assert "https://old.example.com/?api_key=[redacted]" in words_of(page)
     assert "s3cr3t" not in page
+
+
+def test_url_that_was_changed_elsewhere_is_in_the_inbox_until_it_is_kept_on_the_page(
+    ana: Browser, direct: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    EndpointWrite.objects.all().delete()
+    fake_opentrain.update_endpoint(
+        token=direct.install.token, endpoint_id=direct.opentrain_id, url="https://other.example.com/"
+    )
+    assert sync.refresh(install=direct.install, now=timezone.now()) is None
+    watch(now=timezone.now())
+    inbox = words_of(ana.read(INBOX))
+    assert "URL changed elsewhere" in inbox
+    assert inbox.count("https://acme.example.com/in?api_key=[redacted]") == 1
+    page = ana.read(page_of(direct))
+    assert words_of(page).count("URL was changed outside Redeliver") == 1
+    (form,) = re.findall(r'<form method="post" action="[^"]*/keep-url/".*?</form>', page, re.DOTALL)
+    fields = dict(re.findall(r'name="(operation|changed_at)" value="([^"]*)"', form))
+    kept = words_of(ana.submit(page_of(direct, "endpoint-keep-url"), **fields))
+    assert "The URL is intended that was set outside Redeliver: https://other.example.com/." in kept
+    assert "Keep this URL" not in kept
+    ana.submit(page_of(direct, "endpoint-keep-url"), **fields)
+    watch(now=timezone.now())
+    assert "URL changed elsewhere" not in words_of(ana.read(INBOX))
+    assert AuditEntry.objects.filter(action="keep URL changed elsewhere").count() == 1

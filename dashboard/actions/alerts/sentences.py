@@ -8,7 +8,7 @@ from dashboard.config.schedule import schedule
 from dashboard.models import Alert, Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
-from dashboard.rules.alert_messages import GONE, closing_words
+from dashboard.rules.alert_messages import GONE, SAID_CHARS, closing_words, plain
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.durations import clock, spelled
 from dashboard.rules.endpoints import endpoint_health
@@ -109,6 +109,21 @@ def _log_lags(facts: Facts) -> list[str]:
     return [facts.wrong.said, "Until they are in the log, lists, pages and exports lack these attempts."]
 
 
+def _url_changed(facts: Facts) -> list[str]:
+    endpoint = facts.endpoint
+    if endpoint is None:
+        return []
+    now, before = (plain(url, limit=SAID_CHARS) for url in (endpoint.shown_url, endpoint.url_before))
+    return [
+        f"OpenTrain delivers it to {now} now. It delivered to {before} before. Redeliver did not request this change.",
+        "Redeliver does not see its deliveries any more."
+        if endpoint.is_moved and not endpoint.reaches_receiver
+        else "",
+        "If the change is intended, keep the URL on the endpoint's page.",
+        "If not, change it there, and find out who did it: whoever has the install's token can.",
+    ]
+
+
 SENTENCES: dict[AlertKind, Callable[[Facts], list[str]]] = {
     AlertKind.DISABLED: _health,
     AlertKind.AT_RISK: _health,
@@ -117,6 +132,7 @@ SENTENCES: dict[AlertKind, Callable[[Facts], list[str]]] = {
     AlertKind.OVERDUE: _overdue,
     AlertKind.SIGNATURES: _signatures,
     AlertKind.LOG_LAGS: _log_lags,
+    AlertKind.URL_CHANGED: _url_changed,
 }
 
 
