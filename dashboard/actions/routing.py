@@ -17,7 +17,7 @@ from dashboard.actions.installs.snapshots import BYPASS, ROUTE, hold, record_cha
 from dashboard.actions.operation import Once, Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import door_url, new_receiver_key
+from dashboard.models.endpoints import door_url, leads_to_a_receiver, new_receiver_key
 from dashboard.rules.answers import Shape, Taken, read_changed
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
 from dashboard.rules.preflight import Preflight, of_answer, of_failure
@@ -128,7 +128,7 @@ def why_not_routed(endpoint: Endpoint) -> str:
     """Return why the endpoint cannot be put behind the receiver; empty if it can."""
     if endpoint.deleted_at is not None or endpoint.opentrain_id is None:
         return "OpenTrain does not have this endpoint."
-    if endpoint.reaches_receiver:
+    if leads_to_a_receiver(url=endpoint.url):
         return "OpenTrain delivers this endpoint to an address of Redeliver's receiver already."
     if not endpoint.has_whole_url:
         return "Redeliver does not know the whole URL of this endpoint, so it could not forward its deliveries."

@@ -7,9 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from dashboard import addresses
-from dashboard.models import Endpoint
+from dashboard.models.endpoints import leads_to_a_receiver
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
-from dashboard.rules.receiver_urls import key_at_end, key_in
 
 URL_CHARS = 2048
 
@@ -38,9 +37,7 @@ def handler_address(text: str) -> None:
 
 def _not_a_receiver(text: str) -> None:
     """Reject addresses of our own receiver, also behind another host. Raises: ValidationError."""
-    key = key_at_end(url=text)
-    is_ours = any(key_in(url=text, receiver_url=ours) for ours in (settings.RECEIVER_URL, settings.PUBLIC_URL))
-    if is_ours or (key and Endpoint.objects.filter(receiver_key=key).exists()):
+    if leads_to_a_receiver(url=text):
         raise ValidationError(
             "This address leads back to Redeliver: it is a receiver's, where OpenTrain delivers to. "
             "Enter the address of your own server."

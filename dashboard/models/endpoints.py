@@ -15,7 +15,7 @@ from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
-from dashboard.rules.receiver_urls import HOOKS, key_in, leads_to
+from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to
 from dashboard.rules.snapshots import EndpointState, url_digest
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ def new_receiver_key() -> str:
 def door_url(*, receiver_key: str) -> str:
     """Return the receiver URL. It does not use `reverse`: a process that serves only the console lacks this URL."""
     return f"{settings.RECEIVER_URL}{HOOKS}{receiver_key}/"
+
+
+def leads_to_a_receiver(*, url: str) -> bool:
+    """Return whether a URL is an address of a receiver of ours, also behind another host, such as a proxy's."""
+    if any(key_in(url=url, receiver_url=ours) for ours in (settings.RECEIVER_URL, settings.PUBLIC_URL)):
+        return True
+    key = key_at_end(url=url)
+    return bool(key) and Endpoint.objects.filter(receiver_key=key).exists()
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):

@@ -176,6 +176,20 @@ def test_form_that_is_sent_twice_makes_one_call(direct: Endpoint, support: User,
     assert len(fake_opentrain.calls) == calls
 
 
+@pytest.mark.parametrize(
+    "url", ["https://proxy.example.com/below/hooks/{key}/", "https://proxy.example.com/%68ooks/{key}"]
+)
+def test_endpoint_that_leads_to_a_receiver_through_a_proxy_is_not_routed(
+    install: Install, direct: Endpoint, support: User, url: str
+) -> None:
+    """It would become its own handler's handler: each delivery would come back."""
+    route(direct, support)
+    behind = registered(install, support, url=url.format(key=direct.receiver_key))
+    outcome = route(behind, support)
+    assert (outcome.kind, behind.receiver_key) == (OutcomeKind.REFUSED, None)
+    assert "to an address of Redeliver's receiver already" in outcome.words
+
+
 def test_opentrain_that_keeps_the_url_is_believed(
     direct: Endpoint, support: User, fake_opentrain: FakeOpenTrain
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -519,6 +520,40 @@ def test_delivery_that_came_through_redeliver_ends_the_loop_with_its_name(receiv
     assert "1.1 redeliver" in response.json()["error"]
 
 
+def passing_on(receiver, key):
+    """Behave as a proxy in front of the receiver: pass the request on to this key, with a Via of its own."""
+
+    def behave(connection):
+        asked = connection.read_request()
+        lines = [f"{name}: {value}" for name, value in asked.headers if name.lower() != "via"]
+        lines.append(f"Via: {', '.join([*asked.values('via'), '1.1 edge.example.com (proxy)'])}")
+        head = "\r\n".join([f"POST /hooks/{key}/ HTTP/1.1", *lines, "Connection: close", "", ""])
+        with socket.create_connection(("127.0.0.1", receiver.port)) as there:
+            there.sendall(head.encode("latin-1") + asked.body)
+            while piece := there.recv(65536):
+                connection.sock.sendall(piece)
+
+    return behave
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_through_a_proxy", [False, True])
+@pytest.mark.parametrize("is_its_own", [True, False])
+def test_handler_that_leads_back_to_the_receiver_ends_after_one_round(receiver, is_through_a_proxy, is_its_own) -> None:
+    endpoint = make_endpoint(receiver_key="k1", handler_url="")
+    last = endpoint if is_its_own else make_endpoint(receiver_key="k2", handler_url="http://127.0.0.1:9/")
+    with misbehaving(passing_on(receiver, last.receiver_key)) as proxy:
+        direct = f"http://127.0.0.1:{receiver.port}/hooks/{last.receiver_key}/"
+        endpoint.handler_url = f"{proxy.url}/" if is_through_a_proxy else direct
+        endpoint.save()
+        response = deliver(receiver, endpoint)
+        assert said(response) == (502, "loop")
+        assert "its URL leads back to Redeliver (Via: 1.1 redeliver)" in response.json()["error"]
+        assert proxy.connections == int(is_through_a_proxy)
+    assert sorted(Attempt.objects.values_list("cause", flat=True)) == ["loop", "status"]
+    assert Attempt.objects.get(cause="loop").delivery.endpoint == last
+
+
 @pytest.mark.django_db
 def test_waiting_endpoint_passes_on_what_is_not_verified_until_a_first_delivery_verifies(receiver) -> None:
     with misbehaving(*[answer(202, b"handled", headers=["X-Inner: 1"])] * 2) as server:
@@ -526,6 +561,7 @@ def test_waiting_endpoint_passes_on_what_is_not_verified_until_a_first_delivery_
         receiver.routes.proofs[endpoint.pk] = "waiting"
         stranger = deliver(receiver, endpoint, secret=OTHER_SECRET, X_OpenTrain_Delivery="dlv_0")
         assert (stranger.status_code, stranger.content) == (202, b'{"signature": "not verified"}')
+        assert "x-inner" not in stranger.headers
         assert receiver.journal.proved == []
         known = deliver(receiver, endpoint)
         assert (known.status_code, known.content, receiver.journal.proved) == (202, b"handled", [(endpoint.pk, SECRET)])
@@ -584,6 +620,28 @@ def stale_route(receiver, monkeypatch, endpoint):
     monkeypatch.setattr(receiver.routes, "get", get)
     monkeypatch.setattr(receiver.routes, "reread", reread)
     return route
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("proof", "given"), [("waiting", {"secret": OTHER_SECRET}), ("none", {})])
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        (answer(500, b"Traceback: inner"), 500),
+        (answer(302, b"inner", headers=["Location: http://inner/", "Set-Cookie: inner=1"]), 302),
+        (raw(head(200, "Content-Length: 9", "Content-Encoding: gzip", "X-Inner: 1") + b"inner"), 200),
+        (hanging_up, 502),
+    ],
+    ids=["error", "redirect", "broken body", "no answer"],
+)
+def test_stranger_is_told_the_status_and_nothing_else_of_the_handler(receiver, behaviour, status, proof, given) -> None:
+    with misbehaving(behaviour) as server:
+        endpoint = make_endpoint(handler_url=server.url, **({} if given else {"secret": None}))
+        receiver.routes.proofs[endpoint.pk] = proof
+        stranger = deliver(receiver, endpoint, **given)
+    assert (stranger.status_code, stranger.content) == (status, b'{"signature": "not verified"}')
+    assert set(stranger.headers) <= {"content-type", "content-length", "date", "server", "connection"}
+    assert "inner" not in str(stranger.headers)
 
 
 @pytest.mark.django_db
