@@ -16,6 +16,7 @@ import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,7 +123,7 @@ def exchange(
 
     Raises: NoAnswer; ValueError for a header that cannot be sent (never with its value).
     """
-    stage = _Stage(Clock(total_s=total_s))
+    stage, handled = _Stage(Clock(total_s=total_s)), sys.exception()
     most = _Most(max_bytes=max_bytes, body_s=body_s, cap=cap)
     request = _Request(method=method, url=url, headers=checked(headers), body=body, most=most)
     try:
@@ -137,7 +138,7 @@ def exchange(
         with _connect(target, reach) as sock:
             return _converse(request, target, BoundSocket(sock, stage.clock, read_s=read_s), stage)
     except (OSError, HTTPException, HTTPError, TooLarge) as error:  # requests' exceptions are OSErrors
-        failure = _failure(_root(error), stage)
+        failure = _failure(_root(error, handled=handled), stage)
     raise failure  # Outside the handler: a chained exception's frames would hold the request's headers.
 
 
@@ -302,11 +303,14 @@ def _read(response: requests.Response, most: _Most) -> tuple[bytes, bool]:
     return bytes(body[: most.max_bytes]), True
 
 
-def _root(error: BaseException) -> BaseException:
-    """Return the original error inside the exceptions of urllib3 and requests."""
+def _root(error: BaseException, *, handled: BaseException | None) -> BaseException:
+    """Return the original error inside the exceptions of urllib3 and requests.
+
+    `handled` is the one that the caller of the exchange is handling. It is the context of each error, and no part of it.
+    """
     inside = [*error.args, error.__cause__, error.__context__]
-    inner = next((wrapped for wrapped in inside if isinstance(wrapped, BaseException)), None)
-    return error if inner is None else _root(inner)
+    inner = next((one for one in inside if isinstance(one, BaseException) and one is not handled), None)
+    return error if inner is None else _root(inner, handled=handled)
 
 
 def _failure(error: BaseException, stage: _Stage) -> NoAnswer:

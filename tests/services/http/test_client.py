@@ -11,6 +11,7 @@ import pytest
 
 from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of
+from dashboard.services.http.client import NoAnswer
 from dashboard.vault import Secret
 from tests.services import misbehaving as bad
 from tests.services.exchanging import AS_WRITTEN, HURRIED, MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
@@ -336,6 +337,21 @@ def test_secret_header_shows_nowhere(behaviour: Behaviour, caplog: pytest.LogCap
     assert (error.__cause__, error.__context__) == (None, None)
     shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert "c4n4ry" not in shown + repr(error) + repr(error.args) + caplog.text
+
+
+def fail_while_handling(url: str, **given: Any) -> NoAnswer:
+    try:
+        raise RuntimeError("what is handled meanwhile")
+    except RuntimeError:
+        return fail(url, **given)
+
+
+def test_failure_while_another_is_handled_keeps_its_own_cause() -> None:
+    """A lost answer is looked up while it is handled."""
+    with misbehaving(bad.silent) as server:
+        assert fail_while_handling(server.url, **HURRIED).cause is Cause.TIMEOUT
+    assert fail_while_handling(f"http://127.0.0.1:{bad.closed_port()}").cause is Cause.REFUSED
+    assert fail_while_handling("ftp://localhost/").cause is Cause.ADDRESS
 
 
 def test_no_thread_or_socket_is_left_after_many_failures() -> None:
