@@ -89,7 +89,8 @@ def delivery_source(
     if source is Source.RECEIVER and never_verified:
         return replace(found, notice=_never_verified(endpoint, user))
     if source in {Source.DIRECT, Source.OBSERVED} and endpoint.url_changed_at is not None:
-        return replace(found, notice=Notice(_changed_words(endpoint), "tone-warn", _keep(endpoint, user)))
+        keep = _keep(endpoint, user)
+        return replace(found, notice=Notice(_changed_words(endpoint), "tone-warn", keep, asks=not keep))
     words = _words(endpoint, source, owner)
     if not words:
         return found

@@ -96,7 +96,7 @@ def install(request: MemberRequest, install_pk: int) -> HttpResponse:
     form = RouteInstallForm(request.POST or None, endpoints=endpoints, knowing=knowing)
     context = {"install": found, "form": form, "others": max(rows.count() - len(endpoints), 0)}
     is_refused = bool(form.errors)  # looks for them
-    if request.method != "POST" or not form.wanted:
+    if not form.is_bound or not form.wanted:
         shown = context | {"rows": form_rows(form)}
         return render(request, "routes/install.html", shown, status=422 if is_refused else 200)
     lines = _route_each(request, form.wanted, anyway=form.cleaned_data["anyway"])
