@@ -82,15 +82,10 @@ def handling() -> Iterator[tuple[Handler, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One POST of a delivery, what was answered, and when, by the monotonic clock."""
+    """One POST of a delivery, and what was answered."""
 
     delivery_id: str
     answer: Answer
-    at: float
-
-    @property
-    def ok(self) -> bool:
-        return self.answer[0] == 200
 
 
 @dataclass(slots=True)
@@ -98,11 +93,13 @@ class OpenTrain:
     """Sends one delivery after the other over several connections, each again until it succeeds.
 
     With more than one port, the tries of a delivery go to one after the other, as through a load balancer.
+    `succeeded_at` has the times of its successes, by the monotonic clock.
     """
 
     ports: Sequence[int]
     key: str
     tries: list[Try] = field(default_factory=list)
+    succeeded_at: list[float] = field(default_factory=list)
     _done: threading.Event = field(default_factory=threading.Event)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -128,23 +125,21 @@ class OpenTrain:
 
     def _try(self, delivery_id: str, *, port: int) -> bool:
         answer = answer_to(port=port, key=self.key, delivery_id=delivery_id, timeout_s=WAITS_S)
-        self.tries.append(Try(delivery_id, answer, time.monotonic()))
-        return self.tries[-1].ok
+        self.tries.append(Try(delivery_id, answer))
+        if answer[0] == 200:
+            self.succeeded_at.append(time.monotonic())
+        return answer[0] == 200
 
     def until_more(self, count: int = 50) -> None:
         """Wait until more deliveries have succeeded."""
-        enough, deadline = self.succeeded + count, time.monotonic() + PATIENCE_S
-        while self.succeeded < enough:
+        enough, deadline = len(self.succeeded_at) + count, time.monotonic() + PATIENCE_S
+        while len(self.succeeded_at) < enough:
             assert time.monotonic() < deadline, f"nothing succeeds any more: {[one.answer for one in self.tries[-5:]]}"
             time.sleep(0.02)
 
-    @property
-    def succeeded(self) -> int:
-        return sum(one.ok for one in list(self.tries))
-
     def longest_gap_s(self, *, since: float) -> float:
         """Return the longest time without a success from then on, in seconds."""
-        times = sorted(one.at for one in list(self.tries) if one.ok)
+        times = sorted(self.succeeded_at)
         return max(then - max(before, since) for before, then in itertools.pairwise([since, *times]) if then > since)
 
     def answers(self) -> dict[str, list[Answer]]:
@@ -156,24 +151,33 @@ class OpenTrain:
 
 
 def log_of(url: str) -> dict[str, list[Answer]]:
-    """Return each delivery's attempts in the order of their times.
+    """Return what the handler answered to each delivery's attempts, in the order of their times.
 
-    Their numbers have no gap, and what the delivery says of its last attempt is what the last says.
+    The attempts' numbers have no gap, and what the delivery says of its last attempt is what the last says. OpenTrain
+    was told what the handler answered, or 503 where the log says so (unkept).
     """
     found: dict[str, list[Answer]] = {}
     with psycopg.connect(url) as database:
         rows = database.execute(
             "SELECT d.opentrain_id, d.attempt_count, d.last_status, d.first_received_at, a.number, a.answered_status,"
-            " a.response_head, a.received_at"
+            " a.cause, a.handler_status, a.response_head, a.received_at"
             " FROM dashboard_attempt a JOIN dashboard_delivery d ON d.id = a.delivery_id ORDER BY d.id, a.received_at"
         ).fetchall()
     for name, of_one in itertools.groupby(rows, key=lambda row: row[0]):
         attempts = list(of_one)
         _, count, last_status, first_received_at, *_ = attempts[0]
         assert sorted(row[4] for row in attempts) == list(range(1, count + 1)), name
-        assert (attempts[-1][5], attempts[0][7]) == (last_status, first_received_at), name
-        found[name] = [(row[5], bytes(row[6])) for row in attempts]
+        assert (attempts[-1][5], attempts[0][9]) == (last_status, first_received_at), name
+        assert all(row[5] == (503 if row[6] == "unkept" else row[7]) for row in attempts), name
+        found[name] = [(row[7], bytes(row[8])) for row in attempts]
     return found
+
+
+def unkept(url: str) -> set[bytes]:
+    """Return the handler's answers of which the log says that OpenTrain was told 503 instead."""
+    with psycopg.connect(url) as database:
+        rows = database.execute("SELECT response_head FROM dashboard_attempt WHERE cause = 'unkept'").fetchall()
+        return {bytes(head) for (head,) in rows}
 
 
 def out_of_order(url: str) -> int:

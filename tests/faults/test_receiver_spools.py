@@ -19,7 +19,17 @@ from dashboard.receiver.segments import HEADER_BYTES
 from tests.factories import BODY, SECRET
 from tests.faults.cluster import KEY, Cluster
 from tests.faults.lengths import FAULT_SECONDS, fitting
-from tests.faults.opentrain import SENDERS, Handler, OpenTrain, check_log, handling, log_of, out_of_order, told_late
+from tests.faults.opentrain import (
+    SENDERS,
+    Handler,
+    OpenTrain,
+    check_log,
+    handling,
+    log_of,
+    out_of_order,
+    told_late,
+    unkept,
+)
 from tests.faults.receiver_process import Receiver, receiving
 from tests.faults.serving import answer_to
 from tests.launch.test_processes_stay_up import fill, until
@@ -132,9 +142,9 @@ def test_full_spool_tells_opentrain_to_try_again_and_loses_nothing(
             until(lambda: receiver.keeps_in() == "database")
             opentrain.until_more()
         check(opentrain, handler, receiver, url=away.url)
+        check_refusals(opentrain, handler, url=away.url)
     # What the full spool cannot keep has half a second, so it enters the log before what waits there.
     assert out_of_order(away.url) <= SENDERS
-    assert_503_only_where_nothing_keeps_it(opentrain, handler)
 
 
 @pytest.fixture
@@ -169,15 +179,25 @@ def test_spool_on_a_full_disk_matters_only_without_the_database_and_goes_on_when
             until(lambda: receiver.keeps_in() == "database")
             opentrain.until_more()
         check(opentrain, handler, receiver, url=away.url)
+        check_refusals(opentrain, handler, url=away.url)
     assert out_of_order(away.url) == 0
-    assert_503_only_where_nothing_keeps_it(opentrain, handler)
 
 
-def assert_503_only_where_nothing_keeps_it(opentrain: OpenTrain, handler: Handler) -> None:
-    """Assert that each try got the handler's answer, or was told that nothing keeps it."""
-    others = [one for one in opentrain.tries if one.answer not in handler.calls.get(one.delivery_id, [])]
-    assert others
-    assert all(one.answer[0] == 503 and UNAVAILABLE in one.answer[1] for one in others)
+def check_refusals(opentrain: OpenTrain, handler: Handler, *, url: str) -> None:
+    """Assert that OpenTrain got the handler's answer or was told that nothing keeps it, and that the log says which."""
+    answers, log = opentrain.answers(), log_of(url)
+    assert answers.keys() == handler.calls.keys()
+    refused = set[bytes]()
+    for name, calls in handler.calls.items():
+        for told, call in zip(answers[name], calls, strict=True):
+            if told != call:
+                assert told[0] == 503, name
+                assert UNAVAILABLE in told[1], name
+                refused.add(call[1])
+    assert refused
+    logged = {body for attempts in log.values() for _, body in attempts}
+    failed = {body for attempts in log.values() for status, body in attempts if status != 200}
+    until(lambda: (refused & logged) - failed <= unkept(url) <= refused)
 
 
 def test_spool_of_another_format_is_left_alone_until_its_release_reads_it(
