@@ -319,7 +319,7 @@ class Migration(migrations.Migration):
                 ('handler_status', models.PositiveSmallIntegerField(blank=True, null=True)),
                 ('latency_ms', models.PositiveIntegerField(help_text="From the request's arrival to our answer.")),
                 ('response_headers', models.JSONField(default=list)),
-                ('response_head', models.BinaryField(help_text='The first bytes of the answer that OpenTrain was given; null when retention took them.', null=True)),
+                ('response_head', models.BinaryField(help_text="The first bytes of the response, the handler's or ours; null when retention took them. A sender whose signature was not verified got the status only.", null=True)),
                 ('source', models.CharField(choices=[('receiver', 'Receiver'), ('observed', 'Observed')], default='receiver', max_length=10)),
                 ('signature', models.CharField(blank=True, default='verified', help_text='The verdict; empty if unknown.', max_length=30)),
                 ('delivery', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='dashboard.delivery')),

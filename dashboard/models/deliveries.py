@@ -189,7 +189,8 @@ class Delivery(models.Model):
 class Attempt(models.Model):
     """One POST of a delivery, the handler's response if there is a handler, and the response that OpenTrain got.
 
-    Attempts at the receiver are verified. Of an observed attempt, only the handler's report is known.
+    Attempts at the receiver are verified, except where `signature` says otherwise. Of an observed attempt, only the
+    handler's report is known.
     """
 
     class Source(models.TextChoices):
@@ -209,7 +210,9 @@ class Attempt(models.Model):
     latency_ms = models.PositiveIntegerField(help_text="From the request's arrival to our answer.")
     response_headers = MaskedHeadersField(default=list)
     response_head = models.BinaryField(
-        null=True, help_text="The first bytes of the answer that OpenTrain was given; null when retention took them."
+        null=True,
+        help_text="The first bytes of the response, the handler's or ours; null when retention took them. "
+        "A sender whose signature was not verified got the status only.",
     )
     source = models.CharField(max_length=10, choices=Source, default=Source.RECEIVER)
     signature = models.CharField(
