@@ -13,6 +13,7 @@ import ssl
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
+from django.utils.functional import cached_property
 
 from dashboard.rules.alert_messages import plain
 from dashboard.rules.causes import Cause, cause_of_answer, no_answer_words
@@ -30,6 +31,17 @@ _WORDS_CHARS = 300
 
 class NotSent(Exception):
     """The message was not accepted, or it is unknown whether it was. The exception's message says why."""
+
+
+class _MailServer(EmailBackend):
+    """Django's, which trusts the system's certificate authorities; here those of EXTRA_CA_BUNDLE too."""
+
+    @cached_property
+    def ssl_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if settings.EXTRA_CA_BUNDLE:
+            context.load_verify_locations(cafile=settings.EXTRA_CA_BUNDLE)
+        return context
 
 
 def can_mail() -> bool:
@@ -50,7 +62,7 @@ def mail(*, to: str, subject: str, text: str, message_id: str) -> str:
         "Message-ID": f"<{message_id}@{_domain()}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834: prevents automatic replies
     }
-    server = EmailBackend()
+    server = _MailServer()
     message = EmailMessage(subject=subject, body=text, to=[to], headers=headers, connection=server)
     try:
         message.send()

@@ -419,6 +419,16 @@ def test_endpoint_that_is_moved_away_from_the_receiver_is_told_until_it_is_back(
     assert (open_alerts(), direct.is_received) == ([], True)
 
 
+def test_bypassed_endpoint_that_is_moved_was_not_seen_before_either(
+    direct: Endpoint, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    route(direct, support)
+    bypass(direct, support)
+    move(direct, fake_opentrain, "https://other.example.com/")
+    (alert,) = open_alerts()
+    assert "any more" not in alert.words
+
+
 def edit(endpoint: Endpoint, actor: User) -> None:
     endpoint_changes.change(
         actor=actor,

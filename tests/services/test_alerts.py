@@ -85,12 +85,12 @@ def test_line_break_in_a_header_sends_nothing(settings: Any, name: str) -> None:
     assert box.mails == []
 
 
-def test_mail_goes_by_starttls_with_an_account(settings: Any, authority: trustme.CA, monkeypatch: Any) -> None:
+def test_mail_goes_by_starttls_with_an_account_to_a_server_of_the_companys_authority(
+    settings: Any, authority: trustme.CA, ca_file: str
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    monkeypatch.setattr("django.core.mail.backends.smtp.EmailBackend.ssl_context", trusting)
+    settings.EXTRA_CA_BUNDLE = ca_file
     with mailbox(tls=context, account=("ops", "hush")) as box:
         use(settings, box, EMAIL_USE_TLS=True, EMAIL_HOST_USER="ops", EMAIL_HOST_PASSWORD="hush")
         assert mail() == "Accepted by the mail server."

@@ -1,12 +1,14 @@
 """What is forwarded to handlers, and the probe, to real HTTP servers. Deliveries: test_handler_calls.py."""
 
 import socket
+from typing import Any
 
 import pytest
+import trustme
 
 from dashboard.rules.causes import Cause
 from dashboard.services.handler import HandlerFailed, passed_on, probe
-from tests.services.misbehaving import answer, closed_port, misbehaving, nobody_answers
+from tests.services.misbehaving import answer, certified, closed_port, misbehaving, nobody_answers
 
 
 @pytest.mark.parametrize("status", [200, 405, 501, 503])
@@ -29,6 +31,16 @@ def test_probe_tries_a_second_address_beside_a_first_that_nobody_answers_at(monk
         answered = probe(url=f"http://handler.example:{server.port}/", deadline_s=20.0)
     assert answered.status == 200
     assert answered.latency_ms < 5_000  # 250, on a machine that has time
+
+
+def test_probe_of_a_handler_of_the_companys_authority_is_answered_if_the_operator_trusts_it(
+    settings: Any, authority: trustme.CA, ca_file: str
+) -> None:
+    with misbehaving(answer(200), tls=certified(authority, "localhost")) as server:
+        with pytest.raises(HandlerFailed) as raised:
+            probe(url=server.url, deadline_s=20.0)
+        settings.EXTRA_CA_BUNDLE = ca_file
+        assert (raised.value.cause, probe(url=server.url, deadline_s=20.0).status) == (Cause.TLS, 200)
 
 
 def test_probe_of_a_handler_that_is_not_there_says_so() -> None:

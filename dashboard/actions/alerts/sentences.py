@@ -114,11 +114,10 @@ def _url_changed(facts: Facts) -> list[str]:
     if endpoint is None:
         return []
     now, before = (plain(url, limit=SAID_CHARS) for url in (endpoint.shown_url, endpoint.url_before))
+    is_lost = endpoint.is_moved and endpoint.bypassed_at is None and not endpoint.reaches_receiver
     return [
         f"OpenTrain delivers it to {now} now. It delivered to {before} before. Redeliver did not request this change.",
-        "Redeliver does not see its deliveries any more."
-        if endpoint.is_moved and not endpoint.reaches_receiver
-        else "",
+        "Redeliver does not see its deliveries any more." if is_lost else "",
         "If the change is intended, keep the URL on the endpoint's page.",
         "If not, change it there, and find out who did it: whoever has the install's token can.",
     ]
