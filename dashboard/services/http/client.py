@@ -11,6 +11,7 @@ on a kept connection that the server has just closed would look like a lost resp
 """
 
 import errno
+import http.client
 import logging
 import os
 import re
@@ -39,6 +40,7 @@ from dashboard.services.http.deadline_socket import BoundSocket, Clock, TooLarge
 from dashboard.vault import Secret
 
 logging.getLogger("urllib3").setLevel(logging.ERROR)  # Lower levels log URLs, and a handler's may be secret.
+http.client._MAXHEADERS = 10_000  # type: ignore[attr-defined]  # noqa: SLF001 - 100; HEAD_BYTES limits their size
 
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 64 * 1024

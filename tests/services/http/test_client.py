@@ -104,6 +104,13 @@ def test_redirect_is_an_answer_wherever_it_points(location: str) -> None:
     assert len(server.requests) == 1
 
 
+def test_response_with_many_headers_is_an_answer() -> None:
+    many = bad.raw(bad.head(200, *[f"X-{number}: 1" for number in range(300)], "Content-Length: 2") + b"ok")
+    with misbehaving(many) as server:
+        answer = ask(server.url)
+    assert (answer.status, answer.body, len(answer.headers)) == (200, b"ok", 301)
+
+
 def test_redirect_with_an_endless_body_is_bounded_too() -> None:
     with misbehaving(bad.endless(bad.head(302, "Location: /"), b"a" * 10_000)) as server:
         answer = ask(server.url, cap=True)
@@ -246,7 +253,6 @@ def test_body_that_ends_too_early_is_cut_off_with_its_head_known(behaviour: Beha
         b"HTTP/1.1 abc OK\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"\x00\xff" * 50 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
     ],
 )
 def test_what_is_not_http_is_garbled(data: bytes) -> None:
@@ -323,7 +329,7 @@ SECRET_SHOWING: dict[str, Behaviour] = {
     "garbled": bad.raw(b"nonsense\r\n\r\n"),
     "cut": bad.raw(bad.head(200, "Content-Length: 10") + b"abc"),
     "large": bad.answer(200, b"a" * (MAX_BYTES + 1)),
-    "head": bad.raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200),
+    "head": bad.raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 9000),
 }
 
 
