@@ -308,7 +308,7 @@ def _read(response: requests.Response, most: _Most) -> tuple[bytes, bool]:
 def _root(error: BaseException, *, handled: BaseException | None) -> BaseException:
     """Return the original error inside the exceptions of urllib3 and requests.
 
-    `handled` is the one that the caller of the exchange is handling. It is the context of each error, and no part of it.
+    `handled` is what the caller of the exchange is handling: the context of each error, and no part of it.
     """
     inside = [*error.args, error.__cause__, error.__context__]
     inner = next((one for one in inside if isinstance(one, BaseException) and one is not handled), None)
