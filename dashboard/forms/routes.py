@@ -69,7 +69,8 @@ class RouteInstallForm(forms.Form):
         super().__init__(data)
         self.endpoints, self.knowing = endpoints, knowing
         for endpoint in endpoints:
-            self.fields[f"route_{endpoint.pk}"] = forms.BooleanField(required=False, initial=True)
+            is_wanted = not endpoint.is_bypassed  # someone took Redeliver out of its path
+            self.fields[f"route_{endpoint.pk}"] = forms.BooleanField(required=False, initial=is_wanted)
             self.fields[f"secret_{endpoint.pk}"] = _secret_field()
             self.fields[f"operation_{endpoint.pk}"] = forms.UUIDField(
                 widget=forms.HiddenInput, required=False, initial=uuid.uuid4

@@ -25,6 +25,10 @@ from dashboard.vault import Unreadable
 OTHERS = 20
 """How many of the install's other endpoints, newest first, have their secrets tried."""
 NAME_CHARS = 80
+NOT_PROVEN = (
+    "No delivery has proven the secret that Redeliver keeps for this endpoint: it may have been entered wrongly. "
+    "Compare it with the handler's, and enter it again on the endpoint's page."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ def _examined(form: DoctorForm, *, endpoint: Endpoint, refused: RefusedAttempt |
         return None
     found = _diagnosis(form, endpoint=endpoint, secret=pasted or stored or "")
     notes, explained = [], found.genuine or found.kind is Kind.SECRET_FORM
+    if not pasted and found.kind is Kind.WRONG_SECRET and endpoint.proof == Endpoint.Proof.WAITING:
+        notes.append(NOT_PROVEN)
     if pasted and stored and not explained and _diagnosis(form, endpoint=endpoint, secret=stored).genuine:
         notes.append(
             "The signature is valid with the secret that Redeliver keeps for this endpoint, so you pasted another one."

@@ -5,7 +5,7 @@ import uuid
 from django.http import QueryDict
 
 from dashboard.forms.routes import NO_SECRET, NO_SECRET_OF_ONE, RouteForm, RouteInstallForm
-from tests.presenters.rows import endpoint
+from tests.presenters.rows import NOW, endpoint
 
 SECRET = "whsec_" + "s" * 32
 
@@ -44,6 +44,13 @@ def test_each_endpoint_of_an_install_has_its_own_secret_and_operation() -> None:
     assert [(one.endpoint.pk, one.secret) for one in wanted] == [(1, SECRET), (2, "")]
     assert wanted[0].operation == operation
     assert wanted[1].operation not in {None, operation}
+
+
+def test_endpoint_that_redeliver_was_taken_out_of_is_not_chosen_for_the_person() -> None:
+    url = "https://acme.example.com/hook"
+    out = endpoint(pk=2, url=url, handler_url=url, bypassed_at=NOW)
+    form = RouteInstallForm(None, endpoints=[endpoint(pk=1), out], knowing={2})
+    assert [form[f"route_{pk}"].value() for pk in (1, 2)] == [True, False]
 
 
 def test_chosen_endpoint_without_a_secret_is_asked_for_it() -> None:

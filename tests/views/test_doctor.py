@@ -266,6 +266,16 @@ def test_attempt_that_did_not_verify_is_examined_with_what_the_log_has(ana: Brow
     assert "Genuine. The signature is genuine and in time." in words_of(ana.press(page_of(one), **form, secret=PASTED))
 
 
+def test_secret_that_no_delivery_has_proven_is_doubted_first(ana: Browser, one: Endpoint) -> None:
+    form = pasted(headers=header(secret=PASTED))
+    doubt = "No delivery has proven the secret that Redeliver keeps for this endpoint"
+    assert doubt not in words_of(ana.press(page_of(one), **form))
+    Endpoint.objects.filter(pk=one.pk).update(proof="waiting")
+    assert doubt in words_of(ana.press(page_of(one), **form))
+    assert doubt not in words_of(ana.press(page_of(one), **form | {"secret": "whsec_" + "x" * 32}))
+    assert doubt not in words_of(ana.press(page_of(one), **form | {"secret": PASTED}))
+
+
 def test_newest_attempt_is_examined_where_only_the_delivery_is_named(ana: Browser, one: Endpoint) -> None:
     attempt = unverified(one)
     make_attempt(delivery=attempt.delivery, number=2, request_headers=[["X-OpenTrain-Signature", "t=1,v1=ab"]])

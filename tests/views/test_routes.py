@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -13,11 +14,13 @@ from django.utils import timezone
 from dashboard.actions.alerts.watch import watch
 from dashboard.actions.installs import sync
 from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Grant, Install, User
+from dashboard.presenters.causes import cause_rows
 from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.services.opentrain import OutcomeUnknown
 from dashboard.vault import Secret
+from dashboard.views import endpoints as endpoint_views
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_delivery
 from tests.views.conftest import Browser, browser_of, register
@@ -124,6 +127,23 @@ def test_without_javascript_the_page_links_it_where_nothing_is_seen(ana: Browser
     page = ana.read(page_of(direct))
     assert "Route through Redeliver…" in words_of(page)
     assert "route them through Redeliver" in words_of(page)
+
+
+def test_steps_tell_of_no_delivery_that_the_list_below_lacks(
+    ana: Browser, direct: Endpoint, probed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route(ana, direct)
+
+    def arriving(**given: Any) -> list[Any]:
+        """A delivery arrives after the list was read."""
+        now = timezone.now()
+        make_delivery(endpoint=direct, first_received_at=now, last_attempt_at=now)
+        return cause_rows(**given)
+
+    monkeypatch.setattr(endpoint_views, "cause_rows", arriving)
+    text = words_of(ana.read(page_of(direct)))
+    assert "No deliveries yet." in text
+    assert "Waiting for the first delivery." in text
 
 
 @pytest.mark.parametrize(("signature", "said"), [
