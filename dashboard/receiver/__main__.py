@@ -28,6 +28,7 @@ from dashboard.receiver import routes_file
 from dashboard.receiver.app import App
 from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.front import Front
+from dashboard.receiver.garbage import collect_when_calm
 from dashboard.receiver.journal import Journal
 from dashboard.receiver.limits import Limits
 from dashboard.receiver.observations import Observations
@@ -38,6 +39,9 @@ from dashboard.services.handler_calls import HandlerCalls
 
 DRAIN_S = 12.0
 """How long requests in progress may take to end, in seconds. A delivery has ten."""
+SWITCH_S = 0.0005
+"""How long a thread waits for the interpreter while the event loop is busy, in seconds. A commit has several steps, and
+each would wait for CPython's own 5 ms."""
 
 logger = logging.getLogger("dashboard.receiver")
 
@@ -49,11 +53,15 @@ async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     sockets = bound(settings.RECEIVER_BIND)
     most_open = descriptors()
+    sys.setswitchinterval(SWITCH_S)
     async with contextlib.AsyncExitStack() as stack:
-        app = await _app(stack, limits=Limits(descriptors=most_open))
+        limits = Limits(descriptors=most_open)
+        app = await _app(stack, limits=limits)
         server = Server(app, most=most_open // 2)
         gc.collect()
         gc.freeze()  # what is loaded stays: full collections would traverse it while every delivery waits
+        collecting = asyncio.create_task(collect_when_calm(waiting=lambda: limits.waiting))
+        stack.callback(collecting.cancel)
         await server.listen(*sockets)
         logger.info("the receiver listens on %s", settings.RECEIVER_BIND)
         await ending.wait()

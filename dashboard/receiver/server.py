@@ -99,6 +99,10 @@ class Connection(RequestHandler):
         if self._body.is_eof():
             self._arriving_since = None
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._body = EMPTY_PAYLOAD  # it refers to this connection, and cycles wait in memory for a full collection
+
     def look(self, now: float, *, unread: int) -> None:
         """End what takes too long. `unread` is the number of bytes that wait for the client. Raises: TooSlow."""
         if not self._unread or unread < self._unread:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import runpy
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +51,26 @@ def handling(monkeypatch: pytest.MonkeyPatch) -> Handling:
 def site(handling: Handling) -> Iterator[Serving]:
     with serving(lambda: handling) as running:
         yield running
+
+
+def test_connection_that_has_ended_is_freed_without_a_garbage_collection() -> None:
+    seen: list[weakref.ref[object]] = []
+
+    async def note(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(weakref.ref(request.protocol))
+        await request.read()
+        return web.Response()
+
+    gc.disable()
+    try:
+        with serving(lambda: note) as site:
+            site.say(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nab")
+            deadline = time.monotonic() + 30
+            while seen[0]() is not None and time.monotonic() < deadline:
+                time.sleep(0.01)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 def said(answer: bytes) -> dict[str, object]:
