@@ -28,7 +28,9 @@ MOST_REFUSALS = 1000
 MOST_TOLD = 100_000
 """Attempts that were answered in time, and as many that were not, of which that waits."""
 AT_ONCE = 500
-"""Most of each that one transaction stores."""
+"""Most refused requests, and attempts without an answer, that one transaction stores."""
+TOLD_AT_ONCE = 100
+"""Most attempts that one transaction notes as answered in time: new attempts wait meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class Notes:
     @property
     def is_full(self) -> bool:
         """Whether as much waits of attempts as one transaction stores."""
-        return len(self._in_time) >= AT_ONCE
+        return len(self._in_time) >= TOLD_AT_ONCE
 
     @property
     def missed(self) -> dict[uuid.UUID, Cause]:
@@ -118,7 +120,7 @@ class Notes:
         refusals = [self._refusals.popleft() for _ in range(min(AT_ONCE, len(self._refusals)))]
         told = self._take_missed()
         if with_in_time:
-            told |= _taken(self._in_time, list(islice(self._in_time, AT_ONCE)))
+            told |= _taken(self._in_time, list(islice(self._in_time, TOLD_AT_ONCE)))
         proven, self._proven = self._proven, {}
         gone, self._gone = self._gone, set()
         if held is None and not (refusals or told or proven or gone):

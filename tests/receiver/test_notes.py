@@ -96,14 +96,16 @@ def test_answers_in_time_wait_for_their_attempts_and_others_do_not(notes: Notes)
 
 
 def test_no_transaction_stores_more_than_a_part(notes: Notes, monkeypatch) -> None:
-    monkeypatch.setattr(notes_module, "AT_ONCE", 2)
-    for number in range(3):
+    monkeypatch.setattr(notes_module, "AT_ONCE", 3)
+    monkeypatch.setattr(notes_module, "TOLD_AT_ONCE", 2)
+    for number in range(4):
         notes.refuse(number, refusal())
-        notes.told(uuid.uuid4())
         notes.told(uuid.uuid4(), Cause.GONE)
+    for _ in range(3):
+        notes.told(uuid.uuid4())
     assert notes.is_full
     first, rest = taken(notes), taken(notes)
-    assert (len(first.refusals), len(first.told), len(rest.refusals), len(rest.told)) == (2, 4, 1, 2)
+    assert (len(first.refusals), len(first.told), len(rest.refusals), len(rest.told)) == (3, 3 + 2, 1, 1 + 1)
     assert not notes.is_full
 
 
