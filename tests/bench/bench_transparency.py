@@ -1,0 +1,216 @@
+"""`make bench-transparency`: slow deliveries fail no more through the receiver than directly, and slow down no others.
+
+SLOW deliveries arrive within ARRIVE_S, at a handler that answers after DELAY_S. Beside them, each of FAST endpoints
+gets FAST_PER_S deliveries a second for a handler that answers at once. The receiver is a process of its own, with
+PostgreSQL (durable commits) and a spool; all slow deliveries are of one endpoint. A delivery is a connection, and has
+ten seconds from when it was due. Two processes send, one the slow deliveries and one the others.
+
+Each of TURNS turns has three parts: the slow and the fast deliveries directly to the handler, the fast ones through the
+receiver, and both through the receiver. The time of the fast ones in the first part is what the senders and the handler
+need themselves. Afterwards, the log must have each attempt once. The last line is one JSON object:
+direct_ok, through_ok  slow deliveries answered 2xx in time: the most directly, and the fewest through the receiver
+fast_p99_ms            99th percentile of the fast ones beside the slow ones, and fast_alone_p99_ms without: medians
+fast_ratio             median of the turns' ratios of the two
+rss_mb                 the receiver's most memory of all turns; rss_idle_mb before its first delivery
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.bench.arrivals import Answers, open_many, request, send, senders
+from tests.bench.delayed_handler import handling
+
+SLOW = int(os.environ.get("SLOW", "2000"))
+ARRIVE_S, DELAY_S = float(os.environ.get("ARRIVE_S", "10")), 8.0
+FAST, FAST_PER_S = 20, 5
+TURNS = int(os.environ.get("TURNS", "5"))
+REST_S = 2.0
+"""Between two parts: what the receiver stores after its answers is stored then."""
+LOG_WITHIN_S = 60
+_LENGTH_S = ARRIVE_S + DELAY_S
+
+
+def main() -> None:
+    """Run the benchmark and print its results."""
+    from dashboard.launch import postgres
+
+    if open_many() < 2 * SLOW:
+        sys.exit("This process may not open enough files: raise its limit (ulimit -n).")
+    with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
+        server = postgres.start(folder=folder)
+        try:
+            server.create_database("redeliver")
+            print(json.dumps(_measured(folder, database_url=server.url("redeliver"), postmaster=server.process.pid)))
+        finally:
+            server.stop()
+
+
+def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, float]:
+    from cryptography.fernet import Fernet
+
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+        "DATABASE_URL": database_url,
+        "FIELD_KEYS": Fernet.generate_key().decode(),
+        "SECRET_KEY": "only-for-a-benchmark",
+    }
+    import django
+
+    django.setup()
+    from django.db import connection
+
+    from tests.factories import make_endpoint
+    from tests.faults.receiver_process import receiving
+    from tests.faults.serving import serving
+
+    with contextlib.ExitStack() as stack:
+        site = stack.enter_context(serving(folder, database_url=database_url))
+        site.manage("migrate", "--noinput")
+        handler = stack.enter_context(handling())
+        urls = [f"http://127.0.0.1:{handler}/after/{delay_s:g}/" for delay_s in (DELAY_S, 0)]
+        slow = make_endpoint(handler_url=urls[0])
+        fast = [make_endpoint(handler_url=urls[1], install=slow.install) for _ in range(FAST)]
+        receiver = stack.enter_context(receiving(folder, environment=site.environment, RECEIVER_CONSOLE=""))
+        assert receiver.process is not None
+        idle_mb = rss_mb(receiver.process.pid)
+        bench = _Bench(
+            pool=stack.enter_context(senders(2)),
+            handler=handler,
+            receiver=receiver.port,
+            pids={"receiver": receiver.process.pid, "postgres": postmaster},
+            slow_path=f"/hooks/{slow.receiver_key}/",
+            fast_paths=[f"/hooks/{one.receiver_key}/" for one in fast],
+        )
+        turns = [bench.turn(number) for number in range(TURNS)]
+        _await_log(bench.taken)
+    connection.close()
+    return {
+        "direct_ok": max(turn.direct_ok for turn in turns),
+        "through_ok": min(turn.through_ok for turn in turns),
+        "fast_p99_ms": round(median(turn.beside_ms for turn in turns), 1),
+        "fast_alone_p99_ms": round(median(turn.alone_ms for turn in turns), 1),
+        "fast_ratio": round(median(turn.beside_ms / turn.alone_ms for turn in turns), 2),
+        "fast_failed": sum(turn.fast_failed for turn in turns),
+        "fast_direct_p99_ms": round(median(turn.direct_ms for turn in turns), 1),
+        "rss_mb": max(turn.rss_mb for turn in turns),
+        "rss_idle_mb": idle_mb,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The results of a turn; times are the fast ones' 99th percentiles."""
+
+    direct_ok: int
+    through_ok: int
+    direct_ms: float
+    alone_ms: float
+    beside_ms: float
+    fast_failed: int
+    rss_mb: float
+
+
+class _Bench:
+    """The parts of a turn. `taken` counts the deliveries that the receiver has answered 2xx."""
+
+    def __init__(
+        self, *, pool: ProcessPoolExecutor, handler: int, receiver: int, pids: dict[str, int],
+        slow_path: str, fast_paths: list[str],
+    ) -> None:  # fmt: skip
+        self._pool, self._handler, self._receiver, self._pids = pool, handler, receiver, pids
+        self._slow_path, self._fast_paths = slow_path, fast_paths
+        self._numbers = itertools.count()
+        self.taken = 0
+        self._most_mb = 0.0
+
+    def turn(self, number: int) -> Turn:
+        """Measure one turn, and print it."""
+        direct_slow, direct_fast = self._part(self._handler, slow="/after/8/", fast=["/after/0/"])
+        if number % 2:
+            beside_slow, beside = self._part(self._receiver, slow=self._slow_path, fast=self._fast_paths)
+            _, alone = self._part(self._receiver, fast=self._fast_paths)
+        else:
+            _, alone = self._part(self._receiver, fast=self._fast_paths)
+            beside_slow, beside = self._part(self._receiver, slow=self._slow_path, fast=self._fast_paths)
+        assert direct_slow is not None
+        assert beside_slow is not None
+        self.taken += beside_slow.ok + beside.ok + alone.ok
+        turn = Turn(
+            direct_ok=direct_slow.ok,
+            through_ok=beside_slow.ok,
+            direct_ms=direct_fast.percentile_ms(99),
+            alone_ms=alone.percentile_ms(99),
+            beside_ms=beside.percentile_ms(99),
+            fast_failed=sum(len(one.statuses) - one.ok for one in (direct_fast, alone, beside)),
+            rss_mb=self._most_mb,
+        )
+        print(
+            f"turn {number + 1}: {turn.direct_ok} directly, {turn.through_ok} through; p99 of the fast ones "
+            f"{turn.direct_ms:.1f} ms directly, {turn.alone_ms:.1f} ms alone, {turn.beside_ms:.1f} ms beside "
+            f"({turn.beside_ms / turn.alone_ms:.2f} times); medians {direct_fast.percentile_ms(50):.1f}, "
+            f"{alone.percentile_ms(50):.1f}, {beside.percentile_ms(50):.1f} ms; {turn.rss_mb:.1f} MB",
+            flush=True,
+        )
+        return turn
+
+    def _part(self, port: int, *, fast: list[str], slow: str = "") -> tuple[Answers | None, Answers]:
+        """Send the fast deliveries, and slow ones if these have a path; return what came of the slow and the fast."""
+        from tests.bench.bench_scale import tree_s
+
+        time.sleep(REST_S)
+        requests = [
+            self._request(path) for _, path in zip(range(int(_LENGTH_S * FAST * FAST_PER_S)), itertools.cycle(fast))
+        ]
+        slow_requests = [self._request(slow) for _ in range(SLOW if slow else 0)]
+        before = {name: tree_s(pid) for name, pid in self._pids.items()}
+        sent: list[Future[Answers]] = [self._pool.submit(send, port=port, requests=requests, over_s=_LENGTH_S)]
+        if slow:
+            sent.append(self._pool.submit(send, port=port, requests=slow_requests, over_s=ARRIVE_S))
+        while wait(sent, timeout=0.2).not_done:
+            self._most_mb = max(self._most_mb, rss_mb(self._pids["receiver"]))
+        used = {name: round(tree_s(pid) - before[name], 2) for name, pid in self._pids.items()}
+        answers = [one.result() for one in sent]
+        print(
+            f"  {len(requests)} fast and {len(slow_requests)} slow, "
+            f"{'directly' if port == self._handler else 'through the receiver'}: "
+            f"CPU of the senders {sum(one.cpu_s for one in answers):.2f} s, {used}",
+            flush=True,
+        )
+        return (answers[1] if slow else None), answers[0]
+
+    def _request(self, path: str) -> bytes:
+        return request(path, delivery_id=f"dlv_{next(self._numbers):012}")
+
+
+def rss_mb(pid: int) -> float:
+    """Return the memory of a process now, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return round(int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024, 1)
+
+
+def _await_log(taken: int) -> None:
+    """Wait until all that was answered 2xx is in the log, and end the run if it is not, or stands there twice."""
+    from dashboard.models import Attempt, Delivery
+
+    deadline = time.monotonic() + LOG_WITHIN_S
+    while (found := Delivery.objects.filter(last_ok=True).count()) < taken and time.monotonic() < deadline:
+        time.sleep(0.5)
+    doubled = Attempt.objects.count() - Delivery.objects.count()
+    print(f"{taken} were answered 2xx; the log has {found} of them, and {doubled} doubled")
+    if found < taken or doubled:
+        sys.exit("the log does not have each attempt once")
+
+
+if __name__ == "__main__":
+    main()
