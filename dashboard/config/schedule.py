@@ -5,6 +5,7 @@ views all need it.
 """
 
 from datetime import timedelta
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -13,5 +14,10 @@ from dashboard.rules.schedule import Schedule
 
 def schedule() -> Schedule:
     """Return when OpenTrain retries a failed delivery, and the interval of its delivery runs."""
-    delays = tuple(timedelta(seconds=delay) for delay in settings.OPENTRAIN_RETRY_DELAYS_S)
-    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=settings.OPENTRAIN_RUN_INTERVAL_S))
+    return _schedule(tuple(settings.OPENTRAIN_RETRY_DELAYS_S), settings.OPENTRAIN_RUN_INTERVAL_S)
+
+
+@lru_cache(maxsize=2)
+def _schedule(delays_s: tuple[float, ...], run_interval_s: float) -> Schedule:
+    delays = tuple(timedelta(seconds=delay) for delay in delays_s)
+    return Schedule(retry_delays=delays, run_interval=timedelta(seconds=run_interval_s))

@@ -27,7 +27,8 @@ async def read_body(
     """
     body, size = bytearray(), 0
     try:
-        async with asyncio.timeout(within_s):
+        # What is here is not waited for: a timer that never fires costs as much as the rest of this function.
+        async with asyncio.timeout(None if request.content.is_eof() else within_s):
             while size <= _READ_ON * limit and (piece := await request.content.readany()):
                 size += len(piece)
                 kept = piece[: max(limit + 1 - len(body), 0)]

@@ -53,8 +53,10 @@ def loads(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = No
     Raises: ValueError if the text is not JSON, is not in UTF-8, -16 or -32, or has an integer of more than DIGITS
     digits; TooDeep, a ValueError, if it is nested too deeply.
     """
-    text = text.removeprefix(BOM) if isinstance(text, str) else text  # json.loads ignores it before UTF-8 bytes only
-    return json.loads(text, cls=Decoder, parse_constant=parse_constant)
+    if not isinstance(text, str):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    decoder = _DECODER if parse_constant is None else Decoder(parse_constant=parse_constant)
+    return decoder.decode(text.removeprefix(BOM))
 
 
 def check_depth(text: str) -> None:
@@ -77,3 +79,6 @@ def _whole_number(digits: str) -> int:
     if len(digits.removeprefix("-")) > DIGITS:
         raise json.JSONDecodeError(f"A number of more than {DIGITS} digits", digits, 0)
     return int(digits)
+
+
+_DECODER = Decoder()

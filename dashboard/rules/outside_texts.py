@@ -21,7 +21,9 @@ def cut(text: str, *, most: int) -> str:
 
 def storable(text: str, *, most: int) -> str:
     """Return the text, cut to `most` characters, without what PostgreSQL cannot store: NUL and lone surrogates."""
-    return cut(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode(), most=most)
+    if not text.isascii() or "\x00" in text:  # few are not, and each header of a delivery comes here
+        text = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return cut(text, most=most)
 
 
 def on_one_line(text: str, *, most: int) -> str:
