@@ -103,14 +103,17 @@ def registering(newest: Sequence[Endpoint], *, count: int) -> Registering:
     return Registering(newest, count - len(newest))
 
 
-def actions(install: Install, *, user: User) -> tuple[Control, ...]:
-    """Return the controls of the install; replacing the token comes first if that solves its problem."""
+def actions(install: Install, *, user: User, is_unseen: bool = False) -> tuple[Control, ...]:
+    """Return the controls of the install; replacing the token comes first if that solves its problem.
+
+    `is_unseen`: the page offers first to route endpoints that exist.
+    """
     found: list[Control] = []
     replaces = may(user, Permission.MANAGE_INSTALLS)
     if replaces and install.new_token_helps:
         found.append(controls.replace_token(install.pk))
     if may(user, Permission.MANAGE_ENDPOINTS) and install.can_manage:
-        found.append(register(install, is_first=not install.needs_person))
+        found.append(register(install, is_first=not install.needs_person and not is_unseen))
     if replaces and not install.new_token_helps:
         found.append(controls.replace_token(install.pk, look=""))
     if may(user, Permission.MANAGE_CHANNELS):

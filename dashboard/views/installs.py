@@ -90,12 +90,13 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
     pending = install.endpoints.filter(opentrain_id=None, deleted_at=None).defer("secret")
     newest = list(pending.annotate(count=Window(Count("pk")))[:REGISTERING_SHOWN])
+    not_seen = _unseen(request, install)
     return {
         "install": install,
         "freshness": look(install=install, now=now),
-        "actions": actions(install, user=request.user),
+        "actions": actions(install, user=request.user, is_unseen=bool(not_seen.get("unseen"))),
         "register": register(install),
-        **_unseen(request, install),
+        **not_seen,
         "endpoints": _endpoint_list(request, install, now),
         "registering": registering(newest, count=getattr(newest[0], "count", 0) if newest else 0),
         "now": now,

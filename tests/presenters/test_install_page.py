@@ -17,6 +17,10 @@ def test_install_that_is_well_is_for_registering_an_endpoint_first() -> None:
     ]  # fmt: skip
 
 
+def test_install_whose_endpoints_are_not_seen_has_them_routed_first() -> None:
+    assert labels(actions(install(), user=SUPPORT, is_unseen=True))[0] == ("Register an endpoint", "")
+
+
 def test_install_whose_token_is_refused_gets_a_new_one_first() -> None:
     assert labels(actions(install(**REFUSED), user=SUPPORT))[:2] == [
         ("Replace token…", "btn-primary"), ("Register an endpoint", ""),

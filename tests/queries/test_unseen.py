@@ -16,6 +16,7 @@ def test_direct_and_moved_endpoints_of_the_install_are_unseen(acme: Install) -> 
     moved = make_endpoint(install=acme, url="https://acme.example.com/elsewhere")
     make_endpoint(install=acme, receiver_key=None, deleted_at=timezone.now())
     make_endpoint(install=acme, receiver_key=None, opentrain_id=None)
+    make_endpoint(install=acme, receiver_key=None, observation_key_sha256="0" * 64)  # its handler reports them
     make_endpoint(receiver_key=None)  # of another install
     assert list(unseen(install=acme)) == [direct, moved]
 

@@ -377,6 +377,8 @@ def test_url_that_was_changed_elsewhere_is_told_on_the_page(ana: Browser, direct
     page = ana.read(page_of(direct))
     assert "This endpoint's URL was changed outside Redeliver" in words_of(page)
     assert "https://old.example.com/?api_key=[redacted]" in words_of(page)
+    assert "route them through Redeliver" in words_of(page)
+    assert "Delivery log ." not in words_of(page)
     assert "s3cr3t" not in page
 
 
