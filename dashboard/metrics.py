@@ -1,9 +1,9 @@
 """Per-process counters for /metrics: receipts, observation calls and calls to OpenTrain.
 
 Processes count, not the database: counting must cost a delivery almost nothing, and continue when the database is down.
-The processes of a machine (receivers, gunicorn's and the worker) write to files in PROMETHEUS_MULTIPROC_DIR, and each
-of them can add all of them up (prometheus-client's multi-process mode). Values that the database holds (queues, the
-poller, states) are queried at scrape time: queries/health_checks.py.
+The processes of a machine (gunicorn's and the worker) write to files in PROMETHEUS_MULTIPROC_DIR, and each of them can
+add all of them up (prometheus-client's multi-process mode). Values that the database holds (queues, the poller, states)
+are queried at scrape time: queries/health_checks.py.
 """
 
 import hmac
@@ -20,9 +20,7 @@ REFUSED = "Send METRICS_TOKEN as 'Authorization: Bearer …'."
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 
 _receipts = Counter(
-    "redeliver_receipts",
-    "Requests at the receiver, by what became of them: delivered, why not, or unknown.",
-    ["result"],
+    "redeliver_receipts", "Requests at the receiver, by what became of them: delivered, or why not.", ["result"]
 )
 _receipt_seconds = Histogram(
     "redeliver_receipt_seconds", "From a delivery's arrival to its record, the handler's time included.",

@@ -20,7 +20,6 @@ import asyncio
 import logging
 import time
 import uuid
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
@@ -130,9 +129,10 @@ class Deliveries:
         )
         attempt = RecordedAttempt(id=uuid.uuid4(), endpoint_id=route.endpoint_id, event=event, result=result)
         await self._journal.record(attempt, left_s=max(self._record_s - (time.monotonic() - started), 0))
-        clock = _Clock(started, recorded_s=time.monotonic() - started, sure_s=self._record_s, most_s=self._opentrain_s)
+        took_s = time.monotonic() - started
         given = reply if signature == Verdict.VERIFIED else receipts.told_to_strangers(reply)
-        return _Answer(request, given, journal=self._journal, attempt=attempt, clock=clock)
+        until = started + self._opentrain_s
+        return _Answer(request, given, journal=self._journal, attempt=attempt, until=until, took_s=took_s)
 
     async def _arrival(self, request: web.BaseRequest, head: Arrival, *, started: float, held: Held) -> Arrival:
         """Return the request with its body. Raises: Refused if there is no room or no time for it."""
@@ -216,29 +216,21 @@ class Deliveries:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """Times of a delivery, in seconds from its arrival at `started` (monotonic): of its record, and of its answer.
+class _Answer(web.Response):
+    """The answer to a delivery. It notes whether OpenTrain got it in time: by `until`, on the monotonic clock.
 
-    OpenTrain's own clock started earlier, by what the network took. So it got an answer in time that went out within
-    `sure_s`, and none that went out after `most_s`.
+    `took_s` is how long it took until the attempt was recorded.
     """
 
-    started: float
-    recorded_s: float
-    sure_s: float
-    most_s: float
-
-    @property
-    def now_s(self) -> float:
-        return time.monotonic() - self.started
-
-
-class _Answer(web.Response):
-    """The answer to a delivery. It notes whether OpenTrain got it in time, as far as that is known."""
-
     def __init__(
-        self, request: web.BaseRequest, reply: Reply, *, journal: Keeps, attempt: RecordedAttempt, clock: _Clock
+        self,
+        request: web.BaseRequest,
+        reply: Reply,
+        *,
+        journal: Keeps,
+        attempt: RecordedAttempt,
+        until: float,
+        took_s: float,
     ) -> None:
         headers = {"Content-Type": reply.content_type}
         if reply.encoding:
@@ -246,32 +238,32 @@ class _Answer(web.Response):
         if reply.cause is Cause.BUSY:
             headers["Retry-After"] = str(RETRY_AFTER_S)
         super().__init__(status=reply.status, body=reply.body, headers=headers)
-        self._request, self._journal, self._attempt, self._clock = request, journal, attempt, clock
+        self._request, self._journal, self._attempt, self._until, self._took_s = (
+            request,
+            journal,
+            attempt,
+            until,
+            took_s,
+        )
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Write the answer, which has gone out then, unless the connection was lost. Raises: ConnectionError.
 
         The kernel takes it at once (ANSWER_KEPT, server.UNREAD_BYTES), so no client can read it and leave meanwhile.
         """
-        is_late, is_out = _is_gone(self._request) or self._clock.now_s >= self._clock.most_s, False
+        is_out = False
         try:
             await super().write_eof(data)
-            is_out = not _is_gone(self._request)
+            is_out = not _is_gone(self._request) and time.monotonic() < self._until
         finally:
-            self._tell(is_late=is_late, is_out=is_out)
+            self._tell(is_out)
 
-    def _tell(self, *, is_late: bool, is_out: bool) -> None:
-        result, in_time = self._attempt.result, self._in_time(is_late=is_late, is_out=is_out)
-        if result.answered_in_time is None and in_time is not None:
-            self._journal.told(self._attempt.id, in_time)
-        became = {True: "delivered", False: Cause.GONE.value, None: "unknown"}[in_time]
-        metrics.count_receipt(result=result.cause or became, seconds=self._clock.recorded_s)
-
-    def _in_time(self, *, is_late: bool, is_out: bool) -> bool | None:
-        """Return whether OpenTrain got the answer in time; None if that is not known."""
-        if is_late or not is_out:
-            return False
-        return True if self._clock.now_s < self._clock.sure_s else None
+    def _tell(self, is_out: bool) -> None:
+        result = self._attempt.result
+        if result.answered_in_time is None:
+            self._journal.told(self._attempt.id, is_out)
+        became = "delivered" if is_out else Cause.GONE.value
+        metrics.count_receipt(result=result.cause or became, seconds=self._took_s)
 
 
 def _is_gone(request: web.BaseRequest) -> bool:

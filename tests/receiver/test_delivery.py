@@ -492,15 +492,23 @@ def test_answer_in_time_is_noted_under_the_attempts_name(receiver) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("times", "taken_s", "in_time"),
-    [({}, 0.0, {True}), ({"record_s": 0.0}, 0.0, set()), ({"record_s": 0.0, "opentrain_s": 1.0}, 1.0, {False})],
-)
-def test_answer_that_went_out_near_the_end_of_opentrains_time_may_have_come_too_late(times, taken_s, in_time) -> None:
-    with receiving(**times) as receiver:
-        receiver.journal.before_record = lambda: time.sleep(taken_s)  # stays in the loop's way
+def test_answer_that_goes_out_after_opentrains_time_did_not_reach_it() -> None:
+    with receiving(opentrain_s=1.0) as slow:
+        slow.journal.before_record = lambda: time.sleep(1.0)  # stays in the loop's way
+        deliver(slow, make_endpoint())
+    assert slow.journal.in_time == {Attempt.objects.get().uuid: False}
+
+
+@pytest.mark.django_db
+def test_delivery_counts_as_delivered_only_once_opentrain_has_got_the_answer(monkeypatch) -> None:
+    counted = []
+    monkeypatch.setattr(metrics, "count_receipt", lambda **given: counted.append(given["result"]))
+    with receiving() as receiver:
         deliver(receiver, make_endpoint())
-    assert set(receiver.journal.in_time.values()) == in_time
+    with receiving(opentrain_s=1.0) as receiver:
+        receiver.journal.before_record = lambda: time.sleep(1.0)
+        deliver(receiver, make_endpoint())
+    assert counted == ["delivered", "gone"]
 
 
 @pytest.mark.django_db
