@@ -177,8 +177,10 @@ class RoutesReader:
 
     def _sleep(self, seconds: float, connection: psycopg.Connection[Any] | None = None) -> None:
         """Wait for a notification, for a request, or for the time to pass."""
-        sources = [self._woken.fileno(), *([connection.fileno()] if connection else [])]
-        if self._woken.fileno() in select.select(sources, [], [], max(seconds, 0))[0]:
+        polled = select.poll()  # `select` takes no descriptor over 1023, and deliveries may have all others
+        for source in (self._woken, *([connection] if connection else [])):
+            polled.register(source, select.POLLIN)
+        if any(found == self._woken.fileno() for found, _event in polled.poll(max(seconds, 0) * 1000)):
             self._woken.recv(4096)
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:

@@ -1,9 +1,13 @@
 """The thread that reads routes: how often it asks, and what it survives."""
 
+import contextlib
 import errno
+import fcntl
 import logging
 import os
 import re
+import resource
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +32,26 @@ def test_keys_asked_at_the_same_time_are_few_statements(monkeypatch: pytest.Monk
         assert table.get_all([f"key-{number}" for number in range(500)]) == [None] * 500
         assert sum(asked) == 500
         assert len(asked) <= 5
+
+
+def test_routes_are_read_while_deliveries_have_all_low_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    pair = socket.socketpair
+
+    def high() -> list[socket.socket]:
+        with contextlib.ExitStack() as low:
+            ends = [low.enter_context(end) for end in pair()]
+            return [socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD, 1024)) for end in ends]
+
+    monkeypatch.setattr(routes_reader.socket, "socketpair", high)
+    make_endpoint()
+    try:
+        with running() as table:
+            assert table.table._reader._woken.fileno() > 1023
+            assert table.get("no-such-key") is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_nothing_is_read_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
