@@ -4,6 +4,7 @@ It listens on RECEIVER_BIND: host:port, or fd://3 for a socket that it inherits 
 A connection to an inherited socket waits while no receiver runs, so a restart refuses none.
 
 SIGTERM and SIGINT end it: it accepts nothing more, finishes what has begun within DRAIN_S, and closes its connections.
+It ends even if a thread waits for a database or a disk that does not answer.
 To restart without a wait, start the next one on the same socket first, and then end this one.
 """
 
@@ -16,6 +17,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import django
 
@@ -103,15 +105,25 @@ def descriptors() -> int:
     return hard if hard != resource.RLIM_INFINITY else 1 << 20
 
 
-def main() -> int:
-    """Run the receiver; return the exit status."""
+def main() -> NoReturn:
+    """Run the receiver, and end the process."""
     try:
-        asyncio.run(serve())
+        asyncio.Runner().run(serve())  # closing it waits for threads
     except (OSError, ValueError) as error:
         logger.critical("the receiver cannot start: %s", error)
-        return 1
-    return 0
+        _end(1)
+    except Exception:
+        logger.exception("the receiver failed")
+        _end(1)
+    _end(0)
+
+
+def _end(status: int) -> NoReturn:
+    """End the process without waiting for its threads, as Python does. All that has to be kept is on disk by now."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
