@@ -178,8 +178,9 @@ class RoutesReader:
     def _sleep(self, seconds: float, connection: psycopg.Connection[Any] | None = None) -> None:
         """Wait for a notification, for a request, or for the time to pass."""
         polled = select.poll()  # `select` takes no descriptor over 1023, and deliveries may have all others
-        for source in (self._woken, *([connection] if connection else [])):
-            polled.register(source, select.POLLIN)
+        polled.register(self._woken, select.POLLIN)
+        if connection is not None:
+            polled.register(connection, select.POLLIN)
         if any(found == self._woken.fileno() for found, _event in polled.poll(max(seconds, 0) * 1000)):
             self._woken.recv(4096)
 
