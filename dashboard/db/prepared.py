@@ -3,8 +3,7 @@
 Django's own cursor puts the values into the statement's text, so each statement is new to the server.
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -19,16 +18,3 @@ def prepared_cursor() -> CursorWrapper:
     connection.ensure_connection()
     cursor = cast("CursorWrapper", Cursor(connection.connection))  # django-stubs types every cursor as a wrapped one
     return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
-
-
-def execute_for_each(statement: str, parameters: Sequence[Sequence[Any]]) -> list[list[tuple[Any, ...]]]:
-    """Run a prepared statement once for each row of parameters; return the rows that each run returns.
-
-    All are sent before the first is answered (a pipeline), and the first that fails ends it.
-    Raises: django.db.Error.
-    """
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.executemany(statement, parameters, returning=True)
-        return [found.fetchall() for found in cursor.results()]

@@ -32,7 +32,7 @@ from django.db import Error as DatabaseFailed
 from django.utils import timezone
 
 from dashboard import metrics
-from dashboard.actions.deliveries.groups import MOST, MOST_BYTES, GroupResult, Locked, record_group
+from dashboard.actions.deliveries.groups import MOST, MOST_BYTES, GroupResult, Locked, ready, record_group
 from dashboard.db.own_connection import use_own_connection
 from dashboard.receiver.appender import Appender
 from dashboard.receiver.keeping import Keeping, Place
@@ -180,6 +180,7 @@ class Journal:
 
     def _to_database(self, one: Pending) -> None:
         left_s = max(one.until - asyncio.get_running_loop().time(), 0)
+        one.rows = ready(one.attempt)  # here, so that it is done while the group before commits
         self._queue.append(one)
         one.expire(min(COMMIT_WITHIN_S, left_s), self._waited_whole if left_s >= COMMIT_WITHIN_S else self._waited)
         self._wake.set()
@@ -295,8 +296,10 @@ class Journal:
         if not group:
             return
         self._in_flight = dict.fromkeys(group)
+        attempts = [one.attempt for one in group]
+        rows = {one.attempt.id: one.rows for one in group if one.rows is not None}
         try:
-            results = await self._timed(lambda: record_group(attempts=[one.attempt for one in group], wait=False))
+            results = await self._timed(lambda: record_group(attempts=attempts, wait=False, rows=rows))
         except BaseException:
             self._queue.extendleft(reversed(self._in_flight))
             self._in_flight = {}

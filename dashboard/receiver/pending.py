@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dashboard.actions.deliveries.attempts import FirstRows
 from dashboard.receiver.keeping import NotKept
 from dashboard.rules.attempts import RecordedAttempt
 
@@ -19,6 +20,8 @@ class Pending:
     attempt: RecordedAttempt
     until: float
     done: "asyncio.Future[None]"
+    rows: FirstRows | None = None
+    """What the database is to be sent, if it is ready."""
     is_kept: bool = False
     is_locked: bool = False
     """Whether another transaction has locked its delivery, so that the database cannot be blamed for the wait."""

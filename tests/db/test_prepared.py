@@ -2,10 +2,9 @@
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.db.prepared import execute_for_each, prepared_cursor
+from dashboard.db.prepared import prepared_cursor
 from tests.factories import make_install
 
 pytestmark = pytest.mark.django_db
@@ -40,24 +39,3 @@ def test_its_errors_are_djangos() -> None:
     name = make_install().opentrain_id
     with pytest.raises(IntegrityError), transaction.atomic(), prepared_cursor() as cursor:
         cursor.execute("UPDATE dashboard_install SET name = NULL WHERE opentrain_id = %s", [name])
-
-
-def test_statement_for_each_row_returns_what_each_run_returned() -> None:
-    rows = execute_for_each("SELECT n FROM generate_series(1, %s) n", [[2], [0], [1]])
-    assert rows == [[(1,), (2,)], [], [(1,)]]
-
-
-def test_statement_for_each_row_ends_with_the_first_that_fails() -> None:
-    install = make_install()
-    statement = "UPDATE dashboard_install SET name = %s WHERE id = %s RETURNING name"
-    with pytest.raises(IntegrityError), transaction.atomic():
-        execute_for_each(statement, [["first", install.pk], [None, install.pk], ["third", install.pk]])
-    assert execute_for_each(statement, [["again", install.pk]]) == [[("again",)]]
-
-
-def test_statement_for_each_row_is_refused_in_a_broken_transaction() -> None:
-    with transaction.atomic():
-        connection.needs_rollback = True
-        with pytest.raises(TransactionManagementError):
-            execute_for_each("SELECT %s", [[1]])
-        connection.needs_rollback = False

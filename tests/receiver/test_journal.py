@@ -68,6 +68,19 @@ def test_attempt_is_in_the_log_when_record_returns(tmp_path, endpoint) -> None:
         assert (one.place, one.journal.held) == ("database", 0)
 
 
+def test_rows_are_made_before_the_database_is_free(tmp_path, endpoint, database, monkeypatch) -> None:
+    """So a commit is not waited for with the work of the next group still to do."""
+    made: list[str] = []
+    monkeypatch.setattr(journal, "ready", lambda given: made.append(given.event.delivery_id))
+    with running(tmp_path) as one:
+        database.stop()
+        one.begin(attempt(endpoint, "first"), attempt(endpoint, "second"))
+        one.wait_until(lambda: made == ["first", "second"])
+        assert Attempt.objects.count() == 0
+        database.go()
+        assert one.finish() == [None] * 2
+
+
 def test_attempts_that_come_during_a_commit_are_one_commit(tmp_path, endpoint, database) -> None:
     with running(tmp_path) as one:
         one.record(attempt(endpoint, "first"))

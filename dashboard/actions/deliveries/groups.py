@@ -15,16 +15,18 @@ rows itself:
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import ProgramLimitExceeded
 
 from dashboard.actions.deliveries.attempts import (
+    FirstRows,
+    first_rows,
     in_order,
-    insert_first,
     insert_firsts,
     key_of,
     locked_now,
@@ -56,8 +58,23 @@ class GroupResult:
     error: Exception | None = None
 
 
-def record_group(*, attempts: Sequence[RecordedAttempt], wait: bool = True) -> list[GroupResult]:
+def ready(attempt: RecordedAttempt) -> FirstRows | None:
+    """Return the rows of an attempt for `record_group`, made ahead; None if they cannot be made, which it tells."""
+    try:
+        return first_rows(attempt)
+    except Exception:  # noqa: BLE001 - record_group makes them once more, and then it is the attempt's error
+        return None
+
+
+def record_group(
+    *,
+    attempts: Sequence[RecordedAttempt],
+    wait: bool = True,
+    rows: Mapping[uuid.UUID, FirstRows] = MappingProxyType({}),
+) -> list[GroupResult]:
     """Record attempts and return the result of each, in the order given. Call this outside of transactions.
+
+    `rows` are those that are `ready`, by the attempts' names.
 
     Without `wait`, the error of an attempt whose delivery is locked is `Locked`. A large redelivery or an auto-disable
     locks deliveries for seconds; the results of the others would come only after that.
@@ -67,7 +84,7 @@ def record_group(*, attempts: Sequence[RecordedAttempt], wait: bool = True) -> l
     """
     errors: dict[uuid.UUID, Exception] = {}
     for part in _parts(in_order(attempts)):
-        _record(part, wait=wait, errors=errors)
+        _record(part, wait=wait, rows=rows, errors=errors)
     return [GroupResult(one.id, errors.get(one.id)) for one in attempts]
 
 
@@ -86,13 +103,19 @@ def _parts(given: Sequence[RecordedAttempt]) -> Iterator[list[RecordedAttempt]]:
         yield part
 
 
-def _record(given: Sequence[RecordedAttempt], *, wait: bool, errors: dict[uuid.UUID, Exception]) -> None:
+def _record(
+    given: Sequence[RecordedAttempt],
+    *,
+    wait: bool,
+    rows: Mapping[uuid.UUID, FirstRows],
+    errors: dict[uuid.UUID, Exception],
+) -> None:
     """Record attempts; if that fails because of what they hold, record each half, and note what fails alone."""
     try:
         if wait and key_of(given[0]) == key_of(given[-1]):
             record_of_one(given)
             return
-        for of_one in _record_together(given):
+        for of_one in _record_together(given, rows=rows):
             if wait:
                 record_of_one(of_one)
             else:
@@ -105,8 +128,8 @@ def _record(given: Sequence[RecordedAttempt], *, wait: bool, errors: dict[uuid.U
             return
         logger.warning("a group of %s attempts failed and is recorded in halves: %s", len(given), type(error).__name__)
         middle = len(given) // 2
-        _record(given[:middle], wait=wait, errors=errors)
-        _record(given[middle:], wait=wait, errors=errors)
+        _record(given[:middle], wait=wait, rows=rows, errors=errors)
+        _record(given[middle:], wait=wait, rows=rows, errors=errors)
 
 
 def _is_about_values(error: Exception) -> bool:
@@ -114,13 +137,15 @@ def _is_about_values(error: Exception) -> bool:
     return not isinstance(error, OperationalError) or isinstance(error.__cause__, ProgramLimitExceeded)
 
 
-def _record_together(given: Sequence[RecordedAttempt]) -> list[list[RecordedAttempt]]:
+def _record_together(
+    given: Sequence[RecordedAttempt], *, rows: Mapping[uuid.UUID, FirstRows]
+) -> list[list[RecordedAttempt]]:
     """Record attempts, and return by delivery those of deliveries that are locked, or that were deleted meanwhile."""
-    if len(given) == 1 and insert_first(given=given[0]) is not None:
+    if len(given) == 1 and insert_firsts(given=given, rows=rows):
         return []
     of_each = [list(of_one) for _key, of_one in groupby(given, key=key_of)]
     with transaction.atomic(durable=True):
-        new = insert_firsts(given=[of_one[0] for of_one in of_each])
+        new = insert_firsts(given=[of_one[0] for of_one in of_each], rows=rows)
         left = [one for one in given if one.id not in new]
         passed_over = _record_left(left) if left else set()
     return [of_one for of_one in of_each if key_of(of_one[0]) in passed_over]

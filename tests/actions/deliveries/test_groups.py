@@ -14,8 +14,8 @@ from django.db import DataError, IntegrityError, InternalError, OperationalError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.actions.deliveries import groups, observations, record
-from dashboard.actions.deliveries.groups import GroupResult, Locked, record_group
+from dashboard.actions.deliveries import attempts, groups, observations, record
+from dashboard.actions.deliveries.groups import GroupResult, Locked, ready, record_group
 from dashboard.actions.deliveries.record import record_attempt
 from dashboard.actions.deliveries.retention import retain
 from dashboard.models import Attempt, Delivery, Endpoint
@@ -115,6 +115,54 @@ def test_group_of_new_deliveries_keeps_all_that_is_given_under_its_name() -> Non
     )  # fmt: skip
     assert stored.answered_in_time is None
     assert other.deliveries.get().attempts.get().uuid == same_id.id
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "body": bytes(range(256)),
+            "response_head": b"\\x00\\",
+            "request_headers": [['"', "\\ \u00e4 \U0001f600 null"]],
+        },
+        {"body": b"", "response_head": b"", "request_headers": [], "response_headers": []},
+        {"body": None, "handler_status": None, "answered_in_time": False, "handler_url": "https://h.example.com/a'b,c"},
+    ],
+    ids=["any characters", "empty", "none"],
+)
+def test_group_stores_the_values_that_a_single_attempt_stores(values) -> None:
+    together, alone = make_endpoint(), make_endpoint()
+    given = [attempt(together, f"dlv_{number}", **values) for number in range(2)]
+    record_group(attempts=given)
+    for one in given:
+        record_attempt(endpoint=alone, event=one.event, result=one.result)
+    assert log_of(together) == log_of(alone)
+    assert log_of(together)[0][0][DELIVERY_COLUMNS.index("body")] == values["body"]
+
+
+@pytest.mark.django_db
+def test_rows_that_are_ready_are_not_made_again(monkeypatch) -> None:
+    ahead, later = make_endpoint(), make_endpoint()
+    given = [attempt(ahead, f"dlv_{number}", status=503) for number in range(3)]
+    rows = {one.id: made for one in given if (made := ready(one)) is not None}
+    with monkeypatch.context() as patched:
+        patched.setattr(attempts, "first_rows", None)
+        record_group(attempts=given, rows=rows)
+    record_group(attempts=[replace(one, id=uuid.uuid4(), endpoint_id=later.pk) for one in given])
+    assert log_of(ahead) == log_of(later)
+    assert set(ahead.deliveries.values_list("attempts__uuid", flat=True)) == rows.keys()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_cannot_be_made_ahead_are_an_error_of_their_attempt_only() -> None:
+    endpoint = make_endpoint()
+    given = [attempt(endpoint, "dlv_1"), attempt(endpoint, "dlv_2", handler_status="many")]
+    made = {one.id: ready(one) for one in given}
+    assert made[given[1].id] is None
+    results = record_group(attempts=given, rows={name: row for name, row in made.items() if row is not None})
+    assert errors_of(results) == [ValueError]
+    assert endpoint.deliveries.get().opentrain_id == "dlv_1"
 
 
 @pytest.mark.django_db
