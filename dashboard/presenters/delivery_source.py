@@ -45,6 +45,11 @@ class DeliverySource:
     remark: str
     notice: Notice | None = None
 
+    @property
+    def is_explained_above(self) -> bool:
+        """Whether the notice at the top of the page says why there is no log."""
+        return bool(self.no_log) and self.notice is not None
+
 
 def source_of(endpoint: Endpoint, *, owner: Endpoint | None, lacks_secret: bool) -> Source:
     """Return where the endpoint's deliveries go.

@@ -63,6 +63,9 @@ def test_source_is_named_with_what_is_wrong_and_what_helps(
             shown = [label for label, _look in labels(found.notice.controls)]
             assert shown == (offered if user is SUPPORT else [])
             assert found.notice.asks is (user is VIEWER)
+            assert found.is_explained_above is bool(found.no_log)
+        else:
+            assert not found.is_explained_above
 
 
 def test_notice_of_a_moved_endpoint_names_both_addresses() -> None:

@@ -348,11 +348,12 @@ def test_viewer_neither_sees_the_receivers_key_nor_is_told_to_enter_a_secret(
     ana: Browser, direct: Endpoint, viewer: User, probed: list[str]
 ) -> None:
     route(ana, direct)
-    now = timezone.now()
-    make_delivery(endpoint=direct, last_signature="mismatch", first_received_at=now, last_attempt_at=now)
     direct.refresh_from_db()
     key = str(direct.receiver_key)
     Grant.objects.create(user=viewer, install=direct.install)
+    assert key not in browser_of(viewer).read(page_of(direct))  # where others are told how to reach it
+    now = timezone.now()
+    make_delivery(endpoint=direct, last_signature="mismatch", first_received_at=now, last_attempt_at=now)
     asks = "You have read-only access: ask a partner admin of this install or support."
     for proof, words in (("waiting", "does not fit what arrives"), ("none", "without its signing secret")):
         Endpoint.objects.filter(pk=direct.pk).update(proof=proof, **({"secret": None} if proof == "none" else {}))
