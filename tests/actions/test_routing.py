@@ -376,7 +376,7 @@ def test_url_changed_elsewhere_opens_an_alert_until_someone_keeps_it(
             "OpenTrain delivers it to https://other.example.com/in?api_key=[redacted] now. It delivered to "
             "https://acme.example.com/in?api_key=[redacted] before. Redeliver did not request this change. "
             "If the change is intended, keep the URL on the endpoint's page. "
-            "If not, change it there, and find out who did it: whoever has the install's token can."
+            "If not, change it there, and find out who changed it: anyone with the install's token can."
         ),
     )
     keep(direct, support, changed_at=direct.url_changed_at)

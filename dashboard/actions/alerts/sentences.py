@@ -119,7 +119,7 @@ def _url_changed(facts: Facts) -> list[str]:
         f"OpenTrain delivers it to {now} now. It delivered to {before} before. Redeliver did not request this change.",
         "Redeliver does not see its deliveries any more." if is_lost else "",
         "If the change is intended, keep the URL on the endpoint's page.",
-        "If not, change it there, and find out who did it: whoever has the install's token can.",
+        "If not, change it there, and find out who changed it: anyone with the install's token can.",
     ]
 
 
