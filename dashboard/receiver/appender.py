@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections import deque
+import math
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from dashboard.receiver.one_thread import OneThread
@@ -14,6 +16,8 @@ from dashboard.rules.attempt_codec import to_bytes
 AT_ONCE = 500
 BYTES_AT_ONCE = 8 * 1024 * 1024
 """Most bytes of bodies in one append, unless one body is larger: they are copied a few times."""
+APPEND_WITHIN_S = 1.0
+"""Seconds that an attempt waits for the disk."""
 ROOM = 4 * 1024 * 1024
 """Bytes that a spool must have left to count as one that can keep an attempt."""
 
@@ -28,8 +32,9 @@ class Appender:
     ) -> None:
         """`kept` and `failed` are called for each attempt."""
         self._spool, self._thread, self._kept, self._failed = spool, thread, kept, failed
-        self._waiting: deque[Pending] = deque()
+        self._waiting: OrderedDict[Pending, None] = OrderedDict()
         self._appending = 0
+        self._began_at = math.inf
         self._task: asyncio.Task[None] | None = None
         self._trouble = ""
 
@@ -43,13 +48,19 @@ class Appender:
         """Why the spool cannot keep an attempt, as far as is known; empty if it can."""
         if not self._trouble and self._spool.bytes_used + ROOM > self._spool.max_bytes:
             return f"The spool {self._spool.folder} is full."
+        if not self._trouble and time.monotonic() - self._began_at > APPEND_WITHIN_S:
+            return f"The disk of the spool {self._spool.folder} does not answer."
         return self._trouble
 
     def add(self, one: Pending) -> None:
         """Append an attempt soon."""
-        self._waiting.append(one)
+        self._waiting[one] = None
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._append_all())
+
+    def withdraw(self, one: Pending) -> None:
+        """Append an attempt no more, unless that has begun. A disk that hangs must not fill the memory with them."""
+        self._waiting.pop(one, None)
 
     async def try_again(self) -> None:
         """Find out whether a spool that failed can be written to again."""
@@ -73,6 +84,7 @@ class Appender:
 
     async def _append(self, group: list[Pending]) -> tuple[str, int]:
         """Append a group, and return what went wrong, and the number of attempts, from the first, that are kept."""
+        self._began_at = time.monotonic()
         try:
             await self._thread.run(lambda: self._spool.append([to_bytes(one.attempt) for one in group]))
         except SpoolFailed as failed:
@@ -80,16 +92,20 @@ class Appender:
         except Exception as error:  # what cannot be written down at all is tried in the database
             logger.exception("attempts cannot be spooled")
             return f"Attempts cannot be spooled ({type(error).__name__}).", 0
+        finally:
+            self._began_at = math.inf
         return "", len(group)
 
     def _next_group(self) -> list[Pending]:
         group: list[Pending] = []
         size = 0
         while self._waiting and len(group) < AT_ONCE:
-            size += len(self._waiting[0].attempt.event.body or b"")
+            one, _ = self._waiting.popitem(last=False)
+            size += len(one.attempt.event.body or b"")
             if group and size > BYTES_AT_ONCE:
+                self._waiting[one] = None
+                self._waiting.move_to_end(one, last=False)
                 break
-            one = self._waiting.popleft()
             if not one.is_kept:  # the database was quicker
                 group.append(one)
         return group

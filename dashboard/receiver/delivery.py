@@ -105,8 +105,9 @@ class Deliveries:
                 return await self._take(request, route=route, started=started, held=held)
         except RoutesAway:
             return _unavailable()
-        except (NotKept, Unreadable):
-            logger.exception("a delivery could not be taken; OpenTrain is asked to try again")
+        except (NotKept, Unreadable) as error:
+            words = "a delivery could not be taken, and OpenTrain is asked to try again: %s"
+            logger.error(words, error)  # noqa: TRY400 - the message says it all, and thousands may come
             return _unavailable()
 
     async def _take(self, request: web.BaseRequest, *, route: Route, started: float, held: Held) -> web.StreamResponse:

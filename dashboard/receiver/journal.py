@@ -34,7 +34,7 @@ from django.utils import timezone
 from dashboard import metrics
 from dashboard.actions.deliveries.groups import MOST, MOST_BYTES, GroupResult, Locked, ready, record_group
 from dashboard.db.own_connection import use_own_connection
-from dashboard.receiver.appender import Appender
+from dashboard.receiver.appender import APPEND_WITHIN_S, Appender
 from dashboard.receiver.keeping import Keeping, Place
 from dashboard.receiver.notes import Notes, Taken
 from dashboard.receiver.one_thread import OneThread
@@ -50,8 +50,6 @@ from dashboard.vault import Sealed
 
 COMMIT_WITHIN_S = 1.0
 """Seconds that an attempt waits for its commit before it goes to the spool."""
-APPEND_WITHIN_S = 1.0
-"""Seconds that an attempt waits for the spool's disk."""
 LAST_TRY_S = 0.5
 """Seconds that an attempt waits for its commit where the spool cannot keep it."""
 QUICK_S = 0.5
@@ -214,10 +212,14 @@ class Journal:
             self._appender.add(one)
 
     def _spooled(self, one: Pending) -> None:
+        self._keep(one, Place.SPOOL)
+        self._wake.set()
+
+    def _keep(self, one: Pending, place: Place) -> None:
         if not one.is_kept:
             one.keep()
-            metrics.count_kept(place=Place.SPOOL)
-        self._wake.set()
+            if not one.is_given_up:
+                metrics.count_kept(place=place)
 
     def _try_last(self, one: Pending) -> None:
         if one.is_kept or one.is_last_try:
@@ -229,6 +231,8 @@ class Journal:
 
     def _give_up(self, one: Pending) -> None:
         self._withdraw(one)
+        if self._appender is not None:
+            self._appender.withdraw(one)
         one.fail()
         metrics.count_kept(place=Place.NOTHING)
         self._notes.told(one.attempt.id, Cause.UNKEPT)  # should it be kept after all
@@ -312,9 +316,7 @@ class Journal:
 
     def _take_result(self, one: Pending, result: GroupResult, *, is_waiting: bool) -> None:
         if result.error is None:
-            if not one.is_kept:
-                one.keep()
-                metrics.count_kept(place=Place.DATABASE)
+            self._keep(one, Place.DATABASE)
         elif not is_waiting:
             return  # it went to the spool meanwhile
         elif isinstance(result.error, Locked):
@@ -382,8 +384,10 @@ class Journal:
         is_clear = self._is_clear  # then what the log lacks does not come any more
         try:
             unnoted = await self._timed(taken.store)
-        except (DataError, IntegrityError, ValueError):
-            logger.exception("%d refused requests are not recorded", len(taken.refusals))
+        except (DataError, IntegrityError, ValueError) as error:
+            # The error's text may quote what was sent.
+            words = "%d refused requests are not recorded: %s"
+            logger.error(words, len(taken.refusals), type(error).__name__)  # noqa: TRY400
             self._notes.put_back(dataclasses.replace(taken, refusals=[]))
         except Exception:
             self._notes.put_back(taken)
@@ -422,7 +426,10 @@ class Journal:
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AFTER_SPOOLS_EVERY_S)
-            await self._look_after_spools()
+            try:
+                await self._look_after_spools()
+            except Exception:
+                logger.exception("the spools cannot be looked after; it is tried again")
 
     async def _look_after_spools(self) -> None:
         """Open the spool if it is not open, and take over those of receivers that have ended."""

@@ -23,6 +23,8 @@ class Pending:
     rows: FirstRows | None = None
     """What the database is to be sent, if it is ready."""
     is_kept: bool = False
+    is_given_up: bool = False
+    """Whether OpenTrain was told that nothing keeps it. It may be on its way to the disk even so."""
     is_locked: bool = False
     """Whether another transaction has locked its delivery, so that the database cannot be blamed for the wait."""
     is_last_try: bool = False
@@ -48,6 +50,7 @@ class Pending:
 
     def fail(self) -> None:
         """Tell who waits that nothing can keep the attempt."""
+        self.is_given_up = True
         self.stop_timer()
         if not self.done.done():
             self.done.set_exception(NotKept("Neither the database nor the spool can keep the attempt."))

@@ -12,7 +12,7 @@ from django.db import InternalError, OperationalError, connection, transaction
 from psycopg.errors import ReadOnlySqlTransaction
 
 from dashboard.models import Attempt, Delivery, Endpoint, ReceiverReport, RefusedAttempt
-from dashboard.receiver import journal
+from dashboard.receiver import appender, journal
 from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed
@@ -405,15 +405,36 @@ def test_spool_that_has_room_again_is_found_without_a_delivery(
         assert one.record(attempt(endpoint)) == [None]
 
 
-def test_disk_that_hangs_delays_nobody_beyond_the_limits(tmp_path, endpoint, database, short, monkeypatch) -> None:
+def test_disk_that_hangs_delays_nobody_beyond_the_limits_and_keeps_nothing_in_memory(
+    tmp_path, endpoint, database, short, monkeypatch
+) -> None:
     monkeypatch.setattr(journal, "APPEND_WITHIN_S", 0.1)
+    monkeypatch.setattr(appender, "APPEND_WITHIN_S", 0.1)
     hanging = threading.Event()
-    monkeypatch.setattr(Spool, "append", lambda _self, _records: hanging.wait(20))
+    real = Spool.append
+    monkeypatch.setattr(Spool, "append", lambda self, records: hanging.wait(20) and real(self, records))
     with running(tmp_path) as one:
         database.break_off()
-        [error] = one.record(attempt(endpoint))
-        assert isinstance(error, NotKept)
+        for number in range(3):
+            [error] = one.record(attempt(endpoint, f"dlv_{number}"))
+            assert isinstance(error, NotKept)
+        assert one.journal.held == 1  # which the disk may have
+        assert (one.place, "does not answer" in one.do(one.journal.can_keep).words) == ("nothing", True)
         hanging.set()
+        one.wait_until(lambda: one.journal.can_keep().ok)
+        database.come_back()
+        until_clear(one)
+    assert in_log(endpoint) == ["dlv_0"]
+    assert Delivery.objects.values_list("last_ok", "last_cause").get() == (False, "unkept")
+
+
+def test_look_after_spools_goes_on_after_an_error(tmp_path, endpoint, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(journal, "LOOK_AFTER_SPOOLS_EVERY_S", 0.02)
+    broken = mock.Mock(side_effect=[RuntimeError("a mistake"), [], []])
+    with running(tmp_path) as one:
+        monkeypatch.setattr(journal, "adopt_dead", broken)
+        one.wait_until(lambda: broken.call_count > 2)
+    assert "the spools cannot be looked after" in caplog.text
 
 
 def test_spool_whose_key_is_missing_holds_nothing_up(tmp_path, endpoint, short, caplog) -> None:
@@ -578,11 +599,13 @@ def test_log_names_why_the_database_takes_nothing(tmp_path, endpoint, database, 
     assert "the database counts as away: ReadOnlySqlTransaction" in caplog.text
 
 
-def test_refused_request_that_the_database_refuses_costs_no_other_note(tmp_path, caplog) -> None:
+@pytest.mark.parametrize("fields", [{"reason": "x" * 500}, {"explanation": "x" * 50, "claimed_event_type": None}])
+def test_refused_request_that_the_database_refuses_costs_no_other_note(tmp_path, caplog, fields) -> None:
     endpoint = make_endpoint(proof=Endpoint.Proof.WAITING)
     secret = stored(endpoint)
     with running(tmp_path) as one:
-        one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal(reason="x" * 500)))
+        one.do(lambda: one.journal.refuse(endpoint_id=endpoint.pk, refusal=refusal(**fields)))
         one.do(lambda: one.journal.proven(endpoint.pk, secret))
     assert (Endpoint.objects.get().proof, RefusedAttempt.objects.count()) == ("proven", 0)
-    assert "1 refused requests are not recorded" in caplog.text
+    assert "1 refused requests are not recorded: " in caplog.text
+    assert "xxx" not in caplog.text
