@@ -113,7 +113,12 @@ def read(path: Path) -> KeptRoutes | None:
             f"{path} is damaged, or FIELD_KEYS lacks the key that encrypted it. Append that key to FIELD_KEYS, or "
             "delete the file: a receiver writes a new one."
         ) from None
-    return KeptRoutes([_row(written) for written in said["routes"]], datetime.fromisoformat(said["at"]))
+    try:
+        return KeptRoutes([_row(written) for written in said["routes"]], datetime.fromisoformat(said["at"]))
+    except (KeyError, TypeError, ValueError):
+        raise RoutesUnreadable(
+            f"{path} has other fields than this release of Redeliver knows. Delete it: a receiver writes a new one."
+        ) from None
 
 
 def reencrypt(path: Path) -> None:

@@ -245,7 +245,8 @@ def _reset(transport: asyncio.Transport) -> None:
     """End a connection at once. The reset has the kernel drop what a client does not read, too."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):  # it has ended by itself
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 

@@ -150,6 +150,16 @@ def test_other_files_are_refused_in_words(file: Path, data: bytes) -> None:
         read(file)
 
 
+@pytest.mark.parametrize("said", [{}, {"routes": [{}], "at": NOON.isoformat()}, {"routes": [], "at": "now"}, []])
+def test_file_with_other_fields_is_refused_in_words(file: Path, said: object) -> None:
+    """The thread that reads it must go on, and ask the database."""
+    write(file, rows(), at=NOON)
+    data = file.read_bytes()
+    file.write_bytes(data[:10] + Fernet(OLD).encrypt(json.dumps(said).encode()))
+    with pytest.raises(RoutesUnreadable, match="has other fields than this release"):
+        read(file)
+
+
 def test_flipped_bit_never_gives_other_routes(file: Path) -> None:
     """Some bits of base64 mean nothing, so not every flip is refused."""
     write(file, rows()[:1], at=NOON)

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from aiohttp import web
@@ -152,6 +153,14 @@ def test_answer_that_nobody_reads_is_given_up(site: Serving) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)  # polls until the connection is aborted
         assert len(heard(one)) < 20_000_000
+
+
+def test_connection_that_has_ended_meanwhile_is_no_error() -> None:
+    """One would end the look at all connections, and slow clients would never be ended again."""
+    with socket.socket() as one:
+        transport = mock.Mock(get_extra_info=lambda _name: one)
+    server._reset(transport)
+    transport.abort.assert_called_once_with()
 
 
 def test_answer_that_is_read_slowly_is_not_given_up(site: Serving) -> None:
