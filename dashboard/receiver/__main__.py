@@ -87,7 +87,8 @@ async def _app(stack: contextlib.AsyncExitStack, *, limits: Limits) -> App:
     )
     await journal.start()
     stack.push_async_callback(journal.stop)
-    observations, probes = Observations(), Probes(can_keep=journal.can_keep)
+    observations = Observations()
+    probes = Probes(can_keep=journal.can_keep, has_routes=lambda: routes.read_at is not None)
     stack.callback(observations.close)
     stack.callback(probes.close)
     return App(

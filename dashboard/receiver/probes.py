@@ -21,14 +21,17 @@ from dashboard.receiver.keeping import Keeping
 HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
 PATHS = frozenset({HEALTHZ, READYZ, METRICS})
 RETRY_AFTER_S = 5
+_ROUTES = "The routes of endpoints are in memory."
+_NO_ROUTES = "The database has not answered since the start, and no file of routes can be read: no endpoint is known."
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
 class Probes:
     """The probes on one event loop."""
 
-    def __init__(self, *, can_keep: Callable[[], Keeping]) -> None:
-        self._can_keep = can_keep
+    def __init__(self, *, can_keep: Callable[[], Keeping], has_routes: Callable[[], bool]) -> None:
+        """`has_routes` says whether it knows any endpoint's route, or that there is none."""
+        self._can_keep, self._has_routes = can_keep, has_routes
         self._threads = DatabaseThreads(name="metrics", most=1, waiting=4)
 
     def close(self) -> None:
@@ -45,11 +48,15 @@ class Probes:
         return await self._metrics(request) if request.path == METRICS else self._readyz()
 
     def _readyz(self) -> web.Response:
-        """Answer 200 while an attempt can be kept, in the database or in the spool, and say which."""
-        kept = self._can_keep()
-        check = {"ok": kept.ok, "place": kept.place, "words": kept.words}
-        status = HTTPStatus.OK if kept.ok else HTTPStatus.SERVICE_UNAVAILABLE
-        return web.json_response({"ready": kept.ok, "checks": {"attempts": check}}, status=status, headers=_NOT_STORED)
+        """Answer 200 while deliveries can be taken: an attempt can be kept, which says where, and routes are known."""
+        kept, has_routes = self._can_keep(), self._has_routes()
+        checks = {
+            "attempts": {"ok": kept.ok, "place": kept.place, "words": kept.words},
+            "routes": {"ok": has_routes, "words": _ROUTES if has_routes else _NO_ROUTES},
+        }
+        ready = kept.ok and has_routes
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response({"ready": ready, "checks": checks}, status=status, headers=_NOT_STORED)
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return Prometheus metrics to clients with METRICS_TOKEN; 404 if that is not set."""

@@ -79,7 +79,7 @@ class NoDeliveries:
 
 
 def receiving(
-    *, console: Path | None = None, kept: Keeping | None = None
+    *, console: Path | None = None, kept: Keeping | None = None, has_routes: bool = True
 ) -> contextlib.AbstractContextManager[Serving]:
     """Serve what the receiver's process does, with the console on this socket behind it if there is one."""
 
@@ -87,7 +87,10 @@ def receiving(
         return App(
             deliveries=NoDeliveries(),
             observations=Observations(),
-            probes=Probes(can_keep=lambda: kept or Keeping(Place.DATABASE, "Attempts are recorded in the database.")),
+            probes=Probes(
+                can_keep=lambda: kept or Keeping(Place.DATABASE, "Attempts are recorded in the database."),
+                has_routes=lambda: has_routes,
+            ),
             front=Front(str(console)) if console else None,
         )
 

@@ -45,8 +45,21 @@ def test_readyz_says_where_attempts_are_kept(kept: Keeping, status: int) -> None
         answered, headers, body = asked(site, "/readyz")
     assert (answered, headers["cache-control"]) == (status, "no-store")
     assert json.loads(body) == {
-        "ready": kept.ok, "checks": {"attempts": {"ok": kept.ok, "place": kept.place, "words": kept.words}},
-    }  # fmt: skip
+        "ready": kept.ok,
+        "checks": {
+            "attempts": {"ok": kept.ok, "place": kept.place, "words": kept.words},
+            "routes": {"ok": True, "words": "The routes of endpoints are in memory."},
+        },
+    }
+
+
+def test_receiver_that_knows_no_endpoint_is_not_ready() -> None:
+    """It answers each delivery 503, so a load balancer must ask another."""
+    with receiving(has_routes=False) as site:
+        status, _, body = asked(site, "/readyz")
+    found = json.loads(body)
+    assert (status, found["ready"], found["checks"]["attempts"]["ok"]) == (503, False, True)
+    assert found["checks"]["routes"]["words"].endswith("no endpoint is known.")
 
 
 def test_metrics_do_not_exist_without_a_token(site: Serving, settings: Any) -> None:
