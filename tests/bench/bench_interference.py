@@ -18,6 +18,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -43,6 +45,13 @@ GIVING_UP, GIVES_UP_S = 50, 2.0
 LOG_WITHIN_S = 60
 
 Found = dict[str, object]
+
+ENDPOINTS = """
+import sys, django
+django.setup()
+from tests.factories import make_endpoint
+print(*(make_endpoint(handler_url=url).receiver_key for url in sys.argv[1:]))
+"""
 
 
 def main() -> None:
@@ -84,11 +93,7 @@ class _Situations:
     _paths: dict[float, str] = field(default_factory=dict)
 
     def all(self) -> Found:
-        from tests.launch.test_processes_deliver_on import registered
-
-        for delay_s in (AT_ONCE_S, 0):
-            key = registered(self.running, handler_url=f"http://127.0.0.1:{self.handler}/after/{delay_s}/")
-            self._paths[delay_s] = f"/hooks/{key}/"
+        self._register(AT_ONCE_S, 0)
         found: Found = {}
         for name, situation in (
             ("at_once", self.at_once),
@@ -101,6 +106,16 @@ class _Situations:
             found[name] = situation()
             print(f"{name}: {found[name]}", flush=True)
         return found
+
+    def _register(self, *delays_s: float) -> None:
+        """Register an endpoint for a handler of each delay."""
+        from tests.launch.test_processes_deliver_on import environment
+
+        urls = [f"http://127.0.0.1:{self.handler}/after/{delay_s}/" for delay_s in delays_s]
+        given = os.environ | environment(self.running) | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+        command = [sys.executable, "-c", ENDPOINTS, *urls]
+        made = subprocess.run(command, env=given, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        self._paths = {delay_s: f"/hooks/{key}/" for delay_s, key in zip(delays_s, made, strict=True)}
 
     @property
     def port(self) -> int:

@@ -5,13 +5,14 @@ gets FAST_PER_S deliveries a second for a handler that answers at once. The rece
 PostgreSQL (durable commits) and a spool; all slow deliveries are of one endpoint. A delivery is a connection, and has
 ten seconds from when it was due. Two processes send, one the slow deliveries and one the others.
 
-Each of TURNS turns has three parts: the slow and the fast deliveries directly to the handler, the fast ones through the
-receiver, and both through the receiver. The time of the fast ones in the first part is what the senders and the handler
-need themselves. Afterwards, the log must have each attempt once. The last line is one JSON object:
-direct_ok, through_ok  slow deliveries answered 2xx in time: the most directly, and the fewest through the receiver
-fast_p99_ms            99th percentile of the fast ones beside the slow ones, and fast_alone_p99_ms without: medians
-fast_ratio             median of the turns' ratios of the two
-rss_mb                 the receiver's most memory of all turns; rss_idle_mb before its first delivery
+First, the slow and the fast ones are sent directly to the handler. How long the fast ones take there is what senders
+and handler need themselves. Then come PAIRS pairs: the fast ones through the receiver, alone and beside the slow ones.
+In the end, the log must have each attempt once. The last line is one JSON object:
+direct_ok, through_ok  slow deliveries answered 2xx in time, directly, and through the receiver in the worst pair
+fast_p99_ms            99th percentile of the fast ones beside the slow ones; fast_alone_p99_ms alone: medians of pairs
+fast_ratio             median of the pairs' ratios of the two
+fast_direct_p99_ms     the same of the fast ones without the receiver
+rss_mb                 the receiver's most memory in all pairs; rss_idle_mb before its first delivery
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from tests.bench.delayed_handler import handling
 SLOW = int(os.environ.get("SLOW", "2000"))
 ARRIVE_S, DELAY_S = float(os.environ.get("ARRIVE_S", "10")), 8.0
 FAST, FAST_PER_S = 20, 5
-TURNS = int(os.environ.get("TURNS", "5"))
+PAIRS = int(os.environ.get("PAIRS", "5"))
 REST_S = 2.0
 """Between two parts: what the receiver stores after its answers is stored then."""
 LOG_WITHIN_S = 60
@@ -92,37 +93,35 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
             slow_path=f"/hooks/{slow.receiver_key}/",
             fast_paths=[f"/hooks/{one.receiver_key}/" for one in fast],
         )
-        turns = [bench.turn(number) for number in range(TURNS)]
+        direct_slow, direct_fast = bench.directly()
+        pairs = [bench.pair(number) for number in range(PAIRS)]
         _await_log(bench.taken)
     connection.close()
     return {
-        "direct_ok": max(turn.direct_ok for turn in turns),
-        "through_ok": min(turn.through_ok for turn in turns),
-        "fast_p99_ms": round(median(turn.beside_ms for turn in turns), 1),
-        "fast_alone_p99_ms": round(median(turn.alone_ms for turn in turns), 1),
-        "fast_ratio": round(median(turn.beside_ms / turn.alone_ms for turn in turns), 2),
-        "fast_failed": sum(turn.fast_failed for turn in turns),
-        "fast_direct_p99_ms": round(median(turn.direct_ms for turn in turns), 1),
-        "rss_mb": max(turn.rss_mb for turn in turns),
+        "direct_ok": direct_slow.ok,
+        "through_ok": min(pair.through_ok for pair in pairs),
+        "fast_p99_ms": round(median(pair.beside_ms for pair in pairs), 1),
+        "fast_alone_p99_ms": round(median(pair.alone_ms for pair in pairs), 1),
+        "fast_ratio": round(median(pair.beside_ms / pair.alone_ms for pair in pairs), 2),
+        "fast_failed": sum(pair.fast_failed for pair in pairs),
+        "fast_direct_p99_ms": round(direct_fast.percentile_ms(99), 1),
+        "rss_mb": bench.most_mb,
         "rss_idle_mb": idle_mb,
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The results of a turn; times are the fast ones' 99th percentiles."""
+class Pair:
+    """The results of a pair; times are the fast ones' 99th percentiles."""
 
-    direct_ok: int
     through_ok: int
-    direct_ms: float
     alone_ms: float
     beside_ms: float
     fast_failed: int
-    rss_mb: float
 
 
 class _Bench:
-    """The parts of a turn. `taken` counts the deliveries that the receiver has answered 2xx."""
+    """The parts of the benchmark. `taken` counts the deliveries that the receiver has answered 2xx."""
 
     def __init__(
         self, *, pool: ProcessPoolExecutor, handler: int, receiver: int, pids: dict[str, int],
@@ -132,39 +131,38 @@ class _Bench:
         self._slow_path, self._fast_paths = slow_path, fast_paths
         self._numbers = itertools.count()
         self.taken = 0
-        self._most_mb = 0.0
+        self.most_mb = 0.0
 
-    def turn(self, number: int) -> Turn:
-        """Measure one turn, and print it."""
-        direct_slow, direct_fast = self._part(self._handler, slow="/after/8/", fast=["/after/0/"])
-        if number % 2:
-            beside_slow, beside = self._part(self._receiver, slow=self._slow_path, fast=self._fast_paths)
-            _, alone = self._part(self._receiver, fast=self._fast_paths)
-        else:
-            _, alone = self._part(self._receiver, fast=self._fast_paths)
-            beside_slow, beside = self._part(self._receiver, slow=self._slow_path, fast=self._fast_paths)
-        assert direct_slow is not None
-        assert beside_slow is not None
-        self.taken += beside_slow.ok + beside.ok + alone.ok
-        turn = Turn(
-            direct_ok=direct_slow.ok,
-            through_ok=beside_slow.ok,
-            direct_ms=direct_fast.percentile_ms(99),
+    def directly(self) -> tuple[Answers, Answers]:
+        """Return what came of the slow and of the fast ones without the receiver."""
+        slow, fast = self._part(self._handler, slow=f"/after/{DELAY_S:g}/", fast=["/after/0/"])
+        print(f"directly: {slow.ok} slow ones; p99 of the fast ones {fast.percentile_ms(99):.1f} ms", flush=True)
+        return slow, fast
+
+    def pair(self, number: int) -> Pair:
+        """Measure one pair, in turn with either part first, and print it."""
+        parts = {slow: self._part(self._receiver, slow=slow, fast=self._fast_paths) for slow in self._order(number)}
+        _, alone = parts[""]
+        slow, beside = parts[self._slow_path]
+        self.taken += slow.ok + beside.ok + alone.ok
+        pair = Pair(
+            through_ok=slow.ok,
             alone_ms=alone.percentile_ms(99),
             beside_ms=beside.percentile_ms(99),
-            fast_failed=sum(len(one.statuses) - one.ok for one in (direct_fast, alone, beside)),
-            rss_mb=self._most_mb,
+            fast_failed=sum(len(one.statuses) - one.ok for one in (alone, beside)),
         )
         print(
-            f"turn {number + 1}: {turn.direct_ok} directly, {turn.through_ok} through; p99 of the fast ones "
-            f"{turn.direct_ms:.1f} ms directly, {turn.alone_ms:.1f} ms alone, {turn.beside_ms:.1f} ms beside "
-            f"({turn.beside_ms / turn.alone_ms:.2f} times); medians {direct_fast.percentile_ms(50):.1f}, "
-            f"{alone.percentile_ms(50):.1f}, {beside.percentile_ms(50):.1f} ms; {turn.rss_mb:.1f} MB",
+            f"pair {number + 1}: {pair.through_ok} slow ones; p99 of the fast ones {pair.alone_ms:.1f} ms alone, "
+            f"{pair.beside_ms:.1f} ms beside, {pair.beside_ms / pair.alone_ms:.2f} times; medians "
+            f"{alone.percentile_ms(50):.1f} and {beside.percentile_ms(50):.1f} ms; {self.most_mb:.1f} MB",
             flush=True,
         )
-        return turn
+        return pair
 
-    def _part(self, port: int, *, fast: list[str], slow: str = "") -> tuple[Answers | None, Answers]:
+    def _order(self, number: int) -> list[str]:
+        return [self._slow_path, ""] if number % 2 else ["", self._slow_path]
+
+    def _part(self, port: int, *, fast: list[str], slow: str = "") -> tuple[Answers, Answers]:
         """Send the fast deliveries, and slow ones if these have a path; return what came of the slow and the fast."""
         from tests.bench.bench_scale import tree_s
 
@@ -174,20 +172,21 @@ class _Bench:
         ]
         slow_requests = [self._request(slow) for _ in range(SLOW if slow else 0)]
         before = {name: tree_s(pid) for name, pid in self._pids.items()}
-        sent: list[Future[Answers]] = [self._pool.submit(send, port=port, requests=requests, over_s=_LENGTH_S)]
-        if slow:
-            sent.append(self._pool.submit(send, port=port, requests=slow_requests, over_s=ARRIVE_S))
+        sent: list[Future[Answers]] = [
+            self._pool.submit(send, port=port, requests=slow_requests, over_s=ARRIVE_S),
+            self._pool.submit(send, port=port, requests=requests, over_s=_LENGTH_S),
+        ]
         while wait(sent, timeout=0.2).not_done:
-            self._most_mb = max(self._most_mb, rss_mb(self._pids["receiver"]))
+            self.most_mb = max(self.most_mb, rss_mb(self._pids["receiver"]))
         used = {name: round(tree_s(pid) - before[name], 2) for name, pid in self._pids.items()}
-        answers = [one.result() for one in sent]
+        answers = (sent[0].result(), sent[1].result())
         print(
             f"  {len(requests)} fast and {len(slow_requests)} slow, "
             f"{'directly' if port == self._handler else 'through the receiver'}: "
             f"CPU of the senders {sum(one.cpu_s for one in answers):.2f} s, {used}",
             flush=True,
         )
-        return (answers[1] if slow else None), answers[0]
+        return answers
 
     def _request(self, path: str) -> bytes:
         return request(path, delivery_id=f"dlv_{next(self._numbers):012}")
