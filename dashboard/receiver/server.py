@@ -34,6 +34,13 @@ HEADERS, HEADER_BYTES, LINE_BYTES = 100, 8192, 8190
 
 They differ so that an error of aiohttp's parser, which names the limit, says which of them was too long.
 """
+READ_BYTES = 16 * 1024
+"""Most bytes read from a connection at a time. Between two reads, the loop goes on with the others."""
+FRAMING_BYTES = 4 * 1024
+"""Most bytes of the sizes and extensions of a body's chunks, beyond a quarter of what the chunks carry.
+
+A chunk costs the parser as much as a kilobyte: a few clients that send chunks of one byte would stop all deliveries.
+"""
 LOOK_EVERY_S = 1.0
 """How often connections are looked at, in seconds. Looking costs microseconds each."""
 LEAVE_S = 1.0
@@ -79,6 +86,7 @@ class Connection(RequestHandler):
         )
         self._arriving_since: float | None = None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the newest request
+        self._came = 0  # bytes since the read that had its head
         self._unread, self._unread_since = 0, 0.0
 
     @property
@@ -86,18 +94,26 @@ class Connection(RequestHandler):
         """Whether a request is being handled, or waits to be."""
         return self._request_in_progress or bool(self._messages)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection."""
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's own choice is 256 KiB
+        super().connection_made(transport)
+
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
         before = self._request_count
         super().data_received(data)
+        self._came += len(data)
         if self._request_count != before:
-            self._body = self._messages[-1][1]
+            self._body, self._came = self._messages[-1][1], 0
             self._arriving_since = self._loop.time()
         elif data and self._arriving_since is None:
             self._body = _NOT_BEGUN
             self._arriving_since = self._loop.time()
         if self._body.is_eof():
             self._arriving_since = None
+        elif self._body is not _NOT_BEGUN and self._came > FRAMING_BYTES + self._body.total_bytes * 5 // 4:
+            self._break_off("the body came in tiny pieces")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -117,10 +133,14 @@ class Connection(RequestHandler):
         """End a request that arrives too slowly. One whose head has come is answered. Raises: TooSlow."""
         if self._body is _NOT_BEGUN or not self.is_working:
             raise TooSlow
+        self._break_off("the body arrived too slowly")
+
+    def _break_off(self, why: str) -> None:
+        """Read no more of the body: it is cut off, and the request is answered."""
         self._arriving_since = None
         self._lingering_time = 0.0  # do not wait for the client any longer
         self.close()
-        self._body.set_exception(web.RequestPayloadError("the body arrived too slowly"))
+        self._body.set_exception(web.RequestPayloadError(why))
 
     def handle_error(
         self,

@@ -103,6 +103,26 @@ def test_body_that_does_not_come_is_answered_as_cut_off(site: Serving) -> None:
         assert said(answer) == {"body": "abc", "whole": False}
 
 
+def test_body_in_tiny_chunks_is_cut_off(site: Serving) -> None:
+    """Each costs as much as a large one, and everyone waits for it."""
+    sent = 0
+    with site.connect() as one, contextlib.suppress(OSError):
+        one.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        while sent < 20_000_000:
+            one.sendall(b"1\r\nx\r\n" * 1000)
+            sent += 6000
+    assert sent < 20_000_000
+    answer = site.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;%b\r\nx\r\n" % (b"x" * 7000) * 5)
+    assert said(answer)["whole"] is False
+
+
+@pytest.mark.parametrize("size", [1, 10, 100, 4000])
+def test_body_in_chunks_is_taken_whole(site: Serving, size: int) -> None:
+    chunks = b"%x\r\n%b\r\n" % (size, b"x" * size) * (20_000 // size if size > 50 else 500)
+    answer = site.say(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert said(answer) == {"body": "x" * 11, "whole": True}
+
+
 def test_kept_connection_may_be_idle_for_longer(site: Serving) -> None:
     with site.connect() as one:
         for _ in range(2):
