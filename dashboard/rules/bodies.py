@@ -3,7 +3,7 @@
 The body and its headers are untrusted. Charset names are looked up in our own table: Python's codecs take other names
 too, some of which are slow, are no charsets, or stay in memory for ever.
 
-Source: RFC 9110, 8.3.2 and 8.4; labels of charsets: encoding.spec.whatwg.org, 4.2.
+Source: RFC 9110, 8.3.2 and 8.4; RFC 7932, 9.1, for Brotli's window; labels of charsets: encoding.spec.whatwg.org, 4.2.
 """
 
 import codecs
@@ -11,6 +11,8 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import brotli
 
 from dashboard.rules.headers import first_of, values_of
 
@@ -42,7 +44,11 @@ _MARKS = ((codecs.BOM_UTF8, UTF_8), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.B
 _GZIP, _EITHER = zlib.MAX_WBITS + 16, (zlib.MAX_WBITS, -zlib.MAX_WBITS)
 """Formats of a compressed body. What is called "deflate" should have zlib's header, but some servers omit it."""
 _WINDOW_BITS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": _EITHER}
-_UNREADABLE = {"br": "Brotli", "zstd": "Zstandard", "compress": "compress", "x-compress": "compress"}
+_BROTLI = "br"
+_WIDE_WINDOWS = {0b1101, 0b1111}
+"""How Brotli begins that asks for a window of 8 or 16 MiB. The decoder fills its window before it gives anything, so a
+bomb of 90 bytes takes that much memory, and 28 ms of a core. With 4 MiB, the default of most encoders, it is 7 ms."""
+_UNREADABLE = {"zstd": "Zstandard", "compress": "compress", "x-compress": "compress"}
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s"';,]+)""", re.IGNORECASE)
 _NO_TEXT = re.compile("[\udc00-\udcff]")
 
@@ -88,15 +94,15 @@ def _decompressed(raw: bytes, codings: list[str], *, is_cut: bool) -> tuple[byte
     if not raw or not codings:
         return raw, [], not is_cut
     size = f"{len(raw):,} byte{'' if len(raw) == 1 else 's'}"
-    odd = [coding for coding in codings if coding not in _WINDOW_BITS]
+    odd = [coding for coding in codings if coding not in _WINDOW_BITS and coding != _BROTLI]
     if odd or len(codings) > CODINGS:
         return None, [f"{size}, {_unreadable(odd)}"], False
-    names = " in ".join(coding.removeprefix("x-") for coding in reversed(codings))
+    names = " in ".join("Brotli" if coding == _BROTLI else coding.removeprefix("x-") for coding in reversed(codings))
     body, is_whole, is_limited = raw, True, False
     for coding in codings:
-        inflated = _inflated(body, _WINDOW_BITS[coding])
+        inflated = _unbrotlied(body) if coding == _BROTLI else _inflated(body, _WINDOW_BITS[coding])
         if inflated is None:
-            return raw, [f"Declared as {names}, but it cannot be decompressed: shown as it arrived."], not is_cut
+            return raw, [f"Declared as {names}, but Redeliver cannot decompress it: shown as it arrived."], not is_cut
         body, is_whole = inflated[0][:INFLATED_BYTES], inflated[1] and is_whole
         is_limited = is_limited or len(inflated[0]) > INFLATED_BYTES
     left_out = "" if is_whole else "; the rest is missing or cannot be read"
@@ -129,6 +135,26 @@ def _inflated(body: bytes, formats: tuple[int, ...]) -> tuple[bytes, bool] | Non
             continue
         return bytes(found), True
     return None
+
+
+def _unbrotlied(body: bytes) -> tuple[bytes, bool] | None:
+    """Return the same of Brotli. None: damaged, too wide a window, or nothing in it before it was cut off.
+
+    Brotli has no mark at its beginning, so other text can look like any of these.
+    """
+    if body and body[0] & 0b1111 in _WIDE_WINDOWS:
+        return None
+    stream, found, rest, is_whole = brotli.Decompressor(), bytearray(), body, not body
+    try:
+        while not is_whole and len(found) <= INFLATED_BYTES:
+            piece = stream.process(rest, output_buffer_limit=INFLATED_BYTES)  # rounded up: 32 KiB at most
+            found += piece
+            rest, is_whole = b"", stream.is_finished()  # the decoder keeps what it has not read
+            if not piece:
+                break
+    except brotli.error:
+        is_whole = False
+    return (bytes(found[: INFLATED_BYTES + 1]), is_whole) if found or is_whole else None
 
 
 def _charset(headers: list[Sequence[str]], body: bytes) -> tuple[str, bool]:

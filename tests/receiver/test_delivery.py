@@ -9,9 +9,11 @@ import threading
 import time
 from contextlib import contextmanager
 
+import brotli
 import pytest
 from django.db import OperationalError, connection
 from django.test import override_settings
+from django.urls import reverse
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -99,6 +101,19 @@ def test_delivery_with_a_handler_is_given_its_answer(receiver) -> None:
     assert (attempt.answered_status, attempt.ok, attempt.cause, attempt.handler_status) == (418, False, "status", 418)
     assert ["X-Trace", "7"] in attempt.response_headers
     assert (bytes(attempt.response_head), attempt.handler_url) == (b"<p>no</p>", f"{server.url}/hook")
+
+
+@pytest.mark.django_db
+def test_compressed_answer_goes_on_as_it_came_and_is_readable_on_the_deliverys_page(receiver, client, support) -> None:
+    compressed = brotli.compress("reçu et compris".encode("cp1252"))
+    headers = ["Content-Encoding: br"]
+    with misbehaving(answer(200, compressed, content_type="text/plain; charset=latin1", headers=headers)) as server:
+        response = deliver(receiver, make_endpoint(handler_url=server.url))
+    assert (response.content, response["Content-Encoding"]) == (compressed, "br")
+    client.force_login(support)
+    page = client.get(reverse("delivery-detail", args=[Delivery.objects.get().pk])).content.decode()
+    assert "\nreçu et compris</pre>" in page
+    assert f"Decompressed from {len(compressed)} bytes of Brotli." in page
 
 
 @pytest.mark.django_db

@@ -262,8 +262,9 @@ def test_body_over_the_limit_is_read_on_and_reported(site: Serving) -> None:
     }
 
 
-def test_body_stays_compressed(site: Serving) -> None:
-    sent = HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
+@pytest.mark.parametrize("coding", [b"gzip", b"br"])
+def test_body_stays_compressed(site: Serving, coding: bytes) -> None:
+    sent = HEAD + b"Content-Encoding: " + coding + b"\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
     assert said(site.say(sent)) == {"body": "abc", "whole": True}
 
 

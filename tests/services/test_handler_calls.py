@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import brotli
 import pytest
 import trustme
 
@@ -154,9 +155,10 @@ def test_odd_answers_that_clients_commonly_accept_are_accepted(reply: bytes, bod
     assert (found.status // 100, found.body, found.body_fault) == (2, body, Cause.NONE)
 
 
-def test_ask_gives_back_a_compressed_answer_as_it_came_or_not_at_all() -> None:
-    small, large = gzip.compress(b"thanks"), gzip.compress(b"") + b"\x00" * ANSWER_KEPT
-    encoded = "Content-Encoding: gzip"
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_ask_gives_back_a_compressed_answer_as_it_came_or_not_at_all(coding: str) -> None:
+    small = gzip.compress(b"0" * 1_000_000) if coding == "gzip" else brotli.compress(b"0" * 1_000_000)
+    large, encoded = small + b"\x00" * ANSWER_KEPT, f"Content-Encoding: {coding}"
     with misbehaving(bad.answer(200, small, headers=[encoded]), bad.answer(200, large, headers=[encoded])) as server:
         assert deliver(server.url).body == small
         assert deliver(server.url).body == b""

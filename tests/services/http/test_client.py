@@ -7,6 +7,7 @@ import threading
 import traceback
 from typing import Any
 
+import brotli
 import pytest
 
 from dashboard.rules.causes import Cause
@@ -16,6 +17,8 @@ from dashboard.vault import Secret
 from tests.services import misbehaving as bad
 from tests.services.exchanging import AS_WRITTEN, HURRIED, MAX_BYTES, SLACK_S, TOTAL_S, ask, fail
 from tests.services.misbehaving import Behaviour, misbehaving
+
+SQUEEZED = {"gzip": gzip.compress(b"0" * 100_000), "br": brotli.compress(b"0" * 100_000)}
 
 
 def test_exchange_sends_only_the_given_headers_and_what_http_needs() -> None:
@@ -120,9 +123,10 @@ def test_redirect_with_an_endless_body_is_bounded_too() -> None:
     assert max(answer.elapsed_ms, error.elapsed_ms) < SLACK_S * 1000
 
 
-def test_redirect_with_a_compressed_body_is_not_inflated() -> None:
-    squeezed = gzip.compress(b"0" * 100_000)
-    with misbehaving(bad.answer(302, squeezed, headers=["Location: /", "Content-Encoding: gzip"])) as server:
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_redirect_with_a_compressed_body_is_not_inflated(coding: str) -> None:
+    squeezed = SQUEEZED[coding]
+    with misbehaving(bad.answer(302, squeezed, headers=["Location: /", f"Content-Encoding: {coding}"])) as server:
         assert ask(server.url).body == squeezed
 
 
@@ -143,11 +147,11 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(monkeypatch: pyte
     assert server.requests[0].values("Authorization") == []
 
 
-def test_body_comes_as_it_was_sent_with_its_encoding() -> None:
-    squeezed = gzip.compress(b"0" * 100_000)
-    with misbehaving(bad.answer(200, squeezed, headers=["Content-Encoding: gzip"])) as server:
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_body_comes_as_it_was_sent_with_its_encoding(coding: str) -> None:
+    with misbehaving(bad.answer(200, SQUEEZED[coding], headers=[f"Content-Encoding: {coding}"])) as server:
         answer = ask(server.url)
-    assert (answer.body, answer.header("Content-Encoding")) == (squeezed, "gzip")
+    assert (answer.body, answer.header("Content-Encoding")) == (SQUEEZED[coding], coding)
 
 
 def test_chunked_body_is_put_together() -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import brotli
 import pytest
 
 from dashboard.rules import json_limits
@@ -68,6 +69,11 @@ UNUSABLE: dict[str, tuple[Behaviour, int | None, str]] = {
     "redirect 307": (sent(b"{}", status=307, headers=("Location: /",)), 307, NOT_FOLLOWED),
     "compressed": (
         sent(gzip.compress(b"0" * 10_000_000), headers=("Content-Encoding: gzip",)),
+        200,
+        "it is compressed, which was not requested",
+    ),
+    "compressed with Brotli": (
+        sent(brotli.compress(b"0" * 10_000_000, quality=1), headers=("Content-Encoding: br",)),
         200,
         "it is compressed, which was not requested",
     ),
