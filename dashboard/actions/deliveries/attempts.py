@@ -113,8 +113,8 @@ def insert_firsts(
 ) -> frozenset[uuid.UUID]:
     """Do the same for many deliveries, each given once; return the names of the attempts that are inserted.
 
-    Give several `in_order`, inside a transaction: two writers that wait for each other's new deliveries are a deadlock.
-    `rows` are those that are ready, by the attempts' names.
+    Give them `in_order`: two writers that wait for each other's new deliveries are a deadlock. `rows` are those that
+    are ready, by the attempts' names.
 
     Raises: django.db.Error, and OverflowError, TypeError or ValueError for what no column can hold.
     """

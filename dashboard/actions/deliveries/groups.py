@@ -1,15 +1,17 @@
-"""Records the attempts of many deliveries with one commit.
+"""Records the attempts of many deliveries together.
 
-- First attempts are one prepared statement, sent for all of them at once. Attempts of deliveries that exist, and
-  further attempts of a delivery that stands twice in a group, follow in the same transaction (attempts.py).
+- First attempts are one prepared statement, which is its own transaction: to begin and to commit one would be two more
+  waits for the server. Nearly all groups are that and no more.
+- Attempts of deliveries that exist, and further attempts of a delivery that stands twice in a group, follow in one
+  transaction (attempts.py).
 - Each delivery's attempts are recorded in the order of their arrival.
 - An attempt whose name is in the log changes nothing, so a caller that got no answer gives the same attempts again.
 - If the database refuses values, the attempts are recorded in halves, so that in the end one bad attempt fails alone.
 
-No deadlock can occur, because a group never waits for a delivery that another transaction has locked while it holds
-rows itself:
+No deadlock can occur, because a transaction never waits for a delivery that another has locked while it holds rows
+itself:
 - Every writer inserts deliveries in one order (attempts.in_order).
-- Endpoints are locked after that and before the first existing delivery, in the order of their IDs.
+- Endpoints are locked before the first existing delivery, in the order of their IDs.
 - Existing deliveries are locked only if they are free. The others are recorded after the commit, one at a time.
 """
 
@@ -79,13 +81,21 @@ def record_group(
     Without `wait`, the error of an attempt whose delivery is locked is `Locked`. A large redelivery or an auto-disable
     locks deliveries for seconds; the results of the others would come only after that.
 
-    Raises: django.db.Error if the cause is not one attempt, as when the database is away. Some attempts may be in the
-    log then, so record all of them again.
+    Raises: RuntimeError inside a transaction; django.db.Error if the cause is not one attempt, as when the database is
+    away. Some attempts may be in the log then, so record all of them again.
     """
+    _refuse_inside_a_transaction()
     errors: dict[uuid.UUID, Exception] = {}
     for part in _parts(in_order(attempts)):
         _record(part, wait=wait, rows=rows, errors=errors)
     return [GroupResult(one.id, errors.get(one.id)) for one in attempts]
+
+
+def _refuse_inside_a_transaction() -> None:
+    """Do what `transaction.atomic(durable=True)` does, without beginning one: what is not committed is not recorded."""
+    blocks = connection.atomic_blocks
+    if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]  # noqa: SLF001 - as Django itself asks
+        raise RuntimeError("A group of attempts is durable: record it outside of transactions.")
 
 
 def _parts(given: Sequence[RecordedAttempt]) -> Iterator[list[RecordedAttempt]]:
@@ -141,13 +151,13 @@ def _record_together(
     given: Sequence[RecordedAttempt], *, rows: Mapping[uuid.UUID, FirstRows]
 ) -> list[list[RecordedAttempt]]:
     """Record attempts, and return by delivery those of deliveries that are locked, or that were deleted meanwhile."""
-    if len(given) == 1 and insert_firsts(given=given, rows=rows):
-        return []
     of_each = [list(of_one) for _key, of_one in groupby(given, key=key_of)]
+    new = insert_firsts(given=[of_one[0] for of_one in of_each], rows=rows)
+    left = [one for one in given if one.id not in new]
+    if not left:
+        return []
     with transaction.atomic(durable=True):
-        new = insert_firsts(given=[of_one[0] for of_one in of_each], rows=rows)
-        left = [one for one in given if one.id not in new]
-        passed_over = _record_left(left) if left else set()
+        passed_over = _record_left(left)
     return [of_one for of_one in of_each if key_of(of_one[0]) in passed_over]
 
 
