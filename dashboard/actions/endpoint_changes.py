@@ -183,7 +183,7 @@ def keep_url(*, actor: User, endpoint: Endpoint, changed_at: str, operation: uui
         row = Endpoint.objects.select_for_update(no_key=True).defer("secret").get(pk=endpoint.pk)
         if row.url_changed_at is None or row.url_changed_at.isoformat() != changed_at:
             return
-        words = f"The URL is intended that was set outside Redeliver: {row.shown_url}. It was {row.url_before} before."
+        words = f"The URL that was set outside Redeliver is kept: {row.shown_url}. It was {row.url_before} before."
         audit.note(actor=actor, action=KEEP_URL, words=words, endpoint=row, operation=operation)
         Endpoint.objects.filter(pk=row.pk).update(url_changed_at=None, url_before="")
 

@@ -49,7 +49,10 @@ class ChannelForm(OperationForm):
         error_messages={"invalid_choice": "Choose an install from the list.", "required": "Choose an install."},
     )
     kinds = forms.MultipleChoiceField(
-        choices=[(kind.value, kind.label) for kind in KINDS],
+        choices=[
+            (kind.value, f"{kind.label} (all installs only)" if kind in OF_ALL_INSTALLS else kind.label)
+            for kind in KINDS
+        ],
         error_messages={"required": "Choose at least one kind of alert."},
     )
     email = PastedEmailField(

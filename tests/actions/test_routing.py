@@ -387,7 +387,7 @@ def test_url_changed_elsewhere_opens_an_alert_until_someone_keeps_it(
     assert (entry.actor, entry.words) == (
         support,
         (
-            "The URL is intended that was set outside Redeliver: https://other.example.com/in?api_key=[redacted]. "
+            "The URL that was set outside Redeliver is kept: https://other.example.com/in?api_key=[redacted]. "
             "It was https://acme.example.com/in?api_key=[redacted] before."
         ),
     )

@@ -87,6 +87,8 @@ def test_partner_admin_chooses_among_their_own_installs(partner_admin: User, acm
 def test_only_channels_for_all_installs_get_alerts_of_redeliver_itself(
     support: User, partner_admin: User, acme: Install
 ) -> None:
+    labels = dict(ChannelForm(None, user=support).fields["kinds"].choices)  # type: ignore[attr-defined]
+    assert (labels["disabled"], labels["log_lags"]) == ("Disabled by OpenTrain", "Log lags behind (all installs only)")
     both = MAIL | {"kinds": ["disabled", "log_lags"]}
     assert sent(both, user=support).details.kinds == ("disabled", "log_lags")
     assert sent(both | {"install": acme.pk}, user=support).details.kinds == ("disabled",)

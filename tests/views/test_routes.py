@@ -400,7 +400,7 @@ def test_url_that_was_changed_elsewhere_is_in_the_inbox_until_it_is_kept_on_the_
     (form,) = re.findall(r'<form method="post" action="[^"]*/keep-url/".*?</form>', page, re.DOTALL)
     fields = dict(re.findall(r'name="(operation|changed_at)" value="([^"]*)"', form))
     kept = words_of(ana.submit(page_of(direct, "endpoint-keep-url"), **fields))
-    assert "The URL is intended that was set outside Redeliver: https://other.example.com/." in kept
+    assert "The URL that was set outside Redeliver is kept: https://other.example.com/." in kept
     assert "Keep this URL" not in kept
     ana.submit(page_of(direct, "endpoint-keep-url"), **fields)
     watch(now=timezone.now())
