@@ -84,6 +84,19 @@ class Cluster:
     def start(self) -> None:
         self.server = postgres.start(folder=self.folder)
 
+    def revive(self) -> None:
+        """Wait until it answers after a panic. If it cannot recover alone, it ends, and is started again."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and self.server.process.poll() is None:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url).close()
+                return
+            time.sleep(0.1)
+        self.start()
+
+    def log(self) -> str:
+        return (self.folder / "postgres.log").read_text(errors="replace")
+
     def set(self, setting: str) -> None:
         """Change a setting for every session, also of those that are open: "name = value"."""
         with psycopg.connect(self.server.url("postgres"), autocommit=True) as database:

@@ -24,7 +24,7 @@ from tests.faults.opentrain import (
     told_late,
 )
 from tests.faults.receiver_process import receiving
-from tests.faults.serving import PATIENCE_S, answer_to
+from tests.faults.serving import answer_to
 from tests.launch.test_processes_stay_up import fill, fill_log, place, small_disk, until
 
 pytestmark = pytest.mark.xdist_group("receiver_faults")
@@ -35,7 +35,7 @@ AWAY_S = max(FAULT_SECONDS / 5, 2)
 """Length of a fault: longer than an attempt waits for its commit, and in the long run longer than OpenTrain waits."""
 COMMIT_S = 2
 AGAIN = 2
-LATE_S = 9.5
+LATE_S = 9.2
 
 
 def frozen(cluster: Cluster) -> None:
@@ -103,19 +103,17 @@ def test_no_delivery_fails_while_the_databases_disk_is_full_and_when_it_panics(
         time.sleep(AWAY_S / 2)
         with pytest.raises(psycopg.OperationalError):
             fill_log(copy.url)
-        copy.server.process.wait(PATIENCE_S)
+        assert "PANIC" in copy.log()
         time.sleep(AWAY_S / 2)
         (small_disk / "filler").unlink()
-        copy.start()
+        copy.revive()
 
     with moved(cluster, to=small_disk) as copy:
         copy.set("max_wal_size = '64MB'")
         check(copy, full, tmp_path, why="")
 
 
-def test_answer_in_the_last_half_second_gets_through_while_the_database_is_stopped(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_answer_in_the_last_second_gets_through_while_the_database_is_stopped(cluster: Cluster, tmp_path: Path) -> None:
     with handling() as (handler, handler_url), ThreadPoolExecutor(SENDERS) as threads:
         cluster.renew(handler_url=handler_url)
         with receiving(tmp_path, environment=cluster.environment(tmp_path)) as receiver:
