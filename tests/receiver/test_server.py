@@ -103,6 +103,18 @@ def test_body_that_does_not_come_is_answered_as_cut_off(site: Serving) -> None:
         assert said(answer) == {"body": "abc", "whole": False}
 
 
+def test_large_request_is_read_in_small_steps_between_which_others_go_on(
+    site: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    received = server.Connection.data_received
+    monkeypatch.setattr(
+        server.Connection, "data_received", lambda self, data: (sizes.append(len(data)), received(self, data))
+    )
+    site.say(HEAD + b"Connection: close\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000)
+    assert 0 < max(sizes) <= server.READ_BYTES
+
+
 def test_body_in_tiny_chunks_is_cut_off(site: Serving) -> None:
     """Each costs as much as a large one, and everyone waits for it."""
     sent = 0

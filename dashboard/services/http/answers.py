@@ -13,6 +13,8 @@ from collections.abc import Generator
 from dashboard.rules.causes import Cause
 from dashboard.rules.headers import first_of, is_name, values_of
 
+LINES_BYTES = 96 * 1024
+"""Most bytes of the lines between chunks. Chunks of one byte take the event loop longer than all else together."""
 _STARTS = b"HTTP/1."
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) +([0-9]{3})(?:[ \t].*)?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?", re.DOTALL)
@@ -45,7 +47,7 @@ class AnswerReader:
 
     `status` and `headers` are set once the head of the final response is complete. `done` is True once nothing more is
     needed. `body` has the raw bytes, at most `kept_bytes`; after `max_bytes` the rest is not read. `fault` says what
-    was wrong with the body: CUT_OFF, TOO_LARGE or GARBLED.
+    was wrong with the body: CUT_OFF, TOO_LARGE (also where it comes in too many pieces) or GARBLED.
     """
 
     __slots__ = (
@@ -104,7 +106,7 @@ class AnswerReader:
             raise HeadCutOff from error
         self.status, self.headers = status, tuple(headers)
         self.reusable = self.reusable and version >= 1 and "close" not in _listed(self.headers, "connection")
-        self._lines_left = self._left  # The lines between chunks may be as many as their bytes.
+        self._lines_left = min(self._left, LINES_BYTES)
         try:
             yield from self._body(status)
         except _Ended:

@@ -48,6 +48,8 @@ KEEP_S = 1.0
 BODY_S = 2.0
 """Seconds that a body may take after its head. The head has decided; the body is for people."""
 
+READ_BYTES = 16 * 1024
+"""Most bytes read from a connection without TLS at a time. Between two reads, the loop goes on with the others."""
 TLS_READ_BYTES = 4 * 1024
 """Size of asyncio's read buffer of a TLS connection, in bytes. Its own choice, 256 KiB for each, is for transfers, not
 for thousands of connections that wait."""
@@ -254,6 +256,7 @@ class _Wire(asyncio.Protocol):
         self._transport = transport
         self._reused = reused
         self._ended = False
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's own choice is 256 KiB
         transport.set_protocol(self)
 
     @property

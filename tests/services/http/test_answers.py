@@ -125,6 +125,14 @@ def test_body_in_many_small_chunks_is_read_to_its_end() -> None:
     assert said(reader) == (200, b"a" * 15_000, Cause.NONE, True, True)
 
 
+def test_body_in_chunks_beyond_all_measure_is_not_read_to_its_end() -> None:
+    """A response of one byte each would take the loop a third of a second, from all other deliveries."""
+    given = CHUNKED + chunked(*[b"a"] * 30_000)
+    reader = read(given, max_bytes=1_000_000, kept_bytes=50_000)
+    assert (reader.status, reader.fault, reader.done, reader.reusable) == (200, Cause.TOO_LARGE, True, False)
+    assert 15_000 < len(reader.body) < 25_000
+
+
 def test_headers_keep_their_order_case_and_repetitions() -> None:
     lines = ["X-b: 1", "x-A:\t caf\xe9 ", "Set-Cookie: a=1; x", "Set-Cookie: b=2", "X-Folded: a", "  b", "Empty:"]
     reader = read(head(200, *lines, "Content-Length: 0"))

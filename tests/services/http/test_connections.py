@@ -17,6 +17,7 @@ import trustme
 from dashboard import addresses
 from dashboard.rules.causes import Cause
 from dashboard.services.http import connections, deadline_socket
+from dashboard.services.http.answers import AnswerReader
 from dashboard.services.http.client import HttpAnswer, NoAnswer
 from dashboard.services.http.connections import Connections
 from tests.services import misbehaving as bad
@@ -75,6 +76,15 @@ def keeping(*replies: bytes) -> Behaviour:
         connection.server.stopping.wait(bad.PATIENCE_S)
 
     return behave
+
+
+def test_large_response_is_read_in_small_steps_between_which_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    feed = AnswerReader.feed
+    monkeypatch.setattr(AnswerReader, "feed", lambda self, data: (sizes.append(len(data)), feed(self, data)))
+    with misbehaving(bad.answer(200, b"x" * 500_000)) as server:
+        [answer] = ask(server.url, max_bytes=1_000_000)
+    assert (answer.fault, max(sizes) <= connections.READ_BYTES, sum(sizes) > 500_000) == (Cause.NONE, True, True)
 
 
 # --- What is sent ----------------------------------------------------------------------------------------------------
