@@ -1,9 +1,11 @@
-"""Pages are compressed, and responses to OpenTrain are not."""
+"""Pages and static files are compressed, and responses to OpenTrain are not."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
+from dashboard.middleware.compression import StaticFiles
 from dashboard.models import User
 from tests.views.conftest import Browser, browser_of
 
@@ -27,3 +29,11 @@ def test_compressed_part_is_304_while_nothing_changes(ana: Browser, support: Use
     first = ana.client.get("/inbox/live/", headers=GZIP)
     again = ana.client.get("/inbox/live/", headers=GZIP | {"If-None-Match": first["ETag"]})
     assert (first["Content-Encoding"], again.status_code, again.content) == ("gzip", 304, b"")
+
+
+def test_static_file_is_compressed_with_gzip_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("a { color: red }\n" * 100)
+    storage = StaticFiles(location=str(tmp_path), base_url="/static/")
+    list(storage.post_process({"a.css": (storage, "a.css")}))
+    kinds = {path.suffix for path in tmp_path.iterdir()}
+    assert kinds == {".css", ".gz", ".json"}
