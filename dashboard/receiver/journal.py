@@ -63,6 +63,8 @@ UNREADABLE_FOR_S = 5.0
 LOCKED_FOR_S = 0.02
 """Seconds after which attempts are recorded again whose deliveries are locked."""
 NOTES_EVERY_S = 1.0
+MORE_NOTES_AFTER_S = 0.02
+"""Seconds after which notes are stored again that were too many for one transaction: attempts go first."""
 REPORT_EVERY_S = 5.0
 LOOK_AFTER_SPOOLS_EVERY_S = 10.0
 """Seconds between two looks for spools of dead receivers, and for a disk that works again."""
@@ -366,6 +368,8 @@ class Journal:
         taken = self._notes.take(at=timezone.now(), held=held, with_in_time=self._is_clear)
         if taken is not None:
             await self._store(taken)
+            if self._notes.is_full and self._is_clear:
+                self._notes_at = min(self._notes_at, asyncio.get_running_loop().time() + MORE_NOTES_AFTER_S)
         if is_report:
             self._report_at = now + REPORT_EVERY_S
 

@@ -12,7 +12,7 @@ from django.db import InternalError, OperationalError, connection, transaction
 from psycopg.errors import ReadOnlySqlTransaction
 
 from dashboard.models import Attempt, Delivery, Endpoint, ReceiverReport, RefusedAttempt
-from dashboard.receiver import appender, journal
+from dashboard.receiver import appender, journal, notes
 from dashboard.receiver.keeping import NotKept
 from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed
@@ -511,6 +511,20 @@ def test_whether_opentrain_was_answered_is_in_the_log_soon_and_for_spooled_ones_
     assert dict(rows) == {"in time": True, "late": False, "spooled": True}
     causes = Delivery.objects.values_list("opentrain_id", "last_cause")
     assert dict(causes) == {"in time": "", "late": "gone", "spooled": ""}
+
+
+def test_answers_that_are_too_many_for_one_transaction_are_noted_one_after_the_other(
+    tmp_path, endpoint, monkeypatch
+) -> None:
+    monkeypatch.setattr(notes, "TOLD_AT_ONCE", 2)
+    given = [attempt(endpoint, f"{number}") for number in range(8)]
+    with running(tmp_path) as one:
+        one.record(*given)
+        one.wait_until(lambda: one.journal._report_at > 0)
+        monkeypatch.setattr(journal, "NOTES_EVERY_S", 3600.0)
+        one.do(lambda: [one.journal.told(each.id, True) for each in given])
+        one.wait_until(lambda: not one.journal._notes._in_time)
+    assert Attempt.objects.filter(answered_in_time=True).count() == len(given)
 
 
 @pytest.mark.parametrize("is_first_spooled", [False, True])
