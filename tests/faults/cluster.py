@@ -94,9 +94,6 @@ class Cluster:
             time.sleep(0.1)
         self.start()
 
-    def log(self) -> str:
-        return (self.folder / "postgres.log").read_text(errors="replace")
-
     def set(self, setting: str) -> None:
         """Change a setting for every session, also of those that are open: "name = value"."""
         with psycopg.connect(self.server.url("postgres"), autocommit=True) as database:
