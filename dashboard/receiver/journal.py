@@ -375,7 +375,7 @@ class Journal:
 
     async def _store_missed(self) -> None:
         """Note once which attempts OpenTrain got no answer to. Their retries may wait in the spool."""
-        left = len(self._notes.missed)
+        left = self._notes.missed_count
         while left > 0 and (taken := self._notes.take_missed(at=timezone.now())):
             left -= len(taken.told)
             await self._store(taken)

@@ -26,7 +26,7 @@ from dashboard.vault import Sealed
 MOST_REFUSALS = 1000
 """Refused requests that wait. Anyone who knows an address can send more than the database takes."""
 MOST_TOLD = 100_000
-"""Attempts that were answered in time, and as many that were not, of which that waits."""
+"""Attempts that were answered in time, as many that were not, and as many that were not kept, of which that waits."""
 AT_ONCE = 500
 """Most refused requests, and attempts without an answer, that one transaction stores."""
 TOLD_AT_ONCE = 25
@@ -78,6 +78,7 @@ class Notes:
         self._refusals: deque[tuple[int, Refusal]] = deque()
         self._in_time: dict[uuid.UUID, Cause] = {}
         self._missed: dict[uuid.UUID, Cause] = {}
+        self._unkept: dict[uuid.UUID, Cause] = {}
         self._proven: dict[int, Sealed] = {}
         self._gone: set[str] = set()
         self._logged_dropped = 0
@@ -91,7 +92,7 @@ class Notes:
 
     def told(self, attempt_id: uuid.UUID, missed: Cause = Cause.NONE) -> None:
         """Note that OpenTrain was answered in time, or why not; without room it stays unknown."""
-        notes = self._missed if missed else self._in_time
+        notes = {Cause.NONE: self._in_time, Cause.UNKEPT: self._unkept}.get(missed, self._missed)
         if len(notes) >= MOST_TOLD:
             self.dropped_told += 1
         else:
@@ -113,13 +114,18 @@ class Notes:
     @property
     def missed(self) -> dict[uuid.UUID, Cause]:
         """Attempts that OpenTrain got no answer to, with why, as far as that waits."""
-        return dict(self._missed)
+        return self._missed | self._unkept
+
+    @property
+    def missed_count(self) -> int:
+        """Number of those that were kept."""
+        return len(self._missed)
 
     def take(self, *, at: datetime, held: int | None, with_in_time: bool = True) -> Taken | None:
         """Return notes to store, which wait no longer; None if there is nothing to store."""
         self._log_dropped()
         refusals = [self._refusals.popleft() for _ in range(min(AT_ONCE, len(self._refusals)))]
-        told = self._take_missed()
+        told = self._take_missed() | _taken(self._unkept, list(islice(self._unkept, AT_ONCE)))
         if with_in_time:
             told |= _taken(self._in_time, list(islice(self._in_time, TOLD_AT_ONCE)))
         proven, self._proven = self._proven, {}
@@ -129,13 +135,13 @@ class Notes:
         return Taken(self.name, at, held, refusals, told, proven, gone)
 
     def take_missed(self, *, at: datetime) -> Taken | None:
-        """Return attempts that OpenTrain got no answer to; None if none wait."""
+        """Return attempts that were kept, and that OpenTrain got no answer to; None if none wait."""
         told = self._take_missed()
         return Taken(self.name, at, None, told=told) if told else None
 
     def take_told(self, ids: Collection[uuid.UUID], *, at: datetime) -> Taken | None:
         """Return what is known of these attempts, which entered the log now; None if nothing is."""
-        told = _taken(self._missed, ids) | _taken(self._in_time, ids)
+        told = _taken(self._missed, ids) | _taken(self._unkept, ids) | _taken(self._in_time, ids)
         return Taken(self.name, at, None, told=told) if told else None
 
     def put_back(self, taken: Taken) -> None:

@@ -95,6 +95,16 @@ def test_answers_in_time_wait_for_their_attempts_and_others_do_not(notes: Notes)
     assert taken(notes).told == {first: Cause.NONE}
 
 
+def test_attempts_that_were_kept_do_not_wait_for_the_many_that_were_not(notes: Notes, monkeypatch) -> None:
+    monkeypatch.setattr(notes_module, "AT_ONCE", 1)
+    unkept, gone = uuid.uuid4(), uuid.uuid4()
+    notes.told(unkept, Cause.UNKEPT)
+    assert (notes.missed_count, notes.take_missed(at=NOON)) == (0, None)
+    notes.told(gone, Cause.GONE)
+    assert (notes.missed_count, notes.missed) == (1, {gone: Cause.GONE, unkept: Cause.UNKEPT})
+    assert taken(notes).told == {gone: Cause.GONE, unkept: Cause.UNKEPT}
+
+
 def test_no_transaction_stores_more_than_a_part(notes: Notes, monkeypatch) -> None:
     monkeypatch.setattr(notes_module, "AT_ONCE", 3)
     monkeypatch.setattr(notes_module, "TOLD_AT_ONCE", 2)
