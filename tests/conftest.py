@@ -15,6 +15,7 @@ from django.db import OperationalError, connections
 from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg.errors import DeadlockDetected
 
+from dashboard.actions import handler_checks
 from dashboard.launch import postgres
 from dashboard.models import Install, User
 from tests.contract.fixtures import fake_opentrain  # noqa: F401 - a fixture for every test of the console
@@ -66,6 +67,14 @@ def _audit_is_emptied_between_tests() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", empty)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_receiver_is_waited_for() -> Iterator[None]:
+    """Let checks of handlers be made from the console at once: no receiver runs beside most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handler_checks, "TAKEN_WITHIN_S", 0)
         yield
 
 

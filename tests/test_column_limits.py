@@ -98,6 +98,10 @@ GUARDS: dict[str, int | str] = {
     "ObservationPace.calls": COUNT,
     "ReceiverReport.name": OURS,
     "ReceiverReport.held": COUNT,
+    "HandlerCheck.taken_by": OURS,
+    "HandlerCheck.status": STATUS,
+    "HandlerCheck.latency_ms": observations.LATENCY_LIMIT_MS,
+    "HandlerCheck.cause": OURS,
     # The audit: names of objects, the browser, and OpenTrain's error envelope
     "AuditEntry.phase": CHOICE,
     "AuditEntry.action": OURS,

@@ -7,12 +7,14 @@ OpenTrain's next list decides (`installs/snapshots.py`).
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
+from dashboard.actions import handler_checks
 from dashboard.actions.installs.snapshots import BYPASS, ROUTE, hold, record_change
 from dashboard.actions.operation import Once, Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
@@ -20,13 +22,13 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import door_url, leads_to_a_receiver, new_receiver_key
 from dashboard.rules.answers import Shape, Taken, read_changed
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
-from dashboard.rules.preflight import Preflight, of_answer, of_failure
+from dashboard.rules.preflight import Preflight, from_console, of_answer, of_failure
 from dashboard.services import handler, opentrain
 from dashboard.signatures import Verdict
 from dashboard.vault import Secret
 
-CHECK_S = 5.0
-"""Seconds that the check of a handler may take: a person waits for it."""
+CHECKED_AT_ONCE = 8
+"""Handlers that the console checks at the same time, where no receiver does."""
 _PREPARED = ("receiver_key", "handler_url", "secret", "proof", "routing_since", "registering_since")
 """Columns that are set before OpenTrain is asked to deliver through Redeliver."""
 UNSETTLED = (
@@ -148,13 +150,24 @@ def why_not_bypassed(endpoint: Endpoint) -> str:
     return ""
 
 
-def preflight(endpoint: Endpoint) -> Preflight:
-    """Check the URL of today by one HEAD request from Redeliver: its address, TLS, and whether it responds."""
+def preflights(endpoints: Sequence[Endpoint]) -> list[Preflight]:
+    """Check the URLs of today by one HEAD request each: address, TLS, and whether the handler responds.
+
+    A receiver makes it, or else the console, and the words say which.
+    """
+    found = handler_checks.ask(endpoints)
+    left = [one for one in endpoints if one.pk not in found]
+    with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:  # no check touches the database
+        found |= zip([one.pk for one in left], pool.map(_check_from_console, left), strict=True)
+    return [found[one.pk] for one in endpoints]
+
+
+def _check_from_console(endpoint: Endpoint) -> Preflight:
     try:
-        answer = handler.probe(url=endpoint.url, deadline_s=CHECK_S)
+        answer = handler.probe(url=endpoint.url, deadline_s=handler_checks.CHECK_S)
     except handler.HandlerFailed as failed:
-        return of_failure(cause=failed.cause, words=failed.words)
-    return of_answer(status=answer.status, latency_ms=answer.latency_ms)
+        return from_console(of_failure(cause=failed.cause, words=failed.words))
+    return from_console(of_answer(status=answer.status, latency_ms=answer.latency_ms))
 
 
 def _ask_for_url(endpoint: Endpoint, *, url: str) -> opentrain.WebhookEndpoint:

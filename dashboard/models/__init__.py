@@ -9,7 +9,7 @@ from dashboard.models.history import EndpointSnapshot, Silence
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
 from dashboard.models.pacing import ObservationPace
-from dashboard.models.receivers import ReceiverReport
+from dashboard.models.receivers import HandlerCheck, ReceiverReport
 from dashboard.models.rotations import Rotation
 from dashboard.models.runs import Run, RunItem, RunStep
 
@@ -26,6 +26,7 @@ __all__ = [
     "EndpointSnapshot",
     "EndpointWrite",
     "Grant",
+    "HandlerCheck",
     "Install",
     "ObservationPace",
     "ReceiverReport",

@@ -1,6 +1,10 @@
-"""What each receiver last said of its spool."""
+"""What each receiver last said of its spool, and the handlers that receivers are asked to check."""
 
 from django.db import models
+from django.db.models.functions import Now
+
+from dashboard.db.fields import MaskedTextField
+from dashboard.models.endpoints import Endpoint
 
 NAME_LIMIT = 100
 
@@ -21,3 +25,23 @@ class ReceiverReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.held}"
+
+
+class HandlerCheck(models.Model):
+    """A handler that the console asks a receiver to check. Rows last for seconds (actions/handler_checks.py).
+
+    It has no URL: the receiver reads the endpoint's. `status` is null and `cause` says why, if the handler did not
+    respond.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+    taken_by = models.CharField(max_length=NAME_LIMIT, blank=True, help_text="The receiver; empty until one takes it.")
+    answered_at = models.DateTimeField(null=True, blank=True, help_text="When the receiver knew.")
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    cause = models.CharField(max_length=30, blank=True)
+    words = MaskedTextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"check of {self.endpoint_id}"

@@ -31,6 +31,7 @@ from dashboard.receiver.app import App
 from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.front import Front
 from dashboard.receiver.garbage import collect_when_calm
+from dashboard.receiver.handler_checks import HandlerChecks
 from dashboard.receiver.journal import Journal
 from dashboard.receiver.limits import Limits
 from dashboard.receiver.observations import Observations
@@ -87,6 +88,9 @@ async def _app(stack: contextlib.AsyncExitStack, *, limits: Limits) -> App:
     )
     await journal.start()
     stack.push_async_callback(journal.stop)
+    checks = HandlerChecks(name=journal.name)
+    checks.start()
+    stack.callback(checks.end)
     observations = Observations()
     probes = Probes(can_keep=journal.can_keep, has_routes=lambda: routes.read_at is not None)
     stack.callback(observations.close)

@@ -4,7 +4,7 @@ HEAD is no delivery: a handler may refuse it and take deliveries all the same. S
 where Redeliver would never call the URL.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from http import HTTPStatus
 
@@ -12,6 +12,8 @@ from dashboard.rules.causes import Cause
 
 _NEVER_CALLED = frozenset({Cause.DENIED, Cause.ADDRESS, Cause.LOOP})
 ALLOW_LIST = "A handler that lets in OpenTrain's addresses only will refuse Redeliver's."
+_FROM_CONSOLE = "The receiver did not answer, so this was checked from the console."
+_NOT_PROVEN = "That does not prove that the receiver reaches the handler."
 
 
 class Verdict(Enum):
@@ -24,14 +26,24 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What the check of a handler came to, in words."""
+    """What the check of a handler came to, in words.
+
+    `is_from_receiver` says that a receiver made it. Otherwise it says nothing certain about deliveries: a receiver may
+    be on another network.
+    """
 
     verdict: Verdict
     words: str
+    is_from_receiver: bool = False
 
     @property
     def is_fine(self) -> bool:
         return self.verdict is Verdict.FINE
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it responds to the one that forwards deliveries."""
+        return self.is_fine and self.is_from_receiver
 
     @property
     def asks(self) -> bool:
@@ -55,8 +67,19 @@ def of_answer(*, status: int, latency_ms: int) -> Preflight:
     return Preflight(Verdict.FINE, f"The handler responds to Redeliver ({status} in {latency_ms} ms).")
 
 
-def of_failure(*, cause: Cause, words: str) -> Preflight:
+def of_failure(*, cause: str, words: str) -> Preflight:
     """Read why the handler gave no response."""
     if cause in _NEVER_CALLED:
         return Preflight(Verdict.NEVER, f"{words} Redeliver does not call such an address, so deliveries would fail.")
     return Preflight(Verdict.DOUBTFUL, f"{words} Deliveries through Redeliver would fail like this check. {ALLOW_LIST}")
+
+
+def from_receiver(found: Preflight) -> Preflight:
+    """Say that a receiver checked it."""
+    return replace(found, words=f"{found.words} Checked from the receiver.", is_from_receiver=True)
+
+
+def from_console(found: Preflight) -> Preflight:
+    """Say that no receiver checked it, so that nobody takes it for more."""
+    words = f"{found.words} {_FROM_CONSOLE}"
+    return replace(found, words=f"{words} {_NOT_PROVEN}" if found.is_fine else words)

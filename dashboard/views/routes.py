@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,7 +28,6 @@ from dashboard.views import operations
 
 AT_ONCE = 25
 """Endpoints in an install's form."""
-CHECKED_AT_ONCE = 8
 BUDGET_S = 30.0
 """Seconds that a submitted form may take; what is left then is asked for with the next one."""
 
@@ -47,7 +45,7 @@ def route(request: MemberRequest, pk: int) -> HttpResponse:
     form = RouteForm(request.POST or None, knows_secret=_knows_secret(endpoint))
     if request.method != "POST" or not form.is_valid():
         return _route_page(request, endpoint, form)
-    found = None if why_not else routing.preflight(endpoint)
+    found = None if why_not else routing.preflights([endpoint])[0]
     if found is not None and (found.stops or (found.asks and not form.cleaned_data["anyway"])):
         return _route_page(request, endpoint, form, found=found)
     return _route(request, endpoint, form)
@@ -58,7 +56,8 @@ def route(request: MemberRequest, pk: int) -> HttpResponse:
 def check(request: MemberRequest, pk: int) -> HttpResponse:
     """Check the handler, for the page that asks whether to route: it does not wait for this."""
     endpoint = _find(request, pk)
-    return render(request, "routes/_check.html", {"found": routing.preflight(endpoint), "endpoint": endpoint})
+    [found] = routing.preflights([endpoint])
+    return render(request, "routes/_check.html", {"found": found, "endpoint": endpoint})
 
 
 @never_cache
@@ -118,8 +117,7 @@ def _route(request: MemberRequest, endpoint: Endpoint, form: RouteForm) -> HttpR
 @sensitive_variables("wanted")
 def _route_each(request: MemberRequest, wanted: Sequence[Wanted], *, anyway: bool) -> list[Line]:
     until = time.monotonic() + BUDGET_S
-    with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:  # no check touches the database
-        checks = list(pool.map(lambda one: routing.preflight(one.endpoint), wanted))
+    checks = routing.preflights([one.endpoint for one in wanted])
     return [
         _route_one(request, one, found=found, anyway=anyway, in_time=time.monotonic() < until)
         for one, found in zip(wanted, checks, strict=True)

@@ -14,6 +14,8 @@ from dashboard.actions.alerts.watch import watch
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Alert, AuditEntry, Endpoint, EndpointWrite, Install, User
+from dashboard.rules.preflight import from_receiver, of_answer
+from dashboard.services.handler import HandlerAnswer
 from dashboard.services.opentrain import OutcomeUnknown, Unavailable
 from dashboard.vault import Secret
 from tests.actions.test_endpoint_changes import registered
@@ -65,6 +67,22 @@ def listed(endpoint: Endpoint, *, later: timedelta = timedelta()) -> None:
     at: datetime = timezone.now() + later
     assert sync.refresh(install=Install.objects.get(pk=endpoint.install_id), now=at) is None
     endpoint.refresh_from_db()
+
+
+# --- The check of handlers --------------------------------------------------------------------------------------------
+
+
+def test_console_checks_what_no_receiver_has_checked(
+    install: Install, direct: Endpoint, support: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = registered(install, support, url="https://other.example.com/")
+    found = from_receiver(of_answer(status=405, latency_ms=31))
+    monkeypatch.setattr(routing.handler_checks, "ask", lambda _endpoints: {direct.pk: found})
+    monkeypatch.setattr(routing.handler, "probe", lambda **_given: HandlerAnswer(404, (), b"", 7))
+    first, second = routing.preflights([direct, other])
+    assert first == found
+    assert second.words.startswith("The handler responds to Redeliver (404 in 7 ms). The receiver did not answer,")
+    assert not second.is_from_receiver
 
 
 # --- Route ------------------------------------------------------------------------------------------------------------

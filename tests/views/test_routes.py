@@ -11,11 +11,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.actions import handler_checks
 from dashboard.actions.alerts.watch import watch
 from dashboard.actions.installs import sync
 from dashboard.models import AuditEntry, Endpoint, EndpointWrite, Grant, Install, User
 from dashboard.presenters.causes import cause_rows
 from dashboard.rules.causes import Cause
+from dashboard.rules.preflight import Preflight, from_receiver, of_answer, of_failure
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.services.opentrain import OutcomeUnknown
@@ -91,6 +93,45 @@ def test_page_says_what_will_happen_without_waiting_for_the_handler(
         ana.read(page_of(direct, "endpoint-route-check"))
     )
     assert probed == [URL]
+
+
+def receiving(monkeypatch: pytest.MonkeyPatch, found: Preflight) -> None:
+    """Let a receiver answer each check with what it found."""
+    monkeypatch.setattr(
+        handler_checks, "ask", lambda endpoints: dict.fromkeys([one.pk for one in endpoints], from_receiver(found))
+    )
+
+
+def test_check_is_the_receivers_and_the_console_calls_no_handler(
+    ana: Browser, direct: Endpoint, probed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiving(monkeypatch, of_answer(status=405, latency_ms=31))
+    check = ana.read(page_of(direct, "endpoint-route-check"))
+    assert "The handler responds to Redeliver (405 in 31 ms). Checked from the receiver." in words_of(check)
+    assert "tone-ok" in check
+    route(ana, direct)
+    direct.refresh_from_db()
+    assert (direct.is_received, probed) == (True, [])
+
+
+def test_handler_that_only_the_console_reaches_asks(
+    ana: Browser, direct: Endpoint, probed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiving(monkeypatch, of_failure(cause=Cause.TIMEOUT, words="The handler: no response in time."))
+    asked = ana.client.post(page_of(direct, "endpoint-route"), {"operation": str(uuid.uuid4()), "secret": SECRET})
+    text = words_of(asked.content.decode())
+    assert (asked.status_code, probed) == (422, [])
+    assert "no response in time" in text
+    assert "Checked from the receiver. Nothing was sent to OpenTrain." in text
+
+
+def test_check_from_the_console_says_so_and_is_not_shown_as_fine(
+    ana: Browser, direct: Endpoint, probed: list[str]
+) -> None:
+    check = ana.read(page_of(direct, "endpoint-route-check"))
+    assert "The receiver did not answer, so this was checked from the console." in words_of(check)
+    assert "tone-ok" not in check
+    assert 'name="anyway"' not in check
 
 
 @pytest.mark.parametrize(
