@@ -20,7 +20,8 @@ from dashboard.forms.alerts import EMAIL_CHARS, NAME_CHARS, TIME_ZONE_CHARS
 from dashboard.forms.installs import ConnectForm
 from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
-from dashboard.partner_api import installs, targets
+from dashboard.partner_api import installs, schemas, targets
+from dashboard.partner_api.models import ProjectLink, Usage
 from dashboard.rules import alert_messages, alerts, observations, receipts, runs
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.services import handler
@@ -163,6 +164,14 @@ GUARDS: dict[str, int | str] = {
     # The Partner API
     "partner_api.App.slug": installs.SLUG_CHARS,
     "partner_api.Token.token_hash": OURS,
+    "partner_api.ProjectLink.external_project_id": ProjectLink.EXTERNAL_ID_CHARS,
+    "partner_api.ProjectLink.external_project_name": ProjectLink.NAME_CHARS,
+    "partner_api.ProjectLink.external_project_url": ProjectLink.URL_CHARS,
+    "partner_api.Usage.worker_id": Usage.WORKER_CHARS,
+    "partner_api.Usage.total_seconds": schemas.DAY_S,
+    "partner_api.Usage.tasks_completed": Usage.MOST,
+    "partner_api.Usage.labels_completed": Usage.MOST,
+    "partner_api.Usage.external_report_id": Usage.REPORT_CHARS,
     "partner_api.Endpoint.url": targets.MAX_LENGTH,
     "partner_api.Endpoint.consecutive_failures": COUNT,
     "partner_api.Delivery.round": COUNT,

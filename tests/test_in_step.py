@@ -312,6 +312,17 @@ def operations() -> dict[str, tuple[str, str]]:
 
 
 OPERATIONS = operations()
+NOT_CALLED = {
+    ("POST", "/project-links"): "partners link their projects themselves",
+    ("DELETE", "/project-links/{id}"): "the same",
+    ("POST", "/contracts/{id}/usage"): "partners report the work that is done on their platform",
+    ("GET", "/project-links"): "not yet",
+    ("GET", "/project-links/{id}"): "not yet",
+    ("GET", "/contracts"): "not yet",
+    ("GET", "/contracts/{id}/participants"): "not yet",
+    ("GET", "/contracts/{id}/budget"): "not yet",
+}
+"""Operations of the Partner API that the console does not need, and why."""
 
 
 def served() -> set[tuple[str, str]]:
@@ -327,8 +338,10 @@ def served() -> set[tuple[str, str]]:
 def test_client_and_partner_api_have_the_same_operations() -> None:
     missing = set(OPERATIONS.values()) - served()
     assert not missing, f"dashboard/partner_api/api.py has no route for {missing}"
-    missing = served() - set(OPERATIONS.values())
+    missing = served() - set(OPERATIONS.values()) - set(NOT_CALLED)
     assert not missing, f"services/opentrain/client.py has no function for {missing}"
+    stale = set(NOT_CALLED) & set(OPERATIONS.values()) | set(NOT_CALLED) - served()
+    assert not stale, f"NOT_CALLED of tests/test_in_step.py names {stale}, which the client calls or nobody serves"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

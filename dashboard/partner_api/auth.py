@@ -59,9 +59,11 @@ def revoke(*, token_id: str, now: datetime) -> None:
 
 
 class _Bearer(HttpBearer):
-    def __init__(self, scope: Scope | None) -> None:
+    """Requires a live token, with one of `scopes` if any are given. Errors name the first one."""
+
+    def __init__(self, *scopes: Scope) -> None:
         super().__init__()
-        self.scope = scope
+        self.scopes = scopes
 
     def __call__(self, request: HttpRequest) -> Token:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
@@ -73,20 +75,26 @@ class _Bearer(HttpBearer):
         found = _live(token)
         _count(found)
         _check_install(found.install)
-        if self.scope is not None and self.scope not in found.granted:
+        if self.scopes and not set(self.scopes) & set(found.granted):
             raise Forbidden(
-                f"This token lacks the scope {self.scope}. Ask the customer to reconnect the app with it.",
-                details={"requiredScope": str(self.scope), "scopes": found.granted},
+                f"This token lacks the scope {self.scopes[0]}. Ask the customer to reconnect the app with it.",
+                details={"requiredScope": str(self.scopes[0]), "scopes": found.granted},
             )
         _touch(found, now=timezone.now())
         return found
 
 
-any_token: Callable[[HttpRequest], Any] = _Bearer(None)
+_Check = Callable[[HttpRequest], Any]
+any_token: _Check = _Bearer()
 """Requires a valid token."""
 
-manages_webhooks: Callable[[HttpRequest], Any] = _Bearer(Scope.WEBHOOKS_MANAGE)
-"""Requires a valid token with `webhooks:manage`."""
+reads_links: _Check = _Bearer(Scope.PROJECT_LINKS_READ, Scope.PROJECT_LINKS_WRITE)
+"""Requires `project-links:read`, which `project-links:write` implies."""
+writes_links: _Check = _Bearer(Scope.PROJECT_LINKS_WRITE)
+reads_contracts: _Check = _Bearer(Scope.CONTRACTS_READ)
+reads_participants: _Check = _Bearer(Scope.PARTICIPANTS_READ)
+writes_usage: _Check = _Bearer(Scope.USAGE_WRITE)
+manages_webhooks: _Check = _Bearer(Scope.WEBHOOKS_MANAGE)
 
 
 def _live(text: str) -> Token:

@@ -108,7 +108,8 @@ def explain(errors: Iterable[dict[str, Any]]) -> BadRequest:
     """Return pydantic's errors as one error that names each field and says what to do."""
     fields: dict[str, str] = {}
     for error in errors:
-        path = _path(error["loc"][2:])  # without ("body", the parameter's name)
+        where, *location = error["loc"]
+        path = _path(location[1:] if where == "body" else location)  # a body's has the parameter's name first
         if not path:
             return BadRequest(EMPTY)
         fields.setdefault(path, _words(error))
@@ -126,8 +127,12 @@ _WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a field of this operation; remove it",
     "string_type": "must be a string",
+    "int_type": "must be a whole number",
     "list_type": "must be a list",
     "too_short": "must not be empty",
+    "too_long": "has too many entries",
+    "date_from_datetime_parsing": "must be a day of the calendar",
+    "date_parsing": "must be a day of the calendar",
     "string_too_short": "must not be empty",
     "string_too_long": "is too long",
 }
@@ -137,6 +142,10 @@ def _words(error: dict[str, Any]) -> str:
     kind = error["type"]
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
+    if kind == "greater_than_equal":
+        return f"must be at least {error['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {error['ctx']['le']}"
     if kind == "literal_error":
         return f"must be {error['ctx']['expected']}"
     return _WORDS.get(kind, f"cannot be used: {error['msg']}")

@@ -31,21 +31,26 @@ _WORDS = {
     "400": "The request cannot be understood; the error says which field and why",
     "401": "The token is missing, malformed, unknown or revoked",
     "403": "The token lacks the scope, or the install or app is not ACTIVE, or the feature is off",
-    "404": "There is no such endpoint or delivery on this install",
+    "404": "This install has nothing with this ID",
+    "409": "It cannot be done in the state that things are in, or it has been done",
     "429": "The token calls too often",
     "500": "Something went wrong on our side",
 }
-_OF_ONE = (
+_OF_ENDPOINT = (
     "getWebhookEndpoint",
     "updateWebhookEndpoint",
     "redeliverWebhookDeliveries",
     "deleteWebhookEndpoint",
 )
-_SOURCES = {
-    "createWebhookEndpoint": "$response.body#/webhookEndpoint/id",
-    "listWebhookEndpoints": "$response.body#/webhookEndpoints/0/id",
-    "updateWebhookEndpoint": "$response.body#/webhookEndpoint/id",
+_OF_LINK = ("getProjectLink", "deleteProjectLink")
+_LINKS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "createWebhookEndpoint": ("/webhookEndpoint/id", {"endpointId": _OF_ENDPOINT}),
+    "listWebhookEndpoints": ("/webhookEndpoints/0/id", {"endpointId": _OF_ENDPOINT}),
+    "updateWebhookEndpoint": ("/webhookEndpoint/id", {"endpointId": _OF_ENDPOINT}),
+    "createProjectLink": ("/projectLink/id", {"linkId": _OF_LINK, "projectLinkId": ("listContracts",)}),
+    "listProjectLinks": ("/projectLinks/0/id", {"linkId": _OF_LINK, "projectLinkId": ("listContracts",)}),
 }
+"""For each operation where its answer has an ID, and, by parameter, the operations that take it."""
 
 
 def describe(api: NinjaAPI) -> dict[str, Any]:
@@ -63,8 +68,10 @@ def _complete(operation: dict[str, Any]) -> None:
     for status, answer in operation["responses"].items():
         answer["description"] = _WORDS[status]
         answer["headers"] = {"X-Request-Id": _REQUEST_ID, **_HEADERS.get(status, {})}
-    source = _SOURCES.get(operation["operationId"])
-    if source is not None:
+    pointer, takers = _LINKS.get(operation["operationId"], ("", {}))
+    if pointer:
         operation["responses"]["200"]["links"] = {
-            target: {"operationId": target, "parameters": {"endpointId": source}} for target in _OF_ONE
+            target: {"operationId": target, "parameters": {parameter: f"$response.body#{pointer}"}}
+            for parameter, targets in takers.items()
+            for target in targets
         }

@@ -55,6 +55,12 @@ class NotFound(ApiError):
     status = 404
 
 
+class Conflict(ApiError):
+    """What the request is about is not in the state that it needs."""
+
+    status = 409
+
+
 class RateLimited(ApiError):
     """Too many calls; `retry_after` is in seconds."""
 

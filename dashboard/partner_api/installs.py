@@ -9,8 +9,9 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.text import slugify
 
-from dashboard.partner_api import auth
-from dashboard.partner_api.models import App, Install, Scope
+from dashboard.partner_api import announcements, auth
+from dashboard.partner_api.announcements import Announcer
+from dashboard.partner_api.models import App, Install, Scope, Token
 
 SLUG_CHARS, HASH_CHARS = 50, 8
 
@@ -54,6 +55,52 @@ def create(*, organization: str, app_name: str, scopes: Sequence[str], now: date
     )
     token = auth.issue(install=install, name="Consent screen", scopes=granted, now=now)
     return Granted(install_id=install.pk, token=token.text)
+
+
+def disconnect(*, install_id: str, announcer: Announcer, now: datetime) -> None:
+    """Revoke an install and its tokens. It is announced first: a revoked install gets no new events.
+
+    Raises: Unusable if it is revoked already.
+    """
+    install = Install.objects.get(pk=install_id)
+    if install.status == Install.Status.REVOKED:
+        raise Unusable("This install is disconnected already.")
+    announcer.announce(announcements.of_revocation(install), now=now)
+    with transaction.atomic():
+        _revoke(install_id, now=now)
+
+
+def reconnect(
+    *, install_id: str, scopes: Sequence[str] | None, as_new: bool, announcer: Announcer, now: datetime
+) -> Granted:
+    """Grant access again, with `scopes` or those of before, and issue a token in the place of all others.
+
+    `as_new` revokes the install and creates another one for the same app and organization, without endpoints and links.
+    The contract does not say which of the two OpenTrain does.
+    """
+    install = Install.objects.get(pk=install_id)
+    granted = list(dict.fromkeys(scopes or install.scopes))
+    announcer.announce(announcements.of_revocation(install), now=now)
+    with transaction.atomic():
+        _revoke(install_id, now=now)
+        if as_new:
+            install = Install(
+                app=install.app,
+                organization_id=install.organization_id,
+                organization_name=install.organization_name,
+                feature_enabled=install.feature_enabled,
+                created_at=now,
+            )
+        install.status = Install.Status.ACTIVE
+        install.scopes, install.pii_consent = granted, Scope.PARTICIPANTS_EMAIL in granted
+        install.save()
+        token = auth.issue(install=install, name="Consent screen", scopes=granted, now=now)
+    return Granted(install_id=install.pk, token=token.text)
+
+
+def _revoke(install_id: str, *, now: datetime) -> None:
+    Install.objects.filter(pk=install_id).update(status=Install.Status.REVOKED)
+    Token.objects.filter(install_id=install_id, revoked_at=None).update(revoked_at=now)
 
 
 def _app(*, name: str, now: datetime) -> App:

@@ -1,5 +1,5 @@
-"""The Partner API's models: columns and constraints. Writes are in `endpoints`, `installs`, `events`, `claims` and
-`record_outcomes`.
+"""The Partner API's models: columns and constraints. Writes are in `installs`, `links`, `contracts`, `endpoints`,
+`events`, `claims` and `record_outcomes`.
 
 IDs in the API are opaque text: a prefix and 128 random bits, so one ID reveals nothing about another. There are two
 exceptions: IDs of events only grow, and 48 bits of a delivery's ID are a time (`events` says why).
@@ -34,6 +34,22 @@ def token_id() -> str:
 
 def endpoint_id() -> str:
     return _identifier("whe")
+
+
+def job_id() -> str:
+    return _identifier("job")
+
+
+def link_id() -> str:
+    return _identifier("plk")
+
+
+def contract_id() -> str:
+    return _identifier("ctr")
+
+
+def milestone_id() -> str:
+    return _identifier("mls")
 
 
 class Scope(models.TextChoices):
@@ -111,6 +127,11 @@ class Install(models.Model):
     def __str__(self) -> str:
         return self.id
 
+    @property
+    def shows_email(self) -> bool:
+        """Whether events may carry work email addresses: this needs the scope, and the customer's separate consent."""
+        return self.pii_consent and Scope.PARTICIPANTS_EMAIL in self.scopes
+
 
 class Token(models.Model):
     """A bearer token of one install. Only its hash is stored, which cannot be used to call."""
@@ -132,6 +153,11 @@ class Token(models.Model):
         """The token's effective scopes: only those that its install also has."""
         return [scope for scope in self.scopes if scope in self.install.scopes]
 
+    @property
+    def shows_email(self) -> bool:
+        """Whether answers may show work email addresses."""
+        return self.install.shows_email and Scope.PARTICIPANTS_EMAIL in self.scopes
+
 
 class Bucket(models.Model):
     """How many calls a token has left. The table is unlogged, and only `limits` writes it."""
@@ -142,6 +168,146 @@ class Bucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.token_id}: {self.calls_left:g}"
+
+
+class Job(models.Model):
+    """A job of an employer. Contracts and project links belong to it; the API shows nothing but its ID."""
+
+    id = models.TextField(primary_key=True, default=job_id)
+    organization_id = models.TextField(db_index=True)
+    title = models.TextField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class ProjectLink(models.Model):
+    """Maps a project of the partner's to a job. Without a job it gets no events of contracts."""
+
+    class ProvisioningMode(models.TextChoices):
+        PARTNER_WEBHOOK = "PARTNER_WEBHOOK"
+        MANAGED_ADAPTER = "MANAGED_ADAPTER"
+
+    EXTERNAL_ID_CHARS, NAME_CHARS, URL_CHARS = 200, 300, 2048
+
+    id = models.TextField(primary_key=True, default=link_id)
+    install = models.ForeignKey(Install, on_delete=models.CASCADE)
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, null=True)
+    external_project_id = models.CharField(max_length=EXTERNAL_ID_CHARS)
+    external_project_name = models.CharField(max_length=NAME_CHARS, null=True)  # noqa: DJ001 - null is its value in the API
+    external_project_url = models.CharField(max_length=URL_CHARS, null=True)  # noqa: DJ001 - the same
+    provisioning_mode = models.TextField(choices=ProvisioningMode.choices, default=ProvisioningMode.PARTNER_WEBHOOK)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["install", "-created_at", "-id"], name="partner_api_link_newest")]
+        constraints = [
+            models.UniqueConstraint(fields=["install", "external_project_id"], name="partner_api_link_once"),
+            models.CheckConstraint(
+                condition=Q(provisioning_mode__in=["PARTNER_WEBHOOK", "MANAGED_ADAPTER"]), name="partner_api_link_mode"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Contract(models.Model):
+    """A hire on a job. It is active until it has an end."""
+
+    class PaymentType(models.TextChoices):
+        PAY_PER_HOUR = "PAY_PER_HOUR"
+        PAY_PER_LABEL = "PAY_PER_LABEL"
+        FIXED_PRICE = "FIXED_PRICE"
+
+    id = models.TextField(primary_key=True, default=contract_id)
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, db_index=False)
+    title = models.TextField()
+    payment_type = models.TextField(choices=PaymentType.choices, null=True)  # noqa: DJ001 - null is its value in the API
+    start_date = models.DateTimeField()
+    end_date = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["job", "-created_at", "-id"], name="partner_api_contract_newest")]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def status(self) -> str:
+        return "active" if self.end_date is None else "ended"
+
+
+class Participant(models.Model):
+    """An AI trainer who was hired with a contract. The first one is its hired AI trainer."""
+
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE, db_index=False)
+    opentrain_user_id = models.TextField()
+    display_name = models.TextField()
+    country = models.TextField()
+    profile_url = models.TextField()
+    work_email = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contract", "opentrain_user_id"], name="partner_api_participant_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.opentrain_user_id
+
+
+class Milestone(models.Model):
+    """A part of a contract that the employer has funded. The newest one is active, those before it are completed."""
+
+    class Status(models.TextChoices):
+        ACTIVE_FUNDED = "ACTIVE_FUNDED"
+        COMPLETED = "COMPLETED"
+
+    id = models.TextField(primary_key=True, default=milestone_id)
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE)
+    name = models.TextField()
+    amount_usd = models.DecimalField(max_digits=12, decimal_places=2)
+    # Hours or labels, as the contract is paid; null for a fixed price.
+    volume = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE_FUNDED)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contract"], condition=Q(status="ACTIVE_FUNDED"), name="partner_api_milestone_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Usage(models.Model):
+    """What a worker has done on one day, in all. A report replaces the totals that it names."""
+
+    MOST = 2**31 - 1
+    WORKER_CHARS, REPORT_CHARS = 100, 200
+
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE, db_index=False)
+    worker_id = models.CharField(max_length=WORKER_CHARS)
+    work_date = models.DateField()
+    total_seconds = models.PositiveIntegerField(default=0)
+    tasks_completed = models.PositiveIntegerField(default=0)
+    labels_completed = models.PositiveIntegerField(default=0)
+    external_report_id = models.CharField(max_length=REPORT_CHARS, null=True)  # noqa: DJ001 - none was sent
+    reported_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contract", "worker_id", "work_date"], name="partner_api_usage_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.worker_id} on {self.work_date}"
 
 
 class Endpoint(models.Model):

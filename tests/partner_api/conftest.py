@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,10 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 
-from dashboard.partner_api import endpoints, events, installs
-from dashboard.partner_api.models import Delivery, Endpoint, Install, Scope
+from dashboard.partner_api import contracts, endpoints, events, installs, links
+from dashboard.partner_api.announcements import Announcer
+from dashboard.partner_api.contracts import Trainer
+from dashboard.partner_api.models import Contract, Delivery, Endpoint, Event, Install, Job, ProjectLink, Scope
 from tests.partner_api import sink
 
 BASE = "/api/partner/v1"
@@ -77,6 +79,48 @@ def make_endpoint(
     event_types: list[str] | None = None,
 ) -> endpoints.Registered:
     return endpoints.register(install_id=partner.install_id, url=url, event_types=event_types or BOTH, now=THEN)
+
+
+MARIA = Trainer(
+    opentrain_user_id="usr_maria",
+    display_name="Maria G.",
+    country="Spain",
+    profile_url="https://app.opentrain.ai/profile/maria-g",
+    work_email="maria.g@opentrain.work",
+)
+
+
+def make_job(partner: Partner, *, title: str = "Traffic signs", now: datetime = THEN) -> Job:
+    return contracts.post_job(install=partner.install, title=title, now=now)
+
+
+def make_link(partner: Partner, *, job: Job | None, project: str = "42", now: datetime = THEN) -> ProjectLink:
+    new = links.NewLink(external_project_id=project, job_id=None if job is None else job.pk)
+    return links.create(install_id=partner.install_id, new=new, announcer=Announcer(), now=now)
+
+
+def hire(
+    job: Job,
+    *,
+    trainers: Sequence[Trainer] = (MARIA,),
+    payment_type: str | None = "PAY_PER_HOUR",
+    announcer: Announcer | None = None,
+    now: datetime = THEN,
+) -> Contract:
+    return contracts.hire(
+        job=job,
+        title=f"{job.title} - annotation",
+        payment_type=payment_type,
+        trainers=trainers,
+        announcer=announcer or Announcer(),
+        now=now,
+    )
+
+
+def bodies_of(event_type: str) -> list[dict[str, Any]]:
+    """The bodies of the events of a type, oldest first."""
+    found = Event.objects.filter(type=event_type).order_by("id")
+    return [json.loads(bytes(event.body)) for event in found]
 
 
 def emit_one(partner: Partner, *, event_type: str = "contract.started", now: datetime = THEN) -> events.Emitted:

@@ -1,4 +1,4 @@
-"""The seven operations and openapi.json, as a partner's client sees them."""
+"""The webhook endpoints, the current install and openapi.json, as a partner's client sees them."""
 
 import re
 from datetime import timedelta
@@ -229,7 +229,7 @@ def test_an_endpoint_of_another_install_answers_exactly_like_an_unknown_one(
     assert endpoint.active
 
 
-def test_openapi_needs_no_token_and_names_all_seven_operations(partner: Partner) -> None:
+def test_openapi_needs_no_token_and_names_all_fifteen_operations(partner: Partner) -> None:
     answer = partner.call("GET", "/openapi.json", headers={})
     operations = {
         f"{method.upper()} {path}"
@@ -240,6 +240,14 @@ def test_openapi_needs_no_token_and_names_all_seven_operations(partner: Partner)
     base = "/api/partner/v1"
     assert operations == {
         f"GET {base}/installs/current",
+        f"POST {base}/project-links",
+        f"GET {base}/project-links",
+        f"GET {base}/project-links/{{linkId}}",
+        f"DELETE {base}/project-links/{{linkId}}",
+        f"GET {base}/contracts",
+        f"GET {base}/contracts/{{contractId}}/participants",
+        f"GET {base}/contracts/{{contractId}}/budget",
+        f"POST {base}/contracts/{{contractId}}/usage",
         f"POST {base}/webhook-endpoints",
         f"GET {base}/webhook-endpoints",
         f"GET {base}/webhook-endpoints/{{endpointId}}",

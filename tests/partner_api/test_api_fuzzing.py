@@ -1,7 +1,7 @@
 """Fuzzing: unusual requests that schemathesis generates from the served `openapi.json`, against the real server.
 
 All of its checks in all of its phases: boundary values, random values, and chains of calls along the document's links,
-as two installs that must not see each other's endpoints.
+as two installs that must not see each other's endpoints, links and contracts.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from dashboard.launch import postgres
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CASES = int(os.environ.get("FUZZ_CASES", "2000"))
 """Minimum number of requests; `make fuzz` sets more."""
-LINKS = 12
+OPERATIONS = 15
+LINKS = 18
 """Number of links in the document; schemathesis infers some more."""
 
 CONFIG = """
@@ -53,8 +55,17 @@ def configure(folder: Path, *, tokens: dict[str, str]) -> Path:
     ]
     identities.write_text(json.dumps({"auth": people}))
     config = folder / "schemathesis.toml"
-    config.write_text(CONFIG.format(examples=max(10, CASES // 7), identities=identities))
+    config.write_text(CONFIG.format(examples=max(10, CASES // OPERATIONS), identities=identities))
     return config
+
+
+def customer(installed: Installation, name: str) -> str:
+    """Create an install with a contract that it may see; return its token."""
+    granted = installed.create_install(name)
+    link = json.loads(installed.manage("link", "--install", granted["install"], "--project", "42", "--new-job", name))
+    contract = json.loads(installed.manage("hire", "--job", link["job"]))["contract"]
+    installed.manage("fund", "--contract", contract, "--amount", "280", "--volume", "20")
+    return granted["token"]
 
 
 def fuzz(port: int, *, config: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -70,7 +81,7 @@ def fuzz(port: int, *, config: Path, folder: Path) -> "subprocess.CompletedProce
 def test_no_request_that_the_document_allows_or_forbids_gets_an_undocumented_answer(
     installed: Installation, tmp_path: Path, capsys: Any
 ) -> None:
-    tokens = {name: installed.create_install(name)["token"] for name in ("acme", "beta")}
+    tokens = {name: customer(installed, name) for name in ("acme", "beta")}
     config = configure(tmp_path, tokens=tokens)
     with serving(installed, folder=tmp_path, PARTNER_API_CALLS_PER_MINUTE="1000000") as port:
         done = fuzz(port, config=config, folder=tmp_path)
@@ -84,3 +95,8 @@ def test_no_request_that_the_document_allows_or_forbids_gets_an_undocumented_ans
     assert links is not None
     assert int(links[1]) >= LINKS
     assert tokens["acme"] not in done.stdout
+    # The document cannot lead from a list to its first contract: a list may be empty. schemathesis finds the way alone.
+    with psycopg.connect(installed.url) as connection:
+        reports = connection.execute("SELECT count(*) FROM partner_api_usage").fetchone()
+    assert reports is not None
+    assert reports[0] > 0

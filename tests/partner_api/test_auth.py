@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.partner_api import auth
-from dashboard.partner_api.models import App, Install, Token
+from dashboard.partner_api.models import App, Install, Scope, Token
 from tests.partner_api.conftest import THEN, Partner, make_partner
 from tests.partner_api.test_errors import problem
 
@@ -82,6 +82,30 @@ def test_a_token_without_webhooks_manage_answers_403_before_anything_else(db: No
     answer = reader.call(method, f"/webhook-endpoints{suffix}", raw=b"not json")
     details = {"requiredScope": "webhooks:manage", "scopes": ["contracts:read"]}
     assert problem(answer) == (403, "FORBIDDEN", LACKS, details)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/project-links", "project-links:read"),
+        ("GET", "/project-links/x", "project-links:read"),
+        ("POST", "/project-links", "project-links:write"),
+        ("DELETE", "/project-links/x", "project-links:write"),
+        ("GET", "/contracts", "contracts:read"),
+        ("GET", "/contracts/x/budget", "contracts:read"),
+        ("GET", "/contracts/x/participants", "participants:read"),
+        ("POST", "/contracts/x/usage", "usage:write"),
+    ],
+)
+def test_each_operation_needs_its_scope_before_anything_else(db: None, method: str, path: str, scope: str) -> None:
+    enough = {scope} | ({"project-links:write"} if scope == "project-links:read" else set())
+    others = [one for one in Scope.values if one not in enough]
+    answer = make_partner(scopes=others).call(method, path, raw=b"not json" if method == "POST" else b"")
+    status, _, error, details = problem(answer)
+    assert (status, error) == (403, LACKS.replace("webhooks:manage", scope))
+    assert details == {"requiredScope": scope, "scopes": others}
+    for one in enough:
+        assert make_partner(scopes=[one]).call(method, path, {} if method == "POST" else None).status in {200, 400, 404}
 
 
 def test_a_scope_that_the_install_lost_does_not_count(partner: Partner) -> None:

@@ -6,11 +6,14 @@ import jsonschema
 import pytest
 
 from dashboard.partner_api.models import Endpoint
-from tests.partner_api.conftest import BOTH, ApiAnswer, Partner, make_deliveries
+from tests.partner_api.conftest import BOTH, ApiAnswer, Partner, hire, make_deliveries, make_job, make_link
 
 pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
 
 ENDPOINT = "/webhook-endpoints/{endpointId}"
+LINK = "/project-links/{linkId}"
+CONTRACT = "/contracts/{contractId}"
+DAY = {"workDate": "2026-06-12"}
 CALLS = [
     ("get", "/installs/current", None),
     ("post", "/webhook-endpoints", {"url": "https://a.example.com/h", "eventTypes": BOTH}),
@@ -20,6 +23,16 @@ CALLS = [
     ("patch", ENDPOINT, {"status": "ACTIVE", "eventTypes": ["install.revoked"]}),
     ("post", f"{ENDPOINT}/redeliver", {}),
     ("delete", ENDPOINT, None),
+    ("post", "/project-links", {"externalProjectId": "7"}),
+    ("get", "/project-links", None),
+    ("get", LINK, None),
+    ("delete", LINK, None),
+    ("get", "/contracts", None),
+    ("get", f"{CONTRACT}/participants", None),
+    ("get", f"{CONTRACT}/budget", None),
+    ("post", f"{CONTRACT}/usage", {"entries": [DAY]}),
+    ("post", "/project-links", {"externalProjectId": "42"}),
+    ("post", f"{CONTRACT}/usage", {"entries": []}),
     ("post", "/webhook-endpoints", {"url": "nonsense", "eventTypes": []}),
     ("patch", ENDPOINT, {}),
     ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "unknown"}),
@@ -40,7 +53,10 @@ def test_an_answer_is_as_the_document_says(
 ) -> None:
     document = partner.call("GET", "/openapi.json").json
     make_deliveries(partner, endpoint, count=1, status="FAILED")
-    answer = partner.call(method.upper(), path.format(endpointId=endpoint.pk), body)
+    job = make_job(partner)
+    link, contract = make_link(partner, job=job, project="42"), hire(job)
+    named = path.format(endpointId=endpoint.pk, linkId=link.pk, contractId=contract.pk)
+    answer = partner.call(method.upper(), named, body)
     promised = operation(document, method, path)["responses"][str(answer.status)]["content"]["application/json"]
     schema = document["components"]["schemas"][promised["schema"]["$ref"].rsplit("/", 1)[1]]
     assert list(validator(document, promised["schema"]).iter_errors(answer.json)) == []
@@ -55,6 +71,16 @@ def test_an_answer_is_as_the_document_says(
         ("patch", ENDPOINT, {"url": "https://a.example/"}, {}),
         ("patch", ENDPOINT, {"eventTypes": BOTH}, {"eventTypes": []}),
         ("post", f"{ENDPOINT}/redeliver", {}, {"deliveryId": None}),
+        ("post", "/project-links", {"externalProjectId": "1"}, {"externalProjectId": ""}),
+        (
+            "post",
+            "/project-links",
+            {"externalProjectId": "1", "jobId": "job_1"},
+            {"externalProjectId": "1", "jobId": None},
+        ),
+        ("post", f"{CONTRACT}/usage", {"entries": [DAY]}, {"entries": []}),
+        ("post", f"{CONTRACT}/usage", {"entries": [DAY]}, {"entries": [{"totalSeconds": 1}]}),
+        ("post", f"{CONTRACT}/usage", {"entries": [DAY]}, {"entries": [{**DAY, "totalSeconds": 86_401}]}),
         ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "dlv_1"}, {"delivery": "dlv_1"}),
         ("post", f"{ENDPOINT}/redeliver", {"deliveryId": "dlv_é"}, {"deliveryId": "dlv_\0"}),
     ],
@@ -101,6 +127,22 @@ def test_links_lead_from_an_endpoint_to_every_operation_on_it(partner: Partner) 
     assert set(links) <= known
     assert {link["parameters"]["endpointId"] for link in links.values()} == {"$response.body#/webhookEndpoint/id"}
     assert partner.call("GET", f"/webhook-endpoints/{made.json['webhookEndpoint']['id']}").status == 200
+
+
+@pytest.mark.parametrize(
+    ("source", "targets", "pointer"),
+    [
+        (("post", "/project-links"), ["deleteProjectLink", "getProjectLink", "listContracts"], "/projectLink/id"),
+        (("get", "/project-links"), ["deleteProjectLink", "getProjectLink", "listContracts"], "/projectLinks/0/id"),
+    ],
+)
+def test_links_lead_from_an_id_to_every_operation_that_takes_it(
+    partner: Partner, source: tuple[str, str], targets: list[str], pointer: str
+) -> None:
+    document = partner.call("GET", "/openapi.json").json
+    links = operation(document, *source)["responses"]["200"]["links"]
+    assert sorted(links) == targets
+    assert {value for link in links.values() for value in link["parameters"].values()} == {f"$response.body#{pointer}"}
 
 
 def test_every_operation_but_the_document_asks_for_a_bearer_token(partner: Partner) -> None:

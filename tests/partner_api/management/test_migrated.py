@@ -8,7 +8,13 @@ from tests.partner_api.test_tasks import command
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"), [("create_install", "--organization"), ("deliveries", "--install"), ("emit", "--install")]
+    ("name", "argument"),
+    [
+        ("create_install", "--organization"),
+        ("deliveries", "--install"),
+        ("emit", "--install"),
+        ("end", "--contract"),
+    ],
 )
 def test_command_on_a_database_without_tables_says_what_to_do(
     name: str, argument: str, monkeypatch: pytest.MonkeyPatch, db: None

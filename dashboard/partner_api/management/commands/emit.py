@@ -1,4 +1,4 @@
-"""Emit events of an install: once, several times, or until stopped."""
+"""Emit sample events of an install: once, several times, or until stopped. Nothing happens behind them."""
 
 import argparse
 import itertools
@@ -7,18 +7,23 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from dashboard.partner_api import clock, events, samples
+from dashboard.partner_api.management.happening import add_lose
 from dashboard.partner_api.management.migrated import MigratedCommand
 from dashboard.partner_api.models import EventType
 
 
 class Command(MigratedCommand):
-    help = "Emit events. Prints one JSON line for each: its ID, its type and the number of its deliveries."
+    help = (
+        "Emit events of things that are made up. Prints one JSON line for each: its ID, its type and the number of its "
+        "deliveries."
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--install", required=True, metavar="ID")
@@ -26,6 +31,7 @@ class Command(MigratedCommand):
         parser.add_argument("--resource", metavar="ID", help="the resource of the event; default: made up")
         parser.add_argument("--count", type=int, default=1, metavar="N")
         parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="wait between two events")
+        add_lose(parser)
         parser.add_argument("--forever", action="store_true", help="with --every: until SIGTERM or SIGINT")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
@@ -34,10 +40,20 @@ class Command(MigratedCommand):
         chance = random.Random()  # noqa: S311 - sample data
         for _ in self._ticks(options):
             event_type = options["type"] or samples.any_type(chance=chance)
-            sample = samples.sample(event_type=event_type, resource_id=options["resource"], chance=chance)
-            self._emit(options["install"], sample)
+            if chance.random() < options["lose"]:
+                self.stdout.write(json.dumps({"lost": event_type}))
+                continue
+            now = clock.now()
+            sample = samples.sample(
+                event_type=event_type,
+                install_id=options["install"],
+                resource_id=options["resource"],
+                chance=chance,
+                now=now,
+            )
+            self._emit(options["install"], sample, now=now)
 
-    def _emit(self, install_id: str, sample: samples.Sample) -> None:
+    def _emit(self, install_id: str, sample: samples.Sample, *, now: datetime) -> None:
         try:
             emitted = events.emit(
                 install_id=install_id,
@@ -45,7 +61,7 @@ class Command(MigratedCommand):
                 resource_id=sample.resource_id,
                 job_id=sample.job_id,
                 data=sample.data,
-                now=clock.now(),
+                now=now,
             )
         except events.NotEmitted as error:
             raise CommandError(str(error)) from error
