@@ -1,4 +1,4 @@
-"""OpenTrain in memory, for tests of the console: the seven operations, with the same results and exceptions.
+"""OpenTrain in memory, for tests of the console: the client's operations, with the same results and exceptions.
 
 `test_contract.py` keeps it faithful: it runs the same tests against the fake and a real server.
 
@@ -8,6 +8,9 @@
         fake_opentrain.add_deliveries(made.endpoint.id, failed=3)
         fake_opentrain.disable(made.endpoint.id, "10 failures in a row")
         fake_opentrain.fail_next(opentrain.OutcomeUnknown("…"))
+    link = fake_opentrain.add_link(token, job_id="job_1")
+    contract = fake_opentrain.hire(token, job_id="job_1")
+    fake_opentrain.end(contract.id)
 """
 
 import dataclasses
@@ -21,10 +24,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashboard.services.opentrain import (
+    Budget,
+    Contract,
     CreatedEndpoint,
     DeletedEndpoint,
     Install,
+    Participant,
     PartnerApp,
+    ProjectLink,
     Redelivery,
     TokenInfo,
     WebhookEndpoint,
@@ -57,7 +64,22 @@ NOT_ATTEMPTED = (
     "Re-enable it first (PATCH with status ACTIVE), then redeliver."
 )
 
-READS = {"get_install", "list_endpoints", "get_endpoint"}
+READS = {
+    "get_install",
+    "list_endpoints",
+    "get_endpoint",
+    "list_project_links",
+    "list_contracts",
+    "list_participants",
+    "get_budget",
+}
+MARIA = Participant(
+    opentrain_user_id="usr_maria",
+    display_name="Maria G.",
+    country="Spain",
+    profile_url="https://app.opentrain.ai/profile/maria-g",
+    work_email="maria.g@opentrain.work",
+)
 
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND"}
 
@@ -86,6 +108,16 @@ class _Row:
     install_id: str
     endpoint: WebhookEndpoint
     deliveries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Hire:
+    """A contract, who was hired with it, and what is funded and consumed, in hours."""
+
+    contract: Contract
+    participants: tuple[Participant, ...]
+    funded: float = 0
+    consumed: float = 0
 
 
 def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,6 +160,8 @@ class FakeOpenTrain:
         self._changes: list[tuple[str, Callable[[Any], Any]]] = []
         self._installs: dict[Secret, Install] = {}
         self._rows: dict[str, _Row] = {}
+        self._links: dict[str, tuple[str, ProjectLink]] = {}
+        self._hires: dict[str, _Hire] = {}
         self._again: str | None = None
         self._behind: list[tuple[str, WebhookEndpoint]] | None = None
         self._number = itertools.count(1)
@@ -135,7 +169,7 @@ class FakeOpenTrain:
 
     @property
     def opentrain(self) -> "FakeOpenTrain":
-        """The object with the seven operations, as in every driver of the contract."""
+        """The object with the operations, as in every driver of the contract."""
         return self
 
     # Methods for tests to arrange data
@@ -222,11 +256,62 @@ class FakeOpenTrain:
         """Do this when call number `at` of the operation has been sent, before it is processed."""
         self._before.append((operation, len([one for one in self.calls if one.operation == operation]) + at, act))
 
-    # The seven operations
+    def add_link(self, token: Secret, *, job_id: str | None) -> ProjectLink:
+        """Link another project of the token's install to a job."""
+        number = next(self._number)
+        link = ProjectLink(
+            id=f"plk_{number:032}",
+            job_id=job_id,
+            external_project_id=str(number),
+            external_project_name=None,
+            external_project_url=None,
+            provisioning_mode="PARTNER_WEBHOOK",
+            created_at=self._tick(),
+        )
+        self._links[link.id] = (self._installs[token].id, link)
+        return link
+
+    def remove_link(self, link_id: str) -> None:
+        del self._links[link_id]
+
+    def add_job(self, token: Secret) -> str:  # noqa: ARG002 - the other driver needs it
+        """Return the ID of a new job of the employer."""
+        return f"job_{next(self._number):032}"
+
+    def hire(self, job_id: str, *, participants: Sequence[Participant] = (MARIA,)) -> str:
+        """Start a contract on a job; return its ID. It is paid by the hour."""
+        now, contract_id = self._tick(), f"ctr_{next(self._number):032}"
+        contract = Contract(
+            id=contract_id,
+            status="active",
+            job_id=job_id,
+            title="Traffic signs",
+            start_date=now,
+            end_date=None,
+            created_at=now,
+            project_link_ids=(),
+        )
+        self._hires[contract_id] = _Hire(contract, tuple(participants))
+        return contract_id
+
+    def end(self, contract_id: str) -> None:
+        """End a contract."""
+        hire = self._hires[contract_id]
+        hire.contract = dataclasses.replace(hire.contract, status="ended", end_date=self._tick())
+
+    def fund(self, contract_id: str, *, hours: float) -> None:
+        """Fund so many hours more, and complete what was funded before."""
+        self._hires[contract_id].funded += hours
+
+    def work(self, contract_id: str, *, hours: float) -> None:
+        """Report so many hours in all, at most a day."""
+        self._hires[contract_id].consumed = hours
+
+    # The operations
 
     @_operation
     def get_install(self, *, token: Secret) -> Install:
-        return self._authorized(token, scope=None)
+        return self._authorized(token, None)
 
     @_operation
     def create_endpoint(self, *, token: Secret, url: str, event_types: Sequence[str]) -> CreatedEndpoint:
@@ -299,14 +384,75 @@ class FakeOpenTrain:
         message = ATTEMPTED_SOON if row.endpoint.status == "ACTIVE" else NOT_ATTEMPTED
         return Redelivery(row.endpoint, len(chosen), message)
 
-    def _authorized(self, token: Secret, scope: str | None = "webhooks:manage") -> Install:
+    @_operation
+    def list_project_links(self, *, token: Secret) -> tuple[ProjectLink, ...]:
+        self._authorized(token, "project-links:read", "project-links:write")
+        return tuple(reversed(self._links_of(token)))
+
+    @_operation
+    def list_contracts(
+        self, *, token: Secret, project_link_id: str | None = None, status: str | None = None, limit: int = 200
+    ) -> tuple[Contract, ...]:
+        self._authorized(token, "contracts:read")
+        if not 1 <= limit <= 200 or status not in {None, "active", "ended"}:
+            raise _Refused(400, "status must be 'active' or 'ended', and limit from 1 to 200.")
+        links = self._links_of(token)
+        chosen = [link for link in links if project_link_id in {None, link.id}]
+        if project_link_id is not None and not chosen:
+            raise _Refused(404, "There is no such project link on this install.")
+        jobs = {link.job_id for link in chosen} - {None}
+        seen = [hire.contract for hire in self._hires.values() if hire.contract.job_id in jobs]
+        found = [contract for contract in reversed(seen) if status in {None, contract.status}]
+        return tuple(
+            dataclasses.replace(one, project_link_ids=tuple(link.id for link in links if link.job_id == one.job_id))
+            for one in found[:limit]
+        )
+
+    @_operation
+    def list_participants(self, *, token: Secret, contract_id: str) -> tuple[Participant, ...]:
+        install = self._authorized(token, "participants:read")
+        with_email = install.pii_consent and "participants:email" in install.token.scopes
+        hired = self._hire(token, contract_id).participants
+        return hired if with_email else tuple(dataclasses.replace(one, work_email=None) for one in hired)
+
+    @_operation
+    def get_budget(self, *, token: Secret, contract_id: str) -> Budget:
+        self._authorized(token, "contracts:read")
+        hire = self._hire(token, contract_id)
+        fraction = hire.consumed / hire.funded if hire.funded else 0
+        return Budget(
+            contract_id=contract_id,
+            payment_type="PAY_PER_HOUR",
+            state="DEPLETED" if fraction >= 1 else "LOW" if fraction >= 0.8 else "OK",
+            funded_volume=hire.funded,
+            funded_amount_usd=hire.funded * 14,
+            consumed_volume=hire.consumed,
+            remaining_volume=max(hire.funded - hire.consumed, 0),
+            consumed_fraction=round(fraction, 4),
+            active_milestone=None,
+            last_usage_at=None,
+        )
+
+    def _links_of(self, token: Secret) -> list[ProjectLink]:
+        return [link for install_id, link in self._links.values() if install_id == self._installs[token].id]
+
+    def _hire(self, token: Secret, contract_id: str) -> _Hire:
+        hire = self._hires.get(contract_id)
+        if hire is None or hire.contract.job_id not in {link.job_id for link in self._links_of(token)}:
+            raise _Refused(404, "There is no such contract on a linked job of this install.")
+        return hire
+
+    def _authorized(self, token: Secret, *scopes: str | None) -> Install:
         install = self._installs.get(token)
         if install is None:
             raise _Refused(401, "The token is not valid: it is malformed, unknown or revoked.")
         if install.status != "ACTIVE":
             raise _Refused(403, f"The install is {install.status}, not ACTIVE.")
-        if scope and scope not in install.token.scopes:
-            raise _Refused(403, f"This token lacks the scope {scope}. Ask the customer to reconnect the app with it.")
+        wanted = [scope for scope in scopes or ("webhooks:manage",) if scope]
+        if wanted and not set(wanted) & set(install.token.scopes):
+            raise _Refused(
+                403, f"This token lacks the scope {wanted[0]}. Ask the customer to reconnect the app with it."
+            )
         return install
 
     def _row(self, token: Secret, endpoint_id: str) -> _Row:

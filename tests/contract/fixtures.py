@@ -8,9 +8,13 @@ from tests.contract.fake import FakeOpenTrain
 OPERATIONS = (
     "create_endpoint",
     "delete_endpoint",
+    "get_budget",
     "get_endpoint",
     "get_install",
+    "list_contracts",
     "list_endpoints",
+    "list_participants",
+    "list_project_links",
     "redeliver",
     "update_endpoint",
 )
@@ -18,7 +22,7 @@ OPERATIONS = (
 
 @pytest.fixture
 def fake_opentrain(monkeypatch: pytest.MonkeyPatch) -> FakeOpenTrain:
-    """Replace the seven functions of `dashboard.services.opentrain` by the fake's."""
+    """Replace the operations of `dashboard.services.opentrain` by the fake's."""
     fake = FakeOpenTrain()
     for name in OPERATIONS:
         monkeypatch.setattr(opentrain, name, getattr(fake, name))

@@ -1,19 +1,23 @@
 """The contract's second driver: the Partner API over HTTP, called by the real client."""
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import ModuleType
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
-from dashboard.partner_api import auth, events, installs
-from dashboard.partner_api.models import Delivery, Endpoint, Install, Token
+from dashboard.partner_api import auth, contracts, events, installs, links, models
+from dashboard.partner_api.announcements import Announcer
+from dashboard.partner_api.models import Delivery, Endpoint, Install, Job, Token
 from dashboard.services import opentrain
+from dashboard.services.opentrain import Participant, ProjectLink
 from dashboard.vault import Secret
-from tests.contract.fake import SCOPES
+from tests.contract.fake import MARIA, SCOPES
 
 PATH = "/api/partner/v1"
 
@@ -60,6 +64,55 @@ class PartnerApi:
     def states(self, endpoint_id: str) -> dict[str, str]:
         return dict(Delivery.objects.filter(endpoint_id=endpoint_id).values_list("id", "status"))
 
+    def add_job(self, token: Secret) -> str:
+        install = Install.objects.get(pk=self._ids[token])
+        return contracts.post_job(install=install, title="Traffic signs", now=datetime.now(UTC)).pk
+
+    def add_link(self, token: Secret, *, job_id: str | None) -> ProjectLink:
+        new = links.NewLink(external_project_id=str(models.ProjectLink.objects.count()), job_id=job_id)
+        made = links.create(install_id=self._ids[token], new=new, announcer=Announcer(), now=datetime.now(UTC))
+        return ProjectLink(
+            id=made.pk,
+            job_id=made.job_id,
+            external_project_id=made.external_project_id,
+            external_project_name=None,
+            external_project_url=None,
+            provisioning_mode=made.provisioning_mode,
+            created_at=as_sent(made.created_at),
+        )
+
+    def remove_link(self, link_id: str) -> None:
+        models.ProjectLink.objects.filter(pk=link_id).delete()
+
+    def hire(self, job_id: str, *, participants: Sequence[Participant] = (MARIA,)) -> str:
+        contract = contracts.hire(
+            job=Job.objects.get(pk=job_id),
+            title="Traffic signs",
+            payment_type="PAY_PER_HOUR",
+            trainers=[contracts.Trainer(**dataclasses.asdict(one)) for one in participants],
+            announcer=Announcer(),
+            now=datetime.now(UTC),
+        )
+        return contract.pk
+
+    def end(self, contract_id: str) -> None:
+        contracts.end(contract_id=contract_id, announcer=Announcer(), now=datetime.now(UTC))
+
+    def fund(self, contract_id: str, *, hours: float) -> None:
+        contracts.fund(
+            contract_id=contract_id,
+            name="Week 1",
+            amount_usd=Decimal(hours) * 14,
+            volume=Decimal(hours),
+            announcer=Announcer(),
+            now=datetime.now(UTC),
+        )
+
+    def work(self, contract_id: str, *, hours: float) -> None:
+        now = datetime.now(UTC)
+        entry = contracts.Entry(work_date=now.date(), total_seconds=round(hours * 3600))
+        contracts.report(contract_id=contract_id, entries=[entry], announcer=Announcer(), now=now)
+
     def _add_delivery(self, endpoint: Endpoint, state: str) -> str:
         known = set(self.states(endpoint.pk))
         events.emit(
@@ -74,6 +127,11 @@ class PartnerApi:
         due = datetime.now(UTC) if state == "PENDING" else None
         Delivery.objects.filter(pk=made).update(status=state, next_attempt_at=due)
         return made
+
+
+def as_sent(moment: datetime) -> datetime:
+    """Return the time as the API sends it, in milliseconds."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @contextlib.contextmanager

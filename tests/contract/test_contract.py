@@ -16,7 +16,7 @@ from dashboard.services.opentrain import (
     WebhookEndpoint,
 )
 from dashboard.vault import Secret
-from tests.contract.fake import EVENT_TYPES, SCOPES, FakeOpenTrain
+from tests.contract.fake import EVENT_TYPES, MARIA, SCOPES, FakeOpenTrain
 from tests.contract.partner_api import PartnerApi, served
 
 pytestmark = pytest.mark.urls("dashboard.partner_api.urls")
@@ -39,7 +39,14 @@ NEEDING_THE_SCOPE: list[tuple[str, dict[str, Any]]] = [
     ("list_endpoints", {}),
     *((name, {"endpoint_id": UNKNOWN, **arguments}) for name, arguments in ON_AN_ENDPOINT),
 ]
-ALL = [("get_install", {}), *NEEDING_THE_SCOPE]
+READS: list[tuple[str, dict[str, Any], str]] = [
+    ("list_project_links", {}, "project-links:read"),
+    ("list_contracts", {}, "contracts:read"),
+    ("list_participants", {"contract_id": "ctr_1"}, "participants:read"),
+    ("get_budget", {"contract_id": "ctr_1"}, "contracts:read"),
+]
+"""The operations on links and contracts, each with its scope."""
+ALL = [("get_install", {}), *NEEDING_THE_SCOPE, *((name, arguments) for name, arguments, _ in READS)]
 
 
 @pytest.fixture(params=["fake", pytest.param("partner_api", marks=pytest.mark.django_db(transaction=True))])
@@ -330,3 +337,118 @@ def test_redeliver_of_an_unknown_delivery_is_not_found(api: Api, token: Secret, 
     assert refusals[0][:2] == (404, "NOT_FOUND")
     assert refusals[0] == refusals[1]
     assert api.states(other.id) == {theirs: "FAILED"}
+
+
+@pytest.mark.parametrize(("name", "arguments", "scope"), READS)
+def test_missing_scope_of_a_read_is_forbidden_and_named(
+    api: Api, name: str, arguments: dict[str, Any], scope: str
+) -> None:
+    enough = {scope, "project-links:write"} if scope == "project-links:read" else {scope}
+    token = api.add_install(scopes=[one for one in SCOPES if one not in enough])
+    with pytest.raises(Forbidden, match=scope) as caught:
+        getattr(api.opentrain, name)(token=token, **arguments)
+    assert (caught.value.status, caught.value.code) == (403, "FORBIDDEN")
+
+
+def test_links_are_read_with_the_scope_that_writes_them(api: Api) -> None:
+    token = api.add_install(scopes=["project-links:write"])
+    link = api.add_link(token, job_id=None)
+    assert api.opentrain.list_project_links(token=token) == (link,)
+
+
+def test_links_are_listed_newest_first_without_those_of_others(api: Api, token: Secret) -> None:
+    links = [api.add_link(token, job_id=job_id) for job_id in (api.add_job(token), None)]
+    api.add_link(api.add_install(), job_id=None)
+    assert api.opentrain.list_project_links(token=token) == tuple(reversed(links))
+
+
+def test_contracts_are_listed_newest_first_with_their_links(api: Api, token: Secret) -> None:
+    job = api.add_job(token)
+    link = api.add_link(token, job_id=job)
+    first, second = api.hire(job), api.hire(job)
+    api.hire(api.add_job(token))
+    found = api.opentrain.list_contracts(token=token)
+    assert [contract.id for contract in found] == [second, first]
+    assert {(one.status, one.job_id, one.title, one.end_date, one.project_link_ids) for one in found} == {
+        ("active", job, "Traffic signs", None, (link.id,))
+    }
+    assert found[0].start_date == found[0].created_at
+
+
+def test_contracts_are_narrowed_by_link_status_and_limit(api: Api, token: Secret) -> None:
+    job, other = api.add_job(token), api.add_job(token)
+    link, _, empty = (api.add_link(token, job_id=one) for one in (job, other, None))
+    ended, active, elsewhere = api.hire(job), api.hire(job), api.hire(other)
+    api.end(ended)
+
+    def ids(**criteria: Any) -> list[str]:
+        return [one.id for one in api.opentrain.list_contracts(token=token, **criteria)]
+
+    assert ids() == [elsewhere, active, ended]
+    assert ids(limit=1) == [elsewhere]
+    assert ids(project_link_id=link.id) == [active, ended]
+    assert ids(project_link_id=empty.id) == []
+    assert ids(status="active") == [elsewhere, active]
+    [one] = api.opentrain.list_contracts(token=token, status="ended")
+    assert (one.id, one.status) == (ended, "ended")
+    assert one.end_date is not None
+    assert one.start_date is not None
+    assert one.end_date > one.start_date
+
+
+def test_contracts_without_a_link_any_more_are_absent(api: Api, token: Secret) -> None:
+    job = api.add_job(token)
+    link = api.add_link(token, job_id=job)
+    contract = api.hire(job)
+    api.remove_link(link.id)
+    assert api.opentrain.list_contracts(token=token) == ()
+    for name in ("get_budget", "list_participants"):
+        with pytest.raises(NotFound):
+            getattr(api.opentrain, name)(token=token, contract_id=contract)
+
+
+@pytest.mark.parametrize("bad", [{"limit": 0}, {"limit": 201}, {"status": "paused"}])
+def test_contracts_with_a_bad_filter_are_rejected(api: Api, token: Secret, bad: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as caught:
+        api.opentrain.list_contracts(token=token, **bad)
+    assert (caught.value.status, caught.value.code) == (400, "BAD_REQUEST")
+
+
+def test_contracts_of_another_installs_link_are_not_found(api: Api, token: Secret) -> None:
+    theirs = api.add_link(api.add_install(), job_id=None)
+    for link_id in (theirs.id, "plk_1"):
+        with pytest.raises(NotFound):
+            api.opentrain.list_contracts(token=token, project_link_id=link_id)
+
+
+@pytest.mark.parametrize("scopes", [SCOPES, ("participants:read", "contracts:read")])
+def test_participants_have_their_work_email_where_it_may_be_shown(api: Api, scopes: tuple[str, ...]) -> None:
+    token = api.add_install(scopes=scopes)
+    job = api.add_job(token)
+    api.add_link(token, job_id=job)
+    contract = api.hire(job)
+    shown = replace(MARIA, work_email=MARIA.work_email if "participants:email" in scopes else None)
+    found = api.opentrain.list_participants(token=token, contract_id=contract)
+    assert found == (shown,)
+    assert "maria" not in repr(found).replace("usr_maria", "").lower()
+    assert api.opentrain.list_participants(token=token, contract_id=api.hire(job, participants=())) == ()
+
+
+@pytest.mark.parametrize(
+    ("funded", "worked", "state", "fraction"),
+    [(0, 2, "OK", 0), (10, 7, "OK", 0.7), (10, 8, "LOW", 0.8), (10, 10, "DEPLETED", 1), (10, 12, "DEPLETED", 1.2)],
+)
+def test_budget_says_what_is_left(
+    *, api: Api, token: Secret, funded: int, worked: int, state: str, fraction: float
+) -> None:
+    job = api.add_job(token)
+    api.add_link(token, job_id=job)
+    contract = api.hire(job)
+    if funded:
+        api.fund(contract, hours=funded)
+    api.work(contract, hours=worked)
+    budget = api.opentrain.get_budget(token=token, contract_id=contract)
+    assert (budget.contract_id, budget.payment_type, budget.state) == (contract, "PAY_PER_HOUR", state)
+    assert (budget.funded_volume, budget.funded_amount_usd) == (funded, funded * 14)
+    assert (budget.consumed_volume, budget.consumed_fraction) == (worked, fraction)
+    assert budget.remaining_volume == max(funded - worked, 0)

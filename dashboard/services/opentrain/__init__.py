@@ -1,20 +1,25 @@
-"""OpenTrain's Partner API: the seven operations, one function each. Every failure is an `OpenTrainError`.
+"""OpenTrain's Partner API: the operations that Redeliver needs, one function each. Failures are `OpenTrainError`s.
 
 All of them take the install's `token`. Besides the errors that each one documents, they raise `Unauthorized`,
 `Forbidden`, `Unavailable` (including `RateLimited`: try later), `BadResponse` and, for writes, `OutcomeUnknown`.
 
-Source: partner-api, "Operations".
+Source: partner-api, "Operations" and "Links, contracts and budgets".
 """
 
 from dashboard.services.opentrain.client import (
     create_endpoint,
     delete_endpoint,
+    get_budget,
     get_endpoint,
     get_install,
+    list_contracts,
     list_endpoints,
+    list_participants,
+    list_project_links,
     redeliver,
     update_endpoint,
 )
+from dashboard.services.opentrain.contract_types import Budget, Contract, Milestone, Participant, ProjectLink
 from dashboard.services.opentrain.errors import (
     BadResponse,
     Forbidden,
@@ -39,14 +44,19 @@ from dashboard.services.opentrain.types import (
 
 __all__ = [
     "BadResponse",
+    "Budget",
+    "Contract",
     "CreatedEndpoint",
     "DeletedEndpoint",
     "Forbidden",
     "Install",
+    "Milestone",
     "NotFound",
     "OpenTrainError",
     "OutcomeUnknown",
+    "Participant",
     "PartnerApp",
+    "ProjectLink",
     "RateLimited",
     "Reason",
     "Redelivery",
@@ -57,9 +67,13 @@ __all__ = [
     "WebhookEndpoint",
     "create_endpoint",
     "delete_endpoint",
+    "get_budget",
     "get_endpoint",
     "get_install",
+    "list_contracts",
     "list_endpoints",
+    "list_participants",
+    "list_project_links",
     "redeliver",
     "update_endpoint",
 ]

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
@@ -87,12 +87,15 @@ _RETRIED_STATUSES = {429, 502, 503, 504}
 class Call:
     """One operation. `look` says what to check if it is unknown whether OpenTrain processed a write.
 
-    `long` is given if the response may be a long list.
+    `long` is given if the response may be a long list. `resource_id` takes the place of {id} in the path; `noun` says
+    what it is the ID of.
     """
 
     method: str
     path: str
-    endpoint_id: str | None = None
+    resource_id: str | None = None
+    noun: str = "endpoint"
+    query: Mapping[str, str] | None = None
     payload: Mapping[str, Any] | None = None
     look: str | None = None
     long: LongList | None = None
@@ -107,8 +110,9 @@ class Call:
 
     @property
     def url(self) -> str:
-        path = self.path.replace("{id}", quote(self.endpoint_id or "", safe=""))
-        return settings.OPENTRAIN_BASE_URL.rstrip("/") + path
+        path = self.path.replace("{id}", quote(self.resource_id or "", safe=""))
+        query = f"?{urlencode(self.query)}" if self.query else ""
+        return settings.OPENTRAIN_BASE_URL.rstrip("/") + path + query
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +198,8 @@ def _check(operation: Call, token: Secret) -> None:
     if not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
         said = "This is not a token: it is empty or contains a space or another invalid character."
         raise Unauthorized(said, refusal=Refusal(401, "UNAUTHORIZED", said, None))
-    if operation.endpoint_id in {"", ".", ".."}:  # As path segments these would address another resource.
-        said = "OpenTrain has no endpoint with this ID."
+    if operation.resource_id in {"", ".", ".."}:  # As path segments these would address another resource.
+        said = f"OpenTrain has no {operation.noun} with this ID."
         raise NotFound(said, refusal=Refusal(404, "NOT_FOUND", said, None))
 
 

@@ -1,14 +1,18 @@
-"""The seven operations, one function each. Import them from the package, whose docstring lists the errors."""
+"""The operations, one function each. Import them from the package, whose docstring lists the errors."""
 
 from collections.abc import Sequence
 
 from dashboard.rules.installs import UnreadEntry
-from dashboard.services.opentrain import types
+from dashboard.services.opentrain import contract_types, types
 from dashboard.services.opentrain.call import Call, LongList, call
+from dashboard.services.opentrain.contract_types import Budget, Contract, Participant, ProjectLink
 from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
 from dashboard.vault import Secret
 
 _ENDPOINTS = LongList("list of endpoints")
+_LINKS = LongList("list of project links")
+MOST_CONTRACTS = 200
+"""The most contracts that one call returns; older ones cannot be reached."""
 _LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."
 _LOOK_AT_LIST = "Check the list of endpoints before you repeat the request."
 _LOOK_FOR_NEW = (
@@ -75,3 +79,40 @@ def redeliver(*, token: Secret, endpoint_id: str, delivery_id: str | None = None
     path = "/webhook-endpoints/{id}/redeliver"
     operation = Call("POST", path, endpoint_id, payload=payload, look=_LOOK_AT_DELIVERIES)
     return call(operation, token=token, read=types.about(endpoint_id, types.redelivery))
+
+
+def list_project_links(*, token: Secret) -> tuple[ProjectLink | UnreadEntry, ...]:
+    """Return all of the install's links, newest first, and after them the entries that cannot be read.
+
+    Raises: Forbidden without project-links:read (or :write).
+    """
+    return call(Call("GET", "/project-links", long=_LINKS), token=token, read=contract_types.project_links)
+
+
+def list_contracts(
+    *, token: Secret, project_link_id: str | None = None, status: str | None = None, limit: int = MOST_CONTRACTS
+) -> tuple[Contract | UnreadEntry, ...]:
+    """Return at most `limit` contracts on linked jobs, newest first, and after them the entries that cannot be read.
+
+    There is no cursor. `status` is active or ended.
+
+    Raises: Forbidden without contracts:read; NotFound if the install has no such link; Rejected (400).
+    """
+    given = {"projectLinkId": project_link_id, "status": status, "limit": str(limit)}
+    query = {name: value for name, value in given.items() if value is not None}
+    return call(Call("GET", "/contracts", query=query), token=token, read=contract_types.contracts)
+
+
+def list_participants(*, token: Secret, contract_id: str) -> tuple[Participant, ...]:
+    """Return who was hired with a contract. This is personal data: do not store it.
+
+    Raises: Forbidden without participants:read; NotFound.
+    """
+    operation = Call("GET", "/contracts/{id}/participants", contract_id, noun="contract")
+    return call(operation, token=token, read=contract_types.participants(contract_id))
+
+
+def get_budget(*, token: Secret, contract_id: str) -> Budget:
+    """Return what is funded and consumed of a contract. Raises: Forbidden without contracts:read; NotFound."""
+    operation = Call("GET", "/contracts/{id}/budget", contract_id, noun="contract")
+    return call(operation, token=token, read=contract_types.budget(contract_id))

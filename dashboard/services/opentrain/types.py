@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Protocol, TypeVar
 
 from dashboard.rules import json_limits
 from dashboard.rules.installs import UnreadEntry
@@ -29,6 +30,7 @@ REQUEST_ID_CHARS = 100
 SECRET_CHARS = 1000
 ITEMS = 1000
 COUNT = 2**31 - 1
+NUMBER = 10**12
 """Maximums: a longer ID, secret or list and a larger count are refused; a longer text is cut and marked.
 
 None exceeds its column in `models`, or the response could not be saved. `tests/test_column_limits.py` compares them.
@@ -36,6 +38,16 @@ None exceeds its column in `models`, or the response could not be saved. `tests/
 
 
 T = TypeVar("T")
+
+
+class HasId(Protocol):
+    """Something with an ID of OpenTrain's."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=HasId)
 
 
 class Malformed(Exception):
@@ -139,7 +151,7 @@ def parse(body: bytes) -> Mapping[str, Any]:
 
 def install(answer: Mapping[str, Any]) -> Install:
     """Parse the response of GET /installs/current. Raises: Malformed."""
-    fields = _Fields(answer).object("install")
+    fields = Fields(answer).object("install")
     app = fields.object("partnerApp")
     token = fields.object("token")
     return Install(
@@ -156,18 +168,23 @@ def install(answer: Mapping[str, Any]) -> Install:
 
 def endpoint(answer: Mapping[str, Any]) -> WebhookEndpoint:
     """Parse a response with one endpoint. Raises: Malformed."""
-    return _endpoint(_Fields(answer).object("webhookEndpoint"))
+    return _endpoint(Fields(answer).object("webhookEndpoint"))
 
 
 def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint | UnreadEntry, ...]:
-    """Parse a list of endpoints, in its order, and after them the entries that cannot be read.
+    """Parse a list of endpoints, as `entries` does. Raises: Malformed."""
+    return entries(answer, "webhookEndpoints", _endpoint)
+
+
+def entries(answer: Mapping[str, Any], name: str, read: Callable[["Fields"], Named]) -> tuple[Named | UnreadEntry, ...]:
+    """Parse a list of things with IDs, in its order, and after them the entries that cannot be read.
 
     Of two with the same ID the first is kept. Raises: Malformed.
     """
-    found: dict[str, WebhookEndpoint] = {}
+    found: dict[str, Named] = {}
     unread: list[UnreadEntry] = []
-    for position, item in enumerate(_Fields(answer).entries("webhookEndpoints"), 1):
-        entry = _entry(item, position=position)
+    for position, item in enumerate(Fields(answer).entries(name), 1):
+        entry = _entry(item, position=position, read=read)
         if isinstance(entry, UnreadEntry):
             unread.append(entry)
         else:
@@ -188,26 +205,26 @@ def about(endpoint_id: str, read: Callable[[Mapping[str, Any]], T]) -> Callable[
 
 def created(answer: Mapping[str, Any]) -> CreatedEndpoint:
     """Parse the response of POST /webhook-endpoints. Raises: Malformed."""
-    fields = _Fields(answer)
+    fields = Fields(answer)
     return CreatedEndpoint(endpoint(answer), Secret(fields.id("secret", most=SECRET_CHARS)), fields.text("message"))
 
 
 def deleted(answer: Mapping[str, Any]) -> DeletedEndpoint:
     """Parse the response of DELETE. Raises: Malformed, also if it lacks `deleted: true`."""
-    if not _Fields(answer).boolean("deleted"):
+    if not Fields(answer).boolean("deleted"):
         raise Malformed("its field deleted is not true")
     return DeletedEndpoint(endpoint(answer))
 
 
 def redelivery(answer: Mapping[str, Any]) -> Redelivery:
     """Parse the response of redeliver. Raises: Malformed."""
-    fields = _Fields(answer)
+    fields = Fields(answer)
     return Redelivery(endpoint(answer), fields.count("requeued"), fields.text("message"))
 
 
 def refusal(status: int, answer: Mapping[str, Any], *, request_id: str | None) -> Refusal:
     """Parse the error envelope; `request_id` is the fallback if it has none. Raises: Malformed."""
-    fields = _Fields(answer)
+    fields = Fields(answer)
     return Refusal(
         status=status,
         code=fields.text("code", most=CODE_CHARS),
@@ -228,24 +245,24 @@ def clean(text: str, *, most: int = TEXT_CHARS) -> str:
     return on_one_line(text, most=most)
 
 
-def _entry(item: object, *, position: int) -> WebhookEndpoint | UnreadEntry:
+def _entry(item: object, *, position: int, read: Callable[["Fields"], Named]) -> Named | UnreadEntry:
     if not isinstance(item, dict):
         return UnreadEntry(position, None, "it is not an object")
-    fields = _Fields(item)
+    fields = Fields(item)
     try:
-        return _endpoint(fields)
+        return read(fields)
     except Malformed as error:
         return UnreadEntry(position, _id_of(fields), str(error))
 
 
-def _id_of(fields: "_Fields") -> str | None:
+def _id_of(fields: "Fields") -> str | None:
     try:
         return fields.id("id")
     except Malformed:
         return None
 
 
-def _endpoint(fields: "_Fields") -> WebhookEndpoint:
+def _endpoint(fields: "Fields") -> WebhookEndpoint:
     return WebhookEndpoint(
         id=fields.id("id"),
         url=fields.url("url"),
@@ -259,14 +276,14 @@ def _endpoint(fields: "_Fields") -> WebhookEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fields:
-    """One JSON object of a response, and its path."""
+class Fields:
+    """One JSON object of a response, and its path. Each method returns a field's value, or raises Malformed."""
 
     value: Mapping[str, Any]
     path: str = ""
 
-    def object(self, name: str) -> "_Fields":
-        return _Fields(self._typed(name, dict, "an object"), f"{self.path}{name}.")
+    def object(self, name: str) -> "Fields":
+        return Fields(self._typed(name, dict, "an object"), f"{self.path}{name}.")
 
     def entries(self, name: str) -> list[Any]:
         return list(self._typed(name, list, "a list"))
@@ -307,10 +324,20 @@ class _Fields:
             raise Malformed(f"its field {self.path}{name} is not a plausible time with its zone")
         return found
 
+    def maybe(self, name: str, read: Callable[[str], T]) -> T | None:
+        """Return the value, or None where it is null or missing: of what the public pages do not promise."""
+        return None if self.value.get(name) is None else read(name)
+
+    def number(self, name: str) -> float:
+        value = self._typed(name, int | float, "a number")
+        if isinstance(value, bool) or not -NUMBER <= value <= NUMBER:  # also of a number that Python reads as infinite
+            raise Malformed(f"its field {self.path}{name} is not a plausible number")
+        return float(value)
+
     def nullable(self, name: str, read: Callable[[str], T]) -> T | None:
         return None if name in self.value and self.value[name] is None else read(name)
 
-    def _typed(self, name: str, kind: type, words: str) -> Any:  # noqa: ANN401 - JSON is Any
+    def _typed(self, name: str, kind: type | UnionType, words: str) -> Any:  # noqa: ANN401 - JSON is Any
         if name not in self.value:
             raise Malformed(f"it lacks the field {self.path}{name}")
         value = self.value[name]

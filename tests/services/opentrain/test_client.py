@@ -1,4 +1,4 @@
-"""The client's seven operations against a real server: the requests and the results."""
+"""The client's operations against a real server: the requests and the results."""
 
 import dataclasses
 import json
