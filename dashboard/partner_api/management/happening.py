@@ -51,8 +51,13 @@ class HappeningCommand(MigratedCommand):
             raise CommandError(error.message) from error
         except Unusable as error:
             raise CommandError(str(error)) from error
-        emitted = [{"event": e.event_id, "type": e.type, "deliveries": e.deliveries} for e in announcer.emitted]
-        self.stdout.write(json.dumps(line | {"events": emitted, "lost": announcer.lost}))
+        self.stdout.write(json.dumps(line | emitted_and_lost(announcer)))
+
+
+def emitted_and_lost(announcer: Announcer) -> dict[str, Any]:
+    """Return what became of the announcements, to be printed."""
+    emitted = [{"event": each.event_id, "type": each.type, "deliveries": each.deliveries} for each in announcer.emitted]
+    return {"events": emitted, "lost": announcer.lost}
 
 
 def the_install(install_id: str) -> Install:

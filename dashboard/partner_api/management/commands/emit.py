@@ -1,14 +1,9 @@
 """Emit sample events of an install: once, several times, or until stopped. Nothing happens behind them."""
 
 import argparse
-import itertools
 import json
 import random
-import signal
-import threading
-from collections.abc import Iterator
 from datetime import datetime
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -16,6 +11,7 @@ from django.core.management.base import CommandError
 from dashboard.partner_api import clock, events, samples
 from dashboard.partner_api.management.happening import add_lose
 from dashboard.partner_api.management.migrated import MigratedCommand
+from dashboard.partner_api.management.repeating import add_repeating, ticks
 from dashboard.partner_api.models import EventType
 
 
@@ -29,16 +25,12 @@ class Command(MigratedCommand):
         parser.add_argument("--install", required=True, metavar="ID")
         parser.add_argument("--type", choices=EventType.values, help="default: a plausible mix")
         parser.add_argument("--resource", metavar="ID", help="the resource of the event; default: made up")
-        parser.add_argument("--count", type=int, default=1, metavar="N")
-        parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="wait between two events")
         add_lose(parser)
-        parser.add_argument("--forever", action="store_true", help="with --every: until SIGTERM or SIGINT")
+        add_repeating(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        if options["every"] < 0 or (options["forever"] and not options["every"]):
-            raise CommandError("--forever needs --every with more than 0 seconds.")
         chance = random.Random()  # noqa: S311 - sample data
-        for _ in self._ticks(options):
+        for _ in ticks(options):
             event_type = options["type"] or samples.any_type(chance=chance)
             if chance.random() < options["lose"]:
                 self.stdout.write(json.dumps({"lost": event_type}))
@@ -72,18 +64,3 @@ class Command(MigratedCommand):
             self.stderr.write(
                 f"{emitted.type} has no deliveries: no endpoint of this install is ACTIVE and subscribed to it."
             )
-
-    def _ticks(self, options: dict[str, Any]) -> Iterator[None]:
-        """Yield once for each event to emit, and stop on SIGTERM or SIGINT."""
-        stop = threading.Event()
-        if options["every"]:
-
-            def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - Python's signature
-                stop.set()
-
-            signal.signal(signal.SIGTERM, on_signal)
-            signal.signal(signal.SIGINT, on_signal)
-        for number in itertools.count(1):
-            yield
-            if (number >= options["count"] and not options["forever"]) or stop.wait(options["every"]):
-                return
