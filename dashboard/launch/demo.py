@@ -16,6 +16,8 @@ RUN_INTERVAL_S = "2"
 POLL_EVERY_S = "5"
 RETRY_DELAYS_S = "4,8,16,32"
 EVENT_EVERY_S = "3"
+LOSE = "0.02"
+"""The probability that an event is lost: OpenTrain emits them best-effort."""
 
 
 def demo(*, folder: Path, port: int) -> None:
@@ -120,8 +122,10 @@ def _start(
     processes.start("story", *site.manage("demo_story"))
     processes.finish("story")
     for number, install in enumerate(_told(Path(environment["DEMO_FOLDER"]))["installs"]):
-        emit = site.manage_partner_api("emit", "--install", install, "--every", EVENT_EVERY_S, "--forever")
-        processes.start(f"events-{number}", *emit)
+        live = site.manage_partner_api(
+            "live", "--install", install, "--every", EVENT_EVERY_S, "--forever", "--lose", LOSE
+        )
+        processes.start(f"events-{number}", *live)
 
 
 def _told(folder: Path) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Started:
         """Return the words of each part's command line that no other has."""
         told = self.folder / "demo.json"
         installs = json.loads(told.read_text())["installs"] if told.exists() else []
-        return KNOWN_BY | {f"events-{number}": {"emit", install} for number, install in enumerate(installs)}
+        return KNOWN_BY | {f"events-{number}": {"live", install} for number, install in enumerate(installs)}
 
     def status(self, path: str) -> tuple[int, dict[str, object]]:
         return _asked(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30), path)
