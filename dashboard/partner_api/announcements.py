@@ -1,7 +1,7 @@
 """The events that changes of links, contracts, budgets and installs announce, with the contract's payloads.
 
-Emission is best-effort, as at OpenTrain: it happens after the change is committed, it never undoes or delays it, and
-what is not emitted is never made up for. `lose` loses events on purpose.
+Emission is best-effort, as at OpenTrain: it happens after the change is committed, its failure does not undo the
+change, and what is not emitted is never made up for. `lose` loses events on purpose.
 
 Where the contract says nothing:
 - Each install with a link to a contract's job gets one event of a budget, whatever the number of its links.
@@ -10,7 +10,7 @@ Where the contract says nothing:
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,12 +51,15 @@ class Announcer:
         self._chance = chance or random.Random()  # noqa: S311 - no secret
 
     def announce(self, announcements: Iterable[Announcement], *, now: datetime) -> None:
-        """Emit each announcement of an ACTIVE install. A failure is logged, and costs only the event."""
-        for each in announcements:
-            if self._chance.random() < self._lose:
-                self.lost.append(each.type)
-                continue
-            self._emit(each, now=now)
+        """Emit each announcement of an ACTIVE install. A failure of the database is logged, and costs only events."""
+        try:
+            for each in announcements:
+                if self._chance.random() < self._lose:
+                    self.lost.append(each.type)
+                else:
+                    self._emit(each, now=now)
+        except DatabaseError:  # while it was read whom to tell
+            logger.exception("Events are lost: it cannot be read who gets them")
 
     def _emit(self, announcement: Announcement, *, now: datetime) -> None:
         try:
@@ -90,34 +93,30 @@ def of_link(event_type: str, link: ProjectLink) -> list[Announcement]:
     ]
 
 
-def of_contract(event_type: str, contract: Contract) -> list[Announcement]:
-    """Return the events that a contract has started or ended: one for each link to its job, of any install."""
+def of_contract(event_type: str, contract: Contract) -> Iterator[Announcement]:
+    """Yield the events that a contract has started or ended: one for each link to its job, of any install."""
     hired = contract.participant_set.order_by("id").first()
-    return [
-        Announcement(
+    for link in _links_to(contract):
+        yield Announcement(
             install_id=link.install_id,
             type=event_type,
             resource_id=contract.pk,
             job_id=contract.job_id,
             data=contract_data(contract, hired=hired, link=link, with_email=link.install.shows_email),
         )
-        for link in _links_to(contract)
-    ]
 
 
-def of_budget(event_type: str, contract: Contract, *, budget: schemas.BudgetOut) -> list[Announcement]:
-    """Return the events of a contract's budget: one for each install that has a link to its job."""
+def of_budget(event_type: str, contract: Contract, *, budget: schemas.BudgetOut) -> Iterator[Announcement]:
+    """Yield the events of a contract's budget: one for each install that has a link to its job."""
     active = budget.active_milestone
-    return [
-        Announcement(
+    for install_id in dict.fromkeys(link.install_id for link in _links_to(contract)):
+        yield Announcement(
             install_id=install_id,
             type=event_type,
             resource_id=active.id if active else contract.pk,
             job_id=contract.job_id,
             data=budget_data(budget),
         )
-        for install_id in dict.fromkeys(link.install_id for link in _links_to(contract))
-    ]
 
 
 def of_revocation(install: Install) -> list[Announcement]:

@@ -123,3 +123,19 @@ def test_a_failure_of_the_database_costs_the_event_and_not_the_change(
     contract.refresh_from_db()
     assert (contract.status, announcer.emitted, announcer.lost) == ("active", [], ["contract.started"])
     assert f"contract.started of {contract.pk} is lost" in caplog.text
+
+
+def test_a_failure_while_reading_whom_to_tell_costs_the_events_and_not_the_change(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = make_job(partner)
+    make_link(partner, job=job)
+
+    def fail(_contract: object) -> None:
+        raise OperationalError("the connection is gone")
+
+    monkeypatch.setattr(announcements, "_links_to", fail)
+    contract = hire(job)
+    contract.refresh_from_db()
+    assert (contract.status, bodies_of("contract.started")) == ("active", [])
+    assert "Events are lost" in caplog.text
