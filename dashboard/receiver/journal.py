@@ -90,7 +90,7 @@ class Journal:
         self._queue: deque[Pending] = deque()
         self._in_flight: dict[Pending, None] = {}
         self._is_direct = True
-        self._is_before_replay = False
+        self._is_before_replay = self._is_replay_next = False
         self._unreadable_until = -math.inf
         self._unreadable_why = ""
         self._notes_at = self._report_at = 0.0
@@ -277,10 +277,12 @@ class Journal:
         now = asyncio.get_running_loop().time()
         if now >= self._notes_at:
             await self._store_notes(now)
-        elif (spool := self._replayable) is not None and (self._is_direct or not self._queue):
+        elif (spool := self._replayable) is not None and (self._is_direct or self._is_replay_next or not self._queue):
+            self._is_replay_next = False
             await self._replay(spool)
         elif self._queue:
             await self._record_group()
+            self._is_replay_next = True  # what waits has its turn, though a full spool lets new ones pass all the time
         else:
             wait_until = self._unreadable_until if self._is_unreadable else math.inf
             with contextlib.suppress(TimeoutError):

@@ -19,7 +19,7 @@ from dashboard.receiver.spool_folder import SpoolFailed
 from dashboard.rules.attempt_codec import to_bytes
 from tests.actions.test_signing_secrets import stored
 from tests.factories import NOON, make_endpoint
-from tests.receiver.journals import KEY, ROOM, Database, Running, attempt, attempts, in_log, install, running
+from tests.receiver.journals import KEY, LONG_S, ROOM, Database, Running, attempt, attempts, in_log, install, running
 from tests.receiver.refusals import refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -389,6 +389,30 @@ def test_full_spool_lets_attempts_into_a_database_that_is_back(tmp_path, endpoin
         assert one.finish() == [None]
         until_clear(one)
     assert len(in_log(endpoint)) == 4
+
+
+def test_full_spool_is_replayed_though_new_attempts_never_cease(
+    tmp_path, endpoint, database, short, full, monkeypatch
+) -> None:
+    """What it cannot keep comes without an end, and is recorded before what waits there."""
+    monkeypatch.setattr(journal, "LAST_TRY_S", 10.0)
+    with running(tmp_path) as one:
+        database.break_off()
+        one.record(*attempts(endpoint, 2 * journal.LITTLE + 1))
+        full.set()
+        database.slow_s = 0.05  # more has come whenever it is free
+        database.come_back()
+
+        async def send_all() -> None:
+            tasks = []
+            while one.journal.held > 1:
+                new = attempt(endpoint, f"new_{len(tasks)}")
+                tasks.append(asyncio.ensure_future(one.journal.record(new, left_s=LONG_S)))
+                await asyncio.sleep(0.005)
+            await asyncio.gather(*tasks)
+
+        one.call(send_all())
+        until_clear(one)
 
 
 def test_spool_that_has_room_again_is_found_without_a_delivery(
