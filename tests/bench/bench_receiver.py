@@ -2,13 +2,16 @@
 
 The receiver is the front of a console, as `make run` starts it, on a separate PostgreSQL with durable commits. Beside
 it: a bare Django view that inserts and commits one row, under gunicorn (`bare_insert_per_s`), and the receiver's own
-HTTP server that neither verifies nor stores (`bare_aiohttp_per_s`). The sides alternate in short slices, so that other
-load on the machine affects all equally. `ratio` is to the bare insert. `receiver_cpu_ms` and `postgres_cpu_ms` are the
-CPU time of one receipt in the receiver's process and in all of PostgreSQL. The last line is one JSON object.
+HTTP server that neither verifies nor stores (`bare_aiohttp_per_s`). The sides alternate in short slices. `ratio` is to
+the bare insert. `receiver_cpu_ms` and `postgres_cpu_ms` are the CPU time of one receipt in the receiver's process and
+in all of PostgreSQL. The last line is one JSON object.
 
-It then compares the receiver alone with the receiver while retention, in a separate process like the worker's, deletes
-OLD_ROWS expired deliveries and their attempts. `retention_ratio` is the second's receipts over the first's;
-`retention_removed` is the number of rows removed meanwhile.
+Measure on an otherwise idle machine. The receiver is one process, and the bare view is two beside one of PostgreSQL for
+each thread, so other processes take a larger share of the processor from the receiver: the ratio then says nothing.
+
+The benchmark then compares the receiver alone with the receiver while retention, in a separate process like the
+worker's, deletes OLD_ROWS expired deliveries and their attempts. `retention_ratio` is the second's receipts over the
+first's; `retention_removed` is the number of rows removed meanwhile.
 """
 
 import contextlib
