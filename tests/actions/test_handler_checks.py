@@ -15,6 +15,7 @@ from dashboard.rules.causes import Cause
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from tests.factories import make_endpoint, make_endpoints, make_install
+from tests.receiver.tables import parameters
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +101,17 @@ def test_check_is_taken_once(direct: Endpoint, database: "psycopg.Connection[tup
     assert take(database, name="web1-b") == []
     check.refresh_from_db()
     assert check.taken_by == "web1-a"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_check_that_one_receiver_is_about_to_take_is_neither_taken_nor_waited_for_by_another(direct: Endpoint) -> None:
+    check = HandlerCheck.objects.create(endpoint=direct)
+    given = parameters(str(connection.settings_dict["NAME"])) | {"options": "-c lock_timeout=5s"}
+    with psycopg.connect(**given) as first, psycopg.connect(**given) as second:
+        assert take(first, name="web1-a") == [(check.pk, URL)]
+        assert take(second, name="web1-b") == []
+        first.commit()
+        assert take(second, name="web1-b") == []
 
 
 def test_check_that_nobody_waits_for_is_not_taken_and_goes_with_the_next(
