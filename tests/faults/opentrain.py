@@ -181,10 +181,10 @@ def unkept(url: str) -> set[bytes]:
 
 
 def out_of_order(url: str) -> int:
-    """Return the number of attempts whose number is not their place in the order of their times."""
+    """Return the number of deliveries whose attempts are not numbered in the order of their times."""
     with psycopg.connect(url) as database:
         row = database.execute(
-            "SELECT count(*) FROM (SELECT number, row_number() OVER"
+            "SELECT count(DISTINCT delivery_id) FROM (SELECT delivery_id, number, row_number() OVER"
             " (PARTITION BY delivery_id ORDER BY received_at) AS place FROM dashboard_attempt) AS numbered"
             " WHERE number <> place"
         ).fetchone()

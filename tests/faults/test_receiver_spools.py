@@ -143,7 +143,8 @@ def test_full_spool_tells_opentrain_to_try_again_and_loses_nothing(
             opentrain.until_more()
         check(opentrain, handler, receiver, url=away.url)
         check_refusals(opentrain, handler, url=away.url)
-    # What the full spool cannot keep has half a second, so it enters the log before what waits there.
+    # What the full spool cannot keep has half a second, so it enters the log before what waits there. OpenTrain sends
+    # the next delivery of a sender once that is answered, and of the next one nothing waits.
     assert out_of_order(away.url) <= SENDERS
 
 
