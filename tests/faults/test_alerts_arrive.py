@@ -97,6 +97,8 @@ def break_everything(site: Site) -> Install:
     overdue = make_delivery(endpoint=late, last_ok=False, last_status=503, last_cause="status", first_received_at=now)
     overdue.standing, overdue.due_by = Standing.RETRYING, now - timedelta(minutes=9)
     overdue.save()
+    moved = {"url": handler.format("moved"), "url_changed_at": now, "url_before": handler.format("before")}
+    make_endpoint(install=acme, receiver_key=None, **moved)
     door = make_endpoint(install=acme, handler_url=handler.format("signed"))
     for number in range(3):
         answered = deliver(port=site.port, key=str(door.receiver_key), delivery_id=f"dlv_{number}", secret="whsec_no")
