@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 from django.db import connection
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from dashboard.models import Endpoint, HandlerCheck
 from dashboard.rules.preflight import Preflight, from_receiver, of_answer, of_failure
@@ -89,4 +88,4 @@ def carry_out(check_id: int, url: str) -> None:
         outcome = {"status": answer.status, "latency_ms": answer.latency_ms}
     except handler.HandlerFailed as failed:
         outcome = {"cause": failed.cause, "words": failed.words}
-    HandlerCheck.objects.filter(pk=check_id).update(answered_at=timezone.now(), **outcome)
+    HandlerCheck.objects.filter(pk=check_id).update(answered_at=Now(), **outcome)
