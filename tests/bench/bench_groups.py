@@ -1,6 +1,6 @@
-"""`python -m tests.bench.bench_groups`: receipts per second, and CPU per receipt, by the size of a group.
+"""`make bench-groups`: receipts per second, and CPU per receipt, by the size of a group.
 
-First attempts, recorded with one commit each as `record_attempt` does, and in groups, in turns, by one connection to a
+First attempts, recorded with one commit each as `record_of_one` does, and in groups, in turns, by one connection to a
 separate PostgreSQL with durable commits. CPU is this process's and that of all of PostgreSQL's processes. `next_` are
 second attempts. `arrays_` are groups by one statement with an array per column, to compare. The last line is one JSON
 object.
@@ -105,14 +105,14 @@ def _turn(sides: dict[str, tuple[int, Callable[..., None]]], *, sums: dict[str, 
 
 def _sides() -> dict[str, tuple[int, Callable[..., None]]]:
     from dashboard.actions.deliveries.groups import record_group
-    from dashboard.actions.deliveries.record import record_attempt
+    from dashboard.actions.deliveries.record import record_of_one
     from tests.factories import make_endpoint
 
     global _endpoint  # noqa: PLW0603 - Django is set up only now
     _endpoint = make_endpoint()
 
     def one(given: list[Any]) -> None:
-        record_attempt(endpoint=_endpoint, event=given[0].event, result=given[0].result)
+        record_of_one(given)
 
     def group(given: list[Any]) -> None:
         assert not any(result.error for result in record_group(attempts=given))

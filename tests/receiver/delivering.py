@@ -20,8 +20,7 @@ from django.db import Error as DatabaseFailed
 from django.db import connection
 
 from dashboard.actions.deliveries.groups import record_group
-from dashboard.actions.deliveries.record import record_refusal
-from dashboard.models import Endpoint
+from dashboard.actions.deliveries.record import record_refusals
 from dashboard.queries.routes import RouteRow, every
 from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.keeping import NotKept
@@ -136,7 +135,7 @@ class TestJournal:
 
     def refuse(self, *, endpoint_id: int, refusal: Refusal) -> None:
         self.refused.append(endpoint_id)
-        self.thread.post(lambda: record_refusal(endpoint=Endpoint(pk=endpoint_id), refusal=refusal))
+        self.thread.post(lambda: record_refusals([(endpoint_id, refusal)]))
 
     def told(self, attempt_id: uuid.UUID, in_time: bool) -> None:
         assert attempt_id not in self.in_time

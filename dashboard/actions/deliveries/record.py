@@ -1,6 +1,5 @@
 """Writes to the delivery log: attempts, refused requests, auto-disables, and redelivery requests."""
 
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from dashboard.actions.deliveries import attempts
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, Endpoint, RefusedAttempt
 from dashboard.rules.answers import are_requeued
-from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt, Refusal
+from dashboard.rules.attempts import RecordedAttempt, Refusal
 from dashboard.rules.deliveries import Standing, overdue_after
 from dashboard.rules.schedule import OPENTRAIN_WAITS
 
@@ -49,21 +48,11 @@ class AutoDisable:
     learned_at: datetime
 
 
-def record_attempt(*, endpoint: Endpoint, event: Event, result: AttemptResult) -> Attempt:
-    """Record one verified attempt and update its delivery atomically.
-
-    A new delivery is the most frequent case and takes one statement. Concurrent attempts of one delivery wait for each
-    other and are numbered 1 to n, and none is lost.
-
-    Raises: django.db.Error, with nothing recorded.
-    """
-    given = RecordedAttempt(id=uuid.uuid4(), endpoint_id=endpoint.pk, event=event, result=result)
-    [attempt] = record_of_one([given])
-    return attempt
-
-
 def record_of_one(given: Sequence[RecordedAttempt]) -> list[Attempt]:
     """Record attempts of one delivery, in the order given, and return those that were not in the log.
+
+    A new delivery with one attempt is the most frequent case and takes one statement. Concurrent attempts of a delivery
+    wait for each other and are numbered 1 to n, and none is lost.
 
     Raises: django.db.Error. The first of several attempts may then be recorded.
     """
@@ -78,14 +67,6 @@ def record_of_one(given: Sequence[RecordedAttempt]) -> list[Attempt]:
             if there:  # retention may have deleted it meanwhile
                 more = attempts.record_next(given=given, deliveries=there.values())
                 return more if first is None else [first, *more]
-
-
-def record_refusal(*, endpoint: Endpoint, refusal: Refusal) -> None:
-    """Record a refused request, and delete all but the newest REFUSED_KEPT of its endpoint.
-
-    Raises: django.db.Error, with nothing recorded.
-    """
-    record_refusals([(endpoint.pk, refusal)])
 
 
 def record_refusals(given: Sequence[tuple[int, Refusal]]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dashboard.actions.deliveries import attempts, groups, observations, record
 from dashboard.actions.deliveries.groups import GroupResult, Locked, ready, record_group
-from dashboard.actions.deliveries.record import record_attempt
+from dashboard.actions.deliveries.record import record_of_one
 from dashboard.actions.deliveries.retention import retain
 from dashboard.models import Attempt, Delivery, Endpoint
 from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt, Source
@@ -48,6 +48,11 @@ def attempt(endpoint: Endpoint, delivery_id: str, *, at=NOON, status=200, **othe
     event |= {name: value for name, value in other.items() if name in Event.__slots__}
     result |= {name: value for name, value in other.items() if name in AttemptResult.__slots__}
     return RecordedAttempt(uuid.uuid4(), endpoint.pk, Event(delivery_id=delivery_id, **event), AttemptResult(**result))
+
+
+def record_alone(one: RecordedAttempt, *, endpoint: Endpoint) -> None:
+    """Record the same attempt of another endpoint, under a name of its own."""
+    record_of_one([replace(one, id=uuid.uuid4(), endpoint_id=endpoint.pk)])
 
 
 def observe(endpoint: Endpoint, delivery_id: str, *, at=NOON, status=200) -> observations.Recorded:
@@ -136,7 +141,7 @@ def test_group_stores_the_values_that_a_single_attempt_stores(values) -> None:
     given = [attempt(together, f"dlv_{number}", **values) for number in range(2)]
     record_group(attempts=given)
     for one in given:
-        record_attempt(endpoint=alone, event=one.event, result=one.result)
+        record_alone(one, endpoint=alone)
     assert log_of(together) == log_of(alone)
     assert log_of(together)[0][0][DELIVERY_COLUMNS.index("body")] == values["body"]
 
@@ -275,7 +280,7 @@ def test_any_grouping_and_repetition_gives_the_rows_of_recording_each_alone(step
             group.append(attempt(grouped[one.endpoint], f"dlv_{one.delivery}", at=at, **other))
         for one in sorted(group, key=lambda one: one.result.received_at):
             endpoint = alone[[row.pk for row in grouped].index(one.endpoint_id)]
-            record_attempt(endpoint=endpoint, event=one.event, result=one.result)
+            record_alone(one, endpoint=endpoint)
         repeated = data.draw(st.lists(st.sampled_from([*given_before, *group]), max_size=4))
         given_before += group
         results = record_group(attempts=[*group, *repeated])

@@ -1,6 +1,7 @@
 """Writes to the delivery log: rounds, races, abandoned and requeued deliveries."""
 
 import hashlib
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from django.db import connection, transaction
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, Delivery, RefusedAttempt
-from dashboard.rules.attempts import AttemptResult, Event, Refusal
+from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt, Refusal
 from tests.factories import BODY, NOON, make_delivery, make_endpoint, make_failed_delivery
 from tests.faults.failed import somebody_waits, wait_until
 
@@ -19,8 +20,9 @@ MINUTE = timedelta(minutes=1)
 
 def record(*, endpoint, status=200, at=NOON, delivery_id="dlv_known", cause=None, **event):
     facts = {"event_id": "evt_1", "event_type": "contract.started", "resource_id": "con_1", "body": BODY} | event
-    return deliveries.record_attempt(
-        endpoint=endpoint,
+    given = RecordedAttempt(
+        id=uuid.uuid4(),
+        endpoint_id=endpoint.pk,
         event=Event(delivery_id=delivery_id, **facts),
         result=AttemptResult(
             received_at=at,
@@ -34,6 +36,8 @@ def record(*, endpoint, status=200, at=NOON, delivery_id="dlv_known", cause=None
             response_head=b"answer",
         ),
     )
+    [attempt] = deliveries.record_of_one([given])
+    return attempt
 
 
 def facts(delivery_id="dlv_known"):
@@ -101,31 +105,29 @@ def test_record_attempt_that_came_before_the_request_leaves_it_waiting() -> None
 
 
 @pytest.mark.django_db
-def test_record_attempt_of_the_same_id_on_another_endpoint_is_another_delivery() -> None:
+def test_attempt_of_the_same_id_on_another_endpoint_is_another_delivery() -> None:
     record(endpoint=make_endpoint())
     record(endpoint=make_endpoint())
     assert list(Delivery.objects.values_list("attempt_count", flat=True)) == [1, 1]
 
 
 def refuse(*, endpoint, at=NOON, reason="mismatch") -> None:
-    deliveries.record_refusal(
-        endpoint=endpoint,
-        refusal=Refusal(
-            received_at=at,
-            reason=reason,
-            explanation="The signature does not match.",
-            answered_status=401,
-            claimed_delivery_id="dlv_1",
-            claimed_event_type="contract.started",
-            request_headers=[["Content-Type", "application/json"]],
-            body_size=2,
-            body_sha256=hashlib.sha256(b"{}").hexdigest(),
-        ),
+    refusal = Refusal(
+        received_at=at,
+        reason=reason,
+        explanation="The signature does not match.",
+        answered_status=401,
+        claimed_delivery_id="dlv_1",
+        claimed_event_type="contract.started",
+        request_headers=[["Content-Type", "application/json"]],
+        body_size=2,
+        body_sha256=hashlib.sha256(b"{}").hexdigest(),
     )
+    deliveries.record_refusals([(endpoint.pk, refusal)])
 
 
 @pytest.mark.django_db
-def test_record_refusal_keeps_only_the_newest_of_an_endpoint(monkeypatch) -> None:
+def test_record_refusals_keeps_only_the_newest_of_an_endpoint(monkeypatch) -> None:
     monkeypatch.setattr(deliveries, "REFUSED_KEPT", 3)
     endpoint, other = make_endpoint(), make_endpoint()
     refuse(endpoint=other)
