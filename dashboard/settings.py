@@ -114,7 +114,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "dashboard.middleware.compression.CompressPages",
+    "django.middleware.gzip.GZipMiddleware",  # padded against BREACH
     "dashboard.middleware.caching.keep_no_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "dashboard.middleware.paths.HostCheck",
@@ -239,8 +239,8 @@ SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [OIDC.as_app()] if OIDC el
 # --- Browser ---------------------------------------------------------------------------------------------------------
 HTTPS = _flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-# The receiver and the observations API refuse plain http themselves: OpenTrain never follows a redirect, and a redirect
-# would have clients send a key in the clear again. Probes come without TLS, from the machine or its network.
+# Addresses of the receiver and of the observations API are answered 404 here, also by plain http: a redirect would have
+# clients send a key in the clear again. Probes come without TLS, from the machine or its network.
 SECURE_REDIRECT_EXEMPT = [r"^(hooks|api)(/|$)", r"^(healthz|readyz|metrics)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTS_FORWARDED else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from dashboard.rules.site_paths import is_for_programs
-
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -15,8 +13,7 @@ def keep_no_pages(get_response: Answering) -> Answering:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        if not is_for_programs(request.path_info):
-            response.headers.setdefault("Cache-Control", "private, no-store")
+        response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
     return answer

@@ -1,23 +1,9 @@
-"""Compression of pages and of static files."""
+"""Compression of static files. Django's own middleware compresses pages."""
 
 from typing import Any
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.middleware.gzip import GZipMiddleware
 from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
-
-from dashboard.rules.site_paths import is_for_programs
-
-
-class CompressPages(GZipMiddleware):
-    """Django's gzip middleware (padded against BREACH), for pages only: OpenTrain gets the handler's exact bytes."""
-
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if is_for_programs(request.path_info):
-            return response
-        return super().process_response(request, response)
 
 
 class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from dashboard.rules.invisible import is_visible, visible
-from dashboard.rules.site_paths import is_for_programs
 
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
@@ -25,15 +24,15 @@ def show_invisible_characters(get_response: Answering) -> Answering:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        if isinstance(response, HttpResponse) and _is_page(request, response):
+        if isinstance(response, HttpResponse) and _is_page(response):
             response.content = shown_page(response.content)
         return response
 
     return answer
 
 
-def _is_page(request: HttpRequest, response: HttpResponse) -> bool:
-    return response.get("Content-Type", "").startswith("text/html") and not is_for_programs(request.path_info)
+def _is_page(response: HttpResponse) -> bool:
+    return response.get("Content-Type", "").startswith("text/html")
 
 
 def shown_page(page: bytes) -> bytes:

@@ -6,8 +6,6 @@ from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from dashboard.rules.site_paths import is_for_programs
-
 Answering = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -26,4 +24,4 @@ def explain_to_people(get_response: Answering) -> Answering:
 
 
 def _wants_page(request: HttpRequest) -> bool:
-    return not is_for_programs(request.path_info) and "text/html" in request.headers.get("Accept", "")
+    return "text/html" in request.headers.get("Accept", "")

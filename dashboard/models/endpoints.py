@@ -49,7 +49,7 @@ def new_receiver_key() -> str:
 
 
 def door_url(*, receiver_key: str) -> str:
-    """Return the receiver URL. It does not use `reverse`: a process that serves only the console lacks this URL."""
+    """Return the receiver URL. It does not use `reverse`: the receiver's paths are none of Django's URLs."""
     return f"{settings.RECEIVER_URL}{HOOKS}{receiver_key}/"
 
 

@@ -34,7 +34,4 @@ def test_pages_that_say_no_are_not_stored_either(support: User, client: Client) 
     assert client.get("/endpoints/999999/")["Cache-Control"] == "private, no-store"
     strict = Client(enforce_csrf_checks=True)
     assert strict.post("/accounts/login/")["Cache-Control"] == "private, no-store"
-
-
-def test_responses_to_programs_are_left_alone(client: Client, db: None) -> None:
-    assert "Cache-Control" not in client.get("/api/v1/nothing")
+    assert client.get("/api/v1/nothing")["Cache-Control"] == "private, no-store"

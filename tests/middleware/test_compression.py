@@ -1,4 +1,4 @@
-"""Pages and static files are compressed, and responses to OpenTrain are not."""
+"""Pages and static files are compressed."""
 
 import gzip
 from pathlib import Path
