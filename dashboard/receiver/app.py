@@ -24,7 +24,7 @@ from dashboard.receiver.observations import Observations
 from dashboard.receiver.probes import Probes
 from dashboard.receiver.server import SERVER
 from dashboard.rules.forwarding import target_of
-from dashboard.rules.site_paths import is_for_programs, is_observations, receiver_key
+from dashboard.rules.site_paths import READYZ, is_for_programs, is_observations, receiver_key
 
 _HEADERS = {
     "Server": SERVER,
@@ -33,7 +33,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 
-CONSOLE_READYZ = "/readyz/console"
+CONSOLE_READYZ = f"{READYZ}/console"
 """What the console says of itself behind a front, whose /readyz is the receiver's."""
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class App:
         if self._front is None or is_for_programs(path):
             return _no(HTTPStatus.NOT_FOUND, "Not found.")
         if path == CONSOLE_READYZ:
-            target = replace(target, path=b"/readyz")
+            target = replace(target, path=READYZ.encode())
         return await self._front.pass_on(request, target=target, request_id=request_id, is_last=self.is_draining)
 
 

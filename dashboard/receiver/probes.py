@@ -17,9 +17,9 @@ from dashboard.actions.runs.commands import QUEUE
 from dashboard.queries.vitals import Vitals
 from dashboard.receiver.db_threads import DatabaseThreads, Full
 from dashboard.receiver.keeping import Keeping
+from dashboard.rules.site_paths import HEALTHZ, METRICS, PROBES
 
-HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
-PATHS = frozenset({HEALTHZ, READYZ, METRICS})
+PATHS = PROBES | {METRICS}
 RETRY_AFTER_S = 5
 _ROUTES = "The routes of endpoints are in memory."
 _NO_ROUTES = "The database has not answered since the start, and no file of routes can be read: no endpoint is known."

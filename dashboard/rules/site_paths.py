@@ -2,9 +2,9 @@
 
 import re
 
-PROBES = frozenset({"/healthz", "/readyz"})
+HEALTHZ, READYZ, METRICS = "/healthz", "/readyz", "/metrics"
+PROBES = frozenset({HEALTHZ, READYZ})
 """Probes are sent to a process by its address, such as a pod's IP, so they are answered for any Host."""
-METRICS = "/metrics"
 
 _FOR_PROGRAMS = re.compile(r"/+(?:hooks|api)(?:/|$)")
 _RECEIVER = re.compile(r"/+hooks/+([^/]+)/*")
