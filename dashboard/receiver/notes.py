@@ -81,7 +81,7 @@ class Notes:
         self._unkept: dict[uuid.UUID, Cause] = {}
         self._proven: dict[int, Sealed] = {}
         self._gone: set[str] = set()
-        self._logged_dropped = 0
+        self._logged_dropped = self._logged_dropped_told = 0
 
     def refuse(self, endpoint_id: int, refusal: Refusal) -> None:
         """Note a refused request. The newest are kept."""
@@ -163,6 +163,11 @@ class Notes:
             count = self.dropped_refusals - self._logged_dropped
             logger.warning("%d refused requests are not recorded: they came faster than the database takes them", count)
             self._logged_dropped = self.dropped_refusals
+        has_room = max(len(self._in_time), len(self._missed), len(self._unkept)) < MOST_TOLD
+        if has_room and self.dropped_told > self._logged_dropped_told:  # otherwise there would be a line each time
+            count = self.dropped_told - self._logged_dropped_told
+            logger.warning("whether OpenTrain was answered in time stays unknown for %d attempts", count)
+            self._logged_dropped_told = self.dropped_told
 
 
 def _taken(notes: dict[uuid.UUID, Cause], ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Cause]:

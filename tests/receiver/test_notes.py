@@ -71,7 +71,7 @@ def test_newest_refused_requests_are_kept_and_the_others_counted(notes: Notes, m
     assert "2 refused requests are not recorded" in caplog.text
 
 
-def test_answers_without_room_stay_unknown(notes: Notes, monkeypatch) -> None:
+def test_answers_without_room_stay_unknown_and_the_log_says_so_once(notes: Notes, monkeypatch, caplog) -> None:
     monkeypatch.setattr(notes_module, "MOST_TOLD", 2)
     names, missed = [uuid.uuid4() for _ in range(3)], uuid.uuid4()
     for name in names:
@@ -79,6 +79,10 @@ def test_answers_without_room_stay_unknown(notes: Notes, monkeypatch) -> None:
     notes.told(missed, Cause.GONE)  # has a room of its own
     told = {missed: Cause.GONE, names[0]: Cause.NONE, names[1]: Cause.NONE}
     assert (taken(notes).told, notes.dropped_told) == (told, 1)
+    assert "stays unknown" not in caplog.text  # more may be dropped
+    for _ in range(2):
+        assert notes.take(at=NOON, held=None) is None
+    assert caplog.text.count("whether OpenTrain was answered in time stays unknown for 1 attempts") == 1
 
 
 def test_answers_in_time_wait_for_their_attempts_and_others_do_not(notes: Notes) -> None:
