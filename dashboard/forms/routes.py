@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from django import forms
@@ -50,7 +50,7 @@ class Wanted:
     """An endpoint to route, its secret ("" if none was given), and the operation's ID."""
 
     endpoint: Endpoint
-    secret: str
+    secret: str = field(repr=False)
     operation: uuid.UUID
 
 

@@ -42,13 +42,13 @@ class RouteRow:
 
     endpoint_id: int
     install_id: int
-    key: str | None
-    handler_url: str
+    key: str | None = field(repr=False)
+    handler_url: str = field(repr=False)
     secret: Sealed | None
     registering_since: datetime | None
     proof: str
     is_deleted: bool
-    taken_url: str
+    taken_url: str = field(repr=False)
     hash: int | None = field(default=None, compare=False)
     """The database's hash of the row; None if it did not come from there."""
 

@@ -45,10 +45,10 @@ class Route:
     `proof` is a value of models.Endpoint.Proof.
     """
 
-    key: str
+    key: str = field(repr=False)
     endpoint_id: int
     install_id: int
-    handler_url: str
+    handler_url: str = field(repr=False)
     secret: Sealed | None
     registering_since: datetime | None
     proof: str

@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 class Asked:
     """A request for a key. It is answered True once the key's row, if any, was handed over; False if that failed."""
 
-    key: str
+    key: str = field(repr=False)
     answer: "asyncio.Future[bool]" = field(repr=False)
 
 
