@@ -53,7 +53,8 @@ class Command(BaseCommand):
             done, left = (done + 1, left) if outcome.ok else (done, left + 1)
             self.stdout.write(f"{endpoint.known_as}: {outcome.words}")
         if not ids:
-            raise CommandError("No endpoint has this ID.") if not options["all"] else CommandError("No endpoint.")
+            which = " of this install" if options["install"] else " with this ID" if options["endpoint"] else ""
+            raise CommandError(f"No registered endpoint{which} has an address of Redeliver's receiver.")
         self.stdout.write(f"Taken out of the path: {done} of {behind} behind the receiver.")
         if left:
             raise CommandError(f"Not taken out, or not known: {left}. Run the same command again to continue.")

@@ -99,8 +99,10 @@ def test_it_waits_as_long_as_opentrain_asks(
 
 
 def test_unknown_id_is_an_error(two: list[Endpoint]) -> None:
-    with pytest.raises(CommandError, match="No endpoint has this ID"):
+    with pytest.raises(CommandError, match="No registered endpoint with this ID has an address of Redeliver's receiver"):
         run("--endpoint", "whe_unknown")
+    with pytest.raises(CommandError, match="No registered endpoint of this install has an address"):
+        run("--install", "ins_unknown")
     with pytest.raises(CommandError, match="one of the arguments --all --install --endpoint is required"):
         run()
 
