@@ -116,6 +116,7 @@ def test_error_is_logged_without_the_url_and_the_next_check_is_made(
     monkeypatch.setattr(actions, "ANSWERED_WITHIN_S", 0.5)
     with running():
         assert actions.ask([endpoint]) == {}
+        monkeypatch.setattr(actions, "ANSWERED_WITHIN_S", WITHIN_S)
         assert actions.ask([endpoint])[endpoint.pk].is_fine
     assert "a handler is not checked: ValueError" in caplog.text
     assert "s3cr3t" not in caplog.text
