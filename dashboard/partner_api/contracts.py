@@ -136,7 +136,7 @@ def report(
 
     With `install_id`, only a contract that this install may see is found.
 
-    Raises: NotFound; Conflict if nobody was hired; BadRequest if an entry is of somebody else.
+    Raises: NotFound; Conflict if nobody was hired; BadRequest if an entry is of someone else.
     """
     with transaction.atomic():
         contract = _lock(contract_id, install_id=install_id)

@@ -265,7 +265,7 @@ def _reset(transport: asyncio.Transport) -> None:
     """End a connection at once. The reset has the kernel drop what a client does not read, too."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # it has ended already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 

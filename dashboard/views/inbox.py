@@ -259,7 +259,7 @@ def _reasons(
 ) -> list[str]:
     """Return what is wrong, most important first, one sentence each.
 
-    `is_url_alerted`: an open alert tells of the change of its URL.
+    `is_url_alerted`: an open alert reports the change of its URL.
     """
     reasons = [health.words] if health.kind is not HealthKind.ACTIVE else []
     reasons += log.words(now=now)

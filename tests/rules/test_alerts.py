@@ -22,7 +22,6 @@ NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DISABLED = Subject(AlertKind.DISABLED, 1, 10)
 AT_RISK = Subject(AlertKind.AT_RISK, 1, 10)
-ANOTHER = Subject(AlertKind.DISABLED, 1, 11)
 NO_ACCESS = Subject(AlertKind.NO_ACCESS, 1)
 
 

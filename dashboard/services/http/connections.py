@@ -229,7 +229,7 @@ class Connections:
         return call.wire
 
     async def _connect(self, call: _Call, connector: aiohttp.TCPConnector) -> Connection:
-        """Return a connection to the call's host. Addresses from an earlier lookup that fail are looked up anew."""
+        """Return a connection to the call's host. Addresses from an earlier lookup that fail are looked up again."""
         try:
             return await _connect(call, connector)
         except aiohttp.ClientConnectorError:
