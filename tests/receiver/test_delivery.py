@@ -435,7 +435,7 @@ def test_delivery_whose_body_finds_no_room_is_told_to_come_again_and_recorded_as
 
 @pytest.mark.django_db
 def test_answer_just_before_the_deadline_gets_through_and_one_after_it_is_a_time_out() -> None:
-    deadlines = {"handler_s": 0.98, "record_s": 5.0, "opentrain_s": 5.0}  # a tenth of the real first one
+    deadlines = {"handler_s": 0.985, "record_s": 5.0, "opentrain_s": 5.0}  # a tenth of the real first one
     with (
         misbehaving(after(0.8, answer(200)), after(2, answer(200))) as server,
         receiving(**deadlines) as receiver,

@@ -47,7 +47,7 @@ def test_detail_says_the_state_and_every_attempt_in_words(ana: Browser, endpoint
     text = words_of(ana.read(page_of(delivery)))
     assert "5 attempts failed, the last" in text
     assert "OpenTrain will not retry automatically." in text
-    assert "Attempt 5: no response from the handler within 9.8 s ," in text
+    assert "Attempt 5: no response from the handler within 9.85 s ," in text
     assert "The handler https://acme.example.com/hook gave no response; OpenTrain got 504 in time." in text
 
 

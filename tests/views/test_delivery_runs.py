@@ -80,7 +80,7 @@ def test_preview_counts_by_cause_and_age_and_says_what_is_left_out(ana: Browser,
     text = words_of(ana.read(of_endpoint(endpoint)))
     assert "Redeliver 2 deliveries 4 match in the list of https://acme.example.com/hook . No filter: all" in text
     assert "1 : handler returned 503" in text
-    assert "1 : no response from the handler within 9.8 s" in text
+    assert "1 : no response from the handler within 9.85 s" in text
     assert "1 : less than an hour old" in text
     assert "1 : a day to a week old" in text
     assert "1 : already delivered" in text

@@ -29,7 +29,7 @@ def test_recovery_waits_for_the_probed_handler_as_long_as_for_a_delivery(
     broken: Callable[..., Endpoint], support: User, probe: SimpleNamespace
 ) -> None:
     go(recover(broken(failed=1, unseen=0), support))
-    assert probe.waited_s == HANDLER_DEADLINE.total_seconds() == 9.8
+    assert probe.waited_s == HANDLER_DEADLINE.total_seconds() == 9.85
 
 
 def test_recovery_goes_from_probe_to_done(
