@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from dashboard.receiver.front import Front
-from tests.receiver.serving import Console, Serving, receiving
+from tests.receiver.serving import Console, Serving, heard, receiving
 from tests.receiver.test_front import split
 
 
@@ -74,6 +74,17 @@ def test_console_tells_whether_it_is_ready_through_the_front(tmp_path: Path) -> 
     with console.up(), receiving(console=console.path) as site:
         assert asked(site, "/readyz/console")[0] == 200
     assert console.asked[0].startswith(b"GET /readyz HTTP/1.1\r\n")
+
+
+def test_each_answer_of_a_receiver_that_ends_is_the_last_of_its_connection(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console")
+    with console.up(), receiving(console=console.path) as site:
+        site.server.request_handler.is_draining = True
+        for path in ("/healthz", "/hooks/a/", "/installs/"):
+            with site.connect() as one:
+                one.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                status, headers, _ = split(heard(one))
+            assert (status, headers["connection"]) == (200, "close"), path
 
 
 def test_failure_of_ours_is_logged_with_its_request_and_without_its_path(

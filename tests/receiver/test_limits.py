@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import resource
 
 import pytest
 
+from dashboard.receiver.__main__ import descriptors
 from dashboard.receiver.limits import MOST_WAITS, RESERVED, WAITS, WAITS_OF_ENDPOINT, Busy, Limits
 
 
@@ -18,6 +20,16 @@ def test_places_come_from_the_descriptors(descriptors: int, most: int, caplog: p
     assert (limits.most_of_endpoint >= WAITS_OF_ENDPOINT) == (most >= WAITS)
     assert bool(caplog.records) == (most < WAITS)
     assert all(record.levelno == logging.WARNING and str(descriptors) in record.message for record in caplog.records)
+
+
+def test_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1 if hard != resource.RLIM_INFINITY else 1 << 20, hard))
+    try:
+        assert descriptors() == (hard if hard != resource.RLIM_INFINITY else 1 << 20)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_endpoint_gets_half_of_the_places_and_the_others_the_rest() -> None:

@@ -75,6 +75,10 @@ def test_nothing_stands_in_it_in_clear(file: Path) -> None:
     assert not [word for word in (b"canary", b"whsec", b"https", b"acme", b"endpoint", b"2026") if word in data]
     inner = json.loads(Fernet(OLD).decrypt(data[10:]))
     assert "whsec_canary" not in json.dumps(inner)
+    # No token of an install is among what is kept.
+    assert {name for row in inner["routes"] for name in row} == {
+        "endpoint", "install", "key", "handler", "secret", "registering", "proof", "deleted", "taken",
+    }  # fmt: skip
 
 
 def test_only_its_user_can_read_it(file: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def test_keys_asked_at_the_same_time_are_few_statements(monkeypatch: pytest.Monk
         assert table.get_all([f"key-{number}" for number in range(500)]) == [None] * 500
         assert sum(asked) == 500
         assert len(asked) <= 5
+
+
+def test_database_is_not_asked_more_often_though_strangers_send_key_after_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_reader, "ASK_EVERY_S", 0.1)
+    with running() as table:
+        began = time.monotonic()
+        assert [table.get(f"key-{number}") for number in range(5)] == [None] * 5
+        assert time.monotonic() - began >= 4 * 0.1
 
 
 def test_routes_are_read_while_deliveries_have_all_low_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
