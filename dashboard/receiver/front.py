@@ -9,9 +9,10 @@ costs less than finding out that a kept one has been closed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from django.conf import settings
@@ -25,8 +26,8 @@ BODIES_LIMIT = 64 * 1024 * 1024
 """Most bytes of bodies that are announced or held at once."""
 AT_ONCE = 256
 """Most requests that wait for the console at once."""
-CONNECT_S, HEAD_S = 5.0, 120.0
-"""Seconds to connect, and for the console to answer."""
+CONNECT_S, HEAD_S, PIECE_S = 5.0, 120.0, 120.0
+"""Seconds to connect, for the console to answer, and for each further piece of its answer."""
 HEAD_BYTES = 64 * 1024
 AHEAD_BYTES = 256 * 1024
 """How much of an answer is taken from the console before its client has read it."""
@@ -240,19 +241,25 @@ async def _pieces(reader: asyncio.StreamReader, head: _Head) -> AsyncIterator[by
         if head.length is not None:
             left = head.length
             while left:
-                piece = await reader.read(min(left, _PIECE))
+                piece = await _soon(reader.read(min(left, _PIECE)))
                 if not piece:
                     raise _Broken("it ended before its length")
                 left -= len(piece)
                 yield piece
         elif head.is_chunked:
-            while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-                yield (await reader.readexactly(size + 2))[:-2]
+            while size := int((await _soon(reader.readuntil(b"\r\n"))).partition(b";")[0], 16):
+                yield (await _soon(reader.readexactly(size + 2)))[:-2]
         else:
-            while piece := await reader.read(_PIECE):
+            while piece := await _soon(reader.read(_PIECE)):
                 yield piece
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError) as error:
         raise _Broken(type(error).__name__) from error
+
+
+async def _soon(reading: Coroutine[Any, Any, bytes]) -> bytes:
+    """Return what is read. Raises: TimeoutError, so that a console that hangs occupies no place for good."""
+    async with asyncio.timeout(PIECE_S):
+        return await reading
 
 
 def _away() -> web.Response:

@@ -152,6 +152,29 @@ def test_answer_that_breaks_off_does_not_seem_whole(answer: bytes, console: Cons
     assert b"abcde" not in got
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+    ],
+    ids=["length", "chunks", "end"],
+)
+def test_console_that_hangs_in_its_answer_occupies_no_place_for_good(
+    head: bytes, console: Console, site: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "PIECE_S", 0.2)
+    over = threading.Event()
+    console.answer = (head + b"3\r\nabc\r\n", b"never")
+    console.before_piece = lambda number: (number == 0 or over.wait(60)) and None
+    with console.up():
+        got = site.say(GET)
+        over.set()
+    assert got.startswith(b"HTTP/1.1 200")
+    assert not got.endswith(b"0\r\n\r\n")
+
+
 def test_body_over_the_limit_is_refused(console: Console, site: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "BODY_LIMIT", 10)
     start = b"POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
