@@ -29,6 +29,7 @@ from dashboard.signatures import sign
 from dashboard.vault import Secret
 from tests.factories import BODY, SECRET, make_delivery, make_endpoint
 from tests.receiver.delivering import ID, receiving, request, until
+from tests.receiver.tables import soon
 from tests.services.misbehaving import answer, closed_port, hanging_up, head, misbehaving, raw, silent
 
 OTHER_SECRET = "whsec_" + "b" * 32
@@ -490,7 +491,15 @@ def test_sender_that_leaves_while_the_attempt_is_recorded_is_noted_apart(receive
 
     async def leave() -> None:
         _reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-        receiver.journal.before_record = writer.transport.abort
+
+        def has_gone() -> bool:
+            return all(one.transport is None for one in receiver.server.connections)
+
+        def go() -> None:
+            writer.transport.abort()
+            receiver.journal.thread.post(lambda: soon(has_gone))  # the record comes after it
+
+        receiver.journal.before_record = go
         writer.write(request(endpoint))
         await until(lambda: receiver.journal.in_time)
 
