@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import json
 import logging
+import resource
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import brotli
@@ -687,7 +689,17 @@ def test_endpoint_without_a_secret_that_is_routed_anyway_passes_all_on_as_unchec
     assert Attempt.objects.get().signature == "unchecked"
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process open the files of a thousand deliveries at both ends, and of as many calls to the handler."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 5000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.django_db
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_deliveries_wait_for_a_slow_handler_at_once() -> None:
     """They have a minute, so that a busy machine can open two thousand connections."""
     go = threading.Event()
