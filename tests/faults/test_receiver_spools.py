@@ -5,7 +5,6 @@ In each case the database is away, so what OpenTrain is told depends on the spoo
 
 import base64
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,7 @@ from tests.faults.opentrain import (
 from tests.faults.receiver_process import Receiver, receiving
 from tests.faults.serving import answer_to
 from tests.launch.test_processes_stay_up import fill, until
+from tests.small_disk import mounted
 
 pytestmark = pytest.mark.xdist_group("receiver_faults")
 
@@ -150,13 +150,8 @@ def test_full_spool_tells_opentrain_to_try_again_and_loses_nothing(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", place]
-    if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted(tmp_path / "disk", "size=8m,mode=0700") as place:
+        yield place
 
 
 def test_spool_on_a_full_disk_matters_only_without_the_database_and_goes_on_when_there_is_room(

@@ -13,6 +13,7 @@ import pytest
 from dashboard.launch import folder as module
 from dashboard.launch.folder import CannotStart, held, keys, open_private, prepare, read_private, started_before
 from dashboard.launch.processes import claim_port
+from tests.small_disk import mounted
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -27,14 +28,9 @@ def launch(what: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def full_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    place = tmp_path / "full"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", place]
-    if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    (place / "filler").write_bytes(b"\0" * 65536)
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted(tmp_path / "full", f"size={request.param}") as place:
+        (place / "filler").write_bytes(b"\0" * 65536)
+        yield place
 
 
 def test_folder_that_cannot_be_made_gets_one_line(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from dashboard.launch.folder import socket_folder
 from dashboard.launch.processes import claim_port
 from tests.launch.test_folder import ROOT
 from tests.launch.test_processes import STAMP
+from tests.small_disk import mounted
 
 pytestmark = pytest.mark.xdist_group("stays-up")
 PATIENCE_S = 180
@@ -220,11 +221,8 @@ def test_part_that_cannot_start_at_all_ends_the_start_and_is_named(place: Path, 
 
 @pytest.fixture
 def small_disk(place: Path) -> Iterator[Path]:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300m,mode=0711", "tmpfs", place]
-    if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted(place, "size=300m,mode=0711"):
+        yield place
 
 
 def test_postgresql_that_panicked_on_a_full_disk_comes_back_when_there_is_room(

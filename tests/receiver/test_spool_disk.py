@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dashboard.receiver.segments import HEADER_BYTES, RECORD_BYTES
 from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed
 from tests.receiver.disks import failing, install, writing
+from tests.small_disk import mounted
 
 KEY = Fernet.generate_key().decode()
 ROOM = 2**30
@@ -25,13 +25,8 @@ EACH = RECORD_BYTES + len(TEN[0])
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=20", "tmpfs", place]
-    if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with mounted(tmp_path / "disk", "size=256k,nr_inodes=20") as place:
+        yield place
 
 
 @pytest.fixture
