@@ -9,7 +9,6 @@ object.
 import itertools
 import json
 import os
-import tempfile
 import time
 import uuid
 from collections import defaultdict
@@ -19,6 +18,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from tests.bench.durable import Durable, durable
 
 SIZES = (1, 10, 100, 500)
 SLICE = int(os.environ.get("SLICE", "1000"))
@@ -45,41 +46,21 @@ class Side:
 
 def main() -> None:
     """Run the benchmark and print its results."""
-    from dashboard.launch import postgres
-
-    with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
-        server = postgres.start(folder=folder)
-        try:
-            server.create_database("redeliver")
-            print(json.dumps(_measured(database_url=server.url("redeliver"), postgres=server.process.pid)))
-        finally:
-            server.stop()
+    with durable() as database:
+        print(json.dumps(_measured(database)))
 
 
-def _measured(*, database_url: str, postgres: int) -> dict[str, float]:
-    from cryptography.fernet import Fernet
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
-        "DATABASE_URL": database_url,
-        "FIELD_KEYS": Fernet.generate_key().decode(),
-        "SECRET_KEY": "only-for-a-benchmark",
-        "HTTPS": "0",
-    }
-    import django
-
-    django.setup()
+def _measured(database: Durable) -> dict[str, float]:
+    database.set_up("dashboard.settings")
     from django.core.management import call_command
     from django.db import connections
 
     call_command("migrate", verbosity=0)
     sides = _sides()
     sums: dict[str, Side] = defaultdict(Side)
-    _turn(sides, sums=defaultdict(Side), postgres=postgres)  # warm up
+    _turn(sides, sums=defaultdict(Side), postgres=database.postmaster)  # warm up
     for _ in range(TURNS):
-        _turn(sides, sums=sums, postgres=postgres)
+        _turn(sides, sums=sums, postgres=database.postmaster)
     connections.close_all()
     connections["default"].close_pool()
     return {key: value for name, side in sums.items() for key, value in side.figures(name).items()}

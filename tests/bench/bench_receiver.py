@@ -20,12 +20,12 @@ import json
 import multiprocessing
 import os
 import sys
-import tempfile
 import time
 from datetime import timedelta
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.bench.durable import Durable, durable
 
 if TYPE_CHECKING:
     from dashboard.models import Endpoint
@@ -42,32 +42,12 @@ WARM_UP_S = 2.0
 
 def main() -> None:
     """Run the benchmark and print its results."""
-    from dashboard.launch import postgres
-
-    with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
-        server = postgres.start(folder=folder)
-        try:
-            server.create_database("redeliver")
-            measured = _measured(folder, database_url=server.url("redeliver"), postmaster=server.process.pid)
-            print(json.dumps(measured))
-        finally:
-            server.stop()
+    with durable() as database:
+        print(json.dumps(_measured(database)))
 
 
-def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, float]:
-    from cryptography.fernet import Fernet
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
-        "DATABASE_URL": database_url,
-        "FIELD_KEYS": Fernet.generate_key().decode(),
-        "SECRET_KEY": "only-for-a-benchmark",
-    }
-    import django
-
-    django.setup()
+def _measured(database: Durable) -> dict[str, float]:
+    database.set_up("tests.bench.settings")
     from django.db import connection
 
     from dashboard.launch.processes import claim_port
@@ -79,7 +59,7 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
 
     with contextlib.ExitStack() as stack:
         site = stack.enter_context(
-            serving(folder, database_url=database_url, DJANGO_SETTINGS_MODULE="tests.bench.settings")
+            serving(database.folder, database_url=database.url, DJANGO_SETTINGS_MODULE="tests.bench.settings")
         )
         site.manage("migrate", "--noinput")
         with connection.cursor() as cursor:
@@ -88,10 +68,10 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
         direct, port = claim_port(0), claim_port(0)
         site.start("--bind", f"127.0.0.1:{direct}")
         command = (sys.executable, "-m", "tests.bench.bare_receiver", str(port))
-        stack.enter_context(running(folder, *command, port=port, environment=site.environment))
+        stack.enter_context(running(database.folder, *command, port=port, environment=site.environment))
         ports = {"receiver": site.port, "insert": direct, "aiohttp": port}
         assert site.receiver is not None
-        pids = {"receiver": site.receiver.pid, "postgres": postmaster}
+        pids = {"receiver": site.receiver.pid, "postgres": database.postmaster}
         figures = _beside_bare(ports=ports, pids=pids, key=str(endpoint.receiver_key))
         figures |= _beside_retention(port=site.port, endpoint=endpoint)
     stored = (Delivery.objects.count(), Attempt.objects.count())

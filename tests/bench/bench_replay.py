@@ -12,13 +12,14 @@ import dataclasses
 import json
 import os
 import sys
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.bench.durable import Durable, durable
 
 if TYPE_CHECKING:
     from tests.bench.load import Load
@@ -33,31 +34,12 @@ PATIENCE_S = 600
 
 def main() -> None:
     """Run the benchmark and print its results."""
-    from dashboard.launch import postgres
-
-    with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
-        server = postgres.start(folder=folder)
-        try:
-            server.create_database("redeliver")
-            print(json.dumps(_measured(folder, database_url=server.url("redeliver"), postmaster=server.process.pid)))
-        finally:
-            server.stop()
+    with durable() as database:
+        print(json.dumps(_measured(database)))
 
 
-def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, float]:
-    from cryptography.fernet import Fernet
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
-        "DATABASE_URL": database_url,
-        "FIELD_KEYS": Fernet.generate_key().decode(),
-        "SECRET_KEY": "only-for-a-benchmark",
-    }
-    import django
-
-    django.setup()
+def _measured(database: Durable) -> dict[str, float]:
+    database.set_up("tests.bench.settings")
     from django.core.management import call_command
     from django.db import connection
 
@@ -71,17 +53,17 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
 
     call_command("migrate", verbosity=0)
     endpoint = make_endpoint()
-    spool = folder / "spool" / f"{NAME}-a"
+    spool = database.folder / "spool" / f"{NAME}-a"
     _fill(spool, endpoint_id=endpoint.pk)
     last = max(spool.glob("*.spool"))
     send = _paced(_requests(f"/hooks/{endpoint.receiver_key}/"))
-    environment = Site(folder, 0, database_url).environment
+    environment = Site(database.folder, 0, database.url).environment
     began = time.monotonic()
-    with receiving(folder, environment=environment, RECEIVER_NAME=NAME, LOG_LEVEL="INFO") as receiver:
+    with receiving(database.folder, environment=environment, RECEIVER_NAME=NAME, LOG_LEVEL="INFO") as receiver:
         assert receiver.process is not None
         new, then = Load(port=receiver.port, send=send), Load(port=receiver.port, send=send)
         begun = time.monotonic()
-        pids = (receiver.process.pid, postmaster)
+        pids = (receiver.process.pid, database.postmaster)
         before = [tree_s(pid) for pid in pids]
         _while(new, last.exists)
         took = time.monotonic() - begun
@@ -90,7 +72,7 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
         receiver.end()
     stored, answered = Attempt.objects.count(), len(new.latencies_s) + len(then.latencies_s)
     connection.close()
-    print((folder / "receiver.log").read_text(), file=sys.stderr)
+    print((database.folder / "receiver.log").read_text(), file=sys.stderr)
     if (new.failed, then.failed, stored) != (0, 0, RECORDS + answered):
         sys.exit(f"not 200: {new.failed}, {then.failed}; in the log: {stored} of {RECORDS} + {answered}")
     return {

@@ -20,7 +20,6 @@ import itertools
 import json
 import os
 import sys
-import tempfile
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from statistics import median
 
 from tests.bench.arrivals import Answers, open_many, request, send, senders
 from tests.bench.delayed_handler import handling
+from tests.bench.durable import Durable, durable
 
 SLOW = int(os.environ.get("SLOW", "2000"))
 ARRIVE_S, DELAY_S = float(os.environ.get("ARRIVE_S", "10")), 8.0
@@ -42,33 +42,14 @@ _LENGTH_S = ARRIVE_S + DELAY_S
 
 def main() -> None:
     """Run the benchmark and print its results."""
-    from dashboard.launch import postgres
-
     if open_many() < 2 * SLOW:
         sys.exit("This process may not open enough files: raise its limit (ulimit -n).")
-    with tempfile.TemporaryDirectory(prefix="redeliver-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # if root runs this, PostgreSQL runs as another user, who needs access
-        server = postgres.start(folder=folder)
-        try:
-            server.create_database("redeliver")
-            print(json.dumps(_measured(folder, database_url=server.url("redeliver"), postmaster=server.process.pid)))
-        finally:
-            server.stop()
+    with durable() as database:
+        print(json.dumps(_measured(database)))
 
 
-def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, float]:
-    from cryptography.fernet import Fernet
-
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
-        "DATABASE_URL": database_url,
-        "FIELD_KEYS": Fernet.generate_key().decode(),
-        "SECRET_KEY": "only-for-a-benchmark",
-    }
-    import django
-
-    django.setup()
+def _measured(database: Durable) -> dict[str, float]:
+    database.set_up("dashboard.settings")
     from django.db import connection
 
     from tests.factories import make_endpoint
@@ -76,20 +57,20 @@ def _measured(folder: Path, *, database_url: str, postmaster: int) -> dict[str, 
     from tests.faults.serving import serving
 
     with contextlib.ExitStack() as stack:
-        site = stack.enter_context(serving(folder, database_url=database_url))
+        site = stack.enter_context(serving(database.folder, database_url=database.url))
         site.manage("migrate", "--noinput")
         handler = stack.enter_context(handling())
         urls = [f"http://127.0.0.1:{handler}/after/{delay_s:g}/" for delay_s in (DELAY_S, 0)]
         slow = make_endpoint(handler_url=urls[0])
         fast = [make_endpoint(handler_url=urls[1], install=slow.install) for _ in range(FAST)]
-        receiver = stack.enter_context(receiving(folder, environment=site.environment, RECEIVER_CONSOLE=""))
+        receiver = stack.enter_context(receiving(database.folder, environment=site.environment, RECEIVER_CONSOLE=""))
         assert receiver.process is not None
         idle_mb = rss_mb(receiver.process.pid)
         bench = _Bench(
             pool=stack.enter_context(senders(2)),
             handler=handler,
             receiver=receiver.port,
-            pids={"receiver": receiver.process.pid, "postgres": postmaster},
+            pids={"receiver": receiver.process.pid, "postgres": database.postmaster},
             slow_path=f"/hooks/{slow.receiver_key}/",
             fast_paths=[f"/hooks/{one.receiver_key}/" for one in fast],
         )
