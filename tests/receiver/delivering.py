@@ -21,6 +21,7 @@ from django.db import connection
 
 from dashboard.actions.deliveries.groups import record_group
 from dashboard.actions.deliveries.record import record_refusals
+from dashboard.models import Attempt, Delivery, RefusedAttempt
 from dashboard.queries.routes import RouteRow, every
 from dashboard.receiver.delivery import Deliveries
 from dashboard.receiver.keeping import NotKept
@@ -36,6 +37,7 @@ from tests.factories import BODY, SECRET
 WITHIN_S = 60
 Given = TypeVar("Given")
 ID = "dlv_1"
+OTHER_SECRET = "whsec_" + "b" * 32
 
 
 class TestsThread:
@@ -272,3 +274,33 @@ def delivered(key: str | None, **given: Any) -> Response:
     """Send one delivery to a receiver of its own, and return the answer. `given` is what `request` takes."""
     with receiving() as receiver:
         return receiver.say(request(str(key), **given))
+
+
+def after(wait: float | threading.Event, behaviour: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+    """Read the request, wait for these seconds or this event, and then behave."""
+
+    def behave(connection: socket.socket) -> None:
+        if isinstance(wait, threading.Event):
+            wait.wait(60)
+        else:
+            time.sleep(wait)
+        behaviour(connection)
+
+    return behave
+
+
+def deliver(receiver: Any, endpoint: Any, **changed: Any) -> Response:
+    """Send one delivery, and return the answer."""
+    return receiver.say(request(endpoint, **changed))
+
+
+def said(response: Response) -> tuple[int, str]:
+    """Return the status and the reason of a refusal."""
+    return (response.status_code, json.loads(response.content)["reason"])
+
+
+def refusal() -> tuple[int, str]:
+    """Return status and reason of the one request that was refused; nothing else is in the log."""
+    row = RefusedAttempt.objects.get()
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+    return row.answered_status, row.reason

@@ -4,11 +4,8 @@ import asyncio
 import hashlib
 import json
 import logging
-import resource
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 import brotli
@@ -16,52 +13,17 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import override_settings
 from django.urls import reverse
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from dashboard import metrics
 from dashboard.models import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.receiver import delivery
-from dashboard.receiver.limits import RESERVED, Limits
 from dashboard.rules import receipts
 from dashboard.rules.attempts import BODY_LIMIT
-from dashboard.signatures import sign
 from dashboard.vault import Secret
 from tests.factories import BODY, SECRET, make_delivery, make_endpoint
-from tests.receiver.delivering import ID, receiving, request, until
-from tests.receiver.tables import soon
+from tests.receiver.delivering import ID, OTHER_SECRET, deliver, receiving, refusal, request, said
 from tests.services.misbehaving import answer, closed_port, hanging_up, head, misbehaving, raw, silent
-
-OTHER_SECRET = "whsec_" + "b" * 32
-
-
-@pytest.fixture
-def receiver(db):
-    with receiving() as running:
-        yield running
-
-
-def after(wait, behaviour):
-    """Read the request, wait for these seconds or this event, and then behave."""
-
-    def behave(connection):
-        if isinstance(wait, threading.Event):
-            wait.wait(60)
-        else:
-            time.sleep(wait)
-        behaviour(connection)
-
-    return behave
-
-
-def deliver(receiver, endpoint, **changed):
-    return receiver.say(request(endpoint, **changed))
-
-
-def said(response):
-    return (response.status_code, json.loads(response.content)["reason"])
 
 
 @contextmanager
@@ -199,12 +161,6 @@ def test_request_by_another_method_is_told_which_is_allowed(receiver, method) ->
     response = receiver.say(request(make_endpoint(), method=method), is_head=method == "HEAD")
     assert (response.status_code, response["Allow"]) == (405, "POST")
     assert RefusedAttempt.objects.count() == 0
-
-
-def refusal():
-    row = RefusedAttempt.objects.get()
-    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
-    return row.answered_status, row.reason
 
 
 @pytest.mark.django_db
@@ -385,158 +341,6 @@ def test_delivery_that_was_requested_again_is_seen_again(receiver) -> None:
     assert Delivery.objects.values_list("attempt_count", "attempts_in_round", "requested_at").get() == (2, 1, None)
 
 
-# The server refuses control characters itself (test_server.py).
-header_text = st.text(st.sampled_from([chr(code) for code in range(32, 256) if code != 127]), max_size=300)
-
-
-@pytest.mark.django_db
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    body=st.binary(max_size=300)
-    | st.text(max_size=100).map(lambda text: json.dumps({"id": text, "type": text}).encode()),
-    signed=st.booleans(),
-    signature=header_text,
-    delivery_id=header_text,
-    event=header_text,
-    content_type=st.sampled_from(["application/json", "application/json; charset=nonsense"]) | header_text,
-)
-def test_request_of_any_bytes_is_taken_or_refused_and_never_a_crash(
-    body, signed, signature, delivery_id, event, content_type, receiver
-) -> None:
-    own = {} if signed else {"X_OpenTrain_Signature": signature}
-    headers = {"X_OpenTrain_Delivery": delivery_id, "X_OpenTrain_Event": event, "X_Odd": event} | own
-    endpoint = make_endpoint()
-    response = deliver(receiver, endpoint, body=body, content_type=content_type, **headers)
-    assert response.status_code in {200, 400, 401, 415}
-    recorded = Attempt.objects.filter(delivery__endpoint=endpoint).count()
-    refused = RefusedAttempt.objects.filter(endpoint=endpoint).count()
-    assert (recorded, refused) == ((1, 0) if response.status_code == 200 else (0, 1))
-
-
-@pytest.mark.django_db
-def test_delivery_beyond_the_waits_is_answered_503_and_recorded_as_busy() -> None:
-    limits = Limits(descriptors=RESERVED + 2)
-    limits.most_of_endpoint = 0
-    with misbehaving(answer(200)) as server, receiving(limits=limits) as receiver:
-        response = deliver(receiver, make_endpoint(handler_url=server.url))
-        assert server.connections == 0
-    assert (said(response), response["Retry-After"]) == ((503, "busy"), "5")
-    attempt = Attempt.objects.get()
-    assert (attempt.answered_status, attempt.ok, attempt.cause, attempt.handler_status) == (503, False, "busy", None)
-
-
-@pytest.mark.django_db
-def test_delivery_whose_body_finds_no_room_is_told_to_come_again_and_recorded_as_refused() -> None:
-    limits = Limits(descriptors=100_000, most_bytes=len(BODY) - 1)
-    with misbehaving(answer(200)) as server, receiving(limits=limits) as receiver:
-        response = deliver(receiver, make_endpoint(handler_url=server.url))
-        assert server.connections == 0
-    assert (said(response), response["Retry-After"]) == ((503, "busy"), "5")
-    assert refusal() == (503, "busy")
-    assert limits.bytes_held == 0
-
-
-@pytest.mark.django_db
-def test_answer_just_before_the_deadline_gets_through_and_one_after_it_is_a_time_out() -> None:
-    deadlines = {"handler_s": 0.985, "record_s": 5.0, "opentrain_s": 5.0}  # a tenth of the real first one
-    with (
-        misbehaving(after(0.8, answer(200)), after(2, answer(200))) as server,
-        receiving(**deadlines) as receiver,
-    ):
-        endpoint = make_endpoint(handler_url=server.url)
-        assert deliver(receiver, endpoint).status_code == 200
-        assert said(deliver(receiver, endpoint)) == (504, "timeout")
-        assert list(receiver.journal.in_time.values()) == [True, True]
-        assert receiver.journal.left_s[0] < 5.0 - 0.8
-
-
-@pytest.mark.django_db
-def test_past_the_deadline_the_handler_is_not_called() -> None:
-    with misbehaving(answer(200)) as server, receiving(handler_s=0.0) as receiver:
-        response = deliver(receiver, make_endpoint(handler_url=server.url))
-        assert server.connections == 0
-    assert said(response) in {(504, "late"), (408, "late")}
-    assert Attempt.objects.filter(ok=True).count() == 0
-
-
-@pytest.mark.django_db
-def test_body_that_does_not_arrive_in_time_is_refused() -> None:
-    with misbehaving(answer(200)) as server, receiving(handler_s=0.2) as receiver:
-        response = receiver.say(request(make_endpoint(handler_url=server.url))[:-3])
-        assert server.connections == 0
-    assert said(response) == (408, "late")
-    assert refusal() == (408, "late")
-
-
-@pytest.mark.django_db
-def test_sender_that_went_away_is_recorded_as_not_answered(receiver) -> None:
-    with misbehaving(after(0.5, answer(200))) as server:
-        endpoint = make_endpoint(handler_url=server.url)
-
-        async def leave() -> None:
-            _reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-            writer.write(request(endpoint))
-            await until(lambda: server.connections)
-            writer.transport.abort()
-            await until(lambda: receiver.journal.left_s)
-
-        receiver.run(leave())
-    attempt = Attempt.objects.get()
-    assert (attempt.handler_status, attempt.answered_in_time, attempt.ok, attempt.cause) == (200, False, False, "gone")
-    assert Delivery.objects.values_list("last_ok", "last_cause").get() == (False, "gone")
-    assert receiver.journal.in_time == {}
-
-
-@pytest.mark.django_db
-def test_sender_that_leaves_while_the_attempt_is_recorded_is_noted_apart(receiver) -> None:
-    endpoint = make_endpoint()
-
-    async def leave() -> None:
-        _reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-
-        def has_gone() -> bool:
-            return all(one.transport is None for one in receiver.server.connections)
-
-        def go() -> None:
-            writer.transport.abort()
-            receiver.journal.thread.post(lambda: soon(has_gone))  # the record comes after it
-
-        receiver.journal.before_record = go
-        writer.write(request(endpoint))
-        await until(lambda: receiver.journal.in_time)
-
-    receiver.run(leave())
-    attempt = Attempt.objects.get()
-    assert (attempt.answered_in_time, attempt.ok) == (None, True)
-    assert receiver.journal.in_time == {attempt.uuid: False}
-
-
-@pytest.mark.django_db
-def test_answer_in_time_is_noted_under_the_attempts_name(receiver) -> None:
-    deliver(receiver, make_endpoint())
-    assert receiver.journal.in_time == {Attempt.objects.get().uuid: True}
-
-
-@pytest.mark.django_db
-def test_answer_that_goes_out_after_opentrains_time_did_not_reach_it() -> None:
-    with receiving(opentrain_s=1.0) as slow:
-        slow.journal.before_record = lambda: time.sleep(1.0)  # stays in the loop's way
-        deliver(slow, make_endpoint())
-    assert slow.journal.in_time == {Attempt.objects.get().uuid: False}
-
-
-@pytest.mark.django_db
-def test_delivery_counts_as_delivered_only_once_opentrain_has_got_the_answer(monkeypatch) -> None:
-    counted = []
-    monkeypatch.setattr(metrics, "count_receipt", lambda **given: counted.append(given["result"]))
-    with receiving() as receiver:
-        deliver(receiver, make_endpoint())
-    with receiving(opentrain_s=1.0) as receiver:
-        receiver.journal.before_record = lambda: time.sleep(1.0)
-        deliver(receiver, make_endpoint())
-    assert counted == ["delivered", "gone"]
-
-
 @pytest.mark.django_db
 def test_body_that_breaks_after_a_2xx_is_noted_and_the_status_decides(receiver) -> None:
     with misbehaving(raw(head(200, "Content-Length: 9") + b"half")) as server:
@@ -587,237 +391,6 @@ def test_handler_that_leads_back_to_the_receiver_ends_after_one_round(receiver, 
         assert proxy.connections == int(is_through_a_proxy)
     assert sorted(Attempt.objects.values_list("cause", flat=True)) == ["loop", "status"]
     assert Attempt.objects.get(cause="loop").delivery.endpoint == last
-
-
-@pytest.mark.django_db
-def test_waiting_endpoint_passes_on_what_is_not_verified_until_a_first_delivery_verifies(receiver) -> None:
-    with misbehaving(*[answer(202, b"handled", headers=["X-Inner: 1"])] * 2) as server:
-        endpoint = make_endpoint(handler_url=server.url)
-        receiver.routes.proofs[endpoint.pk] = "waiting"
-        stranger = deliver(receiver, endpoint, secret=OTHER_SECRET, X_OpenTrain_Delivery="dlv_0")
-        assert (stranger.status_code, stranger.content) == (202, b'{"signature": "not verified"}')
-        assert "x-inner" not in stranger.headers
-        assert receiver.journal.proved == []
-        known = deliver(receiver, endpoint)
-        assert (known.status_code, known.content, receiver.journal.proved) == (202, b"handled", [(endpoint.pk, SECRET)])
-        assert said(deliver(receiver, endpoint, secret=OTHER_SECRET)) == (401, "mismatch")
-        assert len(server.requests) == 2
-    attempts = Attempt.objects.order_by("id")
-    assert list(attempts.values_list("signature", "handler_status")) == [("mismatch", 202), ("verified", 202)]
-
-
-@pytest.mark.django_db
-def test_secret_that_is_proven_is_the_one_that_verified_though_it_was_entered_a_moment_ago(
-    receiver, monkeypatch
-) -> None:
-    endpoint = make_endpoint(secret=Secret(OTHER_SECRET))
-    receiver.routes.proofs[endpoint.pk] = "waiting"
-    stale = stale_route(receiver, monkeypatch, endpoint)
-    type(endpoint).objects.filter(pk=endpoint.pk).update(secret=Secret(SECRET), handler_url="")
-    assert deliver(receiver, endpoint).status_code == 200
-    assert (stale.secret.reveal(), receiver.journal.proved) == (OTHER_SECRET, [(endpoint.pk, SECRET)])
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(("proof", "status"), [("proven", 503), ("waiting", 503), ("none", 200)])
-def test_secret_that_was_taken_away_a_moment_ago_verifies_nothing(receiver, monkeypatch, proof, status) -> None:
-    """Least of all what somebody signed with an empty secret."""
-    endpoint = make_endpoint()
-    receiver.routes.proofs[endpoint.pk] = proof
-    stale_route(receiver, monkeypatch, endpoint)
-    type(endpoint).objects.filter(pk=endpoint.pk).update(secret=None)
-    assert deliver(receiver, endpoint, secret="").status_code == status
-    assert list(Attempt.objects.values_list("signature", flat=True)) == (["unchecked"] if status == 200 else [])
-    assert receiver.journal.proved == []
-
-
-@pytest.mark.django_db
-def test_delivery_of_an_endpoint_that_took_over_the_address_a_moment_ago_is_its_own(receiver, monkeypatch) -> None:
-    old = make_endpoint(secret=Secret(OTHER_SECRET))
-    stale_route(receiver, monkeypatch, old)
-    key = old.receiver_key
-    type(old).objects.filter(pk=old.pk).update(receiver_key=None)
-    new = make_endpoint(install=old.install, receiver_key=key)
-    assert deliver(receiver, new).status_code == 200
-    assert Delivery.objects.get().endpoint == new
-
-
-def stale_route(receiver, monkeypatch, endpoint):
-    """Let the receiver begin with the route as it is now, whatever changes; what it asks for anew is current."""
-    route = receiver.run(receiver.routes.get(endpoint.receiver_key))
-
-    async def get(_key):
-        return route
-
-    async def reread(_route):
-        return await type(receiver.routes).get(receiver.routes, endpoint.receiver_key)
-
-    monkeypatch.setattr(receiver.routes, "get", get)
-    monkeypatch.setattr(receiver.routes, "reread", reread)
-    return route
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(("proof", "given"), [("waiting", {"secret": OTHER_SECRET}), ("none", {})])
-@pytest.mark.parametrize(
-    ("behaviour", "status"),
-    [
-        (answer(500, b"Traceback: inner"), 500),
-        (answer(302, b"inner", headers=["Location: http://inner/", "Set-Cookie: inner=1"]), 302),
-        (raw(head(200, "Content-Length: 9", "Content-Encoding: gzip", "X-Inner: 1") + b"inner"), 200),
-        (hanging_up, 502),
-    ],
-    ids=["error", "redirect", "broken body", "no answer"],
-)
-def test_stranger_is_told_the_status_and_nothing_else_of_the_handler(receiver, behaviour, status, proof, given) -> None:
-    with misbehaving(behaviour) as server:
-        endpoint = make_endpoint(handler_url=server.url, **({} if given else {"secret": None}))
-        receiver.routes.proofs[endpoint.pk] = proof
-        stranger = deliver(receiver, endpoint, **given)
-    assert (stranger.status_code, stranger.content) == (status, b'{"signature": "not verified"}')
-    assert set(stranger.headers) <= {"content-type", "content-length", "date", "server", "connection"}
-    assert "inner" not in str(stranger.headers)
-
-
-@pytest.mark.django_db
-def test_endpoint_without_a_secret_that_is_routed_anyway_passes_all_on_as_unchecked(receiver) -> None:
-    with misbehaving(answer(200)) as server:
-        endpoint = make_endpoint(handler_url=server.url, secret=None)
-        receiver.routes.proofs[endpoint.pk] = "none"
-        assert deliver(receiver, endpoint).status_code == 200
-        assert server.requests[0].body == BODY
-    assert Attempt.objects.get().signature == "unchecked"
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """Let this process open the files of a thousand deliveries at both ends, and of as many calls to the handler."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 5000), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.mark.django_db
-@pytest.mark.usefixtures("many_files")
-def test_a_thousand_deliveries_wait_for_a_slow_handler_at_once() -> None:
-    """They have a minute, so that a busy machine can open two thousand connections."""
-    go = threading.Event()
-    with (
-        receiving(handler_s=60.0, record_s=61.0, opentrain_s=62.0) as receiver,
-        misbehaving(after(go, answer(200))) as server,
-    ):
-        endpoint = make_endpoint(handler_url=server.url)
-
-        async def all_at_once():
-            tasks = [
-                asyncio.create_task(receiver.exchange(request(endpoint, X_OpenTrain_Delivery=f"dlv_{number}")))
-                for number in range(1000)
-            ]
-            await until(lambda: receiver.limits.waiting == 1000)
-            go.set()
-            return await asyncio.gather(*tasks)
-
-        statuses = {response.status_code for response in receiver.run(all_at_once())}
-        assert statuses == {200}
-        assert Attempt.objects.filter(ok=True).count() == 1000
-        assert receiver.limits.waiting == 0
-
-
-@pytest.mark.django_db
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    text=st.text(max_size=100),
-    codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"]),
-    # Without control characters, because the server in front refuses them. For `charset*` see tests/test_wsgi.py.
-    charset=st.sampled_from(["utf-7", "nonsense"]) | st.text(st.characters(min_codepoint=32, max_codepoint=126)),
-    encoding=st.sampled_from(["gzip", "br"]) | header_text,
-    length=st.none() | st.sampled_from(["0", "-1", "9" * 30, "1e3", "\xb2", ""]),
-)
-def test_request_in_any_encoding_is_recorded_as_the_bytes_that_it_is(
-    text, codec, charset, encoding, length, receiver
-) -> None:
-    body = json.dumps({"id": text, "createdAt": text, "resourceId": text}, ensure_ascii=False).encode(codec, "replace")
-    own = {} if length is None else {"Content_Length": length}
-    given = {"content_type": f"application/json; charset={charset}", "Content_Encoding": encoding} | own
-    endpoint = make_endpoint()
-    response = deliver(receiver, endpoint, body=body, **given)
-    assert response.status_code in {200, 400, 401, 415}
-    if response.status_code == 200:
-        assert bytes(Delivery.objects.get(endpoint=endpoint).body) == body
-
-
-def chunks(*pieces):
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-
-
-def chunked(endpoint, *, body=BODY, **changed):
-    """Return the head of a chunked delivery."""
-    whole = request(endpoint, body=body, Content_Length=None, Transfer_Encoding="chunked", **changed)
-    return whole.removesuffix(body)
-
-
-def refusals():
-    return list(RefusedAttempt.objects.order_by("id").values_list("answered_status", "reason", "body_size"))
-
-
-@pytest.mark.django_db
-def test_odd_request_gets_its_own_answer(receiver) -> None:
-    endpoint = make_endpoint()
-    signature = sign(secret=SECRET, body=BODY, timestamp=int(time.time()))
-    doubled = request(endpoint).replace(b"\r\n\r\n", f"\r\nX-OpenTrain-Signature: {signature}\r\n\r\n".encode())
-    assert said(receiver.say(doubled)) == (401, "doubled")
-
-    large = b"x" * (BODY_LIMIT + 100_000)
-    assert said(receiver.say(request(endpoint, body=large))) == (413, "too_large")
-    assert said(receiver.say(chunked(endpoint, body=large), chunks(large, large))) == (413, "too_large")
-    assert receiver.say(chunked(endpoint), b"5\r\nabcde\r\nzz\r\n").status_code == 400
-    assert refusals()[:3] == [
-        (401, "doubled", len(BODY)),
-        (413, "too_large", BODY_LIMIT + 1),
-        (413, "too_large", BODY_LIMIT + 1),
-    ]
-    assert Delivery.objects.count() == 0
-
-
-@pytest.mark.django_db
-def test_body_that_is_cut_off_is_recorded_as_refused(receiver) -> None:
-    endpoint = make_endpoint()
-
-    async def cut_off() -> None:
-        _reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-        writer.write(request(endpoint)[:-5])
-        await writer.drain()
-        writer.close()
-        await until(lambda: receiver.journal.refused)
-
-    receiver.run(cut_off())
-    assert refusals() == [(400, "cut_off", len(BODY) - 5)]
-
-
-@pytest.mark.django_db
-def test_chunked_delivery_is_taken_whole_and_passed_on(receiver) -> None:
-    with misbehaving(answer(202, b"thanks", content_type="text/plain")) as handler:
-        endpoint = make_endpoint(handler_url=handler.url)
-        given = chunked(endpoint, X_Hop="1", Connection="X-Hop", User_Agent=None)
-        response = receiver.say(given, chunks(BODY[:7], BODY[7:]))
-        assert (response.status_code, response.content, handler.requests[0].body) == (202, b"thanks", BODY)
-    names = {name.lower() for name, _ in handler.requests[0].headers}
-    assert names == {
-        "host", "content-length", "content-type", "via",
-        "x-opentrain-delivery", "x-opentrain-event", "x-opentrain-signature",
-    }  # fmt: skip
-    assert bytes(Delivery.objects.get().body) == BODY
-
-
-@pytest.mark.django_db
-def test_headers_reach_the_handler_as_they_were_written_and_in_order(receiver) -> None:
-    with misbehaving(answer(200)) as handler:
-        deliver(receiver, make_endpoint(handler_url=handler.url), x_Odd_CASE="1", X_Twice="a")
-    names = [name for name, _ in handler.requests[0].headers]
-    assert [name for name in names if name.lower().startswith("x-")] == [
-        "X-OpenTrain-Event", "X-OpenTrain-Delivery", "X-OpenTrain-Signature", "x-Odd-CASE", "X-Twice",
-    ]  # fmt: skip
 
 
 @pytest.mark.django_db
