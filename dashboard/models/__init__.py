@@ -3,13 +3,15 @@
 from dashboard.models.alerts import Alert, AlertChannel, AlertDelivery, AlertNews
 from dashboard.models.audit import AuditEntry, Unanswered
 from dashboard.models.cache import CacheEntry
+from dashboard.models.contracts import Contract, ContractChange, ProjectLink, Reconciliation
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint, EndpointWrite
-from dashboard.models.history import EndpointSnapshot, Silence
+from dashboard.models.findings import Evidence, Finding, Handover
+from dashboard.models.history import EndpointSnapshot, InstallSnapshot, Silence
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
 from dashboard.models.pacing import ObservationPace
-from dashboard.models.receivers import HandlerCheck, ReceiverReport
+from dashboard.models.receivers import HandlerCheck, ReceiverPresence, ReceiverReport
 from dashboard.models.rotations import Rotation
 from dashboard.models.runs import Run, RunItem, RunStep
 
@@ -21,15 +23,24 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "CacheEntry",
+    "Contract",
+    "ContractChange",
     "Delivery",
     "Endpoint",
     "EndpointSnapshot",
     "EndpointWrite",
+    "Evidence",
+    "Finding",
     "Grant",
     "HandlerCheck",
+    "Handover",
     "Install",
+    "InstallSnapshot",
     "ObservationPace",
+    "ProjectLink",
+    "ReceiverPresence",
     "ReceiverReport",
+    "Reconciliation",
     "RefusedAttempt",
     "Role",
     "Rotation",

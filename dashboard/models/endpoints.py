@@ -153,6 +153,12 @@ class Endpoint(models.Model):
         max_length=2048, blank=True, default="", db_default="", help_text="Its URL before that, without secrets."
     )
 
+    hands_over = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether a partner admin allows that Redeliver sends missing events to its handler.",
+    )
+
     objects = EndpointQuerySet.as_manager()
 
     class Meta:

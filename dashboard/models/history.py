@@ -1,19 +1,31 @@
-"""The history of endpoints: OpenTrain's status and consecutive failures over time, and when deliveries stopped."""
+"""The history of endpoints and installs: OpenTrain's status over time, and when deliveries stopped."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from dashboard.models.endpoints import Endpoint, severity_column
+from dashboard.models.installs import Install
 from dashboard.rules.endpoints import Severity
 
 
 class EndpointSnapshot(models.Model):
-    """OpenTrain's status from `at` until the endpoint's next row. There is a row for each change, and one per hour."""
+    """OpenTrain's status from `at` until the endpoint's next row. There is a row for each change, and one per hour.
+
+    Columns that an earlier release did not write are null.
+    """
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="history", db_index=False)
     at = models.DateTimeField()
     status = models.CharField(max_length=50, blank=True)
     consecutive_failures = models.PositiveIntegerField(default=0)
     severity = severity_column()
+    not_before = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it was last seen as the row before says. Between that and `at` it changed.",
+    )
+    event_types = ArrayField(models.CharField(max_length=100), null=True, blank=True)
+    is_received = models.BooleanField(null=True, blank=True, help_text="Whether it was delivered to its receiver.")
 
     class Meta:
         indexes = [
@@ -26,6 +38,21 @@ class EndpointSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} ({self.consecutive_failures}) at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class InstallSnapshot(models.Model):
+    """An install's status from `at` until its next row. There is a row for each change, and for the first time."""
+
+    install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="history", db_index=False)
+    at = models.DateTimeField()
+    not_before = models.DateTimeField(null=True, blank=True, help_text="As in EndpointSnapshot.")
+    status = models.CharField(max_length=50, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["install", "at"], name="snapshot_of_install")]
+
+    def __str__(self) -> str:
+        return f"{self.status} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class Silence(models.Model):

@@ -1,4 +1,4 @@
-"""What each receiver last said of its spool, and the handlers that receivers are asked to check."""
+"""What each receiver last said of its spool, when receivers ran, and the handlers that receivers are asked to check."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -25,6 +25,20 @@ class ReceiverReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.held}"
+
+
+class ReceiverPresence(models.Model):
+    """A process of a receiver, from its start until it was last heard of. Between processes, nothing was received."""
+
+    name = models.CharField(max_length=NAME_LIMIT, help_text="Its spool's folder.")
+    began_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["last_at"], name="presence_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} until {self.last_at:%Y-%m-%d %H:%M:%S}"
 
 
 class HandlerCheck(models.Model):

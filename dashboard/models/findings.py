@@ -1,0 +1,133 @@
+"""What became of contracts' events at endpoints: the evidence, what is not in order, and what was handed over."""
+
+import uuid
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.db import models
+
+from dashboard.models.contracts import Contract
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.installs import Install
+from dashboard.rules.reconciliation import Consequence, Kind, Reason
+
+if TYPE_CHECKING:
+    from dashboard.models.members import User
+
+
+class Evidence(models.Model):
+    """What the log said of one delivery of a contract's event. It outlives the delivery, so it has no key of it."""
+
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE, related_name="evidence", db_index=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="evidence", db_index=False)
+    event_type = models.CharField(max_length=100)
+    opentrain_id = models.CharField(max_length=200, help_text="The delivery's.")
+    event_id = models.CharField(max_length=200, blank=True)
+    event_created_at = models.DateTimeField(null=True, blank=True)
+    link_id = models.CharField(  # noqa: DJ001 - null is "not known"
+        max_length=200, null=True, blank=True, help_text="The project link that the body names; null: not known."
+    )
+    first_received_at = models.DateTimeField()
+    last_attempt_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True, blank=True, help_text="When the handler took it first; null: never.")
+    standing = models.PositiveSmallIntegerField(help_text="The delivery's, when it was last looked at.")
+    due_by = models.DateTimeField(null=True, blank=True)
+    last_cause = models.CharField(max_length=30, blank=True)
+    last_status = models.PositiveSmallIntegerField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "evidence"
+        constraints = [models.UniqueConstraint(fields=["endpoint", "opentrain_id"], name="evidence_once")]
+        indexes = [models.Index(fields=["contract", "endpoint", "event_type"], name="evidence_of_contract")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.opentrain_id}"
+
+
+class FindingQuerySet(models.QuerySet["Finding"]):
+    def visible_to(self, user: "User") -> Self:
+        if user.sees_every_install:
+            return self
+        return self.filter(install__in=Install.objects.visible_to(user))
+
+    def open(self) -> Self:
+        return self.filter(closed_at__isnull=True)
+
+
+class Finding(models.Model):
+    """An event of a contract that an endpoint did not take, or not in order. It is closed when that is no longer so."""
+
+    install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="findings", db_index=False)
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE, related_name="findings", db_index=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="findings", db_index=False)
+    event_type = models.CharField(max_length=100)
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in Kind])
+    reason = models.CharField(max_length=20, blank=True, choices=[(one.value, one.name) for one in Reason])
+    consequence = models.CharField(max_length=20, blank=True, choices=[(one.value, one.name) for one in Consequence])
+    happened_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the contract started or ended, as far as is known."
+    )
+    until = models.DateTimeField(null=True, blank=True, help_text="Until when it may still come by itself.")
+    refused_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a request of its type was refused that may have been it."
+    )
+    found_at = models.DateTimeField()
+    changed_at = models.DateTimeField(help_text="When its kind or reason last changed.")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_words = models.CharField(max_length=300, blank=True)
+
+    objects = FindingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contract", "endpoint", "event_type"], name="finding_once_per_event")
+        ]
+        indexes = [
+            models.Index(
+                fields=["install", "consequence", "kind"],
+                condition=models.Q(closed_at__isnull=True),
+                name="finding_open_of_install",
+            ),
+            models.Index(
+                fields=["endpoint", "kind"], condition=models.Q(closed_at__isnull=True), name="finding_open_of_endpoint"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} of {self.contract_id}: {self.kind}"
+
+
+class Handover(models.Model):
+    """An event that Redeliver built from OpenTrain's reads and sent to a handler, because its delivery is missing."""
+
+    install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="handovers")
+    contract = models.ForeignKey(Contract, on_delete=models.SET_NULL, null=True, related_name="handovers")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="handovers")
+    contract_opentrain_id = models.CharField(max_length=200)
+    event_type = models.CharField(max_length=100)
+    link_id = models.CharField(max_length=200, blank=True)
+    delivery_id = models.CharField(max_length=200, help_text="X-OpenTrain-Delivery: the same each time it is sent.")
+    operation = models.UUIDField(unique=True, default=uuid.uuid4, help_text="A form that is sent twice sends once.")
+    body = models.BinaryField(help_text="The raw bytes, as signed.")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150)
+    asked_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ok = models.BooleanField(default=False)
+    status = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The handler's.")
+    cause = models.CharField(max_length=30, blank=True)
+    words = models.CharField(max_length=400, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    response_head = models.BinaryField(null=True)
+
+    class Meta:
+        ordering = ["-asked_at", "-id"]
+        indexes = [
+            models.Index(fields=["endpoint", "-asked_at"], name="handover_of_endpoint"),
+            models.Index(fields=["contract", "endpoint", "event_type"], name="handover_of_event"),
+            models.Index(fields=["asked_at"], condition=models.Q(ended_at__isnull=True), name="handover_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.delivery_id}"
