@@ -11,10 +11,14 @@ from dashboard.models import (
     AlertChannel,
     Attempt,
     AuditEntry,
+    Contract,
     Delivery,
     Endpoint,
+    Evidence,
+    Finding,
     Grant,
     Install,
+    ProjectLink,
     RefusedAttempt,
     Run,
     User,
@@ -22,6 +26,8 @@ from dashboard.models import (
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.rules.alerts import KINDS
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.reconciliation import Event, Kind
 from dashboard.vault import Secret
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
@@ -229,3 +235,67 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "opened_at": NOON,
     }
     return Alert.objects.create(**defaults | columns)
+
+
+def make_link(*, install: Install | None = None, **columns: Any) -> ProjectLink:
+    """A link of a project to job_1, seen at NOON."""
+    number = next(_numbers)
+    defaults = {
+        "opentrain_id": f"lnk_{number}",
+        "job_id": "job_1",
+        "external_project_id": f"project-{number}",
+        "external_project_name": f"Project {number}",
+        "provisioning_mode": "PARTNER_WEBHOOK",
+        "created_at": NOON,
+        "first_seen_at": NOON,
+        "last_seen_at": NOON,
+    }
+    return ProjectLink.objects.create(install=install or make_install(), **defaults | columns)
+
+
+def make_contract(*, install: Install | None = None, **columns: Any) -> Contract:
+    """A contract on job_1 that is active, seen at NOON, with no link. With the status "ended", it ended at NOON."""
+    number, is_ended = next(_numbers), columns.get("status") == "ended"
+    defaults = {
+        "opentrain_id": f"con_{number}",
+        "status": "active",
+        "job_id": "job_1",
+        "title": f"Contract {number}",
+        "start_date": NOON,
+        "end_date": NOON if is_ended else None,
+        "created_at": NOON,
+        "first_seen_at": NOON,
+        "last_seen_at": NOON,
+        "active_seen_at": None if is_ended else NOON,
+        "ended_seen_at": NOON if is_ended else None,
+    }
+    return Contract.objects.create(install=install or make_install(), **defaults | columns)
+
+
+def make_evidence(*, contract: Contract, endpoint: Endpoint, **columns: Any) -> Evidence:
+    """A delivery of contract.ended that the handler took at NOON."""
+    number = next(_numbers)
+    defaults = {
+        "event_type": Event.ENDED,
+        "opentrain_id": f"dlv_{number}",
+        "event_id": f"evt_{number}",
+        "event_created_at": NOON,
+        "first_received_at": NOON,
+        "last_attempt_at": NOON,
+        "taken_at": NOON,
+        "standing": Standing.DELIVERED,
+    }
+    return Evidence.objects.create(contract=contract, endpoint=endpoint, **defaults | columns)
+
+
+def make_finding(*, contract: Contract, endpoint: Endpoint | None = None, **columns: Any) -> Finding:
+    """An open finding: contract.ended is missing."""
+    defaults = {
+        "event_type": Event.ENDED,
+        "kind": Kind.MISSING,
+        "happened_at": NOON,
+        "found_at": NOON,
+        "changed_at": NOON,
+    }
+    where = endpoint or make_endpoint(install=contract.install)
+    return Finding.objects.create(install=contract.install, contract=contract, endpoint=where, **defaults | columns)

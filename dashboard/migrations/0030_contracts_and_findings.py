@@ -179,6 +179,7 @@ class Migration(migrations.Migration):
                 ('last_at', models.DateTimeField()),
             ],
             options={
+                'constraints': [models.UniqueConstraint(fields=('name', 'began_at'), name='presence_once_per_process')],
                 'indexes': [models.Index(fields=['last_at'], name='presence_newest')],
             },
         ),

@@ -28,13 +28,17 @@ class ReceiverReport(models.Model):
 
 
 class ReceiverPresence(models.Model):
-    """A process of a receiver, from its start until it was last heard of. Between processes, nothing was received."""
+    """A process of a receiver, from its start until it was last heard of. Between processes, nothing was received.
+
+    A process that is killed while it cannot reach the database ran longer than its row says.
+    """
 
     name = models.CharField(max_length=NAME_LIMIT, help_text="Its spool's folder.")
     began_at = models.DateTimeField()
     last_at = models.DateTimeField()
 
     class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "began_at"], name="presence_once_per_process")]
         indexes = [models.Index(fields=["last_at"], name="presence_newest")]
 
     def __str__(self) -> str:

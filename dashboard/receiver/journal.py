@@ -86,7 +86,7 @@ class Journal:
         self._disk = OneThread(name="spool")
         self._spool: Spool | None = None
         self._appender: Appender | None = None
-        self._notes = Notes(name=name_of(name))
+        self._notes = Notes(name=name_of(name), began_at=timezone.now())
         self._queue: deque[Pending] = deque()
         self._in_flight: dict[Pending, None] = {}
         self._is_direct = True
@@ -367,7 +367,7 @@ class Journal:
         held = self.held if is_report and self._spool is not None else None
         if is_probe and self._spool is None:
             self._notes.gone([self.name])  # it has nothing to report: this is the probe
-        taken = self._notes.take(at=timezone.now(), held=held, with_in_time=self._is_clear)
+        taken = self._notes.take(at=timezone.now(), held=held, is_report=is_report, with_in_time=self._is_clear)
         if taken is not None:
             await self._store(taken)
             if self._notes.is_full and self._is_clear:
@@ -411,12 +411,14 @@ class Journal:
 
     async def _say_goodbye(self) -> None:
         """Store the last notes. The report goes where no attempt is held."""
-        held = self.held or None
+        held, is_report = self.held or None, True
         if held is None:
             self._notes.gone([self.name])
         try:
-            while taken := self._notes.take(at=timezone.now(), held=held, with_in_time=self._is_clear):
-                held = None
+            while taken := self._notes.take(
+                at=timezone.now(), held=held, is_report=is_report, with_in_time=self._is_clear
+            ):
+                held, is_report = None, False
                 await self._store(taken, is_last=True)
         except Exception as error:  # noqa: BLE001 - what is left to do at the end must be done all the same
             logger.warning("the last notes are not stored: %s", type(error).__name__)

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 class Taken:
     """What is stored now. `held` is the number of attempts in the spool, None if it is not to be reported.
 
+    `began_at` is when the process started if it reports that it runs, else None.
     `told` has NONE for attempts that were answered in time, and why the others were not.
     """
 
@@ -50,6 +51,7 @@ class Taken:
     told: Mapping[uuid.UUID, Cause] = field(default_factory=dict)
     proven: Mapping[int, Sealed] = field(default_factory=dict)
     gone: Collection[str] = ()
+    began_at: datetime | None = None
 
     def store(self) -> Unnoted:
         """Write it into the database, and return what could not be noted.
@@ -59,6 +61,8 @@ class Taken:
         unnoted = note_answered(self.told) if self.told else Unnoted()
         if self.held is not None:
             receivers.report(name=self.name, held=self.held, now=self.at)
+        if self.began_at is not None:
+            receivers.mark_present(name=self.name, began_at=self.began_at, now=self.at)
         if self.proven:
             mark_proven(self.proven)
         if self.gone:
@@ -71,9 +75,9 @@ class Taken:
 class Notes:
     """Collects notes, on one event loop. `dropped_refusals` and `dropped_told` count what there was no room for."""
 
-    def __init__(self, *, name: str) -> None:
-        """`name` is the receiver's, for its reports."""
-        self.name = name
+    def __init__(self, *, name: str, began_at: datetime) -> None:
+        """`name` is the receiver's, for its reports, and `began_at` is when its process started."""
+        self.name, self.began_at = name, began_at
         self.dropped_refusals = self.dropped_told = 0
         self._refusals: deque[tuple[int, Refusal]] = deque()
         self._in_time: dict[uuid.UUID, Cause] = {}
@@ -121,8 +125,13 @@ class Notes:
         """Number of those that were kept."""
         return len(self._missed)
 
-    def take(self, *, at: datetime, held: int | None, with_in_time: bool = True) -> Taken | None:
-        """Return notes to store, which wait no longer; None if there is nothing to store."""
+    def take(
+        self, *, at: datetime, held: int | None, is_report: bool = False, with_in_time: bool = True
+    ) -> Taken | None:
+        """Return notes to store, which wait no longer; None if there is nothing to store.
+
+        `is_report`: they also tell that the receiver runs.
+        """
         self._log_dropped()
         refusals = [self._refusals.popleft() for _ in range(min(AT_ONCE, len(self._refusals)))]
         told = self._take_missed() | _taken(self._unkept, list(islice(self._unkept, AT_ONCE)))
@@ -130,9 +139,9 @@ class Notes:
             told |= _taken(self._in_time, list(islice(self._in_time, TOLD_AT_ONCE)))
         proven, self._proven = self._proven, {}
         gone, self._gone = self._gone, set()
-        if held is None and not (refusals or told or proven or gone):
+        if held is None and not (is_report or refusals or told or proven or gone):
             return None
-        return Taken(self.name, at, held, refusals, told, proven, gone)
+        return Taken(self.name, at, held, refusals, told, proven, gone, self.began_at if is_report else None)
 
     def take_missed(self, *, at: datetime) -> Taken | None:
         """Return attempts that were kept, and that OpenTrain got no answer to; None if none wait."""

@@ -2,11 +2,12 @@
 
 import logging
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from dashboard.actions.deliveries.groups import record_group
-from dashboard.models import Attempt, Endpoint, ReceiverReport, RefusedAttempt
+from dashboard.models import Attempt, Endpoint, ReceiverPresence, ReceiverReport, RefusedAttempt
 from dashboard.receiver import notes as notes_module
 from dashboard.receiver.notes import Notes, Taken
 from dashboard.rules.causes import Cause
@@ -19,7 +20,7 @@ from tests.receiver.refusals import refusal
 
 @pytest.fixture
 def notes() -> Notes:
-    return Notes(name="web1-a")
+    return Notes(name="web1-a", began_at=NOON)
 
 
 def taken(notes: Notes, *, held: int | None = None, with_in_time: bool = True) -> Taken:
@@ -49,6 +50,17 @@ def test_everything_noted_is_stored(notes: Notes) -> None:
     assert Endpoint.objects.get().proof == Endpoint.Proof.PROVEN
     assert list(ReceiverReport.objects.values_list("name", "held", "heard_at")) == [("web1-a", 5, NOON)]
     assert notes.take(at=NOON, held=None) is None
+
+
+@pytest.mark.django_db
+def test_report_tells_that_the_process_runs_also_without_a_spool(notes: Notes) -> None:
+    later = NOON + timedelta(seconds=5)
+    found = notes.take(at=later, held=None, is_report=True)
+    assert found is not None
+    found.store()
+    assert ReceiverPresence.objects.values_list("name", "began_at", "last_at").get() == ("web1-a", NOON, later)
+    assert not ReceiverReport.objects.exists()
+    assert notes.take(at=later, held=None) is None
 
 
 @pytest.mark.django_db

@@ -72,14 +72,14 @@ _CHANGE = """
 
 @dataclass(frozen=True, slots=True)
 class _Writes:
-    """What a list of snapshots writes, each kind in one statement: the rows that it confirms, changes and adds, those
-    that get a row in their history, and those whose waiting deliveries OpenTrain gave up.
+    """What a list of snapshots writes, each kind in one statement: the rows that it confirms, changes and adds, the new
+    rows of their history, and those whose waiting deliveries OpenTrain gave up.
     """
 
     confirmed: list[Endpoint] = field(default_factory=list)
     changed: list[Endpoint] = field(default_factory=list)
     added: list[Endpoint] = field(default_factory=list)
-    historic: list[Endpoint] = field(default_factory=list)
+    historic: list[EndpointSnapshot] = field(default_factory=list)
     given_up: list[Endpoint] = field(default_factory=list)
     moved: list[Endpoint] = field(default_factory=list)
     """Those with another URL than before, in a snapshot that no change of ours has returned."""
@@ -256,6 +256,16 @@ def _said(remote: opentrain.WebhookEndpoint) -> dict[str, Any]:
     }
 
 
+def _history_of(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the columns of the endpoint's history. The order of event types is of no account."""
+    return {
+        "status": endpoint.status,
+        "consecutive_failures": endpoint.consecutive_failures,
+        "event_types": sorted(endpoint.event_types),
+        "is_received": endpoint.is_received,
+    }
+
+
 def _gives_up(remote: opentrain.WebhookEndpoint) -> bool:
     """Return whether OpenTrain auto-disabled the endpoint, which also gives up deliveries that arrived late."""
     return remote.disabled_at is not None and remote.consecutive_failures >= AUTO_DISABLE_AT
@@ -307,7 +317,7 @@ def _take(
         return
     if changes is not None and changes.are_missing_in(remote, row=endpoint):
         return
-    before = (endpoint.status, endpoint.consecutive_failures)
+    before, seen_at = _history_of(endpoint), endpoint.snapshot_at
     _learn_of_disable(endpoint, remote, at=learned_at)
     if endpoint.snapshot_at is not None and endpoint.url != remote.url:
         _learn_of_url(endpoint, remote, at=at)
@@ -317,13 +327,10 @@ def _take(
     for column, value in _said(remote).items():
         setattr(endpoint, column, value)
     endpoint.snapshot_at, endpoint.deleted_at, endpoint.unread_why = at, None, ""
-    if (
-        before != (remote.status, remote.consecutive_failures)
-        or endpoint.history_at is None
-        or at - endpoint.history_at >= HISTORY_EVERY
-    ):
+    is_changed = before != _history_of(endpoint)
+    if is_changed or endpoint.history_at is None or at - endpoint.history_at >= HISTORY_EVERY:
         endpoint.history_at = at
-        writes.historic.append(endpoint)
+        writes.historic.append(EndpointSnapshot(endpoint=endpoint, at=at, not_before=seen_at, **_history_of(endpoint)))
     (writes.added if endpoint.pk is None else writes.changed).append(endpoint)
     if _gives_up(remote):
         writes.given_up.append(endpoint)
@@ -413,10 +420,7 @@ def _write(writes: _Writes, *, at: datetime) -> None:
     if writes.changed:
         _change(writes.changed)
     Endpoint.objects.bulk_create(writes.added)
-    EndpointSnapshot.objects.bulk_create(
-        EndpointSnapshot(endpoint=row, at=at, status=row.status, consecutive_failures=row.consecutive_failures)
-        for row in writes.historic
-    )
+    EndpointSnapshot.objects.bulk_create(writes.historic)
     if writes.given_up:
         deliveries.abandon_undelivered_of(
             [

@@ -12,7 +12,7 @@ from dashboard.actions.installs import backoff, snapshots
 from dashboard.actions.installs.fetch import FetchResult, visit
 from dashboard.actions.operation import Operation, failed, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.models import Grant, Install, User
+from dashboard.models import Grant, Install, InstallSnapshot, User
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.rules.installs import Trouble, UnreadEntry, unread_words
 from dashboard.services import opentrain
@@ -90,6 +90,7 @@ def _record(answer: FetchResult) -> Outcome | None:
         if is_replaced and answer.endpoints is None:
             return outcome  # what the old token lacks says nothing about the new one
         if answer.current is not None and not is_replaced:
+            _note_status(install, status=answer.current.status, at=answer.at)
             Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
         if answer.error is None:
             _record_success(answer=answer)
@@ -151,7 +152,20 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
         **({"name": name} if name else {}),
     }
     first = {**known, "name": name or remote.organization_id}
-    return Install.objects.update_or_create(opentrain_id=remote.id, defaults=known, create_defaults=first)
+    with transaction.atomic():
+        before = Install.objects.select_for_update(no_key=True).defer("token").filter(opentrain_id=remote.id).first()
+        install, is_new = Install.objects.update_or_create(
+            opentrain_id=remote.id, defaults=known, create_defaults=first
+        )
+        _note_status(before or install, status=remote.status, at=now)
+    return install, is_new
+
+
+def _note_status(install: Install, *, status: str, at: datetime) -> None:
+    """Add a row to the install's history if its status changed, or if it has none. `install` is as it was before."""
+    if install.status != status or not install.history.exists():
+        not_before = install.described_at if install.status != status else None
+        InstallSnapshot.objects.create(install=install, at=at, not_before=not_before, status=status)
 
 
 def _description(remote: opentrain.Install) -> dict[str, Any]:

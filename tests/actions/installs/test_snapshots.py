@@ -90,6 +90,35 @@ def test_list_and_single_answer_store_the_same() -> None:
     assert len(rows[0]) == len(changes)
 
 
+def test_history_tells_the_event_types_the_path_and_since_when_at_the_earliest() -> None:
+    install = make_install()
+    minutes = [NOON + timedelta(minutes=number) for number in range(6)]
+    states = [
+        {},
+        {},  # nothing changes
+        {"event_types": ("contract.ended",)},
+        {"event_types": ("contract.ended",), "status": "DISABLED"},
+        {"event_types": ("contract.ended",), "status": "DISABLED", "url": "https://elsewhere.example/"},
+    ]
+    snapshots.record_endpoints(install=install, remote=listed(1), at=minutes[0])
+    endpoint = Endpoint.objects.get()
+    Endpoint.objects.update(receiver_key="k" * 43)
+    through = {"url": door_url(receiver_key="k" * 43)}
+    for at, state in zip(minutes[1:], states, strict=True):
+        remote = [dataclasses.replace(one, **through | state) for one in listed(1)]
+        snapshots.record_endpoints(install=install, remote=remote, at=at)
+    types = ["contract.ended"]
+    usual = sorted(listed(1)[0].event_types)
+    columns = ("at", "not_before", "status", "event_types", "is_received")
+    assert list(endpoint.history.order_by("at").values_list(*columns)) == [
+        (minutes[0], None, "ACTIVE", usual, False),
+        (minutes[1], minutes[0], "ACTIVE", usual, True),
+        (minutes[3], minutes[2], "ACTIVE", types, True),
+        (minutes[4], minutes[3], "DISABLED", types, True),
+        (minutes[5], minutes[4], "DISABLED", types, False),
+    ]
+
+
 def test_list_gives_up_only_what_waits_on_the_endpoints_that_opentrain_disabled() -> None:
     install = make_install()
     snapshots.record_endpoints(install=install, remote=listed(3), at=NOON)

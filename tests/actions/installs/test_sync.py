@@ -167,6 +167,24 @@ def test_refresh_keeps_an_endpoint_whose_words_are_longer_than_their_columns(
     assert {"url": endpoint.url, "event_types": tuple(endpoint.event_types), "status": endpoint.status} == said
 
 
+def test_history_of_an_install_has_a_row_for_each_status_and_when_it_was_last_seen_before(
+    fake_opentrain: FakeOpenTrain, support: User
+) -> None:
+    _, install = connect(support, fake_opentrain.add_install())
+    connected_at = install.described_at
+    hours = [connected_at + timedelta(hours=number) for number in (1, 2, 3)]
+    sync.refresh(install=install, now=hours[0])  # nothing changes
+    fake_opentrain.change_answer(lambda answer: replace(answer, status="SUSPENDED"), operation="get_install")
+    for at in hours[1:]:
+        install.refresh_from_db()
+        sync.refresh(install=install, now=at)
+    assert list(install.history.order_by("at").values_list("at", "not_before", "status")) == [
+        (connected_at, None, "ACTIVE"),
+        (hours[1], hours[0], "SUSPENDED"),
+        (hours[2], hours[1], "ACTIVE"),
+    ]
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_result_of_a_token_that_was_replaced_meanwhile_is_not_recorded(
     fake_opentrain: FakeOpenTrain, works: bool
