@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from dashboard.launch import site
@@ -33,7 +34,16 @@ def run(*, folder: Path, port: int) -> None:
         if begins is not None:
             processes.await_true("worker", begins, within_s=site.UP_S)
         print(f"Redeliver is up: {environment['PUBLIC_URL']}", flush=True)  # noqa: T201
+        _say_first_steps({**environment, **database.environment})
         processes.watch()
+
+
+def _say_first_steps(environment: Mapping[str, str]) -> None:
+    """Print how to create an account if there is none."""
+    told = subprocess.run(
+        site.manage("first_account"), env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    print(told.stdout, end="", flush=True)  # noqa: T201
 
 
 def manage(*, folder: Path, arguments: list[str]) -> int:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from dashboard.models import User
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
@@ -78,7 +79,7 @@ LOOKS = {
     "signatures": Look("risk", "shield-x"),
     "log_lags": Look("risk", "hourglass"),
     "url_changed": Look("risk", "plug-connected"),
-    "cleared": Look("ok", "circle-check"),
+    "resolved": Look("idle", "check"),
     "sent": Look("ok", "check"),
     "given_up": Look("bad", "x"),
 }
@@ -226,6 +227,12 @@ def outcome_icon(kind: str) -> str:
 def oidc_name() -> str:
     """Return the name of the OpenID Connect sign-in; empty if none is configured."""
     return settings.OIDC_NAME
+
+
+@register.simple_tag
+def has_accounts() -> bool:
+    """Return whether anyone can sign in: there is no account yet after the first start."""
+    return User.objects.exists()
 
 
 @register.inclusion_tag("components/_streak.html")

@@ -71,6 +71,7 @@ def test_run_and_account_as_the_readme_says(folder: Path) -> None:
     with started("run", folder=folder, port=port, up="Redeliver is up: "):
         with urllib.request.urlopen(f"http://localhost:{port}/accounts/login/", timeout=60) as page:
             assert page.status == 200
+            assert b"make account" in page.read()
         # The command of `make account`. Without a terminal, it reads the password from stdin.
         command = [sys.executable, "-m", "dashboard.launch", "manage", "account", "ada", "--role", "support_lead"]
         done = subprocess.run(

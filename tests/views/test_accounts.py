@@ -28,6 +28,13 @@ def test_sign_in_leads_back_to_the_page_that_was_asked_for(client: Client) -> No
     assert client.post(LOGIN, form)["Location"] == "/installs/connect/"
 
 
+def test_sign_in_page_says_how_to_create_the_first_account(client: Client) -> None:
+    page = client.get("/accounts/login/").content.decode()
+    assert "make account NAME=ada ROLE=support_lead" in page
+    make_user()
+    assert "make account" not in client.get("/accounts/login/").content.decode()
+
+
 def test_sign_in_never_leads_to_another_site(client: Client) -> None:
     make_user(username="ana", password="a-long-password")
     form = {"login": "ana", "password": "a-long-password", "next": "https://evil.example.com/"}

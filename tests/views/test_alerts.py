@@ -98,7 +98,11 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
         cleared_at=now - timedelta(minutes=6),
         cleared_words="It is no longer disabled by OpenTrain.",
     )
-    text = words_of(ana.read(LIST))
+    page = ana.read(LIST)
+    text = words_of(page)
+    assert '<span class="chip tone-idle">' in page
+    assert "chip tone-ok" not in page
+    assert "Resolved 20 min ago" in text
     assert "14 min until 6 min ago" in text
     assert "No notification: no channel is set up for this." in text
     assert "It is no longer disabled by OpenTrain." in text
