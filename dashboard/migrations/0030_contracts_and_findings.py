@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('active_seen_at', models.DateTimeField(blank=True, help_text='When it was last listed as active.', null=True)),
                 ('ended_seen_at', models.DateTimeField(blank=True, help_text='When it was first listed as ended.', null=True)),
                 ('gone_at', models.DateTimeField(blank=True, help_text='When lists that were complete first lacked it. Our own clock.', null=True)),
-                ('budget_state', models.CharField(blank=True, help_text='OK, LOW, DEPLETED; empty: never read.', max_length=50)),
+                ('budget_state', models.CharField(blank=True, help_text='OK, LOW, DEPLETED; empty: not known.', max_length=50)),
                 ('budget_consumed', models.FloatField(blank=True, help_text='The fraction that is consumed.', null=True)),
                 ('budget_read_at', models.DateTimeField(blank=True, null=True)),
                 ('install', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='contracts', to='dashboard.install')),
@@ -270,5 +270,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='contractchange',
             constraint=models.CheckConstraint(condition=models.Q(('contract__isnull', True), ('link__isnull', True), _connector='XOR'), name='change_of_one_thing'),
+        ),
+        migrations.AddField(
+            model_name='projectlink',
+            name='contracts_read_at',
+            field=models.DateTimeField(blank=True, help_text='When its own contracts were last read, where the lists of all are too long.', null=True),
         ),
     ]

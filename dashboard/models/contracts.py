@@ -55,6 +55,9 @@ class ProjectLink(models.Model):
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True, blank=True, help_text="When a list first lacked it. Our own clock.")
+    contracts_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its own contracts were last read, where the lists of all are too long."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["install", "opentrain_id"], name="link_once_per_install")]
@@ -96,7 +99,7 @@ class Contract(models.Model):
     gone_at = models.DateTimeField(
         null=True, blank=True, help_text="When lists that were complete first lacked it. Our own clock."
     )
-    budget_state = models.CharField(max_length=50, blank=True, help_text="OK, LOW, DEPLETED; empty: never read.")
+    budget_state = models.CharField(max_length=50, blank=True, help_text="OK, LOW, DEPLETED; empty: not known.")
     budget_consumed = models.FloatField(null=True, blank=True, help_text="The fraction that is consumed.")
     budget_read_at = models.DateTimeField(null=True, blank=True)
 

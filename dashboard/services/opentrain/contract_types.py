@@ -16,6 +16,10 @@ from dashboard.rules.installs import UnreadEntry
 from dashboard.services.opentrain import types
 from dashboard.services.opentrain.types import Fields, Malformed
 
+PROJECT_ID_CHARS, PROJECT_NAME_CHARS = 200, 300
+"""OpenTrain refuses longer ones in a new link. Source: partner-api, "The read side"."""
+TITLE_CHARS = 300
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectLink:
@@ -88,8 +92,11 @@ def project_links(answer: Mapping[str, Any]) -> tuple[ProjectLink | UnreadEntry,
 
 
 def contracts(answer: Mapping[str, Any]) -> tuple[Contract | UnreadEntry, ...]:
-    """Parse a list of contracts, and after them the entries that cannot be read. Raises: Malformed."""
-    return types.entries(answer, "contracts", _contract)
+    """Parse a list of contracts, and after them the entries that cannot be read or are doubled. Raises: Malformed.
+
+    Every entry is in the result, because the number of entries tells whether the list is full.
+    """
+    return types.entries(answer, "contracts", _contract, names_doubles=True)
 
 
 def participants(contract_id: str) -> Callable[[Mapping[str, Any]], tuple[Participant, ...]]:
@@ -139,8 +146,8 @@ def _link(fields: Fields) -> ProjectLink:
     return ProjectLink(
         id=fields.id("id"),
         job_id=fields.maybe("jobId", fields.id),
-        external_project_id=fields.maybe("externalProjectId", fields.text),
-        external_project_name=fields.maybe("externalProjectName", fields.text),
+        external_project_id=fields.maybe("externalProjectId", _text(fields, most=PROJECT_ID_CHARS)),
+        external_project_name=fields.maybe("externalProjectName", _text(fields, most=PROJECT_NAME_CHARS)),
         external_project_url=fields.maybe("externalProjectUrl", fields.url),
         provisioning_mode=fields.maybe("provisioningMode", _status(fields)),
         created_at=fields.maybe("createdAt", fields.time),
@@ -152,11 +159,11 @@ def _contract(fields: Fields) -> Contract:
         id=fields.id("id"),
         status=fields.maybe("status", _status(fields)),
         job_id=fields.maybe("jobId", fields.id),
-        title=fields.maybe("title", fields.text),
+        title=fields.maybe("title", _text(fields, most=TITLE_CHARS)),
         start_date=fields.maybe("startDate", fields.time),
         end_date=fields.maybe("endDate", fields.time),
         created_at=fields.maybe("createdAt", fields.time),
-        project_link_ids=fields.maybe("projectLinkIds", fields.texts) or (),
+        project_link_ids=fields.maybe("projectLinkIds", partial(fields.texts, most=types.ID_CHARS)) or (),
     )
 
 
@@ -181,4 +188,8 @@ def _milestone(fields: Fields) -> Milestone:
 
 
 def _status(fields: Fields) -> Callable[[str], str]:
-    return partial(fields.text, most=types.STATUS_CHARS)
+    return _text(fields, most=types.STATUS_CHARS)
+
+
+def _text(fields: Fields, *, most: int) -> Callable[[str], str]:
+    return partial(fields.text, most=most)

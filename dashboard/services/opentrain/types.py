@@ -176,10 +176,13 @@ def endpoints(answer: Mapping[str, Any]) -> tuple[WebhookEndpoint | UnreadEntry,
     return entries(answer, "webhookEndpoints", _endpoint)
 
 
-def entries(answer: Mapping[str, Any], name: str, read: Callable[["Fields"], Named]) -> tuple[Named | UnreadEntry, ...]:
+def entries(
+    answer: Mapping[str, Any], name: str, read: Callable[["Fields"], Named], *, names_doubles: bool = False
+) -> tuple[Named | UnreadEntry, ...]:
     """Parse a list of things with IDs, in its order, and after them the entries that cannot be read.
 
-    Of two with the same ID the first is kept. Raises: Malformed.
+    Of two with the same ID the first is kept; with `names_doubles` the other counts as one that cannot be read, so that
+    the number of entries is the list's. Raises: Malformed.
     """
     found: dict[str, Named] = {}
     unread: list[UnreadEntry] = []
@@ -187,6 +190,8 @@ def entries(answer: Mapping[str, Any], name: str, read: Callable[["Fields"], Nam
         entry = _entry(item, position=position, read=read)
         if isinstance(entry, UnreadEntry):
             unread.append(entry)
+        elif entry.id in found and names_doubles:
+            unread.append(UnreadEntry(position, entry.id, "it is listed twice"))
         else:
             found.setdefault(entry.id, entry)
     return (*found.values(), *unread)
@@ -302,12 +307,12 @@ class Fields:
         """Return an address unchanged, or marked as not whole."""
         return unchanged(self._typed(name, str, "a text"), most=URL_CHARS)
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, *, most: int = ITEM_CHARS) -> tuple[str, ...]:
         """Return names unchanged, or marked as not whole. An item that is not a text is named, and marked too."""
         items = self._typed(name, list, "a list")
         if len(items) > ITEMS:
             raise Malformed(f"its field {self.path}{name} has more than {ITEMS:,} items")
-        return tuple(_name(item) for item in items)
+        return tuple(_name(item, most=most) for item in items)
 
     def boolean(self, name: str) -> bool:
         return bool(self._typed(name, bool, "true or false"))
@@ -352,10 +357,10 @@ def _details(value: object) -> dict[str, str]:
     return {clean(str(name)): clean(_as_text(item)) for name, item in list(value.items())[:ITEMS]}
 
 
-def _name(item: object) -> str:
+def _name(item: object, *, most: int) -> str:
     if isinstance(item, str):
-        return unchanged(item, most=ITEM_CHARS)
-    return unchanged(f"unreadable: {json.dumps(item)}{MARK}", most=ITEM_CHARS)
+        return unchanged(item, most=most)
+    return unchanged(f"unreadable: {json.dumps(item)}{MARK}", most=most)
 
 
 def _as_text(value: object) -> str:

@@ -135,7 +135,19 @@ def test_entry_that_cannot_be_read_is_named_beside_the_others(serve: Any) -> Non
         UnreadEntry(1, "ctr_2", "its field endDate is not a plausible time with its zone"),
         UnreadEntry(3, None, "it is not an object"),
         UnreadEntry(4, None, "its field id is not a usable ID"),
+        UnreadEntry(5, "ctr_1", "it is listed twice"),
     ]
+
+
+def test_texts_that_are_too_long_are_cut_and_ids_of_links_are_whole(serve: Any) -> None:
+    long = {"externalProjectId": "1" * 201, "externalProjectName": "n" * 301}
+    with serve(
+        ok({"projectLinks": [LINK | long]}),
+        ok({"contracts": [CONTRACT | {"title": "t" * 301, "projectLinkIds": ["p" * 200]}]}),
+    ):
+        [link], [contract] = links(), contracts()
+    assert (link.external_project_id, link.external_project_name) == ("1" * 199 + "…", "n" * 299 + "…")
+    assert (contract.title, contract.project_link_ids) == ("t" * 299 + "…", ("p" * 200,))
 
 
 def test_texts_are_on_one_line_and_unknown_statuses_stay(serve: Any) -> None:
