@@ -15,6 +15,7 @@ from dashboard.views import (
     alert_channels,
     alerts,
     bare_errors,
+    contracts,
     deliveries,
     delivery_export,
     delivery_lists,
@@ -38,6 +39,7 @@ from dashboard.views import (
     search,
     sessions,
     set_password,
+    why,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -125,6 +127,9 @@ console: Patterns = [
     path("deliveries/<int:pk>/attempts/", deliveries.attempts, name="delivery-attempts"),
     path("deliveries/<int:pk>/attempts/live/", deliveries.attempts_live, name="delivery-attempts-live"),
     path("deliveries/<int:pk>/redeliver/", deliveries.redeliver, name="delivery-redeliver"),
+    path("contracts/<int:pk>/", contracts.detail, name="contract-detail"),
+    path("contracts/<int:pk>/live/", contracts.live, name="contract-live"),
+    path("why/", why.index, name="why"),
     path("runs/", runs.index, name="run-list"),
     path("runs/live/", runs.index_live, name="run-list-live"),
     path("runs/<int:pk>/", runs.detail, name="run-detail"),

@@ -41,6 +41,13 @@ class Reconciliation(models.Model):
         return f"reconciliation of {self.install_id}"
 
 
+class ProjectLinkQuerySet(models.QuerySet["ProjectLink"]):
+    def visible_to(self, user: "User") -> Self:
+        if user.sees_every_install:
+            return self
+        return self.filter(install__in=Install.objects.visible_to(user))
+
+
 class ProjectLink(models.Model):
     """A project of the partner's that is mapped to a job, as OpenTrain last said."""
 
@@ -58,6 +65,8 @@ class ProjectLink(models.Model):
     contracts_read_at = models.DateTimeField(
         null=True, blank=True, help_text="When its own contracts were last read, where the lists of all are too long."
     )
+
+    objects = ProjectLinkQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["install", "opentrain_id"], name="link_once_per_install")]

@@ -13,15 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.forms import search_text
 from dashboard.forms.delivery_filters import link_query
+from dashboard.forms.search_text import LONGEST
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
-from dashboard.rules import pasted
-from dashboard.rules.secret_texts import has_secret
-
-LONGEST = 200
-"""Characters of the search text that are used: no ID is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +65,15 @@ def shortcuts(request: MemberRequest) -> HttpResponse:
 
 
 def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
-    text = pasted.term(request.GET.get("q", "").replace("\0", ""))
-    # A pasted token or secret is neither searched for nor shown.
-    is_secret = has_secret(text)
-    cut, text = len(text) > LONGEST, text[:LONGEST]
-    text, problem = ("", "") if is_secret else _one(text)
-    now = timezone.now()
-    found = find(user=request.user, text=text, now=now) if text and not problem else Found()
-    groups = [group for group in _groups(found, text, now) if group.hits]
+    asked, now = search_text.read(request.GET.get("q", ""), what="name or ID"), timezone.now()
+    found = find(user=request.user, text=asked.sought, now=now) if asked.sought else Found()
+    groups = [group for group in _groups(found, asked.sought, now) if group.hits]
     return {
-        "text": text,
-        "problem": problem,
-        "is_secret": is_secret,
-        "cut": cut,
+        "asked": asked,
         "groups": groups,
         "count": sum(len(group.hits) for group in groups),
         "longest": LONGEST,
     }, found
-
-
-def _one(text: str) -> tuple[str, str]:
-    """Return the one name or ID to search for, or the whole text and why it is more than one."""
-    try:
-        return pasted.identifier(text, what="name or ID"), ""
-    except pasted.Unusable as error:
-        return text, str(error)
 
 
 def _groups(found: Found, text: str, now: datetime) -> list[Group]:

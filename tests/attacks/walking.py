@@ -13,6 +13,7 @@ from dashboard.models import AuditEntry, Endpoint
 from tests.factories import (
     make_attempt,
     make_channel,
+    make_contract,
     make_delivery,
     make_entry,
     make_refused_attempt,
@@ -41,6 +42,7 @@ def addresses(*, endpoint: Endpoint) -> list[Address]:
         "deliveries": delivery.pk,
         "runs": make_run(endpoint=endpoint).pk,
         "activity": make_entry(endpoint=endpoint).pk,
+        "contracts": make_contract(install=endpoint.install).pk,
         "alerts": make_channel(install=endpoint.install).pk,
         "members": make_user(role="viewer").pk,
         "install_pk": endpoint.install_id,

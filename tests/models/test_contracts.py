@@ -1,9 +1,11 @@
 """Contracts, links and their changes: each once per install, and seen only by who may see the install."""
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, transaction
 
-from dashboard.models import Contract, ContractChange
+from dashboard.models import Contract, ContractChange, ProjectLink
 from tests.factories import NOON, make_contract, make_grant, make_install, make_link, make_user
 
 pytestmark = pytest.mark.django_db
@@ -29,12 +31,13 @@ def test_change_is_one_of_a_contract_or_of_a_link() -> None:
             ContractChange.objects.create(**columns | one)
 
 
-def test_contract_is_visible_to_those_who_see_its_install() -> None:
-    contract = make_contract()
+@pytest.mark.parametrize(("model", "make"), [(Contract, make_contract), (ProjectLink, make_link)])
+def test_contract_and_link_are_visible_to_those_who_see_their_install(model: Any, make: Any) -> None:
+    row = make()
     admin, other = make_user(role="partner_admin"), make_user(role="partner_admin")
-    make_grant(user=admin, install=contract.install)
-    make_grant(user=other, install=make_contract().install)
-    assert list(Contract.objects.visible_to(admin)) == [contract]
-    assert contract not in Contract.objects.visible_to(other)
-    assert Contract.objects.visible_to(make_user()).count() == 2
-    assert not Contract.objects.visible_to(make_user(role="")).exists()
+    make_grant(user=admin, install=row.install)
+    make_grant(user=other, install=make().install)
+    assert list(model.objects.visible_to(admin)) == [row]
+    assert row not in model.objects.visible_to(other)
+    assert model.objects.visible_to(make_user()).count() == 2
+    assert not model.objects.visible_to(make_user(role="")).exists()

@@ -1,0 +1,41 @@
+"""The text of a search, as people paste it: one name or ID. Secrets are never searched for or shown."""
+
+from dataclasses import dataclass
+
+from dashboard.rules import pasted
+from dashboard.rules.secret_texts import has_secret
+
+LONGEST = 200
+"""Characters of the search text that are used: no ID is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchText:
+    """What to search for, or `problem`: why it is not one name or ID. `text` is shown in the field.
+
+    `is_secret`: it looked like a secret, so nothing of it is kept. `is_cut`: it is the beginning of a longer text.
+    """
+
+    text: str = ""
+    problem: str = ""
+    is_secret: bool = False
+    is_cut: bool = False
+
+    @property
+    def sought(self) -> str:
+        """The text to look up; empty if there is nothing to look up."""
+        return "" if self.problem else self.text
+
+
+def read(pasted_text: str, *, what: str) -> SearchText:
+    """Return the search text of a field or an address. `what` names what to paste: "name or ID"."""
+    pasted_text = pasted_text.replace("\0", "")
+    if has_secret(pasted.without_invisible(pasted_text)):
+        return SearchText(is_secret=True)
+    whole = pasted.term(pasted_text)
+    text = whole[:LONGEST]
+    is_cut = len(whole) > LONGEST
+    try:
+        return SearchText(pasted.identifier(text, what=what), is_cut=is_cut)
+    except pasted.Unusable as error:
+        return SearchText(text, problem=str(error), is_cut=is_cut)
