@@ -26,6 +26,7 @@ from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.outside_texts import is_whole
+from dashboard.rules.reconciliation import Kind
 from dashboard.rules.secret_texts import STARTS
 from dashboard.signatures import TOLERANCE_S
 
@@ -82,6 +83,15 @@ LOOKS = {
     "resolved": Look("idle", "check"),
     "sent": Look("ok", "check"),
     "given_up": Look("bad", "x"),
+    # Of rules.reconciliation.Kind. Retrying, requested, failed and refused look as they do elsewhere.
+    Kind.NOT_DUE: Look("idle", "clock"),
+    Kind.TAKEN: Look("ok", "check"),
+    Kind.TAKEN_IN_PART: Look("info", "check"),
+    Kind.NOT_SEEN_YET: Look("warn", "hourglass"),
+    Kind.OUT_OF_ORDER: Look("risk", "alert-triangle"),
+    Kind.MISSING: Look("bad", "alert-circle"),
+    Kind.NOT_KNOWN: Look("idle", "help-circle"),
+    "not_subscribed": Look("idle", "ban"),
 }
 
 _OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}
