@@ -29,10 +29,14 @@ TIME_ZONE_CHARS = 60
 _NO_QUIET_TIME = {"invalid": "Enter a time such as 22:00, or leave both empty."}
 
 
+_NO_PLACE = {"UTC", "Factory", "localtime"}
+"""Names that stand for no place: UTC comes first, and the others are for the set-up of machines."""
+
+
 @lru_cache(maxsize=1)
 def time_zones() -> tuple[str, ...]:
     """Return all time zones, UTC first. Cached, because finding them reads many files."""
-    return ("UTC", *sorted(name for name in available_timezones() if name != "UTC" and not name.startswith("Etc/")))
+    return ("UTC", *sorted(name for name in available_timezones() - _NO_PLACE if not name.startswith("Etc/")))
 
 
 class ChannelForm(OperationForm):

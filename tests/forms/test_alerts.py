@@ -121,6 +121,7 @@ def test_time_zones_are_each_once_with_utc_first() -> None:
     names = time_zones()
     assert (names[0], len(names) == len(set(names)), "Europe/Berlin" in names) == ("UTC", True, True)
     assert [name for name in names if name.startswith("Etc/")] == []
+    assert {"Factory", "localtime"}.isdisjoint(names)
 
 
 @pytest.mark.parametrize(("characters", "is_taken"), [(254, True), (255, False), (310, False)])
