@@ -19,7 +19,7 @@ from dashboard.actions.alerts.outbox import Sent
 from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
 from dashboard.actions.installs import freshness, poller
-from dashboard.actions.installs.poller import Polled
+from dashboard.actions.installs.rounds import Done
 from dashboard.actions.runs import commands, steps
 from dashboard.db.advisory_lock import alone
 from dashboard.models import Run
@@ -42,7 +42,7 @@ _refreshing = Waits()
 def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
     """Keep every install's snapshot fresh, so an auto-disable is detected without a page view."""
     with alone(name="redeliver.poll") as mine:  # otherwise each worker would make POLL_CONCURRENCY calls
-        polled = poller.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Polled()
+        polled = poller.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Done()
     if polled.failed:
         logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
 

@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
 from dashboard.actions.installs import backoff, snapshots
@@ -29,7 +30,7 @@ NOT_STORED = (
     "OpenTrain's answer cannot be stored, so what is shown is from before. "
     "Ask your administrator: Redeliver's log has the reason."
 )
-_UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
+UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
 """What a value raises that no limit in services/opentrain/types.py foresaw. It must not stop the poll of others."""
 
 _TROUBLE = ["last_error", "last_error_at", "last_error_code", "trouble_since", "failures"]
@@ -76,10 +77,16 @@ def record(answer: FetchResult) -> Outcome | None:
     """
     try:
         return _record(answer)
-    except _UNSTORABLE:
+    except UNSTORABLE:
         logger.exception("install %s: OpenTrain's response could not be stored", answer.install.pk)
     answer.install.refresh_from_db(fields=_TROUBLE)
     return _record(FetchResult(answer.install, answer.at, error=opentrain.BadResponse(NOT_STORED, status=None)))
+
+
+def describe(*, install: Install, current: opentrain.Install, at: datetime) -> None:
+    """Store what OpenTrain said of the install itself at `at`."""
+    _note_status(install, status=current.status, at=at)
+    Install.objects.filter(pk=install.pk).update(**_description(current), described_at=at)
 
 
 def _record(answer: FetchResult) -> Outcome | None:
@@ -90,8 +97,7 @@ def _record(answer: FetchResult) -> Outcome | None:
         if is_replaced and answer.endpoints is None:
             return outcome  # what the old token lacks says nothing about the new one
         if answer.current is not None and not is_replaced:
-            _note_status(install, status=answer.current.status, at=answer.at)
-            Install.objects.filter(pk=install.pk).update(**_description(answer.current), described_at=answer.at)
+            describe(install=install, current=answer.current, at=answer.at)
         if answer.error is None:
             _record_success(answer=answer)
         else:
@@ -115,7 +121,7 @@ def _record_success(*, answer: FetchResult) -> None:
         install.unread_entries = unread_words([one for one in answer.endpoints if isinstance(one, UnreadEntry)])
     install.checked_at, install.last_error, install.last_error_at = at, "", None
     install.last_error_code, install.trouble_since, install.failures = Trouble.NONE, None, 0
-    install.poll_after = backoff.after_success(at=at)
+    install.poll_after = backoff.after_success(at=at, every_s=settings.POLL_EVERY_S)
     install.refresh_requested_at = None
     install.save(update_fields=["checked_at", "poll_after", "refresh_requested_at", *listed, *_TROUBLE])
 
@@ -131,6 +137,7 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
         failures=install.failures,
         retry_after_s=answer.retry_after_s,
         chance=random.random(),  # noqa: S311
+        every_s=settings.POLL_EVERY_S,
     )
     install.refresh_requested_at = None
     install.save(update_fields=["poll_after", "refresh_requested_at", *_TROUBLE])

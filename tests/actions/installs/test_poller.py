@@ -12,8 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.actions import endpoints
-from dashboard.actions.installs import poller, snapshots, sync
-from dashboard.actions.installs.poller import Polled
+from dashboard.actions.installs import poller, rounds, snapshots, sync
+from dashboard.actions.installs.rounds import Done
 from dashboard.models import Endpoint, EndpointSnapshot, Install
 from dashboard.rules.installs import Trouble
 from dashboard.services import opentrain
@@ -26,7 +26,7 @@ MINUTE = timedelta(minutes=1)
 URL = "https://acme.example.com/"
 
 
-def poll(at: datetime = NOON) -> Polled:
+def poll(at: datetime = NOON) -> Done:
     return poller.poll(clock=lambda: at, budget=MINUTE)
 
 
@@ -43,7 +43,7 @@ def reload(install: Install) -> Install:
 
 def test_poll_keeps_the_endpoints_of_every_install(fake_opentrain: FakeOpenTrain) -> None:
     several = [make_polled(fake_opentrain) for _ in range(40)]
-    assert poll() == Polled(installs=40, failed=0)
+    assert poll() == Done(installs=40, failed=0)
     assert sorted(Endpoint.objects.values_list("install", flat=True)) == [install.pk for install in several]
     assert set(Install.objects.values_list("checked_at", "poll_after", "endpoint_count", "fine_count")) == {
         (NOON, NOON + MINUTE, 1, 1)
@@ -53,21 +53,21 @@ def test_poll_keeps_the_endpoints_of_every_install(fake_opentrain: FakeOpenTrain
 def test_poll_asks_no_install_before_its_time(fake_opentrain: FakeOpenTrain) -> None:
     make_polled(fake_opentrain)
     poll()
-    assert poll(NOON + MINUTE - timedelta(seconds=1)) == Polled()
-    assert poll(NOON + MINUTE) == Polled(installs=1)
+    assert poll(NOON + MINUTE - timedelta(seconds=1)) == Done()
+    assert poll(NOON + MINUTE) == Done(installs=1)
 
 
 def test_look_of_a_page_counts_for_the_budget(fake_opentrain: FakeOpenTrain) -> None:
     install = make_polled(fake_opentrain)
     assert sync.refresh(install=install, now=NOON) is None
-    assert poll(NOON + timedelta(seconds=59)) == Polled()
+    assert poll(NOON + timedelta(seconds=59)) == Done()
 
 
 @pytest.mark.parametrize("retry_after_s", [None, 7200])
 def test_poll_after_429_waits_as_long_as_opentrain_says(fake_opentrain: FakeOpenTrain, retry_after_s) -> None:
     install = make_polled(fake_opentrain)
     fake_opentrain.fail_next(opentrain.RateLimited("Too many.", retry_after_s=retry_after_s))
-    assert poll() == Polled(installs=1, failed=1)
+    assert poll() == Done(installs=1, failed=1)
     install = reload(install)
     assert (install.last_error_code, install.failures) == (Trouble.RATE_LIMITED, 1)
     if retry_after_s is None:
@@ -140,7 +140,7 @@ def test_poll_with_a_token_that_cannot_be_read_asks_nobody_and_goes_on(fake_open
     lost = make_polled(fake_opentrain)
     settings.FIELD_KEYS = [Fernet.generate_key().decode()]
     fine = make_polled(fake_opentrain)
-    assert poll() == Polled(installs=2, failed=1)
+    assert poll() == Done(installs=2, failed=1)
     codes = dict(Install.objects.values_list("pk", "last_error_code"))
     assert codes == {lost.pk: Trouble.TOKEN_UNREADABLE, fine.pk: ""}
 
@@ -166,9 +166,9 @@ def test_poll_of_one_install_that_breaks_us_goes_on_with_the_others(
         return real(token=token)
 
     monkeypatch.setattr(opentrain, "list_endpoints", broken_for_one)
-    assert poll() == Polled(installs=3, failed=1)
+    assert poll() == Done(installs=3, failed=1)
     assert Endpoint.objects.count() == 2
-    assert "an install could not be polled" in caplog.text
+    assert "poll: an install could not be read" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_answer_that_cannot_be_stored_is_said_in_words_and_the_others_are_polled
     fake_opentrain: FakeOpenTrain, caplog: pytest.LogCaptureFixture, said: dict[str, Any]
 ) -> None:
     several = [make_polled(fake_opentrain) for _ in range(3)]
-    assert poll() == Polled(installs=3, failed=0)
+    assert poll() == Done(installs=3, failed=0)
     [odd] = fake_opentrain.list_endpoints(token=several[0].token)
     make_delivery(endpoint=Endpoint.objects.get(opentrain_id=odd.id), last_ok=False)
     fake_opentrain._change(odd.id, **said)  # past the limits of the client
-    assert poll(NOON + MINUTE) == Polled(installs=3, failed=1)
+    assert poll(NOON + MINUTE) == Done(installs=3, failed=1)
     first, *others = (reload(install) for install in several)
     assert (first.last_error_code, first.failures, first.needs_person) == (Trouble.BAD_ANSWER, 1, True)
     assert sync.NOT_STORED in first.last_error
@@ -198,8 +198,8 @@ def test_answer_that_cannot_be_stored_is_said_in_words_and_the_others_are_polled
 def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrain, monkeypatch, settings) -> None:
     """More installs hang than there are slots; all others are recorded long before the first hanging call ends."""
     settings.POLL_CONCURRENCY = 2
-    monkeypatch.setattr(poller, "SLOW_AFTER_MOST_S", 0.05)
-    monkeypatch.setattr(poller, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(rounds, "SLOW_AFTER_MOST_S", 0.05)
+    monkeypatch.setattr(rounds, "LOOK_EVERY_S", 0.01)
     hanging = {make_polled(fake_opentrain).token for _ in range(6)}
     fine = [make_polled(fake_opentrain).pk for _ in range(20)]
     let_go = threading.Event()
@@ -220,7 +220,7 @@ def test_installs_that_hang_do_not_delay_the_others(fake_opentrain: FakeOpenTrai
     real_record = sync.record
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     monkeypatch.setattr(sync, "record", record)
-    assert poll() == Polled(installs=26, failed=6)
+    assert poll() == Done(installs=26, failed=6)
     assert sorted(recorded[: len(fine)]) == fine  # the hanging ones are released after these
 
 
@@ -241,21 +241,21 @@ def test_poll_of_failing_installs_uses_only_slots_of_their_own(fake_opentrain: F
     monkeypatch.setattr(opentrain, "list_endpoints", list_endpoints)
     for _ in range(30):
         make_polled(fake_opentrain, failures=1)
-    assert poll() == Polled(installs=30)
+    assert poll() == Done(installs=30)
     assert most <= poller.FAILING_SLOTS
 
 
 def test_poll_ends_with_its_budget_and_the_next_one_goes_on(fake_opentrain: FakeOpenTrain) -> None:
     make_polled(fake_opentrain)
-    assert poller.poll(clock=lambda: NOON, budget=timedelta(0)) == Polled()
-    assert poll() == Polled(installs=1)
+    assert poller.poll(clock=lambda: NOON, budget=timedelta(0)) == Done()
+    assert poll() == Done(installs=1)
 
 
 def test_what_a_killed_poller_had_taken_is_due_again(fake_opentrain: FakeOpenTrain) -> None:
     install = make_polled(fake_opentrain)
     assert poller.take(now=NOON, failing=False) == [install]
-    assert poll(NOON + poller.LEASE - timedelta(seconds=1)) == Polled()
-    assert poll(NOON + poller.LEASE) == Polled(installs=1)
+    assert poll(NOON + poller.LEASE - timedelta(seconds=1)) == Done()
+    assert poll(NOON + poller.LEASE) == Done(installs=1)
 
 
 def test_threads_that_ask_have_no_database(fake_opentrain: FakeOpenTrain, monkeypatch) -> None:
@@ -347,11 +347,11 @@ def test_poll_of_a_list_that_lags_behind_a_change_changes_nothing(fake_opentrain
     fake_opentrain.fall_behind()
     outcome = endpoints.enable(actor=make_user(), endpoint=endpoint, clock=timezone.now, operation=uuid.uuid4())
     assert outcome.ok
-    assert poll(timezone.now()) == Polled(installs=1)
+    assert poll(timezone.now()) == Done(installs=1)
     assert reload(install).needing_count == 0
     assert Endpoint.objects.get().status == "ACTIVE"
     fake_opentrain.catch_up()
     fake_opentrain.disable(endpoint.opentrain_id, "10 consecutive failures")
     Install.objects.update(poll_after=None)
-    assert poll(timezone.now()) == Polled(installs=1)
+    assert poll(timezone.now()) == Done(installs=1)
     assert reload(install).needing_count == 1
