@@ -34,6 +34,8 @@ OPENTRAIN_RUN_INTERVAL_S = int(os.environ.get("OPENTRAIN_RUN_INTERVAL_S", "300")
 # How often each install's endpoints are polled, and how many installs at a time (dashboard/actions/installs/poller.py).
 POLL_EVERY_S = int(os.environ.get("POLL_EVERY_S", "60"))
 POLL_CONCURRENCY = int(os.environ.get("POLL_CONCURRENCY", "8"))
+# How often each install's links and contracts are read (dashboard/actions/reconciliation/sweep.py).
+RECONCILE_EVERY_S = int(os.environ.get("RECONCILE_EVERY_S", "600"))
 # Retention of the delivery log, and of bodies, which may be shorter; 0 keeps them forever
 # (dashboard/actions/deliveries/retention.py).
 RETENTION_DAYS = int(os.environ.get("RETENTION_DAYS", "90"))

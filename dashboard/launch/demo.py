@@ -14,6 +14,7 @@ from dashboard.rules import json_limits
 # OpenTrain's minutes become seconds, so that the whole scenario takes a few minutes.
 RUN_INTERVAL_S = "2"
 POLL_EVERY_S = "5"
+RECONCILE_EVERY_S = "5"
 RETRY_DELAYS_S = "4,8,16,32"
 EVENT_EVERY_S = "3"
 LOSE = "0.02"
@@ -74,6 +75,7 @@ def _environment(*, folder: Path, keys: Keys, api_port: int, handler_port: int) 
         "OPENTRAIN_BASE_URL": f"http://localhost:{api_port}/api/partner/v1",
         "OPENTRAIN_RUN_INTERVAL_S": RUN_INTERVAL_S,
         "POLL_EVERY_S": POLL_EVERY_S,
+        "RECONCILE_EVERY_S": RECONCILE_EVERY_S,
         "OPENTRAIN_RETRY_DELAYS_S": RETRY_DELAYS_S,
         "PARTNER_API_KEYS": keys.PARTNER_API_KEYS,
         "PARTNER_API_RUN_INTERVAL_S": RUN_INTERVAL_S,

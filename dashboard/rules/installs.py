@@ -37,9 +37,9 @@ NEEDS_PERSON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class UnreadEntry:
-    """An entry of OpenTrain's list of endpoints that cannot be read: its position from 1, and why.
+    """An entry of a list of OpenTrain's that cannot be read: its position from 1, and why.
 
-    `id` is the endpoint's ID, None if that cannot be read either: then the entry may be any endpoint.
+    `id` is the ID of what it is about, None if that cannot be read either: then the entry may be any of them.
     """
 
     position: int
@@ -56,11 +56,16 @@ def unread_words(entries: Sequence[UnreadEntry]) -> str:
     """Say which entries of the list could not be read, why, and what follows; empty if there are none."""
     if not entries:
         return ""
+    words = f"OpenTrain's list of endpoints has {named_entries(entries)}."
+    if any(one.id is None for one in entries):
+        words += " Without its ID, no endpoint that is missing from the list counts as deleted."
+    return f"{words} The other endpoints are up to date. Report this to OpenTrain's support."
+
+
+def named_entries(entries: Sequence[UnreadEntry]) -> str:
+    """Count the entries that cannot be read, and name the first ones: "an entry that Redeliver cannot read: …"."""
     count = len(entries)
     many = "an entry" if count == 1 else f"{count:,} entries"
     named = [one.words for one in entries[:NAMED]]
     more = [f"and {count - NAMED:,} more"] if count > NAMED else []
-    words = f"OpenTrain's list of endpoints has {many} that Redeliver cannot read: {'; '.join([*named, *more])}."
-    if any(one.id is None for one in entries):
-        words += " Without its ID, no endpoint that is missing from the list counts as deleted."
-    return f"{words} The other endpoints are up to date. Report this to OpenTrain's support."
+    return f"{many} that Redeliver cannot read: {'; '.join([*named, *more])}"
