@@ -54,6 +54,8 @@ class Migration(migrations.Migration):
                 ('budget_state', models.CharField(blank=True, help_text='OK, LOW, DEPLETED; empty: not known.', max_length=50)),
                 ('budget_consumed', models.FloatField(blank=True, help_text='The fraction that is consumed.', null=True)),
                 ('budget_read_at', models.DateTimeField(blank=True, null=True)),
+                ('known_from', models.DateTimeField(blank=True, help_text='Retention may have removed its deliveries from before this time unseen.', null=True)),
+                ('judged_as', models.CharField(blank=True, db_default='', default='', help_text='Digest of what its verdicts were made from.', max_length=32)),
                 ('install', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='contracts', to='dashboard.install')),
             ],
         ),
@@ -65,7 +67,7 @@ class Migration(migrations.Migration):
                 ('opentrain_id', models.CharField(help_text="The delivery's.", max_length=200)),
                 ('event_id', models.CharField(blank=True, max_length=200)),
                 ('event_created_at', models.DateTimeField(blank=True, null=True)),
-                ('link_id', models.CharField(blank=True, help_text='The project link that the body names; null: not known.', max_length=200, null=True)),
+                ('link_id', models.CharField(blank=True, help_text='The project link that the body names; empty: it names none; null: no body was read.', max_length=200, null=True)),
                 ('first_received_at', models.DateTimeField()),
                 ('last_attempt_at', models.DateTimeField()),
                 ('taken_at', models.DateTimeField(blank=True, help_text='When the handler took it first; null: never.', null=True)),
@@ -193,7 +195,8 @@ class Migration(migrations.Migration):
                 ('links_read_at', models.DateTimeField(blank=True, help_text='When the request began that gave the last list of project links.', null=True)),
                 ('contracts_read_at', models.DateTimeField(blank=True, help_text='When the first request began that gave the last lists of contracts.', null=True)),
                 ('out_of_reach', models.TextField(blank=True, help_text='What of the contracts the last read could not reach, in words; empty if nothing.')),
-                ('judged_at', models.DateTimeField(blank=True, help_text='When its findings were last updated.', null=True)),
+                ('judged_at', models.DateTimeField(blank=True, help_text='Until when the log was whole that its findings were last updated from.', null=True)),
+                ('log_kept_since', models.DateTimeField(blank=True, help_text='Retention may have removed deliveries from before this time.', null=True)),
             ],
             options={
                 'indexes': [models.Index(fields=['due_at'], name='reconciliation_due')],
@@ -230,6 +233,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='finding',
             index=models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['endpoint', 'kind'], name='finding_open_of_endpoint'),
+        ),
+        migrations.AddIndex(
+            model_name='finding',
+            index=models.Index(condition=models.Q(('closed_at__isnull', True), models.Q(('kind', 'missing'), _negated=True)), fields=['until'], name='finding_that_may_change'),
         ),
         migrations.AddConstraint(
             model_name='finding',

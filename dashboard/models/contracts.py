@@ -32,7 +32,12 @@ class Reconciliation(models.Model):
     out_of_reach = models.TextField(
         blank=True, help_text="What of the contracts the last read could not reach, in words; empty if nothing."
     )
-    judged_at = models.DateTimeField(null=True, blank=True, help_text="When its findings were last updated.")
+    judged_at = models.DateTimeField(
+        null=True, blank=True, help_text="Until when the log was whole that its findings were last updated from."
+    )
+    log_kept_since = models.DateTimeField(
+        null=True, blank=True, help_text="Retention may have removed deliveries from before this time."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="reconciliation_due")]
@@ -111,6 +116,12 @@ class Contract(models.Model):
     budget_state = models.CharField(max_length=50, blank=True, help_text="OK, LOW, DEPLETED; empty: not known.")
     budget_consumed = models.FloatField(null=True, blank=True, help_text="The fraction that is consumed.")
     budget_read_at = models.DateTimeField(null=True, blank=True)
+    known_from = models.DateTimeField(
+        null=True, blank=True, help_text="Retention may have removed its deliveries from before this time unseen."
+    )
+    judged_as = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="Digest of what its verdicts were made from."
+    )
 
     objects = ContractQuerySet.as_manager()
 

@@ -25,7 +25,10 @@ class Evidence(models.Model):
     event_id = models.CharField(max_length=200, blank=True)
     event_created_at = models.DateTimeField(null=True, blank=True)
     link_id = models.CharField(  # noqa: DJ001 - null is "not known"
-        max_length=200, null=True, blank=True, help_text="The project link that the body names; null: not known."
+        max_length=200,
+        null=True,
+        blank=True,
+        help_text="The project link that the body names; empty: it names none; null: no body was read.",
     )
     first_received_at = models.DateTimeField()
     last_attempt_at = models.DateTimeField()
@@ -90,6 +93,12 @@ class Finding(models.Model):
             ),
             models.Index(
                 fields=["endpoint", "kind"], condition=models.Q(closed_at__isnull=True), name="finding_open_of_endpoint"
+            ),
+            # Those that may change at any moment: few, and looked at every few seconds.
+            models.Index(
+                fields=["until"],
+                condition=models.Q(closed_at__isnull=True) & ~models.Q(kind=Kind.MISSING),
+                name="finding_that_may_change",
             ),
         ]
 
