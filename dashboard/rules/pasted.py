@@ -47,7 +47,8 @@ _IN_BRACKETS = re.compile(r"<(?:URL:)?((?:https?://|mailto:)[^\s<>]+|[^\s<>@]+@[
 _NAMED_ADDRESS = re.compile(r"[^<>@]*<([^\s<>@]+@[^\s<>@]+)>")
 _LABEL = re.compile(rf"[^:=\n]{{0,80}}[:=]\s*{_MARK}?\s*(?:bearer\s+)?{_MARK}?|bearer\s+{_MARK}?", re.IGNORECASE)
 _ID_LABEL = re.compile(
-    r"""["'`]?(?:x-opentrain-)?(?:delivery|event|resource|endpoint|request|install|organization|contract)"""
+    r"""["'`]?(?:x-opentrain-)?(?:delivery|event|resource|endpoint|request|install|organization|contract|job"""
+    r"""|(?:project[ _-]?)?link|(?:external[ _-]?)?project)"""
     r"""[ _-]?(?:id)?["'`]?\s*[:=]\s*""",
     re.IGNORECASE,
 )

@@ -1,0 +1,114 @@
+"""Filters of an install's list of contracts, in its URL, parsed like those of delivery lists (delivery_filters.py)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from dashboard.forms import delivery_filters
+from dashboard.forms.delivery_filters import ID, Chip, Nonsense, Read
+from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
+from dashboard.rules import pasted
+from dashboard.rules.reconciliation import Consequence, Kind
+
+FINDINGS = {
+    ANY: "Any finding",
+    Consequence.ACCESS.value: "May still have access",
+    Consequence.PROVISION.value: "May have no access",
+    **{kind.value: kind.label for kind in Kind if kind.is_finding},
+}
+"""Labels of the findings that a list can be filtered by."""
+STATUSES = {"active": "Active", "ended": "Ended", OTHER: "Neither"}
+"""Labels of the statuses that the page offers. The URL may name any other status as OpenTrain writes it."""
+_LABELS = {"q": "ID", "finding": "Finding", "endpoint": "Endpoint", "status": "Status"}
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFilter:
+    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
+
+    criteria: ContractCriteria
+    given: dict[str, str]
+    used: dict[str, str]
+    problems: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        """The canonical query string, without its leading "?"."""
+        return urlencode(self.used)
+
+    @property
+    def words(self) -> str:
+        """Return the filters in words, on one line."""
+        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips({})) or "no filter: all contracts"
+
+    def chips(self, names: Mapping[str, str]) -> list[Chip]:
+        """Return a chip for each filter in use; `names` has the display name of the endpoint."""
+        return delivery_filters.chips_of(
+            used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
+        )
+
+    def without_endpoint(self) -> "ContractFilter":
+        """Return the filters without that of the endpoint, because the install has no such endpoint."""
+        return replace(
+            self,
+            criteria=replace(self.criteria, endpoint=None),
+            used={name: value for name, value in self.used.items() if name != "endpoint"},
+            problems=(*self.problems, f"This install has no endpoint with the number {self.criteria.endpoint}."),
+        )
+
+    def with_finding(self, finding: str) -> str:
+        """Return the canonical query string with another finding, or with none if it is empty."""
+        return link_query(self.used | {"finding": finding})
+
+
+def parse(*, params: Mapping[str, Any], now: datetime) -> ContractFilter:
+    """Parse the filters of a URL."""
+    parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
+    return ContractFilter(ContractCriteria(**parsed.columns), parsed.given, parsed.used, tuple(parsed.problems))
+
+
+def link_query(values: Mapping[str, str]) -> str:
+    """Return the canonical query string of these filter values."""
+    return urlencode({name: values[name] for name in _LABELS if values.get(name)})
+
+
+def _any_id(text: str, _now: datetime) -> Read:
+    try:
+        found = pasted.identifier(text)
+    except pasted.Unusable as error:
+        raise Nonsense(str(error)) from None
+    return found, {"text": found}
+
+
+def _finding(text: str, _now: datetime) -> Read:
+    name = text.lower().replace(" ", "_")
+    if name not in FINDINGS:
+        raise Nonsense(f"“{text}” is not a finding: use {', '.join(FINDINGS)}.")
+    return name, {"finding": name}
+
+
+def _endpoint(text: str, _now: datetime) -> Read:
+    if not ID.fullmatch(text):
+        raise Nonsense(f"“{text}” is not an endpoint: use the number in the URL of its page.")
+    return str(int(text)), {"endpoint": int(text)}
+
+
+def _status(text: str, _now: datetime) -> Read:
+    name = text.lower() if text.lower() in STATUSES else text
+    return name, {"status": name}
+
+
+_READERS: dict[str, delivery_filters.Reader] = {
+    "q": _any_id,
+    "finding": _finding,
+    "endpoint": _endpoint,
+    "status": _status,
+}
+
+
+def _words(name: str, value: str) -> str:
+    if name == "finding":
+        return FINDINGS[value]
+    return STATUSES.get(value, value) if name == "status" else value

@@ -1,0 +1,139 @@
+"""Reading the contracts of an install: pages, newest first, and how many of them have findings.
+
+The cost of a page grows with the contracts and open findings of one install, not with the tables.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Exists, OuterRef, Q
+
+from dashboard.models.contracts import Contract, ContractQuerySet, ProjectLink
+from dashboard.models.endpoints import Endpoint
+from dashboard.models.findings import Finding, FindingQuerySet
+from dashboard.models.installs import Install
+from dashboard.queries.delivery_criteria import Cursor
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
+from dashboard.rules.reconciliation import Consequence, Kind, Reason
+
+ANY = "any"
+"""The filter for contracts with any finding."""
+OTHER = "other"
+"""The filter for contracts whose status is neither active nor ended."""
+_KNOWN_STATUSES = ("active", "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class ContractCriteria:
+    """Which contracts a list shows; "" and None mean any.
+
+    `text` is a complete ID: of the contract, its job, a project link or an external project. `finding` is ANY or a
+    value of Consequence or Kind. `endpoint` limits the findings to those of one endpoint; without `finding`, it limits
+    no contracts.
+    """
+
+    text: str = ""
+    finding: str = ""
+    endpoint: int | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCounts:
+    """The number of contracts with an open finding, and of those with each consequence and kind, by its value."""
+
+    contracts: int = 0
+    by_value: dict[str, int] = field(default_factory=dict)
+
+    def of(self, value: str) -> int:
+        return self.contracts if value == ANY else self.by_value.get(value, 0)
+
+
+def page(*, install: Install, criteria: ContractCriteria, limit: int, cursor: Cursor | None = None) -> list[Contract]:
+    """Return up to `limit` contracts next to the cursor, or the newest: the order in which they were first read."""
+    rows = _matching(install, criteria)
+    if cursor is None:
+        return list(rows.order_by("-first_seen_at", "-id")[:limit])
+    at, pk = cursor.received_at, cursor.pk
+    if cursor.newer:
+        newer = rows.filter(Q(first_seen_at__gt=at) | Q(first_seen_at=at, pk__gt=pk), first_seen_at__gte=at)
+        return list(newer.order_by("first_seen_at", "id")[:limit])[::-1]
+    older = rows.filter(Q(first_seen_at__lt=at) | Q(first_seen_at=at, pk__lt=pk), first_seen_at__lte=at)
+    return list(older.order_by("-first_seen_at", "-id")[:limit])
+
+
+def count(*, install: Install, criteria: ContractCriteria) -> int:
+    """Count the contracts up to LIST_COUNT_LIMIT; LIST_COUNT_LIMIT + 1 means more."""
+    return _matching(install, criteria).order_by()[: LIST_COUNT_LIMIT + 1].count()
+
+
+def finding_counts(*, install: Install, endpoint: int | None = None) -> FindingCounts:
+    """Count the install's contracts with open findings, or those with findings of one endpoint, in one query."""
+    rows = shown_findings().filter(install=install)
+    if endpoint is not None:
+        rows = rows.filter(endpoint=endpoint)
+    values = {
+        **{one.value: Q(consequence=one) for one in Consequence if one},
+        **{one.value: Q(kind=one) for one in Kind},
+    }
+    found = rows.aggregate(
+        contracts=Count("contract", distinct=True),
+        **{f"of_{value}": Count("contract", distinct=True, filter=fits) for value, fits in values.items()},
+    )
+    return FindingCounts(found["contracts"], {value: found[f"of_{value}"] for value in values})
+
+
+def shown_findings() -> FindingQuerySet:
+    """Return the open findings that lists and counts show: an event type that is not subscribed is a choice."""
+    return Finding.objects.open().exclude(reason=Reason.NOT_SUBSCRIBED)
+
+
+def worst_of(*, endpoint: Endpoint, limit: int) -> list[Finding]:
+    """Return up to `limit` open findings of an endpoint with their contracts: those with consequences first."""
+    rows = shown_findings().filter(endpoint=endpoint).select_related("contract")
+    # Of the stored values, "access" < "provision", and the one without a consequence is empty.
+    ordered = rows.annotate(is_harmless=Q(consequence=Consequence.NONE)).order_by(
+        "is_harmless", "consequence", "-happened_at", "-id"
+    )
+    return list(ordered[:limit])
+
+
+def has_links(*, install: Install) -> bool:
+    """Return whether a project of the install is linked to a job, as OpenTrain last said."""
+    return ProjectLink.objects.filter(install=install, gone_at=None).exclude(job_id="").exists()
+
+
+def links_of(*, install: Install, contracts: Sequence[Contract]) -> list[ProjectLink]:
+    """Return the project links that the contracts name, or that lead to their jobs, oldest first."""
+    ids = {one for contract in contracts for one in contract.link_ids}
+    jobs = {contract.job_id for contract in contracts} - {""}
+    rows = ProjectLink.objects.filter(Q(opentrain_id__in=ids) | Q(job_id__in=jobs), install=install)
+    return list(rows.order_by("first_seen_at", "id"))
+
+
+def _matching(install: Install, criteria: ContractCriteria) -> ContractQuerySet:
+    rows: ContractQuerySet = Contract.objects.filter(install=install)
+    if criteria.finding:
+        rows = rows.filter(Exists(_findings(criteria).filter(install=install, contract=OuterRef("pk"))))
+    if criteria.status == OTHER:
+        rows = rows.exclude(status__in=_KNOWN_STATUSES)
+    elif criteria.status:
+        rows = rows.filter(status=criteria.status)
+    return rows.filter(_named(install, criteria.text)) if criteria.text else rows
+
+
+def _findings(criteria: ContractCriteria) -> FindingQuerySet:
+    rows = shown_findings()
+    if criteria.endpoint is not None:
+        rows = rows.filter(endpoint=criteria.endpoint)
+    if criteria.finding == ANY:
+        return rows
+    return rows.filter(Q(consequence=criteria.finding) | Q(kind=criteria.finding))
+
+
+def _named(install: Install, text: str) -> Q:
+    """Return the condition that a complete ID names the contract, its job, one of its links or their project."""
+    links = ProjectLink.objects.filter(Q(opentrain_id=text) | Q(external_project_id=text), install=install)
+    named = Q(opentrain_id=text) | Q(job_id=text) | Q(link_ids__contains=[text])
+    of_links = Q(job_id__in=links.exclude(job_id="").values("job_id"))
+    return named | of_links | Q(link_ids__overlap=links.values_list("opentrain_id"))

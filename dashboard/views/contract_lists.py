@@ -1,0 +1,170 @@
+"""The list of an install's contracts, and what each endpoint took of their start and end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.db.statement_timeout import TooSlow, at_most
+from dashboard.forms import contract_filters, delivery_filters
+from dashboard.forms.contract_filters import FINDINGS, STATUSES, ContractFilter
+from dashboard.models import Contract, Endpoint, Finding, Install
+from dashboard.presenters import pages
+from dashboard.presenters.contract_list_page import (
+    Nothing,
+    contract_rows,
+    endpoint_choices,
+    heading,
+    nothing,
+    quick_filters,
+)
+from dashboard.presenters.contract_reads import ContractReads, contract_reads
+from dashboard.presenters.judged_contracts import JudgedContracts
+from dashboard.presenters.live import live as live_response
+from dashboard.queries import contract_lists
+from dashboard.queries.contract_lists import FindingCounts
+from dashboard.queries.delivery_lists import Cursor
+from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
+from dashboard.views import delivery_lists
+
+PAGE = 50
+"""Contracts on a page."""
+CHOICES_MOST = 100
+"""Most endpoints that the filter offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An install, the filters of its list of contracts, and the endpoint that they name."""
+
+    install: Install
+    filters: ContractFilter
+    endpoint: Endpoint | None
+
+
+def place_of(request: MemberRequest, pk: int, *, now: datetime) -> Place:
+    """Raises: Http404, also for an install that the user may not see."""
+    install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
+    filters = contract_filters.parse(params=request.GET.dict(), now=now)
+    if filters.criteria.endpoint is None:
+        return Place(install, filters, None)
+    endpoint = Endpoint.objects.filter(install=install, pk=filters.criteria.endpoint).defer("secret").first()
+    return Place(install, filters if endpoint else filters.without_endpoint(), endpoint)
+
+
+@require_safe
+@allowed(Permission.SEE)
+def index(request: MemberRequest, pk: int) -> HttpResponse:
+    return render(request, "contracts/list.html", _context(request, pk))
+
+
+@require_safe
+@allowed(Permission.SEE)
+def live(request: MemberRequest, pk: int) -> HttpResponseBase:
+    return live_response(request, template="contracts/list.html#table", context=_context(request, pk))
+
+
+def judged(place: Place, contracts: Sequence[Contract], *, now: datetime) -> JudgedContracts:
+    """Return contracts of the place's install with what is shown beside them, in a constant number of queries."""
+    found = verdicts_of(contracts, now=now)
+    if place.endpoint is not None:
+        endpoints = [place.endpoint]
+    else:
+        endpoints = list(Endpoint.objects.filter(pk__in={pk for _contract, pk, _event in found}).defer("secret"))
+    links = contract_lists.links_of(install=place.install, contracts=contracts)
+    return JudgedContracts(contracts, verdicts=found, endpoints=endpoints, links=links)
+
+
+def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
+    now = timezone.now()
+    place, cursor = place_of(request, pk, now=now), delivery_filters.parse_cursor(request.GET.dict())
+    install, filters = place.install, place.filters
+    url, reads = reverse("install-contracts", args=[pk]), contract_reads(install, now=now)
+    found, more = _page(place, cursor)
+    why = None if found else _nothing(place, cursor, reads)
+    count, counts = _counted(place)
+    return {
+        "install": install,
+        "filter": filters,
+        "chips": filters.chips({"endpoint": place.endpoint.known_as} if place.endpoint else {}),
+        "url": url,
+        "live_url": reverse("install-contracts-live", args=[pk]),
+        "export_url": reverse("install-contracts-export", args=[pk]),
+        "reads": reads,
+        "quick": quick_filters(filters, counts=counts, url=url),
+        "rows": contract_rows(judged(place, found, now=now)),
+        "nothing": why,
+        "heading": heading(count=count, why=why),
+        "first_page": cursor is None,
+        "choices": {"finding": FINDINGS, "status": STATUSES, "endpoint": _choices(place)},
+        "now": now,
+        "pager": pages.from_newest(
+            url=url, query=filters.query, is_first=cursor is None, **_beside(found, more, filters, cursor)
+        ),
+    }
+
+
+def verdicts_of(contracts: Sequence[Contract], *, now: datetime) -> dict[tuple[int, int, Event], Verdict]:  # noqa: ARG001
+    """Return the open findings as verdicts."""
+    rows = Finding.objects.open().filter(contract__in=[one.pk for one in contracts])
+    return {
+        (row.contract_id, row.endpoint_id, Event(row.event_type)): Verdict(
+            Kind(row.kind), Reason(row.reason), until=row.until, happened_at=row.happened_at
+        )
+        for row in rows
+    }
+
+
+def _page(place: Place, cursor: Cursor | None) -> tuple[list[Contract], bool]:
+    """Return a page, newest first, and whether more follow in the requested direction."""
+    found = contract_lists.page(install=place.install, criteria=place.filters.criteria, limit=PAGE + 1, cursor=cursor)
+    more = len(found) > PAGE
+    if more:
+        found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
+    return found, more
+
+
+def _nothing(place: Place, cursor: Cursor | None, reads: ContractReads) -> Nothing:
+    has_links = contract_lists.has_links(install=place.install)
+    return nothing(filters=place.filters, is_first_page=cursor is None, reads=reads, has_links=has_links)
+
+
+def _counted(place: Place) -> tuple[int | None, FindingCounts | None]:
+    """Count the contracts, and those with findings, within COUNT_MS. What takes longer stays unknown."""
+    try:
+        with at_most(ms=delivery_lists.COUNT_MS):
+            count = contract_lists.count(install=place.install, criteria=place.filters.criteria)
+            endpoint = place.endpoint.pk if place.endpoint else None
+            return count, contract_lists.finding_counts(install=place.install, endpoint=endpoint)
+    except TooSlow:
+        return None, None
+
+
+def _choices(place: Place) -> list[tuple[int, str]]:
+    """Return the endpoints that the filter offers, the chosen one among them."""
+    rows = place.install.endpoints.registered().defer("secret")
+    return endpoint_choices(rows[:CHOICES_MOST], chosen=place.endpoint)
+
+
+def _beside(found: Sequence[Contract], more: bool, filters: ContractFilter, cursor: Cursor | None) -> dict[str, str]:
+    """Return the query strings of the neighbouring pages; empty if there is none."""
+    is_newer = cursor is not None and cursor.newer
+    newer, older = (more if is_newer else cursor is not None), is_newer or more
+    return {
+        "newer": _query("newer", found[0], filters) if found and newer else "",
+        "older": _query("older", found[-1], filters) if found and older else "",
+    }
+
+
+def _query(way: str, contract: Contract, filters: ContractFilter) -> str:
+    place = QueryDict(filters.query, mutable=True)
+    place[way] = delivery_filters.cursor_text(at=contract.first_seen_at, pk=contract.pk)
+    return place.urlencode()

@@ -1,0 +1,189 @@
+"""Rows of a list of contracts, its heading, and the reason why it is empty."""
+
+from typing import Any
+
+import pytest
+
+from dashboard.forms import contract_filters
+from dashboard.models import Contract, Endpoint
+from dashboard.presenters.contract_list_page import (
+    FOLDED_MOST,
+    ContractRow,
+    Nothing,
+    TookCell,
+    contract_rows,
+    endpoint_choices,
+    endpoint_label,
+    heading,
+    nothing,
+    quick_filters,
+)
+from dashboard.presenters.contract_reads import ContractReads
+from dashboard.presenters.judged_contracts import JudgedContracts
+from dashboard.queries.contract_lists import FindingCounts
+from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
+from tests.presenters.rows import NOW, endpoint
+
+MISSING, TAKEN, NOT_DUE = Verdict(Kind.MISSING), Verdict(Kind.TAKEN), Verdict(Kind.NOT_DUE)
+
+
+def row_of(contract: Contract, verdicts: dict[int, Verdict], *, event: Event = Event.ENDED) -> ContractRow:
+    """Return the row of a contract with these verdicts of endpoints, by the endpoints' primary keys."""
+    endpoints = [endpoint(pk=pk, handler_url=f"https://acme.test/{pk}") for pk in verdicts]
+    keyed = {(contract.pk, pk, event): verdict for pk, verdict in verdicts.items()}
+    judged = JudgedContracts([contract], verdicts=keyed, endpoints=endpoints, links=[])
+    return contract_rows(judged)[0]
+
+
+def ended(verdicts: dict[int, Verdict]) -> TookCell | None:
+    return row_of(Contract(pk=1), verdicts).ended
+
+
+def listed(cell: TookCell | None) -> list[tuple[str, str]]:
+    assert cell is not None
+    return [(one.label, one.endpoint) for one in cell.more]
+
+
+def reads(**fields: Any) -> ContractReads:
+    known = {
+        "contracts_read_at": NOW, "links_read_at": NOW, "judged_at": NOW, "next_at": None, "error": "",
+        "out_of_reach": "", "about": "", "lacks": "", "lacks_contracts": False,
+    }  # fmt: skip
+    return ContractReads(**known | fields)
+
+
+def test_only_endpoint_is_not_named() -> None:
+    cell = ended({1: MISSING})
+    assert cell is not None
+    assert (cell.worst.kind, cell.worst.label, cell.at, cell.others, cell.more) == ("missing", "Missing", "", 0, ())
+
+
+def test_worst_endpoint_is_named_and_the_others_are_folded() -> None:
+    cell = ended({1: TAKEN, 2: MISSING, 3: Verdict(Kind.RETRYING)})
+    assert cell is not None
+    assert (cell.worst.label, cell.at, cell.others) == ("Missing", "acme.test/2", 2)
+    assert listed(cell) == [("Retrying", "acme.test/3"), ("Taken", "acme.test/1")]
+
+
+def test_several_as_bad_are_counted_and_all_are_folded() -> None:
+    cell = ended({1: MISSING, 2: TAKEN, 3: MISSING})
+    assert cell is not None
+    assert (cell.worst.label, cell.at, cell.others) == ("Missing", "at 2 endpoints", 1)
+    assert listed(cell) == [("Missing", "acme.test/1"), ("Missing", "acme.test/3"), ("Taken", "acme.test/2")]
+
+
+def test_long_list_of_endpoints_is_cut_and_the_rest_is_counted() -> None:
+    cell = ended(dict.fromkeys(range(1, FOLDED_MOST + 4), TAKEN))
+    assert cell is not None
+    assert (len(cell.more), cell.beyond, cell.others) == (FOLDED_MOST, 3, 0)
+
+
+def test_event_that_is_due_nowhere_has_no_cell_and_one_that_is_due_somewhere_has() -> None:
+    assert ended({1: NOT_DUE, 2: NOT_DUE}) is None
+    assert ended({}) is None
+    cell = ended({1: NOT_DUE, 2: TAKEN})
+    assert cell is not None
+    assert cell.worst.label == "Taken"
+
+
+def test_type_that_is_not_subscribed_is_not_called_missing() -> None:
+    cell = ended({1: Verdict(Kind.MISSING, Reason.NOT_SUBSCRIBED)})
+    assert cell is not None
+    assert (cell.worst.kind, cell.worst.label) == ("not_subscribed", "Not subscribed")
+
+
+@pytest.mark.parametrize(
+    ("fields", "title", "status"),
+    [
+        ({"title": "Cats", "status": "active"}, "Cats", "Active"),
+        ({"title": " ", "status": ""}, "Untitled", "Not said"),
+        ({"title": "", "status": "SUSPENDED"}, "Untitled", "SUSPENDED"),
+    ],
+)
+def test_fields_that_are_not_said_have_words(fields: dict[str, str], title: str, status: str) -> None:
+    row = row_of(Contract(pk=1, **fields), {})
+    assert (row.title, row.status, row.is_unlinked, row.is_running, row.budget) == (title, status, True, True, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "consumed", "words", "share"),
+    [
+        ("OK", 0.0, "Budget OK", "0 % consumed"),
+        ("LOW", 0.815, "Budget low", "82 % consumed"),
+        ("DEPLETED", 1.25, "Budget depleted", "125 % consumed"),
+        ("FROZEN", None, "Budget FROZEN", ""),
+    ],
+)
+def test_budget_that_was_read_has_words(state: str, consumed: float | None, words: str, share: str) -> None:
+    budget = row_of(Contract(pk=1, budget_state=state, budget_consumed=consumed), {}).budget
+    assert budget is not None
+    assert (budget.words, budget.consumed) == (words, share)
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("https://acme.test/hook", "acme.test/hook"),
+        ("https://acme.test/", "acme.test/"),
+        ("https://integrations.acme-labs.example.com/api/v2/opentrain/hook-7", "integrations.…/…/hook-7"),
+        ("https://a-very-long-host-of-somebody.example.com", "a-very-long-host-of-somebod…"),
+        ("https://acme.test/" + "x" * 40, "acme.test/xxxxxxxxxxxxxxxxx…"),
+        ("not a URL", "not a URL"),
+    ],
+)
+def test_label_of_an_endpoint_is_short_and_shows_where_urls_differ(url: str, label: str) -> None:
+    assert endpoint_label(Endpoint(url=url)) == label
+    assert endpoint_label(Endpoint(url=url, deleted_at=NOW)) == f"{label} (deleted)"
+
+
+def test_chosen_endpoint_is_offered_even_if_deleted() -> None:
+    one, gone = Endpoint(pk=1, url="https://a.test"), Endpoint(pk=2, url="https://b.test", deleted_at=NOW)
+    assert endpoint_choices([one], chosen=gone) == [(1, "https://a.test"), (2, "https://b.test (deleted)")]
+    assert endpoint_choices([one], chosen=one) == [(1, "https://a.test")]
+
+
+@pytest.mark.parametrize(
+    ("params", "is_first", "fields", "has_links", "why", "words"),
+    [
+        ({}, False, {}, True, Nothing.BEYOND, "0 contracts"),
+        ({"q": "con_1"}, True, {"lacks_contracts": True}, True, Nothing.NO_MATCH, "No matches"),
+        ({}, True, {"lacks_contracts": True, "contracts_read_at": None}, True, Nothing.NOT_ALLOWED, "Not known"),
+        ({}, True, {"contracts_read_at": None, "links_read_at": None}, False, Nothing.NOT_READ, "Not read yet"),
+        ({}, True, {}, False, Nothing.NOT_LINKED, "No project is linked"),
+        ({}, True, {"links_read_at": None}, False, Nothing.NONE, "No contracts"),
+        ({}, True, {}, True, Nothing.NONE, "No contracts"),
+    ],
+)
+def test_empty_list_says_why(
+    params: dict[str, str], is_first: bool, fields: dict[str, Any], has_links: bool, why: Nothing, words: str
+) -> None:
+    filters = contract_filters.parse(params=params, now=NOW)
+    found = nothing(filters=filters, is_first_page=is_first, reads=reads(**fields), has_links=has_links)
+    assert (found, heading(count=0, why=found)) == (why, words)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (None, "Contracts"),
+        (1, "1 contract"),
+        (201, "201 contracts"),
+        (1000, "1,000 contracts"),
+        (1001, "1,000+ contracts"),
+    ],
+)
+def test_heading_counts_and_says_when_there_are_more(count: int | None, words: str) -> None:
+    assert heading(count=count, why=None) == words
+
+
+def test_quick_filters_keep_the_other_filters_and_have_exact_numbers() -> None:
+    filters = contract_filters.parse(params={"finding": "access", "endpoint": "7"}, now=NOW)
+    pills = quick_filters(filters, counts=FindingCounts(1200, {"access": 3}), url="/here/")
+    assert [(pill.label, pill.number, pill.url, pill.here) for pill in pills] == [
+        ("All", "", "/here/?endpoint=7", False),
+        ("Any finding", "1,200", "/here/?finding=any&endpoint=7", False),
+        ("May still have access", "3", "/here/?finding=access&endpoint=7", True),
+        ("May have no access", "0", "/here/?finding=provision&endpoint=7", False),
+    ]
+    none = quick_filters(contract_filters.parse(params={}, now=NOW), counts=None, url="/here/")
+    assert [(pill.number, pill.url) for pill in none][:2] == [("", "/here/"), ("", "/here/?finding=any")]
