@@ -283,4 +283,16 @@ class Migration(migrations.Migration):
             name='contracts_read_at',
             field=models.DateTimeField(blank=True, help_text='When its own contracts were last read, where the lists of all are too long.', null=True),
         ),
+        migrations.AddIndex(
+            model_name='evidence',
+            index=models.Index(fields=['opentrain_id'], name='evidence_by_opentrain_id'),
+        ),
+        migrations.AddIndex(
+            model_name='evidence',
+            index=models.Index(fields=['event_id'], name='evidence_of_event'),
+        ),
+        migrations.AddIndex(
+            model_name='projectlink',
+            index=models.Index(fields=['job_id'], name='link_by_job'),
+        ),
     ]

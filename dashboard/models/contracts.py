@@ -77,6 +77,7 @@ class ProjectLink(models.Model):
         constraints = [models.UniqueConstraint(fields=["install", "opentrain_id"], name="link_once_per_install")]
         indexes = [
             models.Index(fields=["install", "job_id"], name="link_of_job"),
+            models.Index(fields=["job_id"], name="link_by_job"),  # an ID that people paste, of any install
             models.Index(fields=["opentrain_id"], name="link_by_opentrain_id"),
             models.Index(fields=["external_project_id"], name="link_of_project"),
         ]

@@ -41,7 +41,12 @@ class Evidence(models.Model):
     class Meta:
         verbose_name_plural = "evidence"
         constraints = [models.UniqueConstraint(fields=["endpoint", "opentrain_id"], name="evidence_once")]
-        indexes = [models.Index(fields=["contract", "endpoint", "event_type"], name="evidence_of_contract")]
+        indexes = [
+            models.Index(fields=["contract", "endpoint", "event_type"], name="evidence_of_contract"),
+            # IDs that people paste, also of deliveries that the log has no longer.
+            models.Index(fields=["opentrain_id"], name="evidence_by_opentrain_id"),
+            models.Index(fields=["event_id"], name="evidence_of_event"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.opentrain_id}"

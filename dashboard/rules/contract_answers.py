@@ -1,0 +1,113 @@
+"""Pure rules: which of a contract's events matter most, and the answer as plain text for a ticket or a chat.
+
+`Cell` is what became of one event at one endpoint, in the words of rules/reconciliation_words.py.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dashboard.rules.contract_timeline import Clock, Timeline
+from dashboard.rules.invisible import visible
+from dashboard.rules.outside_texts import on_one_line
+from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
+
+LINE = 500
+"""Characters of a line of a summary."""
+_WORST_FIRST = (
+    Kind.OUT_OF_ORDER,
+    Kind.MISSING,
+    Kind.REFUSED,
+    Kind.FAILED,
+    Kind.NOT_SEEN_YET,
+    Kind.RETRYING,
+    Kind.REQUESTED,
+    Kind.NOT_KNOWN,
+    Kind.TAKEN_IN_PART,
+    Kind.TAKEN,
+    Kind.NOT_DUE,
+)
+_EXPECTED = frozenset({Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED})
+"""Reasons for which nobody expects the event: a choice, or an endpoint that came later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What became of an event at an endpoint. `words` is a sentence, `advice` what to do; empty if nothing.
+
+    `place` names the endpoint, and `endpoint` is its key.
+    """
+
+    endpoint: int
+    place: str
+    event: Event
+    verdict: Verdict
+    consequence: Consequence
+    words: str
+    advice: str = ""
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether nobody expects the event, although it is missing."""
+        return self.verdict.kind is Kind.MISSING and self.verdict.reason in _EXPECTED
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether nothing is wrong, as far as is known."""
+        return self.is_expected or not (self.verdict.kind.is_finding or self.verdict.kind is Kind.NOT_KNOWN)
+
+
+def rank(verdict: Verdict, consequence: Consequence) -> tuple[int, int]:
+    """Return a key to sort by: the worst is the lowest. What harms people comes first, then what is settled."""
+    harm = {Consequence.ACCESS: 0, Consequence.PROVISION: 1}.get(consequence, 2)
+    if verdict.kind is Kind.MISSING and verdict.reason in _EXPECTED:
+        return harm, _WORST_FIRST.index(Kind.TAKEN_IN_PART)
+    return harm, _WORST_FIRST.index(verdict.kind)
+
+
+def worst_first(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return the cells, the worst first; equally bad ones by endpoint, and ended before started."""
+    return tuple(
+        sorted(cells, key=lambda one: (rank(one.verdict, one.consequence), one.place, one.endpoint, one.event.value))
+    )
+
+
+def one_per_endpoint(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return the worst cell of each endpoint, the worst first."""
+    worst: dict[int, Cell] = {}
+    for cell in worst_first(cells):
+        worst.setdefault(cell.endpoint, cell)
+    return tuple(worst.values())
+
+
+def summary(
+    *, title: str, facts: Sequence[tuple[str, str]], cells: Sequence[Cell], told: Timeline, now: datetime
+) -> str:
+    """Return the answer as plain text: one fact, verdict or moment a line, with complete IDs and absolute times.
+
+    No text from outside can begin a line of its own or hide a character.
+    """
+    lines = [title, *(f"{name}: {value}" for name, value in facts), f"As of {utc(now)}.", ""]
+    lines += [
+        f"- {cell.place}: {cell.event}: {cell.verdict.kind.label.lower()}. {cell.words} {cell.advice}"
+        for cell in worst_first(cells)
+    ]
+    if told.moments:
+        lines += ["", "What is known, oldest first (UTC, Redeliver's clock unless marked):"]
+    for index, moment in enumerate(told.moments):
+        if index == told.gap_after:
+            lines.append(f"… {told.left_out} more …")
+        since = f"between {utc(moment.not_before)} and " if moment.not_before is not None else ""
+        clock = f" [{Clock.OPENTRAIN}]" if moment.is_opentrains else ""
+        place = f" ({moment.place})" if moment.place else ""
+        lines.append(f"{since}{utc(moment.at)}{clock} {moment.words}{place}")
+    return "\n".join(_line(line) for line in lines)
+
+
+def utc(moment: datetime) -> str:
+    """Return a time in UTC, to the second: "2026-06-12 15:48:03 UTC"."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _line(text: str) -> str:
+    return visible(on_one_line(text, most=LINE))
