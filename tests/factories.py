@@ -19,6 +19,7 @@ from dashboard.models import (
     Grant,
     Install,
     ProjectLink,
+    Reconciliation,
     RefusedAttempt,
     Run,
     User,
@@ -299,3 +300,9 @@ def make_finding(*, contract: Contract, endpoint: Endpoint | None = None, **colu
     }
     where = endpoint or make_endpoint(install=contract.install)
     return Finding.objects.create(install=contract.install, contract=contract, endpoint=where, **defaults | columns)
+
+
+def make_reconciliation(*, install: Install | None = None, **columns: Any) -> Reconciliation:
+    """A read of links and contracts at NOON that reached everything, and was judged."""
+    defaults = {"due_at": NOON, "links_read_at": NOON, "contracts_read_at": NOON, "judged_at": NOON}
+    return Reconciliation.objects.create(install=install or make_install(), **defaults | columns)

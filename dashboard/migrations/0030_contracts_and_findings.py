@@ -295,4 +295,8 @@ class Migration(migrations.Migration):
             model_name='projectlink',
             index=models.Index(fields=['job_id'], name='link_by_job'),
         ),
+        migrations.AddIndex(
+            model_name='finding',
+            index=models.Index(condition=models.Q(('closed_at__isnull', True), models.Q(('reason__in', ('registered_after', 'not_subscribed')), _negated=True)), fields=['install', 'consequence', 'kind'], name='finding_of_inbox'),
+        ),
     ]

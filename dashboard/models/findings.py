@@ -52,6 +52,10 @@ class Evidence(models.Model):
         return f"{self.event_type} {self.opentrain_id}"
 
 
+EXPECTED = (Reason.REGISTERED_AFTER.value, Reason.NOT_SUBSCRIBED.value)
+"""Why an event is missing that was never to come: OpenTrain sends no earlier events, and none that nobody chose."""
+
+
 class FindingQuerySet(models.QuerySet["Finding"]):
     def visible_to(self, user: "User") -> Self:
         if user.sees_every_install:
@@ -60,6 +64,10 @@ class FindingQuerySet(models.QuerySet["Finding"]):
 
     def open(self) -> Self:
         return self.filter(closed_at__isnull=True)
+
+    def unexpected(self) -> Self:
+        """Keep the open ones of events that were to come."""
+        return self.filter(closed_at__isnull=True).exclude(reason__in=EXPECTED)
 
 
 class Finding(models.Model):
@@ -104,6 +112,12 @@ class Finding(models.Model):
                 fields=["until"],
                 condition=models.Q(closed_at__isnull=True) & ~models.Q(kind=Kind.MISSING),
                 name="finding_that_may_change",
+            ),
+            # `unexpected`, by install.
+            models.Index(
+                fields=["install", "consequence", "kind"],
+                condition=models.Q(closed_at__isnull=True) & ~models.Q(reason__in=EXPECTED),
+                name="finding_of_inbox",
             ),
         ]
 

@@ -1,7 +1,10 @@
 """The inbox: its headline and totals, and the primary control of each row."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -12,6 +15,8 @@ from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow
+from dashboard.queries.consequences import InstallNeed
+from dashboard.rules.consequences import Known, Need, joined
 from dashboard.rules.endpoints import HealthKind
 
 _STOPPED = {HealthKind.DISABLED, HealthKind.PAUSED}
@@ -36,13 +41,15 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class AllClear:
-    """The inbox while no endpoint and no install needs attention. `begins` is emphasized; `goes_on` follows it."""
+    """The inbox while nothing needs attention. `begins` is emphasized; `goes_on` and `contracts` follow it."""
 
     icon: str
     tone: str
     begins: str
     goes_on: str
     control: Control | None = None
+    contracts: str = ""
+    """What is known of contracts' events; empty if nothing is to be said of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +68,94 @@ class Followed:
     control: Link
 
 
-def headline(*, endpoints: int, installs: int, alerts: int = 0, is_known: bool) -> str:
-    """Return "2 endpoints and 1 install need attention", or that all is clear.
+@dataclass(frozen=True, slots=True)
+class ContractNeed:
+    """What contracts of an install need: a chip, one sentence, and the link to these contracts."""
+
+    install_id: int
+    contracts: int
+    kind: str
+    label: str
+    words: str
+    control: Link
+
+
+@dataclass(frozen=True, slots=True)
+class ContractNeeds:
+    """What contracts need: those that need attention, and, quieter, those whose events may still come."""
+
+    urgent: tuple[ContractNeed, ...] = ()
+    quiet: tuple[ContractNeed, ...] = ()
+    contracts: int = 0
+    """Contracts that need attention. One that needs it in two ways counts twice."""
+    more: bool = False
+    """Whether there are more of them than counted."""
+    left: int = 0
+    """Needs that are not shown."""
+
+
+NO_NEEDS = ContractNeeds()
+
+
+def contract_needs(found: Sequence[InstallNeed], *, most: int, now: datetime) -> ContractNeeds:
+    """Return the first `most` of what contracts need, in the given order, and how many contracts need attention."""
+    urgent = [one.affected for one in found if one.affected.need.needs_attention]
+    shown = [_contract_need(one, now=now) for one in found[:most]]
+    return ContractNeeds(
+        urgent=tuple(one for one in shown if Need(one.kind).needs_attention),
+        quiet=tuple(one for one in shown if not Need(one.kind).needs_attention),
+        contracts=sum(one.contracts for one in urgent),
+        more=any(one.more for one in urgent),
+        left=len(found) - len(shown),
+    )
+
+
+def _contract_need(found: InstallNeed, *, now: datetime) -> ContractNeed:
+    affected, need = found.affected, found.affected.need
+    query = urlencode({"finding": need.value})
+    label = f"Open contract{_s(affected.contracts)}"
+    contracts = Link(
+        label,
+        f"{reverse('install-detail', args=[found.install_id])}contracts/?{query}",
+        look=MAIN if need.needs_attention else "",
+        called=f"{label} of {found.install_name}: {need.label}",
+    )
+    words = affected.words(install=found.install_name, now=now)
+    return ContractNeed(found.install_id, affected.contracts, need.value, need.label, words, contracts)
+
+
+def headline(*, endpoints: int, installs: int, needs: ContractNeeds = NO_NEEDS, alerts: int = 0, is_known: bool) -> str:
+    """Return "3 contracts, 2 endpoints and 1 install need attention", or that all is clear.
 
     `alerts` are open alerts. `is_known`: the state of everything was read lately.
     """
-    if not endpoints + installs:
+    total = needs.contracts + endpoints + installs
+    if not total:
         if alerts:
             return f"{alerts:,} open alert{_s(alerts)}"
         return "All clear" if is_known else "All clear, as far as is known"
-    counted = [(endpoints, "endpoint"), (installs, "install")]
-    what = " and ".join(f"{count:,} {name}{_s(count)}" for count, name in counted if count)
-    need = "needs" if endpoints + installs == 1 else "need"
-    return f"{what} {need} attention"
+    counted = [(needs.contracts, "contract"), (endpoints, "endpoint"), (installs, "install")]
+    parts = [f"{count:,} {name}{_s(count)}" for count, name in counted if count]
+    what = f"{'more than ' if needs.more else ''}{joined(parts)}"
+    return f"{what[:1].upper()}{what[1:]} {'needs' if total == 1 else 'need'} attention"
 
 
-def all_clear(sums: Sums, *, alerts: int, is_watched: bool, user: User) -> AllClear:
-    """Say how the endpoints are while none needs attention, without reassuring where nothing proves it.
+def all_clear(sums: Sums, *, alerts: int, is_watched: bool, contracts: Known = Known(), user: User) -> AllClear:  # noqa: B008 - frozen
+    """Say how endpoints and contracts are while nothing needs attention, without reassuring where nothing proves it.
 
-    `alerts` are open alerts. `is_watched`: a worker reads from OpenTrain and looks for problems.
+    `alerts` are open alerts. `is_watched`: a worker reads from OpenTrain and looks for problems. `contracts` is what is
+    known of contracts' events.
     """
+    found = _all_clear(sums, alerts=alerts, is_watched=is_watched, user=user)
+    if alerts or not is_watched or not sums.endpoints:
+        return found
+    if contracts.is_clear:
+        return replace(found, contracts=contracts.words)
+    icon, tone = ("info-circle", "tone-idle") if found.icon == "circle-check" else (found.icon, found.tone)
+    return replace(found, icon=icon, tone=tone, contracts=contracts.words)
+
+
+def _all_clear(sums: Sums, *, alerts: int, is_watched: bool, user: User) -> AllClear:
     if alerts:
         begins = "1 alert is still open." if alerts == 1 else f"{alerts:,} alerts are still open."
         control = Link("View alerts", reverse("alert-list"), look=MAIN)

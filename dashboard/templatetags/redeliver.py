@@ -92,6 +92,9 @@ LOOKS = {
     Kind.MISSING: Look("bad", "alert-circle"),
     Kind.NOT_KNOWN: Look("idle", "help-circle"),
     "not_subscribed": Look("idle", "ban"),
+    # Of rules.consequences.Need, besides those above.
+    "access": Look("bad", "user"),
+    "provision": Look("risk", "user"),
 }
 
 _OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}

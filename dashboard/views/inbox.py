@@ -3,9 +3,10 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Min, OuterRef, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -21,13 +22,22 @@ from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
 from dashboard.presenters.delivery_source import outside_words
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
-from dashboard.presenters.inbox import Followed, Sums, all_clear, fleet_label, followed, headline, helps_endpoint
+from dashboard.presenters.inbox import (
+    Followed,
+    Sums,
+    all_clear,
+    contract_needs,
+    fleet_label,
+    followed,
+    headline,
+    helps_endpoint,
+)
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, run_row
-from dashboard.queries import health_checks
+from dashboard.queries import consequences, health_checks
 from dashboard.queries.inbox import (
     Logged,
     endpoints_needing_attention,
@@ -112,20 +122,26 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     )
     endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
     total = endpoints_in_need + sums["in_need"]
+    contracts = contract_needs(consequences.contract_needs(user=request.user), most=SHOWN, now=now)
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
     repaired, clear, alerts, lag = None, None, 0, log_lag(user=request.user, now=now)
     is_known = not sums["unknown"]
-    if not total:
+    if not total and not contracts.urgent:
         alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
-        is_known = is_known and is_watched and not lag
+        every = timedelta(seconds=getattr(settings, "RECONCILE_EVERY_S", 600))
+        known = consequences.known(user=request.user, every=every, now=now)
+        is_known = is_known and is_watched and not lag and known.is_clear
         repaired = _last_repaired(request.user)
-        clear = all_clear(counted, alerts=alerts, is_watched=is_watched, user=request.user)
+        clear = all_clear(counted, alerts=alerts, is_watched=is_watched, contracts=known, user=request.user)
     fleet = beginning(request, visible=visible, most=FLEET)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
-        "headline": headline(endpoints=endpoints_in_need, installs=sums["in_need"], alerts=alerts, is_known=is_known),
+        "contracts": contracts,
+        "headline": headline(
+            endpoints=endpoints_in_need, installs=sums["in_need"], needs=contracts, alerts=alerts, is_known=is_known
+        ),
         "log_lag": lag,
         "all_clear": clear,
         "total": total,

@@ -6,18 +6,23 @@ import pytest
 
 from dashboard.actions.installs.freshness import NO_WORKER
 from dashboard.models import User
-from dashboard.presenters.controls import Control
+from dashboard.presenters.controls import Control, Link
 from dashboard.presenters.inbox import (
+    NO_NEEDS,
+    ContractNeeds,
     Sums,
     all_clear,
     concerned,
+    contract_needs,
     fleet_label,
     followed,
     headline,
     helps_endpoint,
     helps_install,
 )
-from tests.presenters.rows import OPERATION, SUPPORT, VIEWER, endpoint, install, run
+from dashboard.queries.consequences import InstallNeed
+from dashboard.rules.consequences import Affected, Known, Need, Unknown
+from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, install, run
 
 REFUSED = {"last_error_code": "token_refused", "last_error": "Refused."}
 FAILING, STOPPED = {"consecutive_failures": 3}, {"status": "DISABLED"}
@@ -36,10 +41,104 @@ FAILING, STOPPED = {"consecutive_failures": 3}, {"status": "DISABLED"}
         (0, 0, 0, False, "All clear, as far as is known"),
     ],
 )
-def test_headline_says_how_much_needs_attention(
+def test_headline_says_how_many_endpoints_and_installs_need_attention(
     endpoints: int, installs: int, alerts: int, is_known: bool, words: str
 ) -> None:
     assert headline(endpoints=endpoints, installs=installs, alerts=alerts, is_known=is_known) == words
+
+
+@pytest.mark.parametrize(
+    ("contracts", "more", "endpoints", "words"),
+    [
+        (1, False, 0, "1 contract needs attention"),
+        (2, False, 0, "2 contracts need attention"),
+        (1200, False, 2, "1,200 contracts, 2 endpoints and 1 install need attention"),
+        (1000, True, 0, "More than 1,000 contracts and 1 install need attention"),
+    ],
+)
+def test_headline_counts_contracts_first(contracts: int, more: bool, endpoints: int, words: str) -> None:
+    needs = ContractNeeds(contracts=contracts, more=more)
+    installs = 1 if "install" in words else 0
+    assert headline(endpoints=endpoints, installs=installs, needs=needs, alerts=3, is_known=True) == words
+
+
+def need(what: Need, *, contracts: int = 1, install_id: int = 4, more: bool = False) -> InstallNeed:
+    found = Affected(need=what, contracts=contracts, handlers=1, undated=True, more=more)
+    return InstallNeed(install_id, "Acme Labs", found)
+
+
+def test_contract_needs_keep_apart_what_may_still_come_and_do_not_count_it() -> None:
+    found = contract_needs(
+        [need(Need.ACCESS, contracts=2), need(Need.PROVISION, more=True), need(Need.COMING, contracts=5)],
+        most=50,
+        now=NOW,
+    )
+    assert [(one.kind, one.label) for one in found.urgent] == [
+        ("access", "May have access"),
+        ("provision", "Not provisioned"),
+    ]
+    assert [(one.kind, one.label) for one in found.quiet] == [("not_seen_yet", "Not seen yet")]
+    assert (found.contracts, found.more, found.left) == (3, True, 0)
+    assert found.urgent[0].words.startswith("2 people may still have access to Acme Labs: ")
+
+
+def test_contract_need_opens_the_contracts_behind_it() -> None:
+    found = contract_needs([need(Need.ACCESS, contracts=2), need(Need.COMING)], most=50, now=NOW)
+    access, coming = found.urgent[0].control, found.quiet[0].control
+    assert access == Link(
+        "Open contracts",
+        "/installs/4/contracts/?finding=access",
+        look="btn-primary",
+        called="Open contracts of Acme Labs: May have access",
+    )
+    assert (coming.label, coming.url, coming.look) == (
+        "Open contract",
+        "/installs/4/contracts/?finding=not_seen_yet",
+        "",
+    )
+
+
+def test_contract_needs_that_are_not_shown_are_counted() -> None:
+    found = contract_needs([need(Need.ACCESS, install_id=pk) for pk in range(1, 4)], most=2, now=NOW)
+    assert (len(found.urgent), found.left, found.contracts) == (2, 1, 3)
+    assert contract_needs([], most=2, now=NOW) == NO_NEEDS
+
+
+@pytest.mark.parametrize(
+    ("contracts", "words", "icon"),
+    [
+        (Known(), "", "circle-check"),
+        (Known(installs=1), "No contract's event is known to be missing.", "circle-check"),
+        (
+            Known(installs=1, unknown=((Unknown.NEVER_READ, 1),)),
+            "Whether events of contracts are missing is not known: its contracts have not been read yet.",
+            "info-circle",
+        ),
+        (Known(installs=1, missing=2), "2 events not taken, without a known consequence.", "info-circle"),
+    ],
+)
+def test_all_clear_says_what_is_known_of_contracts(contracts: Known, words: str, icon: str) -> None:
+    found = all_clear(Sums(3, 3, 0, is_known=True), alerts=0, is_watched=True, contracts=contracts, user=SUPPORT)
+    assert (found.begins, found.contracts, found.icon) == ("All 3 endpoints are healthy.", words, icon)
+
+
+@pytest.mark.parametrize(
+    ("sums", "alerts", "is_watched"), [((3, 3, 0), 1, True), ((3, 3, 0), 0, False), ((0, 0, 0), 0, True)]
+)
+def test_nothing_is_said_of_contracts_where_something_else_is_wrong(
+    sums: tuple[int, int, int], alerts: int, is_watched: bool
+) -> None:
+    contracts = Known(installs=1)
+    found = all_clear(
+        Sums(*sums, is_known=True), alerts=alerts, is_watched=is_watched, contracts=contracts, user=SUPPORT
+    )
+    assert found.contracts == ""
+
+
+def test_all_clear_of_unknown_endpoints_keeps_its_icon() -> None:
+    contracts = Known(installs=1, missing=1)
+    found = all_clear(Sums(1, 0, 1, is_known=True), alerts=0, is_watched=True, contracts=contracts, user=SUPPORT)
+    assert (found.icon, found.tone) == ("help-circle", "tone-idle")
 
 
 @pytest.mark.parametrize(

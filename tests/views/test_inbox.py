@@ -15,6 +15,7 @@ from tests.factories import (
     make_endpoint,
     make_failed_delivery,
     make_install,
+    make_reconciliation,
 )
 from tests.views.conftest import Browser, browser_of
 
@@ -41,12 +42,16 @@ def test_inbox_without_installs_asks_for_a_token(ana: Browser) -> None:
 
 @pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> None:
-    install = make_install(checked_at=timezone.now())
+    now = timezone.now()
+    scopes = ["webhooks:manage", "contracts:read", "project-links:read"]
+    install = make_install(checked_at=now, token_scopes=scopes)
+    make_reconciliation(install=install, contracts_read_at=now, judged_at=now)
     for _ in range(3):
         make_endpoint(install=install)
     page = ana.read(INBOX)
     assert "<h1>All clear</h1>" in page
     assert "All 3 endpoints are healthy." in page
+    assert "No contract&#x27;s event is known to be missing." in page
     assert "No problem" not in page  # its records begin somewhere, and do not hold everything
     assert needs(page) == []
 
@@ -172,7 +177,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    with django_assert_max_num_queries(9):  # two of them load the session and the user
+    with django_assert_max_num_queries(10):  # two of them load the session and the user
         ana.read(INBOX)
 
 
