@@ -14,6 +14,7 @@ from django.db import connection, models
 from dashboard.actions import audit
 from dashboard.actions.alerts import channels, outbox
 from dashboard.actions.installs import sync
+from dashboard.actions.reconciliation.rows import CHANGE_CHARS
 from dashboard.actions.runs import commands, items
 from dashboard.auth import request_source
 from dashboard.forms.alerts import EMAIL_CHARS, NAME_CHARS, TIME_ZONE_CHARS
@@ -25,7 +26,7 @@ from dashboard.partner_api.models import ProjectLink, Usage
 from dashboard.rules import alert_messages, alerts, observations, receipts, runs
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.services import handler
-from dashboard.services.opentrain import types
+from dashboard.services.opentrain import contract_types, types
 
 CHOICE, OURS, COUNT = "one of its choices", "a code, key, hash or sentence of ours", "a number that we count or take"
 FIELDS = {**InviteForm.base_fields, "install_name": ConnectForm.base_fields["name"]}
@@ -103,6 +104,48 @@ GUARDS: dict[str, int | str] = {
     "HandlerCheck.status": STATUS,
     "HandlerCheck.latency_ms": observations.LATENCY_LIMIT_MS,
     "HandlerCheck.cause": OURS,
+    "ReceiverPresence.name": OURS,
+    # GET /project-links and GET /contracts (services/opentrain/contract_types.py), and what became of contracts' events
+    "Reconciliation.failures": sync.MOST_FAILURES,
+    "ProjectLink.opentrain_id": types.ID_CHARS,
+    "ProjectLink.job_id": types.ID_CHARS,
+    "ProjectLink.external_project_id": contract_types.PROJECT_ID_CHARS,
+    "ProjectLink.external_project_name": contract_types.PROJECT_NAME_CHARS,
+    "ProjectLink.external_project_url": types.URL_CHARS,
+    "ProjectLink.provisioning_mode": types.STATUS_CHARS,
+    "Contract.opentrain_id": types.ID_CHARS,
+    "Contract.status": types.STATUS_CHARS,
+    "Contract.job_id": types.ID_CHARS,
+    "Contract.title": contract_types.TITLE_CHARS,
+    "Contract.link_ids": types.ID_CHARS,
+    "Contract.budget_state": types.STATUS_CHARS,
+    "Contract.judged_as": OURS,
+    "ContractChange.what": OURS,
+    "ContractChange.before": CHANGE_CHARS,
+    "ContractChange.after": CHANGE_CHARS,
+    "Evidence.event_type": CHOICE,
+    "Evidence.opentrain_id": max(ID, observations.ID_CHARS),
+    "Evidence.event_id": max(ID, observations.ID_CHARS),
+    "Evidence.link_id": types.ID_CHARS,
+    "Evidence.standing": CHOICE,
+    "Evidence.last_cause": OURS,
+    "Evidence.last_status": max(STATUS, observations.STATUSES[-1]),
+    "Finding.event_type": CHOICE,
+    "Finding.kind": CHOICE,
+    "Finding.reason": CHOICE,
+    "Finding.consequence": CHOICE,
+    "Finding.closed_words": OURS,
+    "Handover.contract_opentrain_id": types.ID_CHARS,
+    "Handover.event_type": CHOICE,
+    "Handover.link_id": types.ID_CHARS,
+    "Handover.delivery_id": OURS,
+    "Handover.actor_name": PERSON,
+    "Handover.status": STATUS,
+    "Handover.cause": OURS,
+    "Handover.words": OURS,
+    "Handover.latency_ms": observations.LATENCY_LIMIT_MS,
+    "EndpointSnapshot.event_types": types.ITEM_CHARS,
+    "InstallSnapshot.status": types.STATUS_CHARS,
     # The audit: names of objects, the browser, and OpenTrain's error envelope
     "AuditEntry.phase": CHOICE,
     "AuditEntry.action": OURS,

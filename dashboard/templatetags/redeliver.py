@@ -10,7 +10,9 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError
 from django.template import Context
 from django.template.defaultfilters import filesizeformat
 from django.templatetags.static import static
@@ -244,8 +246,11 @@ def oidc_name() -> str:
 
 @register.simple_tag
 def has_accounts() -> bool:
-    """Return whether anyone can sign in: there is no account yet after the first start."""
-    return User.objects.exists()
+    """Return whether there is an account: after the first start there is none. True if no database answers."""
+    try:
+        return User.objects.exists()
+    except (OperationalError, InterfaceError, ImproperlyConfigured):
+        return True
 
 
 @register.inclusion_tag("components/_streak.html")
