@@ -104,7 +104,7 @@ def _happened_at(happened: Moment | None) -> datetime | None:
     if happened.said is not None:
         return happened.said
     # Without OpenTrain's time: it is as good as known where two reads enclose it.
-    return happened.until if happened.since is not None else None
+    return happened.read_at if happened.since is not None else None
 
 
 def _taken_at(one: Seen) -> datetime | None:

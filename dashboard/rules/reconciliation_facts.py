@@ -119,7 +119,7 @@ class ContractFacts:
     """A contract; each field is the row's of the same name (models/contracts.py). `known_from` is the time before which
     the log may have been deleted before the contract was first seen.
 
-    `first_seen_at` and `ended_seen_at` are no earlier than what they saw, `active_seen_at` is no later.
+    Each `…_seen_at` is when the read began.
     """
 
     status: str

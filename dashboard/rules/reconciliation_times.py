@@ -22,6 +22,8 @@ from dashboard.rules.schedule import Schedule
 
 LONGEST_SLACK = timedelta(minutes=5)
 """Longest allowance for an event that comes later than all delays together."""
+READ_TAKES = timedelta(seconds=15)
+"""How long after a read began it may show what had not happened when it began: a call to OpenTrain takes no longer."""
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Earlier dates are the zeros of clocks and languages."""
 _DAY = timedelta(days=1)
@@ -33,8 +35,8 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 class Moment:
     """When an event happened: between `since` (None: not known) and `until`.
 
-    `read_at` is when a read first showed it. `said` is OpenTrain's own time, None if it has none that agrees with what
-    was seen.
+    `read_at` is when the read began that first showed it. `said` is OpenTrain's own time, None if it has none that
+    agrees with what was seen.
     """
 
     since: datetime | None
@@ -89,11 +91,12 @@ def moment(event: Event, *, contract: ContractFacts) -> Moment | None:
 
 
 def _narrowed(*, since: datetime | None, read_at: datetime, said: datetime | None) -> Moment:
+    until = later(read_at, READ_TAKES)
     if said is not None:
-        first, last = later(said, -CLOCKS_APART), min(later(_latest(said), CLOCKS_APART), read_at)
-        if first <= read_at and (since is None or since <= last):
+        first, last = later(said, -CLOCKS_APART), min(later(_latest(said), CLOCKS_APART), until)
+        if first <= until and (since is None or since <= last):
             return Moment(first if since is None else max(first, since), last, read_at, said)
-    return Moment(since, read_at, read_at, None)
+    return Moment(since, until, read_at, None)
 
 
 def is_made_after(created_at: datetime | None, *, happened: Moment) -> bool:
@@ -143,7 +146,9 @@ def _made_at(link: LinkFacts) -> datetime | None:
 
 
 def _is_gone_before(link: LinkFacts, *, happened: Moment) -> bool:
-    return link.gone_at is not None and happened.since is not None and link.gone_at <= happened.since
+    if link.gone_at is None or happened.since is None:
+        return False
+    return later(link.gone_at, READ_TAKES) <= happened.since
 
 
 def _existed(link: LinkFacts, *, happened: Moment) -> bool:
@@ -152,7 +157,7 @@ def _existed(link: LinkFacts, *, happened: Moment) -> bool:
     made_at = _made_at(link)
     if happened.said is not None and made_at is not None and made_at <= happened.said:
         return True
-    return happened.since is not None and link.first_seen_at <= happened.since
+    return happened.since is not None and later(link.first_seen_at, READ_TAKES) <= happened.since
 
 
 def holds(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts, happened: Moment) -> bool:
@@ -170,7 +175,7 @@ def may_hold(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts, since:
     periods = _sorted(endpoint)
     for place, one in enumerate(periods):
         began = one.not_before or (periods[place - 1].at if place else _FIRST)
-        ended = periods[place + 1].at if place + 1 < len(periods) else _LAST
+        ended = later(periods[place + 1].at, READ_TAKES) if place + 1 < len(periods) else _LAST
         if is_so(one) and began <= until and since <= ended:
             return True
     return False
@@ -246,11 +251,10 @@ def _surely(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts) -> list
         if not is_so(one):
             continue
         if place + 1 == len(periods):
-            until = max(one.at, endpoint.synced_at or one.at)
-        elif periods[place + 1].not_before is None:
-            until = one.at
+            until = endpoint.synced_at or one.at
+        elif periods[place + 1].not_before is not None and is_so(periods[place + 1]):
+            until = later(periods[place + 1].at, READ_TAKES)
         else:
-            following = periods[place + 1]
-            until = following.at if is_so(following) else max(one.at, following.not_before or one.at)
-        spans.append(Interval(one.at, until))
+            until = periods[place + 1].not_before or one.at
+        spans.append(Interval(later(one.at, READ_TAKES), until))
     return spans

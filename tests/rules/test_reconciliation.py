@@ -192,7 +192,7 @@ FEW = frozenset({"contract.started"})
         (replace(WORLD, not_active=(Interval(T - HOUR, T + HOUR),)), Reason.INSTALL_NOT_ACTIVE),
         (replace(WORLD, receiver_away=(Interval(T - HOUR, T + 9 * HOUR),)), Reason.RECEIVER_AWAY),
         (
-            replace(endpoint(replace(DISABLED, at=T + HOUR)), receiver_away=(Interval(T - HOUR, T + HOUR),)),
+            replace(endpoint(replace(DISABLED, at=T + HOUR)), receiver_away=(Interval(T - HOUR, T + HOUR + MINUTE),)),
             Reason.RECEIVER_AWAY,
         ),
     ],

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.rules.reconciliation_facts import ContractFacts, EndpointFacts, Event, Interval, Period
-from dashboard.rules.reconciliation_times import covers, holds, is_made_after, later, may_hold, moment
+from dashboard.rules.reconciliation_times import READ_TAKES, covers, holds, is_made_after, later, may_hold, moment
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -19,6 +19,8 @@ CONTRACT = ContractFacts(
     active_seen_at=NOON - 2 * MINUTE,
     ended_seen_at=NOON + 8 * MINUTE,
 )
+READ = NOON + 8 * MINUTE + READ_TAKES
+"""The latest end that the first read as ended can show."""
 
 
 def between(event: Event = Event.ENDED, **fields: datetime | None) -> tuple[datetime | None, datetime]:
@@ -29,27 +31,27 @@ def between(event: Event = Event.ENDED, **fields: datetime | None) -> tuple[date
 
 def test_an_end_is_between_the_reads_and_near_the_time_that_opentrain_says() -> None:
     assert between() == (NOON - 2 * MINUTE, NOON + 5 * MINUTE)
-    assert between(end_date=None) == (NOON - 2 * MINUTE, NOON + 8 * MINUTE)
+    assert between(end_date=None) == (NOON - 2 * MINUTE, READ)
     assert between(active_seen_at=None) == (NOON - 5 * MINUTE, NOON + 5 * MINUTE)
-    assert between(active_seen_at=None, end_date=None) == (CONTRACT.created_at - 5 * MINUTE, NOON + 8 * MINUTE)
-    assert between(active_seen_at=None, end_date=None, created_at=None) == (None, NOON + 8 * MINUTE)
+    assert between(active_seen_at=None, end_date=None) == (CONTRACT.created_at - 5 * MINUTE, READ)
+    assert between(active_seen_at=None, end_date=None, created_at=None) == (None, READ)
 
 
 def test_a_start_is_near_its_creation_and_no_later_than_the_first_read() -> None:
     assert between(Event.STARTED) == (NOON - 24 * HOUR - 5 * MINUTE, NOON - 24 * HOUR + 5 * MINUTE)
     seen = NOON - 24 * HOUR + MINUTE
-    assert between(Event.STARTED, first_seen_at=seen) == (NOON - 24 * HOUR - 5 * MINUTE, seen)
-    assert between(Event.STARTED, created_at=None) == (None, NOON - 23 * HOUR)
+    assert between(Event.STARTED, first_seen_at=seen) == (NOON - 24 * HOUR - 5 * MINUTE, seen + READ_TAKES)
+    assert between(Event.STARTED, created_at=None) == (None, NOON - 23 * HOUR + READ_TAKES)
 
 
 @pytest.mark.parametrize("end", [NOON - 8 * MINUTE, NOON + 14 * MINUTE], ids=["before", "after"])
 def test_a_time_that_the_reads_contradict_is_not_used(end: datetime) -> None:
-    assert between(end_date=end) == (NOON - 2 * MINUTE, NOON + 8 * MINUTE)
+    assert between(end_date=end) == (NOON - 2 * MINUTE, READ)
 
 
 def test_a_time_at_midnight_may_be_any_of_that_day() -> None:
     midnight = datetime(2026, 6, 12, tzinfo=UTC)
-    assert between(end_date=midnight, active_seen_at=None) == (midnight - 5 * MINUTE, NOON + 8 * MINUTE)
+    assert between(end_date=midnight, active_seen_at=None) == (midnight - 5 * MINUTE, READ)
     happened = moment(Event.ENDED, contract=replace(CONTRACT, end_date=midnight))
     assert happened is not None
     assert not is_made_after(NOON, happened=happened)
@@ -57,7 +59,7 @@ def test_a_time_at_midnight_may_be_any_of_that_day() -> None:
 
 
 def test_a_contract_that_was_active_again_may_have_ended_any_time_before() -> None:
-    assert between(active_seen_at=NOON + HOUR, end_date=None) == (CONTRACT.created_at - 5 * MINUTE, NOON + 8 * MINUTE)
+    assert between(active_seen_at=NOON + HOUR, end_date=None) == (CONTRACT.created_at - 5 * MINUTE, READ)
 
 
 def test_times_of_opentrain_are_compared_as_they_are_and_with_ours_widely() -> None:
@@ -95,7 +97,7 @@ def test_between_two_states_either_may_hold() -> None:
     stopped = Period(NOON - HOUR, None, is_active=False)
     active = Period(NOON + 4 * MINUTE, NOON + 3 * MINUTE, is_active=True)
     endpoint = EndpointFacts(created_at=None, log_began_at=None, periods=(active, stopped), synced_at=NOON + HOUR)
-    ended = moment(Event.ENDED, contract=replace(CONTRACT, ended_seen_at=NOON + 3 * MINUTE))
+    ended = moment(Event.ENDED, contract=replace(CONTRACT, ended_seen_at=NOON + 2 * MINUTE))
     assert ended is not None
     assert holds(lambda one: not one.is_active, endpoint=endpoint, happened=ended)
     assert not holds(lambda one: not one.is_active, endpoint=endpoint, happened=replace(ended, until=NOON + 4 * MINUTE))
