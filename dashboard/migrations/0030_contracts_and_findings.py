@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
                 ('link_id', models.CharField(blank=True, help_text='The project link that the body names; empty: it names none; null: no body was read.', max_length=200, null=True)),
                 ('first_received_at', models.DateTimeField()),
                 ('last_attempt_at', models.DateTimeField()),
+                ('attempt_count', models.PositiveIntegerField(db_default=0, default=0)),
                 ('taken_at', models.DateTimeField(blank=True, help_text='When the handler took it first; null: never.', null=True)),
                 ('standing', models.PositiveSmallIntegerField(help_text="The delivery's, when it was last looked at.")),
                 ('due_by', models.DateTimeField(blank=True, null=True)),

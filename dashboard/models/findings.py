@@ -32,6 +32,7 @@ class Evidence(models.Model):
     )
     first_received_at = models.DateTimeField()
     last_attempt_at = models.DateTimeField()
+    attempt_count = models.PositiveIntegerField(default=0, db_default=0)
     taken_at = models.DateTimeField(null=True, blank=True, help_text="When the handler took it first; null: never.")
     standing = models.PositiveSmallIntegerField(help_text="The delivery's, when it was last looked at.")
     due_by = models.DateTimeField(null=True, blank=True)

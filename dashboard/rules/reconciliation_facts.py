@@ -102,6 +102,7 @@ class Verdict:
 
     `at` is when it was taken (if out of order: when the start was taken), failed last or was refused. `until` is until
     when it may still come by itself. `happened_at` is when the contract started or ended, as far as is known.
+    `handed_over` says that the handler took it from Redeliver, which had built it.
     `link_ids` are the links that it is true of, if the job has several and it is not true of all of them. Rows do not
     store it, so it does not take part in comparisons.
     """
@@ -112,6 +113,7 @@ class Verdict:
     until: datetime | None = None
     happened_at: datetime | None = None
     link_ids: tuple[str, ...] = field(default=(), compare=False)
+    handed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

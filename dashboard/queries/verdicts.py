@@ -1,0 +1,264 @@
+"""What became of contracts' events at endpoints: `rules.reconciliation`, with its facts from the database.
+
+The number of queries does not depend on the number of contracts. History is read only for what no evidence tells.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from dashboard.config.schedule import schedule
+from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, ProjectLink, Reconciliation
+from dashboard.queries import receivers
+from dashboard.queries.contract_history import History, history
+from dashboard.rules.deliveries import Standing
+from dashboard.rules.outside_texts import LATEST
+from dashboard.rules.reconciliation import (
+    CLOCKS_APART,
+    Consequence,
+    ContractFacts,
+    EndpointFacts,
+    Event,
+    Kind,
+    LinkFacts,
+    Period,
+    Reason,
+    Seen,
+    Verdict,
+    World,
+    consequence,
+    keep,
+    verdict,
+)
+
+Key = tuple[int, int, Event]
+"""A contract's primary key, an endpoint's, and the event."""
+
+_UNKNOWN = History()
+_TAKEN = {Kind.TAKEN, Kind.TAKEN_IN_PART}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what it means for people. `is_deleted` says so of the endpoint."""
+
+    key: Key
+    verdict: Verdict
+    consequence: Consequence
+    is_deleted: bool
+
+
+def verdicts(*, contracts: Sequence[Contract], now: datetime) -> dict[Key, Verdict]:
+    """Return what became of each event of the contracts at each endpoint of their installs.
+
+    Of deleted endpoints, there are only those that evidence is of. Each verdict is as of when its install was judged
+    last (actions/reconciliation/judge.py): what has come into the log since then has not been looked at, so the time
+    that has passed proves nothing.
+    """
+    installs = {one.install_id for one in contracts}
+    judged_at = dict(Reconciliation.objects.filter(pk__in=installs).values_list("pk", "judged_at"))
+    as_of = {pk: min(now, judged_at.get(pk) or now) for pk in installs}
+    found = judge_all(contracts=contracts, as_of=as_of, is_log_behind=is_log_behind(now=now), is_log_read=False)
+    return {one.key: one.verdict for one in found}
+
+
+def judge_all(
+    *, contracts: Sequence[Contract], as_of: Mapping[int, datetime], is_log_behind: bool, is_log_read: bool
+) -> Iterator[Judged]:
+    """Yield the same with the consequences. `as_of` has the time for each install's primary key.
+
+    `is_log_read`: the evidence has what is in the log by then. If not, what waited for the log still does.
+    """
+    if not contracts:
+        return
+    pairs, before = _pairs(contracts), _before(contracts)
+    known = history(since=_since(pairs), installs={one.install_id for one in contracts})
+    found: dict[int, list[tuple[_Pair, dict[Event, Verdict]]]] = defaultdict(list)
+    for pair in pairs:
+        of_pair = {}
+        for event in Event:
+            stored = before.get((pair.contract.pk, pair.endpoint.pk, event))
+            waits = stored is not None and stored.reason is Reason.NOT_IN_LOG_YET and not is_log_read
+            world = pair.world(_UNKNOWN if pair.is_told else known, is_log_behind=is_log_behind or waits)
+            one = keep(stored, verdict(event=event, world=world, now=as_of[pair.contract.install_id]))
+            of_pair[event] = replace(one, handed_over=True) if (event, one.at) in pair.handed_over else one
+        found[pair.contract.pk].append((pair, of_pair))
+    for of_contract in found.values():
+        yield from _with_consequences(of_contract)
+
+
+def is_log_behind(*, now: datetime) -> bool:
+    """Return whether receivers hold attempts that are not in the log yet, or may hold some."""
+    return bool(receivers.lagging(now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A contract and an endpoint, with what the evidence has. `handed_over` is what the handler took from Redeliver."""
+
+    contract: Contract
+    facts: ContractFacts
+    links: tuple[LinkFacts, ...]
+    endpoint: Endpoint
+    seen: tuple[Seen, ...]
+    handed_over: frozenset[tuple[Event, datetime | None]]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the evidence alone tells what became of both events, so that no history is needed."""
+        told = {one.event for one in self.seen}
+        links = {one.id for one in self.links}.union(one.link_id for one in self.seen if one.link_id is not None)
+        is_active = self.facts.status == "active" and self.facts.ended_seen_at is None
+        return Event.STARTED in told and (is_active or Event.ENDED in told) and len(links) <= 1
+
+    @property
+    def began(self) -> datetime:
+        """The earliest time that an event without evidence can have happened at, if that is known."""
+        one, told = self.facts, {one.event for one in self.seen}
+        if Event.STARTED in told and one.active_seen_at and one.ended_seen_at:
+            return min(one.active_seen_at, one.ended_seen_at)
+        return min(one.created_at or one.first_seen_at, one.first_seen_at)
+
+    def world(self, known: History, *, is_log_behind: bool) -> World:
+        periods = known.periods.get(self.endpoint.pk, ())
+        return World(
+            contract=self.facts,
+            links=self.links,
+            endpoint=EndpointFacts(
+                created_at=self.endpoint.created_at,
+                log_began_at=_log_began_at(self.endpoint, periods),
+                deleted_at=self.endpoint.deleted_at,
+                periods=periods,
+                synced_at=self.endpoint.snapshot_at,
+            ),
+            seen=self.seen,
+            not_active=known.not_active.get(self.contract.install_id, ()),
+            receiver_away=known.receiver_away,
+            refused_at=known.refused_at.get(self.endpoint.pk, ()),
+            schedule=schedule(),
+            is_log_behind=is_log_behind,
+        )
+
+
+def _pairs(contracts: Sequence[Contract]) -> list[_Pair]:
+    """Return contracts with the endpoints of their installs, and with deleted ones where there is evidence."""
+    installs = {one.install_id for one in contracts}
+    links, seen, handed_over = _links(installs), _seen(contracts), _handed_over(contracts)
+    endpoints = defaultdict(list)
+    for endpoint in Endpoint.objects.filter(install__in=installs, opentrain_id__isnull=False).defer("secret"):
+        endpoints[endpoint.install_id].append(endpoint)
+    found = []
+    for contract in contracts:
+        facts, of_job = _facts(contract), _links_of(contract, links)
+        for endpoint in endpoints[contract.install_id]:
+            key = (contract.pk, endpoint.pk)
+            handed = handed_over.get(key, [])
+            of_pair = (*seen.get(key, ()), *handed)
+            if of_pair or endpoint.deleted_at is None:
+                marks = frozenset((one.event, one.taken_at) for one in handed)
+                found.append(_Pair(contract, facts, of_job, endpoint, of_pair, marks))
+    return found
+
+
+def _log_began_at(endpoint: Endpoint, periods: Sequence[Period]) -> datetime | None:
+    """Return since when it is known which deliveries reached the receiver; None if none ever did.
+
+    Earlier releases kept no record of an endpoint's path, so their history does not tell.
+    """
+    known = [one for one in periods if one.is_received is not None]
+    if any(one.is_received for one in known):
+        return known[0].at
+    return LATEST if endpoint.is_received else None
+
+
+def _facts(contract: Contract) -> ContractFacts:
+    return ContractFacts(
+        status=contract.status,
+        created_at=contract.created_at,
+        end_date=contract.end_date,
+        first_seen_at=contract.first_seen_at,
+        active_seen_at=contract.active_seen_at,
+        ended_seen_at=contract.ended_seen_at,
+        known_from=contract.known_from,
+    )
+
+
+def _links(installs: Iterable[int]) -> dict[int, list[tuple[str, LinkFacts]]]:
+    """Return the links of installs, each with its job."""
+    found = defaultdict(list)
+    for row in ProjectLink.objects.filter(install__in=installs):
+        one = LinkFacts(row.opentrain_id, row.created_at, row.first_seen_at, row.last_seen_at, row.gone_at)
+        found[row.install_id].append((row.job_id, one))
+    return found
+
+
+def _links_of(contract: Contract, links: Mapping[int, Sequence[tuple[str, LinkFacts]]]) -> tuple[LinkFacts, ...]:
+    """Return the links of the contract's job, also those that only the contract names."""
+    known = links.get(contract.install_id, ())
+    of_job = [one for job_id, one in known if (job_id and job_id == contract.job_id) or one.id in contract.link_ids]
+    named = set(contract.link_ids).difference(one.id for one in of_job)
+    first, last = contract.first_seen_at, contract.last_seen_at
+    return (*of_job, *(LinkFacts(link_id, None, first, last) for link_id in sorted(named)))
+
+
+def _seen(contracts: Sequence[Contract]) -> dict[tuple[int, int], list[Seen]]:
+    found = defaultdict(list)
+    rows = Evidence.objects.filter(contract__in=[one.pk for one in contracts]).values_list(
+        "contract_id", "endpoint_id", "event_type", "link_id", "first_received_at", "last_attempt_at", "taken_at",
+        "standing", "due_by",
+    )  # fmt: skip
+    for contract_id, endpoint_id, event_type, link_id, first, last, taken_at, standing, due_by in rows:
+        one = Seen(Event(event_type), link_id or None, first, last, taken_at, Standing(standing), due_by)
+        found[contract_id, endpoint_id].append(one)
+    return found
+
+
+def _handed_over(contracts: Sequence[Contract]) -> dict[tuple[int, int], list[Seen]]:
+    """Return what the handlers took from Redeliver, as if it had been delivered."""
+    found = defaultdict(list)
+    rows = Handover.objects.filter(contract__in=[one.pk for one in contracts], ok=True, ended_at__isnull=False)
+    values = rows.order_by().values_list("contract_id", "endpoint_id", "event_type", "link_id", "ended_at")
+    for contract_id, endpoint_id, event_type, link_id, at in values:
+        if contract_id is not None and at is not None:
+            one = Seen(Event(event_type), link_id or None, at, at, at, Standing.DELIVERED)
+            found[contract_id, endpoint_id].append(one)
+    return found
+
+
+def _before(contracts: Sequence[Contract]) -> dict[Key, Verdict]:
+    """Return the open findings as verdicts."""
+    found = {}
+    for row in Finding.objects.open().filter(contract__in=[one.pk for one in contracts]):
+        kind, event = Kind(row.kind), Event(row.event_type)
+        at = row.refused_at if kind is Kind.REFUSED else None
+        stored = Verdict(kind, Reason(row.reason), at=at, until=row.until, happened_at=row.happened_at)
+        found[row.contract_id, row.endpoint_id, event] = stored
+    return found
+
+
+def _since(pairs: Iterable[_Pair]) -> dict[int, datetime]:
+    """Return from when on the history of each endpoint is needed."""
+    found: dict[int, datetime] = {}
+    for pair in pairs:
+        if not pair.is_told:
+            began = pair.began - CLOCKS_APART
+            found[pair.endpoint.pk] = min(found.get(pair.endpoint.pk, began), began)
+    return found
+
+
+def _with_consequences(of_contract: Sequence[tuple[_Pair, Mapping[Event, Verdict]]]) -> Iterator[Judged]:
+    """Yield the verdicts on one contract. The handler of a deleted endpoint may be another endpoint's today."""
+    deleted = [found for pair, found in of_contract if pair.endpoint.deleted_at is not None]
+    predecessor = any(found[Event.STARTED].kind in _TAKEN for found in deleted)
+    for pair, found in of_contract:
+        for event, one in found.items():
+            means = consequence(
+                event=event,
+                contract=pair.facts,
+                started=found[Event.STARTED],
+                ended=found[Event.ENDED],
+                predecessor_took_start=predecessor,
+            )
+            key = (pair.contract.pk, pair.endpoint.pk, event)
+            yield Judged(key, one, means, pair.endpoint.deleted_at is not None)
