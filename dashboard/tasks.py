@@ -20,6 +20,7 @@ from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
 from dashboard.actions.installs import freshness, poller
 from dashboard.actions.installs.rounds import Done
+from dashboard.actions.reconciliation.rejudge import Rejudged, rejudge
 from dashboard.actions.runs import commands, steps
 from dashboard.db.advisory_lock import alone
 from dashboard.models import Run
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 QUEUE = commands.QUEUE
 FINISHED_KEPT = timedelta(days=1)
 POLL_BUDGET = timedelta(seconds=50)
+REJUDGE_BUDGET = timedelta(seconds=4)
 RETENTION_BUDGET = timedelta(seconds=20)
 REFRESHES = 8
 """Concurrent page refreshes per worker: fewer than its --concurrency, so other jobs are never held up."""
@@ -56,6 +58,16 @@ async def refresh_install(install_id: int) -> None:
     """
     with contextlib.suppress(Full), _refreshing.one(name=str(install_id), most=REFRESHES, most_of_name=1):
         await sync_to_async(_refresh, thread_sensitive=False, executor=_refreshers)(install_id)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(queue=QUEUE, queueing_lock="judge-contracts", pass_context=False)
+def judge_contracts(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Update the findings about contracts whose time is over or whose deliveries have changed."""
+    with alone(name="redeliver.rejudge") as mine:
+        judged = rejudge(clock=timezone.now, budget=REJUDGE_BUDGET) if mine else Rejudged()
+    if judged.failed:
+        logger.warning("the contracts of %d of %d installs were not judged", judged.failed, judged.installs)
 
 
 @app.periodic(cron="*/10 * * * *")
