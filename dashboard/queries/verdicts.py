@@ -14,6 +14,7 @@ from dashboard.queries import receivers
 from dashboard.queries.contract_history import History, history
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.outside_texts import LATEST
+from dashboard.rules.reach import ACTIVE
 from dashboard.rules.reconciliation import (
     CLOCKS_APART,
     Consequence,
@@ -76,12 +77,12 @@ def judge_all(
     known = history(since=_since(pairs), installs={one.install_id for one in contracts})
     found: dict[int, list[tuple[_Pair, dict[Event, Verdict]]]] = defaultdict(list)
     for pair in pairs:
-        of_pair = {}
+        of_pair, world = {}, pair.world(_UNKNOWN if pair.is_told else known, is_log_behind=is_log_behind)
         for event in Event:
             stored = before.get((pair.contract.pk, pair.endpoint.pk, event))
             waits = stored is not None and stored.reason is Reason.NOT_IN_LOG_YET and not is_log_read
-            world = pair.world(_UNKNOWN if pair.is_told else known, is_log_behind=is_log_behind or waits)
-            one = keep(stored, verdict(event=event, world=world, now=as_of[pair.contract.install_id]))
+            facts = replace(world, is_log_behind=True) if waits else world
+            one = keep(stored, verdict(event=event, world=facts, now=as_of[pair.contract.install_id]))
             of_pair[event] = replace(one, handed_over=True) if (event, one.at) in pair.handed_over else one
         found[pair.contract.pk].append((pair, of_pair))
     for of_contract in found.values():
@@ -95,7 +96,10 @@ def is_log_behind(*, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A contract and an endpoint, with what the evidence has. `handed_over` is what the handler took from Redeliver."""
+    """A contract and an endpoint, with what the evidence has. `handed_over` is what the handler took from Redeliver.
+
+    `is_told` says that the evidence alone tells what became of both events, so that no history is needed.
+    """
 
     contract: Contract
     facts: ContractFacts
@@ -103,14 +107,7 @@ class _Pair:
     endpoint: Endpoint
     seen: tuple[Seen, ...]
     handed_over: frozenset[tuple[Event, datetime | None]]
-
-    @property
-    def is_told(self) -> bool:
-        """Whether the evidence alone tells what became of both events, so that no history is needed."""
-        told = {one.event for one in self.seen}
-        links = {one.id for one in self.links}.union(one.link_id for one in self.seen if one.link_id is not None)
-        is_active = self.facts.status == "active" and self.facts.ended_seen_at is None
-        return Event.STARTED in told and (is_active or Event.ENDED in told) and len(links) <= 1
+    is_told: bool
 
     @property
     def began(self) -> datetime:
@@ -157,8 +154,16 @@ def _pairs(contracts: Sequence[Contract]) -> list[_Pair]:
             of_pair = (*seen.get(key, ()), *handed)
             if of_pair or endpoint.deleted_at is None:
                 marks = frozenset((one.event, one.taken_at) for one in handed)
-                found.append(_Pair(contract, facts, of_job, endpoint, of_pair, marks))
+                is_told = _is_told(facts, of_job, of_pair)
+                found.append(_Pair(contract, facts, of_job, endpoint, of_pair, marks, is_told))
     return found
+
+
+def _is_told(contract: ContractFacts, links: Sequence[LinkFacts], seen: Sequence[Seen]) -> bool:
+    told = {one.event for one in seen}
+    named = {one.id for one in links}.union(one.link_id for one in seen if one.link_id is not None)
+    is_active = contract.status == ACTIVE and contract.ended_seen_at is None
+    return Event.STARTED in told and (is_active or Event.ENDED in told) and len(named) <= 1
 
 
 def _log_began_at(endpoint: Endpoint, periods: Sequence[Period]) -> datetime | None:
