@@ -10,7 +10,7 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import ID, Chip, Nonsense, Read
 from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
 from dashboard.rules import pasted
-from dashboard.rules.reconciliation import Consequence, Kind
+from dashboard.rules.reconciliation import Consequence, Event, Kind
 
 FINDINGS = {
     ANY: "Any finding",
@@ -21,7 +21,7 @@ FINDINGS = {
 """Labels of the findings that a list can be filtered by."""
 STATUSES = {"active": "Active", "ended": "Ended", OTHER: "Neither"}
 """Labels of the statuses that the page offers. The URL may name any other status as OpenTrain writes it."""
-_LABELS = {"q": "ID", "finding": "Finding", "endpoint": "Endpoint", "status": "Status"}
+_LABELS = {"q": "ID", "finding": "Finding", "event": "Event", "endpoint": "Endpoint", "status": "Status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class ContractFilter:
             problems=(*self.problems, f"This install has no endpoint with the number {self.criteria.endpoint}."),
         )
 
-    def with_finding(self, finding: str) -> str:
-        """Return the canonical query string with another finding, or with none if it is empty."""
-        return link_query(self.used | {"finding": finding})
+    def of_finding(self, finding: str) -> str:
+        """Return the canonical query string for this finding, "" for none, at the same endpoint."""
+        return link_query({"finding": finding, "endpoint": self.used.get("endpoint", "")})
 
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> ContractFilter:
@@ -89,6 +89,13 @@ def _finding(text: str, _now: datetime) -> Read:
     return name, {"finding": name}
 
 
+def _event(text: str, _now: datetime) -> Read:
+    name = text.lower()
+    if name not in set(Event):
+        raise Nonsense(f"“{text}” is not an event of a contract: use {' or '.join(Event)}.")
+    return name, {"event": name}
+
+
 def _endpoint(text: str, _now: datetime) -> Read:
     if not ID.fullmatch(text):
         raise Nonsense(f"“{text}” is not an endpoint: use the number in the URL of its page.")
@@ -103,6 +110,7 @@ def _status(text: str, _now: datetime) -> Read:
 _READERS: dict[str, delivery_filters.Reader] = {
     "q": _any_id,
     "finding": _finding,
+    "event": _event,
     "endpoint": _endpoint,
     "status": _status,
 }

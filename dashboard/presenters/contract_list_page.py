@@ -122,14 +122,14 @@ def contract_rows(judged: JudgedContracts) -> list[ContractRow]:
 def quick_filters(filters: ContractFilter, *, counts: FindingCounts | None, url: str) -> tuple[Pill, ...]:
     """Return links to the lists of everything, of any finding, and of findings with a consequence.
 
-    `counts` None: not counted.
+    They keep the endpoint, as the counts do. `counts` None: not counted.
     """
     here = filters.used.get("finding", "")
     return tuple(
         Pill(
             label=FINDINGS[value] if value else "All",
             number=f"{counts.of(value):,}" if value and counts is not None else "",
-            url=f"{url}?{query}" if (query := filters.with_finding(value)) else url,
+            url=f"{url}?{query}" if (query := filters.of_finding(value)) else url,
             here=value == here,
         )
         for value in _QUICK

@@ -43,8 +43,8 @@ class ContractReads:
 
 
 def contract_reads(install: Install, *, now: datetime, others: Sequence[Install] = ()) -> ContractReads:
-    """Return what is known of an install's reads."""
-    row = Reconciliation.objects.filter(install=install).first() or Reconciliation(install=install)
+    """Return what is known of an install's reads. Without `select_related("reconciliation")`, it takes a query."""
+    row = getattr(install, "reconciliation", None) or Reconciliation(install=install)
     reads = [read for read in (Read.CONTRACTS, Read.LINKS) if not is_allowed(read, scopes=install.token_scopes)]
     return ContractReads(
         contracts_read_at=row.contracts_read_at,

@@ -10,11 +10,11 @@ from django.db.models import Count, Exists, OuterRef, Q
 
 from dashboard.models.contracts import Contract, ContractQuerySet, ProjectLink
 from dashboard.models.endpoints import Endpoint
-from dashboard.models.findings import Finding, FindingQuerySet
+from dashboard.models.findings import Evidence, Finding, FindingQuerySet
 from dashboard.models.installs import Install
 from dashboard.queries.delivery_criteria import Cursor
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
-from dashboard.rules.reconciliation import Consequence, Kind, Reason
+from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 
 ANY = "any"
 """The filter for contracts with any finding."""
@@ -28,19 +28,23 @@ class ContractCriteria:
     """Which contracts a list shows; "" and None mean any.
 
     `text` is a complete ID: of the contract, its job, a project link or an external project. `finding` is ANY or a
-    value of Consequence or Kind. `endpoint` limits the findings to those of one endpoint; without `finding`, it limits
-    no contracts.
+    value of Consequence or Kind; `event` is the event type of the finding. `endpoint` limits the findings to those of
+    one endpoint; without `finding` and `event`, it limits no contracts.
     """
 
     text: str = ""
     finding: str = ""
+    event: str = ""
     endpoint: int | None = None
     status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingCounts:
-    """The number of contracts with an open finding, and of those with each consequence and kind, by its value."""
+    """The number of contracts with an open finding, and of those with each consequence and kind, by its value.
+
+    And of those that are missing because the endpoint was registered after the event.
+    """
 
     contracts: int = 0
     by_value: dict[str, int] = field(default_factory=dict)
@@ -75,6 +79,7 @@ def finding_counts(*, install: Install, endpoint: int | None = None) -> FindingC
     values = {
         **{one.value: Q(consequence=one) for one in Consequence if one},
         **{one.value: Q(kind=one) for one in Kind},
+        Reason.REGISTERED_AFTER.value: Q(reason=Reason.REGISTERED_AFTER),
     }
     found = rows.aggregate(
         contracts=Count("contract", distinct=True),
@@ -103,6 +108,16 @@ def has_links(*, install: Install) -> bool:
     return ProjectLink.objects.filter(install=install, gone_at=None).exclude(job_id="").exists()
 
 
+def count_unseen(*, endpoint: Endpoint) -> int:
+    """Count the contracts of which an event is due that the endpoint's log never had, and of which no finding is open.
+
+    So it is not known whether these events reached it. Up to LIST_COUNT_LIMIT; LIST_COUNT_LIMIT + 1 means more.
+    """
+    rows = Contract.objects.filter(install=endpoint.install_id, gone_at=None)
+    started, ended = _unseen(endpoint, Event.STARTED), ~Q(status="active") & _unseen(endpoint, Event.ENDED)
+    return rows.filter(started | ended)[: LIST_COUNT_LIMIT + 1].count()
+
+
 def links_of(*, install: Install, contracts: Sequence[Contract]) -> list[ProjectLink]:
     """Return the project links that the contracts name, or that lead to their jobs, oldest first."""
     ids = {one for contract in contracts for one in contract.link_ids}
@@ -111,9 +126,14 @@ def links_of(*, install: Install, contracts: Sequence[Contract]) -> list[Project
     return list(rows.order_by("first_seen_at", "id"))
 
 
+def _unseen(endpoint: Endpoint, event: Event) -> Q:
+    of_event = {"contract": OuterRef("pk"), "endpoint": endpoint, "event_type": event}
+    return ~Exists(Evidence.objects.filter(**of_event)) & ~Exists(Finding.objects.open().filter(**of_event))
+
+
 def _matching(install: Install, criteria: ContractCriteria) -> ContractQuerySet:
     rows: ContractQuerySet = Contract.objects.filter(install=install)
-    if criteria.finding:
+    if criteria.finding or criteria.event:
         rows = rows.filter(Exists(_findings(criteria).filter(install=install, contract=OuterRef("pk"))))
     if criteria.status == OTHER:
         rows = rows.exclude(status__in=_KNOWN_STATUSES)
@@ -126,7 +146,9 @@ def _findings(criteria: ContractCriteria) -> FindingQuerySet:
     rows = shown_findings()
     if criteria.endpoint is not None:
         rows = rows.filter(endpoint=criteria.endpoint)
-    if criteria.finding == ANY:
+    if criteria.event:
+        rows = rows.filter(event_type=criteria.event)
+    if criteria.finding in {"", ANY}:
         return rows
     return rows.filter(Q(consequence=criteria.finding) | Q(kind=criteria.finding))
 

@@ -104,7 +104,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "nothing": why,
         "heading": heading(count=count, why=why),
         "first_page": cursor is None,
-        "choices": {"finding": FINDINGS, "status": STATUSES, "endpoint": _choices(place)},
+        "choices": {"finding": FINDINGS, "event": list(Event), "status": STATUSES, "endpoint": _choices(place)},
         "now": now,
         "pager": pages.from_newest(
             url=url, query=filters.query, is_first=cursor is None, **_beside(found, more, filters, cursor)

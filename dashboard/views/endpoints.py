@@ -23,6 +23,7 @@ from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
+from dashboard.presenters.endpoint_contracts import missing_here
 from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
@@ -127,7 +128,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
     visible = with_open_alerts(visible).annotate(lacks_secret=Q(secret__isnull=True))
-    visible = visible.select_related("install", "silence")
+    visible = visible.select_related("install__reconciliation", "silence")
     endpoint = get_object_or_404(visible, pk=pk)
     before = request.GET.get("before", "")
     # Before the deliveries: a delivery that a step says has arrived must be in the list below.
@@ -165,6 +166,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             older=page[PAGE - 1].pk if len(page) > PAGE else None,
         ),
         "before": before,
+        "missing": None if before else missing_here(endpoint, now=now),
         "empty": no_deliveries(row, is_first_page=not before),
         "refused": refused,
         "way": way,

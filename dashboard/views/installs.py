@@ -16,10 +16,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dashboard.actions.installs import sync
 from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
+from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import endpoint_filters
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
 from dashboard.models import Endpoint, Install
+from dashboard.presenters.contract_reads import contract_reads
+from dashboard.presenters.contract_summary import ContractSummary, contract_summary
 from dashboard.presenters.install_page import (
     REGISTERING_SHOWN,
     SHOWN,
@@ -32,10 +35,10 @@ from dashboard.presenters.install_page import (
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.routes import route_all_link, unseen_words
 from dashboard.presenters.rows import endpoint_rows, with_known
-from dashboard.queries import endpoint_lists
+from dashboard.queries import contract_lists, endpoint_lists
 from dashboard.queries.unseen import unseen
 from dashboard.vault import Secret
-from dashboard.views import operations
+from dashboard.views import delivery_lists, operations
 
 
 @never_cache
@@ -87,7 +90,8 @@ def _replaces(request: MemberRequest) -> Install | None:
 
 def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
+    visible = Install.objects.visible_to(request.user).select_related("reconciliation").defer("token")
+    install = get_object_or_404(visible, pk=pk)
     pending = install.endpoints.filter(opentrain_id=None, deleted_at=None).defer("secret")
     newest = list(pending.annotate(count=Window(Count("pk")))[:REGISTERING_SHOWN])
     not_seen = _unseen(request, install)
@@ -97,10 +101,22 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "actions": actions(install, user=request.user, is_unseen=bool(not_seen.get("unseen"))),
         "register": register(install),
         **not_seen,
+        "contracts": _contracts(install, now=now),
         "endpoints": _endpoint_list(request, install, now),
         "registering": registering(newest, count=getattr(newest[0], "count", 0) if newest else 0),
         "now": now,
     }
+
+
+def _contracts(install: Install, *, now: datetime) -> ContractSummary:
+    """Return how many of its contracts have findings. What takes too long to count is unknown, never a wrong number."""
+    try:
+        with at_most(ms=delivery_lists.COUNT_MS):
+            counts = contract_lists.finding_counts(install=install)
+    except TooSlow:
+        counts = None
+    url = reverse("install-contracts", args=[install.pk])
+    return contract_summary(counts=counts, reads=contract_reads(install, now=now), url=url)
 
 
 def _unseen(request: MemberRequest, install: Install) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def parse(**params: str) -> contract_filters.ContractFilter:
         ({"finding": "access"}, ContractCriteria(finding="access"), "finding=access"),
         ({"finding": "Not seen yet"}, ContractCriteria(finding="not_seen_yet"), "finding=not_seen_yet"),
         ({"finding": "any", "endpoint": "07"}, ContractCriteria(finding="any", endpoint=7), "finding=any&endpoint=7"),
+        ({"event": "Contract.Ended"}, ContractCriteria(event="contract.ended"), "event=contract.ended"),
         ({"status": "Ended"}, ContractCriteria(status="ended"), "status=ended"),
         ({"status": "SUSPENDED"}, ContractCriteria(status="SUSPENDED"), "status=SUSPENDED"),
         ({"page": "7", "q": ""}, ContractCriteria(), ""),
@@ -50,6 +51,7 @@ def test_filters_are_read_and_written_canonically(
             {"finding": "lost"},
             "“lost” is not a finding: use any, access, provision, retrying, requested, not_seen_yet, ",
         ),
+        ({"event": "x"}, "“x” is not an event of a contract: use contract.started or contract.ended."),
         ({"endpoint": "whe_1"}, "“whe_1” is not an endpoint: use the number in the URL of its page."),
         ({"q": "con_12345\ncon_67890"}, "This contains 2 lines. Paste only one ID."),
         ({"q": "con_12345, con_67890"}, "This contains 2 IDs. Paste only one ID."),
@@ -82,17 +84,17 @@ def test_endpoint_of_another_install_is_left_out_and_said() -> None:
     assert found.problems == ("This install has no endpoint with the number 7.",)
 
 
-def test_another_finding_keeps_the_other_filters() -> None:
-    found = parse(finding="access", status="ended")
-    assert found.with_finding("missing") == "finding=missing&status=ended"
-    assert found.with_finding("") == "status=ended"
+def test_another_finding_keeps_the_endpoint_alone() -> None:
+    found = parse(finding="access", status="ended", endpoint="7", q="con_1", event="contract.ended")
+    assert found.of_finding("missing") == "finding=missing&endpoint=7"
+    assert found.of_finding("") == "endpoint=7"
 
 
 def test_every_finding_has_a_label() -> None:
     assert all(parse(finding=name).words == f"Finding: {label}" for name, label in FINDINGS.items())
 
 
-@given(st.dictionaries(st.sampled_from(["q", "finding", "endpoint", "status"]), st.text(max_size=230)))
+@given(st.dictionaries(st.sampled_from(["q", "finding", "event", "endpoint", "status"]), st.text(max_size=230)))
 def test_canonical_query_means_the_same_as_what_was_written(params: dict[str, str]) -> None:
     found = parse(**params)
     again = parse(**dict(parse_qsl(found.query)))

@@ -177,7 +177,7 @@ def test_heading_counts_and_says_when_there_are_more(count: int | None, words: s
 
 
 def test_quick_filters_keep_the_other_filters_and_have_exact_numbers() -> None:
-    filters = contract_filters.parse(params={"finding": "access", "endpoint": "7"}, now=NOW)
+    filters = contract_filters.parse(params={"finding": "access", "endpoint": "7", "status": "ended"}, now=NOW)
     pills = quick_filters(filters, counts=FindingCounts(1200, {"access": 3}), url="/here/")
     assert [(pill.label, pill.number, pill.url, pill.here) for pill in pills] == [
         ("All", "", "/here/?endpoint=7", False),

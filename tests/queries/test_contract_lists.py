@@ -81,6 +81,26 @@ def test_findings_are_those_that_are_open_and_no_choice(
     assert contract_lists.finding_counts(install=install, endpoint=endpoint.pk).of(finding) == len(found)
 
 
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        ({"event": "contract.ended"}, ["both", "ended"]),
+        ({"event": "contract.started"}, ["both"]),
+        ({"event": "contract.started", "finding": "failed"}, ["both"]),
+        ({"event": "contract.started", "finding": "missing"}, []),
+    ],
+)
+def test_event_and_kind_are_of_the_same_finding(
+    install: Install, endpoint: Endpoint, criteria: dict[str, str], found: list[str]
+) -> None:
+    make_finding(contract=make_contract(install=install, opentrain_id="ended"), endpoint=endpoint, kind="failed")
+    both = make_contract(install=install, opentrain_id="both")
+    make_finding(contract=both, endpoint=endpoint, kind="missing")
+    make_finding(contract=both, endpoint=endpoint, kind="failed", event_type="contract.started")
+    make_contract(install=install, opentrain_id="fine")
+    assert ids(install, **criteria) == found
+
+
 def test_finding_of_an_endpoint_is_not_that_of_another(install: Install, endpoint: Endpoint) -> None:
     other = make_endpoint(install=install)
     for name, one in (("con_a", endpoint), ("con_b", other)):

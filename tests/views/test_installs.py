@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -9,11 +10,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.db.statement_timeout import TooSlow
+from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.presenters.install_page import SHOWN
+from dashboard.queries import contract_lists
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_endpoint, make_endpoints, make_install
+from tests.factories import NOON, make_contract, make_endpoint, make_endpoints, make_finding, make_install
 from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import words_of
@@ -297,7 +300,7 @@ def test_detail_asks_the_database_no_more_for_more_endpoints(ana: Browser, djang
     install = make_install(last_error="down", last_error_at=timezone.now())
     for _ in range(12):
         make_endpoint(install=install)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):  # three of them limit the time of counting findings
         ana.read(page_of(install))
 
 
@@ -399,3 +402,30 @@ def test_install_whose_token_lacks_the_scope_offers_a_token_and_no_endpoint(ana:
     page = ana.read(page_of(make_install(token_scopes=["contracts:read"])))
     assert "Replace token…" in page
     assert "Register an endpoint" not in page
+
+
+def test_page_leads_to_the_contracts_with_findings(ana: Browser, viewer: User, acme: Install) -> None:
+    endpoint = make_endpoint(install=acme)
+    assert "View contracts : not known: the token lacks a scope" in words_of(ana.read(page_of(acme)))
+    Install.objects.filter(pk=acme.pk).update(token_scopes=["webhooks:manage", "contracts:read", "project-links:read"])
+    assert "View contracts : not read yet" in words_of(ana.read(page_of(acme)))
+    read = Reconciliation.objects.create(install=acme, contracts_read_at=NOON, links_read_at=NOON)
+    assert "View contracts : not compared with the delivery log yet" in words_of(ana.read(page_of(acme)))
+    Reconciliation.objects.filter(pk=read.pk).update(judged_at=NOON)
+    assert "View contracts : no findings" in words_of(ana.read(page_of(acme)))
+    for _ in range(2):
+        make_finding(contract=make_contract(install=acme), endpoint=endpoint, consequence="access")
+    for browser in (ana, browser_of(viewer)):
+        page = browser.read(page_of(acme))
+        assert "2 people may still have access 2 contracts with findings View contracts" in words_of(page)
+        assert f'href="{reverse("install-contracts", args=[acme.pk])}?finding=access"' in page
+
+
+def test_findings_that_take_too_long_to_count_have_no_number(
+    ana: Browser, acme: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(**_asked: Any) -> None:
+        raise TooSlow
+
+    monkeypatch.setattr(contract_lists, "finding_counts", too_slow)
+    assert "View contracts : findings not counted: that takes too long" in words_of(ana.read(page_of(acme)))

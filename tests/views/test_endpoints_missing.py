@@ -1,0 +1,88 @@
+"""What an endpoint's page says of contracts' events that are missing there."""
+
+from html import unescape
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from dashboard.models import Endpoint, Install, Reconciliation
+from dashboard.presenters import endpoint_contracts
+from dashboard.rules.reads import Read
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding
+from tests.views import test_endpoints
+from tests.views.conftest import Browser
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+
+
+@pytest.fixture
+def judged(acme: Install) -> Endpoint:
+    """An endpoint whose install was read and judged at noon."""
+    scopes = ["webhooks:manage", Read.CONTRACTS.value, Read.LINKS.value]
+    Install.objects.filter(pk=acme.pk).update(token_scopes=scopes)
+    Reconciliation.objects.create(install=acme, contracts_read_at=NOON, links_read_at=NOON, judged_at=NOON)
+    return make_endpoint(install=acme, event_types=["contract.started", "contract.ended"])
+
+
+@pytest.fixture(autouse=True)
+def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the limit of 0.3 s: on a busy machine, even a count of a few rows can take longer."""
+    monkeypatch.setattr(endpoint_contracts, "LIMIT_MS", 60_000)
+
+
+def words_of(page: str) -> str:
+    return unescape(test_endpoints.words_of(page))
+
+
+def page_of(endpoint: Endpoint, *, live: bool = False) -> str:
+    return reverse("endpoint-live" if live else "endpoint-detail", args=[endpoint.pk])
+
+
+def test_findings_are_on_the_page_and_on_its_polled_part(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    contract = make_contract(install=acme, title=HOSTILE, opentrain_id="con_1234567890", status="ended")
+    make_finding(contract=contract, endpoint=judged, consequence="access")
+    for page in (ana.read(page_of(judged)), ana.read(page_of(judged, live=True))):
+        assert "1 person may still have access , 1 missing" in words_of(page)
+        assert "<img" not in page
+        assert f'href="{reverse("contract-detail", args=[contract.pk])}"' in page
+        assert 'title="con_1234567890"' in page
+        query = f"?finding=access&amp;endpoint={judged.pk}"
+        assert f'href="{reverse("install-contracts", args=[acme.pk])}{query}"' in page
+        assert words_of(page).count("may still have access") == 2
+
+
+def test_nothing_missing_is_said_as_far_as_it_is_known(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    contract = make_contract(install=acme)
+    make_evidence(contract=contract, endpoint=judged, event_type="contract.started")
+    assert "All contracts No contract's event is known to be missing here." in words_of(ana.read(page_of(judged)))
+
+
+def test_direct_endpoint_offers_to_be_routed(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    direct = make_endpoint(install=acme, receiver_key=None, event_types=["contract.ended"])
+    page = ana.read(page_of(direct))
+    assert "Not known: OpenTrain delivers this endpoint's events directly to the handler" in words_of(page)
+    assert "Route its deliveries through Redeliver" in words_of(page)
+    assert "Route its deliveries through Redeliver" not in words_of(ana.read(page_of(judged)))
+
+
+def test_older_pages_and_deleted_endpoints_have_no_section(ana: Browser, judged: Endpoint) -> None:
+    assert "Missing here" in ana.read(page_of(judged))
+    assert "Missing here" not in ana.read(f"{page_of(judged)}?before=1")
+    Endpoint.objects.filter(pk=judged.pk).update(deleted_at=NOON)
+    assert "Missing here" not in ana.read(page_of(judged))
+
+
+def test_page_asks_the_database_no_more_for_more_findings(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            ana.read(page_of(judged, live=True))
+        return len(captured)
+
+    make_finding(contract=make_contract(install=acme), endpoint=judged)
+    queries()  # the first one also requests a refresh
+    few = queries()
+    for _ in range(12):
+        make_finding(contract=make_contract(install=acme), endpoint=judged)
+    assert queries() == few
