@@ -20,6 +20,7 @@ from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
 from dashboard.actions.installs import freshness, poller
 from dashboard.actions.installs.rounds import Done
+from dashboard.actions.reconciliation import sweep
 from dashboard.actions.reconciliation.rejudge import Rejudged, rejudge
 from dashboard.actions.runs import commands, steps
 from dashboard.db.advisory_lock import alone
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 QUEUE = commands.QUEUE
 FINISHED_KEPT = timedelta(days=1)
 POLL_BUDGET = timedelta(seconds=50)
+SWEEP_BUDGET = timedelta(seconds=50)
 REJUDGE_BUDGET = timedelta(seconds=4)
 RETENTION_BUDGET = timedelta(seconds=20)
 REFRESHES = 8
@@ -47,6 +49,16 @@ def poll_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passe
         polled = poller.poll(clock=timezone.now, budget=POLL_BUDGET) if mine else Done()
     if polled.failed:
         logger.warning("%d of %d installs were not refreshed", polled.failed, polled.installs)
+
+
+@app.periodic(cron="* * * * * */5")  # RECONCILE_EVERY_S sets how often each install is read
+@app.task(queue=QUEUE, queueing_lock="reconcile", pass_context=False)
+def reconcile_installs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Read every install's links and contracts, so that an event that never came is noticed."""
+    with alone(name="redeliver.reconcile") as mine:
+        swept = sweep.sweep(clock=timezone.now, budget=SWEEP_BUDGET) if mine else Done()
+    if swept.failed:
+        logger.warning("the contracts of %d of %d installs were not read", swept.failed, swept.installs)
 
 
 @app.task(name=freshness.REFRESH, queue=QUEUE)

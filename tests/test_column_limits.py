@@ -14,7 +14,7 @@ from django.db import connection, models
 from dashboard.actions import audit
 from dashboard.actions.alerts import channels, outbox
 from dashboard.actions.installs import sync
-from dashboard.actions.reconciliation.rows import CHANGE_CHARS
+from dashboard.actions.reconciliation import rows
 from dashboard.actions.runs import commands, items
 from dashboard.auth import request_source
 from dashboard.forms.alerts import EMAIL_CHARS, NAME_CHARS, TIME_ZONE_CHARS
@@ -69,6 +69,23 @@ GUARDS: dict[str, int | str] = {
     "EndpointSnapshot.status": types.STATUS_CHARS,
     "EndpointSnapshot.consecutive_failures": types.COUNT,
     "Silence.rhythm": OURS,
+    # GET /project-links, /contracts and /contracts/{id}/budget
+    "Reconciliation.failures": sync.MOST_FAILURES,
+    "ProjectLink.opentrain_id": types.ID_CHARS,
+    "ProjectLink.job_id": types.ID_CHARS,
+    "ProjectLink.external_project_id": contract_types.PROJECT_ID_CHARS,
+    "ProjectLink.external_project_name": contract_types.PROJECT_NAME_CHARS,
+    "ProjectLink.external_project_url": types.URL_CHARS,
+    "ProjectLink.provisioning_mode": types.STATUS_CHARS,
+    "Contract.opentrain_id": types.ID_CHARS,
+    "Contract.status": types.STATUS_CHARS,
+    "Contract.job_id": types.ID_CHARS,
+    "Contract.title": contract_types.TITLE_CHARS,
+    "Contract.link_ids": types.ID_CHARS,
+    "Contract.budget_state": types.STATUS_CHARS,
+    "ContractChange.what": OURS,
+    "ContractChange.before": rows.CHANGE_CHARS,
+    "ContractChange.after": rows.CHANGE_CHARS,
     # Deliveries: the receiver and the observations API
     "Delivery.opentrain_id": max(ID, observations.ID_CHARS),
     "Delivery.event_id": max(ID, observations.ID_CHARS),
@@ -106,23 +123,7 @@ GUARDS: dict[str, int | str] = {
     "HandlerCheck.cause": OURS,
     "ReceiverPresence.name": OURS,
     # GET /project-links and GET /contracts (services/opentrain/contract_types.py), and what became of contracts' events
-    "Reconciliation.failures": sync.MOST_FAILURES,
-    "ProjectLink.opentrain_id": types.ID_CHARS,
-    "ProjectLink.job_id": types.ID_CHARS,
-    "ProjectLink.external_project_id": contract_types.PROJECT_ID_CHARS,
-    "ProjectLink.external_project_name": contract_types.PROJECT_NAME_CHARS,
-    "ProjectLink.external_project_url": types.URL_CHARS,
-    "ProjectLink.provisioning_mode": types.STATUS_CHARS,
-    "Contract.opentrain_id": types.ID_CHARS,
-    "Contract.status": types.STATUS_CHARS,
-    "Contract.job_id": types.ID_CHARS,
-    "Contract.title": contract_types.TITLE_CHARS,
-    "Contract.link_ids": types.ID_CHARS,
-    "Contract.budget_state": types.STATUS_CHARS,
     "Contract.judged_as": OURS,
-    "ContractChange.what": OURS,
-    "ContractChange.before": CHANGE_CHARS,
-    "ContractChange.after": CHANGE_CHARS,
     "Evidence.event_type": CHOICE,
     "Evidence.opentrain_id": max(ID, observations.ID_CHARS),
     "Evidence.event_id": max(ID, observations.ID_CHARS),

@@ -13,7 +13,7 @@ from procrastinate.contrib.django import app
 from dashboard import tasks
 from dashboard.actions.installs import freshness
 from dashboard.launch import site
-from dashboard.models import Install
+from dashboard.models import Install, Reconciliation
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_install
@@ -53,6 +53,23 @@ def test_poll_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain: Fak
         other.close()
     tasks.poll_installs(timestamp=0)
     assert asked.exists()
+
+
+@pytest.mark.django_db
+def test_reconcile_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_install(token=fake_opentrain.add_install(), token_scopes=["contracts:read"])
+    read = Reconciliation.objects.filter(install=install, contracts_read_at__isnull=False)
+    lock, other = "hashtextextended('redeliver.reconcile', 0)", connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock({lock})")
+            tasks.reconcile_installs(timestamp=0)
+            assert not read.exists()
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # closing releases it only a moment later
+    finally:
+        other.close()
+    tasks.reconcile_installs(timestamp=0)
+    assert read.exists()
 
 
 @pytest.mark.usefixtures("_no_jobs")

@@ -1,4 +1,4 @@
-"""Health checks for background parts: migrations, worker, poller, queue. Each is one short query."""
+"""Health checks for background parts: migrations, worker, poller, sweep, queue. Each is one short query."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +29,8 @@ _POLLER = """
         (SELECT min(connected_at) FROM dashboard_install WHERE poll_after IS NULL)
     ))::float8
 """
+# Uses the index reconciliation_due. An install without a row is entered by the next sweep.
+_SWEEP = "SELECT extract(epoch FROM %s - min(due_at))::float8 FROM dashboard_reconciliation"
 _QUEUE = """
     SELECT count(*), coalesce(extract(epoch FROM %(now)s - min(coalesce(job.scheduled_at, event.at))), 0)::float8
     FROM procrastinate_jobs AS job
@@ -95,6 +97,12 @@ def has_worker(*, now: datetime) -> bool:
 def poller_lateness(*, now: datetime) -> timedelta:
     """Return how long the most overdue install has been due for polling; zero if none is due."""
     late = _span(_value(_POLLER, {"now": now}))
+    return max(late or timedelta(), timedelta())
+
+
+def sweep_lateness(*, now: datetime) -> timedelta:
+    """Return how long the most overdue install has been due for reading its contracts; zero if none is due."""
+    late = _span(_value(_SWEEP, [now]))
     return max(late or timedelta(), timedelta())
 
 

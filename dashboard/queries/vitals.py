@@ -47,6 +47,10 @@ def _vitals(*, queue: str, now: datetime) -> Iterator[Metric]:
         "redeliver_poller_late_seconds", "For how long the install that waited longest has been due.",
         health_checks.poller_lateness(now=now).total_seconds(),
     )  # fmt: skip
+    yield GaugeMetricFamily(
+        "redeliver_sweep_late_seconds", "The same for reading links and contracts.",
+        health_checks.sweep_lateness(now=now).total_seconds(),
+    )  # fmt: skip
     yield from _receivers(now)
     yield _deliveries()
     yield GaugeMetricFamily(

@@ -26,6 +26,9 @@ from dashboard.queries.vitals import GONE, Vitals
 POLLER_LATE_AFTER = timedelta(minutes=5)
 """Due installs are polled within seconds; after a killed worker, within 2 minutes."""
 
+SWEEP_LATE_AFTER = timedelta(minutes=30)
+"""Contracts of a thousand installs are read within minutes, and nobody waits for them."""
+
 WRITE_KEPT_S = 5
 """How long the result of a write to the database counts, in seconds: probes may come from several places."""
 
@@ -54,7 +57,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 
 
 def _checks() -> dict[str, Callable[[], Check]]:
-    return {"database": _database, "migrations": _migrations, "worker": _worker, "poller": _poller}
+    return {"database": _database, "migrations": _migrations, "worker": _worker, "poller": _poller, "sweep": _sweep}
 
 
 def _checked(check: Callable[[], Check]) -> Check:
@@ -94,6 +97,11 @@ def _worker() -> Check:
 def _poller() -> Check:
     late = health_checks.poller_lateness(now=timezone.now())
     return {"ok": late <= POLLER_LATE_AFTER, "late_s": round(late.total_seconds(), 1)}
+
+
+def _sweep() -> Check:
+    late = health_checks.sweep_lateness(now=timezone.now())
+    return {"ok": late <= SWEEP_LATE_AFTER, "late_s": round(late.total_seconds(), 1)}
 
 
 @never_cache

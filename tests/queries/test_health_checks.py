@@ -9,6 +9,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from dashboard import tasks
+from dashboard.models import Reconciliation
 from dashboard.queries import health_checks
 from dashboard.queries.health_checks import Queue
 from dashboard.rules.deliveries import Standing
@@ -38,6 +39,13 @@ def test_poller_is_as_late_as_the_install_that_is_due_longest() -> None:
     make_install(poll_after=NOON - MINUTE)
     make_install(poll_after=NOON - 5 * MINUTE)
     assert health_checks.poller_lateness(now=NOON) == 5 * MINUTE
+
+
+def test_sweep_is_as_late_as_the_install_that_is_due_longest() -> None:
+    assert health_checks.sweep_lateness(now=NOON) == timedelta()
+    for minutes in (1, -1, -5):
+        Reconciliation.objects.create(install=make_install(), due_at=NOON + minutes * MINUTE)
+    assert health_checks.sweep_lateness(now=NOON) == 5 * MINUTE
 
 
 def test_install_that_was_never_polled_is_due_from_its_connection_on() -> None:

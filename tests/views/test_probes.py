@@ -12,7 +12,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from dashboard import metrics
-from dashboard.models import Install
+from dashboard.models import Install, Reconciliation
 from dashboard.queries import health_checks
 from dashboard.views import probes
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install
@@ -65,7 +65,7 @@ def test_readyz_with_everything_well_says_so_check_by_check(client: Client) -> N
     make_install(name="Acme Labs", poll_after=timezone.now() + timedelta(seconds=30))
     status, said = readiness(client)
     assert (status, said["ready"], sorted(said["checks"])) == (
-        200, True, ["database", "migrations", "poller", "worker"],
+        200, True, ["database", "migrations", "poller", "sweep", "worker"],
     )  # fmt: skip
     assert said["checks"]["migrations"] == {"ok": True, "pending": 0}
     assert said["checks"]["poller"] == {"ok": True, "late_s": 0.0}
@@ -104,6 +104,15 @@ def test_readyz_fails_when_a_new_install_is_never_asked(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("_worker")
+def test_readyz_fails_once_contracts_are_not_read(client: Client) -> None:
+    due = Reconciliation.objects.create(install=make_install(poll_after=timezone.now()), due_at=timezone.now())
+    assert failing(client) == []
+    due.due_at -= timedelta(minutes=31)
+    due.save()
+    assert failing(client) == ["sweep"]
+
+
+@pytest.mark.usefixtures("_worker")
 def test_readyz_fails_until_migrations_are_applied(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk = health_checks._on_disk()
     monkeypatch.setattr(health_checks, "_on_disk", lambda: on_disk | {("dashboard", "9999_new")})
@@ -116,7 +125,7 @@ def test_readyz_without_a_database_is_503_and_tells_nothing_of_it(client: Client
     status, said = readiness(client)
     why = {"ok": False, "why": "the database does not answer"}
     assert (status, said) == (
-        503, {"ready": False, "checks": dict.fromkeys(["database", "migrations", "worker", "poller"], why)},
+        503, {"ready": False, "checks": dict.fromkeys(["database", "migrations", "worker", "poller", "sweep"], why)},
     )  # fmt: skip
 
 
@@ -129,7 +138,7 @@ def test_readyz_asks_a_database_that_does_not_answer_once(client: Client, monkey
         raise OperationalError
 
     monkeypatch.setattr(connection, "cursor", refuse)
-    assert (failing(client), asked) == (["database", "migrations", "worker", "poller"], [1])
+    assert (failing(client), asked) == (["database", "migrations", "worker", "poller", "sweep"], [1])
 
 
 @pytest.mark.usefixtures("_worker")
@@ -181,6 +190,7 @@ def test_metrics_with_another_token_are_refused(header: str, client: Client, set
 def test_metrics_tell_what_the_database_knows(client: Client, settings) -> None:
     settings.METRICS_TOKEN = TOKEN
     endpoint = make_endpoint(install=make_install(name="Acme Labs", poll_after=timezone.now() - timedelta(seconds=90)))
+    Reconciliation.objects.create(install=endpoint.install, due_at=timezone.now() - timedelta(seconds=80))
     make_delivery(endpoint=endpoint)
     make_failed_delivery(endpoint=endpoint)
     with queued(due_seconds_ago=30), queued(due_seconds_ago=-3600):
@@ -190,6 +200,7 @@ def test_metrics_tell_what_the_database_knows(client: Client, settings) -> None:
     assert found["redeliver_queue_depth"] == 1
     assert 30 <= found["redeliver_queue_oldest_seconds"] < 60
     assert 90 <= found["redeliver_poller_late_seconds"] < 120
+    assert 80 <= found["redeliver_sweep_late_seconds"] < 110
     assert 2 <= found["redeliver_worker_heartbeat_age_seconds"] < 60
     assert found["redeliver_database_up"] == 1
     assert "Acme" not in json.dumps(found)

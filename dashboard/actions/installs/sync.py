@@ -13,7 +13,7 @@ from dashboard.actions.installs import backoff, snapshots
 from dashboard.actions.installs.fetch import FetchResult, visit
 from dashboard.actions.operation import Operation, failed, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.models import Grant, Install, InstallSnapshot, User
+from dashboard.models import Grant, Install, InstallSnapshot, Reconciliation, User
 from dashboard.models.installs import MANAGE_SCOPE
 from dashboard.rules.installs import Trouble, UnreadEntry, unread_words
 from dashboard.services import opentrain
@@ -165,6 +165,7 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
             opentrain_id=remote.id, defaults=known, create_defaults=first
         )
         _note_status(before or install, status=remote.status, at=now)
+        Reconciliation.objects.filter(install=install).update(due_at=now, failures=0)
     return install, is_new
 
 

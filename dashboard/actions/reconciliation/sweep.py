@@ -44,7 +44,7 @@ class Judge(Protocol):
     def __call__(self, *, install_id: int, now: datetime) -> None: ...
 
 
-def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge) -> Done:
+def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge | None = None) -> Done:
     """Read every install that is due, as `rounds.go_round` does, and judge it as soon as it is recorded."""
 
     def ask(subject: Subject, pace: Pace) -> Reading:
@@ -54,7 +54,8 @@ def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge) -> 
         words = record(reading)
         if words:
             logger.warning("install %s: its contracts were not read: %s", reading.install.pk, words)
-        judge(install_id=reading.install.pk, now=clock())
+        if judge is not None:
+            judge(install_id=reading.install.pk, now=clock())
         return not words
 
     concurrency = max(settings.POLL_CONCURRENCY // 2, 1)
@@ -68,7 +69,7 @@ def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge) -> 
         hanging_slots=HANGING_SLOTS,
         failing_slots=FAILING_SLOTS,
     )
-    _enter_new_installs()
+    _enter_new_installs(now=clock())
     return rounds.go_round(work, budget=budget)
 
 
@@ -83,9 +84,9 @@ def take(*, now: datetime, failing: bool, most: int) -> list[Subject]:
     return _subjects(taken)
 
 
-def _enter_new_installs() -> None:
+def _enter_new_installs(*, now: datetime) -> None:
     new = Install.objects.filter(reconciliation__isnull=True).values_list("pk", flat=True)
-    Reconciliation.objects.bulk_create((Reconciliation(install_id=pk) for pk in new), ignore_conflicts=True)
+    Reconciliation.objects.bulk_create((Reconciliation(install_id=pk, due_at=now) for pk in new), ignore_conflicts=True)
 
 
 def _subjects(install_ids: Sequence[int]) -> list[Subject]:

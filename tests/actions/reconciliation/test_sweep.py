@@ -1,19 +1,21 @@
 """The sweep: every install in its time, by one worker, and what a killed one leaves."""
 
 import threading
+import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from dashboard.actions.installs import sync
 from dashboard.actions.installs.rounds import Done
 from dashboard.actions.reconciliation import sweep
-from dashboard.models import Contract
+from dashboard.models import Contract, Reconciliation
 from dashboard.services import opentrain
 from tests.actions.reconciliation.sweeping import MINUTE, TEN, calls, go, make_read
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_endpoint
+from tests.factories import NOON, make_endpoint, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -100,3 +102,11 @@ def test_two_installs_of_one_organization_are_kept_apart(fake_opentrain: FakeOpe
     go(NOON + TEN)
     kept = Contract.objects.order_by("install").values_list("install", "last_seen_at", "gone_at")
     assert list(kept) == [(before.pk, NOON, None), (after.pk, NOON + TEN, None)]
+
+
+def test_install_that_is_connected_again_is_read_at_once(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_read(fake_opentrain)
+    go()
+    Reconciliation.objects.update(failures=9, due_at=NOON + 60 * MINUTE)
+    sync.connect(actor=make_user(), token=install.token, name="", now=NOON, operation=uuid.uuid4())
+    assert go(NOON + MINUTE) == Done(installs=1)
