@@ -3,7 +3,7 @@
 A list has no cursor. It is complete if it is not full and each of its entries has an ID: then what it lacks does not
 exist. Contracts are listed only for jobs that a project link references.
 
-Source: partner-api, "The read side".
+Source: partner-api, "Links, contracts and budgets".
 """
 
 from collections.abc import Collection

@@ -35,7 +35,7 @@ HANGING_SLOTS = 16
 """Hanging calls that may run besides the others before new ones must wait."""
 FAILING_SLOTS = 2
 BUDGET_EVENTS = ("milestone.funded", "milestone.budget_low", "milestone.budget_depleted")
-"""Events that follow from a contract's budget. Source: partner-api, "The read side"."""
+"""Events that follow from a contract's budget. Source: partner-api, "Links, contracts and budgets"."""
 
 
 class Judge(Protocol):

@@ -17,7 +17,7 @@ from dashboard.services.opentrain import types
 from dashboard.services.opentrain.types import Fields, Malformed
 
 PROJECT_ID_CHARS, PROJECT_NAME_CHARS = 200, 300
-"""OpenTrain refuses longer ones in a new link. Source: partner-api, "The read side"."""
+"""OpenTrain refuses longer ones in a new link. Source: partner-api, "Links, contracts and budgets"."""
 TITLE_CHARS = 300
 
 
