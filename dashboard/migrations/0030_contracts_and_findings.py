@@ -300,4 +300,12 @@ class Migration(migrations.Migration):
             model_name='finding',
             index=models.Index(condition=models.Q(('closed_at__isnull', True), models.Q(('reason__in', ('registered_after', 'not_subscribed')), _negated=True)), fields=['install', 'consequence', 'kind'], name='finding_of_inbox'),
         ),
+        migrations.AddIndex(
+            model_name='contract',
+            index=models.Index(condition=models.Q(('gone_at__isnull', False)), fields=['gone_at', 'id'], name='contract_gone'),
+        ),
+        migrations.AddIndex(
+            model_name='projectlink',
+            index=models.Index(condition=models.Q(('gone_at__isnull', False)), fields=['gone_at', 'id'], name='link_gone'),
+        ),
     ]

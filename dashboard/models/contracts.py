@@ -80,6 +80,7 @@ class ProjectLink(models.Model):
             models.Index(fields=["job_id"], name="link_by_job"),  # an ID that people paste, of any install
             models.Index(fields=["opentrain_id"], name="link_by_opentrain_id"),
             models.Index(fields=["external_project_id"], name="link_of_project"),
+            models.Index(fields=["gone_at", "id"], condition=models.Q(gone_at__isnull=False), name="link_gone"),
         ]
 
     def __str__(self) -> str:
@@ -132,6 +133,7 @@ class Contract(models.Model):
             models.Index(fields=["install", "-first_seen_at", "-id"], name="contract_newest_of_install"),
             models.Index(fields=["opentrain_id"], name="contract_by_opentrain_id"),
             models.Index(fields=["job_id"], name="contract_of_job"),
+            models.Index(fields=["gone_at", "id"], condition=models.Q(gone_at__isnull=False), name="contract_gone"),
         ]
 
     def __str__(self) -> str:

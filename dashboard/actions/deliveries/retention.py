@@ -1,9 +1,10 @@
 """Retention: deletes old rows of the delivery log in small steps that do not slow down the receiver.
 
 A delivery is deleted with its attempts RETENTION_DAYS after its last attempt (or its last redelivery request). Bodies
-and the first bytes of responses are deleted after BODY_RETENTION_DAYS; refused requests and the history of endpoints
-after RETENTION_DAYS. 0 keeps them forever. The audit trail is never deleted, because the record of who did what must
-outlive the objects.
+and the first bytes of responses are deleted after BODY_RETENTION_DAYS. After RETENTION_DAYS go refused requests, the
+history of endpoints, installs and receivers, and contracts and project links that have been gone for that long, with
+their evidence and findings. 0 keeps them forever. The audit trail is never deleted, because the record of who did what
+must outlive the objects.
 
 Design decisions:
 - A step handles at most STEP rows in its own transaction. A crash loses nothing: rows of an uncommitted step are still
@@ -20,33 +21,60 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-from dashboard.models import Delivery, EndpointSnapshot, RefusedAttempt
+from dashboard.models import (
+    Contract,
+    Delivery,
+    EndpointSnapshot,
+    Install,
+    InstallSnapshot,
+    ProjectLink,
+    ReceiverPresence,
+    RefusedAttempt,
+)
 
 STEP = 1000
-"""Rows per step: deliveries with their attempts, bodies, refused requests, or snapshots."""
+"""Rows per step: deliveries with their attempts, bodies, refused requests, snapshots, contracts, or links."""
 REST = 2.0
 """Rest after a step, as a multiple of the step's duration."""
 REST_S = 0.02
 """Minimum rest after a step, in seconds."""
 
+Row = TypeVar("Row", bound=Model)
 Position = tuple[datetime, int]
 """Position of a walk: time and ID of the last row taken."""
 
 
+_OF_CONTRACTS = (
+    "DELETE FROM dashboard_evidence WHERE contract_id = ANY(%s)",
+    "DELETE FROM dashboard_finding WHERE contract_id = ANY(%s)",
+    "DELETE FROM dashboard_contractchange WHERE contract_id = ANY(%s)",
+    "UPDATE dashboard_handover SET contract_id = NULL WHERE contract_id = ANY(%s)",
+    "DELETE FROM dashboard_contract WHERE id = ANY(%s)",
+)
+"""What a contract takes along. What was handed over stays: it was sent to a handler."""
+_OF_LINKS = (
+    "DELETE FROM dashboard_contractchange WHERE link_id = ANY(%s)",
+    "DELETE FROM dashboard_projectlink WHERE id = ANY(%s)",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Numbers of deleted rows. `bodies` counts deliveries that lost only their body."""
+    """Numbers of deleted rows. `bodies` counts deliveries that lost only their body. `snapshots` are of any history."""
 
     deliveries: int = 0
     attempts: int = 0
     bodies: int = 0
     refused: int = 0
     snapshots: int = 0
+    contracts: int = 0
+    links: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -54,7 +82,8 @@ class Removed:
     def __str__(self) -> str:
         return (
             f"{self.deliveries} deliveries with {self.attempts} attempts, {self.bodies} more bodies, "
-            f"{self.refused} refused requests, {self.snapshots} snapshots"
+            f"{self.refused} refused requests, {self.snapshots} snapshots, {self.contracts} contracts, "
+            f"{self.links} links"
         )
 
 
@@ -92,6 +121,10 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
         yield from _walk(_remove_deliveries, before=now - rows, now=now)
         yield from _walk(_remove_refused, before=now - rows, now=now)
         yield from _walk(_remove_snapshots, before=now - rows, now=now)
+        yield from _walk(_remove_install_snapshots, before=now - rows, now=now)
+        yield from _walk(_remove_presences, before=now - rows, now=now)
+        yield from _walk(_remove_contracts, before=now - rows, now=now)
+        yield from _walk(_remove_links, before=now - rows, now=now)
     if bodies:
         yield from _walk(_remove_bodies, before=now - bodies, now=now)
 
@@ -139,22 +172,80 @@ def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime)
         return Removed(snapshots=len(taken)), _last(taken)
 
 
+def _remove_install_snapshots(
+    before: datetime, after: Position | None, _now: datetime
+) -> tuple[Removed, Position | None]:
+    """Delete the rows of an install that ended before that time. The last one of them tells how it was then."""
+    later = InstallSnapshot.objects.filter(install=OuterRef("install"), at__gt=OuterRef("at"), at__lt=before)
+    old = InstallSnapshot.objects.filter(Exists(later), at__lt=before)
+    with transaction.atomic():
+        taken = _take(old, after=after, column="at")
+        InstallSnapshot.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(snapshots=len(taken)), _last(taken)
+
+
+def _remove_presences(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    """Delete receivers that were last heard of before that time, except the last: it tells since when none ran."""
+    old = ReceiverPresence.objects.filter(last_at__lt=before)
+    newest = old.order_by("-last_at", "-pk").values("pk")[:1]
+    with transaction.atomic():
+        taken = _take(old.exclude(pk__in=newest), after=after, column="last_at")
+        ReceiverPresence.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(snapshots=len(taken)), _last(taken)
+
+
+def _remove_contracts(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic():
+        taken, ids = _take_gone(Contract.objects.filter(gone_at__lt=before), after=after)
+        _execute(_OF_CONTRACTS, ids)
+        return Removed(contracts=len(ids)), _last(taken)
+
+
+def _remove_links(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic():
+        taken, ids = _take_gone(ProjectLink.objects.filter(gone_at__lt=before), after=after)
+        _execute(_OF_LINKS, ids)
+        return Removed(links=len(ids)), _last(taken)
+
+
+def _take_gone(
+    rows: QuerySet[Contract] | QuerySet[ProjectLink], *, after: Position | None
+) -> tuple[list[Position], list[int]]:
+    """Return the next rows of a walk, and those of installs that nobody is writing: their rows are locked."""
+    found = list(_next(rows, after=after, column="gone_at").values_list("gone_at", "pk", "install_id")[:STEP])
+    installs = Install.objects.filter(pk__in={install_id for _at, _pk, install_id in found}).order_by("pk")
+    held = set(installs.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+    return [(at, pk) for at, pk, _install in found], [pk for _at, pk, install_id in found if install_id in held]
+
+
+def _execute(statements: tuple[str, ...], ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, [ids])
+
+
 def _old(*, before: datetime) -> QuerySet[Delivery]:
     """Return the deliveries without an attempt or a redelivery request since `before`."""
     unasked = Q(requested_at__isnull=True) | Q(requested_at__lt=before)
     return Delivery.objects.filter(unasked, first_received_at__lt=before, last_attempt_at__lt=before)
 
 
-def _take(rows: QuerySet[Delivery], *, after: Position | None) -> list[Position]:
+def _take(rows: QuerySet[Row], *, after: Position | None, column: str = "first_received_at") -> list[Position]:
     """Lock the next rows of a walk, except rows that another transaction has locked."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit TO off")
+    locked = _next(rows, after=after, column=column).select_for_update(skip_locked=True)
+    return list(locked.values_list(column, "pk")[:STEP])
+
+
+def _next(rows: QuerySet[Row], *, after: Position | None, column: str) -> QuerySet[Row]:
+    """Return the rows of a walk after this position, oldest first."""
     if after is not None:
         at, pk = after
-        later = Q(first_received_at__gt=at) | Q(first_received_at=at, pk__gt=pk)
-        rows = rows.filter(later, first_received_at__gte=at)  # the second condition sets where the index scan begins
-    locked = rows.order_by("first_received_at", "id").select_for_update(skip_locked=True)
-    return list(locked.values_list("first_received_at", "pk")[:STEP])
+        later = Q(**{f"{column}__gt": at}) | Q(**{column: at, "pk__gt": pk})
+        # The second condition sets where the index scan begins.
+        rows = rows.filter(later, **{f"{column}__gte": at})
+    return rows.order_by(column, "id")
 
 
 def _last(taken: list[Position]) -> Position | None:

@@ -20,6 +20,9 @@ from dashboard.services import opentrain
 
 logger = logging.getLogger(__name__)
 
+_COLUMNS = ("due_at", "failures", "error", "links_read_at", "contracts_read_at", "out_of_reach")
+"""The columns of a sweep; the others are of the judge."""
+
 
 def record(reading: Reading) -> str:
     """Store the reading; return why it failed, in words, or "". Then what is stored stays as it was.
@@ -49,7 +52,7 @@ def _record(reading: Reading) -> str:
         rows.record_budgets(install=install, budgets=reading.budgets)
         if not _is_token_replaced(install):  # what the old token lacks says nothing about the new one
             _record_outcome(reading, before, words=words)
-        before.save()
+        before.save(update_fields=_COLUMNS)
     return words
 
 
