@@ -68,7 +68,7 @@ styles:
 # Minutes long, each with a database of its own; the last line is one JSON object.
 BENCHMARKS = bench-receiver bench-pages bench-export bench-fleet bench-inbox bench-action bench-engine bench-requeue bench-scale
 BENCHMARKS += bench-growth bench-audit bench-fairness bench-endpoints bench-spool bench-front bench-replay bench-groups
-BENCHMARKS += bench-transparency bench-interference
+BENCHMARKS += bench-transparency bench-interference bench-reconcile
 .PHONY: $(BENCHMARKS)
 $(BENCHMARKS): $(VENV)/.installed-dev
 	@exec $(BIN)/python -m tests.bench.$(subst -,_,$@) $(if $(filter bench-pages bench-export,$@),$(or $(ROWS),1000000))

@@ -49,9 +49,10 @@ def console(**environment: str) -> Iterator[None]:
 
 
 @contextmanager
-def console_beside_stub() -> Iterator[None]:
-    """Set Django up on a temporary database; its OpenTrain is fleet_stub.py, in a process of its own."""
-    stub = subprocess.Popen([sys.executable, "-m", "tests.bench.fleet_stub"], stdout=subprocess.PIPE, text=True)
+def console_beside_stub(*stub_of: str) -> Iterator[None]:
+    """Set Django up on a temporary database; its OpenTrain is a process: fleet_stub.py, or another module."""
+    command = [sys.executable, "-m", *(stub_of or ["tests.bench.fleet_stub"])]
+    stub = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = stub.stdout.readline().strip()
         with console(OPENTRAIN_BASE_URL=f"http://127.0.0.1:{port}/api/partner/v1"):
