@@ -173,6 +173,7 @@ GUARDS: dict[str, int | str] = {
     "Run.request_id": types.REQUEST_ID_CHARS,
     "RunStep.name": OURS,
     "RunItem.position": COUNT,
+    "RunItem.after": COUNT,
     "RunItem.opentrain_id": max(ID, observations.ID_CHARS),
     "RunItem.event_type": max(EVENT_TYPE, observations.TYPE_CHARS),
     "RunItem.state": CHOICE,

@@ -308,4 +308,18 @@ class Migration(migrations.Migration):
             model_name='projectlink',
             index=models.Index(condition=models.Q(('gone_at__isnull', False)), fields=['gone_at', 'id'], name='link_gone'),
         ),
+        migrations.AddField(
+            model_name='runitem',
+            name='after',
+            field=models.PositiveIntegerField(blank=True, help_text='The position of the item that must be settled first: an earlier event of the same resource.', null=True),
+        ),
+        migrations.AddField(
+            model_name='runitem',
+            name='is_overtaken',
+            field=models.BooleanField(db_default=False, default=False, help_text='A later event of its resource has overtaken it: it is left out, or a person chose it all the same.'),
+        ),
+        migrations.AddIndex(
+            model_name='runitem',
+            index=models.Index(condition=models.Q(('after__isnull', True), ('state', 'waiting')), fields=['run', 'position'], name='item_to_claim'),
+        ),
     ]

@@ -142,6 +142,16 @@ class RunItem(models.Model):
     asked_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     words = models.CharField(max_length=300, blank=True)
+    after = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="The position of the item that must be settled first: an earlier event of the same resource.",
+    )
+    is_overtaken = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A later event of its resource has overtaken it: it is left out, or a person chose it all the same.",
+    )
 
     class Meta:
         ordering = ["position"]
@@ -152,6 +162,12 @@ class RunItem(models.Model):
         indexes = [
             models.Index(fields=["run", "state", "position"], name="item_by_state"),
             models.Index(fields=["run"], condition=models.Q(state__in=["asking", "requested"]), name="item_awaited"),
+            # The next one to request, however many wait for earlier events.
+            models.Index(
+                fields=["run", "position"],
+                condition=models.Q(state="waiting", after__isnull=True),
+                name="item_to_claim",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Runs for pages: steps, counts, current activity, and the preview before the start."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -13,10 +13,13 @@ from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import span
+from dashboard.rules.event_order import Other, overtaken_words
 from dashboard.rules.runs import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)
 """How long a finished run stays on its endpoint's page."""
+OVERTAKEN_SHOWN = 10
+"""Most overtaken deliveries that a preview lists."""
 PROBLEMS = 50
 """Most deliveries of a run listed with their outcomes; the others are only counted."""
 TITLES = {
@@ -137,6 +140,31 @@ class Preview:
         return not self.chosen and not self.left_out
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Deliveries that are left out because later events have overtaken them, and the first of them with why."""
+
+    number: int
+    shown: Sequence[tuple[Delivery, str]]
+
+    @property
+    def more(self) -> int:
+        return self.number - len(self.shown)
+
+    @property
+    def words(self) -> str:
+        if self.number == 1:
+            return "1 is left out: a later event of the same resource has overtaken it."
+        return f"{self.number} are left out: later events of the same resources have overtaken them."
+
+    @property
+    def box(self) -> str:
+        """The label of the box that chooses them."""
+        if self.number == 1:
+            return "Redeliver the overtaken one too: the handler gets it after the later event, and may undo that."
+        return f"Redeliver the {self.number} overtaken ones too: the handler may undo what the later events did."
+
+
 def run_row(run: Run) -> RunRow:
     return RunRow(run, Tally(**run.counts))
 
@@ -201,6 +229,18 @@ def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetim
         left_out=_counted(left_out),
         retrying=sum(one.standing == Standing.RETRYING for one in chosen),
     )
+
+
+def overtaken_shown(deliveries: Sequence[Delivery], *, by: Mapping[int, Other], now: datetime) -> Overtaken | None:
+    """Return what a page shows of overtaken deliveries; None if there is none. `by` is by their primary keys."""
+    if not deliveries:
+        return None
+    shown = [(one, _why_overtaken(one, by[one.pk], now=now)) for one in deliveries[:OVERTAKEN_SHOWN]]
+    return Overtaken(len(deliveries), shown)
+
+
+def _why_overtaken(delivery: Delivery, by: Other, *, now: datetime) -> str:
+    return f"{overtaken_words(delivery.event_type, by, now=now)}."
 
 
 def _counted(words: Iterable[str]) -> list[tuple[str, int]]:

@@ -4,7 +4,7 @@ Facts and the time go in, decisions come out: no rows, no clock, no HTTP.
 
 A recovery requests deliveries in waves, because OpenTrain attempts only every few minutes and ten consecutive failures
 disable the endpoint again: one delivery (the canary), four more once it is delivered, the rest once those have
-outcomes.
+outcomes. Which deliveries are safe to send, and in which order, is in event_order.py.
 """
 
 from collections.abc import Sequence
@@ -131,6 +131,7 @@ class LeftOut(Enum):
     DELIVERED = "already delivered"
     REQUESTED = "already requested again, attempt pending"
     NOT_FAILED = "no longer failed when the call for all failed ones was made"
+    OVERTAKEN = "overtaken by a later event of the same resource"
 
     @property
     def words(self) -> str:

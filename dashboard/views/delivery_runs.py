@@ -5,8 +5,8 @@ others by then. Each delivery's state is checked again when the run starts.
 """
 
 import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,8 @@ from django.views.decorators.http import require_http_methods
 from dashboard.actions.installs.freshness import freshen, look
 from dashboard.actions.runs import batches, commands
 from dashboard.actions.runs.batches import Confirmed, Started
+from dashboard.actions.runs.commands import Split
+from dashboard.actions.runs.one_call import why_not
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import delivery_filters
@@ -30,7 +32,7 @@ from dashboard.forms.delivery_filters import Filter
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters.run_preview import heading, links
-from dashboard.presenters.runs import RunRow, preview, run_row
+from dashboard.presenters.runs import RunRow, overtaken_shown, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
 from dashboard.rules.answers import is_unknown, unknown_status
@@ -47,7 +49,12 @@ MOST_ENDPOINTS = 50
 READ_MS = 5000
 GOOD_FOR = timedelta(hours=1)
 """How long a preview can be confirmed."""
-_JUDGED = ("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at")
+_JUDGED = (
+    *("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at"),
+    *("resource_id", "event_type", "event_id", "event_created_at"),
+)
+WITH_OVERTAKEN = "overtaken"
+"""Name of the box that chooses overtaken deliveries."""
 
 
 class CannotPreview(Exception):
@@ -56,10 +63,14 @@ class CannotPreview(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The deliveries to redeliver on one endpoint. `obstacle` says why none can be; `helps` names the remedy."""
+    """The deliveries to redeliver on one endpoint, and those of it that are overtaken.
+
+    `obstacle` says why none can be redelivered; `helps` names the remedy.
+    """
 
     endpoint: Endpoint
     chosen: Sequence[Delivery]
+    overtaken: Sequence[Delivery]
     obstacle: str = ""
     helps: str = ""
     active: RunRow | None = None
@@ -67,6 +78,10 @@ class Part:
     @property
     def can_start(self) -> bool:
         return not self.obstacle and self.active is None
+
+    @property
+    def all(self) -> Sequence[Delivery]:
+        return [*self.chosen, *self.overtaken]
 
 
 @never_cache
@@ -101,16 +116,19 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
             "Check the updated preview below."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
-    if _has_changed(request, place, seen["ids"]):
+    confirmed = _confirmed(request, seen)
+    if not confirmed.chosen:
+        problem = "Nothing is chosen, so nothing was started. Check the box to redeliver overtaken deliveries."
+        return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
+    if _has_changed(request, place, confirmed.shown):
         problem = (
             "An endpoint has changed since this preview and can't redeliver now, so nothing was started. "
             "Check the updated preview below."
         )
         return render(request, "runs/bulk.html", _context(request, place) | {"problem": problem}, status=422)
-    one_call = bool(seen["all_failed"]) and request.POST.get("how") == "one-call"
     started = batches.start(
         actor=request.user,
-        confirmed=Confirmed(seen["ids"], seen["words"], include_delivered=seen["delivered"], one_call=one_call),
+        confirmed=confirmed,
         note=request.POST.get("note", "").strip(),
         now=timezone.now(),
         operation=uuid.UUID(seen["operation"]),
@@ -118,7 +136,23 @@ def _redeliver(request: MemberRequest, place: Place) -> HttpResponse:
     return _answer(request, place, started)
 
 
-def _has_changed(request: MemberRequest, place: Place, ids: Sequence[int]) -> bool:
+def _confirmed(request: MemberRequest, seen: dict[str, Any]) -> Confirmed:
+    """Return what the user confirmed of the preview: with the overtaken deliveries, if that box was checked."""
+    anyway, words = request.POST.get(WITH_OVERTAKEN) == "1", seen["words"]
+    overtaken = seen.get("overtaken", [])  # a preview of the release before has none
+    if overtaken:
+        words = f"{words}; {len(overtaken)} {'included' if anyway else 'left out'}: {LeftOut.OVERTAKEN.words}"
+    return Confirmed(
+        seen["ids"],
+        words,
+        overtaken=overtaken,
+        with_overtaken=anyway,
+        include_delivered=seen["delivered"],
+        one_call=bool(seen["all_failed"]) and request.POST.get("how") == "one-call",
+    )
+
+
+def _has_changed(request: MemberRequest, place: Place, ids: Collection[int]) -> bool:
     """Refresh from OpenTrain, and return whether an endpoint of these deliveries can no longer redeliver.
 
     The preview may have been out of date. For a list of all installs, the last poll is used instead.
@@ -134,7 +168,7 @@ def _answer(request: MemberRequest, place: Place, started: Started) -> HttpRespo
     """Redirect to the started runs, with messages about what was not started."""
     if started.dropped:
         were = "delivery is" if started.dropped == 1 else "deliveries are"
-        said = f"{started.dropped} {were} left out: delivered, requeued or removed since the preview."
+        said = f"{started.dropped} {were} left out: delivered, requeued, overtaken or removed since the preview."
         messages.info(request, said)
     for run in started.in_the_way:
         messages.info(request, f"No run was started on {run.endpoint.known_as}: run {run.pk} is already active there.")
@@ -168,28 +202,36 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
 def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bool, now: datetime) -> dict[str, Any]:
     """Return the preview: deliveries to redeliver per endpoint, and those left out. Raises: CannotPreview."""
     found = _read(place, filters, now)
-    chosen, left_out = commands.split(deliveries=found, include_delivered=include)
-    parts = _parts(chosen)
+    split = commands.split(deliveries=found, include_delivered=include)
+    parts = _parts(split)
     startable = [one for part in parts if part.can_start for one in part.chosen]
+    overtaken = [one for part in parts if part.can_start for one in part.overtaken]
     all_failed = place.endpoint is not None and filters.criteria == DeliveryCriteria(state=StateKind.FAILED)
-    reasons = [reason.words for _, reason in left_out]
-    reasons += ["its endpoint can't redeliver now" for part in parts if not part.can_start for _ in part.chosen]
+    not_in_one = why_not(endpoint=place.endpoint, now=now) if all_failed and place.endpoint is not None else ""
+    reasons = [reason.words for _, reason in split.left_out if reason is not LeftOut.OVERTAKEN]
+    reasons += ["its endpoint can't redeliver now" for part in parts if not part.can_start for _ in part.all]
     shown = preview(chosen=startable, left_out=reasons, now=now)
     seen = {
         "ids": [one.pk for one in startable],
+        "overtaken": [one.pk for one in overtaken],
         "words": _words(filters, now, shown.left_out),
         "delivered": include,
-        "all_failed": all_failed,
+        "all_failed": all_failed and not not_in_one,
         "operation": uuid.uuid4().hex,
     }
     return {
         "matched": len(found),
         "preview": shown,
-        "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in left_out),
+        "overtaken": overtaken_shown(overtaken, by=split.overtaken_by, now=now),
+        "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in split.left_out),
         "heading": heading(shown.chosen),
-        "shown_parts": [] if place.endpoint is not None and startable else parts,
+        "shown_parts": [] if place.endpoint is not None and (startable or overtaken) else parts,
         "startable": sum(part.can_start for part in parts),
-        "all_failed": all_failed,
+        "all_failed": seen["all_failed"],
+        "not_in_one": not_in_one,
+        "nothing_matches": shown.is_empty and not overtaken,
+        "can_start": bool(startable or overtaken),
+        "button": "Redeliver" if overtaken else shown.button,
         "seen": signing.dumps(seen, salt=_salt(request), compress=True),
     }
 
@@ -213,9 +255,9 @@ def _read(place: Place, filters: Filter, now: datetime) -> list[Delivery]:
     return found[::-1]
 
 
-def _parts(chosen: Sequence[Delivery]) -> list[Part]:
-    """Group deliveries by endpoint, largest group first. Raises: CannotPreview."""
-    number = Counter(one.endpoint_id for one in chosen)
+def _parts(split: Split) -> list[Part]:
+    """Group the chosen and the overtaken deliveries by endpoint, largest group first. Raises: CannotPreview."""
+    number = Counter(one.endpoint_id for one in (*split.chosen, *split.overtaken))
     if len(number) > MOST_ENDPOINTS:
         raise CannotPreview(
             f"These deliveries belong to {len(number)} endpoints; at most {MOST_ENDPOINTS} runs can start at once."
@@ -223,10 +265,18 @@ def _parts(chosen: Sequence[Delivery]) -> list[Part]:
     rows = Endpoint.objects.filter(pk__in=number).select_related("install").defer("secret", "install__token")
     endpoints = rows.in_bulk()
     active = {run.endpoint_id: run_row(run) for run in Run.objects.filter(endpoint__in=number).active()}
-    mine: dict[int, list[Delivery]] = {pk: [] for pk, _ in number.most_common()}
-    for one in chosen:
-        mine[one.endpoint_id].append(one)
-    return [Part(endpoints[pk], found, *_obstacle(endpoints[pk]), active.get(pk)) for pk, found in mine.items()]
+    mine, overtaken = _by_endpoint(split.chosen), _by_endpoint(split.overtaken)
+    return [
+        Part(endpoints[pk], mine[pk], overtaken[pk], *_obstacle(endpoints[pk]), active.get(pk))
+        for pk, _ in number.most_common()
+    ]
+
+
+def _by_endpoint(deliveries: Sequence[Delivery]) -> defaultdict[int, list[Delivery]]:
+    found = defaultdict[int, list[Delivery]](list)
+    for one in deliveries:
+        found[one.endpoint_id].append(one)
+    return found
 
 
 def _obstacle(endpoint: Endpoint) -> tuple[str, str]:

@@ -253,7 +253,7 @@ def test_what_changed_since_it_was_seen_is_left_out_and_said(ana: Browser, endpo
     Delivery.objects.filter(pk=first.pk).update(last_ok=True)
     Delivery.objects.filter(pk=second.pk).delete()
     text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
-    assert "2 deliveries are left out: delivered, requeued or removed since the preview." in text
+    assert "2 deliveries are left out: delivered, requeued, overtaken or removed since the preview." in text
     assert sorted(Run.objects.get().items.values_list("opentrain_id", "state")) == sorted(
         [(first.opentrain_id, "left_out"), (third.opentrain_id, "waiting")]
     )
@@ -264,7 +264,7 @@ def test_nothing_is_started_when_nothing_is_left(ana: Browser, endpoint: Endpoin
     seen = seen_on(ana.read(of_endpoint(endpoint)))
     Delivery.objects.update(last_ok=True)
     text = words_of(ana.submit(of_endpoint(endpoint), seen=seen))
-    assert "1 delivery is left out: delivered, requeued or removed since the preview." in text
+    assert "1 delivery is left out: delivered, requeued, overtaken or removed since the preview." in text
     assert Run.objects.count() == 0
 
 

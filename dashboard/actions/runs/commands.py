@@ -6,7 +6,8 @@ before each call, so at most the call in progress is still made.
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -19,6 +20,8 @@ from dashboard.actions import audit
 from dashboard.actions.runs import items
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
+from dashboard.queries.overtaken import event_of, overtaken
+from dashboard.rules.event_order import Other, in_order, waits
 from dashboard.rules.outside_texts import cut, storable
 from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, LeftOut, Step
 
@@ -38,7 +41,24 @@ class AlreadyRunning(Exception):
 
 
 class NothingLeft(Exception):
-    """No delivery is left to request: each was delivered, requested again, or deleted."""
+    """No delivery is left to request: each was delivered, requested again, overtaken, or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The deliveries that a run requests, in order, and those that it leaves out, each with the reason.
+
+    `overtaken_by` has what has overtaken a delivery, by its primary key. Those of `chosen` were chosen all the same.
+    """
+
+    chosen: list[Delivery]
+    left_out: list[tuple[Delivery, LeftOut]]
+    overtaken_by: Mapping[int, Other]
+
+    @property
+    def overtaken(self) -> list[Delivery]:
+        """The deliveries that are left out because a later event has overtaken them."""
+        return [one for one, reason in self.left_out if reason is LeftOut.OVERTAKEN]
 
 
 def start_recovery(
@@ -49,26 +69,29 @@ def start_recovery(
     now: datetime,
     operation: uuid.UUID,
     checks_handler: bool = True,
+    include_overtaken: bool = False,
 ) -> Run:
-    """Start a recovery of the endpoint with all known failed deliveries. The newest is the canary and goes first.
+    """Start a recovery of the endpoint with all known failed deliveries. The oldest safe one is the canary.
 
     `checks_handler=False` leaves out the check of the handler, which some handlers fail although they take deliveries.
+    Overtaken deliveries are left out unless `include_overtaken`.
 
     Raises: AlreadyRunning.
     """
-    failed = list(_in_order(endpoint.deliveries.failed()))
+    found = split(deliveries=_in_order(endpoint.deliveries.failed()), all_overtaken=include_overtaken)
+    included = ", overtaken ones too" if include_overtaken and found.overtaken_by else ""
     return _start(
         Run(
             kind=Run.Kind.RECOVERY,
             endpoint=endpoint,
             actor=actor,
             note=note,
-            chosen="all failed deliveries of the endpoint",
+            chosen=f"all failed deliveries of the endpoint{included}",
             created_at=now,
             operation=operation,
             step=Step.PROBE if checks_handler else Step.ENABLE,
         ),
-        deliveries=failed[-1:] + failed[:-1],
+        found=replace(found, chosen=_canary_first(found)),
     )
 
 
@@ -83,22 +106,25 @@ def start_bulk(
     operation: uuid.UUID,
     include_delivered: bool = False,
     one_call: bool = False,
+    overtaken_chosen: Collection[int] = (),
     batch: uuid.UUID | None = None,
 ) -> Run:
     """Start a redelivery of those `deliveries` that belong to the endpoint, oldest first.
 
     `filter_text` describes them in words. Deliveries that are already requested are left out, and delivered ones too
-    unless `include_delivered`. `one_call` requests all failed deliveries of the endpoint with one call; use it only if
-    `deliveries` are exactly these. Runs that are started together share `batch`.
+    unless `include_delivered`; overtaken ones unless their primary keys are among `overtaken_chosen`. `one_call`
+    requests all failed deliveries of the endpoint with one call; use it only if `deliveries` are exactly these. It is
+    not done if any of them is overtaken. Runs that are started together share `batch`.
 
     Raises: AlreadyRunning, NothingLeft.
     """
     mine = _in_order(deliveries.filter(endpoint=endpoint))
-    chosen, left_out = split(deliveries=mine, include_delivered=include_delivered)
+    found = split(deliveries=mine, include_delivered=include_delivered, overtaken_chosen=overtaken_chosen)
+    one_call = one_call and not found.overtaken_by
     same = Run.objects.filter(operation=operation).first()
     if same is not None:
         return same
-    if not chosen:
+    if not found.chosen:
         raise NothingLeft
     return _start(
         Run(
@@ -113,25 +139,35 @@ def start_bulk(
             one_call=one_call,
             step=(ONE_CALL_STEPS if one_call else BULK_STEPS)[0],
         ),
-        deliveries=chosen,
-        left_out=left_out,
+        found=found,
     )
 
 
 def split(
-    *, deliveries: Iterable[Delivery], include_delivered: bool
-) -> tuple[list[Delivery], list[tuple[Delivery, LeftOut]]]:
-    """Return the deliveries that a run requests, and those that it leaves out, each with the reason."""
+    *,
+    deliveries: Sequence[Delivery],
+    include_delivered: bool = False,
+    overtaken_chosen: Collection[int] = (),
+    all_overtaken: bool = False,
+) -> Split:
+    """Tell the deliveries that a run requests from those that it leaves out.
+
+    It requests overtaken ones only if their primary keys are among `overtaken_chosen`, or with `all_overtaken`.
+    """
     chosen: list[Delivery] = []
     left_out: list[tuple[Delivery, LeftOut]] = []
+    by, anyway = overtaken(deliveries=deliveries), frozenset(overtaken_chosen)
     for one in deliveries:
         if one.requested_at is not None:
             left_out.append((one, LeftOut.REQUESTED))
         elif one.last_ok and not include_delivered:
             left_out.append((one, LeftOut.DELIVERED))
+        elif one.pk in by and not (all_overtaken or one.pk in anyway):
+            left_out.append((one, LeftOut.OVERTAKEN))
         else:
             chosen.append(one)
-    return chosen, left_out
+    mattering = {one.pk for one in chosen} | {one.pk for one, reason in left_out if reason is LeftOut.OVERTAKEN}
+    return Split(chosen, left_out, {pk: other for pk, other in by.items() if pk in mattering})
 
 
 def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) -> Run:
@@ -141,7 +177,9 @@ def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) 
     """
     if run.kind == Run.Kind.RECOVERY:
         return start_recovery(actor=actor, endpoint=run.endpoint, note=run.note, now=now, operation=operation)
+    waiting = run.items.filter(state=RunItem.State.WAITING)
     left = RunItem.objects.filter(run=run, delivery=OuterRef("pk"), state=RunItem.State.WAITING)
+    overtaken_chosen = waiting.filter(is_overtaken=True, delivery__isnull=False).values_list("delivery", flat=True)
     return start_bulk(
         actor=actor,
         endpoint=run.endpoint,
@@ -151,6 +189,7 @@ def continue_run(*, actor: User, run: Run, now: datetime, operation: uuid.UUID) 
         now=now,
         operation=operation,
         include_delivered=True,
+        overtaken_chosen=list(overtaken_chosen),
     )
 
 
@@ -204,7 +243,7 @@ def lock_of(*, run_id: int) -> str:
     return f"{ADVANCE}-{run_id}"
 
 
-def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple[Delivery, LeftOut]] = ()) -> Run:
+def _start(run: Run, *, found: Split) -> Run:
     actor = run.actor
     run.actor_name = actor.get_username() if actor else ""
     run.note = storable(run.note, most=NOTE_CHARS)
@@ -212,7 +251,7 @@ def _start(run: Run, *, deliveries: Sequence[Delivery], left_out: Sequence[tuple
     try:
         with transaction.atomic():
             run.save()
-            items.add(run=run, deliveries=deliveries, left_out=left_out)
+            items.add(run=run, deliveries=found.chosen, left_out=found.left_out, overtaken_by=found.overtaken_by)
             items.count(run=run)
             if run.step == Step.ENABLE:
                 run.steps.create(name=Step.PROBE, began_at=run.created_at, ended_at=run.created_at, words=_UNCHECKED)
@@ -246,6 +285,24 @@ def _wake_after_commit(run_id: int) -> None:
     transaction.on_commit(lambda: wake(run_id=run_id))
 
 
-def _in_order(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
-    """Return the deliveries in order of arrival, oldest first, without their bodies."""
-    return deliveries.order_by("first_received_at", "id").defer("body")
+def _in_order(deliveries: DeliveryQuerySet) -> list[Delivery]:
+    """Return the deliveries without their bodies, oldest first: in order of arrival, each resource's as they happened.
+
+    OpenTrain delivers in no guaranteed order, so they may have arrived in another one.
+    """
+    arrived = list(deliveries.order_by("first_received_at", "id").defer("body"))
+    return [arrived[index] for index in in_order([(one.resource_id, event_of(one)) for one in arrived])]
+
+
+def _canary_first(found: Split) -> list[Delivery]:
+    """Return the chosen deliveries with the canary first: the oldest one that is safe, so that it waits for no other.
+
+    If every one is overtaken and chosen all the same, the oldest goes first.
+    """
+    chosen, resources = found.chosen, set[str]()
+    for index, one in enumerate(chosen):
+        is_first = one.resource_id not in resources or not waits(one.event_type)
+        if is_first and one.pk not in found.overtaken_by:
+            return [one, *chosen[:index], *chosen[index + 1 :]]
+        resources |= {one.resource_id} - {""}
+    return chosen

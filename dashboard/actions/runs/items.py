@@ -5,18 +5,20 @@ this state, Redeliver stopped during the call, and it is unknown whether OpenTra
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from dashboard.actions import endpoints
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Run, RunItem
+from dashboard.queries.overtaken import overtaken
 from dashboard.queries.requeued import had_failed
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import overdue_after
+from dashboard.rules.event_order import Other, overtaken_words, waits
 from dashboard.rules.outside_texts import cut
 from dashboard.rules.runs import LAST, TRIAL, LeftOut, Tally
 from dashboard.rules.schedule import Schedule
@@ -30,28 +32,76 @@ GONE_SINCE = "its record was deleted from Redeliver, so its outcome is unknown h
 WORDS_CHARS = 300
 _OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN, State.REFUSED)
 """States that an attempt may still settle."""
+_SETTLED = (State.DELIVERED, State.REFUSED, State.LEFT_OUT)
+"""States after which no attempt that this run requested comes any more."""
+_MAY_COME = (State.FAILED_AGAIN, State.NOT_SEEN, State.UNKNOWN)
+"""States in which OpenTrain may still attempt the delivery, for as long as it retries."""
 
 
-def add(*, run: Run, deliveries: Iterable[Delivery], left_out: Iterable[tuple[Delivery, LeftOut]] = ()) -> None:
-    """Create an item for each delivery, in the given order, and for each that is left out, with the reason."""
-    start = run.items.count()
-    items = [_item(run, position, one) for position, one in enumerate(deliveries, start)]
-    for position, (delivery, reason) in enumerate(left_out, start + len(items)):
-        items.append(_item(run, position, delivery, state=State.LEFT_OUT, words=reason.words))
+def add(
+    *,
+    run: Run,
+    deliveries: Iterable[Delivery],
+    left_out: Iterable[tuple[Delivery, LeftOut]] = (),
+    overtaken_by: Mapping[int, Other] | None = None,
+) -> None:
+    """Create an item for each delivery, in the given order, and for each that is left out, with the reason.
+
+    A delivery waits for the one before it of the same resource, unless its type never waits. `overtaken_by` has what
+    has overtaken a delivery, by the delivery's primary key.
+    """
+    start, by = run.items.count(), overtaken_by or {}
+    items, last = [], dict[str, int]()
+    for position, one in enumerate(deliveries, start):
+        after = last.get(one.resource_id) if waits(one.event_type) else None
+        items.append(_item(run, position, one, after=after, is_overtaken=one.pk in by))
+        if one.resource_id:
+            last[one.resource_id] = position
+    for position, (one, reason) in enumerate(left_out, start + len(items)):
+        is_overtaken = reason is LeftOut.OVERTAKEN
+        words = cut(overtaken_words(one.event_type, by[one.pk]), most=WORDS_CHARS) if is_overtaken else reason.words
+        items.append(_item(run, position, one, state=State.LEFT_OUT, words=words, is_overtaken=is_overtaken))
     RunItem.objects.bulk_create(items, batch_size=1000)
 
 
 def claim_next(*, run: Run, now: datetime) -> RunItem | None:
-    """Mark the next item as `asking` and return it; None if none is left or the run no longer runs."""
-    waiting = run.items.filter(state=State.WAITING).order_by("position")
-    item = waiting.select_related("delivery").defer("delivery__body").first()
-    if item is None:
-        return None
-    mine = RunItem.objects.filter(pk=item.pk, state=State.WAITING, run__state=Run.State.RUNNING)
-    if not mine.update(state=State.ASKING, asked_at=now):
-        return None
-    item.state, item.asked_at = State.ASKING, now
-    return item
+    """Mark the next item as `asking` and return it; None if none may be requested now or the run no longer runs.
+
+    Those that wait for an earlier event of their resource are passed over. One that a later event has overtaken since
+    the run was started is left out, unless a person chose it all the same.
+    """
+    ready = run.items.filter(state=State.WAITING, after=None).order_by("position")
+    while (item := ready.select_related("delivery").defer("delivery__body").first()) is not None:
+        mine = RunItem.objects.filter(pk=item.pk, state=State.WAITING, run__state=Run.State.RUNNING)
+        by = _overtaken_since(item)
+        if by is None:
+            claimed = mine.update(state=State.ASKING, asked_at=now)
+            item.state, item.asked_at = State.ASKING, now
+            return item if claimed else None
+        words = cut(overtaken_words(item.event_type, by), most=WORDS_CHARS)
+        if not mine.update(state=State.LEFT_OUT, is_overtaken=True, words=words, settled_at=now):
+            return None
+        run.items.filter(after=item.position).update(after=None)
+    return None
+
+
+def has_waiting(*, run: Run) -> bool:
+    """Return whether items are not requested yet, be it that they wait for earlier events."""
+    return run.items.filter(state=State.WAITING).exists()
+
+
+def release(*, run: Run, now: datetime, schedule: Schedule) -> None:
+    """Let the items be requested whose earlier event of the same resource is settled.
+
+    One that failed again, or was not seen, is settled once OpenTrain does not retry it any more: until then it may
+    still be taken, after the later one.
+    """
+    retried_since = now - schedule.retry_span
+    is_over = Q(asked_at=None) | Q(asked_at__lt=retried_since)
+    settled = Q(state__in=_SETTLED) | Q(is_over, state__in=_MAY_COME)
+    before = RunItem.objects.filter(settled, run=OuterRef("run"), position=OuterRef("after"))
+    held = run.items.filter(state=State.WAITING, after__isnull=False)
+    held.filter(Exists(before)).update(after=None)
 
 
 def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | None:
@@ -157,6 +207,7 @@ def settle(*, run: Run, now: datetime, schedule: Schedule) -> None:
     lapsed = now - (overdue_after(due=now, schedule=schedule) - now)
     late = run.items.filter(state=State.REQUESTED, asked_at__lt=lapsed)
     late.update(state=State.NOT_SEEN, settled_at=now, words="it did not reach Redeliver in time")
+    release(run=run, now=now, schedule=schedule)
 
 
 def count(*, run: Run) -> Tally:
@@ -176,7 +227,22 @@ def first_and_last(*, run: Run) -> tuple[list[bool], list[bool]]:
     return [state == State.DELIVERED for state in first], [state == State.DELIVERED for state in last]
 
 
-def _item(run: Run, position: int, delivery: Delivery, *, state: str = State.WAITING, words: str = "") -> RunItem:
+def _overtaken_since(item: RunItem) -> Other | None:
+    if item.is_overtaken or item.delivery is None:
+        return None
+    return overtaken(deliveries=[item.delivery]).get(item.delivery.pk)
+
+
+def _item(
+    run: Run,
+    position: int,
+    delivery: Delivery,
+    *,
+    state: str = State.WAITING,
+    words: str = "",
+    after: int | None = None,
+    is_overtaken: bool = False,
+) -> RunItem:
     return RunItem(
         run=run,
         position=position,
@@ -185,6 +251,8 @@ def _item(run: Run, position: int, delivery: Delivery, *, state: str = State.WAI
         event_type=delivery.event_type,
         state=state,
         words=words,
+        after=after,
+        is_overtaken=is_overtaken,
     )
 
 

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
-from dashboard.actions.runs import items
+from dashboard.actions.runs import items, one_call
 from dashboard.actions.runs.obstacles import deleted_words, obstacle
 from dashboard.actions.runs.state import (
     AT_ONCE,
@@ -33,7 +33,7 @@ from dashboard.db.advisory_lock import alone
 from dashboard.models import Install, Run, RunItem
 from dashboard.models.endpoints import ACTIVE
 from dashboard.rules.deliveries import overdue_after
-from dashboard.rules.runs import CallFacts, Reaction, Step, Tally, Then, failures_returned, may_ask, react
+from dashboard.rules.runs import CallFacts, LeftOut, Reaction, Step, Tally, Then, failures_returned, may_ask, react
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 
@@ -154,8 +154,7 @@ def _canary(run: Run, clock: Clock) -> timedelta | None:
         words = "OpenTrain requeued none of the deliveries that failed here." if refused else _NO_CANARY
         return next_step(run, now=clock(), words=words, ok=not refused)
     if canary.state == State.WAITING:
-        claimed = items.claim_next(run=run, now=clock())
-        return _ask(run, claimed, clock) if claimed is not None else None
+        return _ask_first(run, clock)
     name = f"{canary.event_type} …{canary.opentrain_id[-8:]}"
     if canary.state == State.DELIVERED:
         return next_step(run, now=clock(), words=f"{name}: delivered.")
@@ -168,6 +167,13 @@ def _canary(run: Run, clock: Clock) -> timedelta | None:
     return leave(
         run, now=clock(), state=Run.State.STOPPED, why=f"The first delivery ({name}) {lost}. {left_active(run)}"
     )
+
+
+def _ask_first(run: Run, clock: Clock) -> timedelta | None:
+    claimed = items.claim_next(run=run, now=clock())
+    if claimed is None:  # every one was left out, or a person stopped the run
+        return AT_ONCE if _runs(run) else None
+    return _ask(run, claimed, clock)
 
 
 def _rest(run: Run, clock: Clock) -> timedelta | None:
@@ -183,9 +189,7 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
                 return look_again()
         item = items.claim_next(run=run, now=clock())
         if item is None:
-            running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
-            has_canary = run.kind == Run.Kind.RECOVERY and tally.requeued > 0
-            return next_step(run, now=clock(), words=tally.requests(has_canary=has_canary)) if running else None
+            return _none_to_claim(run, tally, clock)
         wait = _ask(run, item, clock)
         if wait != AT_ONCE or run.endpoint.status != ACTIVE:  # the answer may say that it is stopped
             return wait
@@ -194,10 +198,26 @@ def _rest(run: Run, clock: Clock) -> timedelta | None:
     return AT_ONCE
 
 
+def _none_to_claim(run: Run, tally: Tally, clock: Clock) -> timedelta | None:
+    """Go on to the next step, unless some still wait for earlier events of their resources."""
+    if not _runs(run):
+        return None
+    if items.has_waiting(run=run):
+        items.settle(run=run, now=clock(), schedule=schedule())
+        return look_again()
+    has_canary = run.kind == Run.Kind.RECOVERY and tally.requeued > 0
+    return next_step(run, now=clock(), words=tally.requests(has_canary=has_canary))
+
+
+def _runs(run: Run) -> bool:
+    return Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).exists()
+
+
 def _others(run: Run, clock: Clock) -> timedelta | None:
     """Request all failed deliveries with one call. A recovery does so last, for those that never reached Redeliver.
 
-    They are not in our log, because an auto-disable also fails deliveries that were never attempted.
+    They are not in our log, because an auto-disable also fails deliveries that were never attempted. The call is left
+    out if it could give back what a later event took away.
     """
     tally = items.count(run=run)
     if run.others_asked_at is not None:  # the worker died before the response arrived
@@ -210,6 +230,16 @@ def _others(run: Run, clock: Clock) -> timedelta | None:
         )
     if run.kind == Run.Kind.RECOVERY and (tally.unknown or tally.failed_again):
         words = "OpenTrain may have others that never reached Redeliver. Not requested, because not all succeeded."
+        return next_step(run, now=clock(), words=words)
+    why = one_call.why_withheld(run=run, now=clock())
+    if why and run.one_call:
+        words = f"Nothing was requested: {why}. Continue with what is left to request the others one by one."
+        return leave(run, now=clock(), state=Run.State.STOPPED, why=words)
+    if why:
+        words = (
+            f"OpenTrain may have others that never reached Redeliver. Not requested: {why}. "
+            "Redeliver all failed on the endpoint's page requests them."
+        )
         return next_step(run, now=clock(), words=words)
     return _ask_for_all(run, clock)
 
@@ -274,7 +304,7 @@ def _watch(run: Run, clock: Clock) -> timedelta | None:
         run,
         now=clock(),
         state=Run.State.DONE,
-        why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run, tally)}",
+        why=f"{tally.outcome(took=now - run.created_at)}{_missing_words(run, tally)}{_left_out_words(run)}",
     )
 
 
@@ -299,6 +329,12 @@ def _missing_words(run: Run, tally: Tally) -> str:
         return f" {missing} requested. Their outcome is unknown here: deliveries go directly to the endpoint's URL."
     more = "" if tally.unknown else " more"
     return f" {missing}{more} that OpenTrain requeued did not reach Redeliver in time."
+
+
+def _left_out_words(run: Run) -> str:
+    """Say how many were left out because of later events; empty if none."""
+    count = run.items.filter(state=State.LEFT_OUT, is_overtaken=True).count()
+    return f" {count} left out: {LeftOut.OVERTAKEN.words}." if count else ""
 
 
 # --- What follows a call --------------------------------------------------------------------------------------------

@@ -37,9 +37,9 @@ def test_recovery_goes_from_probe_to_done(
 ) -> None:
     endpoint = broken(failed=12, unseen=0)
     run = go(recover(endpoint, support))
-    newest = endpoint.deliveries.order_by("-first_received_at").first()
+    oldest = endpoint.deliveries.order_by("first_received_at").first()
     assert (run.step, states(run)) == ("canary", {"requested": 1, "waiting": 11})
-    assert redeliveries(fake_opentrain) == [newest.opentrain_id]
+    assert redeliveries(fake_opentrain) == [oldest.opentrain_id]
     assert (
         fake_opentrain.get_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id).status == "ACTIVE"
     )
@@ -56,7 +56,7 @@ def test_recovery_goes_from_probe_to_done(
     assert (run.state, run.why[:22]) == ("done", "12 of 12 delivered in ")
     assert [name for name, _, _ in steps(run)] == ["probe", "enable", "canary", "rest", "others", "watch"]
     assert steps(run)[0] == ("probe", True, "The handler responds (405 in 31 ms).")
-    assert steps(run)[2] == ("canary", True, f"contract.started …{newest.opentrain_id[-8:]}: delivered.")
+    assert steps(run)[2] == ("canary", True, f"contract.started …{oldest.opentrain_id[-8:]}: delivered.")
     assert steps(run)[3] == ("rest", True, "All 11 requested again.")  # without the canary
     assert steps(run)[4] == ("others", True, "OpenTrain has no other failed deliveries.")
     assert run.quoted.startswith("Requeued deliveries will be attempted")
