@@ -1,6 +1,7 @@
 """Rows of an install's list of contracts: what endpoints took of their start and end. And why a list is empty."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,8 +17,9 @@ from dashboard.rules.reconciliation import Consequence, Event, Kind, Verdict
 PROJECTS_SHOWN = 1
 FOLDED_MOST = 20
 """Most endpoints that a row lists one by one. The contract's page has all."""
-LABEL_CHARS = 28
-HOST_CHARS = 14
+LABEL_CHARS = 24
+_PARTS = re.compile("[./?&=]")
+"""What separates the parts of a URL by which people tell endpoints apart."""
 NOT_SUBSCRIBED = "not_subscribed"
 """The look of an event whose type the endpoint does not subscribe to: a choice, so it is not called missing."""
 _QUICK = ("", ANY, Consequence.ACCESS.value, Consequence.PROVISION.value)
@@ -93,6 +95,11 @@ class ContractRow:
         return not self.projects and not self.contract.job_id
 
     @property
+    def is_link_gone(self) -> bool:
+        """Whether all links that the contract had were removed."""
+        return bool(self.projects) and self.projects[0].gone_at is not None
+
+    @property
     def is_running(self) -> bool:
         """Whether there is nothing to show of its end."""
         return self.contract.end_date is None and self.ended is None
@@ -116,7 +123,8 @@ class Pill:
 
 def contract_rows(judged: JudgedContracts) -> list[ContractRow]:
     """Return the rows of the contracts, in their order."""
-    return [_row(contract, judged) for contract in judged.contracts]
+    labels = labels_of(judged.endpoints.values())
+    return [_row(contract, judged, labels) for contract in judged.contracts]
 
 
 def quick_filters(filters: ContractFilter, *, counts: FindingCounts | None, url: str) -> tuple[Pill, ...]:
@@ -169,18 +177,21 @@ def endpoint_choices(endpoints: Iterable[Endpoint], *, chosen: Endpoint | None) 
     return [(pk, f"{endpoint.known_as}{' (deleted)' * bool(endpoint.deleted_at)}") for pk, endpoint in offered.items()]
 
 
-def endpoint_label(endpoint: Endpoint) -> str:
-    """Return a short name of an endpoint: the end of its URL, where URLs of one partner differ."""
-    name = endpoint.known_as.partition("://")[2] or endpoint.known_as
-    host, slash, path = name.rstrip("/").partition("/")
-    if len(name) > LABEL_CHARS and slash:
-        front, _slash, last = path.rpartition("/")
-        name = f"{cut(host, most=HOST_CHARS)}/{'…/' if front else ''}{last}"
-    short = cut(name, most=LABEL_CHARS)
-    return f"{short} (deleted)" if endpoint.deleted_at else short
+def labels_of(endpoints: Collection[Endpoint]) -> dict[int, str]:
+    """Return short names of an install's endpoints: the part of their URLs in which they differ, or what fits of it."""
+    names = {one.pk: one.known_as.partition("://")[2] or one.known_as for one in endpoints}
+    parts = {pk: _PARTS.split(name.rstrip("/")) for pk, name in names.items()}
+    for together in zip(*parts.values(), strict=False):
+        if len(set(together)) == len(parts) > 1:
+            names = dict(zip(parts, together, strict=True))
+            break
+    return {
+        one.pk: f"{cut(names[one.pk], most=LABEL_CHARS)}{' (deleted)' * (one.deleted_at is not None)}"
+        for one in endpoints
+    }
 
 
-def _row(contract: Contract, judged: JudgedContracts) -> ContractRow:
+def _row(contract: Contract, judged: JudgedContracts, labels: Mapping[int, str]) -> ContractRow:
     projects = judged.projects_of(contract)
     return ContractRow(
         contract=contract,
@@ -188,25 +199,25 @@ def _row(contract: Contract, judged: JudgedContracts) -> ContractRow:
         status={"active": "Active", "ended": "Ended", "": "Not said"}.get(contract.status, contract.status),
         projects=tuple(projects[:PROJECTS_SHOWN]),
         more_projects=max(len(projects) - PROJECTS_SHOWN, 0),
-        started=_cell(contract, Event.STARTED, judged),
-        ended=_cell(contract, Event.ENDED, judged),
+        started=_cell(judged.of(contract, Event.STARTED), labels),
+        ended=_cell(judged.of(contract, Event.ENDED), labels),
         budget=_budget(contract),
     )
 
 
-def _cell(contract: Contract, event: Event, judged: JudgedContracts) -> TookCell | None:
-    each = [_took(endpoint, verdict) for endpoint, verdict in judged.of(contract, event)]
+def _cell(found: Sequence[tuple[Endpoint, Verdict]], labels: Mapping[int, str]) -> TookCell | None:
+    each = [_took(endpoint, verdict, label=labels[endpoint.pk]) for endpoint, verdict in found]
     if not each or each[0].kind == Kind.NOT_DUE:
         return None
     alike = sum(one.kind == each[0].kind for one in each)
-    at = "" if len(judged.endpoints) == 1 else each[0].endpoint if alike == 1 else f"at {alike} endpoints"
+    at = "" if len(labels) == 1 else each[0].endpoint if alike == 1 else f"at {alike} endpoints"
     listed = each if alike > 1 else each[1:]
     return TookCell(each[0], at, len(each) - alike, tuple(listed[:FOLDED_MOST]), max(len(listed) - FOLDED_MOST, 0))
 
 
-def _took(endpoint: Endpoint, verdict: Verdict) -> Took:
-    kind, label = (NOT_SUBSCRIBED, "Not subscribed") if is_choice(verdict) else (verdict.kind.value, verdict.kind.label)
-    return Took(kind, label, endpoint_label(endpoint), endpoint.known_as)
+def _took(endpoint: Endpoint, verdict: Verdict, *, label: str) -> Took:
+    kind, words = (NOT_SUBSCRIBED, "Not subscribed") if is_choice(verdict) else (verdict.kind.value, verdict.kind.label)
+    return Took(kind, words, label, endpoint.known_as)
 
 
 def _budget(contract: Contract) -> Budget | None:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from dashboard.forms.contract_filters import link_query
 from dashboard.presenters.contract_reads import ContractReads
+from dashboard.presenters.judged_contracts import WORST_FIRST
 from dashboard.queries.contract_lists import ANY, FindingCounts
-from dashboard.rules.reconciliation import Consequence, Kind
+from dashboard.rules.reconciliation import Consequence
 
 _CONSEQUENCES = {
     Consequence.ACCESS.value: ("person may still have access", "people may still have access"),
@@ -51,7 +52,7 @@ def endpoint_numbers(counts: FindingCounts, *, endpoint: int, url: str) -> tuple
     ]
     kinds = [
         _number(counts, kind.value, url, forms=(kind.label.lower(),) * 2, endpoint=endpoint)
-        for kind in Kind
+        for kind in WORST_FIRST
         if counts.of(kind.value)
     ]
     return (*worst, *kinds)

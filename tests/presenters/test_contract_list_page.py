@@ -13,8 +13,8 @@ from dashboard.presenters.contract_list_page import (
     TookCell,
     contract_rows,
     endpoint_choices,
-    endpoint_label,
     heading,
+    labels_of,
     nothing,
     quick_filters,
 )
@@ -61,15 +61,15 @@ def test_only_endpoint_is_not_named() -> None:
 def test_worst_endpoint_is_named_and_the_others_are_folded() -> None:
     cell = ended({1: TAKEN, 2: MISSING, 3: Verdict(Kind.RETRYING)})
     assert cell is not None
-    assert (cell.worst.label, cell.at, cell.others) == ("Missing", "acme.test/2", 2)
-    assert listed(cell) == [("Retrying", "acme.test/3"), ("Taken", "acme.test/1")]
+    assert (cell.worst.label, cell.at, cell.others) == ("Missing", "2", 2)
+    assert listed(cell) == [("Retrying", "3"), ("Taken", "1")]
 
 
 def test_several_as_bad_are_counted_and_all_are_folded() -> None:
     cell = ended({1: MISSING, 2: TAKEN, 3: MISSING})
     assert cell is not None
     assert (cell.worst.label, cell.at, cell.others) == ("Missing", "at 2 endpoints", 1)
-    assert listed(cell) == [("Missing", "acme.test/1"), ("Missing", "acme.test/3"), ("Taken", "acme.test/2")]
+    assert listed(cell) == [("Missing", "1"), ("Missing", "3"), ("Taken", "2")]
 
 
 def test_long_list_of_endpoints_is_cut_and_the_rest_is_counted() -> None:
@@ -121,19 +121,28 @@ def test_budget_that_was_read_has_words(state: str, consumed: float | None, word
 
 
 @pytest.mark.parametrize(
-    ("url", "label"),
+    ("urls", "labels"),
     [
-        ("https://acme.test/hook", "acme.test/hook"),
-        ("https://acme.test/", "acme.test/"),
-        ("https://integrations.acme-labs.example.com/api/v2/opentrain/hook-7", "integrations.…/…/hook-7"),
-        ("https://a-very-long-host-of-somebody.example.com", "a-very-long-host-of-somebod…"),
-        ("https://acme.test/" + "x" * 40, "acme.test/xxxxxxxxxxxxxxxxx…"),
-        ("not a URL", "not a URL"),
+        (["https://access.acme.test/hook", "https://billing.acme.test/hook"], ["access", "billing"]),
+        (["https://acme.test/hooks/a/x", "https://acme.test/hooks/b/x/"], ["a", "b"]),
+        (["https://acme.test/?to=a", "https://acme.test/?to=b"], ["a", "b"]),
+        (["https://a.test/1", "https://a.test/2", "https://b.test/1"], ["a.test/1", "a.test/2", "b.test/1"]),
+        (["https://acme.test/hook"] * 2, ["acme.test/hook"] * 2),
+        (["https://acme.test/" + "x" * 40, "https://acme.test/y"], ["x" * 23 + "…", "y"]),
+        (["https://acme.test/", "https://acme.test/a"], ["acme.test/", "acme.test/a"]),
+        (["https://acme.test/hook"], ["acme.test/hook"]),
+        (["not a URL", "x"], ["not a URL", "x"]),
     ],
 )
-def test_label_of_an_endpoint_is_short_and_shows_where_urls_differ(url: str, label: str) -> None:
-    assert endpoint_label(Endpoint(url=url)) == label
-    assert endpoint_label(Endpoint(url=url, deleted_at=NOW)) == f"{label} (deleted)"
+def test_label_of_an_endpoint_is_where_urls_differ(urls: list[str], labels: list[str]) -> None:
+    made = [Endpoint(pk=pk, url=url) for pk, url in enumerate(urls)]
+    assert list(labels_of(made).values()) == labels
+
+
+def test_label_says_that_an_endpoint_is_deleted() -> None:
+    made = [Endpoint(pk=1, url="https://a.test", deleted_at=NOW), Endpoint(pk=2, url="https://b.test")]
+    assert labels_of(made) == {1: "a (deleted)", 2: "b"}
+    assert labels_of([]) == {}
 
 
 def test_chosen_endpoint_is_offered_even_if_deleted() -> None:

@@ -40,6 +40,6 @@ def test_endpoint_has_the_numbers_of_each_consequence_and_kind() -> None:
     counts = FindingCounts(5, {"access": 1, "provision": 0, "missing": 3, "not_seen_yet": 2})
     assert [(one.number, one.words, one.url) for one in endpoint_numbers(counts, endpoint=7, url="/here/")] == [
         ("1", "person may still have access", "/here/?finding=access&endpoint=7"),
-        ("2", "not seen yet", "/here/?finding=not_seen_yet&endpoint=7"),
         ("3", "missing", "/here/?finding=missing&endpoint=7"),
+        ("2", "not seen yet", "/here/?finding=not_seen_yet&endpoint=7"),
     ]

@@ -96,7 +96,7 @@ def test_filters_choose_the_rows(
     make_contract(install=acme, opentrain_id="con_odd", status="SUSPENDED", job_id="job_9")
     make_contract(install=acme, opentrain_id="con_fine")
     page = ana.read(address(acme, query))
-    assert re.findall(r'<code class="faint" title="(con_\w+)"', page) == shown
+    assert re.findall(r'<code title="(con_\w+)"', page) == shown
     number = len(shown)
     assert (f"{number} contract{'s' * (number != 1)}" if number else "No matches") in words_of(page)
 
