@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from dashboard.actions.installs import rounds
 from dashboard.actions.installs.rounds import Done, Pace, Work
 from dashboard.actions.reconciliation import reads
+from dashboard.actions.reconciliation.judge import judge
 from dashboard.actions.reconciliation.reads import MOST_BUDGETS, Reading, Subject
 from dashboard.actions.reconciliation.record import record
 from dashboard.models import Contract, Endpoint, Install, ProjectLink, Reconciliation
@@ -44,7 +45,7 @@ class Judge(Protocol):
     def __call__(self, *, install_id: int, now: datetime) -> None: ...
 
 
-def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge | None = None) -> Done:
+def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge = judge) -> Done:
     """Read every install that is due, as `rounds.go_round` does, and judge it as soon as it is recorded."""
 
     def ask(subject: Subject, pace: Pace) -> Reading:
@@ -54,9 +55,7 @@ def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge | No
         words = record(reading)
         if words:
             logger.warning("install %s: its contracts were not read: %s", reading.install.pk, words)
-        if judge is not None:
-            judge(install_id=reading.install.pk, now=clock())
-        return not words
+        return _is_judged(reading, judge=judge, now=clock()) and not words
 
     concurrency = max(settings.POLL_CONCURRENCY // 2, 1)
     work = Work(
@@ -71,6 +70,16 @@ def sweep(*, clock: Callable[[], datetime], budget: timedelta, judge: Judge | No
     )
     _enter_new_installs(now=clock())
     return rounds.go_round(work, budget=budget)
+
+
+def _is_judged(reading: Reading, *, judge: Judge, now: datetime) -> bool:
+    """Judge an install; return whether that worked. A mistake in one does not keep the others from being read."""
+    try:
+        judge(install_id=reading.install.pk, now=now)
+    except Exception:
+        logger.exception("install %s: its contracts could not be judged", reading.install.pk)
+        return False
+    return True
 
 
 def take(*, now: datetime, failing: bool, most: int) -> list[Subject]:

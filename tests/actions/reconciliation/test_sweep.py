@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from django.db import connection
 from dashboard.actions.installs import sync
 from dashboard.actions.installs.rounds import Done
 from dashboard.actions.reconciliation import sweep
-from dashboard.models import Contract, Reconciliation
+from dashboard.models import Contract, Finding, Reconciliation
 from dashboard.services import opentrain
 from tests.actions.reconciliation.sweeping import MINUTE, TEN, calls, go, make_read
 from tests.contract.fake import FakeOpenTrain
@@ -110,3 +110,27 @@ def test_install_that_is_connected_again_is_read_at_once(fake_opentrain: FakeOpe
     Reconciliation.objects.update(failures=9, due_at=NOON + 60 * MINUTE)
     sync.connect(actor=make_user(), token=install.token, name="", now=NOON, operation=uuid.uuid4())
     assert go(NOON + MINUTE) == Done(installs=1)
+
+
+def test_mistake_in_judging_one_install_does_not_stop_the_others(fake_opentrain: FakeOpenTrain, caplog) -> None:
+    several = [make_read(fake_opentrain) for _ in range(3)]
+    judged = []
+
+    def judge(*, install_id: int, now: datetime) -> None:
+        judged.append(install_id)
+        if install_id == several[0].pk:
+            raise RuntimeError("a mistake of ours")
+
+    assert sweep.sweep(clock=lambda: NOON, budget=MINUTE, judge=judge) == Done(installs=3, failed=1)
+    assert sorted(judged) == [install.pk for install in several]
+    assert "its contracts could not be judged" in caplog.text
+
+
+def test_sweep_judges_what_it_has_read(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    contract = fake_opentrain.hire("job_1")
+    make_endpoint(install=install, event_types=["contract.started"], created_at=NOON)  # after the contract started
+    sweep.sweep(clock=lambda: NOON, budget=MINUTE)
+    found = Finding.objects.open().values_list("contract__opentrain_id", "event_type", "kind", "reason")
+    assert list(found) == [(contract, "contract.started", "missing", "registered_after")]
