@@ -26,6 +26,11 @@ class SearchText:
         """The text to look up; empty if there is nothing to look up."""
         return "" if self.problem else self.text
 
+    @property
+    def may_be_id(self) -> bool:
+        """Whether the text may be an ID: one word with a digit."""
+        return not any(char.isspace() for char in self.sought) and any(char.isdigit() for char in self.sought)
+
 
 def read(pasted_text: str, *, what: str) -> SearchText:
     """Return the search text of a field or an address. `what` names what to paste: "name or ID"."""

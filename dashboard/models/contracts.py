@@ -139,6 +139,11 @@ class Contract(models.Model):
     def __str__(self) -> str:
         return self.opentrain_id
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether OpenTrain lists it as ended, or has before."""
+        return self.status == "ended" or self.ended_seen_at is not None
+
 
 class ContractChange(models.Model):
     """A change of a contract or a link that happened between two reads; `before` and `after` are OpenTrain's words."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from dashboard.db.word_search import beginning_with, words_in
+from dashboard.models.contracts import Contract, ProjectLink
 from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
@@ -37,10 +38,10 @@ class Found:
     deliveries: tuple[Delivery, ...] = ()
     of_event: tuple[Delivery, ...] = ()
     of_resource: tuple[Delivery, ...] = ()
-    exact: Install | Endpoint | Delivery | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.installs, self.endpoints, self.runs, self.deliveries, self.of_event, self.of_resource))
+    contracts: tuple[Contract, ...] = ()
+    of_job: tuple[Contract, ...] = ()
+    links: tuple[ProjectLink, ...] = ()
+    exact: Install | Endpoint | Delivery | Contract | None = None
 
 
 def find(*, user: User, text: str, now: datetime) -> Found:
@@ -49,7 +50,9 @@ def find(*, user: User, text: str, now: datetime) -> Found:
         return Found()
     installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
     deliveries = _deliveries(user, DeliveryCriteria(delivery_id=text), now)
-    candidates: tuple[Install | Endpoint | Delivery, ...] = (*installs, *endpoints, *deliveries)
+    contracts = _contracts(user, Q(opentrain_id=text))
+    candidates: tuple[Install | Endpoint | Delivery | Contract, ...]
+    candidates = (*installs, *endpoints, *deliveries, *contracts)
     named = [one for one in candidates if one.opentrain_id == text]
     return Found(
         installs=installs,
@@ -58,6 +61,9 @@ def find(*, user: User, text: str, now: datetime) -> Found:
         deliveries=deliveries,
         of_event=_deliveries(user, DeliveryCriteria(event_id=text), now),
         of_resource=_deliveries(user, DeliveryCriteria(resource_id=text), now),
+        contracts=contracts,
+        of_job=_contracts(user, Q(job_id=text)),
+        links=_links(user, text),
         exact=named[0] if len(named) == 1 else None,
     )
 
@@ -82,6 +88,16 @@ def _endpoints(user: User, text: str) -> tuple[Endpoint, ...]:
         matches |= Q(pk__in=addressed.values("pk")[:LOOKED_AT])
     rows = Endpoint.objects.filter(matches).select_related("install").defer("secret", "install__token")
     return tuple(rows.order_by("severity", "pk")[:SHOWN])
+
+
+def _contracts(user: User, named: Q) -> tuple[Contract, ...]:
+    rows = Contract.objects.visible_to(user).filter(named).select_related("install").defer("install__token")
+    return tuple(rows.order_by("-first_seen_at", "-pk")[:SHOWN])
+
+
+def _links(user: User, text: str) -> tuple[ProjectLink, ...]:
+    rows = ProjectLink.objects.visible_to(user).filter(Q(opentrain_id=text) | Q(external_project_id=text))
+    return tuple(rows.select_related("install").defer("install__token").order_by("-first_seen_at", "-pk")[:SHOWN])
 
 
 def _runs(user: User, text: str) -> tuple[Run, ...]:

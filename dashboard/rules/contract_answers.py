@@ -11,6 +11,7 @@ from dashboard.rules.contract_timeline import Clock, Timeline
 from dashboard.rules.invisible import visible
 from dashboard.rules.outside_texts import on_one_line
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation_words import Words
 
 LINE = 500
 """Characters of a line of a summary."""
@@ -33,18 +34,30 @@ _EXPECTED = frozenset({Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED})
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What became of an event at an endpoint. `words` is a sentence, `advice` what to do; empty if nothing.
-
-    `place` names the endpoint, and `endpoint` is its key.
-    """
+    """What became of an event at an endpoint, and that in words. `place` names the endpoint, `endpoint` is its key."""
 
     endpoint: int
     place: str
     event: Event
     verdict: Verdict
     consequence: Consequence
-    words: str
-    advice: str = ""
+    words: Words
+
+    @property
+    def look(self) -> str:
+        """The name of its look. A type that is not subscribed is a choice, and looks so."""
+        return "not_subscribed" if self.verdict.reason is Reason.NOT_SUBSCRIBED else self.verdict.kind.value
+
+    @property
+    def label(self) -> str:
+        """The name of the verdict. The sentence has the reason and the times."""
+        return "Not subscribed" if self.verdict.reason is Reason.NOT_SUBSCRIBED else self.verdict.kind.label
+
+    @property
+    def times(self) -> str:
+        """The times of the verdict, absolute, for copying; empty if it has none."""
+        named = (("happened", self.verdict.happened_at), ("at", self.verdict.at), ("until", self.verdict.until))
+        return ", ".join(f"{name} {utc(at)}" for name, at in named if at is not None)
 
     @property
     def is_expected(self) -> bool:
@@ -83,14 +96,10 @@ def one_per_endpoint(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 def summary(
     *, title: str, facts: Sequence[tuple[str, str]], cells: Sequence[Cell], told: Timeline, now: datetime
 ) -> str:
-    """Return the answer as plain text: one fact, verdict or moment a line, with complete IDs and absolute times.
-
-    No text from outside can begin a line of its own or hide a character.
-    """
+    """Return the answer as plain text: one fact, verdict or moment a line, with complete IDs and absolute times."""
     lines = [title, *(f"{name}: {value}" for name, value in facts), f"As of {utc(now)}.", ""]
     lines += [
-        f"- {cell.place}: {cell.event}: {cell.verdict.kind.label.lower()}. {cell.words} {cell.advice}"
-        for cell in worst_first(cells)
+        f"- {cell.place}: {cell.words.full}{f' [{cell.times}]' if cell.times else ''}" for cell in worst_first(cells)
     ]
     if told.moments:
         lines += ["", "What is known, oldest first (UTC, Redeliver's clock unless marked):"]
@@ -101,13 +110,14 @@ def summary(
         clock = f" [{Clock.OPENTRAIN}]" if moment.is_opentrains else ""
         place = f" ({moment.place})" if moment.place else ""
         lines.append(f"{since}{utc(moment.at)}{clock} {moment.words}{place}")
-    return "\n".join(_line(line) for line in lines)
+    return as_text(lines)
+
+
+def as_text(lines: Iterable[str]) -> str:
+    """Return lines as one text to copy. No text from outside can begin a line of its own or hide a character."""
+    return "\n".join(visible(on_one_line(line, most=LINE)) for line in lines)
 
 
 def utc(moment: datetime) -> str:
     """Return a time in UTC, to the second: "2026-06-12 15:48:03 UTC"."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _line(text: str) -> str:
-    return visible(on_one_line(text, most=LINE))

@@ -57,7 +57,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Moments, oldest first. `left_out` of them are not shown; they are after the first `gap_after`, if there are any."""
+    """Moments, oldest first. `left_out` of them are not shown; those follow the first `gap_after`."""
 
     moments: tuple[Moment, ...] = ()
     left_out: int = 0

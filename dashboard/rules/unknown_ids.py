@@ -47,7 +47,7 @@ def meanings(looked: Looked) -> tuple[str, ...]:
     found = [
         "The ID is incomplete or mistyped. Only complete IDs are found.",
         f"It is of an install that is not {where}, or of another partner's app.",
-        "Its job is linked to no project: OpenTrain then lists none of the job's contracts and sends none of their events.",
+        "No project is linked to its job: OpenTrain then lists none of its contracts, and sends none of their events.",
         f"It was created a moment ago: contracts and links are read every {spelled(duration=looked.reads_every)}.",
     ]
     if looked.kept_days:

@@ -99,6 +99,7 @@ LOOKS = {
     "provision": Look("risk", "user"),
 }
 
+_TONE_ICONS = {"ok": "check", "info": "send", "warn": "alert-triangle", "bad": "x"}
 _OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}
 
 
@@ -231,6 +232,12 @@ def as_json(value: object) -> str:
 def as_outcome(phase: str) -> str:
     """Return the state that draws an action's outcome, because "unknown" is the health of an endpoint."""
     return "unknown_outcome" if phase == "unknown" else phase
+
+
+@register.filter
+def tone_icon(tone: str) -> str:
+    """Return the icon of a moment in a timeline, by its tone."""
+    return _TONE_ICONS.get(tone, "clock")
 
 
 @register.filter

@@ -10,7 +10,10 @@ from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Contract
+from dashboard.presenters.contract_page import answer
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.log_lag import log_lag
+from dashboard.queries.contract_story import story
 
 
 @require_safe
@@ -27,5 +30,11 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     rows = Contract.objects.visible_to(request.user).select_related("install").defer("install__token")
-    contract = get_object_or_404(rows, pk=pk)
-    return {"contract": contract, "install": contract.install, "now": timezone.now()}
+    contract, now = get_object_or_404(rows, pk=pk), timezone.now()
+    return {
+        "contract": contract,
+        "install": contract.install,
+        "told": answer(story(contract, now=now), user=request.user, now=now),
+        "log_lag": log_lag(user=request.user, now=now),
+        "now": now,
+    }

@@ -16,20 +16,21 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms import search_text
 from dashboard.forms.delivery_filters import link_query
 from dashboard.forms.search_text import LONGEST
-from dashboard.models import Delivery, Endpoint, Install, Run
+from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, Run
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: its URL, title and detail, and its state as a chip."""
+    """One result: its URL, title and detail, and its state as a chip. `why` is the URL of “Why didn't it come?”."""
 
     url: str
     title: str
     detail: str
     kind: str = ""
     label: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,11 @@ def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
     asked, now = search_text.read(request.GET.get("q", ""), what="name or ID"), timezone.now()
     found = find(user=request.user, text=asked.sought, now=now) if asked.sought else Found()
     groups = [group for group in _groups(found, asked.sought, now) if group.hits]
+    asks_why = bool(asked.sought) and found.exact is None and (asked.may_be_id or not groups)
     return {
         "asked": asked,
         "groups": groups,
+        "why": _why(asked.sought) if asks_why else "",
         "count": sum(len(group.hits) for group in groups),
         "longest": LONGEST,
     }, found
@@ -79,6 +82,9 @@ def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
 def _groups(found: Found, text: str, now: datetime) -> list[Group]:
     return [
         Group("Runs", [_run_hit(run) for run in found.runs]),
+        Group("Contracts", [_contract_hit(one) for one in found.contracts]),
+        _of_job(found, text),
+        Group("Project links", [_link_hit(one) for one in found.links]),
         Group("Deliveries", [_delivery_hit(one, now) for one in found.deliveries]),
         _all_of("Deliveries of this event", found.of_event, "event_id", text, now),
         _all_of("Deliveries of this resource", found.of_resource, "resource", text, now),
@@ -92,12 +98,26 @@ def _all_of(heading: str, deliveries: Sequence[Delivery], name: str, text: str, 
     return Group(heading, [_delivery_hit(one, now) for one in deliveries], more)
 
 
+def _of_job(found: Found, text: str) -> Group:
+    more = _why(text) if len(found.of_job) == SHOWN else ""
+    return Group("Contracts of this job", [_contract_hit(one) for one in found.of_job], more)
+
+
+def _why(text: str) -> str:
+    return f"{reverse('why')}?{urlencode({'q': text})}"
+
+
 def _more_installs(found: Found, text: str) -> str:
     return f"{reverse('install-list')}?{urlencode({'q': text})}" if len(found.installs) == SHOWN else ""
 
 
-def _address(one: Install | Endpoint | Delivery) -> str:
-    names = {Install: "install-detail", Endpoint: "endpoint-detail", Delivery: "delivery-detail"}
+def _address(one: Install | Endpoint | Delivery | Contract) -> str:
+    names = {
+        Install: "install-detail",
+        Endpoint: "endpoint-detail",
+        Delivery: "delivery-detail",
+        Contract: "contract-detail",
+    }
     return reverse(names[type(one)], args=[one.pk])
 
 
@@ -117,6 +137,17 @@ def _run_hit(run: Run) -> Hit:
     return Hit(
         reverse("run-detail", args=[run.pk]), title, run.endpoint.install.name, run.state, run.get_state_display()
     )
+
+
+def _contract_hit(contract: Contract) -> Hit:
+    title = contract.title.strip() or "Contract without a title"
+    detail = f"{contract.install.name} · {contract.opentrain_id}"
+    return Hit(_address(contract), title, detail, why=_why(contract.opentrain_id))
+
+
+def _link_hit(link: ProjectLink) -> Hit:
+    title = link.external_project_name or link.external_project_id or link.opentrain_id
+    return Hit(_why(link.opentrain_id), title, f"{link.install.name} · {link.opentrain_id}")
 
 
 def _delivery_hit(delivery: Delivery, now: datetime) -> Hit:

@@ -1,16 +1,38 @@
 """“Why didn't it come?”: the answer for an ID that people paste."""
 
+from datetime import datetime
+
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms import search_text
 from dashboard.forms.search_text import LONGEST
+from dashboard.presenters.log_lag import log_lag
+from dashboard.presenters.why import Why, unknown, why
+from dashboard.queries.why import looked_through, named, siblings_of
 
 
 @require_safe
 @allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
+    now = timezone.now()
     asked = search_text.read(request.GET.get("q", ""), what="ID")
-    return render(request, "why/index.html", {"asked": asked, "longest": LONGEST})
+    context = {
+        "asked": asked,
+        "longest": LONGEST,
+        "why": _answer(request, asked.sought, now) if asked.sought else None,
+        "log_lag": log_lag(user=request.user, now=now),
+        "now": now,
+    }
+    return render(request, "why/index.html", context)
+
+
+def _answer(request: MemberRequest, text: str, now: datetime) -> Why:
+    user = request.user
+    found = named(user=user, text=text, now=now)
+    if not found:
+        return unknown(text=text, looked_through=looked_through(user=user), user=user, now=now)
+    return why(text=text, named=found, siblings=siblings_of(found), user=user, now=now)

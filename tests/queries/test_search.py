@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.queries.search import find
-from tests.factories import make_delivery, make_endpoint, make_install, make_run
+from tests.factories import make_contract, make_delivery, make_endpoint, make_install, make_link, make_run
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def endpoint(acme: Install) -> Endpoint:
 
 def titles(user: User, text: str) -> dict[str, list[str]]:
     found = find(user=user, text=text, now=timezone.now())
-    kinds = ("installs", "endpoints", "runs", "deliveries", "of_event", "of_resource")
+    kinds = ("installs", "endpoints", "runs", "deliveries", "of_event", "of_resource", "contracts", "of_job", "links")
     return {kind: [str(one) for one in getattr(found, kind)] for kind in kinds if getattr(found, kind)}
 
 
@@ -50,11 +50,33 @@ def test_delivery_event_resource_and_run_are_found_by_their_whole_ids(endpoint: 
     assert titles(support, "dlv_7") == {}
 
 
+def test_contract_link_project_and_job_are_found_by_their_whole_ids(acme: Install, support: User) -> None:
+    make_link(install=acme, opentrain_id="lnk_77", external_project_id="proj-77", job_id="job_77")
+    make_contract(install=acme, opentrain_id="con_77", job_id="job_77")
+    assert titles(support, "con_77") == {"contracts": ["con_77"]}
+    assert titles(support, "job_77") == {"of_job": ["con_77"]}
+    assert titles(support, "lnk_77") == {"links": ["lnk_77"]}
+    assert titles(support, "proj-77") == {"links": ["lnk_77"]}
+    assert titles(support, "con_7") == {}
+
+
 def test_outsider_finds_nothing_of_another_install(endpoint: Endpoint, outsider: User) -> None:
     delivery = make_delivery(endpoint=endpoint)
     run = make_run(endpoint=endpoint)
     install = endpoint.install
-    ids = [delivery.opentrain_id, delivery.event_id, delivery.resource_id, "whe_known", install.opentrain_id]
+    make_link(install=install, opentrain_id="lnk_77", external_project_id="proj-77", job_id="job_77")
+    make_contract(install=install, opentrain_id="con_77", job_id="job_77")
+    ids = [
+        "lnk_77",
+        "proj-77",
+        "job_77",
+        "con_77",
+        delivery.opentrain_id,
+        delivery.event_id,
+        delivery.resource_id,
+        "whe_known",
+        install.opentrain_id,
+    ]
     for text in [*ids, install.organization_id, "acme", "billing", str(run.pk)]:
         assert titles(outsider, text) == {}
     assert titles(outsider, "other") == {"installs": ["Other Data"]}

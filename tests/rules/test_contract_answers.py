@@ -7,6 +7,7 @@ import pytest
 from dashboard.rules.contract_answers import Cell, one_per_endpoint, summary, worst_first
 from dashboard.rules.contract_timeline import Clock, Moment, timeline
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation_words import Words
 
 NOON = datetime(2026, 6, 12, 12, tzinfo=UTC)
 HOSTILE = [
@@ -28,7 +29,8 @@ def cell(
     event: Event = Event.ENDED,
     words: str = "It is so.",
 ) -> Cell:
-    return Cell(endpoint, f"hook-{endpoint}", event, Verdict(kind, reason), means, words)
+    said = Words(kind.label, words, meaning="", advice="Do this.")
+    return Cell(endpoint, f"hook-{endpoint}", event, Verdict(kind, reason, at=NOON), means, said)
 
 
 def test_what_harms_people_comes_first_then_what_is_settled_and_last_what_is_in_order() -> None:
@@ -99,11 +101,19 @@ def test_summary_has_complete_ids_and_absolute_times() -> None:
         "Job: job_1",
         "As of 2026-06-12 13:00:00 UTC.",
         "",
-        "- hook-1: contract.ended: missing. It was disabled then.",
+        "- hook-1: It was disabled then. Do this. [at 2026-06-12 12:00:00 UTC]",
         "",
         "What is known, oldest first (UTC, Redeliver's clock unless marked):",
         "2026-06-12 12:00:00 UTC [OpenTrain's clock] OpenTrain created the contract.",
         "between 2026-06-12 12:00:00 UTC and 2026-06-12 12:09:00 UTC It was disabled. (hook-1)",
+    ]
+
+
+def test_event_that_is_not_subscribed_is_called_a_choice_and_not_missing() -> None:
+    chosen, missing = cell(Kind.MISSING, Reason.NOT_SUBSCRIBED), cell(Kind.MISSING, Reason.UNPROVEN)
+    assert [(one.look, one.label) for one in (chosen, missing)] == [
+        ("not_subscribed", "Not subscribed"),
+        ("missing", "Missing"),
     ]
 
 

@@ -1,14 +1,81 @@
 """A contract's page: what it shows, and to whom."""
 
-from dashboard.models import Install, User
-from tests.factories import make_contract
+import html
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dashboard.models import Contract, ContractChange, Endpoint, Install, User
+from tests.factories import make_contract, make_delivery, make_endpoint, make_evidence, make_link
 from tests.views.conftest import Browser, browser_of
 
-
-def test_title_from_outside_is_shown_as_text(acme: Install, ana: Browser) -> None:
-    contract = make_contract(install=acme, title="<b>Label</b> images")
-    assert "&lt;b&gt;Label&lt;/b&gt; images" in ana.read(f"/contracts/{contract.pk}/")
+HOSTILE = "<b>Label</b>\u202e images"
 
 
-def test_contract_of_another_install_does_not_exist(acme: Install, outsider: User) -> None:
-    browser_of(outsider).read(f"/contracts/{make_contract(install=acme).pk}/", status=404)
+@pytest.fixture
+def hook(acme: Install) -> Endpoint:
+    return make_endpoint(
+        install=acme,
+        created_at=timezone.now() - timedelta(days=9),
+        event_types=["contract.started", "contract.ended"],
+        handler_url="https://acme.example/hook",
+    )
+
+
+@pytest.fixture
+def contract(acme: Install, hook: Endpoint) -> Contract:
+    link = make_link(install=acme, external_project_name=HOSTILE)
+    return make_contract(install=acme, opentrain_id="con_1001", title=HOSTILE, link_ids=[link.opentrain_id])
+
+
+def test_texts_from_outside_are_shown_as_text(contract: Contract, hook: Endpoint, ana: Browser) -> None:
+    ContractChange.objects.create(
+        install=contract.install, contract=contract, what="title", before=HOSTILE, after=HOSTILE,
+        not_before=timezone.now(), seen_at=timezone.now(),
+    )  # fmt: skip
+    make_evidence(contract=contract, endpoint=hook, event_type="contract.started", last_cause=HOSTILE)
+    page = ana.read(f"/contracts/{contract.pk}/")
+    assert "<b>Label" not in page
+    assert "&lt;b&gt;Label&lt;/b&gt;" in page
+    assert "<title>&lt;b&gt;Label" in page
+
+
+def test_page_says_what_each_endpoint_took_with_the_delivery_and_its_evidence(
+    contract: Contract, hook: Endpoint, ana: Browser
+) -> None:
+    delivery = make_delivery(endpoint=hook, opentrain_id="dlv_1001", resource_id="con_1001")
+    make_evidence(contract=contract, endpoint=hook, event_type="contract.started", opentrain_id="dlv_1001")
+    page = html.unescape(ana.read(f"/contracts/{contract.pk}/"))
+    assert "The handler took contract.started" in page
+    assert "No contract.ended is due: the contract has not ended." in page
+    assert f'href="/deliveries/{delivery.pk}/"' in page
+    assert "Copy summary" in page
+
+
+def test_evidence_whose_delivery_is_gone_is_shown_with_its_id(contract: Contract, hook: Endpoint, ana: Browser) -> None:
+    make_evidence(contract=contract, endpoint=hook, event_type="contract.started", opentrain_id="dlv_gone")
+    page = ana.read(f"/contracts/{contract.pk}/")
+    assert "dlv_gone" in page
+    assert "no longer in the log" in page
+
+
+def test_partner_admin_reads_of_their_own_handler(contract: Contract, hook: Endpoint, partner_admin: User) -> None:
+    make_evidence(contract=contract, endpoint=hook, event_type="contract.started")
+    assert "Your handler took contract.started" in browser_of(partner_admin).read(f"/contracts/{contract.pk}/")
+
+
+def test_contract_of_an_install_without_endpoints_says_so(acme: Install, ana: Browser) -> None:
+    page = ana.read(f"/contracts/{make_contract(install=acme).pk}/")
+    assert "This install has no webhook endpoint, so OpenTrain sends its events nowhere." in page
+
+
+def test_poll_is_answered_with_304_while_nothing_has_changed(contract: Contract, ana: Browser) -> None:
+    first = ana.client.get(f"/contracts/{contract.pk}/live/")
+    again = ana.client.get(f"/contracts/{contract.pk}/live/", headers={"If-None-Match": first["ETag"]})
+    assert (first.status_code, again.status_code) == (200, 304)
+
+
+@pytest.mark.parametrize("what", ["", "live/"])
+def test_contract_of_another_install_does_not_exist(what: str, contract: Contract, outsider: User) -> None:
+    browser_of(outsider).read(f"/contracts/{contract.pk}/{what}", status=404)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.rules.secret_texts import STARTS
-from tests.factories import make_delivery, make_endpoint, make_install
+from tests.factories import make_contract, make_delivery, make_endpoint, make_install, make_link
 
 RESULTS = "/search/results/"
 
@@ -105,3 +105,20 @@ def test_list_of_ids_is_not_searched_for_and_says_why(endpoint: Endpoint, ana: C
     page = ana.get(RESULTS, {"q": "dlv_10001\ndlv_10002"}).content.decode()
     assert "This contains 2 lines. Paste only one name or ID." in page
     assert "No results" not in page
+
+
+def test_contract_id_goes_to_its_page_and_a_job_lists_its_contracts(acme: Install, ana: Client) -> None:
+    contract = make_contract(install=acme, opentrain_id="con_1001", job_id="job_1001", title="<b>Cats</b>")
+    assert ana.get("/search/", {"q": "con_1001"})["Location"] == f"/contracts/{contract.pk}/"
+    page = ana.get(RESULTS, {"q": "job_1001"}).content.decode()
+    assert f'href="/contracts/{contract.pk}/"' in page
+    assert "&lt;b&gt;Cats&lt;/b&gt;" in page
+
+
+def test_why_is_offered_beside_a_contract_a_link_and_an_id_without_one_result(acme: Install, ana: Client) -> None:
+    make_contract(install=acme, opentrain_id="con_1001")
+    make_link(install=acme, opentrain_id="lnk_1001")
+    for text in ("con_1001", "lnk_1001", "con_9999", "nothing has this"):
+        assert f'href="/why/?q={text.replace(" ", "+")}"' in ana.get(RESULTS, {"q": text}).content.decode()
+    assert "/why/?q=" not in ana.get(RESULTS, {"q": "acme"}).content.decode()
+    assert "/why/?q=" not in ana.get(RESULTS, {"q": STARTS[0] + "s" * 20}).content.decode()

@@ -1,0 +1,270 @@
+"""The answer to “Why didn't it come?” for an ID: of contracts, links, deliveries, an install, or of nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.urls import reverse
+
+from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, User
+from dashboard.presenters.contract_page import NO_ENDPOINT, Answer, answer, cells_of
+from dashboard.presenters.contract_timeline import EVENTS, place_of
+from dashboard.presenters.rows import state_of
+from dashboard.queries.contract_story import endpoints_of, judged, story
+from dashboard.queries.why import LookedThrough, Named, NamedBy
+from dashboard.rules import other_events, unknown_ids
+from dashboard.rules.contract_answers import Cell, as_text, rank, utc, worst_first
+from dashboard.rules.deliveries import DeliveryState, StateKind
+from dashboard.rules.unknown_ids import Looked
+
+LISTED = 20
+"""Contracts that the page lists; the list of the install has all."""
+_WORST_FIRST = (
+    StateKind.FAILED,
+    StateKind.OVERDUE,
+    StateKind.RETRYING,
+    StateKind.REQUESTED_AGAIN,
+    StateKind.DELIVERED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A contract with the worst of its events; None if its install has no endpoint."""
+
+    contract: Contract
+    worst: Cell | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A delivery and its state; or, without a delivery, an endpoint that has none, and why in `words`."""
+
+    endpoint: Endpoint
+    place: str
+    words: str
+    delivery: Delivery | None = None
+    state: DeliveryState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLine:
+    link: ProjectLink
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListLink:
+    """A link to the contracts of an install that have the ID."""
+
+    install: Install
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What is said of an ID that nothing has."""
+
+    looked: tuple[str, ...]
+    meanings: tuple[str, ...]
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The page's answer. `told` is that of exactly one contract, `listed` are several, the worst first.
+
+    `lead` is the answer in a sentence where there is no contract. `notes` are sentences about events that are not of
+    contracts. `summary` is the answer as plain text.
+    """
+
+    heading: str
+    told: Answer | None = None
+    listed: tuple[Listed, ...] = ()
+    has_more: bool = False
+    lists: tuple[ListLink, ...] = ()
+    links: tuple[LinkLine, ...] = ()
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+    lead: str = ""
+    unknown: Unknown | None = None
+    summary: str = ""
+
+
+def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, now: datetime) -> Why:
+    """Return the answer for what has the ID. `siblings` are the endpoints of the installs of its deliveries."""
+    told = None
+    if len(named.contracts) == 1:
+        told = answer(story(named.contracts[0], now=now), user=user, now=now)
+    listed = _listed(named.contracts, user, now) if told is None else ()
+    found = Why(
+        heading=_heading(text, named),
+        told=told,
+        listed=listed[:LISTED],
+        has_more=named.has_more or len(listed) > LISTED,
+        lists=_lists(text, named) if told is None else (),
+        links=tuple(_link(link, named.read_at.get(link.install_id), now) for link in named.links),
+        lines=_lines(named.deliveries, siblings, now) if named.is_of_deliveries else (),
+        notes=_notes(named, now),
+    )
+    return replace(found, lead=_lead(found), summary=_summary(text, found, now))
+
+
+def unknown(*, text: str, looked_through: LookedThrough, user: User, now: datetime) -> Why:
+    """Return what is said of an ID that nothing has that the user may see."""
+    looked = Looked(
+        installs=looked_through.installs,
+        names=tuple(install.name for install in looked_through.named),
+        reads_every=timedelta(seconds=settings.RECONCILE_EVERY_S),
+        kept_days=settings.RETENTION_DAYS,
+        sees_all=user.sees_every_install,
+        oldest_read_at=looked_through.oldest_read_at,
+        newest_read_at=looked_through.newest_read_at,
+        unread=looked_through.unread,
+        failing=looked_through.failing,
+        cut=looked_through.cut,
+        lacking=looked_through.lacking,
+        log_since=looked_through.log_since,
+    )
+    said = Unknown(
+        unknown_ids.looked_words(looked, now=now), unknown_ids.meanings(looked), unknown_ids.next_steps(looked)
+    )
+    heading = "Nothing that you can see has this ID"
+    lines = [
+        f"{heading}: {text}",
+        f"As of {utc(now)}.",
+        *said.looked,
+        "It can mean:",
+        *(f"- {one}" for one in said.meanings),
+    ]
+    return Why(heading, unknown=said, summary=as_text(lines))
+
+
+def _heading(text: str, named: Named) -> str:
+    count = len(named.contracts)
+    if named.kind is NamedBy.CONTRACT and count == 1:
+        return "Contract"
+    if not named.contracts:
+        return f"{named.kind.label} {text}"
+    counted = "1 contract" if count == 1 else f"{'more than ' * named.has_more}{count:,} contracts"
+    return f"{named.kind.label} {text}: {counted}"
+
+
+def _listed(contracts: Sequence[Contract], user: User, now: datetime) -> tuple[Listed, ...]:
+    """Return the contracts, the worst first; those without any verdict last."""
+    found = judged(contracts, now=now)
+    endpoints = endpoints_of(found.values())
+    rows = []
+    for contract in contracts:
+        cells = cells_of(contract, judged=found[contract.pk], endpoints=endpoints, user=user, now=now)
+        rows.append(Listed(contract, next(iter(worst_first(cells)), None)))
+    return tuple(sorted(rows, key=_rank))
+
+
+def _rank(row: Listed) -> tuple[int, int, int]:
+    if row.worst is None:
+        return (9, 0, 0)
+    return (*rank(row.worst.verdict, row.worst.consequence), -row.contract.pk)
+
+
+def _lists(text: str, named: Named) -> tuple[ListLink, ...]:
+    """Return links to the contracts of each install that has any of these."""
+    installs = {contract.install_id: contract.install for contract in named.contracts}
+    query = urlencode({"q": text})
+    return tuple(ListLink(one, f"{reverse('install-contracts', args=[pk])}?{query}") for pk, one in installs.items())
+
+
+def _link(link: ProjectLink, read_at: datetime | None, now: datetime) -> LinkLine:
+    words = other_events.link_words(
+        created_at=link.created_at, read_at=read_at, gone=link.gone_at is not None, has_job=bool(link.job_id), now=now
+    )
+    return LinkLine(link, words)
+
+
+def _lines(deliveries: Sequence[Delivery], siblings: Sequence[Endpoint], now: datetime) -> tuple[Line, ...]:
+    """Return the deliveries, the worst first, then the endpoints of the install that have none of this event."""
+    lines = []
+    for delivery in deliveries:
+        state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now)
+        lines.append(Line(delivery.endpoint, place_of(delivery.endpoint), state.words, delivery, state))
+    lines.sort(key=lambda line: _WORST_FIRST.index(line.state.kind) if line.state is not None else 0)
+    events = {delivery.event_id for delivery in deliveries}
+    if len(events) != 1:
+        return tuple(lines)
+    first, having = deliveries[-1], {delivery.endpoint_id for delivery in deliveries}
+    absent = [one for one in siblings if one.pk not in having and one.install_id == first.endpoint.install_id]
+    return (*lines, *(Line(one, place_of(one), _absent(one, first)) for one in absent))
+
+
+def _absent(endpoint: Endpoint, delivery: Delivery) -> str:
+    then = other_events.EndpointThen(
+        is_subscribed=delivery.event_type in endpoint.event_types,
+        created_at=endpoint.created_at,
+        log_from=(endpoint.routed_at or endpoint.created_at) if endpoint.is_received else None,
+        is_reported=endpoint.is_observed,
+    )
+    return other_events.absent_words(
+        then, happened_at=delivery.event_created_at, first_received_at=delivery.first_received_at
+    )
+
+
+def _notes(named: Named, now: datetime) -> tuple[str, ...]:
+    """Say what is known of events that are not judged: other types, and contracts that no list has."""
+    notes: dict[str, None] = {}  # in order, each once
+    types = {delivery.event_type for delivery in named.deliveries} if named.is_of_deliveries else set()
+    for event_type in sorted(types - set(EVENTS)):
+        notes[other_events.not_compared(event_type)] = None
+    if any(event_type.startswith("milestone.") for event_type in types):
+        for contract in named.contracts:
+            words = other_events.budget_words(
+                state=contract.budget_state,
+                consumed=contract.budget_consumed,
+                read_at=contract.budget_read_at,
+                now=now,
+            )
+            notes[words] = None
+    if types & set(EVENTS) and not named.contracts:
+        for read_at in named.read_at.values():
+            notes[other_events.unlisted_words(read_at=read_at, now=now)] = None
+    if named.install is not None:
+        install = named.install
+        notes[other_events.install_words(status=install.status, checked_at=install.checked_at, now=now)] = None
+        if not types:
+            notes[other_events.not_compared("install.revoked")] = None
+    if named.links and not types:
+        notes[other_events.not_compared("project_link.created or project_link.removed")] = None
+    return tuple(notes)
+
+
+def _lead(found: Why) -> str:
+    """Return the answer in a sentence, if there is no contract: of the worst delivery, else of the link or install."""
+    if found.told is not None or found.listed:
+        return ""
+    if found.lines:
+        worst = found.lines[0]
+        return f"{worst.delivery.event_type} at {worst.place}: {worst.words}" if worst.delivery is not None else ""
+    if found.links:
+        first = found.links[0]
+        known = " Redeliver knows of no contract of its job." if first.link.job_id else ""
+        return f"{first.words}{known}"
+    return next(iter(found.notes), "")
+
+
+def _summary(text: str, found: Why, now: datetime) -> str:
+    """Return the answer as plain text. That of one contract is its own."""
+    lines = [f"Why didn't it come? {text}", found.heading, f"As of {utc(now)}."]
+    for row in found.listed:
+        said = row.worst.words.full if row.worst is not None else NO_ENDPOINT
+        lines.append(f"- {row.contract.opentrain_id} ({row.contract.install.name}): {said}")
+    if found.has_more:
+        lines.append("- and more")
+    lines += [
+        f"- link {line.link.opentrain_id}, job {line.link.job_id or 'none'}: {line.words}" for line in found.links
+    ]
+    for line in found.lines:
+        name = f"{line.delivery.event_type} {line.delivery.opentrain_id}: " if line.delivery is not None else ""
+        lines.append(f"- {line.place}: {name}{line.words}")
+    lines += found.notes
+    return as_text(lines) if found.told is None else f"{as_text(lines)}\n\n{found.told.summary}"

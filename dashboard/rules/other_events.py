@@ -1,0 +1,101 @@
+"""Pure rules: what can be said of events that are not of contracts, from the log and from what OpenTrain's reads say.
+
+Redeliver compares only contract.started and contract.ended with OpenTrain's lists. Of every other event it knows what
+the log has; whether one is missing is not known, and these sentences say why.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.rules.durations import ago
+
+NOT_COMPARED = (
+    "Redeliver compares only the start and the end of contracts with OpenTrain's lists. Whether an event of type "
+    "{event_type} is missing is not known."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointThen:
+    """An endpoint of the install that has no delivery of an event in the log.
+
+    `log_from` is when its deliveries began to reach the receiver; None: they do not. `is_reported`: its handler reports
+    what it took.
+    """
+
+    is_subscribed: bool
+    created_at: datetime | None
+    log_from: datetime | None
+    is_reported: bool = False
+
+
+def absent_words(endpoint: EndpointThen, *, happened_at: datetime | None, first_received_at: datetime) -> str:
+    """Say why an endpoint has no delivery of an event that another one has, as far as that is known.
+
+    `happened_at` is the event's own time, by OpenTrain's clock as `created_at` is; `first_received_at` is when the
+    other one got it, by Redeliver's.
+    """
+    if not endpoint.is_subscribed:
+        return "Not in its log. It does not subscribe to this type now; whether it did then is not known."
+    if None not in {endpoint.created_at, happened_at} and endpoint.created_at > happened_at:  # type: ignore[operator]
+        return "It was registered after the event: OpenTrain sends a new endpoint no earlier events."
+    if endpoint.log_from is None:
+        if endpoint.is_reported:
+            return "Not reported by its handler. Whether OpenTrain sent it is not known."
+        return "Not known: OpenTrain delivers to this endpoint directly, so Redeliver has no log of it."
+    if endpoint.log_from > first_received_at:
+        return "Not known: its deliveries did not pass Redeliver at that time."
+    return "Not in its log. Whether OpenTrain did not send it or it was lost on the way is not known."
+
+
+def link_words(
+    *, created_at: datetime | None, read_at: datetime | None, gone: bool, has_job: bool, now: datetime
+) -> str:
+    """Say whether a project link exists, as of when, and what follows for contract events."""
+    as_of = f"as of {ago(then=read_at, now=now)}" if read_at is not None else "as far as it was read"
+    if gone:
+        return (
+            f"OpenTrain no longer lists this link, {as_of}. Since then it makes no contract events for it, and lists "
+            "no contracts by it."
+        )
+    since = f" It was created {ago(then=created_at, now=now)}." if created_at is not None else ""
+    if not has_job:
+        return (
+            f"OpenTrain lists this link, {as_of}.{since} It has no job, so OpenTrain makes no contract events for it."
+        )
+    return f"OpenTrain lists this link, {as_of}.{since}"
+
+
+def budget_words(*, state: str, consumed: float | None, read_at: datetime | None, now: datetime) -> str:
+    """Say a contract's budget as it was read last."""
+    if read_at is None:
+        return "The contract's budget was never read, so it is not known whether a threshold was crossed."
+    share = "" if consumed is None else f" ({consumed * 100:.0f} % consumed)"
+    return (
+        f"The contract's budget was {state or 'without a state'}{share} when it was read {ago(then=read_at, now=now)}. "
+        "OpenTrain sends an event only when a threshold is crossed upward."
+    )
+
+
+def install_words(*, status: str, checked_at: datetime, now: datetime) -> str:
+    """Say what OpenTrain last said of an install, and when install.revoked comes."""
+    read = ago(then=checked_at, now=now)
+    return (
+        f"OpenTrain said that the install is {status or 'without a status'} when it was read {read}. "
+        "install.revoked comes when a customer disconnects, and also when they connect again."
+    )
+
+
+def not_compared(event_type: str) -> str:
+    """Say that events of a type are not compared with OpenTrain's lists."""
+    return NOT_COMPARED.format(event_type=event_type)
+
+
+def unlisted_words(*, read_at: datetime | None, now: datetime) -> str:
+    """Say why a contract that the log names is not judged."""
+    if read_at is None:
+        return "The install's contracts were never read from OpenTrain, so its other events are not known."
+    return (
+        f"OpenTrain's lists did not have this contract when they were read, {ago(then=read_at, now=now)}: no link may "
+        "lead to its job, it may be beyond the newest that OpenTrain lists, or newer. Its other events are not known."
+    )
