@@ -18,6 +18,7 @@ from dashboard.actions.alerts import outbox, watch
 from dashboard.actions.alerts.outbox import Sent
 from dashboard.actions.deliveries import retention
 from dashboard.actions.deliveries.retention import Removed
+from dashboard.actions.handovers import asking, sending
 from dashboard.actions.installs import freshness, poller
 from dashboard.actions.installs.rounds import Done
 from dashboard.actions.reconciliation import sweep
@@ -36,9 +37,14 @@ REJUDGE_BUDGET = timedelta(seconds=4)
 RETENTION_BUDGET = timedelta(seconds=20)
 REFRESHES = 8
 """Concurrent page refreshes per worker: fewer than its --concurrency, so other jobs are never held up."""
+SENDERS = 2
+"""Endpoints per worker to whose handlers missing events are sent at once."""
+SEND_BUDGET = timedelta(seconds=30)
 
 _refreshers = ThreadPoolExecutor(REFRESHES, thread_name_prefix="refresh")
 _refreshing = Waits()
+_senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="handover")
+_sending = Waits()
 
 
 @app.periodic(cron="* * * * * */10")  # the sixth field is seconds; POLL_EVERY_S sets how often each install is polled
@@ -125,6 +131,25 @@ async def resume_runs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate p
         await _wake(run_id, later={})
 
 
+@app.task(name=asking.SEND, queue=QUEUE)
+async def send_handovers(endpoint_id: int) -> None:
+    """Send the missing events that wait for an endpoint.
+
+    It has its own threads, so handlers that hang take only these. When all are busy, the job does nothing, and
+    `resume_handovers` queues it again.
+    """
+    with contextlib.suppress(Full), _sending.one(name=str(endpoint_id), most=SENDERS, most_of_name=1):
+        await sync_to_async(_send_handovers, thread_sensitive=False, executor=_senders)(endpoint_id)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(queue=QUEUE, queueing_lock="resume-handovers", pass_context=False)
+def resume_handovers(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+    """Queue the sending of what waits: its worker may have been killed, or been busy."""
+    for endpoint_id in asking.endpoints_waiting():
+        asking.wake(endpoint_id=endpoint_id)
+
+
 @app.periodic(cron="* * * * *")
 @app.task(queue=QUEUE, queueing_lock="tend-jobs", pass_context=True)
 async def tend_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
@@ -159,6 +184,13 @@ async def _wake(run_id: int, *, later: dict[str, Any]) -> None:
 def _refresh(install_id: int) -> None:
     try:
         freshness.refresh(install_id=install_id, now=timezone.now())
+    finally:
+        connections.close_all()
+
+
+def _send_handovers(endpoint_id: int) -> None:
+    try:
+        sending.send_waiting(endpoint_id=endpoint_id, clock=timezone.now, budget=SEND_BUDGET)
     finally:
         connections.close_all()
 

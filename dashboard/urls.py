@@ -26,6 +26,7 @@ from dashboard.views import (
     doctor,
     endpoint_changes,
     endpoints,
+    handovers,
     inbox,
     install_list,
     installs,
@@ -45,6 +46,8 @@ from dashboard.views import (
 )
 
 Patterns = list[URLPattern | URLResolver]
+CASE = "contracts/<int:pk>/endpoints/<int:endpoint_pk>/<slug:event>"
+"""An event of a contract at an endpoint: "started" or "ended"."""
 
 # What is not here of allauth's is shut: signing up, addresses, codes and passwords by mail. They keep allauth's names.
 account: Patterns = [
@@ -120,6 +123,16 @@ console: Patterns = [
     path("endpoints/<int:pk>/deliveries/live/", delivery_lists.endpoint_live, name="endpoint-deliveries-live"),
     path("endpoints/<int:pk>/deliveries/export/", delivery_export.endpoint, name="endpoint-deliveries-export"),
     path("endpoints/<int:pk>/deliveries/redeliver/", delivery_runs.endpoint, name="endpoint-deliveries-redeliver"),
+    path("endpoints/<int:pk>/hand-over/", handovers.of_endpoint, name="handover-all"),
+    path("endpoints/<int:pk>/hand-over/live/", handovers.of_endpoint_live, name="handover-all-live"),
+    path("endpoints/<int:pk>/hand-over/allow/", handovers.allow, name="handover-allow"),
+    path("endpoints/<int:pk>/hand-over/stop/", handovers.stop, name="handover-stop"),
+    path(f"{CASE}/hand-over/", handovers.preview, name="handover-preview"),
+    path(f"{CASE}/hand-over/participants/", handovers.participants, name="handover-participants"),
+    path(f"{CASE}/hand-over/send/", handovers.send, name="handover-send"),
+    path("hand-overs/<int:pk>/", handovers.detail, name="handover-detail"),
+    path("hand-overs/<int:pk>/live/", handovers.live, name="handover-live"),
+    path("hand-overs/<int:pk>/outcome/", handovers.outcome, name="handover-outcome-live"),
     path("deliveries/", delivery_lists.index, name="delivery-list"),
     path("deliveries/live/", delivery_lists.index_live, name="delivery-list-live"),
     path("deliveries/export/", delivery_export.index, name="delivery-list-export"),

@@ -17,6 +17,7 @@ from dashboard.models import (
     Evidence,
     Finding,
     Grant,
+    Handover,
     Install,
     ProjectLink,
     Reconciliation,
@@ -306,3 +307,29 @@ def make_reconciliation(*, install: Install | None = None, **columns: Any) -> Re
     """A read of links and contracts at NOON that reached everything, and was judged."""
     defaults = {"due_at": NOON, "links_read_at": NOON, "contracts_read_at": NOON, "judged_at": NOON}
     return Reconciliation.objects.create(install=install or make_install(), **defaults | columns)
+
+
+def make_handover(*, contract: Contract, endpoint: Endpoint, **columns: Any) -> Handover:
+    """A contract.ended that Redeliver sent at NOON, and that the handler took."""
+    number = next(_numbers)
+    defaults = {
+        "contract_opentrain_id": contract.opentrain_id,
+        "event_type": Event.ENDED,
+        "link_id": "lnk_1",
+        "delivery_id": f"redeliver-delivery-{number:032}",
+        "body": b'{"id":"redeliver-event-1","reconstructed":true}',
+        "request_headers": [["X-Redeliver-Reconstructed", "1"]],
+        "handler_url": "https://acme.example.com/hook",
+        "actor_name": "paul",
+        "asked_at": NOON,
+        "sent_at": NOON,
+        "ended_at": NOON,
+        "ok": True,
+        "result": "ok",
+        "status": 200,
+        "latency_ms": 12,
+        "words": "The handler took it (200, 12 ms).",
+        "response_headers": [["Content-Type", "text/plain"]],
+        "response_head": b"thanks",
+    }
+    return Handover.objects.create(install=contract.install, contract=contract, endpoint=endpoint, **defaults | columns)

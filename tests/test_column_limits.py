@@ -13,6 +13,7 @@ from django.db import connection, models
 
 from dashboard.actions import audit
 from dashboard.actions.alerts import channels, outbox
+from dashboard.actions.handovers import sending
 from dashboard.actions.installs import sync
 from dashboard.actions.reconciliation import rows
 from dashboard.actions.runs import commands, items
@@ -25,6 +26,7 @@ from dashboard.partner_api import installs, schemas, targets
 from dashboard.partner_api.models import ProjectLink, Usage
 from dashboard.rules import alert_messages, alerts, observations, receipts, runs
 from dashboard.rules.attempts import BODY_LIMIT
+from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 from dashboard.services.opentrain import contract_types, types
 
@@ -117,6 +119,17 @@ GUARDS: dict[str, int | str] = {
     "ObservationPace.calls": COUNT,
     "ReceiverReport.name": OURS,
     "ReceiverReport.held": COUNT,
+    "Handover.contract_opentrain_id": types.ID_CHARS,
+    "Handover.event_type": OURS,
+    "Handover.link_id": types.ID_CHARS,
+    "Handover.delivery_id": OURS,
+    "Handover.handler_url": URL_CHARS,
+    "Handover.actor_name": PERSON,
+    "Handover.result": CHOICE,
+    "Handover.status": STATUS,
+    "Handover.cause": OURS,
+    "Handover.words": sending.WORDS_CHARS,
+    "Handover.latency_ms": int(HANDLER_DEADLINE.total_seconds() * 2000),
     "HandlerCheck.taken_by": OURS,
     "HandlerCheck.status": STATUS,
     "HandlerCheck.latency_ms": observations.LATENCY_LIMIT_MS,

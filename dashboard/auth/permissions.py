@@ -18,10 +18,10 @@ from django.shortcuts import get_object_or_404, render
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from dashboard.models import AlertChannel, Delivery, Endpoint, Install, Role, Run, User
+from dashboard.models import AlertChannel, Contract, Delivery, Endpoint, Handover, Install, Role, Run, User
 
 P = ParamSpec("P")
-Object = type[AlertChannel | Delivery | Endpoint | Install | Run | User]
+Object = type[AlertChannel | Contract | Delivery | Endpoint | Handover | Install | Run | User]
 
 
 class Permission(StrEnum):
@@ -30,6 +30,7 @@ class Permission(StrEnum):
     SEE = "see", "see installs, endpoints, deliveries, runs, alerts and activity"
     OPERATE = "operate", "re-enable, redeliver and recover"
     MANAGE_ENDPOINTS = "manage_endpoints", "register, edit, pause and delete endpoints, and replace their keys"
+    ALLOW_HANDOVERS = "allow_handovers", "allow Redeliver to send missing events to a handler"
     MANAGE_INSTALLS = "manage_installs", "connect installs and replace their tokens"
     MANAGE_CHANNELS = "manage_channels", "set up alert channels"
     MANAGE_MEMBERS = "manage_members", "manage members, their roles and their installs"
@@ -48,6 +49,8 @@ WHO_MAY = {
     Permission.SEE: frozenset({_LEAD, _SUPPORT, _ADMIN, _VIEWER}),
     Permission.OPERATE: frozenset({_LEAD, _SUPPORT, _ADMIN}),
     Permission.MANAGE_ENDPOINTS: frozenset({_LEAD, _SUPPORT, _ADMIN}),
+    # The handler is the partner's, so only the partner allows it. All who manage endpoints may stop it.
+    Permission.ALLOW_HANDOVERS: frozenset({_ADMIN}),
     Permission.MANAGE_INSTALLS: frozenset({_LEAD, _SUPPORT, _ADMIN}),
     Permission.MANAGE_CHANNELS: frozenset({_LEAD, _SUPPORT, _ADMIN}),
     Permission.MANAGE_MEMBERS: frozenset({_LEAD}),

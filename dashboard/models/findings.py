@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Self
 from django.conf import settings
 from django.db import models
 
+from dashboard.db.fields import MaskedCharField, MaskedHeadersField
 from dashboard.models.contracts import Contract
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
+from dashboard.rules.handovers import Result
 from dashboard.rules.reconciliation import Consequence, Kind, Reason
 
 if TYPE_CHECKING:
@@ -126,8 +128,22 @@ class Finding(models.Model):
         return f"{self.event_type} of {self.contract_id}: {self.kind}"
 
 
+class HandoverQuerySet(models.QuerySet["Handover"]):
+    def visible_to(self, user: "User") -> Self:
+        if user.sees_every_install:
+            return self
+        return self.filter(install__in=Install.objects.visible_to(user))
+
+    def waiting(self) -> Self:
+        return self.filter(ended_at__isnull=True)
+
+
 class Handover(models.Model):
-    """An event that Redeliver built from OpenTrain's reads and sent to a handler, because its delivery is missing."""
+    """An event that Redeliver built from OpenTrain's reads for a handler, because its delivery is missing.
+
+    It is no delivery: nothing that counts, lists or redelivers deliveries reads this table. What came of it is
+    `result`, `ok` if the handler took it. A row without `ended_at` waits, and is sent if it still may be then.
+    """
 
     install = models.ForeignKey(Install, on_delete=models.CASCADE, related_name="handovers")
     contract = models.ForeignKey(Contract, on_delete=models.SET_NULL, null=True, related_name="handovers")
@@ -137,18 +153,26 @@ class Handover(models.Model):
     link_id = models.CharField(max_length=200, blank=True)
     delivery_id = models.CharField(max_length=200, help_text="X-OpenTrain-Delivery: the same each time it is sent.")
     operation = models.UUIDField(unique=True, default=uuid.uuid4, help_text="A form that is sent twice sends once.")
-    body = models.BinaryField(help_text="The raw bytes, as signed.")
+    batch = models.UUIDField(null=True, blank=True, help_text="The form of a selection; null: sent one by one.")
+    body = models.BinaryField(null=True, help_text="The raw bytes, as signed; null: not sent, or not kept any more.")
+    body_gone_at = models.DateTimeField(null=True, blank=True, help_text="When retention took the body.")
+    request_headers = MaskedHeadersField(default=list, help_text="[[name, value], …] as sent.")
+    handler_url = MaskedCharField(max_length=2048, blank=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=150)
     asked_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ok = models.BooleanField(default=False)
+    result = models.CharField(max_length=20, blank=True, choices=[(one.value, one.label) for one in Result])
     status = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The handler's.")
     cause = models.CharField(max_length=30, blank=True)
     words = models.CharField(max_length=400, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
-    response_head = models.BinaryField(null=True)
+    response_headers = MaskedHeadersField(default=list)
+    response_head = models.BinaryField(null=True, help_text="The first bytes of the handler's response.")
+
+    objects = HandoverQuerySet.as_manager()
 
     class Meta:
         ordering = ["-asked_at", "-id"]
@@ -156,6 +180,8 @@ class Handover(models.Model):
             models.Index(fields=["endpoint", "-asked_at"], name="handover_of_endpoint"),
             models.Index(fields=["contract", "endpoint", "event_type"], name="handover_of_event"),
             models.Index(fields=["asked_at"], condition=models.Q(ended_at__isnull=True), name="handover_waiting"),
+            # Retention.
+            models.Index(fields=["asked_at", "id"], name="handover_oldest_first"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from dashboard.rules.headers import is_name
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.masking import REDACTED
 from dashboard.rules.outside_texts import is_whole
+from dashboard.signatures import HEADER as SIGNATURE
 
 BODY_BYTES = 32 * 1024
 """Largest body in a command, in bytes: a longer one is unreadable, and shells limit the length of a line."""
@@ -40,6 +41,30 @@ def command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str
         return " \\\n  ".join([*parts, f"--data-raw {shlex.quote(text)}"])
     encoded = base64.b64encode(body).decode()
     return " \\\n  ".join([f"printf %s {encoded} | base64 -d | {parts[0]}", *parts[1:], "--data-binary @-"])
+
+
+SHELL_VARIABLE = "SIGNING_SECRET"
+"""The shell variable that a command signs with. Redeliver shows no secret."""
+
+
+def signed_command(*, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
+    """Return a command for an event that Redeliver has not signed: it signs the body with SHELL_VARIABLE when it runs.
+
+    Empty if no safe and equivalent command is possible. A body that ends in a line feed has none: shells drop it.
+    """
+    if len(body) > BODY_BYTES or body.endswith(b"\n") or not _URL.fullmatch(url):
+        return ""
+    text = _printable(body)
+    encoded = base64.b64encode(body).decode()
+    lines = [
+        f"BODY={shlex.quote(text) if text is not None else f'$(printf %s {encoded} | base64 -d)'}",
+        "T=$(date +%s)",
+        f'V1=$(printf %s.%s "$T" "$BODY" | openssl dgst -sha256 -hmac "${SHELL_VARIABLE}" -r | cut -d \' \' -f 1)',
+    ]
+    parts = ["curl", "--include", "--globoff", "--request POST", f"--url {shlex.quote(masking().url(url))}"]
+    parts += [f"--header {shlex.quote(line)}" for line in _lines(headers)]
+    parts += [f'--header "{SIGNATURE}: t=$T,v1=$V1"', '--data-raw "$BODY"']
+    return "\n".join([*lines, " \\\n  ".join(parts)])
 
 
 def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:

@@ -186,13 +186,13 @@ def result_of(
     """Return the attempt as the log keeps it. `is_gone` says that OpenTrain is known to get no answer."""
     return AttemptResult(
         received_at=arrival.at,
-        request_headers=_kept(arrival.headers),
+        request_headers=kept(arrival.headers),
         answered_status=reply.status,
         cause=Cause.GONE.value if is_gone and not reply.cause else reply.cause.value,
         handler_url=handler_url,
         handler_status=reply.handler_status,
         latency_ms=latency_ms,
-        response_headers=_kept(reply.handler_headers or (("Content-Type", reply.content_type),)),
+        response_headers=kept(reply.handler_headers or (("Content-Type", reply.content_type),)),
         response_head=reply.body[:ANSWER_HEAD],
         signature=signature,
         body_fault=reply.body_fault.value,
@@ -209,7 +209,7 @@ def refusal_of(arrival: Arrival, refused: Refused) -> Refusal:
         answered_status=refused.status,
         claimed_delivery_id=arrival.claim("x-opentrain-delivery", limit=ID_LIMIT),
         claimed_event_type=arrival.claim("x-opentrain-event", limit=TYPE_LIMIT),
-        request_headers=_kept(arrival.headers),
+        request_headers=kept(arrival.headers),
         body_size=len(arrival.body),
         body_sha256="" if len(arrival.body) > BODY_LIMIT else hashlib.sha256(arrival.body).hexdigest(),
     )
@@ -240,7 +240,7 @@ def _sendable(given: _Pairs, name: str) -> str:
     return value if value.isascii() and value.isprintable() and len(value) <= VALUE_KEPT else ""
 
 
-def _kept(given: _Pairs) -> Headers:
+def kept(given: _Pairs) -> Headers:
     """Return headers for the log, limited in number and length. Their column hides secrets (db/fields.py)."""
     return [[storable(name, most=NAME_KEPT), storable(value, most=VALUE_KEPT)] for name, value in given[:HEADERS_KEPT]]
 

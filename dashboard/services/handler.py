@@ -1,4 +1,4 @@
-"""Calls to the partner's handler: the unchanged delivery, once, within a deadline.
+"""Calls to the partner's handler: the unchanged delivery, or an event that Redeliver built, once, within a deadline.
 
 All bytes of the body and all end-to-end headers are forwarded, so that the handler can verify the signature itself.
 Hop-by-hop headers are not forwarded (RFC 9110, 7.6.1), Host is the handler's, and only `Via` is added. A redirect is
@@ -46,12 +46,16 @@ class HandlerAnswer:
 
 
 class HandlerFailed(Exception):
-    """The handler returned no response that can be forwarded. `words` explain why to people."""
+    """The handler returned no response that can be forwarded. `words` explain why to people.
 
-    def __init__(self, *, cause: Cause, words: str) -> None:
+    `sent` is False if the request was certainly not sent; otherwise the handler may have processed it.
+    """
+
+    def __init__(self, *, cause: Cause, words: str, sent: bool = True) -> None:
         super().__init__(words)
         self.cause = cause
         self.words = words
+        self.sent = sent
 
 
 def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
@@ -70,8 +74,30 @@ def probe(*, url: str, deadline_s: float) -> HandlerAnswer:
     return given_back(answer)
 
 
+def send(*, url: str, headers: Headers, body: bytes, deadline_s: float) -> HandlerAnswer:
+    """POST a body of Redeliver's own to the handler once, with exactly these headers and Via; return its response.
+
+    The limits are those of a forwarded delivery. The status decides: what is wrong with the response's body is noted in
+    the answer.
+
+    Raises: HandlerFailed.
+    """
+    try:
+        answer = _call(
+            method="POST", url=url, headers=[*headers, ("Via", VIA)], body=body, deadline_s=deadline_s, cap=True
+        )
+    except NoAnswer as error:
+        if error.status is None:
+            words = f"The handler: {error}."
+            raise HandlerFailed(cause=error.cause, words=words, sent=error.sent) from error
+        answer = HttpAnswer(error.status, error.headers, b"", error.elapsed_ms, truncated=False, fault=error.cause)
+    if answer.status not in STATUSES:
+        raise HandlerFailed(cause=Cause.GARBLED, words="The handler: the answer's status is not a final status.")
+    return given_back(answer)
+
+
 def _call(
-    *, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, deadline_s: float
+    *, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None, deadline_s: float, cap: bool = False
 ) -> HttpAnswer:
     return exchange(
         method=method,
@@ -82,6 +108,7 @@ def _call(
         read_s=deadline_s,
         total_s=deadline_s,
         max_bytes=ANSWER_LIMIT,
+        cap=cap,
         extra_ca_file=settings.EXTRA_CA_BUNDLE,
         public_only=not settings.HANDLER_PRIVATE_ADDRESSES,
     )

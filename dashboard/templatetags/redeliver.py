@@ -97,6 +97,7 @@ LOOKS = {
     # Of rules.consequences.Need, besides those above.
     "access": Look("bad", "user"),
     "provision": Look("risk", "user"),
+    "not_sent": Look("warn", "ban"),
 }
 
 _TONE_ICONS = {"ok": "check", "info": "send", "warn": "alert-triangle", "bad": "x"}

@@ -16,6 +16,9 @@ from tests.factories import (
     make_contract,
     make_delivery,
     make_entry,
+    make_finding,
+    make_handover,
+    make_link,
     make_refused_attempt,
     make_run,
     make_user,
@@ -36,13 +39,19 @@ def addresses(*, endpoint: Endpoint) -> list[Address]:
     delivery = make_delivery(endpoint=endpoint)
     make_attempt(delivery=delivery)
     make_refused_attempt(endpoint=endpoint)
+    make_link(install=endpoint.install)
+    contract = make_contract(install=endpoint.install, status="ended")
+    make_finding(contract=contract, endpoint=endpoint)
     ids = {
         "installs": endpoint.install_id,
         "endpoints": endpoint.pk,
         "deliveries": delivery.pk,
+        "hand-overs": make_handover(contract=contract, endpoint=endpoint).pk,
+        "endpoint_pk": endpoint.pk,
+        "event": "ended",
         "runs": make_run(endpoint=endpoint).pk,
         "activity": make_entry(endpoint=endpoint).pk,
-        "contracts": make_contract(install=endpoint.install).pk,
+        "contracts": contract.pk,
         "alerts": make_channel(install=endpoint.install).pk,
         "members": make_user(role="viewer").pk,
         "install_pk": endpoint.install_id,

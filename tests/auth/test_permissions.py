@@ -36,6 +36,7 @@ def test_table_says_who_may_do_what() -> None:
         "see": ["support_lead", "support", "partner_admin", "viewer"],
         "operate": ["support_lead", "support", "partner_admin"],
         "manage_endpoints": ["support_lead", "support", "partner_admin"],
+        "allow_handovers": ["partner_admin"],
         "manage_installs": ["support_lead", "support", "partner_admin"],
         "manage_channels": ["support_lead", "support", "partner_admin"],
         "manage_members": ["support_lead"],

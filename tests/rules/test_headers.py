@@ -45,7 +45,7 @@ def test_value_with_a_control_character_is_sent_and_passed_on_by_nobody(value) -
     ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token"],
 )
 def test_credentials_are_neither_kept_nor_shown(name) -> None:
-    stored = MaskedHeadersField().get_db_prep_value(receipts._kept([(name, "secret")]), connection)
+    stored = MaskedHeadersField().get_db_prep_value(receipts.kept([(name, "secret")]), connection)
     assert stored.obj == [[name, REDACTED]]
     assert "secret" not in curl.command(url="https://acme.example.com/", headers=[(name, "secret")], body=b"")
 

@@ -7,8 +7,21 @@ import pytest
 import trustme
 
 from dashboard.rules.causes import Cause
-from dashboard.services.handler import HandlerFailed, passed_on, probe
-from tests.services.misbehaving import answer, certified, closed_port, misbehaving, nobody_answers
+from dashboard.services.handler import ANSWER_KEPT, ANSWER_LIMIT, HandlerFailed, passed_on, probe, send
+from tests.services.misbehaving import (
+    Behaviour,
+    answer,
+    certified,
+    closed_port,
+    dripping,
+    hanging_up,
+    head,
+    misbehaving,
+    nobody_answers,
+    raw,
+    reset_after_request,
+    silent,
+)
 
 
 @pytest.mark.parametrize("status", [200, 405, 501, 503])
@@ -48,6 +61,61 @@ def test_probe_of_a_handler_that_is_not_there_says_so() -> None:
         probe(url=f"http://localhost:{closed_port()}/", deadline_s=20.0)
     assert raised.value.cause is Cause.REFUSED
     assert raised.value.words == "The handler: the connection was refused (Connection refused)."
+
+
+def test_send_posts_exactly_this_body_and_these_headers_with_via() -> None:
+    headers = [("Content-Type", "application/json"), ("X-OpenTrain-Event", "contract.ended")]
+    with misbehaving(answer(202, b"ok")) as server:
+        answered = send(url=f"{server.url}/%7Ehook?a=b", headers=headers, body=b'{"a":1}', deadline_s=20.0)
+    (request,) = server.requests
+    assert (request.method, request.target, request.body) == ("POST", "/%7Ehook?a=b", b'{"a":1}')
+    assert {name: value for name, value in request.headers if name not in {"Host", "Connection"}} == {
+        "Content-Type": "application/json",
+        "Content-Length": "7",
+        "X-OpenTrain-Event": "contract.ended",
+        "Via": "1.1 redeliver",
+    }
+    assert (answered.status, answered.body, answered.body_fault) == (202, b"ok", Cause.NONE)
+
+
+def test_status_of_a_send_decides_whatever_becomes_of_the_body() -> None:
+    with misbehaving(raw(head(200, "Content-Length: 100") + b"cut")) as server:
+        cut_off = send(url=server.url, headers=[], body=b"{}", deadline_s=20.0)
+    with misbehaving(dripping(head(200, "Content-Length: 1000"), b"x" * 1000, every_s=0.1)) as server:
+        late = send(url=server.url, headers=[], body=b"{}", deadline_s=1.0)
+    with misbehaving(answer(503, b"x" * (ANSWER_LIMIT + 1))) as server:
+        long = send(url=server.url, headers=[], body=b"{}", deadline_s=20.0)
+    assert [(one.status, one.body_fault) for one in (cut_off, late)] == [(200, Cause.CUT_OFF), (200, Cause.TIMEOUT)]
+    assert (long.status, len(long.body)) == (503, ANSWER_KEPT)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "sent"),
+    [
+        (silent, Cause.TIMEOUT, True),
+        (reset_after_request, Cause.CONNECTION, True),
+        (hanging_up, Cause.CONNECTION, True),
+        (raw(b"nonsense\r\n\r\n"), Cause.GARBLED, True),
+        (raw(head(150)), Cause.GARBLED, True),
+    ],
+)
+def test_send_without_a_status_may_have_arrived(behaviour: Behaviour, cause: Cause, sent: bool) -> None:
+    with misbehaving(behaviour) as server, pytest.raises(HandlerFailed) as raised:
+        send(url=server.url, headers=[], body=b"{}", deadline_s=1.0)
+    assert (raised.value.cause, raised.value.sent) == (cause, sent)
+
+
+def test_send_that_found_no_server_or_a_private_one_did_not_arrive(settings: Any) -> None:
+    with pytest.raises(HandlerFailed) as refused:
+        send(url=f"http://localhost:{closed_port()}/", headers=[], body=b"{}", deadline_s=20.0)
+    settings.HANDLER_PRIVATE_ADDRESSES = False
+    with misbehaving(answer(200)) as server, pytest.raises(HandlerFailed) as denied:
+        send(url=server.url, headers=[], body=b"{}", deadline_s=20.0)
+    assert [(one.value.cause, one.value.sent) for one in (refused, denied)] == [
+        (Cause.REFUSED, False),
+        (Cause.DENIED, False),
+    ]
+    assert server.requests == []
 
 
 def test_passed_on_leaves_out_what_belongs_to_the_hop_and_what_connection_names() -> None:
