@@ -16,7 +16,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import contract_filters, delivery_filters
 from dashboard.forms.contract_filters import FINDINGS, STATUSES, ContractFilter
-from dashboard.models import Contract, Endpoint, Finding, Install
+from dashboard.models import Contract, Endpoint, Install
 from dashboard.presenters import pages
 from dashboard.presenters.contract_list_page import (
     Nothing,
@@ -32,7 +32,8 @@ from dashboard.presenters.live import live as live_response
 from dashboard.queries import contract_lists
 from dashboard.queries.contract_lists import FindingCounts
 from dashboard.queries.delivery_lists import Cursor
-from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
+from dashboard.queries.verdicts import verdicts
+from dashboard.rules.reconciliation import Event
 from dashboard.views import delivery_lists
 
 PAGE = 50
@@ -74,7 +75,7 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def judged(place: Place, contracts: Sequence[Contract], *, now: datetime) -> JudgedContracts:
     """Return contracts of the place's install with what is shown beside them, in a constant number of queries."""
-    found = verdicts_of(contracts, now=now)
+    found = verdicts(contracts=contracts, now=now)
     if place.endpoint is not None:
         endpoints = [place.endpoint]
     else:
@@ -109,17 +110,6 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "pager": pages.from_newest(
             url=url, query=filters.query, is_first=cursor is None, **_beside(found, more, filters, cursor)
         ),
-    }
-
-
-def verdicts_of(contracts: Sequence[Contract], *, now: datetime) -> dict[tuple[int, int, Event], Verdict]:  # noqa: ARG001
-    """Return the open findings as verdicts."""
-    rows = Finding.objects.open().filter(contract__in=[one.pk for one in contracts])
-    return {
-        (row.contract_id, row.endpoint_id, Event(row.event_type)): Verdict(
-            Kind(row.kind), Reason(row.reason), until=row.until, happened_at=row.happened_at
-        )
-        for row in rows
     }
 
 

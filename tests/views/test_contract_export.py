@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from dashboard.models import AuditEntry, Install
 from dashboard.views import contract_export
-from tests.factories import NOON, make_contract, make_endpoint, make_finding, make_link
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_link
 from tests.views.conftest import Browser
 
 
@@ -34,6 +34,7 @@ def test_csv_holds_what_the_filter_shows(ana: Browser, acme: Install) -> None:
         install=acme, opentrain_id="con_1", title="Cats", status="ended", link_ids=["lnk_1"], budget_state="LOW",
         budget_consumed=0.82,
     )  # fmt: skip
+    make_evidence(contract=contract, endpoint=endpoint, event_type="contract.started")
     make_finding(contract=contract, endpoint=endpoint, kind="missing", reason="disabled", consequence="access")
     make_contract(install=acme)
     rows = table(export(ana, acme, "?finding=access"))
@@ -45,7 +46,8 @@ def test_csv_holds_what_the_filter_shows(ana: Browser, acme: Install) -> None:
         "created_at": "2026-06-12T12:00:00.000Z", "first_read_at": "2026-06-12T12:00:00.000Z",
         "last_read_at": "2026-06-12T12:00:00.000Z", "budget_state": "LOW", "budget_consumed": "0.82",
         "project_link_ids": "lnk_1", "external_project_ids": "p1", "external_project_names": "'=Cats",
-        "endpoint_id": "whe_1", "endpoint_url": "https://acme.example.com/hook", "ended": "missing",
+        "endpoint_id": "whe_1", "endpoint_url": "https://acme.example.com/hook",
+        "started": "taken", "started_at": "2026-06-12T12:00:00.000Z", "ended": "missing",
         "ended_reason": "disabled",
     }  # fmt: skip
     entry = AuditEntry.objects.get(action="export contracts")

@@ -12,7 +12,7 @@ from django.urls import reverse
 from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.rules.reads import Read
 from dashboard.views import contract_lists as views
-from tests.factories import NOON, make_contract, make_endpoint, make_finding, make_link
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_link
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -67,10 +67,11 @@ def test_row_has_what_is_known_of_the_contract(ana: Browser, acme: Install, acme
     contract = make_contract(
         install=acme, status="ended", job_id="job_12345678", link_ids=["lnk_1"], end_date=NOON, budget_state="LOW"
     )
+    make_evidence(contract=contract, endpoint=acme_endpoint, event_type="contract.started")
     make_finding(contract=contract, endpoint=acme_endpoint, kind="missing", consequence="access")
     text = words_of(ana.read(address(acme)))
     assert "Cats of Rome …12345678 Ended Budget low" in text
-    assert re.search(r"Ended Budget low [^A-Z]+ ago [^A-Z]+ ago Missing", text)
+    assert re.search(r"Ended Budget low [^A-Z]+ ago Taken [^A-Z]+ ago Missing", text)
     assert f'href="{reverse("contract-detail", args=[contract.pk])}"' in ana.read(address(acme))
 
 
@@ -122,7 +123,7 @@ def test_findings_that_take_too_long_to_count_have_no_number(
 
 def test_filter_of_an_endpoint_shows_only_what_it_took(ana: Browser, acme: Install, acme_endpoint: Endpoint) -> None:
     other = make_endpoint(install=acme)
-    contract = make_contract(install=acme)
+    contract = make_contract(install=acme, status="ended")
     make_finding(contract=contract, endpoint=acme_endpoint, kind="failed")
     make_finding(contract=contract, endpoint=other, kind="missing", consequence="access")
     table = ana.read(address(acme, what="-live"))
