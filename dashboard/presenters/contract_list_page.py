@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from dashboard.forms.contract_filters import FINDINGS, ContractFilter
@@ -13,6 +14,7 @@ from dashboard.presenters.judged_contracts import JudgedContracts, is_choice
 from dashboard.queries.contract_lists import ANY, FindingCounts
 from dashboard.rules.outside_texts import cut
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Verdict
+from dashboard.rules.reconciliation_words import words
 
 PROJECTS_SHOWN = 1
 FOLDED_MOST = 20
@@ -43,10 +45,14 @@ class Nothing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What one endpoint took of an event: the look of its chip, its label, and the endpoint in short and in full."""
+    """What one endpoint took of an event: the look of its chip, its label, and the endpoint in short and in full.
+
+    `sentence` says it in words.
+    """
 
     kind: str
     label: str
+    sentence: str
     endpoint: str
     url: str
 
@@ -55,7 +61,7 @@ class Took:
 class TookCell:
     """What the endpoints took of an event, worst first.
 
-    `at` names the endpoint of `worst`, or says how many are as bad; it is empty if there is only one endpoint. `others`
+    `at` names the endpoint of `worst`, or says how many are as bad; it is empty if the install has only one. `others`
     counts those that are not as bad. `more` lists the endpoints that the line does not name, up to FOLDED_MOST;
     `beyond` counts the rest.
     """
@@ -121,10 +127,10 @@ class Pill:
     here: bool
 
 
-def contract_rows(judged: JudgedContracts) -> list[ContractRow]:
+def contract_rows(judged: JudgedContracts, *, now: datetime) -> list[ContractRow]:
     """Return the rows of the contracts, in their order."""
     labels = labels_of(judged.endpoints.values())
-    return [_row(contract, judged, labels) for contract in judged.contracts]
+    return [_row(contract, judged, labels, now=now) for contract in judged.contracts]
 
 
 def quick_filters(filters: ContractFilter, *, counts: FindingCounts | None, url: str) -> tuple[Pill, ...]:
@@ -191,7 +197,11 @@ def labels_of(endpoints: Collection[Endpoint]) -> dict[int, str]:
     }
 
 
-def _row(contract: Contract, judged: JudgedContracts, labels: Mapping[int, str]) -> ContractRow:
+def _row(contract: Contract, judged: JudgedContracts, labels: Mapping[int, str], *, now: datetime) -> ContractRow:
+    started, ended = (
+        _cell([_took(endpoint, event, verdict, labels, now=now) for endpoint, verdict in judged.of(contract, event)])
+        for event in (Event.STARTED, Event.ENDED)
+    )
     projects = judged.projects_of(contract)
     return ContractRow(
         contract=contract,
@@ -199,25 +209,30 @@ def _row(contract: Contract, judged: JudgedContracts, labels: Mapping[int, str])
         status={"active": "Active", "ended": "Ended", "": "Not said"}.get(contract.status, contract.status),
         projects=tuple(projects[:PROJECTS_SHOWN]),
         more_projects=max(len(projects) - PROJECTS_SHOWN, 0),
-        started=_cell(judged.of(contract, Event.STARTED), labels),
-        ended=_cell(judged.of(contract, Event.ENDED), labels),
+        started=started,
+        ended=ended,
         budget=_budget(contract),
     )
 
 
-def _cell(found: Sequence[tuple[Endpoint, Verdict]], labels: Mapping[int, str]) -> TookCell | None:
-    each = [_took(endpoint, verdict, label=labels[endpoint.pk]) for endpoint, verdict in found]
+def _cell(each: Sequence[Took]) -> TookCell | None:
+    """Return what endpoints took of an event, from each of them, worst first."""
     if not each or each[0].kind == Kind.NOT_DUE:
         return None
     alike = sum(one.kind == each[0].kind for one in each)
-    at = "" if len(labels) == 1 else each[0].endpoint if alike == 1 else f"at {alike} endpoints"
+    at = each[0].endpoint if alike == 1 else f"at {alike} endpoints"
     listed = each if alike > 1 else each[1:]
     return TookCell(each[0], at, len(each) - alike, tuple(listed[:FOLDED_MOST]), max(len(listed) - FOLDED_MOST, 0))
 
 
-def _took(endpoint: Endpoint, verdict: Verdict, *, label: str) -> Took:
-    kind, words = (NOT_SUBSCRIBED, "Not subscribed") if is_choice(verdict) else (verdict.kind.value, verdict.kind.label)
-    return Took(kind, words, label, endpoint.known_as)
+def _took(endpoint: Endpoint, event: Event, verdict: Verdict, labels: Mapping[int, str], *, now: datetime) -> Took:
+    sentence = words(event=event, verdict=verdict, now=now).sentence
+    kind, label = verdict.kind.value, verdict.kind.label
+    if is_choice(verdict):
+        kind, label = NOT_SUBSCRIBED, "Not subscribed"
+    elif verdict.handed_over:
+        label = "Handed over"
+    return Took(kind, label, sentence, "" if len(labels) == 1 else labels[endpoint.pk], endpoint.known_as)
 
 
 def _budget(contract: Contract) -> Budget | None:

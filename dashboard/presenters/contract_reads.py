@@ -27,7 +27,7 @@ class ContractReads:
     lacks: str
     lacks_contracts: bool
     others: Sequence[Install] = ()
-    """Other installs of the same organization that the user may see."""
+    """Other installs of the same organization and app that the user may see."""
 
     @property
     def read_at(self) -> datetime | None:

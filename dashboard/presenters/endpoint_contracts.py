@@ -6,29 +6,29 @@ from datetime import datetime
 from django.urls import reverse
 
 from dashboard.db.statement_timeout import TooSlow, at_most
-from dashboard.models import Endpoint, Finding
+from dashboard.models import Endpoint, Finding, User
 from dashboard.presenters.contract_reads import ContractReads, contract_reads
 from dashboard.presenters.contract_summary import Number, endpoint_numbers
 from dashboard.queries import contract_lists
 from dashboard.queries.contract_lists import FindingCounts
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
-from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
+from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation_words import Words, words
 
 SHOWN = 5
 """Findings on the page, the worst ones."""
 LIMIT_MS = 300
 """Time limit, in milliseconds, of each query of the section."""
-_MEANS = {Consequence.ACCESS.value: "may still have access", Consequence.PROVISION.value: "may have no access"}
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding of the endpoint: its contract, its kind, and what it means for people, empty if nothing is known."""
+    """A finding of the endpoint: the title of its contract, its verdict, and that in words."""
 
     finding: Finding
     title: str
-    kind: Kind
-    means: str
+    verdict: Verdict
+    words: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class MissingHere:
     can_route: bool = False
 
 
-def missing_here(endpoint: Endpoint, *, now: datetime) -> MissingHere | None:
+def missing_here(endpoint: Endpoint, *, user: User, now: datetime) -> MissingHere | None:
     """Return what is missing at an endpoint, with its install's reconciliation; None if it is not at OpenTrain."""
     if endpoint.opentrain_id is None or endpoint.deleted_at is not None:
         return None
@@ -53,16 +53,17 @@ def missing_here(endpoint: Endpoint, *, now: datetime) -> MissingHere | None:
         return MissingHere((), (), (blind or _not_compared(reads),), can_route=blind == _DIRECT)
     try:
         with at_most(ms=LIMIT_MS):
-            return _missing_here(endpoint, reads, blind)
+            return _missing_here(endpoint, reads, blind, user=user, now=now)
     except TooSlow:
         return MissingHere((), (), (f"Not counted: that takes longer than {LIMIT_MS / 1000:g} s.",))
 
 
-def _missing_here(endpoint: Endpoint, reads: ContractReads, blind: str) -> MissingHere:
+def _missing_here(endpoint: Endpoint, reads: ContractReads, blind: str, *, user: User, now: datetime) -> MissingHere:
     counts = contract_lists.finding_counts(install=endpoint.install, endpoint=endpoint.pk)
-    if not counts.contracts and (words := blind or _not_compared(reads)):
-        return MissingHere((), (), (words,), can_route=blind == _DIRECT)
+    if not counts.contracts and (why := blind or _not_compared(reads)):
+        return MissingHere((), (), (why,), can_route=blind == _DIRECT)
     worst = contract_lists.worst_of(endpoint=endpoint, limit=SHOWN) if counts.contracts else []
+    handler = "the handler" if user.sees_every_install else "your handler"
     remarks = (
         _expected(counts) if counts.contracts else "No contract's event is known to be missing here.",
         blind or _unseen(contract_lists.count_unseen(endpoint=endpoint)),
@@ -72,8 +73,8 @@ def _missing_here(endpoint: Endpoint, reads: ContractReads, blind: str) -> Missi
         numbers=endpoint_numbers(
             counts, endpoint=endpoint.pk, url=reverse("install-contracts", args=[endpoint.install_id])
         ),
-        rows=tuple(_row(finding) for finding in worst),
-        remarks=tuple(words for words in remarks if words),
+        rows=tuple(_row(finding, now=now, handler=handler) for finding in worst),
+        remarks=tuple(remark for remark in remarks if remark),
         can_route=blind == _DIRECT,
     )
 
@@ -131,6 +132,20 @@ def _not_whole(reads: ContractReads) -> str:
     return reads.out_of_reach or reads.lacks
 
 
-def _row(finding: Finding) -> FindingRow:
-    title = finding.contract.title.strip() or "Untitled"
-    return FindingRow(finding, title, Kind(finding.kind), _MEANS.get(finding.consequence, ""))
+def _row(finding: Finding, *, now: datetime, handler: str) -> FindingRow:
+    kind = Kind(finding.kind)
+    verdict = Verdict(
+        kind,
+        Reason(finding.reason),
+        at=finding.refused_at if kind is Kind.REFUSED else None,
+        until=finding.until,
+        happened_at=finding.happened_at,
+    )
+    said = words(
+        event=Event(finding.event_type),
+        verdict=verdict,
+        now=now,
+        consequence=Consequence(finding.consequence),
+        handler=handler,
+    )
+    return FindingRow(finding, finding.contract.title.strip() or "Untitled", verdict, said)

@@ -32,6 +32,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.queries import contract_lists
 from dashboard.queries.contract_lists import FindingCounts
 from dashboard.queries.delivery_lists import Cursor
+from dashboard.queries.reconnected import also_connected_as
 from dashboard.queries.verdicts import verdicts
 from dashboard.rules.reconciliation import Event
 from dashboard.views import delivery_lists
@@ -40,6 +41,8 @@ PAGE = 50
 """Contracts on a page."""
 CHOICES_MOST = 100
 """Most endpoints that the filter offers."""
+OTHERS_MOST = 3
+"""Most other installs of the same organization that the page names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     place, cursor = place_of(request, pk, now=now), delivery_filters.parse_cursor(request.GET.dict())
     install, filters = place.install, place.filters
-    url, reads = reverse("install-contracts", args=[pk]), contract_reads(install, now=now)
+    others = list(also_connected_as(install=install, user=request.user)[:OTHERS_MOST])
+    url, reads = reverse("install-contracts", args=[pk]), contract_reads(install, now=now, others=others)
     found, more = _page(place, cursor)
     why = None if found else _nothing(place, cursor, reads)
     count, counts = _counted(place)
@@ -101,7 +105,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "export_url": reverse("install-contracts-export", args=[pk]),
         "reads": reads,
         "quick": quick_filters(filters, counts=counts, url=url),
-        "rows": contract_rows(judged(place, found, now=now)),
+        "rows": contract_rows(judged(place, found, now=now), now=now),
         "nothing": why,
         "heading": heading(count=count, why=why),
         "first_page": cursor is None,

@@ -166,7 +166,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             older=page[PAGE - 1].pk if len(page) > PAGE else None,
         ),
         "before": before,
-        "missing": None if before else missing_here(endpoint, now=now),
+        "missing": None if before else missing_here(endpoint, user=request.user, now=now),
         "empty": no_deliveries(row, is_first_page=not before),
         "refused": refused,
         "way": way,

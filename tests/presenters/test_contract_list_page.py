@@ -32,7 +32,7 @@ def row_of(contract: Contract, verdicts: dict[int, Verdict], *, event: Event = E
     endpoints = [endpoint(pk=pk, handler_url=f"https://acme.test/{pk}") for pk in verdicts]
     keyed = {(contract.pk, pk, event): verdict for pk, verdict in verdicts.items()}
     judged = JudgedContracts([contract], verdicts=keyed, endpoints=endpoints, links=[])
-    return contract_rows(judged)[0]
+    return contract_rows(judged, now=NOW)[0]
 
 
 def ended(verdicts: dict[int, Verdict]) -> TookCell | None:
@@ -56,6 +56,7 @@ def test_only_endpoint_is_not_named() -> None:
     cell = ended({1: MISSING})
     assert cell is not None
     assert (cell.worst.kind, cell.worst.label, cell.at, cell.others, cell.more) == ("missing", "Missing", "", 0, ())
+    assert cell.worst.sentence.startswith("The contract ended, and no contract.ended arrived: ")
 
 
 def test_worst_endpoint_is_named_and_the_others_are_folded() -> None:
@@ -90,6 +91,12 @@ def test_type_that_is_not_subscribed_is_not_called_missing() -> None:
     cell = ended({1: Verdict(Kind.MISSING, Reason.NOT_SUBSCRIBED)})
     assert cell is not None
     assert (cell.worst.kind, cell.worst.label) == ("not_subscribed", "Not subscribed")
+
+
+def test_event_that_redeliver_handed_over_is_told_from_one_that_opentrain_sent() -> None:
+    cell = ended({1: Verdict(Kind.TAKEN, at=NOW, handed_over=True)})
+    assert cell is not None
+    assert (cell.worst.kind, cell.worst.label) == ("taken", "Handed over")
 
 
 @pytest.mark.parametrize(

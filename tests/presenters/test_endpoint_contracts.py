@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from dashboard.db.statement_timeout import TooSlow
-from dashboard.models import Endpoint, Install, Reconciliation
+from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.presenters import endpoint_contracts
 from dashboard.presenters.endpoint_contracts import MissingHere, missing_here
 from dashboard.rules.reads import Read
 from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_install
+from tests.presenters.rows import SUPPORT, VIEWER
 
 pytestmark = pytest.mark.django_db
 SCOPES = ["webhooks:manage", Read.CONTRACTS.value, Read.LINKS.value]
@@ -31,8 +32,9 @@ def endpoint(install: Install) -> Endpoint:
     return make_endpoint(install=install, event_types=BOTH)
 
 
-def found(endpoint: Endpoint) -> MissingHere:
-    here = missing_here(Endpoint.objects.select_related("install__reconciliation").get(pk=endpoint.pk), now=NOON)
+def found(endpoint: Endpoint, *, user: User = SUPPORT) -> MissingHere:
+    rows = Endpoint.objects.select_related("install__reconciliation")
+    here = missing_here(rows.get(pk=endpoint.pk), user=user, now=NOON)
     assert here is not None
     return here
 
@@ -49,19 +51,33 @@ def test_findings_are_counted_and_the_worst_are_named(install: Install, endpoint
         ("1", "person may still have access"),
         ("7", "missing"),
     ]
-    assert [(row.title, row.means) for row in here.rows][:2] == [("Cats 0", "may still have access"), ("Cats 6", "")]
+    assert [row.title for row in here.rows][:2] == ["Cats 0", "Cats 6"]
+    assert here.rows[0].words.sentence == (
+        "The contract ended just now, and no contract.ended arrived: OpenTrain did not send it, or it was lost on the "
+        "way. It is not known which."
+    )
+    assert here.rows[0].words.meaning == "A person may still have access."
     assert len(here.rows) == endpoint_contracts.SHOWN
     assert here.numbers[1].url == f"/installs/{install.pk}/contracts/?finding=missing&endpoint={endpoint.pk}"
     assert here.remarks == ("Of 1 contract, it is not known whether every event reached this endpoint.",)
+
+
+def test_partner_admins_read_of_their_handler(install: Install, endpoint: Endpoint) -> None:
+    contract = make_contract(install=install, title="", status="ended")
+    make_finding(contract=contract, endpoint=endpoint, kind="failed")
+    make_finding(contract=contract, endpoint=endpoint, kind="refused", event_type="contract.started", refused_at=NOON)
+    rows = found(endpoint, user=VIEWER).rows
+    assert [row.title for row in rows] == ["Untitled"] * 2
+    refused, failed = (row.words.sentence for row in rows)
+    assert refused.startswith("No contract.started was accepted. The receiver refused a contract.started request just ")
+    assert failed.startswith("Your handler did not take contract.ended: ")
 
 
 def test_what_is_from_before_the_endpoint_is_said(install: Install, endpoint: Endpoint) -> None:
     for _ in range(2):
         contract = make_contract(install=install)
         make_finding(contract=contract, endpoint=endpoint, event_type="contract.started", reason="registered_after")
-    words = (
-        "Events of 2 contracts are from before this endpoint was registered. OpenTrain sends a new endpoint no older"
-    )
+    words = "Events of 2 contracts are from before this endpoint was registered. OpenTrain sends a new endpoint no"
     assert found(endpoint).remarks == (f"{words} older events.",)
 
 
@@ -141,7 +157,7 @@ def test_findings_from_before_an_endpoint_became_direct_are_shown(install: Insta
 
 def test_endpoint_that_is_not_at_opentrain_has_no_section(install: Install) -> None:
     for columns in ({"deleted_at": NOON + timedelta(hours=1)}, {"opentrain_id": None}):
-        assert missing_here(make_endpoint(install=install, **columns), now=NOON) is None
+        assert missing_here(make_endpoint(install=install, **columns), user=SUPPORT, now=NOON) is None
 
 
 def test_what_takes_too_long_is_not_called_fine(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.rules.reads import Read
 from dashboard.views import contract_lists as views
-from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_link
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_install, make_link
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -245,6 +245,18 @@ def test_what_the_last_read_could_not_tell_is_above_the_list(ana: Browser, acme:
     text = words_of(ana.read(address(acme)))
     assert "The last read failed: OpenTrain did not answer. The list below is from" in text
     assert "OpenTrain lists 200 ended contracts at most." in text
+
+
+def test_other_install_of_the_same_organization_is_named_to_those_who_may_see_it(
+    ana: Browser, partner_admin: User, acme: Install
+) -> None:
+    other = make_install(name="<b>Acme again", organization_id=acme.organization_id, app_id=acme.app_id)
+    make_install(name="Another app", organization_id=acme.organization_id, app_id="app_2")
+    page = ana.read(address(acme))
+    assert f'<a href="{address(other)}"><bdi>&lt;b&gt;Acme again</bdi></a>' in page
+    assert "is also connected with the same app as" in words_of(page)
+    assert "Another app" not in page
+    assert "also connected" not in browser_of(partner_admin).read(address(acme))
 
 
 def test_queries_do_not_grow_with_the_rows(ana: Browser, acme: Install) -> None:
