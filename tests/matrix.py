@@ -32,6 +32,7 @@ endpoint-live                           GET    in 403  ok 404  ok 404  ok  ok
 endpoint-over-time                      GET    in 403  ok 404  ok 404  ok  ok
 endpoint-enable                         POST   in 403 403 404  ok 404  ok  ok
 endpoint-redeliver                      POST   in 403 403 404  ok 404  ok  ok
+endpoint-redeliver-anyway               GET    in 403 403 404  ok 404  ok  ok
 endpoint-doctor                         GET    in 403  ok 404  ok 404  ok  ok
 endpoint-doctor                         POST   in 403  ok 404  ok 404  ok  ok
 endpoint-recover                        GET    in 403 403 404  ok 404  ok  ok
@@ -95,6 +96,7 @@ delivery-live                           GET    in 403  ok 404  ok 404  ok  ok
 delivery-attempts                       GET    in 403  ok 404  ok 404  ok  ok
 delivery-attempts-live                  GET    in 403  ok 404  ok 404  ok  ok
 delivery-redeliver                      POST   in 403 403 404  ok 404  ok  ok
+delivery-redeliver-anyway               GET    in 403 403 404  ok 404  ok  ok
 install-contracts                       GET    in 403  ok 404  ok 404  ok  ok
 install-contracts-live                  GET    in 403  ok 404  ok 404  ok  ok
 install-contracts-export                GET    in 403  ok 404  ok 404  ok  ok

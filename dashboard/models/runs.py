@@ -132,6 +132,8 @@ class RunItem(models.Model):
         LEFT_OUT = "left_out", "Left out"
 
     UNSETTLED = (State.ASKING, State.REQUESTED)
+    MAY_COME = (State.FAILED_AGAIN, State.NOT_SEEN, State.UNKNOWN)
+    """States in which OpenTrain may still attempt the delivery, for as long as it retries."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField(help_text="The order in which they are requested; 0 is the canary.")

@@ -13,6 +13,8 @@ ANSWER = "#answer"
 """Where a page shows the result of a button."""
 UNCHECKED = "unchecked"
 """Parameter of a recovery that does not check the handler first."""
+WITH_OVERTAKEN = "overtaken"
+"""Name of the box that chooses deliveries although later events have overtaken them."""
 HERE = "closest [data-answer]"
 """The result that contains the button; the new result replaces it."""
 
@@ -78,6 +80,17 @@ def redeliver_failed(pk: int, operation: uuid.UUID | None, *, failed: int = 0, t
 
 def redeliver_one(pk: int, operation: uuid.UUID | None) -> Button:
     return Button.of("delivery-redeliver", pk, label="Redeliver this delivery", icon="send", operation=operation)
+
+
+def redeliver_anyway(pk: int) -> Link:
+    """Return the link to the question before an overtaken delivery is redelivered."""
+    return Link("Redeliver this delivery…", reverse("delivery-redeliver-anyway", args=[pk]), icon="send")
+
+
+def redeliver_in_order(pk: int) -> Link:
+    """Return the link to the preview of a run that redelivers the endpoint's failed deliveries in order."""
+    url = f"{reverse('endpoint-deliveries-redeliver', args=[pk])}?state=failed"
+    return Link("Redeliver in order…", url, icon="send", look=MAIN)
 
 
 def recover(pk: int, *, label: str = "Recover…", look: str = MAIN) -> Link:

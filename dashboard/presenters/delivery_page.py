@@ -18,26 +18,30 @@ _GOES_ON = {StateKind.DELIVERED, StateKind.REQUESTED_AGAIN, StateKind.RETRYING}
 @dataclass(frozen=True, slots=True)
 class Offer:
     """The buttons. `is_stopped`: deliveries are stopped until the endpoint is re-enabled. `asks`: the page says whom to
-    ask."""
+    ask. `overtaken`: why a redelivery may undo what a later event did."""
 
     controls: tuple[Control, ...] = ()
     is_stopped: bool = False
     asks: bool = False
+    overtaken: str = ""
 
 
-def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, user: User) -> Offer:
-    """Decide what this user can do with the delivery; `operation` is the ID of a redelivery."""
+def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, user: User, overtaken: str = "") -> Offer:
+    """Decide what this user can do with the delivery; `operation` is the ID of a redelivery.
+
+    `overtaken` says what has overtaken the delivery; then a page asks before it is redelivered.
+    """
     endpoint = delivery.endpoint
     if endpoint.deleted_at:
         return Offer()
     if not may(user, Permission.OPERATE):
-        return Offer(asks=state.kind is StateKind.FAILED)
+        return Offer(asks=state.kind is StateKind.FAILED, overtaken=overtaken)
     if not endpoint.opentrain_id:
         return Offer()
-    again = controls.redeliver_one(delivery.pk, operation)
-    if endpoint.status == DISABLED and state.kind is not StateKind.DELIVERED:
-        return Offer((controls.recover(endpoint.pk), again), is_stopped=True)
-    return Offer((again.first(state.kind not in _GOES_ON),))
+    is_stopped = endpoint.status == DISABLED and state.kind is not StateKind.DELIVERED
+    again = controls.redeliver_one(delivery.pk, operation).first(not is_stopped and state.kind not in _GOES_ON)
+    one: Control = controls.redeliver_anyway(delivery.pk) if overtaken else again
+    return Offer((controls.recover(endpoint.pk), one) if is_stopped else (one,), is_stopped, overtaken=overtaken)
 
 
 def handler_words(attempt: Attempt) -> str:

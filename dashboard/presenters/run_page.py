@@ -102,8 +102,15 @@ def drawn(step: StepRow, *, row: RunRow) -> DrawnStep:
     )
 
 
-def plan(row: EndpointRow, *, interval: str, checks_handler: bool = True) -> tuple[str, ...]:
-    """Return the steps of a recovery in words; `interval` is the interval of delivery runs, in words."""
+def plan(
+    row: EndpointRow, *, interval: str, checks_handler: bool = True, overtaken: int = 0, withheld: str = ""
+) -> tuple[str, ...]:
+    """Return the steps of a recovery in words; `interval` is the interval of delivery runs, in words.
+
+    `overtaken` is the number of failed deliveries that are left out because later events have overtaken them, and
+    `withheld` says why no call for all failed deliveries follows.
+    """
+    count = row.failed - overtaken
     asked = (
         "Redeliver checks the handler with a HEAD request, which delivers nothing. If the handler does not respond, "
         "nothing changes."
@@ -114,24 +121,32 @@ def plan(row: EndpointRow, *, interval: str, checks_handler: bool = True) -> tup
     if row.stopped:
         enabled = "The endpoint is re-enabled at OpenTrain."
     first = (
-        f"One delivery is requested again, the newest of the {row.failed} that failed. OpenTrain's next delivery run "
-        f"attempts it, within {interval}."
+        f"One delivery is requested again, {_oldest(count, overtaken=overtaken)}. "
+        f"OpenTrain's next delivery run attempts it, within {interval}."
     )
-    trial = "four more, and once those have outcomes, " if row.failed > TRIAL else ""
-    rest = f"If it is delivered: {trial}the rest, one by one."
+    trial = "four more, and once those have outcomes, " if count > TRIAL else ""
+    rest = f"If it is delivered: {trial}the rest, one by one. Events of the same resource go in order."
     others = (
         "Other failed deliveries at OpenTrain are requested: a disabled endpoint's events may never reach Redeliver."
     )
+    if withheld:
+        others = f"Other failed deliveries at OpenTrain are not requested: {withheld}."
     watched = "Redeliver waits until each is delivered or has failed again."
     steps = [
         (asked, row.endpoint.is_received and bool(row.endpoint.handler_url)),
         (enabled, True),
-        (first, row.failed > 0),
-        (rest, row.failed > 1),
+        (first, count > 0),
+        (rest, count > 1),
         (others, True),
         (watched, True),
     ]
     return tuple(words for words, happens in steps if happens)
+
+
+def _oldest(count: int, *, overtaken: int) -> str:
+    if count == 1:
+        return "the only safe one" if overtaken else "the one that failed"
+    return f"the oldest of the {count} that {'are safe' if overtaken else 'failed'}"
 
 
 def list_words(*, together: int | None, is_first_page: bool, user: User) -> ListWords:

@@ -1,7 +1,7 @@
 """Runs for pages: steps, counts, current activity, and the preview before the start."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -13,13 +13,10 @@ from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import span
-from dashboard.rules.event_order import Other, overtaken_words
 from dashboard.rules.runs import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)
 """How long a finished run stays on its endpoint's page."""
-OVERTAKEN_SHOWN = 10
-"""Most overtaken deliveries that a preview lists."""
 PROBLEMS = 50
 """Most deliveries of a run listed with their outcomes; the others are only counted."""
 TITLES = {
@@ -140,31 +137,6 @@ class Preview:
         return not self.chosen and not self.left_out
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
-    """Deliveries that are left out because later events have overtaken them, and the first of them with why."""
-
-    number: int
-    shown: Sequence[tuple[Delivery, str]]
-
-    @property
-    def more(self) -> int:
-        return self.number - len(self.shown)
-
-    @property
-    def words(self) -> str:
-        if self.number == 1:
-            return "1 is left out: a later event of the same resource has overtaken it."
-        return f"{self.number} are left out: later events of the same resources have overtaken them."
-
-    @property
-    def box(self) -> str:
-        """The label of the box that chooses them."""
-        if self.number == 1:
-            return "Redeliver the overtaken one too: the handler gets it after the later event, and may undo that."
-        return f"Redeliver the {self.number} overtaken ones too: the handler may undo what the later events did."
-
-
 def run_row(run: Run) -> RunRow:
     return RunRow(run, Tally(**run.counts))
 
@@ -200,11 +172,15 @@ def step_rows(run: Run, *, now: datetime) -> list[StepRow]:
 
 
 def under_way(run: Run, *, now: datetime) -> str:
-    """Say what the run waits for: OpenTrain's rate limit or its next delivery run; empty if for neither."""
+    """Say what the run waits for: OpenTrain's rate limit, its next delivery run, earlier events; empty if for none."""
     if run.state == Run.State.RUNNING and run.waiting_for and run.not_before is not None:
         left = run.not_before - now
         again = f"in {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
         return f"{run.waiting_for} Continues {again}."
+    return f"{_next_run(run, now=now)} {_held(run, now=now)}".strip()
+
+
+def _next_run(run: Run, *, now: datetime) -> str:
     awaited = run.items.filter(state=RunItem.State.REQUESTED)
     oldest = awaited.aggregate(oldest=Min("asked_at"))["oldest"]
     if oldest is None:
@@ -214,10 +190,35 @@ def under_way(run: Run, *, now: datetime) -> str:
     return f"{still}The next delivery run is expected {run_words}."
 
 
+def _held(run: Run, *, now: datetime) -> str:
+    """Say how many deliveries wait for an earlier event of their resource; empty if none, or if the run has ended."""
+    held = run.items.filter(state=RunItem.State.WAITING, after__isnull=False)
+    count = held.count() if run.is_active else 0
+    if not count:
+        return ""
+    waits = (
+        "1 delivery waits for an earlier event of the same resource."
+        if count == 1
+        else (f"{count} deliveries wait for earlier events of the same resources.")
+    )
+    retried = run.items.filter(position__in=held.values("after"), state__in=RunItem.MAY_COME)
+    oldest = retried.aggregate(oldest=Min("asked_at"))["oldest"]
+    if oldest is None:
+        return waits
+    left = oldest + schedule().retry_span - now
+    soon = f"in {span(duration=left)}" if left >= timedelta(seconds=1) else "any moment now"
+    return f"{waits} OpenTrain may still retry one that failed; the next continues {soon} at the latest."
+
+
 def problems(run: Run) -> list[RunItem]:
     """Return the first PROBLEMS deliveries that may need a person's attention."""
     fine = (RunItem.State.WAITING, RunItem.State.REQUESTED, RunItem.State.DELIVERED, RunItem.State.LEFT_OUT)
     return list(run.items.exclude(state__in=fine).order_by("position")[:PROBLEMS])
+
+
+def kept_back(run: Run) -> list[RunItem]:
+    """Return the first PROBLEMS deliveries that are left out because later events have overtaken them."""
+    return list(run.items.filter(state=RunItem.State.LEFT_OUT, is_overtaken=True).order_by("position")[:PROBLEMS])
 
 
 def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetime) -> Preview:
@@ -229,18 +230,6 @@ def preview(*, chosen: Sequence[Delivery], left_out: Iterable[str], now: datetim
         left_out=_counted(left_out),
         retrying=sum(one.standing == Standing.RETRYING for one in chosen),
     )
-
-
-def overtaken_shown(deliveries: Sequence[Delivery], *, by: Mapping[int, Other], now: datetime) -> Overtaken | None:
-    """Return what a page shows of overtaken deliveries; None if there is none. `by` is by their primary keys."""
-    if not deliveries:
-        return None
-    shown = [(one, _why_overtaken(one, by[one.pk], now=now)) for one in deliveries[:OVERTAKEN_SHOWN]]
-    return Overtaken(len(deliveries), shown)
-
-
-def _why_overtaken(delivery: Delivery, by: Other, *, now: datetime) -> str:
-    return f"{overtaken_words(delivery.event_type, by, now=now)}."
 
 
 def _counted(words: Iterable[str]) -> list[tuple[str, int]]:

@@ -2,17 +2,36 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from django.db import connection
 from django.db.models import Exists, OuterRef
 
-from dashboard.models import Contract, Delivery, Endpoint, Evidence
+from dashboard.models import Delivery, Endpoint, Evidence
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.event_order import CAN_BE_OVERTAKEN, OVERTAKE, Event, Other, newest, overtaken_by
 from dashboard.rules.reconciliation import Event as ContractEvent
 
-_ENDED = "ended"
+ENDED = "ended"
 """The status of a contract that has ended. Source: partner-api, "The read side"."""
-_LISTED = Other(Event(ContractEvent.ENDED), is_listed=True)
+_OTHERS = """
+    SELECT endpoint_id, resource_id, event_type, event_id, event_created_at,
+           CASE WHEN last_ok THEN last_attempt_at END, false
+    FROM dashboard_delivery
+    WHERE resource_id = ANY(%(resources)s) AND NOT resource_id = ''
+        AND endpoint_id = ANY(%(endpoints)s) AND event_type = ANY(%(types)s)
+    UNION ALL
+    SELECT evidence.endpoint_id, contract.opentrain_id, event_type, event_id, event_created_at, taken_at, false
+    FROM dashboard_contract AS contract JOIN dashboard_evidence AS evidence ON evidence.contract_id = contract.id
+    WHERE contract.opentrain_id = ANY(%(resources)s)
+        AND evidence.endpoint_id = ANY(%(endpoints)s) AND event_type = ANY(%(types)s)
+    UNION ALL
+    SELECT endpoint.id, contract.opentrain_id, %(ended)s, '', NULL, NULL, true
+    FROM dashboard_contract AS contract JOIN dashboard_endpoint AS endpoint USING (install_id)
+    WHERE contract.opentrain_id = ANY(%(resources)s) AND contract.status = %(status)s
+        AND endpoint.id = ANY(%(endpoints)s)
+"""
+"""What the log says, what the evidence of deliveries says that retention took, and what OpenTrain lists."""
 Key = tuple[int, str]
 """An endpoint's primary key and a resource's ID."""
 
@@ -69,28 +88,17 @@ def _overtaken(rows: Iterable[_Asked]) -> dict[int, Other]:
 
 def _others(asked: Sequence[_Asked]) -> dict[Key, list[Other]]:
     """Return the events that can overtake others, by endpoint and resource."""
+    given: dict[str, Any] = {
+        "endpoints": list({one.endpoint for one in asked}),
+        "resources": list({one.resource for one in asked}),
+        "types": list(OVERTAKE),
+        "ended": ContractEvent.ENDED.value,
+        "status": ENDED,
+    }
     found: dict[Key, list[Other]] = {}
-    endpoints, resources = {one.endpoint for one in asked}, {one.resource for one in asked}
-    same = {"endpoint__in": endpoints, "event_type__in": OVERTAKE}
-    logged = Delivery.objects.filter(resource_id__in=resources, **same).exclude(resource_id="")
-    columns = ("event_type", "event_id", "event_created_at")
-    for endpoint, resource, *event, is_ok, at in logged.values_list(
-        "endpoint", "resource_id", *columns, "last_ok", "last_attempt_at"
-    ):
-        found.setdefault((endpoint, resource), []).append(Other(Event(*event), at if is_ok else None))
-    kept = Evidence.objects.filter(contract__opentrain_id__in=resources, **same)
-    for endpoint, resource, *event, taken_at in kept.values_list(
-        "endpoint", "contract__opentrain_id", *columns, "taken_at"
-    ):
-        found.setdefault((endpoint, resource), []).append(Other(Event(*event), taken_at))
-    for key in _listed_as_ended(endpoints, resources):
-        found.setdefault(key, []).append(_LISTED)
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS, given)
+        for endpoint, resource, event_type, event_id, created_at, taken_at, is_listed in cursor.fetchall():
+            other = Other(Event(event_type, event_id, created_at), taken_at, is_listed)
+            found.setdefault((endpoint, resource), []).append(other)
     return found
-
-
-def _listed_as_ended(endpoints: Iterable[int], resources: Iterable[str]) -> list[Key]:
-    """Return the contracts that OpenTrain lists as ended, for each endpoint of their installs."""
-    installs = dict(Endpoint.objects.filter(pk__in=endpoints).values_list("pk", "install"))
-    ended = Contract.objects.filter(opentrain_id__in=resources, install__in=installs.values(), status=_ENDED)
-    listed = set(ended.values_list("install", "opentrain_id"))
-    return [(pk, contract) for pk, install in installs.items() for owner, contract in listed if owner == install]

@@ -1,5 +1,6 @@
 """One delivery: state, attempts, body, and redelivery."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +8,16 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Attempt, Delivery
-from dashboard.presenters import curl
+from dashboard.presenters import curl, overtaken
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, offer
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
@@ -42,6 +44,7 @@ SAME_RESOURCE = 10
 """Other deliveries of the same resource on the page."""
 
 _TO_REDELIVER = [
+    *("opentrain_id", "resource_id", "event_type", "event_id", "event_created_at"),
     *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key")),
     *("endpoint__observation_key_sha256", "endpoint__install__opentrain_id", "endpoint__install__name"),
 ]
@@ -132,12 +135,35 @@ def attempts_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @allowed(Permission.OPERATE, of=Delivery)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
+    """Redeliver the delivery. If a later event has overtaken it, ask first."""
     delivery, operation = _find_to_redeliver(request, pk), operations.asked(request)
+    if not operations.is_anyway(request) and overtaken.why(delivery, now=timezone.now()):
+        return operations.ask_first(request, reverse("delivery-redeliver-anyway", args=[pk]))
     outcome = endpoints.redeliver_one(actor=request.user, delivery=delivery, clock=timezone.now, operation=operation)
     page = reverse("delivery-detail", args=[pk])
     return operations.respond(
         request, outcome=outcome, operation=operation, endpoint=delivery.endpoint, page=page, of_one=True
     )
+
+
+@never_cache
+@require_safe
+@allowed(Permission.OPERATE, of=Delivery)
+def redeliver_anyway(request: MemberRequest, pk: int) -> HttpResponse:
+    """Ask before a delivery is redelivered that a later event has overtaken."""
+    now = timezone.now()
+    delivery = _find(request, pk, body=False)
+    why = overtaken.why(delivery, now=now)
+    if not why:
+        return redirect("delivery-detail", pk=pk)
+    context = {
+        "delivery": delivery,
+        "endpoint": delivery.endpoint,
+        "install": delivery.endpoint.install,
+        "why": why,
+        "operation": _operation_on(request, delivery, now=now),
+    }
+    return render(request, "deliveries/redeliver_anyway.html", context)
 
 
 def readable(raw: bytes, *, headers: Iterable[Sequence[str]] = (), is_cut: bool = False) -> Text:
@@ -180,9 +206,9 @@ def _find_to_redeliver(request: MemberRequest, pk: int) -> Delivery:
     """Return the delivery with only the columns redelivery needs, because the user is waiting. Raises: Http404."""
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
     try:
-        return get_object_or_404(rows.only("opentrain_id", "endpoint__install__token", *_TO_REDELIVER), pk=pk)
+        return get_object_or_404(rows.only("endpoint__install__token", *_TO_REDELIVER), pk=pk)
     except Unreadable:  # the action handles an unreadable token, and says so
-        return get_object_or_404(rows.only("opentrain_id", *_TO_REDELIVER), pk=pk)
+        return get_object_or_404(rows.only(*_TO_REDELIVER), pk=pk)
 
 
 def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
@@ -207,11 +233,7 @@ def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     delivery = _find(request, pk)
-    last = last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
     state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now)
-    operation = operation_id(
-        user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last
-    )
     attempts = list(delivery.attempts.order_by("-received_at", "-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
     indented, tree = pretty(body)
@@ -221,7 +243,13 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "install": delivery.endpoint.install,
         "state": state,
         "next_attempt": next_attempt_of(state, now=now),
-        "offer": offer(delivery, state=state, operation=operation, user=request.user),
+        "offer": offer(
+            delivery,
+            state=state,
+            operation=_operation_on(request, delivery, now=now),
+            user=request.user,
+            overtaken=overtaken.why(delivery, now=now),
+        ),
         "attempts": [_attempt_row(attempt) for attempt in attempts],
         "unshown_attempts": max(delivery.attempt_count - len(attempts), 0),
         "pretty": indented,
@@ -236,6 +264,12 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "log_lag": log_lag(user=request.user, now=now),
         "now": now,
     }
+
+
+def _operation_on(request: MemberRequest, delivery: Delivery, *, now: datetime) -> uuid.UUID:
+    """Return the ID of this user's next redelivery of the delivery."""
+    last = last_answers(endpoint_ids=[delivery.endpoint_id], now=now).get(delivery.endpoint_id, 0)
+    return operation_id(user_id=request.user.pk, action="redeliver one", subject=str(delivery.pk), last_answer=last)
 
 
 def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:

@@ -31,8 +31,10 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.models import Delivery, Endpoint, Install, Run
 from dashboard.models.endpoints import DISABLED
+from dashboard.presenters import overtaken as overtakings
+from dashboard.presenters.controls import WITH_OVERTAKEN
 from dashboard.presenters.run_preview import heading, links
-from dashboard.presenters.runs import RunRow, overtaken_shown, preview, run_row
+from dashboard.presenters.runs import RunRow, preview, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
 from dashboard.rules.answers import is_unknown, unknown_status
@@ -53,8 +55,6 @@ _JUDGED = (
     *("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at"),
     *("resource_id", "event_type", "event_id", "event_created_at"),
 )
-WITH_OVERTAKEN = "overtaken"
-"""Name of the box that chooses overtaken deliveries."""
 
 
 class CannotPreview(Exception):
@@ -222,7 +222,7 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
     return {
         "matched": len(found),
         "preview": shown,
-        "overtaken": overtaken_shown(overtaken, by=split.overtaken_by, now=now),
+        "overtaken": overtakings.shown(overtaken, by=split.overtaken_by, now=now),
         "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in split.left_out),
         "heading": heading(shown.chosen),
         "shown_parts": [] if place.endpoint is not None and (startable or overtaken) else parts,

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -20,7 +20,7 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
-from dashboard.presenters import pages
+from dashboard.presenters import controls, overtaken, pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_contracts import missing_here
@@ -73,10 +73,34 @@ def enable(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @allowed(Permission.OPERATE, of=Endpoint)
 def redeliver(request: MemberRequest, pk: int) -> HttpResponse:
+    """Redeliver all failed deliveries with one call. If later events have overtaken some of them, ask first."""
     endpoint, operation = _find(request, pk), operations.asked(request)
+    if not operations.is_anyway(request) and overtaken.failed_shown(endpoint, now=timezone.now()) is not None:
+        return operations.ask_first(request, reverse("endpoint-redeliver-anyway", args=[pk]))
     outcome = endpoints.redeliver_failed(actor=request.user, endpoint=endpoint, clock=timezone.now, operation=operation)
     page = operations.page_of(endpoint)
     return operations.respond(request, outcome=outcome, operation=operation, endpoint=endpoint, page=page)
+
+
+@never_cache
+@require_safe
+@allowed(Permission.OPERATE, of=Endpoint)
+def redeliver_anyway(request: MemberRequest, pk: int) -> HttpResponse:
+    """Ask before one call redelivers failed deliveries that later events have overtaken, and offer the ordered run."""
+    now = timezone.now()
+    endpoint = get_object_or_404(with_known(_visible(request).registered(), now=now), pk=pk)
+    found = overtaken.failed_shown(endpoint, now=now)
+    if found is None:
+        return redirect("endpoint-detail", pk=pk)
+    row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
+    context = {
+        "install": endpoint.install,
+        "endpoint": endpoint,
+        "overtaken": found,
+        "operation": row.redeliver_operation,
+        "instead": controls.recover(pk) if row.stopped else controls.redeliver_in_order(pk),
+    }
+    return render(request, "endpoints/redeliver_anyway.html", context)
 
 
 @never_cache

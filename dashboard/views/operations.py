@@ -29,6 +29,8 @@ from dashboard.queries.operations import last_answers
 from dashboard.queries.requeued import had_failed
 
 OF_KEYS = (ISSUE, REVOKE)
+ANYWAY = "anyway"
+"""Name of the field that says that a page asked first."""
 
 WATCHED_FOR = timedelta(minutes=15)
 """How long a redelivery is followed after its request; OpenTrain's delivery run comes every 5 minutes."""
@@ -103,6 +105,18 @@ def asked(request: MemberRequest) -> uuid.UUID:
         return uuid.UUID(request.POST.get("operation", ""))
     except ValueError:
         return uuid.uuid4()
+
+
+def is_anyway(request: MemberRequest) -> bool:
+    """Return whether the user was asked first, and does it all the same."""
+    return request.POST.get(ANYWAY) == "1"
+
+
+def ask_first(request: MemberRequest, page: str) -> HttpResponse:
+    """Lead to a page that asks before anything is done; for htmx too, because the question takes the whole page."""
+    if request.htmx:
+        return HttpResponse(headers={"HX-Redirect": page})
+    return redirect(page)
 
 
 def respond(

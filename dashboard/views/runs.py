@@ -15,18 +15,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions.installs.freshness import look
 from dashboard.actions.runs import commands
+from dashboard.actions.runs.one_call import why_not
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
-from dashboard.presenters import pages
+from dashboard.presenters import overtaken, pages
 from dashboard.presenters.causes import cause_rows
-from dashboard.presenters.controls import UNCHECKED
+from dashboard.presenters.controls import UNCHECKED, WITH_OVERTAKEN
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
-from dashboard.presenters.runs import newest_run, problems, run_row, run_sum, step_rows, under_way
+from dashboard.presenters.runs import kept_back, newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.rules.durations import span
 from dashboard.views import operations
@@ -77,14 +78,23 @@ def recover(request: MemberRequest, pk: int) -> HttpResponse:
                 now=now,
                 operation=operations.asked(request),
                 checks_handler=request.POST.get(UNCHECKED) != "1",
+                include_overtaken=request.POST.get(WITH_OVERTAKEN) == "1",
             )
         )
     context = _before(request, endpoint)
     found = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     causes = [cause for cause in found if not cause.is_refused]
     unchecked = request.GET.get(UNCHECKED) == "1"
-    steps = plan(context["row"], interval=span(duration=schedule().run_interval), checks_handler=not unchecked)
-    return render(request, "runs/recover.html", context | {"causes": causes, "plan": steps, "unchecked": unchecked})
+    left_out = overtaken.failed_shown(endpoint, now=now)
+    steps = plan(
+        context["row"],
+        interval=span(duration=schedule().run_interval),
+        checks_handler=not unchecked,
+        overtaken=left_out.in_log if left_out is not None else 0,
+        withheld=why_not(endpoint=endpoint, now=now),
+    )
+    shown = {"causes": causes, "plan": steps, "unchecked": unchecked, "overtaken": left_out}
+    return render(request, "runs/recover.html", context | shown)
 
 
 @require_POST
@@ -212,5 +222,6 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),
         "problems": problems(run),
+        "kept_back": kept_back(run),
         "now": now,
     }

@@ -29,7 +29,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     expect(need).to_contain_text(re.compile(r"\d+ deliver(y|ies) failed: handler returned 503"))
     take_all(page, screenshots, "inbox")
     need.get_by_role("link", name="Recover…").click()
-    expect(page.locator("main")).to_contain_text("One delivery is requested again, the newest of the")
+    expect(page.locator("main")).to_contain_text("One delivery is requested again, the oldest of the")
     page.get_by_label("Note for your team").fill("ticket 4711, handler repaired")
     take_all(page, screenshots, "recover")
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dashboard.models import Attempt, Delivery
+from dashboard.presenters.controls import redeliver_anyway
 from dashboard.presenters.delivery_page import Offer, cause_words, handler_words, offer
 from dashboard.rules.deliveries import DeliveryState, StateKind
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels
@@ -94,3 +95,13 @@ def test_attempt_that_opentrain_got_no_answer_to_says_so_whatever_the_handler_re
 ) -> None:
     attempt = Attempt(**{"handler_status": 200, "answered_status": 200, **fields})
     assert cause_words(attempt) == words
+
+
+@pytest.mark.parametrize(("status", "count"), [("ACTIVE", 1), ("DISABLED", 2)])
+def test_overtaken_one_is_redelivered_only_after_a_question(status: str, count: int) -> None:
+    delivery = Delivery(pk=3, endpoint=endpoint(status=status))
+    state, why = DeliveryState(StateKind.FAILED, ""), "contract.ended of this contract was taken."
+    found = offer(delivery, state=state, operation=OPERATION, user=SUPPORT, overtaken=why)
+    assert (len(found.controls), found.overtaken) == (count, why)
+    assert found.controls[-1] == redeliver_anyway(3)
+    assert offer(delivery, state=state, operation=OPERATION, user=VIEWER, overtaken=why).overtaken == why

@@ -96,9 +96,20 @@ def test_plan_says_only_what_will_happen() -> None:
     none, one, few, many = (plan(row(failed=failed), interval="5 min") for failed in (0, 1, 5, 6))
     assert [words for words in none if "sent again" in words or "delivered: " in words] == []
     assert [words for words in one if words.startswith("If it is delivered")] == []
-    assert "If it is delivered: the rest, one by one." in few
-    assert "If it is delivered: four more, and once those have outcomes, the rest, one by one." in many
-    assert any("newest of the 6 that failed" in words and "within 5 min" in words for words in many)
+    order = "Events of the same resource go in order."
+    assert f"If it is delivered: the rest, one by one. {order}" in few
+    assert f"If it is delivered: four more, and once those have outcomes, the rest, one by one. {order}" in many
+    assert any("oldest of the 6 that failed" in words and "within 5 min" in words for words in many)
+
+
+def test_plan_leaves_out_what_is_overtaken_and_the_call_for_all() -> None:
+    why = "2 failed deliveries are overtaken by later events, and one call requests them too"
+    steps = plan(row(failed=8), interval="5 min", overtaken=2, withheld=why)
+    assert any("the oldest of the 6 that are safe" in words for words in steps)
+    assert f"Other failed deliveries at OpenTrain are not requested: {why}." in steps
+    assert [words for words in steps if words.startswith("Other failed deliveries at OpenTrain are requested")] == []
+    assert any("One delivery is requested" in words for words in plan(row(failed=2), interval="", overtaken=1))
+    assert not any("One delivery is requested" in words for words in plan(row(failed=2), interval="", overtaken=2))
 
 
 def test_plan_asks_a_handler_where_there_is_one_and_re_enables_what_is_stopped() -> None:

@@ -15,7 +15,7 @@ from dashboard.models import AuditEntry, Endpoint, Install
 from dashboard.services.opentrain import OutcomeUnknown, Reason, Unavailable
 from dashboard.services.opentrain import call as opentrain_call
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_endpoint, make_failed_delivery, make_user
+from tests.factories import make_contract, make_endpoint, make_failed_delivery, make_user
 from tests.refreshes import run_queued
 from tests.services.misbehaving import answer, misbehaving, silent
 from tests.views.conftest import Browser, browser_of
@@ -323,3 +323,53 @@ def test_page_keeps_what_opentrain_answered_while_its_list_lags_and_says_so(
     text = ana.read_refreshed(page)
     assert "No consecutive failures." in text
     assert lags not in text
+
+
+# --- Overtaken --------------------------------------------------------------------------------------------------------
+
+
+def anyway_of(endpoint: Endpoint) -> str:
+    return reverse("endpoint-redeliver-anyway", args=[endpoint.pk])
+
+
+def end_one(endpoint: Endpoint) -> None:
+    make_contract(install=endpoint.install, opentrain_id=endpoint.deliveries.first().resource_id, status="ended")
+
+
+def test_all_failed_with_an_overtaken_one_are_redelivered_only_after_a_question(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    end_one(disabled)
+    page = ana.submit(redeliver_of(disabled), operation=OPERATION)
+    assert "1 of the failed deliveries is overtaken by a later event of the same resource." in page
+    assert "OpenTrain lists this contract as ended; redelivering contract.started may give access back." in page
+    assert calls(fake_opentrain, "redeliver") == 0
+    assert f'href="{reverse("endpoint-recover", args=[disabled.pk])}"' in page  # nothing is attempted meanwhile
+    assert 'name="anyway" value="1"' in page
+    page = ana.submit(redeliver_of(disabled), operation=operations_on(page)[-1], anyway="1")
+    assert calls(fake_opentrain, "redeliver") == 1
+    assert "3 requeued" in page
+
+
+def test_question_about_all_failed_offers_the_ordered_run_where_deliveries_are_attempted(
+    ana: Browser, endpoint: Endpoint
+) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    end_one(endpoint)
+    page = ana.read(anyway_of(endpoint))
+    assert f'href="{reverse("endpoint-deliveries-redeliver", args=[endpoint.pk])}?state=failed"' in page
+    assert "Redeliver in order…" in page
+
+
+def test_all_failed_by_htmx_lead_to_the_question_too(
+    ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    end_one(disabled)
+    response = ana.client.post(redeliver_of(disabled), headers={"HX-Request": "true"})
+    assert (response.status_code, response["HX-Redirect"]) == (200, anyway_of(disabled))
+    assert calls(fake_opentrain, "redeliver") == 0
+
+
+def test_question_about_all_failed_without_an_overtaken_one_leads_back(ana: Browser, disabled: Endpoint) -> None:
+    response = ana.client.get(anyway_of(disabled))
+    assert (response.status_code, response["Location"]) == (302, page_of(disabled))

@@ -14,7 +14,7 @@ from dashboard.actions.runs import commands
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Grant, Run, RunItem, User
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_endpoint, make_failed_delivery, make_run
+from tests.factories import make_contract, make_endpoint, make_failed_delivery, make_run
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -72,7 +72,7 @@ def test_recover_says_in_steps_what_will_happen(ana: Browser, disabled: Endpoint
     steps = [
         "Redeliver checks the handler with a HEAD request",
         "The endpoint is re-enabled at OpenTrain.",
-        "One delivery is requested again, the newest of the 2 that failed.",
+        "One delivery is requested again, the oldest of the 2 that failed.",
         "If it is delivered: the rest, one by one.",
         "Other failed deliveries at OpenTrain are requested",
         "The recovery stops automatically if failures return",
@@ -293,3 +293,71 @@ def test_paused_run_does_not_say_that_it_goes_on(ana: Browser) -> None:
     assert "Continues" not in ana.read(reverse("run-detail", args=[run.pk]))
     Run.objects.update(state="running")
     assert "OpenTrain asked to wait 30 s. Continues any moment now." in ana.read(reverse("run-detail", args=[run.pk]))
+
+
+# --- The order guard --------------------------------------------------------------------------------------------------
+
+
+def end_one(endpoint: Endpoint) -> str:
+    """List the contract of the endpoint's first delivery as ended; return the ID of that delivery."""
+    first = endpoint.deliveries.order_by("pk")[0]
+    make_contract(install=endpoint.install, opentrain_id=first.resource_id, status="ended")
+    return first.opentrain_id
+
+
+def test_recover_says_what_it_leaves_out_and_that_no_call_for_all_follows(ana: Browser, disabled: Endpoint) -> None:
+    end_one(disabled)
+    text = words_of(ana.read(recover_at(disabled)))
+    assert "One delivery is requested again, the only safe one." in text
+    assert "1 is left out: a later event of the same resource has overtaken it." in text
+    assert "OpenTrain lists this contract as ended; redelivering contract.started may give access back." in text
+    why = "1 failed delivery is overtaken by later events, and one call requests it too"
+    assert f"Other failed deliveries at OpenTrain are not requested: {why}." in text
+
+
+@pytest.mark.parametrize(("form", "state"), [({}, "left_out"), ({"overtaken": "1"}, "waiting")])
+def test_recover_leaves_overtaken_ones_out_unless_their_box_is_checked(
+    ana: Browser, disabled: Endpoint, form: dict[str, str], state: str
+) -> None:
+    overtaken = end_one(disabled)
+    page = ana.read(recover_at(disabled))
+    assert 'name="overtaken" value="1"' in page
+    ana.submit(recover_at(disabled), operation=operation_on(page), **form)
+    assert Run.objects.get().items.get(opentrain_id=overtaken).state == state
+
+
+def test_recover_without_an_overtaken_one_has_no_box(ana: Browser, disabled: Endpoint) -> None:
+    assert 'name="overtaken"' not in ana.read(recover_at(disabled))
+
+
+def test_run_page_says_what_it_left_out_and_why(ana: Browser, disabled: Endpoint) -> None:
+    overtaken = end_one(disabled)
+    ana.submit(recover_at(disabled), operation=operation_on(ana.read(recover_at(disabled))))
+    page = ana.read(page_of(Run.objects.get()))
+    assert "Left out to keep the order" in page
+    assert overtaken in page
+    text = words_of(page)
+    assert "1 left out" in text
+    assert "OpenTrain lists this contract as ended; redelivering contract.started may give access back." in text
+
+
+def test_run_page_says_how_many_wait_for_an_earlier_event_and_for_how_long(
+    ana: Browser, endpoint: Endpoint, support: User
+) -> None:
+    for _ in range(3):
+        make_failed_delivery(endpoint=endpoint, resource_id="mil_1", event_type="milestone.funded")
+    run = commands.start_bulk(
+        actor=support,
+        endpoint=endpoint,
+        deliveries=endpoint.deliveries.all(),
+        filter_text="all",
+        note="",
+        now=timezone.now(),
+        operation=uuid.uuid4(),
+    )
+    assert "2 deliveries wait for earlier events of the same resources." in words_of(ana.read(page_of(run)))
+    run.items.filter(position=0).update(state="failed_again", asked_at=timezone.now() - timedelta(minutes=30))
+    text = words_of(ana.read(page_of(run)))
+    assert "OpenTrain may still retry one that failed; the next continues in 2 h at the latest." in text
+    Run.objects.update(state="cancelled", ended_at=timezone.now())
+    assert "wait for earlier events" not in words_of(ana.read(page_of(run)))

@@ -34,8 +34,6 @@ _OPEN = (State.REQUESTED, State.UNKNOWN, State.NOT_SEEN, State.REFUSED)
 """States that an attempt may still settle."""
 _SETTLED = (State.DELIVERED, State.REFUSED, State.LEFT_OUT)
 """States after which no attempt that this run requested comes any more."""
-_MAY_COME = (State.FAILED_AGAIN, State.NOT_SEEN, State.UNKNOWN)
-"""States in which OpenTrain may still attempt the delivery, for as long as it retries."""
 
 
 def add(
@@ -98,7 +96,7 @@ def release(*, run: Run, now: datetime, schedule: Schedule) -> None:
     """
     retried_since = now - schedule.retry_span
     is_over = Q(asked_at=None) | Q(asked_at__lt=retried_since)
-    settled = Q(state__in=_SETTLED) | Q(is_over, state__in=_MAY_COME)
+    settled = Q(state__in=_SETTLED) | Q(is_over, state__in=RunItem.MAY_COME)
     before = RunItem.objects.filter(settled, run=OuterRef("run"), position=OuterRef("after"))
     held = run.items.filter(state=State.WAITING, after__isnull=False)
     held.filter(Exists(before)).update(after=None)
