@@ -308,7 +308,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='finding',
-            index=models.Index(condition=models.Q(('closed_at__isnull', True), models.Q(('reason__in', ('registered_after', 'not_subscribed')), _negated=True)), fields=['install', 'consequence', 'kind'], name='finding_of_inbox'),
+            index=models.Index(condition=models.Q(('closed_at__isnull', True), models.Q(('reason__in', ['registered_after', 'not_subscribed']), _negated=True)), fields=['install', 'consequence', 'kind'], name='finding_of_inbox'),
         ),
         migrations.AddIndex(
             model_name='contract',

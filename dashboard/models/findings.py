@@ -10,6 +10,7 @@ from dashboard.db.fields import MaskedCharField, MaskedHeadersField
 from dashboard.models.contracts import Contract
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
+from dashboard.rules.consequences import EXPECTED
 from dashboard.rules.handovers import Result
 from dashboard.rules.reconciliation import Consequence, Kind, Reason
 
@@ -55,8 +56,7 @@ class Evidence(models.Model):
         return f"{self.event_type} {self.opentrain_id}"
 
 
-EXPECTED = (Reason.REGISTERED_AFTER.value, Reason.NOT_SUBSCRIBED.value)
-"""Why an event is missing that was never to come: OpenTrain sends no earlier events, and none that nobody chose."""
+_EXPECTED = [reason.value for reason in EXPECTED]
 
 
 class FindingQuerySet(models.QuerySet["Finding"]):
@@ -70,7 +70,7 @@ class FindingQuerySet(models.QuerySet["Finding"]):
 
     def unexpected(self) -> Self:
         """Keep the open ones of events that were to come."""
-        return self.filter(closed_at__isnull=True).exclude(reason__in=EXPECTED)
+        return self.filter(closed_at__isnull=True).exclude(reason__in=_EXPECTED)
 
 
 class Finding(models.Model):
@@ -119,7 +119,7 @@ class Finding(models.Model):
             # `unexpected`, by install.
             models.Index(
                 fields=["install", "consequence", "kind"],
-                condition=models.Q(closed_at__isnull=True) & ~models.Q(reason__in=EXPECTED),
+                condition=models.Q(closed_at__isnull=True) & ~models.Q(reason__in=_EXPECTED),
                 name="finding_of_inbox",
             ),
         ]

@@ -116,7 +116,7 @@ def _contract_need(found: InstallNeed, *, now: datetime) -> ContractNeed:
     label = f"Open contract{_s(affected.contracts)}"
     contracts = Link(
         label,
-        f"{reverse('install-detail', args=[found.install_id])}contracts/?{query}",
+        f"{reverse('install-contracts', args=[found.install_id])}?{query}",
         look=MAIN if need.needs_attention else "",
         called=f"{label} of {found.install_name}: {need.label}",
     )

@@ -10,9 +10,11 @@ from django.db.models import Min
 from dashboard.actions.runs.state import steps_of
 from dashboard.config.schedule import schedule
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
+from dashboard.presenters.controls import Link
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import span
+from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.runs import Step, Tally, next_run_words
 
 LINE_SHOWN_FOR = timedelta(days=1)
@@ -37,11 +39,26 @@ _AGES = (
 
 
 @dataclass(frozen=True, slots=True)
+class RunEnding:
+    """Whether events of contracts are missing after a run: one of four answers (rules/run_endings.py).
+
+    `label` is short, `words` is one sentence that begins with it, `control` leads to the contracts behind it.
+    """
+
+    kind: EndingKind
+    label: str
+    words: str
+    control: Link | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run with its counts, for lists and its endpoint's page."""
 
     run: Run
     tally: Tally
+    ending: RunEnding | None = None
+    """Whether events of contracts are missing after it; None before it has ended, and where nothing asks."""
 
     @property
     def label(self) -> str:
@@ -59,8 +76,9 @@ class RunRow:
 
     @property
     def line(self) -> str:
-        """The run's progress, or why it ended."""
-        return f"{self.tally.words}." if self.run.is_active or not self.run.why else self.run.why
+        """The run's progress, or why it ended and what is missing."""
+        said = f"{self.tally.words}." if self.run.is_active or not self.run.why else self.run.why
+        return said if self.ending is None else f"{said} {self.ending.label}."
 
     @property
     def came_of_it(self) -> str:

@@ -6,6 +6,8 @@ The cost grows with the number of installs that have open findings, and is bound
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, F, JSONField, OuterRef, Q, Value, When
@@ -13,14 +15,10 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat
 
 from dashboard.models import Endpoint, Finding, Install, User
-from dashboard.models.findings import EXPECTED
-from dashboard.rules.consequences import COUNTED, NAMED, Affected, Known, Need, Unknown
+from dashboard.rules.consequences import COUNTED, EXPECTED, NAMED, SLACK, Affected, Known, Need, Unknown
 from dashboard.rules.reads import Read
 from dashboard.rules.receiver_urls import HOOKS
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
-
-SLACK = timedelta(minutes=5)
-"""How much longer than two intervals a read may take until it counts as late."""
 
 _EXPECTED = ", ".join(f"'{reason}'" for reason in EXPECTED)
 _UNEXPECTED = f"closed_at IS NULL AND reason NOT IN ({_EXPECTED})"
@@ -125,13 +123,15 @@ def known(*, user: User, every: timedelta, now: datetime) -> Known:
     scopes = Q(token_scopes__contains=[Read.CONTRACTS.value]) & (
         Q(token_scopes__contains=[Read.LINKS.value]) | Q(token_scopes__contains=["project-links:write"])
     )
-    read = "reconciliation__contracts_read_at"
+    read_at = [f"reconciliation__{name}" for name in ("contracts_read_at", "links_read_at", "judged_at")]
+    never = [Q(**{f"{name}__isnull": True}) for name in read_at]
+    late = [Q(**{f"{name}__lt": lately}) for name in read_at]
     reasons = (
         (~scopes, Unknown.NO_SCOPE),
-        (Q(**{f"{read}__isnull": True}) | Q(reconciliation__judged_at__isnull=True), Unknown.NEVER_READ),
+        (reduce(or_, never), Unknown.NEVER_READ),
         (~Q(reconciliation__error=""), Unknown.FAILED),
         (~Q(reconciliation__out_of_reach=""), Unknown.OUT_OF_REACH),
-        (Q(**{f"{read}__lt": lately}) | Q(reconciliation__judged_at__lt=F(read)), Unknown.OUTDATED),
+        (reduce(or_, late, Q(reconciliation__judged_at__lt=F(read_at[0]))), Unknown.OUTDATED),
         (Q(Exists(subscribed.exclude(received))), Unknown.DIRECT),
     )
     why = Case(

@@ -5,13 +5,17 @@ Counts are of contracts. Names of customers are untrusted: pages escape them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dashboard.rules.durations import ago, clock
 from dashboard.rules.reads import Read
-from dashboard.rules.reconciliation import Event
+from dashboard.rules.reconciliation import Event, Reason
 
+EXPECTED = (Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED)
+"""Why an event is missing that was never to come: OpenTrain sends no earlier events, and none that nobody chose."""
+SLACK = timedelta(minutes=5)
+"""How much longer than two intervals a read of contracts may take until it counts as late."""
 COUNTED = 1000
 """Most findings that are counted of a kind; beyond that, only "more than" is known."""
 NAMED = 3

@@ -29,6 +29,7 @@ from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
+from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.secret_texts import STARTS
 from dashboard.signatures import TOLERANCE_S
 
@@ -94,6 +95,9 @@ LOOKS = {
     Kind.MISSING: Look("bad", "alert-circle"),
     Kind.NOT_KNOWN: Look("idle", "help-circle"),
     "not_subscribed": Look("idle", "ban"),
+    # Of rules.run_endings.EndingKind, besides those above.
+    EndingKind.NOTHING_MISSING: Look("ok", "circle-check"),
+    EndingKind.CHECKED_AGAIN: Look("info", "clock"),
     # Of rules.consequences.Need, besides those above.
     "access": Look("bad", "user"),
     "provision": Look("risk", "user"),
@@ -176,6 +180,12 @@ def clock(moment: datetime, now: datetime) -> str:
 def tone(kind: str | None) -> str:
     """Return the colour of a state; empty if the state is unknown."""
     return LOOKS[kind].tone if kind in LOOKS else ""
+
+
+@register.filter
+def state_icon(kind: str) -> str:
+    """Return the name of the icon of a state."""
+    return LOOKS[kind].icon if kind in LOOKS else "help-circle"
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 import contextlib
 import uuid
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.endpoints import DeleteForm, EditForm, KeepUrlForm, SigningSecretForm
 from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
+from dashboard.presenters.lost_window import if_paused
 from dashboard.presenters.runs import active_run
 from dashboard.rules.deliveries import Standing
 from dashboard.vault import Secret
@@ -205,4 +207,6 @@ def _context(endpoint: Endpoint, form: OperationForm) -> dict[str, Any]:
         "operation": form["operation"].value(),
         "stake": at_stake(endpoint) if endpoint.is_logged else None,
         "active": active_run(endpoint),
+        # Only one of the pages calls it, and it asks the database.
+        "contracts": partial(if_paused, endpoint),
     }

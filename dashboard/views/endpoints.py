@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.actions import endpoints
 from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.config.schedule import schedule
+from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
 from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation, User
@@ -28,9 +28,11 @@ from dashboard.presenters.endpoint_page import head, no_deliveries
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words, waiting_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
+from dashboard.presenters.lost_window import lost_while_stopped
 from dashboard.presenters.routes import Way, way_of
 from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
-from dashboard.presenters.runs import newest_run
+from dashboard.presenters.run_endings import with_endings
+from dashboard.presenters.runs import RunRow, newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.inbox import with_log, with_open_alerts
 from dashboard.rules.alerts import AlertKind
@@ -161,7 +163,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
     refused = list(endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT])
-    run, says = newest_run(endpoint, now=now), _log_says(row, now=now)
+    run, says = _newest_run(endpoint, now=now), _log_says(row, now=now)
     shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
     waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
     return {
@@ -174,6 +176,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "has_failures": bool(causes or waiting),
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
         **says,
+        "lost": None if before or endpoint.deleted_at else lost_while_stopped(endpoint, now=now),
         "alerts": [] if endpoint.deleted_at else _alerts_of(endpoint),
         "head": head(
             row=row,
@@ -207,6 +210,12 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
     }
+
+
+def _newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
+    """Return the newest run if the page shows it, with its ending."""
+    row = newest_run(endpoint, now=now)
+    return None if row is None else with_endings([row], every=reconcile_every(), now=now)[0]
 
 
 def _alerts_of(endpoint: Endpoint) -> list[OpenAlert]:

@@ -3,10 +3,9 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Min, OuterRef, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -16,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.config.schedule import schedule
+from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.models import Alert, Endpoint, EndpointSnapshot, Install, Run, Silence, User
 from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
@@ -130,8 +129,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     is_known = not sums["unknown"]
     if not total and not contracts.urgent:
         alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
-        every = timedelta(seconds=getattr(settings, "RECONCILE_EVERY_S", 600))
-        known = consequences.known(user=request.user, every=every, now=now)
+        known = consequences.known(user=request.user, every=reconcile_every(), now=now)
         is_known = is_known and is_watched and not lag and known.is_clear
         repaired = _last_repaired(request.user)
         clear = all_clear(counted, alerts=alerts, is_watched=is_watched, contracts=known, user=request.user)

@@ -17,15 +17,17 @@ from dashboard.actions.installs.freshness import look
 from dashboard.actions.runs import commands
 from dashboard.actions.runs.one_call import why_not
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.config.schedule import schedule
+from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import Endpoint, Run
 from dashboard.presenters import overtaken, pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.controls import UNCHECKED, WITH_OVERTAKEN
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.lost_window import lost_while_stopped
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
+from dashboard.presenters.run_endings import with_endings
 from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
 from dashboard.presenters.runs import kept_back, newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
@@ -141,7 +143,9 @@ def _list(request: MemberRequest) -> dict[str, Any]:
     rows = rows.defer("endpoint__secret", "endpoint__install__token").order_by("-created_at", "-id")
     batch, before = _batch(request), request.GET.get("before", "")
     if batch is not None:
-        found = [run_row(run) for run in rows.filter(batch=batch)]
+        found = with_endings(
+            [run_row(run) for run in rows.filter(batch=batch)], every=reconcile_every(), now=timezone.now()
+        )
         words = list_words(together=len(found) if found else None, is_first_page=True, user=request.user)
         together = {"batch": batch, "sum": run_sum(found), "live": f"?batch={batch}"} if found else {}
         return {"rows": found, "words": words, "now": timezone.now(), **together}
@@ -150,7 +154,7 @@ def _list(request: MemberRequest) -> dict[str, Any]:
         rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
     page = list(rows[: PAGE + 1])
     return {
-        "rows": [run_row(run) for run in page[:PAGE]],
+        "rows": with_endings([run_row(run) for run in page[:PAGE]], every=reconcile_every(), now=timezone.now()),
         "pager": pages.before(
             url=reverse("run-list"), before=before, older=page[PAGE - 1].pk if len(page) > PAGE else None
         ),
@@ -202,6 +206,7 @@ def _before(request: MemberRequest, endpoint: Endpoint) -> dict[str, Any]:
         "freshness": look(install=endpoint.install, now=now),
         "row": endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0],
         "active": running if running and running.run.is_active else None,
+        "lost": lost_while_stopped(endpoint, now=now),
         "operation": _recovery_of(request, endpoint, last),
         "now": now,
     }
@@ -210,7 +215,7 @@ def _before(request: MemberRequest, endpoint: Endpoint) -> dict[str, Any]:
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     run = _find(request, pk)
-    row = run_row(run)
+    [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
     operation = operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0)
     return {
         "run": run,

@@ -8,7 +8,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Endpoint, Finding, Install, User
-from dashboard.models.findings import EXPECTED
 from dashboard.queries import consequences
 from dashboard.queries.consequences import contract_needs, known
 from dashboard.rules.consequences import Affected, Known, Need, Unknown
@@ -162,11 +161,11 @@ def test_needs_are_one_query_that_finds_installs_by_the_index(endpoint: Endpoint
         cursor.execute(f"EXPLAIN {query['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "finding_of_inbox" in plan
-    assert EXPECTED == ("registered_after", "not_subscribed")
 
 
 def read(install: Install, **columns: Any) -> None:
-    make_reconciliation(install=install, contracts_read_at=NOW - EVERY, judged_at=NOW - EVERY, **columns)
+    defaults = dict.fromkeys(("contracts_read_at", "links_read_at", "judged_at"), NOW - EVERY)
+    make_reconciliation(install=install, **defaults | columns)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +176,13 @@ def read(install: Install, **columns: Any) -> None:
         ({}, {}, ["webhooks:manage", "contracts:read"], Unknown.NO_SCOPE),
         ({}, {}, ["webhooks:manage", "project-links:read"], Unknown.NO_SCOPE),
         ({"contracts_read_at": None}, {}, SCOPES, Unknown.NEVER_READ),
+        ({"links_read_at": None}, {}, SCOPES, Unknown.NEVER_READ),
         ({"judged_at": None}, {}, SCOPES, Unknown.NEVER_READ),
         (None, {}, SCOPES, Unknown.NEVER_READ),
         ({"error": "OpenTrain did not answer."}, {}, SCOPES, Unknown.FAILED),
         ({"out_of_reach": "More than 200 of one link."}, {}, SCOPES, Unknown.OUT_OF_REACH),
         ({"contracts_read_at": NOW - 2 * EVERY - timedelta(minutes=6)}, {}, SCOPES, Unknown.OUTDATED),
+        ({"links_read_at": NOW - 2 * EVERY - timedelta(minutes=6)}, {}, SCOPES, Unknown.OUTDATED),
         ({"judged_at": NOW - EVERY - timedelta(seconds=1)}, {}, SCOPES, Unknown.OUTDATED),
         ({}, {"receiver_key": None}, SCOPES, Unknown.DIRECT),
         ({}, {"url": "https://elsewhere.example.com/"}, SCOPES, Unknown.DIRECT),
@@ -197,7 +198,7 @@ def test_why_it_is_not_known_of_an_install(
     install = make_install(token_scopes=token_scopes)
     make_endpoint(install=install, **endpoint_columns)
     if columns is not None:
-        make_reconciliation(install=install, **{"contracts_read_at": NOW - EVERY, "judged_at": NOW - EVERY} | columns)
+        read(install, **columns)
     found = known(user=support, every=EVERY, now=NOW)
     assert found == Known(installs=1, unknown=() if why is None else ((why, 1),))
 

@@ -45,7 +45,7 @@ def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> 
     now = timezone.now()
     scopes = ["webhooks:manage", "contracts:read", "project-links:read"]
     install = make_install(checked_at=now, token_scopes=scopes)
-    make_reconciliation(install=install, contracts_read_at=now, judged_at=now)
+    make_reconciliation(install=install, contracts_read_at=now, links_read_at=now, judged_at=now)
     for _ in range(3):
         make_endpoint(install=install)
     page = ana.read(INBOX)

@@ -1,0 +1,56 @@
+"""What contracts did while OpenTrain sent an endpoint nothing: for its page, and before it is paused or recovered."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from dashboard.models import Endpoint
+from dashboard.presenters.controls import Link
+from dashboard.queries import lost_window
+from dashboard.queries.lost_window import LOOKED_AT, Span
+from dashboard.rules.lost_window import Found, pause_words, stop_words
+from dashboard.rules.reconciliation import Event
+
+
+@dataclass(frozen=True, slots=True)
+class LostWindow:
+    """What is known in sentences, and the link to the contracts of which something is missing or may still come."""
+
+    sentences: tuple[str, ...]
+    control: Link | None
+
+
+def lost_while_stopped(endpoint: Endpoint, *, now: datetime) -> LostWindow | None:
+    """Return what contracts did since OpenTrain sends the endpoint nothing; None while it sends, or no such events."""
+    if not _is_concerned(endpoint):
+        return None
+    stop = lost_window.stop_of(endpoint, now=now)
+    if stop is None:
+        return None
+    found = lost_window.found_in([Span(0, endpoint, stop.since, now)])[0]
+    reads = lost_window.reads_of([endpoint.install_id])[endpoint.install_id]
+    control = contracts_link(endpoint, found)
+    return LostWindow(stop_words(stop, found, reads=reads, now=now), control)
+
+
+def if_paused(endpoint: Endpoint) -> str:
+    """Say what a pause can do to people; empty for an endpoint that subscribes to no contract event."""
+    if not _is_concerned(endpoint):
+        return ""
+    active = lost_window.active_contracts(install_id=endpoint.install_id)
+    reads = lost_window.reads_of([endpoint.install_id])[endpoint.install_id]
+    return pause_words(active=min(active, LOOKED_AT), more=active > LOOKED_AT, reads=reads)
+
+
+def contracts_link(endpoint: Endpoint, found: Found) -> Link | None:
+    """Return the link to the contracts of which the endpoint lacks an event; None if there is none."""
+    if not found.lacking and not found.coming:
+        return None
+    query = urlencode({"finding": "any", "endpoint": endpoint.pk})
+    return Link("Open contracts", f"{reverse('install-contracts', args=[endpoint.install_id])}?{query}")
+
+
+def _is_concerned(endpoint: Endpoint) -> bool:
+    return bool({event.value for event in Event}.intersection(endpoint.event_types))

@@ -1,0 +1,218 @@
+"""When OpenTrain sent an endpoint nothing, what contracts did then, and what became of these events.
+
+The number of queries does not depend on the number of spans. The cost grows with the contracts that were read since a
+span began, up to LOOKED_AT, and with the rows of the endpoints' history in it.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+
+from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install
+from dashboard.models.endpoints import DISABLED
+from dashboard.rules.endpoints import Severity
+from dashboard.rules.lost_window import Change, Found, Reads, Stop, found, may_have_happened
+from dashboard.rules.reconciliation import CLOCKS_APART, ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation_times import OLDEST
+
+LOOKED_AT = 2000
+"""Most contracts that are looked at; if there are more, "more than" is all that is known."""
+
+_FACTS = ("status", "created_at", "end_date", "first_seen_at", "active_seen_at", "ended_seen_at")
+
+# The history has a row for each change and one per hour, so each step backwards or forwards is short.
+_STOPS = """
+    SELECT wanted.key, EXISTS (
+            SELECT FROM dashboard_endpointsnapshot WHERE endpoint_id = wanted.endpoint AND at <= wanted.until
+        ), coalesce(began.not_before, active.at, began.at), again.at, began.severity = %(paused)s, active.at IS NOT NULL
+    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+        AS wanted (key, endpoint, since, until)
+    LEFT JOIN LATERAL (
+        SELECT at FROM dashboard_endpointsnapshot
+        WHERE endpoint_id = wanted.endpoint AND status = %(disabled)s AND at <= wanted.until AND at >= coalesce((
+            SELECT max(at) FROM dashboard_endpointsnapshot WHERE endpoint_id = wanted.endpoint AND at <= wanted.since
+        ), '-infinity')
+        ORDER BY at DESC LIMIT 1
+    ) AS last ON true
+    LEFT JOIN LATERAL (
+        SELECT at FROM dashboard_endpointsnapshot
+        WHERE endpoint_id = wanted.endpoint AND status <> %(disabled)s AND at < last.at ORDER BY at DESC LIMIT 1
+    ) AS active ON true
+    LEFT JOIN LATERAL (
+        SELECT at, not_before, severity FROM dashboard_endpointsnapshot
+        WHERE endpoint_id = wanted.endpoint AND at > coalesce(active.at, '-infinity') AND at <= last.at
+        ORDER BY at LIMIT 1
+    ) AS began ON true
+    LEFT JOIN LATERAL (
+        SELECT at FROM dashboard_endpointsnapshot
+        WHERE endpoint_id = wanted.endpoint AND status <> %(disabled)s AND at > last.at ORDER BY at LIMIT 1
+    ) AS again ON true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time to look at, of one endpoint. `key` is the caller's."""
+
+    key: int
+    endpoint: Endpoint
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The last time in a span in which OpenTrain sent nothing, or None. `is_known`: the history has rows by then."""
+
+    stop: Stop | None
+    is_known: bool
+
+
+def last_stops(spans: Sequence[Span]) -> dict[int, Stopped]:
+    """Return, by key, the last time in each span in which OpenTrain sent nothing, from its beginning to its end."""
+    if not spans:
+        return {}
+    arguments: dict[str, Any] = {
+        "keys": [one.key for one in spans],
+        "endpoints": [one.endpoint.pk for one in spans],
+        "since": [one.since for one in spans],
+        "until": [one.until for one in spans],
+        "disabled": DISABLED,
+        "paused": Severity.PAUSED.value,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STOPS, arguments)
+        rows = cursor.fetchall()
+    return {
+        key: Stopped(None if since is None else Stop(since, *columns), is_known)
+        for key, is_known, since, *columns in rows
+    }
+
+
+def stop_of(endpoint: Endpoint, *, now: datetime) -> Stop | None:
+    """Return since when OpenTrain sends a disabled or paused endpoint nothing; None for another endpoint."""
+    if endpoint.status != DISABLED:
+        return None
+    stop = last_stops([Span(0, endpoint, now, now)])[0].stop
+    if (stop is not None and stop.is_begun_known) or endpoint.disabled_at is None:
+        return stop
+    return Stop(endpoint.disabled_at - CLOCKS_APART, None, is_paused=endpoint.severity == Severity.PAUSED)
+
+
+def found_in(spans: Sequence[Span]) -> dict[int, Found]:
+    """Return, by key, what became of the events of contracts that may have happened in each span."""
+    contracts, more = _changed(spans)
+    changes: dict[int, list[Change]] = defaultdict(list)
+    told, findings = _told(spans, contracts), _findings(spans, contracts)
+    for one in spans:
+        for contract in contracts.get(one.endpoint.install_id, ()):
+            for event in Event:
+                if may_have_happened(event, contract=_facts(contract), since=one.since, until=one.until):
+                    key = (one.endpoint.pk, contract.pk, event.value)
+                    kind, reason, until = findings.get(key, (None, Reason.NONE, None))
+                    changes[one.key].append(Change(contract.pk, event, kind, reason, until, is_told=key in told))
+    return {one.key: found(changes[one.key], subscribed=one.endpoint.event_types, more=more) for one in spans}
+
+
+def reads_of(installs: Collection[int]) -> dict[int, Reads]:
+    """Return what is known of the reads of each install's contracts."""
+    names = ("contracts_read_at", "links_read_at", "judged_at", "due_at", "error", "out_of_reach")
+    columns = [f"reconciliation__{name}" for name in names]
+    rows = Install.objects.filter(pk__in=installs).values_list("pk", "token_scopes", *columns)
+    return {
+        pk: Reads(tuple(scopes), _both(contracts_at, links_at), judged_at, due_at, error or "", out_of_reach or "")
+        for pk, scopes, contracts_at, links_at, judged_at, due_at, error, out_of_reach in rows
+    }
+
+
+def _both(contracts_at: datetime | None, links_at: datetime | None) -> datetime | None:
+    """Return when both were read: contracts tell nothing without their links."""
+    return None if contracts_at is None or links_at is None else min(contracts_at, links_at)
+
+
+def active_contracts(*, install_id: int) -> int:
+    """Count an install's active contracts, up to LOOKED_AT + 1."""
+    rows = Contract.objects.filter(install=install_id, status="active", gone_at=None)
+    return rows.order_by()[: LOOKED_AT + 1].count()
+
+
+def _changed(spans: Sequence[Span]) -> tuple[dict[int, list[Contract]], bool]:
+    """Return, by install, the contracts that may have started or ended in a span, and whether there are too many."""
+    if not spans:
+        return {}, False
+    conditions = [Q(install=one.endpoint.install_id) & (_started(one) | _ended(one)) for one in spans]
+    rows = list(Contract.objects.filter(reduce(or_, conditions)).only(*_FACTS, "install")[: LOOKED_AT + 1])
+    by_install = defaultdict(list)
+    for row in rows[:LOOKED_AT]:
+        by_install[row.install_id].append(row)
+    return by_install, len(rows) > LOOKED_AT
+
+
+def _started(span: Span) -> Q:
+    """Return the condition that a contract may have started in the span. It keeps all that the rule does, and few more.
+
+    The rule is `rules.reconciliation_times.moment`: a date that contradicts the reads does not count.
+    """
+    odd = Q(created_at__gt=F("first_seen_at")) | Q(created_at__gt=F("end_date"))
+    return Q(first_seen_at__gte=span.since) & (_is_near("created_at", span) | odd)
+
+
+def _ended(span: Span) -> Q:
+    """The same, for its end."""
+    odd = (
+        Q(end_date__gt=Coalesce("ended_seen_at", "first_seen_at"))
+        | Q(end_date__lt=F("active_seen_at"))
+        | Q(end_date__lt=F("created_at"))
+    )
+    is_read = Q(ended_seen_at__gte=span.since) | Q(ended_seen_at=None, first_seen_at__gte=span.since)
+    is_seen = Q(active_seen_at=None) | Q(active_seen_at__lte=span.until) | Q(active_seen_at__gt=F("ended_seen_at"))
+    return Q(is_read, is_seen) & (_is_near("end_date", span) | odd)
+
+
+def _is_near(column: str, span: Span) -> Q:
+    """Return the condition that a time of OpenTrain's may be in the span: it may be a mere date, or not be true."""
+    first, last = span.since - CLOCKS_APART - timedelta(days=1), span.until + CLOCKS_APART
+    said = Q(**{f"{column}__gte": first, f"{column}__lte": last})
+    return said | Q(**{column: None}) | Q(**{f"{column}__lt": OLDEST})
+
+
+_Key = tuple[int, int, str]
+
+
+def _told(spans: Sequence[Span], contracts: dict[int, list[Contract]]) -> set[_Key]:
+    """Return of which events a delivery was seen, or the handler took one from Redeliver."""
+    of = _of(spans, contracts)
+    columns = ("endpoint_id", "contract_id", "event_type")
+    seen = Evidence.objects.filter(**of).values_list(*columns)
+    handed = Handover.objects.filter(**of, ok=True).values_list(*columns)
+    return {*seen, *handed}
+
+
+def _findings(
+    spans: Sequence[Span], contracts: dict[int, list[Contract]]
+) -> dict[_Key, tuple[Kind, Reason, datetime | None]]:
+    rows = Finding.objects.open().filter(**_of(spans, contracts))
+    columns = rows.values_list("endpoint_id", "contract_id", "event_type", "kind", "reason", "until")
+    return {
+        (endpoint, contract, event): (Kind(kind), Reason(reason), until)
+        for endpoint, contract, event, kind, reason, until in columns
+    }
+
+
+def _of(spans: Sequence[Span], contracts: dict[int, list[Contract]]) -> dict[str, list[int]]:
+    return {
+        "endpoint__in": [one.endpoint.pk for one in spans],
+        "contract__in": [one.pk for of_install in contracts.values() for one in of_install],
+    }
+
+
+def _facts(contract: Contract) -> ContractFacts:
+    return ContractFacts(**{name: getattr(contract, name) for name in _FACTS})

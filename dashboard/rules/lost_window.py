@@ -1,0 +1,187 @@
+"""What contracts did while OpenTrain sent an endpoint nothing, and what became of these events. Pure.
+
+OpenTrain sends nothing to an endpoint that is disabled or paused, and does not document whether what happens meanwhile
+is sent later. All times are on Redeliver's own clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.rules.consequences import EXPECTED
+from dashboard.rules.durations import clock
+from dashboard.rules.reads import Read, not_known
+from dashboard.rules.reconciliation import ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation_times import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A time in which OpenTrain sent an endpoint nothing: from when it was last seen active until it was so again.
+
+    `until` is None while it lasts. `is_begun_known` is whether the history goes back to when it began.
+    """
+
+    since: datetime
+    until: datetime | None
+    is_paused: bool = False
+    is_begun_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event that may have happened in a span: of which contract, and what is known of it at an endpoint.
+
+    `kind` and `reason` are its open finding's; None without one. `is_told` is whether a delivery of it was seen, or the
+    handler took it from Redeliver.
+    """
+
+    contract: int
+    event: Event
+    kind: Kind | None = None
+    reason: Reason = Reason.NONE
+    until: datetime | None = None
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of the events of a span at an endpoint. The numbers are of contracts.
+
+    `missing` are events that the handler never took; the contracts that lack any are in `lacking`. `coming` are those
+    that may still come, until `until` as far as is known. `unclear` are those of which it is not known. `more`: there
+    are more contracts than were looked at.
+    """
+
+    started: int = 0
+    ended: int = 0
+    missing: tuple[tuple[Event, int], ...] = ()
+    lacking: frozenset[int] = frozenset()
+    coming: int = 0
+    until: datetime | None = None
+    unclear: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What is known of the reads of an install's contracts: scopes of its token, and columns of `Reconciliation`.
+
+    `read_at` is when the older of the last reads of contracts and of links began; None before the first of both.
+    """
+
+    scopes: tuple[str, ...] = ()
+    read_at: datetime | None = None
+    judged_at: datetime | None = None
+    due_at: datetime | None = None
+    error: str = ""
+    out_of_reach: str = ""
+
+    @property
+    def lacks(self) -> str:
+        """Say why contracts are not known, and what to do, if the token may not read them; else empty."""
+        return not_known((Read.CONTRACTS, Read.LINKS), scopes=self.scopes)
+
+
+def may_have_happened(event: Event, *, contract: ContractFacts, since: datetime, until: datetime) -> bool:
+    """Return whether an event may have happened between two times."""
+    when = moment(event, contract=contract)
+    return when is not None and when.until >= since and (when.since is None or when.since <= until)
+
+
+def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = False) -> Found:
+    """Return what became of the events. Of event types that are not subscribed, nothing is missing."""
+    changed, types = list(changes), set(subscribed)
+    wanted = [one for one in changed if one.event in types and one.reason not in EXPECTED]
+    missing = [one for one in wanted if one.kind is not None and one.kind.is_settled]
+    coming = [one for one in wanted if one.kind is not None and not one.kind.is_settled]
+    return Found(
+        started=len(_contracts(changed, Event.STARTED)),
+        ended=len(_contracts(changed, Event.ENDED)),
+        missing=tuple((event, len(of)) for event in reversed(Event) if (of := _contracts(missing, event))),
+        lacking=frozenset(one.contract for one in missing),
+        coming=len({one.contract for one in coming}),
+        until=max((one.until for one in coming if one.until is not None), default=None),
+        unclear=len({one.contract for one in wanted if one.kind is None and not one.is_told}),
+        more=more,
+    )
+
+
+def _contracts(changes: Iterable[Change], event: Event) -> set[int]:
+    return {one.contract for one in changes if one.event is event}
+
+
+def missing_words(missing: Sequence[tuple[Event, int]]) -> str:
+    """Return "the handler never took contract.ended of 2 contracts and contract.started of 1 contract"."""
+    parts = [f"{event.value} of {count:,} contract{'' if count == 1 else 's'}" for event, count in missing]
+    return f"the handler never took {' and '.join(parts)}"
+
+
+def stop_words(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> tuple[str, ...]:
+    """Say what contracts did while nothing was sent, what of it the handler lacks, and what is not known."""
+    if reads.lacks:
+        return (f"What contracts did while nothing was sent: {_lower(reads.lacks)}",)
+    if reads.read_at is None:
+        return ("What contracts did while nothing was sent is not known: they have not been read yet.",)
+    said = [_changed(stop, one, now=now)]
+    if one.missing:
+        said.append(f"{_upper(missing_words(one.missing))}.")
+    if one.coming:
+        until = "" if one.until is None or one.until <= now else f" until {clock(then=one.until, now=now)}"
+        said.append(f"Events of {_count(one.coming)} may still come{until}.")
+    why = _gaps(stop, one, reads=reads, now=now)
+    return (*said, f"Not all of it is known: {why}.") if why else tuple(said)
+
+
+def _changed(stop: Stop, one: Found, *, now: datetime) -> str:
+    until = "" if stop.until is None else f" until {clock(then=stop.until, now=now)}"
+    span = f"while nothing was sent (from {clock(then=stop.since, now=now)}{until})"
+    parts = [f"{_count(count)} {verb}" for count, verb in ((one.ended, "ended"), (one.started, "started")) if count]
+    if not parts:
+        return f"No contract is known to have started or ended {span}."
+    more = "more than " if one.more else ""
+    return f"{_upper(more)}{' and '.join(parts)} {span}, as far as the times are known."
+
+
+def _gaps(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> str:
+    """Return what may be missing from what is said; empty if nothing."""
+    gaps = [
+        ("its beginning is not in the history", not stop.is_begun_known),
+        (f"the last read of contracts failed ({reads.error.rstrip('.')})", bool(reads.error)),
+        (reads.out_of_reach.rstrip("."), bool(reads.out_of_reach)),
+        (f"of {_count(one.unclear)} the log of that time does not tell", one.unclear > 0),
+        (_read_before(stop, reads, now=now), True),
+    ]
+    return "; ".join(words for words, holds in gaps if holds and words)
+
+
+def _read_before(stop: Stop, reads: Reads, *, now: datetime) -> str:
+    if reads.read_at is None or stop.until is None or reads.read_at >= stop.until:
+        return ""
+    return f"contracts were last read at {clock(then=reads.read_at, now=now)}"
+
+
+def pause_words(*, active: int, more: bool, reads: Reads) -> str:
+    """Say what a pause can do to people, and how one learns of it. `active` counts the install's active contracts."""
+    harm = "the handler may never learn of it, and the person may keep access"
+    if reads.lacks or reads.read_at is None:
+        why = _lower(reads.lacks) if reads.lacks else "not known, because contracts have not been read yet."
+        return f"If a contract ends meanwhile, {harm}. Which contracts that concerns: {why}"
+    shown = "Redeliver goes on reading contracts and shows what is missing."
+    if not active:
+        return f"No contract is active now. If one starts or ends meanwhile, the handler may never learn it. {shown}"
+    count = f"more than {active:,}" if more else f"{active:,}"
+    contracts = "the active contract" if active == 1 else f"one of the {count} active contracts"
+    return f"If {contracts} ends meanwhile, {harm}. {shown}"
+
+
+def _count(count: int) -> str:
+    return f"{count:,} contract{'' if count == 1 else 's'}"
+
+
+def _lower(words: str) -> str:
+    return words[:1].lower() + words[1:]
+
+
+def _upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
