@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 
 from dashboard.actions.reconciliation.reads import BudgetRead, ContractList, LinkList, Reading
 from dashboard.config.masking import masking
@@ -36,6 +37,8 @@ LINK_FIELDS = (
     "provisioning_mode",
     "created_at",
 )
+_OTHERS = ("budget_state", "budget_consumed", "budget_read_at", "known_from", "judged_as")
+"""Columns of a contract that a list does not change."""
 CONTRACT_FIELDS = ("status", "job_id", "title", "start_date", "end_date", "created_at", "link_ids")
 _SEEN = """
     UPDATE dashboard_contract AS known
@@ -89,15 +92,15 @@ def record_links(*, install: Install, links: LinkList) -> None:
 
 def record_contracts(*, install: Install, reading: Reading) -> None:
     """Store the lists of contracts. Those that complete lists lack are gone; others stay as they were last seen."""
-    listed = {entry.id for one in reading.contracts for entry in one.entries if entry.id is not None}
-    rows = {row.opentrain_id: row for row in Contract.objects.filter(install=install, opentrain_id__in=list(listed))}
     seen = _newest(reading.contracts)
+    known = Contract.objects.filter(install=install, opentrain_id__in=_any([one.id for one in seen]))
+    rows = {row.opentrain_id: row for row in known.defer(*_OTHERS)}
     diff = _compare(seen, rows, make=lambda one: Contract(install=install, opentrain_id=one.id))
     Contract.objects.bulk_create(diff.added)
     fields = [*CONTRACT_FIELDS, "last_seen_at", "active_seen_at", "ended_seen_at", "gone_at"]
     Contract.objects.bulk_update(diff.changed, fields)
     _mark_as_seen(diff.as_before)
-    gone, at = _gone(install, reading, listed=listed), max(one.at for one in reading.contracts)
+    gone, at = _gone(install, reading), max(one.at for one in reading.contracts)
     Contract.objects.filter(pk__in=[row.pk for row in gone]).update(gone_at=at)
     ContractChange.objects.bulk_create([*diff.changes, *(_change(row, GONE, seen_at=at) for row in gone)])
     turns = {one.link.id for one in reading.contracts if one.link is not None}
@@ -217,10 +220,16 @@ def _mark_as_seen(rows: Sequence[Contract]) -> None:
         cursor.execute(_SEEN, [[row.pk for row in rows], [row.last_seen_at for row in rows], active])
 
 
-def _gone(install: Install, reading: Reading, *, listed: set[str]) -> list[Contract]:
-    """Return the contracts that the lists would show if they existed."""
+def _any(ids: list[str]) -> RawSQL:
+    """Return the IDs as one value: Django takes long to prepare one for each."""
+    return RawSQL("SELECT unnest(%s::text[])", [ids])
+
+
+def _gone(install: Install, reading: Reading) -> list[Contract]:
+    """Return the contracts that the lists would show if they existed. Call it when those in the lists are stored."""
     reach = reading.reach
-    maybe = Q(install=install, gone_at=None, last_seen_at__lt=reading.began_at) & ~Q(opentrain_id__in=list(listed))
+    unread = [entry.id for one in reach.lists for entry in one.unread if entry.id is not None]
+    maybe = Q(install=install, gone_at=None, last_seen_at__lt=reading.began_at) & ~Q(opentrain_id__in=unread)
     if not reach.would_show(job_id=""):  # of a large install, most are out of reach
         jobs = Q(job_id__in={one.job_id for one in reach.lists if one.job_id})
         maybe &= jobs if reach.linked_jobs is None else jobs | ~Q(job_id__in=reach.linked_jobs)
