@@ -124,6 +124,7 @@ def summary(story: Story, *, reads: ContractReads, cells: Sequence[Cell], told: 
         ("Job", contract.job_id),
         ("Project links", ", ".join(_link_words(link) for link in story.links)),
         ("Install", f"{install.name} ({install.opentrain_id})"),
+        *(("Endpoint", f"{place_of(one)} ({one.opentrain_id})") for one in story.endpoints.values()),
         ("Contracts last read", utc(read_at) if read_at is not None else "never"),
     ]
     return contract_answers.summary(

@@ -29,8 +29,8 @@ def timeline_of(story: Story) -> Timeline:
 
 
 def place_of(endpoint: Endpoint) -> str:
-    """Return the endpoint's name as pages show it: its handler's URL, without secrets."""
-    return cut(endpoint.known_as, most=PLACE)
+    """Return the endpoint's name as pages show it: its handler's URL, without secrets and "https://"."""
+    return cut(endpoint.known_as.removeprefix("https://"), most=PLACE)
 
 
 def _moments(story: Story) -> Iterator[Moment]:

@@ -213,8 +213,8 @@ def of_delivery(facts: DeliveryTimes, *, place: str) -> list[Moment]:
     name = f"{facts.event_type} (delivery {facts.opentrain_id})"
     found = []
     if facts.event_created_at is not None:
-        words = f"{facts.event_type} happened, as the event itself says."
-        found.append(Moment(facts.event_created_at, words, clock=Clock.OPENTRAIN, place=place))
+        words = f"{facts.event_type} happened, as the event itself says."  # once, whatever endpoints got it
+        found.append(Moment(facts.event_created_at, words, clock=Clock.OPENTRAIN))
     found += [_attempt(one, name, place=place, pk=facts.pk) for one in facts.attempts]
     known = {one.received_at for one in facts.attempts}
     if facts.first_received_at not in known and facts.taken_at != facts.first_received_at:

@@ -46,11 +46,11 @@ def test_event_is_answered_for_each_endpoint_the_worst_first(acme: Install, supp
         ("d", False),
     ]
     assert found.lead == (
-        "project_link.created at https://acme.example/b: 5 attempts failed, the last 60 min ago. "
+        "project_link.created at acme.example/b: 5 attempts failed, the last 60 min ago. "
         "OpenTrain will not retry automatically."
     )
     assert found.notes[0].endswith("an event of type project_link.created is missing is not known.")
-    assert "https://acme.example/c: Not in its log." in found.summary
+    assert "acme.example/c: Not in its log." in found.summary
 
 
 def test_deliveries_of_several_events_say_nothing_of_other_endpoints(acme: Install, support: User) -> None:

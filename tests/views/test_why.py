@@ -96,7 +96,8 @@ def test_summary_of_the_copy_button_has_complete_ids_and_utc(ended: Contract, an
     assert "Contract: con_7001" in copied
     assert "Job: job_7" in copied
     assert f"{ended.ended_seen_at:%Y-%m-%d %H:%M:%S} UTC" in copied
-    assert "https://acme.example/hook: " in copied
+    assert "- acme.example/hook: " in copied
+    assert f"Endpoint: acme.example/hook ({Endpoint.objects.get().opentrain_id})" in copied
 
 
 def test_several_contracts_are_listed_the_worst_first(
@@ -145,7 +146,7 @@ def test_event_that_is_no_contracts_says_that_others_are_not_known(acme: Install
     page = read(ana, "evt_55")
     assert "Event evt_55" in page
     assert "Whether an event of type milestone.funded is missing is not known." in page
-    assert "https://acme.example/other" in page
+    assert "acme.example/other" in page
     assert f"/endpoints/{other.pk}/" in ana.client.get("/why/", {"q": "evt_55"}).content.decode()
 
 
