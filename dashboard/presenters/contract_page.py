@@ -59,6 +59,11 @@ class Answer:
         return self.sentences[0] if self.sentences else None
 
     @property
+    def only(self) -> Cell | None:
+        """The worst if there is one endpoint: of several, each sentence has its own chip."""
+        return None if self.has_several else self.worst
+
+    @property
     def has_several(self) -> bool:
         """Whether there are several endpoints, so that each sentence names its own."""
         return len(self.sentences) + self.unsaid > 1

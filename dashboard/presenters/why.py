@@ -106,7 +106,7 @@ def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, no
         has_more=named.has_more or len(listed) > LISTED,
         lists=_lists(text, named) if told is None else (),
         links=tuple(_link(link, named.read_at.get(link.install_id), now) for link in named.links),
-        lines=_lines(named.deliveries, siblings, now) if named.is_of_deliveries else (),
+        lines=_lines(named, siblings, now) if named.is_of_deliveries else (),
         notes=_notes(named, now),
     )
     return replace(found, lead=_lead(found), summary=_summary(text, found, now))
@@ -183,15 +183,19 @@ def _link(link: ProjectLink, read_at: datetime | None, now: datetime) -> LinkLin
     return LinkLine(link, words)
 
 
-def _lines(deliveries: Sequence[Delivery], siblings: Sequence[Endpoint], now: datetime) -> tuple[Line, ...]:
-    """Return the deliveries, the worst first, then the endpoints of the install that have none of this event."""
-    lines = []
+def _lines(named: Named, siblings: Sequence[Endpoint], now: datetime) -> tuple[Line, ...]:
+    """Return the deliveries, the worst first, then the endpoints of the install that have none of this event.
+
+    Of a contract's events, the verdicts on the contract say more of those endpoints.
+    """
+    deliveries, lines = named.deliveries, []
     for delivery in deliveries:
         state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now)
         lines.append(Line(delivery.endpoint, place_of(delivery.endpoint), state.words, delivery, state))
     lines.sort(key=lambda line: _WORST_FIRST.index(line.state.kind) if line.state is not None else 0)
     events = {delivery.event_id for delivery in deliveries}
-    if len(events) != 1:
+    is_judged = bool(named.contracts) and deliveries[0].event_type in EVENTS
+    if len(events) != 1 or is_judged:
         return tuple(lines)
     first, having = deliveries[-1], {delivery.endpoint_id for delivery in deliveries}
     absent = [one for one in siblings if one.pk not in having and one.install_id == first.endpoint.install_id]

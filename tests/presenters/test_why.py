@@ -53,6 +53,16 @@ def test_event_is_answered_for_each_endpoint_the_worst_first(acme: Install, supp
     assert "acme.example/c: Not in its log." in found.summary
 
 
+def test_event_of_a_contract_leaves_other_endpoints_to_its_verdicts(acme: Install, support: User) -> None:
+    make_contract(install=acme, opentrain_id="con_1")
+    hook(acme, "b")
+    make_delivery(endpoint=hook(acme, "a"), event_id="evt_1", resource_id="con_1")
+    found = answer("evt_1", support)
+    assert [line.place[-1] for line in found.lines] == ["a"]
+    assert found.told is not None
+    assert {row.cell.place[-1] for row in found.told.rows} == {"a", "b"}
+
+
 def test_deliveries_of_several_events_say_nothing_of_other_endpoints(acme: Install, support: User) -> None:
     here = hook(acme, "a")
     hook(acme, "b")
