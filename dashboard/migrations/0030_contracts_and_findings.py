@@ -211,7 +211,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='contract',
-            index=models.Index(fields=['install', '-first_seen_at', '-id'], name='contract_newest_of_install'),
+            index=models.Index(models.F('install'), models.OrderBy(django.db.models.functions.comparison.Coalesce('created_at', 'first_seen_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='contract_newest_of_install'),
         ),
         migrations.AddIndex(
             model_name='contract',

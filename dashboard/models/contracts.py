@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from dashboard.db.fields import MaskedCharField
 from dashboard.models.installs import Install
@@ -87,6 +89,10 @@ class ProjectLink(models.Model):
         return self.opentrain_id
 
 
+CREATED = Coalesce("created_at", "first_seen_at")
+"""When a contract was created; if OpenTrain does not say so, when it was first read. Lists are in its order."""
+
+
 class ContractQuerySet(models.QuerySet["Contract"]):
     def visible_to(self, user: "User") -> Self:
         if user.sees_every_install:
@@ -130,7 +136,7 @@ class Contract(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["install", "opentrain_id"], name="contract_once_per_install")]
         indexes = [
-            models.Index(fields=["install", "-first_seen_at", "-id"], name="contract_newest_of_install"),
+            models.Index(F("install"), CREATED.desc(), F("id").desc(), name="contract_newest_of_install"),
             models.Index(fields=["opentrain_id"], name="contract_by_opentrain_id"),
             models.Index(fields=["job_id"], name="contract_of_job"),
             models.Index(fields=["gone_at", "id"], condition=models.Q(gone_at__isnull=False), name="contract_gone"),

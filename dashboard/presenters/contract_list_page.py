@@ -133,11 +133,16 @@ def contract_rows(judged: JudgedContracts, *, now: datetime) -> list[ContractRow
     return [_row(contract, judged, labels, now=now) for contract in judged.contracts]
 
 
-def quick_filters(filters: ContractFilter, *, counts: FindingCounts | None, url: str) -> tuple[Pill, ...]:
+def quick_filters(
+    filters: ContractFilter, *, counts: FindingCounts | None, why: Nothing | None, url: str
+) -> tuple[Pill, ...]:
     """Return links to the lists of everything, of any finding, and of findings with a consequence.
 
-    They keep the endpoint, as the counts do. `counts` None: not counted.
+    They keep the endpoint, as the counts do. `counts` None: not counted, so there are no numbers. `why` is that of
+    `nothing`: without contracts, there are no links either.
     """
+    if why is not None and why not in {Nothing.BEYOND, Nothing.NO_MATCH}:
+        return ()
     here = filters.used.get("finding", "")
     return tuple(
         Pill(

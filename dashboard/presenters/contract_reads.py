@@ -36,6 +36,11 @@ class ContractReads:
         return min(known, default=None)
 
     @property
+    def is_judged(self) -> bool:
+        """Whether contracts were read and compared with the log, so that a number of findings means something."""
+        return self.judged_at is not None and not self.lacks_contracts
+
+    @property
     def is_whole(self) -> bool:
         """Whether the last read succeeded, and reached every contract and link."""
         both = self.contracts_read_at is not None and self.links_read_at is not None

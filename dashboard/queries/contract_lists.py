@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, OuterRef, Q
 
-from dashboard.models.contracts import Contract, ContractQuerySet, ProjectLink
+from dashboard.models.contracts import CREATED, Contract, ContractQuerySet, ProjectLink
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.findings import Evidence, Finding, FindingQuerySet
 from dashboard.models.installs import Install
@@ -54,16 +54,21 @@ class FindingCounts:
 
 
 def page(*, install: Install, criteria: ContractCriteria, limit: int, cursor: Cursor | None = None) -> list[Contract]:
-    """Return up to `limit` contracts next to the cursor, or the newest: the order in which they were first read."""
-    rows = _matching(install, criteria)
+    """Return up to `limit` contracts next to the cursor, or the newest, newest first (models.contracts.CREATED)."""
+    rows = _matching(install, criteria).annotate(listed_at=CREATED)
     if cursor is None:
-        return list(rows.order_by("-first_seen_at", "-id")[:limit])
+        return list(rows.order_by("-listed_at", "-id")[:limit])
     at, pk = cursor.received_at, cursor.pk
     if cursor.newer:
-        newer = rows.filter(Q(first_seen_at__gt=at) | Q(first_seen_at=at, pk__gt=pk), first_seen_at__gte=at)
-        return list(newer.order_by("first_seen_at", "id")[:limit])[::-1]
-    older = rows.filter(Q(first_seen_at__lt=at) | Q(first_seen_at=at, pk__lt=pk), first_seen_at__lte=at)
-    return list(older.order_by("-first_seen_at", "-id")[:limit])
+        newer = rows.filter(Q(listed_at__gt=at) | Q(listed_at=at, pk__gt=pk), listed_at__gte=at)
+        return list(newer.order_by("listed_at", "id")[:limit])[::-1]
+    older = rows.filter(Q(listed_at__lt=at) | Q(listed_at=at, pk__lt=pk), listed_at__lte=at)
+    return list(older.order_by("-listed_at", "-id")[:limit])
+
+
+def cursor_of(contract: Contract) -> Cursor:
+    """Return the cursor to the contracts after one of a page."""
+    return Cursor(contract.created_at or contract.first_seen_at, contract.pk)
 
 
 def count(*, install: Install, criteria: ContractCriteria) -> int:

@@ -47,4 +47,4 @@ def _rows(place: Place, *, now: datetime) -> Iterator[Row]:
         yield from file_rows(judged(place, found, now=now))
         if len(found) < CHUNK:
             return
-        cursor = Cursor(found[-1].first_seen_at, found[-1].pk)
+        cursor = contract_lists.cursor_of(found[-1])

@@ -104,7 +104,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "live_url": reverse("install-contracts-live", args=[pk]),
         "export_url": reverse("install-contracts-export", args=[pk]),
         "reads": reads,
-        "quick": quick_filters(filters, counts=counts, url=url),
+        "quick": quick_filters(filters, counts=counts if reads.is_judged else None, why=why, url=url),
         "rows": contract_rows(judged(place, found, now=now), now=now),
         "nothing": why,
         "heading": heading(count=count, why=why),
@@ -159,6 +159,6 @@ def _beside(found: Sequence[Contract], more: bool, filters: ContractFilter, curs
 
 
 def _query(way: str, contract: Contract, filters: ContractFilter) -> str:
-    place = QueryDict(filters.query, mutable=True)
-    place[way] = delivery_filters.cursor_text(at=contract.first_seen_at, pk=contract.pk)
+    place, cursor = QueryDict(filters.query, mutable=True), contract_lists.cursor_of(contract)
+    place[way] = delivery_filters.cursor_text(at=cursor.received_at, pk=cursor.pk)
     return place.urlencode()

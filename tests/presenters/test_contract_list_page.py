@@ -194,12 +194,13 @@ def test_heading_counts_and_says_when_there_are_more(count: int | None, words: s
 
 def test_quick_filters_keep_the_other_filters_and_have_exact_numbers() -> None:
     filters = contract_filters.parse(params={"finding": "access", "endpoint": "7", "status": "ended"}, now=NOW)
-    pills = quick_filters(filters, counts=FindingCounts(1200, {"access": 3}), url="/here/")
+    pills = quick_filters(filters, counts=FindingCounts(1200, {"access": 3}), why=None, url="/here/")
     assert [(pill.label, pill.number, pill.url, pill.here) for pill in pills] == [
         ("All", "", "/here/?endpoint=7", False),
         ("Any finding", "1,200", "/here/?finding=any&endpoint=7", False),
         ("May still have access", "3", "/here/?finding=access&endpoint=7", True),
         ("May have no access", "0", "/here/?finding=provision&endpoint=7", False),
     ]
-    none = quick_filters(contract_filters.parse(params={}, now=NOW), counts=None, url="/here/")
+    none = quick_filters(contract_filters.parse(params={}, now=NOW), counts=None, why=Nothing.NO_MATCH, url="/here/")
     assert [(pill.number, pill.url) for pill in none][:2] == [("", "/here/"), ("", "/here/?finding=any")]
+    assert quick_filters(filters, counts=FindingCounts(), why=Nothing.NOT_READ, url="/here/") == ()

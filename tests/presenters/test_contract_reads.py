@@ -1,5 +1,6 @@
 """When contracts were read, and what the reads could not tell."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -34,7 +35,7 @@ def test_last_reads_are_said_with_the_next_one(install: Install) -> None:
     )
     reads = contract_reads(install, now=NOON)
     assert (reads.read_at, reads.next_at) == (NOON - timedelta(minutes=4), NOON + timedelta(minutes=7))
-    assert reads.is_whole
+    assert (reads.is_whole, reads.is_judged) == (True, False)
     assert contract_reads(install, now=NOON + timedelta(minutes=7)).next_at is None
 
 
@@ -61,4 +62,5 @@ def test_read_that_failed_or_did_not_reach_everything_is_not_whole(install: Inst
 def test_missing_scope_says_what_is_not_known(scopes: list[str], about: str, lacks_contracts: bool) -> None:
     reads = contract_reads(make_install(token_scopes=scopes), now=NOON)
     assert (reads.about, reads.lacks_contracts, bool(reads.lacks)) == (about, lacks_contracts, bool(about))
+    assert replace(reads, judged_at=NOON).is_judged == (not lacks_contracts)
     assert reads.lacks.startswith("Not known, because this token lacks") or not about

@@ -1,8 +1,11 @@
 """Lists of contracts: filters, order, keyset pages, counts, and the indexes that they use."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Contract, Endpoint, Install
 from dashboard.queries import contract_lists
@@ -122,17 +125,45 @@ def test_status_is_as_opentrain_writes_it_or_neither(install: Install, status: s
 
 
 def test_pages_follow_one_another_in_both_directions(install: Install) -> None:
-    made = [make_contract(install=install, first_seen_at=NOON + timedelta(seconds=n // 3)).pk for n in range(20)][::-1]
+    made = [make_contract(install=install, created_at=NOON + timedelta(seconds=n // 3)).pk for n in range(20)][::-1]
 
     def page(cursor: Cursor | None) -> list[Contract]:
         return contract_lists.page(install=install, criteria=ContractCriteria(), limit=7, cursor=cursor)
 
     first = page(None)
-    second = page(Cursor(first[-1].first_seen_at, first[-1].pk))
-    third = page(Cursor(second[-1].first_seen_at, second[-1].pk))
+    second = page(contract_lists.cursor_of(first[-1]))
+    third = page(contract_lists.cursor_of(second[-1]))
     assert [one.pk for one in (*first, *second, *third)] == made
-    back = page(Cursor(third[0].first_seen_at, third[0].pk, newer=True))
+    back = page(replace(contract_lists.cursor_of(third[0]), newer=True))
     assert [one.pk for one in back] == [one.pk for one in second]
+
+
+def test_contract_of_which_opentrain_does_not_say_when_it_was_created_is_listed_by_when_it_was_read(
+    install: Install,
+) -> None:
+    """Contracts are read newest first, so the order of their rows says nothing."""
+    for name, hours in (("con_c", 3), ("con_a", 1)):
+        make_contract(install=install, opentrain_id=name, created_at=NOON + timedelta(hours=hours))
+    make_contract(install=install, opentrain_id="con_b", created_at=None, first_seen_at=NOON + timedelta(hours=2))
+    assert ids(install) == ["con_c", "con_b", "con_a"]
+    first = contract_lists.page(install=install, criteria=ContractCriteria(), limit=2)
+    rest = contract_lists.page(
+        install=install, criteria=ContractCriteria(), limit=2, cursor=contract_lists.cursor_of(first[-1])
+    )
+    assert [one.opentrain_id for one in rest] == ["con_a"]
+
+
+def test_page_is_read_from_its_index(install: Install) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    with CaptureQueriesContext(connection) as asked:
+        contract_lists.page(install=install, criteria=ContractCriteria(), limit=5, cursor=Cursor(NOON, 7))
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {asked[-1]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "contract_newest_of_install" in plan
+    assert "Sort" not in plan
 
 
 def test_count_stops_at_its_limit(install: Install) -> None:

@@ -45,7 +45,7 @@ def read(acme: Install) -> Reconciliation:
 
 
 def test_list_shows_contracts_newest_first_with_their_number(ana: Browser, acme: Install) -> None:
-    old = make_contract(install=acme, first_seen_at=NOON - timedelta(hours=1))
+    old = make_contract(install=acme, created_at=NOON - timedelta(hours=1))
     new = make_contract(install=acme, title="Labelling of cats")
     make_contract()
     page = ana.read(address(acme))
@@ -102,6 +102,7 @@ def test_filters_choose_the_rows(
     assert (f"{number} contract{'s' * (number != 1)}" if number else "No matches") in words_of(page)
 
 
+@pytest.mark.usefixtures("read")
 def test_findings_above_the_list_have_exact_numbers(ana: Browser, acme: Install, acme_endpoint: Endpoint) -> None:
     for consequence in ("access", "access", "provision", ""):
         make_finding(contract=make_contract(install=acme), endpoint=acme_endpoint, consequence=consequence)
@@ -109,6 +110,21 @@ def test_findings_above_the_list_have_exact_numbers(ana: Browser, acme: Install,
     assert "All Any finding 4 May still have access 2 May have no access 1" in text
 
 
+@pytest.mark.parametrize("why", ["scope", "not judged", "nothing to list"])
+def test_no_number_is_shown_before_contracts_were_compared(
+    ana: Browser, acme: Install, read: Reconciliation, why: str
+) -> None:
+    if why != "nothing to list":
+        make_contract(install=acme)
+        assert "May still have access 0" in words_of(ana.read(address(acme)))
+    if why == "scope":
+        Install.objects.filter(pk=acme.pk).update(token_scopes=["webhooks:manage"])
+    if why == "not judged":
+        Reconciliation.objects.filter(pk=read.pk).update(judged_at=None)
+    assert "May still have access 0" not in words_of(ana.read(address(acme)))
+
+
+@pytest.mark.usefixtures("read")
 def test_findings_that_take_too_long_to_count_have_no_number(
     ana: Browser, acme: Install, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +137,7 @@ def test_findings_that_take_too_long_to_count_have_no_number(
     assert "Contracts All Any finding May still have access May have no access" in text
 
 
+@pytest.mark.usefixtures("read")
 def test_filter_of_an_endpoint_shows_only_what_it_took(ana: Browser, acme: Install, acme_endpoint: Endpoint) -> None:
     other = make_endpoint(install=acme)
     contract = make_contract(install=acme, status="ended")
@@ -148,7 +165,7 @@ def test_pages_go_both_ways_and_show_every_row_once(
     ana: Browser, acme: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(views, "PAGE", 10)
-    made = [make_contract(install=acme, first_seen_at=NOON + timedelta(seconds=n // 3)).pk for n in range(35)]
+    made = [make_contract(install=acme, created_at=NOON + timedelta(seconds=n // 3)).pk for n in range(35)]
     make_contract(install=acme, status="ended")
     shown: list[int] = []
     pages: list[list[int]] = []
@@ -158,7 +175,7 @@ def test_pages_go_both_ways_and_show_every_row_once(
         shown, pages = shown + rows_of(page), [*pages, rows_of(page)]
         assert ("data-poll" in page) == (len(pages) == 1)
         query = link_of(page, "next")
-        make_contract(install=acme, first_seen_at=NOON + timedelta(hours=1))
+        make_contract(install=acme, created_at=NOON + timedelta(hours=1))
     assert shown == made[::-1]
     assert rows_of(ana.read(address(acme, link_of(page, "prev") or ""))) == pages[-2]
 
