@@ -10,6 +10,7 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import ID, Chip, Nonsense, Read
 from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
 from dashboard.rules import pasted
+from dashboard.rules.lost_window import lost_from
 from dashboard.rules.reconciliation import Consequence, Event, Kind
 
 FINDINGS = {
@@ -21,7 +22,14 @@ FINDINGS = {
 """Labels of the findings that a list can be filtered by."""
 STATUSES = {"active": "Active", "ended": "Ended", OTHER: "Neither"}
 """Labels of the statuses that the page offers. The URL may name any other status as OpenTrain writes it."""
-_LABELS = {"q": "ID", "finding": "Finding", "event": "Event", "endpoint": "Endpoint", "status": "Status"}
+_LABELS = {
+    "q": "ID",
+    "finding": "Finding",
+    "event": "Event",
+    "endpoint": "Endpoint",
+    "status": "Status",
+    "lost": "Missing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,10 @@ class ContractFilter:
         return delivery_filters.chips_of(
             used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
         )
+
+    def among(self, contracts: frozenset[int]) -> "ContractFilter":
+        """Return the filters with the contracts that `lost` leaves."""
+        return replace(self, criteria=replace(self.criteria, among=contracts))
 
     def without_endpoint(self) -> "ContractFilter":
         """Return the filters without that of the endpoint, because the install has no such endpoint."""
@@ -107,16 +119,27 @@ def _status(text: str, _now: datetime) -> Read:
     return name, {"status": name}
 
 
+def _lost(text: str, _now: datetime) -> Read:
+    found = lost_from(text.lower())
+    if found is None:
+        raise Nonsense(f"“{text}” is neither a run nor an endpoint: use the link on its page.")
+    return found.text, {"lost": found}
+
+
 _READERS: dict[str, delivery_filters.Reader] = {
     "q": _any_id,
     "finding": _finding,
     "event": _event,
     "endpoint": _endpoint,
     "status": _status,
+    "lost": _lost,
 }
 
 
 def _words(name: str, value: str) -> str:
     if name == "finding":
         return FINDINGS[value]
+    lost = lost_from(value) if name == "lost" else None
+    if lost is not None:
+        return lost.words
     return STATUSES.get(value, value) if name == "status" else value

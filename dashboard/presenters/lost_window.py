@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from dashboard.forms import contract_filters
 from dashboard.models import Endpoint
 from dashboard.presenters.controls import Link
 from dashboard.queries import lost_window
 from dashboard.queries.lost_window import LOOKED_AT, Span
-from dashboard.rules.lost_window import Found, pause_words, stop_words
+from dashboard.rules.lost_window import Found, Lost, pause_words, stop_words
 from dashboard.rules.reconciliation import Event
 
 
@@ -31,7 +31,7 @@ def lost_while_stopped(endpoint: Endpoint, *, now: datetime) -> LostWindow | Non
         return None
     found = lost_window.found_in([Span(0, endpoint, stop.since, now)])[0]
     reads = lost_window.reads_of([endpoint.install_id])[endpoint.install_id]
-    control = contracts_link(endpoint, found)
+    control = contracts_link(Lost(endpoint=endpoint.pk), found, install_id=endpoint.install_id)
     return LostWindow(stop_words(stop, found, reads=reads, now=now), control)
 
 
@@ -44,12 +44,12 @@ def if_paused(endpoint: Endpoint) -> str:
     return pause_words(active=min(active, LOOKED_AT), more=active > LOOKED_AT, reads=reads)
 
 
-def contracts_link(endpoint: Endpoint, found: Found) -> Link | None:
-    """Return the link to the contracts of which the endpoint lacks an event; None if there is none."""
-    if not found.lacking and not found.coming:
+def contracts_link(lost: Lost, found: Found, *, install_id: int) -> Link | None:
+    """Return the link to the contracts that lack an event, or of which one may still come; None if there is none."""
+    if not found.concerned:
         return None
-    query = urlencode({"finding": "any", "endpoint": endpoint.pk})
-    return Link("Open contracts", f"{reverse('install-contracts', args=[endpoint.install_id])}?{query}")
+    query = contract_filters.link_query({"lost": lost.text})
+    return Link("Open contracts", f"{reverse('install-contracts', args=[install_id])}?{query}")
 
 
 def _is_concerned(endpoint: Endpoint) -> bool:

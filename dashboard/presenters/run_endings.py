@@ -8,12 +8,9 @@ from dashboard.models import Run
 from dashboard.presenters.lost_window import contracts_link
 from dashboard.presenters.runs import RunEnding, RunRow
 from dashboard.queries import lost_window
-from dashboard.queries.lost_window import Span
+from dashboard.rules.lost_window import Lost
 from dashboard.rules.reconciliation import Event
 from dashboard.rules.run_endings import EndingFacts, ending
-
-LOOK_BACK = timedelta(days=1)
-"""A run is looked at from when nothing was sent, if that was so within this time before it; else from this time on."""
 
 
 def with_endings(rows: Sequence[RunRow], *, every: timedelta, now: datetime) -> list[RunRow]:
@@ -24,12 +21,7 @@ def with_endings(rows: Sequence[RunRow], *, every: timedelta, now: datetime) -> 
 
 def run_endings(runs: Sequence[Run], *, every: timedelta, now: datetime) -> dict[int, RunEnding]:
     """Return, by the run's primary key, how each run ended; none for one that has not ended."""
-    asked = [Span(run.pk, run.endpoint, run.created_at - LOOK_BACK, run.ended_at) for run in runs if run.ended_at]
-    stops = lost_window.last_stops(asked)
-    spans = []
-    for one in asked:
-        stop = stops[one.key].stop
-        spans.append(replace(one, since=stop.since if stop is not None else one.since))
+    spans, stops = lost_window.spans_of(runs)
     found, reads = lost_window.found_in(spans), lost_window.reads_of({one.endpoint.install_id for one in spans})
     endings = {}
     for one in spans:
@@ -43,5 +35,6 @@ def run_endings(runs: Sequence[Run], *, every: timedelta, now: datetime) -> dict
             is_history_known=stopped.is_known and (stopped.stop is None or stopped.stop.is_begun_known),
         )
         answer = ending(facts, every=every, now=now)
-        endings[one.key] = RunEnding(answer.kind, answer.label, answer.words, contracts_link(endpoint, found[one.key]))
+        control = contracts_link(Lost(run=one.key), found[one.key], install_id=endpoint.install_id)
+        endings[one.key] = RunEnding(answer.kind, answer.label, answer.words, control)
     return endings

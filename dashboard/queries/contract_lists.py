@@ -14,6 +14,7 @@ from dashboard.models.findings import Evidence, Finding, FindingQuerySet
 from dashboard.models.installs import Install
 from dashboard.queries.delivery_criteria import Cursor
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
+from dashboard.rules.lost_window import Lost
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 
 ANY = "any"
@@ -29,7 +30,8 @@ class ContractCriteria:
 
     `text` is a complete ID: of the contract, its job, a project link or an external project. `finding` is ANY or a
     value of Consequence or Kind; `event` is the event type of the finding. `endpoint` limits the findings to those of
-    one endpoint; without `finding` and `event`, it limits no contracts.
+    one endpoint; without `finding` and `event`, it limits no contracts. `lost` is a run or an endpoint: which contracts
+    it leaves is in `among` (queries/lost_window.py), and none are left without that.
     """
 
     text: str = ""
@@ -37,6 +39,8 @@ class ContractCriteria:
     event: str = ""
     endpoint: int | None = None
     status: str = ""
+    lost: Lost | None = None
+    among: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ def finding_counts(*, install: Install, endpoint: int | None = None) -> FindingC
     if endpoint is not None:
         rows = rows.filter(endpoint=endpoint)
     values = {
-        **{one.value: Q(consequence=one) for one in Consequence if one},
-        **{one.value: Q(kind=one) for one in Kind},
+        **{one.value: finding_is(one) for one in (*Consequence, *Kind) if one},
         Reason.REGISTERED_AFTER.value: Q(reason=Reason.REGISTERED_AFTER),
     }
     found = rows.aggregate(
@@ -91,6 +94,15 @@ def finding_counts(*, install: Install, endpoint: int | None = None) -> FindingC
         **{f"of_{value}": Count("contract", distinct=True, filter=fits) for value, fits in values.items()},
     )
     return FindingCounts(found["contracts"], {value: found[f"of_{value}"] for value in values})
+
+
+def finding_is(value: Consequence | Kind | str) -> Q:
+    """Return the condition of a finding that it has this kind, or this consequence for people.
+
+    It has a consequence once nothing comes any more that would change it. What came out of order is told apart.
+    """
+    never_taken = [kind for kind in Kind if kind.is_settled and kind is not Kind.OUT_OF_ORDER]
+    return Q(consequence=value, kind__in=never_taken) if value in set(Consequence) else Q(kind=value)
 
 
 def shown_findings() -> FindingQuerySet:
@@ -140,6 +152,8 @@ def _matching(install: Install, criteria: ContractCriteria) -> ContractQuerySet:
     rows: ContractQuerySet = Contract.objects.filter(install=install)
     if criteria.finding or criteria.event:
         rows = rows.filter(Exists(_findings(criteria).filter(install=install, contract=OuterRef("pk"))))
+    if criteria.lost is not None:
+        rows = rows.filter(pk__in=criteria.among)
     if criteria.status == OTHER:
         rows = rows.exclude(status__in=_KNOWN_STATUSES)
     elif criteria.status:
@@ -155,7 +169,7 @@ def _findings(criteria: ContractCriteria) -> FindingQuerySet:
         rows = rows.filter(event_type=criteria.event)
     if criteria.finding in {"", ANY}:
         return rows
-    return rows.filter(Q(consequence=criteria.finding) | Q(kind=criteria.finding))
+    return rows.filter(finding_is(criteria.finding))
 
 
 def _named(install: Install, text: str) -> Q:

@@ -6,7 +6,7 @@ span began, up to LOOKED_AT, and with the rows of the endpoints' history in it.
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -16,13 +16,15 @@ from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
-from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install
+from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install, Run
 from dashboard.models.endpoints import DISABLED
 from dashboard.rules.endpoints import Severity
-from dashboard.rules.lost_window import Change, Found, Reads, Stop, found, may_have_happened
+from dashboard.rules.lost_window import Change, Found, Lost, Reads, Stop, found, may_have_happened
 from dashboard.rules.reconciliation import CLOCKS_APART, ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import OLDEST
 
+LOOK_BACK = timedelta(days=1)
+"""A run is looked at from when nothing was sent, if that was so within this time before it; else from this time on."""
 LOOKED_AT = 2000
 """Most contracts that are looked at; if there are more, "more than" is all that is known."""
 
@@ -105,6 +107,29 @@ def stop_of(endpoint: Endpoint, *, now: datetime) -> Stop | None:
     if (stop is not None and stop.is_begun_known) or endpoint.disabled_at is None:
         return stop
     return Stop(endpoint.disabled_at - CLOCKS_APART, None, is_paused=endpoint.severity == Severity.PAUSED)
+
+
+def spans_of(runs: Sequence[Run]) -> tuple[list[Span], dict[int, Stopped]]:
+    """Return for each run that has ended what it is looked at for, by its primary key, and when nothing was sent."""
+    asked = [Span(one.pk, one.endpoint, one.created_at - LOOK_BACK, one.ended_at) for one in runs if one.ended_at]
+    stops = last_stops(asked)
+    spans = []
+    for one in asked:
+        stop = stops[one.key].stop
+        spans.append(replace(one, since=stop.since if stop is not None else one.since))
+    return spans, stops
+
+
+def contracts_of(lost: Lost, *, install_id: int, now: datetime) -> frozenset[int]:
+    """Return the install's contracts that lack an event, or of which one may still come; none of other installs."""
+    if lost.run is not None:
+        runs = Run.objects.filter(pk=lost.run, endpoint__install=install_id).select_related("endpoint")
+        spans, _stops = spans_of(list(runs.defer("endpoint__secret")))
+    else:
+        endpoint = Endpoint.objects.filter(pk=lost.endpoint or 0, install=install_id).defer("secret").first()
+        stop = stop_of(endpoint, now=now) if endpoint is not None else None
+        spans = [Span(0, endpoint, stop.since, now)] if endpoint is not None and stop is not None else []
+    return frozenset().union(*(one.concerned for one in found_in(spans).values()))
 
 
 def found_in(spans: Sequence[Span]) -> dict[int, Found]:

@@ -4,6 +4,7 @@ OpenTrain sends nothing to an endpoint that is disabled or paused, and does not 
 is sent later. All times are on Redeliver's own clock.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from dashboard.rules.durations import clock
 from dashboard.rules.reads import Read, not_known
 from dashboard.rules.reconciliation import ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import moment
+
+_LOST = re.compile(r"(run|endpoint)-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,29 @@ class Stop:
     until: datetime | None
     is_paused: bool = False
     is_begun_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Names a time in which nothing was sent: that of a run, or the one that lasts at an endpoint, by primary key."""
+
+    run: int | None = None
+    endpoint: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The name in URLs, which `lost_from` reads."""
+        return f"run-{self.run}" if self.run is not None else f"endpoint-{self.endpoint}"
+
+    @property
+    def words(self) -> str:
+        return f"after run {self.run}" if self.run is not None else "while nothing is sent"
+
+
+def lost_from(text: str) -> Lost | None:
+    """Return what a name in a URL means; None if it is none."""
+    named = _LOST.fullmatch(text)
+    return None if named is None else Lost(**{named[1]: int(named[2])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +74,24 @@ class Change:
 class Found:
     """What became of the events of a span at an endpoint. The numbers are of contracts.
 
-    `missing` are events that the handler never took; the contracts that lack any are in `lacking`. `coming` are those
-    that may still come, until `until` as far as is known. `unclear` are those of which it is not known. `more`: there
-    are more contracts than were looked at.
+    `missing` are events that the handler never took; the contracts that lack any are in `lacking`, by primary key.
+    `coming` are those of which an event may still come, until `until` as far as is known. `unclear` are those of which
+    it is not known. `more`: there are more contracts than were looked at.
     """
 
     started: int = 0
     ended: int = 0
     missing: tuple[tuple[Event, int], ...] = ()
     lacking: frozenset[int] = frozenset()
-    coming: int = 0
+    coming: frozenset[int] = frozenset()
     until: datetime | None = None
     unclear: int = 0
     more: bool = False
+
+    @property
+    def concerned(self) -> frozenset[int]:
+        """The contracts that lack an event; if there are none, those of which one may still come."""
+        return self.lacking or self.coming
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +131,7 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
         ended=len(_contracts(changed, Event.ENDED)),
         missing=tuple((event, len(of)) for event in reversed(Event) if (of := _contracts(missing, event))),
         lacking=frozenset(one.contract for one in missing),
-        coming=len({one.contract for one in coming}),
+        coming=frozenset(one.contract for one in coming),
         until=max((one.until for one in coming if one.until is not None), default=None),
         unclear=len({one.contract for one in wanted if one.kind is None and not one.is_told}),
         more=more,
@@ -128,7 +159,7 @@ def stop_words(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> tuple[
         said.append(f"{_upper(missing_words(one.missing))}.")
     if one.coming:
         until = "" if one.until is None or one.until <= now else f" until {clock(then=one.until, now=now)}"
-        said.append(f"Events of {_count(one.coming)} may still come{until}.")
+        said.append(f"Events of {_count(len(one.coming))} may still come{until}.")
     why = _gaps(stop, one, reads=reads, now=now)
     return (*said, f"Not all of it is known: {why}.") if why else tuple(said)
 

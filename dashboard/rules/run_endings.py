@@ -69,7 +69,7 @@ def _of_read(facts: EndingFacts, *, now: datetime) -> Ending:
     if reads.judged_at is None or reads.read_at is None or reads.judged_at < reads.read_at:
         return _again(now, "contracts have just been read", now=now)
     if found.coming:
-        return _again(found.until or now, f"events of {_count(found.coming)} may still come", now=now)
+        return _again(found.until or now, f"events of {_count(len(found.coming))} may still come", now=now)
     if found.unclear:
         return _not_known(f"the log of that time does not tell what became of {_count(found.unclear)}")
     span = f"from {clock(then=facts.since, now=now)} to {clock(then=facts.until, now=now)}"

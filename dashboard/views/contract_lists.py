@@ -29,7 +29,7 @@ from dashboard.presenters.contract_list_page import (
 from dashboard.presenters.contract_reads import ContractReads, contract_reads
 from dashboard.presenters.judged_contracts import JudgedContracts
 from dashboard.presenters.live import live as live_response
-from dashboard.queries import contract_lists
+from dashboard.queries import contract_lists, lost_window
 from dashboard.queries.contract_lists import FindingCounts
 from dashboard.queries.delivery_lists import Cursor
 from dashboard.queries.reconnected import also_connected_as
@@ -58,6 +58,8 @@ def place_of(request: MemberRequest, pk: int, *, now: datetime) -> Place:
     """Raises: Http404, also for an install that the user may not see."""
     install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=pk)
     filters = contract_filters.parse(params=request.GET.dict(), now=now)
+    if filters.criteria.lost is not None:
+        filters = filters.among(lost_window.contracts_of(filters.criteria.lost, install_id=install.pk, now=now))
     if filters.criteria.endpoint is None:
         return Place(install, filters, None)
     endpoint = Endpoint.objects.filter(install=install, pk=filters.criteria.endpoint).defer("secret").first()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dashboard.forms import contract_filters
 from dashboard.forms.contract_filters import FINDINGS
 from dashboard.queries.contract_lists import ContractCriteria
+from dashboard.rules.lost_window import Lost
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
@@ -34,6 +35,8 @@ def parse(**params: str) -> contract_filters.ContractFilter:
         ({"event": "Contract.Ended"}, ContractCriteria(event="contract.ended"), "event=contract.ended"),
         ({"status": "Ended"}, ContractCriteria(status="ended"), "status=ended"),
         ({"status": "SUSPENDED"}, ContractCriteria(status="SUSPENDED"), "status=SUSPENDED"),
+        ({"lost": "Run-9"}, ContractCriteria(lost=Lost(run=9)), "lost=run-9"),
+        ({"lost": "endpoint-7"}, ContractCriteria(lost=Lost(endpoint=7)), "lost=endpoint-7"),
         ({"page": "7", "q": ""}, ContractCriteria(), ""),
     ],
 )
@@ -53,6 +56,7 @@ def test_filters_are_read_and_written_canonically(
         ),
         ({"event": "x"}, "“x” is not an event of a contract: use contract.started or contract.ended."),
         ({"endpoint": "whe_1"}, "“whe_1” is not an endpoint: use the number in the URL of its page."),
+        ({"lost": "9"}, "“9” is neither a run nor an endpoint: use the link on its page."),
         ({"q": "con_12345\ncon_67890"}, "This contains 2 lines. Paste only one ID."),
         ({"q": "con_12345, con_67890"}, "This contains 2 IDs. Paste only one ID."),
         ({"q": "ot_ptk_" + "a" * 40}, "A filter contains a token, key or secret. Keep it out of URLs: "),
@@ -99,3 +103,9 @@ def test_canonical_query_means_the_same_as_what_was_written(params: dict[str, st
     found = parse(**params)
     again = parse(**dict(parse_qsl(found.query)))
     assert (again.criteria, again.query, again.problems) == (found.criteria, found.query, ())
+
+
+def test_chip_of_what_is_missing_has_words_and_its_contracts_are_kept_apart() -> None:
+    found = parse(lost="run-9").among(frozenset({4}))
+    assert [(chip.label, chip.words, chip.without) for chip in found.chips({})] == [("Missing", "after run 9", "")]
+    assert (found.criteria.among, found.query) == ({4}, "lost=run-9")

@@ -53,8 +53,7 @@ def test_stopped_endpoint_says_what_ended_and_leads_to_it(install: Install) -> N
         "The handler never took contract.ended of 1 contract.",
     )
     assert isinstance(found.control, Link)
-    assert found.control.url.startswith(f"/installs/{install.pk}/contracts/?")
-    assert f"endpoint={endpoint.pk}" in found.control.url
+    assert found.control.url == f"/installs/{install.pk}/contracts/?lost=endpoint-{endpoint.pk}"
 
 
 def test_stopped_endpoint_without_findings_leads_nowhere(install: Install) -> None:

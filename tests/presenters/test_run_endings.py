@@ -70,10 +70,11 @@ def test_run_misses_what_ended_while_nothing_was_sent_and_leads_there(endpoint: 
     make_finding(contract=ended(endpoint, at=NOON - 40 * HOUR), endpoint=endpoint)
     make_finding(contract=ended(endpoint, at=NOON - 4 * DAY), endpoint=endpoint)
     make_finding(contract=ended(endpoint, at=NOON + HOUR / 2), endpoint=endpoint)
-    found = of(run(endpoint))
+    one = run(endpoint)
+    found = of(one)
     assert (found.kind, found.label) == (EndingKind.MISSING, "1 missing")
     assert found.control is not None
-    assert f"endpoint={endpoint.pk}" in found.control.url
+    assert found.control.url == f"/installs/{endpoint.install_id}/contracts/?lost=run-{one.pk}"
 
 
 def test_run_without_such_a_time_is_looked_at_from_a_day_before(endpoint: Endpoint) -> None:

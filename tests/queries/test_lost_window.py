@@ -8,18 +8,20 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.models import Contract, Endpoint, EndpointSnapshot, Handover, Install
+from dashboard.models import Contract, Endpoint, EndpointSnapshot, Handover, Install, Run
 from dashboard.queries import lost_window
 from dashboard.queries.lost_window import (
     Span,
     Stopped,
     active_contracts,
+    contracts_of,
     found_in,
     last_stops,
     reads_of,
+    spans_of,
     stop_of,
 )
-from dashboard.rules.lost_window import Found, Reads, Stop, may_have_happened
+from dashboard.rules.lost_window import Found, Lost, Reads, Stop, may_have_happened
 from dashboard.rules.reconciliation import CLOCKS_APART, ContractFacts, Event, Kind, Reason
 from tests.factories import (
     NOON,
@@ -29,6 +31,7 @@ from tests.factories import (
     make_finding,
     make_install,
     make_reconciliation,
+    make_run,
 )
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -160,7 +163,7 @@ def test_events_in_a_span_are_told_by_evidence_findings_and_what_was_handed_over
         ended=5,
         missing=((Event.ENDED, 1),),
         lacking=frozenset({missing.pk}),
-        coming=1,
+        coming=frozenset({coming.pk}),
         until=NOON + DAY,
         unclear=1,
     )
@@ -260,3 +263,44 @@ def test_active_contracts_are_those_that_are_still_listed_as_active(endpoint: En
     make_contract(install=install, gone_at=NOON)
     make_contract()
     assert active_contracts(install_id=install.pk) == 1
+
+
+def ran(endpoint: Endpoint, **columns: Any) -> Run:
+    """A run from half past noon until two hours after noon, of an endpoint that was sent nothing since noon."""
+    was(endpoint, NOON, "ACTIVE")
+    was(endpoint, NOON + MINUTE, "DISABLED")
+    defaults = {"created_at": NOON + HOUR / 2, "ended_at": NOON + 2 * HOUR}
+    return make_run(endpoint=endpoint, **defaults | columns)
+
+
+def test_runs_that_have_ended_are_looked_at_from_when_nothing_was_sent(endpoint: Endpoint) -> None:
+    run, going_on = ran(endpoint), make_run(endpoint=make_endpoint(), ended_at=None)
+    [span], stops = spans_of([run, going_on])
+    assert (span.key, span.since, span.until) == (run.pk, NOON, NOON + 2 * HOUR)
+    assert stops[run.pk].stop == Stop(NOON, None, is_paused=True)
+    [span], _stops = spans_of([make_run(endpoint=make_endpoint(), created_at=NOON, ended_at=NOON + HOUR)])
+    assert span.since == NOON - DAY
+
+
+def test_contracts_of_a_run_are_those_that_lack_an_event_or_else_wait_for_one(endpoint: Endpoint) -> None:
+    run, install = ran(endpoint), endpoint.install
+    of_run = Lost(run=run.pk)
+    waits, lacks, taken = (ended(endpoint) for _ in range(3))
+    make_evidence(contract=taken, endpoint=endpoint)
+    make_finding(contract=waits, endpoint=endpoint, kind=Kind.NOT_SEEN_YET)
+    assert contracts_of(of_run, install_id=install.pk, now=NOON + DAY) == {waits.pk}
+    make_finding(contract=lacks, endpoint=endpoint)
+    assert contracts_of(of_run, install_id=install.pk, now=NOON + DAY) == {lacks.pk}
+    assert contracts_of(of_run, install_id=make_install().pk, now=NOON + DAY) == frozenset()
+    assert contracts_of(Lost(run=run.pk + 1), install_id=install.pk, now=NOON + DAY) == frozenset()
+
+
+def test_contracts_of_a_stopped_endpoint_are_those_since_it_stopped(endpoint: Endpoint) -> None:
+    of_endpoint, install_id = Lost(endpoint=endpoint.pk), endpoint.install_id
+    lacks = ended(endpoint)
+    make_finding(contract=lacks, endpoint=endpoint)
+    ran(endpoint)
+    assert contracts_of(of_endpoint, install_id=install_id, now=NOON + DAY) == frozenset()  # it is active
+    Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED")
+    assert contracts_of(of_endpoint, install_id=install_id, now=NOON + DAY) == {lacks.pk}
+    assert contracts_of(of_endpoint, install_id=make_install().pk, now=NOON + DAY) == frozenset()

@@ -8,9 +8,11 @@ import pytest
 from dashboard.rules.lost_window import (
     Change,
     Found,
+    Lost,
     Reads,
     Stop,
     found,
+    lost_from,
     may_have_happened,
     missing_words,
     pause_words,
@@ -91,7 +93,7 @@ def test_found_counts_contracts_by_what_became_of_their_events() -> None:
         ended=6,
         missing=((Event.ENDED, 2), (Event.STARTED, 1)),
         lacking=frozenset({1, 2}),
-        coming=3,
+        coming=frozenset({3, 4, 5}),
         until=NOON + 2 * HOUR,
         unclear=1,
     )
@@ -101,6 +103,34 @@ def test_found_lacks_nothing_of_types_that_are_not_subscribed() -> None:
     changes = [Change(1, Event.ENDED, Kind.MISSING), Change(2, Event.ENDED)]
     assert found(changes, subscribed=["contract.started"]) == Found(ended=2)
     assert found([], subscribed=BOTH, more=True) == Found(more=True)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "coming", "concerned"), [({1}, {2}, {1}), (set(), {2}, {2}), (set(), set(), set())]
+)
+def test_contracts_that_lack_an_event_concern_before_those_of_which_one_may_come(
+    lacking: set[int], coming: set[int], concerned: set[int]
+) -> None:
+    assert Found(lacking=frozenset(lacking), coming=frozenset(coming)).concerned == concerned
+
+
+@pytest.mark.parametrize(
+    ("lost", "text", "words"),
+    [
+        (Lost(run=9), "run-9", "after run 9"),
+        (Lost(endpoint=7), "endpoint-7", "while nothing is sent"),
+    ],
+)
+def test_lost_time_is_named_in_urls_and_read_from_them(lost: Lost, text: str, words: str) -> None:
+    assert (lost.text, lost.words, lost_from(text)) == (text, words, lost)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "run", "run-", "run-x", "install-1", "run-1 ", "run--1", "run-" + "1" * 19, "run-\N{ARABIC-INDIC DIGIT ONE}"],
+)
+def test_other_names_are_none(text: str) -> None:
+    assert lost_from(text) is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +164,7 @@ def test_missing_words_name_the_events(missing: tuple[tuple[Event, int], ...], w
         ),
         (
             Stop(NOON, NOON + HOUR),
-            Found(ended=2, missing=((Event.ENDED, 1),), coming=1, until=NOW + HOUR),
+            Found(ended=2, missing=((Event.ENDED, 1),), coming=frozenset({4}), until=NOW + HOUR),
             READS,
             [
                 (
@@ -147,7 +177,7 @@ def test_missing_words_name_the_events(missing: tuple[tuple[Event, int], ...], w
         ),
         (
             STOP,
-            Found(ended=2, coming=2, until=NOW),
+            Found(ended=2, coming=frozenset({4, 5}), until=NOW),
             READS,
             [
                 f"2 contracts ended {SENT}, as far as the times are known.",

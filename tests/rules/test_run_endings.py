@@ -71,12 +71,12 @@ def that_found(**facts: object) -> EndingFacts:
             "Will be checked again any moment now: contracts have just been read.",
         ),
         (
-            that_found(coming=1, until=NOON + 48 * MINUTE),
+            that_found(coming=frozenset({4}), until=NOON + 48 * MINUTE),
             "Will be checked again at 11:48 UTC",
             "Will be checked again at 11:48 UTC: events of 1 contract may still come.",
         ),
         (
-            that_found(coming=2),
+            that_found(coming=frozenset({4, 5})),
             "Will be checked again any moment now",
             "Will be checked again any moment now: events of 2 contracts may still come.",
         ),
@@ -152,7 +152,7 @@ moments = st.none() | st.integers(-60, 60).map(lambda minutes: NOON + minutes * 
             Found,
             missing=st.sampled_from([(), ((Event.ENDED, 1),)]),
             lacking=st.just(frozenset({1})),
-            coming=st.integers(0, 1),
+            coming=st.frozensets(st.just(1)),
             until=moments,
             unclear=st.integers(0, 1),
             more=st.booleans(),

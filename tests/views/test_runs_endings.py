@@ -65,7 +65,7 @@ def test_run_page_ends_with_what_is_missing(is_lost: bool, ana: Browser, endpoin
         if is_lost:
             words = "1 missing: the handler never took contract.ended of 1 contract. Open contracts"
             assert text(step) == f"Check what is missing {words}"
-            assert f'href="/installs/{endpoint.install_id}/contracts/?' in step
+            assert f'href="/installs/{endpoint.install_id}/contracts/?lost=run-{run.pk}"' in step
             assert "Done 1 missing ended" in text(page)
         else:
             assert "Nothing missing: no event of a contract that started or ended from " in text(step)
@@ -132,3 +132,16 @@ def test_before_a_pause_it_is_said_whom_it_concerns(ana: Browser, endpoint: Endp
 
 def test_active_endpoint_says_nothing_of_a_lost_time(ana: Browser, endpoint: Endpoint) -> None:
     assert "nothing was sent" not in ana.read(reverse("endpoint-detail", args=[endpoint.pk]))
+
+
+def test_link_of_what_is_missing_lists_just_that(ana: Browser, endpoint: Endpoint) -> None:
+    run = ran(endpoint)
+    lose(endpoint)
+    old = make_contract(install=endpoint.install, title="From long ago", created_at=timezone.now() - 9 * HOUR)
+    make_finding(contract=old, endpoint=endpoint)
+    path = reverse("install-contracts", args=[endpoint.install_id])
+    page = text(ana.read(f"{path}?lost=run-{run.pk}"))
+    assert "Missing: after run" in page
+    assert "From long ago" not in page
+    assert "From long ago" in ana.read(path)
+    assert "From long ago" not in ana.read(f"{path}?lost=run-{run.pk + 1}")
