@@ -1,6 +1,7 @@
 """The console's background jobs, run as Procrastinate runs them."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -13,10 +14,12 @@ from procrastinate.contrib.django import app
 from dashboard import tasks
 from dashboard.actions.installs import freshness
 from dashboard.launch import site
-from dashboard.models import Install, Reconciliation
+from dashboard.models import Finding, Handover, Install, Reconciliation, User
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_install
+from tests.handing_over import make_scene, queued
+from tests.services.misbehaving import answer, misbehaving
 
 
 @pytest.fixture
@@ -95,9 +98,58 @@ def test_refresh_install_does_nothing_while_all_its_threads_wait(fake_opentrain:
     assert fake_opentrain.calls == []
 
 
-def test_worker_has_more_slots_than_refreshes_can_take() -> None:
+def test_worker_has_more_slots_than_refreshes_and_slow_handlers_can_take() -> None:
     [at] = [number for number, word in enumerate(site.worker()) if word == "--concurrency"]
-    assert int(site.worker()[at + 1]) - tasks.REFRESHES >= 4
+    assert int(site.worker()[at + 1]) - tasks.REFRESHES - tasks.SENDERS >= 4
+
+
+@pytest.mark.usefixtures("_no_jobs")
+def test_send_handovers_is_the_job_that_a_button_queues_and_it_closes_the_finding(
+    fake_opentrain: FakeOpenTrain, support: User
+) -> None:
+    with misbehaving(answer(200)) as server:
+        scene = make_scene(fake_opentrain, actor=support, handler_url=server.url)
+        scene.ask(support)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT task_name, queue_name FROM procrastinate_jobs")
+            [(name, queue)] = cursor.fetchall()
+        assert (app.tasks[name], queue) == (tasks.send_handovers, tasks.QUEUE)
+        async_to_sync(tasks.send_handovers.func)(scene.endpoint.pk)
+        assert len(server.requests) == 1
+    assert Handover.objects.get().ok
+    assert not Finding.objects.open().exists()
+
+
+@pytest.mark.usefixtures("_no_jobs")
+def test_send_handovers_does_nothing_while_its_threads_wait_for_handlers_and_is_queued_again(
+    fake_opentrain: FakeOpenTrain, support: User
+) -> None:
+    scene = make_scene(fake_opentrain, actor=support)
+    row = scene.ask(support)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+    with contextlib.ExitStack() as others:
+        for number in range(tasks.SENDERS):
+            others.enter_context(tasks._sending.one(name=f"other {number}", most=tasks.SENDERS, most_of_name=1))
+        async_to_sync(tasks.send_handovers.func)(scene.endpoint.pk)
+    row.refresh_from_db()
+    assert row.ended_at is None
+    tasks.resume_handovers(timestamp=0)
+    tasks.resume_handovers(timestamp=1)
+    assert queued() == [scene.endpoint.pk]
+
+
+@pytest.mark.usefixtures("_no_jobs")
+def test_two_jobs_of_one_endpoint_send_once(fake_opentrain: FakeOpenTrain, support: User) -> None:
+    with misbehaving(answer(200)) as server:
+        scene = make_scene(fake_opentrain, actor=support, handler_url=server.url)
+        scene.ask(support)
+        threads = [threading.Thread(target=tasks._send_handovers, args=[scene.endpoint.pk]) for _ in range(2)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert len(server.requests) == 1
 
 
 @pytest.mark.usefixtures("_no_jobs")

@@ -59,7 +59,7 @@ def worker() -> tuple[str, ...]:
     use at most eight of them (dashboard/tasks.py). It polls for due jobs every second, because a run that waits for its
     outcome schedules its next step in seconds.
     """
-    options = ["--queues", "console", "--concurrency", "12", "--fetch-job-polling-interval", "1"]
+    options = ["--queues", "console", "--concurrency", "14", "--fetch-job-polling-interval", "1"]
     return manage("procrastinate", "worker", *options)
 
 

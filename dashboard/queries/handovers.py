@@ -1,7 +1,7 @@
 """What may be handed over: a contract's event at an endpoint, with all that its body and its offer depend on."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from django.db.models.functions import Length
 
 from dashboard.models import Attempt, Contract, Delivery, Endpoint, Evidence, Finding, Handover, ProjectLink
 from dashboard.models.endpoints import ACTIVE, leads_to_a_receiver
+from dashboard.queries.verdicts import verdicts
 from dashboard.rules import handovers, reconstruction
 from dashboard.rules.handovers import ContractState, HandlerState
 from dashboard.rules.outside_texts import is_whole
@@ -142,13 +143,13 @@ def recent(*, user_rows: QuerySet[Handover]) -> Sequence[Handover]:
 def _cases(pairs: Sequence[tuple[Contract, Event]], *, endpoint: Endpoint, now: datetime) -> list[Case]:
     """Return the case of each contract and event at the endpoint. The number of queries is the same for any number."""
     contracts = list(dict.fromkeys(contract for contract, _ in pairs))
-    verdicts = _verdicts(contracts, endpoint=endpoint)
+    found_verdicts = verdicts(contracts=contracts, now=now)
     taken, ended = _evidence(contracts, endpoint=endpoint), _ended(contracts)
     links, state = _links(contracts), _handler_state(endpoint)
     found = []
     for contract, event in pairs:
-        left = tuple(one for one in links[contract.pk] if one.id not in taken[contract.pk, event])
-        verdict = verdicts.get((contract.pk, event), _UNKNOWN)
+        verdict = found_verdicts.get((contract.pk, endpoint.pk, event), _UNKNOWN)
+        left = _left(links[contract.pk], verdict, taken=taken[contract.pk, event])
         if links[contract.pk] and not left:
             verdict = Verdict(Kind.TAKEN)
         contract_state = ContractState(
@@ -167,14 +168,15 @@ def _cases(pairs: Sequence[tuple[Contract, Event]], *, endpoint: Endpoint, now: 
     return found
 
 
-def _verdicts(contracts: Sequence[Contract], *, endpoint: Endpoint) -> dict[tuple[int, Event], Verdict]:
-    rows = Finding.objects.open().filter(contract__in=contracts, endpoint=endpoint)
-    return {
-        (one.contract_id, Event(one.event_type)): Verdict(
-            Kind(one.kind), Reason(one.reason), until=one.until, happened_at=one.happened_at
-        )
-        for one in rows.filter(event_type__in=[event.value for event in Event])
-    }
+def _left(links: Sequence[LinkFields], verdict: Verdict, *, taken: Collection[str]) -> tuple[LinkFields, ...]:
+    """Return the links for which the event is built: those that the verdict is true of, and not taken yet.
+
+    What was taken in the wrong order is built all the same.
+    """
+    of_verdict = [one for one in links if not verdict.link_ids or one.id in verdict.link_ids]
+    if verdict.kind is Kind.OUT_OF_ORDER:
+        return tuple(of_verdict)
+    return tuple(one for one in of_verdict if one.id not in taken)
 
 
 def _evidence(contracts: Sequence[Contract], *, endpoint: Endpoint) -> dict[tuple[int, str], set[str]]:

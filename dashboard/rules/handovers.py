@@ -1,7 +1,8 @@
 """Pure rules: which events may be handed over, what keeps one from being sent, and what came of it, in words.
 
 An event is built from OpenTrain's reads only where it is missing, or may be. It is sent only where it is proven
-missing. A `contract.started` is never built of a contract that has ended, or may have: it would give access back.
+missing, or where the handler took the end of a contract before its start: then the end is sent again. A
+`contract.started` is never built of a contract that has ended, or may have: it would give access back.
 """
 
 from dataclasses import dataclass
@@ -20,16 +21,15 @@ AT_ONCE = 100
 """Most events of one selection."""
 BOTH = "If OpenTrain's own delivery comes later, the handler sees both."
 
-_SENT = {Kind.MISSING, Kind.REFUSED}
-_BUILT = {Kind.MISSING, Kind.REFUSED, Kind.NOT_SEEN_YET, Kind.NOT_KNOWN, Kind.TAKEN_IN_PART}
-_IN_LOG = "OpenTrain has a delivery of this event, and it is in the log. Redeliver that one instead."
+_SENT = {Kind.MISSING, Kind.REFUSED, Kind.OUT_OF_ORDER}
+_BUILT = {*_SENT, Kind.NOT_SEEN_YET, Kind.NOT_KNOWN, Kind.TAKEN_IN_PART}
+_FAILED = "OpenTrain has a delivery of this event, and it is in the log. Redeliver that one instead."
 _NOT_BUILT = {
     Kind.NOT_DUE: "The contract has not ended, so there is no such event.",
     Kind.TAKEN: "The handler took this event. There is nothing to hand over.",
     Kind.RETRYING: "OpenTrain is still delivering this event. There is nothing to hand over yet.",
     Kind.REQUESTED: "A redelivery of this event is requested. There is nothing to hand over yet.",
-    Kind.FAILED: _IN_LOG,
-    Kind.OUT_OF_ORDER: _IN_LOG,
+    Kind.FAILED: _FAILED,
 }
 _NOT_SENT = {
     Kind.TAKEN_IN_PART: "The handler took this event for at least one project link. Of the others it is not known.",

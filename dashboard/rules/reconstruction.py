@@ -6,7 +6,7 @@ OpenTrain's event IDs do.
 
 What is not known is null, also a text that the log has cut or masked: a handler must not take it for the original.
 
-Sources: partner-api, "Deliveries" and "The read side".
+Sources: partner-api, "Deliveries" and "Links, contracts and budgets".
 """
 
 import hashlib

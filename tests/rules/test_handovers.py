@@ -58,12 +58,17 @@ def test_missing_event_is_built_and_sent() -> None:
 def test_every_kind_of_verdict_has_an_answer(kind: Kind) -> None:
     verdict = Verdict(kind)
     said = built(verdict=verdict) or sent(verdict)
-    assert (said == "") is (kind in {Kind.MISSING, Kind.REFUSED})
+    assert (said == "") is (kind in {Kind.MISSING, Kind.REFUSED, Kind.OUT_OF_ORDER})
 
 
-@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.OUT_OF_ORDER])
-def test_what_is_in_the_log_is_redelivered_instead(kind: Kind) -> None:
-    assert "Redeliver that one instead" in built(verdict=Verdict(kind))
+def test_what_failed_is_in_the_log_and_redelivered_instead() -> None:
+    assert "Redeliver that one instead" in built(verdict=Verdict(Kind.FAILED))
+
+
+def test_end_that_was_taken_before_the_start_is_sent_again_and_never_the_start() -> None:
+    verdict = Verdict(Kind.OUT_OF_ORDER)
+    assert (built(verdict=verdict), sent(verdict)) == ("", "")
+    assert built(Event.STARTED, ENDED, verdict) == ENDED_ALREADY
 
 
 @pytest.mark.parametrize("kind", [Kind.NOT_KNOWN, Kind.NOT_SEEN_YET, Kind.TAKEN_IN_PART])

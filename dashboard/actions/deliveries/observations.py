@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from dashboard.actions.deliveries import attempts, matching
 from dashboard.models import Attempt, Delivery, Endpoint
 from dashboard.rules.observations import Observation
+from dashboard.rules.reconstruction import is_reconstructed
 
 _TRIES = 3
 
@@ -25,7 +26,8 @@ class Recorded:
 def record(*, endpoint: Endpoint, observations: Sequence[Observation]) -> Recorded:
     """Write observations to the log, all or none. Observations that are already in the log change nothing.
 
-    That includes attempts that the receiver recorded itself (matching.py).
+    That includes attempts that the receiver recorded itself (matching.py), and what Redeliver handed over, which is no
+    delivery of OpenTrain's.
 
     Within one call, a delivery's attempts are numbered by time; across calls, by the order of the calls.
 
@@ -64,6 +66,8 @@ def _fresh(*, there: dict[str, Delivery], observations: Sequence[Observation]) -
             received[names[delivery_id]].append(at)
     for one in sorted(observations, key=lambda one: one.result.received_at):
         name, at = one.identity
+        if is_reconstructed(name):
+            continue  # what Redeliver handed over is no delivery, and it knows of it
         if one.identity not in known and not matching.is_told_of(at=at, received=received[name]):
             known.add(one.identity)
             yield one

@@ -1,10 +1,10 @@
 """Retention: deletes old rows of the delivery log in small steps that do not slow down the receiver.
 
 A delivery is deleted with its attempts RETENTION_DAYS after its last attempt (or its last redelivery request). Bodies
-and the first bytes of responses are deleted after BODY_RETENTION_DAYS. After RETENTION_DAYS go refused requests, the
-history of endpoints, installs and receivers, and contracts and project links that have been gone for that long, with
-their evidence and findings. 0 keeps them forever. The audit trail is never deleted, because the record of who did what
-must outlive the objects.
+and the first bytes of responses are deleted after BODY_RETENTION_DAYS, those of hand-overs too. After RETENTION_DAYS go
+refused requests, hand-overs, the history of endpoints, installs and receivers, and contracts and project links that
+have been gone for that long, with their evidence and findings. 0 keeps them forever. The audit trail is never deleted,
+because the record of who did what must outlive the objects.
 
 Design decisions:
 - A step handles at most STEP rows in its own transaction. A crash loses nothing: rows of an uncommitted step are still
@@ -31,6 +31,7 @@ from dashboard.models import (
     Contract,
     Delivery,
     EndpointSnapshot,
+    Handover,
     Install,
     InstallSnapshot,
     ProjectLink,
@@ -66,7 +67,9 @@ _OF_LINKS = (
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Numbers of deleted rows. `bodies` counts deliveries that lost only their body. `snapshots` are of any history."""
+    """Numbers of deleted rows. `bodies` counts deliveries and hand-overs that lost only their body. `snapshots` are of
+    any history.
+    """
 
     deliveries: int = 0
     attempts: int = 0
@@ -75,6 +78,7 @@ class Removed:
     snapshots: int = 0
     contracts: int = 0
     links: int = 0
+    handovers: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -83,7 +87,7 @@ class Removed:
         return (
             f"{self.deliveries} deliveries with {self.attempts} attempts, {self.bodies} more bodies, "
             f"{self.refused} refused requests, {self.snapshots} snapshots, {self.contracts} contracts, "
-            f"{self.links} links"
+            f"{self.links} links, {self.handovers} hand-overs"
         )
 
 
@@ -120,6 +124,7 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
     if rows:
         yield from _walk(_remove_deliveries, before=now - rows, now=now)
         yield from _walk(_remove_refused, before=now - rows, now=now)
+        yield from _walk(_remove_handovers, before=now - rows, now=now)
         yield from _walk(_remove_snapshots, before=now - rows, now=now)
         yield from _walk(_remove_install_snapshots, before=now - rows, now=now)
         yield from _walk(_remove_presences, before=now - rows, now=now)
@@ -127,6 +132,7 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
         yield from _walk(_remove_links, before=now - rows, now=now)
     if bodies:
         yield from _walk(_remove_bodies, before=now - bodies, now=now)
+        yield from _walk(_remove_handover_bodies, before=now - bodies, now=now)
 
 
 def _walk(step: Step, *, before: datetime, now: datetime) -> Iterator[Removed]:
@@ -162,6 +168,22 @@ def _remove_refused(before: datetime, _after: Position | None, _now: datetime) -
         taken = list(old.select_for_update(skip_locked=True).values_list("received_at", "pk")[:STEP])
         RefusedAttempt.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
         return Removed(refused=len(taken)), _last(taken)
+
+
+def _remove_handovers(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    """Delete what was handed over. The evidence that the handler took it stays."""
+    with transaction.atomic():
+        taken = _take(Handover.objects.filter(asked_at__lt=before), after=after, column="asked_at")
+        Handover.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(handovers=len(taken)), _last(taken)
+
+
+def _remove_handover_bodies(before: datetime, after: Position | None, now: datetime) -> tuple[Removed, Position | None]:
+    with transaction.atomic():
+        kept = Handover.objects.filter(asked_at__lt=before, body__isnull=False)
+        taken = _take(kept, after=after, column="asked_at")
+        rows = Handover.objects.filter(pk__in=[pk for _at, pk in taken])
+        return Removed(bodies=rows.update(body=None, response_head=None, body_gone_at=now)), _last(taken)
 
 
 def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:

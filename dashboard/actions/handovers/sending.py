@@ -16,6 +16,7 @@ from django.db import transaction
 from dashboard.actions import audit
 from dashboard.actions.handovers import people
 from dashboard.actions.handovers.asking import HAND_OVER
+from dashboard.actions.reconciliation.judge import judge
 from dashboard.config.masking import masking
 from dashboard.db.advisory_lock import alone
 from dashboard.models import AuditEntry, Contract, Endpoint, Evidence, Handover
@@ -35,6 +36,8 @@ from dashboard.vault import Unreadable
 
 WORDS_CHARS = 400
 DIED = "Redeliver was stopped while it sent the event. The handler may have taken it or not."
+NOT_SENT, UNKNOWN = "not sent", "outcome unknown"
+"""Causes where the handler gave none: an empty one would mean that it took the event."""
 IN_A_ROW = f"Not sent, because the {FAILURES_IN_A_ROW} before it failed."
 
 _PHASES = {
@@ -80,15 +83,18 @@ def send_waiting(*, endpoint_id: int, clock: Clock, budget: timedelta) -> int:
 def _end(row: Handover, *, clock: Clock) -> None:
     """Send the row's event if it may be sent, and record what came of it."""
     if row.sent_at is not None:
-        end = _End(Result.UNKNOWN, DIED)
+        end = _End(Result.UNKNOWN, DIED, UNKNOWN)
     elif _fails_in_a_row(row):
-        end = _End(Result.NOT_SENT, IN_A_ROW)
+        end = _End(Result.NOT_SENT, IN_A_ROW, NOT_SENT)
     else:
         try:
             end = _send(row, clock=clock)
         except _NotSent as why:
-            end = _End(Result.NOT_SENT, f"Not sent. {why}")
-    _record(row, end, at=clock())
+            end = _End(Result.NOT_SENT, f"Not sent. {why}", NOT_SENT)
+    at = clock()
+    _record(row, end, at=at)
+    if row.ok:
+        judge(install_id=row.install_id, now=at)
 
 
 def _send(row: Handover, *, clock: Clock) -> _End:
@@ -96,7 +102,8 @@ def _send(row: Handover, *, clock: Clock) -> _End:
     found, link = _case(row, now=clock())
     _check_with_opentrain(found, link)
     built = _built(found, link)
-    # Asking OpenTrain took a while.
+    # Asking OpenTrain took a while, and the log may have the event by now.
+    judge(install_id=row.install_id, now=clock())
     found, _link = _case(row, now=clock())
     at = clock()
     url, headers = found.endpoint.handles, built.headers(signature=_signature(found.endpoint, built, at=at))

@@ -13,6 +13,7 @@ from django.db import transaction
 from procrastinate import exceptions
 from procrastinate.contrib.django import app
 
+from dashboard.actions.handovers.asking import HAND_OVER
 from dashboard.actions.installs import sync
 from dashboard.actions.runs.commands import QUEUE
 from dashboard.db.advisory_lock import alone
@@ -154,7 +155,8 @@ def _is_left_alone(install: Install, *, now: datetime) -> bool:
 def _has_write_failed(install: Install, *, now: datetime) -> bool:
     """Return whether OpenTrain has just left a write unanswered: a read would wait for as long, and learn nothing."""
     lately = install.audit.filter(at__gt=now - PAUSE_AFTER_FAILURE, at__lte=now)
-    return lately.filter(phase__in=UNANSWERED).exists()
+    # What a handler does not take says nothing of OpenTrain.
+    return lately.filter(phase__in=UNANSWERED).exclude(action=HAND_OVER).exists()
 
 
 def _rests(install: Install, *, now: datetime) -> bool:

@@ -33,6 +33,12 @@ def tell(key):
     return tell
 
 
+def test_event_that_redeliver_handed_over_is_known_and_no_delivery(tell) -> None:
+    handed = ITEM | {"deliveryId": "redeliver-delivery-0123456789abcdef0123456789abcdef"}
+    assert answered(tell(handed, ITEM)) == (200, {"stored": 1, "known": 1})
+    assert [row.opentrain_id for row in Delivery.objects.all()] == ["dlv_1"]
+
+
 def test_observation_becomes_an_attempt_of_a_delivery(tell, endpoint) -> None:
     item = ITEM | {"eventId": "evt_1", "resourceId": "con_1", "signature": "verified", "body": '{"ü": 1}'}
     assert answered(tell(item)) == (200, {"stored": 1, "known": 0})

@@ -38,6 +38,7 @@ from tests.factories import (
     make_endpoint,
     make_evidence,
     make_finding,
+    make_handover,
     make_install,
     make_link,
     make_refused_attempt,
@@ -79,6 +80,26 @@ def test_retain_removes_what_is_older_than_the_limit_and_nothing_else() -> None:
     assert list(Delivery.objects.order_by("pk")) == kept
     assert [attempt.delivery for attempt in Attempt.objects.order_by("pk")] == kept
     assert list(RefusedAttempt.objects.all()) == [young]
+
+
+@pytest.mark.django_db
+def test_retain_takes_hand_overs_and_their_bodies_earlier_and_leaves_the_evidence() -> None:
+    endpoint, contract = make_endpoint(), make_contract()
+    ages = (90 * DAY + SECOND, 90 * DAY, 30 * DAY + SECOND, 30 * DAY)
+    old, fading, faded, young = (
+        make_handover(contract=contract, endpoint=endpoint, asked_at=NOON - age) for age in ages
+    )
+    make_handover(contract=contract, endpoint=endpoint, asked_at=NOON - 60 * DAY, body=None, result="not_sent")
+    make_evidence(contract=contract, endpoint=endpoint, opentrain_id=old.delivery_id)
+    assert retain() == Removed(handovers=1, bodies=2)
+    assert retain() == Removed()
+    assert not Handover.objects.filter(pk=old.pk).exists()
+    for row in (fading, faded):
+        row.refresh_from_db()
+        assert (row.body, row.response_head, row.body_gone_at, row.ok) == (None, None, NOON, True)
+    young.refresh_from_db()
+    assert (bytes(young.response_head), young.body_gone_at) == (b"thanks", None)
+    assert Evidence.objects.exists()
 
 
 @pytest.mark.django_db

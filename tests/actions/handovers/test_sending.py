@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from dashboard.actions.handovers import asking, opting, sending
 from dashboard.actions.handovers.asking import Wanted
-from dashboard.models import AuditEntry, Contract, Endpoint, Evidence, Handover, Install, User
+from dashboard.actions.reconciliation.judge import judge
+from dashboard.models import AuditEntry, Contract, Endpoint, Evidence, Finding, Handover, Install, User
 from dashboard.queries.handovers import case
+from dashboard.rules.causes import describe_cause
 from dashboard.rules.reconciliation import Event
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services.opentrain import Reason, Unavailable
@@ -52,6 +54,7 @@ def not_sent(scene: Scene, actor: User, *, before: Any) -> str:
         row = scene.send(row)
         assert server.requests == []
     assert (row.result, row.ok, row.sent_at, row.body) == ("not_sent", False, None, None)
+    assert describe_cause(cause=row.cause, status=row.status) == "not sent"
     closing = AuditEntry.objects.get(operation=row.operation, phase="refused")
     assert closing.words == f"contract.ended of contract {row.contract_opentrain_id}. {row.words}"
     return row.words.removeprefix("Not sent. ")
@@ -117,6 +120,26 @@ def test_outcome_is_stored_audited_and_kept_as_evidence(scene: Scene, support: U
     )  # fmt: skip
 
 
+def test_finding_closes_at_once(scene: Scene, support: User) -> None:
+    sent(scene, support)
+    finding = Finding.objects.get()
+    assert finding.closed_at == LATE
+    assert finding.closed_words == "Handed over: the handler took it from Redeliver at 2026-06-12 18:00:00 UTC."
+
+
+def test_finding_stays_closed_when_retention_takes_the_hand_over(scene: Scene, support: User) -> None:
+    sent(scene, support)
+    Handover.objects.all().delete()
+    Contract.objects.update(judged_as="")
+    judge(install_id=scene.install.pk, now=LATE + timedelta(days=400))
+    assert not Finding.objects.open().exists()
+
+
+def test_finding_of_what_failed_stays(scene: Scene, support: User) -> None:
+    sent(scene, support, answer(503))
+    assert Finding.objects.open().get().kind == "missing"
+
+
 def test_event_that_was_taken_is_not_sent_again(scene: Scene, support: User) -> None:
     sent(scene, support)
     assert scene.case().why_not_built == "The handler took this event. There is nothing to hand over."
@@ -159,6 +182,13 @@ def test_event_that_the_handler_took_meanwhile_is_not_sent(scene: Scene, support
         make_evidence(contract=scene.contract, endpoint=scene.endpoint, link_id=scene.link.opentrain_id)
 
     assert "The handler took this event." in not_sent(scene, support, before=take)
+
+
+def test_event_that_came_into_the_log_meanwhile_is_not_sent(scene: Scene, support: User) -> None:
+    def come() -> None:
+        scene.log({"opentrainUserId": "usr_1"}, event_type="contract.ended")
+
+    assert "The handler took this event." in not_sent(scene, support, before=come)
 
 
 @pytest.mark.parametrize(

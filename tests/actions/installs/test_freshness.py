@@ -126,6 +126,13 @@ def test_write_without_an_answer_is_followed_by_a_pause(
     assert queued() == [install.pk]
 
 
+@pytest.mark.parametrize("phase", ["unknown", "unavailable"])
+def test_handler_that_does_not_take_an_event_stops_no_read(install: Install, phase: str) -> None:
+    make_entry(endpoint=install.endpoints.get(), at=NOON, phase=phase, action="hand over event")
+    look(install=reload(install), now=NOON + SECOND)
+    assert queued() == [install.pk]
+
+
 def test_write_that_was_refused_is_followed_by_a_read_at_once(install: Install) -> None:
     make_entry(endpoint=install.endpoints.get(), at=NOON, phase="refused")
     look(install=reload(install), now=NOON + SECOND)
