@@ -13,7 +13,7 @@ from dashboard.rules.event_order import CAN_BE_OVERTAKEN, OVERTAKE, Event, Other
 from dashboard.rules.reconciliation import Event as ContractEvent
 
 ENDED = "ended"
-"""The status of a contract that has ended. Source: partner-api, "The read side"."""
+"""The status of a contract that has ended. Source: partner-api, "Operations"."""
 _OTHERS = """
     SELECT endpoint_id, resource_id, event_type, event_id, event_created_at,
            CASE WHEN last_ok THEN last_attempt_at END, false
