@@ -149,6 +149,7 @@ console: Patterns = [
     path("installs/<int:pk>/contracts/export/", contract_export.install, name="install-contracts-export"),
     path("contracts/<int:pk>/", contracts.detail, name="contract-detail"),
     path("contracts/<int:pk>/live/", contracts.live, name="contract-live"),
+    path("contracts/<int:pk>/budget/", contracts.read_budget, name="contract-budget"),
     path("why/", why.index, name="why"),
     path("runs/", runs.index, name="run-list"),
     path("runs/live/", runs.index_live, name="run-list-live"),

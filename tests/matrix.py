@@ -101,6 +101,7 @@ install-contracts                       GET    in 403  ok 404  ok 404  ok  ok
 install-contracts-live                  GET    in 403  ok 404  ok 404  ok  ok
 install-contracts-export                GET    in 403  ok 404  ok 404  ok  ok
 contract-detail                         GET    in 403  ok 404  ok 404  ok  ok
+contract-budget                         POST   in 403 403 404  ok 404  ok  ok
 contract-live                           GET    in 403  ok 404  ok 404  ok  ok
 why                                     GET    in 403  ok  ok  ok  ok  ok  ok
 run-list                                GET    in 403  ok  ok  ok  ok  ok  ok

@@ -12,17 +12,20 @@ from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import controls
 from dashboard.presenters.contract_reads import ContractReads, contract_reads
 from dashboard.presenters.contract_timeline import place_of, timeline_of
-from dashboard.presenters.controls import Control, Link
+from dashboard.presenters.controls import Button, Control, Link
 from dashboard.queries.contract_story import Judged, Story
 from dashboard.rules import contract_answers
 from dashboard.rules.contract_answers import Cell, one_per_endpoint, utc
 from dashboard.rules.contract_timeline import Timeline
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.handovers import SLUGS
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 from dashboard.rules.reconciliation_words import words
 
 SENTENCES = 5
 """Endpoints that the head of the page says a sentence about; the table has all."""
+_HANDED_OVER = frozenset({Kind.MISSING, Kind.REFUSED})
+"""What the event's own page may send, if nothing else is in the way: it says so."""
 _PAST = frozenset({Reason.NO_LOG, Reason.OUT_OF_PATH})
 NO_ENDPOINT = "This install has no webhook endpoint, so OpenTrain sends its events nowhere."
 
@@ -94,6 +97,15 @@ def answer(story: Story, *, user: User, now: datetime) -> Answer:
         changes=story.changes,
         reads=reads,
         summary=summary(story, reads=reads, cells=cells, told=told, now=now),
+    )
+
+
+def budget_button(contract: Contract, *, user: User) -> Button | None:
+    """Return the button that reads the contract's budget from OpenTrain, for those who may use it."""
+    if not may(user, Permission.OPERATE):
+        return None
+    return Button(
+        "Read now", reverse("contract-budget", args=[contract.pk]), icon="refresh", called="Read the budget now"
     )
 
 
@@ -204,14 +216,17 @@ def _repairs(cell: Cell, *, contract: Contract, endpoint: Endpoint, delivery: De
     A start of a contract that has ended must not come: it would give access back.
     """
     overtaken = cell.event is Event.STARTED and contract.has_ended
-    if not cell.verdict.kind.is_finding or cell.is_expected or overtaken:
+    if not cell.verdict.kind.is_finding or overtaken:
         return []
     failed = delivery is not None and delivery.standing == Standing.FAILED
     found: list[Control] = []
-    if endpoint.status == DISABLED:
+    if endpoint.status == DISABLED and not cell.is_expected:
         found.append(controls.recover(endpoint.pk, look="") if failed else _enable(endpoint))
     if delivery is not None and cell.verdict.kind in {Kind.FAILED, Kind.OUT_OF_ORDER}:
         found.append(Link("Redeliver…", reverse("delivery-detail", args=[delivery.pk]), icon="send"))
+    if cell.verdict.kind in _HANDED_OVER:
+        address = {"pk": contract.pk, "endpoint_pk": endpoint.pk, "event": SLUGS[cell.event]}
+        found.append(Link("Hand over…", reverse("handover-preview", kwargs=address), icon="send"))
     return found
 
 

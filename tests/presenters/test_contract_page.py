@@ -100,7 +100,23 @@ def test_end_that_failed_at_a_disabled_endpoint_is_recovered(
     ]
     missing = Verdict(Kind.MISSING, Reason.DISABLED, happened_at=NOON)
     other = make_contract(install=contract.install, opentrain_id="con_2", status="ended")
-    assert "Re-enable…" in offered(told(other, support, monkeypatch, ended=missing, of=hook), Event.ENDED)
+    assert offered(told(other, support, monkeypatch, ended=missing, of=hook), Event.ENDED) == [
+        "Re-enable…",
+        "Hand over…",
+    ]
+
+
+@pytest.mark.parametrize("reason", [Reason.UNPROVEN, Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED])
+def test_missing_end_may_be_handed_over_whatever_the_reason(
+    reason: Reason, contract: Contract, hook: Endpoint, support: User, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Verdict(Kind.MISSING, reason, happened_at=NOON)
+    found = told(contract, support, monkeypatch, ended=missing, started=missing, of=hook)
+    assert offered(found, Event.ENDED) == ["Hand over…"]
+    assert offered(found, Event.STARTED) == []
+    assert offered(told(contract, viewer, monkeypatch, ended=missing, of=hook), Event.ENDED) == []
+    [row] = [row for row in found.rows if row.cell.event is Event.ENDED]
+    assert row.controls[0].url == f"/contracts/{contract.pk}/endpoints/{hook.pk}/ended/hand-over/"
 
 
 def test_start_of_a_contract_that_has_ended_is_never_offered_again(

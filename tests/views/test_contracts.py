@@ -7,6 +7,8 @@ import pytest
 from django.utils import timezone
 
 from dashboard.models import Contract, ContractChange, Endpoint, Install, User
+from tests.actions.reconciliation.sweeping import make_read
+from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_contract, make_delivery, make_endpoint, make_evidence, make_link
 from tests.views.conftest import Browser, browser_of
 
@@ -68,6 +70,34 @@ def test_partner_admin_reads_of_their_own_handler(contract: Contract, hook: Endp
 def test_contract_of_an_install_without_endpoints_says_so(acme: Install, ana: Browser) -> None:
     page = ana.read(f"/contracts/{make_contract(install=acme).pk}/")
     assert "This install has no webhook endpoint, so OpenTrain sends its events nowhere." in page
+
+
+def test_budget_is_read_when_asked_for_and_a_second_press_asks_nothing(
+    fake_opentrain: FakeOpenTrain, ana: Browser
+) -> None:
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    contract_id = fake_opentrain.hire("job_1")
+    fake_opentrain.fund(contract_id, hours=10)
+    fake_opentrain.work(contract_id, hours=9)
+    contract = make_contract(install=install, opentrain_id=contract_id)
+    assert "not read" in ana.read(f"/contracts/{contract.pk}/")
+    before = len(fake_opentrain.calls)
+    for _ in range(2):
+        page = ana.submit(f"/contracts/{contract.pk}/budget/")
+    assert "LOW" in page
+    assert len(fake_opentrain.calls) - before == 1
+
+
+def test_budget_that_cannot_be_read_says_why(contract: Contract, fake_opentrain: FakeOpenTrain, ana: Browser) -> None:
+    page = html.unescape(ana.submit(f"/contracts/{contract.pk}/budget/"))
+    assert "Not known, because this token lacks contracts:read." in page
+
+
+def test_viewer_cannot_read_the_budget(contract: Contract, viewer: User) -> None:
+    vera = browser_of(viewer)
+    assert "Read now" not in vera.read(f"/contracts/{contract.pk}/")
+    assert vera.client.post(f"/contracts/{contract.pk}/budget/").status_code == 403
 
 
 def test_poll_is_answered_with_304_while_nothing_has_changed(contract: Contract, ana: Browser) -> None:
