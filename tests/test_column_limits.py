@@ -143,6 +143,7 @@ GUARDS: dict[str, int | str] = {
     "Evidence.link_id": types.ID_CHARS,
     "Evidence.standing": CHOICE,
     "Evidence.last_cause": OURS,
+    "Evidence.attempt_count": COUNT,
     "Evidence.last_status": max(STATUS, observations.STATUSES[-1]),
     "Finding.event_type": CHOICE,
     "Finding.kind": CHOICE,

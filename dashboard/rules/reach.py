@@ -69,7 +69,7 @@ class Reach:
         is_unlinked = self.linked_jobs is not None and job_id not in self.linked_jobs
         return is_unlinked or any(one.is_complete for one in by_job)
 
-    def _of_all(self, status: str) -> list[ListFacts]:
+    def _of_all(self, status: str | None) -> list[ListFacts]:
         return [one for one in self.lists if one.status == status and one.job_id is None]
 
     def _words_of(self, status: str) -> str:
@@ -89,7 +89,14 @@ class Reach:
         return f"{begin} {' '.join(said)}" if said else ""
 
     def _unread_words(self) -> str:
-        found = {(entry.id, entry.why): entry for one in self.lists for entry in one.unread}
+        found: dict[object, UnreadEntry] = {}
+        for one in sorted(self.lists, key=lambda one: one.job_id is not None):
+            nameless = any(entry.id is None for same in self._of_all(one.status) for entry in same.unread)
+            for entry in one.unread:
+                if entry.id is not None:
+                    found[entry.id, entry.why] = entry
+                elif one.job_id is None or not nameless:  # a job's may be one that was counted already
+                    found[one.status, one.job_id, entry.position] = entry
         if not found:
             return ""
         words = f"OpenTrain's lists of contracts have {named_entries(list(found.values()))}."

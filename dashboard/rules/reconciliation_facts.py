@@ -1,7 +1,7 @@
 """The terms and the facts of reconciliation: events of contracts, verdicts on them, and all that a verdict rests on.
 
 Two clocks are told apart. `…_seen_at`, evidence and history are Redeliver's own clock; `created_at` and `end_date` are
-OpenTrain's. Sources: partner-api, "The read side" and "Deliveries".
+OpenTrain's. Sources: partner-api, "Links, contracts and budgets" and "Deliveries".
 """
 
 from dataclasses import dataclass, field

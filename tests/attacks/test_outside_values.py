@@ -13,9 +13,11 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard.actions.installs import sync
-from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.actions.installs.rounds import Done
+from dashboard.actions.reconciliation import sweep
+from dashboard.models import AuditEntry, Contract, Endpoint, Install, ProjectLink, Reconciliation, User
 from dashboard.rules.endpoints import AUTO_DISABLE_AT
-from tests.factories import make_endpoint, make_failed_delivery
+from tests.factories import make_endpoint, make_failed_delivery, make_install
 from tests.services import misbehaving as bad
 from tests.services.misbehaving import Connection
 from tests.services.opentrain_samples import ENDPOINT, INSTALL
@@ -68,6 +70,21 @@ INSTALLS: dict[str, dict[str, Any]] = {
         "token": {"id": "t", "name": "\x00\ud800", "scopes": ["\x00\ud800", "webhooks:manage"]},
     },
 }  # fmt: skip
+CONTRACTS: dict[str, dict[str, Any]] = {
+    "longer than every column": {
+        "id": "i" * 200, "status": "S" * 300, "jobId": "j" * 200, "title": "t" * 100_000,
+        "createdAt": "3000-01-01T00:00:00Z", "startDate": "3000-01-01T00:00:00Z", "endDate": "3000-01-01T00:00:00Z",
+        "projectLinkIds": ["l" * 300] * 300,
+    },
+    "NUL and half of a surrogate pair": {
+        "id": "con_1", "status": "\x00\ud800", "jobId": "job_1", "title": "\x00\ud800",
+        "createdAt": "1970-01-01T00:00:00Z", "projectLinkIds": ["\x00\ud800"],
+    },
+    "markup": {
+        "id": "<script>alert(1)</script>", "status": "<b>", "jobId": "<i>job</i>", "title": "<script>alert(2)</script>",
+        "createdAt": "2026-06-12T10:00:00Z", "endDate": "1970-01-01T00:00:00Z", "projectLinkIds": ["<a>"],
+    },
+}  # fmt: skip
 ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
     "code of 51 and more": (403, {"error": "No.", "code": "C" * 300, "requestId": "r"}),
     "request ID of 300": (401, {"error": "e" * 3000, "code": "UNAUTHORIZED", "requestId": "r" * 300}),
@@ -86,6 +103,8 @@ def answering(
     endpoint: dict[str, Any] | None = None,
     install: dict[str, Any] | None = None,
     entries: tuple[Any, ...] = (),
+    links: tuple[Any, ...] = (),
+    contracts: tuple[Any, ...] = (),
     error: tuple[int, dict[str, Any]] | None = None,
 ) -> Iterator[None]:
     """Serve as an OpenTrain whose endpoint and install have these fields, or that answers every call with an error.
@@ -97,6 +116,10 @@ def answering(
     def told(method: str, target: str) -> dict[str, Any]:
         if target.endswith("/installs/current"):
             return {"install": INSTALL | (install or {})}
+        if "/project-links" in target:
+            return {"projectLinks": list(links)}
+        if "/contracts" in target:
+            return {"contracts": [] if "status=ended" in target else list(contracts)}
         if method == "GET":
             return {"webhookEndpoints": [one, *entries]}
         if target.endswith("/webhook-endpoints"):
@@ -174,6 +197,26 @@ def test_error_with_a_value_that_no_column_holds(
         read(client, endpoint)
     asked, answered = AuditEntry.objects.filter(phase="requested"), AuditEntry.objects.exclude(phase="requested")
     assert asked.exclude(operation__in=answered.values("operation")).count() == 0
+
+
+@pytest.mark.parametrize("odd", CONTRACTS.values(), ids=CONTRACTS)
+def test_contract_with_a_value_that_no_column_holds(
+    settings: Any, client: Client, support: User, odd: dict[str, Any]
+) -> None:
+    client.force_login(support)
+    install = make_install(token_scopes=["project-links:read", "contracts:read", "webhooks:manage"])
+    endpoint = make_endpoint(install=install, event_types=["contract.started", "contract.ended"])
+    link = {"id": odd["id"], "jobId": odd["jobId"], "provisioningMode": odd["status"], "createdAt": odd["createdAt"]}
+    link |= {f"externalProject{name}": odd["title"] for name in ("Id", "Name")}
+    link |= {"externalProjectUrl": "https://a.example.com/" + odd["title"]}
+    unread = ({"id": "i" * 201}, {"id": "a\x00b"}, {"id": 7}, "con_1", None, {"id": "con_2", "endDate": "soon"})
+    with answering(settings, links=(link, *unread), contracts=(odd, *unread)):
+        assert sweep.sweep(clock=timezone.now, budget=timedelta(minutes=1)) == Done(installs=1)
+        known = Reconciliation.objects.get()
+        assert "6 entries that Redeliver cannot read" in known.out_of_reach
+        assert ProjectLink.objects.filter(opentrain_id=odd["id"]).exists()
+        contract = Contract.objects.get()
+        read(client, endpoint, ("/", "/installs/{install}/contracts/", f"/contracts/{contract.pk}/"))
 
 
 def shown(client: Client, path: str) -> str:

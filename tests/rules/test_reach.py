@@ -80,6 +80,25 @@ def test_without_the_links_no_job_is_known_to_be_unlinked() -> None:
             ),
         ),
         (
+            (
+                ListFacts(
+                    "active", None, is_full=False, unread=(NAMELESS, UnreadEntry(9, None, "it is not an object"))
+                ),
+                ListFacts("active", "job_1", is_full=False, unread=(NAMELESS,)),
+                ListFacts("ended", "job_1", is_full=False, unread=(NAMED,)),
+                ListFacts("ended", "job_2", is_full=False, unread=(NAMED,)),
+                ALL_ENDED,
+            ),
+            {"job_1"},
+            (
+                "OpenTrain's lists of contracts have 3 entries that Redeliver cannot read: "
+                "entry 3: it is not an object; entry 9: it is not an object; "
+                "entry 4 (con_<b>4</b>): its field endDate is not a text. "
+                "Without its ID, no contract that is missing from the list counts as gone. "
+                "Report this to OpenTrain's support."
+            ),
+        ),
+        (
             (ListFacts("active", None, is_full=False, unread=(NAMELESS, NAMED)), ALL_ENDED),
             {"job_1"},
             (
@@ -90,7 +109,7 @@ def test_without_the_links_no_job_is_known_to_be_unlinked() -> None:
             ),
         ),
     ],
-    ids=["all", "jobs left", "all by job", "jobs full", "no links", "unread"],
+    ids=["all", "jobs left", "all by job", "jobs full", "no links", "unread in several lists", "unread"],
 )
 def test_what_was_not_reached_is_said(lists, jobs, words: str) -> None:
     assert reach(*lists, jobs=None if jobs is None else frozenset(jobs)).words == words

@@ -69,12 +69,13 @@ LIMITS = Limits()
 @dataclass(frozen=True, slots=True)
 class LongList:
     """Limits of a list that OpenTrain never pages: bytes of the response, and the seconds beyond LIMITS for its body.
+    It is the list of these `things`.
 
     10,000 endpoints take 4.1 MiB with usual URLs and 23.6 MiB with the longest ones; reading the latter takes 92 MiB of
     memory (docs/measured.md).
     """
 
-    name: str
+    things: str
     max_bytes: int = 32 * 1024 * 1024
     body_s: float = 30
 
@@ -140,8 +141,8 @@ def call(operation: Call, *, token: Secret, read: Callable[[Mapping[str, Any]], 
     parsed = _parsed(outcome.last, token)
     request_id = _request_id(outcome.last, parsed, token)
     _log(operation, outcome, request_id)
-    if words := _too_long(operation, outcome.last, parsed):
-        raise too_long(words, request_id=request_id)
+    if operation.long and (limit := _limit_passed(operation, outcome.last, parsed)):
+        raise too_long(things=operation.long.things, limit=limit, request_id=request_id)
     if isinstance(outcome.last, NoAnswer):
         raise unanswered(outcome.last, look=operation.look, elapsed_ms=outcome.elapsed_ms, request_id=request_id)
     result = _result(operation, outcome.last, parsed=parsed, read=read, request_id=request_id)
@@ -159,13 +160,13 @@ def _parsed(last: HttpAnswer | NoAnswer, token: Secret) -> _Parsed:
         return _Parsed({}, why=str(error), is_too_long=isinstance(error, TooLong))
 
 
-def _too_long(operation: Call, last: HttpAnswer | NoAnswer, parsed: _Parsed) -> str:
-    """Return which list is longer than Redeliver reads, and in what way; empty if none is."""
-    if operation.long is None or last.status != HTTPStatus.OK:
+def _limit_passed(operation: Call, last: HttpAnswer | NoAnswer, parsed: _Parsed) -> str:
+    """Return in what way a list is longer than Redeliver reads; empty if it is not."""
+    if last.status != HTTPStatus.OK:
         return ""
     if isinstance(last, NoAnswer) and last.cause is Cause.TOO_LARGE:
-        return f"{operation.long.name} is larger than {operation.max_bytes // 2**20} MiB"
-    return f"{operation.long.name} has more than {json_limits.VALUES:,} values" if parsed.is_too_long else ""
+        return f"is larger than {operation.max_bytes // 2**20} MiB"
+    return f"has more than {json_limits.VALUES:,} values" if parsed.is_too_long else ""
 
 
 def _result(

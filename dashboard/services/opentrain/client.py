@@ -9,8 +9,8 @@ from dashboard.services.opentrain.contract_types import Budget, Contract, Partic
 from dashboard.services.opentrain.types import CreatedEndpoint, DeletedEndpoint, Install, Redelivery, WebhookEndpoint
 from dashboard.vault import Secret
 
-_ENDPOINTS = LongList("list of endpoints")
-_LINKS = LongList("list of project links")
+_ENDPOINTS = LongList("endpoints")
+_LINKS = LongList("project links")
 MOST_CONTRACTS = 200
 """The most contracts that one call returns; older ones cannot be reached."""
 _LOOK_AT_ENDPOINT = "Check the endpoint before you repeat the request."

@@ -171,11 +171,12 @@ def failed(
     return _unusable(why, look=look, status=status, request_id=request_id)
 
 
-def too_long(what: str, *, request_id: str | None) -> BadResponse:
-    """Return the exception for a list that is longer than Redeliver reads; `what` names the list and says how long."""
+def too_long(*, things: str, limit: str, request_id: str | None) -> BadResponse:
+    """Return the exception for a list of `things` that is longer than Redeliver reads; `limit` says in what way."""
     message = (
-        f"OpenTrain's {what}, the most that Redeliver reads {_label(HTTPStatus.OK, None, request_id)}. "
-        "Redeliver keeps the last list that it read. Delete endpoints that are no longer used: "
+        f"OpenTrain's list of {things} {limit}, the most that Redeliver reads "
+        f"{_label(HTTPStatus.OK, None, request_id)}. "
+        f"Redeliver keeps the last list that it read. Delete {things} that are no longer used: "
         "Redeliver reads the list again when it is small enough."
     )
     return BadResponse(message, status=HTTPStatus.OK, request_id=request_id)
