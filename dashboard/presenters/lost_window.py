@@ -11,7 +11,6 @@ from dashboard.presenters.controls import Link
 from dashboard.queries import lost_window
 from dashboard.queries.lost_window import LOOKED_AT, Span
 from dashboard.rules.lost_window import Found, Lost, pause_words, stop_words
-from dashboard.rules.reconciliation import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class LostWindow:
 
 def lost_while_stopped(endpoint: Endpoint, *, now: datetime) -> LostWindow | None:
     """Return what contracts did since OpenTrain sends the endpoint nothing; None while it sends, or no such events."""
-    if not _is_concerned(endpoint):
+    if not lost_window.subscribes(endpoint):
         return None
     stop = lost_window.stop_of(endpoint, now=now)
     if stop is None:
@@ -37,7 +36,7 @@ def lost_while_stopped(endpoint: Endpoint, *, now: datetime) -> LostWindow | Non
 
 def if_paused(endpoint: Endpoint) -> str:
     """Say what a pause can do to people; empty for an endpoint that subscribes to no contract event."""
-    if not _is_concerned(endpoint):
+    if not lost_window.subscribes(endpoint):
         return ""
     active = lost_window.active_contracts(install_id=endpoint.install_id)
     reads = lost_window.reads_of([endpoint.install_id])[endpoint.install_id]
@@ -50,7 +49,3 @@ def contracts_link(lost: Lost, found: Found, *, install_id: int) -> Link | None:
         return None
     query = contract_filters.link_query({"lost": lost.text})
     return Link("Open contracts", f"{reverse('install-contracts', args=[install_id])}?{query}")
-
-
-def _is_concerned(endpoint: Endpoint) -> bool:
-    return bool({event.value for event in Event}.intersection(endpoint.event_types))

@@ -9,8 +9,7 @@ from dashboard.presenters.lost_window import contracts_link
 from dashboard.presenters.runs import RunEnding, RunRow
 from dashboard.queries import lost_window
 from dashboard.rules.lost_window import Lost
-from dashboard.rules.reconciliation import Event
-from dashboard.rules.run_endings import EndingFacts, ending
+from dashboard.rules.run_endings import ending
 
 
 def with_endings(rows: Sequence[RunRow], *, every: timedelta, now: datetime) -> list[RunRow]:
@@ -22,19 +21,10 @@ def with_endings(rows: Sequence[RunRow], *, every: timedelta, now: datetime) -> 
 def run_endings(runs: Sequence[Run], *, every: timedelta, now: datetime) -> dict[int, RunEnding]:
     """Return, by the run's primary key, how each run ended; none for one that has not ended."""
     spans, stops = lost_window.spans_of(runs)
-    found, reads = lost_window.found_in(spans), lost_window.reads_of({one.endpoint.install_id for one in spans})
+    facts = lost_window.ending_facts(spans, stops)
     endings = {}
     for one in spans:
-        stopped, endpoint = stops[one.key], one.endpoint
-        facts = EndingFacts(
-            since=one.since,
-            until=one.until,
-            found=found[one.key],
-            reads=reads[endpoint.install_id],
-            is_subscribed=bool({event.value for event in Event}.intersection(endpoint.event_types)),
-            is_history_known=stopped.is_known and (stopped.stop is None or stopped.stop.is_begun_known),
-        )
-        answer = ending(facts, every=every, now=now)
-        control = contracts_link(Lost(run=one.key), found[one.key], install_id=endpoint.install_id)
+        answer = ending(facts[one.key], every=every, now=now)
+        control = contracts_link(Lost(run=one.key), facts[one.key].found, install_id=one.endpoint.install_id)
         endings[one.key] = RunEnding(answer.kind, answer.label, answer.words, control)
     return endings

@@ -1,11 +1,11 @@
 """When OpenTrain sent an endpoint nothing, what contracts did then, and what became of these events.
 
-The number of queries does not depend on the number of spans. The cost grows with the contracts that were read since a
-span began, up to LOOKED_AT, and with the rows of the endpoints' history in it.
+The number of queries does not depend on the number of spans, up to TOGETHER. The cost grows with the contracts that
+were read since a span began, up to LOOKED_AT, and with the rows of the endpoints' history in it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
@@ -22,9 +22,12 @@ from dashboard.rules.endpoints import Severity
 from dashboard.rules.lost_window import Change, Found, Lost, Reads, Stop, found, may_have_happened
 from dashboard.rules.reconciliation import CLOCKS_APART, ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import OLDEST
+from dashboard.rules.run_endings import EndingFacts
 
 LOOK_BACK = timedelta(days=1)
 """A run is looked at from when nothing was sent, if that was so within this time before it; else from this time on."""
+TOGETHER = 50
+"""Most spans of one query."""
 LOOKED_AT = 2000
 """Most contracts that are looked at; if there are more, "more than" is all that is known."""
 
@@ -77,6 +80,11 @@ class Stopped:
     stop: Stop | None
     is_known: bool
 
+    @property
+    def is_history_known(self) -> bool:
+        """Whether the history tells when nothing was sent, back to when that began."""
+        return self.is_known and (self.stop is None or self.stop.is_begun_known)
+
 
 def last_stops(spans: Sequence[Span]) -> dict[int, Stopped]:
     """Return, by key, the last time in each span in which OpenTrain sent nothing, from its beginning to its end."""
@@ -113,11 +121,36 @@ def spans_of(runs: Sequence[Run]) -> tuple[list[Span], dict[int, Stopped]]:
     """Return for each run that has ended what it is looked at for, by its primary key, and when nothing was sent."""
     asked = [Span(one.pk, one.endpoint, one.created_at - LOOK_BACK, one.ended_at) for one in runs if one.ended_at]
     stops = last_stops(asked)
-    spans = []
-    for one in asked:
-        stop = stops[one.key].stop
-        spans.append(replace(one, since=stop.since if stop is not None else one.since))
-    return spans, stops
+    return [since_stopped(one, stops[one.key]) for one in asked], stops
+
+
+def since_stopped(span: Span, stopped: Stopped) -> Span:
+    """Return the span from when nothing was sent, if that was so in it; else as it is."""
+    return span if stopped.stop is None else replace(span, since=stopped.stop.since)
+
+
+def ending_facts(spans: Sequence[Span], stops: Mapping[int, Stopped]) -> dict[int, EndingFacts]:
+    """Return, by key, what decides whether events are missing: of spans, and of when nothing was sent in each."""
+    reads = reads_of({one.endpoint.install_id for one in spans})
+    found: dict[int, Found] = {}
+    for first in range(0, len(spans), TOGETHER):
+        found |= found_in(spans[first : first + TOGETHER])
+    return {
+        one.key: EndingFacts(
+            since=one.since,
+            until=one.until,
+            found=found[one.key],
+            reads=reads[one.endpoint.install_id],
+            is_subscribed=subscribes(one.endpoint),
+            is_history_known=stops[one.key].is_history_known,
+        )
+        for one in spans
+    }
+
+
+def subscribes(endpoint: Endpoint) -> bool:
+    """Return whether the endpoint subscribes to an event that follows from contracts."""
+    return bool({event.value for event in Event}.intersection(endpoint.event_types))
 
 
 def contracts_of(lost: Lost, *, install_id: int, now: datetime) -> frozenset[int]:

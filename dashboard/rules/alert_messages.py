@@ -127,9 +127,13 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
     return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
 
 
-def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "") -> str:
-    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted."""
-    return GONE if is_gone else plain(f"{ENDINGS[kind]} {now_says}", limit=WORDS_CHARS)
+def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "", missing: str = "") -> str:
+    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted.
+
+    `missing` says what of the time in which nothing was sent may be missing.
+    """
+    said = [one for one in (ENDINGS[kind], now_says, missing) if one]
+    return GONE if is_gone else plain(" ".join(said), limit=WORDS_CHARS)
 
 
 def email_subject(message: Message) -> str:

@@ -30,6 +30,16 @@ class Ending:
     label: str
     words: str
 
+    @property
+    def told(self) -> str:
+        """The answer in a sentence that can stand among others, such as in an alert's message."""
+        said = f"{self.words[:1].lower()}{self.words[1:]}"
+        if self.kind is EndingKind.NOT_KNOWN:
+            return f"Whether an event of a contract is missing is {said}"
+        if self.kind is EndingKind.CHECKED_AGAIN:
+            return f"Whether an event of a contract is missing {said}"
+        return self.words
+
 
 @dataclass(frozen=True, slots=True)
 class EndingFacts:

@@ -124,6 +124,29 @@ def test_run_ends_with_one_of_four_answers(facts: EndingFacts, label: str, words
 
 
 @pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            reads(**BEFORE),
+            "Whether an event of a contract is missing will be checked again at 11:24 UTC: contracts are ",
+        ),
+        (
+            reads(scopes=()),
+            "Whether an event of a contract is missing is not known, because this token lacks contracts:r",
+        ),
+        (
+            that_found(more=True),
+            "Whether an event of a contract is missing is not known: more contracts started or ended",
+        ),
+        (replace(FACTS, found=MISSING), "2 missing: the handler never took contract.ended of 1 contract and "),
+        (FACTS, "Nothing missing: no event of a contract that started or ended from 10:30 UTC to 11:00 UTC is missing"),
+    ],
+)
+def test_answer_is_a_sentence_among_others_in_a_message(facts: EndingFacts, told: str) -> None:
+    assert ending(facts, every=EVERY, now=NOW).told.startswith(told)
+
+
+@pytest.mark.parametrize(
     ("read_at", "words"),
     [
         (NOON - MINUTE, "Not known: contracts were last read at 10:59 UTC, and a read is overdue."),

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.config.schedule import schedule
+from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.models import Alert, Endpoint, Install
+from dashboard.queries import lost_window
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
+from dashboard.queries.lost_window import Span, since_stopped
+from dashboard.rules import run_endings
 from dashboard.rules.alert_messages import GONE, SAID_CHARS, closing_words, plain
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.durations import clock, spelled
@@ -50,10 +53,30 @@ def of(
     }
 
 
-def ending(alert: Alert, endpoint: Endpoint | None) -> str:
-    """Say what ended an alert, and the current state of its endpoint."""
+def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> list[str]:
+    """Say of each alert what ended it, and the current state of its endpoint.
+
+    After a disable, also whether events of contracts are missing: active again does not mean that nothing was lost.
+    """
+    missing = _missing(alerts, endpoints, now=now)
+    return [_ending(one, endpoints.get(one.endpoint_id or 0), missing=missing.get(one.pk, "")) for one in alerts]
+
+
+def _ending(alert: Alert, endpoint: Endpoint | None, *, missing: str) -> str:
     is_gone = endpoint is not None and endpoint.deleted_at is not None
-    return closing_words(kind=alert.subject.kind, is_gone=is_gone, now_says=now_says(endpoint))
+    return closing_words(kind=alert.subject.kind, is_gone=is_gone, now_says=now_says(endpoint), missing=missing)
+
+
+def _missing(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> dict[int, str]:
+    """Say, by the alert's primary key, whether events are missing of endpoints that were disabled."""
+    spans = []
+    for alert in alerts:
+        endpoint = endpoints.get(alert.endpoint_id or 0)
+        if alert.subject.kind is AlertKind.DISABLED and endpoint is not None and lost_window.subscribes(endpoint):
+            spans.append(Span(alert.pk, endpoint, alert.opened_at, now))
+    stops = lost_window.last_stops(spans)
+    facts = lost_window.ending_facts([since_stopped(one, stops[one.key]) for one in spans], stops)
+    return {key: run_endings.ending(one, every=reconcile_every(), now=now).told for key, one in facts.items()}
 
 
 def now_says(endpoint: Endpoint | None) -> str:

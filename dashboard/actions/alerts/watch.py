@@ -8,7 +8,7 @@ Design decisions:
 - A channel is told that an alert is over only if it was told, or is about to be told, that it opened.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -105,7 +105,8 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
 
 def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
     """Close the alerts, with news for every channel that has news of their opening."""
-    _end(alerts, now=now, words=alert_sentences.ending)
+    endpoints = _endpoints_of(alerts)
+    _end(alerts, now=now, words=alert_sentences.endings(alerts, endpoints, now=now))
     told = AlertNews.objects.filter(alert__in=alerts, event=AlertEvent.OPENED, channel__isnull=False)
     AlertNews.objects.bulk_create(
         AlertNews(alert_id=alert, channel_id=channel, event=AlertEvent.CLEARED)
@@ -115,16 +116,20 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
 
 def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
     """Close alerts that a worse one replaces, without news of their end, and drop pending news of their opening."""
-    _end(alerts, now=now, words=lambda _alert, endpoint: alert_sentences.now_says(endpoint))
+    endpoints = _endpoints_of(alerts)
+    words = [alert_sentences.now_says(endpoints.get(alert.endpoint_id or 0)) for alert in alerts]
+    _end(alerts, now=now, words=words)
     Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
     AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
 
 
-def _end(alerts: Sequence[Alert], *, now: datetime, words: Callable[[Alert, Endpoint | None], str]) -> None:
-    endpoints = Endpoint.objects.defer("secret").in_bulk({one.endpoint_id for one in alerts if one.endpoint_id})
-    said = [words(alert, endpoints.get(alert.endpoint_id or 0)) for alert in alerts]
+def _end(alerts: Sequence[Alert], *, now: datetime, words: list[str]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_END, {"at": now, "ids": [alert.pk for alert in alerts], "words": said})
+        cursor.execute(_END, {"at": now, "ids": [alert.pk for alert in alerts], "words": words})
+
+
+def _endpoints_of(alerts: Sequence[Alert]) -> dict[int, Endpoint]:
+    return Endpoint.objects.defer("secret").in_bulk({one.endpoint_id for one in alerts if one.endpoint_id})
 
 
 def _make_messages(*, channels: Iterable[AlertChannel], now: datetime) -> int:

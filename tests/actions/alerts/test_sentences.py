@@ -4,15 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard.models import Alert, AlertNews, Install
+from dashboard.models import Alert, AlertNews, Endpoint, EndpointSnapshot, Install
 from dashboard.rules.alerts import AlertKind
 from dashboard.rules.installs import Trouble
 from tests.actions.alerts.test_watch import make_disabled, watch
 from tests.factories import (
     NOON,
     make_alert,
+    make_contract,
     make_endpoint,
+    make_finding,
     make_install,
+    make_reconciliation,
     make_refused_attempt,
 )
 
@@ -78,3 +81,49 @@ def test_every_kind_can_be_told_and_is_of_its_column(acme: Install) -> None:
         make_alert(endpoint=endpoint, kind=kind)
     assert AlertNews.objects.count() == 0
     assert sorted(Alert.objects.values_list("kind", flat=True)) == sorted(AlertKind)
+
+
+def test_end_of_a_disable_says_when_it_is_checked_again_what_is_missing() -> None:
+    install = make_install(token_scopes=["webhooks:manage", "contracts:read", "project-links:read"])
+    make_reconciliation(install=install, due_at=NOON + 24 * MINUTE)
+    endpoint = make_disabled(install=install)
+    for at, status in ((NOON - MINUTE, "ACTIVE"), (NOON, "DISABLED")):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status=status)
+    watch()
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON + 14 * MINUTE, status="ACTIVE")
+    watch(14 * MINUTE)
+    assert Alert.objects.get().cleared_words.endswith(
+        "No consecutive failures. Whether an event of a contract is missing will be checked again at 12:24 UTC: "
+        "contracts "
+        "are read then."
+    )
+
+
+def test_end_of_a_disable_names_what_the_handler_never_took() -> None:
+    endpoint = make_disabled()
+    for at, status in ((NOON - MINUTE, "ACTIVE"), (NOON, "DISABLED")):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status=status)
+    watch()
+    lost = make_contract(install=endpoint.install, status="ended", first_seen_at=NOON + MINUTE, end_date=NOON + MINUTE)
+    make_finding(contract=lost, endpoint=endpoint, event_type="contract.started", reason="disabled")
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    watch(14 * MINUTE)
+    assert Alert.objects.get().cleared_words.endswith(
+        "No consecutive failures. 1 missing: the handler never took contract.started of 1 contract."
+    )
+
+
+def test_end_of_another_alert_says_nothing_of_contracts() -> None:
+    make_endpoint(consecutive_failures=8)
+    watch()
+    Endpoint.objects.update(consecutive_failures=0, event_types=["contract.ended"])
+    watch(MINUTE)
+    make_disabled(event_types=["milestone.funded"])
+    watch(2 * MINUTE)
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    watch(3 * MINUTE)
+    assert [one.cleared_words for one in Alert.objects.order_by("pk")] == [
+        "It is no longer about to be disabled. It is now Active: No consecutive failures.",
+        "It is no longer disabled by OpenTrain. It is now Active: No consecutive failures.",
+    ]
