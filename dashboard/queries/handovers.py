@@ -135,9 +135,9 @@ def logged_people(*, contract: Contract) -> tuple[Person, ...]:
     return people if contract.install.pii_consent else tuple(replace(one, work_email=None) for one in people)
 
 
-def recent(*, user_rows: QuerySet[Handover]) -> Sequence[Handover]:
+def recent(rows: QuerySet[Handover]) -> Sequence[Handover]:
     """Return the newest of these rows for a page, without bodies and secrets."""
-    return list(user_rows.select_related("endpoint", "contract").defer("body", "response_head", *_WITHOUT)[:LISTED])
+    return list(rows.select_related("endpoint", "contract").defer("body", "response_head", *_WITHOUT)[:LISTED])
 
 
 def _cases(pairs: Sequence[tuple[Contract, Event]], *, endpoint: Endpoint, now: datetime) -> list[Case]:

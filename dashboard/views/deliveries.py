@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,14 +17,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import Attempt, Delivery
+from dashboard.models import Attempt, Delivery, Handover
 from dashboard.presenters import curl, overtaken
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, offer
+from dashboard.presenters.handovers import HandoverRow, rows_of
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import DeliveryRow, next_attempt_of, state_of, was_answered
+from dashboard.queries import handovers
 from dashboard.queries.operations import last_answers
 from dashboard.rules import bodies, json_as_written, json_limits
 from dashboard.rules.causes import describe_cause
@@ -214,7 +217,8 @@ def _find_to_redeliver(request: MemberRequest, pk: int) -> Delivery:
 def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
     rows = rows.defer("endpoint__secret", "endpoint__install__token", *([] if body else ["body"]))
-    return get_object_or_404(rows, pk=pk)
+    of_contract = Handover.objects.filter(endpoint=OuterRef("endpoint"), contract_opentrain_id=OuterRef("resource_id"))
+    return get_object_or_404(rows.annotate(has_handovers=Exists(of_contract)), pk=pk)
 
 
 def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
@@ -260,6 +264,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "hidden": REDACTED,
         "curl": _curl(delivery, attempts[0] if attempts else None, body),
         "same_resource": _same_resource(delivery, now),
+        "handed_over": _handed_over(delivery),
         "body_days": _body_days(delivery),
         "log_lag": log_lag(user=request.user, now=now),
         "now": now,
@@ -296,6 +301,14 @@ def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
         )
         for one in found
     ]
+
+
+def _handed_over(delivery: Delivery) -> list[HandoverRow]:
+    """Return what Redeliver handed over of the same contract at the delivery's endpoint."""
+    if not getattr(delivery, "has_handovers", False):
+        return []
+    of_endpoint = Handover.objects.filter(endpoint=delivery.endpoint_id)
+    return rows_of(handovers.recent(of_endpoint.filter(contract_opentrain_id=delivery.resource_id)))
 
 
 def _body_days(delivery: Delivery) -> int | None:

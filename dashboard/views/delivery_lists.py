@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -18,7 +18,7 @@ from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.forms.endpoints import EVENT_TYPES
-from dashboard.models import Delivery, Endpoint, Install, User
+from dashboard.models import Delivery, Endpoint, Handover, Install, User
 from dashboard.presenters import pages
 from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.delivery_list_page import (
@@ -29,10 +29,11 @@ from dashboard.presenters.delivery_list_page import (
     redeliver_address,
     redeliver_label,
 )
+from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.rows import owned_row, with_marks, with_owner
-from dashboard.queries import delivery_lists
+from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
 from dashboard.rules.deliveries import StateKind
 
@@ -90,7 +91,8 @@ def of_install(user: User, pk: int) -> Place:
 def of_endpoint(user: User, pk: int) -> Place:
     """Raises: Http404, also for an endpoint that the user may not see."""
     rows = Endpoint.objects.visible_to(user).select_related("install").defer("secret", "install__token")
-    endpoint = get_object_or_404(rows, pk=pk)
+    handed_over = Exists(Handover.objects.filter(endpoint=OuterRef("pk")))
+    endpoint = get_object_or_404(rows.annotate(has_handovers=handed_over), pk=pk)
     return Place(Scope(endpoint=pk), "endpoint-deliveries", install=endpoint.install, endpoint=endpoint)
 
 
@@ -131,7 +133,11 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
-    return render(request, "deliveries/list.html", _context(request, place))
+    context = _context(request, place)
+    if getattr(place.endpoint, "has_handovers", False) and context["first_page"]:
+        handed_over = handovers.recent(Handover.objects.filter(endpoint=place.endpoint))
+        context["handed_over"] = rows_of(handed_over)
+    return render(request, "deliveries/list.html", context)
 
 
 def _live(request: MemberRequest, place: Place) -> HttpResponseBase:

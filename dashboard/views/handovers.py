@@ -33,6 +33,7 @@ from dashboard.queries.handovers import Case
 from dashboard.queries.operations import last_answers
 from dashboard.rules.handovers import AT_ONCE, BOTH, EVENTS, NOT_ALLOWED
 from dashboard.rules.masking import REDACTED
+from dashboard.rules.reconciliation_words import words
 from dashboard.rules.reconstruction import LinkFields
 from dashboard.views import deliveries, operations
 
@@ -211,11 +212,10 @@ def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, no
         "both": BOTH,
         "needs_consent": case.why_not_sent == NOT_ALLOWED,
         "ask_to_allow": whom_to_ask(Permission.ALLOW_HANDOVERS),
-        "earlier": presenter.rows_of(
+        "said": words(event=case.event, verdict=case.verdict, now=now, has_ended=case.contract.status == "ended"),
+        "handed_over": presenter.rows_of(
             handovers.recent(
-                user_rows=Handover.objects.filter(
-                    contract=case.contract, endpoint=case.endpoint, event_type=case.event.value
-                )
+                Handover.objects.filter(contract=case.contract, endpoint=case.endpoint, event_type=case.event.value)
             )
         ),
         "no_worker": not health_checks.has_worker(now=now),
@@ -273,7 +273,7 @@ def _batch(request: MemberRequest, endpoint: Endpoint, *, now: datetime) -> dict
         "batch": batch,
         "batch_rows": presenter.rows_of(rows),
         "progress": presenter.progress_of(rows),
-        "recent": presenter.rows_of(handovers.recent(user_rows=of_endpoint)),
+        "handed_over": presenter.rows_of(handovers.recent(of_endpoint)),
         "no_worker": not health_checks.has_worker(now=now),
         "now": now,
     }
@@ -298,8 +298,8 @@ def _sent(request: MemberRequest, row: Handover) -> HttpResponse:
     return render(request, "handovers/_outcome.html", _outcome(row))
 
 
-def _refused(request: MemberRequest, words: str, *, page: str) -> HttpResponse:
-    said = f"Nothing was sent. {words}".strip()
+def _refused(request: MemberRequest, why: str, *, page: str) -> HttpResponse:
+    said = f"Nothing was sent. {why}".strip()
     if not request.htmx:
         messages.info(request, said)
         return redirect(page)

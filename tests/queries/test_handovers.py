@@ -134,7 +134,7 @@ def test_page_lists_the_newest_hand_overs_without_their_bodies(acme: Install, en
     for number in range(22):
         make_handover(contract=contract, endpoint=endpoint, asked_at=NOON + timedelta(minutes=number))
     with CaptureQueriesContext(connection) as captured:
-        found = recent(user_rows=Handover.objects.filter(endpoint=endpoint))
+        found = recent(Handover.objects.filter(endpoint=endpoint))
         assert [one.contract.title for one in found] == [contract.title] * 20
     assert found[0].asked_at == NOON + timedelta(minutes=21)
     assert len(captured) == 1

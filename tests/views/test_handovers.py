@@ -322,3 +322,22 @@ def test_support_may_stop_it_and_is_told_who_may_allow_it(scene: Scene, ana: Bro
 
 def test_stranger_sees_none_of_it(scene: Scene, client: Client) -> None:
     assert client.get(address(scene)).status_code == 302
+
+
+# --- A source of its own ----------------------------------------------------------------------------------------------
+
+
+def test_hand_overs_are_listed_beside_deliveries_and_in_no_count(scene: Scene, ana: Browser) -> None:
+    make_handover(contract=scene.contract, endpoint=scene.endpoint)
+    page = ana.read(reverse("endpoint-deliveries", args=[scene.endpoint.pk]))
+    assert "Handed over by Redeliver" in page
+    assert "0 deliveries" in page or "No deliver" in page
+    scene.log(JONAS)
+    delivery = scene.endpoint.deliveries.get()
+    assert "Handed over by Redeliver" in ana.read(reverse("delivery-detail", args=[delivery.pk]))
+    assert "Handed over by Redeliver" not in ana.read(reverse("delivery-list"))
+    assert "1 delivery" in ana.read(reverse("endpoint-deliveries", args=[scene.endpoint.pk]))
+
+
+def test_menu_of_an_endpoint_leads_to_what_is_missing(scene: Scene, ana: Browser) -> None:
+    assert send_all(scene) in ana.read(reverse("endpoint-detail", args=[scene.endpoint.pk]))
