@@ -8,7 +8,7 @@ from dashboard.models import Delivery, Endpoint
 from dashboard.queries.overtaken import overtaken, overtaken_failed, overtaken_gone
 from dashboard.rules.event_order import Other, overtaken_words
 
-SHOWN = 10
+SHOWN = 5
 """Most overtaken deliveries that a page lists."""
 
 

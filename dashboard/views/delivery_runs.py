@@ -80,6 +80,11 @@ class Part:
         return not self.obstacle and self.active is None
 
     @property
+    def count(self) -> int:
+        """The number of deliveries that a run would request, or that none can request."""
+        return len(self.chosen if self.can_start else self.all)
+
+    @property
     def all(self) -> Sequence[Delivery]:
         return [*self.chosen, *self.overtaken]
 

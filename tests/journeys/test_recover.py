@@ -121,7 +121,8 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     many = int(re.search(r"Redeliver (\d+)", page.get_by_role("heading", level=1).inner_text())[1])
     page.get_by_label("Note for your team").fill("the handler lost them")
     take_all(page, screenshots, "run-bulk")
-    page.get_by_role("button", name=f"Redeliver {many}").click()
+    # Where an overtaken one is left out, the button names no number: a box may add it.
+    page.get_by_role("button", name=re.compile(rf"^Redeliver( {many})?$")).click()
     expect(page.locator(".outcome-done")).to_contain_text(f"Done: {many} of {many} delivered in", timeout=RECOVERED_MS)
     expect(page.locator("main")).to_contain_text("Event type: contract.started (as of ")
     expect(page.locator(".timeline li.tone-ok")).to_have_count(2)
