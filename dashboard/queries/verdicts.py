@@ -186,6 +186,7 @@ def _facts(contract: Contract) -> ContractFacts:
         active_seen_at=contract.active_seen_at,
         ended_seen_at=contract.ended_seen_at,
         known_from=contract.known_from,
+        gone_at=contract.gone_at,
     )
 
 

@@ -196,8 +196,7 @@ def _taken(seen: Iterable[Seen]) -> list[datetime]:
 def _unseen(event: Event, *, world: World, then: Links, happened: Moment | None, now: datetime) -> Verdict:
     """Return the verdict on an event of which the log has nothing."""
     if happened is None:
-        is_due_later = event is Event.ENDED and world.contract.status == "active"
-        return Verdict(Kind.NOT_DUE) if is_due_later else Verdict(Kind.NOT_KNOWN, Reason.STATUS_UNKNOWN)
+        return _not_happened(event, contract=world.contract)
     until = may_come_until(world=world, happened=happened)
     at_once = _known_at_once(event, world=world, happened=happened, until=min(until or now, now))
     if at_once is not None:
@@ -211,6 +210,12 @@ def _unseen(event: Event, *, world: World, then: Links, happened: Moment | None,
     if reason is Reason.UNPROVEN and refused:
         return Verdict(Kind.REFUSED, at=max(refused))
     return Verdict(Kind.MISSING, reason)
+
+
+def _not_happened(event: Event, *, contract: ContractFacts) -> Verdict:
+    if event is Event.STARTED or contract.status != "active":
+        return Verdict(Kind.NOT_KNOWN, Reason.STATUS_UNKNOWN)
+    return Verdict(Kind.NOT_DUE) if contract.gone_at is None else Verdict(Kind.NOT_KNOWN, Reason.NOT_LISTED)
 
 
 def _is_in(at: datetime, *, happened: Moment, until: datetime) -> bool:
@@ -255,7 +260,7 @@ def _reason(world: World, *, then: Links, happened: Moment, until: datetime) -> 
     if covers(world.not_active, since=happened.since, until=happened.until):
         return Reason.INSTALL_NOT_ACTIVE
     if then.are_none:
-        return Reason.LINKED_AFTER if then.after else Reason.NO_LINK
+        return Reason.NO_LINK if then.gone else Reason.LINKED_AFTER
     if holds(lambda one: one.is_paused and not one.is_active, endpoint=endpoint, happened=happened):
         return Reason.PAUSED
     if holds(lambda one: not one.is_active, endpoint=endpoint, happened=happened):

@@ -26,7 +26,7 @@ class Kind(StrEnum):
     """What became of an event at an endpoint. Stored, so never change a value."""
 
     NOT_DUE = "not_due"
-    """It has not happened: the contract has not ended."""
+    """It has not happened: OpenTrain lists the contract as active. Or the endpoint was deleted before it."""
     TAKEN = "taken"
     TAKEN_IN_PART = "taken_in_part"
     """Taken for at least one of several links; of the others it is not known."""
@@ -81,6 +81,8 @@ class Reason(StrEnum):
     """It happened before the endpoint's log began, or the log of that time is deleted."""
     STATUS_UNKNOWN = "status_unknown"
     """OpenTrain says a status that Redeliver does not know."""
+    NOT_LISTED = "not_listed"
+    """OpenTrain no longer lists the contract, which it does only while its job is linked."""
     # Why it may still come without a time.
     NOT_IN_LOG_YET = "not_in_log_yet"
     """A receiver holds attempts that are not in the log yet, and it may be among them."""
@@ -131,6 +133,7 @@ class ContractFacts:
     active_seen_at: datetime | None
     ended_seen_at: datetime | None
     known_from: datetime | None = None
+    gone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,32 +110,29 @@ def is_made_after(created_at: datetime | None, *, happened: Moment) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The links of a job when an event happened: those that existed, those that may have, and those made later.
-
-    `is_known` is whether Redeliver knows of any link of the job.
-    """
+    """The links of a job when an event happened: those that existed, those that may have, and all others."""
 
     sure: frozenset[str]
     possible: frozenset[str]
-    after: frozenset[str]
-    is_known: bool
+    gone: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
 
     @property
     def are_none(self) -> bool:
         """Whether no link that Redeliver knows of existed, though it knows of some."""
-        return self.is_known and not self.possible
+        return not self.possible and bool(self.gone or self.after)
 
 
 def links(known: Iterable[LinkFacts], *, happened: Moment | None) -> Links:
     """Return the links at that moment; if the event has not happened, those that may still exist."""
     known = list(known)
     if happened is None:
-        return Links(frozenset(), frozenset(one.id for one in known if one.gone_at is None), frozenset(), bool(known))
+        return Links(sure=frozenset(), possible=frozenset(one.id for one in known if one.gone_at is None))
     after = frozenset(one.id for one in known if is_made_after(_made_at(one), happened=happened))
     gone = frozenset(one.id for one in known if _is_gone_before(one, happened=happened))
     possible = frozenset(one.id for one in known) - after - gone
     sure = frozenset(one.id for one in known if one.id in possible and _existed(one, happened=happened))
-    return Links(sure, possible, after, bool(known))
+    return Links(sure, possible, gone, after)
 
 
 def _made_at(link: LinkFacts) -> datetime | None:

@@ -15,7 +15,7 @@ LINKS_NAMED = 3
 # In the sentences: {name} is the event's type, {did} what the contract did, {happened} that and when, {at} when the
 # verdict says so, {next} when the next attempt is expected, {still} until when it may come.
 _SENTENCES = {
-    Kind.NOT_DUE: "No {name} is due: the contract has not {did}.",
+    Kind.NOT_DUE: "No {name} is due: OpenTrain lists the contract as active.",
     Kind.TAKEN: "The handler took {name}{at}.",
     Kind.TAKEN_IN_PART: "The handler took {name}{at} for at least one of several project links. "
     "For the others it is not known.",
@@ -54,6 +54,10 @@ _WHY_NOT_KNOWN = {
     Reason.OUT_OF_PATH: "OpenTrain delivered past Redeliver then, or may have",
     Reason.BEFORE_LOG: "the log of this endpoint does not surely reach back to that time",
 }
+_WHY_NOT_DUE = {
+    Reason.STATUS_UNKNOWN: "OpenTrain reports a status that Redeliver does not know",
+    Reason.NOT_LISTED: "OpenTrain no longer lists the contract, which it does only while its job is linked",
+}
 _REASON_LABELS = {
     Reason.REGISTERED_AFTER: "registered after",
     Reason.NOT_SUBSCRIBED: "not subscribed then",
@@ -68,6 +72,7 @@ _REASON_LABELS = {
     Reason.OUT_OF_PATH: "out of Redeliver's path then",
     Reason.BEFORE_LOG: "before the log",
     Reason.STATUS_UNKNOWN: "unknown status",
+    Reason.NOT_LISTED: "no longer listed",
 }
 _MEANS = {
     Consequence.ACCESS: "a person may still have access",
@@ -96,6 +101,7 @@ _ADVICE_BY_REASON = {
     Reason.PAUSED: f"Re-enable the endpoint if it is still paused. {_REDELIVER_OR_HAND_OVER}",
     Reason.NOT_IN_LOG_YET: "Check why the receiver cannot write to the log.",
     Reason.STATUS_UNKNOWN: "",
+    Reason.NOT_LISTED: "Ask the customer whether it has ended, or link its job again.",
 }
 _LEAVE_IT = "Leave it: the contract has ended, and a start that arrives now may give access back."
 
@@ -161,8 +167,9 @@ def _template(verdict: Verdict) -> str:
     if verdict.kind is Kind.MISSING:
         return _WHY_MISSING.get(verdict.reason, _UNPROVEN)
     if verdict.kind is Kind.NOT_KNOWN:
-        if verdict.reason is Reason.STATUS_UNKNOWN:
-            return "Whether {name} is due is not known: OpenTrain reports a status that Redeliver does not know."
+        why = _WHY_NOT_DUE.get(verdict.reason)
+        if why is not None:
+            return f"Whether {{name}} is due is not known: {why}."
         why = _WHY_NOT_KNOWN.get(verdict.reason, "nothing proves it")
         return f"Whether the handler took {{name}} is not known: {why}."
     if verdict.kind is Kind.NOT_DUE and verdict.happened_at is not None:

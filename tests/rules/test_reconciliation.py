@@ -96,6 +96,12 @@ def test_an_active_contract_has_no_end_that_is_due() -> None:
     assert of(replace(WORLD, contract=active)) == (Kind.NOT_DUE, Reason.NONE)
 
 
+def test_a_contract_that_is_no_longer_listed_may_have_ended() -> None:
+    gone = replace(CONTRACT, status="active", end_date=None, ended_seen_at=None, gone_at=T)
+    assert of(replace(WORLD, contract=gone)) == (Kind.NOT_KNOWN, Reason.NOT_LISTED)
+    assert of(replace(WORLD, contract=gone, seen=(seen(),))) == (Kind.TAKEN, Reason.NONE)
+
+
 @pytest.mark.parametrize("status", ["", "paused", "<b>"])
 def test_a_status_that_nobody_knows_is_not_known(status: str) -> None:
     strange = replace(CONTRACT, status=status, end_date=None, ended_seen_at=None, active_seen_at=None)
@@ -189,6 +195,16 @@ FEW = frozenset({"contract.started"})
         (endpoint(replace(DISABLED, is_paused=True), BACK), Reason.PAUSED),
         (replace(WORLD, links=(replace(LINK, created_at=T + MINUTE, first_seen_at=T + HOUR),)), Reason.LINKED_AFTER),
         (replace(WORLD, links=(replace(LINK, gone_at=T - HOUR),)), Reason.NO_LINK),
+        (
+            replace(
+                WORLD,
+                links=(
+                    replace(LINK, gone_at=T - HOUR),
+                    replace(OTHER, created_at=T + MINUTE, first_seen_at=T + HOUR),
+                ),
+            ),
+            Reason.NO_LINK,
+        ),
         (replace(WORLD, not_active=(Interval(T - HOUR, T + HOUR),)), Reason.INSTALL_NOT_ACTIVE),
         (replace(WORLD, receiver_away=(Interval(T - HOUR, T + 9 * HOUR),)), Reason.RECEIVER_AWAY),
         (

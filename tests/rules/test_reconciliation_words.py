@@ -24,7 +24,7 @@ WHY_MISSING = [
     Reason.RECEIVER_AWAY,
     Reason.UNPROVEN,
 ]
-WHY_NOT_KNOWN = [Reason.NO_LOG, Reason.OUT_OF_PATH, Reason.BEFORE_LOG, Reason.STATUS_UNKNOWN]
+WHY_NOT_KNOWN = [Reason.NO_LOG, Reason.OUT_OF_PATH, Reason.BEFORE_LOG, Reason.STATUS_UNKNOWN, Reason.NOT_LISTED]
 VERDICTS = [
     *(Verdict(kind) for kind in Kind if kind not in {Kind.MISSING, Kind.NOT_KNOWN}),
     *(Verdict(Kind.MISSING, reason) for reason in WHY_MISSING),
@@ -125,7 +125,7 @@ def test_what_is_true_of_some_links_names_them(ids: tuple[str, ...], expected: s
 
 def test_nothing_is_due_says_why() -> None:
     not_yet = words(event=Event.ENDED, verdict=Verdict(Kind.NOT_DUE), now=NOON)
-    assert not_yet.sentence == "No contract.ended is due: the contract has not ended."
+    assert not_yet.sentence == "No contract.ended is due: OpenTrain lists the contract as active."
     assert said(Verdict(Kind.NOT_DUE)).sentence == (
         "No contract.ended is due: the endpoint was deleted before the contract ended."
     )

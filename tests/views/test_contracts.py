@@ -50,7 +50,7 @@ def test_page_says_what_each_endpoint_took_with_the_delivery_and_its_evidence(
     make_evidence(contract=contract, endpoint=hook, event_type="contract.started", opentrain_id="dlv_1001")
     page = html.unescape(ana.read(f"/contracts/{contract.pk}/"))
     assert "The handler took contract.started" in page
-    assert "No contract.ended is due: the contract has not ended." in page
+    assert "No contract.ended is due: OpenTrain lists the contract as active." in page
     assert f'href="/deliveries/{delivery.pk}/"' in page
     assert "Copy summary" in page
 
