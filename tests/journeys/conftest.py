@@ -49,12 +49,15 @@ class Demo:
     partner_api: str
 
 
-def start_demo(*, folder: Path, port: int) -> Demo:
-    """Start the demo and wait for its READY line."""
+DEMO = ("-m", "dashboard.launch", "demo")
+
+
+def start_demo(*, folder: Path, port: int, program: tuple[str, ...] = DEMO) -> Demo:
+    """Start the demo and wait for its READY line. `program` are Python's arguments."""
     environment = {**os.environ, "DATA_DIR": str(folder), "PORT": str(port)}
     environment.pop("DJANGO_SETTINGS_MODULE")  # pytest-django sets it for this process only
     process = subprocess.Popen(
-        [sys.executable, "-m", "dashboard.launch", "demo"],
+        [sys.executable, *program],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
