@@ -27,7 +27,7 @@ SENTENCES = 5
 _HANDED_OVER = frozenset({Kind.MISSING, Kind.REFUSED})
 """What the event's own page may send, if nothing else is in the way: it says so."""
 _PAST = frozenset({Reason.NO_LOG, Reason.OUT_OF_PATH})
-NO_ENDPOINT = "This install has no webhook endpoint, so OpenTrain sends its events nowhere."
+NO_ENDPOINT = "Redeliver knows of no webhook endpoint of this install. Without one, OpenTrain sends its events nowhere."
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def _of_history(story: Story) -> Iterator[Moment]:
             intervals, began=NOT_ACTIVE, ended="OpenTrain said that the install is active again."
         )
     yield from rules.of_intervals(
-        story.history.receiver_away, began="No receiver of Redeliver ran from here on.", ended="A receiver ran again."
+        story.history.receiver_away,
+        began="No receiver of Redeliver is on record from here on.",
+        ended="A receiver is on record again.",
     )
 
 

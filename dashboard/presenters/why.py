@@ -30,6 +30,11 @@ _WORST_FIRST = (
 )
 
 
+_LISTED_BY = frozenset({NamedBy.CONTRACT, NamedBy.JOB, NamedBy.LINK, NamedBy.PROJECT})
+"""IDs by which the list of an install's contracts can be filtered."""
+UNKNOWN = "No contract, link, delivery or event that you can see has this ID"
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A contract with the worst of its events; None if its install has no endpoint."""
@@ -105,7 +110,7 @@ def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, no
         listed=listed[:LISTED],
         has_more=named.has_more or len(listed) > LISTED,
         lists=_lists(text, named) if told is None else (),
-        links=tuple(_link(link, named.read_at.get(link.install_id), now) for link in named.links),
+        links=tuple(_link(link, now) for link in named.links),
         lines=_lines(named, siblings, now) if named.is_of_deliveries else (),
         notes=_notes(named, now),
     )
@@ -131,15 +136,14 @@ def unknown(*, text: str, looked_through: LookedThrough, user: User, now: dateti
     said = Unknown(
         unknown_ids.looked_words(looked, now=now), unknown_ids.meanings(looked), unknown_ids.next_steps(looked)
     )
-    heading = "Nothing that you can see has this ID"
     lines = [
-        f"{heading}: {text}",
+        f"{UNKNOWN}: {text}",
         f"As of {utc(now)}.",
         *said.looked,
         "It can mean:",
         *(f"- {one}" for one in said.meanings),
     ]
-    return Why(heading, unknown=said, summary=as_text(lines))
+    return Why(UNKNOWN, unknown=said, summary=as_text(lines))
 
 
 def _heading(text: str, named: Named) -> str:
@@ -170,15 +174,21 @@ def _rank(row: Listed) -> tuple[int, int, int]:
 
 
 def _lists(text: str, named: Named) -> tuple[ListLink, ...]:
-    """Return links to the contracts of each install that has any of these."""
+    """Return links to the contracts of each install that has any of these, if a list can be filtered by the ID."""
+    if named.kind not in _LISTED_BY:
+        return ()
     installs = {contract.install_id: contract.install for contract in named.contracts}
     query = urlencode({"q": text})
     return tuple(ListLink(one, f"{reverse('install-contracts', args=[pk])}?{query}") for pk, one in installs.items())
 
 
-def _link(link: ProjectLink, read_at: datetime | None, now: datetime) -> LinkLine:
+def _link(link: ProjectLink, now: datetime) -> LinkLine:
     words = other_events.link_words(
-        created_at=link.created_at, read_at=read_at, gone=link.gone_at is not None, has_job=bool(link.job_id), now=now
+        created_at=link.created_at,
+        seen_at=link.last_seen_at,
+        gone_at=link.gone_at,
+        has_job=bool(link.job_id),
+        now=now,
     )
     return LinkLine(link, words)
 
@@ -234,7 +244,11 @@ def _notes(named: Named, now: datetime) -> tuple[str, ...]:
             notes[other_events.unlisted_words(read_at=read_at, now=now)] = None
     if named.install is not None:
         install = named.install
-        notes[other_events.install_words(status=install.status, checked_at=install.checked_at, now=now)] = None
+        notes[
+            other_events.install_words(
+                status=install.status, checked_at=install.described_at or install.checked_at, now=now
+            )
+        ] = None
         if not types:
             notes[other_events.not_compared("install.revoked")] = None
     if named.links and not types:

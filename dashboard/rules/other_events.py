@@ -49,21 +49,20 @@ def absent_words(endpoint: EndpointThen, *, happened_at: datetime | None, first_
 
 
 def link_words(
-    *, created_at: datetime | None, read_at: datetime | None, gone: bool, has_job: bool, now: datetime
+    *, created_at: datetime | None, seen_at: datetime, gone_at: datetime | None, has_job: bool, now: datetime
 ) -> str:
-    """Say whether a project link exists, as of when, and what follows for contract events."""
-    as_of = f"as of {ago(then=read_at, now=now)}" if read_at is not None else "as far as it was read"
-    if gone:
+    """Say whether a project link exists, as of when, and what follows for contract events.
+
+    `seen_at` is when OpenTrain last listed it, `gone_at` when a list first lacked it.
+    """
+    if gone_at is not None:
         return (
-            f"OpenTrain no longer lists this link, {as_of}. Since then it makes no contract events for it, and lists "
-            "no contracts by it."
+            f"OpenTrain's list lacked this link {ago(then=gone_at, now=now)}, and had it {ago(then=seen_at, now=now)}. "
+            "Without a link, OpenTrain sends no contract events of its job."
         )
     since = f" It was created {ago(then=created_at, now=now)}." if created_at is not None else ""
-    if not has_job:
-        return (
-            f"OpenTrain lists this link, {as_of}.{since} It has no job, so OpenTrain makes no contract events for it."
-        )
-    return f"OpenTrain lists this link, {as_of}.{since}"
+    job = "" if has_job else " It has no job, so OpenTrain makes no contract events for it."
+    return f"OpenTrain listed this link {ago(then=seen_at, now=now)}.{since}{job}"
 
 
 def budget_words(*, state: str, consumed: float | None, read_at: datetime | None, now: datetime) -> str:

@@ -167,4 +167,6 @@ def test_search_dialog_leads_to_the_contract_and_to_why(page: Page, screenshots:
     expect(page.get_by_text("No results for")).to_be_visible()
     page.keyboard.press("Enter")
     page.wait_for_url("**/why/?q=con_nobody_has_1")
-    expect(page.get_by_role("heading", name="Nothing that you can see has this ID")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name="No contract, link, delivery or event that you can see has this ID")
+    ).to_be_visible()

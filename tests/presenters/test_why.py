@@ -101,7 +101,7 @@ def test_list_of_contracts_is_bounded_and_links_to_each_install(
 def test_unknown_id_copies_what_was_looked_through(acme: Install, partner_admin: User) -> None:
     said = unknown(text="con_9\nX", looked_through=looked_through(user=partner_admin), user=partner_admin, now=NOW)
     assert said.summary.splitlines()[:3] == [
-        "Nothing that you can see has this ID: con_9 X",
+        "No contract, link, delivery or event that you can see has this ID: con_9 X",
         "As of 2026-06-12 13:00:00 UTC.",
         "Looked through 1 install: Acme Labs.",
     ]

@@ -57,15 +57,18 @@ def test_event_without_a_time_proves_no_late_registration() -> None:
     )
 
 
-def link(*, gone: bool = False, has_job: bool = True, read_at: datetime | None = NOON) -> str:
-    return link_words(created_at=NOON - MINUTE, read_at=read_at, gone=gone, has_job=has_job, now=NOON + MINUTE)
+def link(*, gone_at: datetime | None = None, has_job: bool = True) -> str:
+    now = NOON + 5 * MINUTE
+    return link_words(created_at=NOON - MINUTE, seen_at=NOON, gone_at=gone_at, has_job=has_job, now=now)
 
 
 def test_link_says_whether_it_exists_and_as_of_when() -> None:
-    assert link() == "OpenTrain lists this link, as of 60 s ago. It was created 2 min ago."
+    assert link() == "OpenTrain listed this link 5 min ago. It was created 6 min ago."
     assert link(has_job=False).endswith("It has no job, so OpenTrain makes no contract events for it.")
-    assert link(gone=True).startswith("OpenTrain no longer lists this link, as of 60 s ago.")
-    assert link(read_at=None).startswith("OpenTrain lists this link, as far as it was read.")
+    assert link(gone_at=NOON + 2 * MINUTE) == (
+        "OpenTrain's list lacked this link 3 min ago, and had it 5 min ago. "
+        "Without a link, OpenTrain sends no contract events of its job."
+    )
 
 
 def test_budget_says_what_was_read_and_when() -> None:

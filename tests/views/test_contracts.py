@@ -69,7 +69,7 @@ def test_partner_admin_reads_of_their_own_handler(contract: Contract, hook: Endp
 
 def test_contract_of_an_install_without_endpoints_says_so(acme: Install, ana: Browser) -> None:
     page = ana.read(f"/contracts/{make_contract(install=acme).pk}/")
-    assert "This install has no webhook endpoint, so OpenTrain sends its events nowhere." in page
+    assert "Redeliver knows of no webhook endpoint of this install." in page
 
 
 def test_budget_is_read_when_asked_for_and_a_second_press_asks_nothing(

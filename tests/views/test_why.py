@@ -118,7 +118,7 @@ def test_partner_admin_learns_nothing_of_another_install(ended: Contract, hook: 
     Install.objects.filter(pk=ended.install_id).update(opentrain_id="ins_77")
     said = {read(olga, text).replace(text, "ID") for text in [*known, "nobody-has-9"]}
     assert len(said) == 1
-    assert "Nothing that you can see has this ID" in said.pop()
+    assert "No contract, link, delivery or event that you can see has this ID" in said.pop()
 
 
 def test_unknown_id_says_what_was_looked_through_and_what_to_do(ended: Contract, partner_admin: User) -> None:
@@ -182,9 +182,9 @@ def test_secret_is_neither_looked_up_nor_shown(secret: str, ana: Browser) -> Non
         ("con_7001\0", "Label cats"),
         ("\u200bcon_7001\u202c", "Label cats"),
         ("con_7001\ncon_7002", "This contains 2 lines. Paste only one ID."),
-        (HOSTILE, "Nothing that you can see has this ID"),
-        ("\u202e" * 50, "Nothing that you can see has this ID"),
-        ("'; DROP TABLE dashboard_contract; --", "Nothing that you can see has this ID"),
+        (HOSTILE, "No contract, link, delivery or event that you can see has this ID"),
+        ("\u202e" * 50, "No contract, link, delivery or event that you can see has this ID"),
+        ("'; DROP TABLE dashboard_contract; --", "No contract, link, delivery or event that you can see has this ID"),
     ],
 )
 def test_any_text_is_answered_and_escaped(text: str, said: str, ended: Contract, ana: Browser) -> None:
