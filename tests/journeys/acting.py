@@ -73,6 +73,16 @@ def failed_count(page: Page) -> int:
     return int(re.search(r"\((\d+)\)", label)[1])
 
 
+def redeliver_all_failed(page: Page, *, presses: int = 1) -> None:
+    """Press the button this often, and confirm if the page asks first: a contract of a failed start may have ended."""
+    page.get_by_role("button", name="Redeliver all failed").click(click_count=presses)
+    answered = page.locator("#answer").filter(has_text=re.compile(r"\d+ requeued[.:]"))
+    question = page.get_by_role("heading", name="Redeliver all failed?")
+    expect(answered.or_(question)).to_be_visible()
+    if question.is_visible():
+        page.get_by_role("button", name="Redeliver all failed anyway").click()
+
+
 def take(page: Page, screenshots: Path, name: str, *, full_page: bool = True) -> None:
     """Save a screenshot if SCREENSHOTS is set; without it, skip the slow step."""
     if os.environ.get("SCREENSHOTS"):

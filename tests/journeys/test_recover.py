@@ -123,7 +123,10 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     take_all(page, screenshots, "run-bulk")
     # Where an overtaken one is left out, the button names no number: a box may add it.
     page.get_by_role("button", name=re.compile(rf"^Redeliver( {many})?$")).click()
-    expect(page.locator(".outcome-done")).to_contain_text(f"Done: {many} of {many} delivered in", timeout=RECOVERED_MS)
+    # A contract that ended since the preview is left out.
+    expect(page.locator(".outcome-done")).to_contain_text(
+        re.compile(r"Done: ([1-9]\d*) of \1 delivered in"), timeout=RECOVERED_MS
+    )
     expect(page.locator("main")).to_contain_text("Event type: contract.started (as of ")
     expect(page.locator(".timeline li.tone-ok")).to_have_count(2)
     take_all(page, screenshots, "run-bulk-done")

@@ -19,6 +19,7 @@ from tests.journeys.acting import (
     failed_count,
     open_disabled,
     overflows,
+    redeliver_all_failed,
     sign_in,
     take,
     take_all,
@@ -62,7 +63,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     expect(page.locator(".head-state")).to_contain_text("Active")
     asked = page.locator("#activity-heading ~ ul li").filter(has_text="redeliver all failed")
     asked_before = asked.count()
-    page.get_by_role("button", name="Redeliver all failed").dblclick()
+    redeliver_all_failed(page, presses=2)
     expect(answer).to_contain_text(re.compile(r"\d+ requeued[.:]"))
     requeued = int(re.search(r"(\d+) requeued", answer.inner_text())[1])
     assert requeued >= failed  # an auto-disable also fails deliveries that were never attempted
@@ -104,7 +105,7 @@ def test_story_without_javascript_works_by_plain_forms(
     failed = failed_count(page)
 
     # Redelivering for a disabled endpoint shows the API's error, with Re-enable beside it.
-    page.get_by_role("button", name="Redeliver all failed").click()
+    redeliver_all_failed(page)
     answer = page.locator("#answer")
     expect(answer).to_contain_text(re.compile(r"\d+ requeued[.:]"))
     assert int(re.search(r"(\d+) requeued", answer.inner_text())[1]) >= failed
