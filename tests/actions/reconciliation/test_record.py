@@ -111,14 +111,32 @@ def test_reading_that_is_older_than_a_newer_one_undoes_nothing(fake_opentrain: F
     fake_opentrain.end(contract)
     del fake_opentrain._hires[other]
     go(NOON + TEN)
-    Contract.objects.filter(opentrain_id=other).delete()
     fake_opentrain.remove_link(link.id)
     go(NOON + 2 * TEN)
+    Contract.objects.filter(opentrain_id=other).delete()  # they have been gone for long
+    ProjectLink.objects.all().delete()
     before = list(Contract.objects.values()), list(ProjectLink.objects.values()), changes()
     assert sweep.record(slow) == ""
     assert (list(Contract.objects.values()), list(ProjectLink.objects.values()), changes()) == before
     known = state(install)
     assert known.contracts_read_at == NOON + 2 * TEN
+
+
+def test_reading_that_is_older_than_a_part_of_a_newer_one_undoes_nothing(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    contract = fake_opentrain.hire("job_1")
+    go(budget=timedelta(0))
+    [subject] = sweep.take(now=NOON, failing=False, most=4)
+    slow = reads.read(subject, clock=lambda: NOON)
+    hire = fake_opentrain._hires[contract]
+    hire.contract = dataclasses.replace(hire.contract, title="Renamed")
+    error = opentrain.RateLimited("Too many.", retry_after_s=None)
+    fake_opentrain.before("list_contracts", lambda: fake_opentrain.fail_next(error), at=2)
+    go(NOON + TEN)
+    sweep.record(slow)
+    row = Contract.objects.get()
+    assert (row.title, row.last_seen_at, changes()) == ("Renamed", NOON + TEN, [])
 
 
 def test_reading_with_an_old_token_says_nothing_about_the_new_one(fake_opentrain: FakeOpenTrain) -> None:

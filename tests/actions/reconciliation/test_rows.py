@@ -76,6 +76,34 @@ def test_contract_that_ends_between_the_two_lists_was_active_when_the_first_was_
     assert row.last_seen_at == row.ended_seen_at
 
 
+def test_end_between_the_two_lists_is_known_as_exactly_as_they_tell(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    contract = fake_opentrain.hire("job_1")
+    go()
+    fake_opentrain.before("list_contracts", lambda: fake_opentrain.end(contract), at=2)
+    ticks = iter(NOON + TEN + number * MINUTE for number in range(100))
+    sweep.sweep(clock=lambda: next(ticks), budget=MINUTE, judge=Judged())
+    row, change = Contract.objects.get(), ContractChange.objects.get(what="status")
+    assert (change.not_before, change.seen_at) == (row.active_seen_at, row.ended_seen_at)
+    assert NOON + TEN < change.not_before == change.seen_at - MINUTE
+    assert ContractChange.objects.get(what="end_date").not_before == NOON
+
+
+def test_ended_contract_that_changes_keeps_when_it_was_first_listed_as_ended(fake_opentrain: FakeOpenTrain) -> None:
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    contract = fake_opentrain.hire("job_1")
+    fake_opentrain.end(contract)
+    go()
+    hire = fake_opentrain._hires[contract]
+    hire.contract = dataclasses.replace(hire.contract, title="Renamed")
+    go(NOON + TEN)
+    row = Contract.objects.get()
+    assert (row.title, row.ended_seen_at, row.last_seen_at) == ("Renamed", NOON, NOON + TEN)
+    assert changes() == [("title", "Traffic signs", "Renamed")]
+
+
 def test_link_that_is_removed_takes_its_contracts_along_and_both_can_come_back(fake_opentrain: FakeOpenTrain) -> None:
     install = make_read(fake_opentrain)
     link = fake_opentrain.add_link(install.token, job_id="job_1")
