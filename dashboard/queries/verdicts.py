@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dashboard.config.schedule import schedule
-from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, ProjectLink, Reconciliation
+from dashboard.models import Contract, Endpoint, Evidence, Finding, ProjectLink, Reconciliation
 from dashboard.queries import receivers
 from dashboard.queries.contract_history import History, history
 from dashboard.rules.deliveries import Standing
@@ -32,6 +32,7 @@ from dashboard.rules.reconciliation import (
     keep,
     verdict,
 )
+from dashboard.rules.reconstruction import is_reconstructed
 
 Key = tuple[int, int, Event]
 """A contract's primary key, an endpoint's, and the event."""
@@ -83,7 +84,7 @@ def judge_all(
             waits = stored is not None and stored.reason is Reason.NOT_IN_LOG_YET and not is_log_read
             facts = replace(world, is_log_behind=True) if waits else world
             one = keep(stored, verdict(event=event, world=facts, now=as_of[pair.contract.install_id]))
-            of_pair[event] = replace(one, handed_over=True) if (event, one.at) in pair.handed_over else one
+            of_pair[event] = replace(one, handed_over=True) if (event, one.at) in pair.seen.handed_over else one
         found[pair.contract.pk].append((pair, of_pair))
     for of_contract in found.values():
         yield from _with_consequences(of_contract)
@@ -95,8 +96,19 @@ def is_log_behind(*, now: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """The evidence of a contract at an endpoint. `handed_over` is what the handler took from Redeliver, and when."""
+
+    all: list[Seen]
+    handed_over: list[tuple[Event, datetime | None]]
+
+
+_NONE_SEEN = _Seen([], [])
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
-    """A contract and an endpoint, with what the evidence has. `handed_over` is what the handler took from Redeliver.
+    """A contract and an endpoint, with what the evidence has.
 
     `is_told` says that the evidence alone tells what became of both events, so that no history is needed.
     """
@@ -105,14 +117,13 @@ class _Pair:
     facts: ContractFacts
     links: tuple[LinkFacts, ...]
     endpoint: Endpoint
-    seen: tuple[Seen, ...]
-    handed_over: frozenset[tuple[Event, datetime | None]]
+    seen: _Seen
     is_told: bool
 
     @property
     def began(self) -> datetime:
         """The earliest time that an event without evidence can have happened at, if that is known."""
-        one, told = self.facts, {one.event for one in self.seen}
+        one, told = self.facts, {one.event for one in self.seen.all}
         if Event.STARTED in told and one.active_seen_at and one.ended_seen_at:
             return min(one.active_seen_at, one.ended_seen_at)
         return min(one.created_at or one.first_seen_at, one.first_seen_at)
@@ -129,7 +140,7 @@ class _Pair:
                 periods=periods,
                 synced_at=self.endpoint.snapshot_at,
             ),
-            seen=self.seen,
+            seen=tuple(self.seen.all),
             not_active=known.not_active.get(self.contract.install_id, ()),
             receiver_away=known.receiver_away,
             refused_at=known.refused_at.get(self.endpoint.pk, ()),
@@ -141,7 +152,7 @@ class _Pair:
 def _pairs(contracts: Sequence[Contract]) -> list[_Pair]:
     """Return contracts with the endpoints of their installs, and with deleted ones where there is evidence."""
     installs = {one.install_id for one in contracts}
-    links, seen, handed_over = _links(installs), _seen(contracts), _handed_over(contracts)
+    links, seen = _links(installs), _seen(contracts)
     endpoints = defaultdict(list)
     for endpoint in Endpoint.objects.filter(install__in=installs, opentrain_id__isnull=False).defer("secret"):
         endpoints[endpoint.install_id].append(endpoint)
@@ -149,13 +160,9 @@ def _pairs(contracts: Sequence[Contract]) -> list[_Pair]:
     for contract in contracts:
         facts, of_job = _facts(contract), _links_of(contract, links)
         for endpoint in endpoints[contract.install_id]:
-            key = (contract.pk, endpoint.pk)
-            handed = handed_over.get(key, [])
-            of_pair = (*seen.get(key, ()), *handed)
-            if of_pair or endpoint.deleted_at is None:
-                marks = frozenset((one.event, one.taken_at) for one in handed)
-                is_told = _is_told(facts, of_job, of_pair)
-                found.append(_Pair(contract, facts, of_job, endpoint, of_pair, marks, is_told))
+            of_pair = seen.get((contract.pk, endpoint.pk), _NONE_SEEN)
+            if of_pair.all or endpoint.deleted_at is None:
+                found.append(_Pair(contract, facts, of_job, endpoint, of_pair, _is_told(facts, of_job, of_pair.all)))
     return found
 
 
@@ -208,27 +215,18 @@ def _links_of(contract: Contract, links: Mapping[int, Sequence[tuple[str, LinkFa
     return (*of_job, *(LinkFacts(link_id, None, first, last) for link_id in sorted(named)))
 
 
-def _seen(contracts: Sequence[Contract]) -> dict[tuple[int, int], list[Seen]]:
-    found = defaultdict(list)
+def _seen(contracts: Sequence[Contract]) -> dict[tuple[int, int], _Seen]:
+    found: dict[tuple[int, int], _Seen] = defaultdict(lambda: _Seen([], []))
     rows = Evidence.objects.filter(contract__in=[one.pk for one in contracts]).values_list(
-        "contract_id", "endpoint_id", "event_type", "link_id", "first_received_at", "last_attempt_at", "taken_at",
-        "standing", "due_by",
+        "contract_id", "endpoint_id", "opentrain_id", "event_type", "link_id", "first_received_at", "last_attempt_at",
+        "taken_at", "standing", "due_by",
     )  # fmt: skip
-    for contract_id, endpoint_id, event_type, link_id, first, last, taken_at, standing, due_by in rows:
+    for contract_id, endpoint_id, name, event_type, link_id, first, last, taken_at, standing, due_by in rows:
         one = Seen(Event(event_type), link_id or None, first, last, taken_at, Standing(standing), due_by)
-        found[contract_id, endpoint_id].append(one)
-    return found
-
-
-def _handed_over(contracts: Sequence[Contract]) -> dict[tuple[int, int], list[Seen]]:
-    """Return what the handlers took from Redeliver, as if it had been delivered."""
-    found = defaultdict(list)
-    rows = Handover.objects.filter(contract__in=[one.pk for one in contracts], ok=True, ended_at__isnull=False)
-    values = rows.order_by().values_list("contract_id", "endpoint_id", "event_type", "link_id", "ended_at")
-    for contract_id, endpoint_id, event_type, link_id, at in values:
-        if contract_id is not None and at is not None:
-            one = Seen(Event(event_type), link_id or None, at, at, at, Standing.DELIVERED)
-            found[contract_id, endpoint_id].append(one)
+        of_pair = found[contract_id, endpoint_id]
+        of_pair.all.append(one)
+        if is_reconstructed(name):
+            of_pair.handed_over.append((one.event, taken_at))
     return found
 
 

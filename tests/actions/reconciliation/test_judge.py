@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.actions.reconciliation.judge import judge
-from dashboard.models import Contract, Endpoint, Evidence, Finding, Install, ReceiverReport
+from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install, ReceiverReport
 from dashboard.rules.reconciliation import Event, Kind, Reason
 from tests.actions.reconciliation.worlds import (
     DAY,
@@ -83,6 +83,18 @@ def test_a_finding_closes_when_it_is_handed_over(acme: Install, contract: Contra
     found = verdict_of(contract, endpoint, Event.ENDED, now=late + 4 * MINUTE)
     assert (found.kind, found.handed_over, found.at) == (Kind.TAKEN, True, late + 3 * MINUTE)
     assert not verdict_of(contract, endpoint, Event.STARTED, now=late + 4 * MINUTE).handed_over
+    Handover.objects.all().delete()  # retention removes its rows
+    assert verdict_of(contract, endpoint, Event.ENDED, now=late + 5 * MINUTE) == found
+
+
+def test_an_end_that_is_handed_over_after_a_late_start_puts_the_order_right(acme: Install, endpoint: Endpoint) -> None:
+    contract = make_running(install=acme)
+    end(contract)
+    deliver(contract, endpoint, event=Event.ENDED)
+    deliver(contract, endpoint, at=READ + HOUR)
+    assert only(judged(acme, now=READ + 2 * HOUR)).kind == Kind.OUT_OF_ORDER
+    hand_over(contract, endpoint, event=Event.ENDED, at=READ + 3 * HOUR)
+    assert judged(acme, now=READ + 4 * HOUR) == {}
 
 
 def test_a_finding_follows_its_delivery(acme: Install, contract: Contract, endpoint: Endpoint) -> None:

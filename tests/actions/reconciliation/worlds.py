@@ -5,10 +5,20 @@ from typing import Any
 
 from dashboard.actions.reconciliation.judge import judge
 from dashboard.config.schedule import schedule
-from dashboard.models import Contract, Endpoint, EndpointSnapshot, Evidence, Finding, Handover, Install
+from dashboard.models import Contract, Endpoint, EndpointSnapshot, Evidence, Finding, Install
 from dashboard.queries.verdicts import verdicts
 from dashboard.rules.reconciliation import Event, Verdict
-from tests.factories import NOON, make_attempt, make_contract, make_delivery, make_endpoint, make_link
+from dashboard.rules.reconstruction import DELIVERY_PREFIX
+from tests.factories import (
+    NOON,
+    make_attempt,
+    make_contract,
+    make_delivery,
+    make_endpoint,
+    make_evidence,
+    make_handover,
+    make_link,
+)
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SPAN = schedule().retry_span + 5 * MINUTE
@@ -67,12 +77,20 @@ def body(contract: Contract, event: Event, *, link: str = "lnk_1") -> bytes:
     return f'{{"id":"evt_1","type":"{event.value}","data":{{{said}}}}}'.encode()
 
 
-def hand_over(contract: Contract, endpoint: Endpoint, *, event: Event, at: datetime, **columns: Any) -> Handover:
-    said = {"delivery_id": "rdl_1", "body": b"{}", "actor_name": "ana", "asked_at": at, "sent_at": at, "ended_at": at}
-    return Handover.objects.create(
-        install=contract.install, contract=contract, endpoint=endpoint, event_type=event.value,
-        contract_opentrain_id=contract.opentrain_id, **said | {"ok": True} | columns,
-    )  # fmt: skip
+def hand_over(contract: Contract, endpoint: Endpoint, *, event: Event, at: datetime, ok: bool = True) -> None:
+    """Let Redeliver send the event; if the handler took it, there is evidence of it."""
+    name = f"{DELIVERY_PREFIX}{contract.pk}"
+    make_handover(contract=contract, endpoint=endpoint, event_type=event.value, ended_at=at, ok=ok, delivery_id=name)
+    if ok:
+        make_evidence(
+            contract=contract,
+            endpoint=endpoint,
+            event_type=event.value,
+            opentrain_id=name,
+            first_received_at=at,
+            last_attempt_at=at,
+            taken_at=at,
+        )
 
 
 def judged(install: Install, *, now: datetime) -> dict[tuple[int, str], Finding]:
