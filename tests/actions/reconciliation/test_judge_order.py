@@ -25,6 +25,7 @@ LATE = NOON + 300 * HOUR
         ([(15_000, True)], [(0, True)], Kind.OUT_OF_ORDER),
         ([(0, False), (15_000, True)], [(0, True), (0.5, True)], Kind.OUT_OF_ORDER),
         ([(0, False), (1, True), (15_000, True)], [(0, True)], None),
+        ([(0, True)], [(0, False), (1, True), (30, True)], None),
         ([(0, True)], [], Kind.MISSING),
     ],
 )
