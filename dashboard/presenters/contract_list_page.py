@@ -17,8 +17,6 @@ from dashboard.rules.reconciliation import Consequence, Event, Kind, Verdict
 from dashboard.rules.reconciliation_words import words
 
 PROJECTS_SHOWN = 1
-FOLDED_MOST = 20
-"""Most endpoints that a row lists one by one. The contract's page has all."""
 LABEL_CHARS = 24
 _PARTS = re.compile("[./?&=]")
 """What separates the parts of a URL by which people tell endpoints apart."""
@@ -62,15 +60,13 @@ class TookCell:
     """What the endpoints took of an event, worst first.
 
     `at` names the endpoint of `worst`, or says how many are as bad; it is empty if the install has only one. `others`
-    counts those that are not as bad. `more` lists the endpoints that the line does not name, up to FOLDED_MOST;
-    `beyond` counts the rest.
+    counts those that are not as bad. `more` lists the endpoints that the line does not name.
     """
 
     worst: Took
     at: str
     others: int
     more: tuple[Took, ...]
-    beyond: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +176,16 @@ def heading(*, count: int | None, why: Nothing | None) -> str:
     }.get(why, "No contracts")
 
 
+def left_out(*, shown: int, total: int) -> str:
+    """Say that the rows tell of some endpoints only; empty if they tell of all."""
+    if shown >= total:
+        return ""
+    return (
+        f"Rows show {shown:,} of this install's {total:,} endpoints: those with findings of these contracts first. "
+        "To see what another endpoint took, filter by it or open a contract."
+    )
+
+
 def endpoint_choices(endpoints: Iterable[Endpoint], *, chosen: Endpoint | None) -> list[tuple[int, str]]:
     """Return the choices of the endpoint filter, with the chosen endpoint, which may be deleted."""
     offered = {endpoint.pk: endpoint for endpoint in endpoints}
@@ -227,7 +233,7 @@ def _cell(each: Sequence[Took]) -> TookCell | None:
     alike = sum(one.kind == each[0].kind for one in each)
     at = each[0].endpoint if alike == 1 else f"at {alike} endpoints"
     listed = each if alike > 1 else each[1:]
-    return TookCell(each[0], at, len(each) - alike, tuple(listed[:FOLDED_MOST]), max(len(listed) - FOLDED_MOST, 0))
+    return TookCell(each[0], at, len(each) - alike, tuple(listed))
 
 
 def _took(endpoint: Endpoint, event: Event, verdict: Verdict, labels: Mapping[int, str], *, now: datetime) -> Took:

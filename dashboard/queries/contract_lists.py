@@ -6,7 +6,7 @@ The cost of a page grows with the contracts and open findings of one install, no
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, Window
 
 from dashboard.models.contracts import CREATED, Contract, ContractQuerySet, ProjectLink
 from dashboard.models.endpoints import Endpoint
@@ -123,6 +123,20 @@ def worst_of(*, endpoint: Endpoint, limit: int) -> list[Finding]:
 def has_links(*, install: Install) -> bool:
     """Return whether a project of the install is linked to a job, as OpenTrain last said."""
     return ProjectLink.objects.filter(install=install, gone_at=None).exclude(job_id="").exists()
+
+
+def endpoints_of(*, install: Install, contracts: Sequence[Contract], limit: int | None) -> tuple[list[Endpoint], int]:
+    """Return up to `limit` endpoints of the install (None: all), those with findings of these contracts first.
+
+    And how many there are. Deleted ones are among them if something of the contracts is known of them.
+    """
+    ids = [contract.pk for contract in contracts]
+    findings = shown_findings().filter(endpoint=OuterRef("pk"), contract__in=ids)
+    evidence = Evidence.objects.filter(endpoint=OuterRef("pk"), contract__in=ids)
+    rows = Endpoint.objects.filter(Q(deleted_at=None) | Exists(evidence), install=install, opentrain_id__isnull=False)
+    listed = rows.annotate(is_fine=~Exists(findings), total=Window(Count("pk"))).defer("secret")
+    found = list(listed.order_by("is_fine", "-created_at", "-pk")[:limit])
+    return [*found], getattr(found[0], "total", 0) if found else 0
 
 
 def count_unseen(*, endpoint: Endpoint) -> int:

@@ -4,9 +4,11 @@ The number of queries does not depend on the number of contracts. History is rea
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+from django.db.models import Q
 
 from dashboard.config.schedule import schedule
 from dashboard.models import Contract, Endpoint, Evidence, Finding, ProjectLink, Reconciliation
@@ -51,8 +53,10 @@ class Judged:
     is_deleted: bool
 
 
-def verdicts(*, contracts: Sequence[Contract], now: datetime) -> dict[Key, Verdict]:
-    """Return what became of each event of the contracts at each endpoint of their installs.
+def verdicts(
+    *, contracts: Sequence[Contract], now: datetime, endpoints: Collection[int] | None = None
+) -> dict[Key, Verdict]:
+    """Return what became of each event of the contracts at each endpoint of their installs, or at these endpoints.
 
     Of deleted endpoints, there are only those that evidence is of. Each verdict is as of when its install was judged
     last (actions/reconciliation/judge.py): what has come into the log since then has not been looked at, so the time
@@ -61,20 +65,27 @@ def verdicts(*, contracts: Sequence[Contract], now: datetime) -> dict[Key, Verdi
     installs = {one.install_id for one in contracts}
     judged_at = dict(Reconciliation.objects.filter(pk__in=installs).values_list("pk", "judged_at"))
     as_of = {pk: min(now, judged_at.get(pk) or now) for pk in installs}
-    found = judge_all(contracts=contracts, as_of=as_of, is_log_behind=is_log_behind(now=now), is_log_read=False)
+    behind = is_log_behind(now=now)
+    found = judge_all(contracts=contracts, as_of=as_of, is_log_behind=behind, is_log_read=False, endpoints=endpoints)
     return {one.key: one.verdict for one in found}
 
 
 def judge_all(
-    *, contracts: Sequence[Contract], as_of: Mapping[int, datetime], is_log_behind: bool, is_log_read: bool
+    *,
+    contracts: Sequence[Contract],
+    as_of: Mapping[int, datetime],
+    is_log_behind: bool,
+    is_log_read: bool,
+    endpoints: Collection[int] | None = None,
 ) -> Iterator[Judged]:
     """Yield the same with the consequences. `as_of` has the time for each install's primary key.
 
+    Consequences are known only with all endpoints: one may be another's successor.
     `is_log_read`: the evidence has what is in the log by then. If not, what waited for the log still does.
     """
     if not contracts:
         return
-    pairs, before = _pairs(contracts), _before(contracts)
+    pairs, before = _pairs(contracts, endpoints), _before(contracts)
     known = history(since=_since(pairs), installs={one.install_id for one in contracts})
     found: dict[int, list[tuple[_Pair, dict[Event, Verdict]]]] = defaultdict(list)
     for pair in pairs:
@@ -149,12 +160,13 @@ class _Pair:
         )
 
 
-def _pairs(contracts: Sequence[Contract]) -> list[_Pair]:
+def _pairs(contracts: Sequence[Contract], only: Collection[int] | None) -> list[_Pair]:
     """Return contracts with the endpoints of their installs, and with deleted ones where there is evidence."""
     installs = {one.install_id for one in contracts}
     links, seen = _links(installs), _seen(contracts)
     endpoints = defaultdict(list)
-    for endpoint in Endpoint.objects.filter(install__in=installs, opentrain_id__isnull=False).defer("secret"):
+    chosen = Q() if only is None else Q(pk__in=only)
+    for endpoint in Endpoint.objects.filter(chosen, install__in=installs, opentrain_id__isnull=False).defer("secret"):
         endpoints[endpoint.install_id].append(endpoint)
     found = []
     for contract in contracts:

@@ -18,10 +18,11 @@ from dashboard.presenters.contract_downloads import COLUMNS, file_rows
 from dashboard.presenters.downloads import Row
 from dashboard.queries import contract_lists
 from dashboard.queries.delivery_lists import Cursor
-from dashboard.views.contract_lists import Place, judged, place_of
+from dashboard.views.contract_lists import Place, judged, place_of, shown
 
 CHUNK = 200
-"""Contracts per query."""
+"""Most contracts per query; less if the install has many endpoints, so that a chunk has at most PAIRS rows."""
+PAIRS = 2000
 EXPORT = "export contracts"
 """Audit action name."""
 
@@ -42,9 +43,10 @@ def install(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _rows(place: Place, *, now: datetime) -> Iterator[Row]:
     cursor: Cursor | None = None
+    chunk = max(1, min(CHUNK, PAIRS // max(place.install.endpoint_count, 1)))
     while True:
-        found = contract_lists.page(install=place.install, criteria=place.filters.criteria, limit=CHUNK, cursor=cursor)
-        yield from file_rows(judged(place, found, now=now))
-        if len(found) < CHUNK:
+        found = contract_lists.page(install=place.install, criteria=place.filters.criteria, limit=chunk, cursor=cursor)
+        yield from file_rows(judged(place, found, shown(place, found, limit=None).endpoints, now=now))
+        if len(found) < chunk:
             return
         cursor = contract_lists.cursor_of(found[-1])

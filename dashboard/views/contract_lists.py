@@ -23,6 +23,7 @@ from dashboard.presenters.contract_list_page import (
     contract_rows,
     endpoint_choices,
     heading,
+    left_out,
     nothing,
     quick_filters,
 )
@@ -41,6 +42,8 @@ PAGE = 50
 """Contracts on a page."""
 CHOICES_MOST = 100
 """Most endpoints that the filter offers."""
+ENDPOINTS_MOST = 10
+"""Most endpoints of which the list says what they took: the cost of a verdict is the same for each."""
 OTHERS_MOST = 3
 """Most other installs of the same organization that the page names."""
 
@@ -78,13 +81,25 @@ def live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return live_response(request, template="contracts/list.html#table", context=_context(request, pk))
 
 
-def judged(place: Place, contracts: Sequence[Contract], *, now: datetime) -> JudgedContracts:
-    """Return contracts of the place's install with what is shown beside them, in a constant number of queries."""
-    found = verdicts(contracts=contracts, now=now)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The endpoints of which a page says what they took; `total` is how many the install has."""
+
+    endpoints: Sequence[Endpoint]
+    total: int
+
+
+def shown(place: Place, contracts: Sequence[Contract], *, limit: int | None) -> Shown:
     if place.endpoint is not None:
-        endpoints = [place.endpoint]
-    else:
-        endpoints = list(Endpoint.objects.filter(pk__in={pk for _contract, pk, _event in found}).defer("secret"))
+        return Shown([place.endpoint], 1)
+    return Shown(*contract_lists.endpoints_of(install=place.install, contracts=contracts, limit=limit))
+
+
+def judged(
+    place: Place, contracts: Sequence[Contract], endpoints: Sequence[Endpoint], *, now: datetime
+) -> JudgedContracts:
+    """Return contracts of the place's install with what is shown beside them, in a constant number of queries."""
+    found = verdicts(contracts=contracts, now=now, endpoints=[one.pk for one in endpoints])
     links = contract_lists.links_of(install=place.install, contracts=contracts)
     return JudgedContracts(contracts, verdicts=found, endpoints=endpoints, links=links)
 
@@ -97,6 +112,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     url, reads = reverse("install-contracts", args=[pk]), contract_reads(install, now=now, others=others)
     found, more = _page(place, cursor)
     why = None if found else _nothing(place, cursor, reads)
+    beside = shown(place, found, limit=ENDPOINTS_MOST)
     count, counts = _counted(place)
     return {
         "install": install,
@@ -107,7 +123,8 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "export_url": reverse("install-contracts-export", args=[pk]),
         "reads": reads,
         "quick": quick_filters(filters, counts=counts if reads.is_judged else None, why=why, url=url),
-        "rows": contract_rows(judged(place, found, now=now), now=now),
+        "rows": contract_rows(judged(place, found, beside.endpoints, now=now), now=now),
+        "left_out": left_out(shown=len(beside.endpoints), total=beside.total),
         "nothing": why,
         "heading": heading(count=count, why=why),
         "first_page": cursor is None,

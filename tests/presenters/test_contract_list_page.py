@@ -7,7 +7,6 @@ import pytest
 from dashboard.forms import contract_filters
 from dashboard.models import Contract, Endpoint
 from dashboard.presenters.contract_list_page import (
-    FOLDED_MOST,
     ContractRow,
     Nothing,
     TookCell,
@@ -15,6 +14,7 @@ from dashboard.presenters.contract_list_page import (
     endpoint_choices,
     heading,
     labels_of,
+    left_out,
     nothing,
     quick_filters,
 )
@@ -73,10 +73,13 @@ def test_several_as_bad_are_counted_and_all_are_folded() -> None:
     assert listed(cell) == [("Missing", "1"), ("Missing", "3"), ("Taken", "2")]
 
 
-def test_long_list_of_endpoints_is_cut_and_the_rest_is_counted() -> None:
-    cell = ended(dict.fromkeys(range(1, FOLDED_MOST + 4), TAKEN))
-    assert cell is not None
-    assert (len(cell.more), cell.beyond, cell.others) == (FOLDED_MOST, 3, 0)
+@pytest.mark.parametrize(
+    ("shown", "total", "begins"), [(1, 1, ""), (10, 10, ""), (0, 0, ""), (10, 2500, "Rows show 10")]
+)
+def test_rows_that_tell_of_some_endpoints_only_say_so(shown: int, total: int, begins: str) -> None:
+    words = left_out(shown=shown, total=total)
+    assert words.startswith(begins)
+    assert bool(words) == bool(begins)
 
 
 def test_event_that_is_due_nowhere_has_no_cell_and_one_that_is_due_somewhere_has() -> None:

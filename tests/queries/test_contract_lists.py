@@ -12,7 +12,7 @@ from dashboard.queries import contract_lists
 from dashboard.queries.contract_lists import ContractCriteria
 from dashboard.queries.delivery_criteria import Cursor
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
-from tests.factories import NOON, make_contract, make_endpoint, make_finding, make_install, make_link
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_install, make_link
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +186,31 @@ def test_findings_with_consequences_come_first(install: Install, endpoint: Endpo
         make_finding(contract=make_contract(install=install, opentrain_id=name), endpoint=endpoint, **columns)
     found = contract_lists.worst_of(endpoint=endpoint, limit=3)
     assert [one.contract.opentrain_id for one in found] == ["access", "older", "provision"]
+
+
+def test_endpoints_with_findings_come_first_and_deleted_ones_only_where_something_is_known(install: Install) -> None:
+    contract, other = make_contract(install=install), make_contract(install=install)
+    ill, fine, newest, gone, forgotten, _registering = (
+        make_endpoint(install=install, created_at=NOON + timedelta(hours=hours), **columns)
+        for hours, columns in (
+            (1, {}), (2, {}), (3, {}),
+            (4, {"deleted_at": NOON}), (5, {"deleted_at": NOON}), (6, {"opentrain_id": None}),
+        )
+    )  # fmt: skip
+    make_endpoint(install=make_install())
+    make_finding(contract=contract, endpoint=ill)
+    make_finding(contract=other, endpoint=fine)
+    make_finding(contract=contract, endpoint=newest, reason="not_subscribed")
+    make_evidence(contract=contract, endpoint=gone)
+    make_evidence(contract=other, endpoint=forgotten)
+
+    def found(limit: int | None) -> tuple[list[int], int]:
+        endpoints, total = contract_lists.endpoints_of(install=install, contracts=[contract], limit=limit)
+        return [one.pk for one in endpoints], total
+
+    assert found(None) == ([ill.pk, gone.pk, newest.pk, fine.pk], 4)
+    assert found(2) == ([ill.pk, gone.pk], 4)
+    assert contract_lists.endpoints_of(install=make_install(), contracts=[], limit=2) == ([], 0)
 
 
 def test_links_are_those_that_contracts_name_or_whose_job_they_have(install: Install) -> None:

@@ -83,8 +83,10 @@ def test_every_contract_is_in_the_file_once_whatever_the_chunks(
     ana: Browser, acme: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {make_contract(install=acme).opentrain_id for _ in range(23)}
-    for chunk in (5, 23, 24):
+    make_endpoint(install=acme)
+    for chunk, pairs in ((5, 100), (23, 100), (24, 100), (24, 4), (24, 0)):
         monkeypatch.setattr(contract_export, "CHUNK", chunk)
+        monkeypatch.setattr(contract_export, "PAIRS", pairs)
         rows = table(export(ana, acme))
         assert (len(rows), {row["contract_id"] for row in rows}) == (23, made)
 

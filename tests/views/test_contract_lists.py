@@ -276,6 +276,20 @@ def test_other_install_of_the_same_organization_is_named_to_those_who_may_see_it
     assert "also connected" not in browser_of(partner_admin).read(address(acme))
 
 
+def test_many_endpoints_are_not_all_judged_and_the_page_says_so(
+    ana: Browser, acme: Install, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "ENDPOINTS_MOST", 2)
+    contract = make_contract(install=acme, status="ended")
+    for _ in range(3):
+        make_endpoint(install=acme)
+    make_finding(contract=contract, endpoint=acme_endpoint, consequence="access")
+    text = words_of(ana.read(address(acme)))
+    assert "Rows show 2 of this install&#x27;s 4 endpoints: those with findings of these contracts first." in text
+    assert "Missing" in words_of(ana.read(address(acme, what="-live")))
+    assert "Rows show" not in ana.read(address(acme, f"endpoint={acme_endpoint.pk}"))
+
+
 def test_queries_do_not_grow_with_the_rows(ana: Browser, acme: Install) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
