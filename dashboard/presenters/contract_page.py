@@ -105,7 +105,7 @@ def budget_button(contract: Contract, *, user: User) -> Button | None:
     if not may(user, Permission.OPERATE):
         return None
     return Button(
-        "Read now", reverse("contract-budget", args=[contract.pk]), icon="refresh", called="Read the budget now"
+        "Read now", reverse("contract-budget", args=[contract.pk]), icon="refresh", called="Read now: the budget"
     )
 
 
