@@ -48,4 +48,5 @@ def contracts_link(lost: Lost, found: Found, *, install_id: int) -> Link | None:
     if not found.concerned:
         return None
     query = contract_filters.link_query({"lost": lost.text})
-    return Link("Open contracts", f"{reverse('install-contracts', args=[install_id])}?{query}")
+    label = "Open contract" if len(found.concerned) == 1 else "Open contracts"
+    return Link(label, f"{reverse('install-contracts', args=[install_id])}?{query}")

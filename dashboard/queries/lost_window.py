@@ -20,7 +20,7 @@ from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, In
 from dashboard.models.endpoints import DISABLED
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.lost_window import Change, Found, Lost, Reads, Stop, found, may_have_happened
-from dashboard.rules.reconciliation import CLOCKS_APART, ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation import CLOCKS_APART, Consequence, ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import OLDEST
 from dashboard.rules.run_endings import EndingFacts
 
@@ -175,8 +175,8 @@ def found_in(spans: Sequence[Span]) -> dict[int, Found]:
             for event in Event:
                 if may_have_happened(event, contract=_facts(contract), since=one.since, until=one.until):
                     key = (one.endpoint.pk, contract.pk, event.value)
-                    kind, reason, until = findings.get(key, (None, Reason.NONE, None))
-                    changes[one.key].append(Change(contract.pk, event, kind, reason, until, is_told=key in told))
+                    finding = findings.get(key, _NONE)
+                    changes[one.key].append(Change(contract.pk, event, *finding, is_told=key in told))
     return {one.key: found(changes[one.key], subscribed=one.endpoint.event_types, more=more) for one in spans}
 
 
@@ -254,14 +254,19 @@ def _told(spans: Sequence[Span], contracts: dict[int, list[Contract]]) -> set[_K
     return {*seen, *handed}
 
 
-def _findings(
-    spans: Sequence[Span], contracts: dict[int, list[Contract]]
-) -> dict[_Key, tuple[Kind, Reason, datetime | None]]:
-    rows = Finding.objects.open().filter(**_of(spans, contracts))
-    columns = rows.values_list("endpoint_id", "contract_id", "event_type", "kind", "reason", "until")
+_Finding = tuple[Kind | None, Reason, Consequence, datetime | None]
+_NONE: _Finding = (None, Reason.NONE, Consequence.NONE, None)
+
+
+def _findings(spans: Sequence[Span], contracts: dict[int, list[Contract]]) -> dict[_Key, _Finding]:
+    rows = (
+        Finding.objects.open()
+        .filter(**_of(spans, contracts))
+        .values_list("endpoint_id", "contract_id", "event_type", "kind", "reason", "consequence", "until")
+    )
     return {
-        (endpoint, contract, event): (Kind(kind), Reason(reason), until)
-        for endpoint, contract, event, kind, reason, until in columns
+        (endpoint, contract, event): (Kind(kind), Reason(reason), Consequence(consequence), until)
+        for endpoint, contract, event, kind, reason, consequence, until in rows
     }
 
 

@@ -119,10 +119,7 @@ def _coming(found: Affected, install: str, now: datetime) -> str:
 
 def _retrying(found: Affected, install: str, now: datetime) -> str:
     are = "are" if found.is_many else "is"
-    return (
-        f"{found.counted} {Event.ENDED.value} of {install} {are} not taken yet and attempted again; "
-        f"{_until(found, 'be taken', now)}."
-    )
+    return f"{found.counted} {Event.ENDED.value} of {install} {are} not taken yet; {_until(found, 'be taken', now)}."
 
 
 _WORDS = {

@@ -12,7 +12,7 @@ from datetime import datetime
 from dashboard.rules.consequences import EXPECTED
 from dashboard.rules.durations import clock
 from dashboard.rules.reads import Read, not_known
-from dashboard.rules.reconciliation import ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation import Consequence, ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import moment
 
 _LOST = re.compile(r"(run|endpoint)-([0-9]{1,18})")
@@ -58,14 +58,15 @@ def lost_from(text: str) -> Lost | None:
 class Change:
     """An event that may have happened in a span: of which contract, and what is known of it at an endpoint.
 
-    `kind` and `reason` are its open finding's; None without one. `is_told` is whether a delivery of it was seen, or the
-    handler took it from Redeliver.
+    `kind`, `reason` and `consequence` are its open finding's; without one, `kind` is None. `is_told` is whether a
+    delivery of it was seen, or the handler took it from Redeliver.
     """
 
     contract: int
     event: Event
     kind: Kind | None = None
     reason: Reason = Reason.NONE
+    consequence: Consequence = Consequence.NONE
     until: datetime | None = None
     is_told: bool = False
 
@@ -75,8 +76,9 @@ class Found:
     """What became of the events of a span at an endpoint. The numbers are of contracts.
 
     `missing` are events that the handler never took; the contracts that lack any are in `lacking`, by primary key.
-    `coming` are those of which an event may still come, until `until` as far as is known. `unclear` are those of which
-    it is not known. `more`: there are more contracts than were looked at.
+    `coming` are those of which an event may still come, until `until` as far as is known. `harmless` are those of which
+    an event failed without a known consequence, such as the start of a contract that has ended. `unclear` are those of
+    which it is not known. `more`: there are more contracts than were looked at.
     """
 
     started: int = 0
@@ -85,6 +87,7 @@ class Found:
     lacking: frozenset[int] = frozenset()
     coming: frozenset[int] = frozenset()
     until: datetime | None = None
+    harmless: int = 0
     unclear: int = 0
     more: bool = False
 
@@ -124,7 +127,9 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
     """Return what became of the events. Of event types that are not subscribed, nothing is missing."""
     changed, types = list(changes), set(subscribed)
     wanted = [one for one in changed if one.event in types and one.reason not in EXPECTED]
-    missing = [one for one in wanted if one.kind is not None and one.kind.is_settled]
+    settled = [one for one in wanted if one.kind is not None and one.kind.is_settled]
+    harmless = [one for one in settled if one.kind is Kind.FAILED and not one.consequence]
+    missing = [one for one in settled if one not in harmless]
     coming = [one for one in wanted if one.kind is not None and not one.kind.is_settled]
     return Found(
         started=len(_contracts(changed, Event.STARTED)),
@@ -133,6 +138,7 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
         lacking=frozenset(one.contract for one in missing),
         coming=frozenset(one.contract for one in coming),
         until=max((one.until for one in coming if one.until is not None), default=None),
+        harmless=len({one.contract for one in harmless}),
         unclear=len({one.contract for one in wanted if one.kind is None and not one.is_told}),
         more=more,
     )

@@ -84,6 +84,8 @@ def _of_read(facts: EndingFacts, *, now: datetime) -> Ending:
         return _not_known(f"the log of that time does not tell what became of {_count(found.unclear)}")
     span = f"from {clock(then=facts.since, now=now)} to {clock(then=facts.until, now=now)}"
     words = f"Nothing missing: no event of a contract that started or ended {span} is missing at the handler."
+    if found.harmless:
+        words += f" Events of {_count(found.harmless)} failed, without a known consequence."
     return Ending(EndingKind.NOTHING_MISSING, "Nothing missing", words)
 
 

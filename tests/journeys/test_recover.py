@@ -15,6 +15,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 RECOVERED_MS = 60_000
 """Timeout for three waves of two-second delivery runs, and deliveries that OpenTrain failed without an attempt."""
 
+ENDINGS = re.compile(r"Nothing missing|\d+ missing|Not known|Will be checked again")
+"""A run ends with one of these four. Which one depends on whether the demo lost an event."""
+
 
 def test_recovery_goes_from_broken_to_all_delivered(
     demo: Demo, open_page: Callable[..., Page], screenshots: Path
@@ -41,9 +44,11 @@ def test_recovery_goes_from_broken_to_all_delivered(
     expect(page.locator(".outcome-done")).to_contain_text(
         re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
     )
-    expect(page.locator(".timeline li.tone-ok")).to_have_count(6)
+    expect(page.locator(".timeline li.tone-ok:not(#step-ending)")).to_have_count(6)
+    expect(page.locator("#step-ending")).to_contain_text(ENDINGS)
     expect(page.locator("main")).to_contain_text(re.compile(r"milestone|contract.*delivered\."))
     expect(page.locator(".flash")).to_have_count(0)  # the highlight of changes ends
+    left_out = int((re.search(r"(\d+) left out", page.locator(".outcome-done").inner_text()) or [0, 0])[1])
     take_all(page, screenshots, "run-done")
 
     # The summary has a URL, appears in the list, and the endpoint's page mentions it.
@@ -54,7 +59,8 @@ def test_recovery_goes_from_broken_to_all_delivered(
     page.get_by_role("navigation", name="Breadcrumb").get_by_role("link").last.click()
     expect(page.locator(".run-line")).to_contain_text("Recovery by")
     expect(page.locator(".head-state")).to_contain_text("Active")
-    expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(0)
+    # What a later event has overtaken is left out, and stays failed.
+    expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(left_out)
     take(page, screenshots, "endpoint-after-recovery")
 
 
@@ -128,5 +134,6 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
         re.compile(r"Done: ([1-9]\d*) of \1 delivered in"), timeout=RECOVERED_MS
     )
     expect(page.locator("main")).to_contain_text("Event type: contract.started (as of ")
-    expect(page.locator(".timeline li.tone-ok")).to_have_count(2)
+    expect(page.locator(".timeline li.tone-ok:not(#step-ending)")).to_have_count(2)
+    expect(page.locator("#step-ending")).to_contain_text(ENDINGS)
     take_all(page, screenshots, "run-bulk-done")

@@ -169,6 +169,17 @@ def test_events_in_a_span_are_told_by_evidence_findings_and_what_was_handed_over
     )
 
 
+def test_failed_start_of_an_ended_contract_is_not_missing(endpoint: Endpoint) -> None:
+    early, late = (ended(endpoint, created_at=NOON + MINUTE, first_seen_at=NOON + MINUTE) for _ in range(2))
+    for contract, consequence in ((early, ""), (late, "provision")):
+        make_evidence(contract=contract, endpoint=endpoint)
+        columns = {"event_type": Event.STARTED, "kind": Kind.FAILED, "consequence": consequence}
+        make_finding(contract=contract, endpoint=endpoint, **columns)
+    assert found(endpoint) == Found(
+        started=2, ended=2, missing=((Event.STARTED, 1),), lacking=frozenset({late.pk}), harmless=1
+    )
+
+
 def test_events_of_other_endpoints_installs_and_times_do_not_count(endpoint: Endpoint) -> None:
     contract = ended(endpoint)
     make_finding(contract=contract, endpoint=make_endpoint(install=endpoint.install))

@@ -94,11 +94,11 @@ def affected(need: Need, *ages: timedelta, **facts: object) -> Affected:
         (affected(Need.COMING, HOUR), "1 contract.ended of Acme Labs not seen yet; it may still come."),
         (
             affected(Need.RETRYING, HOUR, until=NOW + timedelta(minutes=48)),
-            "1 contract.ended of Acme Labs is not taken yet and attempted again; it may be taken until 15:48 UTC.",
+            "1 contract.ended of Acme Labs is not taken yet; it may be taken until 15:48 UTC.",
         ),
         (
             affected(Need.REQUESTED, HOUR, HOUR),
-            "2 contract.ended of Acme Labs are not taken yet and attempted again; they may still be taken.",
+            "2 contract.ended of Acme Labs are not taken yet; they may still be taken.",
         ),
     ],
 )  # fmt: skip

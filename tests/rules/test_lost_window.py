@@ -18,7 +18,7 @@ from dashboard.rules.lost_window import (
     pause_words,
     stop_words,
 )
-from dashboard.rules.reconciliation import ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation import Consequence, ContractFacts, Event, Kind, Reason
 
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -78,7 +78,8 @@ def test_event_may_have_happened_in_a_span_unless_reads_or_dates_exclude_it(
 def test_found_counts_contracts_by_what_became_of_their_events() -> None:
     changes = [
         Change(1, Event.ENDED, Kind.MISSING, Reason.DISABLED),
-        Change(1, Event.STARTED, Kind.FAILED, is_told=True),
+        Change(1, Event.STARTED, Kind.FAILED, consequence=Consequence.PROVISION, is_told=True),
+        Change(9, Event.STARTED, Kind.FAILED, is_told=True),
         Change(2, Event.ENDED, Kind.REFUSED),
         Change(3, Event.ENDED, Kind.NOT_SEEN_YET, until=NOON + HOUR),
         Change(4, Event.ENDED, Kind.RETRYING, until=NOON + 2 * HOUR, is_told=True),
@@ -89,12 +90,13 @@ def test_found_counts_contracts_by_what_became_of_their_events() -> None:
         Change(8, Event.ENDED, Kind.MISSING, Reason.NOT_SUBSCRIBED),
     ]
     assert found(changes, subscribed=BOTH) == Found(
-        started=4,
+        started=5,
         ended=6,
         missing=((Event.ENDED, 2), (Event.STARTED, 1)),
         lacking=frozenset({1, 2}),
         coming=frozenset({3, 4, 5}),
         until=NOON + 2 * HOUR,
+        harmless=1,
         unclear=1,
     )
 

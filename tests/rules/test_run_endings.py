@@ -43,6 +43,15 @@ def that_found(**facts: object) -> EndingFacts:
             ),
         ),
         (
+            that_found(harmless=1),
+            "Nothing missing",
+            (
+                "Nothing missing: no event of a contract that started or ended from 10:30 UTC to 11:00 UTC is "
+                "missing at the "
+                "handler. Events of 1 contract failed, without a known consequence."
+            ),
+        ),
+        (
             replace(FACTS, found=MISSING),
             "2 missing",
             "2 missing: the handler never took contract.ended of 1 contract and contract.started of 2 contracts.",

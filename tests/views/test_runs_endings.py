@@ -63,7 +63,7 @@ def test_run_page_ends_with_what_is_missing(is_lost: bool, ana: Browser, endpoin
         page = ana.read(path)
         [step] = re.findall(r'<li id="step-ending".*?</li>', page, re.DOTALL)
         if is_lost:
-            words = "1 missing: the handler never took contract.ended of 1 contract. Open contracts"
+            words = "1 missing: the handler never took contract.ended of 1 contract. Open contract"
             assert text(step) == f"Check what is missing {words}"
             assert f'href="/installs/{endpoint.install_id}/contracts/?lost=run-{run.pk}"' in step
             assert "Done 1 missing ended" in text(page)
@@ -115,7 +115,7 @@ def test_before_a_recovery_it_is_said_what_happened_while_nothing_was_sent(ana: 
     for name in ("endpoint-recover", "endpoint-detail"):
         page = text(ana.read(reverse(name, args=[endpoint.pk])))
         assert "1 contract ended while nothing was sent (from " in page
-        assert "The handler never took contract.ended of 1 contract. Open contracts" in page
+        assert "The handler never took contract.ended of 1 contract. Open contract" in page
     assert "once the run has ended, its page says whether anything is missing" in text(
         ana.read(reverse("endpoint-recover", args=[endpoint.pk]))
     )
