@@ -266,6 +266,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['asked_at', 'id'], name='handover_oldest_first'),
         ),
         migrations.AddIndex(
+            model_name='handover',
+            index=models.Index(fields=['delivery_id'], name='handover_by_delivery_id'),
+        ),
+        migrations.AddIndex(
             model_name='installsnapshot',
             index=models.Index(fields=['install', 'at'], name='snapshot_of_install'),
         ),

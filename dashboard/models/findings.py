@@ -182,6 +182,8 @@ class Handover(models.Model):
             models.Index(fields=["asked_at"], condition=models.Q(ended_at__isnull=True), name="handover_waiting"),
             # Retention.
             models.Index(fields=["asked_at", "id"], name="handover_oldest_first"),
+            # The quick search: the ID is in a handler's own log.
+            models.Index(fields=["delivery_id"], name="handover_by_delivery_id"),
         ]
 
     def __str__(self) -> str:

@@ -13,11 +13,13 @@ from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models.contracts import Contract, ProjectLink
 from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import Endpoint
+from dashboard.models.findings import Handover
 from dashboard.models.installs import Install
 from dashboard.models.members import User
 from dashboard.models.runs import Run
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
+from dashboard.rules.reconstruction import is_reconstructed
 
 SHOWN = 5
 """Maximum number of results per kind."""
@@ -41,6 +43,7 @@ class Found:
     contracts: tuple[Contract, ...] = ()
     of_job: tuple[Contract, ...] = ()
     links: tuple[ProjectLink, ...] = ()
+    handovers: tuple[Handover, ...] = ()
     exact: Install | Endpoint | Delivery | Contract | None = None
 
 
@@ -64,6 +67,7 @@ def find(*, user: User, text: str, now: datetime) -> Found:
         contracts=contracts,
         of_job=_contracts(user, Q(job_id=text)),
         links=_links(user, text),
+        handovers=_handovers(user, text),
         exact=named[0] if len(named) == 1 else None,
     )
 
@@ -98,6 +102,14 @@ def _contracts(user: User, named: Q) -> tuple[Contract, ...]:
 def _links(user: User, text: str) -> tuple[ProjectLink, ...]:
     rows = ProjectLink.objects.visible_to(user).filter(Q(opentrain_id=text) | Q(external_project_id=text))
     return tuple(rows.select_related("install").defer("install__token").order_by("-first_seen_at", "-pk")[:SHOWN])
+
+
+def _handovers(user: User, text: str) -> tuple[Handover, ...]:
+    """Return the newest hand-overs with this delivery ID, which a handler's log has. Any other text costs nothing."""
+    if not is_reconstructed(text):
+        return ()
+    rows = Handover.objects.visible_to(user).filter(delivery_id=text).select_related("install")
+    return tuple(rows.defer("body", "response_head", "install__token")[:SHOWN])
 
 
 def _runs(user: User, text: str) -> tuple[Run, ...]:

@@ -16,7 +16,8 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms import search_text
 from dashboard.forms.delivery_filters import link_query
 from dashboard.forms.search_text import LONGEST
-from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, Run
+from dashboard.models import Contract, Delivery, Endpoint, Handover, Install, ProjectLink, Run
+from dashboard.presenters.handovers import HandoverRow
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
 
@@ -86,6 +87,7 @@ def _groups(found: Found, text: str, now: datetime) -> list[Group]:
         _of_job(found, text),
         Group("Project links", [_link_hit(one) for one in found.links]),
         Group("Deliveries", [_delivery_hit(one, now) for one in found.deliveries]),
+        Group("Handed over by Redeliver", [_handover_hit(one) for one in found.handovers]),
         _all_of("Deliveries of this event", found.of_event, "event_id", text, now),
         _all_of("Deliveries of this resource", found.of_resource, "resource", text, now),
         Group("Endpoints", [_endpoint_hit(one) for one in found.endpoints]),
@@ -154,3 +156,8 @@ def _delivery_hit(delivery: Delivery, now: datetime) -> Hit:
     state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now).kind
     detail = f"{delivery.endpoint.install.name} · {delivery.opentrain_id}"
     return Hit(_address(delivery), delivery.event_type, detail, state, state.label)
+
+
+def _handover_hit(handover: Handover) -> Hit:
+    row, detail = HandoverRow(handover), f"{handover.install.name} · {handover.delivery_id}"
+    return Hit(reverse("handover-detail", args=[handover.pk]), handover.event_type, detail, row.kind, row.label)

@@ -5,7 +5,15 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.queries.search import find
-from tests.factories import make_contract, make_delivery, make_endpoint, make_install, make_link, make_run
+from tests.factories import (
+    make_contract,
+    make_delivery,
+    make_endpoint,
+    make_handover,
+    make_install,
+    make_link,
+    make_run,
+)
 
 
 @pytest.fixture
@@ -16,6 +24,7 @@ def endpoint(acme: Install) -> Endpoint:
 def titles(user: User, text: str) -> dict[str, list[str]]:
     found = find(user=user, text=text, now=timezone.now())
     kinds = ("installs", "endpoints", "runs", "deliveries", "of_event", "of_resource", "contracts", "of_job", "links")
+    kinds = (*kinds, "handovers")
     return {kind: [str(one) for one in getattr(found, kind)] for kind in kinds if getattr(found, kind)}
 
 
@@ -32,6 +41,15 @@ def test_text_that_begins_no_word_finds_nothing(text: str, acme: Install, suppor
 @pytest.mark.parametrize("text", ["billing", "acme.example/hooks", "https://acme.example/hooks/billing-v2", "hooks v2"])
 def test_endpoint_is_found_by_words_of_its_address(text: str, endpoint: Endpoint, support: User) -> None:
     assert titles(support, text) == {"endpoints": [endpoint.url]}
+
+
+def test_hand_over_is_found_by_the_delivery_id_that_the_handler_logged(
+    endpoint: Endpoint, support: User, outsider: User
+) -> None:
+    row = make_handover(contract=make_contract(install=endpoint.install), endpoint=endpoint)
+    assert titles(support, row.delivery_id) == {"handovers": [f"contract.ended {row.delivery_id}"]}
+    assert titles(outsider, row.delivery_id) == {}
+    assert titles(support, row.delivery_id[:-1]) == {}
 
 
 def test_name_with_other_letters_is_found(support: User) -> None:

@@ -339,5 +339,11 @@ def test_hand_overs_are_listed_beside_deliveries_and_in_no_count(scene: Scene, a
     assert "1 delivery" in ana.read(reverse("endpoint-deliveries", args=[scene.endpoint.pk]))
 
 
+def test_search_leads_from_a_handlers_log_to_the_hand_over(scene: Scene, ana: Browser) -> None:
+    row = make_handover(contract=scene.contract, endpoint=scene.endpoint)
+    page = ana.read(f"{reverse('search')}?q={row.delivery_id}")
+    assert reverse("handover-detail", args=[row.pk]) in page
+
+
 def test_menu_of_an_endpoint_leads_to_what_is_missing(scene: Scene, ana: Browser) -> None:
     assert send_all(scene) in ana.read(reverse("endpoint-detail", args=[scene.endpoint.pk]))

@@ -40,19 +40,16 @@ def ask(
     A form that is sent twice queues nothing the second time. Nor is an event queued that waits already, by any person's
     form: its row is returned instead.
     """
+    rows = [_row(actor, one, operation=operation, is_batch=is_batch, now=now) for one in wanted]
     with transaction.atomic():
         wait_in_transaction(name="redeliver.ask-handover", number=endpoint.pk)
-        waiting = {row.delivery_id: row for row in Handover.objects.waiting().filter(endpoint=endpoint)}
-        rows = []
-        for one in wanted:
-            row = _row(actor, one, operation=operation, is_batch=is_batch, now=now)
-            before = Handover.objects.filter(operation=row.operation).first() or waiting.get(row.delivery_id)
-            if before is None:
-                row.save(force_insert=True)
-                _note(actor, row, endpoint=endpoint)
-            rows.append(before or row)
+        asked = Handover.objects.filter(operation__in=[row.operation for row in rows]).defer("body")
+        before = {row.delivery_id: row for row in (*asked, *Handover.objects.waiting().filter(endpoint=endpoint))}
+        new = [row for row in rows if row.delivery_id not in before]
+        Handover.objects.bulk_create(new)
+        AuditEntry.objects.bulk_create(_entry(actor, row, endpoint=endpoint) for row in new)
         wake(endpoint_id=endpoint.pk)
-    return rows
+    return [before.get(row.delivery_id, row) for row in rows]
 
 
 def wake(*, endpoint_id: int) -> None:
@@ -92,7 +89,7 @@ def _row(actor: User, one: Wanted, *, operation: uuid.UUID, is_batch: bool, now:
     )
 
 
-def _note(actor: User, row: Handover, *, endpoint: Endpoint) -> None:
+def _entry(actor: User, row: Handover, *, endpoint: Endpoint) -> AuditEntry:
     entry = audit.entry(
         operation=row.operation,
         phase=AuditEntry.Phase.REQUESTED,
@@ -103,4 +100,4 @@ def _note(actor: User, row: Handover, *, endpoint: Endpoint) -> None:
     )
     entry.delivery_id = row.delivery_id
     entry.words = f"{row.event_type} of contract {row.contract_opentrain_id}."
-    entry.save(force_insert=True)
+    return entry

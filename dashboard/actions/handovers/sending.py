@@ -7,11 +7,12 @@ is sent a second time without a person who asks for it.
 No transaction is open during a call.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from dashboard.actions import audit
 from dashboard.actions.handovers import people
@@ -34,8 +35,11 @@ from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from dashboard.signatures import sign
 from dashboard.vault import Unreadable
 
+logger = logging.getLogger(__name__)
+
 WORDS_CHARS = 400
 DIED = "Redeliver was stopped while it sent the event. The handler may have taken it or not."
+BROKE = "An error in Redeliver kept the event from being handed over. Redeliver's log has details."
 NOT_SENT, UNKNOWN = "not sent", "outcome unknown"
 """Causes where the handler gave none: an empty one would mean that it took the event."""
 IN_A_ROW = f"Not sent, because the {FAILURES_IN_A_ROW} before it failed."
@@ -91,6 +95,14 @@ def _end(row: Handover, *, clock: Clock) -> None:
             end = _send(row, clock=clock)
         except _NotSent as why:
             end = _End(Result.NOT_SENT, f"Not sent. {why}", NOT_SENT)
+        except Exception:
+            # The row must end, or it would be tried for ever and hold up the rest.
+            logger.exception("a hand-over failed (operation %s)", row.operation)
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            end = _End(Result.NOT_SENT, BROKE, NOT_SENT)
+            if row.sent_at is not None:
+                end = _End(Result.UNKNOWN, f"{BROKE} The handler may have taken the event or not.", UNKNOWN)
     at = clock()
     _record(row, end, at=at)
     if row.ok:

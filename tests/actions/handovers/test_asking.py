@@ -3,9 +3,12 @@
 import uuid
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dashboard.actions.handovers import asking
 from dashboard.models import AuditEntry, Handover, User
+from dashboard.rules.reconstruction import LinkFields
 from tests.factories import make_contract, make_finding, make_handover
 from tests.handing_over import LATE, Scene, queued
 
@@ -67,6 +70,20 @@ def test_selection_keeps_its_order_and_each_of_its_events_has_an_operation(scene
     assert [row.pk for row in rows] == sorted(row.pk for row in Handover.objects.all())
     assert {row.batch for row in rows} == {batch}
     assert len({row.operation for row in rows} | {batch}) == 3
+
+
+def test_selection_costs_the_same_number_of_queries_for_any_number(scene: Scene, support: User) -> None:
+    def queries(number: int) -> int:
+        wanted = [asking.Wanted(scene.case(), LinkFields(f"plk_{number}_{one}")) for one in range(number)]
+        given = {"operation": uuid.uuid4(), "is_batch": True, "now": LATE}
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM procrastinate_jobs")
+        with CaptureQueriesContext(connection) as captured:
+            asking.ask(actor=support, endpoint=scene.endpoint, wanted=wanted, **given)
+        return len(captured)
+
+    assert queries(2) == queries(30)
+    assert Handover.objects.count() == 32
 
 
 def test_what_has_ended_does_not_wait(scene: Scene) -> None:

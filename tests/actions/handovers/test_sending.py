@@ -363,6 +363,24 @@ def test_worker_that_was_killed_while_it_sent_leaves_an_unknown_outcome(scene: S
     assert (row.result, row.words) == ("unknown", sending.DIED)
 
 
+@pytest.mark.parametrize(("what", "result"), [("_check_with_opentrain", "not_sent"), ("cause_of_answer", "unknown")])
+def test_error_of_redelivers_ends_the_row_and_is_logged(
+    scene: Scene,
+    support: User,
+    what: str,
+    result: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(sending, what, broken)
+    row, _ = sent(scene, support)
+    assert (row.result, row.words.startswith(sending.BROKE)) == (result, True)
+    assert "a mistake" in caplog.text
+
+
 def test_deadline_is_that_of_a_forwarded_delivery() -> None:
     assert sending.HANDLER_DEADLINE is HANDLER_DEADLINE
 
