@@ -30,6 +30,7 @@ from dashboard.rules.reconciliation_facts import (
 from dashboard.rules.reconciliation_times import (
     Links,
     Moment,
+    after_registration,
     covers,
     holds,
     inactive,
@@ -84,6 +85,8 @@ _NEVER_IN_THE_INBOX = {Reason.NOT_SUBSCRIBED, Reason.REGISTERED_AFTER}
 def verdict(*, event: Event, world: World, now: datetime) -> Verdict:
     """Return what became of an event of a contract at an endpoint."""
     happened = moment(event, contract=world.contract)
+    if happened is not None:
+        happened = after_registration(happened, contract=world.contract, endpoint=world.endpoint)
     then = links(world.links, happened=happened)
     seen = sorted((one for one in set(world.seen) if one.event is event), key=lambda one: one.first_received_at)
     named = {one.link_id for one in seen if one.link_id is not None}

@@ -5,7 +5,7 @@ state holds in it only if it holds in all of it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from dashboard.rules.reconciliation_facts import (
@@ -97,6 +97,22 @@ def _narrowed(*, since: datetime | None, read_at: datetime, said: datetime | Non
         if first <= until and (since is None or since <= last):
             return Moment(first if since is None else max(first, since), last, read_at, said)
     return Moment(since, until, read_at, None)
+
+
+def after_registration(happened: Moment, *, contract: ContractFacts, endpoint: EndpointFacts) -> Moment:
+    """Return the moment, narrowed where OpenTrain made the contract after the endpoint. Both times are OpenTrain's.
+
+    That helps only with an endpoint that was registered through the receiver: its first state is the answer to its
+    registration, and what happens later reaches the receiver.
+    """
+    first = min(_sorted(endpoint), key=lambda one: one.at, default=None)
+    if first is None or first.not_before is not None or not first.is_received:
+        return happened
+    started, endpoint_at = moment(Event.STARTED, contract=contract), _true(endpoint.created_at)
+    contract_at = None if started is None else started.said
+    if contract_at is None or endpoint_at is None or contract_at < endpoint_at or first.at > happened.until:
+        return happened
+    return replace(happened, since=max(happened.since or first.at, first.at))
 
 
 def is_made_after(created_at: datetime | None, *, happened: Moment) -> bool:

@@ -525,3 +525,55 @@ def test_the_endpoint_before_this_one_may_have_given_access() -> None:
 def test_a_contract_that_is_active_again_has_nobody_who_left() -> None:
     again = replace(CONTRACT, status="active", active_seen_at=T + HOUR)
     assert consequence(event=Event.ENDED, contract=again, started=TAKEN, ended=UNPROVEN) is Consequence.NONE
+
+
+REGISTERED = replace(ENDPOINT, created_at=T, log_began_at=T, periods=(replace(ACTIVE, at=T),))
+"""Registered through the receiver just now."""
+STARTED = replace(
+    CONTRACT,
+    status="active",
+    created_at=T + MINUTE,
+    end_date=None,
+    first_seen_at=T + 2 * MINUTE,
+    active_seen_at=T + HOUR,
+    ended_seen_at=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("contract", "at", "expected"),
+    [
+        (STARTED, REGISTERED, (Kind.MISSING, Reason.UNPROVEN)),
+        (replace(STARTED, created_at=T), REGISTERED, (Kind.MISSING, Reason.UNPROVEN)),
+        # It was there before, or that is not known; or the endpoint was routed through the receiver later.
+        (replace(STARTED, created_at=T - MINUTE), REGISTERED, (Kind.MISSING, Reason.REGISTERED_AFTER)),
+        (replace(STARTED, created_at=None), REGISTERED, (Kind.NOT_KNOWN, Reason.BEFORE_LOG)),
+        (STARTED, replace(REGISTERED, created_at=None), (Kind.NOT_KNOWN, Reason.BEFORE_LOG)),
+        (
+            STARTED,
+            replace(REGISTERED, periods=(replace(ACTIVE, at=T, not_before=T - MINUTE),)),
+            (Kind.NOT_KNOWN, Reason.BEFORE_LOG),
+        ),
+        (
+            STARTED,
+            replace(
+                REGISTERED,
+                log_began_at=T + MINUTE,
+                periods=(replace(ACTIVE, at=T, is_received=False), replace(ACTIVE, at=T + MINUTE, not_before=T)),
+            ),
+            (Kind.NOT_KNOWN, Reason.BEFORE_LOG),
+        ),
+    ],
+)
+def test_contract_that_opentrain_made_after_the_endpoint_is_in_its_log_from_the_first_minute(
+    contract: ContractFacts, at: EndpointFacts, expected: tuple[Kind, Reason]
+) -> None:
+    """Clocks may be minutes apart, but both times are OpenTrain's."""
+    assert of(replace(WORLD, contract=contract, endpoint=at), Event.STARTED) == expected
+
+
+def test_clock_of_opentrain_that_is_behind_moves_no_start_before_the_log() -> None:
+    behind = 4 * MINUTE
+    contract = replace(STARTED, created_at=STARTED.created_at - behind)
+    at = replace(REGISTERED, created_at=T - behind)
+    assert of(replace(WORLD, contract=contract, endpoint=at), Event.STARTED) == (Kind.MISSING, Reason.UNPROVEN)
