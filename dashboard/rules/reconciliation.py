@@ -98,7 +98,7 @@ def verdict(*, event: Event, world: World, now: datetime) -> Verdict:
         found = _by_link(event, seen=seen, world=world, then=then, happened=happened, now=now)
     if event is Event.ENDED and found.kind in {Kind.TAKEN, Kind.TAKEN_IN_PART}:
         found = _in_order(found, ended=seen, world=world, is_one=len(then.possible | named) <= 1)
-    return replace(found, happened_at=_happened_at(happened))
+    return replace(found, happened_at=_happened_at(happened), is_log_behind=world.is_log_behind)
 
 
 def _happened_at(happened: Moment | None) -> datetime | None:
@@ -281,13 +281,11 @@ def keep(before: Verdict | None, now: Verdict) -> Verdict:
     """
     if before is None or _is_from_evidence(now) or now.kind is Kind.NOT_DUE:
         return now
-    if _is_from_evidence(before) or before.kind is Kind.REFUSED:
-        return before
-    if before.kind is not Kind.MISSING:
+    is_kept = _is_from_evidence(before) or before.kind in {Kind.REFUSED, Kind.MISSING}
+    is_learned = before.reason is Reason.UNPROVEN and now.kind in {Kind.MISSING, Kind.REFUSED}
+    if not is_kept or is_learned:
         return now
-    if before.reason is Reason.UNPROVEN and now.kind in {Kind.MISSING, Kind.REFUSED}:
-        return now
-    return replace(before, happened_at=now.happened_at or before.happened_at)
+    return replace(before, happened_at=now.happened_at or before.happened_at, is_log_behind=now.is_log_behind)
 
 
 def _is_from_evidence(one: Verdict) -> bool:

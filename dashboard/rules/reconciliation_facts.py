@@ -105,8 +105,9 @@ class Verdict:
     `at` is when it was taken (if out of order: when the start was taken), failed last or was refused. `until` is until
     when it may still come by itself. `happened_at` is when the contract started or ended, as far as is known.
     `handed_over` says that the handler took it from Redeliver, which had built it.
-    `link_ids` are the links that it is true of, if the job has several and it is not true of all of them. Rows do not
-    store it, so it does not take part in comparisons.
+    `link_ids` are the links that it is true of, if the job has several and it is not true of all of them.
+    `is_log_behind` says that attempts wait for the log, which may change it. Rows store neither of the two, so they do
+    not take part in comparisons.
     """
 
     kind: Kind
@@ -116,6 +117,7 @@ class Verdict:
     happened_at: datetime | None = None
     link_ids: tuple[str, ...] = field(default=(), compare=False)
     handed_over: bool = False
+    is_log_behind: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

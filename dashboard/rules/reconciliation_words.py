@@ -32,6 +32,8 @@ _IN_SPOOL = (
     "{happened}, and no {name} is in the log. A receiver holds attempts that are not in the log yet, and it may be "
     "among them."
 )
+_BEHIND = "A receiver holds attempts that are not in the log yet, so this may have changed."
+_MAY_CHANGE = frozenset({Kind.MISSING, Kind.REFUSED, Kind.FAILED})
 _WHY_MISSING = {
     Reason.REGISTERED_AFTER: "{happened}, before the endpoint was registered. OpenTrain sends a new endpoint nothing "
     "from before.",
@@ -154,6 +156,8 @@ def words(
     sentence = _calling(_template(verdict).format(**_blanks(event, verdict, now=now)), handler)
     if verdict.link_ids:
         sentence = f"{sentence} {_of_links(verdict.link_ids)}"
+    if verdict.is_log_behind and verdict.kind in _MAY_CHANGE:
+        sentence = f"{sentence} {_BEHIND}"
     advice = _advice(event, verdict, has_ended=has_ended)
     return Words(
         label(verdict, now=now),

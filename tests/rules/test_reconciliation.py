@@ -465,6 +465,12 @@ def test_what_was_proven_stays_until_something_arrives(before: Verdict | None, n
     assert keep(before, now) == kept
 
 
+def test_what_stays_says_that_the_log_is_behind() -> None:
+    behind = verdict(event=Event.ENDED, world=replace(WORLD, is_log_behind=True), now=LATER)
+    kept = keep(replace(MISSING, happened_at=T - DAY), behind)
+    assert (kept.kind, kept.happened_at, kept.is_log_behind) == (Kind.MISSING, T, True)
+
+
 ALL_ENDED, STILL_ACTIVE = CONTRACT, replace(CONTRACT, status="active", end_date=None, ended_seen_at=None)
 NOT_DUE, CHOICE = Verdict(Kind.NOT_DUE), Verdict(Kind.MISSING, Reason.NOT_SUBSCRIBED)
 BACKFILL, IN_PART = Verdict(Kind.MISSING, Reason.REGISTERED_AFTER), Verdict(Kind.MISSING, link_ids=("lnk_2",))

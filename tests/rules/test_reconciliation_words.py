@@ -123,6 +123,13 @@ def test_what_is_true_of_some_links_names_them(ids: tuple[str, ...], expected: s
     assert said(Verdict(Kind.MISSING, Reason.UNPROVEN, link_ids=ids)).sentence.endswith(expected)
 
 
+def test_a_log_that_is_behind_is_said_where_it_may_change_the_verdict() -> None:
+    behind = said(Verdict(Kind.MISSING, Reason.DISABLED, is_log_behind=True)).sentence
+    assert behind.endswith("A receiver holds attempts that are not in the log yet, so this may have changed.")
+    taken = said(Verdict(Kind.TAKEN, at=NOON - MINUTE, is_log_behind=True)).sentence
+    assert taken == "The handler took contract.ended 60 s ago."
+
+
 def test_nothing_is_due_says_why() -> None:
     not_yet = words(event=Event.ENDED, verdict=Verdict(Kind.NOT_DUE), now=NOON)
     assert not_yet.sentence == "No contract.ended is due: OpenTrain lists the contract as active."
