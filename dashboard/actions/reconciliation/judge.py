@@ -32,7 +32,7 @@ _DUE = """
     WITH judged AS (
         SELECT id, md5(ROW(%(world)s::text, status, job_id, created_at, end_date, first_seen_at, ended_seen_at,
             CASE WHEN status <> 'active' OR ended_seen_at IS NOT NULL THEN active_seen_at END,
-            link_ids)::text) AS digest, judged_as
+            link_ids, gone_at)::text) AS digest, judged_as
         FROM dashboard_contract WHERE install_id = %(install)s
     )
     SELECT id, digest FROM judged WHERE digest <> judged_as OR id = ANY(%(changed)s) OR id IN (

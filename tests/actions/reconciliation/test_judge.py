@@ -1,10 +1,13 @@
 """Findings open, change and close with the log and with what was read; order and repetition make no difference."""
 
+from dataclasses import fields
+
 import pytest
 
+from dashboard.actions.reconciliation import judge as module
 from dashboard.actions.reconciliation.judge import judge
 from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install, ReceiverReport
-from dashboard.rules.reconciliation import Event, Kind, Reason
+from dashboard.rules.reconciliation import ContractFacts, Event, Kind, Reason
 from tests.actions.reconciliation.worlds import (
     DAY,
     HOUR,
@@ -186,3 +189,84 @@ def test_what_was_proven_stays_when_the_history_is_gone(acme: Install, contract:
     Contract.objects.update(judged_as="")
     assert only(judged(acme, now=late + 90 * DAY)).kind == Kind.MISSING
     assert verdict_of(contract, endpoint, Event.ENDED, now=late + 90 * DAY).kind is Kind.MISSING
+
+
+CHANGES = {
+    "status": "ended",
+    "created_at": NOON - DAY,
+    "end_date": NOON,
+    "first_seen_at": NOON - DAY,
+    "ended_seen_at": NOON,
+    "gone_at": NOON,
+    "job_id": "job_2",
+    "link_ids": ["lnk_2"],
+}
+NOT_COMPARED = {
+    "active_seen_at": "each read of an active contract changes it, and says only that nothing has changed",
+    "known_from": "the judge writes it",
+}
+
+
+def test_all_that_verdicts_rest_on_is_compared() -> None:
+    told = {one.name for one in fields(ContractFacts)} - CHANGES.keys() - NOT_COMPARED.keys()
+    assert told == set(), "add them to _DUE in judge.py, and to CHANGES"
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_a_contract_is_judged_again_when_it_has_changed(
+    acme: Install, contract: Contract, column: str, monkeypatch
+) -> None:
+    other = make_running(install=acme)
+    judged(acme, now=NOON)
+    again = judged_in(monkeypatch)
+    Contract.objects.filter(pk=contract.pk).update(**{column: CHANGES[column]})
+    judged(acme, now=READ)
+    judged(acme, now=READ)
+    assert again == [[contract.pk]]
+    assert other.pk not in again[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda acme: acme.endpoints.update(status="DISABLED"),
+        lambda acme: acme.endpoints.update(event_types=["contract.ended"]),
+        lambda acme: acme.endpoints.update(url="https://acme.example.com/hook"),
+        lambda acme: acme.endpoints.update(deleted_at=NOON),
+        lambda acme: acme.project_links.update(gone_at=NOON),
+        lambda acme: acme.project_links.update(job_id="job_2"),
+        lambda acme: Install.objects.filter(pk=acme.pk).update(status="SUSPENDED"),
+    ],
+)
+def test_all_contracts_are_judged_again_when_an_endpoint_a_link_or_the_install_has_changed(
+    acme: Install, contract: Contract, change, monkeypatch
+) -> None:
+    make_running(install=acme)
+    judged(acme, now=NOON)
+    again = judged_in(monkeypatch)
+    change(acme)
+    judged(acme, now=READ)
+    judged(acme, now=READ)
+    assert [len(contracts) for contracts in again] == [2]
+
+
+def test_a_read_that_shows_nothing_new_judges_nothing_again(acme: Install, contract: Contract, monkeypatch) -> None:
+    judged(acme, now=NOON)
+    again = judged_in(monkeypatch)
+    Contract.objects.update(last_seen_at=READ, active_seen_at=READ, title="Renamed")
+    acme.project_links.update(last_seen_at=READ)
+    acme.endpoints.update(snapshot_at=READ, consecutive_failures=3)
+    judged(acme, now=READ)
+    assert again == []
+
+
+def judged_in(monkeypatch) -> list[list[int]]:
+    """Return a list that gets the contracts of each judgement from now on."""
+    real, seen = module.judge_all, []
+
+    def judge_all(*, contracts, **given):
+        seen.append([one.pk for one in contracts])
+        return real(contracts=contracts, **given)
+
+    monkeypatch.setattr(module, "judge_all", judge_all)
+    return seen
