@@ -15,13 +15,15 @@ from dashboard.presenters.contract_timeline import place_of, timeline_of
 from dashboard.presenters.controls import Button, Control, Link
 from dashboard.queries.contract_story import Judged, Story
 from dashboard.rules import contract_answers
-from dashboard.rules.contract_answers import Cell, one_per_endpoint, utc
+from dashboard.rules.contract_answers import Cell, one_per_endpoint, utc, worst_first
 from dashboard.rules.contract_timeline import Timeline
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.handovers import SLUGS
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 from dashboard.rules.reconciliation_words import words
 
+ROWS = 100
+"""Rows of the table, and verdicts of the copied text: those of the worst endpoints."""
 SENTENCES = 5
 """Endpoints that the head of the page says a sentence about; the table has all."""
 _HANDED_OVER = frozenset({Kind.MISSING, Kind.REFUSED})
@@ -44,13 +46,14 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer for a contract. `sentences` has the worst of each endpoint, the worst first; `unsaid` is the number
-    of endpoints that have none there. `rows` are by endpoint, started before ended.
+    of endpoints that have none there. `rows` are by endpoint, started before ended; `beyond` counts those left out.
     """
 
     contract: Contract
     sentences: tuple[Cell, ...]
     unsaid: int
     rows: tuple[Row, ...]
+    beyond: int
     timeline: Timeline
     links: tuple[ProjectLink, ...]
     changes: tuple[ContractChange, ...]
@@ -91,7 +94,8 @@ def answer(story: Story, *, user: User, now: datetime) -> Answer:
         contract=story.contract,
         sentences=said[:SENTENCES],
         unsaid=max(len(said) - SENTENCES, 0),
-        rows=tuple(_row(story, cell, user) for cell in _by_endpoint(cells)),
+        rows=tuple(_row(story, cell, user) for cell in _by_endpoint(cells)[:ROWS]),
+        beyond=max(len(cells) - ROWS, 0),
         timeline=told,
         links=story.links,
         changes=story.changes,
@@ -141,13 +145,13 @@ def summary(story: Story, *, reads: ContractReads, cells: Sequence[Cell], told: 
         ("Job", contract.job_id),
         ("Project links", ", ".join(_link_words(link) for link in story.links)),
         ("Install", f"{install.name} ({install.opentrain_id})"),
-        *(("Endpoint", f"{place_of(one)} ({one.opentrain_id})") for one in story.endpoints.values()),
+        *(("Endpoint", f"{place_of(one)} ({one.opentrain_id})") for one in list(story.endpoints.values())[:ROWS]),
         ("Contracts last read", utc(read_at) if read_at is not None else "never"),
     ]
     return contract_answers.summary(
         title="Why didn't it come?",
         facts=[(name, value) for name, value in facts if value],
-        cells=cells,
+        cells=worst_first(cells)[:ROWS],
         told=told,
         now=now.replace(second=0, microsecond=0),  # the page that is polled stays the same meanwhile
     )

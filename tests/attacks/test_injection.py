@@ -12,12 +12,13 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dashboard.models import AlertDelivery, Endpoint, RunItem, RunStep, User
+from dashboard.models import AlertDelivery, ContractChange, Endpoint, Reconciliation, RunItem, RunStep, User
 from dashboard.vault import Secret
 from tests.attacks.test_requests import MARK, dangers, read
 from tests.attacks.walking import addresses
@@ -26,11 +27,14 @@ from tests.factories import (
     NOON,
     make_alert,
     make_channel,
+    make_contract,
     make_delivery,
     make_endpoint,
     make_entry,
+    make_evidence,
     make_failed_delivery,
     make_install,
+    make_link,
     make_refused_attempt,
     make_run,
     make_user,
@@ -98,6 +102,37 @@ def test_no_word_of_others_becomes_markup_on_pages_of_runs_alerts_and_activity(
         assert (dangers(page), "xss" in page) == ([], True), path
     assert sum(shown) > 20
     assert all(shown[: len(own) - 1])
+
+
+def test_no_word_of_others_becomes_markup_on_pages_of_contracts(
+    endpoint: Endpoint, support: User, client: Client
+) -> None:
+    install = endpoint.install
+    link = make_link(
+        install=install, opentrain_id=f"lnk_{MARK}", job_id=MARK, external_project_id=MARK, external_project_name=MARK
+    )
+    contract = make_contract(
+        install=install, opentrain_id=f"con_{MARK}", job_id=MARK, title=MARK, status=MARK[:50],
+        link_ids=[link.opentrain_id], budget_state=MARK[:50], budget_read_at=NOON,
+    )  # fmt: skip
+    ContractChange.objects.create(
+        install=install, contract=contract, what=MARK[:30], before=MARK, after=MARK, not_before=NOON, seen_at=NOON
+    )
+    make_evidence(
+        contract=contract, endpoint=endpoint, event_type="contract.started", opentrain_id=f"dlv_{MARK}", event_id=MARK,
+        taken_at=None, standing=3, last_cause=MARK[:30],
+    )  # fmt: skip
+    make_failed_delivery(endpoint=endpoint, opentrain_id=MARK, event_type=MARK, resource_id=contract.opentrain_id)
+    make_refused_attempt(endpoint=endpoint, explanation=MARK, claimed_event_type="contract.started")
+    Reconciliation.objects.create(install=install, contracts_read_at=NOON, error=MARK, out_of_reach=MARK)
+    client.force_login(support)
+    asked = (contract.opentrain_id, MARK, link.opentrain_id, f"dlv_{MARK}", f"nobody_{MARK}")
+    paths = [f"/contracts/{contract.pk}/", *(f"/why/?q={quote(text)}" for text in asked)]
+    paths += [f"/search/results/?q={quote(text)}" for text in asked]
+    for path in paths:
+        page = read(client.get(path))
+        assert dangers(page) == [], path
+        assert "xss" in page, path
 
 
 @pytest.mark.parametrize("answer_of", ["error", "html"])

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dashboard.models import Contract, Endpoint, Install, User
+from dashboard.presenters import contract_page
 from dashboard.presenters.contract_page import Answer, answer
 from dashboard.presenters.controls import Link
 from dashboard.queries import contract_story
@@ -68,12 +69,16 @@ def test_worst_endpoint_comes_first_and_started_before_ended(acme: Install, cont
 
 
 def test_many_endpoints_are_counted_in_the_head_and_all_in_the_table(
-    acme: Install, contract: Contract, support: User
+    acme: Install, contract: Contract, support: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(7):
         make_endpoint(install=acme)
     found = answer(story(contract, now=NOW), user=support, now=NOW)
-    assert (len(found.sentences), found.unsaid, len(found.rows)) == (5, 2, 14)
+    assert (len(found.sentences), found.unsaid, len(found.rows), found.beyond) == (5, 2, 14, 0)
+    monkeypatch.setattr(contract_page, "ROWS", 4)
+    found = answer(story(contract, now=NOW), user=support, now=NOW)
+    assert (len(found.rows), found.beyond) == (4, 10)
+    assert found.summary.count("\n- ") == 4
 
 
 def test_failed_end_is_redelivered_from_its_page(
