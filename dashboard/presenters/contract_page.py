@@ -7,7 +7,7 @@ from datetime import datetime
 from django.urls import reverse
 
 from dashboard.auth.permissions import Permission, may
-from dashboard.models import Contract, ContractChange, Delivery, Endpoint, Evidence, ProjectLink, User
+from dashboard.models import Contract, ContractChange, Delivery, Endpoint, Evidence, Handover, ProjectLink, User
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import controls
 from dashboard.presenters.contract_reads import ContractReads, contract_reads
@@ -41,6 +41,8 @@ class Row:
     delivery_id: str
     """The delivery's ID, also if only the evidence of it is left; empty if none arrived."""
     controls: tuple[Control, ...]
+    handover: Handover | None = None
+    """What Redeliver handed over instead, and the handler took; None if nothing, or if a delivery tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,11 @@ def _row(story: Story, cell: Cell, user: User) -> Row:
     evidence = _evidence(story, cell) if delivery is None else None
     named = delivery.opentrain_id if delivery is not None else evidence.opentrain_id if evidence is not None else ""
     return Row(
-        cell, delivery, named, _controls(cell, contract=story.contract, endpoint=endpoint, delivery=delivery, user=user)
+        cell,
+        delivery,
+        named,
+        _controls(cell, contract=story.contract, endpoint=endpoint, delivery=delivery, user=user),
+        _handover(story, cell) if delivery is None else None,
     )
 
 
@@ -191,6 +197,11 @@ def _delivery(story: Story, cell: Cell) -> Delivery | None:
 def _evidence(story: Story, cell: Cell) -> Evidence | None:
     found = [one for one in story.evidence if (one.endpoint_id, one.event_type) == (cell.endpoint, cell.event)]
     return found[-1] if found else None
+
+
+def _handover(story: Story, cell: Cell) -> Handover | None:
+    found = [one for one in story.handovers if (one.endpoint_id, one.event_type) == (cell.endpoint, cell.event)]
+    return next((one for one in found if one.ok), None)
 
 
 def _controls(

@@ -89,7 +89,8 @@ def _deliveries(story: Story, endpoint: int) -> Iterator[DeliveryTimes]:
     logged = [one for one in story.deliveries if one.endpoint_id == endpoint]
     for delivery in logged:
         yield _logged(delivery, story.attempts.get(delivery.pk, []))
-    known = {one.opentrain_id for one in logged}
+    # What was handed over is told as that.
+    known = {*(one.opentrain_id for one in logged), *(one.delivery_id for one in story.handovers)}
     for evidence in story.evidence:
         if evidence.endpoint_id == endpoint and evidence.opentrain_id not in known:
             yield _kept(evidence)

@@ -11,7 +11,15 @@ from dashboard.presenters.controls import Link
 from dashboard.queries import contract_story
 from dashboard.queries.contract_story import Judged, story
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
-from tests.factories import NOON, make_contract, make_delivery, make_endpoint, make_evidence, make_failed_delivery
+from tests.factories import (
+    NOON,
+    make_contract,
+    make_delivery,
+    make_endpoint,
+    make_evidence,
+    make_failed_delivery,
+    make_handover,
+)
 
 NOW = NOON + timedelta(hours=1)
 TAKEN = Verdict(Kind.TAKEN, at=NOON, happened_at=NOON)
@@ -159,3 +167,12 @@ def test_row_names_the_delivery_that_tells_and_the_evidence_of_one_that_is_gone(
     make_evidence(contract=contract, endpoint=hook, event_type="contract.started", opentrain_id="dlv_gone")
     found = answer(story(contract, now=NOW), user=support, now=NOW)
     assert [(row.delivery_id, row.delivery is None) for row in found.rows] == [("dlv_gone", True), ("dlv_1", False)]
+
+
+def test_row_names_the_hand_over_that_the_handler_took(contract: Contract, hook: Endpoint, support: User) -> None:
+    taken = make_handover(contract=contract, endpoint=hook, contract_opentrain_id="con_1")
+    make_handover(contract=contract, endpoint=hook, ok=False, result="failed", asked_at=NOW)
+    make_handover(contract=contract, endpoint=hook, ok=False, result="failed", event_type="contract.started")
+    make_evidence(contract=contract, endpoint=hook, opentrain_id=taken.delivery_id)
+    found = answer(story(contract, now=NOW), user=support, now=NOW)
+    assert [row.handover for row in found.rows] == [None, taken]

@@ -15,6 +15,7 @@ from tests.factories import (
     make_delivery,
     make_endpoint,
     make_evidence,
+    make_handover,
     make_link,
 )
 
@@ -96,6 +97,19 @@ def test_delivery_in_the_log_is_told_once_and_links_to_its_page(hook: Endpoint, 
         ("contract.ended (delivery dlv_1), attempt 1: delivered (200).", delivery.pk),
         ("contract.started (delivery dlv_gone): the handler took it.", None),
     ]
+
+
+def test_hand_over_is_told_as_that_and_its_evidence_only_once_it_is_gone(hook: Endpoint, contract: Contract) -> None:
+    row = make_handover(contract=contract, endpoint=hook, delivery_id="redeliver-delivery-1")
+    make_evidence(contract=contract, endpoint=hook, opentrain_id="redeliver-delivery-1")
+    assert {one.words for one in moments(contract) if "redeliver-delivery-1" in one.words} == {
+        "paul handed over a contract.ended that Redeliver built (redeliver-delivery-1).",
+        "A contract.ended that Redeliver built (redeliver-delivery-1): delivered (200).",
+    }
+    row.delete()
+    assert "contract.ended (delivery redeliver-delivery-1): the handler took it." in {
+        one.words for one in moments(contract)
+    }
 
 
 def test_endpoint_is_named_without_secrets_and_cut(acme: Install) -> None:
