@@ -150,6 +150,7 @@ class _Pair:
                 deleted_at=self.endpoint.deleted_at,
                 periods=periods,
                 synced_at=self.endpoint.snapshot_at,
+                is_logged_from_start=_is_logged_from_start(periods),
             ),
             seen=tuple(self.seen.all),
             not_active=known.not_active.get(self.contract.install_id, ()),
@@ -194,6 +195,14 @@ def _log_began_at(endpoint: Endpoint, periods: Sequence[Period]) -> datetime | N
     if any(one.is_received for one in known):
         return known[0].at
     return LATEST if endpoint.is_received else None
+
+
+def _is_logged_from_start(periods: Sequence[Period]) -> bool:
+    """Return whether the endpoint was registered through the receiver. Only then is it in the path when first seen.
+
+    The first row of its history has to be there still: later ones tell when the state before them was last seen.
+    """
+    return bool(periods) and periods[0].not_before is None and periods[0].is_received is True
 
 
 def _facts(contract: Contract) -> ContractFacts:

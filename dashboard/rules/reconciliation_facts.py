@@ -168,7 +168,8 @@ class EndpointFacts:
     """An endpoint. `log_began_at` is when its deliveries began to reach the receiver; None: they do not.
 
     Since then they reach it, except where `periods` say otherwise: where the history does not tell, the log begins
-    later. `synced_at` is when the last period was last seen to hold; None: only when it began.
+    later. `synced_at` is when the last period was last seen to hold; None: only when it began. `is_logged_from_start`:
+    the log began with the endpoint, which was registered through the receiver.
     """
 
     created_at: datetime | None
@@ -176,6 +177,7 @@ class EndpointFacts:
     deleted_at: datetime | None = None
     periods: tuple[Period, ...] = ()
     synced_at: datetime | None = None
+    is_logged_from_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,19 +100,18 @@ def _narrowed(*, since: datetime | None, read_at: datetime, said: datetime | Non
 
 
 def after_registration(happened: Moment, *, contract: ContractFacts, endpoint: EndpointFacts) -> Moment:
-    """Return the moment, narrowed where OpenTrain made the contract after the endpoint. Both times are OpenTrain's.
+    """Return the moment, narrowed where OpenTrain made the contract after an endpoint whose log is whole.
 
-    That helps only with an endpoint that was registered through the receiver: its first state is the answer to its
-    registration, and what happens later reaches the receiver.
+    Both times are OpenTrain's, so that it is known also while clocks differ by more than the time since then.
     """
-    first = min(_sorted(endpoint), key=lambda one: one.at, default=None)
-    if first is None or first.not_before is not None or not first.is_received:
-        return happened
-    started, endpoint_at = moment(Event.STARTED, contract=contract), _true(endpoint.created_at)
+    began, endpoint_at = endpoint.log_began_at, _true(endpoint.created_at)
+    started = moment(Event.STARTED, contract=contract)
     contract_at = None if started is None else started.said
-    if contract_at is None or endpoint_at is None or contract_at < endpoint_at or first.at > happened.until:
+    if not endpoint.is_logged_from_start or began is None or endpoint_at is None or contract_at is None:
         return happened
-    return replace(happened, since=max(happened.since or first.at, first.at))
+    if contract_at < endpoint_at or began > happened.until:
+        return happened
+    return replace(happened, since=max(happened.since or began, began))
 
 
 def is_made_after(created_at: datetime | None, *, happened: Moment) -> bool:

@@ -90,6 +90,24 @@ def test_the_log_begins_when_it_is_known_that_deliveries_reach_the_receiver(
     assert (found.reason, found.kind is Kind.MISSING) == (reason, reason is Reason.UNPROVEN)
 
 
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        ({}, Kind.MISSING),
+        ({"not_before": NOON - 10 * DAY}, Kind.NOT_KNOWN),
+        ({"is_received": None}, Kind.NOT_KNOWN),
+    ],
+)
+def test_the_log_of_an_endpoint_that_was_registered_through_the_receiver_began_with_it(
+    acme: Install, contract: Contract, first, kind
+) -> None:
+    """The contract started a minute after it, which is less than clocks may differ."""
+    registered_at = contract.created_at - MINUTE
+    endpoint = make_endpoint(install=acme, created_at=registered_at, event_types=["contract.started"])
+    tell_history(endpoint, at=registered_at, **first)
+    assert verdict_of(contract, endpoint, Event.STARTED, now=LATE).kind is kind
+
+
 def test_a_link_that_only_the_contract_names_is_a_link(acme: Install, contract: Contract) -> None:
     """The token may lack the scope that reads links. One link's event is not all of the job's then."""
     endpoint = make_received(install=acme)

@@ -533,7 +533,9 @@ def test_a_contract_that_is_active_again_has_nobody_who_left() -> None:
     assert consequence(event=Event.ENDED, contract=again, started=TAKEN, ended=UNPROVEN) is Consequence.NONE
 
 
-REGISTERED = replace(ENDPOINT, created_at=T, log_began_at=T, periods=(replace(ACTIVE, at=T),))
+REGISTERED = replace(
+    ENDPOINT, created_at=T, log_began_at=T, periods=(replace(ACTIVE, at=T),), is_logged_from_start=True
+)
 """Registered through the receiver just now."""
 STARTED = replace(
     CONTRACT,
@@ -555,20 +557,7 @@ STARTED = replace(
         (replace(STARTED, created_at=T - MINUTE), REGISTERED, (Kind.MISSING, Reason.REGISTERED_AFTER)),
         (replace(STARTED, created_at=None), REGISTERED, (Kind.NOT_KNOWN, Reason.BEFORE_LOG)),
         (STARTED, replace(REGISTERED, created_at=None), (Kind.NOT_KNOWN, Reason.BEFORE_LOG)),
-        (
-            STARTED,
-            replace(REGISTERED, periods=(replace(ACTIVE, at=T, not_before=T - MINUTE),)),
-            (Kind.NOT_KNOWN, Reason.BEFORE_LOG),
-        ),
-        (
-            STARTED,
-            replace(
-                REGISTERED,
-                log_began_at=T + MINUTE,
-                periods=(replace(ACTIVE, at=T, is_received=False), replace(ACTIVE, at=T + MINUTE, not_before=T)),
-            ),
-            (Kind.NOT_KNOWN, Reason.BEFORE_LOG),
-        ),
+        (STARTED, replace(REGISTERED, is_logged_from_start=False), (Kind.NOT_KNOWN, Reason.BEFORE_LOG)),
     ],
 )
 def test_contract_that_opentrain_made_after_the_endpoint_is_in_its_log_from_the_first_minute(
