@@ -65,11 +65,11 @@ class Reconciling(RuleBasedStateMachine):
         self.redeliver = Redeliver(self.truth)
         self.reading: tuple[str, datetime] | None = None
         self.before: dict[tuple[int, int, Event], Verdict] = {}
-        self.register(types, is_received=not late)
-        for _ in range(links):
-            self.link()
         if not late:
             self.connect()
+        self.register(types=types, is_received=True)
+        for _ in range(links):
+            self.link()
 
     @precondition(lambda self: not self.redeliver.is_connected)
     @rule()
@@ -206,11 +206,13 @@ class Reconciling(RuleBasedStateMachine):
 
     @rule(types=TYPES, is_received=OFTEN)
     def register(self, types: frozenset[str], is_received: bool) -> None:
+        """Register an endpoint; at the receiver only through Redeliver, which knows it from the answer."""
         self._tick()
         if len(self.truth.endpoints) < MOST:
-            self.truth.endpoints.append(
-                Endpoint(len(self.truth.endpoints), self.truth.now, types, is_received=is_received)
-            )
+            is_ours = is_received and self.redeliver.is_connected
+            self.truth.endpoints.append(Endpoint(len(self.truth.endpoints), self.truth.now, types, is_received=is_ours))
+            if is_ours:
+                self.redeliver.poll(self.truth.now)
 
     def _tick(self) -> None:
         """No two things happen at the same moment."""
@@ -253,7 +255,7 @@ class Reconciling(RuleBasedStateMachine):
     @rule(which=ONE, is_received=OFTEN)
     def route(self, which: int, is_received: bool) -> None:
         for one in self._changing(which):
-            one.is_received = is_received
+            one.is_received = is_received and self.redeliver.is_connected
 
     @rule(which=ONE, sure=RARELY)
     def delete(self, which: int, sure: bool) -> None:
@@ -366,10 +368,11 @@ class Reconciling(RuleBasedStateMachine):
         REACHED.update([fresh.kind.value, fresh.reason.value])
         before = self.before.get((contract, endpoint, event))
         kept = self.before[contract, endpoint, event] = keep(before, fresh)
-        check = Truth(self.truth, event, contract=contract, endpoint=endpoint)
+        links = frozenset(self.redeliver.links)
+        check = Truth(self.truth, event, contract=contract, endpoint=endpoint, links=links)
         check.is_true(fresh)
         check.is_true(kept)
-        check.is_known(fresh, links=self.redeliver.links.keys())
+        check.is_taken_by_all(fresh)
         if fresh.kind is Kind.MISSING:
             assert not fresh.is_log_behind or fresh.reason in NEVER_SENT
             check.nothing_comes(fresh)
@@ -384,10 +387,12 @@ class Reconciling(RuleBasedStateMachine):
 class Truth:
     """What truly became of an event at an endpoint."""
 
-    def __init__(self, truth: OpenTrain, event: Event, *, contract: int, endpoint: int) -> None:
+    def __init__(self, truth: OpenTrain, event: Event, *, contract: int, endpoint: int, links: frozenset[str]) -> None:
         self.truth, self.event, self.contract, self.endpoint = truth, event, contract, endpoint
         self.at = truth.contracts[contract].at(event)
         self.links = truth.links_then.get((event, contract), frozenset())
+        self.known_links = self.links & links
+        """Those that Redeliver knows of: one that was there between two reads is never known."""
 
     def key(self, link: str, event: Event | None = None) -> Key:
         return self.endpoint, event or self.event, self.contract, link
@@ -413,10 +418,10 @@ class Truth:
         ends, starts = self.taken(link), self.taken(link, Event.STARTED)
         return bool(ends and starts) and max(starts) > min(ends)
 
-    def is_known(self, found: Verdict, *, links: object) -> None:
+    def is_taken_by_all(self, found: Verdict) -> None:
         """Check that what counts as taken was taken for each link that existed then and that Redeliver knows."""
         if found.kind is Kind.TAKEN:
-            for link in self.links & set(links):
+            for link in self.known_links:
                 assert self.taken(link)
 
     def is_not_due(self) -> None:
@@ -437,7 +442,7 @@ class Truth:
             assert self.truth.endpoints[self.endpoint].made_at > self.at
             return
         if reason in {Reason.LINKED_AFTER, Reason.NO_LINK}:
-            assert not self.links
+            assert not self.known_links
         then = self.truth.endpoint_then.get((self.endpoint, self.event, self.contract))
         if then is None:  # deleted by then, which Redeliver may not know yet
             return
