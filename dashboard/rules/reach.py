@@ -83,7 +83,8 @@ class Reach:
         full = sorted(job_id for job_id, one in read.items() if job_id is not None and one.is_full)
         said = []
         if left:
-            said.append(f"{left:,} of {len(self.linked_jobs):,} linked jobs are left for the next reads.")
+            jobs, are = "job" if len(self.linked_jobs) == 1 else "jobs", "is" if left == 1 else "are"
+            said.append(f"{left:,} of {len(self.linked_jobs):,} linked {jobs} {are} left for the next reads.")
         if full:
             said.append(f"Older {status} contracts of {_jobs(full)} are out of reach.")
         return f"{begin} {' '.join(said)}" if said else ""

@@ -30,8 +30,9 @@ from dashboard.vault import Secret, Unreadable
 T = TypeVar("T")
 
 LIST_CALLS = 20
-"""Lists requested per token and sweep. With budgets, a token gets at most 30 calls in RECONCILE_EVERY_S: in 10 minutes
-three times those of the poller, and a large install's 9 linked jobs a sweep.
+"""Lists requested per token and sweep: enough for 17 linked jobs of a large install, or for 8 if both lists are full.
+With budgets and a description, a token gets 31 calls at most in RECONCILE_EVERY_S, by default 10 minutes. The poller
+makes about 10 in that time.
 """
 MOST_BUDGETS = 10
 """Budgets requested per token and sweep."""

@@ -11,7 +11,7 @@ from dashboard.models import Contract, Install, ProjectLink, Reconciliation
 from dashboard.rules.installs import UnreadEntry
 from tests.actions.reconciliation.sweeping import TEN, calls, changes, go, make_read, state
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON
+from tests.factories import NOON, make_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +79,35 @@ def test_jobs_that_do_not_fit_into_one_sweep_are_read_in_the_next(fake_opentrain
     assert set(asked[0]) | set(asked[1]) == set(ProjectLink.objects.values_list("opentrain_id", flat=True))
     assert set(asked[2]) == set(asked[0])
     assert Contract.objects.count() == 201
+
+
+def test_link_that_is_removed_in_the_middle_does_not_keep_others_from_being_read(
+    fake_opentrain: FakeOpenTrain,
+) -> None:
+    install = make_read(fake_opentrain)
+    links = [fake_opentrain.add_link(install.token, job_id=f"job_{number}") for number in range(3)]
+    for number in range(201):
+        fake_opentrain.hire(f"job_{number % 3}")
+    fake_opentrain.before("list_contracts", lambda: fake_opentrain.remove_link(links[1].id), at=3)
+    assert go() == Done(installs=1)
+    assert "1 of 3 linked jobs is left" in state(install).out_of_reach
+    read = ProjectLink.objects.exclude(contracts_read_at=None).values_list("opentrain_id", flat=True)
+    assert set(read) == {links[0].id, links[2].id}
+
+
+def test_reading_that_takes_too_long_begins_no_other_call(fake_opentrain: FakeOpenTrain, monkeypatch) -> None:
+    """The lease of the install would end before the reading does."""
+    monkeypatch.setattr(reads, "LONGEST_S", -1)
+    install = make_read(fake_opentrain)
+    fake_opentrain.add_link(install.token, job_id="job_1")
+    for _ in range(201):
+        fake_opentrain.hire("job_1")
+    make_endpoint(install=install, event_types=["milestone.budget_low"])
+    for number in range(2):
+        fake_opentrain.calls.clear()
+        assert go(NOON + number * TEN) == Done(installs=1)
+        assert calls(fake_opentrain) == ["list_project_links", "list_contracts", "list_contracts"]
+    assert "1 of 1 linked job is left" in state(install).out_of_reach
 
 
 def test_doubled_entries_do_not_make_a_full_list_look_complete(fake_opentrain: FakeOpenTrain) -> None:
