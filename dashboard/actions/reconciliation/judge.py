@@ -24,6 +24,8 @@ from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
 
 RULES = 1
 """Raise it with a change of the rules: then every contract is judged again."""
+PAIRS_AT_ONCE = 10_000
+"""Contracts times endpoints that one transaction judges, which holds the install's row."""
 UNSEEN_FOR = timedelta(days=1)
 """How long before retention removes a delivery it must have been looked at: it may have come into the log late."""
 
@@ -63,7 +65,10 @@ _WRITTEN = [*_STATED, "found_at", "changed_at", "closed_at", "closed_words"]
 
 
 def judge(*, install_id: int, now: datetime) -> None:
-    """Update the findings of an install to what is in the log and what was read of its contracts by `now`."""
+    """Update the findings of an install to what is in the log and what was read of its contracts by `now`.
+
+    Many contracts are judged in several transactions. What is left if it ends in between is due the next time.
+    """
     with transaction.atomic():
         hold(install_id=install_id)
         install = Install.objects.filter(pk=install_id).only("status").first()
@@ -75,14 +80,23 @@ def judge(*, install_id: int, now: datetime) -> None:
         if _is_unseen_removed(record, kept_since=kept_since):
             Contract.objects.filter(install=install).update(known_from=kept_since, judged_as="")
         changed = harvest(install_id=install_id)
-        digests = _due(install, changed=changed, now=now)
-        if digests:
-            contracts = list(Contract.objects.filter(pk__in=digests))
-            for contract in contracts:
-                contract.known_from = contract.known_from or kept_since
-            _judge(install_id, contracts, now=now)
-            _note_judged(contracts, digests)
+        due = _due(install, changed=changed, now=now)
+        first, *later = _portions(install, due) or [[]]
+        _judge(install_id, first, digests=due, kept_since=kept_since, now=now)
+        if later:
+            Contract.objects.filter(pk__in=changed.difference(first)).update(judged_as="")
         Reconciliation.objects.filter(pk=install_id).update(judged_at=now, log_kept_since=kept_since)
+    for portion in later:
+        with transaction.atomic():
+            hold(install_id=install_id)
+            _judge(install_id, portion, digests=due, kept_since=kept_since, now=now)
+
+
+def _portions(install: Install, due: Mapping[int, str]) -> list[list[int]]:
+    """Return the contracts in portions whose judging takes no more than about a second and some megabytes."""
+    endpoints = Endpoint.objects.filter(install=install, opentrain_id__isnull=False).count() if due else 0
+    most, ids = max(PAIRS_AT_ONCE // max(endpoints, 1), 1), sorted(due)
+    return [ids[place : place + most] for place in range(0, len(ids), most)]
 
 
 def _log_kept_since(record: Reconciliation, *, now: datetime) -> datetime | None:
@@ -128,7 +142,15 @@ def _world(install: Install) -> str:
     return hashlib.sha256(repr(rest).encode()).hexdigest()
 
 
-def _judge(install_id: int, contracts: Sequence[Contract], *, now: datetime) -> None:
+def _judge(
+    install_id: int, ids: Sequence[int], *, digests: Mapping[int, str], kept_since: datetime | None, now: datetime
+) -> None:
+    """Judge contracts of an install, and keep their findings."""
+    contracts = list(Contract.objects.filter(pk__in=ids)) if ids else []
+    if not contracts:
+        return
+    for contract in contracts:
+        contract.known_from = contract.known_from or kept_since
     rows = {_key(row): row for row in Finding.objects.filter(contract__in=[one.pk for one in contracts])}
     judged = judge_all(
         contracts=contracts, as_of={install_id: now}, is_log_behind=is_log_behind(now=now), is_log_read=True
@@ -148,6 +170,7 @@ def _judge(install_id: int, contracts: Sequence[Contract], *, now: datetime) -> 
         unique_fields=["contract", "endpoint", "event_type"],
         update_fields=_WRITTEN,
     )
+    _note_judged(contracts, digests)
 
 
 def _key(row: Finding) -> Key:

@@ -260,13 +260,41 @@ def test_a_read_that_shows_nothing_new_judges_nothing_again(acme: Install, contr
     assert again == []
 
 
-def judged_in(monkeypatch) -> list[list[int]]:
-    """Return a list that gets the contracts of each judgement from now on."""
+def judged_in(monkeypatch, *, most: int | None = None) -> list[list[int]]:
+    """Return a list that gets the contracts of each judgement from now on, of which `most` succeed."""
     real, seen = module.judge_all, []
 
     def judge_all(*, contracts, **given):
-        seen.append([one.pk for one in contracts])
+        seen.append(sorted(one.pk for one in contracts))
+        if most is not None and len(seen) >= most:
+            raise ZeroDivisionError
         return real(contracts=contracts, **given)
 
     monkeypatch.setattr(module, "judge_all", judge_all)
     return seen
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_many_contracts_are_judged_in_portions_and_what_is_left_is_due(
+    acme: Install, endpoint: Endpoint, monkeypatch, dies: bool
+) -> None:
+    make_received(install=acme)
+    contracts = [make_running(install=acme) for _ in range(5)]
+    judged(acme, now=NOON)
+    for contract in contracts:
+        deliver(contract, endpoint)  # only its evidence is new
+    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 4)
+    if dies:
+        with monkeypatch.context() as patch:
+            judged_in(patch, most=2)
+            with pytest.raises(ZeroDivisionError):
+                judge(install_id=acme.pk, now=READ)
+    again = judged_in(monkeypatch)
+    judge(install_id=acme.pk, now=READ)
+    pks = [one.pk for one in contracts]
+    assert again == ([[*pks[2:4]], pks[4:]] if dies else [pks[:2], pks[2:4], pks[4:]])
+    again.clear()
+    judge(install_id=acme.pk, now=READ)
+    assert again == []
+    assert {row.endpoint_id for row in Finding.objects.open()} != {endpoint.pk}
+    assert not Finding.objects.open().filter(endpoint=endpoint).exists()
