@@ -118,6 +118,18 @@ def test_endpoint_says_what_is_missing_there(page: Page, acme: Install, screensh
     expect(page.get_by_role("heading", name="2 contracts")).to_be_visible()
 
 
+def test_list_works_without_javascript(page: Page, open_page: Callable[..., Page]) -> None:
+    plain = open_page(java_script_enabled=False, storage_state=page.context.storage_state())
+    plain.goto(page.url)
+    plain.get_by_role("link", name="View contracts").click()
+    expect(plain.get_by_role("row")).to_have_count(9)
+    plain.locator("summary", has_text="+").first.click()
+    expect(plain.locator("details[open] li").first).to_be_visible()
+    plain.locator("select[name=finding]").select_option("access")
+    plain.get_by_role("button", name="Filter").click()
+    expect(plain.get_by_role("row")).to_have_count(3)
+
+
 @pytest.mark.parametrize("case", ["scope", "unread", "unlinked", "failed"])
 def test_empty_list_has_nothing_that_axe_finds(page: Page, acme: Install, screenshots: Path, case: str) -> None:
     acme.contracts.all().delete()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dashboard.actions import endpoints
 from dashboard.actions.installs import sync
 from dashboard.models import Endpoint, Install, User
+from dashboard.presenters import endpoint_contracts
 from dashboard.views import delivery_lists
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_attempt, make_failed_delivery
@@ -21,6 +22,7 @@ from tests.refreshes import run_queued
 def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the limit of 0.3 s for a count: on a busy machine, even a count of a few rows can take longer."""
     monkeypatch.setattr(delivery_lists, "COUNT_MS", 60_000)
+    monkeypatch.setattr(endpoint_contracts, "LIMIT_MS", 60_000)
 
 
 @dataclass(frozen=True)

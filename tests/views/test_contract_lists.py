@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from dashboard.forms.contract_filters import _LABELS, _READERS
 from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.rules.reads import Read
 from dashboard.views import contract_lists as views
@@ -159,6 +160,30 @@ def test_filter_that_makes_no_sense_is_said_and_left_out(ana: Browser, acme: Ins
     assert "“lost” is not a finding: use any, access, provision, " in words_of(page)
     assert f"This install has no endpoint with the number {theirs.pk}." in words_of(page)
     assert "theirs.example.com" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("q", "con_1"), ("finding", "access"), ("event", "contract.ended"), ("endpoint", ""), ("status", "SUSPENDED")],
+)
+def test_every_filter_has_a_field_that_keeps_what_was_asked_for(
+    ana: Browser, acme: Install, acme_endpoint: Endpoint, name: str, value: str
+) -> None:
+    value = value or str(acme_endpoint.pk)
+    page = ana.read(address(acme, f"{name}={value}"))
+    kept = rf'name="{name}"[^>]*value="{value}"|<option value="{value}" selected>'
+    assert re.search(kept, page)
+    assert f'aria-label="Remove the filter {_LABELS[name]}: ' in page
+
+
+@pytest.mark.parametrize(("query", "hidden"), [("", set()), ("lost=run-7", {"lost"})])
+def test_fields_of_the_page_are_the_filters_that_are_read(
+    ana: Browser, acme: Install, query: str, hidden: set[str]
+) -> None:
+    """The filter of a run or a window has no field of its own: links lead to it, and a field keeps it."""
+    form = ana.read(address(acme, query)).partition('aria-label="Filter"')[2].partition("</form>")[0]
+    assert set(re.findall(r'<(?:input|select)[^>]* name="(\w+)"', form)) == set(_READERS) - {"lost"} | hidden
+    assert list(_LABELS) == list(_READERS)
 
 
 def test_pages_go_both_ways_and_show_every_row_once(

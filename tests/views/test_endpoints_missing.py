@@ -8,7 +8,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dashboard.models import Endpoint, Install, Reconciliation
-from dashboard.presenters import endpoint_contracts
 from dashboard.rules.reads import Read
 from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding
 from tests.views import test_endpoints
@@ -24,12 +23,6 @@ def judged(acme: Install) -> Endpoint:
     Install.objects.filter(pk=acme.pk).update(token_scopes=scopes)
     Reconciliation.objects.create(install=acme, contracts_read_at=NOON, links_read_at=NOON, judged_at=NOON)
     return make_endpoint(install=acme, event_types=["contract.started", "contract.ended"])
-
-
-@pytest.fixture(autouse=True)
-def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raise the limit of 0.3 s: on a busy machine, even a count of a few rows can take longer."""
-    monkeypatch.setattr(endpoint_contracts, "LIMIT_MS", 60_000)
 
 
 def words_of(page: str) -> str:
