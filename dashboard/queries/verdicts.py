@@ -85,7 +85,7 @@ def judge_all(
     """
     if not contracts:
         return
-    pairs, before = _pairs(contracts, endpoints), _before(contracts)
+    pairs, before = _pairs(contracts, endpoints), _before(contracts, endpoints)
     known = history(since=_since(pairs), installs={one.install_id for one in contracts})
     found: dict[int, list[tuple[_Pair, dict[Event, Verdict]]]] = defaultdict(list)
     for pair in pairs:
@@ -164,10 +164,10 @@ class _Pair:
 def _pairs(contracts: Sequence[Contract], only: Collection[int] | None) -> list[_Pair]:
     """Return contracts with the endpoints of their installs, and with deleted ones where there is evidence."""
     installs = {one.install_id for one in contracts}
-    links, seen = _links(installs), _seen(contracts)
+    links, seen = _links(installs), _seen(contracts, only)
     endpoints = defaultdict(list)
-    chosen = Q() if only is None else Q(pk__in=only)
-    for endpoint in Endpoint.objects.filter(chosen, install__in=installs, opentrain_id__isnull=False).defer("secret"):
+    rows = Endpoint.objects.filter(_among(only, column="pk"), install__in=installs, opentrain_id__isnull=False)
+    for endpoint in rows.defer("secret"):
         endpoints[endpoint.install_id].append(endpoint)
     found = []
     for contract in contracts:
@@ -236,9 +236,14 @@ def _links_of(contract: Contract, links: Mapping[int, Sequence[tuple[str, LinkFa
     return (*of_job, *(LinkFacts(link_id, None, first, last) for link_id in sorted(named)))
 
 
-def _seen(contracts: Sequence[Contract]) -> dict[tuple[int, int], _Seen]:
+def _among(only: Collection[int] | None, *, column: str = "endpoint") -> Q:
+    """Return the condition that the endpoint is one of these; none for None."""
+    return Q() if only is None else Q(**{f"{column}__in": only})
+
+
+def _seen(contracts: Sequence[Contract], only: Collection[int] | None) -> dict[tuple[int, int], _Seen]:
     found: dict[tuple[int, int], _Seen] = defaultdict(lambda: _Seen([], []))
-    rows = Evidence.objects.filter(contract__in=[one.pk for one in contracts]).values_list(
+    rows = Evidence.objects.filter(_among(only), contract__in=[one.pk for one in contracts]).values_list(
         "contract_id", "endpoint_id", "opentrain_id", "event_type", "link_id", "first_received_at", "last_attempt_at",
         "taken_at", "standing", "due_by",
     )  # fmt: skip
@@ -251,10 +256,10 @@ def _seen(contracts: Sequence[Contract]) -> dict[tuple[int, int], _Seen]:
     return found
 
 
-def _before(contracts: Sequence[Contract]) -> dict[Key, Verdict]:
+def _before(contracts: Sequence[Contract], only: Collection[int] | None) -> dict[Key, Verdict]:
     """Return the open findings as verdicts."""
     found = {}
-    for row in Finding.objects.open().filter(contract__in=[one.pk for one in contracts]):
+    for row in Finding.objects.open().filter(_among(only), contract__in=[one.pk for one in contracts]):
         kind, event = Kind(row.kind), Event(row.event_type)
         at = row.refused_at if kind is Kind.REFUSED else None
         stored = Verdict(kind, Reason(row.reason), at=at, until=row.until, happened_at=row.happened_at)

@@ -20,7 +20,7 @@ from tests.actions.reconciliation.worlds import (
     tell_history,
     verdict_of,
 )
-from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_link
+from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding, make_link
 
 pytestmark = pytest.mark.django_db
 READ = NOON + 10 * MINUTE
@@ -54,6 +54,18 @@ def test_all_endpoints_of_the_install_are_there_and_deleted_ones_with_evidence(
     assert {endpoint for _contract, endpoint, _event in found} == {received.pk, direct.pk, gone.pk}
     assert found[contract.pk, gone.pk, Event.STARTED].kind is Kind.TAKEN
     assert gone_before.pk not in {endpoint for _contract, endpoint, _event in found}
+
+
+def test_chosen_endpoints_are_judged_as_with_all_others(acme: Install, contract: Contract) -> None:
+    chosen, other = make_received(install=acme), make_received(install=acme)
+    for endpoint in (chosen, other):
+        make_evidence(contract=contract, endpoint=endpoint, event_type="contract.started")
+        make_finding(contract=contract, endpoint=endpoint, kind="failed")
+    every = verdicts(contracts=[contract], now=LATE)
+    found = verdicts(contracts=[contract], now=LATE, endpoints=[chosen.pk])
+    assert found == {key: verdict for key, verdict in every.items() if key[1] == chosen.pk}
+    assert len(found) == len(Event)
+    assert verdicts(contracts=[contract], now=LATE, endpoints=[]) == {}
 
 
 def test_of_a_direct_endpoint_nothing_is_known_but_what_its_handler_reports(acme: Install, contract: Contract) -> None:
