@@ -2,11 +2,13 @@
 
 import html
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
 
 from dashboard.models import Contract, ContractChange, Endpoint, Install, User
+from dashboard.views import contracts
 from tests.actions.reconciliation.sweeping import make_read
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_contract, make_delivery, make_endpoint, make_evidence, make_link
@@ -100,8 +102,14 @@ def test_viewer_cannot_read_the_budget(contract: Contract, viewer: User) -> None
     assert vera.client.post(f"/contracts/{contract.pk}/budget/").status_code == 403
 
 
-def test_poll_is_answered_with_304_while_nothing_has_changed(contract: Contract, ana: Browser) -> None:
+def test_poll_is_answered_with_304_while_nothing_has_changed(
+    contract: Contract, ana: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now().replace(second=10)
+    clock = SimpleNamespace(now=lambda: now)
+    monkeypatch.setattr(contracts, "timezone", clock)
     first = ana.client.get(f"/contracts/{contract.pk}/live/")
+    clock.now = lambda: now.replace(second=40)
     again = ana.client.get(f"/contracts/{contract.pk}/live/", headers={"If-None-Match": first["ETag"]})
     assert (first.status_code, again.status_code) == (200, 304)
 
