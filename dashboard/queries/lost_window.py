@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
-from dashboard.models import Contract, Endpoint, Evidence, Finding, Handover, Install, Run
+from dashboard.models import Contract, Endpoint, Evidence, Finding, Install, Run
 from dashboard.models.endpoints import DISABLED
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.lost_window import Change, Found, Lost, Reads, Stop, found, may_have_happened
@@ -246,12 +246,9 @@ _Key = tuple[int, int, str]
 
 
 def _told(spans: Sequence[Span], contracts: dict[int, list[Contract]]) -> set[_Key]:
-    """Return of which events a delivery was seen, or the handler took one from Redeliver."""
-    of = _of(spans, contracts)
-    columns = ("endpoint_id", "contract_id", "event_type")
-    seen = Evidence.objects.filter(**of).values_list(*columns)
-    handed = Handover.objects.filter(**of, ok=True).values_list(*columns)
-    return {*seen, *handed}
+    """Return of which events there is evidence: a delivery, or what the handler took from Redeliver."""
+    rows = Evidence.objects.filter(**_of(spans, contracts))
+    return set(rows.values_list("endpoint_id", "contract_id", "event_type"))
 
 
 _Finding = tuple[Kind | None, Reason, Consequence, datetime | None]

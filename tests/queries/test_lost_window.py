@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.models import Contract, Endpoint, EndpointSnapshot, Handover, Install, Run
+from dashboard.models import Contract, Endpoint, EndpointSnapshot, Install, Run
 from dashboard.queries import lost_window
 from dashboard.queries.lost_window import (
     Span,
@@ -143,24 +143,13 @@ def found(endpoint: Endpoint) -> Found:
     return found_in([Span(7, endpoint, NOON, NOON + 2 * HOUR)])[7]
 
 
-def test_events_in_a_span_are_told_by_evidence_findings_and_what_was_handed_over(endpoint: Endpoint) -> None:
-    taken, missing, coming, handed, unclear = (ended(endpoint) for _ in range(5))
+def test_events_in_a_span_are_told_by_evidence_and_findings(endpoint: Endpoint) -> None:
+    taken, missing, coming, _unclear = (ended(endpoint) for _ in range(4))
     make_evidence(contract=taken, endpoint=endpoint)
     make_finding(contract=missing, endpoint=endpoint, reason=Reason.DISABLED)
     make_finding(contract=coming, endpoint=endpoint, kind=Kind.NOT_SEEN_YET, until=NOON + DAY)
-    for contract, ok in ((handed, True), (unclear, False)):
-        Handover.objects.create(
-            install=endpoint.install,
-            contract=contract,
-            endpoint=endpoint,
-            contract_opentrain_id=contract.opentrain_id,
-            event_type=Event.ENDED,
-            body=b"{}",
-            asked_at=NOON,
-            ok=ok,
-        )
     assert found(endpoint) == Found(
-        ended=5,
+        ended=4,
         missing=((Event.ENDED, 1),),
         lacking=frozenset({missing.pk}),
         coming=frozenset({coming.pk}),
@@ -251,7 +240,7 @@ def test_number_of_queries_does_not_grow_with_spans(endpoint: Endpoint) -> None:
             reads_of([one.endpoint.install_id for one in spans])
         return len(captured)
 
-    assert (queries(1), queries(5)) == (6, 6)
+    assert (queries(1), queries(5)) == (5, 5)
 
 
 def test_reads_are_as_old_as_the_older_of_both(endpoint: Endpoint) -> None:

@@ -104,7 +104,7 @@ def test_list_of_runs_asks_the_database_no_more_for_more(
     for _ in range(10):
         ran(endpoint)
     lose(endpoint)
-    with django_assert_max_num_queries(9):  # two of them load the session and the user
+    with django_assert_max_num_queries(8):  # two of them load the session and the user
         ana.read(reverse("run-list"))
 
 
