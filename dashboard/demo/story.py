@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from dashboard.actions import endpoints
 from dashboard.actions.alerts import channels
+from dashboard.actions.handovers import opting
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome
 from dashboard.launch.folder import read_private, write_private
@@ -32,17 +33,27 @@ CHANNEL = "The demo's own"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One endpoint of the scenario; `handler` is the name of its demo handler."""
+    """One endpoint of the scenario; `handler` is the name of its demo handler.
+
+    `hands_over`: missing events may be sent to it. The demo has no partner admin who could allow that.
+    """
 
     install: str
     handler: str
     event_types: tuple[str, ...]
     broken: bool = False
+    hands_over: bool = False
 
 
 SCENES = (
     Scene("Acme Labs", "acme-contracts", ("contract.started", "contract.ended", "install.revoked")),
-    Scene("Acme Labs", "acme-billing", ("milestone.funded", "contract.started", "contract.ended"), broken=True),
+    Scene(
+        "Acme Labs",
+        "acme-billing",
+        ("milestone.funded", "contract.started", "contract.ended"),
+        broken=True,
+        hands_over=True,
+    ),
     Scene("Beta Data", "beta-projects", ("project_link.created", "project_link.removed")),
     Scene("Beta Data", "beta-budgets", ("milestone.funded", "milestone.budget_low", "milestone.budget_depleted")),
 )
@@ -106,6 +117,8 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
     )
     if endpoint is None:
         _fail(outcome)
+    elif scene.hands_over:
+        opting.allow(actor=user, endpoint=endpoint, operation=uuid.uuid4())
     demo.set_broken(handler_url=handler_url, broken=scene.broken)
 
 

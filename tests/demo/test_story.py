@@ -46,6 +46,7 @@ def test_scene_is_two_installs_with_four_endpoints_of_which_one_is_broken(
         ("Beta Data", "http://localhost:9001/beta-budgets/webhooks"),
     ]
     assert broken == {url: "acme-billing" in url for _name, url in found}
+    assert [one.handler_url for one in Endpoint.objects.filter(hands_over=True)] == [found[1][1]]
     assert AlertChannel.objects.get().way == "webhook"
     assert not Delivery.objects.exists()
 
