@@ -143,7 +143,7 @@ def recent(rows: QuerySet[Handover]) -> Sequence[Handover]:
 def _cases(pairs: Sequence[tuple[Contract, Event]], *, endpoint: Endpoint, now: datetime) -> list[Case]:
     """Return the case of each contract and event at the endpoint. The number of queries is the same for any number."""
     contracts = list(dict.fromkeys(contract for contract, _ in pairs))
-    found_verdicts = verdicts(contracts=contracts, now=now)
+    found_verdicts = verdicts(contracts=contracts, now=now, endpoints=[endpoint.pk])
     taken, ended = _evidence(contracts, endpoint=endpoint), _ended(contracts)
     links, state = _links(contracts), _handler_state(endpoint)
     found = []

@@ -14,7 +14,16 @@ from dashboard.actions.handovers import sending
 from dashboard.models import AuditEntry, Contract, Endpoint, Finding, Grant, Handover, Install, User
 from dashboard.rules.reconciliation import Event
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import SECRET, make_contract, make_endpoint, make_finding, make_handover, make_link, make_user
+from tests.factories import (
+    SECRET,
+    make_contract,
+    make_endpoint,
+    make_evidence,
+    make_finding,
+    make_handover,
+    make_link,
+    make_user,
+)
 from tests.handing_over import BUDGET, LATE, Scene, make_scene, queued
 from tests.views.conftest import Browser, browser_of
 
@@ -79,6 +88,17 @@ def test_preview_shows_the_event_with_the_logged_person_and_calls_nobody(scene: 
     assert "The person is from a logged event of this contract." in page
     assert "If OpenTrain&#x27;s own delivery comes later, the handler sees both." in page
     assert "As a curl command" in page
+
+
+def test_preview_takes_a_bounded_number_of_queries(
+    scene: Scene, ana: Browser, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(15):
+        scene.log(JONAS)
+        make_handover(contract=scene.contract, endpoint=scene.endpoint, ok=False, result="failed")
+        make_evidence(contract=scene.contract, endpoint=make_endpoint(install=scene.install))
+    with django_assert_max_num_queries(32):
+        ana.read(address(scene))
 
 
 def test_preview_has_no_secret_and_no_signature(scene: Scene, ana: Browser) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from dashboard.actions import audit
 from dashboard.actions.handovers import people
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 WORDS_CHARS = 400
 DIED = "Redeliver was stopped while it sent the event. The handler may have taken it or not."
 BROKE = "An error in Redeliver kept the event from being handed over. Redeliver's log has details."
-NOT_SENT, UNKNOWN = "not sent", "outcome unknown"
+NOT_SENT, NOT_CHECKED, UNKNOWN = "not sent", "could not be checked", "outcome unknown"
 """Causes where the handler gave none: an empty one would mean that it took the event."""
 IN_A_ROW = f"Not sent, because the {FAILURES_IN_A_ROW} before it failed."
 
@@ -56,7 +57,15 @@ Clock = Callable[[], datetime]
 
 
 class _NotSent(Exception):
-    """The event is not sent. The message says why."""
+    """The event is not sent. The message says why; `cause` is stored."""
+
+    cause = NOT_SENT
+
+
+class _NotChecked(_NotSent):
+    """OpenTrain did not say what has to be known, and it will not say it of the next one either."""
+
+    cause = NOT_CHECKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ def _end(row: Handover, *, clock: Clock) -> None:
         try:
             end = _send(row, clock=clock)
         except _NotSent as why:
-            end = _End(Result.NOT_SENT, f"Not sent. {why}", NOT_SENT)
+            end = _End(Result.NOT_SENT, f"Not sent. {why}", why.cause)
         except Exception:
             # The row must end, or it would be tried for ever and hold up the rest.
             logger.exception("a hand-over failed (operation %s)", row.operation)
@@ -160,7 +169,8 @@ def _check_with_opentrain(found: Case, link: LinkFields) -> None:
         active = opentrain.list_contracts(token=found.contract.install.token, project_link_id=link.id, status="active")
     except (opentrain.OpenTrainError, Unreadable) as error:
         words = masking().text(str(error))
-        raise _NotSent(f"Whether the contract is still {found.contract.status} could not be checked: {words}") from None
+        said = f"Whether the contract is still {found.contract.status} could not be checked: {words}"
+        raise _NotChecked(said) from None
     ids = {one.id for one in active if isinstance(one, opentrain.Contract) and one.status == "active"}
     is_active = found.contract.opentrain_id in ids
     if found.event is Event.STARTED and not is_active:
@@ -177,7 +187,7 @@ def _built(found: Case, link: LinkFields) -> Built:
     if hired.may_be_read:
         hired = people.of_opentrain(contract=found.contract)
     if hired.person is None:
-        raise _NotSent(hired.words)
+        raise _NotChecked(hired.words) if hired.may_be_read else _NotSent(hired.words)
     return found.built(link=link, freelancer=hired.person)
 
 
@@ -196,7 +206,8 @@ def _fails_in_a_row(row: Handover) -> bool:
     """Return whether the last ones that were tried of the row's selection all failed."""
     if row.batch is None:
         return False
-    ended = Handover.objects.filter(batch=row.batch, sent_at__isnull=False, ended_at__isnull=False)
+    tried = Q(sent_at__isnull=False) | Q(cause=NOT_CHECKED)
+    ended = Handover.objects.filter(tried, batch=row.batch, ended_at__isnull=False)
     last = list(ended.order_by("-ended_at", "-id").values_list("ok", flat=True)[:FAILURES_IN_A_ROW])
     return len(last) == FAILURES_IN_A_ROW and not any(last)
 

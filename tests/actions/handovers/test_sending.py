@@ -54,7 +54,7 @@ def not_sent(scene: Scene, actor: User, *, before: Any) -> str:
         row = scene.send(row)
         assert server.requests == []
     assert (row.result, row.ok, row.sent_at, row.body) == ("not_sent", False, None, None)
-    assert describe_cause(cause=row.cause, status=row.status) == "not sent"
+    assert describe_cause(cause=row.cause, status=row.status) in {"not sent", "could not be checked"}
     closing = AuditEntry.objects.get(operation=row.operation, phase="refused")
     assert closing.words == f"contract.ended of contract {row.contract_opentrain_id}. {row.words}"
     return row.words.removeprefix("Not sent. ")
@@ -431,6 +431,29 @@ def test_selection_stops_after_three_failures_in_a_row(scene: Scene, support: Us
     results = [Handover.objects.get(pk=row.pk).result for row in rows]
     assert results == ["failed", "ok", "failed", "failed", "failed", "not_sent", "not_sent"]
     assert Handover.objects.get(pk=rows[-1].pk).words == "Not sent, because the 3 before it failed."
+
+
+@pytest.mark.usefixtures("people_known")
+def test_selection_stops_when_opentrain_cannot_be_asked(scene: Scene, support: User) -> None:
+    rows = ask_for(scene, support, number=5)
+    for _ in range(3):
+        failure = Unavailable("OpenTrain did not answer.", reason=Reason.TIMEOUT)
+        scene.fake.fail_next(failure, operation="list_contracts")
+    sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
+    causes = [Handover.objects.get(pk=row.pk).cause for row in rows]
+    assert causes == ["could not be checked"] * 3 + ["not sent"] * 2
+    assert sum(call.operation == "list_contracts" for call in scene.fake.calls) == 3
+
+
+@pytest.mark.usefixtures("people_known")
+def test_selection_goes_on_where_single_events_may_not_be_sent_any_more(scene: Scene, support: User) -> None:
+    with misbehaving(answer(200)) as server:
+        at(scene, server.url)
+        rows = ask_for(scene, support, number=5)
+        for row in rows[:4]:
+            make_evidence(contract=row.contract, endpoint=scene.endpoint, link_id=row.link_id)
+        sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
+    assert [Handover.objects.get(pk=row.pk).result for row in rows] == ["not_sent"] * 4 + ["ok"]
 
 
 @pytest.mark.usefixtures("people_known")
