@@ -151,6 +151,7 @@ class _Pair:
                 periods=periods,
                 synced_at=self.endpoint.snapshot_at,
                 is_logged_from_start=_is_logged_from_start(periods),
+                auto_disabled_at=self.endpoint.auto_disabled_at,
             ),
             seen=tuple(self.seen.all),
             not_active=known.not_active.get(self.contract.install_id, ()),

@@ -41,6 +41,7 @@ from dashboard.rules.reconciliation_times import (
     may_hold,
     moment,
     retries_over,
+    was_disabled,
 )
 
 __all__ = [
@@ -266,7 +267,8 @@ def _reason(world: World, *, then: Links, happened: Moment, until: datetime) -> 
         return Reason.NO_LINK if then.gone else Reason.LINKED_AFTER
     if holds(lambda one: one.is_paused and not one.is_active, endpoint=endpoint, happened=happened):
         return Reason.PAUSED
-    if holds(lambda one: not one.is_active, endpoint=endpoint, happened=happened):
+    is_inactive = holds(lambda one: not one.is_active, endpoint=endpoint, happened=happened)
+    if is_inactive or was_disabled(endpoint, happened=happened):
         return Reason.DISABLED
     # OpenTrain tries for hours. That no receiver ran says why only if none ran whenever an attempt was made.
     if covers([*world.receiver_away, *inactive(endpoint)], since=happened.since, until=until):

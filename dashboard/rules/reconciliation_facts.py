@@ -169,7 +169,8 @@ class EndpointFacts:
 
     Since then they reach it, except where `periods` say otherwise: where the history does not tell, the log begins
     later. `synced_at` is when the last period was last seen to hold; None: only when it began. `is_logged_from_start`:
-    the log began with the endpoint, which was registered through the receiver.
+    the log began with the endpoint, which was registered through the receiver. `auto_disabled_at` is when OpenTrain
+    disabled it last, after too many failures.
     """
 
     created_at: datetime | None
@@ -178,6 +179,7 @@ class EndpointFacts:
     periods: tuple[Period, ...] = ()
     synced_at: datetime | None = None
     is_logged_from_start: bool = False
+    auto_disabled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,18 @@ def holds(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts, happened:
     return covers(_surely(is_so, endpoint=endpoint), since=happened.since, until=happened.until)
 
 
+def was_disabled(endpoint: EndpointFacts, *, happened: Moment) -> bool:
+    """Return whether the event happened after OpenTrain's last auto-disable, and before anyone re-enabled the endpoint.
+
+    The first is by OpenTrain's clock alone, so that it is known also in the first minutes of the disable.
+    """
+    disabled_at = _true(endpoint.auto_disabled_at)
+    if happened.said is None or disabled_at is None or happened.said < disabled_at:
+        return False
+    ends = [one.until for one in _surely(lambda one: not one.is_active and not one.is_paused, endpoint=endpoint)]
+    return bool(ends) and happened.until <= (ends[-1] or _LAST)
+
+
 def inactive(endpoint: EndpointFacts) -> list[Interval]:
     """Return when the endpoint surely was not active."""
     return _surely(lambda one: not one.is_active, endpoint=endpoint)
@@ -268,5 +280,7 @@ def _surely(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts) -> list
             until = later(periods[place + 1].at, READ_TAKES)
         else:
             until = periods[place + 1].not_before or one.at
-        spans.append(Interval(later(one.at, READ_TAKES), until))
+        # The answer to a registration says how the endpoint was from the start.
+        is_start = place == 0 and endpoint.is_logged_from_start
+        spans.append(Interval(one.at if is_start else later(one.at, READ_TAKES), until))
     return spans

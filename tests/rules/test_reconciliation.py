@@ -572,3 +572,33 @@ def test_clock_of_opentrain_that_is_behind_moves_no_start_before_the_log() -> No
     contract = replace(STARTED, created_at=STARTED.created_at - behind)
     at = replace(REGISTERED, created_at=T - behind)
     assert of(replace(WORLD, contract=contract, endpoint=at), Event.STARTED) == (Kind.MISSING, Reason.UNPROVEN)
+
+
+def test_endpoint_that_was_registered_without_the_type_is_known_not_to_subscribe_from_the_first_minute() -> None:
+    other = replace(REGISTERED, periods=(replace(REGISTERED.periods[0], event_types=frozenset({"install.revoked"})),))
+    world = replace(WORLD, contract=STARTED, endpoint=other)
+    assert of(world, Event.STARTED) == (Kind.MISSING, Reason.NOT_SUBSCRIBED)
+
+
+JUST_DISABLED = Period(T - MINUTE, T - 2 * MINUTE, is_active=False, event_types=BOTH, is_received=True)
+DISABLED_AT = T - 90 * timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"auto_disabled_at": DISABLED_AT}, Reason.DISABLED),
+        ({"auto_disabled_at": T}, Reason.DISABLED),
+        ({"auto_disabled_at": T + timedelta(seconds=1)}, Reason.UNPROVEN),
+        ({"auto_disabled_at": None}, Reason.UNPROVEN),
+        # It may have been re-enabled before the event, or it was paused.
+        ({"periods": (ACTIVE, JUST_DISABLED, Period(T + MINUTE, T, is_active=True))}, Reason.UNPROVEN),
+        ({"periods": (ACTIVE, replace(JUST_DISABLED, is_paused=True))}, Reason.UNPROVEN),
+        ({"periods": (ACTIVE,)}, Reason.UNPROVEN),
+        ({"synced_at": T}, Reason.UNPROVEN),
+    ],
+)
+def test_event_after_the_auto_disable_by_opentrains_clock_is_missing_because_of_it(columns, reason: Reason) -> None:
+    """It ended 90 s after the disable: less than the clocks may differ."""
+    disabled = {"periods": (ACTIVE, JUST_DISABLED), "auto_disabled_at": DISABLED_AT} | columns
+    assert of(replace(WORLD, endpoint=replace(ENDPOINT, **disabled))) == (Kind.MISSING, reason)
