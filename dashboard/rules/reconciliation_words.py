@@ -27,6 +27,7 @@ _SENTENCES = {
     Kind.REFUSED: "No {name} was accepted. The receiver refused a {name} request{at}, which may have been this one.",
     Kind.OUT_OF_ORDER: "The handler took contract.started{at}, after it had taken {name}.",
 }
+_HANDED_OVER = "The handler took {name}{at}. Redeliver had built it and handed it over."
 _DELETED = "No {name} is due: the endpoint was deleted before the contract {did}."
 _IN_SPOOL = (
     "{happened}, and no {name} is in the log. A receiver holds attempts that are not in the log yet, and it may be "
@@ -134,9 +135,10 @@ def label(verdict: Verdict, *, now: datetime) -> str:
         return "Taken for at least one link"
     if verdict.kind is Kind.REQUESTED:
         return "Requested again"
+    name = "Handed over" if verdict.kind is Kind.TAKEN and verdict.handed_over else verdict.kind.label
     if verdict.at is not None and verdict.kind in {Kind.TAKEN, Kind.FAILED}:
-        return f"{verdict.kind.label} {ago(then=verdict.at, now=now)}"
-    return verdict.kind.label
+        return f"{name} {ago(then=verdict.at, now=now)}"
+    return name
 
 
 def words(
@@ -178,6 +180,8 @@ def _template(verdict: Verdict) -> str:
         return f"Whether the handler took {{name}} is not known: {why}."
     if verdict.kind is Kind.NOT_DUE and verdict.happened_at is not None:
         return _DELETED
+    if verdict.kind is Kind.TAKEN and verdict.handed_over:
+        return _HANDED_OVER
     return _IN_SPOOL if verdict.reason is Reason.NOT_IN_LOG_YET else _SENTENCES[verdict.kind]
 
 

@@ -123,6 +123,12 @@ def test_what_is_true_of_some_links_names_them(ids: tuple[str, ...], expected: s
     assert said(Verdict(Kind.MISSING, Reason.UNPROVEN, link_ids=ids)).sentence.endswith(expected)
 
 
+def test_what_was_handed_over_is_not_passed_off_as_a_delivery() -> None:
+    found = said(Verdict(Kind.TAKEN, at=NOON - 3 * MINUTE, handed_over=True))
+    assert found.label == "Handed over 3 min ago"
+    assert found.sentence == ("The handler took contract.ended 3 min ago. Redeliver had built it and handed it over.")
+
+
 def test_a_log_that_is_behind_is_said_where_it_may_change_the_verdict() -> None:
     behind = said(Verdict(Kind.MISSING, Reason.DISABLED, is_log_behind=True)).sentence
     assert behind.endswith("A receiver holds attempts that are not in the log yet, so this may have changed.")
