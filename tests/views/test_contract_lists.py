@@ -285,7 +285,7 @@ def test_what_the_last_read_could_not_tell_is_above_the_list(ana: Browser, acme:
     read.error, read.out_of_reach = "OpenTrain did not answer.", "OpenTrain lists 200 ended contracts at most."
     read.save()
     text = words_of(ana.read(address(acme)))
-    assert "The last read failed: OpenTrain did not answer. The list below is from" in text
+    assert "The last read failed: OpenTrain did not answer. What is shown is from" in text
     assert "OpenTrain lists 200 ended contracts at most." in text
 
 
