@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from dashboard.forms.contract_filters import link_query
 from dashboard.presenters.contract_reads import ContractReads
-from dashboard.presenters.judged_contracts import WORST_FIRST
 from dashboard.queries.contract_lists import ANY, FindingCounts
+from dashboard.rules.contract_answers import WORST_FIRST
 from dashboard.rules.reconciliation import Consequence
 
 _CONSEQUENCES = {

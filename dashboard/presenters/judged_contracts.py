@@ -3,21 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard.models import Contract, Endpoint, ProjectLink
+from dashboard.rules.contract_answers import WORST_FIRST
 from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
-
-WORST_FIRST = (
-    Kind.MISSING,
-    Kind.OUT_OF_ORDER,
-    Kind.FAILED,
-    Kind.REFUSED,
-    Kind.NOT_SEEN_YET,
-    Kind.REQUESTED,
-    Kind.RETRYING,
-    Kind.NOT_KNOWN,
-    Kind.TAKEN_IN_PART,
-    Kind.TAKEN,
-    Kind.NOT_DUE,
-)
 
 
 class JudgedContracts:

@@ -15,19 +15,20 @@ from dashboard.rules.reconciliation_words import Words
 
 LINE = 500
 """Characters of a line of a summary."""
-_WORST_FIRST = (
-    Kind.OUT_OF_ORDER,
+WORST_FIRST = (
     Kind.MISSING,
-    Kind.REFUSED,
+    Kind.OUT_OF_ORDER,
     Kind.FAILED,
+    Kind.REFUSED,
     Kind.NOT_SEEN_YET,
-    Kind.RETRYING,
     Kind.REQUESTED,
+    Kind.RETRYING,
     Kind.NOT_KNOWN,
     Kind.TAKEN_IN_PART,
     Kind.TAKEN,
     Kind.NOT_DUE,
 )
+"""What became of events, the worst first, wherever pages choose or sort. What harms people comes before."""
 _EXPECTED = frozenset({Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED})
 """Reasons for which nobody expects the event: a choice, or an endpoint that came later."""
 
@@ -74,8 +75,8 @@ def rank(verdict: Verdict, consequence: Consequence) -> tuple[int, int]:
     """Return a key to sort by: the worst is the lowest. What harms people comes first, then what is settled."""
     harm = {Consequence.ACCESS: 0, Consequence.PROVISION: 1}.get(consequence, 2)
     if verdict.kind is Kind.MISSING and verdict.reason in _EXPECTED:
-        return harm, _WORST_FIRST.index(Kind.TAKEN_IN_PART)
-    return harm, _WORST_FIRST.index(verdict.kind)
+        return harm, WORST_FIRST.index(Kind.TAKEN_IN_PART)
+    return harm, WORST_FIRST.index(verdict.kind)
 
 
 def worst_first(cells: Iterable[Cell]) -> tuple[Cell, ...]:
