@@ -4,12 +4,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from dashboard.actions.installs.freshness import NO_WORKER
 from dashboard.auth.permissions import Permission, may
+from dashboard.forms import contract_filters
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
@@ -18,6 +18,7 @@ from dashboard.presenters.runs import RunRow
 from dashboard.queries.consequences import InstallNeed
 from dashboard.rules.consequences import Known, Need, joined
 from dashboard.rules.endpoints import HealthKind
+from dashboard.rules.reconciliation import Event
 
 _STOPPED = {HealthKind.DISABLED, HealthKind.PAUSED}
 
@@ -112,7 +113,8 @@ def contract_needs(found: Sequence[InstallNeed], *, most: int, now: datetime) ->
 
 def _contract_need(found: InstallNeed, *, now: datetime) -> ContractNeed:
     affected, need = found.affected, found.affected.need
-    query = urlencode({"finding": need.value})
+    only = {} if need.needs_attention else {"event": Event.ENDED.value}
+    query = contract_filters.link_query({"finding": need.value} | only)
     label = f"Open contract{_s(affected.contracts)}"
     contracts = Link(
         label,

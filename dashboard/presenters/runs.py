@@ -42,13 +42,15 @@ _AGES = (
 class RunEnding:
     """Whether events of contracts are missing after a run: one of four answers (rules/run_endings.py).
 
-    `label` is short, `words` is one sentence that begins with it, `control` leads to the contracts behind it.
+    `label` is short, `words` is one sentence that begins with it, `control` leads to the contracts behind it. `changed`
+    says what contracts did while nothing was sent; empty if deliveries did not stop before the run or nothing is known.
     """
 
     kind: EndingKind
     label: str
     words: str
     control: Link | None
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

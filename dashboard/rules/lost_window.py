@@ -170,9 +170,17 @@ def stop_words(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> tuple[
     return (*said, f"Not all of it is known: {why}.") if why else tuple(said)
 
 
+def run_words(since: datetime, one: Found, *, now: datetime) -> str:
+    """Say what contracts did from when deliveries stopped, before a run, until the run ended."""
+    return _changes(one, span=f"between {clock(then=since, now=now)}, when deliveries stopped, and the end of the run")
+
+
 def _changed(stop: Stop, one: Found, *, now: datetime) -> str:
     until = "" if stop.until is None else f" until {clock(then=stop.until, now=now)}"
-    span = f"while nothing was sent (from {clock(then=stop.since, now=now)}{until})"
+    return _changes(one, span=f"while nothing was sent (from {clock(then=stop.since, now=now)}{until})")
+
+
+def _changes(one: Found, *, span: str) -> str:
     parts = [f"{_count(count)} {verb}" for count, verb in ((one.ended, "ended"), (one.started, "started")) if count]
     if not parts:
         return f"No contract is known to have started or ended {span}."

@@ -93,7 +93,7 @@ def test_contract_need_opens_the_contracts_behind_it() -> None:
     )
     assert (coming.label, coming.url, coming.look) == (
         "Open contract",
-        "/installs/4/contracts/?finding=not_seen_yet",
+        "/installs/4/contracts/?finding=not_seen_yet&event=contract.ended",
         "",
     )
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.models import Contract, Endpoint, EndpointSnapshot, Run
+from dashboard.models import Contract, Endpoint, EndpointSnapshot, Install, Run
 from dashboard.presenters.run_endings import run_endings, with_endings
 from dashboard.presenters.runs import RunEnding, run_row
 from dashboard.rules.run_endings import EndingKind
@@ -64,6 +64,11 @@ def test_run_after_which_everything_was_read_misses_nothing(endpoint: Endpoint) 
     found = of(run(endpoint))
     assert (found.kind, found.label, found.control) == (EndingKind.NOTHING_MISSING, "Nothing missing", None)
     assert "started or ended from 12:00 UTC on 9 June to 12:00 UTC is" in found.words
+    assert found.changed == (
+        "No contract is known to have started or ended between 12:00 UTC on 9 June, when deliveries stopped, "
+        "and the end "
+        "of the run."
+    )
 
 
 def test_run_misses_what_ended_while_nothing_was_sent_and_leads_there(endpoint: Endpoint) -> None:
@@ -82,7 +87,8 @@ def test_run_without_such_a_time_is_looked_at_from_a_day_before(endpoint: Endpoi
     make_finding(contract=ended(endpoint, at=NOON - 40 * HOUR), endpoint=endpoint)
     assert of(run(endpoint)).kind is EndingKind.NOTHING_MISSING
     make_finding(contract=ended(endpoint, at=NOON - 20 * HOUR), endpoint=endpoint)
-    assert of(run(endpoint)).label == "1 missing"
+    found = of(run(endpoint))
+    assert (found.label, found.changed) == ("1 missing", "")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,12 @@ def test_run_of_which_something_is_not_known_says_why(break_it: Any, why: str, e
     found = of(one)
     assert (found.kind, found.control) == (EndingKind.NOT_KNOWN, None)
     assert why in found.words
+
+
+def test_run_of_an_install_whose_contracts_cannot_be_read_says_nothing_of_them(endpoint: Endpoint) -> None:
+    Install.objects.update(token_scopes=["webhooks:manage"])
+    found = of(run(endpoint))
+    assert (found.label, found.changed) == ("Not known", "")
 
 
 def test_run_that_ended_after_the_last_read_is_checked_again(endpoint: Endpoint) -> None:

@@ -16,6 +16,7 @@ from dashboard.rules.lost_window import (
     may_have_happened,
     missing_words,
     pause_words,
+    run_words,
     stop_words,
 )
 from dashboard.rules.reconciliation import Consequence, ContractFacts, Event, Kind, Reason
@@ -234,6 +235,18 @@ def test_stop_says_what_changed_and_what_is_not_known(
     stop: Stop, one: Found, reads: Reads, sentences: list[str]
 ) -> None:
     assert list(stop_words(stop, one, reads=reads, now=NOW)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (Found(ended=2, started=1), "2 contracts ended and 1 contract started {}, as far as the times are known."),
+        (Found(), "No contract is known to have started or ended {}."),
+    ],
+)
+def test_run_says_what_changed_until_it_ended(one: Found, words: str) -> None:
+    span = "between 12:00 UTC, when deliveries stopped, and the end of the run"
+    assert run_words(NOON, one, now=NOW) == words.format(span)
 
 
 HARM = "the handler may never learn of it, and the person may keep access."
