@@ -128,8 +128,8 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
     changed, types = list(changes), set(subscribed)
     wanted = [one for one in changed if one.event in types and one.reason not in EXPECTED]
     settled = [one for one in wanted if one.kind is not None and one.kind.is_settled]
-    harmless = [one for one in settled if one.kind is Kind.FAILED and not one.consequence]
-    missing = [one for one in settled if one not in harmless]
+    harmless = [one for one in settled if _is_harmless(one)]
+    missing = [one for one in settled if not _is_harmless(one)]
     coming = [one for one in wanted if one.kind is not None and not one.kind.is_settled]
     return Found(
         started=len(_contracts(changed, Event.STARTED)),
@@ -142,6 +142,10 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
         unclear=len({one.contract for one in wanted if one.kind is None and not one.is_told}),
         more=more,
     )
+
+
+def _is_harmless(one: Change) -> bool:
+    return one.kind is Kind.FAILED and not one.consequence
 
 
 def _contracts(changes: Iterable[Change], event: Event) -> set[int]:

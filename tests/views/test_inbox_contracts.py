@@ -130,3 +130,23 @@ def test_inbox_that_is_all_clear_asks_for_contracts_with_five_queries(
     make_reconciliation(install=endpoint.install, contracts_read_at=timezone.now(), judged_at=timezone.now())
     with django_assert_max_num_queries(16):
         ana.read(INBOX)
+
+
+def test_each_link_of_the_inbox_lists_as_many_contracts_as_it_counts(ana: Browser, endpoint: Endpoint) -> None:
+    make_reconciliation(install=endpoint.install)
+    started = {"event_type": Event.STARTED, "consequence": Consequence.PROVISION}
+    for columns, count in (
+        ({}, 3),
+        ({"kind": Kind.OUT_OF_ORDER, "reason": ""}, 2),
+        (started, 4),
+        ({"kind": Kind.NOT_SEEN_YET, "reason": ""}, 5),
+        ({"kind": Kind.NOT_SEEN_YET, "reason": ""} | started, 1),
+        ({"kind": Kind.RETRYING, "reason": ""}, 2),
+        ({"kind": Kind.MISSING, "consequence": ""}, 1),
+    ):
+        for _ in range(count):
+            lacks(endpoint, **columns)
+    page = ana.read(INBOX)
+    links = re.findall(r'<li id="contracts-([a-z_]+)-.*?<a class="btn[^>]*href="([^"]+)"', page, re.DOTALL)
+    listed = {kind: ana.read(url.replace("&amp;", "&")).count('<tr id="contract-') for kind, url in links}
+    assert listed == {"access": 3, "out_of_order": 2, "provision": 4, "not_seen_yet": 5, "retrying": 2}
