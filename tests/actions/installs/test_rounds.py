@@ -4,6 +4,7 @@ The poller's and the sweep's tests cover them with OpenTrain.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,6 +70,23 @@ def test_mistake_in_a_call_is_logged_and_the_others_go_on(caplog: pytest.LogCapt
 
     assert go(ask, well=range(4)) == Done(installs=4, failed=1)
     assert "test: an install could not be read" in caplog.text
+
+
+def test_answers_are_recorded_before_many_more_are_asked_for() -> None:
+    """Else the answers of all installs would wait in memory where recording takes longer than asking."""
+    asked, waiting = [], []
+
+    def ask(number: int, _pace: Pace) -> Answer:
+        asked.append(number)
+        return Answer(number)
+
+    def record(_answer: Answer) -> bool:
+        time.sleep(0.002)  # longer than asking
+        waiting.append(len(asked) - len(waiting))
+        return True
+
+    assert go(ask, well=range(60), record=record) == Done(installs=60)
+    assert max(waiting) <= 6
 
 
 @pytest.mark.parametrize("says", [True, False])
