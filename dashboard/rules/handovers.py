@@ -35,6 +35,9 @@ _NOT_SENT = {
     Kind.TAKEN_IN_PART: "The handler took this event for at least one project link. Of the others it is not known.",
     Kind.NOT_KNOWN: "Redeliver does not know whether the handler took this event, so it does not send it.",
 }
+_NOT_IN_LOG = (
+    "A receiver holds attempts that are not in the log yet, and the event may be among them. Wait for them first."
+)
 _NO_STATUS = "OpenTrain says a status of this contract that Redeliver does not know, so the event is not built."
 _NO_LINK = "No project link is known for this contract, so the event cannot be built. OpenTrain sends none either."
 ENDED_ALREADY = "This contract has ended, or may have, so its start is not handed over: it would give access back."
@@ -121,6 +124,7 @@ def why_not_sent(
             verdict.kind is Kind.NOT_SEEN_YET,
             f"OpenTrain's own delivery may still come{until}. Wait for it before you send the event.",
         ),
+        (verdict.is_log_behind, _NOT_IN_LOG),
         (verdict.kind not in _SENT, _NOT_SENT.get(verdict.kind, "")),
         (
             contract.is_gone,

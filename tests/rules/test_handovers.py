@@ -82,6 +82,12 @@ def test_what_may_still_come_is_waited_for_until_then() -> None:
     assert words == "OpenTrain's own delivery may still come until 15:00 UTC. Wait for it before you send the event."
 
 
+def test_what_may_be_held_by_a_receiver_is_waited_for() -> None:
+    verdict = Verdict(Kind.MISSING, Reason.UNPROVEN, is_log_behind=True)
+    assert built(verdict=verdict) == ""
+    assert "A receiver holds attempts that are not in the log yet" in sent(verdict)
+
+
 @pytest.mark.parametrize(
     "contract",
     [
