@@ -26,7 +26,9 @@ from dashboard.rules.schedule import Schedule
 
 BEGIN = datetime(2026, 6, 12, 8, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-SCHEDULE = Schedule(retry_delays=(MINUTE, 3 * MINUTE, 6 * MINUTE, 10 * MINUTE), run_interval=MINUTE)
+USUAL = Schedule(retry_delays=(MINUTE, 3 * MINUTE, 6 * MINUTE, 10 * MINUTE), run_interval=MINUTE)
+FAST = Schedule(retry_delays=(SECOND, 2 * SECOND, 4 * SECOND, 8 * SECOND), run_interval=2 * SECOND)
+"""As the demo's: the clocks may differ by more than all retries take."""
 LONGEST_CALL = timedelta(seconds=14)
 Key = tuple[int, Event, int, str]
 """An endpoint, an event, a contract, and a link."""
@@ -125,8 +127,7 @@ class Logged:
     requested_at: datetime | None = None
     abandoned_at: datetime | None = None
 
-    @property
-    def seen(self) -> Seen:
+    def seen(self, schedule: Schedule) -> Seen:
         facts = DeliveryFacts(self.last_ok, self.attempts, self.last_at, self.requested_at, self.abandoned_at)
         return Seen(
             self.delivery.event,
@@ -134,8 +135,8 @@ class Logged:
             self.first_at,
             self.last_at,
             self.taken_at,
-            standing(facts=facts, schedule=SCHEDULE),
-            due_by(facts=facts, schedule=SCHEDULE),
+            standing(facts=facts, schedule=schedule),
+            due_by(facts=facts, schedule=schedule),
         )
 
 
@@ -144,6 +145,7 @@ class OpenTrain:
     """The truth. `now` is by Redeliver's clock, and OpenTrain's own is `skew` ahead."""
 
     skew: timedelta
+    schedule: Schedule = USUAL
     now: datetime = BEGIN
     is_install_active: bool = True
     links: list[Link] = field(default_factory=list)
@@ -235,10 +237,10 @@ class OpenTrain:
                 self.taken[delivery.key].append(self.now)
             self.receive(Attempt(delivery, self.now, is_ok))
         delivery.attempts += 1
-        if (is_ok and self.mood is not Mood.UNHEARD) or delivery.attempts > len(SCHEDULE.retry_delays):
+        if (is_ok and self.mood is not Mood.UNHEARD) or delivery.attempts > len(self.schedule.retry_delays):
             delivery.due_at = None
         else:
-            delivery.due_at = self.now + SCHEDULE.retry_delays[delivery.attempts - 1] + self.late
+            delivery.due_at = self.now + self.schedule.retry_delays[delivery.attempts - 1] + self.late
 
     def disable(self, endpoint: Endpoint) -> None:
         """Disable it automatically: what waits has failed."""
@@ -394,7 +396,7 @@ class Redeliver:
 
     def world(self, *, contract: int, endpoint: int) -> World:
         seen = [
-            row.seen
+            row.seen(self.truth.schedule)
             for row in self.evidence.values()
             if row.delivery.contract.id == contract and row.delivery.endpoint.id == endpoint
         ]
@@ -403,7 +405,7 @@ class Redeliver:
                 handed = Delivery(
                     -1, self.truth.endpoints[endpoint], event, self.truth.contracts[contract], link, True, None
                 )
-                seen.append(Logged(handed, at, at, taken_at=at, last_ok=True, attempts=1).seen)
+                seen.append(Logged(handed, at, at, taken_at=at, last_ok=True, attempts=1).seen(self.truth.schedule))
         known = self.endpoints[endpoint]
         # What the history does not reach back to is not in the log for certain.
         log_began_at = known.periods[0].at if any(one.is_received for one in known.periods) else None
@@ -416,7 +418,7 @@ class Redeliver:
             not_active=tuple(self._not_active()),
             receiver_away=tuple(away),
             refused_at=tuple((event, at) for name, event, at in self.refused if name == endpoint),
-            schedule=SCHEDULE,
+            schedule=self.truth.schedule,
             is_log_behind=bool(self.spool),
         )
 

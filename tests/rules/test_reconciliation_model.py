@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from dashboard.rules.reconciliation import CLOCKS_APART, Event, Interval, Kind, Reason, Verdict, World, keep, verdict
+from dashboard.rules.schedule import Schedule
 from tests.rules.reconciliation_world import (
     BEGIN,
+    FAST,
     LONGEST_CALL,
     MINUTE,
     SECOND,
+    USUAL,
     Contract,
     Endpoint,
     Held,
@@ -58,9 +61,15 @@ TROUBLES = [
 
 
 class Reconciling(RuleBasedStateMachine):
-    @initialize(skew=st.integers(-300, 300), late=RARELY, types=TYPES, links=st.sampled_from([1, 1, 1, 2, 0]))
-    def begin(self, skew: int, late: bool, types: frozenset[str], links: int) -> None:
-        self.truth = OpenTrain(timedelta(seconds=skew))
+    @initialize(
+        skew=st.integers(-300, 300),
+        late=RARELY,
+        types=TYPES,
+        links=st.sampled_from([1, 1, 1, 2, 0]),
+        schedule=st.sampled_from([USUAL, USUAL, FAST]),
+    )
+    def begin(self, skew: int, late: bool, types: frozenset[str], links: int, schedule: Schedule) -> None:
+        self.truth = OpenTrain(timedelta(seconds=skew), schedule)
         assert abs(self.truth.skew) <= CLOCKS_APART
         self.redeliver = Redeliver(self.truth)
         self.reading: tuple[str, datetime] | None = None
@@ -122,6 +131,8 @@ class Reconciling(RuleBasedStateMachine):
         self.truth.wait(after * SECOND)
         if is_over:
             self._end(trouble)
+            if self.redeliver.is_connected:
+                self.sweep()
         self.go_on(minutes=minutes)
 
     @rule(told=OFTEN, is_asked=st.booleans())
@@ -166,7 +177,8 @@ class Reconciling(RuleBasedStateMachine):
 
     @rule(late=st.integers(0, 60), mood=st.sampled_from([*Mood, Mood.FINE]), held=st.sampled_from(Held))
     def fare(self, late: int, mood: Mood, held: Held) -> None:
-        self.truth.late, self.truth.mood, self.truth.held = late * SECOND, mood, held
+        self.truth.late = late / 60 * self.truth.schedule.run_interval
+        self.truth.mood, self.truth.held = mood, held
 
     @rule()
     def link(self) -> None:
@@ -244,8 +256,11 @@ class Reconciling(RuleBasedStateMachine):
 
     @rule(which=ONE)
     def enable(self, which: int) -> None:
+        """Re-enable an endpoint; through Redeliver, which knows it at once. Else it knows by its next poll."""
         for one in self._changing(which):
             self.truth.enable(one)
+            if self.redeliver.is_connected:
+                self.redeliver.poll(self.truth.now)
 
     @rule(which=ONE, types=TYPES)
     def subscribe(self, which: int, types: frozenset[str]) -> None:
