@@ -1,7 +1,8 @@
 """Days of a small world by chance, in the database: nothing that comes is ever said to be missing, all that is lost is.
 
-Events are lost, late, not taken and retried; they wait in a spool; reads fail, the worker stands still, retention removes
-what is old, and OpenTrain's clock is minutes apart. tests/rules has the same for the rules alone, with far more worlds.
+Events are lost, late, not taken and retried; they wait in a spool; reads fail, the worker stands still, retention
+removes what is old, and OpenTrain's clock is minutes apart. tests/rules has the same for the rules alone, with far more
+worlds.
 """
 
 import random
@@ -51,7 +52,7 @@ class World:
     def __init__(self, install: Install, *, seed: int) -> None:
         self.chance, self.install, self.endpoint = random.Random(seed), install, make_received(install=install)  # noqa: S311
         self.skew = self.chance.uniform(-4, 4)
-        self.outages = [(begin, begin + self.chance.randrange(30, 300)) for begin in self._times(3)]
+        self.outages = [(begin, begin + self.chance.randrange(60, 1000)) for begin in self._times(3)]
         self.stands_still = range(0)
         if self.chance.random() < 0.5:
             begins = self.chance.randrange(LASTS // 2)
