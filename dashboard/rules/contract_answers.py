@@ -62,8 +62,8 @@ class Cell:
 
     @property
     def is_expected(self) -> bool:
-        """Whether nobody expects the event, although it is missing."""
-        return self.verdict.kind is Kind.MISSING and self.verdict.reason in _EXPECTED
+        """Whether nobody expects the event."""
+        return self.verdict.reason in _EXPECTED
 
     @property
     def is_in_order(self) -> bool:
@@ -74,7 +74,7 @@ class Cell:
 def rank(verdict: Verdict, consequence: Consequence) -> tuple[int, int]:
     """Return a key to sort by: the worst is the lowest. What harms people comes first, then what is settled."""
     harm = {Consequence.ACCESS: 0, Consequence.PROVISION: 1}.get(consequence, 2)
-    if verdict.kind is Kind.MISSING and verdict.reason in _EXPECTED:
+    if verdict.reason in _EXPECTED:
         return harm, WORST_FIRST.index(Kind.TAKEN_IN_PART)
     return harm, WORST_FIRST.index(verdict.kind)
 

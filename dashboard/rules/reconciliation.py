@@ -32,6 +32,7 @@ from dashboard.rules.reconciliation_times import (
     Moment,
     after_registration,
     covers,
+    held_last,
     holds,
     inactive,
     is_made_after,
@@ -206,7 +207,8 @@ def _unseen(event: Event, *, world: World, then: Links, happened: Moment | None,
     if at_once is not None:
         return at_once
     if until is None or now <= until:
-        return Verdict(Kind.NOT_SEEN_YET, until=until)
+        is_choice = held_last(lambda one: _is_not_subscribed(one, event), endpoint=world.endpoint, happened=happened)
+        return Verdict(Kind.NOT_SEEN_YET, Reason.NOT_SUBSCRIBED if is_choice else Reason.NONE, until=until)
     if world.is_log_behind:
         return Verdict(Kind.NOT_SEEN_YET, Reason.NOT_IN_LOG_YET)
     reason = _reason(world, then=then, happened=happened, until=until)

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     # Why it is missing.
     REGISTERED_AFTER = "registered_after"
     NOT_SUBSCRIBED = "not_subscribed"
+    """Of what is not seen yet: the endpoint was last seen so, and it is not proven yet for the last moments."""
     DISABLED = "disabled"
     PAUSED = "paused"
     LINKED_AFTER = "linked_after"

@@ -177,6 +177,20 @@ def holds(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts, happened:
     return covers(_surely(is_so, endpoint=endpoint), since=happened.since, until=happened.until)
 
 
+def held_last(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts, happened: Moment) -> bool:
+    """Return whether the endpoint surely was so from the event's earliest time until it was last seen, a moment ago.
+
+    A read shows what happened after the endpoint was last seen, so that `holds` is known only the next time.
+    """
+    periods, synced_at = _sorted(endpoint), endpoint.synced_at
+    if not periods or not is_so(periods[-1]) or happened.since is None or synced_at is None:
+        return False
+    if later(synced_at, CLOCKS_APART) < happened.until:
+        return False
+    until = max(happened.since, min(happened.until, synced_at))
+    return covers(_surely(is_so, endpoint=endpoint), since=happened.since, until=until)
+
+
 def was_disabled(endpoint: EndpointFacts, *, happened: Moment) -> bool:
     """Return whether the event happened after OpenTrain's last auto-disable, and before anyone re-enabled the endpoint.
 

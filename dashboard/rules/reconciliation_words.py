@@ -29,10 +29,12 @@ _SENTENCES = {
 }
 _HANDED_OVER = "The handler took {name}{at}. Redeliver had built it and handed it over."
 _DELETED = "No {name} is due: the endpoint was deleted before the contract {did}."
-_IN_SPOOL = (
-    "{happened}, and no {name} is in the log. A receiver holds attempts that are not in the log yet, and it may be "
-    "among them."
-)
+_WHY_NOT_SEEN = {
+    Reason.NOT_IN_LOG_YET: "{happened}, and no {name} is in the log. A receiver holds attempts that are not in the log "
+    "yet, and it may be among them.",
+    Reason.NOT_SUBSCRIBED: "{happened}, and the endpoint did not subscribe to {name} when it was last read. So none is "
+    "expected.",
+}
 _BEHIND = "A receiver holds attempts that are not in the log yet, so this may have changed."
 _MAY_CHANGE = frozenset({Kind.MISSING, Kind.REFUSED, Kind.FAILED})
 _WHY_MISSING = {
@@ -127,7 +129,7 @@ class Words:
 def label(verdict: Verdict, *, now: datetime) -> str:
     """Return a verdict in a few words: "Taken 3 min ago", "Missing: disabled then"."""
     reason = _REASON_LABELS.get(verdict.reason)
-    if verdict.kind in {Kind.MISSING, Kind.NOT_KNOWN} and reason:
+    if verdict.kind in {Kind.MISSING, Kind.NOT_KNOWN, Kind.NOT_SEEN_YET} and reason:
         return f"{verdict.kind.label}: {reason}"
     if verdict.kind is Kind.NOT_SEEN_YET and verdict.until is not None:
         return f"Not seen yet, may come until {clock(then=verdict.until, now=now)}"
@@ -182,7 +184,7 @@ def _template(verdict: Verdict) -> str:
         return _DELETED
     if verdict.kind is Kind.TAKEN and verdict.handed_over:
         return _HANDED_OVER
-    return _IN_SPOOL if verdict.reason is Reason.NOT_IN_LOG_YET else _SENTENCES[verdict.kind]
+    return _WHY_NOT_SEEN.get(verdict.reason, _SENTENCES[verdict.kind])
 
 
 def _blanks(event: Event, verdict: Verdict, *, now: datetime) -> dict[str, str]:

@@ -75,6 +75,7 @@ def test_each_endpoint_has_its_worst_event() -> None:
         (Kind.MISSING, Reason.UNPROVEN, False),
         (Kind.NOT_KNOWN, Reason.NO_LOG, False),
         (Kind.NOT_SEEN_YET, Reason.NONE, False),
+        (Kind.NOT_SEEN_YET, Reason.NOT_SUBSCRIBED, True),
     ],
 )
 def test_not_known_is_no_reassurance(kind: Kind, reason: Reason, is_in_order: bool) -> None:

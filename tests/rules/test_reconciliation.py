@@ -293,6 +293,28 @@ def test_what_is_never_sent_is_missing_at_once(event: Event) -> None:
     assert of(none, event, now=T + 3 * MINUTE) == (Kind.MISSING, Reason.NOT_SUBSCRIBED)
 
 
+@pytest.mark.parametrize(
+    ("types", "synced_at", "reason"),
+    [
+        ({"install.revoked"}, T, Reason.NOT_SUBSCRIBED),
+        ({"install.revoked"}, T - 10 * MINUTE, Reason.NONE),
+        ({"contract.ended"}, T, Reason.NONE),
+    ],
+    ids=["seen just before", "not seen lately", "subscribed when seen last"],
+)
+def test_what_was_not_chosen_when_the_endpoint_was_last_seen_is_not_expected(
+    types: set[str], synced_at: datetime, reason: Reason
+) -> None:
+    before = replace(ACTIVE, event_types=frozenset({"install.revoked"}))
+    last = replace(ACTIVE, at=T - DAY, not_before=T - DAY - MINUTE, event_types=frozenset(types))
+    facts = replace(ENDPOINT, periods=(before, last), synced_at=synced_at)
+    world = replace(WORLD, endpoint=facts)
+    assert of(world, now=T + 3 * MINUTE) == (Kind.NOT_SEEN_YET, reason)
+    missing = Verdict(Kind.NOT_SEEN_YET, reason)
+    means = consequence(event=Event.ENDED, contract=CONTRACT, started=Verdict(Kind.TAKEN), ended=missing)
+    assert means is (Consequence.ACCESS if reason is Reason.NONE else Consequence.NONE)
+
+
 def test_a_deleted_endpoint_is_due_nothing_afterwards() -> None:
     assert of(endpoint(deleted_at=T - HOUR)) == (Kind.NOT_DUE, Reason.NONE)
     assert of(endpoint(deleted_at=T + HOUR)) == (Kind.MISSING, Reason.UNPROVEN)

@@ -30,6 +30,7 @@ VERDICTS = [
     *(Verdict(Kind.MISSING, reason) for reason in WHY_MISSING),
     *(Verdict(Kind.NOT_KNOWN, reason) for reason in WHY_NOT_KNOWN),
     Verdict(Kind.NOT_SEEN_YET, Reason.NOT_IN_LOG_YET),
+    Verdict(Kind.NOT_SEEN_YET, Reason.NOT_SUBSCRIBED),
 ]
 
 
@@ -45,6 +46,7 @@ def said(verdict: Verdict, event: Event = Event.ENDED, **more: object) -> Words:
         (Verdict(Kind.TAKEN_IN_PART, at=NOON), "Taken for at least one link"),
         (Verdict(Kind.NOT_SEEN_YET, until=NOON.replace(hour=15, minute=48)), "Not seen yet, may come until 15:48 UTC"),
         (Verdict(Kind.NOT_SEEN_YET), "Not seen yet"),
+        (Verdict(Kind.NOT_SEEN_YET, Reason.NOT_SUBSCRIBED, until=NOON), "Not seen yet: not subscribed then"),
         (Verdict(Kind.MISSING, Reason.DISABLED), "Missing: disabled then"),
         (Verdict(Kind.NOT_KNOWN, Reason.NO_LOG), "Not known: no log"),
         (Verdict(Kind.FAILED, at=NOON - 2 * HOUR), "Failed 2 h ago"),
