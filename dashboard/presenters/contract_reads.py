@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dashboard.models import Install, Reconciliation
 from dashboard.rules.reads import Read, is_allowed, not_known
+
+_A_SECOND = timedelta(seconds=1)
+"""A read that is due within it is said to be due: "The next read is just now" is no English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def contract_reads(install: Install, *, now: datetime, others: Sequence[Install]
         contracts_read_at=row.contracts_read_at,
         links_read_at=row.links_read_at,
         judged_at=row.judged_at,
-        next_at=row.due_at if row.due_at is not None and row.due_at > now else None,
+        next_at=row.due_at if row.due_at is not None and row.due_at - now >= _A_SECOND else None,
         error=row.error,
         out_of_reach=row.out_of_reach,
         about=_ABOUT.get(tuple(reads), ""),

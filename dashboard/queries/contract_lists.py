@@ -111,11 +111,15 @@ def shown_findings() -> FindingQuerySet:
 
 
 def worst_of(*, endpoint: Endpoint, limit: int) -> list[Finding]:
-    """Return up to `limit` open findings of an endpoint with their contracts: those with consequences first."""
+    """Return up to `limit` open findings of an endpoint with their contracts: those with consequences first.
+
+    Of the same consequence, what is settled comes before what may still come.
+    """
     rows = shown_findings().filter(endpoint=endpoint).select_related("contract")
     # Of the stored values, "access" < "provision", and the one without a consequence is empty.
-    ordered = rows.annotate(is_harmless=Q(consequence=Consequence.NONE)).order_by(
-        "is_harmless", "consequence", "-happened_at", "-id"
+    settled = [kind for kind in Kind if kind.is_settled]
+    ordered = rows.annotate(is_harmless=Q(consequence=Consequence.NONE), may_come=~Q(kind__in=settled)).order_by(
+        "is_harmless", "consequence", "may_come", "-happened_at", "-id"
     )
     return list(ordered[:limit])
 

@@ -25,7 +25,7 @@ _SENT = {Kind.MISSING, Kind.REFUSED, Kind.OUT_OF_ORDER}
 _BUILT = {*_SENT, Kind.NOT_SEEN_YET, Kind.NOT_KNOWN, Kind.TAKEN_IN_PART}
 _FAILED = "OpenTrain has a delivery of this event, and it is in the log. Redeliver that one instead."
 _NOT_BUILT = {
-    Kind.NOT_DUE: "The contract has not ended, so there is no such event.",
+    Kind.NOT_DUE: "OpenTrain deleted the endpoint before this event happened, so none is due.",
     Kind.TAKEN: "The handler took this event. There is nothing to hand over.",
     Kind.RETRYING: "OpenTrain is still delivering this event. There is nothing to hand over yet.",
     Kind.REQUESTED: "A redelivery of this event is requested. There is nothing to hand over yet.",
@@ -38,6 +38,7 @@ _NOT_SENT = {
 _NOT_IN_LOG = (
     "A receiver holds attempts that are not in the log yet, and the event may be among them. Wait for them first."
 )
+_NOT_ENDED = "The contract has not ended, so there is no such event."
 _NO_STATUS = "OpenTrain says a status of this contract that Redeliver does not know, so the event is not built."
 _NO_LINK = "No project link is known for this contract, so the event cannot be built. OpenTrain sends none either."
 ENDED_ALREADY = "This contract has ended, or may have, so its start is not handed over: it would give access back."
@@ -103,7 +104,7 @@ def why_not_built(*, event: Event, verdict: Verdict, contract: ContractState, no
     return _first(
         (not contract.ids_are_whole, "OpenTrain's ID of this contract is too long for Redeliver to build the event."),
         (starts and _has_ended(contract, now=now), ENDED_ALREADY),
-        (ends and contract.status == "active", _NOT_BUILT[Kind.NOT_DUE]),
+        (ends and contract.status == "active", _NOT_ENDED),
         (contract.status != ("active" if starts else "ended"), _NO_STATUS),
         (verdict.kind not in _BUILT, _NOT_BUILT.get(verdict.kind, "")),
         (not contract.has_link, _NO_LINK),

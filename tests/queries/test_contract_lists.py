@@ -178,14 +178,15 @@ def test_findings_with_consequences_come_first(install: Install, endpoint: Endpo
     for name, columns in {
         "late": {},
         "provision": {"consequence": "provision", "event_type": "contract.started"},
+        "coming": {"consequence": "access", "kind": "not_seen_yet"},
         "older": {"consequence": "access", "happened_at": NOON - timedelta(hours=1)},
         "access": {"consequence": "access"},
         "choice": {"reason": "not_subscribed"},
         "closed": {"consequence": "access", "closed_at": NOON},
     }.items():
         make_finding(contract=make_contract(install=install, opentrain_id=name), endpoint=endpoint, **columns)
-    found = contract_lists.worst_of(endpoint=endpoint, limit=3)
-    assert [one.contract.opentrain_id for one in found] == ["access", "older", "provision"]
+    found = contract_lists.worst_of(endpoint=endpoint, limit=4)
+    assert [one.contract.opentrain_id for one in found] == ["access", "older", "coming", "provision"]
 
 
 def test_endpoints_with_findings_come_first_and_deleted_ones_only_where_something_is_known(install: Install) -> None:

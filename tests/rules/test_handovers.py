@@ -61,6 +61,11 @@ def test_every_kind_of_verdict_has_an_answer(kind: Kind) -> None:
     assert (said == "") is (kind in {Kind.MISSING, Kind.REFUSED, Kind.OUT_OF_ORDER})
 
 
+def test_an_end_that_is_not_due_says_whether_it_has_not_happened_or_came_too_late() -> None:
+    assert built(contract=ACTIVE, verdict=Verdict(Kind.NOT_DUE)).startswith("The contract has not ended")
+    assert built(verdict=Verdict(Kind.NOT_DUE)).startswith("OpenTrain deleted the endpoint before")
+
+
 def test_what_failed_is_in_the_log_and_redelivered_instead() -> None:
     assert "Redeliver that one instead" in built(verdict=Verdict(Kind.FAILED))
 
