@@ -83,6 +83,7 @@ _DIRECT = (
     "Not known: OpenTrain delivers this endpoint's events directly to the handler, so Redeliver does not see which of "
     "them arrive."
 )
+_REFUSED = "Not known: the receiver refuses this endpoint's deliveries, so its log has none of them."
 _OBSERVED = (
     "Not known in full: the handler reports what it took. What it did not report may have arrived, or may be missing."
 )
@@ -94,6 +95,8 @@ def _blind(endpoint: Endpoint) -> str:
         return f"This endpoint does not subscribe to {Event.STARTED.value} or {Event.ENDED.value}."
     if endpoint.is_received:
         return ""
+    if endpoint.reaches_receiver:
+        return _REFUSED
     return _OBSERVED if endpoint.is_observed else _DIRECT
 
 
