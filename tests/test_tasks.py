@@ -15,9 +15,10 @@ from dashboard import tasks
 from dashboard.actions.installs import freshness
 from dashboard.launch import site
 from dashboard.models import Finding, Handover, Install, Reconciliation, User
+from dashboard.rules.reconciliation import Kind
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_install
+from tests.factories import NOON, make_contract, make_finding, make_install
 from tests.handing_over import make_scene, queued
 from tests.services.misbehaving import answer, misbehaving
 
@@ -73,6 +74,22 @@ def test_reconcile_installs_leaves_it_to_the_worker_that_is_at_it(fake_opentrain
         other.close()
     tasks.reconcile_installs(timestamp=0)
     assert read.exists()
+
+
+@pytest.mark.django_db
+def test_judge_contracts_leaves_it_to_the_worker_that_is_at_it() -> None:
+    make_finding(contract=make_contract(), kind=Kind.NOT_SEEN_YET, until=NOON)  # which is over
+    lock, other = "hashtextextended('redeliver.rejudge', 0)", connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock({lock})")
+            tasks.judge_contracts(timestamp=0)
+            assert Finding.objects.open().exists()
+            cursor.execute(f"SELECT pg_advisory_unlock({lock})")  # closing releases it only a moment later
+    finally:
+        other.close()
+    tasks.judge_contracts(timestamp=0)
+    assert not Finding.objects.open().exists()
 
 
 @pytest.mark.usefixtures("_no_jobs")
