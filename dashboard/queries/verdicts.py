@@ -62,10 +62,7 @@ def verdicts(
     last (actions/reconciliation/judge.py): what has come into the log since then has not been looked at, so the time
     that has passed proves nothing.
     """
-    installs = {one.install_id for one in contracts}
-    judged_at = dict(Reconciliation.objects.filter(pk__in=installs).values_list("pk", "judged_at"))
-    as_of = {pk: min(now, judged_at.get(pk) or now) for pk in installs}
-    behind = is_log_behind(now=now)
+    as_of, behind = _as_of(contracts, now=now), is_log_behind(now=now)
     found = judge_all(contracts=contracts, as_of=as_of, is_log_behind=behind, is_log_read=False, endpoints=endpoints)
     return {one.key: one.verdict for one in found}
 
@@ -99,6 +96,15 @@ def judge_all(
         found[pair.contract.pk].append((pair, of_pair))
     for of_contract in found.values():
         yield from _with_consequences(of_contract)
+
+
+def _as_of(contracts: Sequence[Contract], *, now: datetime) -> dict[int, datetime]:
+    """Return when each install was judged last. One that never was is judged as of when its contracts were read."""
+    found: dict[int, datetime] = {}
+    for contract in contracts:
+        found[contract.install_id] = min(found.get(contract.install_id, now), contract.first_seen_at)
+    judged = Reconciliation.objects.filter(pk__in=found, judged_at__isnull=False)
+    return found | {pk: min(now, at) for pk, at in judged.values_list("pk", "judged_at") if at is not None}
 
 
 def is_log_behind(*, now: datetime) -> bool:

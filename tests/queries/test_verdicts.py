@@ -117,6 +117,7 @@ def test_the_log_of_an_endpoint_that_was_registered_through_the_receiver_began_w
     registered_at = contract.created_at - MINUTE
     endpoint = make_endpoint(install=acme, created_at=registered_at, event_types=["contract.started"])
     tell_history(endpoint, at=registered_at, **first)
+    judged(acme, now=LATE)
     assert verdict_of(contract, endpoint, Event.STARTED, now=LATE).kind is kind
 
 
@@ -173,3 +174,11 @@ def test_contracts_of_several_installs_are_judged_each_by_its_own(acme: Install,
     assert found[theirs.pk, other.pk, Event.ENDED].kind is Kind.NOT_SEEN_YET
     assert Reconciliation.objects.count() == 2
     assert (contract.pk, other.pk, Event.ENDED) not in found
+
+
+def test_of_an_install_that_was_never_judged_nothing_is_missing(acme: Install, contract: Contract) -> None:
+    """Its contracts were read, and the worker was killed before it looked at the log."""
+    endpoint = make_received(install=acme)
+    assert verdict_of(contract, endpoint, Event.STARTED, now=LATE).kind is Kind.NOT_SEEN_YET
+    judged(acme, now=LATE)
+    assert verdict_of(contract, endpoint, Event.STARTED, now=LATE).kind is Kind.MISSING
