@@ -136,7 +136,9 @@ def _world(install: Install) -> str:
     rest = (
         RULES,
         install.status,
-        list(endpoints.values_list("pk", "url", "event_types", "status", "created_at", "deleted_at")),
+        list(
+            endpoints.values_list("pk", "url", "event_types", "status", "created_at", "deleted_at", "auto_disabled_at")
+        ),
         list(links.values_list("opentrain_id", "job_id", "created_at", "first_seen_at", "gone_at")),
     )
     return hashlib.sha256(repr(rest).encode()).hexdigest()

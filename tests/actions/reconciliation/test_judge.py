@@ -233,6 +233,7 @@ def test_a_contract_is_judged_again_when_it_has_changed(
         lambda acme: acme.endpoints.update(event_types=["contract.ended"]),
         lambda acme: acme.endpoints.update(url="https://acme.example.com/hook"),
         lambda acme: acme.endpoints.update(deleted_at=NOON),
+        lambda acme: acme.endpoints.update(auto_disabled_at=NOON),
         lambda acme: acme.project_links.update(gone_at=NOON),
         lambda acme: acme.project_links.update(job_id="job_2"),
         lambda acme: Install.objects.filter(pk=acme.pk).update(status="SUSPENDED"),
