@@ -109,10 +109,20 @@ class Reconciling(RuleBasedStateMachine):
         ends=st.booleans(),
         is_over=OFTEN,
         held=st.sampled_from(Held),
+        is_read=st.booleans(),
         minutes=st.sampled_from([5, 40]),
     )
     def live_through(
-        self, trouble: str, which: int, before: int, after: int, ends: bool, is_over: bool, held: Held, minutes: int
+        self,
+        trouble: str,
+        which: int,
+        before: int,
+        after: int,
+        ends: bool,
+        is_over: bool,
+        held: Held,
+        is_read: bool,
+        minutes: int,
     ) -> None:
         """Let something happen in the middle of a trouble, which is the usual way in which an event gets lost."""
         self.truth.held = held
@@ -128,6 +138,8 @@ class Reconciling(RuleBasedStateMachine):
             self.end(which=active[which % len(active)] if active else 0, lost=False, told=True, lie="")
         else:
             self.hire(lost=False, told=True, lie="")
+        if is_read and self.redeliver.is_connected:
+            self.sweep()
         self.truth.wait(after * SECOND)
         if is_over:
             self._end(trouble)
@@ -147,6 +159,41 @@ class Reconciling(RuleBasedStateMachine):
             self.truth.wait(MINUTE)
             self.redeliver_failed(which=0)
         self.go_on(minutes=25)
+
+    @rule(ends=st.booleans(), forgets=st.booleans())
+    def sleep(self, ends: bool, forgets: bool) -> None:
+        """Let things happen that no sweep sees in time, and retention delete their deliveries before one does."""
+        self.truth.mood = Mood.FINE
+        self._happen(ends=ends)
+        self.truth.wait(120 * MINUTE)
+        if forgets:
+            self.forget(age=60 * MINUTE)
+        self.go_on(minutes=40)
+
+    @rule(ends=st.booleans(), is_between=st.booleans(), forgets=st.booleans())
+    def step_aside(self, ends: bool, is_between: bool, forgets: bool) -> None:
+        """Take Redeliver out of the path while something happens, or between its first attempt and its last."""
+        self.truth.mood = Mood.LOST if is_between else Mood.FINE
+        if not is_between:
+            self.route(which=0, is_received=False)
+        self._happen(ends=ends)
+        self.truth.wait(SECOND)
+        if is_between:
+            self.route(which=0, is_received=False)
+            self.truth.mood = Mood.FINE
+        self.truth.wait(10 * MINUTE)
+        self.route(which=0, is_received=True)
+        if forgets:
+            self.truth.wait(120 * MINUTE)
+            self.forget(age=60 * MINUTE)
+        self.go_on(minutes=40)
+
+    def _happen(self, *, ends: bool) -> None:
+        active = [one.id for one in self.truth.contracts if one.ended_at is None]
+        if ends and active:
+            self.end(which=active[0], lost=False, told=True, lie="")
+        else:
+            self.hire(lost=False, told=True, lie="")
 
     def _begin(self, trouble: str) -> None:
         if trouble in {mood.value for mood in Mood}:
@@ -422,7 +469,8 @@ class Truth:
         if found.kind is Kind.OUT_OF_ORDER:
             assert any(self._is_out_of_order(link) for link in found.link_ids or self.links)
         if found.kind in {Kind.FAILED, Kind.RETRYING, Kind.REQUESTED, Kind.REFUSED}:
-            assert found.is_log_behind or any(not self.taken(link) for link in found.link_ids or self.links)
+            links = found.link_ids or self.links
+            assert found.is_log_behind or not links or any(not self.taken(link) for link in links)
         if found.kind is Kind.MISSING:
             assert self.at is not None
             for link in found.link_ids or self.links:
