@@ -172,3 +172,8 @@ class ContractChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} at {self.seen_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def label(self) -> str:
+        """What has changed, for people: "End date"."""
+        return self.what.replace("_", " ").capitalize()

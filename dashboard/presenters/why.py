@@ -114,7 +114,9 @@ def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, no
         lines=_lines(named, siblings, now) if named.is_of_deliveries else (),
         notes=_notes(named, now),
     )
-    return replace(found, lead=_lead(found), summary=_summary(text, found, now))
+    lead = _lead(found)
+    notes = tuple(note for note in found.notes if note != lead)
+    return replace(found, lead=lead, notes=notes, summary=_summary(text, found, now))
 
 
 def unknown(*, text: str, looked_through: LookedThrough, user: User, now: datetime) -> Why:

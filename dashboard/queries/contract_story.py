@@ -69,13 +69,13 @@ class Story:
 def story(contract: Contract, *, now: datetime) -> Story:
     """Return what is known of a contract that the caller may show. It comes with its install."""
     found = judged([contract], now=now)[contract.pk]
-    deliveries = _deliveries(contract)
+    deliveries, links = _deliveries(contract), links_of([contract])
     return Story(
         contract=contract,
         judged=found,
         endpoints=endpoints_of([found]),
         history=history(since=_since(found), installs=[contract.install_id]),
-        links=links_of([contract]),
+        links=links,
         deliveries=deliveries,
         attempts=_attempts(deliveries),
         evidence=tuple(contract.evidence.order_by("first_received_at", "pk")[:MOST_EVIDENCE]),
@@ -83,7 +83,7 @@ def story(contract: Contract, *, now: datetime) -> Story:
         handovers=tuple(
             contract.handovers.order_by("-asked_at", "-pk").defer("body", "response_head")[:MOST_HANDOVERS]
         ),
-        changes=tuple(contract.changes.order_by("-seen_at", "-pk")[:MOST_CHANGES]),
+        changes=_changes(contract, links),
     )
 
 
@@ -115,6 +115,11 @@ def links_of(contracts: Iterable[Contract]) -> tuple[ProjectLink, ...]:
             named |= Q(job_id=contract.job_id)
         wanted |= Q(install=contract.install_id) & named
     return tuple(ProjectLink.objects.filter(wanted).order_by("created_at", "pk")[:MOST_LINKS]) if wanted else ()
+
+
+def _changes(contract: Contract, links: Sequence[ProjectLink]) -> tuple[ContractChange, ...]:
+    rows = ContractChange.objects.filter(Q(contract=contract) | Q(link__in=links)).select_related("link")
+    return tuple(rows.order_by("-seen_at", "-pk")[:MOST_CHANGES])
 
 
 def _deliveries(contract: Contract) -> tuple[Delivery, ...]:

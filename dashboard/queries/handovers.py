@@ -84,13 +84,14 @@ class Case:
 class Candidates:
     """The events that are missing at an endpoint and may be sent, those of the worst consequence first.
 
-    `others` counts those that are missing and may not be sent, as far as they were looked at. `more` says that there
-    are more than were looked at.
+    `others` counts those that are missing and may not be sent, as far as they were looked at, and `why_not` says why if
+    that is the same for all. `more` says that there are more than were looked at.
     """
 
     cases: tuple[Case, ...]
     others: int
     more: bool
+    why_not: str = ""
 
 
 def case(*, contract: Contract, endpoint: Endpoint, event: Event, now: datetime) -> Case:
@@ -108,7 +109,9 @@ def candidates(*, endpoint: Endpoint, now: datetime, most: int = handovers.AT_ON
     pairs = [(one.contract, Event(one.event_type)) for one in found[:most]]
     cases = _cases(pairs, endpoint=endpoint, now=now)
     ready = tuple(one for one in cases if one.may_be_sent)
-    return Candidates(ready, others=len(cases) - len(ready), more=len(found) > most)
+    reasons = {one.why_not_sent for one in cases if not one.may_be_sent}
+    why_not = reasons.pop() if len(reasons) == 1 else ""
+    return Candidates(ready, others=len(cases) - len(ready), more=len(found) > most, why_not=why_not)
 
 
 def logged_people(*, contract: Contract) -> tuple[Person, ...]:

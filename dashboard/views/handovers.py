@@ -124,6 +124,7 @@ def of_endpoint(request: MemberRequest, pk: int) -> HttpResponse:
         "install": endpoint.install,
         "rows": presenter.candidate_rows(found.cases),
         "others": found.others,
+        "why_not": found.why_not,
         "more": found.more,
         "at_once": AT_ONCE,
         "operation": uuid.uuid4(),

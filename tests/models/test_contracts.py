@@ -31,6 +31,10 @@ def test_change_is_one_of_a_contract_or_of_a_link() -> None:
             ContractChange.objects.create(**columns | one)
 
 
+def test_change_names_its_field_for_people() -> None:
+    assert [ContractChange(what=what).label for what in ("end_date", "gone")] == ["End date", "Gone"]
+
+
 @pytest.mark.parametrize(("model", "make"), [(Contract, make_contract), (ProjectLink, make_link)])
 def test_contract_and_link_are_visible_to_those_who_see_their_install(model: Any, make: Any) -> None:
     row = make()

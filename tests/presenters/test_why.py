@@ -53,6 +53,16 @@ def test_event_is_answered_for_each_endpoint_the_worst_first(acme: Install, supp
     assert "acme.example/c: Not in its log." in found.summary
 
 
+def test_what_is_known_of_an_install_is_the_answer_and_not_said_twice(acme: Install, support: User) -> None:
+    Install.objects.filter(pk=acme.pk).update(opentrain_id="ins_9", checked_at=NOON)
+    found = answer("ins_9", support)
+    assert found.lead.startswith("OpenTrain said that the install is")
+    assert [note.rpartition("Whether an event of type ")[2] for note in found.notes] == [
+        "install.revoked is missing is not known."
+    ]
+    assert found.summary.count(found.lead) == 1
+
+
 def test_event_of_a_contract_leaves_other_endpoints_to_its_verdicts(acme: Install, support: User) -> None:
     make_contract(install=acme, opentrain_id="con_1")
     hook(acme, "b")

@@ -40,6 +40,12 @@ def test_story_has_the_rows_of_its_contract_and_no_others(acme: Install, endpoin
     change = ContractChange.objects.create(
         install=acme, contract=contract, what="title", before="a", after="b", not_before=NOON, seen_at=NOON
     )
+    gone = ContractChange.objects.create(
+        install=acme, link=link, what="gone", not_before=NOON, seen_at=NOON + timedelta(minutes=1)
+    )
+    ContractChange.objects.create(
+        install=acme, link=make_link(job_id="job_3"), what="gone", not_before=NOON, seen_at=NOON
+    )
     make_delivery(endpoint=endpoint, resource_id="con_2")
     make_delivery(resource_id="con_1")  # of another install
     make_link(install=acme, job_id="job_2")
@@ -49,7 +55,7 @@ def test_story_has_the_rows_of_its_contract_and_no_others(acme: Install, endpoin
     assert found.deliveries == (delivery,)
     assert found.attempts == {delivery.pk: attempts}
     assert found.evidence == (evidence,)
-    assert found.changes == (change,)
+    assert found.changes == (gone, change)
     assert set(found.endpoints) == {endpoint.pk}
     assert found.judged.verdicts[endpoint.pk, Event.STARTED].kind is Kind.TAKEN
 

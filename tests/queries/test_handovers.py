@@ -109,7 +109,21 @@ def test_candidates_are_the_ended_first_and_only_what_may_be_sent(acme: Install,
         (new, Event.ENDED), (old, Event.ENDED), (started, Event.STARTED)
     ]  # fmt: skip
     assert (found.others, found.more) == (1, False)
+    assert "it would give access back" in found.why_not
     assert candidates(endpoint=endpoint, now=NOON, most=2).more
+
+
+def test_candidates_that_may_not_be_sent_say_why_if_that_is_the_same_for_all(acme: Install, endpoint: Endpoint) -> None:
+    Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED")
+    endpoint.refresh_from_db()
+    link = make_link(install=acme).opentrain_id
+    for _ in range(2):
+        make_finding(contract=ended(acme, link_ids=[link]), endpoint=endpoint)
+    found = candidates(endpoint=endpoint, now=NOON)
+    assert (found.cases, found.others) == ((), 2)
+    assert found.why_not == "The endpoint is paused or disabled. Re-enable it first."
+    make_finding(contract=ended(acme, link_ids=[link]), endpoint=endpoint, event_type="contract.started")
+    assert (candidates(endpoint=endpoint, now=NOON).others, candidates(endpoint=endpoint, now=NOON).why_not) == (3, "")
 
 
 def test_candidates_cost_the_same_number_of_queries_for_any_number(acme: Install, endpoint: Endpoint) -> None:

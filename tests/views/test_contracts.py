@@ -45,6 +45,14 @@ def test_texts_from_outside_are_shown_as_text(contract: Contract, hook: Endpoint
     assert "<title>&lt;b&gt;Label" in page
 
 
+def test_change_of_a_link_says_of_which(contract: Contract, ana: Browser) -> None:
+    link, at = make_link(install=contract.install, opentrain_id="lnk_<i>7", job_id=contract.job_id), timezone.now()
+    ContractChange.objects.create(install=contract.install, link=link, what="gone", not_before=at, seen_at=at)
+    page = ana.read(f"/contracts/{contract.pk}/")
+    assert "Gone" in page
+    assert 'of link <code title="lnk_&lt;i&gt;7">' in page
+
+
 def test_page_says_what_each_endpoint_took_with_the_delivery_and_its_evidence(
     contract: Contract, hook: Endpoint, ana: Browser
 ) -> None:

@@ -301,7 +301,7 @@ def test_start_of_an_ended_contract_is_never_in_a_selection(scene: Scene, ana: B
     make_finding(contract=scene.contract, endpoint=scene.endpoint, event_type=Event.STARTED.value)
     page = ana.read(send_all(scene))
     assert f"{scene.contract.pk}-started" not in page
-    assert "1 more is missing and cannot be sent" in page
+    assert "1 missing event cannot be sent. This contract has ended, or may have, so its start" in page
     ana.submit(send_all(scene), operation=str(uuid.uuid4()), event=f"{scene.contract.pk}-started")
     assert not Handover.objects.exists()
 

@@ -21,6 +21,7 @@ from django.db.models.expressions import RawSQL
 from dashboard.actions.reconciliation.reads import BudgetRead, ContractList, LinkList, Reading
 from dashboard.config.masking import masking
 from dashboard.models import Contract, ContractChange, Install, ProjectLink
+from dashboard.rules.contract_answers import utc
 from dashboard.rules.outside_texts import cut, storable
 from dashboard.rules.reach import ACTIVE, ENDED
 from dashboard.services import opentrain
@@ -277,5 +278,5 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         text = ", ".join(value)
     else:
-        text = value.isoformat() if isinstance(value, datetime) else str(value or "")
+        text = utc(value) if isinstance(value, datetime) else str(value or "")
     return cut(text, most=CHANGE_CHARS)
