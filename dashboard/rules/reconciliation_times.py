@@ -288,13 +288,15 @@ def _surely(is_so: Callable[[Period], bool], *, endpoint: EndpointFacts) -> list
     for place, one in enumerate(periods):
         if not is_so(one):
             continue
-        if place + 1 == len(periods):
+        following = periods[place + 1] if place + 1 < len(periods) else None
+        if following is None:
             until = endpoint.synced_at or one.at
-        elif periods[place + 1].not_before is not None and is_so(periods[place + 1]):
-            until = later(periods[place + 1].at, READ_TAKES)
+        elif following.not_before is not None and is_so(following):
+            until = following.at
         else:
-            until = periods[place + 1].not_before or one.at
-        # The answer to a registration says how the endpoint was from the start.
+            until = following.not_before or one.at
+        # The answer to a registration says how the endpoint was from the start; and it may have been so before.
         is_start = place == 0 and endpoint.is_logged_from_start
-        spans.append(Interval(one.at if is_start else later(one.at, READ_TAKES), until))
+        was_so = place > 0 and one.not_before is not None and is_so(periods[place - 1])
+        spans.append(Interval(one.at if is_start or was_so else later(one.at, READ_TAKES), until))
     return spans

@@ -6,9 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.rules.reconciliation_facts import ContractFacts, EndpointFacts, Event, Interval, Period
-from dashboard.rules.reconciliation_times import READ_TAKES, covers, holds, is_made_after, later, may_hold, moment
+from dashboard.rules.reconciliation_times import (
+    READ_TAKES,
+    Moment,
+    covers,
+    holds,
+    is_made_after,
+    later,
+    may_hold,
+    moment,
+)
 
-MINUTE = timedelta(minutes=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 CONTRACT = ContractFacts(
@@ -105,6 +114,17 @@ def test_between_two_states_either_may_hold() -> None:
     assert may_hold(lambda one: one.is_active, endpoint=endpoint, **span)
     assert may_hold(lambda one: not one.is_active, endpoint=endpoint, **span)
     assert not may_hold(lambda one: one.is_active, endpoint=endpoint, since=NOON, until=NOON + 2 * MINUTE)
+
+
+def test_states_that_follow_each_other_prove_no_more_than_was_seen() -> None:
+    paused = Period(NOON - HOUR, None, is_active=False, is_paused=True)
+    disabled = Period(NOON, NOON - HOUR, is_active=False)
+    active = Period(NOON + 2 * SECOND, NOON + SECOND, is_active=True)
+    endpoint = EndpointFacts(created_at=None, log_began_at=None, periods=(paused, disabled, active))
+    before = Moment(NOON - MINUTE, NOON + SECOND, NOON, None)
+    assert holds(lambda one: not one.is_active, endpoint=endpoint, happened=before)
+    while_re_enabled = replace(before, until=NOON + 3 * SECOND)
+    assert not holds(lambda one: not one.is_active, endpoint=endpoint, happened=while_re_enabled)
 
 
 def test_times_stay_within_what_a_datetime_can_hold() -> None:
