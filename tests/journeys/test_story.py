@@ -30,6 +30,8 @@ from tests.journeys.conftest import Demo, start_demo, stop_demo
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 OWNED = re.compile(r"^(\w+)/<int:\w+>")
 """The start of the URL of one install, endpoint, delivery, ..."""
+LISTS = {"contracts": "/installs/1/contracts/"}
+"""Where an object of the kind is found, if not in a list of all."""
 FILTERED = ["/installs/1/deliveries/?state=failed&from=yesterdy", "/deliveries/?signature=refused"]
 
 
@@ -183,7 +185,7 @@ def pages_of(page: Page, demo: Demo) -> list[str]:
 
 def first_of(page: Page, demo: Demo, kind: str) -> str:
     """Return the first object of its kind that its list links to."""
-    page.goto(f"{demo.url}/{kind}/")
+    page.goto(f"{demo.url}{LISTS.get(kind, f'/{kind}/')}")
     leads_to = page.locator("main a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     return next(match[1] for href in leads_to if (match := re.match(rf"/{kind}/(\d+)/", href)))
 
