@@ -14,7 +14,7 @@ from dashboard.queries.verdicts import verdicts
 from dashboard.rules import handovers, reconstruction
 from dashboard.rules.handovers import ContractState, HandlerState
 from dashboard.rules.outside_texts import is_whole
-from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
 from dashboard.rules.reconstruction import ContractFields, LinkFields, Person
 from dashboard.signatures import Verdict as Signature
 
@@ -101,11 +101,16 @@ def case(*, contract: Contract, endpoint: Endpoint, event: Event, now: datetime)
 
 
 def candidates(*, endpoint: Endpoint, now: datetime, most: int = handovers.AT_ONCE) -> Candidates:
-    """Return what is missing at an endpoint: ended contracts first, then started ones, the latest first of each."""
+    """Return what is missing at an endpoint: ended contracts first, then started ones.
+
+    Of each, those with a consequence for people come first: only so many are looked at. Then the latest.
+    """
     kinds = [Kind.MISSING, Kind.REFUSED]
     rows = Finding.objects.open().filter(endpoint=endpoint, kind__in=kinds, event_type__in=[one.value for one in Event])
-    rows = rows.order_by("event_type", "-happened_at", "-id").select_related("contract__install")
-    found = list(rows.defer("contract__install__token")[: most + 1])
+    ordered = rows.annotate(is_harmless=Q(consequence=Consequence.NONE)).order_by(
+        "event_type", "is_harmless", "-happened_at", "-id"
+    )
+    found = list(ordered.select_related("contract__install").defer("contract__install__token")[: most + 1])
     pairs = [(one.contract, Event(one.event_type)) for one in found[:most]]
     cases = _cases(pairs, endpoint=endpoint, now=now)
     ready = tuple(one for one in cases if one.may_be_sent)

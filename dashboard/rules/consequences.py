@@ -107,8 +107,10 @@ def _out_of_order(found: Affected, install: str, now: datetime) -> str:
 
 def _provision(found: Affected, install: str, now: datetime) -> str:
     contracts, were = ("contracts", "were") if found.is_many else ("contract", "was")
+    happened = _happened(found, "started", now)
+    comma = "," * (", the " in happened)
     return (
-        f"{found.counted} {contracts} of {install} {_happened(found, 'started', now)} and {were} never provisioned: "
+        f"{found.counted} {contracts} of {install} {happened}{comma} and {were} never provisioned: "
         f"{_handler(found)} never took {Event.STARTED.value}."
     )
 

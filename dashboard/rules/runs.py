@@ -190,7 +190,9 @@ class Tally:
         said = [f"{count} {words}" for count, words in others if count]
         if said:
             return f"{', '.join([f'{requeued} requested again', *said])}."
-        return f"All {requeued} requested again." if requeued > 0 else "None left to request."
+        if requeued <= 0:
+            return "None left to request."
+        return f"{'All ' * (requeued > 1)}{requeued} requested again."
 
     def outcome(self, *, took: timedelta) -> str:
         """Return "412 of 412 delivered in 9 min.", and the outcomes of the others."""

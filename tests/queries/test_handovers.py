@@ -113,6 +113,14 @@ def test_candidates_are_the_ended_first_and_only_what_may_be_sent(acme: Install,
     assert candidates(endpoint=endpoint, now=NOON, most=2).more
 
 
+def test_candidates_with_a_consequence_are_looked_at_before_later_ones(acme: Install, endpoint: Endpoint) -> None:
+    link = make_link(install=acme).opentrain_id
+    old, new = ended(acme, link_ids=[link]), ended(acme, link_ids=[link])
+    make_finding(contract=old, endpoint=endpoint, happened_at=NOON - timedelta(days=2), consequence="access")
+    make_finding(contract=new, endpoint=endpoint, consequence="")
+    assert [one.contract for one in candidates(endpoint=endpoint, now=NOON, most=1).cases] == [old]
+
+
 def test_candidates_that_may_not_be_sent_say_why_if_that_is_the_same_for_all(acme: Install, endpoint: Endpoint) -> None:
     Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED")
     endpoint.refresh_from_db()

@@ -84,6 +84,11 @@ def affected(need: Need, *ages: timedelta, **facts: object) -> Affected:
             "contract.started."),
         ),
         (
+            affected(Need.PROVISION, *(day * DAY for day in (2, 3, 4, 5))),
+            ("4 contracts of Acme Labs have started, the oldest 5 days ago, and were never provisioned: the handler "
+            "never took contract.started."),
+        ),
+        (
             affected(Need.COMING, HOUR, until=NOW + timedelta(minutes=48)),
             "1 contract.ended of Acme Labs not seen yet; it may come until 15:48 UTC.",
         ),

@@ -72,6 +72,7 @@ def test_refused_ones_are_none_of_the_trial() -> None:
     ("tally", "has_canary", "words"),
     [
         (Tally(requested=3), False, "All 3 requested again."),
+        (Tally(requested=1), False, "1 requested again."),
         (Tally(requested=11, delivered=1), True, "All 11 requested again."),
         (Tally(delivered=1), True, "None left to request."),
         (Tally(), False, "None left to request."),
