@@ -285,7 +285,8 @@ def _before(at: datetime | None, times: ContractTimes) -> datetime | None:
 
 
 def _if_before(at: datetime | None, than: datetime) -> datetime | None:
-    return at if at is not None and at < than else None
+    """Return the earlier bound of an interval; None if there is none, or if both are of one second."""
+    return at if at is not None and at.replace(microsecond=0) < than.replace(microsecond=0) else None
 
 
 def _status(status: str) -> str:

@@ -212,3 +212,13 @@ def test_long_timeline_lacks_its_middle_and_says_so(
 def test_timeline_knows_whether_it_has_two_clocks() -> None:
     ours, theirs = Moment(at(0), "x"), Moment(at(1), "y", clock=Clock.OPENTRAIN)
     assert (timeline([ours]).has_two_clocks, timeline([ours, theirs]).has_two_clocks) == (False, True)
+
+
+def test_interval_within_a_second_is_a_moment() -> None:
+    before, after = period(1), period(2, is_active=False, not_before=at(2) - MINUTE / 100)
+    [moment] = of_periods(place="hook-1", periods=[before, after], event_types=EVENTS)
+    assert moment.not_before == after.not_before
+    brief = period(2, is_active=False, not_before=at(2))
+    late = Period(**{**{name: getattr(brief, name) for name in brief.__slots__}, "at": at(2) + MINUTE / 100})
+    [moment] = of_periods(place="hook-1", periods=[before, late], event_types=EVENTS)
+    assert moment.not_before is None
