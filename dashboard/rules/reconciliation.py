@@ -283,18 +283,19 @@ def keep(before: Verdict | None, now: Verdict) -> Verdict:
 
     What was proven stays until something arrives: a missing event with its reason, a refusal, and what the log said.
     """
-    if before is None or _is_from_evidence(now) or now.kind is Kind.NOT_DUE:
+    if before is None or now.kind in _FROM_EVIDENCE or now.kind is Kind.NOT_DUE:
         return now
-    is_kept = _is_from_evidence(before) or before.kind in {Kind.REFUSED, Kind.MISSING}
+    if before.kind in _FROM_EVIDENCE and now.link_ids:
+        return now  # it is of another of several links
     is_learned = before.reason is Reason.UNPROVEN and now.kind in {Kind.MISSING, Kind.REFUSED}
-    if not is_kept or is_learned:
+    if is_learned or before.kind not in _FROM_EVIDENCE | {Kind.REFUSED, Kind.MISSING}:
         return now
-    return replace(before, happened_at=now.happened_at or before.happened_at, is_log_behind=now.is_log_behind)
-
-
-def _is_from_evidence(one: Verdict) -> bool:
-    """Return whether a delivery in the log says so, at least of one of several links."""
-    return one.kind in _FROM_EVIDENCE or bool(one.link_ids)
+    return replace(
+        before,
+        happened_at=now.happened_at or before.happened_at,
+        link_ids=now.link_ids or before.link_ids,
+        is_log_behind=now.is_log_behind,
+    )
 
 
 def consequence(

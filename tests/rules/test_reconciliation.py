@@ -487,6 +487,12 @@ def test_what_was_proven_stays_until_something_arrives(before: Verdict | None, n
     assert keep(before, now) == kept
 
 
+def test_what_stays_missing_is_of_the_links_that_nothing_has_arrived_of() -> None:
+    for now in (NOT_SEEN_YET, UNPROVEN):
+        kept = keep(MISSING, replace(now, link_ids=("lnk_2",)))
+        assert (kept, kept.link_ids) == (MISSING, ("lnk_2",))
+
+
 def test_what_stays_says_that_the_log_is_behind() -> None:
     behind = verdict(event=Event.ENDED, world=replace(WORLD, is_log_behind=True), now=LATER)
     kept = keep(replace(MISSING, happened_at=T - DAY), behind)
