@@ -52,6 +52,14 @@ class Held(Enum):
     WAITING = "a delivery waits until it is active again"
 
 
+class Lost(Enum):
+    """Which events of one moment are lost before OpenTrain emits them."""
+
+    NOTHING = "nothing"
+    FIRST = "that of the first link"
+    ALL = "all"
+
+
 @dataclass
 class Link:
     id: str
@@ -184,18 +192,18 @@ class OpenTrain:
     def living(self) -> list[Endpoint]:
         return [one for one in self.endpoints if one.deleted_at is None]
 
-    def emit(self, event: Event, contract: Contract, *, lost: bool, told: bool) -> None:
+    def emit(self, event: Event, contract: Contract, *, lost: Lost, told: bool) -> None:
         """Note what held at this moment, and make one event for each link, if none is lost."""
         self.links_then[event, contract.id] = frozenset(one.id for one in self.linked())
         self.install_then[event, contract.id] = self.is_install_active
         self.receiver_then[event, contract.id] = self.is_receiver_here
         for endpoint in self.living():
             self.endpoint_then[endpoint.id, event, contract.id] = endpoint.state
-        if lost or not self.is_install_active:
+        if lost is Lost.ALL or not self.is_install_active:
             return
         for endpoint in self.living():
             if event.value in endpoint.types and (endpoint.is_active or self.held is not Held.DROPPED):
-                for link in self.linked():
+                for link in self.linked()[1 if lost is Lost.FIRST else 0 :]:
                     self._deliver(endpoint, event, contract, link=link.id, told=told)
 
     def _deliver(self, endpoint: Endpoint, event: Event, contract: Contract, *, link: str, told: bool) -> None:

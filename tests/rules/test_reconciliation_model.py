@@ -28,6 +28,7 @@ from tests.rules.reconciliation_world import (
     Held,
     Key,
     Link,
+    Lost,
     Mood,
     OpenTrain,
     Redeliver,
@@ -48,6 +49,7 @@ NEVER_SENT = {Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED}
 ARRIVED = {*HANDLER, Kind.RETRYING, Kind.REQUESTED, Kind.FAILED}
 
 PAUSES = st.sampled_from([0, 20, 60, 600, 3600])
+LOSSES = st.sampled_from([Lost.NOTHING, Lost.NOTHING, Lost.ALL, Lost.FIRST])
 TROUBLES = [
     *(mood.value for mood in Mood),
     "disabled",
@@ -69,7 +71,7 @@ class Reconciling(RuleBasedStateMachine):
         schedule=st.sampled_from([USUAL, USUAL, FAST]),
     )
     def begin(self, skew: int, late: bool, types: frozenset[str], links: int, schedule: Schedule) -> None:
-        self.truth = OpenTrain(timedelta(seconds=skew), schedule)
+        self.truth = OpenTrain(timedelta(seconds=skew), schedule, late=schedule.run_interval / 2)
         assert abs(self.truth.skew) <= CLOCKS_APART
         self.redeliver = Redeliver(self.truth)
         self.reading: tuple[str, datetime] | None = None
@@ -127,7 +129,7 @@ class Reconciling(RuleBasedStateMachine):
         """Let something happen in the middle of a trouble, which is the usual way in which an event gets lost."""
         self.truth.held = held
         if ends:
-            self.hire(lost=False, told=True, lie="")
+            self.hire(lost=Lost.NOTHING, told=True, lie="")
         self.go_on(minutes=5)
         self._begin(trouble)
         self.truth.wait(before * SECOND)
@@ -135,9 +137,9 @@ class Reconciling(RuleBasedStateMachine):
             self.sweep()
         if ends:
             active = [one.id for one in self.truth.contracts if one.ended_at is None]
-            self.end(which=active[which % len(active)] if active else 0, lost=False, told=True, lie="")
+            self.end(which=active[which % len(active)] if active else 0, lost=Lost.NOTHING, told=True, lie="")
         else:
-            self.hire(lost=False, told=True, lie="")
+            self.hire(lost=Lost.NOTHING, told=True, lie="")
         if is_read and self.redeliver.is_connected:
             self.sweep()
         self.truth.wait(after * SECOND)
@@ -151,10 +153,10 @@ class Reconciling(RuleBasedStateMachine):
     def overtake(self, told: bool, is_asked: bool) -> None:
         """Let an end be taken while its start still fails; the start may be taken then, also because people ask."""
         self.truth.mood = Mood.FAILING
-        self.hire(lost=False, told=told, lie="")
+        self.hire(lost=Lost.NOTHING, told=told, lie="")
         self.go_on(minutes=40 if is_asked else 5)
         self.truth.mood = Mood.FINE
-        self.end(which=len(self.truth.contracts) - 1, lost=False, told=told, lie="")
+        self.end(which=len(self.truth.contracts) - 1, lost=Lost.NOTHING, told=told, lie="")
         if is_asked:
             self.truth.wait(MINUTE)
             self.redeliver_failed(which=0)
@@ -188,12 +190,40 @@ class Reconciling(RuleBasedStateMachine):
             self.forget(age=60 * MINUTE)
         self.go_on(minutes=40)
 
+    @rule()
+    def cross(self) -> None:
+        """Let an endpoint be re-enabled and a contract end while the read is under way that shows the end."""
+        self.hire(lost=Lost.NOTHING, told=True, lie="")
+        self.disable(which=0)
+        self.go_on(minutes=5)
+        if self.redeliver.is_connected:
+            self.begin_read("ended")
+            self.truth.wait(SECOND)
+            self.redeliver.poll(self.truth.now)
+            self.enable(which=0)
+            self.truth.wait(SECOND)
+            self._happen(ends=True)
+            self.end_read(takes=1)
+        self.go_on(minutes=40)
+
+    @rule()
+    def slip(self) -> None:
+        """Let a contract end after a change that no poll has noticed yet."""
+        self.hire(lost=Lost.NOTHING, told=True, lie="")
+        self.subscribe(which=0, types=frozenset({"install.revoked"}))
+        self.go_on(minutes=5)
+        self.subscribe(which=0, types=BOTH)
+        self._happen(ends=True)
+        if self.redeliver.is_connected:
+            self._read("ended", self.truth.now)
+            self.judge(seed=2)
+
     def _happen(self, *, ends: bool) -> None:
         active = [one.id for one in self.truth.contracts if one.ended_at is None]
         if ends and active:
-            self.end(which=active[0], lost=False, told=True, lie="")
+            self.end(which=active[0], lost=Lost.NOTHING, told=True, lie="")
         else:
-            self.hire(lost=False, told=True, lie="")
+            self.hire(lost=Lost.NOTHING, told=True, lie="")
 
     def _begin(self, trouble: str) -> None:
         if trouble in {mood.value for mood in Mood}:
@@ -239,8 +269,8 @@ class Reconciling(RuleBasedStateMachine):
         for one in self.truth.links[which : which + 1]:
             one.gone_at = one.gone_at or self.truth.now
 
-    @rule(lost=RARELY, told=OFTEN, lie=st.sampled_from(["", "", "", "none", "first", "future"]))
-    def hire(self, lost: bool, told: bool, lie: str) -> None:
+    @rule(lost=LOSSES, told=OFTEN, lie=st.sampled_from(["", "", "", "none", "first", "future"]))
+    def hire(self, lost: Lost, told: bool, lie: str) -> None:
         if len(self.truth.contracts) == MOST:
             return
         self._tick()
@@ -248,8 +278,8 @@ class Reconciling(RuleBasedStateMachine):
         self.truth.contracts.append(Contract(len(self.truth.contracts), self.truth.now, said))
         self.truth.emit(Event.STARTED, self.truth.contracts[-1], lost=lost, told=told)
 
-    @rule(which=ONE, lost=st.booleans(), told=OFTEN, lie=st.sampled_from(["", "", "", "none", "first", "future"]))
-    def end(self, which: int, lost: bool, told: bool, lie: str) -> None:
+    @rule(which=ONE, lost=LOSSES, told=OFTEN, lie=st.sampled_from(["", "", "", "none", "first", "future"]))
+    def end(self, which: int, lost: Lost, told: bool, lie: str) -> None:
         self._tick()
         for one in self.truth.contracts[which : which + 1]:
             if one.ended_at is None:
