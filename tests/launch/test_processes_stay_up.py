@@ -22,6 +22,7 @@ import pytest
 from dashboard.launch import postgres
 from dashboard.launch.folder import socket_folder
 from dashboard.launch.processes import claim_port
+from dashboard.management.commands.first_account import NO_ACCOUNT
 from tests.launch.test_folder import ROOT
 from tests.launch.test_processes import STAMP
 from tests.small_disk import mounted
@@ -107,8 +108,8 @@ class Started:
         return _asked(_AtSocket(str(socket_folder(self.folder / "console") / "console")), path)
 
     def told(self) -> list[str]:
-        """Return what was printed after it was up."""
-        return self.printed().splitlines()[1:]
+        """Return what was printed of its parts after it was up."""
+        return [line for line in self.printed().splitlines()[1:] if line != NO_ACCOUNT]
 
     def logged(self) -> list[str]:
         return (self.folder / "logs" / "launch.log").read_text().splitlines()
