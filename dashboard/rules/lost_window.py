@@ -77,8 +77,8 @@ class Found:
 
     `missing` are events that the handler never took; the contracts that lack any are in `lacking`, by primary key.
     `coming` are those of which an event may still come, until `until` as far as is known. `harmless` are those of which
-    an event failed without a known consequence, such as the start of a contract that has ended. `unclear` are those of
-    which it is not known. `more`: there are more contracts than were looked at.
+    an event failed or is missing without a known consequence, such as the start of a contract that has ended. `unclear`
+    are those of which it is not known. `more`: there are more contracts than were looked at.
     """
 
     started: int = 0
@@ -145,7 +145,8 @@ def found(changes: Iterable[Change], *, subscribed: Iterable[str], more: bool = 
 
 
 def _is_harmless(one: Change) -> bool:
-    return one.kind is Kind.FAILED and not one.consequence
+    """Return whether nothing follows from it: the start of a contract that has ended must not be delivered any more."""
+    return not one.consequence and (one.kind is Kind.FAILED or one.event is Event.STARTED)
 
 
 def _contracts(changes: Iterable[Change], event: Event) -> set[int]:

@@ -83,9 +83,14 @@ def _of_read(facts: EndingFacts, *, now: datetime) -> Ending:
     if found.unclear:
         return _not_known(f"the log of that time does not tell what became of {_count(found.unclear)}")
     span = f"from {clock(then=facts.since, now=now)} to {clock(then=facts.until, now=now)}"
-    words = f"Nothing missing: no event of a contract that started or ended {span} is missing at the handler."
     if found.harmless:
-        words += f" Events of {_count(found.harmless)} failed, without a known consequence."
+        label = "Nothing needed is missing"
+        words = (
+            f"{label}: of what started or ended {span}, the handler lacks only events of {_count(found.harmless)} "
+            "without a known consequence, such as the start of a contract that has ended."
+        )
+        return Ending(EndingKind.NOTHING_MISSING, label, words)
+    words = f"Nothing missing: no event of a contract that started or ended {span} is missing at the handler."
     return Ending(EndingKind.NOTHING_MISSING, "Nothing missing", words)
 
 

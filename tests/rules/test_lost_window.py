@@ -81,6 +81,7 @@ def test_found_counts_contracts_by_what_became_of_their_events() -> None:
         Change(1, Event.ENDED, Kind.MISSING, Reason.DISABLED),
         Change(1, Event.STARTED, Kind.FAILED, consequence=Consequence.PROVISION, is_told=True),
         Change(9, Event.STARTED, Kind.FAILED, is_told=True),
+        Change(10, Event.STARTED, Kind.MISSING, Reason.DISABLED),  # of a contract that has ended
         Change(2, Event.ENDED, Kind.REFUSED),
         Change(3, Event.ENDED, Kind.NOT_SEEN_YET, until=NOON + HOUR),
         Change(4, Event.ENDED, Kind.RETRYING, until=NOON + 2 * HOUR, is_told=True),
@@ -91,13 +92,13 @@ def test_found_counts_contracts_by_what_became_of_their_events() -> None:
         Change(8, Event.ENDED, Kind.MISSING, Reason.NOT_SUBSCRIBED),
     ]
     assert found(changes, subscribed=BOTH) == Found(
-        started=5,
+        started=6,
         ended=6,
         missing=((Event.ENDED, 2), (Event.STARTED, 1)),
         lacking=frozenset({1, 2}),
         coming=frozenset({3, 4, 5}),
         until=NOON + 2 * HOUR,
-        harmless=1,
+        harmless=2,
         unclear=1,
     )
 

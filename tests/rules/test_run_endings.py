@@ -44,11 +44,10 @@ def that_found(**facts: object) -> EndingFacts:
         ),
         (
             that_found(harmless=1),
-            "Nothing missing",
+            "Nothing needed is missing",
             (
-                "Nothing missing: no event of a contract that started or ended from 10:30 UTC to 11:00 UTC is "
-                "missing at the "
-                "handler. Events of 1 contract failed, without a known consequence."
+                "Nothing needed is missing: of what started or ended from 10:30 UTC to 11:00 UTC, the handler lacks "
+                "only events of 1 contract without a known consequence, such as the start of a contract that has ended."
             ),
         ),
         (
