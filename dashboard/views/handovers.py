@@ -23,7 +23,7 @@ from dashboard.actions.handovers.asking import Wanted
 from dashboard.actions.handovers.people import Hired
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, whom_to_ask
 from dashboard.forms.operation import OperationForm
-from dashboard.models import Contract, Endpoint, Handover
+from dashboard.models import Contract, Endpoint, Finding, Handover
 from dashboard.presenters import handovers as presenter
 from dashboard.presenters.handovers import HandoverRow
 from dashboard.presenters.live import live as live_response
@@ -33,6 +33,7 @@ from dashboard.queries.handovers import Case
 from dashboard.queries.operations import last_answers
 from dashboard.rules.handovers import AT_ONCE, BOTH, EVENTS, NOT_ALLOWED
 from dashboard.rules.masking import REDACTED
+from dashboard.rules.reconciliation import Consequence
 from dashboard.rules.reconciliation_words import words
 from dashboard.rules.reconstruction import LinkFields
 from dashboard.views import deliveries, operations
@@ -130,6 +131,7 @@ def of_endpoint(request: MemberRequest, pk: int) -> HttpResponse:
         "operation": uuid.uuid4(),
         "both": BOTH,
         "ask_to_allow": whom_to_ask(Permission.ALLOW_HANDOVERS),
+        "the_handler": _called(request),
     }
     return render(request, "handovers/of_endpoint.html", context | _batch(request, endpoint, now=now))
 
@@ -193,11 +195,18 @@ def _chosen(request: MemberRequest, pk: int, endpoint_pk: int, event: str, *, li
     return _Chosen(case, link)
 
 
+def _called(request: MemberRequest) -> str:
+    """Return what the reader calls the handler: partner admins have one of their own."""
+    return "the handler" if request.user.sees_every_install else "your handler"
+
+
 def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, now: datetime) -> dict[str, Any]:
     """Return the context of the preview. `hired` is what was read just now; None: what the log tells counts."""
     case, link, is_logged = chosen.case, chosen.link, hired is None
     if hired is None:
         hired = Hired() if case.why_not_built else people.from_log(contract=case.contract)
+    of_event = {"contract": case.contract, "endpoint": case.endpoint, "event_type": case.event.value}
+    finding = Finding.objects.open().filter(**of_event).first()
     context = {
         "case": case,
         "contract": case.contract,
@@ -213,12 +222,16 @@ def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, no
         "both": BOTH,
         "needs_consent": case.why_not_sent == NOT_ALLOWED,
         "ask_to_allow": whom_to_ask(Permission.ALLOW_HANDOVERS),
-        "said": words(event=case.event, verdict=case.verdict, now=now, has_ended=case.contract.status == "ended"),
-        "handed_over": presenter.rows_of(
-            handovers.recent(
-                Handover.objects.filter(contract=case.contract, endpoint=case.endpoint, event_type=case.event.value)
-            )
+        "the_handler": _called(request),
+        "said": words(
+            event=case.event,
+            verdict=case.verdict,
+            now=now,
+            consequence=Consequence(finding.consequence) if finding else Consequence.NONE,
+            has_ended=case.contract.status == "ended",
+            handler=_called(request),
         ),
+        "handed_over": presenter.rows_of(handovers.recent(Handover.objects.filter(**of_event))),
         "no_worker": not health_checks.has_worker(now=now),
         "now": now,
     }

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from dashboard.actions.handovers import sending
 from dashboard.models import AuditEntry, Contract, Endpoint, Finding, Grant, Handover, Install, User
-from dashboard.rules.reconciliation import Event
+from dashboard.rules.reconciliation import Consequence, Event, Kind
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     SECRET,
@@ -88,6 +88,31 @@ def test_preview_shows_the_event_with_the_logged_person_and_calls_nobody(scene: 
     assert "The person is from a logged event of this contract." in page
     assert "If OpenTrain&#x27;s own delivery comes later, the handler sees both." in page
     assert "As a curl command" in page
+
+
+def test_preview_says_what_it_means_for_people_and_whose_handler_it_is(
+    scene: Scene, ana: Browser, paul: Browser
+) -> None:
+    at_stake = "A person may still have access."
+    assert at_stake not in ana.read(address(scene))
+    Finding.objects.update_or_create(
+        contract=scene.contract,
+        endpoint=scene.endpoint,
+        event_type="contract.ended",
+        defaults={
+            "install": scene.install,
+            "kind": Kind.MISSING,
+            "consequence": Consequence.ACCESS,
+            "found_at": scene.contract.first_seen_at,
+            "changed_at": scene.contract.first_seen_at,
+        },
+    )
+    page = ana.read(address(scene))
+    assert at_stake in page
+    assert "Below is what the handler should have got" in page
+    page = paul.read(address(scene))
+    assert at_stake in page
+    assert "Below is what your handler should have got" in page
 
 
 def test_preview_takes_a_bounded_number_of_queries(
