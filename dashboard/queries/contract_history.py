@@ -98,7 +98,9 @@ def _not_active(installs: Collection[int]) -> dict[int, tuple[Interval, ...]]:
     found: dict[int, tuple[Interval, ...]] = {}
     for pk, history_of_one in rows.items():
         pairs = zip(history_of_one, [*history_of_one[1:], None], strict=True)
-        found[pk] = tuple(Interval(row.at, _ended(row, then)) for row, then in pairs if row.status != ACTIVE)
+        found[pk] = tuple(
+            Interval(row.at, _ended(row, then), row.not_before) for row, then in pairs if row.status != ACTIVE
+        )
     return found
 
 

@@ -185,10 +185,14 @@ class EndpointFacts:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A time of which something is known: [since, until]; `until` None: until now."""
+    """A time of which something is known: [since, until]; `until` None: until now.
+
+    `not_before` is since when it may have been so; None: it was not so before `since`.
+    """
 
     since: datetime
     until: datetime | None
+    not_before: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,7 +256,7 @@ def retries_over(schedule: Schedule) -> timedelta:
 
 def _halts(world: World, *, happened: Moment) -> list[Interval]:
     """Return the times in which OpenTrain may have held the event back, each as long as it may have been."""
-    halts = [one for one in world.not_active if one.until is not None]
+    halts = [Interval(one.not_before or one.since, one.until) for one in world.not_active if one.until is not None]
     began: datetime | None = None
     is_pause = False
     for one in _sorted(world.endpoint):

@@ -58,7 +58,9 @@ def test_an_install_was_not_active_until_it_was_last_seen_so(acme: Install) -> N
         at = NOON + hours * HOUR
         InstallSnapshot.objects.create(install=acme, at=at, not_before=at - MINUTE, status=status)
     InstallSnapshot.objects.create(install=make_install(), at=NOON, status="SUSPENDED")
-    assert since(endpoint, NOON).not_active == {
+    not_active = since(endpoint, NOON).not_active
+    assert [one.not_before for one in not_active[acme.pk]] == [one.since - MINUTE for one in not_active[acme.pk]]
+    assert not_active == {
         acme.pk: (
             Interval(NOON + HOUR, NOON + 2 * HOUR),
             Interval(NOON + 2 * HOUR, NOON + 4 * HOUR - MINUTE),

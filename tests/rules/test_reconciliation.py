@@ -353,11 +353,18 @@ def test_a_refused_request_cannot_have_been_what_was_never_sent() -> None:
         endpoint(replace(DISABLED, is_paused=True), replace(DISABLED, at=T, not_before=T - MINUTE), BACK),
         endpoint(replace(DISABLED, at=T + MINUTE * 10, is_paused=True), BACK),
         replace(WORLD, not_active=(Interval(T - HOUR, T + HOUR),)),
+        replace(WORLD, not_active=(Interval(T + HOUR - MINUTE, T + HOUR, not_before=T + 30 * MINUTE),)),
     ],
-    ids=["paused", "disabled", "seen twice", "paused after it", "install not active"],
+    ids=["paused", "disabled", "seen twice", "paused after it", "install not active", "install not active after it"],
 )
 def test_what_waited_through_a_halt_may_come_after_it(halt: World) -> None:
     assert verdict(event=Event.ENDED, world=halt, now=T + 2 * HOUR).until == T + HOUR + OVER
+
+
+def test_an_install_that_may_have_been_revoked_before_the_last_retry_held_it_back() -> None:
+    late = Interval(T + 4 * HOUR, T + 5 * HOUR, not_before=T + 3 * HOUR)
+    found = verdict(event=Event.ENDED, world=replace(WORLD, not_active=(late,)), now=T + 5 * HOUR)
+    assert (found.kind, found.until) == (Kind.NOT_SEEN_YET, T + 5 * HOUR + OVER)
 
 
 def test_disabling_fails_what_waits_so_nothing_comes_after_it() -> None:
