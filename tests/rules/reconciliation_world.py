@@ -431,7 +431,7 @@ class Redeliver:
         )
 
     def _not_active(self) -> Iterator[Interval]:
-        for place, (at, _before, is_active) in enumerate(self.installs):
+        for place, (at, before, is_active) in enumerate(self.installs):
             following = self.installs[place + 1] if place + 1 < len(self.installs) else None
             if not is_active:
-                yield Interval(at, None if following is None else max(at, following[1] or at))
+                yield Interval(at, None if following is None else max(at, following[1] or at), before)
