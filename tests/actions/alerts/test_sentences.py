@@ -106,7 +106,8 @@ def test_end_of_a_disable_names_what_the_handler_never_took() -> None:
         EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status=status)
     watch()
     lost = make_contract(install=endpoint.install, status="ended", first_seen_at=NOON + MINUTE, end_date=NOON + MINUTE)
-    make_finding(contract=lost, endpoint=endpoint, event_type="contract.started", reason="disabled")
+    columns = {"event_type": "contract.started", "reason": "disabled", "consequence": "provision"}
+    make_finding(contract=lost, endpoint=endpoint, **columns)
     Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
     watch(14 * MINUTE)
     assert Alert.objects.get().cleared_words.endswith(
