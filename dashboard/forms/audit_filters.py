@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from dashboard.forms import delivery_filters
-from dashboard.forms.delivery_filters import Chip, Nonsense, Read
+from dashboard.forms.delivery_filters import Chip, ListFilter, Nonsense, Read
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import AuditCriteria
 
@@ -29,23 +28,13 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class AuditFilter:
-    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
-
+class AuditFilter(ListFilter):
     criteria: AuditCriteria
-    given: dict[str, str]
-    used: dict[str, str]
-    problems: tuple[str, ...]
-
-    @property
-    def query(self) -> str:
-        """The canonical query string, without its leading "?"."""
-        return urlencode(self.used)
 
     @property
     def words(self) -> str:
         """Return the filters in words, on one line."""
-        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips({})) or "no filter: all activity"
+        return delivery_filters.in_words(self.chips({}), of="activity")
 
     @property
     def more_given(self) -> bool:
@@ -63,12 +52,8 @@ def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
     """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
     parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
     criteria = AuditCriteria(**parsed.columns)
-    return AuditFilter(
-        criteria,
-        parsed.given,
-        parsed.used,
-        (*parsed.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to)),
-    )
+    problems = (*parsed.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to))
+    return AuditFilter(parsed.given, parsed.used, problems, criteria=criteria)
 
 
 def _outcome(text: str, _now: datetime) -> Read:

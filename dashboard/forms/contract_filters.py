@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.forms import delivery_filters
-from dashboard.forms.delivery_filters import ID, Chip, Nonsense, Read
+from dashboard.forms.delivery_filters import ID, Chip, ListFilter, Nonsense, Read
 from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
 from dashboard.rules import pasted
 from dashboard.rules.lost_window import lost_from
@@ -33,23 +33,13 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ContractFilter:
-    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
-
+class ContractFilter(ListFilter):
     criteria: ContractCriteria
-    given: dict[str, str]
-    used: dict[str, str]
-    problems: tuple[str, ...]
-
-    @property
-    def query(self) -> str:
-        """The canonical query string, without its leading "?"."""
-        return urlencode(self.used)
 
     @property
     def words(self) -> str:
         """Return the filters in words, on one line."""
-        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips({})) or "no filter: all contracts"
+        return delivery_filters.in_words(self.chips({}), of="contracts")
 
     def chips(self, names: Mapping[str, str]) -> list[Chip]:
         """Return a chip for each filter in use; `names` has the display name of the endpoint."""
@@ -78,7 +68,8 @@ class ContractFilter:
 def parse(*, params: Mapping[str, Any], now: datetime) -> ContractFilter:
     """Parse the filters of a URL."""
     parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
-    return ContractFilter(ContractCriteria(**parsed.columns), parsed.given, parsed.used, tuple(parsed.problems))
+    criteria = ContractCriteria(**parsed.columns)
+    return ContractFilter(parsed.given, parsed.used, tuple(parsed.problems), criteria=criteria)
 
 
 def link_query(values: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The canonical query string identifies a filter: links, chips, pages and exports 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,11 +52,9 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Parsed filters: `given` as written, `used` in canonical form, `problems` in words."""
+class ListFilter:
+    """Parsed filters of a list: `given` as written, `used` in canonical form, `problems` in words."""
 
-    criteria: DeliveryCriteria
-    refused: bool
     given: dict[str, str]
     used: dict[str, str]
     problems: tuple[str, ...]
@@ -66,6 +64,12 @@ class Filter:
         """The canonical query string, without its leading "?"."""
         return urlencode(self.used)
 
+
+@dataclass(frozen=True, slots=True)
+class Filter(ListFilter):
+    criteria: DeliveryCriteria
+    refused: bool
+
     @property
     def chips(self) -> list[Chip]:
         return chips_of(used=self.used, labels=_LABELS, words=_words)
@@ -73,7 +77,7 @@ class Filter:
     @property
     def words(self) -> str:
         """Return the filters in words, on one line: "State: Failed, From: 24h ago"."""
-        return ", ".join(f"{chip.label}: {chip.words}" for chip in self.chips) or "no filter: all deliveries"
+        return in_words(self.chips, of="deliveries")
 
     @property
     def more_given(self) -> bool:
@@ -96,7 +100,8 @@ def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     columns = dict(parsed.columns)
     refused = bool(columns.pop("refused", False))
     criteria = DeliveryCriteria(**columns)
-    return Filter(criteria, refused, parsed.given, parsed.used, (*parsed.problems, *_contradictions(criteria)))
+    problems = (*parsed.problems, *_contradictions(criteria))
+    return Filter(parsed.given, parsed.used, problems, criteria=criteria, refused=refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,11 @@ def chips_of(*, used: Mapping[str, str], labels: Mapping[str, str], words: Calla
         Chip(labels[name], words(name, value), urlencode({key: used[key] for key in used if key != name}))
         for name, value in used.items()
     ]
+
+
+def in_words(chips: Sequence[Chip], *, of: str) -> str:
+    """Return filters in words, on one line. `of` names what the list is of."""
+    return ", ".join(f"{chip.label}: {chip.words}" for chip in chips) or f"no filter: all {of}"
 
 
 def link_query(values: Mapping[str, str]) -> str:
