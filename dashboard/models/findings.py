@@ -10,9 +10,9 @@ from dashboard.db.fields import MaskedCharField, MaskedHeadersField
 from dashboard.models.contracts import Contract
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
-from dashboard.rules.consequences import EXPECTED
 from dashboard.rules.handovers import Result
 from dashboard.rules.reconciliation import Consequence, Kind, Reason
+from dashboard.rules.reconciliation_facts import EXPECTED
 
 if TYPE_CHECKING:
     from dashboard.models.members import User

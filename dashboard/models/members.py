@@ -49,6 +49,11 @@ class User(AbstractUser):
         return self.role in SEES_EVERY_INSTALL
 
     @property
+    def handler_is(self) -> str:
+        """What they call an endpoint's handler: partners have one of their own."""
+        return "the handler" if self.sees_every_install else "your handler"
+
+    @property
     def sees_granted_installs(self) -> bool:
         return self.role in SEES_GRANTED_INSTALLS
 

@@ -15,9 +15,10 @@ from dashboard.presenters.contract_timeline import place_of, timeline_of
 from dashboard.presenters.controls import Button, Control, Link
 from dashboard.queries.contract_story import Judged, Story
 from dashboard.rules import contract_answers
-from dashboard.rules.contract_answers import Cell, one_per_endpoint, utc, worst_first
+from dashboard.rules.contract_answers import Cell, one_per_endpoint, worst_first
 from dashboard.rules.contract_timeline import Timeline
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.durations import exactly
 from dashboard.rules.handovers import SLUGS
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 from dashboard.rules.reconciliation_words import words
@@ -119,7 +120,7 @@ def cells_of(
     contract: Contract, *, judged: Judged, endpoints: Mapping[int, Endpoint], user: User, now: datetime
 ) -> tuple[Cell, ...]:
     """Return what became of each event of the contract at each of these endpoints, in words."""
-    handler = "the handler" if user.sees_every_install else "your handler"
+    handler = user.handler_is
     found = []
     for (pk, event), verdict in judged.verdicts.items():
         if pk not in endpoints:
@@ -148,7 +149,7 @@ def summary(story: Story, *, reads: ContractReads, cells: Sequence[Cell], told: 
         ("Project links", ", ".join(_link_words(link) for link in story.links)),
         ("Install", f"{install.name} ({install.opentrain_id})"),
         *(("Endpoint", f"{place_of(one)} ({one.opentrain_id})") for one in list(story.endpoints.values())[:ROWS]),
-        ("Contracts last read", utc(read_at) if read_at is not None else "never"),
+        ("Contracts last read", exactly(read_at) if read_at is not None else "never"),
     ]
     return contract_answers.summary(
         title="Why didn't it come?",

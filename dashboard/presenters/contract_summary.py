@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from dashboard.forms.contract_filters import link_query
 from dashboard.presenters.contract_reads import ContractReads
 from dashboard.queries.contract_lists import ANY, FindingCounts
-from dashboard.rules.contract_answers import WORST_FIRST
 from dashboard.rules.reconciliation import Consequence
+from dashboard.rules.reconciliation_facts import WORST_FIRST
 
 _CONSEQUENCES = {
     Consequence.ACCESS.value: ("person may still have access", "people may still have access"),

@@ -63,7 +63,7 @@ def _missing_here(endpoint: Endpoint, reads: ContractReads, blind: str, *, user:
     if not counts.contracts and (why := blind or _not_compared(reads)):
         return MissingHere((), (), (why,), can_route=blind == _DIRECT)
     worst = contract_lists.worst_of(endpoint=endpoint, limit=SHOWN) if counts.contracts else []
-    handler = "the handler" if user.sees_every_install else "your handler"
+    handler = user.handler_is
     remarks = (
         _expected(counts) if counts.contracts else "No contract's event is known to be missing here.",
         blind or _unseen(contract_lists.count_unseen(endpoint=endpoint)),

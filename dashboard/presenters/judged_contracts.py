@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard.models import Contract, Endpoint, ProjectLink
-from dashboard.rules.contract_answers import WORST_FIRST
 from dashboard.rules.reconciliation import Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation_facts import WORST_FIRST
 
 
 class JudgedContracts:

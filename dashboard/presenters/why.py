@@ -15,8 +15,9 @@ from dashboard.presenters.rows import state_of
 from dashboard.queries.contract_story import endpoints_of, judged, story
 from dashboard.queries.why import LookedThrough, Named, NamedBy
 from dashboard.rules import other_events, unknown_ids
-from dashboard.rules.contract_answers import Cell, as_text, rank, utc, worst_first
+from dashboard.rules.contract_answers import Cell, as_text, rank, worst_first
 from dashboard.rules.deliveries import DeliveryState, StateKind
+from dashboard.rules.durations import exactly
 from dashboard.rules.unknown_ids import Looked
 
 LISTED = 20
@@ -140,7 +141,7 @@ def unknown(*, text: str, looked_through: LookedThrough, user: User, now: dateti
     )
     lines = [
         f"{UNKNOWN}: {text}",
-        f"As of {utc(now)}.",
+        f"As of {exactly(now)}.",
         *said.looked,
         "It can mean:",
         *(f"- {one}" for one in said.meanings),
@@ -274,7 +275,7 @@ def _lead(found: Why) -> str:
 
 def _summary(text: str, found: Why, now: datetime) -> str:
     """Return the answer as plain text. That of one contract is its own."""
-    lines = [f"Why didn't it come? {text}", found.heading, f"As of {utc(now)}."]
+    lines = [f"Why didn't it come? {text}", found.heading, f"As of {exactly(now)}."]
     for row in found.listed:
         said = row.worst.words.full if row.worst is not None else NO_ENDPOINT
         lines.append(f"- {row.contract.opentrain_id} ({row.contract.install.name}): {said}")

@@ -15,10 +15,11 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat
 
 from dashboard.models import Endpoint, Finding, Install, User
-from dashboard.rules.consequences import COUNTED, EXPECTED, NAMED, SLACK, Affected, Known, Need, Unknown
+from dashboard.rules.consequences import COUNTED, NAMED, SLACK, Affected, Known, Need, Unknown
 from dashboard.rules.reads import Read
 from dashboard.rules.receiver_urls import HOOKS
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
+from dashboard.rules.reconciliation_facts import EXPECTED
 
 _EXPECTED = ", ".join(f"'{reason}'" for reason in EXPECTED)
 _UNEXPECTED = f"closed_at IS NULL AND reason NOT IN ({_EXPECTED})"

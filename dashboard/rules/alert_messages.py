@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
-from dashboard.rules.durations import span, spelled
+from dashboard.rules.durations import exactly, span, spelled
 from dashboard.rules.invisible import visible
 from dashboard.rules.outside_texts import cut, on_one_line
 
@@ -144,8 +144,8 @@ def email_text(message: Message) -> str:
     """Return the email's text. Plain text, so no HTML can be injected."""
     parts = [message.opening] if message.opening else []
     for item in message.items:
-        lines = [item.headline, item.body, f"Since {_exactly(item.opened_at)}"]
-        lines += [f"Resolved {_exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
+        lines = [item.headline, item.body, f"Since {exactly(item.opened_at)}"]
+        lines += [f"Resolved {exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
         parts.append("\n".join([*lines, item.address]))
     parts += [f"And {message.more} more."] if message.more else []
     return "\n\n".join([*parts, f"All alerts and channels: {message.address}"]) + "\n"
@@ -210,7 +210,3 @@ def _json_item(item: Item) -> dict[str, Any]:
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _exactly(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

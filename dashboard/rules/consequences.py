@@ -10,10 +10,8 @@ from enum import StrEnum
 
 from dashboard.rules.durations import ago, clock
 from dashboard.rules.reads import Read
-from dashboard.rules.reconciliation import Event, Reason
+from dashboard.rules.reconciliation import Event
 
-EXPECTED = (Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED)
-"""Why an event is missing that was never to come: OpenTrain sends no earlier events, and none that nobody chose."""
 SLACK = timedelta(minutes=5)
 """How much longer than two intervals a read of contracts may take until it counts as late."""
 COUNTED = 1000

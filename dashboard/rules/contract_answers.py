@@ -5,32 +5,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dashboard.rules.contract_timeline import Clock, Timeline
+from dashboard.rules.durations import exactly
 from dashboard.rules.invisible import visible
 from dashboard.rules.outside_texts import on_one_line
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
+from dashboard.rules.reconciliation_facts import EXPECTED, WORST_FIRST
 from dashboard.rules.reconciliation_words import Words
 
 LINE = 500
 """Characters of a line of a summary."""
-WORST_FIRST = (
-    Kind.MISSING,
-    Kind.OUT_OF_ORDER,
-    Kind.FAILED,
-    Kind.REFUSED,
-    Kind.NOT_SEEN_YET,
-    Kind.REQUESTED,
-    Kind.RETRYING,
-    Kind.NOT_KNOWN,
-    Kind.TAKEN_IN_PART,
-    Kind.TAKEN,
-    Kind.NOT_DUE,
-)
-"""What became of events, the worst first, wherever pages choose or sort. What harms people comes before."""
-_EXPECTED = frozenset({Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED})
-"""Reasons for which nobody expects the event: a choice, or an endpoint that came later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +44,12 @@ class Cell:
     def times(self) -> str:
         """The times of the verdict, absolute, for copying; empty if it has none."""
         named = (("happened", self.verdict.happened_at), ("at", self.verdict.at), ("until", self.verdict.until))
-        return ", ".join(f"{name} {utc(at)}" for name, at in named if at is not None)
+        return ", ".join(f"{name} {exactly(at)}" for name, at in named if at is not None)
 
     @property
     def is_expected(self) -> bool:
         """Whether nobody expects the event."""
-        return self.verdict.reason in _EXPECTED
+        return self.verdict.reason in EXPECTED
 
     @property
     def is_in_order(self) -> bool:
@@ -74,7 +60,7 @@ class Cell:
 def rank(verdict: Verdict, consequence: Consequence) -> tuple[int, int]:
     """Return a key to sort by: the worst is the lowest. What harms people comes first, then what is settled."""
     harm = {Consequence.ACCESS: 0, Consequence.PROVISION: 1}.get(consequence, 2)
-    if verdict.reason in _EXPECTED:
+    if verdict.reason in EXPECTED:
         return harm, WORST_FIRST.index(Kind.TAKEN_IN_PART)
     return harm, WORST_FIRST.index(verdict.kind)
 
@@ -98,7 +84,7 @@ def summary(
     *, title: str, facts: Sequence[tuple[str, str]], cells: Sequence[Cell], told: Timeline, now: datetime
 ) -> str:
     """Return the answer as plain text: one fact, verdict or moment a line, with complete IDs and absolute times."""
-    lines = [title, *(f"{name}: {value}" for name, value in facts), f"As of {utc(now)}.", ""]
+    lines = [title, *(f"{name}: {value}" for name, value in facts), f"As of {exactly(now)}.", ""]
     lines += [
         f"- {cell.place}: {cell.words.full}{f' [{cell.times}]' if cell.times else ''}" for cell in worst_first(cells)
     ]
@@ -107,18 +93,13 @@ def summary(
     for index, moment in enumerate(told.moments):
         if index == told.gap_after:
             lines.append(f"… {told.left_out} more …")
-        since = f"between {utc(moment.not_before)} and " if moment.not_before is not None else ""
+        since = f"between {exactly(moment.not_before)} and " if moment.not_before is not None else ""
         clock = f" [{Clock.OPENTRAIN}]" if moment.is_opentrains else ""
         place = f" ({moment.place})" if moment.place else ""
-        lines.append(f"{since}{utc(moment.at)}{clock} {moment.words}{place}")
+        lines.append(f"{since}{exactly(moment.at)}{clock} {moment.words}{place}")
     return as_text(lines)
 
 
 def as_text(lines: Iterable[str]) -> str:
     """Return lines as one text to copy. No text from outside can begin a line of its own or hide a character."""
     return "\n".join(visible(on_one_line(line, most=LINE)) for line in lines)
-
-
-def utc(moment: datetime) -> str:
-    """Return a time in UTC, to the second: "2026-06-12 15:48:03 UTC"."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

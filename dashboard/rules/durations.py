@@ -3,6 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 
+def exactly(moment: datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def ago(*, then: datetime, now: datetime) -> str:
     """Return "14 min ago"; "just now" for less than a second and for times in the future (clock skew)."""
     passed = now - then

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.rules.consequences import EXPECTED
 from dashboard.rules.durations import clock
 from dashboard.rules.reads import Read, not_known
 from dashboard.rules.reconciliation import Consequence, ContractFacts, Event, Kind, Reason
+from dashboard.rules.reconciliation_facts import EXPECTED
 from dashboard.rules.reconciliation_times import moment
 
 _LOST = re.compile(r"(run|endpoint)-([0-9]{1,18})")
@@ -155,7 +155,7 @@ def _contracts(changes: Iterable[Change], event: Event) -> set[int]:
 
 def missing_words(missing: Sequence[tuple[Event, int]]) -> str:
     """Return "the handler never took contract.ended of 2 contracts and contract.started of 1 contract"."""
-    parts = [f"{event.value} of {count:,} contract{'' if count == 1 else 's'}" for event, count in missing]
+    parts = [f"{event.value} of {contracts_words(count)}" for event, count in missing]
     return f"the handler never took {' and '.join(parts)}"
 
 
@@ -170,7 +170,7 @@ def stop_words(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> tuple[
         said.append(f"{_upper(missing_words(one.missing))}.")
     if one.coming:
         until = "" if one.until is None or one.until <= now else f" until {clock(then=one.until, now=now)}"
-        said.append(f"Events of {_count(len(one.coming))} may still come{until}.")
+        said.append(f"Events of {contracts_words(len(one.coming))} may still come{until}.")
     why = _gaps(stop, one, reads=reads, now=now)
     return (*said, f"Not all of it is known: {why}.") if why else tuple(said)
 
@@ -186,7 +186,9 @@ def _changed(stop: Stop, one: Found, *, now: datetime) -> str:
 
 
 def _changes(one: Found, *, span: str) -> str:
-    parts = [f"{_count(count)} {verb}" for count, verb in ((one.ended, "ended"), (one.started, "started")) if count]
+    parts = [
+        f"{contracts_words(count)} {verb}" for count, verb in ((one.ended, "ended"), (one.started, "started")) if count
+    ]
     if not parts:
         return f"No contract is known to have started or ended {span}."
     more = "more than " if one.more else ""
@@ -199,7 +201,7 @@ def _gaps(stop: Stop, one: Found, *, reads: Reads, now: datetime) -> str:
         ("its beginning is not in the history", not stop.is_begun_known),
         (f"the last read of contracts failed ({reads.error.rstrip('.')})", bool(reads.error)),
         (reads.out_of_reach.rstrip("."), bool(reads.out_of_reach)),
-        (f"of {_count(one.unclear)} the log of that time does not tell", one.unclear > 0),
+        (f"of {contracts_words(one.unclear)} the log of that time does not tell", one.unclear > 0),
         (_read_before(stop, reads, now=now), True),
     ]
     return "; ".join(words for words, holds in gaps if holds and words)
@@ -225,7 +227,8 @@ def pause_words(*, active: int, more: bool, reads: Reads) -> str:
     return f"If {contracts} ends meanwhile, {harm}. {shown}"
 
 
-def _count(count: int) -> str:
+def contracts_words(count: int) -> str:
+    """Return "1 contract" or "2 contracts"."""
     return f"{count:,} contract{'' if count == 1 else 's'}"
 
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.reconciliation_facts import (
     CLOCKS_APART,
+    EXPECTED,
+    WORST_FIRST,
     Consequence,
     ContractFacts,
     EndpointFacts,
@@ -64,14 +66,6 @@ __all__ = [
     "verdict",
 ]
 
-_WORST_FIRST = (
-    Kind.MISSING,
-    Kind.REFUSED,
-    Kind.FAILED,
-    Kind.NOT_SEEN_YET,
-    Kind.RETRYING,
-    Kind.REQUESTED,
-)
 _FROM_EVIDENCE = {
     Kind.TAKEN,
     Kind.TAKEN_IN_PART,
@@ -80,8 +74,6 @@ _FROM_EVIDENCE = {
     Kind.FAILED,
     Kind.OUT_OF_ORDER,
 }
-_NEVER_IN_THE_INBOX = {Reason.NOT_SUBSCRIBED, Reason.REGISTERED_AFTER}
-"""A choice of the partner's, and what OpenTrain never sends to a new endpoint."""
 
 
 def verdict(*, event: Event, world: World, now: datetime) -> Verdict:
@@ -153,7 +145,7 @@ def _by_link(
     if lacking and not unnamed:
         unseen = _unseen(event, world=world, then=then, happened=happened, now=now)
         parts += [(link, unseen) for link in lacking]
-    for kind in _WORST_FIRST:
+    for kind in (one for one in WORST_FIRST if one.is_finding):
         found = [(link, part) for link, part in parts if part.kind is kind]
         if found:
             of = tuple(sorted({link for link, _ in found if link}))
@@ -316,7 +308,7 @@ def consequence(
 
 
 def _is_trouble(one: Verdict) -> bool:
-    return one.kind.is_finding and one.reason not in _NEVER_IN_THE_INBOX
+    return one.kind.is_finding and one.reason not in EXPECTED
 
 
 def _is_active_again(contract: ContractFacts) -> bool:

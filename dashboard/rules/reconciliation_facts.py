@@ -89,6 +89,24 @@ class Reason(StrEnum):
     """A receiver holds attempts that are not in the log yet, and it may be among them."""
 
 
+WORST_FIRST = (
+    Kind.MISSING,
+    Kind.OUT_OF_ORDER,
+    Kind.FAILED,
+    Kind.REFUSED,
+    Kind.NOT_SEEN_YET,
+    Kind.REQUESTED,
+    Kind.RETRYING,
+    Kind.NOT_KNOWN,
+    Kind.TAKEN_IN_PART,
+    Kind.TAKEN,
+    Kind.NOT_DUE,
+)
+"""What became of events, the worst first, wherever one is chosen or they are sorted. What harms people comes before."""
+EXPECTED = (Reason.REGISTERED_AFTER, Reason.NOT_SUBSCRIBED)
+"""Why an event is missing that was never to come: OpenTrain sends no earlier events, and none that nobody chose."""
+
+
 class Consequence(StrEnum):
     """What it means for people. Stored, so never change a value."""
 

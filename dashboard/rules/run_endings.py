@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from dashboard.rules.consequences import SLACK
 from dashboard.rules.durations import clock
-from dashboard.rules.lost_window import Found, Reads, missing_words
+from dashboard.rules.lost_window import Found, Reads, contracts_words, missing_words
 
 
 class EndingKind(StrEnum):
@@ -79,15 +79,16 @@ def _of_read(facts: EndingFacts, *, now: datetime) -> Ending:
     if reads.judged_at is None or reads.read_at is None or reads.judged_at < reads.read_at:
         return _again(now, "contracts have just been read", now=now)
     if found.coming:
-        return _again(found.until or now, f"events of {_count(len(found.coming))} may still come", now=now)
+        return _again(found.until or now, f"events of {contracts_words(len(found.coming))} may still come", now=now)
     if found.unclear:
-        return _not_known(f"the log of that time does not tell what became of {_count(found.unclear)}")
+        return _not_known(f"the log of that time does not tell what became of {contracts_words(found.unclear)}")
     span = f"from {clock(then=facts.since, now=now)} to {clock(then=facts.until, now=now)}"
     if found.harmless:
         label = "Nothing needed is missing"
         words = (
-            f"{label}: of what started or ended {span}, the handler lacks only events of {_count(found.harmless)} "
-            "without a known consequence, such as the start of a contract that has ended."
+            f"{label}: of what started or ended {span}, the handler lacks only events of "
+            f"{contracts_words(found.harmless)} without a known consequence, such as the start of a contract that has "
+            "ended."
         )
         return Ending(EndingKind.NOTHING_MISSING, label, words)
     words = f"Nothing missing: no event of a contract that started or ended {span} is missing at the handler."
@@ -129,7 +130,3 @@ def _again(at: datetime, why: str, *, now: datetime) -> Ending:
 
 def _at(at: datetime, *, now: datetime) -> str:
     return f"at {clock(then=at, now=now)}" if at > now else "any moment now"
-
-
-def _count(count: int) -> str:
-    return f"{count:,} contract{'' if count == 1 else 's'}"

@@ -24,8 +24,8 @@ from dashboard.models import User
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
+from dashboard.rules.durations import exactly, spelled
 from dashboard.rules.durations import span as span_words
-from dashboard.rules.durations import spelled
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
@@ -164,10 +164,7 @@ def now_ms() -> int:
     return int(timezone.now().timestamp() * SECOND_MS)
 
 
-@register.filter
-def exactly(moment: datetime) -> str:
-    """Return a time in UTC, to the second."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+register.filter(exactly)
 
 
 @register.filter

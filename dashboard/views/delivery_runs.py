@@ -39,10 +39,9 @@ from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
 from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.deliveries import StateKind
-from dashboard.rules.durations import spelled
+from dashboard.rules.durations import exactly, spelled
 from dashboard.rules.installs import NEEDS_PERSON
 from dashboard.rules.runs import LeftOut
-from dashboard.templatetags.redeliver import exactly
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 MOST = 10_000

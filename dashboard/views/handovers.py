@@ -131,7 +131,7 @@ def of_endpoint(request: MemberRequest, pk: int) -> HttpResponse:
         "operation": uuid.uuid4(),
         "both": BOTH,
         "ask_to_allow": whom_to_ask(Permission.ALLOW_HANDOVERS),
-        "the_handler": _called(request),
+        "the_handler": request.user.handler_is,
     }
     return render(request, "handovers/of_endpoint.html", context | _batch(request, endpoint, now=now))
 
@@ -195,11 +195,6 @@ def _chosen(request: MemberRequest, pk: int, endpoint_pk: int, event: str, *, li
     return _Chosen(case, link)
 
 
-def _called(request: MemberRequest) -> str:
-    """Return what the reader calls the handler: partner admins have one of their own."""
-    return "the handler" if request.user.sees_every_install else "your handler"
-
-
 def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, now: datetime) -> dict[str, Any]:
     """Return the context of the preview. `hired` is what was read just now; None: what the log tells counts."""
     case, link, is_logged = chosen.case, chosen.link, hired is None
@@ -222,14 +217,14 @@ def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, no
         "both": BOTH,
         "needs_consent": case.why_not_sent == NOT_ALLOWED,
         "ask_to_allow": whom_to_ask(Permission.ALLOW_HANDOVERS),
-        "the_handler": _called(request),
+        "the_handler": request.user.handler_is,
         "said": words(
             event=case.event,
             verdict=case.verdict,
             now=now,
             consequence=Consequence(finding.consequence) if finding else Consequence.NONE,
             has_ended=case.contract.status == "ended",
-            handler=_called(request),
+            handler=request.user.handler_is,
         ),
         "handed_over": presenter.rows_of(handovers.recent(Handover.objects.filter(**of_event))),
         "no_worker": not health_checks.has_worker(now=now),

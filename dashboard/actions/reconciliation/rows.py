@@ -21,7 +21,7 @@ from django.db.models.expressions import RawSQL
 from dashboard.actions.reconciliation.reads import BudgetRead, ContractList, LinkList, Reading
 from dashboard.config.masking import masking
 from dashboard.models import Contract, ContractChange, Install, ProjectLink
-from dashboard.rules.contract_answers import utc
+from dashboard.rules.durations import exactly
 from dashboard.rules.outside_texts import cut, storable
 from dashboard.rules.reach import ACTIVE, ENDED
 from dashboard.services import opentrain
@@ -278,5 +278,5 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         text = ", ".join(value)
     else:
-        text = utc(value) if isinstance(value, datetime) else str(value or "")
+        text = exactly(value) if isinstance(value, datetime) else str(value or "")
     return cut(text, most=CHANGE_CHARS)

@@ -8,7 +8,7 @@ import pytest
 from dashboard.actions.installs.rounds import Done
 from dashboard.actions.reconciliation import reads, rows, sweep
 from dashboard.models import Contract, ContractChange, ProjectLink
-from dashboard.rules.contract_answers import utc
+from dashboard.rules.durations import exactly
 from dashboard.rules.installs import UnreadEntry
 from dashboard.services import opentrain
 from tests.actions.reconciliation.sweeping import MINUTE, TEN, Judged, changes, go, make_read, state
@@ -57,7 +57,7 @@ def test_change_is_kept_with_the_interval_in_which_it_happened(fake_opentrain: F
     assert (change.contract, change.before, change.after) == (row, "active", "ended")
     assert (change.not_before, change.seen_at) == (NOON + TEN, NOON + 2 * TEN)
     assert row.end_date is not None
-    assert ContractChange.objects.get(what="end_date").after == utc(row.end_date)
+    assert ContractChange.objects.get(what="end_date").after == exactly(row.end_date)
     go(NOON + 3 * TEN)
     assert (Contract.objects.get().ended_seen_at, ContractChange.objects.count()) == (NOON + 2 * TEN, 2)
 
