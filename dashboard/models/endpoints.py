@@ -159,6 +159,10 @@ class Endpoint(models.Model):
         help_text="Whether a partner admin allows that Redeliver sends missing events to its handler.",
     )
 
+    name = models.CharField(
+        max_length=80, blank=True, default="", db_default="", help_text="What people call it; empty until one says."
+    )
+
     objects = EndpointQuerySet.as_manager()
 
     class Meta:

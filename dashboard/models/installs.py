@@ -62,6 +62,9 @@ class Install(models.Model):
     token_scopes = ArrayField(models.CharField(max_length=100), default=list)
 
     connected_at = models.DateTimeField(auto_now_add=True)
+    disconnected_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a person disconnected it here; its log stays until retention."
+    )
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
     listed_at = models.DateTimeField(
         null=True, blank=True, help_text="When OpenTrain last gave the list of its endpoints."

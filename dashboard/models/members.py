@@ -30,6 +30,9 @@ class User(AbstractUser):
     session_generation = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Sessions of an earlier generation are over."
     )
+    time_zone = models.CharField(
+        max_length=60, blank=True, default="", db_default="", help_text="An IANA name; empty is the browser's."
+    )
     link_made_at = models.DateTimeField(
         null=True, blank=True, help_text="When the set-password link was made that still works."
     )

@@ -1,0 +1,39 @@
+"""Names that people give to endpoints, installs that they disconnect, and the time zone that each reads times in."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("dashboard", "0030_contracts_and_findings")]
+
+    operations = [
+        migrations.AddField(
+            "endpoint",
+            "name",
+            models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="What people call it; empty until one says.",
+                max_length=80,
+            ),
+        ),
+        migrations.AddField(
+            "install",
+            "disconnected_at",
+            models.DateTimeField(
+                blank=True, help_text="When a person disconnected it here; its log stays until retention.", null=True
+            ),
+        ),
+        migrations.AddField(
+            "user",
+            "time_zone",
+            models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="An IANA name; empty is the browser's.",
+                max_length=60,
+            ),
+        ),
+    ]
