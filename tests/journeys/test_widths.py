@@ -1,0 +1,70 @@
+"""Tables with the widest rows that can come: no page may scroll sideways, from the smallest phone to 4K."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page
+from pytest_django.live_server_helper import LiveServer
+
+from dashboard.models import Endpoint
+from tests.factories import make_attempt, make_delivery, make_endpoint, make_install, make_refused_attempt, make_user
+from tests.journeys.acting import overflows
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("widths")]
+PASSWORD = "a-long-password"
+LONG = "organization.contract.participant.reinstated_by_administrator"
+ATTEMPTS = 14
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    """An endpoint with deliveries in each state that has long words, each after more attempts than are drawn."""
+    make_user(username="ana", password=PASSWORD, role="support")
+    now = timezone.now()
+    install = make_install(name="Acme Labs of Upper and Lower Annotation " * 4, checked_at=now)
+    endpoint = make_endpoint(
+        install=install, handler_url=f"https://acme.example.com/hooks/{'opentrain-' * 20}", snapshot_at=now
+    )
+    failed = {"last_ok": False, "last_cause": "unkept", "last_latency_ms": 10_000}
+    for number, columns in enumerate(
+        (
+            {"last_attempt_at": now, "attempts_in_round": 2},  # retrying
+            {"last_attempt_at": now - timedelta(days=2), "attempts_in_round": 2},  # overdue
+            {"last_attempt_at": now - timedelta(days=2), "attempts_in_round": 5},  # failed
+            {"last_attempt_at": now - timedelta(days=2), "attempts_in_round": 5, "requested_at": now},
+        )
+    ):
+        delivery = make_delivery(
+            endpoint=endpoint,
+            opentrain_id=f"dlv_{'0' * 40}{number}",
+            event_type=LONG,
+            resource_id="contract_" + "x" * 180,
+            first_received_at=now - timedelta(days=3),
+            attempt_count=ATTEMPTS,
+            last_signature="unverified",
+            **failed | columns,
+        )
+        for attempt in range(ATTEMPTS):
+            at = now - timedelta(days=3, minutes=-attempt)
+            make_attempt(delivery=delivery, number=attempt + 1, ok=False, received_at=at)
+    make_refused_attempt(endpoint=endpoint, received_at=now)
+    return endpoint
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Page:
+    page = open_page(base_url=live_server.url)
+    page.goto("/")
+    page.get_by_label("User name").fill("ana")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/")
+    return page
+
+
+@pytest.mark.parametrize("path", ["/endpoints/{}/", "/endpoints/{}/deliveries/", "/"])
+def test_no_page_is_wider_than_the_window_with_the_widest_rows(page: Page, endpoint: Endpoint, path: str) -> None:
+    page.goto(path.format(endpoint.pk))
+    assert overflows(page) == []
