@@ -88,7 +88,7 @@ class ContractNeeds:
     urgent: tuple[ContractNeed, ...] = ()
     quiet: tuple[ContractNeed, ...] = ()
     contracts: int = 0
-    """Contracts that need attention. One that needs it in two ways counts twice."""
+    """Contracts that need attention, each once."""
     more: bool = False
     """Whether there are more of them than counted."""
     left: int = 0
@@ -98,20 +98,23 @@ class ContractNeeds:
 NO_NEEDS = ContractNeeds()
 
 
-def contract_needs(found: Sequence[InstallNeed], *, most: int, now: datetime) -> ContractNeeds:
-    """Return the first `most` of what contracts need, in the given order, and how many contracts need attention."""
+def contract_needs(found: Sequence[InstallNeed], *, most: int, handler: str, now: datetime) -> ContractNeeds:
+    """Return the first `most` of what contracts need, in the given order, and how many contracts need attention.
+
+    `handler` is what the reader calls the handler of an endpoint.
+    """
     urgent = [one.affected for one in found if one.affected.need.needs_attention]
-    shown = [_contract_need(one, now=now) for one in found[:most]]
+    shown = [_contract_need(one, handler=handler, now=now) for one in found[:most]]
     return ContractNeeds(
         urgent=tuple(one for one in shown if Need(one.kind).needs_attention),
         quiet=tuple(one for one in shown if not Need(one.kind).needs_attention),
-        contracts=sum(one.contracts for one in urgent),
+        contracts=sum(one.first_counted for one in urgent),
         more=any(one.more for one in urgent),
         left=len(found) - len(shown),
     )
 
 
-def _contract_need(found: InstallNeed, *, now: datetime) -> ContractNeed:
+def _contract_need(found: InstallNeed, *, handler: str, now: datetime) -> ContractNeed:
     affected, need = found.affected, found.affected.need
     only = {} if need.needs_attention else {"event": Event.ENDED.value}
     query = contract_filters.link_query({"finding": need.value} | only)
@@ -122,7 +125,7 @@ def _contract_need(found: InstallNeed, *, now: datetime) -> ContractNeed:
         look=MAIN if need.needs_attention else "",
         called=f"{label} of {found.install_name}: {need.label}",
     )
-    words = affected.words(install=found.install_name, now=now)
+    words = affected.words(install=found.install_name, handler=handler, now=now)
     return ContractNeed(found.install_id, affected.contracts, need.value, need.label, words, contracts)
 
 

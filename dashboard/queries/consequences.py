@@ -48,23 +48,27 @@ _OF: dict[Need, tuple[Sequence[Consequence], Sequence[Kind]]] = {
 """The consequences and kinds of the open findings that are a need. Those that may still come are of ends only."""
 
 
-def _counted(need: Need) -> str:
-    """Return the query of the findings of an install that are this need."""
+def _counted(need: Need, place: int) -> str:
+    """Return the query of the findings of an install that are this need. `place` orders needs, the worst first."""
     consequences, kinds = (", ".join(f"'{one}'" for one in values) for values in _OF[need])
     only = "" if need.needs_attention else f"AND event_type = '{Event.ENDED.value}'"
     return f"""
-        (SELECT '{need.value}' AS need, contract_id, endpoint_id, happened_at, until FROM dashboard_finding
+        (SELECT '{need.value}' AS need, {place} AS place, contract_id, endpoint_id, happened_at, until
+         FROM dashboard_finding
          WHERE install_id = dashboard_install.id AND {_UNEXPECTED}
             AND consequence IN ({consequences}) AND kind IN ({kinds}) {only} LIMIT {COUNTED + 1})
     """  # noqa: S608 - only our own terms and numbers
 
 
 _NEEDS = f"""
-    WITH counted AS ({" UNION ALL ".join(_counted(need) for need in Need)}), contract AS (
-        SELECT need, contract_id, min(happened_at) AS happened_at FROM counted GROUP BY need, contract_id
+    WITH counted AS ({" UNION ALL ".join(_counted(need, place) for place, need in enumerate(Need))}), contract AS (
+        SELECT need, contract_id, min(happened_at) AS happened_at,
+            place = min(place) OVER (PARTITION BY contract_id) AS is_first
+        FROM counted GROUP BY need, place, contract_id
     )
     SELECT jsonb_agg(found) FROM (
-        SELECT need, count(*) AS contracts, bool_or(happened_at IS NULL) AS undated, min(happened_at) AS oldest,
+        SELECT need, count(*) AS contracts, count(*) FILTER (WHERE is_first) AS first_counted,
+            bool_or(happened_at IS NULL) AS undated, min(happened_at) AS oldest,
             (array_remove(array_agg(happened_at ORDER BY happened_at DESC), NULL))[1:{NAMED}] AS times,
             (SELECT count(*) > {COUNTED} FROM counted WHERE counted.need = contract.need) AS more,
             (SELECT count(DISTINCT endpoint_id) FROM counted WHERE counted.need = contract.need) AS handlers,
@@ -104,6 +108,7 @@ def _affected(found: dict[str, Any]) -> Affected:
         need=Need(found["need"]),
         contracts=min(found["contracts"], COUNTED),
         handlers=found["handlers"],
+        first_counted=min(found["first_counted"], COUNTED),
         times=times,
         oldest=oldest,
         undated=found["undated"],

@@ -62,12 +62,14 @@ class Affected:
 
     `more`: there are more than counted. `times` are when the newest of them started or ended, newest first, and at most
     NAMED; `oldest` is when the first did. Contracts of which that is not known are in neither, and `undated` then.
-    `until` is until when the last of them may still come.
+    `until` is until when the last of them may still come. `first_counted` are those of them that no worse need has, so
+    that a sum over needs counts no contract twice.
     """
 
     need: Need
     contracts: int
     handlers: int
+    first_counted: int = 0
     times: tuple[datetime, ...] = ()
     oldest: datetime | None = None
     undated: bool = False
@@ -82,42 +84,47 @@ class Affected:
     def is_many(self) -> bool:
         return self.contracts > 1
 
-    def words(self, *, install: str, now: datetime) -> str:
-        """Say what it means for people, and why."""
-        return _capital(_WORDS[self.need](self, install, now))
+    def words(self, *, install: str, handler: str = "the handler", now: datetime) -> str:
+        """Say what it means for people, and why. `handler` is what the reader calls the handler of an endpoint."""
+        return _capital(_WORDS[self.need](self, install, self._named(handler), now))
+
+    def _named(self, handler: str) -> str:
+        if self.handlers == 1:
+            return handler
+        return "a handler" if handler == "the handler" else f"one of {handler}s"
 
 
-def _access(found: Affected, install: str, now: datetime) -> str:
+def _access(found: Affected, install: str, handler: str, now: datetime) -> str:
     people, theirs = ("people", "their contracts") if found.is_many else ("person", "their contract")
     return (
         f"{found.counted} {people} may still have access to {install}: {theirs} {_happened(found, 'ended', now)}, and "
-        f"{_handler(found)} never took {Event.ENDED.value}."
+        f"{handler} never took {Event.ENDED.value}."
     )
 
 
-def _out_of_order(found: Affected, install: str, now: datetime) -> str:
+def _out_of_order(found: Affected, install: str, handler: str, now: datetime) -> str:
     people, theirs = ("people", "their contracts") if found.is_many else ("person", "their contract")
     return (
         f"{found.counted} {people} may have access to {install} again: {theirs} {_happened(found, 'ended', now)}, and "
-        f"{_handler(found)} took {Event.ENDED.value} before {Event.STARTED.value}."
+        f"{handler} took {Event.ENDED.value} before {Event.STARTED.value}."
     )
 
 
-def _provision(found: Affected, install: str, now: datetime) -> str:
+def _provision(found: Affected, install: str, handler: str, now: datetime) -> str:
     contracts, were = ("contracts", "were") if found.is_many else ("contract", "was")
     happened = _happened(found, "started", now)
     comma = "," * (", the " in happened)
     return (
         f"{found.counted} {contracts} of {install} {happened}{comma} and {were} never provisioned: "
-        f"{_handler(found)} never took {Event.STARTED.value}."
+        f"{handler} never took {Event.STARTED.value}."
     )
 
 
-def _coming(found: Affected, install: str, now: datetime) -> str:
+def _coming(found: Affected, install: str, _handler: str, now: datetime) -> str:
     return f"{found.counted} {Event.ENDED.value} of {install} not seen yet; {_until(found, 'come', now)}."
 
 
-def _retrying(found: Affected, install: str, now: datetime) -> str:
+def _retrying(found: Affected, install: str, _handler: str, now: datetime) -> str:
     are = "are" if found.is_many else "is"
     return f"{found.counted} {Event.ENDED.value} of {install} {are} not taken yet; {_until(found, 'be taken', now)}."
 
@@ -130,10 +137,6 @@ _WORDS = {
     Need.RETRYING: _retrying,
     Need.REQUESTED: _retrying,
 }
-
-
-def _handler(found: Affected) -> str:
-    return "the handler" if found.handlers == 1 else "a handler"
 
 
 def _happened(found: Affected, verb: str, now: datetime) -> str:

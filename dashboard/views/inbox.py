@@ -121,7 +121,8 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     )
     endpoints_in_need = getattr(endpoints[0], "total", 0) if endpoints else 0
     total = endpoints_in_need + sums["in_need"]
-    contracts = contract_needs(consequences.contract_needs(user=request.user), most=SHOWN, now=now)
+    found = consequences.contract_needs(user=request.user)
+    contracts = contract_needs(found, most=SHOWN, handler=request.user.handler_is, now=now)
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)

@@ -63,7 +63,7 @@ def test_headline_counts_contracts_first(contracts: int, more: bool, endpoints: 
 
 
 def need(what: Need, *, contracts: int = 1, install_id: int = 4, more: bool = False) -> InstallNeed:
-    found = Affected(need=what, contracts=contracts, handlers=1, undated=True, more=more)
+    found = Affected(need=what, contracts=contracts, first_counted=contracts, handlers=1, undated=True, more=more)
     return InstallNeed(install_id, "Acme Labs", found)
 
 
@@ -71,6 +71,7 @@ def test_contract_needs_keep_apart_what_may_still_come_and_do_not_count_it() -> 
     found = contract_needs(
         [need(Need.ACCESS, contracts=2), need(Need.PROVISION, more=True), need(Need.COMING, contracts=5)],
         most=50,
+        handler="your handler",
         now=NOW,
     )
     assert [(one.kind, one.label) for one in found.urgent] == [
@@ -80,10 +81,11 @@ def test_contract_needs_keep_apart_what_may_still_come_and_do_not_count_it() -> 
     assert [(one.kind, one.label) for one in found.quiet] == [("not_seen_yet", "Not seen yet")]
     assert (found.contracts, found.more, found.left) == (3, True, 0)
     assert found.urgent[0].words.startswith("2 people may still have access to Acme Labs: ")
+    assert "your handler never took contract.ended" in found.urgent[0].words
 
 
 def test_contract_need_opens_the_contracts_behind_it() -> None:
-    found = contract_needs([need(Need.ACCESS, contracts=2), need(Need.COMING)], most=50, now=NOW)
+    found = contract_needs([need(Need.ACCESS, contracts=2), need(Need.COMING)], most=50, handler="the handler", now=NOW)
     access, coming = found.urgent[0].control, found.quiet[0].control
     assert access == Link(
         "Open contracts",
@@ -99,9 +101,11 @@ def test_contract_need_opens_the_contracts_behind_it() -> None:
 
 
 def test_contract_needs_that_are_not_shown_are_counted() -> None:
-    found = contract_needs([need(Need.ACCESS, install_id=pk) for pk in range(1, 4)], most=2, now=NOW)
+    found = contract_needs(
+        [need(Need.ACCESS, install_id=pk) for pk in range(1, 4)], most=2, handler="the handler", now=NOW
+    )
     assert (len(found.urgent), found.left, found.contracts) == (2, 1, 3)
-    assert contract_needs([], most=2, now=NOW) == NO_NEEDS
+    assert contract_needs([], most=2, handler="the handler", now=NOW) == NO_NEEDS
 
 
 @pytest.mark.parametrize(

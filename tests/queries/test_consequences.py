@@ -54,11 +54,21 @@ def test_contracts_are_counted_once_however_many_endpoints_lack_their_event(endp
     expected = Affected(
         need=Need.ACCESS,
         contracts=2,
+        first_counted=2,
         handlers=2,
         times=(NOON, second.happened_at),
         oldest=second.happened_at,
     )
     assert needs(support) == [("Acme Labs", expected)]
+
+
+def test_contract_with_two_needs_is_counted_with_the_worse(endpoint: Endpoint, support: User) -> None:
+    both = lacks(endpoint)
+    started = {"event_type": Event.STARTED, "consequence": Consequence.PROVISION, "reason": Reason.UNPROVEN}
+    make_finding(contract=both.contract, endpoint=make_endpoint(install=endpoint.install), **started)
+    lacks(endpoint, **started)
+    counted = [(found.need, found.contracts, found.first_counted) for _name, found in needs(support)]
+    assert counted == [(Need.ACCESS, 1, 1), (Need.PROVISION, 2, 1)]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +99,7 @@ def test_each_finding_is_one_need_or_none(
 
 def test_times_that_are_not_known_are_said_not_to_be(endpoint: Endpoint, support: User) -> None:
     lacks(endpoint, happened_at=None)
-    assert needs(support)[0][1] == Affected(need=Need.ACCESS, contracts=1, handlers=1, undated=True)
+    assert needs(support)[0][1] == Affected(need=Need.ACCESS, contracts=1, first_counted=1, handlers=1, undated=True)
     lacks(endpoint)
     [(_name, found)] = needs(support)
     assert (found.contracts, found.times, found.oldest, found.undated) == (2, (NOON,), NOON, True)

@@ -111,6 +111,13 @@ def test_need_says_what_it_means_and_why(found: Affected, words: str) -> None:
     assert found.words(install="Acme Labs", now=NOW) == words
 
 
+@pytest.mark.parametrize(("handlers", "words"), [(1, "your handler never"), (2, "one of your handlers never")])
+@pytest.mark.parametrize("need", [Need.ACCESS, Need.PROVISION])
+def test_partners_read_of_their_own_handler(need: Need, handlers: int, words: str) -> None:
+    found = affected(need, 5 * HOUR, handlers=handlers)
+    assert words in found.words(install="Acme Labs", handler="your handler", now=NOW)
+
+
 def test_needs_have_labels_and_only_what_may_still_come_can_wait() -> None:
     assert [(need.label, need.needs_attention) for need in Need] == [
         ("May have access", True),
