@@ -1,5 +1,6 @@
 """The answer to “Why didn't it come?” for an ID: of contracts, links, deliveries, an install, or of nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -80,7 +81,8 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The page's answer. `told` is that of exactly one contract, `listed` are several, the worst first.
+    """The page's answer. `told` is that of exactly one contract, `listed` are several, the worst first, and
+    `told_of_listed` is the answer in a sentence.
 
     `lead` is the answer in a sentence where there is no contract. `notes` are sentences about events that are not of
     contracts. `summary` is the answer as plain text.
@@ -89,6 +91,7 @@ class Why:
     heading: str
     told: Answer | None = None
     listed: tuple[Listed, ...] = ()
+    told_of_listed: str = ""
     has_more: bool = False
     lists: tuple[ListLink, ...] = ()
     links: tuple[LinkLine, ...] = ()
@@ -109,6 +112,7 @@ def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, no
         heading=_heading(text, named),
         told=told,
         listed=listed[:LISTED],
+        told_of_listed=_of_several(listed, has_more=named.has_more) if listed else "",
         has_more=named.has_more or len(listed) > LISTED,
         lists=_lists(text, named) if told is None else (),
         links=tuple(_link(link, now) for link in named.links),
@@ -273,9 +277,23 @@ def _lead(found: Why) -> str:
     return next(iter(found.notes), "")
 
 
+def _of_several(listed: Sequence[Listed], *, has_more: bool) -> str:
+    """Return how many of the contracts have which worst result, and the worst of all in its own words."""
+    counts = Counter(row.worst.label if row.worst is not None else "No endpoint" for row in listed)
+    counted = "; ".join(f"{label}: {count:,} contract{'' if count == 1 else 's'}" for label, count in counts.items())
+    first = listed[0]
+    if first.worst is None:
+        return NO_ENDPOINT
+    so_far = "Of those looked at: " if has_more else ""
+    title = first.contract.title or first.contract.opentrain_id
+    return f"{so_far}{counted}. The worst, {title}: {first.worst.words.full}"
+
+
 def _summary(text: str, found: Why, now: datetime) -> str:
     """Return the answer as plain text. That of one contract is its own."""
     lines = [f"Why didn't it come? {text}", found.heading, f"As of {exactly(now)}."]
+    if found.told_of_listed:
+        lines.append(found.told_of_listed)
     for row in found.listed:
         said = row.worst.words.full if row.worst is not None else NO_ENDPOINT
         lines.append(f"- {row.contract.opentrain_id} ({row.contract.install.name}): {said}")

@@ -6,6 +6,7 @@ import pytest
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import why as presenter
+from dashboard.presenters.contract_page import NO_ENDPOINT
 from dashboard.presenters.why import Why, unknown, why
 from dashboard.queries.why import looked_through, named, siblings_of
 from tests.factories import (
@@ -105,6 +106,7 @@ def test_list_of_contracts_is_bounded_and_links_to_each_install(
         make_contract(install=acme, job_id="job_9")
     found = answer("job_9", support)
     assert (len(found.listed), found.has_more, found.heading) == (2, True, "Job job_9: 3 contracts")
+    assert found.told_of_listed == found.summary.splitlines()[3] == NO_ENDPOINT
     assert {link.url for link in found.lists} == {f"/installs/{one.pk}/contracts/?q=job_9" for one in (acme, other)}
 
 

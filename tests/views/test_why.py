@@ -108,6 +108,7 @@ def test_several_contracts_are_listed_the_worst_first(
     page = read(ana, "job_7")
     assert "Job job_7: 2 contracts" in page
     assert page.index("Label cats") < page.index("Fine")
+    assert "Not known: 1 contract; Taken: 1 contract. The worst, Label cats: Whether the handler took" in page
     assert f"/installs/{acme.pk}/contracts/?q=job_7" in ana.client.get("/why/", {"q": "job_7"}).content.decode()
 
 
