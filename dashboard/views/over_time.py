@@ -11,31 +11,26 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
 from dashboard.queries.delivery_counts import CHART_COUNT_LIMIT, Counts, count_over_time
-from dashboard.queries.status_history import Stretch, status_over_time
-from dashboard.rules.durations import span
-from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, Severity
+from dashboard.queries.status_history import status_over_time
+from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind
+from dashboard.rules.status_times import Stretch, summary
 from dashboard.views.endpoint_changes import visible
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A selectable time range, with the bucket widths for deliveries and for status."""
+    """A selectable time range, with the width of its buckets of deliveries."""
 
     name: str
     words: str
     width: timedelta
     buckets: int
-    status_width: timedelta
-
-    @property
-    def status_buckets(self) -> int:
-        return self.width * self.buckets // self.status_width
 
 
 RANGES = (
-    Range("1h", "1 hour", timedelta(minutes=5), 12, timedelta(minutes=1)),
-    Range("24h", "24 hours", timedelta(hours=1), 24, timedelta(minutes=15)),
-    Range("7d", "7 days", timedelta(hours=6), 28, timedelta(hours=2)),
+    Range("1h", "1 hour", timedelta(minutes=5), 12),
+    Range("24h", "24 hours", timedelta(hours=1), 24),
+    Range("7d", "7 days", timedelta(hours=6), 28),
 )
 DAY = RANGES[1]
 
@@ -45,7 +40,7 @@ class Status:
     """The endpoint's status by stretch and in words. `disabled_at` consecutive failures disable it."""
 
     stretches: tuple[Stretch, ...]
-    width: timedelta
+    now: datetime
     disabled_at: int = AUTO_DISABLE_AT
 
     @property
@@ -59,21 +54,8 @@ class Status:
 
     @property
     def summary(self) -> str:
-        """Say how long at most it was not active, worst first: each bucket counts as its worst status."""
-        times: dict[Severity, timedelta] = {}
-        for one in self.stretches:
-            if one.severity is not None:
-                times[one.severity] = times.get(one.severity, timedelta()) + (one.until - one.at)
-        ill = [
-            f"{HealthKind[kind.name].label.lower()} for at most {span(duration=times[kind])}"
-            for kind in sorted(times)
-            if kind is not Severity.ACTIVE
-        ]
-        most = max((one.failures or 0 for one in self.stretches), default=0)
-        if not ill:
-            return "Active throughout."
-        steps = f"counted in steps of {span(duration=self.width)}"
-        return f"{', '.join(ill).capitalize()}, {steps}; at most {most} consecutive failures."
+        """Say for how long it was not active, and of what time nothing is known."""
+        return summary(self.stretches, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +100,9 @@ def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
     counts = None
     if endpoint.is_logged:
         counts = count_over_time(endpoint_id=endpoint.pk, until=until, width=chosen.width, buckets=chosen.buckets)
-    stretches = status_over_time(
-        endpoint_id=endpoint.pk, until=until, width=chosen.status_width, buckets=chosen.status_buckets, now=now
-    )
-    status = Status(stretches, chosen.status_width)
-    return OverTime(chosen, counts, status, since=until - chosen.width * chosen.buckets, until=until)
+    since = until - chosen.width * chosen.buckets
+    status = Status(status_over_time(endpoint=endpoint, since=since, until=now), now)
+    return OverTime(chosen, counts, status, since=since, until=until)
 
 
 def _next_start(now: datetime, width: timedelta) -> datetime:

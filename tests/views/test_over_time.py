@@ -68,14 +68,27 @@ def test_status_is_told_stretch_by_stretch_with_its_worst_moments(ana: Browser, 
     now = timezone.now()
     endpoint.history.all().delete()
     for hours, status, failures in ((30, "ACTIVE", 0), (6, "ACTIVE", 8), (5, "DISABLED", 10), (2, "ACTIVE", 0)):
+        at = now - timedelta(hours=hours)
         EndpointSnapshot.objects.create(
-            endpoint=endpoint, at=now - timedelta(hours=hours), status=status, consecutive_failures=failures
+            endpoint=endpoint, at=at, not_before=at, status=status, consecutive_failures=failures
         )
     page = ana.read(url(endpoint))
     found = re.findall(r'data-failures="(\d*)" data-tone="(\w*)" data-label="([\w ]*)"', page)
     assert found == [("0", "ok", "Active"), ("8", "risk", "At risk"), ("10", "bad", "Disabled"), ("0", "ok", "Active")]
-    summary = re.search(r"Disabled for at most (\d+) (h|min), at risk for at most (\d+) min, counted", page)
-    assert (summary[1], 45 <= int(summary[3]) <= 75) == ("3", True)
+    assert "Disabled for 3 h, at risk for 60 min; at most 10 consecutive failures." in words_of(page)
+
+
+def test_outage_of_110_s_is_told_as_such_in_every_range(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    endpoint.history.all().delete()
+    for back, status in ((8 * 86_400, "ACTIVE"), (600, "DISABLED"), (490, "ACTIVE")):
+        at = now - timedelta(seconds=back)
+        failures = 10 * (status == "DISABLED")
+        EndpointSnapshot.objects.create(
+            endpoint=endpoint, at=at, not_before=at, status=status, consecutive_failures=failures
+        )
+    for query in ("?range=1h", "?range=24h", "?range=7d"):
+        assert "Disabled for 110 s; at most 10 consecutive failures." in words_of(ana.read(url(endpoint, query)))
 
 
 def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: Endpoint) -> None:
@@ -86,7 +99,8 @@ def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: End
     assert "status-over-time-table" not in page
     EndpointSnapshot.objects.create(endpoint=endpoint, at=timezone.now() - timedelta(hours=1), status="ACTIVE")
     page = ana.read(url(endpoint))
-    assert "Active throughout." in page
+    assert "Active as far as is known. Not known before" in page
+    assert "Active throughout." not in page
     assert re.findall(r'data-failures="(\d*)" data-tone="(\w*)"', page) == [("", ""), ("0", "ok")]
     assert "<td>unknown</td>" in page
 
