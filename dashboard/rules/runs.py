@@ -175,6 +175,20 @@ class Tally:
         return self.delivered == self.total
 
     @property
+    def parts(self) -> tuple[tuple[str, str, int], ...]:
+        """The parts that all chosen deliveries fall into, those above 0: kind, label and count of each."""
+        all_parts = (
+            ("delivered", "Delivered", self.delivered),
+            ("failed_again", "Failed again", self.failed_again),
+            ("refused", "Refused", self.refused),
+            ("unknown_outcome", "Outcome unknown", self.not_seen + self.unknown),
+            ("requested", "Requested, outcome awaited", self.asking + self.requested),
+            ("waiting", "Not requested", self.waiting),
+            ("left_out", "Left out", self.left_out),
+        )
+        return tuple(part for part in all_parts if part[2])
+
+    @property
     def words(self) -> str:
         """Return "411 requested again, 260 delivered, 0 failed again", and any other counts above 0."""
         parts = [f"{self.requeued} requested again", f"{self.delivered} delivered", f"{self.failed_again} failed again"]

@@ -169,3 +169,20 @@ def test_tally_adds_up(tally: Tally) -> None:
     assert tally.asked + tally.waiting == tally.total
     assert 0 <= tally.settled <= tally.asked
     assert tally.requeued + tally.asking + tally.unknown + tally.refused == tally.asked
+
+
+def test_parts_of_a_run_add_up_to_all_that_was_chosen() -> None:
+    tally = Tally(
+        waiting=1, asking=2, requested=3, delivered=4, failed_again=5, not_seen=6, unknown=7, refused=8, left_out=9
+    )
+    assert [(kind, count) for kind, _label, count in tally.parts] == [
+        ("delivered", 4),
+        ("failed_again", 5),
+        ("refused", 8),
+        ("unknown_outcome", 13),
+        ("requested", 5),
+        ("waiting", 1),
+        ("left_out", 9),
+    ]
+    assert sum(count for _kind, _label, count in tally.parts) == tally.total + tally.left_out
+    assert Tally().parts == ()

@@ -1,0 +1,110 @@
+"""The report of an endpoint's trouble, or of its health. Pure: facts go in, words come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.rules.durations import exactly
+from dashboard.rules.endpoints import EndpointHealth
+from dashboard.rules.reports import Fact, Report, at, section
+
+
+@dataclass(frozen=True, slots=True)
+class CauseFacts:
+    """Why deliveries failed, or requests were refused: a sentence with their number, and when they came."""
+
+    words: str
+    first_at: datetime
+    last_at: datetime
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """An endpoint as its report tells it.
+
+    `disabled_at` and `reason` are OpenTrain's. `failed` is the number of failed deliveries in the log, None if the
+    endpoint has no log. `outcome` says what became of the last repair; `lost` what may be missing; `deeds` are times
+    and sentences. `limits` say what the log cannot tell.
+    """
+
+    customer: str
+    install_id: str
+    endpoint: str
+    endpoint_id: str
+    address: str
+    health: EndpointHealth
+    consecutive_failures: int
+    failed: int | None
+    event_types: Sequence[str] = ()
+    disabled_at: datetime | None = None
+    deleted_at: datetime | None = None
+    synced_at: datetime | None = None
+    reason: str = ""
+    causes: Sequence[CauseFacts] = ()
+    alerts: Sequence[tuple[datetime, str]] = ()
+    deeds: Sequence[tuple[datetime, str]] = ()
+    outcome: str = ""
+    lost: Sequence[str] = ()
+    limits: Sequence[str] = ()
+
+
+def endpoint_report(endpoint: EndpointFacts, *, now: datetime) -> Report:
+    """Return the report of an endpoint, as of `now`."""
+    reason = f"OpenTrain's reason: “{endpoint.reason}”" if endpoint.reason else ""
+    return Report(
+        title=f"Endpoint of {endpoint.customer}",
+        headline=_headline(endpoint),
+        facts=_facts(endpoint),
+        sections=(
+            *section("Cause", reason, *map(_cause, endpoint.causes)),
+            *section("Open alerts", *(at(*alert) for alert in endpoint.alerts)),
+            *section("Who did what", *(at(*deed) for deed in endpoint.deeds)),
+            *section("Outcome", *_outcome(endpoint)),
+            *section("What is missing or not known", *endpoint.lost, *_not_known(endpoint)),
+        ),
+        made_at=now,
+    )
+
+
+def _headline(endpoint: EndpointFacts) -> str:
+    if endpoint.deleted_at is not None:
+        return f"Deleted: OpenTrain no longer lists it. Noticed at {exactly(endpoint.deleted_at)}."
+    since = "" if endpoint.disabled_at is None else f" since {exactly(endpoint.disabled_at)}, by OpenTrain's clock"
+    return f"{endpoint.health.label}{since}: {endpoint.health.words}"
+
+
+def _facts(endpoint: EndpointFacts) -> tuple[Fact, ...]:
+    synced = "never" if endpoint.synced_at is None else exactly(endpoint.synced_at)
+    return (
+        Fact("Customer", endpoint.customer),
+        Fact("Install ID", endpoint.install_id, is_code=True),
+        Fact("Endpoint", endpoint.endpoint, is_code=True),
+        Fact("Endpoint ID", endpoint.endpoint_id or "not known", is_code=bool(endpoint.endpoint_id)),
+        Fact("Page", endpoint.address, is_code=True),
+        Fact("Event types", ", ".join(endpoint.event_types) or "none"),
+        Fact("Consecutive failures", str(endpoint.consecutive_failures)),
+        Fact("Last synced with OpenTrain", synced),
+    )
+
+
+def _cause(cause: CauseFacts) -> str:
+    times = f"from {exactly(cause.first_at)} to {exactly(cause.last_at)}"
+    if cause.first_at == cause.last_at:
+        times = f"at {exactly(cause.first_at)}"
+    return f"{cause.words}, received {times}. {cause.advice}".strip()
+
+
+def _outcome(endpoint: EndpointFacts) -> list[str]:
+    if endpoint.failed is None:
+        return [endpoint.outcome]
+    if not endpoint.failed:
+        return [endpoint.outcome, "No failed delivery is in the log."]
+    are = "delivery in the log is" if endpoint.failed == 1 else "deliveries in the log are"
+    return [endpoint.outcome, f"{endpoint.failed:,} {are} failed and not requested again."]
+
+
+def _not_known(endpoint: EndpointFacts) -> list[str]:
+    if endpoint.failed is None:
+        return ["Redeliver does not see this endpoint's deliveries: OpenTrain knows which failed.", *endpoint.limits]
+    return [*endpoint.limits, "OpenTrain may have failed deliveries that did not reach Redeliver."]
