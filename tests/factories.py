@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.actions.installs.snapshots import tally
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.config.schedule import schedule
 from dashboard.models import (
     Alert,
@@ -90,6 +91,8 @@ def make_endpoint(*, install: Install | None = None, **columns: Any) -> Endpoint
     }
     endpoint = Endpoint.objects.create(install=install or make_install(), **defaults | columns)
     tally(install_id=endpoint.install_id)
+    tell_apart(install_id=endpoint.install_id)
+    endpoint.refresh_from_db(fields=["told_apart_by"])
     return endpoint
 
 
@@ -105,6 +108,7 @@ def make_endpoints(*, install: Install, count: int, **columns: Any) -> list[Endp
         for number in numbers
     )
     tally(install_id=install.pk)
+    tell_apart(install_id=install.pk)
     return made
 
 
@@ -232,7 +236,7 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "install": endpoint.install,
         "endpoint": endpoint,
         "install_name": endpoint.install.name,
-        "endpoint_name": endpoint.known_as,
+        "endpoint_name": endpoint.title,
         "words": "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
         "opened_at": NOON,
     }

@@ -24,7 +24,7 @@ from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
 from dashboard.partner_api import installs, schemas, targets
 from dashboard.partner_api.models import ProjectLink, Usage
-from dashboard.rules import alert_messages, alerts, observations, receipts, runs
+from dashboard.rules import alert_messages, alerts, endpoint_titles, observations, receipts, runs
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -66,6 +66,8 @@ GUARDS: dict[str, int | str] = {
     "Endpoint.observation_key_sha256": OURS,
     "Endpoint.proof": CHOICE,
     "Endpoint.url_before": max(types.URL_CHARS, URL_CHARS),
+    "Endpoint.name": endpoint_titles.NAME_CHARS,
+    "Endpoint.told_apart_by": endpoint_titles.MARK_CHARS,
     "EndpointWrite.url_digest": OURS,
     "EndpointWrite.consecutive_failures": types.COUNT,
     "EndpointSnapshot.status": types.STATUS_CHARS,

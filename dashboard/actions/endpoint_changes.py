@@ -14,6 +14,7 @@ from dashboard.actions import audit
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
 from dashboard.actions.installs.snapshots import EDIT, POINT_BACK, hold, record_change, record_endpoint, remember, tally
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.config.masking import masking
@@ -128,6 +129,7 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
         Endpoint.objects.filter(pk=endpoint.pk).update(deleted_at=at, snapshot_at=at)
         abandon_undelivered(endpoint=endpoint, at=at, learned_at=at)
         tally(install_id=endpoint.install_id)
+        tell_apart(install_id=endpoint.install_id)
         endpoint.refresh_from_db()
         words = "Deleted. OpenTrain no longer sends to this endpoint. Its delivery log stays available."
         if answer is None:
@@ -191,7 +193,9 @@ def keep_url(*, actor: User, endpoint: Endpoint, changed_at: str, operation: uui
 def _set_handler(endpoint: Endpoint, url: str) -> None:
     """Store the handler of an endpoint that was received before the change, or whose URL was its handler's."""
     if endpoint.is_received or endpoint.is_bypassed or endpoint.is_routing:
+        hold(install_id=endpoint.install_id)
         Endpoint.objects.filter(pk=endpoint.pk).update(handler_url=url)
+        tell_apart(install_id=endpoint.install_id)
 
 
 def _already_paused(endpoint: Endpoint, now: datetime) -> str:

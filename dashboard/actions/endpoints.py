@@ -13,6 +13,7 @@ from django.db import transaction
 
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.installs.snapshots import hold, record_change, record_endpoint
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Delivery, Endpoint, Install, User
@@ -64,18 +65,20 @@ def register(
     return outcome, (endpoint if is_made else None), secret
 
 
-def prepare(*, install: Install, url: str, handler_url: str, through_redeliver: bool, now: datetime) -> Endpoint:
+def prepare(
+    *, install: Install, url: str, handler_url: str, through_redeliver: bool, now: datetime, name: str = ""
+) -> Endpoint:
     """Commit the row before the call to OpenTrain, because a delivery may arrive before the response."""
-    if not through_redeliver:
-        return Endpoint.objects.create(install=install, url=url, registering_since=now)
-    key = new_receiver_key()
-    return Endpoint.objects.create(
-        install=install,
-        url=door_url(receiver_key=key),
-        receiver_key=key,
-        handler_url=handler_url,
-        registering_since=now,
-    )
+    endpoint = Endpoint(install=install, name=name, url=url, registering_since=now)
+    if through_redeliver:
+        endpoint.receiver_key, endpoint.handler_url = new_receiver_key(), handler_url
+        endpoint.url = door_url(receiver_key=endpoint.receiver_key)
+    with transaction.atomic():
+        hold(install_id=install.pk)
+        endpoint.save()
+        tell_apart(install_id=install.pk)
+    endpoint.refresh_from_db(fields=["told_apart_by"])
+    return endpoint
 
 
 def register_prepared(
@@ -104,12 +107,20 @@ def register_prepared(
         record=record,
     )
     if not created and outcome.kind is not OutcomeKind.UNKNOWN:
-        endpoint.delete()
+        forget(endpoint)
     elif created and not outcome.ok:
         if endpoint.is_received:  # if recording failed, the next list finds the row by its URL
             Endpoint.objects.filter(pk=endpoint.pk, secret=None).update(secret=created[0].secret)
         endpoint.refresh_from_db()
     return outcome, (created[0].secret if created else None)
+
+
+def forget(endpoint: Endpoint) -> None:
+    """Delete the row of an endpoint that OpenTrain did not create, unless it has confirmed it by now."""
+    with transaction.atomic():
+        hold(install_id=endpoint.install_id)
+        Endpoint.objects.filter(pk=endpoint.pk, opentrain_id=None).delete()
+        tell_apart(install_id=endpoint.install_id)
 
 
 def enable(
@@ -227,6 +238,8 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetim
             record_change(endpoint=endpoint, answer=answer.endpoint, at=at)
         ended = {"deleted_at": at} if known is not None else {}
         Endpoint.objects.filter(pk=endpoint.pk).update(secret=secret, registering_since=None, **ended)
+        if known is not None:
+            tell_apart(install_id=endpoint.install_id)
         endpoint.refresh_from_db()
     return known
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from dashboard.actions import audit, endpoint_changes, endpoints
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Delivery, Endpoint, Install, Rotation, User
@@ -135,10 +136,15 @@ def _begin(*, actor: User, old: Endpoint, now: datetime) -> Rotation | None:
                 handler_url=_handler_of(old),
                 through_redeliver=old.reaches_receiver,
                 now=now,
+                name=old.name,
             )
-            return Rotation.objects.create(
+            rotation = Rotation.objects.create(
                 old=old, new=new, started_by=actor, started_by_name=actor.get_username(), started_at=now
             )
+            tell_apart(install_id=old.install_id)
+            for one in (old, new):
+                one.refresh_from_db(fields=["told_apart_by"])
+            return rotation
     except IntegrityError:
         return None
 
@@ -154,7 +160,7 @@ def _handler_of(old: Endpoint) -> str:
 def _forget(*, actor: User, rotation: Rotation, operation: uuid.UUID) -> Outcome:
     def record(_nothing: None) -> Outcome:
         # This also deletes its rotation. If OpenTrain confirms the endpoint in this moment, it stays and is shown.
-        Endpoint.objects.filter(pk=rotation.new_id, opentrain_id=None).delete()
+        endpoints.forget(rotation.new)
         words = "OpenTrain does not list the new endpoint, so it was not created. The old one stays in use."
         if rotation.is_mistaken:
             words = (

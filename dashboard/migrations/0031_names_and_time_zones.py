@@ -19,6 +19,17 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            "endpoint",
+            "told_apart_by",
+            models.CharField(
+                blank=True,
+                help_text="What follows its title where another of the install has the same; null until that is worked "
+                "out.",
+                max_length=30,
+                null=True,
+            ),
+        ),
+        migrations.AddField(
             "install",
             "disconnected_at",
             models.DateTimeField(

@@ -13,6 +13,7 @@ from dashboard.config.masking import masking
 from dashboard.db.fields import MaskedCharField, SecretField
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
+from dashboard.rules.endpoint_titles import SHORT_CHARS, base_title, place, with_mark
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to
@@ -162,6 +163,12 @@ class Endpoint(models.Model):
     name = models.CharField(
         max_length=80, blank=True, default="", db_default="", help_text="What people call it; empty until one says."
     )
+    told_apart_by = models.CharField(  # noqa: DJ001 - null is "not worked out yet"
+        max_length=30,
+        null=True,
+        blank=True,
+        help_text="What follows its title where another of the install has the same; null until that is worked out.",
+    )
 
     objects = EndpointQuerySet.as_manager()
 
@@ -224,6 +231,26 @@ class Endpoint(models.Model):
         Without any URL, its ID: pages link this text.
         """
         return masking().url(self.handles) or self.opentrain_id or ""
+
+    @property
+    def base_title(self) -> str:
+        """What people call it, without what tells it apart: its name, or the host and path of `known_as`."""
+        return base_title(name=self.name, place=self._place)
+
+    @property
+    def title(self) -> str:
+        """What pages, alerts and the audit call it. No other endpoint of its install has the same title."""
+        return with_mark(self.base_title, self.told_apart_by)
+
+    @property
+    def short_title(self) -> str:
+        """The title, cut before what tells it apart, for breadcrumbs."""
+        return with_mark(base_title(name=self.name, place=self._place, most=SHORT_CHARS), self.told_apart_by)
+
+    @property
+    def _place(self) -> str:
+        shows_key = self.handles == self.url and self.reaches_receiver
+        return place(self.known_as, hides_end=shows_key)
 
     @property
     def has_whole_url(self) -> bool:

@@ -18,6 +18,7 @@ from django.db.models import Q
 from dashboard.actions import audit
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.deliveries.record import AutoDisable
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.config.masking import masking
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, EndpointWrite, Install
@@ -128,7 +129,7 @@ def record_endpoints(
         rows = _locked(install, Q(deleted_at=None) | Q(opentrain_id=None))
         if unknown := listed - {row.opentrain_id for row in rows}:  # new ones, or ones that were deleted
             rows += _locked(install, Q(opentrain_id__in=unknown))
-        _keep(install=install, rows=rows, remote=read, at=at, changes=changes)
+        kept = _keep(install=install, rows=rows, remote=read, at=at, changes=changes)
         if unread:
             _mark_unread(install=install, unread=unread, at=at)
         missing = [row for row in rows if row.opentrain_id is not None and row.opentrain_id not in listed]
@@ -136,6 +137,8 @@ def record_endpoints(
         if gone and all(entry.id for entry in unread):  # except endpoints registered or updated since
             Endpoint.objects.registered().filter(pk__in=gone, snapshot_at__lt=at).update(deleted_at=at)
         tally(install_id=install.pk)
+        if gone or any(row.told_apart_by is None for row in (*rows, *kept)):
+            tell_apart(install_id=install.pk)
 
 
 def record_endpoint(
@@ -160,6 +163,8 @@ def record_endpoint(
             install=install, rows=rows, remote=[remote], at=at, changes=changes, learned_at=learned_at or at
         )
         tally(install_id=install.pk)
+        if endpoint.told_apart_by is None:
+            tell_apart(install_id=install.pk)
     return endpoint.status
 
 
@@ -174,8 +179,10 @@ def record_change(*, endpoint: Endpoint, answer: opentrain.WebhookEndpoint, at: 
         if endpoint.opentrain_id is None:
             Endpoint.objects.filter(pk=endpoint.pk).update(opentrain_id=answer.id)
         rows = _locked(endpoint.install, Q(opentrain_id=answer.id))
-        _keep(install=endpoint.install, rows=rows, remote=[answer], at=at, changes=None)
+        [kept] = _keep(install=endpoint.install, rows=rows, remote=[answer], at=at, changes=None)
         tally(install_id=endpoint.install_id)
+        if kept.told_apart_by is None:
+            tell_apart(install_id=endpoint.install_id)
 
 
 def remember(*, endpoint: Endpoint, at: datetime) -> None:
@@ -318,6 +325,8 @@ def _take(
     if changes is not None and changes.are_missing_in(remote, row=endpoint):
         return
     before, seen_at = _history_of(endpoint), endpoint.snapshot_at
+    if endpoint.snapshot_at is None or endpoint.deleted_at is not None or endpoint.url != remote.url:
+        endpoint.told_apart_by = None
     _learn_of_disable(endpoint, remote, at=learned_at)
     if endpoint.snapshot_at is not None and endpoint.url != remote.url:
         _learn_of_url(endpoint, remote, at=at)
@@ -446,7 +455,8 @@ def _locked(install: Install, wanted: Q) -> list[Endpoint]:
     They are locked, except against new deliveries, which only need the row to exist.
     """
     rows = Endpoint.objects.select_for_update(no_key=True).filter(wanted, install=install).order_by("pk")
-    found = list(rows.only(*_TAKEN, "deleted_at", "unread_why", "receiver_key", "handler_url"))
+    beside = ("deleted_at", "unread_why", "receiver_key", "handler_url", "told_apart_by")
+    found = list(rows.only(*_TAKEN, *beside))
     for row in found:
         row.install = install
     return found

@@ -61,7 +61,7 @@ def test_storing_a_list_takes_as_many_queries_for_2500_endpoints_as_for_25() -> 
     for at, said in steps:
         most = queries_of(many, listed(2500, **said), at)
         assert (most, at) == (queries_of(few, listed(25, **said), at), at)
-        assert most <= 6
+        assert most <= (8 if at == NOON else 6)  # new ones are compared with all others once, for their titles
     assert queries_of(many, [], NOON + an_hour * 4) == queries_of(few, [], NOON + an_hour * 4)
     assert Endpoint.objects.registered().count() == 0
     assert EndpointSnapshot.objects.filter(endpoint__install=many).count() == 2500 * 4
