@@ -16,7 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.config.oidc import PROVIDER, Oidc
-from dashboard.models import Endpoint, Install, Rotation, User
+from dashboard.models import Alert, Endpoint, Install, Rotation, User
+from dashboard.rules.alerts import AlertKind
 from dashboard.services import demo
 from tests.attacks.walking import addresses
 from tests.contract.fake import FakeOpenTrain
@@ -129,6 +130,34 @@ def test_no_page_calls_opentrain_however_old_what_it_shows(
     for one in asked:
         ask("GET", one.path)
         assert fake_opentrain.calls == [], one.name
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_key_of_a_receiver_is_shown_only_to_people_who_manage_the_endpoint(
+    who: str, endpoint: Endpoint, people: dict[str, User | None], fake_opentrain: FakeOpenTrain
+) -> None:
+    """Whoever has the key can send requests to the receiver. No page, export, list or search has it for others."""
+    key = str(endpoint.receiver_key)
+    Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED", consecutive_failures=10)
+    Alert.objects.create(  # as an earlier release stored it
+        kind=AlertKind.DISABLED,
+        install=endpoint.install,
+        endpoint=endpoint,
+        install_name="Acme Labs",
+        endpoint_name=endpoint.url,
+        words=f"OpenTrain delivers it to {endpoint.url} now.",
+        opened_at=NOON,
+    )
+    ask, found = asking(people[who]), set()
+    paths = {one.name: one.path for one in addresses(endpoint=endpoint)} | {
+        "search of the host": f"{reverse('search')}?q=redeliver.example.com",
+        "why, of the endpoint": f"{reverse('why')}?q={endpoint.opentrain_id}",
+    }
+    for name, path in paths.items():
+        found |= {name} if key.encode() in read(ask("GET", path)) else set()
+    manages = who in {"partner admin", "support", "support lead"}
+    assert ("endpoint-detail" in found) == manages
+    assert manages or found == set()
 
 
 @pytest.mark.parametrize("who", ["viewer", "other viewer", "partner admin", "outsider", "support"])

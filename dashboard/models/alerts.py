@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from dashboard.db.fields import SecretField
+from dashboard.db.fields import MaskedCharField, MaskedTextField, SecretField
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 from dashboard.rules.alerts import KINDS, AlertEvent, AlertKind, Quiet, Subject
@@ -109,11 +109,11 @@ class Alert(models.Model):
     )
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
     install_name = models.CharField(max_length=200)
-    endpoint_name = models.CharField(max_length=200, blank=True)
-    words = models.TextField()
+    endpoint_name = MaskedCharField(max_length=200, blank=True)
+    words = MaskedTextField()
     opened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True)
-    cleared_words = models.TextField(blank=True)
+    cleared_words = MaskedTextField(blank=True)
     superseded = models.BooleanField(default=False, help_text="It ended because a worse problem followed.")
 
     objects = AlertQuerySet.as_manager()

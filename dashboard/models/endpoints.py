@@ -198,8 +198,16 @@ class Endpoint(models.Model):
 
     @property
     def shown_url(self) -> str:
-        """The endpoint's URL as it may be shown: without secrets."""
+        """The endpoint's URL as it may be shown to everyone who sees the endpoint: without secrets."""
         return masking().url(self.url)
+
+    @property
+    def receiver_address(self) -> str:
+        """The receiver's URL with its key, only for people who manage the endpoint; empty if it is not received.
+
+        Whoever has the key can send requests to the receiver.
+        """
+        return self.url if self.is_received else ""
 
     @property
     def shown_handler_url(self) -> str:

@@ -1,7 +1,7 @@
 """What is hidden of URLs and headers that Redeliver stores or shows: values whose names say that they are secret.
 
-Names match patterns: `*` stands for any text, case does not count, and `_` and `-` are the same. The value that is used
-for a call is never masked.
+Names match patterns: `*` stands for any text, case does not count, and `_` and `-` are the same. The key in the
+receiver's addresses is hidden too. The value that is used for a call is never masked.
 """
 
 import re
@@ -10,6 +10,7 @@ from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from dashboard.rules.outside_texts import MARK
+from dashboard.rules.receiver_urls import HOOKS
 from dashboard.rules.secret_texts import STARTS
 
 REDACTED = "[redacted]"
@@ -38,6 +39,9 @@ _HINTS = ("bearer", "basic", "eyj", *STARTS)
 """Each of those has one of these. Looking for them takes a fraction of the time, once for each header of a delivery."""
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>“”]+")
 _USER_INFO = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)[^/?#]*@")
+_RECEIVER_KEY = re.compile(rf"({HOOKS})(?:[\w%-]{{40,130}}(?![\w%-])|[\w%-]+{MARK}$)", re.ASCII)
+"""The key of a receiver's address, on any host, also where a long text was cut. Keys have 43 characters; a percent sign
+begins an encoded one. A handler's own path, such as /hooks/opentrain, is shown."""
 _BETWEEN = re.compile(r"([&;?#])")
 _AFTER = ").,"
 """What may follow a URL in a sentence."""
@@ -68,9 +72,11 @@ class Masking:
         return [[name, self.header(name, value)] for name, value in given]
 
     def url(self, text: str) -> str:
-        """Return a URL without its user name, password and secret parameters. The rest stays as it is."""
+        """Return a URL without its user name, password, secret parameters and receiver key. The rest stays as it is."""
         if "@" in text:
             text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
+        if HOOKS in text:
+            text = _RECEIVER_KEY.sub(rf"\1{REDACTED}", text)
         address, *rest = _BETWEEN.split(text)
         return "".join([address, *map(self._parameter, rest)])
 

@@ -40,7 +40,7 @@ def test_text_that_begins_no_word_finds_nothing(text: str, acme: Install, suppor
 
 @pytest.mark.parametrize("text", ["billing", "acme.example/hooks", "https://acme.example/hooks/billing-v2", "hooks v2"])
 def test_endpoint_is_found_by_words_of_its_address(text: str, endpoint: Endpoint, support: User) -> None:
-    assert titles(support, text) == {"endpoints": [endpoint.url]}
+    assert titles(support, text) == {"endpoints": [endpoint.shown_url]}
 
 
 def test_hand_over_is_found_by_the_delivery_id_that_the_handler_logged(
@@ -103,4 +103,4 @@ def test_outsider_finds_nothing_of_another_install(endpoint: Endpoint, outsider:
 def test_partner_admin_finds_what_was_granted(endpoint: Endpoint, partner_admin: User) -> None:
     delivery = make_delivery(endpoint=endpoint)
     assert titles(partner_admin, delivery.opentrain_id) == {"deliveries": [delivery.opentrain_id]}
-    assert titles(partner_admin, "billing") == {"endpoints": [endpoint.url]}
+    assert titles(partner_admin, "billing") == {"endpoints": [endpoint.shown_url]}

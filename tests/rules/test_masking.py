@@ -6,6 +6,8 @@ from dashboard.rules.masking import REDACTED, Masking
 from dashboard.rules.outside_texts import cut
 
 RULE = Masking()
+KEY = "aB3-_" * 8 + "xyz"
+"""As long as a receiver's key."""
 HIDDEN = [
     "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "x_api_key", "Api-Key", "X-ApiKey",
     "X-Auth-Token", "X-Access-Token", "X-CSRF-Token", "X-Vault-Token", "X-Secret", "X-Client-Secret", "X-Password",
@@ -57,6 +59,11 @@ def test_plain_words_are_no_credential() -> None:
     ("given", "shown"),
     [
         ("https://h.example/in?api_key=s3cr3t", "https://h.example/in?api_key=[redacted]"),
+        (f"https://h.example/hooks/{KEY}/", "https://h.example/hooks/[redacted]/"),
+        (f"https://h.example/at/hooks/{KEY}?a=1", "https://h.example/at/hooks/[redacted]?a=1"),
+        (f"https://h.example/hooks/%41{KEY[1:]}/", "https://h.example/hooks/[redacted]/"),
+        (f"https://h.example/hooks/{KEY[:20]}…", "https://h.example/hooks/[redacted]"),
+        ("https://h.example/hooks/opentrain/production-de/", "https://h.example/hooks/opentrain/production-de/"),
         ("https://h.example/in?a=1&apiKey=s3cr3t&b=2#x", "https://h.example/in?a=1&apiKey=[redacted]&b=2#x"),
         ("https://h.example/?access%5Ftoken=s3cr3t", "https://h.example/?access%5Ftoken=[redacted]"),
         ("https://h.example/?sv=1&sig=s3cr3t%2B", "https://h.example/?sv=1&sig=[redacted]"),
