@@ -9,16 +9,19 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 
+from dashboard.config.schedule import schedule
 from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, User
 from dashboard.presenters.contract_page import NO_ENDPOINT, Answer, answer, cells_of
 from dashboard.presenters.contract_timeline import EVENTS, place_of
 from dashboard.presenters.rows import state_of
 from dashboard.queries.contract_story import endpoints_of, judged, story
+from dashboard.queries.event_endpoints import OfEvent
 from dashboard.queries.why import LookedThrough, Named, NamedBy
 from dashboard.rules import other_events, unknown_ids
 from dashboard.rules.contract_answers import Cell, as_text, rank, worst_first
 from dashboard.rules.deliveries import DeliveryState, StateKind
 from dashboard.rules.durations import exactly
+from dashboard.rules.event_endpoints import Absent, absent
 from dashboard.rules.unknown_ids import Looked
 
 LISTED = 20
@@ -47,13 +50,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A delivery and its state; or, without a delivery, an endpoint that has none, and why in `words`."""
+    """A delivery and its state; or, without a delivery, an endpoint that has none, and why."""
 
     endpoint: Endpoint
     place: str
     words: str
     delivery: Delivery | None = None
     state: DeliveryState | None = None
+    absent: Absent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,8 @@ class Why:
     summary: str = ""
 
 
-def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, now: datetime) -> Why:
-    """Return the answer for what has the ID. `siblings` are the endpoints of the installs of its deliveries."""
+def why(*, text: str, named: Named, event: OfEvent | None, user: User, now: datetime) -> Why:
+    """Return the answer for what has the ID. `event` is its one event at each endpoint."""
     told = None
     if len(named.contracts) == 1:
         told = answer(story(named.contracts[0], now=now), user=user, now=now)
@@ -116,7 +120,7 @@ def why(*, text: str, named: Named, siblings: Sequence[Endpoint], user: User, no
         has_more=named.has_more or len(listed) > LISTED,
         lists=_lists(text, named) if told is None else (),
         links=tuple(_link(link, now) for link in named.links),
-        lines=_lines(named, siblings, now) if named.is_of_deliveries else (),
+        lines=_lines(named, event, now) if named.is_of_deliveries else (),
         notes=_notes(named, now),
     )
     lead = _lead(found)
@@ -200,35 +204,35 @@ def _link(link: ProjectLink, now: datetime) -> LinkLine:
     return LinkLine(link, words)
 
 
-def _lines(named: Named, siblings: Sequence[Endpoint], now: datetime) -> tuple[Line, ...]:
-    """Return the deliveries, the worst first, then the endpoints of the install that have none of this event.
+def _lines(named: Named, event: OfEvent | None, now: datetime) -> tuple[Line, ...]:
+    """Return the deliveries, the worst first, then those of the same event at other endpoints, then where none is.
 
     Of a contract's events, the verdicts on the contract say more of those endpoints.
     """
-    deliveries, lines = named.deliveries, []
-    for delivery in deliveries:
-        state = state_of(delivery=delivery, endpoint=delivery.endpoint, now=now)
-        lines.append(Line(delivery.endpoint, place_of(delivery.endpoint), state.words, delivery, state))
-    lines.sort(key=lambda line: _WORST_FIRST.index(line.state.kind) if line.state is not None else 0)
-    events = {delivery.event_id for delivery in deliveries}
-    is_judged = bool(named.contracts) and deliveries[0].event_type in EVENTS
-    if len(events) != 1 or is_judged:
+    lines = [_line(one, one.endpoint, now) for one in named.deliveries]
+    lines.sort(key=_worst_first)
+    is_judged = bool(named.contracts) and named.deliveries[0].event_type in EVENTS
+    if event is None or is_judged:
         return tuple(lines)
-    first, having = deliveries[-1], {delivery.endpoint_id for delivery in deliveries}
-    absent = [one for one in siblings if one.pk not in having and one.install_id == first.endpoint.install_id]
-    return (*lines, *(Line(one, place_of(one), _absent(one, first)) for one in absent))
+    told = {delivery.pk for delivery in named.deliveries}
+    others, without = [], []
+    for endpoint in event.endpoints:
+        delivery = event.deliveries.get(endpoint.pk)
+        if delivery is None:
+            why_not = absent(event.absent[endpoint.pk], happened=event.happened, schedule=schedule(), now=now)
+            without.append(Line(endpoint, place_of(endpoint), why_not.words, absent=why_not))
+        elif delivery.pk not in told:
+            others.append(_line(delivery, endpoint, now))
+    return (*lines, *sorted(others, key=_worst_first), *without)
 
 
-def _absent(endpoint: Endpoint, delivery: Delivery) -> str:
-    then = other_events.EndpointThen(
-        is_subscribed=delivery.event_type in endpoint.event_types,
-        created_at=endpoint.created_at,
-        log_from=(endpoint.routed_at or endpoint.created_at) if endpoint.is_received else None,
-        is_reported=endpoint.is_observed,
-    )
-    return other_events.absent_words(
-        then, happened_at=delivery.event_created_at, first_received_at=delivery.first_received_at
-    )
+def _line(delivery: Delivery, endpoint: Endpoint, now: datetime) -> Line:
+    state = state_of(delivery=delivery, endpoint=endpoint, now=now)
+    return Line(endpoint, place_of(endpoint), state.words, delivery, state)
+
+
+def _worst_first(line: Line) -> int:
+    return 0 if line.state is None else _WORST_FIRST.index(line.state.kind)
 
 
 def _notes(named: Named, now: datetime) -> tuple[str, ...]:
@@ -304,6 +308,7 @@ def _summary(text: str, found: Why, now: datetime) -> str:
     ]
     for line in found.lines:
         name = f"{line.delivery.event_type} {line.delivery.opentrain_id}: " if line.delivery is not None else ""
-        lines.append(f"- {line.place}: {name}{line.words}")
+        label = f"{line.absent.label}. " if line.absent is not None else ""
+        lines.append(f"- {line.place}: {name}{label}{line.words}")
     lines += found.notes
     return as_text(lines) if found.told is None else f"{as_text(lines)}\n\n{found.told.summary}"

@@ -61,21 +61,24 @@ def history(*, since: Mapping[int, datetime], installs: Collection[int]) -> Hist
         return History()
     earliest = min(since.values())
     return History(
-        periods=_periods(since),
+        periods=periods(since),
         refused_at=_refused_at(since.keys(), since=earliest),
         not_active=_not_active(installs),
         receiver_away=_receiver_away(since=earliest),
     )
 
 
-def _periods(since: Mapping[int, datetime]) -> dict[int, tuple[Period, ...]]:
+def periods(since: Mapping[int, datetime]) -> dict[int, tuple[Period, ...]]:
+    """Return the history of endpoints, each from its state at a time on, in one query."""
+    if not since:
+        return {}
     found = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(_PERIODS, {"ids": list(since), "since": list(since.values()), "paused": Severity.PAUSED.value})
         for endpoint_id, at, not_before, status, is_paused, event_types, is_received in cursor.fetchall():
             types = None if event_types is None else frozenset(event_types)
             found[endpoint_id].append(Period(at, not_before, status == ACTIVE, is_paused, types, is_received))
-    return {pk: tuple(periods) for pk, periods in found.items()}
+    return {pk: tuple(of_one) for pk, of_one in found.items()}
 
 
 def _refused_at(endpoints: Collection[int], *, since: datetime) -> dict[int, tuple[tuple[Event, datetime], ...]]:

@@ -150,15 +150,7 @@ class _Pair:
         return World(
             contract=self.facts,
             links=self.links,
-            endpoint=EndpointFacts(
-                created_at=self.endpoint.created_at,
-                log_began_at=_log_began_at(self.endpoint, periods),
-                deleted_at=self.endpoint.deleted_at,
-                periods=periods,
-                synced_at=self.endpoint.snapshot_at,
-                is_logged_from_start=_is_logged_from_start(periods),
-                auto_disabled_at=self.endpoint.auto_disabled_at,
-            ),
+            endpoint=endpoint_facts(self.endpoint, periods),
             seen=tuple(self.seen.all),
             not_active=known.not_active.get(self.contract.install_id, ()),
             receiver_away=known.receiver_away,
@@ -191,6 +183,19 @@ def _is_told(contract: ContractFacts, links: Sequence[LinkFacts], seen: Sequence
     named = {one.id for one in links}.union(one.link_id for one in seen if one.link_id is not None)
     is_active = contract.status == ACTIVE and contract.ended_seen_at is None
     return Event.STARTED in told and (is_active or Event.ENDED in told) and len(named) <= 1
+
+
+def endpoint_facts(endpoint: Endpoint, periods: tuple[Period, ...]) -> EndpointFacts:
+    """Return an endpoint with its history, as far as that was read."""
+    return EndpointFacts(
+        created_at=endpoint.created_at,
+        log_began_at=_log_began_at(endpoint, periods),
+        deleted_at=endpoint.deleted_at,
+        periods=periods,
+        synced_at=endpoint.snapshot_at,
+        is_logged_from_start=_is_logged_from_start(periods),
+        auto_disabled_at=endpoint.auto_disabled_at,
+    )
 
 
 def _log_began_at(endpoint: Endpoint, periods: Sequence[Period]) -> datetime | None:

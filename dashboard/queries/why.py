@@ -12,15 +12,15 @@ from enum import StrEnum
 from django.db.models import Exists, Min, OuterRef, Q, Subquery
 
 from dashboard.models import Contract, Delivery, Endpoint, Evidence, Install, ProjectLink, Reconciliation, User
-from dashboard.queries import delivery_lists
+from dashboard.queries import delivery_lists, event_endpoints
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
+from dashboard.queries.event_endpoints import OfEvent
 from dashboard.rules.reads import Read, is_allowed
 
 MOST_CONTRACTS = 200
 """Contracts that are judged. A job has one contract for each person who works on it."""
 MOST_DELIVERIES = 20
 MOST_LINKS = 50
-MOST_ENDPOINTS = 50
 MOST_INSTALLS = 5
 """Installs that the answer for an unknown ID names."""
 
@@ -111,11 +111,11 @@ def named(*, user: User, text: str, now: datetime) -> Named:
     )
 
 
-def siblings_of(found: Named) -> tuple[Endpoint, ...]:
-    """Return the endpoints that exist in the installs of the deliveries, oldest first."""
-    installs = {one.endpoint.install_id for one in found.deliveries}
-    rows = Endpoint.objects.registered().filter(install__in=installs).defer("secret").order_by("pk")
-    return tuple(rows[:MOST_ENDPOINTS]) if installs else ()
+def event_of(found: Named, *, now: datetime) -> OfEvent | None:
+    """Return what became of the event of the deliveries at each endpoint; None if they are not of one event."""
+    if len({delivery.event_id for delivery in found.deliveries}) != 1:
+        return None
+    return event_endpoints.of_event(found.deliveries[-1], now=now)
 
 
 def _kind(

@@ -4,7 +4,6 @@ Redeliver compares only contract.started and contract.ended with OpenTrain's lis
 the log has; whether one is missing is not known, and these sentences say why.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.rules.durations import ago
@@ -13,39 +12,6 @@ NOT_COMPARED = (
     "Redeliver compares only the start and the end of contracts with OpenTrain's lists. Whether an event of type "
     "{event_type} is missing is not known."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointThen:
-    """An endpoint of the install that has no delivery of an event in the log.
-
-    `log_from` is when its deliveries began to reach the receiver; None: they do not. `is_reported`: its handler reports
-    what it took.
-    """
-
-    is_subscribed: bool
-    created_at: datetime | None
-    log_from: datetime | None
-    is_reported: bool = False
-
-
-def absent_words(endpoint: EndpointThen, *, happened_at: datetime | None, first_received_at: datetime) -> str:
-    """Say why an endpoint has no delivery of an event that another one has, as far as that is known.
-
-    `happened_at` is the event's own time, by OpenTrain's clock as `created_at` is; `first_received_at` is when the
-    other one got it, by Redeliver's.
-    """
-    if not endpoint.is_subscribed:
-        return "Not in its log. It does not subscribe to this type now; whether it did then is not known."
-    if None not in {endpoint.created_at, happened_at} and endpoint.created_at > happened_at:  # type: ignore[operator]
-        return "It was registered after the event: OpenTrain sends a new endpoint no earlier events."
-    if endpoint.log_from is None:
-        if endpoint.is_reported:
-            return "Not reported by its handler. Whether OpenTrain sent it is not known."
-        return "Not known: OpenTrain delivers to this endpoint directly, so Redeliver has no log of it."
-    if endpoint.log_from > first_received_at:
-        return "Not known: its deliveries did not pass Redeliver at that time."
-    return "Not in its log. Whether OpenTrain did not send it or it was lost on the way is not known."
 
 
 def link_words(

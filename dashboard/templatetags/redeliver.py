@@ -27,6 +27,7 @@ from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import exactly, spelled
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
+from dashboard.rules.event_endpoints import Absence
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
@@ -95,6 +96,17 @@ LOOKS = {
     Kind.MISSING: Look("bad", "alert-circle"),
     Kind.NOT_KNOWN: Look("idle", "help-circle"),
     "not_subscribed": Look("idle", "ban"),
+    # Of rules.event_endpoints.Absence, besides those above.
+    Absence.KEPT: Look("idle", "check"),
+    Absence.HANDED_OVER: Look("info", "send"),
+    Absence.REGISTERED_AFTER: Look("idle", "clock"),
+    Absence.DIRECT: Look("idle", "plug-connected"),
+    Absence.NOT_REPORTED: Look("idle", "help-circle"),
+    Absence.REFUSED: Look("bad", "shield-x"),
+    Absence.DISABLED: Look("bad", "ban"),
+    Absence.PAUSED: Look("warn", "player-pause"),
+    Absence.NOT_YET: Look("warn", "hourglass"),
+    Absence.NONE: Look("bad", "alert-circle"),
     # Of rules.run_endings.EndingKind, besides those above.
     EndingKind.NOTHING_MISSING: Look("ok", "circle-check"),
     EndingKind.CHECKED_AGAIN: Look("info", "clock"),

@@ -17,9 +17,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import endpoints
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import Attempt, Delivery, Handover
+from dashboard.models import Attempt, Delivery, Endpoint, Handover
 from dashboard.presenters import curl, overtaken
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words, offer
+from dashboard.presenters.event_endpoints import EventRows, event_rows
 from dashboard.presenters.handovers import HandoverRow, rows_of
 from dashboard.presenters.json_tree import Node, tree_of
 from dashboard.presenters.live import live as live_response
@@ -218,7 +219,8 @@ def _find(request: MemberRequest, pk: int, *, body: bool = True) -> Delivery:
     rows = Delivery.objects.visible_to(request.user).select_related("endpoint__install")
     rows = rows.defer("endpoint__secret", "endpoint__install__token", *([] if body else ["body"]))
     of_contract = Handover.objects.filter(endpoint=OuterRef("endpoint"), contract_opentrain_id=OuterRef("resource_id"))
-    return get_object_or_404(rows.annotate(has_handovers=Exists(of_contract)), pk=pk)
+    siblings = Endpoint.objects.filter(install=OuterRef("endpoint__install")).exclude(pk=OuterRef("endpoint"))
+    return get_object_or_404(rows.annotate(has_handovers=Exists(of_contract), has_siblings=Exists(siblings)), pk=pk)
 
 
 def _attempts_context(request: MemberRequest, pk: int) -> dict[str, Any]:
@@ -241,6 +243,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     attempts = list(delivery.attempts.order_by("-received_at", "-number")[:SHOWN_ATTEMPTS])
     body = b"" if delivery.body is None else bytes(delivery.body)
     indented, tree = pretty(body)
+    event = event_rows(delivery, now=now) if getattr(delivery, "has_siblings", True) else None
     return {
         "delivery": delivery,
         "endpoint": delivery.endpoint,
@@ -263,7 +266,8 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "tree": tree,
         "hidden": REDACTED,
         "curl": _curl(delivery, attempts[0] if attempts else None, body),
-        "same_resource": _same_resource(delivery, now),
+        "event": event,
+        "same_resource": _same_resource(delivery, now, told=event),
         "handed_over": _handed_over(delivery),
         "body_days": _body_days(delivery),
         "log_lag": log_lag(user=request.user, now=now),
@@ -285,12 +289,16 @@ def _curl(delivery: Delivery, attempt: Attempt | None, body: bytes) -> str:
     return curl.command(url=delivery.endpoint.handler_url, headers=headers, body=body)
 
 
-def _same_resource(delivery: Delivery, now: datetime) -> list[DeliveryRow]:
-    """Return the newest other deliveries of the same resource, at any endpoint of the install."""
+def _same_resource(delivery: Delivery, now: datetime, *, told: EventRows | None) -> list[DeliveryRow]:
+    """Return the newest other deliveries of the same resource, at any endpoint of the install.
+
+    Those of the same event that `told` has are left out.
+    """
     if not delivery.resource_id or not is_whole(delivery.resource_id):
         return []
     rows = Delivery.objects.filter(resource_id=delivery.resource_id, endpoint__install=delivery.endpoint.install_id)
-    rows = rows.exclude(pk=delivery.pk).newest_first().select_related("endpoint")
+    shown = [] if told is None else [row.delivery.pk for row in told.rows if row.delivery is not None]
+    rows = rows.exclude(pk__in=[delivery.pk, *shown]).newest_first().select_related("endpoint")
     found = rows.defer("body", "endpoint__secret")[:SAME_RESOURCE]
     return [
         DeliveryRow(

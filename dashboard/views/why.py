@@ -12,7 +12,7 @@ from dashboard.forms import search_text
 from dashboard.forms.search_text import LONGEST
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.why import Why, unknown, why
-from dashboard.queries.why import looked_through, named, siblings_of
+from dashboard.queries.why import event_of, looked_through, named
 
 
 @require_safe
@@ -35,4 +35,4 @@ def _answer(request: MemberRequest, text: str, now: datetime) -> Why:
     found = named(user=user, text=text, now=now)
     if not found:
         return unknown(text=text, looked_through=looked_through(user=user), user=user, now=now)
-    return why(text=text, named=found, siblings=siblings_of(found), user=user, now=now)
+    return why(text=text, named=found, event=event_of(found, now=now), user=user, now=now)

@@ -8,7 +8,7 @@ from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import why as presenter
 from dashboard.presenters.contract_page import NO_ENDPOINT
 from dashboard.presenters.why import Why, unknown, why
-from dashboard.queries.why import looked_through, named, siblings_of
+from dashboard.queries.why import event_of, looked_through, named
 from tests.factories import (
     NOON,
     make_contract,
@@ -24,7 +24,7 @@ NOW = NOON + timedelta(hours=1)
 def answer(text: str, user: User) -> Why:
     found = named(user=user, text=text, now=NOW)
     assert found
-    return why(text=text, named=found, siblings=siblings_of(found), user=user, now=NOW)
+    return why(text=text, named=found, event=event_of(found, now=NOW), user=user, now=NOW)
 
 
 def hook(install: Install, name: str, **columns: object) -> Endpoint:
@@ -35,7 +35,7 @@ def hook(install: Install, name: str, **columns: object) -> Endpoint:
 
 def test_event_is_answered_for_each_endpoint_the_worst_first(acme: Install, support: User) -> None:
     fine, failing = hook(acme, "a"), hook(acme, "b")
-    hook(acme, "c")
+    hook(acme, "c", event_types=["project_link.created"])
     hook(acme, "d", event_types=["install.revoked"])
     for endpoint, make in ((fine, make_delivery), (failing, make_failed_delivery)):
         make(endpoint=endpoint, event_id="evt_1", event_type="project_link.created", resource_id="lnk_1")
@@ -51,7 +51,22 @@ def test_event_is_answered_for_each_endpoint_the_worst_first(acme: Install, supp
         "OpenTrain will not retry automatically."
     )
     assert found.notes[0].endswith("an event of type project_link.created is missing is not known.")
-    assert "acme.example/c: Not in its log." in found.summary
+    assert "acme.example/c: Not known. Redeliver has no record of whether" in found.summary
+    assert "acme.example/d: Not subscribed now. It does not subscribe" in found.summary
+
+
+def test_a_delivery_tells_what_other_endpoints_got_of_its_event(acme: Install, support: User) -> None:
+    here, other = hook(acme, "a"), hook(acme, "b")
+    hook(acme, "c")
+    one = make_delivery(endpoint=here, event_id="evt_1", event_type="project_link.created", resource_id="lnk_1")
+    make_failed_delivery(endpoint=other, event_id="evt_1", event_type="project_link.created", resource_id="lnk_1")
+    found = answer(one.opentrain_id, support)
+    assert [(line.place[-1], line.delivery is not None) for line in found.lines] == [
+        ("a", True),
+        ("b", True),
+        ("c", False),
+    ]
+    assert found.lead == "project_link.created at acme.example/a: Delivered 60 min ago."
 
 
 def test_what_is_known_of_an_install_is_the_answer_and_not_said_twice(acme: Install, support: User) -> None:

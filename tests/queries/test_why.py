@@ -8,7 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from dashboard.models import Contract, Install, Reconciliation, User
 from dashboard.queries import why
-from dashboard.queries.why import LookedThrough, Named, NamedBy, looked_through, named, siblings_of
+from dashboard.queries.why import LookedThrough, Named, NamedBy, event_of, looked_through, named
 from tests.factories import (
     NOON,
     make_contract,
@@ -111,13 +111,15 @@ def test_reads_are_those_of_the_installs_that_were_found(contract: Contract, sup
     assert named(user=support, text="con_77", now=NOON).read_at == {contract.install_id: NOON}
 
 
-def test_siblings_are_the_endpoints_that_exist_in_the_install_of_the_delivery(acme: Install, support: User) -> None:
+def test_one_event_is_told_of_every_endpoint_and_several_are_of_none(acme: Install, support: User) -> None:
     here, other = make_endpoint(install=acme), make_endpoint(install=acme)
-    make_endpoint(install=acme, deleted_at=NOON)
-    make_endpoint()
-    make_delivery(endpoint=here, event_id="evt_1")
-    assert siblings_of(named(user=support, text="evt_1", now=NOON)) == (here, other)
-    assert siblings_of(Named()) == ()
+    make_delivery(endpoint=here, event_id="evt_1", resource_id="lnk_1")
+    found = event_of(named(user=support, text="evt_1", now=NOON), now=NOON)
+    assert found is not None
+    assert (found.endpoints, set(found.deliveries), set(found.absent)) == ((here, other), {here.pk}, {other.pk})
+    make_delivery(endpoint=here, event_id="evt_2", resource_id="lnk_1")
+    assert event_of(named(user=support, text="lnk_1", now=NOON), now=NOON) is None
+    assert event_of(Named(), now=NOON) is None
 
 
 def test_what_was_looked_through_is_what_the_user_sees(acme: Install, partner_admin: User, outsider: User) -> None:

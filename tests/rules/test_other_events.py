@@ -1,13 +1,8 @@
 """What is said of events that are not of contracts: what the log and the reads say, and why the rest is not known."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from dashboard.rules.other_events import (
-    EndpointThen,
-    absent_words,
     budget_words,
     install_words,
     link_words,
@@ -17,44 +12,6 @@ from dashboard.rules.other_events import (
 
 NOON = datetime(2026, 6, 12, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-HERE = EndpointThen(is_subscribed=True, created_at=NOON - MINUTE, log_from=NOON - MINUTE)
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "words"),
-    [
-        (HERE, "Not in its log. Whether OpenTrain did not send it or it was lost on the way is not known."),
-        (
-            replace(HERE, is_subscribed=False),
-            "Not in its log. It does not subscribe to this type now; whether it did then is not known.",
-        ),
-        (
-            replace(HERE, created_at=NOON + MINUTE),
-            "It was registered after the event: OpenTrain sends a new endpoint no earlier events.",
-        ),
-        (
-            replace(HERE, log_from=None),
-            "Not known: OpenTrain delivers to this endpoint directly, so Redeliver has no log of it.",
-        ),
-        (
-            replace(HERE, log_from=None, is_reported=True),
-            "Not reported by its handler. Whether OpenTrain sent it is not known.",
-        ),
-        (
-            replace(HERE, created_at=None, log_from=NOON + MINUTE),
-            "Not known: its deliveries did not pass Redeliver at that time.",
-        ),
-    ],
-)
-def test_endpoint_without_the_event_says_only_what_is_known(endpoint: EndpointThen, words: str) -> None:
-    assert absent_words(endpoint, happened_at=NOON, first_received_at=NOON) == words
-
-
-def test_event_without_a_time_proves_no_late_registration() -> None:
-    late = replace(HERE, created_at=NOON + MINUTE)
-    assert absent_words(late, happened_at=None, first_received_at=NOON) == absent_words(
-        HERE, happened_at=NOON, first_received_at=NOON
-    )
 
 
 def link(*, gone_at: datetime | None = None, has_job: bool = True) -> str:

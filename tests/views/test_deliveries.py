@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from dashboard.actions.deliveries.answered import note_answered
 from dashboard.actions.deliveries.groups import record_group
-from dashboard.models import Attempt, Delivery, Endpoint, Install
+from dashboard.models import Attempt, Delivery, Endpoint, EndpointSnapshot, Install
 from dashboard.rules.causes import Cause
 from dashboard.vault import Secret
 from dashboard.views.deliveries import SHOWN_CHARS, Copied, Text, pretty, readable, to_copy
@@ -483,15 +483,58 @@ def test_detail_without_a_handler_or_a_body_has_no_command(ana: Browser, endpoin
 
 def test_detail_tells_what_other_deliveries_of_the_resource_did(ana: Browser, endpoint: Endpoint) -> None:
     delivery = make_delivery(endpoint=endpoint, resource_id="con_7", event_id="evt_7")
-    twin = make_failed_delivery(
-        endpoint=make_endpoint(install=endpoint.install, handler_url="https://other.example.com/x"),
-        resource_id="con_7", event_id="evt_7", event_type=HOSTILE,
-    )  # fmt: skip
+    other = make_endpoint(install=endpoint.install, handler_url="https://other.example.com/x")
+    make_failed_delivery(endpoint=other, resource_id="con_7", event_id="evt_7")
+    before = make_failed_delivery(endpoint=other, resource_id="con_7", event_id="evt_6", event_type=HOSTILE)
     elsewhere = make_delivery(resource_id="con_7")
     page = ana.read(page_of(delivery))
     same = words_of(page[page.index('id="same-heading"') :])
-    assert "same event https://other.example.com/x Handler returned 503" in same
-    assert (page_of(twin) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
+    assert "https://other.example.com/x Handler returned 503" in same
+    assert page.count('id="same-') == 2  # the heading and one row: the table of the event has the other delivery
+    assert (page_of(before) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
+
+
+def test_detail_tells_what_became_of_the_event_at_every_endpoint_of_the_install(
+    ana: Browser, endpoint: Endpoint
+) -> None:
+    delivery = make_delivery(endpoint=endpoint, event_id="evt_7", resource_id="con_7", event_created_at=NOON)
+    twin = make_failed_delivery(
+        endpoint=make_endpoint(install=endpoint.install, handler_url="https://twin.example.com/x"), event_id="evt_7"
+    )
+    disabled = make_endpoint(
+        install=endpoint.install, handler_url="https://off.example.com/x", auto_disabled_at=NOON - timedelta(minutes=1)
+    )
+    for minutes, status, failures in ((-60, "ACTIVE", 9), (-1, "DISABLED", 10), (2, "ACTIVE", 0)):
+        EndpointSnapshot.objects.create(
+            endpoint=disabled, at=NOON + timedelta(minutes=minutes), not_before=NOON + timedelta(minutes=minutes),
+            status=status, consecutive_failures=failures, event_types=["contract.started"], is_received=True,
+        )  # fmt: skip
+    make_endpoint(install=endpoint.install, receiver_key=None, url="https://direct.example.com/<b>")
+    make_endpoint()
+    page = ana.read(page_of(delivery))
+    told = words_of(page[page.index('id="event-heading"') : page.index('id="attempts-heading"')])
+    assert "2 of 4 endpoints have a delivery of it." in told
+    assert "This delivery." in told
+    assert "Failed https://twin.example.com/x 5 attempts failed" in told
+    assert "None seen; disabled then https://off.example.com/x The endpoint was disabled when" in told
+    assert "Direct: not seen here https://direct.example.com/<b>" in html.unescape(told)
+    assert page_of(twin) in page
+    assert "https://direct.example.com/<b>" not in page
+
+
+def test_event_of_one_endpoint_alone_needs_no_table(ana: Browser, endpoint: Endpoint) -> None:
+    assert "event-heading" not in ana.read(page_of(make_delivery(endpoint=endpoint)))
+
+
+def test_event_asks_the_database_no_more_for_more_endpoints(
+    ana: Browser, endpoint: Endpoint, django_assert_max_num_queries
+) -> None:
+    delivery = make_delivery(endpoint=endpoint)
+    for _ in range(30):
+        make_endpoint(install=endpoint.install)
+    with django_assert_max_num_queries(13):
+        page = ana.read(page_of(delivery))
+    assert page.count('id="event-at-') == 31
 
 
 def test_detail_shows_the_newest_ten_of_a_resource_and_none_of_no_resource(ana: Browser, endpoint: Endpoint) -> None:
