@@ -43,11 +43,18 @@ class Empty:
 
 
 def head(
-    *, row: EndpointRow, run: RunRow | None, silence_words: str, told: str, user: User, lags: bool = False
+    *,
+    row: EndpointRow,
+    run: RunRow | None,
+    silence_words: str,
+    told: str,
+    user: User,
+    lags: bool = False,
+    retries: bool = False,
 ) -> Head:
     """Decide what the top of the page shows to this user. `run` is the newest run if it is still shown.
 
-    `lags`: OpenTrain's list does not show the last change yet.
+    `retries`: the page counts deliveries that are retried. `lags`: OpenTrain's list does not show the last change yet.
     """
     endpoint = row.endpoint
     if endpoint.deleted_at:
@@ -67,7 +74,7 @@ def head(
         has_menu=is_registered,
         explains_recovery=row.failed > 0 and not is_running and row.stopped,
         offers_preview=row.failed > 0 and not is_running and not row.stopped,
-        help="" if row.failed else _nothing_failed(endpoint),
+        help="" if row.failed else _nothing_failed(row, retries=retries),
     )
 
 
@@ -121,7 +128,11 @@ def _doctor(endpoint: Endpoint) -> Link:
     return Link("Signature doctor", reverse("endpoint-doctor", args=[endpoint.pk]), icon="search")
 
 
-def _nothing_failed(endpoint: Endpoint) -> str:
+def _nothing_failed(row: EndpointRow, *, retries: bool) -> str:
+    endpoint = row.endpoint
+    if retries:
+        waits = "waits until the endpoint is re-enabled" if row.stopped else "is retried automatically"
+        return f"What has not been delivered {waits}. OpenTrain may have others that failed."
     if endpoint.is_logged:
         return "None failed here; OpenTrain may have others."
     if endpoint.reaches_receiver:

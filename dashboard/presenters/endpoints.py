@@ -13,10 +13,12 @@ from dashboard.rules.endpoints import unseen_words
 from dashboard.rules.silence import RHYTHMS, silence_words
 
 _WAITING = {
-    StateKind.RETRYING: "retry pending",
-    StateKind.OVERDUE: "next attempt overdue",
+    StateKind.RETRYING: "retrying",
+    StateKind.OVERDUE: "retrying, next attempt overdue",
     StateKind.REQUESTED_AGAIN: "",
 }
+RETRIED = frozenset({StateKind.RETRYING, StateKind.OVERDUE})
+"""States of deliveries that OpenTrain attempts again automatically."""
 _RHYTHMS = {rhythm.name: rhythm for rhythm in RHYTHMS}
 
 
@@ -83,7 +85,7 @@ def waiting_of(deliveries: Sequence[DeliveryRow], *, stopped: bool, more: bool) 
     until = "until it is re-enabled" if stopped else "for the next delivery run"
     waits = _WAITING | ({StateKind.RETRYING: f"waiting {until}"} if stopped else {})
     found = [
-        Waiting(count, f"{of} {_deliveries(count, more=more)} failed so far, {waits[kind]}: {answer}", kind)
+        Waiting(count, f"{of} {_deliveries(count, more=more)} {waits[kind]}: {answer}", kind)
         for (kind, answer), count in groups.most_common()
         if kind is not StateKind.REQUESTED_AGAIN
     ]

@@ -8,7 +8,7 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import clock
 
-_WHAT = {Standing.FAILED: "failed", Standing.RETRYING: "failed so far, retry pending"}
+_WHAT = {Standing.FAILED: "failed", Standing.RETRYING: "retrying"}
 """Words for the standings of a failing delivery; first the one that needs attention."""
 
 

@@ -25,7 +25,15 @@ from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_contracts import missing_here
 from dashboard.presenters.endpoint_page import head, no_deliveries
-from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words, waiting_of
+from dashboard.presenters.endpoints import (
+    RETRIED,
+    OpenAlert,
+    open_alerts_of,
+    silence_of,
+    silence_reason,
+    told_words,
+    waiting_of,
+)
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.lost_window import lost_while_stopped
@@ -185,6 +193,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             told=says["told"],
             user=request.user,
             lags=_lags(endpoint, now=now),
+            retries=any(one.state in RETRIED for one in waiting),
         ),
         "deliveries": shown,
         "pager": pages.before(

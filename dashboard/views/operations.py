@@ -21,6 +21,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint
+from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import controls
 from dashboard.presenters.controls import Button
 from dashboard.presenters.operations import operation_id
@@ -82,6 +83,17 @@ class ShownOutcome:
         if self.endpoint is None or self.enable_operation is None:
             return None
         return controls.enable(self.endpoint.pk, self.enable_operation, target=controls.HERE).first()
+
+    @property
+    def waits(self) -> bool:
+        """Whether OpenTrain requeued deliveries that it does not attempt before the endpoint is re-enabled."""
+        is_stopped = self.endpoint is not None and self.endpoint.status == DISABLED
+        return self.outcome.ok and bool(self.outcome.requeued) and is_stopped
+
+    @property
+    def look(self) -> str:
+        """The kind whose colour and icon the outcome has. What waits is no success yet."""
+        return OutcomeKind.UNAVAILABLE if self.waits else self.outcome.kind
 
     @property
     def has_ids(self) -> bool:

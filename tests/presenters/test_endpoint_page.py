@@ -22,6 +22,14 @@ def test_endpoint_that_is_well_offers_to_redeliver_and_says_that_nothing_failed(
     assert (found.has_menu, found.explains_recovery, found.offers_preview) == (True, False, False)
 
 
+def test_endpoint_whose_deliveries_are_retried_is_not_said_to_have_none_that_failed() -> None:
+    found = head_of(row(), retries=True)
+    assert found.help == "What has not been delivered is retried automatically. OpenTrain may have others that failed."
+    assert head_of(row(failed=2), retries=True).help == ""
+    paused = head_of(row(endpoint(status="DISABLED", consecutive_failures=0)), retries=True)
+    assert paused.help.startswith("What has not been delivered waits until the endpoint is re-enabled.")
+
+
 def test_endpoint_whose_deliveries_are_not_seen_says_so() -> None:
     found = head_of(row(endpoint(receiver_key=None)))
     assert found.help == "Redeliver does not see this endpoint's deliveries; OpenTrain knows which failed."

@@ -101,5 +101,5 @@ def test_waiting_words_say_whether_there_are_more_and_whether_nothing_is_attempt
 def test_retry_of_a_stopped_endpoint_is_not_called_pending() -> None:
     retrying = rows((StateKind.RETRYING, "handler returned 503"))
     stopped, going = (waiting_of(retrying, stopped=one, more=False)[0].words for one in (True, False))
-    assert "failed so far, waiting until it is re-enabled: handler returned 503" in stopped
-    assert "failed so far, retry pending: handler returned 503" in going
+    assert stopped == " delivery waiting until it is re-enabled: handler returned 503"
+    assert going == " delivery retrying: handler returned 503"

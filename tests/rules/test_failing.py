@@ -37,7 +37,7 @@ def failing(count: int, *, standing: Standing = Standing.FAILED, cause: str = "s
             None,
             [
                 "1 delivery failed: handler returned 503, since 11:22 UTC.",
-                "2 deliveries failed so far, retry pending: handler returned 503, since 11:22 UTC.",
+                "2 deliveries retrying: handler returned 503, since 11:22 UTC.",
             ],
         ),
     ],

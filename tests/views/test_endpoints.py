@@ -255,11 +255,13 @@ def test_detail_says_what_is_still_to_be_attempted_and_what_never_came(ana: Brow
     page = ana.read(page_of(endpoint))
     text = words_of(page)
     assert "OpenTrain counts 8 failures, 2 reached Redeliver: 6 missing." in text
-    assert "1 delivery failed so far, retry pending: handler returned 503" in text
-    assert "1 delivery failed so far, next attempt overdue: handler returned 503" in text
+    assert "1 delivery retrying: handler returned 503" in text
+    assert "1 delivery retrying, next attempt overdue: handler returned 503" in text
     for state in ("retrying", "overdue"):
         assert f'href="/endpoints/{endpoint.pk}/deliveries/?state={state}"' in page
     assert "No failed deliveries" not in text
+    assert "None failed here" not in text
+    assert "What has not been delivered is retried automatically. OpenTrain may have others that failed." in text
 
 
 def test_detail_says_what_was_requested_again_and_for_what_it_waits(

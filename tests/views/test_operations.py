@@ -155,6 +155,17 @@ def test_redeliver_while_disabled_says_what_opentrain_says_and_offers_to_enable(
     assert "Results appear here as they arrive" in answer
 
 
+def test_redeliver_on_a_stopped_endpoint_is_no_success_before_it_is_re_enabled(
+    ana: Browser, disabled: Endpoint
+) -> None:
+    waits = "Requested. Waiting until the endpoint is re-enabled."
+    page = ana.submit(redeliver_of(disabled), operation=OPERATION)
+    assert (waits in page, "outcome-unavailable" in page, "outcome-done" in page) == (True, True, False)
+    ana.press(enable_of(disabled))
+    page = ana.read(f"{page_of(disabled)}?operation={OPERATION}")
+    assert (waits in page, "outcome-unavailable" in page, "outcome-done" in page) == (False, False, True)
+
+
 def test_refusal_shows_code_and_request_id_to_copy(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
