@@ -47,4 +47,12 @@ class Migration(migrations.Migration):
                 max_length=60,
             ),
         ),
+        migrations.AddIndex(
+            "delivery",
+            models.Index(
+                fields=["endpoint", "last_attempt_at"],
+                include=["attempt_count", "last_ok", "last_cause", "last_latency_ms"],
+                name="delivery_attempted_of_endpoint",
+            ),
+        ),
     ]

@@ -90,6 +90,12 @@ class Delivery(models.Model):
                 name="delivery_newest_of_endpoint",
             ),
             models.Index(fields=["first_received_at", "id"], include=["last_signature"], name="delivery_newest_of_all"),
+            # What was attempted lately, and how that went, whenever it was first received: charts and figures.
+            models.Index(
+                fields=["endpoint", "last_attempt_at"],
+                include=["attempt_count", "last_ok", "last_cause", "last_latency_ms"],
+                name="delivery_attempted_of_endpoint",
+            ),
             # State, event type and attempts, alone and combined; failed deliveries, for the redeliver buttons.
             models.Index(
                 fields=["endpoint", "standing", "event_type", "attempts_class", "first_received_at", "id"],

@@ -1,6 +1,7 @@
 """Webhook endpoints: OpenTrain's last snapshot of each, and the data that the receiver needs."""
 
 import secrets
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
@@ -314,6 +315,13 @@ class Endpoint(models.Model):
     def is_logged(self) -> bool:
         """Whether it has a delivery log, from the receiver or from observations."""
         return self.is_received or self.is_observed
+
+    @property
+    def logged_since(self) -> datetime | None:
+        """Since when its log is whole, as far as is known; None if it has no log. Deliveries of before may be in it."""
+        if self.is_received:
+            return self.routed_at or self.created_at
+        return self.observation_key_at
 
 
 class EndpointWrite(models.Model):

@@ -1,86 +1,81 @@
-// Draws charts from the tables on the page: numbers from the table, colours from the theme, times in UTC.
+// Draws charts from the tables on the page: numbers from the table, colours from the theme, times in the page's zone.
 "use strict";
 (() => {
   const REFRESH_MS = 5000; // close behind the deliveries list below it, so the two don't contradict each other
   const HEIGHT = 180;
-  const NAMES = ["delivered", "waiting", "failed"];
-  const COLOURS = ["--ok", "--warn", "--bad"];
+  const NAMES = ["failed", "delivered"]; // the first is drawn on top
+  const COLOURS = ["--bad", "--ok"];
+  const LEFT = 44, RIGHT = 12; // where the plot begins and ends; the strip below it has the same margins in app.css
   const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10000]).sort((a, b) => a - b);
   const charts = new Map();
 
   const number = (text) => (text === "" ? null : Number(text));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
-  const mark = (seconds) => { const words = utc(seconds); return words.endsWith("00:00") ? words.slice(5, 10) : words.slice(11); };
-
-  // Shared options: a UTC time axis, and a line below with the values under the pointer.
-  const options = (box, { from, until, y, yAxis, say, series, hooks = {} }) => {
-    const axis = { stroke: colour("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--idle-bg"), width: 1 }, ticks: { show: false } };
-    const said = document.getElementById(box.id.replace("-chart", "-at"));
-    return {
-      width: box.clientWidth,
-      height: HEIGHT,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      hooks: { setCursor: [(plot) => { said.textContent = plot.cursor.idx == null || plot.cursor.left < 0 ? "" : say(plot); }], ...hooks },
-      scales: { x: { range: () => [from, until] }, y: { range: y } },
-      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(mark) }, { ...axis, size: 44, ...yAxis }],
-      series: [{}, ...series],
-    };
-  };
+  const zone = () => document.documentElement.dataset.zone || "UTC";
+  const format = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hourCycle: "h23", ...options }).format(new Date(seconds * 1000));
+  const time = (seconds) => format(seconds, { hour: "2-digit", minute: "2-digit" });
+  const day = (seconds) => format(seconds, { day: "numeric", month: "short" });
+  const span = (from, until) => `${day(from)}, ${time(from)} to ${time(until)} ${zone()}`;
 
   // Stacked bars: each is as high as its own number plus those drawn after it.
-  const deliveries = (box, table) => {
+  const attempts = (box, table) => {
     const width = Number(table.dataset.width);
     const rows = [...table.tBodies[0].rows].map((row) => ({ at: Number(row.dataset.at), counts: NAMES.map((name) => number(row.dataset[name])) }));
+    const said = document.getElementById("over-time-at");
     const say = (plot) => {
-      const row = rows[plot.cursor.idx];
-      if (row.counts[0] === null) return `${utc(row.at)} UTC: not counted`;
-      return `${utc(row.at)} to ${utc(row.at + width).slice(11)} UTC: ${NAMES.map((name, index) => `${row.counts[index]} ${name}`).join(", ")}`;
+      if (plot.cursor.idx == null || plot.cursor.left < 0) return "";
+      const { at, counts: [failed, delivered] } = rows[plot.cursor.idx];
+      return `${span(at, at + width)}: ${failed === null ? "not known" : `${delivered} delivered, ${failed} failed`}`;
     };
+    const axis = { stroke: colour("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--idle-bg"), width: 1 }, ticks: { show: false } };
+    const mark = (seconds) => time(seconds) === "00:00" ? day(seconds) : time(seconds);
     const stacked = NAMES.map((_name, index) => rows.map((row) => row.counts[0] === null ? null : row.counts.slice(index).reduce((a, b) => a + b, 0)));
     const bars = COLOURS.map((name) => ({ fill: colour(name), stroke: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60], align: 1 }) }));
-    const y = (_plot, _least, most) => [0, Math.max(most || 0, 4)];
-    return new uPlot(options(box, { from: rows[0].at, until: rows.at(-1).at + width, y, yAxis: { incrs: STEPS }, say, series: bars }), [rows.map((row) => row.at), ...stacked], box);
-  };
-
-  // Consecutive failures as steps, in front of bands coloured by status.
-  const status = (box, table) => {
-    const rows = [...table.tBodies[0].rows].map(({ dataset }) => ({ at: Number(dataset.since), until: Number(dataset.until), failures: number(dataset.failures), tone: dataset.tone, label: dataset.label }));
-    const say = (plot) => {
-      const at = plot.posToVal(plot.cursor.left, "x");
-      const row = rows.find((one) => one.at <= at && at < one.until);
-      return row?.label ? `${utc(row.at)} to ${utc(row.until).slice(11)} UTC: ${row.label}, ${row.failures} consecutive failures` : "";
-    };
-    const bands = (plot) => {
-      for (const { at, until, tone } of rows) {
-        if (!tone || tone === "ok") continue;
+    const unknown = (plot) => {
+      plot.ctx.fillStyle = colour("--idle-bg");
+      for (const { at, counts } of rows) {
+        if (counts[0] !== null) continue;
         const left = plot.valToPos(at, "x", true);
-        plot.ctx.fillStyle = colour(`--${tone}-bg`);
-        plot.ctx.fillRect(left, plot.bbox.top, Math.max(plot.valToPos(until, "x", true) - left, 2), plot.bbox.height);
-        plot.ctx.fillStyle = colour(`--${tone}`);
-        plot.ctx.fillRect(left, plot.bbox.top, Math.max(plot.valToPos(until, "x", true) - left, 2), 4 * devicePixelRatio);
+        plot.ctx.fillRect(left, plot.bbox.top, plot.valToPos(at + width, "x", true) - left, plot.bbox.height);
       }
     };
-    const last = rows.at(-1);
-    const line = { stroke: colour("--info"), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
-    const most = Number(table.dataset.disabledAt);
-    const points = [[...rows.map((row) => row.at), last.until], [...rows, last].map((row) => row.failures === null ? null : Math.min(row.failures, most))];
-    const range = { from: Number(table.dataset.from), until: Number(table.dataset.until) };
-    return new uPlot(options(box, { ...range, y: () => [0, most + 0.5], yAxis: { splits: () => [0, most / 2, most] }, say, series: [line], hooks: { drawClear: [bands] } }), points, box);
+    return new uPlot({
+      width: box.clientWidth,
+      height: HEIGHT,
+      padding: [8, RIGHT, 0, 0],
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone()),
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+      hooks: { setCursor: [(plot) => { said.textContent = say(plot); }], drawClear: [unknown] },
+      scales: { x: { range: () => [rows[0].at, rows.at(-1).at + width] }, y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 4)] } },
+      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map((seconds) => mark(seconds)), label: zone(), labelSize: 14, labelGap: 0, labelFont: axis.font }, { ...axis, size: LEFT, incrs: STEPS }],
+      series: [{}, ...bars],
+    }, [rows.map((row) => row.at), ...stacked], box);
   };
 
   const draw = (box) => {
     charts.get(box)?.destroy();
     charts.delete(box);
     const table = document.getElementById(box.dataset.chart);
-    if (table && box.clientWidth) charts.set(box, (box.dataset.draws === "status" ? status : deliveries)(box, table));
+    if (table && box.clientWidth) charts.set(box, attempts(box, table));
   };
   const drawAll = () => {
     for (const box of charts.keys()) if (!box.isConnected) charts.delete(box);
     for (const box of document.querySelectorAll("[data-chart]")) draw(box);
   };
+
+  // The strip is drawn by the server; the line below says what is under the pointer.
+  addEventListener("pointermove", ({ target, clientX }) => {
+    const said = document.getElementById("status-over-time-at");
+    const strip = target.closest?.("[data-strip]");
+    if (!said || (!strip && !said.textContent)) return;
+    said.textContent = "";
+    if (!strip) return;
+    const table = document.getElementById(strip.dataset.strip), { left, width } = strip.getBoundingClientRect();
+    const from = Number(table.dataset.from), at = from + (clientX - left) / width * (Number(table.dataset.until) - from);
+    const row = [...table.tBodies[0].rows].find(({ dataset }) => dataset.since <= at && at < dataset.until);
+    if (row) said.textContent = `${span(Number(row.dataset.since), Number(row.dataset.until))}: ${row.dataset.label || "not known"}`;
+  });
 
   let drawnAt = 0;
   addEventListener("resize", () => { if (drawnAt !== innerWidth) { drawnAt = innerWidth; drawAll(); } });

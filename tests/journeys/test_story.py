@@ -77,7 +77,8 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     # No failed delivery is left, and the double click made one call.
     expect(page.locator("#deliveries-heading ~ table").get_by_text("Failed", exact=True)).to_have_count(0)
     expect(asked).to_have_count(asked_before + 1)
-    expect(page.locator("#over-time-summary")).to_contain_text("0 failed", timeout=RUN_MS)
+    # What was attempted stays as it was: the outage does not vanish from the chart with its repair.
+    expect(page.locator("#over-time-summary")).to_contain_text(re.compile(r"[1-9]\d* failed"), timeout=RUN_MS)
     take_all(page, screenshots, "endpoint-recovered")
 
 
