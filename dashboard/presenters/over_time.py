@@ -1,6 +1,5 @@
 """An endpoint's attempts and status over time: the numbers behind the chart and the strip, and the same in words."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

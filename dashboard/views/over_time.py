@@ -14,6 +14,7 @@ from dashboard.queries.attempt_counts import count_over_time, recorded
 from dashboard.queries.status_history import status_over_time
 from dashboard.views.endpoint_changes import visible
 
+
 @require_safe
 @allowed(Permission.SEE)
 def over_time(request: MemberRequest, pk: int) -> HttpResponse:

@@ -5,7 +5,7 @@
   const HEIGHT = 180;
   const NAMES = ["failed", "delivered"]; // the first is drawn on top
   const COLOURS = ["--bad", "--ok"];
-  const LEFT = 44, RIGHT = 12; // where the plot begins and ends; the strip below it has the same margins in app.css
+  const LEFT = 44, RIGHT = 20; // where the plot begins and ends; the strip below it has the same margins in app.css
   const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10000]).sort((a, b) => a - b);
   const charts = new Map();
 
@@ -47,8 +47,8 @@
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       hooks: { setCursor: [(plot) => { said.textContent = say(plot); }], drawClear: [unknown] },
-      scales: { x: { range: () => [rows[0].at, rows.at(-1).at + width] }, y: { range: (_plot, _least, most) => [0, Math.max(most || 0, 4)] } },
-      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map((seconds) => mark(seconds)), label: zone(), labelSize: 14, labelGap: 0, labelFont: axis.font }, { ...axis, size: LEFT, incrs: STEPS }],
+      scales: { x: { range: () => [rows[0].at, rows.at(-1).at + width] }, y: { range: (_plot, _least, most) => [0, Math.max((most || 0) * 1.05, 4)] } },
+      axes: [{ ...axis, grid: { show: false }, values: (_plot, splits) => splits.map((seconds) => mark(seconds)), size: 24, label: zone(), labelSize: 14, labelGap: 0, labelFont: axis.font }, { ...axis, size: LEFT, incrs: STEPS }],
       series: [{}, ...bars],
     }, [rows.map((row) => row.at), ...stacked], box);
   };
@@ -65,16 +65,14 @@
   };
 
   // The strip is drawn by the server; the line below says what is under the pointer.
-  addEventListener("pointermove", ({ target, clientX }) => {
-    const said = document.getElementById("status-over-time-at");
+  document.addEventListener("pointermove", ({ target, clientX }) => {
+    const said = document.getElementById("over-time-at");
     const strip = target.closest?.("[data-strip]");
-    if (!said || (!strip && !said.textContent)) return;
-    said.textContent = "";
-    if (!strip) return;
+    if (!said || !strip) return;
     const table = document.getElementById(strip.dataset.strip), { left, width } = strip.getBoundingClientRect();
     const from = Number(table.dataset.from), at = from + (clientX - left) / width * (Number(table.dataset.until) - from);
     const row = [...table.tBodies[0].rows].find(({ dataset }) => dataset.since <= at && at < dataset.until);
-    if (row) said.textContent = `${span(Number(row.dataset.since), Number(row.dataset.until))}: ${row.dataset.label || "not known"}`;
+    said.textContent = !row ? "" : `${span(Number(row.dataset.since), Number(row.dataset.until))}: ${row.dataset.label || "not known"}`;
   });
 
   let drawnAt = 0;
