@@ -1,9 +1,19 @@
 """Headings and links of a delivery list, and the reason for an empty one."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from dashboard.forms.delivery_filters import Filter
+from dashboard.forms.delivery_filters import REFUSED, Filter, link_query
 from dashboard.models import Endpoint, Install
+from dashboard.rules.deliveries import StateKind
+
+_TABS = (
+    ("All", "", ""),
+    (StateKind.FAILED.label, "state", StateKind.FAILED.value),
+    (StateKind.RETRYING.label, "state", StateKind.RETRYING.value),
+    ("Refused", "signature", REFUSED),
+)
+"""The tabs above a list: the label, and the filter that each sets."""
 
 
 class Nothing(StrEnum):
@@ -13,6 +23,25 @@ class Nothing(StrEnum):
     NO_MATCH = "no_match"
     NOT_SEEN = "not_seen"
     NONE_YET = "none_yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A link to the deliveries in one state; `here` is the current one."""
+
+    label: str
+    url: str
+    here: bool
+
+
+def tabs(*, url: str, wanted: Filter) -> list[Tab]:
+    """Return the tabs of a list. They keep the other filters."""
+    used = wanted.used
+    dropped = {"state", "signature"} if wanted.refused else {"state"}
+    kept = {name: value for name, value in used.items() if name not in dropped}
+    here = REFUSED if wanted.refused else used.get("state", "")
+    queries = [(label, link_query(kept | {name: value}), value == here) for label, name, value in _TABS]
+    return [Tab(label, f"{url}?{query}" if query else url, is_here) for label, query, is_here in queries]
 
 
 def nothing(*, endpoint: Endpoint | None, wanted: Filter, is_first_page: bool) -> Nothing:

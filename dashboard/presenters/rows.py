@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, F, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from dashboard.config.schedule import schedule
@@ -19,12 +19,20 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
 from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
-MARKS = 12
-"""Most attempts of a delivery that a list draws, the newest ones."""
+MARKS = 8
+"""Most attempts of a delivery that a list draws, the newest ones: as many as its column has room for."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 """Kinds of health that a recovery repairs."""
 ANSWERED = frozenset({"", "status"})
 """Causes of attempts that got an HTTP response: a success, or another status."""
+_OF_ENDPOINT = tuple(
+    f"endpoint__{column}"
+    for column in (
+        *("url", "handler_url", "receiver_key", "routing_since", "bypassed_at", "opentrain_id", "name"),
+        *("status", "install__name"),
+    )
+)
+"""What a row of a list needs of an endpoint: its name, its status and its install's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,13 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery, its state, whether its newest attempts succeeded, its last result in words, and its install."""
+    """A delivery, its endpoint, its state, whether its newest attempts succeeded, and its last result in words."""
 
     delivery: Delivery
+    endpoint: Endpoint
     state: DeliveryState
     marks: Sequence[bool]
     last_answer: str
-    install: str = ""
     next_attempt: NextAttempt | None = None
     """None if there is no next attempt."""
 
@@ -77,6 +85,27 @@ class DeliveryRow:
     def was_answered(self) -> bool:
         """Whether the last attempt got an HTTP response, so that its latency is meaningful."""
         return was_answered(self.delivery.last_cause)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTable:
+    """Rows of deliveries, and which columns they need.
+
+    `with_endpoint`: the rows are of several endpoints; `with_install`: of several installs.
+    """
+
+    rows: Sequence[DeliveryRow]
+    with_endpoint: bool = False
+    with_install: bool = False
+
+    @property
+    def with_next(self) -> bool:
+        """Whether any delivery has a next attempt: a column that says "none" in every row is left out."""
+        return any(row.next_attempt for row in self.rows)
+
+    @property
+    def columns(self) -> int:
+        return 6 + self.with_endpoint + self.with_next
 
 
 def was_answered(cause: str) -> bool:
@@ -125,30 +154,20 @@ def with_marks(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     return deliveries.annotate(marks=ArraySubquery(newest))
 
 
-def with_owner(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """Annotate the deliveries with their endpoint's status and install's name, without loading those models."""
-    return deliveries.annotate(endpoint_status=F("endpoint__status"), install_name=F("endpoint__install__name"))
+def with_endpoint(deliveries: QuerySet[Delivery], *, columns: Sequence[str]) -> QuerySet[Delivery]:
+    """Load these columns of the deliveries, and what rows of lists say of their endpoints, in the same query."""
+    return deliveries.select_related("endpoint__install").only(*columns, *_OF_ENDPOINT)
 
 
 def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
-    """Return the row of a delivery from `with_marks`, for its endpoint's page."""
-    return _delivery_row(delivery, status=endpoint.status, install="", now=now)
-
-
-def owned_row(*, delivery: Delivery, now: datetime) -> DeliveryRow:
-    """Return the row of a delivery from `with_marks` and `with_owner`, for lists."""
-    status, install = _brought(delivery, "endpoint_status"), _brought(delivery, "install_name")
-    return _delivery_row(delivery, status=status, install=install, now=now)
-
-
-def _delivery_row(delivery: Delivery, *, status: str, install: str, now: datetime) -> DeliveryRow:
-    state = delivery_state(facts=delivery.facts, endpoint=EndpointFacts(status), now=now, schedule=schedule())
+    """Return the row of a delivery from `with_marks`."""
+    state = state_of(delivery=delivery, endpoint=endpoint, now=now)
     return DeliveryRow(
         delivery=delivery,
+        endpoint=endpoint,
         state=state,
         marks=_brought(delivery, "marks")[::-1],
         last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
-        install=install,
         next_attempt=next_attempt_of(state, now=now),
     )
 

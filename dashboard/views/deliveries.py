@@ -303,6 +303,7 @@ def _same_resource(delivery: Delivery, now: datetime, *, told: EventRows | None)
     return [
         DeliveryRow(
             one,
+            one.endpoint,
             state_of(delivery=one, endpoint=one.endpoint, now=now),
             (),
             describe_cause(cause=one.last_cause, status=one.last_status),

@@ -28,11 +28,12 @@ from dashboard.presenters.delivery_list_page import (
     nothing,
     redeliver_address,
     redeliver_label,
+    tabs,
 )
 from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
-from dashboard.presenters.rows import owned_row, with_marks, with_owner
+from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
 from dashboard.rules.deliveries import StateKind
@@ -169,6 +170,8 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "ignored": filters.ignored_for_refused if filters.refused else (),
         "causes_heading": causes_heading(filters),
         "rows": rows,
+        "table": _table(place, rows),
+        "tabs": tabs(url=place.url(), wanted=filters),
         "nothing": why,
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
         "redeliver_label": redeliver_label(counted.exactly),
@@ -199,13 +202,21 @@ def _rows(place: Place, filters: Filter, cursor: Cursor | None, now: datetime) -
     more = len(found) > PAGE
     if more:
         found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
-    return (found if filters.refused else [owned_row(delivery=one, now=now) for one in found]), more
+    return (found if filters.refused else [_row(place, delivery, now) for delivery in found]), more
+
+
+def _row(place: Place, delivery: Delivery, now: datetime) -> DeliveryRow:
+    return delivery_row(delivery=delivery, endpoint=place.endpoint or delivery.endpoint, now=now)
+
+
+def _table(place: Place, rows: list[Any]) -> DeliveryTable:
+    return DeliveryTable(rows, with_endpoint=place.endpoint is None, with_install=place.install is None)
 
 
 def page_of(*, place: Place, filters: Filter, cursor: Cursor | None, now: datetime, limit: int) -> QuerySet[Delivery]:
     """Return deliveries with everything a list row shows, without their bodies."""
     rows = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=limit, cursor=cursor)
-    return with_owner(with_marks(rows.only(*_SHOWN)))
+    return with_marks(rows.only(*_SHOWN) if place.endpoint is not None else with_endpoint(rows, columns=_SHOWN))
 
 
 def _pages(rows: list[Any], more: bool, filters: Filter, cursor: Cursor | None) -> dict[str, str]:

@@ -38,7 +38,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.lost_window import lost_while_stopped
 from dashboard.presenters.routes import Way, way_of
-from dashboard.presenters.rows import EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
+from dashboard.presenters.rows import DeliveryTable, EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.run_endings import with_endings
 from dashboard.presenters.runs import RunRow, newest_run
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
@@ -195,7 +195,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             lags=_lags(endpoint, now=now),
             retries=any(one.state in RETRIED for one in waiting),
         ),
-        "deliveries": shown,
+        "deliveries": DeliveryTable(shown),
         "pager": pages.before(
             url=reverse("endpoint-detail", args=[endpoint.pk]),
             before=before,

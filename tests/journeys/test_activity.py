@@ -73,6 +73,7 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     make_entry(install=acme, action="stop run", words="Recovery 7.", at=timezone.now())
     expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # automatically
 
+    page.locator(".filters-fold > summary").click()
     page.get_by_label("Outcome").select_option("refused")
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**outcome=refused**")
@@ -89,7 +90,7 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     expect(page.locator("main")).to_contain_text("No activity matches these filters.")
     take_all(page, screenshots, "activity-nothing")
 
-    page.get_by_role("link", name="Clear").click()
+    page.get_by_role("link", name="Clear all").click()
     page.locator("summary").filter(has_text="Export").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV (for spreadsheets)").click()

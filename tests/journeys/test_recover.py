@@ -103,6 +103,7 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     page.get_by_role("link", name="Acme Labs").click()
     page.get_by_role("row").filter(has_text="acme-contracts").get_by_role("link").first.click()
     page.get_by_role("link", name="All deliveries, filters and export").click()
+    page.locator(".filters-fold > summary").click()
     page.get_by_label("Event type").fill("contract.started")
     page.get_by_role("button", name="Filter").click()
     expect(page.locator(".filter-chips")).to_contain_text("contract.started")

@@ -13,6 +13,7 @@ from dashboard.presenters.delivery_list_page import (
     nothing,
     redeliver_address,
     redeliver_label,
+    tabs,
 )
 from tests.presenters.rows import NOW, endpoint, install
 
@@ -87,3 +88,37 @@ def test_list_of_an_endpoint_is_not_one_of_its_install() -> None:
     whole = install()
     assert install_of(install=whole, endpoint=None) is whole
     assert install_of(install=whole, endpoint=endpoint()) is None
+
+
+@pytest.mark.parametrize(
+    ("params", "here", "kept"),
+    [
+        ({}, "All", ""),
+        ({"state": "failed"}, "Failed", ""),
+        ({"state": "retrying", "event": "contract.ended"}, "Retrying", "event=contract.ended"),
+        ({"state": "delivered", "cause": "503"}, "", "cause=status%3A503"),
+        ({"signature": "refused", "state": "failed", "from": "24h"}, "Refused", "from=24h"),
+        ({"state": "borken"}, "All", ""),
+    ],
+)
+def test_tabs_keep_the_other_filters_and_say_which_is_shown(params: dict[str, str], here: str, kept: str) -> None:
+    shown = tabs(url="/deliveries/", wanted=wanted(**params))
+    assert [tab.label for tab in shown if tab.here] == [here] * bool(here)
+    queries = {tab.label: set(tab.url.partition("?")[2].split("&")) - {""} for tab in shown}
+    others = {kept} - {""}
+    assert queries == {
+        "All": others,
+        "Failed": others | {"state=failed"},
+        "Retrying": others | {"state=retrying"},
+        "Refused": others | {"signature=refused"},
+    }
+
+
+def test_tabs_keep_a_signature_but_not_beside_refused_requests() -> None:
+    urls = [tab.url for tab in tabs(url="/d/", wanted=wanted(signature="mismatch"))]
+    assert urls == [
+        "/d/?signature=mismatch",
+        "/d/?state=failed&signature=mismatch",
+        "/d/?state=retrying&signature=mismatch",
+        "/d/?signature=refused",
+    ]

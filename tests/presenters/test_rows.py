@@ -3,21 +3,22 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.db.models import QuerySet
 
 from dashboard.models import Delivery, Endpoint
 from dashboard.presenters.rows import (
     MARKS,
+    DeliveryTable,
     NextAttempt,
     delivery_row,
     endpoint_rows,
     health_of,
     next_attempt,
-    owned_row,
     state_of,
     was_answered,
+    with_endpoint,
     with_known,
     with_marks,
-    with_owner,
 )
 from dashboard.rules.deliveries import StateKind
 from tests.factories import (
@@ -100,22 +101,41 @@ def test_attempt_that_entered_the_log_late_is_not_the_newest() -> None:
     assert list(row.marks) == [False, True]
 
 
+COLUMNS = (
+    *("endpoint", "first_received_at", "last_attempt_at", "last_ok", "last_cause", "last_status"),
+    *("attempts_in_round", "requested_at", "abandoned_at"),
+)
+
+
+def listed() -> QuerySet[Delivery]:
+    return with_marks(with_endpoint(Delivery.objects.order_by("id"), columns=COLUMNS))
+
+
 def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_queries) -> None:
     endpoint = make_endpoint(install=make_install(name="Acme Labs"), status="DISABLED")
     delivery = make_delivery(endpoint=endpoint, last_ok=False)
     with django_assert_num_queries(1):
-        row = owned_row(delivery=with_owner(with_marks(Delivery.objects.all())).get(), now=NOON + timedelta(days=9))
-    assert (row.install, row.state.kind) == (
-        "Acme Labs",
-        StateKind.RETRYING,
-    )  # never overdue while deliveries are stopped
+        found = listed().get()
+        row = delivery_row(delivery=found, endpoint=found.endpoint, now=NOON + timedelta(days=9))
+        called = (row.endpoint.install.name, row.endpoint.known_as)
+    assert called == ("Acme Labs", endpoint.known_as)
+    assert row.state.kind is StateKind.RETRYING  # never overdue while deliveries are stopped
     assert row.state == state_of(delivery=delivery, endpoint=endpoint, now=NOON + timedelta(days=9))
+
+
+def test_table_has_no_column_that_is_empty_in_every_row() -> None:
+    make_delivery()
+    make_delivery(last_ok=False)
+    rows = [delivery_row(delivery=one, endpoint=one.endpoint, now=NOON) for one in listed()]
+    assert [row.next_attempt is None for row in rows] == [True, False]
+    alone, both = DeliveryTable(rows[:1]), DeliveryTable(rows, with_endpoint=True, with_install=True)
+    assert [(table.with_next, table.columns) for table in (alone, both)] == [(False, 6), (True, 8)]
 
 
 def test_row_without_what_a_query_has_to_bring_is_a_mistake() -> None:
     delivery = make_delivery()
     with pytest.raises(AttributeError):
-        owned_row(delivery=delivery, now=NOON)
+        delivery_row(delivery=delivery, endpoint=delivery.endpoint, now=NOON)
 
 
 LATER, BEFORE = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
