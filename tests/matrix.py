@@ -30,6 +30,7 @@ install-route                           POST   in 403 403 404  ok 404  ok  ok
 endpoint-detail                         GET    in 403  ok 404  ok 404  ok  ok
 endpoint-live                           GET    in 403  ok 404  ok 404  ok  ok
 endpoint-over-time                      GET    in 403  ok 404  ok 404  ok  ok
+endpoint-report                         GET    in 403  ok 404  ok 404  ok  ok
 endpoint-enable                         POST   in 403 403 404  ok 404  ok  ok
 endpoint-redeliver                      POST   in 403 403 404  ok 404  ok  ok
 endpoint-redeliver-anyway               GET    in 403 403 404  ok 404  ok  ok
@@ -93,6 +94,7 @@ delivery-list-redeliver                 GET    in 403 403 403  ok  ok  ok  ok
 delivery-list-redeliver                 POST   in 403 403 403  ok  ok  ok  ok
 delivery-detail                         GET    in 403  ok 404  ok 404  ok  ok
 delivery-live                           GET    in 403  ok 404  ok 404  ok  ok
+delivery-report                         GET    in 403  ok 404  ok 404  ok  ok
 delivery-attempts                       GET    in 403  ok 404  ok 404  ok  ok
 delivery-attempts-live                  GET    in 403  ok 404  ok 404  ok  ok
 delivery-redeliver                      POST   in 403 403 404  ok 404  ok  ok
@@ -108,6 +110,8 @@ run-list                                GET    in 403  ok  ok  ok  ok  ok  ok
 run-list-live                           GET    in 403  ok  ok  ok  ok  ok  ok
 run-detail                              GET    in 403  ok 404  ok 404  ok  ok
 run-live                                GET    in 403  ok 404  ok 404  ok  ok
+run-report                              GET    in 403  ok 404  ok 404  ok  ok
+run-export                              GET    in 403  ok 404  ok 404  ok  ok
 run-command                             POST   in 403 403 404  ok 404  ok  ok
 search                                  GET    in 403  ok  ok  ok  ok  ok  ok
 search-results                          GET    in 403  ok  ok  ok  ok  ok  ok

@@ -59,7 +59,7 @@ class Report:
         """
 
         def fit(text: str) -> str:
-            return visible(on_one_line(hide(text), most=MOST_CHARS))
+            return fitting(text, hide=hide)
 
         facts = tuple(replace(one, value=fit(one.value)) for one in self.facts if one.value)
         sections = tuple(replace(one, lines=tuple(map(fit, one.lines))) for one in self.sections if one.lines)
@@ -83,6 +83,11 @@ class Report:
         sections = [[f"### {one.title}", "", *(f"- {_escaped(line)}" for line in one.lines)] for one in self.sections]
         head = [[f"## {_escaped(self.title)}"], [f"**{_escaped(self.headline)}**"]]
         return _text([*head, facts, *sections, [f"_{self.as_of}_"]])
+
+
+def fitting(text: str, *, hide: Callable[[str], str]) -> str:
+    """Return a text as a report tells it (`Report.told`)."""
+    return visible(on_one_line(hide(text), most=MOST_CHARS))
 
 
 def section(title: str, *lines: str) -> tuple[Section, ...]:

@@ -169,14 +169,37 @@
     dialog.showModal();
     area.select();
   };
+  const copyOrShow = async (button, text) => {
+    if (!await copyText(text)) return copyByHand(text);
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1500);
+  };
+  // A link to a text that is made when it is asked for. If that fails (the session has expired), follow the link.
+  const textAt = async (url) => {
+    const response = await fetch(url);
+    const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+    if (!response.ok || response.redirected || !isText) throw new Error(`No text at ${url}`);
+    return response.text();
+  };
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest?.("a[data-copy-from]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    let text;
+    try {
+      text = await textAt(link.dataset.copyFrom);
+    } catch {
+      return location.assign(link.href);
+    }
+    await copyOrShow(link, text);
+  });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("button");
     if (!button) return;
     if (button.dataset.copy !== undefined) {
-      const text = button.dataset.copy;
-      if (!await copyText(text)) return copyByHand(text);
-      button.classList.add("done");
-      setTimeout(() => button.classList.remove("done"), 1500);
+      await copyOrShow(button, button.dataset.copy);
+    } else if (button.matches("[data-print]")) {
+      print();
     } else if (button.matches("[data-theme-toggle]")) {
       nextTheme();
     } else if (button.matches("[data-check-all], [data-check-none]")) {

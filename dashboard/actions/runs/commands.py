@@ -28,6 +28,8 @@ from dashboard.rules.runs import BULK_STEPS, ONE_CALL_STEPS, LeftOut, Step
 ADVANCE = "advance-run"
 """Name of the job that advances a run (dashboard/tasks.py)."""
 QUEUE = "console"
+START, PAUSE, RESUME, STOP = "start run", "pause run", "resume run", "stop run"
+"""Names of these actions in the audit."""
 CHOSEN_CHARS, NOTE_CHARS = 500, 300
 _UNCHECKED = "Started without the check of the handler."
 
@@ -202,7 +204,7 @@ def stop(*, actor: User, run: Run, now: datetime) -> bool:
         ended = bool(active.update(state=state, why=why, by_person=True, ended_at=now, waiting_for="", not_before=None))
         if ended:
             run.steps.filter(ended_at=None).update(ended_at=now, ok=False, words=why)
-            _note(run, actor, "stop run")
+            _note(run, actor, STOP)
             _wake_after_commit(run.pk)  # requested deliveries are still followed
     return ended
 
@@ -214,7 +216,7 @@ def pause(*, actor: User, run: Run) -> bool:
         why = f"Paused by {actor.get_username()}."
         paused = bool(running.update(state=Run.State.PAUSED, why=why, by_person=True))
         if paused:
-            _note(run, actor, "pause run")
+            _note(run, actor, PAUSE)
     return paused
 
 
@@ -226,7 +228,7 @@ def resume(*, actor: User, run: Run) -> bool:
             state=Run.State.RUNNING, why="", by_person=False, waiting_for="", not_before=None, failed_calls=0
         )
         if resumed:
-            _note(run, actor, "resume run")
+            _note(run, actor, RESUME)
             _wake_after_commit(run.pk)
     return bool(resumed)
 
@@ -255,7 +257,7 @@ def _start(run: Run, *, found: Split) -> Run:
             items.count(run=run)
             if run.step == Step.ENABLE:
                 run.steps.create(name=Step.PROBE, began_at=run.created_at, ended_at=run.created_at, words=_UNCHECKED)
-            _note(run, actor, "start run", _started_words(run))
+            _note(run, actor, START, _started_words(run))
     except IntegrityError:
         return _earlier(run)
     _wake_after_commit(run.pk)
