@@ -127,6 +127,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "dashboard.middleware.time_zones.write_in_readers_zone",
     "dashboard.middleware.sessions.SessionLimits",
     "dashboard.middleware.sessions.SecondFactor",
     "dashboard.middleware.wrong_method.explain_to_people",

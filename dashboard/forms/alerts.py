@@ -1,8 +1,6 @@
 """The form of an alert channel."""
 
-from functools import lru_cache
 from typing import Any, cast
-from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
@@ -19,24 +17,15 @@ from dashboard.rules import pasted
 from dashboard.rules.alerts import KINDS, OF_ALL_INSTALLS, AlertKind
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import on_one_line
+from dashboard.rules.time_zones import NAME_CHARS as TIME_ZONE_CHARS
+from dashboard.rules.time_zones import time_zones
 from dashboard.vault import Secret
 
 Way = AlertChannel.Way
 NAME_CHARS = 100
 EMAIL_CHARS = 254
 """Longer addresses do not exist. Source: RFC 5321, 4.5.3.1.3."""
-TIME_ZONE_CHARS = 60
 _NO_QUIET_TIME = {"invalid": "Enter a time such as 22:00, or leave both empty."}
-
-
-_NO_PLACE = {"UTC", "Factory", "localtime"}
-"""Names that stand for no place: UTC comes first, and the others are for the set-up of machines."""
-
-
-@lru_cache(maxsize=1)
-def time_zones() -> tuple[str, ...]:
-    """Return all time zones, UTC first. Cached, because finding them reads many files."""
-    return ("UTC", *sorted(name for name in available_timezones() - _NO_PLACE if not name.startswith("Etc/")))
 
 
 class ChannelForm(OperationForm):

@@ -60,7 +60,7 @@ class SessionLimits:
         return response
 
     def process_view(self, request: HttpRequest, *_: object) -> None:
-        if not _is_signed_in(request):
+        if not is_signed_in(request):
             return
         now = timezone.now()
         began, active = (_read(request, name) for name in (SIGNED_IN_AT, ACTIVE_AT))
@@ -90,7 +90,7 @@ class SecondFactor:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
-        if not settings.MFA_REQUIRED_ROLES or not _is_signed_in(request):
+        if not settings.MFA_REQUIRED_ROLES or not is_signed_in(request):
             return None
         match = request.resolver_match
         if (match and match.url_name in TO_SET_UP) or not needs_second_factor(request):
@@ -112,7 +112,7 @@ def is_polled(request: HttpRequest) -> bool:
     return name.endswith("-live") or name in POLLED or "X-Redeliver-Poll" in request.headers
 
 
-def _is_signed_in(request: HttpRequest) -> bool:
+def is_signed_in(request: HttpRequest) -> bool:
     """Return whether a user is signed in. Without a session cookie this costs no query: deliveries have none."""
     return settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated
 

@@ -5,10 +5,11 @@ Facts and the time go in, decisions come out: no rows, no clock, no settings.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dashboard.rules.time_zones import zone_named
 
 
 class AlertKind(StrEnum):
@@ -155,7 +156,7 @@ class Quiet:
 
     def until(self, now: datetime) -> datetime | None:
         """Return when the current quiet hours end; None if `now` is outside quiet hours."""
-        today = now.astimezone(zone(self.zone)).date()
+        today = now.astimezone(zone_named(self.zone)).date()
         return max((end for begin, end in self._around(today) if begin <= now < end), default=None)
 
     def _around(self, today: date) -> Iterator[tuple[datetime, datetime]]:
@@ -165,16 +166,5 @@ class Quiet:
 
     def _instants(self, day: date, clock: time) -> tuple[datetime, datetime]:
         """Return both instants, in UTC, that a clock time can mean; they differ only when the clock is set back."""
-        shown = datetime.combine(day, clock, zone(self.zone))
+        shown = datetime.combine(day, clock, zone_named(self.zone))
         return shown.replace(fold=0).astimezone(UTC), shown.replace(fold=1).astimezone(UTC)
-
-
-def zone(name: str) -> tzinfo:
-    """Return a time zone by name; UTC for a name that the system does not know.
-
-    An alert at the wrong hour is better than none. UTC itself needs no time zone data.
-    """
-    try:
-        return UTC if name == "UTC" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC

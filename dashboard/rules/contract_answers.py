@@ -14,6 +14,7 @@ from dashboard.rules.outside_texts import on_one_line
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason, Verdict
 from dashboard.rules.reconciliation_facts import EXPECTED, WORST_FIRST
 from dashboard.rules.reconciliation_words import Words
+from dashboard.rules.time_zones import readers_zone_name
 
 LINE = 500
 """Characters of a line of a summary."""
@@ -89,7 +90,7 @@ def summary(
         f"- {cell.place}: {cell.words.full}{f' [{cell.times}]' if cell.times else ''}" for cell in worst_first(cells)
     ]
     if told.moments:
-        lines += ["", "What is known, oldest first (UTC, Redeliver's clock unless marked):"]
+        lines += ["", f"What is known, oldest first ({readers_zone_name()}, Redeliver's clock unless marked):"]
     for index, moment in enumerate(told.moments):
         if index == told.gap_after:
             lines.append(f"… {told.left_out} more …")

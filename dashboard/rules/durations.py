@@ -1,11 +1,28 @@
-"""Durations and times of day in words."""
+"""Durations and times of day in words. Times are in the reader's time zone (time_zones.py), and name it."""
 
 from datetime import UTC, datetime, timedelta
 
+from dashboard.rules.time_zones import as_read, label
+
 
 def exactly(moment: datetime) -> str:
-    """Return a time in UTC, to the second."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Return a time to the second: "2026-11-29 03:12:00 CET"."""
+    return _to_the_second(as_read(moment))
+
+
+def exactly_utc(moment: datetime) -> str:
+    """Return a time to the second in UTC, whoever reads it."""
+    return _to_the_second(moment.astimezone(UTC))
+
+
+def to_the_minute(moment: datetime) -> str:
+    """Return a time to the minute: "2026-11-29 03:12 CET"."""
+    there = as_read(moment)
+    return f"{there:%Y-%m-%d %H:%M} {label(there)}"
+
+
+def _to_the_second(there: datetime) -> str:
+    return f"{there:%Y-%m-%d %H:%M:%S} {label(there)}"
 
 
 def ago(*, then: datetime, now: datetime) -> str:
@@ -57,8 +74,8 @@ def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
 
 
 def clock(*, then: datetime, now: datetime) -> str:
-    """Return a time in UTC, such as "11:22 UTC"; with the date if it is not today."""
-    there, here = then.astimezone(UTC), now.astimezone(UTC)
+    """Return a time of day, such as "11:22 CET"; with the date if it is not today where the reader is."""
+    there, here = as_read(then), as_read(now)
     day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
     year = "" if there.year == here.year else f" {there.year}"
-    return f"{there:%H:%M} UTC{day}{year}"
+    return f"{there:%H:%M} {label(there)}{day}{year}"

@@ -24,14 +24,17 @@ from dashboard.models import Endpoint, User
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
-from dashboard.rules.durations import exactly, spelled
+from dashboard.rules.durations import exactly as exactly_words
+from dashboard.rules.durations import exactly_utc, spelled
 from dashboard.rules.durations import span as span_words
+from dashboard.rules.durations import to_the_minute as to_the_minute_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.event_endpoints import Absence
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.secret_texts import STARTS
+from dashboard.rules.time_zones import readers_zone_name
 from dashboard.signatures import TOLERANCE_S
 
 register = template.Library()
@@ -143,25 +146,32 @@ def chip(kind: str, label: str) -> SafeString:
 
 @register.simple_tag
 def ago(then: datetime | None, now: datetime) -> SafeString | str:
-    """Return the time since `then`, or until it, in words, with the exact UTC as title; "—" if there is none."""
+    """Return the time since `then`, or until it, in words, with the exact time as title; "—" if there is none."""
     if then is None:
         return "—"
     words = ago_words(then=then, now=now) if then <= now else f"in about {span_words(duration=then - now)}"
-    moment = then.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{}" data-ago>{}</time>',
-        moment.isoformat(timespec="milliseconds"),
-        exactly(moment),
-        words,
-    )
+    exact, utc = exactly_words(then), exactly_utc(then)
+    title = exact if exact == utc else f"{exact} = {utc}"
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', _machine(then), title, words)
+
+
+def _machine(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _with_utc(words: str, moment: datetime) -> SafeString | str:
+    """Return a time's words with the exact UTC as title, unless they are in UTC already."""
+    if exactly_words(moment) == exactly_utc(moment):
+        return words
+    return format_html('<time datetime="{}" title="{}">{}</time>', _machine(moment), exactly_utc(moment), words)
 
 
 @register.simple_tag
 def since_told(then: datetime, now: datetime) -> SafeString | str:
-    """Return "since 11:22 UTC, 4 min ago" for a time in the past by OpenTrain's clock, which may be ahead of ours."""
+    """Return "since 11:22 CET, 4 min ago" for a time in the past by OpenTrain's clock, which may be ahead of ours."""
     if then > now:
-        return f"since {clock_words(then=then, now=now)} by OpenTrain's clock, which is ahead of Redeliver's"
-    return format_html("since {}, {}", clock_words(then=then, now=now), ago(then, now))
+        return format_html("since {} by OpenTrain's clock, which is ahead of Redeliver's", clock(then, now))
+    return format_html("since {}, {}", clock(then, now), ago(then, now))
 
 
 @register.simple_tag
@@ -176,13 +186,28 @@ def now_ms() -> int:
     return int(timezone.now().timestamp() * SECOND_MS)
 
 
-register.filter(exactly)
+@register.simple_tag
+def readers_zone() -> str:
+    """Return the IANA name of the time zone that times are shown in."""
+    return readers_zone_name()
 
 
 @register.filter
-def clock(moment: datetime, now: datetime) -> str:
-    """Return a time of day in UTC, with the date if it is another day."""
-    return clock_words(then=moment, now=now)
+def exactly(moment: datetime) -> SafeString | str:
+    """Return a time to the second, with its time zone. It may be an element, so not for an attribute."""
+    return _with_utc(exactly_words(moment), moment)
+
+
+@register.filter
+def to_the_minute(moment: datetime) -> SafeString | str:
+    """Return a time to the minute, with its time zone. It may be an element, so not for an attribute."""
+    return _with_utc(to_the_minute_words(moment), moment)
+
+
+@register.filter
+def clock(moment: datetime, now: datetime) -> SafeString | str:
+    """Return a time of day with its time zone, and the date if it is another day. It may be an element, as above."""
+    return _with_utc(clock_words(then=moment, now=now), moment)
 
 
 @register.filter

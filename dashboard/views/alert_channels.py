@@ -16,11 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions.alerts import channels as alert_channels
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
-from dashboard.forms.alerts import ChannelForm, time_zones
+from dashboard.forms.alerts import ChannelForm
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
 from dashboard.presenters.operations import operation_id
 from dashboard.rules.alerts import AlertKind
+from dashboard.rules.time_zones import time_zones
 from dashboard.services.alerts import can_mail
 from dashboard.views import operations
 from dashboard.views.alerts import MESSAGES, messages_of

@@ -20,7 +20,7 @@ from dashboard.presenters import pages
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import health_checks
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
-from dashboard.rules.durations import span
+from dashboard.rules.durations import clock, span
 
 SHOWN = 100
 """Open alerts on the page."""
@@ -132,7 +132,7 @@ def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Notification
     delivery = news.delivery
     if delivery is None:
         until = channel.quiet.until(now) if channel.quiet is not None else None
-        label = f"held back until {until:%H:%M} UTC" if until is not None else "about to be sent"
+        label = f"held back until {clock(then=until, now=now)}" if until is not None else "about to be sent"
         return Notification(channel, all_clear, "waiting", label, "", until)
     label = {"sent": "sent", "given_up": "given up"}.get(delivery.state, "being sent")
     if delivery.state == AlertDelivery.State.WAITING and delivery.words:

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -42,6 +42,7 @@ from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import exactly, spelled
 from dashboard.rules.installs import NEEDS_PERSON
 from dashboard.rules.runs import LeftOut
+from dashboard.rules.time_zones import read_in
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 MOST = 10_000
@@ -298,6 +299,7 @@ def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
     return stopped, "recover" if stopped else ""
 
 
+@read_in(UTC)  # kept with the run
 def _words(filters: Filter, now: datetime, left_out: Sequence[tuple[str, int]]) -> str:
     """Describe the chosen deliveries for later readers of the run: filter, time, and what was left out."""
     without = "".join(f"; {count} left out: {words}" for words, count in left_out)

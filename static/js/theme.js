@@ -1,4 +1,4 @@
-// Before the first paint: mark that scripts run, and resolve "auto" to the system's theme.
+// Before the first paint: mark that scripts run, resolve "auto" to the system's theme, and tell the browser's time zone.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -8,6 +8,9 @@
     root.dataset.bsTheme = chosen === "light" || chosen === "dark" ? chosen : dark.matches ? "dark" : "light";
   };
   root.classList.add("js");
+  // dashboard/middleware/time_zones.py reads it for people who chose no time zone.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
   apply();
   dark.addEventListener("change", apply);
   document.addEventListener("redeliver:theme", apply);

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.http import QueryDict
 
-from dashboard.forms.alerts import ChannelForm, time_zones
+from dashboard.forms.alerts import ChannelForm
 from dashboard.models import AlertChannel, Install, User
 from dashboard.rules.alerts import KINDS
 from dashboard.vault import Secret
@@ -115,13 +115,6 @@ def test_new_form_begins_with_every_kind_and_the_install_that_was_chosen(support
     form = ChannelForm(None, user=support, install_id=acme.pk)
     assert (form["kinds"].value(), form["install"].value()) == ([kind.value for kind in KINDS], acme.pk)
     assert (form.chosen_way, form["time_zone"].value()) == ("email", "UTC")
-
-
-def test_time_zones_are_each_once_with_utc_first() -> None:
-    names = time_zones()
-    assert (names[0], len(names) == len(set(names)), "Europe/Berlin" in names) == ("UTC", True, True)
-    assert [name for name in names if name.startswith("Etc/")] == []
-    assert {"Factory", "localtime"}.isdisjoint(names)
 
 
 @pytest.mark.parametrize(("characters", "is_taken"), [(254, True), (255, False), (310, False)])

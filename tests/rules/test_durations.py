@@ -1,11 +1,15 @@
-"""Durations in words."""
+"""Durations and times of day in words."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboard.rules import durations
+from dashboard.rules.time_zones import read_in, zone_named
 from tests.rules.test_deliveries import MINUTE, NOON
+from tests.rules.test_time_zones import MOMENTS, ZONES
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,33 @@ def test_spelled_is_in_the_largest_unit_that_divides_it(seconds, words) -> None:
 )
 def test_clock_names_another_day_and_another_year(then, words) -> None:
     assert durations.clock(then=then, now=NOON) == words
+
+
+@pytest.mark.parametrize(
+    ("zone", "exactly", "clock"),
+    [
+        ("UTC", "2026-06-12 22:30:00 UTC", "22:30 UTC on 12 June"),
+        ("Europe/Berlin", "2026-06-13 00:30:00 CEST", "00:30 CEST"),
+        ("Asia/Kolkata", "2026-06-13 04:00:00 UTC+05:30", "04:00 UTC+05:30"),
+        ("America/New_York", "2026-06-12 18:30:00 EDT", "18:30 EDT"),
+    ],
+)
+def test_times_and_days_are_the_readers(zone, exactly, clock) -> None:
+    then, now = datetime(2026, 6, 12, 22, 30, tzinfo=UTC), datetime(2026, 6, 13, 1, tzinfo=UTC)
+    with read_in(zone_named(zone)):
+        assert (durations.exactly(then), durations.clock(then=then, now=now)) == (exactly, clock)
+        assert durations.to_the_minute(then) == exactly.replace(":00 ", " ")
+        assert durations.exactly_utc(then) == "2026-06-12 22:30:00 UTC"
+
+
+def test_hour_that_comes_twice_is_told_apart() -> None:
+    first, second = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    with read_in(zone_named("Europe/Berlin")):
+        assert durations.to_the_minute(first) == "2026-10-25 02:30 CEST"
+        assert durations.to_the_minute(second) == "2026-10-25 02:30 CET"
+
+
+@given(first=MOMENTS, apart=st.integers(1, 4 * 86_400), name=ZONES)
+def test_no_two_moments_are_written_alike(first, apart, name) -> None:
+    with read_in(zone_named(name)):
+        assert durations.exactly(first) != durations.exactly(first + timedelta(seconds=apart))

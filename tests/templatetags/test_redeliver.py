@@ -12,8 +12,20 @@ from django.template.loader import render_to_string
 from django.test import override_settings
 
 from dashboard.rules.durations import spelled
+from dashboard.rules.time_zones import read_in, zone_named
 from dashboard.signatures import TOLERANCE_S
-from dashboard.templatetags.redeliver import LONG_LABEL, breakable, chip, copy, lasts, since_told
+from dashboard.templatetags.redeliver import (
+    LONG_LABEL,
+    ago,
+    breakable,
+    chip,
+    clock,
+    copy,
+    exactly,
+    lasts,
+    since_told,
+    to_the_minute,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +89,17 @@ def test_sign_in_by_link_lasts_as_long_as_its_page_says() -> None:
     """allauth has no setting for this duration, so the page's text repeats it."""
     page = Path(project.BASE_DIR, "templates/socialaccount/authentication_error.html").read_text(encoding="utf-8")
     assert f"took longer than {spelled(duration=timedelta(seconds=statekit.STATE_TTL))}." in page
+
+
+def test_time_has_its_utc_as_title_unless_it_is_in_utc() -> None:
+    then = datetime(2026, 6, 12, 22, 30, tzinfo=UTC)
+    now = then + timedelta(hours=2)
+    assert (exactly(then), clock(then, now)) == ("2026-06-12 22:30:00 UTC", "22:30 UTC on 12 June")
+    assert 'title="2026-06-12 22:30:00 UTC"' in ago(then, now)
+    with read_in(zone_named("Europe/Berlin")):
+        time = '<time datetime="2026-06-12T22:30:00.000+00:00" title="2026-06-12 22:30:00 UTC">'
+        assert exactly(then) == f"{time}2026-06-13 00:30:00 CEST</time>"
+        assert to_the_minute(then) == f"{time}2026-06-13 00:30 CEST</time>"
+        assert clock(then, now) == f"{time}00:30 CEST</time>"
+        assert f"since {time}00:30 CEST</time>, " in since_told(then, now)
+        assert 'title="2026-06-13 00:30:00 CEST = 2026-06-12 22:30:00 UTC" data-ago>2 h ago' in ago(then, now)

@@ -11,7 +11,7 @@ Design decisions:
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
@@ -24,6 +24,7 @@ from dashboard.models import Contract, ContractChange, Install, ProjectLink
 from dashboard.rules.durations import exactly
 from dashboard.rules.outside_texts import cut, storable
 from dashboard.rules.reach import ACTIVE, ENDED
+from dashboard.rules.time_zones import read_in
 from dashboard.services import opentrain
 from dashboard.services.opentrain.types import URL_CHARS
 
@@ -273,8 +274,9 @@ def _change(
     )
 
 
+@read_in(UTC)
 def _text(value: object) -> str:
-    """Return a value as people read it. Lists are of IDs."""
+    """Return a value as people read it later, whoever they are. Lists are of IDs."""
     if isinstance(value, list):
         text = ", ".join(value)
     else:

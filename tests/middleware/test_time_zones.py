@@ -1,0 +1,108 @@
+"""Each answer is written in its reader's time zone, and nobody else's."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.middleware.time_zones import COOKIE, write_in_readers_zone
+from dashboard.models import Endpoint, User
+from dashboard.rules.time_zones import readers_zone_name
+from tests.factories import make_user
+from tests.views.conftest import Browser, browser_of
+
+PLACES = [("", "", "UTC"), ("", "Asia/Kolkata", "Asia/Kolkata"), ("Europe/Berlin", "Asia/Kolkata", "Europe/Berlin")]
+
+
+def zone_of_page(text: str) -> str:
+    return text.partition('data-zone="')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize(("chosen", "browsers", "shown"), PLACES)
+def test_zone_is_the_chosen_one_else_the_browsers_else_utc(db: None, chosen: str, browsers: str, shown: str) -> None:
+    browser = browser_of(make_user(time_zone=chosen))
+    browser.client.cookies[COOKIE] = browsers
+    assert zone_of_page(browser.read("/accounts/")) == shown
+
+
+def test_people_who_are_not_signed_in_have_their_browsers_zone(db: None, client: Client) -> None:
+    client.cookies[COOKIE] = "America/New_York"
+    assert zone_of_page(client.get("/accounts/login/").content.decode()) == "America/New_York"
+
+
+@pytest.mark.parametrize("said", ["Nowhere/Gone", "../../etc/passwd", '"><script>', "x" * 4000, "Factory", "%00"])
+def test_zone_that_a_cookie_makes_up_is_utc(ana: Browser, said: str) -> None:
+    ana.client.cookies[COOKIE] = said
+    assert zone_of_page(ana.read("/accounts/")) == "UTC"
+
+
+def test_chosen_zone_that_the_system_no_longer_knows_is_the_browsers(db: None) -> None:
+    browser = browser_of(make_user(time_zone="Asia/Gone"))
+    browser.client.cookies[COOKIE] = "Asia/Tokyo"
+    assert zone_of_page(browser.read("/accounts/")) == "Asia/Tokyo"
+
+
+def test_page_and_its_polled_part_are_in_the_readers_zone_and_have_other_etags(
+    support: User, endpoint: Endpoint
+) -> None:
+    endpoint.status, endpoint.disabled_at = "DISABLED", timezone.now()
+    endpoint.save()
+    browser, path = browser_of(support), f"/endpoints/{endpoint.pk}/live/"
+    utc = browser.client.get(path)
+    support.time_zone = "Asia/Kolkata"
+    support.save()
+    kolkata = browser.client.get(path, headers={"If-None-Match": utc["ETag"]})
+    assert (kolkata.status_code, "UTC+05:30" in kolkata.content.decode()) == (200, True)
+    assert "UTC+05:30" in browser.read(f"/endpoints/{endpoint.pk}/")
+    assert "UTC+05:30" not in utc.content.decode()
+    assert browser.client.get(path, headers={"If-None-Match": kolkata["ETag"]}).status_code == 304
+
+
+def test_requests_at_the_same_time_do_not_share_a_zone() -> None:
+    both, seen = threading.Barrier(2, timeout=30), {}
+
+    def view(request: HttpRequest) -> HttpResponse:
+        both.wait()
+        seen[request.COOKIES[COOKIE]] = (readers_zone_name(), timezone.get_current_timezone_name())
+        both.wait()
+        return HttpResponse()
+
+    answer = write_in_readers_zone(view)
+    threads = [threading.Thread(target=answer, args=(asked(name),)) for name in ("Asia/Kolkata", "America/New_York")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert seen == {name: (name, name) for name in ("Asia/Kolkata", "America/New_York")}
+    assert readers_zone_name() == timezone.get_current_timezone_name() == "UTC"
+
+
+def test_what_is_streamed_after_the_view_is_in_utc() -> None:
+    def lines() -> Iterator[str]:
+        yield readers_zone_name()
+
+    def view(_request: HttpRequest) -> HttpResponseBase:
+        return StreamingHttpResponse(lines())
+
+    response = write_in_readers_zone(view)(asked("Asia/Kolkata"))
+    assert isinstance(response, StreamingHttpResponse)
+    assert b"".join(response) == b"UTC"  # type: ignore[arg-type]
+
+
+def test_view_that_fails_leaves_no_zone_behind() -> None:
+    def view(_request: HttpRequest) -> HttpResponse:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        write_in_readers_zone(view)(asked("Asia/Kolkata"))
+    assert readers_zone_name() == timezone.get_current_timezone_name() == "UTC"
+
+
+def asked(zone: str) -> HttpRequest:
+    request = HttpRequest()
+    request.COOKIES[COOKIE] = zone
+    return request
