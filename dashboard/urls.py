@@ -54,6 +54,7 @@ CASE = "contracts/<int:pk>/endpoints/<int:endpoint_pk>/<slug:event>"
 # What is not here of allauth's is shut: signing up, addresses, codes and passwords by mail. They keep allauth's names.
 account: Patterns = [
     path("", accounts.index, name="account"),
+    path("time-zone/", accounts.choose_time_zone, name="account-time-zone"),
     path("login/", account_views.login, name="account_login"),
     path("logout/", account_views.logout, name="account_logout"),
     path("inactive/", account_views.account_inactive, name="account_inactive"),

@@ -154,6 +154,7 @@ account_logout                          ANY    in  ok  ok  ok  ok  ok  ok  ok
 account_reauthenticate                  ANY    in  ok  ok  ok  ok  ok  ok  ok
 account_set_password                    ANY    in  ok  ok  ok  ok  ok  ok  ok
 account                                 ANY    in  ok  ok  ok  ok  ok  ok  ok
+account-time-zone                       POST   in  ok  ok  ok  ok  ok  ok  ok
 mfa_index                               ANY    in  ok  ok  ok  ok  ok  ok  ok
 mfa_authenticate                        ANY    in  ok  ok  ok  ok  ok  ok  ok
 mfa_reauthenticate                      ANY    in  ok  ok  ok  ok  ok  ok  ok

@@ -45,6 +45,18 @@ def is_known(name: str) -> bool:
     return name in _names()
 
 
+def zone_written(text: str) -> str:
+    """Return the name of a zone as people write it: in any case, with spaces, or its city alone. Empty if it is none.
+
+    A city alone is enough where one zone has it.
+    """
+    wanted = "_".join(text.split()).casefold()
+    whole = [name for name in _names() if name.casefold() == wanted]
+    cities = [name for name in time_zones() if name.casefold().rpartition("/")[2] == wanted]
+    found = whole or cities
+    return found[0] if len(found) == 1 else ""
+
+
 def zone_named(name: str) -> tzinfo:
     """Return a time zone by name; UTC for a name that the system does not know.
 

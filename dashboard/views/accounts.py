@@ -10,12 +10,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.actions import accounts, audit
 from dashboard.auth.permissions import MemberRequest
+from dashboard.forms.time_zones import TimeZoneForm
+from dashboard.middleware.time_zones import browsers_zone
 from dashboard.queries.second_factors import factors_of
+from dashboard.rules.time_zones import time_zones
 from dashboard.views import sessions
 
+YOUR_BROWSERS = "your browser's time zone"
 RETRY_AFTER_S = 300
 """The longest time, in seconds, that an attempt counts (allauth's `login_failed`)."""
 
@@ -24,7 +29,28 @@ RETRY_AFTER_S = 300
 @require_safe
 @login_required
 def index(request: MemberRequest) -> HttpResponse:
-    """Show how the user signs in, with links to change each part."""
+    """Show how the user signs in and in which time zone they read, with ways to change each part."""
+    return _page(request, TimeZoneForm(initial={"time_zone": request.user.time_zone}))
+
+
+@never_cache
+@require_POST
+@login_required
+def choose_time_zone(request: MemberRequest) -> HttpResponse:
+    """Show times in the chosen zone from now on."""
+    form = TimeZoneForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form)
+    name = form.cleaned_data["time_zone"]
+    try:
+        accounts.choose_time_zone(user=request.user, name=name, operation=form.cleaned_data["operation"])
+        messages.success(request, f"Times are now shown in {name or YOUR_BROWSERS}.")
+    except audit.NotedBefore:
+        pass  # already done and reported
+    return redirect("account")
+
+
+def _page(request: MemberRequest, form: TimeZoneForm) -> HttpResponse:
     factors = factors_of(user=request.user)
     context = {
         "now": timezone.now(),
@@ -34,9 +60,12 @@ def index(request: MemberRequest) -> HttpResponse:
         "sessions": len(sessions.living(request)),
         "identity": SocialAccount.objects.filter(user=request.user).first(),
         "oidc": settings.OIDC_NAME,
+        "form": form,
+        "time_zones": time_zones(),
+        "browsers_zone": browsers_zone(request),
         "owes_factor": request.user.role in settings.MFA_REQUIRED_ROLES and not factors.any,
     }
-    return render(request, "account/index.html", context)
+    return render(request, "account/index.html", context, status=422 if form.errors else 200)
 
 
 @login_required

@@ -1,16 +1,18 @@
 """Sign-in: open to users with an account, and to no one else."""
 
+import uuid
 from urllib.parse import unquote
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dashboard.models import User
+from dashboard.models import AuditEntry, User
 from tests.factories import make_user
+from tests.views.conftest import browser_of
 
 pytestmark = pytest.mark.django_db
-LOGIN, ACCOUNT = reverse("account_login"), reverse("account")
+LOGIN, ACCOUNT, ZONE = reverse("account_login"), reverse("account"), reverse("account-time-zone")
 
 
 def test_sign_in_leads_to_the_installs(client: Client) -> None:
@@ -49,6 +51,35 @@ def test_wrong_password_says_so_without_saying_which_part(client: Client) -> Non
     words = "Incorrect user name or password."
     assert [words in page for page in pages] == [True, True]
     assert [name in page for name, page in zip(("ana", "bob"), pages, strict=True)] == [True, True]
+
+
+def test_times_are_shown_in_the_chosen_zone_from_then_on(support: User) -> None:
+    browser = browser_of(support)
+    page = browser.submit(ZONE, time_zone="asia/kolkata")
+    assert "Times are now shown in Asia/Kolkata." in page
+    assert ("UTC+05:30" in page, 'data-zone="Asia/Kolkata"' in page) == (True, True)
+    assert 'value="Asia/Kolkata"' in browser.read(ACCOUNT)
+    entry = AuditEntry.objects.get(action="choose time zone")
+    assert (entry.actor, entry.words) == (support, "Times are shown in Asia/Kolkata.")
+    assert "Times are now shown in your browser&#x27;s time zone." in browser.submit(ZONE, time_zone="")
+    assert User.objects.get(pk=support.pk).time_zone == ""
+
+
+def test_zone_that_there_is_not_is_refused_and_stays_in_the_field(support: User) -> None:
+    browser = browser_of(support)
+    response = browser.client.post(ZONE, {"time_zone": '"><b>Nowhere'})
+    page = response.content.decode()
+    assert (response.status_code, "Choose a time zone from the list" in page) == (422, True)
+    assert "&quot;&gt;&lt;b&gt;Nowhere" in page
+    assert User.objects.get(pk=support.pk).time_zone == ""
+    assert not AuditEntry.objects.filter(action="choose time zone").exists()
+
+
+def test_form_that_is_sent_twice_is_one_choice(support: User) -> None:
+    browser, operation = browser_of(support), str(uuid.uuid4())
+    for _ in range(2):
+        browser.submit(ZONE, time_zone="Asia/Kolkata", operation=operation)
+    assert AuditEntry.objects.filter(action="choose time zone").count() == 1
 
 
 SHUT = [
