@@ -1,10 +1,14 @@
 """Headings and links of a delivery list, and the reason for an empty one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.urls import reverse
+
 from dashboard.forms.delivery_filters import REFUSED, Filter, link_query
 from dashboard.models import Endpoint, Install
+from dashboard.presenters.redeliverable import Part, Redeliverable
 from dashboard.rules.deliveries import StateKind
 
 _TABS = (
@@ -64,11 +68,40 @@ def heading(*, count: str, why: Nothing | None, endpoint: Endpoint | None) -> st
     return "Waiting for the first delivery"
 
 
-def redeliver_label(exactly: int | None) -> str:
-    """Return the label of the link to a bulk preview; `exactly` is the number of deliveries, None if unknown."""
-    if exactly == 1:
-        return "Redeliver this one…"
-    return f"Redeliver these {exactly}…" if exactly else "Redeliver these…"
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The link above a list that leads to a redelivery, and why there is none. Empty if nothing is to be said."""
+
+    label: str = ""
+    url: str = ""
+    help: str = ""
+
+
+def again(found: Redeliverable, *, url: str) -> Again:
+    """Return the link to what can be redelivered of a list. `url` is the preview of its redelivery."""
+    if found.count is None:
+        return Again("Redeliver these…", url)
+    if found.count:
+        return Again("Redeliver this one…" if found.count == 1 else f"Redeliver these {found.count}…", url)
+    if found.overtaken:
+        return Again(f"Redeliver {found.overtaken} overtaken…", url)
+    if found.blocked:
+        return _blocked(found.blocked)
+    if found.delivered:
+        return Again("Send delivered ones again…", f"{url}{'&' if '?' in url else '?'}delivered=1")
+    return Again()
+
+
+def _blocked(parts: Sequence[Part]) -> Again:
+    first = parts[0]
+    if len(parts) > 1:
+        return Again(help=f"Nothing can be redelivered now on these {len(parts)} endpoints. Open them to see why.")
+    if first.active is not None:
+        run = first.active.run
+        return Again(help=f"These wait for {run.get_kind_display().lower()} {run.pk}, which is active on the endpoint.")
+    if first.helps == "recover":
+        return Again("Recover…", reverse("endpoint-recover", args=[first.endpoint.pk]), help=first.obstacle)
+    return Again(help=first.obstacle)
 
 
 def install_of(*, install: Install | None, endpoint: Endpoint | None) -> Install | None:

@@ -24,11 +24,18 @@ def links(*, listed: str, here: str, query: str, with_delivered: bool) -> Links:
     )
 
 
-def heading(chosen: int | None) -> str:
-    """Return the heading. `chosen` is the number of deliveries to redeliver, None if the filter is not possible."""
+def heading(chosen: int | None, *, overtaken: int = 0) -> str:
+    """Return the heading. `chosen` is the number of deliveries to redeliver, None if the filter is not possible.
+
+    `overtaken` is the number of those that are redelivered only if that is chosen.
+    """
     if chosen is None:
         return "This cannot be redelivered like this"
-    return f"Redeliver {chosen} deliver{'y' if chosen == 1 else 'ies'}" if chosen else "Nothing to redeliver"
+    if chosen:
+        return f"Redeliver {chosen} deliver{'y' if chosen == 1 else 'ies'}"
+    if overtaken:
+        return f"Redeliver {overtaken} overtaken deliver{'y' if overtaken == 1 else 'ies'}?"
+    return "Nothing to redeliver"
 
 
 def _address(url: str, *queries: str) -> str:

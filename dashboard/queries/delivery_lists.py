@@ -4,7 +4,7 @@ A list has a scope (an endpoint, an install, everything that a user may see, or 
 chooses the index ranges and merges them, so that the cost of a page does not grow with the table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from dashboard.models.deliveries import Delivery, DeliveryQuerySet, RefusedAttem
 from dashboard.queries import delivery_list_sql
 from dashboard.queries.delivery_criteria import CauseCriteria, Cursor, DeliveryCriteria, Scope
 from dashboard.queries.delivery_list_sql import Sql
+from dashboard.rules.deliveries import StateKind
 
 __all__ = [
     "LIST_COUNT_LIMIT",
@@ -29,8 +30,11 @@ __all__ = [
     "page",
     "refused_count",
     "refused_page",
+    "undelivered",
 ]  # fmt: skip
 
+UNDELIVERED = (StateKind.FAILED, StateKind.RETRYING, StateKind.OVERDUE)
+"""States of deliveries that a redelivery helps. Overdue ones may have been requested again."""
 LIST_COUNT_LIMIT = 1000
 """Maximum number of rows to count; beyond that, only "more than" is known."""
 
@@ -69,6 +73,22 @@ def count(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> int:
         return 0
     rows = _rows(delivery_list_sql.counted(scope=scope, criteria=criteria, now=now, most=LIST_COUNT_LIMIT + 1))
     return int(rows[0][0])
+
+
+def undelivered(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: int) -> DeliveryQuerySet:
+    """Return up to `limit` of the newest matching deliveries of each state that is neither delivered nor requested."""
+    states = [one for one in UNDELIVERED if criteria.state in {None, one}]
+    narrowed = [replace(criteria, state=state) for state in states]
+    possible = [one for one in narrowed if not delivery_list_sql.is_impossible(one)]
+    if not possible:
+        return Delivery.objects.none()
+    texts, params = [], []
+    for one in possible:
+        sql = delivery_list_sql.newest(scope=scope, criteria=one, now=now, limit=limit, cursor=None)
+        texts.append(f"({sql.text})")
+        params += sql.params
+    found = RawSQL(" UNION ALL ".join(texts), params)  # noqa: S611 - constants and %s
+    return Delivery.objects.filter(pk__in=found).newest_first()
 
 
 def causes(*, scope: Scope, criteria: DeliveryCriteria) -> list[CauseGroup]:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.auth.permissions import MemberRequest, Permission, allowed
+from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
@@ -22,17 +22,18 @@ from dashboard.models import Delivery, Endpoint, Handover, Install, User
 from dashboard.presenters import pages
 from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.delivery_list_page import (
+    again,
     causes_heading,
     heading,
     install_of,
     nothing,
     redeliver_address,
-    redeliver_label,
     tabs,
 )
 from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
+from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, redeliverable
 from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
@@ -69,14 +70,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many deliveries match, in words, and the causes of failures and refusals; None if unknown.
+    """How many deliveries match, in words, the causes of failures and refusals, and what of it can be redelivered.
 
-    `exactly` is the number, if it is known and at most LIST_COUNT_LIMIT.
+    What is not known is None.
     """
 
     words: str
     causes: Sequence[CauseRow] | None
-    exactly: int | None = None
+    redeliverable: Redeliverable = NOT_COUNTED
 
 
 def everything(request: MemberRequest) -> Place:
@@ -147,16 +148,19 @@ def _live(request: MemberRequest, place: Place) -> HttpResponseBase:
 
 def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
     now = timezone.now()
-    return context_of(place=place, params=request.GET, now=now) | {"log_lag": log_lag(user=request.user, now=now)}
+    operates = may(request.user, Permission.OPERATE)
+    found = context_of(place=place, params=request.GET, now=now, operates=operates)
+    return found | {"log_lag": log_lag(user=request.user, now=now)}
 
 
-def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, Any]:
-    """Return the template context."""
+def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool = True) -> dict[str, Any]:
+    """Return the template context. `operates`: the user may redeliver."""
     filters = delivery_filters.parse(params=params.dict(), now=now)
     cursor = delivery_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
-    counted = _counted(place, filters, now, with_causes=cursor is None)
+    redelivers = redeliver_address(place.url("-redeliver"), filters) if operates and rows else ""
+    counted = _counted(place, filters, now, with_causes=cursor is None, redelivers=rows if redelivers else ())
     return {
         "place": place,
         "install": place.install,
@@ -166,7 +170,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
         "export_bodies": not filters.refused,
-        "redeliver_url": redeliver_address(place.url("-redeliver"), filters) if rows else "",
+        "again": again(counted.redeliverable, url=redelivers) if redelivers else None,
         "ignored": filters.ignored_for_refused if filters.refused else (),
         "causes_heading": causes_heading(filters),
         "rows": rows,
@@ -174,7 +178,6 @@ def context_of(*, place: Place, params: QueryDict, now: datetime) -> dict[str, A
         "tabs": tabs(url=place.url(), wanted=filters),
         "nothing": why,
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
-        "redeliver_label": redeliver_label(counted.exactly),
         "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,
         "first_page": cursor is None,
@@ -238,26 +241,38 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
     return place.urlencode()
 
 
-def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool) -> Counted:
+def _counted(
+    place: Place, filters: Filter, now: datetime, *, with_causes: bool, redelivers: Sequence[Any] = ()
+) -> Counted:
     """Count and group within COUNT_MS. What takes longer stays unknown, never a wrong number.
 
-    Causes are shown only above the first page.
+    Causes are shown only above the first page. `redelivers` are the rows of the page, if it offers to redeliver them.
     """
     try:
         with at_most(ms=COUNT_MS):
             number = _count(place, filters, now)
             causes = _causes(place, filters) if with_causes else []
+            found = _redeliverable(place, filters, number, redelivers, now) if redelivers else NOT_COUNTED
     except TooSlow:
         return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
     what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
-    return Counted(words, causes, number if number <= LIST_COUNT_LIMIT else None)
+    return Counted(words, causes, found)
 
 
 def _count(place: Place, filters: Filter, now: datetime) -> int:
     if filters.refused:
         return delivery_lists.refused_count(scope=place.scope, criteria=filters.criteria)
     return delivery_lists.count(scope=place.scope, criteria=filters.criteria, now=now)
+
+
+def _redeliverable(place: Place, filters: Filter, number: int, rows: Sequence[Any], now: datetime) -> Redeliverable:
+    """Return what can be redelivered of a list. In a long one, more than a page of it is not counted."""
+    most = LIST_COUNT_LIMIT if number <= LIST_COUNT_LIMIT else PAGE
+    found = redeliverable(scope=place.scope, criteria=filters.criteria, most=most, now=now)
+    if found == Redeliverable() and filters.used:
+        return Redeliverable(delivered=can_send_again(row.delivery for row in rows))
+    return found
 
 
 def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:

@@ -5,9 +5,7 @@ others by then. Each delivery's state is checked again when the run starts.
 """
 
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,70 +21,34 @@ from django.views.decorators.http import require_http_methods
 from dashboard.actions.installs.freshness import freshen, look
 from dashboard.actions.runs import batches, commands
 from dashboard.actions.runs.batches import Confirmed, Started
-from dashboard.actions.runs.commands import Split
 from dashboard.actions.runs.one_call import why_not
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
-from dashboard.models import Delivery, Endpoint, Install, Run
-from dashboard.models.endpoints import DISABLED
+from dashboard.models import Delivery, Endpoint, Install
 from dashboard.presenters import overtaken as overtakings
 from dashboard.presenters.controls import WITH_OVERTAKEN
+from dashboard.presenters.redeliverable import JUDGED, TooManyEndpoints, obstacle, parts_of
 from dashboard.presenters.run_preview import heading, links
-from dashboard.presenters.runs import RunRow, preview, run_row
+from dashboard.presenters.runs import preview
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria
-from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import exactly, spelled
-from dashboard.rules.installs import NEEDS_PERSON
 from dashboard.rules.runs import LeftOut
 from dashboard.rules.time_zones import read_in
 from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
 
 MOST = 10_000
 """Deliveries that one form may redeliver. More would take over an hour, so users split them deliberately."""
-MOST_ENDPOINTS = 50
 READ_MS = 5000
 GOOD_FOR = timedelta(hours=1)
 """How long a preview can be confirmed."""
-_JUDGED = (
-    *("endpoint_id", "standing", "last_ok", "requested_at", "last_cause", "last_status", "first_received_at"),
-    *("resource_id", "event_type", "event_id", "event_created_at"),
-)
 
 
 class CannotPreview(Exception):
     """No preview is possible. The message says how to narrow the filters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The deliveries to redeliver on one endpoint, and those of it that are overtaken.
-
-    `obstacle` says why none can be redelivered; `helps` names the remedy.
-    """
-
-    endpoint: Endpoint
-    chosen: Sequence[Delivery]
-    overtaken: Sequence[Delivery]
-    obstacle: str = ""
-    helps: str = ""
-    active: RunRow | None = None
-
-    @property
-    def can_start(self) -> bool:
-        return not self.obstacle and self.active is None
-
-    @property
-    def count(self) -> int:
-        """The number of deliveries that a run would request, or that none can request."""
-        return len(self.chosen if self.can_start else self.all)
-
-    @property
-    def all(self) -> Sequence[Delivery]:
-        return [*self.chosen, *self.overtaken]
 
 
 @never_cache
@@ -166,7 +128,7 @@ def _has_changed(request: MemberRequest, place: Place, ids: Collection[int]) -> 
         freshen(install=place.install, now=timezone.now())
     of_these = Delivery.objects.filter(pk__in=ids).order_by().values("endpoint")
     rows = Endpoint.objects.visible_to(request.user).filter(pk__in=of_these).select_related("install")
-    return any(_obstacle(endpoint)[0] for endpoint in rows.defer("secret", "install__token"))
+    return any(obstacle(endpoint)[0] for endpoint in rows.defer("secret", "install__token"))
 
 
 def _answer(request: MemberRequest, place: Place, started: Started) -> HttpResponse:
@@ -208,7 +170,10 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
     """Return the preview: deliveries to redeliver per endpoint, and those left out. Raises: CannotPreview."""
     found = _read(place, filters, now)
     split = commands.split(deliveries=found, include_delivered=include)
-    parts = _parts(split)
+    try:
+        parts = parts_of(split)
+    except TooManyEndpoints as error:
+        raise CannotPreview(str(error)) from None
     startable = [one for part in parts if part.can_start for one in part.chosen]
     overtaken = [one for part in parts if part.can_start for one in part.overtaken]
     all_failed = place.endpoint is not None and filters.criteria == DeliveryCriteria(state=StateKind.FAILED)
@@ -229,7 +194,7 @@ def _found(request: MemberRequest, place: Place, filters: Filter, *, include: bo
         "preview": shown,
         "overtaken": overtakings.shown(overtaken, by=split.overtaken_by, now=now),
         "delivered_left_out": any(reason is LeftOut.DELIVERED for _, reason in split.left_out),
-        "heading": heading(shown.chosen),
+        "heading": heading(shown.chosen, overtaken=len(overtaken)),
         "shown_parts": [] if place.endpoint is not None and (startable or overtaken) else parts,
         "startable": sum(part.can_start for part in parts),
         "all_failed": seen["all_failed"],
@@ -252,51 +217,12 @@ def _read(place: Place, filters: Filter, now: datetime) -> list[Delivery]:
     rows = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=MOST + 1)
     try:
         with at_most(ms=READ_MS):
-            found = list(rows.only(*_JUDGED))
+            found = list(rows.only(*JUDGED))
     except TooSlow:
         raise CannotPreview(f"Finding the matching deliveries takes longer than {READ_MS / 1000:g} s.") from None
     if len(found) > MOST:
         raise CannotPreview(f"More than {MOST:,} deliveries match, the most that can be redelivered at once.")
     return found[::-1]
-
-
-def _parts(split: Split) -> list[Part]:
-    """Group the chosen and the overtaken deliveries by endpoint, largest group first. Raises: CannotPreview."""
-    number = Counter(one.endpoint_id for one in (*split.chosen, *split.overtaken))
-    if len(number) > MOST_ENDPOINTS:
-        raise CannotPreview(
-            f"These deliveries belong to {len(number)} endpoints; at most {MOST_ENDPOINTS} runs can start at once."
-        )
-    rows = Endpoint.objects.filter(pk__in=number).select_related("install").defer("secret", "install__token")
-    endpoints = rows.in_bulk()
-    active = {run.endpoint_id: run_row(run) for run in Run.objects.filter(endpoint__in=number).active()}
-    mine, overtaken = _by_endpoint(split.chosen), _by_endpoint(split.overtaken)
-    return [
-        Part(endpoints[pk], mine[pk], overtaken[pk], *_obstacle(endpoints[pk]), active.get(pk))
-        for pk, _ in number.most_common()
-    ]
-
-
-def _by_endpoint(deliveries: Sequence[Delivery]) -> defaultdict[int, list[Delivery]]:
-    found = defaultdict[int, list[Delivery]](list)
-    for one in deliveries:
-        found[one.endpoint_id].append(one)
-    return found
-
-
-def _obstacle(endpoint: Endpoint) -> tuple[str, str]:
-    """Return why nothing can be redelivered on the endpoint, and the remedy's name; both empty if it can."""
-    if endpoint.deleted_at is not None:
-        return "OpenTrain no longer has this endpoint, so these deliveries can never be redelivered.", ""
-    if endpoint.opentrain_id is None:
-        return "OpenTrain does not list this endpoint yet.", ""
-    if not endpoint.install.can_manage:
-        return "This install's token lacks webhooks:manage.", "install"
-    if endpoint.install.last_error_code in NEEDS_PERSON:
-        return endpoint.install.last_error, "install"
-    stopped = "The endpoint is disabled or paused, so deliveries are stopped." if endpoint.status == DISABLED else ""
-    stopped = unknown_status(endpoint.status) if is_unknown(endpoint.status) else stopped
-    return stopped, "recover" if stopped else ""
 
 
 @read_in(UTC)  # kept with the run

@@ -107,10 +107,11 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     page.get_by_label("Event type").fill("contract.started")
     page.get_by_role("button", name="Filter").click()
     expect(page.locator(".filter-chips")).to_contain_text("contract.started")
-    page.get_by_role("link", name="Redeliver th").click()
+    # All were delivered, except for some that later events may have overtaken: the link says which of both it leads to.
+    page.get_by_role("link", name=re.compile(r"Send delivered ones again…|Redeliver \d+ overtaken…")).click()
 
     # Several endpoints get one run each, once a second endpoint that can redeliver has received an event.
-    here = page.url
+    here = re.sub("[?&]delivered=1", "", page.url)
     for _ in range(60):
         page.goto(f"{demo.url}/deliveries/redeliver/?delivered=1")
         if "runs, one for each endpoint" in page.locator("main").inner_text():
@@ -121,7 +122,9 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     page.goto(here)
 
     # Delivered ones are left out unless requested.
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to redeliver")
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        re.compile(r"Nothing to redeliver|Redeliver \d+ overtaken deliver(y|ies)\?")
+    )
     expect(page.locator("main")).to_contain_text("already delivered")
     take(page, screenshots, "run-bulk-left-out")
     page.get_by_role("link", name="Include delivered ones").click()

@@ -1,21 +1,24 @@
 """A delivery list's title, and the reason why it is empty."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dashboard.forms import delivery_filters
 from dashboard.presenters.delivery_list_page import (
+    Again,
     Nothing,
+    again,
     causes_heading,
     heading,
     install_of,
     nothing,
     redeliver_address,
-    redeliver_label,
     tabs,
 )
-from tests.presenters.rows import NOW, endpoint, install
+from dashboard.presenters.redeliverable import Part, Redeliverable
+from tests.presenters.rows import NOW, endpoint, install, run
 
 
 def wanted(**params: str) -> delivery_filters.Filter:
@@ -51,12 +54,36 @@ def test_list_with_rows_says_how_many() -> None:
     assert heading(count="3 deliveries", why=None, endpoint=None) == "3 deliveries"
 
 
+PREVIEW = "/redeliver/?state=failed"
+STOPPED = Part(endpoint(), [], [], obstacle="It is disabled.", helps="recover")
+BUSY = Part(endpoint(), [], [], active=run())
+
+
 @pytest.mark.parametrize(
-    ("exactly", "label"),
-    [(1, "Redeliver this one…"), (12, "Redeliver these 12…"), (None, "Redeliver these…"), (0, "Redeliver these…")],
+    ("found", "link"),
+    [
+        (Redeliverable(1), Again("Redeliver this one…", PREVIEW)),
+        (Redeliverable(12, overtaken=3), Again("Redeliver these 12…", PREVIEW)),
+        (Redeliverable(None), Again("Redeliver these…", PREVIEW)),
+        (Redeliverable(overtaken=2), Again("Redeliver 2 overtaken…", PREVIEW)),
+        (Redeliverable(), Again()),
+        (Redeliverable(delivered=True), Again("Send delivered ones again…", f"{PREVIEW}&delivered=1")),
+        (Redeliverable(4, blocked=(STOPPED,)), Again("Redeliver these 4…", PREVIEW)),
+        (Redeliverable(blocked=(STOPPED,)), Again("Recover…", "/endpoints/7/recover/", "It is disabled.")),
+        (Redeliverable(blocked=(replace(STOPPED, helps=""),)), Again(help="It is disabled.")),
+        (Redeliverable(blocked=(BUSY,)), Again(help="These wait for recovery 9, which is active on the endpoint.")),
+        (
+            Redeliverable(blocked=(STOPPED, BUSY)),
+            Again(help="Nothing can be redelivered now on these 2 endpoints. Open them to see why."),
+        ),
+    ],
 )
-def test_link_to_redeliver_says_how_many(exactly: int | None, label: str) -> None:
-    assert redeliver_label(exactly) == label
+def test_link_to_redeliver_says_what_can_be_redelivered_or_why_nothing_can(found: Redeliverable, link: Again) -> None:
+    assert again(found, url=PREVIEW) == link
+
+
+def test_link_to_send_delivered_ones_again_needs_no_filter_in_the_address() -> None:
+    assert again(Redeliverable(delivered=True), url="/redeliver/").url == "/redeliver/?delivered=1"
 
 
 @pytest.mark.parametrize(

@@ -28,3 +28,9 @@ def test_form_of_the_delivered_ones_too_asks_for_them_again() -> None:
 )
 def test_heading_says_how_many(chosen: int | None, words: str) -> None:
     assert heading(chosen) == words
+
+
+def test_heading_asks_where_only_overtaken_ones_are_left() -> None:
+    assert heading(0, overtaken=1) == "Redeliver 1 overtaken delivery?"
+    assert heading(0, overtaken=3) == "Redeliver 3 overtaken deliveries?"
+    assert heading(2, overtaken=3) == "Redeliver 2 deliveries"

@@ -118,6 +118,26 @@ def is_listed(row, criteria):
     )
 
 
+def test_undelivered_are_those_that_a_redelivery_helps(world):
+    paul, scopes, rows = world
+    helped = {StateKind.FAILED, StateKind.RETRYING, StateKind.OVERDUE}
+    for scope in scopes:
+        for criteria in (
+            DeliveryCriteria(),
+            DeliveryCriteria(event_type="contract.ended"),
+            DeliveryCriteria(resource_id="con_1"),
+            DeliveryCriteria(cause=CauseCriteria("status", 503, 503)),
+            *(DeliveryCriteria(state=state) for state in StateKind),
+        ):
+            found = delivery_lists.undelivered(scope=scope, criteria=criteria, now=NOW, limit=1000)
+            states = [criteria.state] if criteria.state else helped
+            wanted = [
+                naive(rows, scope=scope, criteria=replace(criteria, state=state), paul=paul)
+                for state in helped.intersection(states)
+            ]
+            assert {one.pk for one in found} == {one.pk for of_state in wanted for one in of_state}
+
+
 VALUES = {
     "state": list(StateKind),
     "event_type": [*EVENTS, "nothing"],
