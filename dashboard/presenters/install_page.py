@@ -1,6 +1,6 @@
 """An install's page: its controls, and a page of its endpoints, each with its control."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.urls import reverse
@@ -11,9 +11,11 @@ from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
 from dashboard.presenters.delivery_source import path_words
+from dashboard.presenters.figures import Shown
 from dashboard.presenters.pages import Pager, numbered
 from dashboard.presenters.rows import EndpointRow
 from dashboard.queries.endpoint_lists import EndpointPage, Show
+from dashboard.rules.figures import MEANING
 
 SHOWN = 25
 """Endpoints on a page."""
@@ -48,6 +50,8 @@ class HelpedRow:
     path: str
     failed: str
     """Number of known failed deliveries, in words; empty if Redeliver does not see the endpoint's deliveries."""
+    figures: Shown
+    """Its last 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class EndpointList:
     pills: tuple[Pill, ...]
     pager: Pager
     nothing: str
+    meaning: str = MEANING
+    """What the figures of the rows count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,13 @@ class Registering:
 
 
 def endpoint_list(
-    rows: Sequence[EndpointRow], *, page: EndpointPage, filters: EndpointFilters, install: Install, user: User
+    rows: Sequence[EndpointRow],
+    *,
+    page: EndpointPage,
+    filters: EndpointFilters,
+    figures: Mapping[int, Shown],
+    install: Install,
+    user: User,
 ) -> EndpointList:
     """Return the page of endpoints; the list can be searched once it is longer than a page."""
     text, show, url = filters.criteria.text, filters.criteria.show, reverse("install-detail", args=[install.pk])
@@ -89,7 +101,7 @@ def endpoint_list(
         words=_shown_words(page, total=install.endpoint_count),
     )
     return EndpointList(
-        rows=[helped(row, install=install, user=user) for row in rows],
+        rows=[helped(row, figures=figures[row.endpoint.pk], install=install, user=user) for row in rows],
         text=text,
         show=show,
         here=filters.address(page=page.number),
@@ -128,8 +140,8 @@ def register(install: Install, *, is_first: bool = True) -> Link:
     return Link("Register an endpoint", url, icon="plus", look=MAIN if is_first else "")
 
 
-def helped(row: EndpointRow, *, install: Install, user: User) -> HelpedRow:
-    return HelpedRow(row, _helps(row, install, user), path_words(row.endpoint), _failed(row))
+def helped(row: EndpointRow, *, figures: Shown, install: Install, user: User) -> HelpedRow:
+    return HelpedRow(row, _helps(row, install, user), path_words(row.endpoint), _failed(row), figures)
 
 
 def _helps(row: EndpointRow, install: Install, user: User) -> Control:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dashboard.presenters.figures import Shown
 from dashboard.queries.attempt_counts import COUNTED, Counts
 from dashboard.rules.durations import clock
 from dashboard.rules.endpoints import HealthKind, Severity
@@ -108,6 +109,7 @@ class OverTime:
     now: datetime
     asked: bool = False
     log_since: datetime | None = None
+    figures: Shown | None = None
     ranges: tuple[Range, ...] = RANGES
 
     @property

@@ -21,6 +21,7 @@ from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
 from dashboard.presenters.delivery_source import outside_words
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
+from dashboard.presenters.figures import lately_active
 from dashboard.presenters.inbox import (
     Followed,
     Sums,
@@ -56,6 +57,8 @@ UNDER_WAY = 10
 """Active runs on healthy endpoints on the page; the others are on the runs page."""
 FLEET = 8
 """Installs beside the inbox; the others are on the installs page."""
+LATELY = 10
+"""Endpoints whose figures are on the page while nothing needs attention."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
 """Kinds for which the next attempt matters: it adds to the consecutive failures or ends them."""
 UNKNOWN = Logged(None, None, ())
@@ -126,7 +129,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
-    repaired, clear, alerts, lag = None, None, 0, log_lag(user=request.user, now=now)
+    repaired, clear, lately, alerts, lag = None, None, None, 0, log_lag(user=request.user, now=now)
     is_known = not sums["unknown"]
     if not total and not contracts.urgent:
         alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
@@ -134,7 +137,8 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         is_known = is_known and is_watched and not lag and known.is_clear
         repaired = _last_repaired(request.user)
         clear = all_clear(counted, alerts=alerts, is_watched=is_watched, contracts=known, user=request.user)
-    fleet = beginning(request, visible=visible, most=FLEET)
+        lately = lately_active(user=request.user, count=sums["endpoints"], most=LATELY, now=now)
+    fleet = beginning(request, visible=visible, most=FLEET, now=now)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
         "contracts": contracts,
@@ -143,6 +147,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         ),
         "log_lag": lag,
         "all_clear": clear,
+        "lately": lately,
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,

@@ -18,7 +18,9 @@ from dashboard.actions.installs.sync import CONNECT
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NEEDS_ATTENTION, InstallQuerySet
+from dashboard.presenters import figures
 from dashboard.presenters.controls import Control
+from dashboard.presenters.figures import Shown
 from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.pages import numbered
@@ -40,7 +42,7 @@ SORTS = {
 SHOWS = ("", "need", "unheard")
 HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
 ARROWS = {"ascending": " ↑", "descending": " ↓"}
-CHECKED = ("Last checked", "checked")
+FIGURES, CHECKED = ("Last 24 h", ""), ("Last checked", "checked")
 UNHEARD = (Trouble.UNREACHABLE, Trouble.RATE_LIMITED)
 """Troubles that pass without action, while the data shown gets older."""
 _TROUBLES = {
@@ -78,6 +80,8 @@ class InstallRow:
     counts: tuple[tuple[EndpointHealth, int], ...]
     need: "InstallNeed | None"
     """The install's own problem, if any."""
+    figures: Shown
+    """The last 24 hours of its endpoints."""
 
     @property
     def is_blank(self) -> bool:
@@ -155,13 +159,13 @@ def criteria_of(request: MemberRequest) -> InstallListCriteria:
 
 
 def _context(request: MemberRequest) -> dict[str, Any]:
-    asked = criteria_of(request)
+    asked, now = criteria_of(request), timezone.now()
     visible = Install.objects.visible_to(request.user).defer("token")
     installs, matching, page = _page(_found(visible, asked), asked)
     total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.count()
     pages = max(-(-matching // PAGE), 1)
     return {
-        "rows": _rows(installs, user=request.user),
+        "rows": _rows(installs, user=request.user, now=now),
         "asked": asked,
         "total": total,
         "matching": matching,
@@ -172,10 +176,10 @@ def _context(request: MemberRequest) -> dict[str, Any]:
             address=lambda number: reverse("install-list") + asked.address(page=number),
             words=_shown_words(first=(page - 1) * PAGE + 1, shown=len(installs), matching=matching, total=total),
         ),
-        "columns": _columns(asked, *HEADS, CHECKED),
+        "columns": _columns(asked, *HEADS, FIGURES, CHECKED),
         "filters": _filters(asked),
         "nothing": _nothing_words(asked),
-        "now": timezone.now(),
+        "now": now,
     }
 
 
@@ -220,19 +224,21 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
     return visible
 
 
-def _rows(installs: list[Install], *, user: User) -> list[InstallRow]:
-    """Count these installs' endpoints by health, in one query."""
+def _rows(installs: list[Install], *, user: User, now: datetime) -> list[InstallRow]:
+    """Count these installs' endpoints by health, in one query, and add the figures of their last 24 hours."""
     endpoints = Endpoint.objects.registered().filter(install__in=[install.pk for install in installs])
     groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
     counts: dict[int, list[tuple[EndpointHealth, int]]] = {}
     for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
         health = endpoint_health(status=status, consecutive_failures=failures)
         counts.setdefault(pk, []).append((health, count))
-    return [_row(install, counts.get(install.pk, ()), user=user) for install in installs]
+    shown = figures.of_installs(installs, now=now)
+    return [_row(one, counts.get(one.pk, ()), figures=shown[one.pk], user=user) for one in installs]
 
 
-def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, user: User) -> InstallRow:
-    return InstallRow(install, tuple(counts), install_need(install, user=user) if install.needs_attention else None)
+def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, figures: Shown, user: User) -> InstallRow:
+    need = install_need(install, user=user) if install.needs_attention else None
+    return InstallRow(install, tuple(counts), need, figures)
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
@@ -257,12 +263,13 @@ def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
     ]
 
 
-def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int) -> Beginning:
-    """Return the first rows, searched and sorted, without counts by health, in one query."""
+def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int, now: datetime) -> Beginning:
+    """Return the first rows, searched and sorted, with their figures but without counts by health."""
     asked = replace(criteria_of(request), show="", page=1)
     found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
-    rows = [_row(install, (), user=request.user) for install in found[:most]]
-    return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], CHECKED))
+    shown = figures.of_installs(found[:most], now=now)
+    rows = [_row(install, (), figures=shown[install.pk], user=request.user) for install in found[:most]]
+    return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], FIGURES, CHECKED))
 
 
 def installs_needing_attention(visible: InstallQuerySet) -> InstallQuerySet:

@@ -21,6 +21,7 @@ from dashboard.forms import endpoint_filters
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
 from dashboard.models import Endpoint, Install
+from dashboard.presenters import figures
 from dashboard.presenters.contract_reads import contract_reads
 from dashboard.presenters.contract_summary import ContractSummary, contract_summary
 from dashboard.presenters.install_page import (
@@ -135,4 +136,5 @@ def _endpoint_list(request: MemberRequest, install: Install, now: datetime) -> E
     page = endpoint_lists.page(install=install, criteria=filters.criteria, number=filters.page, size=SHOWN)
     found = with_known(Endpoint.objects.filter(pk__in=page.ids).defer("secret"), now=now).in_bulk()
     rows = endpoint_rows(endpoints=[found[pk] for pk in page.ids if pk in found], user_id=request.user.pk)
-    return endpoint_list(rows, page=page, filters=filters, install=install, user=request.user)
+    shown = figures.of_endpoints([row.endpoint for row in rows], now=now)
+    return endpoint_list(rows, page=page, filters=filters, figures=shown, install=install, user=request.user)

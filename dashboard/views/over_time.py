@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.models import Endpoint
+from dashboard.presenters import figures
 from dashboard.presenters.over_time import RANGES, OverTime, Status, fitting
 from dashboard.queries.attempt_counts import count_over_time, recorded
 from dashboard.queries.status_history import status_over_time
@@ -48,6 +49,7 @@ def over_time_of(request: MemberRequest, endpoint: Endpoint) -> OverTime:
         now=now,
         asked=asked is not None,
         log_since=endpoint.logged_since,
+        figures=figures.of_endpoints([endpoint], now=now)[endpoint.pk],
     )
 
 

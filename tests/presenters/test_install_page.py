@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from dashboard.models.installs import RANK_OF_TROUBLE
+from dashboard.presenters.figures import unknown
 from dashboard.presenters.install_page import actions, helped
 from tests.presenters.rows import SUPPORT, VIEWER, endpoint, install, labels, row
 
+FIGURES = unknown("Not known.")
 REFUSED = {"last_error_code": "token_refused", "last_error": "Refused.", "rank": RANK_OF_TROUBLE}
 
 
@@ -50,13 +52,13 @@ def test_viewer_of_an_install_may_read_alone() -> None:
 )
 def test_row_offers_what_helps_first(fields: dict[str, Any], failed: int, label: str) -> None:
     one = row(endpoint(**fields), failed=failed)
-    assert helped(one, install=install(), user=SUPPORT).control.label == label
-    assert helped(one, install=install(), user=VIEWER).control.label == "Open"
-    assert helped(one, install=install(**REFUSED), user=SUPPORT).control.label == "Open"
+    assert helped(one, figures=FIGURES, install=install(), user=SUPPORT).control.label == label
+    assert helped(one, figures=FIGURES, install=install(), user=VIEWER).control.label == "Open"
+    assert helped(one, figures=FIGURES, install=install(**REFUSED), user=SUPPORT).control.label == "Open"
 
 
 def test_button_of_a_row_answers_beside_it() -> None:
-    control = helped(row(failed=2), install=install(), user=SUPPORT).control
+    control = helped(row(failed=2), figures=FIGURES, install=install(), user=SUPPORT).control
     assert getattr(control, "target", "") == "next [data-answer]"
 
 
@@ -69,5 +71,5 @@ def test_button_of_a_row_answers_beside_it() -> None:
     ],
 )
 def test_row_says_where_deliveries_go_and_what_is_known_of_them(fields: dict[str, Any], path: str, failed: str) -> None:
-    found = helped(row(endpoint(**fields)), install=install(), user=SUPPORT)
+    found = helped(row(endpoint(**fields)), figures=FIGURES, install=install(), user=SUPPORT)
     assert (found.path, found.failed) == (path, failed)

@@ -12,12 +12,14 @@ from dashboard.rules.installs import Trouble
 from tests.factories import (
     make_alert,
     make_attempt,
+    make_delivery,
     make_endpoint,
     make_failed_delivery,
     make_install,
     make_reconciliation,
 )
 from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import words_of
 
 INBOX = reverse("home")
 LIST = reverse("install-list")
@@ -177,7 +179,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    with django_assert_max_num_queries(10):  # two of them load the session and the user
+    with django_assert_max_num_queries(12):  # two load the session and the user, two the fleet's figures
         ana.read(INBOX)
 
 
@@ -238,3 +240,42 @@ def test_inbox_keeps_what_its_installs_were_asked_for(ana: Browser) -> None:
     page = ana.read(f"{INBOX}?q=nosuch")
     assert "No installs match “nosuch”." in page
     assert '<a href="/#fleet">Show all 2</a>' in page
+
+
+def test_healthy_inbox_shows_the_figures_of_endpoints_last_active_first(ana: Browser) -> None:
+    """It was an empty page."""
+    now = timezone.now()
+    install = make_install()
+    quiet, busy = make_endpoint(install=install), make_endpoint(install=install)
+    direct = make_endpoint(install=install, receiver_key=None)
+    make_delivery(endpoint=busy, first_received_at=now, last_attempt_at=now, last_latency_ms=40)
+    page = ana.read(INBOX)
+    rows = re.findall(r'<tr id="lately-(\d+)">(.*?)</tr>', page, re.DOTALL)
+    assert [int(pk) for pk, _ in rows] == [busy.pk, *sorted((quiet.pk, direct.pk))]
+    said = {int(pk): words_of(row) for pk, row in rows}
+    assert "100%" in said[busy.pk]
+    assert "40 ms · 40 ms" in said[busy.pk]
+    assert "— No delivery was attempted in the last 24 hours." in said[quiet.pk]
+    assert "— Not known: its deliveries don" in said[direct.pk]
+    assert "the handler took with a 2xx in time" in words_of(page)
+
+
+def test_inbox_that_needs_attention_shows_no_figures_of_healthy_endpoints(ana: Browser) -> None:
+    make_endpoint(consecutive_failures=8)
+    assert 'id="lately-' not in ana.read(INBOX)
+
+
+def test_fleet_beside_the_inbox_shows_the_last_24_hours_of_each_install(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint()
+    for ok in (True, True, False):
+        make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now, last_ok=ok)
+    nothing = make_install()
+    page = ana.read(INBOX)
+    cells = dict(re.findall(r'<tr id="fleet-(\d+)".*?data-label="Last 24 h">(.*?)</td>', page, re.DOTALL))
+    assert "66%" in words_of(cells[str(endpoint.install_id)])
+    assert (
+        'aria-label="Attempts per hour, last 24 hours: at most 3; failures in 1 hour"'
+        in cells[str(endpoint.install_id)]
+    )
+    assert words_of(cells[str(nothing.pk)]).split() == ["—", "It", "has", "no", "endpoints."]

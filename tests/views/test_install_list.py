@@ -82,7 +82,7 @@ def test_fleet_says_by_what_it_is_sorted_and_keeps_the_search(ana: Browser) -> N
 def test_fleet_marks_the_column_that_it_is_sorted_by_alone(ana: Browser, query: str, marked: str) -> None:
     page = ana.read(LIST + query)
     assert re.findall(r"<th [^>]*aria-sort[^>]*><a [^>]*>([^<]*)</a>", page) == [marked]
-    assert re.findall(r'<th scope="col" ?>([^<]+)</th>', page) == ["OpenTrain says"]
+    assert re.findall(r'<th scope="col" ?>([^<]+)</th>', page) == ["OpenTrain says", "Last 24 h"]
 
 
 def test_fleet_counts_each_installs_endpoints_and_says_what_they_are(ana: Browser) -> None:

@@ -16,7 +16,15 @@ from dashboard.presenters.install_page import SHOWN
 from dashboard.queries import contract_lists
 from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_contract, make_endpoint, make_endpoints, make_finding, make_install
+from tests.factories import (
+    NOON,
+    make_contract,
+    make_delivery,
+    make_endpoint,
+    make_endpoints,
+    make_finding,
+    make_install,
+)
 from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import words_of
@@ -300,7 +308,7 @@ def test_detail_asks_the_database_no_more_for_more_endpoints(ana: Browser, djang
     install = make_install(last_error="down", last_error_at=timezone.now())
     for _ in range(12):
         make_endpoint(install=install)
-    with django_assert_max_num_queries(11):  # three of them limit the time of counting findings
+    with django_assert_max_num_queries(12):  # three limit the time of counting findings, one is of figures
         ana.read(page_of(install))
 
 
@@ -429,3 +437,18 @@ def test_findings_that_take_too_long_to_count_have_no_number(
 
     monkeypatch.setattr(contract_lists, "finding_counts", too_slow)
     assert "View contracts : findings not counted: that takes too long" in words_of(ana.read(page_of(acme)))
+
+
+def test_row_of_an_endpoint_has_its_last_24_hours_or_why_they_are_not_known(ana: Browser) -> None:
+    now = timezone.now()
+    install = make_install()
+    received, direct = (
+        make_endpoint(install=install, created_at=now - timedelta(hours=1)),
+        make_endpoint(install=install, receiver_key=None),
+    )
+    make_delivery(endpoint=received, first_received_at=now, last_attempt_at=now, last_latency_ms=40)
+    page = ana.read(page_of(install))
+    cells = dict(re.findall(r'<tr id="endpoint-(\d+)".*?data-label="Last 24 h">(.*?)</td>', page, re.DOTALL))
+    said = words_of(cells[str(received.pk)])
+    assert re.match(r"100% p50 40 ms · p95 40 ms last (just now|\d+ s ago) since \d\d:\d\d UTC", " ".join(said.split()))
+    assert words_of(cells[str(direct.pk)]).startswith("— Not known: its deliveries don")

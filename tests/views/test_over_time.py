@@ -123,3 +123,17 @@ def test_time_before_the_first_word_is_not_on_record(ana: Browser, endpoint: End
 
 def test_outsider_does_not_see_the_numbers(endpoint: Endpoint, outsider: User) -> None:
     browser_of(outsider).read(url(endpoint), status=404)
+
+
+def test_endpoint_page_has_the_figures_of_24_hours(ana: Browser, endpoint: Endpoint) -> None:
+    now = timezone.now()
+    Endpoint.objects.filter(pk=endpoint.pk).update(created_at=now - timedelta(days=30))
+    for ok in (True, True, False):
+        make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now, last_ok=ok, last_latency_ms=40)
+    said = words_of(ana.read(page_of(endpoint)))
+    assert re.search(r"Success, last 24 h 66% Handler p50 40 ms Handler p95 40 ms Last delivery", said)
+
+
+def test_endpoint_without_a_log_says_why_it_has_no_figures(ana: Browser, connected: Install, support: User) -> None:
+    page = ana.read(page_of(register(connected, support, url="https://acme.example.com/hook")))
+    assert "Success, last 24 h — Not known: its deliveries don" in words_of(page)
