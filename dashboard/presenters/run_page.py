@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.urls import reverse
 
@@ -11,15 +12,21 @@ from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Button, Control
 from dashboard.presenters.rows import EndpointRow
 from dashboard.presenters.runs import RunRow, StepRow
-from dashboard.rules.runs import TRIAL, Step
+from dashboard.rules.run_reports import headline
+from dashboard.rules.runs import TRIAL, Step, Tally
 
 _TONES = {"done": "ok", "current": "info"}
 _DOTS = {"done": "check", "failed": "x", "current": "refresh"}
-_ENDED = {
+_STATES = {
+    Run.State.RUNNING: ("running", "refresh"),
     Run.State.STOPPED: ("refused", "ban"),
     Run.State.PAUSED: ("unavailable", "player-pause"),
     Run.State.CANCELLED: ("unknown", "x"),
 }
+
+
+BAR_WIDTH, BAR_GAP, BAR_LEAST = 1000, 4, 12
+"""Of the bar, in its own units: its width, the gap between two parts, and what each part has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class DrawnStep:
-    """A step with its colour, the icon of its dot, and its progress in words."""
+    """A step with its colour, the icon of its dot, its progress in words, and when it began and ended."""
 
     title: str
     kind: str
@@ -48,6 +55,39 @@ class DrawnStep:
     tone: str
     dot: str
     how_far: str
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of the run in one sentence, and why, if the sentence does not say it."""
+
+    headline: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the bar: of which kind, its name, its number of deliveries, and where it is drawn."""
+
+    kind: str
+    label: str
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """All chosen deliveries as one bar, BAR_WIDTH wide. Each part is visible, however few deliveries it has."""
+
+    parts: tuple[Part, ...]
+    width: int
+
+    @property
+    def words(self) -> str:
+        return ", ".join(f"{part.label.lower()}: {part.count}" for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +125,49 @@ def _steering(row: RunRow, user: User) -> Steering:
     return Steering(_left(row), "")
 
 
+def result(row: RunRow, *, now: datetime) -> Result:
+    """Return what came of the run, or how far it is."""
+    run = row.run
+    if run.state == Run.State.DONE and run.why:
+        return Result(row.why, "")
+    said = headline(state=run.state, tally=row.tally, took=(run.ended_at or now) - run.created_at)
+    return Result(said, run.why)
+
+
+def bar(tally: Tally) -> Bar:
+    """Return the bar of a run, or of several together."""
+    parts = tally.parts
+    counts = [count for _kind, _label, count in parts]
+    room = BAR_WIDTH - BAR_GAP * max(len(parts) - 1, 0) - BAR_LEAST * len(parts)
+    drawn, x = [], 0.0
+    for kind, label, count in parts:
+        width = round(BAR_LEAST + room * count / sum(counts), 1)
+        drawn.append(Part(kind, label, count, round(x, 1), width))
+        x += width + BAR_GAP
+    return Bar(tuple(drawn), BAR_WIDTH)
+
+
 def reason_look(row: RunRow) -> Look:
     """Return how the reason is drawn: a person's decision is not an error."""
     state = Run.State(row.run.state)
     if state is Run.State.DONE:
         kind, icon = ("done", "circle-check") if row.tally.all_delivered else ("unavailable", "alert-triangle")
     else:
-        kind, icon = _ENDED.get(state, ("unknown", "alert-triangle"))
+        kind, icon = _STATES.get(state, ("unknown", "alert-triangle"))
     return Look("idle" if row.by_person else kind, icon)
 
 
 def drawn(step: StepRow, *, row: RunRow) -> DrawnStep:
     tone = _TONES.get(step.kind, "bad" if step.kind == "failed" and not row.by_person else "idle")
     return DrawnStep(
-        step.title, step.kind, step.words, tone, _DOTS.get(step.kind, "hourglass"), _how_far(step, row.run)
+        title=step.title,
+        kind=step.kind,
+        words=step.words,
+        tone=tone,
+        dot=_DOTS.get(step.kind, "hourglass"),
+        how_far=_how_far(step, row.run),
+        began_at=step.began_at,
+        ended_at=step.ended_at,
     )
 
 
@@ -158,8 +227,6 @@ def list_words(*, together: int | None, is_first_page: bool, user: User) -> List
 
 
 def _running(run: Run) -> tuple[Control, ...]:
-    if run.kind != Run.Kind.BULK:
-        return (_stop(run),)
     return (_command(run, "pause", label="Pause", icon="player-pause"), _stop(run))
 
 

@@ -128,6 +128,8 @@ class StepRow:
     kind: str
     words: str
     took: str
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,5 +271,5 @@ def _step_row(title: str, began: RunStep | None, now: datetime) -> StepRow:
     lasted = (began.ended_at or now) - began.began_at
     took = span(duration=lasted) if lasted >= timedelta(seconds=1) else "under 1 s"
     if began.ended_at is None:
-        return StepRow(title, "current", "", took)
-    return StepRow(title, "done" if began.ok else "failed", began.words, took)
+        return StepRow(title, "current", "", took, began.began_at)
+    return StepRow(title, "done" if began.ok else "failed", began.words, took, began.began_at, began.ended_at)

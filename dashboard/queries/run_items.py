@@ -16,9 +16,10 @@ def items_after(run: Run, *, position: int, limit: int) -> list[RunItem]:
     return list(run.items.filter(position__gt=position).order_by("position")[:limit])
 
 
-def items_before(run: Run, *, position: int, limit: int) -> list[RunItem]:
-    """Return the last deliveries before that position, in the run's order."""
-    return list(run.items.filter(position__lt=position).order_by("-position")[:limit])[::-1]
+def page_of_items(run: Run, *, page: int, size: int) -> tuple[list[RunItem], int]:
+    """Return a page of the deliveries in the run's order, and the number of all. Positions begin at 0, without gaps."""
+    last = run.items.order_by("-position").values_list("position", flat=True).first()
+    return items_after(run, position=(page - 1) * size - 1, limit=size), 0 if last is None else last + 1
 
 
 def first_items(run: Run, *, limit: int) -> list[RunItem]:

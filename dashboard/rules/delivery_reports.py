@@ -33,6 +33,7 @@ class DeliveryReportFacts:
     customer: str
     install_id: str
     endpoint: str
+    url: str
     endpoint_id: str
     address: str
     kind: StateKind
@@ -94,7 +95,8 @@ def _facts(delivery: DeliveryReportFacts) -> tuple[Fact, ...]:
     return (
         Fact("Customer", delivery.customer),
         Fact("Install ID", delivery.install_id, is_code=True),
-        Fact("Endpoint", delivery.endpoint, is_code=True),
+        Fact("Endpoint", delivery.endpoint),
+        Fact("Endpoint URL", delivery.url, is_code=True),
         Fact("Endpoint ID", delivery.endpoint_id, is_code=True),
         Fact("Event type", delivery.event_type, is_code=True),
         Fact("Delivery ID", delivery.delivery_id, is_code=True),

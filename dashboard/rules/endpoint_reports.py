@@ -31,6 +31,7 @@ class EndpointFacts:
     customer: str
     install_id: str
     endpoint: str
+    url: str
     endpoint_id: str
     address: str
     health: EndpointHealth
@@ -53,7 +54,7 @@ def endpoint_report(endpoint: EndpointFacts, *, now: datetime) -> Report:
     """Return the report of an endpoint, as of `now`."""
     reason = f"OpenTrain's reason: “{endpoint.reason}”" if endpoint.reason else ""
     return Report(
-        title=f"Endpoint of {endpoint.customer}",
+        title=f"{endpoint.endpoint}: {endpoint.customer}",
         headline=_headline(endpoint),
         facts=_facts(endpoint),
         sections=(
@@ -79,7 +80,8 @@ def _facts(endpoint: EndpointFacts) -> tuple[Fact, ...]:
     return (
         Fact("Customer", endpoint.customer),
         Fact("Install ID", endpoint.install_id, is_code=True),
-        Fact("Endpoint", endpoint.endpoint, is_code=True),
+        Fact("Endpoint", endpoint.endpoint),
+        Fact("Endpoint URL", endpoint.url, is_code=True),
         Fact("Endpoint ID", endpoint.endpoint_id or "not known", is_code=bool(endpoint.endpoint_id)),
         Fact("Page", endpoint.address, is_code=True),
         Fact("Event types", ", ".join(endpoint.event_types) or "none"),

@@ -61,6 +61,7 @@ class RunFacts:
     customer: str
     install_id: str
     endpoint: str
+    url: str
     endpoint_id: str
     address: str
     chosen: str
@@ -125,7 +126,8 @@ def _facts(run: RunFacts, *, took: timedelta) -> tuple[Fact, ...]:
     return (
         Fact("Customer", run.customer),
         Fact("Install ID", run.install_id, is_code=True),
-        Fact("Endpoint", run.endpoint, is_code=True),
+        Fact("Endpoint", run.endpoint),
+        Fact("Endpoint URL", run.url, is_code=True),
         Fact("Endpoint ID", run.endpoint_id, is_code=True),
         Fact("Run", run.address, is_code=True),
         Fact("State", LABELS[run.state]),

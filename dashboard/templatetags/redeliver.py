@@ -82,6 +82,7 @@ LOOKS = {
     "failed_again": Look("bad", "x"),
     "not_seen": Look("risk", "clock-exclamation"),
     "waiting": Look("idle", "hourglass"),
+    "left_out": Look("idle", "ban"),
     "unknown_outcome": Look("risk", "help-circle"),
     "canary_failed": Look("bad", "x"),
     "signatures": Look("risk", "shield-x"),

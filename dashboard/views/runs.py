@@ -28,13 +28,15 @@ from dashboard.presenters.lost_window import lost_while_stopped
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.run_endings import with_endings
-from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
+from dashboard.presenters.run_page import bar, drawn, list_words, plan, reason_look, result, steering
 from dashboard.presenters.runs import kept_back, newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
+from dashboard.queries.run_items import page_of_items
 from dashboard.rules.durations import span
 from dashboard.views import operations
 
 PAGE = 25
+"""Runs, or deliveries of a run, on a page."""
 
 
 @require_safe
@@ -147,7 +149,8 @@ def _list(request: MemberRequest) -> dict[str, Any]:
             [run_row(run) for run in rows.filter(batch=batch)], every=reconcile_every(), now=timezone.now()
         )
         words = list_words(together=len(found) if found else None, is_first_page=True, user=request.user)
-        together = {"batch": batch, "sum": run_sum(found), "live": f"?batch={batch}"} if found else {}
+        total = run_sum(found)
+        together = {"batch": batch, "sum": total, "bar": bar(total), "live": f"?batch={batch}"} if found else {}
         return {"rows": found, "words": words, "now": timezone.now(), **together}
     start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
     if start is not None:
@@ -224,9 +227,27 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "install": run.endpoint.install,
         "steering": steering(row, operation=operation, user=request.user),
         "look": reason_look(row),
+        "result": result(row, now=now),
+        "bar": bar(row.tally),
         "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),
         "problems": problems(run),
         "kept_back": kept_back(run),
+        **_items(request, run),
         "now": now,
     }
+
+
+def _items(request: MemberRequest, run: Run) -> dict[str, Any]:
+    """Return a page of the run's deliveries."""
+    asked = request.GET.get("page", "")
+    page = int(asked) if ID.fullmatch(asked) else 1
+    items, total = page_of_items(run, page=page, size=PAGE)
+    url, number = reverse("run-detail", args=[run.pk]), max(-(-total // PAGE), 1)
+    pager = pages.numbered(
+        page=page,
+        pages=number,
+        address=lambda to: f"{url}?page={to}#items" if to > 1 else f"{url}#items",
+        words=f"Page {page:,} of {number:,}" if number > 1 else "",
+    )
+    return {"items": items, "items_total": total, "pager": pager, "live": f"?page={page}" if page > 1 else ""}

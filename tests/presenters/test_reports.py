@@ -47,7 +47,9 @@ def endpoint_of(endpoint: Endpoint) -> Endpoint:
 
 
 def test_report_of_a_run_is_made_from_its_rows() -> None:
-    endpoint = make_endpoint(install=make_install(name="Acme Labs"), handler_url="https://acme.example/hooks")
+    endpoint = make_endpoint(
+        install=make_install(name="Acme Labs"), handler_url="https://acme.example/hooks", name="Billing"
+    )
     counts = {"delivered": 1, "failed_again": 1, "waiting": 1}
     run = make_run(
         endpoint=endpoint,
@@ -68,7 +70,8 @@ def test_report_of_a_run_is_made_from_its_rows() -> None:
     report = report_of_run(run, now=NOW)
     assert report.headline == "Stopped: 1 of 3 delivered, 1 failed again, 1 not requested."
     assert facts(report)["Customer"] == "Acme Labs"
-    assert facts(report)["Endpoint"] == "https://acme.example/hooks"
+    assert facts(report)["Endpoint"] == "Billing"
+    assert facts(report)["Endpoint URL"] == "https://acme.example/hooks"
     assert facts(report)["Endpoint ID"] == endpoint.opentrain_id
     assert facts(report)["Run"].endswith(f"/runs/{run.pk}/")
     assert lines(report, "Cause") == ("The last attempts before the run: 3 deliveries: handler returned 502.",)

@@ -1,12 +1,24 @@
 """The text of a run's page, and its buttons."""
 
+import itertools
 from typing import Any
 
 import pytest
 
 from dashboard.models import User
 from dashboard.presenters.controls import Button
-from dashboard.presenters.run_page import drawn, list_words, plan, reason_look, steering
+from dashboard.presenters.run_page import (
+    BAR_GAP,
+    BAR_LEAST,
+    BAR_WIDTH,
+    bar,
+    drawn,
+    list_words,
+    plan,
+    reason_look,
+    result,
+    steering,
+)
 from dashboard.presenters.runs import StepRow
 from dashboard.rules.runs import Tally
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels, row, run
@@ -19,7 +31,7 @@ def steered(user: User = SUPPORT, **fields: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "offered"),
     [
-        ({"kind": "recovery", "state": "running"}, ["Stop"]),
+        ({"kind": "recovery", "state": "running"}, ["Pause", "Stop"]),
         ({"kind": "bulk", "state": "running"}, ["Pause", "Cancel"]),
         ({"kind": "recovery", "state": "paused"}, ["Resume", "Stop"]),
         ({"kind": "bulk", "state": "paused"}, ["Resume", "Cancel"]),
@@ -69,6 +81,7 @@ def test_run_says_what_happens_without_a_press(state: str, user: User, words: st
         ({"state": "stopped", "why": "Stopped by ana.", "by_person": True}, "idle", "ban"),
         ({"state": "paused", "why": "No answer."}, "unavailable", "player-pause"),
         ({"state": "cancelled", "why": "No endpoint."}, "unknown", "x"),
+        ({"state": "running"}, "running", "refresh"),
     ],
 )
 def test_reason_is_drawn_by_whose_fault_it_is(fields: dict[str, Any], kind: str, icon: str) -> None:
@@ -88,8 +101,56 @@ def test_reason_is_drawn_by_whose_fault_it_is(fields: dict[str, Any], kind: str,
     ],
 )
 def test_step_is_drawn_by_how_far_it_is(kind: str, fields: dict[str, Any], tone: str, dot: str, how_far: str) -> None:
-    found = drawn(StepRow("A step", kind, "", "2 s"), row=run(**fields))
+    found = drawn(StepRow("A step", kind, "", "2 s", NOW, NOW), row=run(**fields))
     assert (found.tone, found.dot, found.how_far) == (tone, dot, how_far)
+    assert (found.began_at, found.ended_at) == (NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "headline", "reason"),
+    [
+        ({"state": "done", "why": "2 of 2 delivered in 9 s."}, "Done: 2 of 2 delivered in 9 s.", ""),
+        ({"state": "done", "tally": Tally(delivered=2), "ended_at": NOW}, "2 of 2 delivered in 0 s.", ""),
+        ({"state": "running", "tally": Tally(waiting=2)}, "Running: 0 of 2 delivered, 2 not requested.", ""),
+        (
+            {"state": "paused", "why": "Paused by ana.", "by_person": True, "tally": Tally(delivered=1, waiting=1)},
+            "Paused: 1 of 2 delivered, 1 not requested.",
+            "Paused by ana.",
+        ),
+        (
+            {"state": "stopped", "why": "3 of the first 5 failed again.", "tally": Tally(delivered=2, failed_again=3)},
+            "Stopped: 2 of 5 delivered, 3 failed again.",
+            "3 of the first 5 failed again.",
+        ),
+    ],
+)
+def test_result_is_one_sentence_and_the_reason(fields: dict[str, Any], headline: str, reason: str) -> None:
+    found = result(run(created_at=NOW, **fields), now=NOW)
+    assert (found.headline, found.reason) == (headline, reason)
+
+
+@pytest.mark.parametrize(
+    "tally",
+    [
+        Tally(delivered=1),
+        Tally(delivered=100_000, failed_again=1),
+        Tally(delivered=1, failed_again=1, refused=1, unknown=1, requested=1, waiting=1, left_out=1),
+        Tally(left_out=3),
+    ],
+)
+def test_bar_is_filled_and_shows_each_part_however_small(tally: Tally) -> None:
+    parts = bar(tally).parts
+    assert [part.count for part in parts] == [count for _kind, _label, count in tally.parts]
+    assert min(part.width for part in parts) >= BAR_LEAST
+    assert parts[0].x == 0
+    for one, after in itertools.pairwise(parts):
+        assert after.x == pytest.approx(one.x + one.width + BAR_GAP, abs=0.2)
+    assert parts[-1].x + parts[-1].width == pytest.approx(BAR_WIDTH, abs=1)
+
+
+def test_bar_says_in_words_what_it_shows() -> None:
+    assert bar(Tally(delivered=2, waiting=1)).words == "delivered: 2, not requested: 1"
+    assert bar(Tally()).parts == ()
 
 
 def test_plan_says_only_what_will_happen() -> None:

@@ -68,6 +68,8 @@ def test_steps_are_done_failed_current_or_to_come() -> None:
     assert [row.words for row in rows[:3]] == ["It answers.", "It failed.", ""]
     assert [bool(row.took) for row in rows] == [True, True, True, False, False, False]
     assert (rows[0].took, rows[2].took) == ("2 min", "5 min")
+    times = [(row.began_at, row.ended_at) for row in rows[:4]]
+    assert times == [(NOON, NOON + timedelta(minutes=2)), (NOON, NOON), (NOON, None), (None, None)]
 
 
 @pytest.mark.django_db

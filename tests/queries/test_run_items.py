@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.models import Run, RunItem
 from dashboard.queries import run_items
-from dashboard.queries.run_items import all_items, first_items, items_after, items_before
+from dashboard.queries.run_items import all_items, first_items, items_after, page_of_items
 from tests.factories import make_run
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +30,9 @@ def positions(items: Any) -> list[int]:
 def test_pages_are_in_the_runs_order(run: Run) -> None:
     assert positions(items_after(run, position=-1, limit=3)) == [0, 1, 2]
     assert positions(items_after(run, position=2, limit=9)) == [3, 4, 5]
-    assert positions(items_before(run, position=3, limit=2)) == [1, 2]
-    assert positions(items_before(run, position=0, limit=2)) == []
+    pages = [page_of_items(run, page=page, size=4) for page in (1, 2, 3)]
+    assert [(positions(items), total) for items, total in pages] == [([0, 1, 2, 3], 6), ([4, 5], 6), ([], 6)]
+    assert page_of_items(make_run(), page=1, size=4) == ([], 0)
 
 
 def test_short_list_has_those_without_success_first_if_it_cannot_have_all(run: Run) -> None:

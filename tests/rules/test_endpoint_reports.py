@@ -13,7 +13,8 @@ MINUTE = timedelta(minutes=1)
 ENDPOINT = EndpointFacts(
     customer="Acme Labs",
     install_id="ins_1",
-    endpoint="https://acme.example/hooks",
+    endpoint="Billing",
+    url="https://acme.example/hooks",
     endpoint_id="whe_1",
     address="https://redeliver.example/endpoints/7/",
     health=endpoint_health(status="DISABLED", consecutive_failures=10),
@@ -58,7 +59,8 @@ def test_report_has_whole_ids_and_says_what_it_does_not_have() -> None:
     assert {one.name: one.value for one in found.facts} == {
         "Customer": "Acme Labs",
         "Install ID": "ins_1",
-        "Endpoint": "https://acme.example/hooks",
+        "Endpoint": "Billing",
+        "Endpoint URL": "https://acme.example/hooks",
         "Endpoint ID": "not known",
         "Page": "https://redeliver.example/endpoints/7/",
         "Event types": "none",

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def run() -> Run:
     """A run of a delivery that was delivered, and of one whose record is gone."""
     install = make_install(name="=cmd|' /C calc'!A0", opentrain_id="ins_acme")
-    endpoint = make_endpoint(install=install, opentrain_id="whe_1")
+    endpoint = make_endpoint(install=install, opentrain_id="whe_1", name="@Billing")
     run = make_run(endpoint=endpoint)
     delivery = make_delivery(endpoint=endpoint, event_id="evt_1", resource_id="con_1", opentrain_id="dlv_1")
     made = {"run": run, "event_type": "contract.ended"}
@@ -56,6 +56,7 @@ def test_csv_has_a_row_for_each_delivery_in_the_runs_order(ana: Browser, run: Ru
         "started_by": "ana",
         "install": "'=cmd|' /C calc'!A0",
         "install_id": "ins_acme",
+        "endpoint": "'@Billing",
         "endpoint_url": "https://redeliver.example.com/hooks/[key]/",
         "endpoint_id": "whe_1",
     }

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,7 +16,7 @@ from dashboard.actions.runs import commands
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Grant, Run, RunItem, User
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_contract, make_endpoint, make_failed_delivery, make_run
+from tests.factories import NOON, make_contract, make_endpoint, make_failed_delivery, make_run
 from tests.views.conftest import Browser, browser_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -86,7 +88,7 @@ def test_recover_starts_one_run_however_often_the_form_is_sent(ana: Browser, dis
     for _ in range(2):
         text = words_of(ana.submit(recover_at(disabled), operation=operation, note="ticket 7"))
         assert "ticket 7" in text
-        assert "0 requested again, 0 delivered, 0 failed again, 2 not requested" in text
+        assert "Running: 0 of 2 delivered, 2 not requested." in text
     assert Run.objects.count() == 1
     assert Run.objects.get().actor_name == "ana"
 
@@ -125,10 +127,13 @@ def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: Fake
         run_steps.advance(run_id=run.pk, clock=timezone.now)
     text = words_of(ana.read(page_of(run)))
     assert "Running" in text
-    assert "1 requested again, 0 delivered, 0 failed again, 1 not requested of 2" in text
+    assert "Running: 0 of 2 delivered, 1 requested, outcome awaited, 1 not requested." in text
+    assert "1 requested, outcome awaited 1 not requested" in text
     assert "The next delivery run is expected within" in text
-    assert re.search(r"Re-enable the endpoint done in (under 1|\d) s Re-enabled\. OpenTrain sends", text)
-    assert "One delivery first in progress" in text
+    assert re.search(
+        r"Re-enable the endpoint done in (under 1|\d) s, \d\d:\d\d UTC( on \S+ \S+)? Re-enabled\. Ope", text
+    )
+    assert re.search(r"One delivery first in progress since \d\d:\d\d UTC", text)
     assert "Wait for results to come" in text
     assert "Requeued deliveries will be attempted on the next delivery run" in text
 
@@ -230,6 +235,65 @@ def test_list_takes_as_many_queries_for_many_runs_as_for_one(
 
 def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> None:
     assert "There has been no run yet." in ana.read(reverse("run-list"))
+
+
+def test_run_page_has_a_table_of_all_its_deliveries_in_pages(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run(endpoint=endpoint)
+    for position in range(27):
+        made = {"state": "delivered", "settled_at": NOON, "words": "delivered (200)"}
+        RunItem.objects.create(run=run, position=position, opentrain_id=f"dlv_of_run_{position}", **made)
+    page = ana.read(page_of(run))
+    assert page.count('id="row-') == 25
+    assert "27 deliveries, in the run's order" in words_of(page)
+    assert "2026-06-12 12:00:00 UTC" in page
+    assert f'href="{reverse("run-export", args=[run.pk])}?format=csv"' in page
+    assert f'href="{page_of(run)}?page=2#items"' in page
+    second = ana.read(f"{page_of(run)}?page=2")
+    assert second.count('id="row-') == 2
+    assert f'hx-get="{reverse("run-live", args=[run.pk])}?page=2"' in second
+    assert ana.read(f"{reverse('run-live', args=[run.pk])}?page=2").count('id="row-') == 2
+    for beyond in ("?page=3", "?page=999999999999999999"):
+        assert "This page of the list is empty." in words_of(ana.read(page_of(run) + beyond))
+    for nonsense in ("?page=x", "?page=-1", "?page="):
+        assert ana.read(page_of(run) + nonsense).count('id="row-') == 25
+    assert "items-heading" not in ana.read(page_of(make_run()))
+
+
+def test_run_page_takes_as_many_queries_for_many_deliveries_as_for_few(
+    ana: Browser, run: Run, django_assert_num_queries: Any
+) -> None:
+    with CaptureQueriesContext(connection) as few:
+        ana.read(page_of(run))
+    for position in range(10, 40):
+        RunItem.objects.create(run=run, position=position, opentrain_id=f"dlv_more_{position}")
+    with django_assert_num_queries(len(few)):
+        ana.read(page_of(run))
+
+
+def test_run_page_has_absolute_times(ana: Browser) -> None:
+    run = make_run(created_at=NOON, ended_at=NOON + timedelta(minutes=9))
+    text = words_of(ana.read(page_of(run)))
+    assert "started 12:00 UTC on 12 June" in text
+    assert "ended 12:09 UTC on 12 June" in text
+    assert "Started by ana, 2026-06-12 12:00:00 UTC" in text
+
+
+def test_buttons_pause_and_resume_a_recovery_however_often_they_are_pressed(ana: Browser, run: Run) -> None:
+    assert "Pause" in words_of(ana.read(page_of(run)))
+    for _ in range(2):
+        text = words_of(ana.submit(command_of(run, "pause")))
+        assert "Paused: 0 of 2 delivered, 2 not requested. Paused by ana." in text
+        assert "Nothing more is requested until the run is resumed." in text
+    for _ in range(2):
+        assert "Running: 0 of 2 delivered" in words_of(ana.submit(command_of(run, "resume")))
+    assert AuditEntry.objects.filter(action__in=["pause run", "resume run"]).count() == 2
+
+
+def test_inbox_shows_a_paused_recovery_with_its_page_first(ana: Browser, run: Run) -> None:
+    ana.submit(command_of(run, "pause"))
+    page = ana.read(reverse("home"))
+    assert f'class="btn btn-primary" href="{page_of(run)}"' in page
+    assert "Paused" in words_of(page)
 
 
 # --- Permissions ------------------------------------------------------------------------------------------------------

@@ -47,6 +47,15 @@ def keep(run: Run, **fields: object) -> None:
     Run.objects.filter(pk=run.pk).update(**fields)
 
 
+def keep_running(run: Run, **fields: object) -> bool:
+    """Save these fields if the run still runs. Return False, with nothing saved, if a user paused or ended it."""
+    kept = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(**fields)
+    if kept:
+        for name, value in fields.items():
+            setattr(run, name, value)
+    return bool(kept)
+
+
 def not_requested(run: Run) -> str:
     """Say how many deliveries were not requested; empty if all were."""
     waiting = run.items.filter(state=RunItem.State.WAITING).count()

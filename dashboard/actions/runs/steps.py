@@ -22,6 +22,7 @@ from dashboard.actions.runs.state import (
     AT_ONCE,
     LOOK_EVERY,
     keep,
+    keep_running,
     leave,
     left_active,
     look_again,
@@ -135,6 +136,8 @@ def _enable(run: Run, clock: Clock) -> timedelta | None:
         return AT_ONCE
     if run.endpoint.status == ACTIVE:
         return next_step(run, now=clock(), words="The endpoint is active.")
+    if not _runs(run):  # a person paused or stopped it while OpenTrain was asked
+        return None
     outcome = endpoints.enable(
         actor=run.actor,  # type: ignore[arg-type]
         endpoint=run.endpoint,
@@ -246,7 +249,8 @@ def _others(run: Run, clock: Clock) -> timedelta | None:
 
 def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
     now = clock()
-    keep(run, others_asked_at=now)
+    if not keep_running(run, others_asked_at=now):
+        return None
     outcome = endpoints.redeliver_failed(
         actor=run.actor,  # type: ignore[arg-type]
         endpoint=run.endpoint,

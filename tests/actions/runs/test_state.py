@@ -103,3 +103,14 @@ def test_schedule_is_the_settings(settings: Any) -> None:
     assert state.look_again() == timedelta(seconds=1)
     settings.OPENTRAIN_RUN_INTERVAL_S = 300
     assert state.look_again() == state.LOOK_EVERY
+
+
+def test_fields_are_kept_only_while_the_run_runs() -> None:
+    run = make_running()
+    assert state.keep_running(run, others_asked_at=NOON) is True
+    Run.objects.update(state="paused", others_asked_at=None)
+    run.others_asked_at = None
+    assert state.keep_running(run, others_asked_at=NOON) is False
+    assert run.others_asked_at is None
+    run.refresh_from_db()
+    assert run.others_asked_at is None
