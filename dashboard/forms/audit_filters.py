@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Chip, ListFilter, Nonsense, Read
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import AuditCriteria
+from dashboard.rules.time_zones import read_in
 
 _ANSWERED = {phase.value: phase.label for phase in AuditEntry.Phase if phase != AuditEntry.Phase.REQUESTED}
 OUTCOMES = _ANSWERED | {AuditEntry.Phase.REQUESTED.value: "No answer"}
@@ -32,6 +33,7 @@ class AuditFilter(ListFilter):
     criteria: AuditCriteria
 
     @property
+    @read_in(UTC)  # kept in the audit
     def words(self) -> str:
         """Return the filters in words, on one line."""
         return delivery_filters.in_words(self.chips({}), of="activity")

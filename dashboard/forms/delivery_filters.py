@@ -1,6 +1,7 @@
 """Filters of delivery lists, parsed from a URL. Valid filters apply; each invalid one becomes a problem in words.
 
-The canonical query string identifies a filter: links, chips, pages and exports all carry it.
+The canonical query string identifies a filter: links, chips, pages and exports all carry it. Its times are in UTC, so
+that an address means the same to everybody; people type them in their own time zone, and read them in it.
 """
 
 import re
@@ -15,17 +16,20 @@ from dashboard.rules import pasted, written_times
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.secret_texts import has_secret
+from dashboard.rules.time_zones import read_in, readers_zone_name
 from dashboard.signatures import UNCHECKED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
 """A row ID in a URL. Every such number fits the column."""
 TEXT_CHARS = 200
-_AGO = re.compile(r"([1-9][0-9]{0,4}) ?(m|min|h|d|days?)")
+_AGO = re.compile(r"(([1-9][0-9]{0,4}) ?(m|min|mins|minutes?|h|hrs?|hours?|d|days?))(?: ago)?")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _STATUS = re.compile(r"(?:status:)?([1-9])([0-9]{2}|xx)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _CURSOR = re.compile(r"([0-9]{4}-[0-9T:.-]{5,24}Z)_([0-9]{1,18})")
 REFUSED, UNSAID = "refused", "unsaid"
+START, END = "from", "to"
+"""Names of the filters that are times."""
 SIGNATURES = {
     Verdict.VERIFIED.value: "verified",
     Verdict.MISMATCH.value: "does not fit",
@@ -75,6 +79,7 @@ class Filter(ListFilter):
         return chips_of(used=self.used, labels=_LABELS, words=_words)
 
     @property
+    @read_in(UTC)  # kept in the audit and with runs
     def words(self) -> str:
         """Return the filters in words, on one line: "State: Failed, From: 24h ago"."""
         return in_words(self.chips, of="deliveries")
@@ -130,7 +135,31 @@ def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: dat
             parsed.problems.append(str(error))
         else:
             parsed.columns.update(columns)
+            if name in {START, END}:
+                parsed.given[name] = _shown_time(parsed.used[name])
     return parsed
+
+
+def times_to_address(*, params: Mapping[str, Any], now: datetime) -> tuple[dict[str, str], list[str]]:
+    """Return the times of a URL that are not canonical in it, as they should be, and which moments were taken for them.
+
+    Texts that are no times are left as they are, for `parse` to refuse.
+    """
+    canonical, taken = {}, []
+    for name in (START, END):
+        given = params.get(name, "")
+        text = pasted.term(given.replace("\0", ""))
+        try:
+            if not text:
+                continue
+            _check(text)
+            found = _read_time(text, now, is_end=name == END)
+        except Nonsense:
+            continue
+        if found.canonical != given:
+            canonical[name] = found.canonical
+            taken += [found.doubt] if found.doubt else []
+    return canonical, taken
 
 
 def chips_of(*, used: Mapping[str, str], labels: Mapping[str, str], words: Callable[[str, str], str]) -> list[Chip]:
@@ -222,27 +251,42 @@ def _number(column: str) -> Reader:
     return read_number
 
 
-def _moment(text: str, now: datetime) -> tuple[str, datetime, timedelta]:
-    """Return the canonical text, its time, and how long what it names lasts (a day, a minute, 100 ms, nothing)."""
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """A time in a filter: its canonical text, and its moment. `doubt` says which moment was taken if there were two."""
+
+    canonical: str
+    at: datetime
+    doubt: str = ""
+
+
+def _read_time(text: str, now: datetime, *, is_end: bool) -> _Time:
+    """Return the time that begins a range, or ends it with all that the text names, such as a day. Raises: Nonsense."""
     passed = _AGO.fullmatch(text.lower())
+    if passed is not None:
+        return _Time(passed[1], now - int(passed[2]) * _UNITS[passed[3][0]])
     try:
-        if passed is not None:
-            return text, now - int(passed[1]) * _UNITS[passed[2][0]], timedelta()
-        written = written_times.read(text)
-    except (ValueError, OverflowError):
-        pass  # such as the 31st of June
-    else:
-        return written.text, written.at, written.lasts
-    how = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours"
-    raise Nonsense(f"“{text}” is not a time: {how}.")
+        plain = f"{now.astimezone(UTC):%Y-%m-%dT%H:%MZ}" if text.lower() == "now" else text
+        written = written_times.read(plain, now=now, later=is_end)
+    except written_times.NotATime as error:
+        raise Nonsense(f"“{text}” is not a time: {str(error) or _how_to_write_a_time()}.") from None
+    doubt = f"{written.doubt} {written.taken}" if written.doubt else ""
+    return _Time(written.last, written.end, doubt) if is_end else _Time(written.first, written.at, doubt)
+
+
+def _how_to_write_a_time() -> str:
+    zone = readers_zone_name()
+    return (
+        f"use 03:12, yesterday 3pm or 2026-06-12 03:12 ({zone}), 2026-06-12T05:12+02:00, or 24h for the last 24 hours"
+    )
 
 
 def since(column: str) -> Reader:
     """Return the reader of a range's start."""
 
     def read_start(text: str, now: datetime) -> Read:
-        canonical, found, _ = _moment(text, now)
-        return canonical, {column: found}
+        found = _read_time(text, now, is_end=False)
+        return found.canonical, {column: found.at}
 
     return read_start
 
@@ -251,11 +295,8 @@ def until(column: str) -> Reader:
     """Return the reader of a range's end. The range includes all that the text names, such as a whole day or minute."""
 
     def read_end(text: str, now: datetime) -> Read:
-        canonical, found, lasts = _moment(text, now)
-        try:
-            return canonical, {column: found + lasts}
-        except OverflowError:
-            return canonical, {column: found}
+        found = _read_time(text, now, is_end=True)
+        return found.canonical, {column: found.at}
 
     return read_end
 
@@ -307,8 +348,8 @@ FILTERS = (
     DeliveryFilter("cause", "Cause", _cause, ("last_cause", "last_status")),
     DeliveryFilter("attempts_min", "Attempts, at least", _number("attempts_min"), ("attempt_count",), folded=True),
     DeliveryFilter("attempts_max", "Attempts, at most", _number("attempts_max"), ("attempt_count",), folded=True),
-    DeliveryFilter("from", "From", since("received_from"), ("first_received_at",), of_refused=True),
-    DeliveryFilter("to", "To", until("received_to"), ("first_received_at",), of_refused=True),
+    DeliveryFilter(START, "From", since("received_from"), ("first_received_at",), of_refused=True),
+    DeliveryFilter(END, "To", until("received_to"), ("first_received_at",), of_refused=True),
     DeliveryFilter("delivery", "Delivery", identified("delivery_id"), ("opentrain_id",), of_refused=True),
     DeliveryFilter("event_id", "Event", identified("event_id"), ("event_id",), folded=True),
     DeliveryFilter("resource", "Resource", identified("resource_id"), ("resource_id",), folded=True),
@@ -348,5 +389,12 @@ def _words(name: str, value: str) -> str:
 
 
 def time_words(name: str, value: str) -> str:
-    """Return a relative time as "24h ago", and any other value unchanged."""
-    return f"{value} ago" if name in {"from", "to"} and _AGO.fullmatch(value.lower()) else value
+    """Return a canonical time in the reader's zone, or as "24h ago"; and any other value unchanged."""
+    if name not in {START, END}:
+        return value
+    return f"{value} ago" if _AGO.fullmatch(value) else _shown_time(value)
+
+
+def _shown_time(canonical: str) -> str:
+    """Return a canonical time as the reader would type it."""
+    return canonical if _AGO.fullmatch(canonical) else written_times.as_shown(canonical)

@@ -2,22 +2,27 @@
 
 import base64
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
 from dashboard.forms.pasted import cleaned
 from dashboard.rules import pasted, written_times
 from dashboard.rules.attempts import BODY_LIMIT, BODY_LIMIT_WORDS
 from dashboard.rules.doctor import NotHeaders, parse_headers
+from dashboard.rules.time_zones import readers_zone_name
 
 _URL_SAFE = str.maketrans("-_", "+/")
 HEADERS_CHARS = 32_000
-NOT_A_TIME = "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."
 
 
 class DoctorForm(forms.Form):
-    """A pasted request. The secret is never shown again, not even in its own field."""
+    """A pasted request. The secret is never shown again, not even in its own field.
+
+    `now` completes an arrival time without a day.
+    """
 
     TEXT, BASE64 = "text", "base64"
 
@@ -28,6 +33,10 @@ class DoctorForm(forms.Form):
     encoding = forms.ChoiceField(choices=[(TEXT, "As text"), (BASE64, "As base64")])
     arrived_at = forms.CharField(max_length=100, required=False)
     secret = forms.CharField(max_length=300, strip=False, required=False)
+
+    def __init__(self, data: QueryDict | None, *, now: datetime, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial=initial)
+        self.now = now
 
     def clean_headers(self) -> list[tuple[str, str]]:
         try:
@@ -41,11 +50,13 @@ class DoctorForm(forms.Form):
         if not text:
             return None
         try:
-            written = written_times.read(text)
-        except (ValueError, OverflowError):
-            raise ValidationError(NOT_A_TIME) from None
+            written = written_times.read(text, now=self.now)
+        except written_times.NotATime as error:
+            raise ValidationError(f"This is not a time: {error}." if str(error) else _not_a_time()) from None
         if written.lasts > timedelta(minutes=1):
-            raise ValidationError(NOT_A_TIME)
+            raise ValidationError(_not_a_time())
+        if written.doubt:
+            raise ValidationError(f"{written.doubt} Add the offset, as in 2026-06-12 12:00:00+02:00.")
         return written.at
 
     def clean_secret(self) -> str:
@@ -79,3 +90,7 @@ class DoctorForm(forms.Form):
             return [base64.b64decode(plain, validate=True)]
         line_feeds = text.replace("\r\n", "\n").encode(errors="replace")
         return [line_feeds, line_feeds.replace(b"\n", b"\r\n")] if b"\n" in line_feeds else [line_feeds]
+
+
+def _not_a_time() -> str:
+    return f"Enter a time such as 2026-06-12 12:00:00 ({readers_zone_name()}), or leave it empty."

@@ -23,6 +23,7 @@ from dashboard.presenters.live import live as live_response
 from dashboard.queries import audit as audit_lists
 from dashboard.queries.delivery_lists import Cursor
 from dashboard.rules.durations import span
+from dashboard.views.time_addresses import with_times_in_utc
 
 PAGE = 50
 CHUNK = 1000
@@ -39,6 +40,7 @@ _EXPORTED = {
 
 @require_safe
 @allowed(Permission.SEE)
+@with_times_in_utc
 def index(request: MemberRequest) -> HttpResponse:
     context = _context(request)
     more = {"actions": audit_lists.actions(), "actors": audit_lists.actors() if request.user.sees_every_install else []}

@@ -38,6 +38,7 @@ from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, 
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
 from dashboard.rules.deliveries import StateKind
+from dashboard.views.time_addresses import with_times_in_utc
 
 PAGE = 50
 """Deliveries on a page."""
@@ -100,6 +101,7 @@ def of_endpoint(user: User, pk: int) -> Place:
 
 @require_safe
 @allowed(Permission.SEE)
+@with_times_in_utc
 def index(request: MemberRequest) -> HttpResponse:
     return _page(request, everything(request))
 
@@ -112,6 +114,7 @@ def index_live(request: MemberRequest) -> HttpResponseBase:
 
 @require_safe
 @allowed(Permission.SEE)
+@with_times_in_utc
 def install(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_install(request.user, pk))
 
@@ -124,6 +127,7 @@ def install_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 @allowed(Permission.SEE)
+@with_times_in_utc
 def endpoint(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_endpoint(request.user, pk))
 

@@ -5,7 +5,6 @@ Pasted data is never stored, logged or put into a URL, and the secret is not eve
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from django.http import HttpResponse
@@ -20,6 +19,7 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.forms.doctor import DoctorForm
 from dashboard.models import Attempt, Endpoint, RefusedAttempt
 from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
+from dashboard.rules.durations import exactly
 from dashboard.vault import Unreadable
 
 OTHERS = 20
@@ -49,7 +49,7 @@ def examine(request: MemberRequest, pk: int) -> HttpResponse:
     refused = _refused(request, endpoint)
     attempt = None if refused else _attempt(request, endpoint)
     filled = _pasted(refused) if attempt is None else _filled(attempt)
-    form = DoctorForm(request.POST if request.method == "POST" else None, initial=filled)
+    form = DoctorForm(request.POST if request.method == "POST" else None, now=timezone.now(), initial=filled)
     result = _examined(form, endpoint=endpoint, refused=refused) if form.is_bound and form.is_valid() else None
     context = {"endpoint": endpoint, "install": endpoint.install, "form": form, "result": result, "refused": refused}
     if request.htmx and form.is_bound:
@@ -95,7 +95,7 @@ def _filled(attempt: Attempt) -> dict[str, Any]:
 
 def _logged(row: RefusedAttempt | Attempt) -> dict[str, Any]:
     lines = (f"{name}: {value}" for name, value in row.request_headers)
-    return {"headers": "\n".join(lines), "arrived_at": f"{row.received_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
+    return {"headers": "\n".join(lines), "arrived_at": exactly(row.received_at)}
 
 
 def _facts(refused: RefusedAttempt) -> Refused:

@@ -31,11 +31,11 @@ def parse(**params: str) -> audit_filters.AuditFilter:
         ({"delivery": "dlv_1"}, AuditCriteria(delivery_id="dlv_1"), "delivery=dlv_1"),
         ({"request": "9d1f"}, AuditCriteria(request_id="9d1f"), "request=9d1f"),
         ({"from": "24h"}, AuditCriteria(at_from=NOW - timedelta(hours=24)), "from=24h"),
-        ({"to": "2026-06-11"}, AuditCriteria(at_to=datetime(2026, 6, 12, tzinfo=UTC)), "to=2026-06-11"),
+        ({"to": "2026-06-11"}, AuditCriteria(at_to=datetime(2026, 6, 12, tzinfo=UTC)), "to=2026-06-11T23%3A59Z"),
         (
             {"to": "2026-06-11T10:00:00.5 02:00"},
             AuditCriteria(at_to=datetime(2026, 6, 11, 8, 0, 0, 600_000, tzinfo=UTC)),
-            "to=2026-06-11T10%3A00%3A00.5%2B02%3A00",
+            "to=2026-06-11T08%3A00%3A00.5Z",
         ),
         ({"page": "7", "who": ""}, AuditCriteria(), ""),
     ],

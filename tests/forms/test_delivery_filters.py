@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from dashboard.forms import delivery_filters
 from dashboard.queries.delivery_lists import CauseCriteria, Cursor, DeliveryCriteria
 from dashboard.rules.deliveries import StateKind
+from dashboard.rules.time_zones import read_in, zone_named
+from tests.rules.test_time_zones import ZONES
 
 NOW = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 
-HOW_TO_WRITE_A_TIME = "use 2026-06-12, 2026-06-12T03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours."
+HOW_TO_WRITE_A_TIME = (
+    "use 03:12, yesterday 3pm or 2026-06-12 03:12 (UTC), 2026-06-12T05:12+02:00, or 24h for the last 24 hours."
+)
 NO_SIGNATURE = (
     "“odd” is not a signature's result: use verified, mismatch, other_endpoint, missing, doubled, malformed,"
     " stale, future, unchecked, unsaid, refused."
@@ -42,21 +46,24 @@ def parse(**params: str) -> delivery_filters.Filter:
         ({"attempts_max": "5"}, DeliveryCriteria(attempts_max=5), "attempts_max=5"),
         ({"from": "24h"}, DeliveryCriteria(received_from=NOW - timedelta(hours=24)), "from=24h"),
         ({"from": "15 min"}, DeliveryCriteria(received_from=NOW - timedelta(minutes=15)), "from=15+min"),
+        ({"from": "2h ago"}, DeliveryCriteria(received_from=NOW - timedelta(hours=2)), "from=2h"),
+        ({"from": "3 days ago"}, DeliveryCriteria(received_from=NOW - timedelta(days=3)), "from=3+days"),
+        ({"to": "now"}, DeliveryCriteria(received_to=NOW + timedelta(minutes=1)), "to=2026-06-12T12%3A00Z"),
         (
             {"from": "2026-06-12", "to": "2026-06-12"},
             DeliveryCriteria(received_from=at("2026-06-12"), received_to=at("2026-06-13")),
-            "from=2026-06-12&to=2026-06-12",
+            "from=2026-06-12T00%3A00Z&to=2026-06-12T23%3A59Z",
         ),
-        ({"to": "2026-06-12T03:12"}, DeliveryCriteria(received_to=at("2026-06-12T03:13")), "to=2026-06-12T03%3A12"),
+        ({"to": "2026-06-12T03:12"}, DeliveryCriteria(received_to=at("2026-06-12T03:13")), "to=2026-06-12T03%3A12Z"),
         (
             {"to": "2026-06-12T05:12:00+02:00"},
             DeliveryCriteria(received_to=at("2026-06-12T03:12:01")),
-            "to=2026-06-12T05%3A12%3A00%2B02%3A00",
+            "to=2026-06-12T03%3A12%3A00Z",
         ),
         (
             {"to": "2026-06-12T05:12 02:00"},  # a "+" that URL decoding turned into a space
             DeliveryCriteria(received_to=at("2026-06-12T03:13")),
-            "to=2026-06-12T05%3A12%2B02%3A00",
+            "to=2026-06-12T03%3A12Z",
         ),
         (
             {"resource": "con_1", "delivery": "d", "event_id": "e"},
@@ -106,11 +113,52 @@ def test_range_includes_all_that_its_end_names_and_nothing_after_it(text: str, f
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["2026-06-31", "2026-06-12T25:00", "2026-06-12T03:12:60", "2026-06-12+02:00", "2026-06-12x03:12", "2026-0612"],
+    ("text", "why"),
+    [
+        ("2026-06-31", "there is no such day."),
+        ("2026-06-12T25:00", "hours go from 00 to 23, minutes and seconds from 00 to 59."),
+        ("2026-06-12T03:12:60", "hours go from 00 to 23, minutes and seconds from 00 to 59."),
+        ("2026-06-12+02:00", HOW_TO_WRITE_A_TIME),
+        ("2026-06-12x03:12", HOW_TO_WRITE_A_TIME),
+        ("2026-0612", HOW_TO_WRITE_A_TIME),
+    ],
 )
-def test_what_names_no_time_is_refused_rather_than_guessed(text: str) -> None:
-    assert parse(to=text).problems == (f"“{text}” is not a time: {HOW_TO_WRITE_A_TIME}",)
+def test_what_names_no_time_is_refused_rather_than_guessed(text: str, why: str) -> None:
+    assert parse(to=text).problems == (f"“{text}” is not a time: {why}",)
+
+
+def test_times_are_typed_and_shown_in_the_readers_zone_and_canonical_in_utc() -> None:
+    with read_in(zone_named("Asia/Kolkata")):
+        found = parse(**{"from": "yesterday 3pm", "to": "2026-06-12"})
+        chips = [(chip.label, chip.words) for chip in found.chips]
+        assert chips == [("From", "2026-06-11 15:00 UTC+05:30"), ("To", "2026-06-12 23:59 UTC+05:30")]
+        assert found.given == {"from": "2026-06-11 15:00 UTC+05:30", "to": "2026-06-12 23:59 UTC+05:30"}
+    assert found.used == {"from": "2026-06-11T09:30Z", "to": "2026-06-12T18:29Z"}
+    assert (found.criteria.received_from, found.criteria.received_to) == (
+        at("2026-06-11T09:30"),
+        at("2026-06-12T18:30"),
+    )
+    with read_in(zone_named("America/New_York")):
+        shared = parse(**found.used)
+        assert shared.criteria == found.criteria
+        assert [chip.words for chip in shared.chips] == ["2026-06-11 05:30 EDT", "2026-06-12 14:29 EDT"]
+        assert shared.words == "From: 2026-06-11 09:30 UTC, To: 2026-06-12 18:29 UTC"  # what is kept
+
+
+@given(text=st.text() | st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9]Z?"), zone=ZONES)
+def test_address_that_was_made_canonical_stays_as_it_is(text: str, zone: str) -> None:
+    with read_in(zone_named(zone)):
+        params = {"from": text, "to": text}
+        times, _taken = delivery_filters.times_to_address(params=params, now=NOW)
+        assert delivery_filters.times_to_address(params=params | times, now=NOW) == ({}, [])
+
+
+def test_moment_that_was_taken_of_two_is_said() -> None:
+    params, berlin = {"from": "2025-10-26 02:30", "to": "2025-10-26 02:30", "state": "x"}, zone_named("Europe/Berlin")
+    with read_in(berlin):
+        times, taken = delivery_filters.times_to_address(params=params, now=NOW)
+    assert times == {"from": "2025-10-26T00:30Z", "to": "2025-10-26T01:30Z"}
+    assert [words.rpartition(". ")[2] for words in taken] == ["02:30 CEST is used.", "02:30 CET is used."]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +212,7 @@ def test_cursor_that_cannot_be_read_is_none() -> None:
         ({"resource": "\">'con_1"}, "resource=%22%3E%27con_1"),
         ({"event": "“contract.started”"}, "event=contract.started"),
         ({"state": "\u200bfailed"}, "state=failed"),
-        ({"to": "2026-06-12\u00a003:12"}, "to=2026-06-12+03%3A12"),
+        ({"to": "2026-06-12\u00a003:12"}, "to=2026-06-12T03%3A12Z"),
     ],
 )
 def test_pasted_value_is_taken_from_what_is_around_it(params: dict[str, str], query: str) -> None:

@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 import pytest
 from django.http import QueryDict
 
-from dashboard.forms.doctor import NOT_A_TIME, DoctorForm
+from dashboard.forms.doctor import DoctorForm
 from dashboard.rules.attempts import BODY_LIMIT
+from dashboard.rules.time_zones import read_in, zone_named
 
+NOW = datetime(2026, 6, 12, 12, 30, tzinfo=UTC)
 HEADERS = "X-OpenTrain-Signature: t=1,v1=ab"
 
 
 def sent(**fields: str) -> DoctorForm:
     query = QueryDict(mutable=True)
     query.update({"headers": HEADERS, "encoding": "text", **fields})
-    form = DoctorForm(query)
+    form = DoctorForm(query, now=NOW)
     form.is_valid()
     return form
 
@@ -64,6 +66,9 @@ def test_body_has_the_receivers_limit() -> None:
         "2026-06-12 12:00:00 UTC",
         "2026-06-12T12:00:00.000Z",
         "2026-06-12T14:00:00+02:00",
+        "2026-06-12 17:30:00 UTC+05:30",
+        "12:00",
+        "today 12pm",
         "2026-06-12T09:30:00\u221202:30",
         "\u200b\u201c2026-06-12\u00a012:00:00\u201d,",
     ],
@@ -76,9 +81,37 @@ def test_time_of_arrival_may_be_left_out() -> None:
     assert sent(arrived_at=" \u200b").cleaned_data["arrived_at"] is None
 
 
-@pytest.mark.parametrize("text", ["noon", "2026-06-12", "2026-06-12T12Z", "2026-06-31 12:00", "0001-01-01T00:00+14:00"])
-def test_time_of_arrival_that_does_not_tell_a_signatures_age_is_refused(text: str) -> None:
-    assert sent(arrived_at=text).errors["arrived_at"] == [NOT_A_TIME]
+def test_time_of_arrival_is_the_readers() -> None:
+    with read_in(zone_named("Asia/Kolkata")):
+        assert sent(arrived_at="2026-06-12 17:30").cleaned_data["arrived_at"] == datetime(2026, 6, 12, 12, tzinfo=UTC)
+
+
+IN_OCTOBER = "on 26 October 2025 in Europe/Berlin, as CEST and as CET"
+ADD = " Add the offset, as in 2026-06-12 12:00:00+02:00."
+NOT_A_TIME = "Enter a time such as 2026-06-12 12:00:00 (Europe/Berlin), or leave it empty."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("noon", NOT_A_TIME),
+        ("2026-06-12", NOT_A_TIME),
+        ("2026-06-12T12Z", NOT_A_TIME),
+        ("2026-06-31 12:00", "This is not a time: there is no such day."),
+        ("0001-01-01T00:00+14:00", "This is not a time: years go from 1970 to 2999."),
+        (
+            "2025-10-26 02:30",
+            f"02:30 comes twice {IN_OCTOBER}, because the clocks go back.{ADD}",
+        ),
+        (
+            "2026-03-29 02:30",
+            f"02:30 does not exist on 29 March 2026 in Europe/Berlin, because the clocks go forward.{ADD}",
+        ),
+    ],
+)
+def test_time_of_arrival_that_does_not_tell_a_signatures_age_is_refused(text: str, said: str) -> None:
+    with read_in(zone_named("Europe/Berlin")):
+        assert sent(arrived_at=text).errors["arrived_at"] == [said]
 
 
 def test_secret_is_taken_as_it_is() -> None:

@@ -155,7 +155,7 @@ def test_doctor_says_what_wrote_the_body_again(ana: Browser, one: Endpoint, sign
             {"body": "a" * (1024 * 1024 + 1)},
             "The body is larger than 1 MiB. Redeliver does not accept such deliveries.",
         ),
-        ({"arrived_at": "noon"}, "Enter a UTC time such as 2026-06-12 12:00:00, or leave it empty."),
+        ({"arrived_at": "noon"}, "Enter a time such as 2026-06-12 12:00:00 (UTC), or leave it empty."),
         ({"body": "a\x00b"}, "Null characters are not allowed."),
     ],
 )
@@ -260,7 +260,7 @@ def test_attempt_that_did_not_verify_is_examined_with_what_the_log_has(ana: Brow
     page = ana.read(path)
     assert "Headers, body and time are those of attempt 1 of contract.started" in words_of(page)
     form = fields_of(page)
-    assert (base64.b64decode(form["body"]), form["arrived_at"]) == (BODY, "2026-06-12 12:00:00")
+    assert (base64.b64decode(form["body"]), form["arrived_at"]) == (BODY, "2026-06-12 12:00:00 UTC")
     wrong = words_of(ana.press(page_of(one), **form, secret=""))
     assert "Genuine" not in wrong
     assert "Genuine. The signature is genuine and in time." in words_of(ana.press(page_of(one), **form, secret=PASTED))
