@@ -125,6 +125,42 @@
   };
   setInterval(() => { if (!document.hidden) count(); }, SECOND);
 
+  // A tap shows the exact UTC of a time, which a pointer shows as its title.
+  const told = document.getElementById("told");
+  document.addEventListener("click", ({ target }) => {
+    const time = target.closest?.("time[title]");
+    told.hidden = !time;
+    if (time) told.textContent = time.title;
+  });
+
+  // A picker beside each field of a time. The field stays: it takes more than a picker can say, such as "2h ago".
+  const icons = document.querySelector("svg.icon > use")?.getAttribute("href").split("#")[0];
+  for (const field of document.querySelectorAll("input[data-moment]")) {
+    const label = document.querySelector(`label[for="${field.id}"]`) ?? field.closest("label");
+    const part = field.closest("label") ?? field;
+    const box = document.createElement("div");
+    const button = document.createElement("button");
+    const picker = document.createElement("input");
+    if (!picker.showPicker) break;
+    box.className = "moment";
+    Object.assign(button, { type: "button", className: "moment-open", title: "Pick a time" });
+    button.setAttribute("aria-label", `Pick a time: ${label.textContent.trim().replace(/\s+/g, " ")}`);
+    button.innerHTML = `<svg class="icon" width="20" height="20" aria-hidden="true"><use href="${icons}#clock"></use></svg>`;
+    Object.assign(picker, { type: "datetime-local", className: "moment-picker", tabIndex: -1, ariaHidden: "true" });
+    button.addEventListener("click", () => {
+      const shown = field.value.match(/^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)/);
+      picker.value = shown ? `${shown[1]}T${shown[2]}` : "";
+      picker.showPicker();
+    });
+    picker.addEventListener("change", () => {
+      field.value = picker.value.replace("T", " ");
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.focus();
+    });
+    part.replaceWith(box);
+    box.append(part, button, picker);
+  }
+
   // --- Buttons -----------------------------------------------------------------------------------------------------
   // Pages on plain http have no clipboard API, and a browser may refuse it: then the older command. Returns whether the
   // text is on the clipboard.

@@ -170,8 +170,8 @@ def test_filter_is_in_the_url_of_every_link_of_its_page(ana: Browser, endpoint: 
     for number in range(activity.PAGE + 1):
         make_entry(endpoint=endpoint, at=NOON + timedelta(seconds=number))
     make_entry()
-    query = f"install={endpoint.install_id}&amp;from=2026-06-12"
-    page = ana.read(f"{PAGE}?install={endpoint.install_id}&from=2026-06-12&who=")
+    query = f"install={endpoint.install_id}&amp;from=2026-06-12T00%3A00Z"
+    page = ana.read(f"{PAGE}?install={endpoint.install_id}&from=2026-06-12T00:00Z&who=")
     assert len(rows_of(page)) == activity.PAGE
     assert f'hx-get="/activity/live/?{query}"' in page
     assert f'href="/activity/export/?{query}&amp;format=csv"' in page
@@ -251,7 +251,7 @@ def test_file_has_every_row_of_the_filter_and_is_itself_in_the_audit(ana: Browse
     lines = ana.client.get(f"{EXPORT}?format=ndjson&who=ana&to=2026-06-13").getvalue().decode().splitlines()
     assert [json.loads(line)["requeued"] for line in lines] == [3, None]
     said = AuditEntry.objects.filter(action="export activity").order_by("id").values_list("words", flat=True)
-    assert list(said) == ["CSV: Who: ana, To: 2026-06-13.", "NDJSON: Who: ana, To: 2026-06-13."]
+    assert list(said) == [f"{kind}: Who: ana, To: 2026-06-13 23:59 UTC." for kind in ("CSV", "NDJSON")]
 
 
 def test_file_goes_on_over_chunks(ana: Browser, support: User, monkeypatch: pytest.MonkeyPatch) -> None:

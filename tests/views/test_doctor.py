@@ -200,7 +200,7 @@ def test_doctor_of_a_refused_request_says_what_the_log_tells_and_fills_the_form(
     assert "Without the body, which is not kept, Redeliver cannot tell" in text
     signature = header(body=b'{"a":1}')
     assert f"Content-Type: application/json\n{signature}\nX-OpenTrain-Delivery: dlv_1</textarea>" in page
-    assert 'value="2026-06-12 12:00:00"' in page
+    assert 'value="2026-06-12 12:00:00 UTC"' in page
 
 
 @pytest.mark.parametrize(
