@@ -129,6 +129,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "dashboard.middleware.time_zones.write_in_readers_zone",
     "dashboard.middleware.sessions.SessionLimits",
+    "dashboard.middleware.kept_forms.KeptForms",
     "dashboard.middleware.sessions.SecondFactor",
     "dashboard.middleware.wrong_method.explain_to_people",
 ]

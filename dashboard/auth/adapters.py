@@ -30,7 +30,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard import vault
-from dashboard.auth import request_source
+from dashboard.auth import kept_forms, request_source
 from dashboard.models import User
 from dashboard.rules import json_limits
 from dashboard.vault import Secret
@@ -151,7 +151,8 @@ def _refuse(request: HttpRequest, sociallogin: SocialLogin) -> NoReturn:
 
 
 @receiver(user_logged_in, dispatch_uid="begin-session")
-def _begin(request: HttpRequest, **_: object) -> None:
-    """Record when the session began."""
+def _begin(request: HttpRequest, user: User, **_: object) -> None:
+    """Record when the session began. What someone else typed in this browser is not for this user."""
+    kept_forms.keep_only_of(request.session, owner=user.pk)
     request.session.set_expiry(None)  # back to the setting: before sign-in it was shorter
     request.session[SIGNED_IN_AT] = request.session[ACTIVE_AT] = timezone.now().isoformat()

@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, cast
 
-from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -114,9 +113,10 @@ def allowed(
 
 
 def _sign_in(request: MemberRequest) -> HttpResponseBase:
-    """Redirect to the sign-in page. For htmx by header, or the page would be swapped into a part of another."""
-    if request.method == "POST":  # such as a form of a tab, after another tab has signed out
-        messages.info(request, "Nothing changed, because you were signed out. Sign in and try again.")
+    """Redirect to the sign-in page. For htmx by header, or the page would be swapped into a part of another.
+
+    What becomes of a form that was sent, middleware/kept_forms.py decides.
+    """
     if request.htmx:
         address = redirect_to_login(request.htmx.current_url_abs_path or "/").url
         return HttpResponseClientRedirect(address, status=200)

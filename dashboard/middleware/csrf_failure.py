@@ -12,10 +12,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
-SIGN_IN = frozenset({"account_login", "mfa_login_webauthn", "mfa_authenticate", "openid_connect_login"})
-NOT_REPEATED = frozenset({"password", "password1", "password2", "oldpassword", "secret", "token", "code", "credential"})
-"""Fields that no page may hold in plain text; a form with one of them has to be filled in again."""
+from dashboard.auth import kept_forms
+from dashboard.middleware.kept_forms import SIGN_IN, lead_back, page_of
 
 
 def explain(request: HttpRequest, reason: str = "") -> HttpResponseBase:  # noqa: ARG001 - Django passes it
@@ -27,12 +27,15 @@ def explain(request: HttpRequest, reason: str = "") -> HttpResponseBase:  # noqa
         return _sign_in(request)
     if name == "account_logout":  # it asks once more, or leads to the sign-in page
         return redirect("account_logout")
+    again = None if getattr(request, "htmx", False) else kept_forms.fields_of(request)
+    if again is None and request.user.is_authenticated:
+        return _back(request)
     if getattr(request, "htmx", False):
         response = render(request, "components/_expired.html", status=HTTPStatus.FORBIDDEN)
         response["HX-Reswap"] = "innerHTML"
         response["X-Not-Allowed"] = "shown"  # app.js shows it where the result would appear
         return response
-    return render(request, "403_csrf.html", {"again": _fields(request)}, status=HTTPStatus.FORBIDDEN)
+    return render(request, "403_csrf.html", {"again": again}, status=HTTPStatus.FORBIDDEN)
 
 
 def _is_ours(request: HttpRequest) -> bool:
@@ -49,8 +52,8 @@ def _sign_in(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(target)
 
 
-def _fields(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return what was typed, to be sent again; nothing if a part of it must not be in a page."""
-    if request.FILES or NOT_REPEATED & set(request.POST):
-        return []
-    return [(name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
+def _back(request: HttpRequest) -> HttpResponse:
+    """Lead to the form's page, where the form is back, without its secrets: no page may hold those in plain text."""
+    page = page_of(request)
+    kept_forms.keep(request, page=page, now=timezone.now())
+    return lead_back(request, page=page)

@@ -11,10 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions.alerts import channels as alert_channels
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.forms.alerts import ChannelForm
 from dashboard.forms.delivery_filters import ID
@@ -65,7 +65,7 @@ def index(request: MemberRequest) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("url")
+@secret_fields("url")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_CHANNELS)
 def create(request: MemberRequest) -> HttpResponse:
@@ -86,7 +86,7 @@ def create(request: MemberRequest) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("url")
+@secret_fields("url")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_CHANNELS, of=AlertChannel)
 def edit(request: MemberRequest, pk: int) -> HttpResponse:

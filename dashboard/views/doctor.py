@@ -11,9 +11,9 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.delivery_filters import ID
 from dashboard.forms.doctor import DoctorForm
@@ -40,7 +40,7 @@ class DoctorResult:
 
 
 @never_cache
-@sensitive_post_parameters("secret", "body", "headers")
+@secret_fields("secret", "body", "headers")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.SEE)
 def examine(request: MemberRequest, pk: int) -> HttpResponse:

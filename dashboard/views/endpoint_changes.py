@@ -11,11 +11,12 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.actions import audit, endpoint_changes, signing_secrets
 from dashboard.actions.outcome import Outcome
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.endpoints import DeleteForm, EditForm, KeepUrlForm, SigningSecretForm
 from dashboard.forms.operation import OperationForm
@@ -113,7 +114,7 @@ def keep_url(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("secret")
+@secret_fields("secret")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def signing_secret(request: MemberRequest, pk: int) -> HttpResponse:

@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard.actions.installs import sync
 from dashboard.actions.installs.freshness import look
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import endpoint_filters
@@ -43,7 +44,7 @@ from dashboard.views import delivery_lists, operations
 
 
 @never_cache
-@sensitive_post_parameters("token")
+@secret_fields("token")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_INSTALLS)
 def connect(request: MemberRequest) -> HttpResponse:

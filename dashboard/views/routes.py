@@ -10,11 +10,12 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dashboard.actions import routing
 from dashboard.actions.outcome import Outcome, OutcomeKind
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.routes import ANYWAY, RouteForm, RouteInstallForm, Wanted
@@ -33,7 +34,7 @@ BUDGET_S = 30.0
 
 
 @never_cache
-@sensitive_post_parameters("secret")
+@secret_fields("secret")
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
 def route(request: MemberRequest, pk: int) -> HttpResponse:
@@ -83,7 +84,7 @@ def bypass(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters()
+@secret_fields()
 @require_http_methods(["GET", "HEAD", "POST"])
 @allowed(Permission.MANAGE_ENDPOINTS, of=Install)
 def install(request: MemberRequest, install_pk: int) -> HttpResponse:

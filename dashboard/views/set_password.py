@@ -10,10 +10,11 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from dashboard.actions import members
+from dashboard.auth.kept_forms import secret_fields
 from dashboard.forms.members import SetPasswordForm
 from dashboard.forms.pasted import cleaned
 from dashboard.rules import pasted
@@ -21,7 +22,7 @@ from dashboard.rules.durations import span
 
 
 @never_cache
-@sensitive_post_parameters("code", "password", "again")
+@secret_fields("code", "password", "again")
 @sensitive_variables("code")
 @require_http_methods(["GET", "HEAD", "POST"])
 def set_password(request: HttpRequest) -> HttpResponse:

@@ -57,11 +57,11 @@ def test_stranger_is_sent_to_sign_in_and_back(endpoint: Endpoint, client: Client
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
-def test_form_of_who_was_signed_out_says_that_nothing_changed(
+def test_form_of_who_was_signed_out_says_that_nothing_was_started(
     endpoint: Endpoint, client: Client, headers: dict[str, str]
 ) -> None:
     client.post(f"/endpoints/{endpoint.pk}/enable/", headers=headers)
-    said = "Nothing changed, because you were signed out. Sign in and try again."
+    said = "Nothing was started: you were signed out. Sign in and try again."
     assert said in client.get("/accounts/login/").content.decode()
     assert said not in client.get("/accounts/login/").content.decode()
 

@@ -88,19 +88,37 @@ def test_what_was_typed_is_sent_again_with_one_press(browser: Client) -> None:
 
 
 @pytest.mark.parametrize("field", ["password", "token", "secret", "code"])
-def test_form_with_a_secret_is_not_put_into_a_page(browser: Client, field: str) -> None:
+def test_form_with_a_secret_is_back_without_it(browser: Client, field: str) -> None:
     browser.force_login(User.objects.get())
     form = {"csrfmiddlewaretoken": "b" * 64, field: "hush-hush", "name": "Acme"}
+    answer = browser.post(reverse("install-connect"), form, headers=OURS)
+    assert (answer.status_code, answer["Location"]) == (302, "/installs/connect/#kept-form")
+    page = browser.get(reverse("install-connect")).content.decode()
+    assert "Nothing was started." in page
+    assert 'value="Acme"' in page
+    assert "hush-hush" not in page
+
+
+def test_form_with_a_secret_of_who_is_signed_out_is_not_put_into_a_page(browser: Client) -> None:
+    form = {"csrfmiddlewaretoken": "b" * 64, "token": "hush-hush", "name": "Acme"}
     page = browser.post(reverse("install-connect"), form, headers=OURS)
     assert page.status_code == 403
     assert "hush-hush" not in page.content.decode()
     assert "Go back, reload the page and press the button again." in page.content.decode()
 
 
-def test_button_of_a_page_from_before_a_new_sign_in_says_so_in_its_place(browser: Client) -> None:
+def test_button_of_a_page_from_before_a_new_sign_in_leads_back_to_it(browser: Client) -> None:
     browser.force_login(User.objects.get())
+    page = reverse("endpoint-detail", args=[make_endpoint().pk])
+    headers = OURS | {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}"}
+    response = browser.post(f"{page}enable/", {"csrfmiddlewaretoken": "b" * 64}, headers=headers)
+    assert (response.status_code, response["HX-Redirect"], response.content) == (200, f"{page}#kept-form", b"")
+    assert "Nothing was started." in browser.get(page).content.decode()
+
+
+def test_button_of_who_is_signed_out_says_so_in_its_place(browser: Client) -> None:
     form, headers = {"csrfmiddlewaretoken": "b" * 64}, OURS | {"HX-Request": "true"}
     response = browser.post(reverse("endpoint-enable", args=[make_endpoint().pk]), form, headers=headers)
     assert (response.status_code, response["HX-Reswap"], response["X-Not-Allowed"]) == (403, "innerHTML", "shown")
-    assert "Nothing changed: this page is out of date." in response.content.decode()
+    assert "Nothing was started: this page is out of date." in response.content.decode()
     assert "<html" not in response.content.decode()
