@@ -11,6 +11,7 @@ from http import HTTPStatus
 from dashboard.rules.causes import Cause
 
 _NEVER_CALLED = frozenset({Cause.DENIED, Cause.ADDRESS, Cause.LOOP})
+_NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 ALLOW_LIST = "A handler that lets in OpenTrain's addresses only will refuse Redeliver's."
 _FROM_CONSOLE = "The receiver did not answer, so this was checked from the console."
 _NOT_PROVEN = "That does not prove that the receiver reaches the handler."
@@ -55,6 +56,17 @@ class Preflight:
         return self.verdict is Verdict.NEVER
 
 
+def reached_words(*, status: int, latency_ms: int) -> str:
+    """Say what the handler's response to HEAD proves, which is not that it takes deliveries."""
+    words = f"The handler is reachable: it answered {status} in {latency_ms} ms to a request that is no delivery."
+    proves = "That proves the address, not that it takes events."
+    if status in _NO_SUCH_PATH:
+        return f"{words} {status} can mean that the URL's path is wrong, so check it. {proves}"
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return f"{words} {status} is a redirect, which deliveries do not follow, so check the URL. {proves}"
+    return f"{words} {proves}"
+
+
 def of_answer(*, status: int, latency_ms: int) -> Preflight:
     """Read the handler's response to HEAD."""
     if status == HTTPStatus.FORBIDDEN:
@@ -64,7 +76,7 @@ def of_answer(*, status: int, latency_ms: int) -> Preflight:
             f"The handler returned {status} to HEAD in {latency_ms} ms. It may still take deliveries, which are POST."
         )
         return Preflight(Verdict.DOUBTFUL, words)
-    return Preflight(Verdict.FINE, f"The handler responds to Redeliver ({status} in {latency_ms} ms).")
+    return Preflight(Verdict.FINE, reached_words(status=status, latency_ms=latency_ms))
 
 
 def of_failure(*, cause: str, words: str) -> Preflight:

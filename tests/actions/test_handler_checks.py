@@ -12,6 +12,7 @@ from dashboard.actions import handler_checks
 from dashboard.actions.handler_checks import STALE, ask, carry_out, take
 from dashboard.models import Endpoint, HandlerCheck
 from dashboard.rules.causes import Cause
+from dashboard.rules.preflight import reached_words
 from dashboard.services import handler
 from dashboard.services.handler import HandlerAnswer, HandlerFailed
 from tests.factories import make_endpoint, make_endpoints, make_install
@@ -70,7 +71,7 @@ def test_receiver_checks_the_endpoints_url_and_the_row_is_gone(
 ) -> None:
     urls = probing(monkeypatch, FINE)
     found = ask([direct], pause=receiving(database))
-    assert found[direct.pk].words == "The handler responds to Redeliver (405 in 31 ms). Checked from the receiver."
+    assert found[direct.pk].words == f"{reached_words(status=405, latency_ms=31)} Checked from the receiver."
     assert (found[direct.pk].is_fine, found[direct.pk].is_from_receiver) == (True, True)
     assert urls == [URL]
     assert not HandlerCheck.objects.exists()

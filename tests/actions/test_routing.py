@@ -14,7 +14,7 @@ from dashboard.actions.alerts.watch import watch
 from dashboard.actions.installs import sync
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.models import Alert, AuditEntry, Endpoint, EndpointWrite, Install, User
-from dashboard.rules.preflight import from_receiver, of_answer
+from dashboard.rules.preflight import from_receiver, of_answer, reached_words
 from dashboard.services.handler import HandlerAnswer
 from dashboard.services.opentrain import OutcomeUnknown, Unavailable
 from dashboard.vault import Secret
@@ -81,7 +81,7 @@ def test_console_checks_what_no_receiver_has_checked(
     monkeypatch.setattr(routing.handler, "probe", lambda **_given: HandlerAnswer(404, (), b"", 7))
     first, second = routing.preflights([direct, other])
     assert first == found
-    assert second.words.startswith("The handler responds to Redeliver (404 in 7 ms). The receiver did not answer,")
+    assert second.words.startswith(f"{reached_words(status=404, latency_ms=7)} The receiver did not answer,")
     assert not second.is_from_receiver
 
 

@@ -38,7 +38,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
 
     page.get_by_role("button", name="Start the recovery").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Recovery of")
-    expect(page.locator("main")).to_contain_text("The handler responds (405 in", timeout=RUN_MS)
+    expect(page.locator("main")).to_contain_text("The handler is reachable: it answered 405 in", timeout=RUN_MS)
     take(page, screenshots, "run-under-way")
     run = page.url
     expect(page.locator(".outcome-done")).to_contain_text(

@@ -71,7 +71,7 @@ def test_endpoint_is_routed_verified_recovered_and_taken_out(
     clicks.on(link_of(page, "beta-direct"))
     expect(page.locator("main")).to_contain_text("OpenTrain can't list them")
     clicks.on(page.get_by_role("link", name="route them through Redeliver"))
-    expect(page.locator("main")).to_contain_text("The handler responds to Redeliver (405 in")
+    expect(page.locator("main")).to_contain_text("The handler is reachable: it answered 405 in")
     expect(page.locator("main")).to_contain_text("Checked from the receiver.")
     take_all(page, screenshots, "route")
     page.get_by_label("Signing secret").fill(secret)

@@ -3,14 +3,32 @@
 import pytest
 
 from dashboard.rules.causes import Cause
-from dashboard.rules.preflight import ALLOW_LIST, from_console, from_receiver, of_answer, of_failure
+from dashboard.rules.preflight import ALLOW_LIST, from_console, from_receiver, of_answer, of_failure, reached_words
+
+PROVES = "That proves the address, not that it takes events."
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 404, 405, 501])
 def test_handler_that_responds_at_all_is_fine(status: int) -> None:
     found = of_answer(status=status, latency_ms=31)
     assert (found.is_fine, found.asks, found.stops) == (True, False, False)
-    assert found.words == f"The handler responds to Redeliver ({status} in 31 ms)."
+    assert found.words.startswith(f"The handler is reachable: it answered {status} in 31 ms to a request that is no")
+    assert found.words.endswith(PROVES)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (404, " 404 can mean that the URL's path is wrong, so check it."),
+        (410, " 410 can mean that the URL's path is wrong, so check it."),
+        (301, " 301 is a redirect, which deliveries do not follow, so check the URL."),
+        (405, ""),
+        (200, ""),
+    ],
+)
+def test_words_say_what_the_answer_proves_and_hints_at_a_wrong_url(status: int, hint: str) -> None:
+    begin = f"The handler is reachable: it answered {status} in 31 ms to a request that is no delivery."
+    assert reached_words(status=status, latency_ms=31) == f"{begin}{hint} {PROVES}"
 
 
 def test_handler_that_forbids_it_may_let_in_opentrains_addresses_only() -> None:
@@ -40,10 +58,11 @@ def test_handler_that_cannot_be_reached_is_a_persons_to_decide(cause: Cause) -> 
 
 def test_words_say_from_where_it_was_checked() -> None:
     fine, down = of_answer(status=405, latency_ms=31), of_failure(cause=Cause.TLS, words="The handler: no.")
-    assert from_receiver(fine).words == "The handler responds to Redeliver (405 in 31 ms). Checked from the receiver."
+    reached = reached_words(status=405, latency_ms=31)
+    assert from_receiver(fine).words == f"{reached} Checked from the receiver."
     assert from_console(fine).words == (
-        "The handler responds to Redeliver (405 in 31 ms). The receiver did not answer, so this was checked from the "
-        "console. That does not prove that the receiver reaches the handler."
+        f"{reached} The receiver did not answer, so this was checked from the console. "
+        "That does not prove that the receiver reaches the handler."
     )
     assert from_console(down).words.endswith("The receiver did not answer, so this was checked from the console.")
     found = [from_receiver(fine), from_console(fine), from_receiver(down)]

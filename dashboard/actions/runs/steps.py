@@ -34,6 +34,7 @@ from dashboard.db.advisory_lock import alone
 from dashboard.models import Install, Run, RunItem
 from dashboard.models.endpoints import ACTIVE
 from dashboard.rules.deliveries import overdue_after
+from dashboard.rules.preflight import reached_words
 from dashboard.rules.runs import CallFacts, LeftOut, Reaction, Step, Tally, Then, failures_returned, may_ask, react
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -123,7 +124,8 @@ def _probe(run: Run, clock: Clock) -> timedelta | None:
         return leave(
             run, now=clock(), state=Run.State.STOPPED, why=f"The handler returned {answer.status} to HEAD. {repair}"
         )
-    return next_step(run, now=clock(), words=f"The handler responds ({answer.status} in {answer.latency_ms} ms).")
+    proves = reached_words(status=answer.status, latency_ms=answer.latency_ms)
+    return next_step(run, now=clock(), words=f"{proves} The first delivery shows that.")
 
 
 def _enable(run: Run, clock: Clock) -> timedelta | None:

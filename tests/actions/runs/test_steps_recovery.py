@@ -55,7 +55,12 @@ def test_recovery_goes_from_probe_to_done(
     run = go(run)
     assert (run.state, run.why[:22]) == ("done", "12 of 12 delivered in ")
     assert [name for name, _, _ in steps(run)] == ["probe", "enable", "canary", "rest", "others", "watch"]
-    assert steps(run)[0] == ("probe", True, "The handler responds (405 in 31 ms).")
+    assert steps(run)[0] == (
+        "probe",
+        True,
+        ("The handler is reachable: it answered 405 in 31 ms to a request that is no delivery. That proves the address, "
+        "not that it takes events. The first delivery shows that."),
+    )
     assert steps(run)[2] == ("canary", True, f"contract.started …{oldest.opentrain_id[-8:]}: delivered.")
     assert steps(run)[3] == ("rest", True, "All 11 requested again.")  # without the canary
     assert steps(run)[4] == ("others", True, "OpenTrain has no other failed deliveries.")
