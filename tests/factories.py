@@ -195,7 +195,8 @@ def make_entry(*, endpoint: Endpoint | None = None, install: Install | None = No
     if install is not None:
         about |= {"install_name": install.name, "install_opentrain_id": install.opentrain_id}
     if endpoint is not None:
-        about |= {"endpoint_url": endpoint.known_as, "endpoint_opentrain_id": endpoint.opentrain_id}
+        about |= {"endpoint_url": endpoint.known_as, "endpoint_name": endpoint.title}
+        about |= {"endpoint_opentrain_id": endpoint.opentrain_id}
     defaults = {
         "phase": "done",
         "action": "re-enable endpoint",
@@ -237,6 +238,7 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "endpoint": endpoint,
         "install_name": endpoint.install.name,
         "endpoint_name": endpoint.title,
+        "endpoint_url": endpoint.known_as,
         "words": "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
         "opened_at": NOON,
     }

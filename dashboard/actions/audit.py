@@ -14,6 +14,7 @@ COMMAND_LINE = "command line"
 DONE = AuditEntry.Phase.DONE
 REFUSED = AuditEntry.Phase.REFUSED
 URL_CHARS = 2048
+TITLE_CHARS = 150
 
 
 class NotedBefore(Exception):
@@ -77,5 +78,6 @@ def entry(
         row.install_name, row.install_opentrain_id = install.name, install.opentrain_id
     if endpoint is not None:
         row.endpoint_url = cut(redact(endpoint.known_as), most=URL_CHARS)  # redacting can make it longer
+        row.endpoint_name = redact(endpoint.title)[:TITLE_CHARS]
         row.endpoint_opentrain_id = endpoint.opentrain_id or ""
     return row

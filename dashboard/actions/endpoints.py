@@ -248,7 +248,7 @@ def _adopt(*, endpoint: Endpoint, answer: opentrain.CreatedEndpoint, at: datetim
 
 def _known_words(known: Endpoint) -> str:
     return (
-        f"OpenTrain answered with the ID of an endpoint that Redeliver already has ({known.known_as}). It is unknown "
+        f"OpenTrain answered with the ID of an endpoint that Redeliver already has ({known.title}). It is unknown "
         "whether OpenTrain created a new endpoint or changed that one. Check this install's endpoints at OpenTrain "
         "before you register again."
     )

@@ -1,5 +1,7 @@
 """Names that people give to endpoints, installs that they disconnect, and the time zone that each reads times in."""
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import migrations, models
 
 
@@ -53,6 +55,45 @@ class Migration(migrations.Migration):
                 fields=["endpoint", "last_attempt_at"],
                 include=["attempt_count", "last_ok", "last_cause", "last_latency_ms"],
                 name="delivery_attempted_of_endpoint",
+            ),
+        ),
+        migrations.AddField(
+            "auditentry",
+            "endpoint_name",
+            models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Its title then; empty in older entries.",
+                max_length=150,
+            ),
+        ),
+        migrations.AddField(
+            "alert",
+            "endpoint_url",
+            models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Empty in alerts from before names existed.",
+                max_length=200,
+            ),
+        ),
+        migrations.AddIndex(
+            "endpoint",
+            GinIndex(
+                SearchVector(
+                    models.Func(
+                        "name",
+                        models.Value('-._~:/?#[]@!$&\'()*+,;=%|<>{}^`\\"'),
+                        models.Value(" " * 32),
+                        function="translate",
+                        output_field=models.TextField(),
+                    ),
+                    config="simple",
+                ),
+                condition=~models.Q(name=""),
+                name="endpoint_name_words",
             ),
         ),
     ]

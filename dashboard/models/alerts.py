@@ -110,6 +110,9 @@ class Alert(models.Model):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
     install_name = models.CharField(max_length=200)
     endpoint_name = MaskedCharField(max_length=200, blank=True)
+    endpoint_url = MaskedCharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Empty in alerts from before names existed."
+    )
     words = MaskedTextField()
     opened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True)

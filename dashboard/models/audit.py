@@ -12,6 +12,7 @@ from django.utils import timezone
 from dashboard.db.fields import MaskedCharField, MaskedTextField
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
+from dashboard.rules.outside_texts import cut
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -20,6 +21,8 @@ _KEPT: dict[str, Any] = {"on_delete": models.DO_NOTHING, "db_constraint": False,
 """Entries never change, so they keep the IDs of deleted objects."""
 
 
+ENDPOINT_CHARS = 120
+"""Most characters of an endpoint that lists show."""
 NEWEST_FIRST = F("id") * -1
 """By ID, not by time, because the clocks of several machines differ."""
 
@@ -85,6 +88,9 @@ class AuditEntry(models.Model):
     install_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
     endpoint = models.ForeignKey(Endpoint, null=True, related_name="audit", **_KEPT)
     endpoint_url = MaskedCharField(max_length=2048, blank=True, db_default="", help_text="Without a receiver's key.")
+    endpoint_name = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="Its title then; empty in older entries."
+    )
     endpoint_opentrain_id = models.CharField(max_length=200, blank=True, db_default="")
     delivery_id = models.CharField(max_length=200, blank=True, help_text="OpenTrain's delivery ID, if one was named.")
     words = MaskedTextField(blank=True, help_text="What the person was told.")
@@ -128,6 +134,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name}: {self.action} ({self.phase})"
+
+    @property
+    def endpoint_shown(self) -> str:
+        """What the endpoint was called. Entries from before endpoints had names have its URL."""
+        return cut(self.endpoint_name or self.endpoint_url, most=ENDPOINT_CHARS)
 
     @property
     def says_request_id(self) -> bool:

@@ -14,7 +14,7 @@ from dashboard.config.masking import masking
 from dashboard.db.fields import MaskedCharField, SecretField
 from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
-from dashboard.rules.endpoint_titles import SHORT_CHARS, base_title, place, with_mark
+from dashboard.rules import endpoint_titles
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to
@@ -192,6 +192,7 @@ class Endpoint(models.Model):
             # The quick search (queries/search.py).
             models.Index(fields=["opentrain_id"], name="endpoint_by_opentrain_id"),
             GinIndex(words_in("url", "handler_url"), name="endpoint_words"),
+            GinIndex(words_in("name"), condition=~Q(name=""), name="endpoint_name_words"),
         ]
 
     def __str__(self) -> str:
@@ -244,22 +245,24 @@ class Endpoint(models.Model):
     @property
     def base_title(self) -> str:
         """What people call it, without what tells it apart: its name, or the host and path of `known_as`."""
-        return base_title(name=self.name, place=self._place)
+        return endpoint_titles.base_title(name=self.name, place=self.place)
 
     @property
     def title(self) -> str:
         """What pages, alerts and the audit call it. No other endpoint of its install has the same title."""
-        return with_mark(self.base_title, self.told_apart_by)
+        return endpoint_titles.with_mark(self.base_title, self.told_apart_by)
 
     @property
     def short_title(self) -> str:
         """The title, cut before what tells it apart, for breadcrumbs."""
-        return with_mark(base_title(name=self.name, place=self._place, most=SHORT_CHARS), self.told_apart_by)
+        base = endpoint_titles.base_title(name=self.name, place=self.place, most=endpoint_titles.SHORT_CHARS)
+        return endpoint_titles.with_mark(base, self.told_apart_by)
 
     @property
-    def _place(self) -> str:
+    def place(self) -> str:
+        """The host and path of `known_as`, without a receiver's key."""
         shows_key = self.handles == self.url and self.reaches_receiver
-        return place(self.known_as, hides_end=shows_key)
+        return endpoint_titles.place(self.known_as, hides_end=shows_key)
 
     @property
     def has_whole_url(self) -> bool:

@@ -48,7 +48,7 @@ class ActivityRow:
     @property
     def has_object(self) -> bool:
         """Whether the entry is about an install or an endpoint."""
-        return bool(self.entry.install_name or self.entry.endpoint_url)
+        return bool(self.entry.install_name or self.entry.endpoint_shown)
 
 
 def activity_row(entry: AuditEntry, *, from_where: bool) -> ActivityRow:

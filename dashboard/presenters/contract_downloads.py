@@ -29,6 +29,7 @@ COLUMNS = [
     "external_project_ids",
     "external_project_names",
     "endpoint_id",
+    "endpoint_name",
     "endpoint_url",
     *(f"started{end}" for end in _TOOK),
     *(f"ended{end}" for end in _TOOK),
@@ -59,8 +60,12 @@ def _projects(contract: Contract, judged: JudgedContracts) -> Row:
 
 def _endpoint(endpoint: Endpoint | None) -> Row:
     if endpoint is None:
-        return {"endpoint_id": None, "endpoint_url": None}
-    return {"endpoint_id": endpoint.opentrain_id, "endpoint_url": endpoint.known_as}
+        return {"endpoint_id": None, "endpoint_name": None, "endpoint_url": None}
+    return {
+        "endpoint_id": endpoint.opentrain_id,
+        "endpoint_name": endpoint.title,
+        "endpoint_url": endpoint.known_as,
+    }
 
 
 def _took(name: str, verdict: Verdict | None) -> Row:

@@ -12,6 +12,7 @@ from dashboard.presenters.causes import number_words
 from dashboard.presenters.contract_reads import ContractReads
 from dashboard.presenters.judged_contracts import JudgedContracts, is_choice
 from dashboard.queries.contract_lists import ANY, FindingCounts
+from dashboard.rules.endpoint_titles import with_mark
 from dashboard.rules.outside_texts import cut
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Verdict
 from dashboard.rules.reconciliation_words import words
@@ -191,21 +192,21 @@ def endpoint_choices(endpoints: Iterable[Endpoint], *, chosen: Endpoint | None) 
     offered = {endpoint.pk: endpoint for endpoint in endpoints}
     if chosen is not None:
         offered[chosen.pk] = chosen
-    return [(pk, f"{endpoint.known_as}{' (deleted)' * bool(endpoint.deleted_at)}") for pk, endpoint in offered.items()]
+    return [(pk, f"{endpoint.title}{' (deleted)' * bool(endpoint.deleted_at)}") for pk, endpoint in offered.items()]
 
 
 def labels_of(endpoints: Collection[Endpoint]) -> dict[int, str]:
-    """Return short names of an install's endpoints: the part of their URLs in which they differ, or what fits of it."""
-    names = {one.pk: one.known_as.partition("://")[2] or one.known_as for one in endpoints}
-    parts = {pk: _PARTS.split(name.rstrip("/")) for pk, name in names.items()}
+    """Return short names of an install's endpoints: their names, or the part in which the URLs of the others differ."""
+    urls = {one.pk: one.known_as.partition("://")[2] or one.known_as for one in endpoints if not one.name}
+    parts = {pk: _PARTS.split(url.rstrip("/")) for pk, url in urls.items()}
     for together in zip(*parts.values(), strict=False):
         if len(set(together)) == len(parts) > 1:
-            names = dict(zip(parts, together, strict=True))
+            urls = dict(zip(parts, together, strict=True))
             break
-    return {
-        one.pk: f"{cut(names[one.pk], most=LABEL_CHARS)}{' (deleted)' * (one.deleted_at is not None)}"
-        for one in endpoints
-    }
+    names = {one.pk: cut(one.name or urls[one.pk], most=LABEL_CHARS) for one in endpoints}
+    if len(set(names.values())) < len(names):
+        names = {one.pk: with_mark(names[one.pk], one.told_apart_by) for one in endpoints}
+    return {one.pk: f"{names[one.pk]}{' (deleted)' * (one.deleted_at is not None)}" for one in endpoints}
 
 
 def _row(contract: Contract, judged: JudgedContracts, labels: Mapping[int, str], *, now: datetime) -> ContractRow:

@@ -14,11 +14,8 @@ from dashboard.rules.contract_timeline import (
     Refusal,
     Timeline,
 )
-from dashboard.rules.outside_texts import cut
 from dashboard.rules.reconciliation import Event, LinkFacts
 
-PLACE = 60
-"""Characters of an endpoint's name."""
 NOT_ACTIVE = "OpenTrain said that the install is not active."
 EVENTS = tuple(event.value for event in Event)
 
@@ -29,8 +26,8 @@ def timeline_of(story: Story) -> Timeline:
 
 
 def place_of(endpoint: Endpoint) -> str:
-    """Return the endpoint's name as pages show it: its handler's URL, without secrets and "https://"."""
-    return cut(endpoint.known_as.removeprefix("https://"), most=PLACE)
+    """Return the endpoint's name as pages show it."""
+    return endpoint.short_title
 
 
 def _moments(story: Story) -> Iterator[Moment]:

@@ -164,7 +164,7 @@ def _words(endpoint: Endpoint, source: Source, owner: Endpoint | None) -> str:
             f"OpenTrain showed when the endpoint was created. If the secret is lost, rotate it. {_ROTATES}"
         )
     if source is Source.TAKEN:
-        name = owner.known_as if owner is not None else ""
+        name = owner.title if owner is not None else ""
         return (
             f"OpenTrain delivers this endpoint to the receiver address of another endpoint, {name}. Redeliver verifies "
             "what arrives there with the other endpoint's secret, so it refuses these deliveries (401). Edit the URL, "

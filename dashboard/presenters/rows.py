@@ -29,7 +29,7 @@ _OF_ENDPOINT = tuple(
     f"endpoint__{column}"
     for column in (
         *("url", "handler_url", "receiver_key", "routing_since", "bypassed_at", "opentrain_id", "name"),
-        *("status", "install__name"),
+        *("told_apart_by", "status", "install__name"),
     )
 )
 """What a row of a list needs of an endpoint: its name, its status and its install's name."""

@@ -89,7 +89,9 @@ def _endpoints(user: User, text: str) -> tuple[Endpoint, ...]:
     words = beginning_with(text)
     if words is not None:
         addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=words)
-        matches |= Q(pk__in=addressed.values("pk")[:LOOKED_AT])
+        named = visible.exclude(name="").annotate(words=words_in("name")).filter(words=words)
+        for found in (addressed, named):
+            matches |= Q(pk__in=found.values("pk")[:LOOKED_AT])
     rows = Endpoint.objects.filter(matches).select_related("install").defer("secret", "install__token")
     return tuple(rows.order_by("severity", "pk")[:SHOWN])
 

@@ -50,6 +50,7 @@ class Item:
     install: str
     endpoint_id: int | None
     endpoint: str
+    endpoint_url: str
     words: str
     opened_at: datetime
     cleared_at: datetime | None
@@ -71,7 +72,7 @@ class Item:
 
     @property
     def headline(self) -> str:
-        """Return "Disabled by OpenTrain: Acme Labs, https://…"; a resolved alert's begins "Resolved after 14 min"."""
+        """Return "Disabled by OpenTrain: Acme Labs, Billing"; a resolved alert's begins "Resolved after 14 min"."""
         if self.is_over:
             return f"Resolved after {self.lasted}: {self.kind.label}: {self.about}"
         return f"{self.kind.label}: {self.about}"
@@ -200,12 +201,16 @@ def _json_item(item: Item) -> dict[str, Any]:
         "words": item.words,
         "clearedWords": item.cleared_words if item.is_over else "",
         "install": None if item.install_id is None else {"id": item.install_id, "name": item.install},
-        "endpoint": None if item.endpoint_id is None else {"id": item.endpoint_id, "url": item.endpoint},
+        "endpoint": None if item.endpoint_id is None else _json_endpoint(item),
         "openedAt": _iso(item.opened_at),
         "clearedAt": None if cleared_at is None else _iso(cleared_at),
         "lastedSeconds": None if cleared_at is None else round((cleared_at - item.opened_at).total_seconds()),
         "url": item.address,
     }
+
+
+def _json_endpoint(item: Item) -> dict[str, Any]:
+    return {"id": item.endpoint_id, "name": item.endpoint, "url": item.endpoint_url}
 
 
 def _iso(moment: datetime) -> str:

@@ -231,8 +231,8 @@ def breakable(url: str) -> SafeString:
 
 @register.filter
 def called(endpoint: Endpoint) -> str:
-    """Return what people call an endpoint, in a line: its URL without the scheme, which is the same for all."""
-    return endpoint.known_as.partition("://")[2] or endpoint.known_as
+    """Return what people call an endpoint, in a line."""
+    return endpoint.title
 
 
 @register.filter

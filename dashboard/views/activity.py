@@ -33,8 +33,9 @@ EXPORT = "export activity"
 _EXPORTED = {
     "at": "at", "operation": "operation", "phase": "phase", "action": "action", "who": "actor_name",
     "address": "address", "agent": "agent", "install": "install_name", "install_id": "install_opentrain_id",
-    "endpoint": "endpoint_url", "endpoint_id": "endpoint_opentrain_id", "delivery_id": "delivery_id", "words": "words",
-    "quoted": "quoted", "code": "code", "request_id": "request_id", "requeued": "requeued",
+    "endpoint": "endpoint_url", "endpoint_name": "endpoint_name", "endpoint_id": "endpoint_opentrain_id",
+    "delivery_id": "delivery_id", "words": "words", "quoted": "quoted", "code": "code", "request_id": "request_id",
+    "requeued": "requeued",
 }  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
     """Return the names of the filtered install and endpoint, taken from the entries found."""
     if not found:
         return {}
-    names = {"install": found[0].install_name, "endpoint": found[0].endpoint_url}
+    names = {"install": found[0].install_name, "endpoint": found[0].endpoint_shown}
     return {name: called for name, called in names.items() if name in filters.used}
 
 

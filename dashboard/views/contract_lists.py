@@ -117,7 +117,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     return {
         "install": install,
         "filter": filters,
-        "chips": filters.chips({"endpoint": place.endpoint.known_as} if place.endpoint else {}),
+        "chips": filters.chips({"endpoint": place.endpoint.title} if place.endpoint else {}),
         "url": url,
         "live_url": reverse("install-contracts-live", args=[pk]),
         "export_url": reverse("install-contracts-export", args=[pk]),

@@ -49,7 +49,8 @@ SAME_RESOURCE = 10
 
 _TO_REDELIVER = [
     *("opentrain_id", "resource_id", "event_type", "event_id", "event_created_at"),
-    *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key")),
+    *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key", "name")),
+    *(f"endpoint__{name}" for name in ("told_apart_by", "routing_since", "bypassed_at")),
     *("endpoint__observation_key_sha256", "endpoint__install__opentrain_id", "endpoint__install__name"),
 ]
 

@@ -138,7 +138,7 @@ def _answer(request: MemberRequest, place: Place, started: Started) -> HttpRespo
         said = f"{started.dropped} {were} left out: delivered, requeued, overtaken or removed since the preview."
         messages.info(request, said)
     for run in started.in_the_way:
-        messages.info(request, f"No run was started on {run.endpoint.known_as}: run {run.pk} is already active there.")
+        messages.info(request, f"No run was started on {run.endpoint.title}: run {run.pk} is already active there.")
     found = started.runs or started.in_the_way
     if len(found) == 1:
         return redirect("run-detail", pk=found[0].pk)

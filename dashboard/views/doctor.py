@@ -24,7 +24,7 @@ from dashboard.vault import Unreadable
 
 OTHERS = 20
 """How many of the install's other endpoints, newest first, have their secrets tried."""
-NAME_CHARS = 80
+_NAMED = ("name", "url", "handler_url", "receiver_key", "routing_since", "bypassed_at", "opentrain_id")
 NOT_PROVEN = (
     "No delivery has proven the secret that Redeliver keeps for this endpoint: it may have been entered wrongly. "
     "Compare it with the handler's, and enter it again on the endpoint's page."
@@ -166,11 +166,11 @@ def _others(endpoint: Endpoint) -> list[NamedSecret]:
     """Return the secrets of the install's other endpoints; none if any of them can't be read."""
     rows = Endpoint.objects.filter(install=endpoint.install_id, secret__isnull=False).exclude(pk=endpoint.pk)
     try:
-        found = list(rows.only("secret", "url", "handler_url", "receiver_key", "opentrain_id").order_by("-id")[:OTHERS])
+        found = list(rows.only("secret", *_NAMED).order_by("-id")[:OTHERS])
     except Unreadable:
         return []
     return [NamedSecret(_name(one), one.secret.reveal()) for one in found if one.secret is not None]
 
 
 def _name(endpoint: Endpoint) -> str:
-    return f"{endpoint.known_as[:NAME_CHARS]} ({endpoint.opentrain_id or 'being registered'})"
+    return f"{endpoint.base_title} ({endpoint.opentrain_id or 'being registered'})"

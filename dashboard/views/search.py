@@ -131,7 +131,7 @@ def _install_hit(install: Install) -> Hit:
 def _endpoint_hit(endpoint: Endpoint) -> Hit:
     health = health_of(endpoint)
     kind, label = ("deleted", "Deleted") if endpoint.deleted_at else (str(health.kind), health.label)
-    return Hit(_address(endpoint), endpoint.known_as, endpoint.install.name, kind, label)
+    return Hit(_address(endpoint), endpoint.title, f"{endpoint.install.name} · {endpoint.known_as}", kind, label)
 
 
 def _run_hit(run: Run) -> Hit:

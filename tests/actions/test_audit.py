@@ -25,7 +25,8 @@ def test_note_says_who_what_on_what_and_from_where(support: User, acme: Install)
         "id": 0, "at": 0, "operation": 0, "phase": "done", "action": "stop run", "words": "Recovery 7.",
         "actor_id": support.pk, "actor_name": "ana", "address": "192.0.2.7", "agent": "Firefox",
         "install_id": acme.pk, "install_name": "Acme Labs", "install_opentrain_id": acme.opentrain_id,
-        "endpoint_id": endpoint.pk, "endpoint_url": "https://acme.example.com/hook", "endpoint_opentrain_id": "whe_1",
+        "endpoint_id": endpoint.pk, "endpoint_url": "https://acme.example.com/hook",
+        "endpoint_name": "acme.example.com/hook", "endpoint_opentrain_id": "whe_1",
         "delivery_id": "", "quoted": "", "code": "", "request_id": "", "requeued": None, "while_stopped": False,
     }  # fmt: skip
 

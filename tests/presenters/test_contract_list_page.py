@@ -155,10 +155,20 @@ def test_label_says_that_an_endpoint_is_deleted() -> None:
     assert labels_of([]) == {}
 
 
+def test_label_of_an_endpoint_is_the_name_that_people_gave_and_tells_one_url_apart() -> None:
+    made = [
+        Endpoint(pk=1, url="https://acme.test/hook", name="Billing"),
+        Endpoint(pk=2, url="https://acme.test/hook", told_apart_by="old secret"),
+        Endpoint(pk=3, url="https://acme.test/hook", told_apart_by="new secret"),
+    ]
+    assert labels_of(made[:2]) == {1: "Billing", 2: "acme.test/hook"}
+    assert labels_of(made[1:]) == {2: "acme.test/hook (old secret)", 3: "acme.test/hook (new secret)"}
+
+
 def test_chosen_endpoint_is_offered_even_if_deleted() -> None:
     one, gone = Endpoint(pk=1, url="https://a.test"), Endpoint(pk=2, url="https://b.test", deleted_at=NOW)
-    assert endpoint_choices([one], chosen=gone) == [(1, "https://a.test"), (2, "https://b.test (deleted)")]
-    assert endpoint_choices([one], chosen=one) == [(1, "https://a.test")]
+    assert endpoint_choices([one], chosen=gone) == [(1, "a.test"), (2, "b.test (deleted)")]
+    assert endpoint_choices([one], chosen=one) == [(1, "a.test")]
 
 
 @pytest.mark.parametrize(

@@ -114,5 +114,5 @@ def test_hand_over_is_told_as_that_and_its_evidence_only_once_it_is_gone(hook: E
 
 def test_endpoint_is_named_without_secrets_and_cut(acme: Install) -> None:
     endpoint = make_endpoint(install=acme, handler_url=f"https://u:pass@acme.example/{'x' * 100}?token=abc")
-    assert len(place_of(endpoint)) == 60
+    assert len(place_of(endpoint)) == 40
     assert "pass" not in place_of(endpoint)

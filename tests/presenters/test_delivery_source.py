@@ -42,7 +42,7 @@ THERE = endpoint(pk=3, handler_url="https://other.example.com/hook")
             CLAIMS,
             {"owner": THERE},
             Source.TAKEN,
-            "of another endpoint, https://other.example.com/hook",
+            "of another endpoint, other.example.com/hook",
             ["Open the other endpoint", "Edit", "Rotate secret…"],
         ),
         (CLAIMS, {}, Source.STRANGE, "belongs to no endpoint", ["Edit", "Rotate secret…"]),

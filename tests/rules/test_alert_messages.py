@@ -29,7 +29,8 @@ ITEM = Item(
     install_id=3,
     install="Acme Labs",
     endpoint_id=9,
-    endpoint="https://acme.example.com/hook",
+    endpoint="Billing",
+    endpoint_url="https://acme.example.com/hook",
     words="OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
     opened_at=NOON,
     cleared_at=None,
@@ -50,9 +51,9 @@ def say(*items: Item, **changes) -> Message:
 
 
 def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
-    assert email_subject(MESSAGE) == ("[Redeliver] Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook")
+    assert email_subject(MESSAGE) == ("[Redeliver] Disabled by OpenTrain: Acme Labs, Billing")
     assert email_text(MESSAGE) == (
-        "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook\n"
+        "Disabled by OpenTrain: Acme Labs, Billing\n"
         "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.\n"
         "Since 2026-06-12 12:00:00 UTC\n"
         "https://redeliver.example.com/endpoints/9/\n\n"
@@ -142,7 +143,7 @@ def test_json_body_is_what_the_readme_says() -> None:
         "type": "alerts",
         "apiVersion": "v1",
         "createdAt": "2026-06-12T12:00:00.000Z",
-        "text": "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook",
+        "text": "Disabled by OpenTrain: Acme Labs, Billing",
         "heldBack": False,
         "more": 0,
         "url": "https://redeliver.example.com/alerts/",
@@ -155,7 +156,7 @@ def test_json_body_is_what_the_readme_says() -> None:
                 "words": ITEM.words,
                 "clearedWords": "",
                 "install": {"id": 3, "name": "Acme Labs"},
-                "endpoint": {"id": 9, "url": "https://acme.example.com/hook"},
+                "endpoint": {"id": 9, "name": "Billing", "url": "https://acme.example.com/hook"},
                 "openedAt": "2026-06-12T12:00:00.000Z",
                 "clearedAt": None,
                 "lastedSeconds": None,

@@ -55,7 +55,7 @@ def test_page_says_who_did_what_on_what_and_what_came_of_it(ana: Browser, endpoi
     entry = make_entry(endpoint=endpoint, phase="refused", words="OpenTrain refused.", address="192.0.2.7", at=at)
     for path in (PAGE, LIVE):
         text = words_of(ana.read(path))
-        assert "5 min ago ana 192.0.2.7 Re-enable endpoint Acme Labs https://acme.example.com/hook" in text
+        assert "5 min ago ana 192.0.2.7 Re-enable endpoint Acme Labs acme.example.com/hook" in text
         assert "Refused OpenTrain refused." in text
         assert rows_of(ana.read(path)) == [entry.pk]
 
@@ -104,7 +104,7 @@ def test_entry_of_what_is_gone_names_it_without_a_link(ana: Browser, acme: Insta
     acme.delete()
     for path in (PAGE, detail_of(entry)):
         page = ana.read(path)
-        assert "Acme Labs (removed) https://acme.example.com/hook (removed)" in words_of(page)
+        assert "Acme Labs (removed) acme.example.com/hook (removed)" in words_of(page)
         assert "/installs/" not in page.replace('href="/installs/"', "")
         assert "/endpoints/" not in page
 
@@ -245,7 +245,8 @@ def test_file_has_every_row_of_the_filter_and_is_itself_in_the_audit(ana: Browse
         "at": "2026-06-12T12:00:00.000Z", "operation": str(form), "phase": "done", "action": "re-enable endpoint",
         "who": "ana", "address": "192.0.2.7", "agent": "", "install": "Acme Labs",
         "install_id": endpoint.install.opentrain_id, "endpoint": "https://acme.example.com/hook",
-        "endpoint_id": "whe_1", "delivery_id": "", "words": "Re-enabled.", "quoted": "", "code": "",
+        "endpoint_name": "acme.example.com/hook", "endpoint_id": "whe_1", "delivery_id": "", "words": "Re-enabled.",
+        "quoted": "", "code": "",
         "request_id": "9d1f", "requeued": "3",
     }  # fmt: skip
     lines = ana.client.get(f"{EXPORT}?format=ndjson&who=ana&to=2026-06-13").getvalue().decode().splitlines()

@@ -46,7 +46,7 @@ def test_csv_holds_what_the_filter_shows(ana: Browser, acme: Install) -> None:
         "created_at": "2026-06-12T12:00:00.000Z", "first_read_at": "2026-06-12T12:00:00.000Z",
         "last_read_at": "2026-06-12T12:00:00.000Z", "budget_state": "LOW", "budget_consumed": "0.82",
         "project_link_ids": "lnk_1", "external_project_ids": "p1", "external_project_names": "'=Cats",
-        "endpoint_id": "whe_1", "endpoint_url": "https://acme.example.com/hook",
+        "endpoint_id": "whe_1", "endpoint_name": "acme.example.com/hook", "endpoint_url": "https://acme.example.com/hook",
         "started": "taken", "started_at": "2026-06-12T12:00:00.000Z", "ended": "missing",
         "ended_reason": "disabled",
     }  # fmt: skip

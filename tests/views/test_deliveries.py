@@ -489,7 +489,7 @@ def test_detail_tells_what_other_deliveries_of_the_resource_did(ana: Browser, en
     elsewhere = make_delivery(resource_id="con_7")
     page = ana.read(page_of(delivery))
     same = words_of(page[page.index('id="same-heading"') :])
-    assert "https://other.example.com/x Handler returned 503" in same
+    assert "other.example.com/x Handler returned 503" in same
     assert page.count('id="same-') == 2  # the heading and one row: the table of the event has the other delivery
     assert (page_of(before) in page, page_of(elsewhere) in page, "<img" in page) == (True, False, False)
 
@@ -515,11 +515,11 @@ def test_detail_tells_what_became_of_the_event_at_every_endpoint_of_the_install(
     told = words_of(page[page.index('id="event-heading"') : page.index('id="attempts-heading"')])
     assert "2 of 4 endpoints have a delivery of it." in told
     assert "This delivery." in told
-    assert "Failed https://twin.example.com/x 5 attempts failed" in told
-    assert "None seen; disabled then https://off.example.com/x The endpoint was disabled when" in told
-    assert "Direct: not seen here https://direct.example.com/<b>" in html.unescape(told)
+    assert "Failed twin.example.com/x 5 attempts failed" in told
+    assert "None seen; disabled then off.example.com/x The endpoint was disabled when" in told
+    assert "Direct: not seen here direct.example.com/<b>" in html.unescape(told)
     assert page_of(twin) in page
-    assert "https://direct.example.com/<b>" not in page
+    assert "direct.example.com/<b>" not in page
 
 
 def test_event_of_one_endpoint_alone_needs_no_table(ana: Browser, endpoint: Endpoint) -> None:

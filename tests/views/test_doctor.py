@@ -93,7 +93,7 @@ def test_doctor_takes_text_with_either_end_of_line(ana: Browser, one: Endpoint, 
 def test_doctor_names_the_other_endpoint_of_the_install_and_no_other(ana: Browser, one: Endpoint) -> None:
     make_endpoint(install=one.install, secret=Secret(PASTED), handler_url="https://other.example.com/hook")
     text = words_of(ana.press(page_of(one), **pasted(headers=header(secret=PASTED))))
-    assert "signed with the secret of another endpoint of this install: https://other.example.com/hook (whe_" in text
+    assert "signed with the secret of another endpoint of this install: other.example.com/hook (whe_" in text
     stranger = make_endpoint(secret=Secret(PASTED.upper()))
     text = words_of(ana.press(page_of(one), **pasted(headers=header(secret=PASTED.upper()))))
     assert "Neither this secret nor that of 1 other endpoint made this signature" in text

@@ -74,7 +74,7 @@ def test_moved_endpoint_is_no_longer_called_received(ana: Browser, moved: Endpoi
     assert "Redeliver's receiver: https" not in text
     assert "Forwards to the handler" not in text
     listed = words_of(ana.read(page_of(moved.install, "install-detail")))
-    assert ELSEWHERE in listed
+    assert moved.title in listed.replace("/ ", "/")
     assert "moved outside Redeliver: directly to its own URL" in listed
     assert "received through Redeliver" not in listed
 
@@ -236,7 +236,7 @@ def test_request_to_the_address_of_a_deleted_endpoint_alone_is_its_own(endpoint:
 def test_second_endpoint_at_an_address_that_is_in_use_is_told_of_it(ana: Browser, endpoint: Endpoint) -> None:
     other = make_endpoint(install=endpoint.install, url=endpoint.url, receiver_key=None, secret=None)
     text = words_of(ana.read(page_of(other)))
-    assert "to the receiver address of another endpoint, https://acme.example.com/hook." in text
+    assert "to the receiver address of another endpoint, acme.example.com/hook." in text
     assert deliver(str(endpoint.receiver_key), Secret("whsec_" + "x" * 32)) == 401
     assert RefusedAttempt.objects.get().endpoint_id == endpoint.pk  # whose it was cannot be known
 
@@ -263,6 +263,7 @@ def test_secrets_of_both_urls_of_a_moved_endpoint_are_shown_nowhere(
     own = [
         page_of(moved, name) for name in ("endpoint-detail", "endpoint-point-back", "endpoint-edit", "endpoint-pause")
     ]
-    for path in [*own, reverse("install-detail", args=[moved.install_id])]:
+    for path in own:
         page = ana.read(path)
         assert ("s3cr3t" in page, "[redacted]" in page) == (False, True), path
+    assert "s3cr3t" not in ana.read(reverse("install-detail", args=[moved.install_id]))

@@ -203,7 +203,7 @@ def test_detail_while_opentrain_cannot_be_reached_shows_what_was_recorded_and_it
     assert "OpenTrain cannot be reached: connection refused." in page
     assert "The data below is from" in page
     assert ">5 min ago</time>" in page
-    assert endpoint.handler_url in page.replace("<wbr>", "")
+    assert endpoint.title in page.replace("<wbr>", "")
 
 
 def test_poll_brings_what_a_refresh_found(ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> None:

@@ -171,6 +171,7 @@ def _item(alert: Alert, *, events: tuple[AlertEvent, ...]) -> Item:
         install=alert.install_name,
         endpoint_id=alert.endpoint_id,
         endpoint=alert.endpoint_name,
+        endpoint_url=alert.endpoint_url or alert.endpoint_name,
         words=alert.words,
         opened_at=alert.opened_at,
         cleared_at=alert.cleared_at,

@@ -88,7 +88,8 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
                 install=install,
                 endpoint=endpoint,
                 install_name=plain(install.name if install is not None else ITSELF, limit=NAME_CHARS),
-                endpoint_name=plain(endpoint.known_as, limit=NAME_CHARS) if endpoint is not None else "",
+                endpoint_name=plain(endpoint.title, limit=NAME_CHARS) if endpoint is not None else "",
+                endpoint_url=plain(endpoint.known_as, limit=NAME_CHARS) if endpoint is not None else "",
                 words=opening_words(
                     sentences=sentences[one.subject], said=endpoint.disabled_reason if endpoint is not None else ""
                 ),

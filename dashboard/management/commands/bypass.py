@@ -51,7 +51,7 @@ class Command(BaseCommand):
             behind += 1
             outcome = self._ask(endpoint)
             done, left = (done + 1, left) if outcome.ok else (done, left + 1)
-            self.stdout.write(f"{endpoint.known_as}: {outcome.words}")
+            self.stdout.write(f"{endpoint.title}: {outcome.words}")
         if not ids:
             which = " of this install" if options["install"] else " with this ID" if options["endpoint"] else ""
             raise CommandError(f"No registered endpoint{which} has an address of Redeliver's receiver.")

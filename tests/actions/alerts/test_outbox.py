@@ -50,7 +50,7 @@ def test_alert_and_all_clear_arrive_in_a_mailbox(settings: Any) -> None:
         Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
         watch.watch(now=NOON + 14 * MINUTE)
         assert send(14 * MINUTE) == Sent(sent=1)
-    about = "Disabled by OpenTrain: Acme Labs, https://acme.example.com/hook"
+    about = "Disabled by OpenTrain: Acme Labs, acme.example.com/hook"
     subjects = [mail["Subject"] for mail in box.mails]
     assert subjects == [f"[Redeliver] {about}", f"[Redeliver] Resolved after 14 min: {about}"]
     assert box.recipients == ["oncall@example.com"] * 2
@@ -67,7 +67,7 @@ def test_hostile_names_stay_in_their_line_of_a_mail(settings: Any) -> None:
         assert send() == Sent(sent=1)
     (mail,) = box.mails
     assert mail["Bcc"] is None
-    assert mail["Subject"].endswith("https://a.example.com/ Bcc: everybody@example.com Hello")
+    assert mail["Subject"].endswith("a.example.com/ Bcc: everybody@example.com Hello")
     assert box.recipients == ["oncall@example.com"]
 
 
@@ -87,7 +87,7 @@ def test_webhook_is_signed_and_says_what_happened() -> None:
     said, delivery = json.loads(request.body), AlertDelivery.objects.get()
     assert found.ok
     assert (said["id"], said["alerts"][0]["endpoint"]) == (
-        str(delivery.pk), {"id": endpoint.pk, "url": "https://acme.example.com/hook"},
+        str(delivery.pk), {"id": endpoint.pk, "name": "acme.example.com/hook", "url": "https://acme.example.com/hook"},
     )  # fmt: skip
     assert request.values("X-Redeliver-Delivery") == [str(delivery.pk)]
     assert (delivery.state, delivery.attempts, delivery.next_attempt_at) == ("sent", 1, None)
@@ -101,7 +101,7 @@ def test_slack_channel_gets_slacks_form() -> None:
         send()
     said = json.loads(server.requests[0].body)
     assert sorted(said) == ["mrkdwn", "text", "unfurl_links", "unfurl_media"]
-    assert "https://a.example.com/&lt;!channel&gt;" in said["text"]
+    assert "a.example.com/&lt;!channel&gt;" in said["text"]
 
 
 def test_message_that_is_not_taken_is_tried_again_with_longer_and_longer_pauses_and_given_up() -> None:

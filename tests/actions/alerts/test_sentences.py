@@ -64,13 +64,15 @@ def test_alert_of_refused_signatures_counts_them() -> None:
 
 
 def test_outside_text_is_one_line_and_capped() -> None:
-    endpoint = make_disabled(make_install(name=HOSTILE[:200]), handler_url=HOSTILE, disabled_reason=HOSTILE)
+    endpoint = make_disabled(
+        make_install(name=HOSTILE[:200]), handler_url=HOSTILE, name=HOSTILE[:80], disabled_reason=HOSTILE
+    )
     watch()
     alert = Alert.objects.get()
-    for text in (alert.install_name, alert.endpoint_name, alert.words):
+    for text in (alert.install_name, alert.endpoint_name, alert.endpoint_url, alert.words):
         assert text.isprintable()
         assert "<!channel> Bcc: all@example.com" in text
-    assert (len(alert.install_name), len(alert.endpoint_name)) == (120, 120)
+    assert (len(alert.install_name), len(alert.endpoint_url)) == (120, 120)
     assert len(alert.words) <= 1200
     assert endpoint.disabled_reason == HOSTILE
 

@@ -61,8 +61,8 @@ def are_bypassed(rows: list[Endpoint]) -> list[bool]:
 def test_all_are_taken_out_and_each_has_a_line(two: list[Endpoint]) -> None:
     said = run("--all").splitlines()
     assert [line.partition(": ")[0] for line in said[:2]] == [
-        "https://acme.example.com/hook",
-        "https://beta.example.com/hook",
+        "acme.example.com/hook",
+        "beta.example.com/hook",
     ]
     assert said[2] == "Taken out of the path: 2 of 2 behind the receiver."
     assert are_bypassed(two) == [True, True]
