@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.models import Endpoint, User
+from dashboard.models import User
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
@@ -227,12 +227,6 @@ def state_icon(kind: str) -> str:
 def breakable(url: str) -> SafeString:
     """Return a URL that breaks lines after a slash rather than inside a word."""
     return mark_safe(_AFTER_SLASH.sub("/<wbr>", escape(url)))  # noqa: S308 - escaped, plus our own tag
-
-
-@register.filter
-def called(endpoint: Endpoint) -> str:
-    """Return what people call an endpoint, in a line."""
-    return endpoint.title
 
 
 @register.filter

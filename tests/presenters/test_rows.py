@@ -117,8 +117,8 @@ def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_que
     with django_assert_num_queries(1):
         found = listed().get()
         row = delivery_row(delivery=found, endpoint=found.endpoint, now=NOON + timedelta(days=9))
-        called = (row.endpoint.install.name, row.endpoint.known_as)
-    assert called == ("Acme Labs", endpoint.known_as)
+        called = (row.endpoint.install.name, row.endpoint.title)
+    assert called == ("Acme Labs", endpoint.title)
     assert row.state.kind is StateKind.RETRYING  # never overdue while deliveries are stopped
     assert row.state == state_of(delivery=delivery, endpoint=endpoint, now=NOON + timedelta(days=9))
 
