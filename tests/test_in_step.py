@@ -45,6 +45,7 @@ from tests.views.conftest import browser_of
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 6, 12, 12, tzinfo=UTC)
 EXAMPLES = {
+    "install": "Acme Labs",
     "state": "failed",
     "event": "contract.started",
     "cause": "503",

@@ -14,7 +14,6 @@ from dashboard.rules.time_zones import read_in
 _ANSWERED = {phase.value: phase.label for phase in AuditEntry.Phase if phase != AuditEntry.Phase.REQUESTED}
 OUTCOMES = _ANSWERED | {AuditEntry.Phase.REQUESTED.value: "No answer"}
 """Labels of the phases. An entry in phase "requested" is listed only while it has no answer."""
-LARGEST = 2**63 - 1
 _LABELS = {
     "who": "Who",
     "what": "What",
@@ -65,21 +64,12 @@ def _outcome(text: str, _now: datetime) -> Read:
     return name, {"phase": AuditEntry.Phase(name).value}
 
 
-def _place(column: str) -> delivery_filters.Reader:
-    def read_place(text: str, _now: datetime) -> Read:
-        if text.isdecimal() and int(text) > LARGEST:
-            raise Nonsense(f"“{text}” is not a valid {column} number.")
-        return text, {column: text}
-
-    return read_place
-
-
 _READERS: dict[str, delivery_filters.Reader] = {
     "who": delivery_filters.as_written("who"),
     "what": delivery_filters.as_written("what"),
     "outcome": _outcome,
-    "install": _place("install"),
-    "endpoint": _place("endpoint"),
+    "install": delivery_filters.owner("install"),
+    "endpoint": delivery_filters.owner("endpoint"),
     "delivery": delivery_filters.identified("delivery_id"),
     "request": delivery_filters.identified("request_id"),
     "from": delivery_filters.since("at_from"),

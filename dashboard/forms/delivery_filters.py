@@ -21,6 +21,8 @@ from dashboard.signatures import UNCHECKED, Verdict
 
 ID = re.compile(r"[0-9]{1,18}")
 """A row ID in a URL. Every such number fits the column."""
+LARGEST = 2**63 - 1
+"""The largest row ID."""
 TEXT_CHARS = 200
 _AGO = re.compile(r"(([1-9][0-9]{0,4}) ?(m|min|mins|minutes?|h|hrs?|hours?|d|days?))(?: ago)?")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -305,6 +307,17 @@ def as_written(column: str) -> Reader:
     return lambda text, _now: (text, {column: text})
 
 
+def owner(column: str) -> Reader:
+    """Return the reader of an install or an endpoint: its number, its ID, or its name."""
+
+    def read_owner(text: str, _now: datetime) -> Read:
+        if text.isdecimal() and int(text) > LARGEST:
+            raise Nonsense(f"“{text}” is not a valid {column} number.")
+        return text, {column: text}
+
+    return read_owner
+
+
 def identified(column: str) -> Reader:
     """Return the reader of an ID; the column's name names it: "delivery_id"."""
     what = column.replace("_id", " ID")
@@ -343,6 +356,7 @@ class DeliveryFilter:
 
 
 FILTERS = (
+    DeliveryFilter("install", "Install", owner("install"), ("endpoint__install__name",), of_refused=True),
     DeliveryFilter("state", "State", _state, ("standing",)),
     DeliveryFilter("event", "Event type", as_written("event_type"), ("event_type",), of_refused=True),
     DeliveryFilter("cause", "Cause", _cause, ("last_cause", "last_status")),

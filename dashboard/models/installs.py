@@ -42,6 +42,12 @@ class InstallQuerySet(models.QuerySet["Install"]):
             return self.filter(grants__user=user)
         return self.none()
 
+    def named(self, text: str) -> Self:
+        """Keep those that a filter names: by the number in the URL of a page, the ID at OpenTrain, or the name."""
+        return (
+            self.filter(pk=int(text)) if text.isdecimal() else self.filter(Q(opentrain_id=text) | Q(name__iexact=text))
+        )
+
 
 class Install(models.Model):
     """The last response of `GET /installs/current`, and its time. Fields from the API hold its values unchanged."""

@@ -125,8 +125,7 @@ def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
 def _of_install(text: str) -> Q:
     if text.isdecimal():
         return Q(install=int(text))
-    named = Install.objects.filter(Q(opentrain_id=text) | Q(name__iexact=text)).order_by("pk")
-    there = list(named.values_list("pk", flat=True)[:SAME_NAME])
+    there = list(Install.objects.named(text).order_by("pk").values_list("pk", flat=True)[:SAME_NAME])
     return Q(install__in=there) if there else Q(install_opentrain_id=text) | Q(install_name__iexact=text)
 
 

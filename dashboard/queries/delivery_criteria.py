@@ -44,6 +44,8 @@ class CauseCriteria:
 class DeliveryCriteria:
     """Which deliveries a list shows; None and "" mean any. Times: from ≤ first receipt < to."""
 
+    install: str = ""
+    """The number in the URL of an install's page, its ID at OpenTrain, or its name."""
     state: StateKind | None = None
     event_type: str = ""
     cause: CauseCriteria | None = None

@@ -14,6 +14,7 @@ from typing import Any
 
 from dashboard.models.deliveries import MANY_ATTEMPTS
 from dashboard.models.endpoints import DISABLED
+from dashboard.models.installs import Install
 from dashboard.queries.delivery_criteria import Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import Standing, StateKind
 from dashboard.signatures import UNCHECKED, Verdict
@@ -109,9 +110,9 @@ def failed_by_cause(*, scope: Scope, criteria: DeliveryCriteria, most: int) -> S
 
     Of the filters only the times apply. Few refused requests are kept per endpoint, so they are simply counted.
     """
-    here = _here(scope)
+    here = _here(scope, criteria)
     same = Sql(_FAILED_OF_CAUSE.format(c=here.format("c")), int(Standing.FAILED)) + _times(criteria)
-    sql = _places(scope) + Sql(_EVERY_CAUSE.format(p=here.format("p"), c=here.format("c")))
+    sql = _places(scope, criteria) + Sql(_EVERY_CAUSE.format(p=here.format("p"), c=here.format("c")))
     sql += Sql("SELECT false, c.last_cause, c.last_status, sum(n.deliveries), min(n.first_at), max(n.last_at)")
     sql += Sql("FROM causes c CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM (SELECT 1") + same
     sql += Sql("LIMIT %s) of_one) AS deliveries,", most)
@@ -120,7 +121,7 @@ def failed_by_cause(*, scope: Scope, criteria: DeliveryCriteria, most: int) -> S
     sql += Sql("WHERE n.deliveries > 0 GROUP BY c.last_cause, c.last_status")
     sql += Sql("UNION ALL SELECT true, d.reason, 0, count(*), min(d.received_at), max(d.received_at)")
     sql += Sql("FROM dashboard_refusedattempt d WHERE")
-    sql += Sql("true" if scope.is_all else "d.endpoint_id IN (SELECT endpoint_id FROM places)")
+    sql += Sql("true" if _is_everywhere(scope, criteria) else "d.endpoint_id IN (SELECT endpoint_id FROM places)")
     return sql + _times(criteria, column="received_at") + Sql("GROUP BY d.reason")
 
 
@@ -175,30 +176,42 @@ _FAILED_OF_CAUSE = """FROM dashboard_delivery d WHERE {c} d.last_cause <> '' AND
 _STOPPED = "d.endpoint_id IN (SELECT e.id FROM dashboard_endpoint e WHERE e.status = %s)"
 
 
-def _here(scope: Scope) -> str:
-    """Return the condition that limits a range to the endpoint of row `{}`; empty if the scope is all endpoints."""
-    return "" if scope.is_all else "d.endpoint_id = {}.endpoint_id AND"
+def _is_everywhere(scope: Scope, criteria: DeliveryCriteria) -> bool:
+    return scope.is_all and not criteria.install
 
 
-def _places(scope: Scope) -> Sql:
-    """Begin the statement with the endpoints to search one by one. A scope of all endpoints counts as a single one."""
-    sql = "WITH RECURSIVE places AS ({})"
-    if scope.endpoint is not None:
-        return Sql(sql.format("SELECT %s::bigint AS endpoint_id"), scope.endpoint)
-    of = "SELECT e.id AS endpoint_id FROM dashboard_endpoint e"
-    if scope.install is not None:
-        return Sql(sql.format(f"{of} WHERE e.install_id = %s"), scope.install)
+def _here(scope: Scope, criteria: DeliveryCriteria) -> str:
+    """Return the condition that limits a range to the endpoint of row `{}`; empty if all endpoints are searched."""
+    return "" if _is_everywhere(scope, criteria) else "d.endpoint_id = {}.endpoint_id AND"
+
+
+def _places(scope: Scope, criteria: DeliveryCriteria) -> Sql:
+    """Begin the statement with the endpoints to search one by one. All endpoints together count as a single one."""
+    sql = "WITH RECURSIVE places AS ("
+    if scope.endpoint is not None and not criteria.install:
+        return Sql(f"{sql} SELECT %s::bigint AS endpoint_id)", scope.endpoint)
+    if _is_everywhere(scope, criteria):
+        return Sql(f"{sql} SELECT 0::bigint AS endpoint_id)")
+    found = Sql(f"{sql} SELECT e.id AS endpoint_id FROM dashboard_endpoint e")
     if scope.member is not None:
-        return Sql(sql.format(f"{of} JOIN dashboard_grant g USING (install_id) WHERE g.user_id = %s"), scope.member)
-    return Sql(sql.format("SELECT 0::bigint AS endpoint_id"))
+        found += Sql("JOIN dashboard_grant g ON g.install_id = e.install_id AND g.user_id = %s", scope.member)
+    found += Sql("WHERE true")
+    if scope.endpoint is not None:
+        found += Sql("AND e.id = %s", scope.endpoint)
+    if scope.install is not None:
+        found += Sql("AND e.install_id = %s", scope.install)
+    if criteria.install:
+        text, params = Install.objects.named(criteria.install).order_by().values("pk").query.sql_with_params()
+        found += Sql(f"AND e.install_id IN ({text})", *params)
+    return found + Sql(")")
 
 
 def _branches(*, scope: Scope, criteria: DeliveryCriteria) -> Sql:
     """Begin the statement with `branches`: a row with the leading index values of each range."""
-    here, standings, sql = _here(scope), _standings(criteria), _places(scope) + Sql(",")
+    here, standings, sql = _here(scope, criteria), _standings(criteria), _places(scope, criteria) + Sql(",")
     match way(criteria):
         case Way.BY_ID:
-            return _places(scope)
+            return _places(scope, criteria)
         case Way.WAITING:
             every = "SELECT p.endpoint_id, s.standing FROM places p CROSS JOIN unnest(%s::smallint[]) s(standing)"
             return sql + Sql(f"branches AS ({every})", standings)
@@ -216,7 +229,7 @@ def _branches(*, scope: Scope, criteria: DeliveryCriteria) -> Sql:
 
 def _branch(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return the FROM and WHERE of the range that belongs to the row `b` of `branches`."""
-    sql = Sql(f"FROM dashboard_delivery d WHERE {_here(scope).format('b')}")
+    sql = Sql(f"FROM dashboard_delivery d WHERE {_here(scope, criteria).format('b')}")
     match way(criteria):
         case Way.WAITING:
             sql += Sql("d.due_by IS NOT NULL AND d.standing = b.standing") + _of_event(criteria) + _of_cause(criteria)
@@ -238,7 +251,9 @@ def _branch(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
 
 def _with_id(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     """Return the condition for the rows that an ID finds."""
-    sql = Sql("true" if scope.is_all else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))")
+    sql = Sql(
+        "true" if _is_everywhere(scope, criteria) else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))"
+    )
     # The indexes exclude empty IDs; PostgreSQL uses them only if the condition does too.
     for column, value in (("resource_id", criteria.resource_id), ("event_id", criteria.event_id)):
         if value:

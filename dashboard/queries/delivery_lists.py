@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from dashboard.models.deliveries import Delivery, DeliveryQuerySet, RefusedAttempt
+from dashboard.models.installs import Install
 from dashboard.queries import delivery_list_sql
 from dashboard.queries.delivery_criteria import CauseCriteria, Cursor, DeliveryCriteria, Scope
 from dashboard.queries.delivery_list_sql import Sql
@@ -111,7 +112,7 @@ def refused_page(
 ) -> list[RefusedAttempt]:
     """Return up to `limit` refused requests next to the cursor, or the newest, newest first.
 
-    Of the filters only the times, the event type and the delivery ID apply to refused requests.
+    Of the filters only the install, the times, the event type and the delivery ID apply to refused requests.
     """
     rows = _refused(scope=scope, criteria=criteria).select_related("endpoint__install")
     rows = rows.defer("request_headers", "endpoint__secret", "endpoint__install__token")
@@ -135,6 +136,7 @@ def _refused(*, scope: Scope, criteria: DeliveryCriteria) -> QuerySet[RefusedAtt
         "endpoint": scope.endpoint,
         "endpoint__install": scope.install,
         "endpoint__install__grants__user": scope.member,
+        "endpoint__install__in": Install.objects.named(criteria.install) if criteria.install else None,
         "received_at__gte": criteria.received_from,
         "received_at__lt": criteria.received_to,
         "claimed_event_type": criteria.event_type or None,

@@ -42,6 +42,7 @@ from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
 """Deliveries on a page."""
+INSTALLS_SUGGESTED = 100
 COUNT_MS = 300
 """Time limit, in milliseconds, for counting and grouping causes for one view."""
 
@@ -140,6 +141,9 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
     context = _context(request, place)
+    if place.install is None:
+        named = Install.objects.visible_to(request.user).order_by("name", "id").values_list("name", flat=True)
+        context["choices"]["install"] = list(named[:INSTALLS_SUGGESTED])
     if getattr(place.endpoint, "has_handovers", False) and context["first_page"]:
         handed_over = handovers.recent(Handover.objects.filter(endpoint=place.endpoint))
         context["handed_over"] = rows_of(handed_over)

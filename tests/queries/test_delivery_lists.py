@@ -28,6 +28,7 @@ from tests.factories import (
 
 MINUTE = timedelta(minutes=1)
 NOW = NOON + 60 * MINUTE
+ACME = "Acme's Labs"
 EVENTS = ["contract.started", "contract.ended", "<b>odd</b> é"]
 CAUSES = [("status", 503), ("status", 500), ("timeout", 504), ("tls", 502)]
 
@@ -36,7 +37,8 @@ CAUSES = [("status", 503), ("status", 500), ("timeout", 504), ("tls", 502)]
 def world(db):
     """Two installs and a third hidden from Paul, with deliveries of every kind, several of them at the same time."""
     dice = random.Random(3)  # noqa: S311 - rows, not secrets
-    acme, beta, other = (make_install() for _ in range(3))
+    acme = make_install(name=ACME, opentrain_id="ins_acme")
+    beta, other = (make_install() for _ in range(2))
     endpoints = [
         make_endpoint(install=install, status=status)
         for install in (acme, beta, other)
@@ -71,7 +73,7 @@ def world(db):
         Scope(install=acme.pk),
         *(Scope(endpoint=one.pk) for one in endpoints[:2]),
     ]
-    return paul, scopes, list(Delivery.objects.select_related("endpoint"))
+    return paul, scopes, list(Delivery.objects.select_related("endpoint__install"))
 
 
 def naive(rows, *, scope, criteria, paul):
@@ -102,6 +104,7 @@ def is_listed(row, criteria):
     cause = criteria.cause
     return all(
         [
+            criteria.install in names_of(row.endpoint.install),
             criteria.state in {None, kind},
             criteria.event_type in {"", row.event_type},
             cause is None
@@ -138,7 +141,12 @@ def test_undelivered_are_those_that_a_redelivery_helps(world):
             assert {one.pk for one in found} == {one.pk for of_state in wanted for one in of_state}
 
 
+def names_of(install):
+    return {"", str(install.pk), install.opentrain_id, install.name, install.name.upper()}
+
+
 VALUES = {
+    "install": [ACME, ACME.upper(), "ins_acme", "%s", "0"],
     "state": list(StateKind),
     "event_type": [*EVENTS, "nothing"],
     "cause": [

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, transaction
@@ -18,6 +19,7 @@ from tests.factories import (
     make_delivery,
     make_endpoint,
     make_failed_delivery,
+    make_grant,
     make_refused_attempt,
 )
 from tests.views.conftest import Browser, browser_of
@@ -99,6 +101,35 @@ def test_list_of_all_never_shows_what_somebody_may_not_see(
     text = response.getvalue().decode()
     shown = [name for name in ("ours", "theirs") if re.search(rf'title="{name}"|^failed,{name},', text, re.MULTILINE)]
     assert (response.status_code, shown) == (200, [] if query == "delivery=theirs" else ["ours"])
+
+
+@pytest.mark.parametrize("by", ["pk", "opentrain_id", "name"])
+def test_filter_by_install_narrows_the_list_its_file_and_the_redelivery_to_what_somebody_may_see(
+    partner_admin: User, acme_endpoint: Endpoint, other_endpoint: Endpoint, by: str
+) -> None:
+    beta = make_endpoint()
+    make_grant(user=partner_admin, install=beta.install)
+    ours, betas, _ = (make_failed_delivery(endpoint=endpoint) for endpoint in (acme_endpoint, beta, other_endpoint))
+    browser = browser_of(partner_admin)
+    assert rows_of(browser.read(reverse("delivery-list"))) == [betas.pk, ours.pk]
+    for endpoint, shown in ((acme_endpoint, [ours]), (other_endpoint, [])):
+        query = urlencode({"install": getattr(endpoint.install, by)})
+        page = browser.read(f"{reverse('delivery-list')}?{query}")
+        assert rows_of(page) == [one.pk for one in shown]
+        export = browser.client.get(f"{reverse('delivery-list-export')}?{query}").getvalue().decode("utf-8-sig")
+        assert [line.split(",")[1] for line in export.splitlines()[1:]] == [one.opentrain_id for one in shown]
+        preview = words_of(browser.read(f"{reverse('delivery-list-redeliver')}?{query}"))
+        assert ("Redeliver 1 delivery" in preview) == bool(shown), preview
+
+
+def test_names_of_installs_are_suggested_to_who_may_see_them(
+    partner_admin: User, acme_endpoint: Endpoint, other_endpoint: Endpoint
+) -> None:
+    browser = browser_of(partner_admin)
+    page = browser.read(reverse("delivery-list"))
+    assert '<option value="Acme Labs">' in page
+    assert other_endpoint.install.name not in page
+    assert 'name="install"' not in browser.read(address("install-deliveries", acme_endpoint))
 
 
 def test_list_of_refused_requests_keeps_to_who_may_see_them(
