@@ -58,8 +58,10 @@ def test_recovery_goes_from_probe_to_done(
     assert steps(run)[0] == (
         "probe",
         True,
-        ("The handler is reachable: it answered 405 in 31 ms to a request that is no delivery. That proves the address, "
-        "not that it takes events. The first delivery shows that."),
+        (
+            "The handler is reachable: it answered 405 in 31 ms to a request that is no delivery. "
+            "That proves the address, not that it takes events. The first delivery shows that."
+        ),
     )
     assert steps(run)[2] == ("canary", True, f"contract.started …{oldest.opentrain_id[-8:]}: delivered.")
     assert steps(run)[3] == ("rest", True, "All 11 requested again.")  # without the canary
