@@ -68,7 +68,7 @@ def test_rows_of_before_are_told_apart_by_the_next_list() -> None:
 
 def test_title_has_no_receiver_key() -> None:
     endpoint = make_endpoint()
-    assert str(endpoint.receiver_key) in endpoint.known_as
+    assert str(endpoint.receiver_key) in endpoint.url
     assert endpoint.title == "redeliver.example.com/hooks/…"
 
 
