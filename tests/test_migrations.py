@@ -9,8 +9,9 @@ import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import IntegrityError, connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
-from dashboard.models import AuditEntry, Delivery, Run
+from dashboard.models import AuditEntry, Delivery, EndpointSnapshot, Run
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_run
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
@@ -31,6 +32,7 @@ REASONS: dict[str, str] = {
     "0027_alerts_of_receivers": "an alert may have no install, and none has before the new worker runs; the database"
     " does not know choices",
     "0028_url_changed_alerts": "the database does not know choices, and the index is built concurrently",
+    "0031_names_and_time_zones": "fills a column that the old code does not know, of few endpoints",
     "0025_route_changes": "triggers that only notify: they change no row, and refuse none",
 }
 """Migrations that do more than add, by name, and why each is safe while the old code runs."""
@@ -96,6 +98,21 @@ def test_rule_lets_a_migration_finish_a_table_that_it_makes() -> None:
     assert objections([migrations.CreateModel("New", []), elsewhere]) == [
         "AddConstraint is not on the list of what only adds"
     ]
+
+
+@pytest.mark.django_db
+def test_endpoints_that_were_stopped_before_say_when_that_was_last_seen() -> None:
+    now, stopped, others, old = timezone.now(), make_endpoint(), make_endpoint(), make_endpoint()
+    for endpoint, back, status in (
+        (stopped, 3, "DISABLED"), (stopped, 2, "DISABLED"), (stopped, 1, "ACTIVE"), (others, 1, "ACTIVE"),
+        (old, 31 * 24, "DISABLED"),
+    ):  # fmt: skip
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=now - timedelta(hours=back), status=status)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("dashboard.migrations.0031_names_and_time_zones").STOPPED)
+    for endpoint, expected in ((stopped, now - timedelta(hours=2)), (others, None), (old, None)):
+        endpoint.refresh_from_db(fields=["stopped_seen_at"])
+        assert endpoint.stopped_seen_at == expected
 
 
 @pytest.mark.django_db

@@ -4,6 +4,13 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import migrations, models
 
+STOPPED = """
+    UPDATE dashboard_endpoint SET stopped_seen_at = seen.at FROM (
+        SELECT endpoint_id, max(at) AS at FROM dashboard_endpointsnapshot
+        WHERE status = 'DISABLED' AND at > now() - interval '30 days' GROUP BY endpoint_id
+    ) AS seen WHERE seen.endpoint_id = dashboard_endpoint.id
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("dashboard", "0030_contracts_and_findings")]
@@ -96,4 +103,20 @@ class Migration(migrations.Migration):
                 name="endpoint_name_words",
             ),
         ),
+        migrations.AddField(
+            "endpoint",
+            "stopped_seen_at",
+            models.DateTimeField(
+                blank=True, help_text="When it was last seen disabled or paused, or active again after that.", null=True
+            ),
+        ),
+        migrations.AddIndex(
+            "endpoint",
+            models.Index(
+                condition=models.Q(("stopped_seen_at__isnull", False)),
+                fields=["stopped_seen_at"],
+                name="endpoint_stopped_lately",
+            ),
+        ),
+        migrations.RunSQL(STOPPED, migrations.RunSQL.noop),
     ]

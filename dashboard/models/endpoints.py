@@ -123,6 +123,9 @@ class Endpoint(models.Model):
     )
     severity = severity_column()
     history_at = models.DateTimeField(null=True, blank=True, help_text="When its history got its newest row.")
+    stopped_seen_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last seen disabled or paused, or active again after that."
+    )
 
     receiver_key = models.CharField(max_length=64, unique=True, null=True, blank=True)
     handler_url = models.CharField(max_length=2048, blank=True, help_text="The partner's own handler.")
@@ -188,6 +191,12 @@ class Endpoint(models.Model):
             # Alerts: few URLs are changed outside Redeliver.
             models.Index(
                 fields=["id"], condition=Q(url_changed_at__isnull=False), name="endpoint_url_changed_elsewhere"
+            ),
+            # Times in which events may be missing: few endpoints are ever disabled or paused.
+            models.Index(
+                fields=["stopped_seen_at"],
+                condition=Q(stopped_seen_at__isnull=False),
+                name="endpoint_stopped_lately",
             ),
             # The quick search (queries/search.py).
             models.Index(fields=["opentrain_id"], name="endpoint_by_opentrain_id"),

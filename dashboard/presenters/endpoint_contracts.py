@@ -1,6 +1,7 @@
 """What is missing at an endpoint: its contracts with findings, or what is known if there is none."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.urls import reverse
@@ -9,6 +10,7 @@ from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.models import Endpoint, Finding, User
 from dashboard.presenters.contract_reads import ContractReads, contract_reads
 from dashboard.presenters.contract_summary import Number, endpoint_numbers
+from dashboard.presenters.may_be_missing import MissingWindow, windows_of
 from dashboard.queries import contract_lists
 from dashboard.queries.contract_lists import FindingCounts
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
@@ -35,19 +37,33 @@ class FindingRow:
 class MissingHere:
     """The section of the endpoint's page. `remarks` say what is known, and what is not, in sentences.
 
-    `can_route`: the page offers to route the endpoint through Redeliver, because that would tell.
+    `can_route`: the page offers to route the endpoint through Redeliver, because that would tell. `windows` are the
+    times of which events may be missing because OpenTrain sent nothing.
     """
 
     numbers: tuple[Number, ...]
     rows: tuple[FindingRow, ...]
     remarks: tuple[str, ...]
     can_route: bool = False
+    windows: tuple[MissingWindow, ...] = ()
 
 
 def missing_here(endpoint: Endpoint, *, user: User, now: datetime) -> MissingHere | None:
     """Return what is missing at an endpoint, with its install's reconciliation; None if it is not at OpenTrain."""
     if endpoint.opentrain_id is None or endpoint.deleted_at is not None:
         return None
+    found = _of_contracts(endpoint, user=user, now=now)
+    windows = (_without(one, found.remarks) for one in windows_of(endpoint, now=now))
+    return replace(found, windows=tuple(windows))
+
+
+def _without(window: MissingWindow, remarks: Sequence[str]) -> MissingWindow:
+    """Return the window without what the section says of all times."""
+    said = tuple(remark.lower() for remark in remarks)
+    return replace(window, contracts=tuple(one for one in window.contracts if not one.lower().endswith(said)))
+
+
+def _of_contracts(endpoint: Endpoint, *, user: User, now: datetime) -> MissingHere:
     reads, blind = contract_reads(endpoint.install, now=now), _blind(endpoint)
     if reads.judged_at is None:  # then no finding exists
         return MissingHere((), (), (blind or _not_compared(reads),), can_route=blind == _DIRECT)

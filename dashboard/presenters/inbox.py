@@ -13,12 +13,14 @@ from dashboard.forms import contract_filters
 from dashboard.models import Endpoint, Install, Run, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
+from dashboard.presenters.may_be_missing import InboxWindows
 from dashboard.presenters.rows import RECOVERED, health_of
 from dashboard.presenters.runs import RunRow
 from dashboard.queries.consequences import InstallNeed
 from dashboard.rules.consequences import Known, Need, joined
 from dashboard.rules.endpoints import HealthKind
 from dashboard.rules.reconciliation import Event
+from dashboard.rules.runs import Step
 
 _STOPPED = {HealthKind.DISABLED, HealthKind.PAUSED}
 
@@ -67,6 +69,17 @@ class Followed:
 
     row: RunRow
     control: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The last run of an endpoint, which stopped: who started it, when and why it stopped. It is not tried any more."""
+
+    run: int
+    begins: str
+    at: datetime
+    words: str
+    is_canary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +158,27 @@ def headline(*, endpoints: int, installs: int, needs: ContractNeeds = NO_NEEDS, 
     return f"{what[:1].upper()}{what[1:]} {'needs' if total == 1 else 'need'} attention"
 
 
-def all_clear(sums: Sums, *, alerts: int, is_watched: bool, contracts: Known = Known(), user: User) -> AllClear:  # noqa: B008 - frozen
+def all_clear(
+    sums: Sums,
+    *,
+    alerts: int,
+    is_watched: bool,
+    contracts: Known = Known(),  # noqa: B008 - frozen
+    windows: InboxWindows = InboxWindows(),  # noqa: B008 - frozen
+    user: User,
+) -> AllClear:
     """Say how endpoints and contracts are while nothing needs attention, without reassuring where nothing proves it.
 
     `alerts` are open alerts. `is_watched`: a worker reads from OpenTrain and looks for problems. `contracts` is what is
-    known of contracts' events.
+    known of contracts' events, and `windows` are times of which events may be missing.
     """
     found = _all_clear(sums, alerts=alerts, is_watched=is_watched, user=user)
+    if windows.words:
+        found = replace(found, goes_on=f"{found.goes_on} {windows.words}")
+    is_proven = contracts.is_clear and not windows.words
     if alerts or not is_watched or not sums.endpoints:
         return found
-    if contracts.is_clear:
+    if is_proven:
         return replace(found, contracts=contracts.words)
     icon, tone = ("info-circle", "tone-idle") if found.icon == "circle-check" else (found.icon, found.tone)
     return replace(found, icon=icon, tone=tone, contracts=contracts.words)
@@ -240,6 +264,25 @@ def concerned(install: Install) -> Concerned | None:
 def followed(row: RunRow) -> Followed:
     """Return a run with the link to its page. The link of a paused run is primary, because it waits for a person."""
     return Followed(row, follow(row, is_first=row.run.state == Run.State.PAUSED))
+
+
+def tried(run: Run) -> Tried | None:
+    """Return how an endpoint's newest run stopped; None if it did not, or if its end is not known."""
+    if run.state != Run.State.STOPPED or run.ended_at is None:
+        return None
+    is_recovery = run.kind == Run.Kind.RECOVERY
+    if run.by_person:
+        begins, words = f"{run.actor_name}'s {run.get_kind_display().lower()} ended", first_sentence(run.why)
+    else:
+        begins = f"{run.actor_name} tried" if is_recovery else f"{run.actor_name}'s redelivery stopped"
+        words = first_sentence(run.why)
+    return Tried(run.pk, begins, run.ended_at, words, is_canary=is_recovery and run.step == Step.CANARY)
+
+
+def first_sentence(why: str) -> str:
+    """Return the first sentence of why a run stopped, as it goes on after a colon: "the handler returned 503"."""
+    sentence = why.partition(". ")[0].rstrip(".")
+    return f"{sentence[:1].lower()}{sentence[1:]}." if sentence else "no reason is recorded."
 
 
 def follow(row: RunRow, *, is_first: bool) -> Link:

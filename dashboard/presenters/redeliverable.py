@@ -4,16 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from dashboard.actions.runs import commands
 from dashboard.actions.runs.commands import Split
-from dashboard.models import Delivery, Endpoint, Run
+from dashboard.models import Delivery, Endpoint
 from dashboard.models.endpoints import DISABLED
-from dashboard.presenters.runs import RunRow, run_row
+from dashboard.presenters.runs import RunRow, annotated_run, run_row
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_criteria import DeliveryCriteria, Scope
-from dashboard.queries.inbox import with_active_run
+from dashboard.queries.inbox import with_newest_run
 from dashboard.rules.answers import is_unknown, unknown_status
 from dashboard.rules.installs import NEEDS_PERSON
 
@@ -111,7 +110,7 @@ def parts_of(split: Split) -> list[Part]:
             f"These deliveries belong to {len(number)} endpoints; at most {MOST_ENDPOINTS} runs can start at once."
         )
     rows = Endpoint.objects.filter(pk__in=number).select_related("install").defer("secret", "install__token")
-    endpoints = with_active_run(rows).in_bulk()
+    endpoints = with_newest_run(rows).in_bulk()
     mine, overtaken = _by_endpoint(split.chosen), _by_endpoint(split.overtaken)
     return [
         Part(endpoints[pk], mine[pk], overtaken[pk], *obstacle(endpoints[pk]), _run_of(endpoints[pk]))
@@ -120,8 +119,8 @@ def parts_of(split: Split) -> list[Part]:
 
 
 def _run_of(endpoint: Endpoint) -> RunRow | None:
-    found: dict[str, Any] | None = getattr(endpoint, "active_run")  # noqa: B009 - annotated; a missing one is a mistake
-    return None if found is None else run_row(Run(**found))
+    newest = annotated_run(endpoint)
+    return None if newest is None or not newest.is_active else run_row(newest)
 
 
 def _by_endpoint(deliveries: Sequence[Delivery]) -> defaultdict[int, list[Delivery]]:

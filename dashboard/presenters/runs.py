@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Min
 
@@ -177,6 +178,15 @@ def newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
     if run is None or (run.ended_at is not None and now - run.ended_at > LINE_SHOWN_FOR):
         return None
     return run_row(run)
+
+
+def annotated_run(endpoint: Endpoint) -> Run | None:
+    """Return the newest run of an endpoint from `with_newest_run`, with the columns that one line shows."""
+    found: dict[str, Any] | None = getattr(endpoint, "newest_run")  # noqa: B009 - annotated; a missing one is a mistake
+    if found is None:
+        return None
+    ended_at = found["ended_at"] and datetime.fromisoformat(found["ended_at"])
+    return Run(**found | {"ended_at": ended_at})
 
 
 def active_run(endpoint: Endpoint) -> RunRow | None:

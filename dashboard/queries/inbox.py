@@ -156,11 +156,15 @@ def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySe
     ).order_by("severity", streak.desc(), has_failed.desc(), "disabled_at", "pk")
 
 
-def with_active_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
-    """Annotate each endpoint with its active run as `active_run`, in the same query; None without one."""
-    told = JSONObject(pk="pk", kind="kind", state="state", actor_name="actor_name", counts="counts")
-    active = Run.objects.active().filter(endpoint=OuterRef("pk")).order_by()
-    return endpoints.annotate(active_run=Subquery(active.annotate(told=told).values("told")[:1]))
+def with_newest_run(endpoints: EndpointQuerySet) -> EndpointQuerySet:
+    """Annotate each endpoint with its newest run as `newest_run`, in the same query; None without one.
+
+    If any run of the endpoint is active, it is the newest: no other can start before it ends.
+    """
+    names = ("pk", "kind", "state", "step", "actor_name", "counts", "why", "by_person", "ended_at")
+    newest = Run.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at", "-id")
+    told = JSONObject(**{name: name for name in names})
+    return endpoints.annotate(newest_run=Subquery(newest.annotate(told=told).values("told")[:1]))
 
 
 def with_open_alerts(endpoints: EndpointQuerySet) -> EndpointQuerySet:

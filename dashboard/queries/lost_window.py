@@ -19,7 +19,16 @@ from django.db.models.functions import Coalesce
 from dashboard.models import Contract, Endpoint, Evidence, Finding, Install, Run
 from dashboard.models.endpoints import DISABLED
 from dashboard.rules.endpoints import Severity
-from dashboard.rules.lost_window import Change, Found, Lost, Reads, Stop, found, may_have_happened
+from dashboard.rules.lost_window import (
+    Change,
+    Found,
+    Lost,
+    Reads,
+    Stop,
+    found,
+    may_have_happened,
+    others_than_contracts,
+)
 from dashboard.rules.reconciliation import CLOCKS_APART, Consequence, ContractFacts, Event, Kind, Reason
 from dashboard.rules.reconciliation_times import OLDEST
 from dashboard.rules.run_endings import EndingFacts
@@ -33,33 +42,53 @@ LOOKED_AT = 2000
 
 _FACTS = ("status", "created_at", "end_date", "first_seen_at", "active_seen_at", "ended_seen_at")
 
-# The history has a row for each change and one per hour, so each step backwards or forwards is short.
+MOST_STOPS = 5
+"""Most times of one span in which nothing was sent, the newest."""
+
+# The history has a row for each change and one per hour, so each step backwards or forwards is short. Each step finds
+# the last time before the one that the step before it has found.
 _STOPS = """
-    SELECT wanted.key, EXISTS (
+    WITH RECURSIVE wanted AS (
+        SELECT key, endpoint, until, (
+            SELECT max(at) FROM dashboard_endpointsnapshot WHERE endpoint_id = endpoint AND at <= since
+        ) AS since
+        FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+            AS wanted (key, endpoint, since, until)
+    ), step AS (
+        SELECT key, endpoint, since AS earliest, until AS before, 0 AS number,
+            NULL::timestamptz AS since, NULL::timestamptz AS until, NULL::boolean AS is_paused,
+            NULL::boolean AS is_begun_known
+        FROM wanted
+        UNION ALL
+        SELECT step.key, step.endpoint, step.earliest, active.at, step.number + 1,
+            coalesce(began.not_before, active.at, began.at), again.at, began.severity = %(paused)s,
+            active.at IS NOT NULL
+        FROM step
+        CROSS JOIN LATERAL (
+            SELECT at FROM dashboard_endpointsnapshot
+            WHERE endpoint_id = step.endpoint AND status = %(disabled)s AND at <= step.before
+                AND at >= coalesce(step.earliest, '-infinity')
+            ORDER BY at DESC LIMIT 1
+        ) AS last
+        LEFT JOIN LATERAL (
+            SELECT at FROM dashboard_endpointsnapshot
+            WHERE endpoint_id = step.endpoint AND status <> %(disabled)s AND at < last.at ORDER BY at DESC LIMIT 1
+        ) AS active ON true
+        CROSS JOIN LATERAL (
+            SELECT at, not_before, severity FROM dashboard_endpointsnapshot
+            WHERE endpoint_id = step.endpoint AND at > coalesce(active.at, '-infinity') AND at <= last.at
+            ORDER BY at LIMIT 1
+        ) AS began
+        LEFT JOIN LATERAL (
+            SELECT at FROM dashboard_endpointsnapshot
+            WHERE endpoint_id = step.endpoint AND status <> %(disabled)s AND at > last.at ORDER BY at LIMIT 1
+        ) AS again ON true
+        WHERE step.number < %(most)s AND step.before IS NOT NULL
+    )
+    SELECT step.key, EXISTS (
             SELECT FROM dashboard_endpointsnapshot WHERE endpoint_id = wanted.endpoint AND at <= wanted.until
-        ), coalesce(began.not_before, active.at, began.at), again.at, began.severity = %(paused)s, active.at IS NOT NULL
-    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[], %(until)s::timestamptz[])
-        AS wanted (key, endpoint, since, until)
-    LEFT JOIN LATERAL (
-        SELECT at FROM dashboard_endpointsnapshot
-        WHERE endpoint_id = wanted.endpoint AND status = %(disabled)s AND at <= wanted.until AND at >= coalesce((
-            SELECT max(at) FROM dashboard_endpointsnapshot WHERE endpoint_id = wanted.endpoint AND at <= wanted.since
-        ), '-infinity')
-        ORDER BY at DESC LIMIT 1
-    ) AS last ON true
-    LEFT JOIN LATERAL (
-        SELECT at FROM dashboard_endpointsnapshot
-        WHERE endpoint_id = wanted.endpoint AND status <> %(disabled)s AND at < last.at ORDER BY at DESC LIMIT 1
-    ) AS active ON true
-    LEFT JOIN LATERAL (
-        SELECT at, not_before, severity FROM dashboard_endpointsnapshot
-        WHERE endpoint_id = wanted.endpoint AND at > coalesce(active.at, '-infinity') AND at <= last.at
-        ORDER BY at LIMIT 1
-    ) AS began ON true
-    LEFT JOIN LATERAL (
-        SELECT at FROM dashboard_endpointsnapshot
-        WHERE endpoint_id = wanted.endpoint AND status <> %(disabled)s AND at > last.at ORDER BY at LIMIT 1
-    ) AS again ON true
+        ), step.since, step.until, step.is_paused, step.is_begun_known
+    FROM step JOIN wanted USING (key) ORDER BY step.number
 """
 
 
@@ -88,6 +117,16 @@ class Stopped:
 
 def last_stops(spans: Sequence[Span]) -> dict[int, Stopped]:
     """Return, by key, the last time in each span in which OpenTrain sent nothing, from its beginning to its end."""
+    return {key: Stopped(next(iter(found), None), is_known) for key, (found, is_known) in _stops(spans, most=1).items()}
+
+
+def stops(spans: Sequence[Span]) -> dict[int, list[Stop]]:
+    """Return, by key, the last MOST_STOPS times in each span in which OpenTrain sent nothing, newest first."""
+    return {key: found for key, (found, _is_known) in _stops(spans, most=MOST_STOPS).items()}
+
+
+def _stops(spans: Sequence[Span], *, most: int) -> dict[int, tuple[list[Stop], bool]]:
+    """Return, by key, the stops of each span, newest first, and whether the history has rows by its end."""
     if not spans:
         return {}
     arguments: dict[str, Any] = {
@@ -97,14 +136,16 @@ def last_stops(spans: Sequence[Span]) -> dict[int, Stopped]:
         "until": [one.until for one in spans],
         "disabled": DISABLED,
         "paused": Severity.PAUSED.value,
+        "most": most,
     }
     with connection.cursor() as cursor:
         cursor.execute(_STOPS, arguments)
         rows = cursor.fetchall()
-    return {
-        key: Stopped(None if since is None else Stop(since, *columns), is_known)
-        for key, is_known, since, *columns in rows
-    }
+    found: dict[int, tuple[list[Stop], bool]] = {}
+    for key, is_known, since, *columns in rows:
+        of_key, _ = found.setdefault(key, ([], is_known))
+        of_key.extend([Stop(since, *columns)] if since is not None else [])
+    return found
 
 
 def stop_of(endpoint: Endpoint, *, now: datetime) -> Stop | None:
@@ -143,6 +184,7 @@ def ending_facts(spans: Sequence[Span], stops: Mapping[int, Stopped]) -> dict[in
             reads=reads[one.endpoint.install_id],
             is_subscribed=subscribes(one.endpoint),
             is_history_known=stops[one.key].is_history_known,
+            has_others=stops[one.key].stop is not None and others_than_contracts(one.endpoint.event_types),
         )
         for one in spans
     }

@@ -117,6 +117,11 @@ class Reads:
         return not_known((Read.CONTRACTS, Read.LINKS), scopes=self.scopes)
 
 
+def others_than_contracts(event_types: Iterable[str]) -> bool:
+    """Return whether an endpoint subscribes to events that do not follow from contracts: no read tells of them."""
+    return bool(set(event_types) - {event.value for event in Event})
+
+
 def may_have_happened(event: Event, *, contract: ContractFacts, since: datetime, until: datetime) -> bool:
     """Return whether an event may have happened between two times."""
     when = moment(event, contract=contract)

@@ -46,6 +46,7 @@ class EndingFacts:
     """What decides the answer: of a run that ended at `until`, looked at from `since` on.
 
     `is_subscribed`: the endpoint subscribes to contract events. `is_history_known`: it is known when nothing was sent.
+    `has_others`: nothing was sent for some time, and it subscribes to other events too, of which no read tells.
     """
 
     since: datetime
@@ -54,6 +55,7 @@ class EndingFacts:
     reads: Reads
     is_subscribed: bool = True
     is_history_known: bool = True
+    has_others: bool = False
 
 
 def ending(facts: EndingFacts, *, every: timedelta, now: datetime) -> Ending:
@@ -84,15 +86,16 @@ def _of_read(facts: EndingFacts, *, now: datetime) -> Ending:
         return _not_known(f"the log of that time does not tell what became of {contracts_words(found.unclear)}")
     span = f"from {clock(then=facts.since, now=now)} to {clock(then=facts.until, now=now)}"
     if found.harmless:
-        label = "Nothing needed is missing"
+        label = "No needed contract event is missing" if facts.has_others else "Nothing needed is missing"
         words = (
             f"{label}: of what started or ended {span}, the handler lacks only events of "
             f"{contracts_words(found.harmless)} without a known consequence, such as the start of a contract that has "
             "ended."
         )
         return Ending(EndingKind.NOTHING_MISSING, label, words)
-    words = f"Nothing missing: no event of a contract that started or ended {span} is missing at the handler."
-    return Ending(EndingKind.NOTHING_MISSING, "Nothing missing", words)
+    label = "No contract event is missing" if facts.has_others else "Nothing missing"
+    words = f"{label}: no event of a contract that started or ended {span} is missing at the handler."
+    return Ending(EndingKind.NOTHING_MISSING, label, words)
 
 
 def _never_known(facts: EndingFacts) -> str:

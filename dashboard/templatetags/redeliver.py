@@ -99,6 +99,7 @@ LOOKS = {
     Kind.OUT_OF_ORDER: Look("risk", "alert-triangle"),
     Kind.MISSING: Look("bad", "alert-circle"),
     Kind.NOT_KNOWN: Look("idle", "help-circle"),
+    "may_be_missing": Look("idle", "help-circle"),
     "not_subscribed": Look("idle", "ban"),
     # Of rules.event_endpoints.Absence, besides those above.
     Absence.KEPT: Look("idle", "check"),

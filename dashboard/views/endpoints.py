@@ -36,7 +36,6 @@ from dashboard.presenters.endpoints import (
 )
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
-from dashboard.presenters.lost_window import lost_while_stopped
 from dashboard.presenters.routes import Way, way_of
 from dashboard.presenters.rows import DeliveryTable, EndpointRow, delivery_row, endpoint_rows, with_known, with_marks
 from dashboard.presenters.run_endings import with_endings
@@ -184,7 +183,6 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "has_failures": bool(causes or waiting),
         "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
         **says,
-        "lost": None if before or endpoint.deleted_at else lost_while_stopped(endpoint, now=now),
         "alerts": [] if endpoint.deleted_at else _alerts_of(endpoint),
         "head": head(
             row=row,

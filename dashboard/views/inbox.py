@@ -1,9 +1,10 @@
 """The inbox: every endpoint and install that needs attention, worst first."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.db.models import Count, Min, OuterRef, Q, Sum
@@ -25,24 +26,27 @@ from dashboard.presenters.figures import lately_active
 from dashboard.presenters.inbox import (
     Followed,
     Sums,
+    Tried,
     all_clear,
     contract_needs,
     fleet_label,
     followed,
     headline,
     helps_endpoint,
+    tried,
 )
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
+from dashboard.presenters.may_be_missing import inbox_windows
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
-from dashboard.presenters.runs import RunRow, run_row
+from dashboard.presenters.runs import RunRow, annotated_run, run_row
 from dashboard.queries import consequences, health_checks
 from dashboard.queries.inbox import (
     Logged,
     endpoints_needing_attention,
     logged,
-    with_active_run,
+    with_newest_run,
     with_open_alerts,
 )
 from dashboard.queries.operations import last_answer_of
@@ -62,6 +66,7 @@ LATELY = 10
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
 """Kinds for which the next attempt matters: it adds to the consecutive failures or ends them."""
 UNKNOWN = Logged(None, None, ())
+NOTHING_MISSING: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class EndpointNeed:
     failed: int
     next_attempt: NextAttempt | None
     run: RunRow | None
+    tried: Tried | None
+    """Its newest run, if that stopped."""
     control: Control | None
     """The most useful action; None if the user may not act on it."""
     install: InstallNeed | None
@@ -112,11 +119,10 @@ def live(request: MemberRequest) -> HttpResponseBase:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user)
-    rows = with_open_alerts(with_active_run(endpoints_needing_attention(user=request.user, now=now)))
+    rows = with_open_alerts(with_newest_run(endpoints_needing_attention(user=request.user, now=now)))
     rows = rows.select_related("install", "silence").annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
     sums = _sums(request.user)
-    needs = endpoint_needs(endpoints=endpoints, user=request.user, now=now)
     installs = (
         [install_need(install, user=request.user) for install in installs_needing_attention(visible)[:SHOWN]]
         if sums["in_need"]
@@ -126,6 +132,13 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     total = endpoints_in_need + sums["in_need"]
     found = consequences.contract_needs(user=request.user)
     contracts = contract_needs(found, most=SHOWN, handler=request.user.handler_is, now=now)
+    windows = inbox_windows(
+        user=request.user,
+        in_need={endpoint.pk for endpoint in endpoints},
+        told_installs={one.install_id for one in contracts.urgent},
+        now=now,
+    )
+    needs = endpoint_needs(endpoints=endpoints, missing=windows.reasons, user=request.user, now=now)
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
@@ -134,14 +147,17 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     if not total and not contracts.urgent:
         alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
         known = consequences.known(user=request.user, every=reconcile_every(), now=now)
-        is_known = is_known and is_watched and not lag and known.is_clear
+        is_known = is_known and is_watched and not lag and known.is_clear and not windows.words
         repaired = _last_repaired(request.user)
-        clear = all_clear(counted, alerts=alerts, is_watched=is_watched, contracts=known, user=request.user)
+        clear = all_clear(
+            counted, alerts=alerts, is_watched=is_watched, contracts=known, windows=windows, user=request.user
+        )
         lately = lately_active(user=request.user, count=sums["endpoints"], most=LATELY, now=now)
     fleet = beginning(request, visible=visible, most=FLEET, now=now)
     return {
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
         "contracts": contracts,
+        "windows": windows,
         "headline": headline(
             endpoints=endpoints_in_need, installs=sums["in_need"], needs=contracts, alerts=alerts, is_known=is_known
         ),
@@ -191,16 +207,24 @@ def worst_first(*, endpoints: list[EndpointNeed], installs: list[InstallNeed]) -
     return [*failing, *installs, *endpoints[len(failing) :]]
 
 
-def endpoint_needs(*, endpoints: list[Endpoint], user: User, now: datetime) -> list[EndpointNeed]:
-    """Return the endpoints in the given order, each with what its log and OpenTrain report about it."""
+def endpoint_needs(
+    *, endpoints: list[Endpoint], missing: Mapping[int, str] = NOTHING_MISSING, user: User, now: datetime
+) -> list[EndpointNeed]:
+    """Return the endpoints in the given order, each with what its log and OpenTrain report about it.
+
+    `missing` says, by primary key, of which time events may be missing.
+    """
     if not endpoints:
         return []
     ids = [endpoint.pk for endpoint in endpoints]
     found = logged(endpoint_ids=ids, retried_since=now - schedule().retry_span)
-    return [_endpoint_need(one, found.get(one.pk, UNKNOWN), user=user, now=now) for one in endpoints]
+    return [
+        _endpoint_need(one, found.get(one.pk, UNKNOWN), missing.get(one.pk, ""), user=user, now=now)
+        for one in endpoints
+    ]
 
 
-def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime) -> EndpointNeed:
+def _endpoint_need(endpoint: Endpoint, log: Logged, missing: str, *, user: User, now: datetime) -> EndpointNeed:
     last_answer: int = getattr(endpoint, "last_answer")  # noqa: B009 - annotated; one that is not is a mistake
 
     def name(action: str) -> uuid.UUID:
@@ -208,7 +232,10 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
 
     health = health_of(endpoint)
     silence = silence_of(endpoint, newest_at=log.newest_at)
-    failed, run, alerts = log.count(Standing.FAILED), _run_of(endpoint), open_alerts_of(endpoint)
+    failed, newest = log.count(Standing.FAILED), annotated_run(endpoint)
+    run = run_row(newest) if newest is not None and newest.is_active else None
+    stopped = tried(newest) if newest is not None else None
+    alerts = [one for one in open_alerts_of(endpoint) if not _is_said(one, stopped)]
     kind, label = _state(health, failed=failed, alerts=alerts)
     is_url_alerted = any(alert.kind is AlertKind.URL_CHANGED for alert in alerts)
     return EndpointNeed(
@@ -217,11 +244,12 @@ def _endpoint_need(endpoint: Endpoint, log: Logged, *, user: User, now: datetime
         kind=kind,
         label=label,
         reasons=_reasons(endpoint, health, log, silence, is_url_alerted=is_url_alerted, now=now)
-        + [alert.words for alert in alerts],
+        + [words for words in (missing, *(alert.words for alert in alerts)) if words],
         since=_since(endpoint, log, silence, alerts),
         failed=failed,
         next_attempt=_next_attempt(health, log, now=now),
         run=run,
+        tried=stopped,
         control=helps_endpoint(
             endpoint,
             failed=failed,
@@ -244,10 +272,9 @@ def _state(health: EndpointHealth, *, failed: int, alerts: Sequence[OpenAlert]) 
     return (alerts[0].kind.value, alerts[0].kind.label) if alerts else ("silent", "Silent")
 
 
-def _run_of(endpoint: Endpoint) -> RunRow | None:
-    """Return the endpoint's active run with the columns that one line shows."""
-    found: dict[str, Any] | None = getattr(endpoint, "active_run", None)
-    return None if found is None else run_row(Run(**found))
+def _is_said(alert: OpenAlert, stopped: Tried | None) -> bool:
+    """Return whether the endpoint's stopped run says what an alert says."""
+    return alert.kind is AlertKind.CANARY_FAILED and stopped is not None and stopped.is_canary
 
 
 def _next_attempt(health: EndpointHealth, log: Logged, *, now: datetime) -> NextAttempt | None:

@@ -25,6 +25,7 @@ from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.controls import UNCHECKED, WITH_OVERTAKEN
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.lost_window import lost_while_stopped
+from dashboard.presenters.may_be_missing import window_after
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.run_endings import with_endings
@@ -231,6 +232,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "bar": bar(row.tally),
         "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),
+        "window": window_after(run, row.ending.kind if row.ending is not None else None, now=now),
         "problems": problems(run),
         "kept_back": kept_back(run),
         **_items(request, run),

@@ -15,7 +15,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("demo")]
 RECOVERED_MS = 60_000
 """Timeout for three waves of two-second delivery runs, and deliveries that OpenTrain failed without an attempt."""
 
-ENDINGS = re.compile(r"Nothing (?:needed is )?missing|\d+ missing|Not known|Will be checked again")
+ENDINGS = re.compile(
+    r"Nothing (?:needed is )?missing|No (?:needed )?contract event is missing|\d+ missing|Not known|"
+    r"Will be checked again"
+)
 """A run ends with one of these four. Which one depends on whether the demo lost an event."""
 
 

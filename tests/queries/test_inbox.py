@@ -1,6 +1,6 @@
 """Endpoints that need attention, worst first, with a summary of their log."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +13,8 @@ from dashboard.queries.inbox import (
     Logged,
     endpoints_needing_attention,
     logged,
-    with_active_run,
     with_log,
+    with_newest_run,
 )
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.failing import Failing
@@ -80,14 +80,18 @@ def test_everyone_sees_their_own(support: User, partner_admin: User, outsider: U
     assert endpoints_needing_attention(user=partner_admin, now=NOON).get().total == 1
 
 
-def test_active_run_comes_along_and_an_ended_one_does_not() -> None:
-    endpoint = make_endpoint()
-    make_run(endpoint=endpoint)
-    assert with_active_run(Endpoint.objects.all()).get().active_run is None
-    run = make_run(endpoint=endpoint, state="paused", counts={"waiting": 3})
-    assert with_active_run(Endpoint.objects.all()).get().active_run == {
-        "pk": run.pk, "kind": "recovery", "state": "paused", "actor_name": "ana", "counts": {"waiting": 3},
-    }  # fmt: skip
+def test_newest_run_comes_along_active_or_ended() -> None:
+    endpoint, later = make_endpoint(), NOON + timedelta(minutes=1)
+    assert with_newest_run(Endpoint.objects.all()).get().newest_run is None
+    make_run(endpoint=endpoint, state="done", ended_at=NOON)
+    stopped = make_run(
+        endpoint=endpoint, state="stopped", why="The handler returned 503.", created_at=later, ended_at=later
+    )
+    found = with_newest_run(Endpoint.objects.all()).get().newest_run
+    assert (found["pk"], found["state"], found["why"]) == (stopped.pk, "stopped", "The handler returned 503.")
+    assert datetime.fromisoformat(found["ended_at"]) == later
+    active = make_run(endpoint=endpoint, created_at=later + timedelta(minutes=1))
+    assert with_newest_run(Endpoint.objects.all()).get().newest_run["pk"] == active.pk
 
 
 def log_of(endpoint: Endpoint, *, retried_since: Any = LONG_AGO) -> Logged:

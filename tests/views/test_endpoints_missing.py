@@ -1,15 +1,17 @@
 """What an endpoint's page says of contracts' events that are missing there."""
 
+from datetime import datetime, timedelta
 from html import unescape
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from dashboard.models import Endpoint, Install, Reconciliation
+from dashboard.models import Endpoint, EndpointSnapshot, Install, Reconciliation
 from dashboard.rules.reads import Read
-from tests.factories import NOON, make_contract, make_endpoint, make_evidence, make_finding
+from tests.factories import NOON, make_contract, make_delivery, make_endpoint, make_evidence, make_finding
 from tests.views import test_endpoints
 from tests.views.conftest import Browser
 
@@ -65,6 +67,49 @@ def test_older_pages_and_deleted_endpoints_have_no_section(ana: Browser, judged:
     assert "Missing here" not in ana.read(f"{page_of(judged)}?before=1")
     Endpoint.objects.filter(pk=judged.pk).update(deleted_at=NOON)
     assert "Missing here" not in ana.read(page_of(judged))
+
+
+def was_disabled(endpoint: Endpoint, *, at: datetime) -> None:
+    """Have the endpoint disabled for 110 s."""
+    for seconds, status in ((-60, "ACTIVE"), (0, "DISABLED"), (110, "ACTIVE")):
+        moment = at + timedelta(seconds=seconds)
+        failures = 10 * (status == "DISABLED")
+        EndpointSnapshot.objects.create(
+            endpoint=endpoint, at=moment, not_before=moment, status=status, consecutive_failures=failures
+        )
+    Endpoint.objects.filter(pk=endpoint.pk).update(stopped_seen_at=at + timedelta(seconds=110))
+
+
+def test_time_in_which_nothing_was_sent_stays_until_it_is_proven(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    at = timezone.now() - timedelta(hours=1)
+    sibling = make_endpoint(install=acme, handler_url=f"https://acme.example.com/{HOSTILE}")
+    for number in range(2):
+        make_delivery(endpoint=sibling, event_id=f"evt_{number}", event_type="contract.ended", first_received_at=at)
+    was_disabled(judged, at=at)
+    for live in (False, True):
+        page = ana.read(page_of(judged, live=live))
+        between = f"Events between {at:%H:%M} UTC"
+        assert between in words_of(page)
+        assert "may be missing here. It was disabled then." in words_of(page)
+        assert "2 contract.ended" in words_of(page)
+        assert "None of them is in this endpoint's log." in words_of(page)
+        assert f'href="{reverse("endpoint-deliveries", args=[sibling.pk])}?event=contract.ended&amp;from=' in page
+        assert "<img" not in page
+    Reconciliation.objects.update(contracts_read_at=timezone.now(), links_read_at=timezone.now())
+    Reconciliation.objects.update(judged_at=timezone.now())
+    assert "may be missing here" not in words_of(ana.read(page_of(judged)))
+    Endpoint.objects.filter(pk=judged.pk).update(event_types=["contract.started", "contract.ended", "milestone.funded"])
+    page = words_of(ana.read(page_of(judged)))
+    assert "Events that are no contract's between" in page
+    assert "No contract event is missing" in page
+
+
+def test_reason_why_contracts_are_not_known_is_said_once(ana: Browser, acme: Install, judged: Endpoint) -> None:
+    Install.objects.filter(pk=acme.pk).update(token_scopes=["webhooks:manage"])
+    was_disabled(judged, at=timezone.now() - timedelta(hours=1))
+    page = words_of(ana.read(page_of(judged)))
+    assert "may be missing here" in page
+    assert page.count("lacks contracts:read") == 1
 
 
 def test_page_asks_the_database_no_more_for_more_findings(ana: Browser, acme: Install, judged: Endpoint) -> None:

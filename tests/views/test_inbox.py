@@ -59,6 +59,30 @@ def test_inbox_where_nothing_is_wrong_says_so_with_the_numbers(ana: Browser) -> 
 
 
 @pytest.mark.usefixtures("_worker")
+def test_inbox_reassures_nobody_while_events_of_a_time_may_be_missing(ana: Browser) -> None:
+    now = timezone.now()
+    install = make_install(checked_at=now, token_scopes=["webhooks:manage", "contracts:read", "project-links:read"])
+    make_reconciliation(install=install, contracts_read_at=now, links_read_at=now, judged_at=now)
+    at = now - timedelta(hours=1)
+    endpoint = make_endpoint(install=install, event_types=["milestone.funded"], stopped_seen_at=at)
+    sibling = make_endpoint(install=install, event_types=["milestone.funded"])
+    make_delivery(endpoint=sibling, event_type="milestone.funded", first_received_at=at + 2 * MINUTE)
+    for minutes, status in ((-5, "ACTIVE"), (0, "DISABLED"), (2, "ACTIVE")):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at + minutes * MINUTE, status=status)
+    for page in (ana.read(INBOX), ana.read(reverse("inbox-live"))):
+        assert "<h1>All clear, as far as is known</h1>" in page
+        assert re.search(r"All 2 endpoints are healthy\.</strong>\s+Events of 1 endpoint may be missing, from", page)
+        assert "inbox-fine tone-idle" in page
+        [item] = re.findall(rf'<li id="missing-{endpoint.pk}".*?</li>\s+</ul>\s+<p>It is not', page, re.DOTALL)
+        assert "may be missing here.</strong> It was paused then." in item
+        assert "1 milestone.funded" in item
+    Endpoint.objects.update(status="DISABLED", consecutive_failures=10, disabled_at=at)
+    page = ana.read(INBOX)
+    assert f'id="missing-{endpoint.pk}"' not in page
+    assert "may be missing here." in needs(page)[0]
+
+
+@pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> None:
     now = timezone.now()
     endpoint = make_endpoint(install=make_install(name="Acme Labs"))
@@ -179,7 +203,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    with django_assert_max_num_queries(12):  # two load the session and the user, two the fleet's figures
+    with django_assert_max_num_queries(13):  # two load the session and the user, two the fleet's figures
         ana.read(INBOX)
 
 

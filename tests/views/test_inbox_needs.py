@@ -2,6 +2,8 @@
 
 import re
 from datetime import timedelta
+from html import unescape
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -14,6 +16,7 @@ from dashboard.templatetags.redeliver import clock
 from dashboard.views.install_list import CONNECT
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
+    make_alert,
     make_delivery,
     make_endpoint,
     make_install,
@@ -247,6 +250,44 @@ def test_inbox_goes_on_showing_the_run_that_is_under_way(ana: Browser, state: st
     assert f"{label} Recovery by ana : {run_row(run).tally.words}." in item
     assert item.endswith("Follow it Open")
     assert page.count(reverse("run-detail", args=[run.pk])) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"why": "The handler returned 503 to HEAD. Nothing changed. Repair the handler, then start again."},
+            "ana tried 3 min ago : the handler returned 503 to HEAD.",
+        ),
+        ({"why": "Stopped by zoe.", "by_person": True}, "ana's recovery ended 3 min ago : stopped by zoe."),
+        (
+            {"why": "OpenTrain refused it.", "kind": "bulk"},
+            "ana's redelivery stopped 3 min ago : openTrain refused it.",
+        ),
+    ],
+)
+def test_inbox_says_that_the_last_run_stopped_and_why(ana: Browser, columns: dict[str, Any], said: str) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10)
+    make_run(endpoint=endpoint, why="Done: 3 of 3.", created_at=now - 9 * MINUTE, ended_at=now - 8 * MINUTE)
+    columns = {"state": "stopped", "step": "probe", "created_at": now - 4 * MINUTE} | columns
+    run = make_run(endpoint=endpoint, ended_at=now - 3 * MINUTE, **columns)
+    page = ana.read(INBOX)
+    [item] = needs(page)
+    assert said in unescape(item)
+    assert page.count(f'href="{reverse("run-detail", args=[run.pk])}"') == 1
+    make_run(endpoint=endpoint, created_at=now - MINUTE, ended_at=now)
+    assert "3 min ago" not in needs(ana.read(INBOX))[0]
+
+
+def test_inbox_says_once_that_a_recovery_failed_at_its_first_delivery(ana: Browser) -> None:
+    now, why = timezone.now(), "The first delivery failed again: the handler returned 503. The endpoint is active."
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=10)
+    make_alert(endpoint=endpoint, install=endpoint.install, kind="canary_failed", words=why)
+    make_run(endpoint=endpoint, state="stopped", step="canary", why=why, created_at=now, ended_at=now - 3 * MINUTE)
+    [item] = needs(ana.read(INBOX))
+    assert "ana tried 3 min ago : the first delivery failed again: the handler returned 503." in item
+    assert item.count("failed again") == 1
 
 
 @pytest.mark.usefixtures("_worker")

@@ -2,13 +2,22 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Run
-from tests.factories import make_contract, make_endpoint, make_finding, make_install, make_reconciliation, make_run
+from tests.factories import (
+    make_contract,
+    make_delivery,
+    make_endpoint,
+    make_finding,
+    make_install,
+    make_reconciliation,
+    make_run,
+)
 from tests.views.conftest import Browser
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -74,6 +83,21 @@ def test_run_page_ends_with_what_is_missing(is_lost: bool, ana: Browser, endpoin
         else:
             assert "Nothing missing: no event of a contract that started or ended from " in text(step)
             assert "Done Nothing missing ended" in text(page)
+
+
+def test_run_page_says_what_no_contract_tells_with_what_other_endpoints_received(
+    ana: Browser, endpoint: Endpoint
+) -> None:
+    Endpoint.objects.update(event_types=["contract.ended", "milestone.funded"])
+    sibling = make_endpoint(install=endpoint.install)
+    make_delivery(endpoint=sibling, event_type="milestone.funded", first_received_at=timezone.now() - 1.5 * HOUR)
+    page = ana.read(reverse("run-detail", args=[ran(endpoint).pk]))
+    [step] = re.findall(r'<li id="step-ending".*?</div>', page, re.DOTALL)
+    assert "Check what is missing Events that are no contract's between" in unescape(text(step))
+    assert "may be missing here. It was paused then." in text(step)
+    assert "1 milestone.funded It is not in this endpoint's log." in unescape(text(step))
+    assert "No contract event is missing: no event of a contract that started or ended" in text(step)
+    assert "Done No contract event is missing ended" in text(page)
 
 
 def test_list_of_runs_says_of_each_what_is_missing(ana: Browser, endpoint: Endpoint) -> None:

@@ -1,6 +1,6 @@
 """The sentences of an alert, from the state of its rows when it opens or closes. The words are stored."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +10,15 @@ from dashboard.queries import lost_window
 from dashboard.queries.alert_conditions import Wrong
 from dashboard.queries.inbox import Logged, logged
 from dashboard.queries.lost_window import Span, since_stopped
+from dashboard.queries.siblings import Window, siblings_of
 from dashboard.rules import run_endings
 from dashboard.rules.alert_messages import GONE, SAID_CHARS, closing_words, plain
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.durations import clock, spelled
 from dashboard.rules.endpoints import endpoint_health
+from dashboard.rules.lost_window import Stop
+from dashboard.rules.may_be_missing import Siblings, is_proven, window_words
+from dashboard.rules.run_endings import Ending
 
 _FROM_LOG = {AlertKind.DISABLED, AlertKind.AT_RISK}
 
@@ -56,7 +60,7 @@ def of(
 def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> list[str]:
     """Say of each alert what ended it, and the current state of its endpoint.
 
-    After a disable, also whether events of contracts are missing: active again does not mean that nothing was lost.
+    After a disable, also of which time events may be missing: active again does not mean that nothing was lost.
     """
     missing = _missing(alerts, endpoints, now=now)
     return [_ending(one, endpoints.get(one.endpoint_id or 0), missing=missing.get(one.pk, "")) for one in alerts]
@@ -68,15 +72,39 @@ def _ending(alert: Alert, endpoint: Endpoint | None, *, missing: str) -> str:
 
 
 def _missing(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> dict[int, str]:
-    """Say, by the alert's primary key, whether events are missing of endpoints that were disabled."""
+    """Say, by the alert's primary key, what may be missing at endpoints that were disabled."""
     spans = []
     for alert in alerts:
         endpoint = endpoints.get(alert.endpoint_id or 0)
-        if alert.subject.kind is AlertKind.DISABLED and endpoint is not None and lost_window.subscribes(endpoint):
+        if alert.subject.kind is AlertKind.DISABLED and endpoint is not None and endpoint.deleted_at is None:
             spans.append(Span(alert.pk, endpoint, alert.opened_at, now))
     stops = lost_window.last_stops(spans)
-    facts = lost_window.ending_facts([since_stopped(one, stops[one.key]) for one in spans], stops)
-    return {key: run_endings.ending(one, every=reconcile_every(), now=now).told for key, one in facts.items()}
+    told = [since_stopped(one, stops[one.key]) for one in spans if lost_window.subscribes(one.endpoint)]
+    facts = lost_window.ending_facts(told, stops)
+    endings = {key: run_endings.ending(one, every=reconcile_every(), now=now) for key, one in facts.items()}
+    # The history has the disable; if it was deleted meanwhile, the alert itself tells of it.
+    windows = {one.key: stops[one.key].stop or Stop(one.since, now, is_begun_known=False) for one in spans}
+    siblings = siblings_of(
+        [
+            Window(one.key, one.endpoint, stop.since, min((stop.until or now) + schedule().run_interval, now))
+            for one in spans
+            for stop in [windows[one.key]]
+        ]
+    )
+    return {
+        one.key: " ".join(_said(one.endpoint, windows[one.key], endings.get(one.key), siblings[one.key], now))
+        for one in spans
+    }
+
+
+def _said(endpoint: Endpoint, stop: Stop, ended: Ending | None, siblings: Siblings, now: datetime) -> Iterator[str]:
+    """Yield of which time events may be missing, what the other endpoints received then, and what contracts tell."""
+    kind, types = (ended.kind if ended is not None else None), endpoint.event_types
+    if not is_proven(kind, event_types=types):
+        yield window_words(stop, kind, event_types=types, now=now, where="at this endpoint")
+        yield siblings.words
+    if ended is not None:
+        yield ended.told
 
 
 def now_says(endpoint: Endpoint | None) -> str:

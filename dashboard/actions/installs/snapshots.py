@@ -22,6 +22,7 @@ from dashboard.actions.installs.titles import tell_apart
 from dashboard.config.masking import masking
 from dashboard.db.prepared import prepared_cursor
 from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, EndpointWrite, Install
+from dashboard.models.endpoints import DISABLED
 from dashboard.models.installs import NO_ENDPOINT
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.rules.installs import UnreadEntry
@@ -63,7 +64,8 @@ _CONFIRM = f"""
 """  # noqa: S608 - names of columns, no values
 _CONFIRM_ALL = "UPDATE dashboard_endpoint SET snapshot_at = %s WHERE id = ANY(%s)"
 _PATH = ("routing_since", "routed_at", "bypassed_at", "url_changed_at", "url_before")
-_TAKEN = ("opentrain_id", *_SAID, "auto_disabled_at", "disable_learned_at", "snapshot_at", "history_at", *_PATH)
+_NOTED = ("auto_disabled_at", "disable_learned_at", "snapshot_at", "history_at", "stopped_seen_at")
+_TAKEN = ("opentrain_id", *_SAID, *_NOTED, *_PATH)
 """Columns that a changed snapshot sets."""
 _CHANGE = """
     UPDATE dashboard_endpoint AS known SET {set}, deleted_at = NULL, unread_why = ''
@@ -336,6 +338,7 @@ def _take(
     for column, value in _said(remote).items():
         setattr(endpoint, column, value)
     endpoint.snapshot_at, endpoint.deleted_at, endpoint.unread_why = at, None, ""
+    endpoint.stopped_seen_at = at if DISABLED in {before["status"], endpoint.status} else endpoint.stopped_seen_at
     is_changed = before != _history_of(endpoint)
     if is_changed or endpoint.history_at is None or at - endpoint.history_at >= HISTORY_EVERY:
         endpoint.history_at = at

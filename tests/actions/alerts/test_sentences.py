@@ -12,6 +12,7 @@ from tests.factories import (
     NOON,
     make_alert,
     make_contract,
+    make_delivery,
     make_endpoint,
     make_finding,
     make_install,
@@ -96,9 +97,9 @@ def test_end_of_a_disable_says_when_it_is_checked_again_what_is_missing() -> Non
     EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON + 14 * MINUTE, status="ACTIVE")
     watch(14 * MINUTE)
     assert Alert.objects.get().cleared_words.endswith(
-        "No consecutive failures. Whether an event of a contract is missing will be checked again at 12:24 UTC: "
-        "contracts "
-        "are read then."
+        "No consecutive failures. Events between 11:59 UTC and 12:14 UTC may be missing at this endpoint. The install "
+        "has no other endpoint whose log could show what happened then. Whether an event of a contract is missing will "
+        "be checked again at 12:24 UTC: contracts are read then."
     )
 
 
@@ -111,22 +112,44 @@ def test_end_of_a_disable_names_what_the_handler_never_took() -> None:
     columns = {"event_type": "contract.started", "reason": "disabled", "consequence": "provision"}
     make_finding(contract=lost, endpoint=endpoint, **columns)
     Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON + 14 * MINUTE, status="ACTIVE")
     watch(14 * MINUTE)
     assert Alert.objects.get().cleared_words.endswith(
-        "No consecutive failures. 1 missing: the handler never took contract.started of 1 contract."
+        "has no other endpoint whose log could show what happened then. "
+        "1 missing: the handler never took contract.started of 1 contract."
     )
 
 
-def test_end_of_another_alert_says_nothing_of_contracts() -> None:
+def test_end_of_a_disable_says_what_other_endpoints_of_the_install_received_meanwhile() -> None:
+    endpoint = make_disabled(event_types=["milestone.funded"])
+    sibling = make_endpoint(install=endpoint.install, event_types=["milestone.funded"])
+    for at, status in ((NOON - MINUTE, "ACTIVE"), (NOON, "DISABLED")):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status=status)
+    for minutes in (-2, 1, 2):
+        make_delivery(endpoint=sibling, event_type="milestone.funded", first_received_at=NOON + minutes * MINUTE)
+    watch()
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON + 14 * MINUTE, status="ACTIVE")
+    watch(14 * MINUTE)
+    assert Alert.objects.get().cleared_words.endswith(
+        "Events between 11:59 UTC and 12:14 UTC may be missing at this endpoint. The install's other endpoints "
+        "received 2 milestone.funded then. None of them is in this endpoint's log."
+    )
+
+
+def test_end_of_a_disable_that_is_not_in_the_history_is_no_all_clear() -> None:
+    make_disabled(event_types=["milestone.funded"])
+    watch()
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    watch(3 * MINUTE)
+    assert "Events before 12:03 UTC may be missing at this endpoint." in Alert.objects.get().cleared_words
+
+
+def test_end_of_another_alert_says_nothing_of_what_may_be_missing() -> None:
     make_endpoint(consecutive_failures=8)
     watch()
     Endpoint.objects.update(consecutive_failures=0, event_types=["contract.ended"])
     watch(MINUTE)
-    make_disabled(event_types=["milestone.funded"])
-    watch(2 * MINUTE)
-    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
-    watch(3 * MINUTE)
-    assert [one.cleared_words for one in Alert.objects.order_by("pk")] == [
-        "It is no longer about to be disabled. It is now Active: No consecutive failures.",
-        "It is no longer disabled by OpenTrain. It is now Active: No consecutive failures.",
-    ]
+    assert Alert.objects.get().cleared_words == (
+        "It is no longer about to be disabled. It is now Active: No consecutive failures."
+    )

@@ -119,6 +119,15 @@ def test_history_tells_the_event_types_the_path_and_since_when_at_the_earliest()
     ]
 
 
+def test_endpoint_says_when_it_was_last_seen_stopped_or_active_again_after_that() -> None:
+    install, found = make_install(), []
+    minutes = [NOON + timedelta(minutes=number) for number in (0, 1, 2, 3, 4, 70)]
+    for at, status in zip(minutes, ("ACTIVE", "DISABLED", "DISABLED", "ACTIVE", "ACTIVE", "ACTIVE"), strict=True):
+        snapshots.record_endpoints(install=install, remote=listed(1, status=status), at=at)
+        found.append(Endpoint.objects.get().stopped_seen_at)
+    assert found == [None, minutes[1], minutes[1], minutes[3], minutes[3], minutes[3]]
+
+
 def test_list_gives_up_only_what_waits_on_the_endpoints_that_opentrain_disabled() -> None:
     install = make_install()
     snapshots.record_endpoints(install=install, remote=listed(3), at=NOON)
