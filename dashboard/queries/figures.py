@@ -75,8 +75,10 @@ def lately_active(endpoints: EndpointQuerySet, *, count: int, most: int) -> list
         last_at = Subquery(newest.values("last_attempt_at")[:1])
         return list(endpoints.annotate(last_at=last_at).order_by(F("last_at").desc(nulls_last=True), "pk")[:most])
     newest_ids = Delivery.objects.newest_first().values_list("endpoint_id", flat=True)[:NEWEST]
-    found = endpoints.in_bulk(ids := list(dict.fromkeys(newest_ids)))
-    return [found[pk] for pk in ids if pk in found][:most]
+    ids = list(dict.fromkeys(newest_ids))
+    seen = set(endpoints.filter(pk__in=ids).values_list("pk", flat=True))
+    found = endpoints.in_bulk([pk for pk in ids if pk in seen][:most])
+    return [found[pk] for pk in ids if pk in found]
 
 
 _OF_LOG = ("install", "url", "receiver_key", "routed_at", "created_at", "observation_key_sha256", "observation_key_at")

@@ -4,7 +4,7 @@
   const REFRESH_MS = 5000; // close behind the deliveries list below it, so the two don't contradict each other
   const HEIGHT = 180;
   const NAMES = ["failed", "delivered"]; // the first is drawn on top
-  const COLOURS = ["--bad", "--ok"];
+  const COLOURS = ["--bad-fill", "--ok-fill"];
   const LEFT = 44, RIGHT = 20; // where the plot begins and ends; the strip below it has the same margins in app.css
   const STEPS = [1, 2, 5].flatMap((step) => [step, step * 10, step * 100, step * 1000, step * 10000]).sort((a, b) => a - b);
   const charts = new Map();
