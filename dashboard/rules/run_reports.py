@@ -114,7 +114,7 @@ def _so_far(tally: Tally) -> str:
         (tally.failed_again, "failed again"),
         (tally.refused, "refused"),
         (tally.not_seen + tally.unknown, "with unknown outcome"),
-        (tally.requested + tally.asking, "requested, outcome awaited"),
+        (tally.requested + tally.asking, "awaited"),
         (tally.waiting, "not requested"),
     ]
     others = [f"{count} {words}" for count, words in named if count]

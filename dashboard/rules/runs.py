@@ -182,7 +182,7 @@ class Tally:
             ("failed_again", "Failed again", self.failed_again),
             ("refused", "Refused", self.refused),
             ("unknown_outcome", "Outcome unknown", self.not_seen + self.unknown),
-            ("requested", "Requested, outcome awaited", self.asking + self.requested),
+            ("requested", "Requested, awaited", self.asking + self.requested),
             ("waiting", "Not requested", self.waiting),
             ("left_out", "Left out", self.left_out),
         )

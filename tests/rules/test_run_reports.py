@@ -50,7 +50,7 @@ def test_states_are_those_of_runs() -> None:
         (
             "paused",
             Tally(delivered=2, requested=1, asking=1, waiting=4, left_out=9),
-            "Paused: 2 of 8 delivered, 2 requested, outcome awaited, 4 not requested.",
+            "Paused: 2 of 8 delivered, 2 awaited, 4 not requested.",
         ),
         (
             "stopped",

@@ -127,13 +127,13 @@ def test_run_page_follows_its_steps(ana: Browser, run: Run, fake_opentrain: Fake
         run_steps.advance(run_id=run.pk, clock=timezone.now)
     text = words_of(ana.read(page_of(run)))
     assert "Running" in text
-    assert "Running: 0 of 2 delivered, 1 requested, outcome awaited, 1 not requested." in text
-    assert "1 requested, outcome awaited 1 not requested" in text
+    assert "Running: 0 of 2 delivered, 1 awaited, 1 not requested." in text
+    assert "1 requested, awaited 1 not requested" in text
     assert "The next delivery run is expected within" in text
     assert re.search(
         r"Re-enable the endpoint done in (under 1|\d) s, \d\d:\d\d UTC( on \S+ \S+)? Re-enabled\. Ope", text
     )
-    assert re.search(r"One delivery first in progress since \d\d:\d\d UTC", text)
+    assert re.search(r"One delivery first in progress, began \d\d:\d\d UTC", text)
     assert "Wait for results to come" in text
     assert "Requeued deliveries will be attempted on the next delivery run" in text
 

@@ -18,6 +18,7 @@ from procrastinate.contrib.django import app
 
 from dashboard.actions import audit
 from dashboard.actions.runs import items
+from dashboard.logs import redact
 from dashboard.models import Delivery, Endpoint, Run, RunItem, User
 from dashboard.models.deliveries import DeliveryQuerySet
 from dashboard.queries.overtaken import event_of, overtaken
@@ -248,7 +249,7 @@ def lock_of(*, run_id: int) -> str:
 def _start(run: Run, *, found: Split) -> Run:
     actor = run.actor
     run.actor_name = actor.get_username() if actor else ""
-    run.note = storable(run.note, most=NOTE_CHARS)
+    run.note = storable(redact(run.note), most=NOTE_CHARS)  # support may have pasted a secret with the handler's words
     run.pace_ms = settings.RUN_PACE_MS
     try:
         with transaction.atomic():

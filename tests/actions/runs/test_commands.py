@@ -71,7 +71,13 @@ def test_endpoint_has_one_active_run_and_a_form_sent_twice_is_one(endpoint: Endp
 
 
 @pytest.mark.parametrize(
-    ("note", "kept"), [("a\x00b", "a\ufffdb"), ("n" * 301, "n" * 299 + "…"), ("n" * 300, "n" * 300)]
+    ("note", "kept"),
+    [
+        ("a\x00b", "a\ufffdb"),
+        ("n" * 301, "n" * 299 + "…"),
+        ("n" * 300, "n" * 300),
+        ("a whsec_c2VjcmV0", "a whsec_[secret]"),
+    ],
 )
 def test_note_is_kept_as_far_as_its_column_can(endpoint: Endpoint, support: User, note: str, kept: str) -> None:
     operation = uuid.uuid4()
