@@ -6,7 +6,7 @@ Deliveries that arrive during the download are not in the file: it is the list a
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from django.http.response import HttpResponseBase
@@ -18,6 +18,7 @@ from dashboard.actions import audit
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
+from dashboard.models import Endpoint
 from dashboard.presenters import downloads
 from dashboard.presenters.downloads import Row
 from dashboard.queries import delivery_lists
@@ -48,9 +49,11 @@ _DELIVERY = {
     "last_attempt_at": "last_attempt_at",
     "requested_at": "requested_at",
 }
-_JUDGED = ("standing", "due_by", "endpoint__status", "pk")
-_REFUSED = ("received_at", "install", "endpoint_id", "reason", "explanation", "answered_status", "claimed_delivery_id",
-            "claimed_event_type", "body_size", "body_sha256")  # fmt: skip
+_JUDGED = ("standing", "due_by", "endpoint__status", "pk", "endpoint_id")
+_OF_ENDPOINT = ("endpoint_name", "endpoint_url")
+"""What pages call the endpoint, and its URL without secrets."""
+_REFUSED = ("received_at", "install", "endpoint_id", *_OF_ENDPOINT, "reason", "explanation", "answered_status",
+            "claimed_delivery_id", "claimed_event_type", "body_size", "body_sha256")  # fmt: skip
 
 
 @require_safe
@@ -93,21 +96,35 @@ def _whose(place: Place) -> str:
 
 
 def _columns(filters: Filter) -> list[str]:
-    return list(_REFUSED) if filters.refused else ["state", *_DELIVERY, "last_answer"]
+    return list(_REFUSED) if filters.refused else ["state", *_DELIVERY, "last_answer", *_OF_ENDPOINT]
 
 
 def _deliveries(place: Place, filters: Filter, *, bodies: bool, now: datetime) -> Iterator[Row]:
     fields = [*_DELIVERY.values(), *_JUDGED, *(["body"] if bodies else [])]
     limit = CHUNK_WITH_BODIES if bodies else CHUNK
     cursor: Cursor | None = None
+    called: dict[int, Row] = {}
     while True:
         page = delivery_lists.page(scope=place.scope, criteria=filters.criteria, now=now, limit=limit, cursor=cursor)
         found = list(page.values(*fields))
+        called |= _called({row["endpoint_id"] for row in found} - called.keys())
         for row in found:
-            yield _delivery(row, bodies=bodies, now=now)
+            yield _delivery(row, bodies=bodies, now=now) | called.get(row["endpoint_id"], {})
         if len(found) < limit:
             return
         cursor = Cursor(found[-1]["first_received_at"], found[-1]["pk"])
+
+
+def _called(endpoints: Collection[int]) -> dict[int, Row]:
+    """Return the name and the URL of each endpoint, as pages show them."""
+    if not endpoints:
+        return {}
+    found = Endpoint.objects.filter(pk__in=endpoints).defer("secret")
+    return {one.pk: _name_and_url(one) for one in found}
+
+
+def _name_and_url(endpoint: Endpoint) -> Row:
+    return dict(zip(_OF_ENDPOINT, (endpoint.title, endpoint.known_as), strict=True))
 
 
 def _delivery(row: Row, *, bodies: bool, now: datetime) -> Row:
@@ -138,6 +155,7 @@ def _refused(place: Place, filters: Filter) -> Iterator[Row]:
         found = delivery_lists.refused_page(scope=place.scope, criteria=filters.criteria, limit=CHUNK, cursor=cursor)
         for one in found:
             whose = {"install": one.endpoint.install.name, "endpoint_id": one.endpoint.opentrain_id}
+            whose |= _name_and_url(one.endpoint)
             yield {name: whose[name] if name in whose else getattr(one, name) for name in _REFUSED}
         if len(found) < CHUNK:
             return

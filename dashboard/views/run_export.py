@@ -36,7 +36,7 @@ COLUMNS = (
     "started_by",
     "install",
     "install_id",
-    "endpoint",
+    "endpoint_name",
     "endpoint_url",
     "endpoint_id",
 )
@@ -65,7 +65,7 @@ def _rows(run: Run) -> Iterator[Row]:
         "started_by": run.actor_name,
         "install": endpoint.install.name,
         "install_id": endpoint.install.opentrain_id,
-        "endpoint": redact(endpoint.title),
+        "endpoint_name": redact(endpoint.title),
         "endpoint_url": redact(endpoint.known_as),
         "endpoint_id": endpoint.opentrain_id,
     }

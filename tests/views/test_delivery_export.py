@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from dashboard.models import AuditEntry, Delivery, Install
+from dashboard.models import AuditEntry, Delivery, Endpoint, Install
 from dashboard.views import delivery_export
 from tests.factories import NOON, make_delivery, make_endpoint, make_failed_delivery
 from tests.views.conftest import Browser
@@ -33,7 +33,9 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 def test_csv_holds_what_the_filter_shows_newest_first(ana: Browser, acme: Install) -> None:
-    endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
+    endpoint = make_endpoint(
+        install=acme, opentrain_id="whe_1", name="Billing", handler_url="https://ana:pw@acme.example.com/hook?token=x"
+    )
     make_delivery(endpoint=endpoint)
     make_failed_delivery(endpoint=endpoint, opentrain_id="old", first_received_at=NOON - timedelta(hours=1))
     make_failed_delivery(endpoint=endpoint, opentrain_id="new", event_id="evt_1", resource_id="con_1")
@@ -45,7 +47,22 @@ def test_csv_holds_what_the_filter_shows_newest_first(ana: Browser, acme: Instal
         "last_cause": "status", "last_latency_ms": "12", "signature": "verified",
         "first_received_at": "2026-06-12T12:00:00.000Z",
         "last_attempt_at": "2026-06-12T12:00:00.000Z", "requested_at": "", "last_answer": "handler returned 503",
+        "endpoint_name": "Billing", "endpoint_url": "https://[redacted]@acme.example.com/hook?token=[redacted]",
     }  # fmt: skip
+
+
+def test_export_names_each_endpoint_in_one_query_for_all_rows(
+    ana: Browser, acme: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_export, "CHUNK", 3)
+    named = {one.opentrain_id: one.title for one in (make_endpoint(install=acme, name=name) for name in "AB")}
+    for endpoint in Endpoint.objects.all():
+        for _ in range(4):
+            make_delivery(endpoint=endpoint)
+    with CaptureQueriesContext(connection) as asked:
+        rows = table(export(ana))
+    assert {row["endpoint_id"]: row["endpoint_name"] for row in rows} == named
+    assert sum('FROM "dashboard_endpoint" WHERE' in one["sql"] for one in asked) <= len(named)
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])  # noqa: RUF001

@@ -146,8 +146,8 @@ def test_list_of_refused_requests_keeps_to_who_may_see_them(
     assert "It is of somebody else." not in text
     assert "Refused requests have no State." in text
     export = browser.client.get(reverse("delivery-list-export") + "?signature=refused").getvalue().decode("utf-8-sig")
-    assert export.splitlines()[0].startswith("received_at,install,endpoint_id,reason,explanation,")
-    assert [line.split(",")[4] for line in export.splitlines()[1:]] == ["It is 412 s old."]
+    assert export.splitlines()[0].startswith("received_at,install,endpoint_id,endpoint_name,endpoint_url,reason,")
+    assert [line.split(",")[6] for line in export.splitlines()[1:]] == ["It is 412 s old."]
 
 
 def test_pages_go_both_ways_and_show_every_row_once(

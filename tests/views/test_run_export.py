@@ -56,7 +56,7 @@ def test_csv_has_a_row_for_each_delivery_in_the_runs_order(ana: Browser, run: Ru
         "started_by": "ana",
         "install": "'=cmd|' /C calc'!A0",
         "install_id": "ins_acme",
-        "endpoint": "'@Billing",
+        "endpoint_name": "'@Billing",
         "endpoint_url": "https://redeliver.example.com/hooks/[key]/",
         "endpoint_id": "whe_1",
     }
