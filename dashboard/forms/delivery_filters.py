@@ -138,7 +138,7 @@ def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: dat
         else:
             parsed.columns.update(columns)
             if name in {START, END}:
-                parsed.given[name] = _shown_time(parsed.used[name])
+                parsed.given[name] = _typed_time(parsed.used[name])
     return parsed
 
 
@@ -406,9 +406,9 @@ def time_words(name: str, value: str) -> str:
     """Return a canonical time in the reader's zone, or as "24h ago"; and any other value unchanged."""
     if name not in {START, END}:
         return value
-    return f"{value} ago" if _AGO.fullmatch(value) else _shown_time(value)
+    return f"{value} ago" if _AGO.fullmatch(value) else written_times.as_shown(value)
 
 
-def _shown_time(canonical: str) -> str:
+def _typed_time(canonical: str) -> str:
     """Return a canonical time as the reader would type it."""
-    return canonical if _AGO.fullmatch(canonical) else written_times.as_shown(canonical)
+    return canonical if _AGO.fullmatch(canonical) else written_times.as_typed(canonical)

@@ -121,10 +121,22 @@ def as_shown(canonical: str) -> str:
 
     Raises: ValueError for another text.
     """
+    plain, there = _without_mark(canonical)
+    return f"{plain} {label(there)}"
+
+
+def as_typed(canonical: str) -> str:
+    """Return the same as `as_shown`, with the mark only where two moments are shown alike without it."""
+    plain, there = _without_mark(canonical)
+    is_alike = there.replace(fold=0).utcoffset() != there.replace(fold=1).utcoffset()
+    return f"{plain} {label(there)}" if is_alike else plain
+
+
+def _without_mark(canonical: str) -> tuple[str, datetime]:
     there = as_read(datetime.fromisoformat(canonical))
     clock = canonical.partition("T")[2].removesuffix("Z")
     second, dot, fraction = clock[5:].removeprefix(":").partition(".")
-    return f"{there:%Y-%m-%d %H:%M}{f':{there:%S}' if second or there.second else ''}{dot}{fraction} {label(there)}"
+    return f"{there:%Y-%m-%d %H:%M}{f':{there:%S}' if second or there.second else ''}{dot}{fraction}", there
 
 
 def _iso(moment: datetime, *, unit: timedelta = _MINUTE) -> str:

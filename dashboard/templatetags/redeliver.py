@@ -194,6 +194,14 @@ def readers_zone() -> str:
     return readers_zone_name()
 
 
+@register.simple_tag(takes_context=True)
+def follows_browser(context: Context) -> bool:
+    """Return whether the page is in the zone that the browser says, and may be loaded again when that has changed."""
+    request = context.get("request")
+    is_read = request is not None and request.method == "GET"
+    return is_read and not getattr(context.get("user"), "time_zone", "")
+
+
 @register.filter
 def exactly(moment: datetime) -> SafeString | str:
     """Return a time to the second, with its time zone. It may be an element, so not for an attribute."""

@@ -10,7 +10,12 @@
   root.classList.add("js");
   // dashboard/middleware/time_zones.py reads it for people who chose no time zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone) document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  const isSaid = () => document.cookie.split("; ").includes(`time_zone=${zone}`);
+  if (zone && !isSaid()) {
+    document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+    // The page is in another zone, as on the first visit: what people type into it would be read in this one.
+    if (isSaid() && root.dataset.zoneFollows !== undefined && root.dataset.zone !== zone) location.reload();
+  }
   apply();
   dark.addEventListener("change", apply);
   document.addEventListener("redeliver:theme", apply);

@@ -115,7 +115,8 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
         pytest.skip(missing)
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        zone = {**os.environ, "TZ": "UTC"}  # pages show times in it
+        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS, env=zone)
         yield chromium
         chromium.close()
 

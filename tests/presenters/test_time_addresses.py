@@ -41,7 +41,7 @@ def test_what_is_typed_becomes_an_address_that_means_the_same_to_everybody(
         address = f"{path}?from=2026-06-12T03%3A30Z&to=2026-06-12T12%3A00Z"
         assert (response.status_code, response["Location"]) == (302, address)
         page = asha.read(address)
-        assert 'value="2026-06-12 09:00 UTC+05:30"' in page
+        assert 'value="2026-06-12 09:00"' in page
         assert "From: 2026-06-12 09:00 UTC+05:30" in words_of(page)
         partner_admin.time_zone = "America/New_York"
         partner_admin.save()
@@ -49,7 +49,7 @@ def test_what_is_typed_becomes_an_address_that_means_the_same_to_everybody(
 
 
 def test_what_the_field_shows_is_sent_again_as_the_same_address(asha: Browser, acme_endpoint: Endpoint) -> None:
-    shown = {"from": "2026-06-12 09:00 UTC+05:30", "to": "2026-06-12 17:30 UTC+05:30", "state": ""}
+    shown = {"from": "2026-06-12 09:00", "to": "2026-06-12 17:30", "state": ""}
     response = asha.client.get(DELIVERIES, shown)
     assert response["Location"] == f"{DELIVERIES}?from=2026-06-12T03%3A30Z&to=2026-06-12T12%3A00Z&state="
 

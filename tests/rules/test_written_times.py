@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dashboard.rules import durations
 from dashboard.rules.time_zones import read_in, zone_named
-from dashboard.rules.written_times import NotATime, WrittenTime, as_shown, read
+from dashboard.rules.written_times import NotATime, WrittenTime, as_shown, as_typed, read
 from tests.rules.test_time_zones import ZONES
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)  # a Monday
@@ -113,6 +113,12 @@ def test_hour_that_comes_twice_is_said_with_the_one_that_is_taken() -> None:
     assert [(one.at, one.doubt) for one in marked] == [(first.at, ""), (second.at, "")]
 
 
+def test_mark_is_typed_only_where_it_tells_two_hours_apart() -> None:
+    with read_in(zone_named("Europe/Berlin")):
+        shown = [as_typed(text) for text in ("2026-10-25T00:30Z", "2026-10-25T01:30Z", "2026-10-25T02:30:07Z")]
+    assert shown == ["2026-10-25 02:30 CEST", "2026-10-25 02:30 CET", "2026-10-25 03:30:07"]
+
+
 @pytest.mark.parametrize("later", [False, True])
 def test_hour_that_is_left_out_is_said_with_what_is_taken_instead(later: bool) -> None:
     found = read_there("2026-03-29 02:30", "Europe/Berlin", later=later)
@@ -177,6 +183,8 @@ def test_canonical_text_means_the_same_to_every_reader(
         with read_in(zone_named(name)):
             assert read(as_shown(found.first), now=NOW).at == found.at
             assert read(as_shown(found.last), now=NOW).end == found.end
+            assert read(as_typed(found.first), now=NOW).at == found.at
+            assert read(as_typed(found.last), now=NOW).end == found.end
             again = read(found.first, now=NOW).first, read(found.last, now=NOW).last
             assert again == (found.first, found.last)
 

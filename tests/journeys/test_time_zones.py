@@ -1,0 +1,141 @@
+"""Times in a real browser: in its zone, typed and picked in it, with UTC at a tap; and in UTC without JavaScript."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from dashboard.models import Endpoint
+from dashboard.rules.durations import exactly_utc
+from tests.factories import make_delivery, make_endpoint, make_user
+from tests.faults.failed import session_of
+from tests.journeys.acting import overflows, take_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("time-zones")]
+
+DISABLED_AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+"""In the first of two hours that begin at 02:00 in Berlin."""
+SHOWN = {
+    "Asia/Kolkata": "since 06:00 UTC+05:30",
+    "America/New_York": "since 20:30 EDT",
+    "Europe/Berlin": "since 02:30 CEST",
+}
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    later = timezone.now() + timedelta(hours=1)
+    endpoint = make_endpoint(status="DISABLED", disabled_at=DISABLED_AT, consecutive_failures=10)
+    type(endpoint.install).objects.update(last_error="Not asked in this test.", last_error_at=later)
+    make_delivery(endpoint=endpoint, first_received_at=DISABLED_AT, last_attempt_at=DISABLED_AT)
+    return endpoint
+
+
+@pytest.fixture
+def open_as(live_server: LiveServer, open_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+    """Open the account page in a browser somewhere, signed in. Its zone is known from its first page on."""
+    opened: list[Page] = []
+
+    def opener(zone: str, **options: object) -> Page:
+        page = open_page(base_url=live_server.url, timezone_id=zone, **options)
+        session = session_of(make_user(role="support"))
+        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page.goto("/accounts/")
+        opened.append(page)
+        return page
+
+    yield opener
+    for page in opened:
+        page.goto("about:blank")  # no poll may be in progress when the database is emptied
+
+
+def times_of(page: Page) -> dict[str, str]:
+    """Return the times in the address."""
+    query = parse_qs(urlsplit(page.url).query)
+    return {name: query[name][0] for name in ("from", "to") if name in query}
+
+
+@pytest.mark.parametrize("zone", SHOWN)
+def test_times_are_in_the_browsers_zone_and_a_tap_tells_utc(
+    zone: str, open_as: Callable[..., Page], endpoint: Endpoint
+) -> None:
+    page = open_as(zone, has_touch=True)
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    head = page.locator(".head")
+    expect(head).to_contain_text(SHOWN[zone])
+    assert page.locator("html").get_attribute("data-zone").replace("Calcutta", "Kolkata") == zone
+    head.locator("time", has_text=SHOWN[zone].removeprefix("since ")).first.tap()
+    expect(page.locator("#told")).to_have_text(exactly_utc(DISABLED_AT))
+    page.locator("h1").tap()
+    expect(page.locator("#told")).to_be_hidden()
+    expect(page.locator(".foot")).to_contain_text("hover over one or tap it for exact UTC")
+
+
+def test_times_are_in_utc_without_javascript_and_typed_ones_too(
+    open_as: Callable[..., Page], endpoint: Endpoint
+) -> None:
+    page = open_as("Asia/Kolkata", java_script_enabled=False)
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    expect(page.locator(".head")).to_contain_text("since 00:30 UTC")
+    page.goto("/deliveries/")
+    page.get_by_text("Filters", exact=False).first.click()
+    page.get_by_label("From (UTC)").fill("25 Oct 2026 00:30")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    assert times_of(page) == {"from": "2026-10-25T00:30Z"}
+    expect(page.locator("main")).to_contain_text("From: 2026-10-25 00:30 UTC")
+
+
+def test_chosen_zone_counts_without_javascript(open_as: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = open_as("Asia/Kolkata", java_script_enabled=False)
+    page.get_by_label("Time zone").fill("new york")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("main")).to_contain_text("Times are now shown in America/New_York.")
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    expect(page.locator(".head")).to_contain_text(SHOWN["America/New_York"])
+
+
+def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
+    open_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    page = open_as("Asia/Kolkata")
+    page.goto("/deliveries/")
+    page.get_by_text("Filters", exact=False).first.click()
+    page.locator("[name=from]").fill("25 Oct 2026 06:00")
+    pick = page.get_by_role("button", name="Pick a time: To (Asia/")
+    expect(pick).to_be_visible()
+    page.evaluate(
+        """() => {
+            const picker = document.querySelector("input[name=to]").closest(".moment").querySelector(".moment-picker");
+            picker.value = "2026-10-25T06:30";
+            picker.dispatchEvent(new Event("change"));
+        }"""
+    )
+    expect(page.locator("[name=to]")).to_have_value("2026-10-25 06:30")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.wait_for_url(re.compile("from="))
+    assert times_of(page) == {"from": "2026-10-25T00:30Z", "to": "2026-10-25T01:00Z"}
+    expect(page.locator("main")).to_contain_text("From: 2026-10-25 06:00 UTC+05:30")
+    address = page.url
+    elsewhere = open_as("Europe/Berlin")
+    elsewhere.goto(address)
+    expect(elsewhere.locator("main")).to_contain_text("From: 2026-10-25 02:30 CEST")
+    expect(elsewhere.locator("main")).to_contain_text("To: 2026-10-25 02:00 CET")
+    if not elsewhere.locator("[name=from]").is_visible():
+        elsewhere.get_by_text("Filters", exact=False).first.click()
+    assert overflows(elsewhere) == []
+    take_all(elsewhere, screenshots, "typed-times")
+
+
+def test_account_page_offers_zones_to_search(open_as: Callable[..., Page], screenshots: Path) -> None:
+    page = open_as("Europe/Berlin")
+    page.reload()
+    expect(page.locator("#time-zone")).to_contain_text("your browser's time zone, Europe/Berlin")
+    assert page.locator("#time-zones option[value='Asia/Kolkata']").count() == 1
+    assert overflows(page) == []
+    take_all(page, screenshots, "account-time-zone")
