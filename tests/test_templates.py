@@ -46,3 +46,19 @@ def test_templates_have_neither_scripts_nor_styles_inside() -> None:
 
 def test_button_with_a_spinner_is_drawn_in_one_place() -> None:
     assert found(_BUTTON) == ["components/_button.html"]
+
+
+def test_times_are_written_by_one_owner_in_the_readers_zone() -> None:
+    """Django's filters write no zone. They write times for scripts alone, and a channel's hours beside its zone."""
+    written = {
+        f"{path.relative_to(FOLDER)}: {how}"
+        for path in TEMPLATES
+        for how in re.findall(r"\|(?:date|time)(?::[^}|]*)?|\{% now .*?%\}", path.read_text())
+        if how.strip() not in {"|date:'U'", '|time:"H:i"'}
+    }
+    assert written == set()
+
+
+def test_times_in_attributes_are_no_elements() -> None:
+    """The filters of times may write a <time> element, which an attribute cannot hold."""
+    assert found(re.compile(r'="[^"<>]*\|(?:exactly|clock:|to_the_minute)')) == []

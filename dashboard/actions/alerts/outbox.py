@@ -19,6 +19,7 @@ from dashboard.models import Alert, AlertChannel, AlertDelivery
 from dashboard.rules.alert_messages import LISTED, Item, Message, email_subject, email_text, json_body, slack_body
 from dashboard.rules.alerts import AlertEvent, AlertKind, retry_at
 from dashboard.rules.outside_texts import cut
+from dashboard.rules.time_zones import read_in, zone_named
 from dashboard.services import alerts as service
 from dashboard.services.alerts import NotSent
 from dashboard.vault import Secret, Unreadable
@@ -62,6 +63,7 @@ class Target:
     url: Secret | None
     secret: Secret | None
     slack: bool
+    time_zone: str
 
 
 def send_due(*, clock: Callable[[], datetime]) -> Sent:
@@ -89,12 +91,12 @@ def take(*, now: datetime) -> list[AlertDelivery]:
 
 
 def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
-    """Send a message once. Uses no database."""
+    """Send a message once. Uses no database. An email's times are in the channel's zone, whoever tests it."""
     try:
         if target.url is None:
-            words = service.mail(
-                to=target.email, subject=email_subject(message), text=email_text(message), message_id=message.id
-            )
+            with read_in(zone_named(target.time_zone)):
+                text = email_text(message)
+            words = service.mail(to=target.email, subject=email_subject(message), text=text, message_id=message.id)
         else:
             words = service.post(
                 url=target.url,
@@ -119,7 +121,9 @@ def record(delivery: AlertDelivery, *, result: SendResult, at: datetime) -> None
 
 def target_of(channel: AlertChannel) -> Target:
     """Return the target of a channel's messages. Raises: Unreadable if the key of its address is missing."""
-    return Target(email=channel.email, url=channel.url, secret=channel.secret, slack=channel.slack)
+    return Target(
+        email=channel.email, url=channel.url, secret=channel.secret, slack=channel.slack, time_zone=channel.time_zone
+    )
 
 
 def page(name: str, *arguments: int) -> str:

@@ -12,6 +12,7 @@ from django.db import connection
 from dashboard.actions.alerts import outbox, watch
 from dashboard.actions.alerts.outbox import LEASE, Sent, take
 from dashboard.models import AlertChannel, AlertDelivery, Endpoint
+from dashboard.rules.time_zones import read_in, zone_named
 from dashboard.signatures import verify
 from tests.factories import NOON, SECRET, make_channel, make_endpoint, make_install, make_webhook_channel
 from tests.services.mailbox import mailbox
@@ -56,6 +57,16 @@ def test_alert_and_all_clear_arrive_in_a_mailbox(settings: Any) -> None:
     assert box.recipients == ["oncall@example.com"] * 2
     assert f"https://redeliver.example.com/endpoints/{endpoint.pk}/" in box.mails[0].get_content()
     assert "It lasted 14 min." in box.mails[1].get_content()
+
+
+def test_times_of_a_mail_are_in_the_channels_zone_whoever_sends_it(settings: Any) -> None:
+    make_disabled()
+    make_channel(email="oncall@example.com", time_zone="Asia/Kolkata")
+    with mailbox() as box, read_in(zone_named("Europe/Berlin")):
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", box.port
+        watch.watch(now=NOON)
+        assert send() == Sent(sent=1)
+    assert "Since 2026-06-12 17:30:00 UTC+05:30" in box.mails[0].get_content()
 
 
 def test_hostile_names_stay_in_their_line_of_a_mail(settings: Any) -> None:
