@@ -22,6 +22,10 @@ install-list-live                       GET    in 403  ok  ok  ok  ok  ok  ok
 install-connect                         GET    in 403 403 403  ok  ok  ok  ok
 install-connect                         POST   in 403 403 403  ok  ok  ok  ok
 install-detail                          GET    in 403  ok 404  ok 404  ok  ok
+install-rename                          GET    in 403 403 404  ok 404  ok  ok
+install-rename                          POST   in 403 403 404  ok 404  ok  ok
+install-disconnect                      GET    in 403 403 404  ok 404  ok  ok
+install-disconnect                      POST   in 403 403 404  ok 404  ok  ok
 install-live                            GET    in 403  ok 404  ok 404  ok  ok
 endpoint-create                         GET    in 403 403 404  ok 404  ok  ok
 endpoint-create                         POST   in 403 403 404  ok 404  ok  ok
@@ -38,6 +42,8 @@ endpoint-doctor                         GET    in 403  ok 404  ok 404  ok  ok
 endpoint-doctor                         POST   in 403  ok 404  ok 404  ok  ok
 endpoint-recover                        GET    in 403 403 404  ok 404  ok  ok
 endpoint-recover                        POST   in 403 403 404  ok 404  ok  ok
+endpoint-rename                         GET    in 403 403 404  ok 404  ok  ok
+endpoint-rename                         POST   in 403 403 404  ok 404  ok  ok
 endpoint-edit                           GET    in 403 403 404  ok 404  ok  ok
 endpoint-edit                           POST   in 403 403 404  ok 404  ok  ok
 endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok

@@ -51,6 +51,7 @@ def register(
     event_types: list[str],
     clock: Callable[[], datetime],
     operation: uuid.UUID,
+    name: str = "",
 ) -> tuple[Outcome, Endpoint | None, Secret | None]:
     """Register an endpoint: at `url`, or through our receiver, which forwards to `handler_url` (may be empty).
 
@@ -58,7 +59,7 @@ def register(
     secret without an endpoint: OpenTrain gave it, but the outcome is unknown.
     """
     endpoint = prepare(
-        install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=clock()
+        install=install, url=url, handler_url=handler_url, through_redeliver=through_redeliver, now=clock(), name=name
     )
     asked = Operation(actor=actor, action="register endpoint", install=install, endpoint=endpoint, id=operation)
     outcome, secret = register_prepared(operation=asked, endpoint=endpoint, event_types=event_types, clock=clock)

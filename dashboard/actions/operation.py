@@ -76,8 +76,15 @@ def perform(
     An unexpected error in either is logged, and closes the operation as one of unknown outcome: OpenTrain may have done
     what was requested.
 
+    Nothing is requested for an install that is disconnected: its token is gone.
+
     Raises: django.db.Error, if the closing row cannot be written either.
     """
+    if operation.install is not None and operation.install.is_disconnected:
+        words = (
+            f"Nothing was requested: {operation.install.name} is disconnected from Redeliver. Connect it again first."
+        )
+        return Outcome(kind=OutcomeKind.REFUSED, words=words, unrequested=True)
     pointless = _open_once(operation, once) if once is not None else None
     if pointless is not None:
         return pointless

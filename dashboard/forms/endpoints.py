@@ -8,11 +8,13 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from dashboard.config.masking import masking
+from dashboard.forms.names import NameField
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.pasted import PastedField
 from dashboard.forms.web_addresses import URL_CHARS, handler_address, opentrain_address
 from dashboard.models import Endpoint
 from dashboard.rules import pasted
+from dashboard.rules.endpoint_titles import NAME_CHARS, to_type
 from dashboard.rules.masking import REDACTED
 
 EVENT_TYPES = (
@@ -36,6 +38,9 @@ class RegisterForm(OperationForm):
     path = forms.ChoiceField(choices=[(RECEIVER, "Receive through Redeliver"), (DIRECT, "Directly to my URL")])
     handler_url = PastedField(read=pasted.url, max_length=URL_CHARS, required=False, validators=[handler_address])
     url = PastedField(read=pasted.url, max_length=URL_CHARS, required=False, validators=[opentrain_address])
+    name = NameField(most=NAME_CHARS)
+    twice = forms.CharField(max_length=URL_CHARS, required=False)
+    """The handler that the user was told has an endpoint already, and wants another one for."""
     event_types = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVENT_TYPES],
         error_messages={"required": "Choose at least one event type."},
@@ -44,6 +49,17 @@ class RegisterForm(OperationForm):
     @property
     def through_redeliver(self) -> bool:
         return bool(self.cleaned_data["path"] == self.RECEIVER)
+
+    @property
+    def handler(self) -> str:
+        """The URL that deliveries reach in the end; empty for a receiver without a handler."""
+        given: str = self.cleaned_data["handler_url" if self.through_redeliver else "url"]
+        return given
+
+    @property
+    def is_meant_twice(self) -> bool:
+        """Whether the user confirmed that the handler gets another endpoint."""
+        return bool(self.handler) and self.cleaned_data["twice"] == self.handler
 
     def clean(self) -> dict[str, object]:
         cleaned: dict[str, object] = super().clean() or {}
@@ -129,7 +145,7 @@ class DeleteForm(OperationForm):
 
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]
-        if typed.lower() != self.word.lower():
+        if to_type(typed).casefold() != to_type(pasted.bare(self.word)).casefold():
             raise ValidationError(f"That doesn't match. Type {self.word} and nothing else.")
         return typed
 

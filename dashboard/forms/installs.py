@@ -2,6 +2,7 @@
 
 from django import forms
 
+from dashboard.forms.names import INSTALL_NAME_CHARS, NameField
 from dashboard.forms.operation import OperationForm
 from dashboard.forms.pasted import PastedField
 from dashboard.rules import pasted
@@ -15,9 +16,7 @@ class ConnectForm(OperationForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "form-control"}),
         error_messages={"required": "Paste the token. OpenTrain shows it once, on the consent screen."},
     )
-    name = PastedField(
-        read=pasted.trimmed,
-        max_length=200,
-        required=False,
+    name = NameField(
+        most=INSTALL_NAME_CHARS,
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "form-control"}),
     )

@@ -46,6 +46,11 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            "install",
+            "disconnected_by_name",
+            models.CharField(blank=True, db_default="", default="", max_length=150),
+        ),
+        migrations.AddField(
             "user",
             "time_zone",
             models.CharField(

@@ -69,6 +69,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
             return self  # every endpoint has an install, so no join is needed
         return self.filter(install__in=Install.objects.visible_to(user))
 
+    def connected(self) -> Self:
+        """Leave out those of installs that people disconnected: nothing is known of them any more."""
+        return self.filter(install__disconnected_at__isnull=True)
+
     def unhealthy(self) -> Self:
         """Keep those whose status or consecutive failures need attention. Paused ones do not: a person paused them."""
         return self.registered().filter(severity__lt=Severity.PAUSED)

@@ -48,6 +48,10 @@ class InstallQuerySet(models.QuerySet["Install"]):
             self.filter(pk=int(text)) if text.isdecimal() else self.filter(Q(opentrain_id=text) | Q(name__iexact=text))
         )
 
+    def connected(self) -> Self:
+        """Leave out those that people disconnected: nothing is known of them any more."""
+        return self.filter(disconnected_at__isnull=True)
+
 
 class Install(models.Model):
     """The last response of `GET /installs/current`, and its time. Fields from the API hold its values unchanged."""
@@ -71,6 +75,7 @@ class Install(models.Model):
     disconnected_at = models.DateTimeField(
         null=True, blank=True, help_text="When a person disconnected it here; its log stays until retention."
     )
+    disconnected_by_name = models.CharField(max_length=150, blank=True, default="", db_default="")
     checked_at = models.DateTimeField(help_text="When OpenTrain last answered for this install.")
     listed_at = models.DateTimeField(
         null=True, blank=True, help_text="When OpenTrain last gave the list of its endpoints."
@@ -127,14 +132,19 @@ class Install(models.Model):
         return self.name
 
     @property
+    def is_disconnected(self) -> bool:
+        """Whether a person disconnected it: OpenTrain is never called for it, and nothing is known of its state."""
+        return self.disconnected_at is not None
+
+    @property
     def needs_person(self) -> bool:
         """Whether the install itself needs attention, regardless of its endpoints."""
-        return bool(self.rank == RANK_OF_TROUBLE)
+        return bool(self.rank == RANK_OF_TROUBLE) and not self.is_disconnected
 
     @property
     def needs_attention(self) -> bool:
         """Whether the install itself is in the inbox: `NEEDS_ATTENTION` for one row."""
-        return self.needs_person or bool(self.unread_entries)
+        return self.needs_person or (bool(self.unread_entries) and not self.is_disconnected)
 
     @property
     def can_manage(self) -> bool:
@@ -149,7 +159,7 @@ class Install(models.Model):
     @property
     def synced_at(self) -> datetime | None:
         """When the data that pages show was last read from OpenTrain; None before the first time."""
-        if not self.can_manage:
+        if not self.can_manage and not self.is_disconnected:
             return self.checked_at
         return None if self.is_never_synced else self.listed_at or self.checked_at
 

@@ -50,6 +50,9 @@ class ContractReads:
         return both and not (self.error or self.out_of_reach or self.lacks)
 
 
+DISCONNECTED = "This install is disconnected from Redeliver, so they are not read any more."
+
+
 def contract_reads(install: Install, *, now: datetime, others: Sequence[Install] = ()) -> ContractReads:
     """Return what is known of an install's reads. Without `select_related("reconciliation")`, it takes a query."""
     row = getattr(install, "reconciliation", None) or Reconciliation(install=install)
@@ -62,7 +65,7 @@ def contract_reads(install: Install, *, now: datetime, others: Sequence[Install]
         error=row.error,
         out_of_reach=row.out_of_reach,
         about=_ABOUT.get(tuple(reads), ""),
-        lacks=not_known(reads, scopes=install.token_scopes),
+        lacks=DISCONNECTED if install.is_disconnected else not_known(reads, scopes=install.token_scopes),
         lacks_contracts=Read.CONTRACTS in reads,
         others=others,
     )

@@ -107,6 +107,13 @@ def replace_token(install_pk: int, *, look: str = MAIN) -> Link:
     return Link("Replace token…", f"{reverse('install-connect')}?install={install_pk}", icon="key", look=look)
 
 
+def connect_again(install_pk: int) -> Link:
+    """Return the link to the form that takes a token of an install that was disconnected."""
+    return Link(
+        "Connect again…", f"{reverse('install-connect')}?install={install_pk}", icon="plug-connected", look=MAIN
+    )
+
+
 def point_back(pk: int) -> Link:
     return Link("Deliver through Redeliver again…", reverse("endpoint-point-back", args=[pk]), icon="send", look=MAIN)
 

@@ -32,7 +32,7 @@ def offer(delivery: Delivery, *, state: DeliveryState, operation: uuid.UUID, use
     `overtaken` says what has overtaken the delivery; then a page asks before it is redelivered.
     """
     endpoint = delivery.endpoint
-    if endpoint.deleted_at:
+    if endpoint.deleted_at or endpoint.install.is_disconnected:
         return Offer()
     if not may(user, Permission.OPERATE):
         return Offer(asks=state.kind is StateKind.FAILED, overtaken=overtaken)

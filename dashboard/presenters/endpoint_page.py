@@ -60,6 +60,8 @@ def head(
     if endpoint.deleted_at:
         controls = () if may(user, Permission.OPERATE) else (_doctor(endpoint),)
         return Head("", "", controls, gone=_gone(endpoint))
+    if endpoint.install.is_disconnected:
+        return Head(row.health.words, "", _reconnects(endpoint, user=user))
     going_on = _going_on(row, silence_words)
     if lags:
         going_on = f"{going_on} OpenTrain confirmed the last change, but its list does not show it yet.".strip()
@@ -122,6 +124,10 @@ def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Contro
         found.append(controls.enable(endpoint.pk, row.enable_operation).first(is_first))
     found.append(controls.redeliver_failed(endpoint.pk, row.redeliver_operation, failed=row.failed))
     return tuple(found)
+
+
+def _reconnects(endpoint: Endpoint, *, user: User) -> tuple[Control, ...]:
+    return (controls.connect_again(endpoint.install_id),) if may(user, Permission.MANAGE_INSTALLS) else ()
 
 
 def _doctor(endpoint: Endpoint) -> Link:

@@ -122,6 +122,9 @@ def actions(install: Install, *, user: User, is_unseen: bool = False) -> tuple[C
     """
     found: list[Control] = []
     replaces = may(user, Permission.MANAGE_INSTALLS)
+    if install.is_disconnected:
+        found += [controls.connect_again(install.pk)] if replaces else []
+        return (*found, _activity(install))
     if replaces and install.new_token_helps:
         found.append(controls.replace_token(install.pk))
     if may(user, Permission.MANAGE_ENDPOINTS) and install.can_manage:
@@ -131,8 +134,11 @@ def actions(install: Install, *, user: User, is_unseen: bool = False) -> tuple[C
     if may(user, Permission.MANAGE_CHANNELS):
         url = f"{reverse('alert-channel-create')}?install={install.pk}"
         found.append(Link("Send its alerts…", url, icon="alert-circle"))
-    found.append(Link("Activity", f"{reverse('activity')}?install={install.pk}", icon="clock"))
-    return tuple(found)
+    return (*found, _activity(install))
+
+
+def _activity(install: Install) -> Link:
+    return Link("Activity", f"{reverse('activity')}?install={install.pk}", icon="clock")
 
 
 def register(install: Install, *, is_first: bool = True) -> Link:

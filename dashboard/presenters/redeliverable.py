@@ -136,6 +136,8 @@ def obstacle(endpoint: Endpoint) -> tuple[str, str]:
         return "OpenTrain no longer has this endpoint, so these deliveries can never be redelivered.", ""
     if endpoint.opentrain_id is None:
         return "OpenTrain does not list this endpoint yet.", ""
+    if endpoint.install.is_disconnected:
+        return "This install is disconnected from Redeliver. Connect it again first.", "install"
     if not endpoint.install.can_manage:
         return "This install's token lacks webhooks:manage.", "install"
     if endpoint.install.last_error_code in NEEDS_PERSON:

@@ -17,7 +17,7 @@ from dashboard.presenters.operations import operation_id
 from dashboard.queries.operations import last_answer_of
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
-from dashboard.rules.endpoints import EndpointFacts, EndpointHealth, HealthKind, endpoint_health
+from dashboard.rules.endpoints import DISCONNECTED, EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
 MARKS = 8
 """Most attempts of a delivery that a list draws, the newest ones: as many as its column has room for."""
@@ -130,6 +130,9 @@ def next_attempt_of(state: DeliveryState, *, now: datetime) -> NextAttempt | Non
 
 
 def health_of(endpoint: Endpoint) -> EndpointHealth:
+    """Return the endpoint's health, as far as it is known. Load its install with it."""
+    if endpoint.install.is_disconnected:
+        return DISCONNECTED
     return endpoint_health(status=endpoint.status, consecutive_failures=endpoint.consecutive_failures)
 
 

@@ -44,15 +44,24 @@ def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]
     return {one.subject: one for query in queries for one in query(now, open_now)}
 
 
+def _exists_at_opentrain() -> dict[str, bool]:
+    """Return the filter of rows whose endpoint exists at OpenTrain, as far as is known, and is read from there."""
+    return {
+        "endpoint__opentrain_id__isnull": False,
+        "endpoint__deleted_at__isnull": True,
+        "endpoint__install__disconnected_at__isnull": True,
+    }
+
+
 def _endpoints(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
-    rows = Endpoint.objects.unhealthy().filter(severity__in=list(_OF_ENDPOINT))
+    rows = Endpoint.objects.unhealthy().connected().filter(severity__in=list(_OF_ENDPOINT))
     for pk, install, severity in rows.values_list("pk", "install", "severity"):
         yield Wrong(Subject(_OF_ENDPOINT[Severity(severity)], install, pk))
 
 
 def _installs(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     """Yield installs that need attention: token refused or unreadable, scope missing, install or app not active."""
-    for pk in Install.objects.filter(rank=RANK_OF_TROUBLE).values_list("pk", flat=True):
+    for pk in Install.objects.connected().filter(rank=RANK_OF_TROUBLE).values_list("pk", flat=True):
         yield Wrong(Subject(AlertKind.NO_ACCESS, pk))
 
 
@@ -67,7 +76,7 @@ def _canaries(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     )
     succeeded = Q(endpoint__severity=Severity.ACTIVE, endpoint__snapshot_at__gt=F("ended_at") + LAG)
     stopped = Run.objects.filter(kind=Run.Kind.RECOVERY, state=Run.State.STOPPED, step=Step.CANARY)
-    there = stopped.filter(endpoint__opentrain_id__isnull=False, endpoint__deleted_at__isnull=True)
+    there = stopped.filter(**_exists_at_opentrain())
     rows = there.exclude(succeeded).exclude(Exists(further)).order_by("pk")
     for endpoint, install, why in rows.values_list("endpoint", "endpoint__install", "why"):
         yield Wrong(Subject(AlertKind.CANARY_FAILED, install, endpoint), said=why)
@@ -78,8 +87,7 @@ def _overdue(now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
     due = Delivery.objects.filter(
         standing__in=(Standing.RETRYING, Standing.REQUESTED_AGAIN),
         due_by__lt=now - OVERDUE_FOR,
-        endpoint__opentrain_id__isnull=False,
-        endpoint__deleted_at__isnull=True,
+        **_exists_at_opentrain(),
     )
     groups = due.exclude(endpoint__status=DISABLED).order_by().values_list("endpoint", "endpoint__install")
     for endpoint, install, count, since in groups.annotate(count=Count("pk"), since=Min("due_by")):
@@ -90,8 +98,7 @@ def _refusals(now: datetime, open_now: frozenset[Subject]) -> Iterator[Wrong]:
     lately = RefusedAttempt.objects.filter(
         received_at__gt=now - REFUSALS_OVER_AFTER,
         reason__in=REFUSALS,
-        endpoint__opentrain_id__isnull=False,
-        endpoint__deleted_at__isnull=True,
+        **_exists_at_opentrain(),
     )
     groups = lately.order_by().values_list("endpoint", "endpoint__install")
     sums = groups.annotate(
@@ -121,7 +128,7 @@ def _moved(_now: datetime, _open_now: frozenset[Subject]) -> Iterator[Wrong]:
 
     A URL that leads back to the receiver needs nobody's attention.
     """
-    rows = Endpoint.objects.registered().filter(url_changed_at__isnull=False)
+    rows = Endpoint.objects.registered().connected().filter(url_changed_at__isnull=False)
     for endpoint in rows.only("install", "url", "receiver_key"):
         if not endpoint.is_received:
             yield Wrong(Subject(AlertKind.URL_CHANGED, endpoint.install_id, endpoint.pk))

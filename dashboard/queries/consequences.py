@@ -90,7 +90,7 @@ class InstallNeed:
 def contract_needs(*, user: User) -> list[InstallNeed]:
     """Return what contracts need, the worst first; of the same, what concerns most contracts first."""
     ids = RawSQL(_WITH_FINDINGS, ())  # noqa: S611
-    rows = Install.objects.visible_to(user).filter(pk__in=ids)
+    rows = Install.objects.visible_to(user).connected().filter(pk__in=ids)
     found = rows.annotate(needs=RawSQL(_NEEDS, (), output_field=JSONField()))  # noqa: S611
     needs = [
         InstallNeed(pk, name, _affected(one))
@@ -143,7 +143,7 @@ def known(*, user: User, every: timedelta, now: datetime) -> Known:
     why = Case(
         *(When(fits, then=Value(reason.name)) for fits, reason in reasons), default=Value(""), output_field=CharField()
     )
-    rows = Install.objects.visible_to(user).filter(Exists(subscribed)).annotate(why=why).order_by()
+    rows = Install.objects.visible_to(user).connected().filter(Exists(subscribed)).annotate(why=why).order_by()
     counts = dict(rows.values_list("why").annotate(Count("pk")))
     missing, coming = _open(user=user)
     return Known(

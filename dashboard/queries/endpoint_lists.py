@@ -23,7 +23,7 @@ class Show(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndpointCriteria:
-    """`text` is a part of the URL or of the handler's, or a complete ID; empty means any."""
+    """`text` is a part of the name, of the URL or of the handler's, or a complete ID; empty means any."""
 
     text: str = ""
     show: Show = Show.ALL
@@ -65,6 +65,7 @@ def _matching(install: Install, criteria: EndpointCriteria) -> EndpointQuerySet:
     if criteria.show is not Show.ALL:
         rows = rows.filter(_SHOWN[criteria.show])
     if criteria.text:
-        named = Q(url__icontains=criteria.text) | Q(handler_url__icontains=criteria.text)
+        named = Q(name__icontains=criteria.text)
+        named |= Q(url__icontains=criteria.text) | Q(handler_url__icontains=criteria.text)
         rows = rows.filter(named | Q(opentrain_id=criteria.text))
     return rows

@@ -257,4 +257,5 @@ def _handler_state(endpoint: Endpoint) -> HandlerState:
         has_url=bool(url) and is_whole(url) and not goes_nowhere,
         leads_back=leads_to_a_receiver(url=url),
         hands_over=endpoint.hands_over,
+        is_disconnected=endpoint.install.is_disconnected,
     )

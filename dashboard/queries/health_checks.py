@@ -26,7 +26,7 @@ _WORKER = "SELECT extract(epoch FROM %s - max(last_heartbeat))::float8 FROM proc
 _POLLER = """
     SELECT extract(epoch FROM %(now)s - least(
         (SELECT min(poll_after) FROM dashboard_install),
-        (SELECT min(connected_at) FROM dashboard_install WHERE poll_after IS NULL)
+        (SELECT min(connected_at) FROM dashboard_install WHERE poll_after IS NULL AND disconnected_at IS NULL)
     ))::float8
 """
 # Uses the index reconciliation_due. An install without a row is entered by the next sweep.

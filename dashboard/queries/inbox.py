@@ -150,7 +150,7 @@ def endpoints_needing_attention(*, user: User, now: datetime) -> EndpointQuerySe
     streak = Case(When(status=DISABLED, then=Value(0)), default=F("consecutive_failures"), output_field=IntegerField())
     has_failed = Exists(Delivery.objects.filter(endpoint=OuterRef("pk")).failed())
     ids = RawSQL(_NEEDING_ATTENTION, (Severity.PAUSED.value, failed, failed, failed, now - LEFT_OVER_FOR, shown))  # noqa: S611
-    rows = Endpoint.objects.visible_to(user).registered().filter(pk__in=ids)
+    rows = Endpoint.objects.visible_to(user).registered().connected().filter(pk__in=ids)
     return rows.annotate(
         total=Window(Count("pk")), seem_fine=Window(Count("pk", filter=Q(severity=Severity.ACTIVE)))
     ).order_by("severity", streak.desc(), has_failed.desc(), "disabled_at", "pk")

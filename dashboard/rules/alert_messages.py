@@ -23,6 +23,7 @@ LISTED = 25
 """Most alerts that one message lists; it only counts the others."""
 API_VERSION = "v1"
 GONE = "The endpoint was deleted."
+LEFT = "The install was disconnected from Redeliver, so whether this goes on is not known."
 
 ENDINGS = {
     AlertKind.DISABLED: "It is no longer disabled by OpenTrain.",
@@ -128,11 +129,16 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
     return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
 
 
-def closing_words(*, kind: AlertKind, is_gone: bool = False, now_says: str = "", missing: str = "") -> str:
-    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted.
+def closing_words(
+    *, kind: AlertKind, is_gone: bool = False, is_left: bool = False, now_says: str = "", missing: str = ""
+) -> str:
+    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted, and
+    `is_left` that its install was disconnected.
 
     `missing` says what of the time in which nothing was sent may be missing.
     """
+    if is_left:
+        return LEFT
     said = [one for one in (ENDINGS[kind], now_says, missing) if one]
     return GONE if is_gone else plain(" ".join(said), limit=WORDS_CHARS)
 

@@ -59,8 +59,25 @@ def spelled(*, duration: timedelta) -> str:
     count = seconds // size
     if count == 1:
         return one
-    number = _NUMBERS[count - 2] if count <= 10 else str(count)  # noqa: PLR2004
-    return f"{number} {many}"
+    return f"{_number(count)} {many}"
+
+
+def in_halves(*, duration: timedelta) -> str:
+    """Return a duration for use in a sentence, rounded down to half an hour: "two and a half hours", "three hours".
+
+    Less than an hour is in minutes, and less than a minute in seconds.
+    """
+    seconds = int(duration.total_seconds())
+    hours, rest = divmod(seconds, 3600)
+    if not hours:
+        return spelled(duration=timedelta(seconds=seconds // 60 * 60 or seconds))
+    if rest < 1800:  # noqa: PLR2004
+        return "an hour" if hours == 1 else f"{_number(hours)} hours"
+    return "an hour and a half" if hours == 1 else f"{_number(hours)} and a half hours"
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count - 2] if count <= 10 else str(count)  # noqa: PLR2004
 
 
 def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:

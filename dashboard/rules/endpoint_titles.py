@@ -55,6 +55,11 @@ def with_mark(base: str, mark: str | None) -> str:
     return f"{base} ({mark})" if mark else base
 
 
+def to_type(title: str) -> str:
+    """Return what people type to confirm that they mean this endpoint: its title without MARK."""
+    return " ".join(title.replace(MARK, "").split())
+
+
 def marks(endpoints: Iterable[Titled]) -> dict[int, str]:
     """Return the mark of each endpoint of one install by its key; empty if its title is the only one.
 

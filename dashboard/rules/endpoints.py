@@ -65,6 +65,12 @@ class EndpointHealth:
         return Severity[self.kind.name]
 
 
+DISCONNECTED = EndpointHealth(
+    HealthKind.UNKNOWN, "Disconnected", "Its install is disconnected from Redeliver, so its state is not known."
+)
+"""The health of an endpoint whose install a person disconnected."""
+
+
 def endpoint_health(*, status: str, consecutive_failures: int) -> EndpointHealth:
     """Return an endpoint's health from OpenTrain's status and its count of consecutive failures."""
     if status == "DISABLED":

@@ -96,6 +96,7 @@ class HandlerState:
     has_url: bool
     leads_back: bool
     hands_over: bool
+    is_disconnected: bool = False
 
 
 def why_not_built(*, event: Event, verdict: Verdict, contract: ContractState, now: datetime) -> str:
@@ -120,6 +121,7 @@ def why_not_sent(
     """
     until = f" until {clock(then=verdict.until, now=now)}" if verdict.until else ""
     return _first(
+        (endpoint.is_disconnected, "This install is disconnected from Redeliver. Connect it again first."),
         (endpoint.is_deleted, "OpenTrain no longer has this endpoint."),
         (
             verdict.kind is Kind.NOT_SEEN_YET,

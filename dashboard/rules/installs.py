@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+from dashboard.rules.durations import clock
 
 NAMED = 5
 """Unread entries that are named; the others are counted."""
@@ -50,6 +53,14 @@ class UnreadEntry:
     def words(self) -> str:
         named = f" ({self.id})" if self.id is not None else ""
         return f"entry {self.position}{named}: {self.why}"
+
+
+def disconnected(*, by: str, at: datetime, now: datetime) -> str:
+    """Say that an install is disconnected, since when, and what that means for what is shown of it."""
+    return (
+        f"Disconnected by {by} at {clock(then=at, now=now)}: Redeliver no longer reads or changes this install's "
+        "endpoints, so their state is not known. Its log stays until retention deletes it."
+    )
 
 
 def unread_words(entries: Sequence[UnreadEntry]) -> str:

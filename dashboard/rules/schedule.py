@@ -30,6 +30,11 @@ class Schedule:
         return len(self.retry_delays) + 1
 
     @property
+    def retried_for(self) -> timedelta:
+        """Time from the first attempt to the last one, if no attempt waits for a delivery run."""
+        return sum(self.retry_delays, start=timedelta())
+
+    @property
     def retry_span(self) -> timedelta:
         """Longest time from an event to the last attempt: each attempt may wait for a delivery run."""
         return sum(self.retry_delays, start=self.run_interval * self.attempts)

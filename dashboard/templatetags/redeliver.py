@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.models import User
+from dashboard.models import Install, User
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
@@ -30,6 +30,7 @@ from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import to_the_minute as to_the_minute_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.event_endpoints import Absence
+from dashboard.rules.installs import disconnected
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
@@ -166,6 +167,14 @@ def _with_utc(words: str, moment: datetime) -> SafeString | str:
     if exactly_words(moment) == exactly_utc(moment):
         return words
     return format_html('<time datetime="{}" title="{}">{}</time>', _machine(moment), exactly_utc(moment), words)
+
+
+@register.simple_tag
+def disconnected_words(install: Install, now: datetime) -> str:
+    """Say who disconnected an install, and what that means; empty if it is connected."""
+    if install.disconnected_at is None:
+        return ""
+    return disconnected(by=install.disconnected_by_name, at=install.disconnected_at, now=now)
 
 
 @register.simple_tag

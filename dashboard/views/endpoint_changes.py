@@ -4,7 +4,7 @@ import contextlib
 import uuid
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
@@ -14,16 +14,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.actions import audit, endpoint_changes, signing_secrets
+from dashboard.actions import audit, endpoint_changes, names, signing_secrets
 from dashboard.actions.outcome import Outcome
 from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.endpoints import DeleteForm, EditForm, KeepUrlForm, SigningSecretForm
+from dashboard.forms.names import EndpointNameForm
 from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.presenters.lost_window import if_paused
 from dashboard.presenters.runs import active_run
 from dashboard.rules.deliveries import Standing
+from dashboard.rules.endpoint_titles import to_type
+from dashboard.rules.invisible import is_visible
 from dashboard.vault import Secret
 from dashboard.views import operations
 
@@ -46,6 +49,32 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
         operation=operation_of(form),
     )
     return _answer(request, "endpoints/edit.html", endpoint, form, outcome)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(Permission.MANAGE_ENDPOINTS, of=Endpoint)
+def rename(request: MemberRequest, pk: int) -> HttpResponse:
+    """Give the endpoint a name that people here use. OpenTrain is not called."""
+    endpoint = _find(request, pk)
+    form = EndpointNameForm(request.POST or None, initial={"name": endpoint.name})
+    if request.method == "POST" and form.is_valid() and _rename(request, endpoint, form):
+        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation_of(form)})}#answer")
+    context = {"endpoint": endpoint, "install": endpoint.install, "form": form}
+    return render(request, "endpoints/rename.html", context, status=422 if form.errors else 200)
+
+
+def _rename(request: MemberRequest, endpoint: Endpoint, form: EndpointNameForm) -> bool:
+    """Store the name; return False with an error in the form if another endpoint has it."""
+    name, operation = form.cleaned_data["name"], operation_of(form)
+    try:
+        names.rename_endpoint(actor=request.user, endpoint=endpoint, name=name, operation=operation)
+    except names.Taken as error:
+        form.add_error("name", str(error))
+        return False
+    except audit.NotedBefore:
+        pass  # already renamed
+    return True
 
 
 @never_cache
@@ -155,14 +184,9 @@ def operation_of(form: OperationForm) -> uuid.UUID:
 
 
 def confirmation_word(endpoint: Endpoint) -> str:
-    """Return the text to type to confirm deletion: the partner's host if it can be typed, else "delete"."""
-    if endpoint.is_received and not endpoint.handler_url:
-        return "delete"
-    try:
-        host = urlsplit(endpoint.handles).hostname or ""
-    except ValueError:
-        host = ""
-    return host if host.isascii() and host.isprintable() and host else "delete"
+    """Return the text to type to confirm deletion: the endpoint's title, or "delete" if it can't be typed."""
+    word = to_type(endpoint.title)
+    return word if word and is_visible(word) else "delete"
 
 
 def at_stake(endpoint: Endpoint) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Endpoints: one endpoint with its deliveries, registration, re-enabling and redelivery."""
+"""Endpoints: one endpoint with its deliveries, re-enabling and redelivery. Registering is in views/registration.py."""
 
 from datetime import datetime
 from typing import Any
@@ -10,15 +10,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.actions import endpoints
 from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.forms.delivery_filters import ID
-from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
-from dashboard.models import AuditEntry, Delivery, Endpoint, Install, Rotation, User
+from dashboard.models import AuditEntry, Delivery, Endpoint, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import controls, overtaken, pages
 from dashboard.presenters.causes import cause_rows
@@ -110,40 +109,6 @@ def redeliver_anyway(request: MemberRequest, pk: int) -> HttpResponse:
         "instead": controls.recover(pk) if row.stopped else controls.redeliver_in_order(pk),
     }
     return render(request, "endpoints/redeliver_anyway.html", context)
-
-
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-@allowed(Permission.MANAGE_ENDPOINTS, of=Install)
-def create(request: MemberRequest, install_pk: int) -> HttpResponse:
-    """Register an endpoint. Its secret appears only in the response to this POST."""
-    install = get_object_or_404(Install.objects.visible_to(request.user).defer("token"), pk=install_pk)
-    form = RegisterForm(request.POST or None, initial={"path": RegisterForm.RECEIVER, "event_types": EVENT_TYPES})
-    if request.method == "POST" and form.is_valid():
-        return _register(request, install, form)
-    return render(request, "endpoints/new.html", {"install": install, "form": form}, status=422 if form.errors else 200)
-
-
-def _register(request: MemberRequest, install: Install, form: RegisterForm) -> HttpResponse:
-    operation = form.cleaned_data["operation"] or operations.asked(request)
-    outcome, endpoint, secret = endpoints.register(
-        actor=request.user,
-        install=install,
-        url=form.cleaned_data["url"],
-        handler_url=form.cleaned_data["handler_url"],
-        through_redeliver=form.through_redeliver,
-        event_types=form.cleaned_data["event_types"],
-        clock=timezone.now,
-        operation=operation,
-    )
-    answer = operations.build(outcome=outcome, operation=operation, endpoint=None, user_id=request.user.pk)
-    context = {"install": install, "answer": answer, "endpoint": endpoint, "secret": secret}
-    if endpoint is not None and secret is not None:
-        return render(request, "endpoints/registered.html", context)
-    if secret is not None:
-        return operations.unconfirmed(request, context, next_url=reverse("install-detail", args=[install.pk]))
-    again = RegisterForm(initial={name: form.cleaned_data[name] for name in form.cleaned_data if name != "operation"})
-    return render(request, "endpoints/new.html", context | {"form": again})
 
 
 def _find(request: MemberRequest, pk: int) -> Endpoint:

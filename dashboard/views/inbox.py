@@ -118,7 +118,7 @@ def live(request: MemberRequest) -> HttpResponseBase:
 
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
-    visible = Install.objects.visible_to(request.user)
+    visible = Install.objects.visible_to(request.user).connected()
     rows = with_open_alerts(with_newest_run(endpoints_needing_attention(user=request.user, now=now)))
     rows = rows.select_related("install", "silence").annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
     endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
@@ -185,14 +185,18 @@ def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
 def _sums(user: User) -> dict[str, Any]:
     """Count installs and endpoints from each install's stored sums; unknown ones are counted separately."""
     known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE)
-    sums = Install.objects.visible_to(user).aggregate(
-        installs=Count("pk"),
-        in_need=Count("pk", filter=NEEDS_ATTENTION),
-        unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
-        endpoints=Sum("endpoint_count", default=0),
-        fine=Sum("fine_count", filter=known, default=0),
-        unknown=Sum("endpoint_count", filter=~known, default=0),
-        as_of=Min("checked_at", filter=known),
+    sums = (
+        Install.objects.visible_to(user)
+        .connected()
+        .aggregate(
+            installs=Count("pk"),
+            in_need=Count("pk", filter=NEEDS_ATTENTION),
+            unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
+            endpoints=Sum("endpoint_count", default=0),
+            fine=Sum("fine_count", filter=known, default=0),
+            unknown=Sum("endpoint_count", filter=~known, default=0),
+            as_of=Min("checked_at", filter=known),
+        )
     )
     return dict(sums)
 

@@ -39,7 +39,7 @@ SORTS = {
     "endpoints": ("-endpoint_count", "name", "pk"),
     "checked": ("checked_at", "pk"),
 }
-SHOWS = ("", "need", "unheard")
+SHOWS = ("", "need", "unheard", "disconnected")
 HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
 ARROWS = {"ascending": " ↑", "descending": " ↓"}
 FIGURES, CHECKED = ("Last 24 h", ""), ("Last checked", "checked")
@@ -86,7 +86,7 @@ class InstallRow:
     @property
     def is_blank(self) -> bool:
         """Whether there is no state to show: no problem, and no known endpoint."""
-        return self.need is None and not self.counts
+        return self.need is None and not self.counts and not self.install.is_disconnected
 
     @property
     def seen_before(self) -> bool:
@@ -96,7 +96,7 @@ class InstallRow:
     @property
     def is_well(self) -> bool:
         """Whether OpenTrain says it is active and it has no other problem."""
-        return self.install.is_active and self.need is None
+        return self.install.is_active and self.need is None and not self.install.is_disconnected
 
     @property
     def is_unheard(self) -> bool:
@@ -162,7 +162,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     asked, now = criteria_of(request), timezone.now()
     visible = Install.objects.visible_to(request.user).defer("token")
     installs, matching, page = _page(_found(visible, asked), asked)
-    total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.count()
+    total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.connected().count()
     pages = max(-(-matching // PAGE), 1)
     return {
         "rows": _rows(installs, user=request.user, now=now),
@@ -195,6 +195,8 @@ def _nothing_words(asked: InstallListCriteria) -> str:
         return f"No installs{' in this view' if asked.show else ''} match “{asked.query}”."
     if asked.show == "need":
         return "No installs need attention."
+    if asked.show == "disconnected":
+        return "No installs are disconnected."
     return "OpenTrain answered for every install at the last check."
 
 
@@ -215,6 +217,11 @@ def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Inst
 
 
 def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuerySet:
+    """Return the installs that match. Disconnected ones are found by their name and in a view of their own."""
+    if asked.show == "disconnected":
+        visible = visible.filter(disconnected_at__isnull=False)
+    elif asked.show or not asked.query:
+        visible = visible.connected()
     if asked.query:
         visible = visible.filter(name__icontains=asked.query)
     if asked.show == "need":
@@ -226,7 +233,9 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
 
 def _rows(installs: list[Install], *, user: User, now: datetime) -> list[InstallRow]:
     """Count these installs' endpoints by health, in one query, and add the figures of their last 24 hours."""
-    endpoints = Endpoint.objects.registered().filter(install__in=[install.pk for install in installs])
+    endpoints = Endpoint.objects.registered().filter(
+        install__in=[install.pk for install in installs if not install.is_disconnected]
+    )
     groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
     counts: dict[int, list[tuple[EndpointHealth, int]]] = {}
     for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
@@ -256,7 +265,7 @@ def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[s
 
 
 def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
-    labels = {"": "All", "need": "Needs attention", "unheard": "No recent response"}
+    labels = {"": "All", "need": "Needs attention", "unheard": "No recent response", "disconnected": "Disconnected"}
     return [
         {"label": label, "address": asked.address(show=show), "here": show == asked.show}
         for show, label in labels.items()

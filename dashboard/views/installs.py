@@ -136,6 +136,8 @@ def _endpoint_list(request: MemberRequest, install: Install, now: datetime) -> E
     filters = endpoint_filters.parse(params=request.GET.dict())
     page = endpoint_lists.page(install=install, criteria=filters.criteria, number=filters.page, size=SHOWN)
     found = with_known(Endpoint.objects.filter(pk__in=page.ids).defer("secret"), now=now).in_bulk()
+    for endpoint in found.values():
+        endpoint.install = install
     rows = endpoint_rows(endpoints=[found[pk] for pk in page.ids if pk in found], user_id=request.user.pk)
     shown = figures.of_endpoints([row.endpoint for row in rows], now=now)
     return endpoint_list(rows, page=page, filters=filters, figures=shown, install=install, user=request.user)

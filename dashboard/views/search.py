@@ -125,6 +125,8 @@ def _address(one: Install | Endpoint | Delivery | Contract) -> str:
 
 def _install_hit(install: Install) -> Hit:
     kind, label = ("no_access", "No access") if install.needs_person else ("", "")
+    if install.is_disconnected:
+        kind, label = "unknown", "Disconnected"
     return Hit(_address(install), install.name, f"organization {install.organization_id}", kind, label)
 
 

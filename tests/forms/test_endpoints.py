@@ -128,10 +128,16 @@ def test_state_does_not_depend_on_the_order_of_types() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "valid"),
-    [("hook", True), (" HOOK ", True), ("", False), ("hooks", False), ("ho ok", False)],
+    [
+        ("hook (7f3a12)", True),
+        (" HOOK (\u20267F3A12) ", True),
+        ("", False),
+        ("hook", False),
+        ("hook(7f3a12)", False),
+    ],
 )
 def test_deletion_is_confirmed_by_the_word(typed: str, valid: bool) -> None:
-    form = DeleteForm(query(confirmation=typed), word="Hook")
+    form = DeleteForm(query(confirmation=typed), word="Hook (7f3a12)")
     assert (form.is_valid(), list(form.errors)) == (valid, [] if valid else ["confirmation"])
 
 

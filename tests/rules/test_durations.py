@@ -77,3 +77,22 @@ def test_hour_that_comes_twice_is_told_apart() -> None:
 def test_no_two_moments_are_written_alike(first, apart, name) -> None:
     with read_in(zone_named(name)):
         assert durations.exactly(first) != durations.exactly(first + timedelta(seconds=apart))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (9360, "two and a half hours"),
+        (9000, "two and a half hours"),
+        (8999, "two hours"),
+        (5400, "an hour and a half"),
+        (3600, "an hour"),
+        (3599, "59 minutes"),
+        (61, "a minute"),
+        (45, "45 seconds"),
+        (0, "a second"),
+        (86_400, "24 hours"),
+    ],
+)
+def test_in_halves_rounds_down_to_half_an_hour(seconds: int, words: str) -> None:
+    assert durations.in_halves(duration=timedelta(seconds=seconds)) == words

@@ -146,21 +146,21 @@ def test_pause_sent_twice_is_one_call(ana: Browser, endpoint: Endpoint, fake_ope
     assert changes(fake_opentrain) == ["update_endpoint"]
 
 
-def test_delete_says_what_is_lost_and_needs_the_typed_host(
+def test_delete_says_what_is_lost_and_needs_the_typed_title(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     text = words_of(ana.read(url("delete", disabled)))
     assert "2 failed deliveries : can never be redelivered after this." in text
-    assert "To confirm, type acme.example.com" in text
-    for typed in ("", "delete", "acme.example.com.", HOSTILE):
+    assert "To confirm, type acme.example.com/hook" in text
+    for typed in ("", "delete", "acme.example.com", HOSTILE):
         assert "Nothing was deleted." in refused(ana, url("delete", disabled), confirmation=typed)
     assert changes(fake_opentrain) == []
 
 
-def test_delete_with_the_typed_host_deletes_once_and_the_log_stays(
+def test_delete_with_the_typed_title_deletes_once_and_the_log_stays(
     ana: Browser, disabled: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
-    form = {"confirmation": " Acme.Example.com ", "operation": str(uuid.uuid4())}
+    form = {"confirmation": " Acme.Example.com/hook ", "operation": str(uuid.uuid4())}
     for _ in range(2):
         text = words_of(ana.submit(url("delete", disabled), **form))
         assert "Deleted. OpenTrain no longer sends to this endpoint." in text
@@ -175,25 +175,55 @@ def test_delete_without_an_answer_says_to_look_before_repeating(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
     fake_opentrain.fail_next(OutcomeUnknown("OpenTrain did not answer. Look at the list before you repeat it."))
-    text = said_again(ana, url("delete", endpoint), confirmation="acme.example.com")
+    text = said_again(ana, url("delete", endpoint), confirmation="acme.example.com/hook")
     assert "Look at the list before you repeat it." in text
     assert Endpoint.objects.get(pk=endpoint.pk).deleted_at is None
 
 
 @pytest.mark.parametrize(
-    ("handler_url", "word"),
+    ("columns", "word"),
     [
-        ("", "delete"),
-        ("https://[::1/", "delete"),
-        ("https://b\u00fccher.example/", "delete"),
-        ("https://A.example/x", "a.example"),
-        ("https://user:s3cr3t@b.example/x", "b.example"),
+        ({"name": "Billing"}, "Billing"),
+        ({}, "redeliver.example.com/hooks/"),
+        ({"handler_url": "https://A.example/x"}, "A.example/x"),
+        ({"handler_url": "http://localhost:8080/hook"}, "localhost:8080/hook"),
+        ({"handler_url": "https://user:s3cr3t@b.example/x?token=s3cr3t"}, "b.example/x"),
+        ({"handler_url": "https://a.example/\u202ex"}, "delete"),
     ],
 )
-def test_word_to_type_is_the_host_where_it_can_be_typed(ana: Browser, handler_url: str, word: str) -> None:
-    endpoint = make_endpoint(handler_url=handler_url)
+def test_word_to_type_is_the_title_where_it_can_be_typed(ana: Browser, columns: dict[str, str], word: str) -> None:
+    endpoint = make_endpoint(**columns)
     make_failed_delivery(endpoint=endpoint)
-    assert f"To confirm, type {word}" in words_of(ana.read(url("delete", endpoint)))
+    assert f"To confirm, type {word} Copied" in words_of(ana.read(url("delete", endpoint)))
+
+
+def test_word_to_type_tells_endpoints_with_one_url_apart(ana: Browser, endpoint: Endpoint) -> None:
+    twin = make_endpoint(
+        install=endpoint.install, handler_url="https://acme.example.com/hook", opentrain_id="whe_abcdef"
+    )
+    assert twin.title == "acme.example.com/hook (…abcdef)"
+    assert "To confirm, type acme.example.com/hook (abcdef)" in words_of(ana.read(url("delete", twin)))
+    refused(ana, url("delete", twin), confirmation="acme.example.com/hook")
+
+
+def test_endpoint_is_renamed_and_its_page_says_so(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    assert url("rename", endpoint) in ana.read(url("detail", endpoint))
+    form = {"name": "Billing", "operation": str(uuid.uuid4())}
+    for _ in range(2):
+        page = ana.submit(url("rename", endpoint), **form)
+        assert '<h1 id="endpoint-title" class="url"><bdi>Billing</bdi></h1>' in page
+        assert "The endpoint is called Billing now. It was called acme.example.com/hook before." in words_of(page)
+    assert changes(fake_opentrain) == []
+    assert 'value="Billing"' in ana.read(url("rename", endpoint))
+
+
+def test_name_that_another_endpoint_has_is_refused_and_kept_in_the_form(ana: Browser, endpoint: Endpoint) -> None:
+    make_endpoint(install=endpoint.install, name="Billing")
+    page = refused(ana, url("rename", endpoint), name="billing")
+    assert "Nothing was saved. Fix the error below." in page
+    assert "Another endpoint of this install is called Billing. Choose a name that differs." in page
 
 
 def test_partner_admin_edits_the_endpoints_that_were_granted(
@@ -208,7 +238,7 @@ def test_partner_admin_edits_the_endpoints_that_were_granted(
 
 @pytest.mark.parametrize("name", ["edit", "pause", "delete"])
 def test_outsider_changes_nothing(name: str, endpoint: Endpoint, outsider: User, fake_opentrain: FakeOpenTrain) -> None:
-    form = {"confirmation": "acme.example.com", "event_types": ["contract.ended"]}
+    form = {"confirmation": "acme.example.com/hook", "event_types": ["contract.ended"]}
     assert browser_of(outsider).client.post(url(name, endpoint), form).status_code == 404
     assert changes(fake_opentrain) == []
 
@@ -242,7 +272,7 @@ def test_page_warns_of_an_active_run_and_says_what_will_happen_to_it(
 def test_confirmation_in_a_second_tab_says_who_did_it_and_writes_nothing(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain, name: str
 ) -> None:
-    form = {"confirmation": "acme.example.com"} if name == "delete" else {}
+    form = {"confirmation": "acme.example.com/hook"} if name == "delete" else {}
     ana.submit(url(name, endpoint), operation=str(uuid.uuid4()), **form)
     calls, entries = len(fake_opentrain.calls), AuditEntry.objects.count()
     page = words_of(ana.submit(url(name, endpoint), operation=str(uuid.uuid4()), **form))

@@ -1,4 +1,4 @@
-"""An endpoint's page. Its buttons: test_operations.py. Registering an endpoint: test_endpoints_registering.py."""
+"""An endpoint's page. Its buttons: test_operations.py. Registering an endpoint: test_registration.py."""
 
 import re
 from datetime import timedelta

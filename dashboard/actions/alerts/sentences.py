@@ -62,13 +62,29 @@ def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: 
 
     After a disable, also of which time events may be missing: active again does not mean that nothing was lost.
     """
-    missing = _missing(alerts, endpoints, now=now)
-    return [_ending(one, endpoints.get(one.endpoint_id or 0), missing=missing.get(one.pk, "")) for one in alerts]
+    missing, left = _missing(alerts, endpoints, now=now), _left(alerts)
+    return [
+        _ending(
+            one,
+            endpoints.get(one.endpoint_id or 0),
+            is_left=one.install_id in left,
+            missing=missing.get(one.pk, ""),
+        )
+        for one in alerts
+    ]
 
 
-def _ending(alert: Alert, endpoint: Endpoint | None, *, missing: str) -> str:
+def _left(alerts: Sequence[Alert]) -> set[int]:
+    """Return the installs of the alerts that are disconnected."""
+    ids = {one.install_id for one in alerts if one.install_id is not None}
+    return set(Install.objects.filter(pk__in=ids, disconnected_at__isnull=False).values_list("pk", flat=True))
+
+
+def _ending(alert: Alert, endpoint: Endpoint | None, *, is_left: bool, missing: str) -> str:
     is_gone = endpoint is not None and endpoint.deleted_at is not None
-    return closing_words(kind=alert.subject.kind, is_gone=is_gone, now_says=now_says(endpoint), missing=missing)
+    return closing_words(
+        kind=alert.subject.kind, is_gone=is_gone, is_left=is_left, now_says=now_says(endpoint), missing=missing
+    )
 
 
 def _missing(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> dict[int, str]:

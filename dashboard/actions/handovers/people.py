@@ -40,6 +40,8 @@ def from_log(*, contract: Contract) -> Hired:
     if logged:
         return _one(logged, of="The logged events of this contract name")
     words = "The log does not tell who was hired."
+    if contract.install.is_disconnected:
+        return Hired(words=f"{words} This install is disconnected from Redeliver, so OpenTrain is not asked.")
     lacking = not_known([Read.PARTICIPANTS], scopes=contract.install.token_scopes)
     if lacking:
         return Hired(words=f"{words} {lacking}")

@@ -19,7 +19,7 @@ from dashboard.actions.runs.commands import QUEUE
 from dashboard.db.advisory_lock import alone
 from dashboard.models import AuditEntry, Install
 from dashboard.queries import health_checks
-from dashboard.rules.installs import Trouble
+from dashboard.rules.installs import Trouble, disconnected
 
 REFRESH = "refresh-install"
 """The job that refreshes an install (dashboard/tasks.py)."""
@@ -66,6 +66,8 @@ class Freshness:
 
 def look(*, install: Install, now: datetime) -> Freshness:
     """Return the freshness of the install's endpoints, and request a refresh if one is due. Does not call OpenTrain."""
+    if install.is_disconnected:
+        return Freshness(Staleness(words=disconnected_words(install, now=now)))
     if not install.can_manage:
         return Freshness()  # the page already says so, and another call would not help
     if _is_left_alone(install, now=now):
@@ -76,11 +78,20 @@ def look(*, install: Install, now: datetime) -> Freshness:
     return _awaited(age=None if install.synced_at is None else now - install.synced_at, install=install, now=now)
 
 
+def disconnected_words(install: Install, *, now: datetime) -> str:
+    """Say who disconnected an install, and when; empty if it is connected."""
+    if install.disconnected_at is None:
+        return ""
+    return disconnected(by=install.disconnected_by_name, at=install.disconnected_at, now=now)
+
+
 def freshen(*, install: Install, now: datetime) -> Staleness | None:
     """Refresh the install's endpoints now, for a button; return the reason if that fails, None otherwise.
 
     It may take as long as the timeout of a call to OpenTrain.
     """
+    if install.is_disconnected:
+        return Staleness(words=disconnected_words(install, now=now))
     if not install.can_manage:
         return None
     if _is_left_alone(install, now=now):

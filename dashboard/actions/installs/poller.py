@@ -55,7 +55,7 @@ def poll(*, clock: Callable[[], datetime], budget: timedelta) -> Done:
 
 def take(*, now: datetime, failing: bool) -> list[Install]:
     """Take the next installs that are due, longest wait first. `sealed` is the encrypted token."""
-    due = Install.objects.filter(Q(poll_after__isnull=True) | Q(poll_after__lte=now))
+    due = Install.objects.connected().filter(Q(poll_after__isnull=True) | Q(poll_after__lte=now))
     due = due.filter(failures__gt=0) if failing else due.filter(failures=0)
     first = due.order_by(F("poll_after").asc(nulls_first=True), "pk").select_for_update(skip_locked=True)
     with transaction.atomic():

@@ -93,7 +93,9 @@ def _record(answer: FetchResult) -> Outcome | None:
     outcome = None if answer.error is None else failed(answer.error)
     install = answer.install
     with transaction.atomic():
-        is_replaced = _is_token_replaced(answer)
+        is_replaced, is_disconnected = _changed_since(answer)
+        if is_disconnected:
+            return outcome  # a read that was under way when a person disconnected it
         if is_replaced and answer.endpoints is None:
             return outcome  # what the old token lacks says nothing about the new one
         if answer.current is not None and not is_replaced:
@@ -107,11 +109,11 @@ def _record(answer: FetchResult) -> Outcome | None:
     return outcome
 
 
-def _is_token_replaced(answer: FetchResult) -> bool:
-    """Return whether the install has another token than the fetch used, and lock the install's row."""
+def _changed_since(answer: FetchResult) -> tuple[bool, bool]:
+    """Lock the install's row. Return whether its token is another one than the fetch used, and whether it was left."""
     rows = Install.objects.select_for_update(no_key=True).filter(pk=answer.install.pk)
-    now: str | None = rows.values_list("token_id", flat=True).first()
-    return now != answer.install.token_id
+    token_id, disconnected_at = rows.values_list("token_id", "disconnected_at").first() or ("", None)
+    return token_id != answer.install.token_id, disconnected_at is not None
 
 
 def _record_success(*, answer: FetchResult) -> None:
@@ -144,7 +146,7 @@ def _record_failure(*, answer: FetchResult, words: str) -> None:
 
 
 def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime) -> tuple[Install, bool]:
-    """Store the install; return its row, and whether it is new."""
+    """Store the install; return its row, and whether it is new, or was disconnected until now."""
     known = {
         **_description(remote),
         "token": token,
@@ -156,17 +158,21 @@ def _store(*, remote: opentrain.Install, token: Secret, name: str, now: datetime
         "trouble_since": None,
         "failures": 0,
         "poll_after": None,
+        "disconnected_at": None,
+        "disconnected_by_name": "",
         **({"name": name} if name else {}),
     }
     first = {**known, "name": name or remote.organization_id}
     with transaction.atomic():
         before = Install.objects.select_for_update(no_key=True).defer("token").filter(opentrain_id=remote.id).first()
+        was_disconnected = before is not None and before.is_disconnected
+        again = {"connected_at": now} if was_disconnected else {}
         install, is_new = Install.objects.update_or_create(
-            opentrain_id=remote.id, defaults=known, create_defaults=first
+            opentrain_id=remote.id, defaults=known | again, create_defaults=first
         )
         _note_status(before or install, status=remote.status, at=now)
         Reconciliation.objects.filter(install=install).update(due_at=now, failures=0)
-    return install, is_new
+    return install, is_new or was_disconnected
 
 
 def _note_status(install: Install, *, status: str, at: datetime) -> None:

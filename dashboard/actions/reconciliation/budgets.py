@@ -21,6 +21,8 @@ def refresh(*, contract: Contract, clock: Callable[[], datetime]) -> str:
     It calls OpenTrain: never call it for a page view. `contract` is as it was before.
     """
     install = Install.objects.defer("token").get(pk=contract.install_id)
+    if install.is_disconnected:
+        return "This install is disconnected from Redeliver, so its budgets are not read any more."
     if words := not_known([Read.CONTRACTS], scopes=install.token_scopes):
         return words
     try:

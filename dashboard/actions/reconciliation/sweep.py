@@ -85,6 +85,7 @@ def _is_judged(reading: Reading, *, judge: Judge, now: datetime) -> bool:
 def take(*, now: datetime, failing: bool, most: int) -> list[Subject]:
     """Take the next installs that are due, longest wait first, with what reading them depends on."""
     due = Reconciliation.objects.filter(Q(due_at__isnull=True) | Q(due_at__lte=now))
+    due = due.exclude(install__in=Install.objects.filter(disconnected_at__isnull=False).values("pk"))
     due = due.filter(failures__gt=0) if failing else due.filter(failures=0)
     first = due.order_by(F("due_at").asc(nulls_first=True), "pk").select_for_update(skip_locked=True)
     with transaction.atomic():
@@ -94,7 +95,7 @@ def take(*, now: datetime, failing: bool, most: int) -> list[Subject]:
 
 
 def _enter_new_installs(*, now: datetime) -> None:
-    new = Install.objects.filter(reconciliation__isnull=True).values_list("pk", flat=True)
+    new = Install.objects.connected().filter(reconciliation__isnull=True).values_list("pk", flat=True)
     Reconciliation.objects.bulk_create((Reconciliation(install_id=pk, due_at=now) for pk in new), ignore_conflicts=True)
 
 

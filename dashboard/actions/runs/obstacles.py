@@ -17,6 +17,8 @@ def obstacle(run: Run) -> tuple[Run.State, str] | None:
     actor, endpoint = run.actor, run.endpoint
     if actor is None or not actor.is_active or not _may_go_on(actor, endpoint):
         return Run.State.STOPPED, f"{run.actor_name} no longer has permission to act on this endpoint."
+    if endpoint.install.is_disconnected:
+        return Run.State.STOPPED, f"The install was disconnected from Redeliver. {not_requested(run)}".strip()
     if endpoint.deleted_at is not None:
         return Run.State.STOPPED, f"{deleted_words(endpoint)} {not_requested(run)}".strip()
     if Step(run.step) in {Step.PROBE, Step.ENABLE}:

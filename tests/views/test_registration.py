@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -9,8 +10,11 @@ from django.urls import reverse
 from dashboard.actions import endpoints
 from dashboard.models import Endpoint, Install
 from tests.contract.fake import FakeOpenTrain
+from tests.factories import make_endpoint
 from tests.views.conftest import Browser
+from tests.views.test_endpoints import words_of
 
+HOOK = "https://acme.example.com/hook"
 OPERATION = "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"
 
 
@@ -147,3 +151,81 @@ def test_register_answered_with_a_known_id_shows_the_secret_and_that_the_outcome
     assert "Registering" not in install_page
     made = Endpoint.objects.exclude(pk=endpoint.pk).get()
     assert "with the ID of another endpoint, so its outcome is unknown" in ana.read(page_of(made))
+
+
+def test_register_gives_the_name_and_says_that_the_endpoint_is_live(
+    ana: Browser, connected: Install, settings: Any
+) -> None:
+    settings.OPENTRAIN_RETRY_DELAYS_S = [60, 300, 1800, 7200]
+    page = words_of(ana.read(create_at(connected)))
+    assert "The endpoint is live at once." in page
+    assert "What your handler refuses until it has the new secret, OpenTrain retries for two and a half hours." in page
+    form = {"path": "receiver", "name": " Billing ", "handler_url": HOOK, "event_types": ["contract.ended"]}
+    page = words_of(ana.client.post(create_at(connected), form).content.decode())
+    assert "What your handler refuses until it has this secret, OpenTrain retries for two and a half hours." in page
+    assert connected.endpoints.get().title == "Billing"
+
+
+def test_register_with_a_name_that_another_one_has_is_refused(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    Endpoint.objects.update(name="Billing")
+    form = {"path": "receiver", "name": "billing", "event_types": ["contract.ended"]}
+    answer = ana.client.post(create_at(endpoint.install), form)
+    assert answer.status_code == 422
+    assert "Another endpoint of this install is called Billing. Choose a name that differs." in answer.content.decode()
+    assert calls(fake_opentrain, "create_endpoint") == 1  # the fixture's
+
+
+def test_register_for_a_handler_that_has_an_endpoint_asks_first(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"path": "direct", "url": f"{HOOK}/", "event_types": ["contract.started", "contract.ended"]}
+    answer = ana.client.post(create_at(endpoint.install), form)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "this handler has an endpoint already" in page
+    assert "acme.example.com/hook : contract.started" in words_of(page)
+    assert f'name="twice" value="{HOOK}/"' in page
+    other = ana.client.post(create_at(endpoint.install), form | {"twice": "https://other.example.com/"})
+    assert (other.status_code, calls(fake_opentrain, "create_endpoint")) == (422, 1)
+    ana.client.post(create_at(endpoint.install), form | {"twice": f"{HOOK}/"})
+    assert calls(fake_opentrain, "create_endpoint") == 2
+
+
+def test_register_for_other_events_of_the_same_handler_asks_nothing(
+    ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"path": "receiver", "handler_url": HOOK, "event_types": ["contract.ended"]}
+    assert ana.client.post(create_at(endpoint.install), form).status_code == 200
+    assert calls(fake_opentrain, "create_endpoint") == 2
+
+
+def test_form_sent_twice_is_answered_and_not_asked_whether_it_is_meant_twice(
+    ana: Browser, connected: Install, fake_opentrain: FakeOpenTrain
+) -> None:
+    form = {"path": "receiver", "name": "Billing", "handler_url": HOOK, "event_types": ["contract.ended"]}
+    answers = [ana.client.post(create_at(connected), form | {"operation": OPERATION}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert calls(fake_opentrain, "create_endpoint") == 1
+
+
+def test_register_starts_from_the_endpoint_that_one_came_from(ana: Browser, endpoint: Endpoint) -> None:
+    start = f"{create_at(endpoint.install)}?like={endpoint.pk}"
+    assert f'href="{start}"' in ana.read(page_of(endpoint))
+    page = ana.read(start)
+    assert f'value="{HOOK}"' in page
+    assert re.findall(r'name="event_types" value="([a-z_.]+)" checked', page) == ["contract.started"]
+    assert f'action="{start}"' in page
+    assert f'<a class="btn" href="{page_of(endpoint)}">Cancel</a>' in page
+    Endpoint.objects.update(handler_url=f"{HOOK}?token=s3cr3t")
+    assert "s3cr3t" not in ana.read(start)
+
+
+@pytest.mark.parametrize("like", ["0", "x", "99999999", "\u0661"])
+def test_register_like_what_is_not_of_the_install_starts_empty(like: str, ana: Browser, connected: Install) -> None:
+    other = make_endpoint(handler_url="https://other.example.com/")
+    for one in (like, str(other.pk)):
+        page = ana.read(f"{create_at(connected)}?like={one}")
+        assert "other.example.com" not in page
+        assert page.count("checked") == 9
