@@ -18,7 +18,7 @@ from dashboard.rules.alerts import KINDS, OF_ALL_INSTALLS, AlertKind
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import on_one_line
 from dashboard.rules.time_zones import NAME_CHARS as TIME_ZONE_CHARS
-from dashboard.rules.time_zones import time_zones
+from dashboard.rules.time_zones import UTC_NAME, readers_zone_name, zone_written
 from dashboard.vault import Secret
 
 Way = AlertChannel.Way
@@ -100,9 +100,10 @@ class ChannelForm(OperationForm):
         return url
 
     def clean_time_zone(self) -> str:
-        name: str = self.cleaned_data["time_zone"] or "UTC"
-        if name not in time_zones():
-            raise ValidationError("Choose a time zone from the list.")
+        text: str = self.cleaned_data["time_zone"]
+        name = zone_written(text) if text else UTC_NAME
+        if not name:
+            raise ValidationError("Choose a time zone from the list, such as Europe/Berlin.")
         return name
 
     def clean(self) -> dict[str, Any]:
@@ -141,7 +142,8 @@ class ChannelForm(OperationForm):
 
 def _initial(channel: AlertChannel | None, install_id: int | None) -> dict[str, Any]:
     if channel is None:
-        return {"install": install_id, "kinds": [kind.value for kind in KINDS], "time_zone": "UTC", "way": Way.EMAIL}
+        kinds = [kind.value for kind in KINDS]
+        return {"install": install_id, "kinds": kinds, "time_zone": readers_zone_name(), "way": Way.EMAIL}
     return {
         "name": channel.name,
         "install": channel.install_id,

@@ -92,6 +92,7 @@ LOOKS = {
     "resolved": Look("idle", "check"),
     "sent": Look("ok", "check"),
     "given_up": Look("bad", "x"),
+    "sends_nothing": Look("warn", "alert-triangle"),
     # Of rules.reconciliation.Kind. Retrying, requested, failed and refused look as they do elsewhere.
     Kind.NOT_DUE: Look("idle", "clock"),
     Kind.TAKEN: Look("ok", "check"),

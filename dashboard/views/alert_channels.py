@@ -1,7 +1,7 @@
 """Alert channels: list, create, edit, test and delete."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,11 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.actions.alerts import channels as alert_channels
+from dashboard.actions.outcome import OutcomeKind
 from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.forms.alerts import ChannelForm
 from dashboard.forms.delivery_filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
+from dashboard.presenters.alert_audience import NEEDS_MAIL_SERVER, audience, sends
 from dashboard.presenters.operations import operation_id
 from dashboard.rules.alerts import AlertKind
 from dashboard.rules.time_zones import time_zones
@@ -34,13 +36,14 @@ CHOICES = 200
 class ChannelRow:
     """A channel in the list, its alert kinds, and its newest message.
 
-    `maker_is` says why its creator can no longer change it; empty if they can.
+    `maker_is` says why its creator can no longer change it; empty if they can. `is_silent`: nobody can be notified.
     """
 
     channel: AlertChannel
     labels: list[str]
     last: AlertDelivery | None
     maker_is: str
+    is_silent: bool
 
     @property
     def takes_all(self) -> bool:
@@ -56,7 +59,11 @@ def index(request: MemberRequest) -> HttpResponse:
     last = AlertDelivery.objects.in_bulk([one.newest for one in channels])
     granted = set(Grant.objects.filter(user__in=_makers(channels)).values_list("user", "install"))
     context = {
-        "rows": [ChannelRow(one, _labels(one), last.get(one.newest), _maker_is(one, granted)) for one in channels],
+        "rows": [
+            ChannelRow(one, _labels(one), last.get(one.newest), _maker_is(one, granted), is_silent=_is_silent(one))
+            for one in channels
+        ],
+        "audience": audience(user=request.user, channels=channels, can_mail=can_mail()),
         "lacks_mail": may(request.user, Permission.MANAGE_CHANNELS) and not can_mail(),
         "answer": operations.kept(request),
         "now": timezone.now(),
@@ -93,7 +100,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
     channel = _find(request, pk)
     form = ChannelForm(request.POST or None, user=request.user, channel=channel)
     if request.method != "POST" or not form.is_valid():
-        return _page(request, form, channel=channel, answer=operations.kept(request))
+        return _page(request, form, channel=channel, answer=_saved(channel, operations.kept(request)))
     operation = _operation(form)
     alert_channels.change(actor=request.user, channel=channel, details=form.details, operation=operation)
     return redirect(_address(channel, operation))
@@ -126,6 +133,18 @@ def test(request: MemberRequest, pk: int) -> HttpResponse:
     context = {"answer": answer, "channel": channel, "operation": uuid.uuid4(), "now": timezone.now()}
     context["messages_sent"] = messages_of(channel=channel, most=MESSAGES)
     return render(request, "alerts/channel.html#tested", context)
+
+
+def _is_silent(channel: AlertChannel) -> bool:
+    return not sends(channel, can_mail=can_mail())
+
+
+def _saved(channel: AlertChannel, answer: operations.ShownOutcome | None) -> operations.ShownOutcome | None:
+    """Return the answer as a warning, if the channel was saved and nobody can be notified by it."""
+    if answer is None or not answer.outcome.ok or not _is_silent(channel):
+        return answer
+    words = f"Saved. Nobody is told by it {NEEDS_MAIL_SERVER}. {answer.outcome.words}"
+    return replace(answer, outcome=replace(answer.outcome, kind=OutcomeKind.UNAVAILABLE, words=words))
 
 
 def _visible(request: MemberRequest) -> Any:  # noqa: ANN401 - a QuerySet whose class Django makes
@@ -163,6 +182,7 @@ def _page(
         "installs": _choices(request, form),
         "time_zones": time_zones(),
         "lacks_mail": form.chosen_way == AlertChannel.Way.EMAIL and not can_mail(),
+        "is_silent": channel is not None and _is_silent(channel),
         "takes": {str(way): channel is None or channel.way == way for way in AlertChannel.Way},
         "messages_sent": messages_of(channel=channel, most=MESSAGES) if channel is not None else [],
         "now": timezone.now(),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Value
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -17,10 +17,12 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
 from dashboard.models.alerts import AlertQuerySet
 from dashboard.presenters import pages
+from dashboard.presenters.alert_audience import audience
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import health_checks
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import clock, span
+from dashboard.services.alerts import can_mail
 
 SHOWN = 100
 """Open alerts on the page."""
@@ -58,11 +60,15 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """An alert with its notifications; `lasted` is its duration in words once it is resolved."""
+    """An alert with its notifications; `lasted` is its duration in words once it is resolved.
+
+    `told_support`: support was notified by a channel that the reader cannot see.
+    """
 
     alert: Alert
     told: tuple[Notification, ...]
     lasted: str
+    told_support: bool
 
 
 @require_safe
@@ -85,6 +91,7 @@ def messages_of(*, channel: AlertChannel, most: int) -> list[AlertDelivery]:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now, user = timezone.now(), request.user
     channels = AlertChannel.objects.visible_to(user).defer("url", "secret")
+    shown = list(channels.only("way"))
     alerts = _with_news(Alert.objects.visible_to(user), user)
     before = request.GET.get("before", "") if ID.fullmatch(request.GET.get("before", "")) else ""
     over = alerts.filter(cleared_at__isnull=False).order_by("-pk")
@@ -104,7 +111,8 @@ def _context(request: MemberRequest) -> dict[str, Any]:
             url=reverse("alert-list"), before=before, older=page[PAGE - 1].pk if len(page) > PAGE else None
         ),
         "before": before,
-        "channel_count": channels.count(),
+        "channel_count": len(shown),
+        "audience": audience(user=user, channels=shown, can_mail=can_mail()),
         "lost": list(lost.select_related("channel").defer("channel__url", "channel__secret").order_by("-ended_at")[:3]),
         "now": now,
     }
@@ -114,7 +122,9 @@ def _with_news(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
     """Add each alert's notifications, limited to the channels that the user may see."""
     news = AlertNews.objects.filter(channel__in=AlertChannel.objects.visible_to(user))
     news = news.select_related("channel", "delivery").defer("channel__url", "channel__secret").order_by("pk")
-    return alerts.prefetch_related(Prefetch("news", queryset=news))
+    hidden = AlertNews.objects.filter(alert=OuterRef("pk"), channel__isnull=False, channel__install__isnull=True)
+    told = Value(False) if user.sees_every_install else Exists(hidden.filter(delivery__state="sent"))
+    return alerts.annotate(told_support=told).prefetch_related(Prefetch("news", queryset=news))
 
 
 def _worst_first(alert: Alert) -> tuple[int, datetime]:
@@ -124,7 +134,7 @@ def _worst_first(alert: Alert) -> tuple[int, datetime]:
 def _row(alert: Alert, now: datetime) -> AlertRow:
     told = tuple(_told(news, channel, now) for news in alert.news.all() if (channel := news.channel) is not None)
     lasted = span(duration=alert.cleared_at - alert.opened_at) if alert.cleared_at is not None else ""
-    return AlertRow(alert, told, lasted)
+    return AlertRow(alert, told, lasted, getattr(alert, "told_support"))  # noqa: B009 - annotated
 
 
 def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Notification:

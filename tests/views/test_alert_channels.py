@@ -69,7 +69,7 @@ def test_channels_show_their_newest_messages_by_as_many_queries_whatever_their_n
 
 
 def test_channel_by_email_is_added_and_listed(ana: Browser) -> None:
-    assert "No channels yet" in ana.read(CHANNELS)
+    assert "Nobody is notified of alerts yet." in ana.read(CHANNELS)
     text = words_of(ana.submit(NEW, **MAIL, quiet_start="22:00", quiet_end="07:00"))
     assert "“On-call” was created: Email to oncall@example.com for all installs" in text
     assert "No messages yet. Send a test to check that it arrives." in text
@@ -105,6 +105,41 @@ def test_pages_say_that_no_mail_server_is_set_up_and_how(ana: Browser, settings:
     settings.EMAIL_HOST = "mail.example.com"
     for path in (CHANNELS, NEW):
         assert "EMAIL_URL" not in ana.read(path)
+
+
+def test_email_that_nobody_can_be_told_by_is_saved_with_a_warning(ana: Browser, settings: Any) -> None:
+    saved = ana.client.post(NEW, MAIL, follow=True).content.decode()
+    warning = "Saved. Nobody is told by it until a mail server is set (EMAIL_URL). “On-call” was created:"
+    assert warning in words_of(saved)
+    assert "outcome-unavailable" in saved
+    assert "outcome-done" not in saved
+    page = page_of(AlertChannel.objects.get())
+    changed = ana.client.post(page, MAIL | {"name": "Other"}, follow=True).content.decode()
+    assert "Saved. Nobody is told by it until a mail server is set (EMAIL_URL). “Other” was changed:" in words_of(
+        changed
+    )
+    assert "Sends nothing" in ana.read(page)
+    listed = words_of(ana.read(CHANNELS))
+    assert "Sends nothing" in listed
+    assert "none: no mail server" in listed
+    assert "Nobody is notified of alerts until a mail server is set (EMAIL_URL)" in words_of(ana.read(LIST))
+    settings.EMAIL_HOST = "mail.example.com"
+    for path in (page, CHANNELS):
+        assert "Sends nothing" not in ana.read(path)
+    assert "outcome-done" in ana.client.post(NEW, MAIL, follow=True).content.decode()
+
+
+def test_form_begins_with_the_zone_of_whoever_reads_it(ana: Browser, support: User) -> None:
+    assert 'value="UTC"' in ana.read(NEW)
+    ana.client.cookies["time_zone"] = "America/Lima"
+    assert 'value="America/Lima"' in ana.read(NEW)
+    support.time_zone = "Europe/Berlin"
+    support.save()
+    page = ana.read(NEW)
+    assert 'value="Europe/Berlin"' in page.partition('list="time-zones"')[2].partition(">")[0]
+    assert '<option value="Asia/Tokyo">' in page
+    assert "Factory" not in page
+    assert "localtime" not in page
 
 
 def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> None:
@@ -145,7 +180,7 @@ def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> No
         ({"quiet_start": "22:00"}, "Quiet hours need two different times"),
         ({"quiet_start": "22:00", "quiet_end": "22:00"}, "Quiet hours need two different times"),
         ({"quiet_start": "noon", "quiet_end": "13:00"}, "Enter a time such as 22:00"),
-        ({"time_zone": "Mars/Olympus"}, "Choose a time zone from the list."),
+        ({"time_zone": "Mars/Olympus"}, "Choose a time zone from the list, such as Europe/Berlin."),
         ({"way": "webhook", "url": ""}, "Enter the URL to send alerts to."),
         ({"way": "webhook", "url": "ftp://a.example.com/"}, "beginning with https://"),
         (

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -38,7 +39,7 @@ def page_of(channel: AlertChannel) -> str:
 def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
     text = words_of(ana.read(LIST))
     assert "No open alert" in text
-    assert "No alerts are sent yet." in text
+    assert "Nobody is notified of alerts yet. Add a channel" in text
     assert "No resolved alerts yet." in text
     assert NEW in ana.read(LIST)
 
@@ -129,6 +130,28 @@ def test_list_of_a_partner_admin_has_their_installs_and_not_the_channels_of_all(
         assert "Support" not in words_of(page).replace("Support", "", page.count("menu-who"))
     assert "Acme&#x27;s own" in paul.read(LIST)
     assert "1 open alert" in paul.read(LIST)
+
+
+def test_partner_admin_learns_that_support_is_notified_and_not_by_which_channel(
+    paul: Browser, acme: Install, settings: Any
+) -> None:
+    settings.EMAIL_HOST = "mail.example.com"
+    make_disabled(acme)
+    make_channel(name="Hush-hush")
+    watch.watch(now=timezone.now())
+    page = paul.read(LIST)
+    assert "Support is notified of alerts for your installs. Nobody on your side is. Add a channel" in words_of(page)
+    assert "No channel of this install is set up for this." in words_of(page)
+    assert "Support is notified of alerts for your installs." in words_of(paul.read(CHANNELS))
+    AlertDelivery.objects.update(state="sent", next_attempt_at=None, ended_at=timezone.now())
+    page = paul.read(LIST)
+    assert "Support was notified. No channel of this install is set up for this." in words_of(page)
+    assert "Hush-hush" not in page
+
+
+def test_viewer_learns_who_can_add_a_channel(viewer: User) -> None:
+    text = words_of(browser_of(viewer).read(LIST))
+    assert "Nobody is notified of alerts for your installs yet. A partner admin of the install or support can" in text
 
 
 def test_alert_of_redeliver_itself_has_no_install_to_open(ana: Browser, paul: Browser) -> None:
