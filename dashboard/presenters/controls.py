@@ -93,6 +93,12 @@ def redeliver_in_order(pk: int) -> Link:
     return Link("Redeliver in order…", url, icon="send", look=MAIN)
 
 
+def preview_failed(pk: int) -> Link:
+    """Return the link to the preview of a run that redelivers the endpoint's failed deliveries one by one."""
+    url = f"{reverse('endpoint-deliveries-redeliver', args=[pk])}?state=failed"
+    return Link("Redeliver failed ones one by one…", url, icon="send")
+
+
 def recover(pk: int, *, label: str = "Recover…", look: str = MAIN) -> Link:
     return Link(label, reverse("endpoint-recover", args=[pk]), icon="tool", look=look)
 

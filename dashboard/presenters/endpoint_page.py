@@ -17,18 +17,17 @@ from dashboard.rules.endpoints import HealthKind
 class Head:
     """The top of the page.
 
-    `controls` are the buttons. `has_menu`: the menu of further actions is beside them. `asks`: the page says whom to
-    ask for a repair. At most one of `explains_recovery`, `offers_preview` and `help` is shown below the buttons.
+    `primary` is the one button that is always shown; `more` are those at the top of the menu, and `help` stands below
+    them. `asks`: the page says whom to ask for a repair.
     """
 
     going_on: str
     told: str
     """How many of OpenTrain's failures are missing from the log, in words; empty if none is."""
-    controls: tuple[Control, ...]
+    primary: Control | None = None
+    more: tuple[Control, ...] = ()
     has_menu: bool = False
     asks: bool = False
-    explains_recovery: bool = False
-    offers_preview: bool = False
     help: str = ""
     gone: str = ""
     """Why it is not at OpenTrain; empty if it is, as far as is known."""
@@ -58,26 +57,33 @@ def head(
     """
     endpoint = row.endpoint
     if endpoint.deleted_at:
-        controls = () if may(user, Permission.OPERATE) else (_doctor(endpoint),)
-        return Head("", "", controls, gone=_gone(endpoint))
+        return Head("", "", None if may(user, Permission.OPERATE) else _doctor(endpoint), gone=_gone(endpoint))
     if endpoint.install.is_disconnected:
         return Head(row.health.words, "", _reconnects(endpoint, user=user))
     going_on = _going_on(row, silence_words)
     if lags:
         going_on = f"{going_on} OpenTrain confirmed the last change, but its list does not show it yet.".strip()
     if not may(user, Permission.OPERATE):
-        return Head(going_on, told, (_doctor(endpoint),), asks=row.ill)
+        return Head(going_on, told, _doctor(endpoint), asks=row.ill)
+    if not endpoint.opentrain_id:
+        return Head(going_on, told)
     is_running = run is not None and run.run.is_active
-    is_registered = bool(endpoint.opentrain_id)
+    found = _controls(row, is_running=is_running, user=user)
     return Head(
         going_on,
         told,
-        _controls(row, is_running=is_running, user=user) if is_registered else (),
-        has_menu=is_registered,
-        explains_recovery=row.failed > 0 and not is_running and row.stopped,
-        offers_preview=row.failed > 0 and not is_running and not row.stopped,
-        help="" if row.failed else _nothing_failed(row, retries=retries),
+        next((one for one in found if one.look == MAIN), None),
+        tuple(one for one in found if one.look != MAIN),
+        has_menu=True,
+        help=_help(row, is_running=is_running, retries=retries),
     )
+
+
+def path_words(endpoint: Endpoint) -> str:
+    """Return how deliveries reach the handler, in a few words."""
+    if endpoint.is_received:
+        return "through Redeliver"
+    return "direct, reported by the handler" if endpoint.is_observed else "direct"
 
 
 def no_deliveries(row: EndpointRow, *, is_first_page: bool) -> Empty | None:
@@ -111,7 +117,7 @@ def _gone(endpoint: Endpoint) -> str:
 
 
 def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:
-    """Return the buttons. The primary one is a new token, else a recovery, else Re-enable."""
+    """Return the buttons. The primary one, if any, is a new token, else a recovery, else Re-enable."""
     endpoint = row.endpoint
     needs_token = endpoint.install.new_token_helps
     found: list[Control] = []
@@ -123,15 +129,25 @@ def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Contro
         is_first = not row.ill and not needs_token
         found.append(controls.enable(endpoint.pk, row.enable_operation).first(is_first))
     found.append(controls.redeliver_failed(endpoint.pk, row.redeliver_operation, failed=row.failed))
+    if row.failed and not is_running and not row.stopped:
+        found.append(controls.preview_failed(endpoint.pk))
     return tuple(found)
 
 
-def _reconnects(endpoint: Endpoint, *, user: User) -> tuple[Control, ...]:
-    return (controls.connect_again(endpoint.install_id),) if may(user, Permission.MANAGE_INSTALLS) else ()
+def _reconnects(endpoint: Endpoint, *, user: User) -> Control | None:
+    return controls.connect_again(endpoint.install_id) if may(user, Permission.MANAGE_INSTALLS) else None
 
 
 def _doctor(endpoint: Endpoint) -> Link:
     return Link("Signature doctor", reverse("endpoint-doctor", args=[endpoint.pk]), icon="search")
+
+
+def _help(row: EndpointRow, *, is_running: bool, retries: bool) -> str:
+    if not row.failed:
+        return _nothing_failed(row, retries=retries)
+    if is_running or not row.stopped:
+        return ""
+    return "To repair it manually, re-enable, then redeliver: deliveries are stopped until then."
 
 
 def _nothing_failed(row: EndpointRow, *, retries: bool) -> str:

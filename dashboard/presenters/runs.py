@@ -73,6 +73,12 @@ class RunRow:
         return self.run.why if self.by_person else f"{self.label}: {self.run.why}"
 
     @property
+    def failed_first(self) -> bool:
+        """Whether it is a recovery that stopped at its first delivery. An alert says the same."""
+        run = self.run
+        return run.kind == Run.Kind.RECOVERY and run.state == Run.State.STOPPED and run.step == Step.CANARY
+
+    @property
     def by_person(self) -> bool:
         """Whether a person paused, stopped or cancelled the run: that is not an error."""
         return self.run.by_person

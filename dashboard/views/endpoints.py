@@ -23,7 +23,7 @@ from dashboard.presenters import controls, overtaken, pages
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_contracts import missing_here
-from dashboard.presenters.endpoint_page import head, no_deliveries
+from dashboard.presenters.endpoint_page import head, no_deliveries, path_words
 from dashboard.presenters.endpoints import (
     RETRIED,
     OpenAlert,
@@ -123,64 +123,84 @@ def _visible(request: MemberRequest) -> EndpointQuerySet:
 
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
-    now = timezone.now()
-    visible = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
-    visible = with_open_alerts(visible).annotate(lacks_secret=Q(secret__isnull=True))
-    visible = visible.select_related("install__reconciliation", "silence")
-    endpoint = get_object_or_404(visible, pk=pk)
-    before = request.GET.get("before", "")
+    now, user, before = timezone.now(), request.user, request.GET.get("before", "")
+    endpoint = _loaded(request, pk, now=now)
+    row = endpoint_rows(endpoints=[endpoint], user_id=user.pk)[0]
     # Before the deliveries: a delivery that a step says has arrived must be in the list below.
-    way = None if before else _way(endpoint, user=request.user, now=now)
-    page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
-    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
-    row = endpoint_rows(endpoints=[endpoint], user_id=request.user.pk)[0]
-    refused = list(endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT])
-    run, says = _newest_run(endpoint, now=now), _log_says(row, now=now)
-    shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
-    waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
+    way = None if before else _way(endpoint, user=user, now=now)
+    log = _log(row, before=before, now=now)
     return {
         "install": endpoint.install,
         "freshness": look(install=endpoint.install, now=now),
-        "log_lag": log_lag(user=request.user, now=now) if endpoint.is_logged else (),
+        "log_lag": log_lag(user=user, now=now) if endpoint.is_logged else (),
         "row": row,
-        "causes": causes,
-        "waiting": waiting,
-        "has_failures": bool(causes or waiting),
-        "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
-        **says,
-        "alerts": [] if endpoint.deleted_at else _alerts_of(endpoint),
-        "head": head(
-            row=row,
-            run=run,
-            silence_words=says["silence_words"],
-            told=says["told"],
-            user=request.user,
-            lags=_lags(endpoint, now=now),
-            retries=any(one.state in RETRIED for one in waiting),
-        ),
-        "deliveries": DeliveryTable(shown),
-        "pager": pages.before(
-            url=reverse("endpoint-detail", args=[endpoint.pk]),
-            before=before,
-            older=page[PAGE - 1].pk if len(page) > PAGE else None,
-        ),
+        **log,
+        **_top(row, user=user, retries=any(one.state in RETRIED for one in log["waiting"]), now=now),
         "before": before,
-        "missing": None if before else missing_here(endpoint, user=request.user, now=now),
-        "empty": no_deliveries(row, is_first_page=not before),
-        "refused": refused,
+        "missing": None if before else missing_here(endpoint, user=user, now=now),
         "way": way,
+        "path": path_words(endpoint),
         "source": delivery_source(
             endpoint,
             owner=_owner_of_address(endpoint),
             lacks_secret=getattr(endpoint, "lacks_secret"),  # noqa: B009 - annotated
-            never_verified=bool(refused) and not page and not before,
-            user=request.user,
+            never_verified=bool(log["refused"]) and not log["deliveries"].rows and not before,
+            user=user,
         ),
         "activity": _activity(endpoint),
-        "run": run,
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
+    }
+
+
+def _loaded(request: MemberRequest, pk: int, *, now: datetime) -> Endpoint:
+    """Return the endpoint with all that its page reads of it in the same query. Raises: Http404."""
+    rows = with_log(with_known(_visible(request), now=now), retried_since=now - schedule().retry_span)
+    rows = with_open_alerts(rows).annotate(lacks_secret=Q(secret__isnull=True))
+    return get_object_or_404(rows.select_related("install__reconciliation", "silence"), pk=pk)
+
+
+def _log(row: EndpointRow, *, before: str, now: datetime) -> dict[str, Any]:
+    """Return the deliveries and refused requests of the page, and why deliveries fail or wait."""
+    endpoint = row.endpoint
+    page = list(_deliveries(endpoint, before=before)[: PAGE + 1])
+    causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
+    shown = [delivery_row(delivery=one, endpoint=endpoint, now=now) for one in page[:PAGE]]
+    waiting = [] if before else waiting_of(shown, stopped=row.stopped, more=len(page) > PAGE)
+    older = page[PAGE - 1].pk if len(page) > PAGE else None
+    return {
+        "causes": causes,
+        "waiting": waiting,
+        "has_failures": bool(causes or waiting),
+        "none_failed": endpoint.is_logged and bool(page) and not waiting and all(cause.is_refused for cause in causes),
+        "deliveries": DeliveryTable(shown),
+        "pager": pages.before(url=reverse("endpoint-detail", args=[endpoint.pk]), before=before, older=older),
+        "empty": no_deliveries(row, is_first_page=not before),
+        "refused": list(endpoint.refused_attempts.order_by("-received_at", "-id")[:RECENT]),
+    }
+
+
+def _top(row: EndpointRow, *, user: User, retries: bool, now: datetime) -> dict[str, Any]:
+    """Return the top of the page: what is going on, since when, and what this user can do about it."""
+    endpoint = row.endpoint
+    newest_at, reached = getattr(endpoint, "newest_at"), getattr(endpoint, "reached")  # noqa: B009 - annotated
+    silence = None if row.stopped else silence_of(endpoint, newest_at=newest_at)
+    silence_words, run = silence_reason(silence, now=now), _newest_run(endpoint, now=now)
+    return {
+        "silence": silence,
+        "silence_words": silence_words,
+        "alerts": [] if endpoint.deleted_at else _alerts_of(endpoint, run),
+        "run": run,
+        "head": head(
+            row=row,
+            run=run,
+            silence_words=silence_words,
+            told=told_words(endpoint, reached=reached),
+            user=user,
+            lags=_lags(endpoint, now=now),
+            retries=retries,
+        ),
     }
 
 
@@ -190,9 +210,13 @@ def _newest_run(endpoint: Endpoint, *, now: datetime) -> RunRow | None:
     return None if row is None else with_endings([row], every=reconcile_every(), now=now)[0]
 
 
-def _alerts_of(endpoint: Endpoint) -> list[OpenAlert]:
-    """Return the open alerts whose words the page does not say elsewhere: it tells itself of a changed URL."""
-    return [alert for alert in open_alerts_of(endpoint) if alert.kind is not AlertKind.URL_CHANGED]
+def _alerts_of(endpoint: Endpoint, run: RunRow | None) -> list[OpenAlert]:
+    """Return the open alerts whose words the page does not say elsewhere.
+
+    A notice tells of a changed URL, and the line of a run that failed at its first delivery says why.
+    """
+    said = {AlertKind.URL_CHANGED} | ({AlertKind.CANARY_FAILED} if run is not None and run.failed_first else set())
+    return [alert for alert in open_alerts_of(endpoint) if alert.kind not in said]
 
 
 def _way(endpoint: Endpoint, *, user: User, now: datetime) -> Way | None:
@@ -217,17 +241,6 @@ def _lags(endpoint: Endpoint, *, now: datetime) -> bool:
     if listed_at is None or snapshot_at is None or snapshot_at >= listed_at:
         return False
     return endpoint.writes.filter(at__gt=now - LAG).exists()
-
-
-def _log_says(row: EndpointRow, *, now: datetime) -> dict[str, Any]:
-    """Return what the log of a `with_log` adds to OpenTrain's status: deliveries missing, and silence."""
-    newest_at, reached = getattr(row.endpoint, "newest_at"), getattr(row.endpoint, "reached")  # noqa: B009 - annotated
-    silence = None if row.stopped else silence_of(row.endpoint, newest_at=newest_at)
-    return {
-        "silence": silence,
-        "silence_words": silence_reason(silence, now=now),
-        "told": told_words(row.endpoint, reached=reached),
-    }
 
 
 def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:

@@ -80,7 +80,7 @@
   document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.matches("[data-action]")) pressed = document.activeElement; });
   const refocus = () => {
     if (!pressed || document.activeElement !== document.body) return;
-    if (pressed.isConnected) return pressed.focus({ preventScroll: true });
+    if (pressed.isConnected && pressed.checkVisibility()) return pressed.focus({ preventScroll: true });
     const answer = document.getElementById("answer");
     pressed = null;
     if (!answer) return;
@@ -245,6 +245,11 @@
   });
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  // A button in a menu: its answer appears on the page, so the menu makes room.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const menu = event.detail.elt.matches("[data-action]") && event.detail.elt.closest("details.menu");
+    if (menu) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

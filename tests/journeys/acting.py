@@ -68,14 +68,22 @@ def billing_row(page: Page) -> Locator:
     return page.get_by_role("row").filter(has_text="acme-billing")
 
 
+def more_actions(page: Page) -> Locator:
+    """Open the menu of an endpoint's page."""
+    menu = page.locator("#endpoint-menu")
+    if menu.get_attribute("open") is None:
+        menu.locator("summary").click()
+    return menu
+
+
 def failed_count(page: Page) -> int:
-    label = page.get_by_role("button", name="Redeliver all failed").inner_text()
-    return int(re.search(r"\((\d+)\)", label)[1])
+    button = page.locator("#endpoint-menu button").filter(has_text="Redeliver all failed")
+    return int(re.search(r"\((\d+)\)", button.text_content() or "")[1])
 
 
 def redeliver_all_failed(page: Page, *, presses: int = 1) -> None:
     """Press the button this often, and confirm if the page asks first: a contract of a failed start may have ended."""
-    page.get_by_role("button", name="Redeliver all failed").click(click_count=presses)
+    more_actions(page).get_by_role("button", name="Redeliver all failed").click(click_count=presses)
     answered = page.locator("#answer").filter(has_text=re.compile(r"\d+ requeued[.:]"))
     question = page.get_by_role("heading", name="Redeliver all failed?")
     expect(answered.or_(question)).to_be_visible()

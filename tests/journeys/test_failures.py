@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from dashboard.models import Endpoint
 from dashboard.services.opentrain import call
 from tests.factories import make_delivery, make_endpoint, make_install, make_user
-from tests.journeys.acting import take
+from tests.journeys.acting import more_actions, take
 from tests.services.misbehaving import Behaviour, answer, misbehaving, silent
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("failures")]
@@ -120,6 +120,7 @@ def test_failure_of_opentrain_is_told_in_words(
         support_page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
         # The page still shows the stored data, and its age.
         expect(support_page.locator(".head-state")).to_contain_text("Disabled")
+        more_actions(support_page)
         expect(support_page.get_by_role("button", name="Redeliver all failed (2)")).to_be_visible()
         stale = support_page.locator("#live .banner").first
         expect(stale).to_contain_text("60 min ago")

@@ -20,7 +20,7 @@ from tests.factories import (
     make_install,
     make_user,
 )
-from tests.journeys.acting import take_all
+from tests.journeys.acting import more_actions, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("members")]
 
@@ -96,6 +96,7 @@ def test_viewer_whose_page_still_shows_a_button_is_told_whom_to_ask_where_it_was
     page = browser.new_page()  # not `open_page`: the browser logs an error for each 403
     page.goto(f"{live_server.url}/endpoints/{beta.endpoints.get().pk}/")
     sign_in(page, "paul", PASSWORD)
+    more_actions(page)
     expect(page.get_by_role("button", name="Re-enable")).to_be_visible()
     page.route("**/live/", lambda route: route.abort())  # the page must not update before the press
     type(paul).objects.filter(pk=paul.pk).update(role="viewer")

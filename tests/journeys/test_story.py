@@ -17,6 +17,7 @@ from tests.journeys.acting import (
     billing_row,
     break_billing,
     failed_count,
+    more_actions,
     open_disabled,
     overflows,
     redeliver_all_failed,
@@ -60,7 +61,7 @@ def test_broken_endpoint_is_seen_repaired_and_recovers(
     page.get_by_role("button", name="Repair handler").click()
     expect(page.locator("#demo-switch")).to_contain_text("works")
     answer = page.locator("#answer")
-    page.get_by_role("button", name="Re-enable").click()
+    more_actions(page).get_by_role("button", name="Re-enable").click()
     expect(answer).to_contain_text(f"The {failed} failed deliveries are not sent again automatically")
     expect(page.locator(".head-state")).to_contain_text("Active")
     asked = page.locator("#activity-heading ~ ul li").filter(has_text="redeliver all failed")

@@ -4,22 +4,35 @@ from typing import Any
 
 import pytest
 
-from dashboard.presenters.endpoint_page import Head, head, no_deliveries
+from dashboard.presenters.endpoint_page import Head, head, no_deliveries, path_words
 from tests.presenters.rows import NOW, SUPPORT, VIEWER, endpoint, install, labels, row, run
 
 REFUSED = {"last_error_code": "token_refused", "last_error": "Refused."}
 REDELIVER = "Redeliver all failed"
+PREVIEW = "Redeliver failed ones one by one…"
 
 
 def head_of(one: Any, **given: Any) -> Head:
     return head(**({"row": one, "run": None, "silence_words": "", "told": "", "user": SUPPORT} | given))
 
 
+def shown(found: Head) -> tuple[str | None, list[str]]:
+    """Return the label of the button that is always shown, and of those in the menu."""
+    return None if found.primary is None else found.primary.label, [one.label for one in found.more]
+
+
+def test_at_most_one_button_is_primary_and_it_is_the_one_that_is_shown() -> None:
+    for failures, failed, status in ((10, 3, "DISABLED"), (0, 0, "DISABLED"), (3, 2, "ACTIVE"), (0, 0, "ACTIVE")):
+        found = head_of(row(endpoint(status=status, consecutive_failures=failures), failed=failed))
+        assert all(one.look == "" for one in found.more)
+        assert found.primary is None or found.primary.look == "btn-primary"
+
+
 def test_endpoint_that_is_well_offers_to_redeliver_and_says_that_nothing_failed() -> None:
     found = head_of(row())
-    assert labels(found.controls) == [(REDELIVER, "")]
+    assert (found.primary, labels(found.more)) == (None, [(REDELIVER, "")])
     assert found.help == "None failed here; OpenTrain may have others."
-    assert (found.has_menu, found.explains_recovery, found.offers_preview) == (True, False, False)
+    assert found.has_menu
 
 
 def test_endpoint_whose_deliveries_are_retried_is_not_said_to_have_none_that_failed() -> None:
@@ -37,48 +50,45 @@ def test_endpoint_whose_deliveries_are_not_seen_says_so() -> None:
 
 def test_disabled_endpoint_is_recovered_first() -> None:
     found = head_of(row(endpoint(status="DISABLED", consecutive_failures=10), failed=3))
-    assert labels(found.controls) == [("Recover…", "btn-primary"), ("Re-enable", ""), (f"{REDELIVER} (3)", "")]
-    assert (found.explains_recovery, found.offers_preview, found.help) == (True, False, "")
+    assert shown(found) == ("Recover…", ["Re-enable", f"{REDELIVER} (3)"])
+    assert found.help == "To repair it manually, re-enable, then redeliver: deliveries are stopped until then."
 
 
 def test_paused_endpoint_is_re_enabled_first() -> None:
     found = head_of(row(endpoint(status="DISABLED", consecutive_failures=0)))
-    assert labels(found.controls) == [("Re-enable", "btn-primary"), (REDELIVER, "")]
+    assert shown(found) == ("Re-enable", [REDELIVER])
 
 
 def test_failing_endpoint_offers_a_preview_of_what_failed() -> None:
     found = head_of(row(endpoint(consecutive_failures=3), failed=2))
-    assert labels(found.controls) == [("Recover…", "btn-primary"), (f"{REDELIVER} (2)", "")]
-    assert (found.explains_recovery, found.offers_preview) == (False, True)
+    assert shown(found) == ("Recover…", [f"{REDELIVER} (2)", PREVIEW])
 
 
 def test_run_that_goes_on_takes_the_recovery_away() -> None:
     found = head_of(row(endpoint(consecutive_failures=3), failed=2), run=run())
-    assert labels(found.controls) == [(f"{REDELIVER} (2)", "")]
-    assert (found.explains_recovery, found.offers_preview, found.help) == (False, False, "")
+    assert shown(found) == (None, [f"{REDELIVER} (2)"])
+    assert found.help == ""
 
 
 def test_run_that_has_ended_leaves_it() -> None:
     found = head_of(row(endpoint(consecutive_failures=3), failed=2), run=run(state="done"))
-    assert labels(found.controls)[0] == ("Recover…", "btn-primary")
+    assert shown(found)[0] == "Recover…"
 
 
 def test_token_that_is_refused_is_replaced_first() -> None:
     one = endpoint(status="DISABLED", consecutive_failures=10, install=install(**REFUSED))
-    assert labels(head_of(row(one)).controls) == [
-        ("Replace token…", "btn-primary"), ("Recover…", ""), ("Re-enable", ""), (REDELIVER, ""),
-    ]  # fmt: skip
+    assert shown(head_of(row(one))) == ("Replace token…", ["Recover…", "Re-enable", REDELIVER])
 
 
 def test_endpoint_that_is_not_registered_yet_has_no_buttons() -> None:
     found = head_of(row(endpoint(opentrain_id=None)))
-    assert (found.controls, found.has_menu) == ((), False)
+    assert (shown(found), found.has_menu) == ((None, []), False)
 
 
 def test_viewer_is_told_whom_to_ask_where_something_is_wrong() -> None:
     ill, well = (head_of(row(endpoint(), failed=failed), user=VIEWER) for failed in (1, 0))
-    assert (labels(ill.controls), ill.asks) == ([("Signature doctor", "")], True)
-    assert (labels(well.controls), well.asks) == ([("Signature doctor", "")], False)
+    assert (shown(ill), ill.asks, ill.has_menu) == (("Signature doctor", []), True, False)
+    assert (shown(well), well.asks, well.has_menu) == (("Signature doctor", []), False, False)
 
 
 def test_list_that_lags_behind_a_change_is_said() -> None:
@@ -96,9 +106,21 @@ def test_endpoint_that_opentrain_answered_with_the_id_of_another_is_not_called_d
 def test_deleted_endpoint_says_nothing_of_its_health_and_offers_nothing() -> None:
     one = row(endpoint(deleted_at=NOW), failed=2)
     assert head_of(one, told="More failed.", silence_words="Silent.") == Head(
-        "", "", (), gone="OpenTrain no longer has this endpoint: it was deleted"
+        "", "", gone="OpenTrain no longer has this endpoint: it was deleted"
     )
-    assert labels(head_of(one, user=VIEWER).controls) == [("Signature doctor", "")]
+    assert shown(head_of(one, user=VIEWER)) == ("Signature doctor", [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "through Redeliver"),
+        ({"receiver_key": None}, "direct"),
+        ({"receiver_key": None, "observation_key_sha256": "a" * 64}, "direct, reported by the handler"),
+    ],
+)
+def test_path_is_told_in_a_few_words(fields: dict[str, Any], words: str) -> None:
+    assert path_words(endpoint(**fields)) == words
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,6 @@ def test_revoke_on_a_stopped_endpoint_offers_nothing_beside_its_answer(ana: Brow
     Endpoint.objects.update(status="DISABLED")
     issue(ana, straight)
     page = ana.read(revoke(ana, straight, confirmed="yes")["Location"].partition("#")[0])
-    answer = page.partition('id="answer"')[2].partition('<dl class="facts">')[0]
+    answer = page.partition('id="answer"')[2].partition('<details class="facts-fold"')[0]
     assert "The observation key was revoked" in answer
     assert "Re-enable" not in answer
