@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from dashboard.queries.endpoint_lists import EndpointCriteria, Show
+from dashboard.rules import pasted
 
 TEXT_CHARS = 200
 """Characters of a search text that are used."""
@@ -27,7 +28,7 @@ class EndpointFilters:
 
 def parse(*, params: Mapping[str, str]) -> EndpointFilters:
     """Read the filters of an address; a value that makes no sense falls back to its default."""
-    text = params.get("q", "").replace("\0", "").strip()[:TEXT_CHARS]
+    text = pasted.term(params.get("q", "").replace("\0", ""))[:TEXT_CHARS]
     show, page = params.get("show", ""), params.get("page", "")
     is_number = page.isascii() and page.isdigit() and len(page) <= PAGE_DIGITS
     criteria = EndpointCriteria(text, Show(show) if show in set(Show) else Show.ALL)

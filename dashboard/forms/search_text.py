@@ -1,6 +1,6 @@
 """The text of a search, as people paste it: one name or ID. Secrets are never searched for or shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dashboard.rules import pasted
 from dashboard.rules.secret_texts import has_secret
@@ -13,6 +13,7 @@ LONGEST = 200
 class SearchText:
     """What to search for, or `problem`: why it is not one name or ID. `text` is shown in the field.
 
+    `words` is what was pasted, if `text` is only the ID of it: a name may be in it.
     `is_secret`: it looked like a secret, so nothing of it is kept. `is_cut`: it is the beginning of a longer text.
     """
 
@@ -20,6 +21,7 @@ class SearchText:
     problem: str = ""
     is_secret: bool = False
     is_cut: bool = False
+    words: str = field(default="", compare=False)
 
     @property
     def sought(self) -> str:
@@ -41,6 +43,7 @@ def read(pasted_text: str, *, what: str) -> SearchText:
     text = whole[:LONGEST]
     is_cut = len(whole) > LONGEST
     try:
-        return SearchText(pasted.identifier(text, what=what), is_cut=is_cut)
+        found = pasted.identifier(text, what=what)
     except pasted.Unusable as error:
         return SearchText(text, problem=str(error), is_cut=is_cut)
+    return SearchText(found, is_cut=is_cut, words="" if found == text else text)

@@ -124,4 +124,13 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(STOPPED, migrations.RunSQL.noop),
+        # The quick search: the delivery IDs that refused requests claimed.
+        migrations.AddIndex(
+            "refusedattempt",
+            models.Index(
+                condition=~models.Q(claimed_delivery_id=""),
+                fields=["claimed_delivery_id"],
+                name="refused_by_delivery_id",
+            ),
+        ),
     ]

@@ -272,6 +272,12 @@ class RefusedAttempt(models.Model):
         indexes = [
             models.Index(fields=["endpoint", "received_at", "id"], name="refused_of_endpoint"),
             models.Index(fields=["received_at", "id"], name="refused_of_all"),
+            # IDs that people paste.
+            models.Index(
+                fields=["claimed_delivery_id"],
+                condition=~models.Q(claimed_delivery_id=""),
+                name="refused_by_delivery_id",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from dashboard.db.fields import SecretField
 from dashboard.db.word_search import words_in
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.installs import NEEDS_PERSON, Trouble
+from dashboard.rules.pasted import searched_ids
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
@@ -44,9 +45,9 @@ class InstallQuerySet(models.QuerySet["Install"]):
 
     def named(self, text: str) -> Self:
         """Keep those that a filter names: by the number in the URL of a page, the ID at OpenTrain, or the name."""
-        return (
-            self.filter(pk=int(text)) if text.isdecimal() else self.filter(Q(opentrain_id=text) | Q(name__iexact=text))
-        )
+        if text.isdecimal():
+            return self.filter(pk=int(text))
+        return self.filter(Q(opentrain_id__in=searched_ids(text)) | Q(name__iexact=text))
 
     def connected(self) -> Self:
         """Leave out those that people disconnected: nothing is known of them any more."""

@@ -57,6 +57,34 @@ def nothing(*, endpoint: Endpoint | None, wanted: Filter, is_first_page: bool) -
     return Nothing.NOT_SEEN if endpoint is not None and not endpoint.is_received else Nothing.NONE_YET
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where to go on with an ID that no delivery of a list has. `refused` lists the requests that claimed it."""
+
+    identifier: str
+    refused: str = ""
+    count: int = 0
+
+
+def sought_id(wanted: Filter) -> str:
+    """Return the ID that a list is filtered by; empty without one."""
+    return next((wanted.used[name] for name in ("delivery", "event_id", "resource") if name in wanted.used), "")
+
+
+def elsewhere(wanted: Filter, *, url: str, refused: int) -> Elsewhere | None:
+    """Return where to go on from a list without matches; None if it is not filtered by an ID.
+
+    `url` is the list's, `refused` the number of refused requests that claimed the delivery ID.
+    """
+    identifier = sought_id(wanted)
+    if not identifier:
+        return None
+    if not refused:
+        return Elsewhere(identifier)
+    query = link_query({"delivery": wanted.used.get("delivery", ""), "signature": REFUSED})
+    return Elsewhere(identifier, f"{url}?{query}", refused)
+
+
 def heading(*, count: str, why: Nothing | None, endpoint: Endpoint | None) -> str:
     """Return the heading of the rows: how many match, or why the list is empty."""
     if why is None or why is Nothing.BEYOND:

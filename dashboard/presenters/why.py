@@ -10,17 +10,17 @@ from django.conf import settings
 from django.urls import reverse
 
 from dashboard.config.schedule import schedule
-from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, User
+from dashboard.models import Contract, Delivery, Endpoint, Install, ProjectLink, RefusedAttempt, User
 from dashboard.presenters.contract_page import NO_ENDPOINT, Answer, answer, cells_of
 from dashboard.presenters.contract_timeline import EVENTS, place_of
-from dashboard.presenters.rows import state_of
+from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.contract_story import endpoints_of, judged, story
 from dashboard.queries.event_endpoints import OfEvent
 from dashboard.queries.why import LookedThrough, Named, NamedBy
 from dashboard.rules import other_events, unknown_ids
 from dashboard.rules.contract_answers import Cell, as_text, rank, worst_first
 from dashboard.rules.deliveries import DeliveryState, StateKind
-from dashboard.rules.durations import exactly
+from dashboard.rules.durations import ago, exactly
 from dashboard.rules.event_endpoints import Absent, absent
 from dashboard.rules.unknown_ids import Looked
 
@@ -58,6 +58,25 @@ class Line:
     delivery: Delivery | None = None
     state: DeliveryState | None = None
     absent: Absent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A refused request that claimed the ID, and the page that explains it."""
+
+    refused: RefusedAttempt
+    place: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLine:
+    """An endpoint with the name, and its state as a chip and in words."""
+
+    endpoint: Endpoint
+    kind: str
+    label: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,8 @@ class Why:
     lists: tuple[ListLink, ...] = ()
     links: tuple[LinkLine, ...] = ()
     lines: tuple[Line, ...] = ()
+    refused: tuple[RefusedLine, ...] = ()
+    endpoints: tuple[EndpointLine, ...] = ()
     notes: tuple[str, ...] = ()
     lead: str = ""
     unknown: Unknown | None = None
@@ -126,6 +147,45 @@ def why(*, text: str, named: Named, event: OfEvent | None, user: User, now: date
     lead = _lead(found)
     notes = tuple(note for note in found.notes if note != lead)
     return replace(found, lead=lead, notes=notes, summary=_summary(text, found, now))
+
+
+def of_refused(*, text: str, refused: Sequence[RefusedAttempt], now: datetime) -> Why:
+    """Return the answer for the ID of a delivery of which the receiver refused every request."""
+    lines = tuple(
+        RefusedLine(
+            one,
+            place_of(one.endpoint),
+            f"{reverse('endpoint-doctor', args=[one.endpoint_id])}?{urlencode({'refused': one.pk})}",
+        )
+        for one in refused
+    )
+    first = lines[0]
+    lead = (
+        f"The receiver refused it at {first.place} {ago(then=first.refused.received_at, now=now)}: "
+        f"{first.refused.explanation} The handler did not get it. OpenTrain retries refused requests as failed ones."
+    )
+    heading = f"Delivery {text}: refused"
+    summary = [f"Why didn't it come? {text}", heading, f"As of {exactly(now)}.", lead]
+    summary += [f"- {one.place}, {exactly(one.refused.received_at)}: {one.refused.explanation}" for one in lines]
+    return Why(heading, refused=lines, lead=lead, summary=as_text(summary))
+
+
+def of_endpoints(*, text: str, endpoints: Sequence[Endpoint], now: datetime) -> Why:
+    """Return the answer for the name, the URL or the ID of an endpoint: its page says what is missing there."""
+    lines = tuple(_endpoint_line(one) for one in endpoints)
+    one = len(lines) == 1
+    lead = "Its page says what is missing there." if one else "The page of each endpoint says what is missing there."
+    heading = f"{'Endpoint' if one else f'{len(lines)} endpoints'}: {text}"
+    summary = [f"Why didn't it come? {text}", heading, f"As of {exactly(now)}."]
+    summary += [f"- {line.endpoint.title} of {line.endpoint.install.name}: {line.words}" for line in lines]
+    return Why(heading, endpoints=lines, lead=lead, summary=as_text(summary))
+
+
+def _endpoint_line(endpoint: Endpoint) -> EndpointLine:
+    if endpoint.deleted_at is not None:
+        return EndpointLine(endpoint, "deleted", "Deleted", "OpenTrain no longer has it. Its log is kept.")
+    health = health_of(endpoint)
+    return EndpointLine(endpoint, health.kind, health.label, health.words)
 
 
 def unknown(*, text: str, looked_through: LookedThrough, user: User, now: datetime) -> Why:

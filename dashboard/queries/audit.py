@@ -19,6 +19,7 @@ from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 from dashboard.models.members import User
 from dashboard.queries.delivery_lists import Cursor, Scope
+from dashboard.rules.pasted import searched_ids, spellings
 
 SAME_NAME = 100
 """Maximum number of installs with the same name, or endpoints with the same ID, to search."""
@@ -111,7 +112,8 @@ def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
     common = {"actor_name": criteria.who, "action": criteria.what, "phase": criteria.phase}
     seldom = {"delivery_id": criteria.delivery_id, "request_id": criteria.request_id}
     times = {"at__gte": criteria.at_from, "at__lt": criteria.at_to}
-    found = Q(**{column: value for column, value in (seldom | times).items() if value})
+    found = Q(**{column: value for column, value in times.items() if value})
+    found &= Q(**{f"{column}__in": spellings(value) for column, value in seldom.items() if value})
     for column, value in common.items():
         if value:
             found &= Q(**{column: value}) if by_index else Q(Exact(Coalesce(column, Value("")), value))
@@ -132,8 +134,9 @@ def _of_install(text: str) -> Q:
 def _of_endpoint(text: str) -> Q:
     if text.isdecimal():
         return Q(endpoint=int(text))
-    there = list(Endpoint.objects.filter(opentrain_id=text).order_by("pk").values_list("pk", flat=True)[:SAME_NAME])
-    return Q(endpoint__in=there) if there else Q(endpoint_opentrain_id=text)
+    named = Endpoint.objects.filter(Q(opentrain_id__in=searched_ids(text)) | Q(name__iexact=text)).order_by("pk")
+    there = list(named.values_list("pk", flat=True)[:SAME_NAME])
+    return Q(endpoint__in=there) if there else Q(endpoint_opentrain_id__in=searched_ids(text))
 
 
 def _beside(rows: AuditQuerySet, cursor: Cursor | None) -> AuditQuerySet:

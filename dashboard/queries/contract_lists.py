@@ -15,6 +15,7 @@ from dashboard.models.installs import Install
 from dashboard.queries.delivery_criteria import Cursor
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT
 from dashboard.rules.lost_window import Lost
+from dashboard.rules.pasted import spellings
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
 
 ANY = "any"
@@ -192,7 +193,8 @@ def _findings(criteria: ContractCriteria) -> FindingQuerySet:
 
 def _named(install: Install, text: str) -> Q:
     """Return the condition that a complete ID names the contract, its job, one of its links or their project."""
-    links = ProjectLink.objects.filter(Q(opentrain_id=text) | Q(external_project_id=text), install=install)
-    named = Q(opentrain_id=text) | Q(job_id=text) | Q(link_ids__contains=[text])
+    ids = list(spellings(text))
+    links = ProjectLink.objects.filter(Q(opentrain_id__in=ids) | Q(external_project_id__in=ids), install=install)
+    named = Q(opentrain_id__in=ids) | Q(job_id__in=ids) | Q(link_ids__overlap=ids)
     of_links = Q(job_id__in=links.exclude(job_id="").values("job_id"))
     return named | of_links | Q(link_ids__overlap=links.values_list("opentrain_id"))

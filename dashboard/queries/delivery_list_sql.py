@@ -17,6 +17,7 @@ from dashboard.models.endpoints import DISABLED
 from dashboard.models.installs import Install
 from dashboard.queries.delivery_criteria import Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import Standing, StateKind
+from dashboard.rules.pasted import spellings
 from dashboard.signatures import UNCHECKED, Verdict
 
 WAITING = {
@@ -257,12 +258,20 @@ def _with_id(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
     # The indexes exclude empty IDs; PostgreSQL uses them only if the condition does too.
     for column, value in (("resource_id", criteria.resource_id), ("event_id", criteria.event_id)):
         if value:
-            sql += Sql(f"AND d.{column} <> '' AND d.{column} = %s", value)
+            sql += Sql(f"AND d.{column} <> ''") + _spelled(column, value)
     if criteria.delivery_id:
-        sql += Sql("AND d.opentrain_id = %s", criteria.delivery_id)
+        sql += _spelled("opentrain_id", criteria.delivery_id)
     if criteria.state is not None:
         sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(criteria))
     return sql + _of_event(criteria) + _of_cause(criteria) + _conditions(criteria=criteria, now=now)
+
+
+def _spelled(column: str, identifier: str) -> Sql:
+    """Return the condition that a column has an ID, in any of its spellings. With one, an index gives the order."""
+    found = spellings(identifier)
+    if len(found) == 1:
+        return Sql(f"AND d.{column} = %s", identifier)
+    return Sql(f"AND d.{column} = ANY(%s)", list(found))
 
 
 def _of_event(criteria: DeliveryCriteria) -> Sql:

@@ -18,6 +18,7 @@ from dashboard.queries import delivery_list_sql
 from dashboard.queries.delivery_criteria import CauseCriteria, Cursor, DeliveryCriteria, Scope
 from dashboard.queries.delivery_list_sql import Sql
 from dashboard.rules.deliveries import StateKind
+from dashboard.rules.pasted import spellings
 
 __all__ = [
     "LIST_COUNT_LIMIT",
@@ -140,7 +141,7 @@ def _refused(*, scope: Scope, criteria: DeliveryCriteria) -> QuerySet[RefusedAtt
         "received_at__gte": criteria.received_from,
         "received_at__lt": criteria.received_to,
         "claimed_event_type": criteria.event_type or None,
-        "claimed_delivery_id": criteria.delivery_id or None,
+        "claimed_delivery_id__in": spellings(criteria.delivery_id) if criteria.delivery_id else None,
     }
     return RefusedAttempt.objects.filter(**{name: value for name, value in columns.items() if value is not None})
 

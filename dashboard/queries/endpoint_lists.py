@@ -9,6 +9,7 @@ from dashboard.models.deliveries import Delivery
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import Severity
+from dashboard.rules.pasted import searched_ids
 
 
 class Show(StrEnum):
@@ -65,7 +66,7 @@ def _matching(install: Install, criteria: EndpointCriteria) -> EndpointQuerySet:
     if criteria.show is not Show.ALL:
         rows = rows.filter(_SHOWN[criteria.show])
     if criteria.text:
-        named = Q(name__icontains=criteria.text)
-        named |= Q(url__icontains=criteria.text) | Q(handler_url__icontains=criteria.text)
-        rows = rows.filter(named | Q(opentrain_id=criteria.text))
+        text = criteria.text
+        named = Q(name__icontains=text) | Q(url__icontains=text) | Q(handler_url__icontains=text)
+        rows = rows.filter(named | Q(opentrain_id__in=searched_ids(text)))
     return rows

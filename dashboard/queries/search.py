@@ -4,14 +4,16 @@
 """
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db.models import Q
 
 from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models.contracts import Contract, ProjectLink
-from dashboard.models.deliveries import Delivery
+from dashboard.models.deliveries import Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.findings import Handover
 from dashboard.models.installs import Install
@@ -19,8 +21,10 @@ from dashboard.models.members import User
 from dashboard.models.runs import Run
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
+from dashboard.rules.pasted import spellings
 from dashboard.rules.reconstruction import is_reconstructed
 
+Row = TypeVar("Row")
 SHOWN = 5
 """Maximum number of results per kind."""
 LOOKED_AT = 200
@@ -44,56 +48,89 @@ class Found:
     of_job: tuple[Contract, ...] = ()
     links: tuple[ProjectLink, ...] = ()
     handovers: tuple[Handover, ...] = ()
+    refused: tuple[RefusedAttempt, ...] = ()
     exact: Install | Endpoint | Delivery | Contract | None = None
 
 
-def find(*, user: User, text: str, now: datetime) -> Found:
-    """Return the matches for the text that the user may see."""
+def find(*, user: User, text: str, now: datetime, words: str = "") -> Found:
+    """Return the matches for the text that the user may see. `words` is what a name may be in; empty for the text.
+
+    An ID is found in lower case too; but if something has it exactly as it is given, only that.
+    """
     if len(text) < WORD_LEAST and not text.isdecimal():
         return Found()
-    installs, endpoints = find_installs(user=user, text=text), _endpoints(user, text)
+    ids, names = spellings(text), words or text
+    installs = _installs(user, ids, names)
+    endpoints = find_endpoints(user=user, ids=ids, words=names)
     deliveries = _deliveries(user, DeliveryCriteria(delivery_id=text), now)
-    contracts = _contracts(user, Q(opentrain_id=text))
+    contracts = _contracts(user, Q(opentrain_id__in=ids))
     candidates: tuple[Install | Endpoint | Delivery | Contract, ...]
     candidates = (*installs, *endpoints, *deliveries, *contracts)
-    named = [one for one in candidates if one.opentrain_id == text]
+    named = as_given([one for one in candidates if one.opentrain_id in ids], "opentrain_id", text)
     return Found(
         installs=installs,
         endpoints=endpoints,
         runs=_runs(user, text),
-        deliveries=deliveries,
-        of_event=_deliveries(user, DeliveryCriteria(event_id=text), now),
-        of_resource=_deliveries(user, DeliveryCriteria(resource_id=text), now),
-        contracts=contracts,
-        of_job=_contracts(user, Q(job_id=text)),
-        links=_links(user, text),
+        deliveries=as_given(deliveries, "opentrain_id", text),
+        of_event=as_given(_deliveries(user, DeliveryCriteria(event_id=text), now), "event_id", text),
+        of_resource=as_given(_deliveries(user, DeliveryCriteria(resource_id=text), now), "resource_id", text),
+        contracts=as_given(contracts, "opentrain_id", text),
+        of_job=as_given(_contracts(user, Q(job_id__in=ids)), "job_id", text),
+        links=_links(user, ids),
         handovers=_handovers(user, text),
+        refused=find_refused(user=user, delivery_id=text),
         exact=named[0] if len(named) == 1 else None,
     )
 
 
+def as_given(rows: Sequence[Row], column: str, text: str) -> tuple[Row, ...]:
+    """Return the rows whose ID is exactly as it was given; without any, all of them."""
+    exactly = tuple(row for row in rows if getattr(row, column) == text)
+    return exactly or tuple(rows)
+
+
 def find_installs(*, user: User, text: str, most: int = SHOWN) -> tuple[Install, ...]:
     """Return installs that the user may see, by a complete ID or by the beginnings of words in their name."""
+    return _installs(user, spellings(text), text, most=most)
+
+
+def _installs(user: User, ids: Collection[str], words: str, *, most: int = SHOWN) -> tuple[Install, ...]:
     visible = Install.objects.visible_to(user)
-    matches = Q(pk__in=visible.filter(Q(opentrain_id=text) | Q(organization_id=text)).values("pk")[:LOOKED_AT])
-    words = beginning_with(text)
-    if words is not None:
-        named = visible.annotate(words=words_in("name")).filter(words=words)
+    own = visible.filter(Q(opentrain_id__in=ids) | Q(organization_id__in=ids))
+    matches = Q(pk__in=own.values("pk")[:LOOKED_AT])
+    beginnings = beginning_with(words)
+    if beginnings is not None:
+        named = visible.annotate(words=words_in("name")).filter(words=beginnings)
         matches |= Q(pk__in=named.values("pk")[:LOOKED_AT])
     return tuple(Install.objects.filter(matches).defer("token").order_by("rank", "name", "pk")[:most])
 
 
-def _endpoints(user: User, text: str) -> tuple[Endpoint, ...]:
+def find_endpoints(*, user: User, ids: Collection[str], words: str) -> tuple[Endpoint, ...]:
+    """Return endpoints that the user may see, by a complete ID or by the beginnings of words in their name or URLs."""
     visible = Endpoint.objects.visible_to(user)
-    matches = Q(pk__in=visible.filter(opentrain_id=text).values("pk")[:LOOKED_AT])
-    words = beginning_with(text)
-    if words is not None:
-        addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=words)
-        named = visible.exclude(name="").annotate(words=words_in("name")).filter(words=words)
+    matches = Q(pk__in=visible.filter(opentrain_id__in=ids).values("pk")[:LOOKED_AT])
+    beginnings = beginning_with(words)
+    if beginnings is not None:
+        addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=beginnings)
+        named = visible.exclude(name="").annotate(words=words_in("name")).filter(words=beginnings)
         for found in (addressed, named):
             matches |= Q(pk__in=found.values("pk")[:LOOKED_AT])
     rows = Endpoint.objects.filter(matches).select_related("install").defer("secret", "install__token")
     return tuple(rows.order_by("severity", "pk")[:SHOWN])
+
+
+def find_refused(*, user: User, delivery_id: str) -> tuple[RefusedAttempt, ...]:
+    """Return the newest refused requests that claimed to be of a delivery, at endpoints that the user may see."""
+    if not delivery_id:
+        return ()
+    ids = spellings(delivery_id)
+    rows = RefusedAttempt.objects.filter(~Q(claimed_delivery_id=""), claimed_delivery_id__in=ids)
+    if not user.sees_every_install:
+        rows = rows.filter(endpoint__in=Endpoint.objects.visible_to(user))
+    rows = rows.select_related("endpoint__install").defer(
+        "request_headers", "endpoint__secret", "endpoint__install__token"
+    )
+    return as_given(tuple(rows.order_by("-received_at", "-pk")[:SHOWN]), "claimed_delivery_id", delivery_id)
 
 
 def _contracts(user: User, named: Q) -> tuple[Contract, ...]:
@@ -101,8 +138,8 @@ def _contracts(user: User, named: Q) -> tuple[Contract, ...]:
     return tuple(rows.order_by("-first_seen_at", "-pk")[:SHOWN])
 
 
-def _links(user: User, text: str) -> tuple[ProjectLink, ...]:
-    rows = ProjectLink.objects.visible_to(user).filter(Q(opentrain_id=text) | Q(external_project_id=text))
+def _links(user: User, ids: Collection[str]) -> tuple[ProjectLink, ...]:
+    rows = ProjectLink.objects.visible_to(user).filter(Q(opentrain_id__in=ids) | Q(external_project_id__in=ids))
     return tuple(rows.select_related("install").defer("install__token").order_by("-first_seen_at", "-pk")[:SHOWN])
 
 
@@ -110,8 +147,8 @@ def _handovers(user: User, text: str) -> tuple[Handover, ...]:
     """Return the newest hand-overs with this delivery ID, which a handler's log has. Any other text costs nothing."""
     if not is_reconstructed(text):
         return ()
-    rows = Handover.objects.visible_to(user).filter(delivery_id=text).select_related("install")
-    return tuple(rows.defer("body", "response_head", "install__token")[:SHOWN])
+    rows = Handover.objects.visible_to(user).filter(delivery_id=text).select_related("install", "endpoint")
+    return tuple(rows.defer("body", "response_head", "install__token", "endpoint__secret")[:SHOWN])
 
 
 def _runs(user: User, text: str) -> tuple[Run, ...]:

@@ -4,7 +4,7 @@ Every look-up is one short index range, and is only through what the user may se
 nothing, exactly as one that nobody has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from dashboard.models import Contract, Delivery, Endpoint, Evidence, Install, Pr
 from dashboard.queries import delivery_lists, event_endpoints
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.event_endpoints import OfEvent
+from dashboard.rules.pasted import spellings
 from dashboard.rules.reads import Read, is_allowed
 
 MOST_CONTRACTS = 200
@@ -89,19 +90,20 @@ class LookedThrough:
 
 
 def named(*, user: User, text: str, now: datetime) -> Named:
-    """Return what the user may see that has this ID."""
+    """Return what the user may see that has this ID. It is found in lower case too."""
     if not text:
         return Named()
-    links = _links(user, text)
-    contracts = _contracts(user, text, links)
+    ids = spellings(text)
+    links = _links(user, ids)
+    contracts = _contracts(user, ids, links)
     deliveries = _deliveries(user, text, now)
-    contracts = contracts or _of_resources(user, deliveries) or _of_evidence(user, text)
-    install = Install.objects.visible_to(user).defer("token").filter(opentrain_id=text).first()
+    contracts = contracts or _of_resources(user, deliveries) or _of_evidence(user, ids)
+    install = Install.objects.visible_to(user).defer("token").filter(opentrain_id__in=ids).first()
     installs = {one.install_id for one in contracts} | {one.install_id for one in links}
     installs |= {one.endpoint.install_id for one in deliveries}
     reads = Reconciliation.objects.filter(pk__in=installs).values_list("pk", "contracts_read_at")
     return Named(
-        kind=_kind(text, contracts, links, deliveries, install),
+        kind=_kind(ids, contracts, links, deliveries, install),
         contracts=contracts[:MOST_CONTRACTS],
         has_more=len(contracts) > MOST_CONTRACTS,
         links=links,
@@ -119,21 +121,22 @@ def event_of(found: Named, *, now: datetime) -> OfEvent | None:
 
 
 def _kind(
-    text: str,
+    ids: Collection[str],
     contracts: Sequence[Contract],
     links: Sequence[ProjectLink],
     deliveries: Sequence[Delivery],
     install: Install | None,
 ) -> NamedBy:
     """Return whose ID it is. If several things have it, contracts come first: they tell most."""
+    jobs = {one.job_id for one in contracts} | {one.job_id for one in links}
     of = (
-        (NamedBy.CONTRACT, any(one.opentrain_id == text for one in contracts)),
-        (NamedBy.JOB, text in {one.job_id for one in contracts} | {one.job_id for one in links}),
-        (NamedBy.LINK, any(one.opentrain_id == text for one in links)),
-        (NamedBy.PROJECT, any(one.external_project_id == text for one in links)),
+        (NamedBy.CONTRACT, any(one.opentrain_id in ids for one in contracts)),
+        (NamedBy.JOB, not jobs.isdisjoint(ids)),
+        (NamedBy.LINK, any(one.opentrain_id in ids for one in links)),
+        (NamedBy.PROJECT, any(one.external_project_id in ids for one in links)),
         (NamedBy.INSTALL, install is not None),
-        (NamedBy.DELIVERY, any(one.opentrain_id == text for one in deliveries)),
-        (NamedBy.EVENT, any(one.event_id == text for one in deliveries)),
+        (NamedBy.DELIVERY, any(one.opentrain_id in ids for one in deliveries)),
+        (NamedBy.EVENT, any(one.event_id in ids for one in deliveries)),
         (NamedBy.RESOURCE, bool(deliveries)),
         (NamedBy.DELIVERY, bool(contracts)),  # whose evidence alone is left
     )
@@ -161,17 +164,17 @@ def looked_through(*, user: User) -> LookedThrough:
     )
 
 
-def _links(user: User, text: str) -> tuple[ProjectLink, ...]:
+def _links(user: User, ids: Collection[str]) -> tuple[ProjectLink, ...]:
     rows = ProjectLink.objects.visible_to(user).select_related("install").defer("install__token")
     return tuple(
-        rows.filter(Q(opentrain_id=text) | Q(external_project_id=text) | Q(job_id=text)).order_by("created_at", "pk")[
-            :MOST_LINKS
-        ]
+        rows.filter(Q(opentrain_id__in=ids) | Q(external_project_id__in=ids) | Q(job_id__in=ids)).order_by(
+            "created_at", "pk"
+        )[:MOST_LINKS]
     )
 
 
-def _contracts(user: User, text: str, links: tuple[ProjectLink, ...]) -> tuple[Contract, ...]:
-    wanted = Q(opentrain_id=text) | Q(job_id=text)
+def _contracts(user: User, ids: Collection[str], links: tuple[ProjectLink, ...]) -> tuple[Contract, ...]:
+    wanted = Q(opentrain_id__in=ids) | Q(job_id__in=ids)
     for link in links:
         if link.job_id:
             wanted |= Q(install=link.install_id, job_id=link.job_id)
@@ -207,9 +210,9 @@ def _of_resources(user: User, deliveries: tuple[Delivery, ...]) -> tuple[Contrac
     return tuple(rows.filter(wanted).order_by("-first_seen_at", "-pk"))
 
 
-def _of_evidence(user: User, text: str) -> tuple[Contract, ...]:
+def _of_evidence(user: User, ids: Collection[str]) -> tuple[Contract, ...]:
     """Return the contracts of a delivery or an event that the log has no longer."""
-    found = Evidence.objects.filter(Q(opentrain_id=text) | Q(event_id=text)).values("contract")
+    found = Evidence.objects.filter(Q(opentrain_id__in=ids) | Q(event_id__in=ids)).values("contract")
     rows = Contract.objects.visible_to(user).select_related("install").defer("install__token")
     return tuple(rows.filter(pk__in=found).order_by("-first_seen_at", "-pk")[: MOST_CONTRACTS + 1])
 

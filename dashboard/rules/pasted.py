@@ -42,6 +42,11 @@ _AFTER = ",;"
 _NOT_OF_A_TOKEN = _EVERY_MARK + "{}[],; "
 _ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.:-]{6,}")
 """What OpenTrain's IDs look like: enough to tell a list of them from one ID of another form."""
+_ID_IN_WORDS = re.compile(
+    r"(?<![\w.:/@-])(?:[A-Za-z]{2,12}_(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]*[A-Za-z0-9]"
+    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?![\w@])"
+)
+"""An ID among words: a prefix, an underscore and characters with a digit among them ("evt_12ab"), or a UUID."""
 _PLAIN = re.compile(r"[\w.:+@/ -]+")
 _IN_BRACKETS = re.compile(r"<(?:URL:)?((?:https?://|mailto:)[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>", re.IGNORECASE)
 _NAMED_ADDRESS = re.compile(r"[^<>@]*<([^\s<>@]+@[^\s<>@]+)>")
@@ -152,15 +157,49 @@ def one(text: str, *, what: str) -> str:
 def identifier(text: str, *, what: str = "ID") -> str:
     """Return the one ID of the text, without the name before it ("X-OpenTrain-Delivery: …"), or "" if there is none.
 
+    Of a sentence ("why did evt_12ab fail?"), it is the one ID among its words. A text without any is returned as it is.
+
     Raises: Unusable if there are several IDs, or a secret.
     """
     if has_secret(text):
         raise Unusable(f"This contains a token, key or secret. Paste only the {what}.")
+    among_words = ids_among_words(text)
+    if len(among_words) == 1:
+        return among_words[0]
     value = bare(_ID_LABEL.sub("", one(text, what=what), count=1)).translate(_HYPHENS)
     found = [bare(part) for part in re.split(r"[,;\s]+", value) if part]
     if len(found) > 1 and all(_ID.fullmatch(part) for part in found):
         raise Unusable(f"This contains {len(found)} IDs. Paste only one {what}.")
+    if among_words:
+        raise Unusable(f"This contains {len(among_words)} IDs. Paste only one {what}.")
     return value if _PLAIN.fullmatch(value) else text.strip()
+
+
+def searched_ids(text: str) -> tuple[str, ...]:
+    """Return the spellings of the ID of a search text, which may also be a name: then, of the name."""
+    try:
+        return spellings(identifier(text))
+    except Unusable:
+        return (text,)
+
+
+def ids_among_words(text: str) -> tuple[str, ...]:
+    """Return the different IDs of a text of several words, in its order."""
+    plain = trimmed(text).translate(_HYPHENS)
+    return tuple(dict.fromkeys(_ID_IN_WORDS.findall(plain))) if len(plain.split()) > 1 else ()
+
+
+def spellings(identifier: str) -> tuple[str, ...]:
+    """Return how an ID may be written that people give, the likeliest first.
+
+    As given; with its prefix in lower case, because phones and sentences begin with a capital; and all in lower case.
+    An ID with capitals after its prefix is only found with these.
+    """
+    if not identifier.isascii():
+        return (identifier,)
+    prefix, mark, rest = identifier.partition("_")
+    found = [identifier, f"{prefix.lower()}{mark}{rest}" if mark else identifier, identifier.lower()]
+    return tuple(dict.fromkeys(found))
 
 
 def url(text: str) -> str:

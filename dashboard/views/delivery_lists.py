@@ -22,8 +22,11 @@ from dashboard.models import Delivery, Endpoint, Handover, Install, User
 from dashboard.presenters import pages
 from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.delivery_list_page import (
+    Elsewhere,
+    Nothing,
     again,
     causes_heading,
+    elsewhere,
     heading,
     install_of,
     nothing,
@@ -37,7 +40,7 @@ from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_s
 from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
 from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
-from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, Scope
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
@@ -185,6 +188,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "table": _table(place, rows),
         "tabs": tabs(url=place.url(), wanted=filters),
         "nothing": why,
+        "elsewhere": _elsewhere(place, filters) if why is Nothing.NO_MATCH else None,
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
         "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,
@@ -272,6 +276,15 @@ def _count(place: Place, filters: Filter, now: datetime) -> int:
     if filters.refused:
         return delivery_lists.refused_count(scope=place.scope, criteria=filters.criteria)
     return delivery_lists.count(scope=place.scope, criteria=filters.criteria, now=now)
+
+
+def _elsewhere(place: Place, filters: Filter) -> Elsewhere | None:
+    """Return where to go on with an ID that no delivery here has."""
+    delivery_id = filters.criteria.delivery_id
+    only = DeliveryCriteria(delivery_id=delivery_id)
+    is_asked = bool(delivery_id) and not filters.refused
+    refused = delivery_lists.refused_count(scope=place.scope, criteria=only) if is_asked else 0
+    return elsewhere(filters, url=place.url(), refused=refused)
 
 
 def _redeliverable(place: Place, filters: Filter, number: int, rows: Sequence[Any], now: datetime) -> Redeliverable:

@@ -223,7 +223,8 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
     elif asked.show or not asked.query:
         visible = visible.connected()
     if asked.query:
-        visible = visible.filter(name__icontains=asked.query)
+        ids = pasted.searched_ids(asked.query)
+        visible = visible.filter(Q(name__icontains=asked.query) | Q(opentrain_id__in=ids) | Q(organization_id__in=ids))
     if asked.show == "need":
         visible = visible.filter(NEEDS_ATTENTION | Q(rank__lt=Severity.PAUSED))
     if asked.show == "unheard":

@@ -12,6 +12,7 @@ from dashboard.queries.endpoint_lists import EndpointCriteria, Show
         ({}, EndpointCriteria(), 1, "?"),
         ({"q": " a b ", "show": "need", "page": "3"}, EndpointCriteria("a b", Show.NEED), 3, "?q=a+b&show=need&page=3"),
         ({"q": "a\0b" + "x" * 300}, EndpointCriteria(("ab" + "x" * 300)[:TEXT_CHARS]), 1, "?q=ab" + "x" * 198),
+        ({"q": "“whe_1”"}, EndpointCriteria("whe_1"), 1, "?q=whe_1"),
         ({"show": "NEED", "page": "-1"}, EndpointCriteria(), 1, "?"),
         ({"show": "gone", "page": "0"}, EndpointCriteria(), 1, "?"),
         ({"page": "9999999"}, EndpointCriteria(), 1, "?"),

@@ -11,6 +11,12 @@ def test_id_is_read_without_what_copying_adds(pasted: str) -> None:
     assert read(pasted, what="ID") == SearchText("con_100001")
 
 
+def test_id_of_a_sentence_is_looked_up_and_a_name_may_be_in_all_of_it() -> None:
+    found = read("why did con_100001… fail?", what="ID")
+    assert (found, found.words) == (SearchText("con_100001"), "why did con_100001… fail?")
+    assert read("acme labs", what="ID").words == ""
+
+
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("hidden", ["", "\0", "\u200b"])
 def test_secret_is_neither_looked_up_nor_kept(start: str, hidden: str) -> None:

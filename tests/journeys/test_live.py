@@ -145,7 +145,7 @@ def test_search_beside_the_inbox_keeps_what_is_typed_and_finds_it(
         make_install(name=name)
     page = open_endpoint()
     page.goto(live_server.url)
-    field = page.get_by_label("Search installs by name")
+    field = page.get_by_label("Search installs by name or ID")
     field.fill("bet")
     for _ in range(2):  # two polls later it is still there
         with page.expect_response("**/inbox/live/**"):
@@ -171,7 +171,7 @@ def test_page_of_many_endpoints_polls_itself_alone_and_keeps_what_is_typed(
     take_all(page, screenshots, "many-endpoints")
     page.get_by_role("link", name="Next").click()
     with page.expect_response("**/live/?page=2"):
-        field = page.get_by_label("Search endpoints by URL or ID")
+        field = page.get_by_label("Search endpoints by name, URL or ID")
         field.fill("acme")
     for _ in range(2):  # two polls later it is still there
         with page.expect_response("**/live/?page=2"):

@@ -129,12 +129,13 @@ def test_list_of_what_has_no_answer_is_filled_from_what_was_there_before(support
         {"who": "paul"}, {"what": "pause endpoint"}, {"phase": "refused"}, {"install": "acme labs"},
         {"install": "ins_acme"}, {"install": "{install}"}, {"endpoint": "whe_1"}, {"endpoint": "{endpoint}"},
         {"delivery_id": "dlv_1"}, {"request_id": "9d1f"}, {"at_from": NOON}, {"at_to": NOON + SECOND},
-        {"who": "paul", "what": "pause endpoint", "install": "Acme Labs", "at_from": NOON},
+        {"delivery_id": "DLV_1"}, {"request_id": "9D1F"}, {"install": "INS_acme"}, {"endpoint": "Whe_1"},
+        {"endpoint": "billing eu"}, {"who": "paul", "what": "pause endpoint", "install": "Acme Labs", "at_from": NOON},
     ],
 )  # fmt: skip
 def test_filter_finds_what_fits_it_and_nothing_else(criteria: dict[str, object], support: User) -> None:
     acme = make_install(name="Acme Labs", opentrain_id="ins_acme")
-    endpoint = make_endpoint(install=acme, opentrain_id="whe_1")
+    endpoint = make_endpoint(install=acme, opentrain_id="whe_1", name="Billing EU")
     mine = make_entry(
         endpoint=endpoint, actor_name="paul", action="pause endpoint", phase="refused", delivery_id="dlv_1",
         request_id="9d1f",

@@ -33,7 +33,7 @@ def ids(install: Install, **criteria: object) -> list[str]:
     return [one.opentrain_id for one in found]
 
 
-@pytest.mark.parametrize("text", ["con_a", "job_a", "lnk_a", "crm-a", "lnk_unread"])
+@pytest.mark.parametrize("text", ["con_a", "job_a", "lnk_a", "crm-a", "lnk_unread", "CON_A", "Job_a", "LNK_UNREAD"])
 def test_any_complete_id_finds_the_contract_and_no_other(install: Install, text: str) -> None:
     make_link(install=install, opentrain_id="lnk_a", external_project_id="crm-a", job_id="job_a")
     make_link(install=install, opentrain_id="lnk_b", external_project_id="crm-b", job_id="job_b")

@@ -52,6 +52,13 @@ def test_text_is_a_part_of_a_url_or_a_whole_id(install: Install) -> None:
     assert ids(install, text=str(by_url.opentrain_id)[:-1]) == []
 
 
+def test_text_is_a_part_of_a_name_or_an_id_in_other_case_or_in_a_sentence(install: Install) -> None:
+    one = make_endpoint(install=install, name="Billing EU", opentrain_id="whe_9x")
+    make_endpoint(install=install, name="Payroll")
+    for text in ("illing e", "WHE_9X", "is whe_9x slow?"):
+        assert ids(install, text=text) == [one.pk]
+
+
 def test_number_of_matches_and_of_the_last_page_is_known(install: Install) -> None:
     for _ in range(5):
         make_endpoint(install=install)

@@ -12,6 +12,7 @@ from tests.factories import (
     make_handover,
     make_install,
     make_link,
+    make_refused_attempt,
     make_run,
 )
 
@@ -24,7 +25,7 @@ def endpoint(acme: Install) -> Endpoint:
 def titles(user: User, text: str) -> dict[str, list[str]]:
     found = find(user=user, text=text, now=timezone.now())
     kinds = ("installs", "endpoints", "runs", "deliveries", "of_event", "of_resource", "contracts", "of_job", "links")
-    kinds = (*kinds, "handovers")
+    kinds = (*kinds, "handovers", "refused")
     return {kind: [str(one) for one in getattr(found, kind)] for kind in kinds if getattr(found, kind)}
 
 
@@ -76,6 +77,41 @@ def test_contract_link_project_and_job_are_found_by_their_whole_ids(acme: Instal
     assert titles(support, "lnk_77") == {"links": ["lnk_77"]}
     assert titles(support, "proj-77") == {"links": ["lnk_77"]}
     assert titles(support, "con_7") == {}
+
+
+@pytest.mark.parametrize("text", ["Dlv_7a", "DLV_7A"])
+def test_id_is_found_in_other_case_if_nothing_has_it_as_given(text: str, endpoint: Endpoint, support: User) -> None:
+    make_delivery(endpoint=endpoint, opentrain_id="dlv_7a")
+    assert titles(support, text) == {"deliveries": ["dlv_7a"]}
+    make_delivery(endpoint=endpoint, opentrain_id=text)
+    found = find(user=support, text=text, now=timezone.now())
+    assert [one.opentrain_id for one in found.deliveries] == [text]
+    assert found.exact in found.deliveries
+
+
+@pytest.mark.parametrize(("text", "kind"), [("JOB_77", "of_job"), ("Whe_Known", "endpoints"), ("Con_77", "contracts")])
+def test_every_kind_of_id_is_found_in_other_case(text: str, kind: str, endpoint: Endpoint, support: User) -> None:
+    make_contract(install=endpoint.install, opentrain_id="con_77", job_id="job_77")
+    assert list(titles(support, text)) == [kind]
+
+
+def test_endpoint_is_found_by_the_beginnings_of_words_of_its_name(acme: Install, support: User) -> None:
+    named = make_endpoint(install=acme, name="Billing (EU) prod")
+    make_endpoint(install=acme, name="Payroll")
+    for text in ("billing", "eu bill", "Billing (EU) prod"):
+        found = find(user=support, text=text, now=timezone.now())
+        assert found.endpoints == (named,)
+
+
+def test_refused_request_is_found_by_the_delivery_id_that_it_claimed(
+    endpoint: Endpoint, support: User, outsider: User
+) -> None:
+    refused = make_refused_attempt(endpoint=endpoint, claimed_delivery_id="dlv_77")
+    make_refused_attempt(endpoint=endpoint, claimed_delivery_id="")
+    assert titles(support, "dlv_77") == {"refused": [str(refused)]}
+    assert titles(support, "DLV_77") == {"refused": [str(refused)]}
+    assert titles(outsider, "dlv_77") == {}
+    assert titles(support, "dlv_7") == {}
 
 
 def test_outsider_finds_nothing_of_another_install(endpoint: Endpoint, outsider: User) -> None:

@@ -62,9 +62,14 @@ def test_id_of_another_install_leads_to_nothing(text: str, contract: Contract, o
     assert not found
 
 
-@pytest.mark.parametrize("text", ["con_7", "con_777", "CON_77", "%", "", "'", "\u202econ_77"])
+@pytest.mark.parametrize("text", ["con_7", "con_777", "CON_7", "%", "", "'", "\u202econ_77"])
 def test_other_text_leads_to_nothing(text: str, contract: Contract, support: User) -> None:
     assert not named(user=support, text=text, now=NOON)
+
+
+@pytest.mark.parametrize("text", EVERY)
+def test_id_in_capitals_leads_to_the_same(text: str, contract: Contract, support: User) -> None:
+    assert named(user=support, text=text.upper(), now=NOON) == named(user=support, text=text, now=NOON)
 
 
 def test_id_of_two_installs_leads_to_both_for_support(contract: Contract, support: User, partner_admin: User) -> None:

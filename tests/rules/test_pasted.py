@@ -14,7 +14,9 @@ from dashboard.rules.pasted import (
     identifier,
     mail_address,
     one,
+    searched_ids,
     signing_secret,
+    spellings,
     token,
     url,
     values,
@@ -229,6 +231,16 @@ def test_signing_secret_is_refused_with_the_true_reason_and_not_repeated(text: s
         ("order 1, part 2", "order 1, part 2"),
         (' "><img src=x>" ', '"><img src=x>"'),
         ("'", "'"),
+        ("why did evt_12ab… fail?", "evt_12ab"),
+        ("Why did “evt_12ab” fail?", "evt_12ab"),
+        ("see\ndlv_7f3a\nand tell me", "dlv_7f3a"),
+        ("evt_12ab and again evt_12ab.", "evt_12ab"),
+        ("request 6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11 is stuck", "6f0bd6b4-6f8e-4f5e-9b0b-5f4a3f1d2c11"),
+        ("EVT_12AB please", "EVT_12AB"),
+        ("job_1001 (job)", "job_1001"),
+        ("the whole thing", "the whole thing"),
+        ("no_digits here", "no_digits here"),
+        ("ana@job_1.example mailed", "ana@job_1.example mailed"),
     ],
 )
 def test_identifier_is_taken_from_what_is_around_it(text: str, found: str) -> None:
@@ -244,10 +256,31 @@ def test_identifier_is_taken_from_what_is_around_it(text: str, found: str) -> No
         ("dlv_1\r\ndlv_2", "This contains 2 lines. Paste only one ID."),
         ('["dlv_1", "dlv_2"]', "This contains a list of 2 values. Paste only one ID."),
         (TOKEN, "This contains a token, key or secret. Paste only the ID."),
+        ("did evt_1 or evt_2 fail?", "This contains 2 IDs. Paste only one ID."),
     ],
 )
 def test_identifier_refuses_lists_and_secrets(text: str, words: str) -> None:
     assert reason(identifier, text) == words
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("evt_12ab", ("evt_12ab",)),
+        ("Evt_12aB", ("Evt_12aB", "evt_12aB", "evt_12ab")),
+        ("EVT_12AB", ("EVT_12AB", "evt_12AB", "evt_12ab")),
+        ("7B1C-2F", ("7B1C-2F", "7b1c-2f")),
+        ("\u0130D_1", ("\u0130D_1",)),  # lower case would change its length
+    ],
+)
+def test_spellings_are_as_given_first_and_in_lower_case_last(given: str, found: tuple[str, ...]) -> None:
+    assert spellings(given) == found
+
+
+def test_searched_ids_are_of_the_id_or_of_the_name() -> None:
+    assert searched_ids("is Whe_7 slow?") == ("Whe_7", "whe_7")
+    assert searched_ids("acme labs") == ("acme labs",)
+    assert searched_ids("dlv_10001, dlv_10002") == ("dlv_10001, dlv_10002",)
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,34 @@ def test_list_without_deliveries_says_what_comes_and_with_a_filter_what_to_do(
     assert "No deliveries match these filters." in words_of(ana.read(reverse("delivery-list") + "?state=failed"))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("delivery", "DLV_7A"), ("delivery", "did “dlv_7a” fail?"), ("event_id", "Evt_7a"), ("resource", "CON_7A")],
+)
+def test_list_finds_an_id_however_it_is_pasted(ana: Browser, acme_endpoint: Endpoint, name: str, text: str) -> None:
+    one = make_delivery(endpoint=acme_endpoint, opentrain_id="dlv_7a", event_id="evt_7a", resource_id="con_7a")
+    make_delivery(endpoint=acme_endpoint)
+    page = ana.read(f"{reverse('delivery-list')}?{urlencode({name: text})}")
+    assert re.findall(r'href="/deliveries/(\d+)/"', page)[:1] == [str(one.pk)]
+    assert "1 delivery" in words_of(page)
+
+
+def test_list_without_the_delivery_leads_to_refused_requests_that_claimed_it(
+    ana: Browser, acme_endpoint: Endpoint
+) -> None:
+    make_refused_attempt(endpoint=acme_endpoint, claimed_delivery_id="dlv_7a")
+    path = reverse("endpoint-deliveries", args=[acme_endpoint.pk])
+    page = ana.read(f"{path}?delivery=DLV_7A&state=failed")
+    assert "1 refused request claimed this delivery ID." in words_of(page)
+    refused = f"{path}?delivery=DLV_7A&amp;signature=refused"
+    assert f'href="{refused}"' in page
+    assert "The signature does not match." in ana.read(refused.replace("&amp;", "&"))
+    assert 'href="/search/?q=DLV_7A"' in page
+    assert 'href="/why/?q=DLV_7A"' in page
+    assert "Is it another kind of ID?" not in ana.read(f"{path}?state=failed")
+    assert "claimed this delivery ID" not in ana.read(f"{path}?delivery=dlv_8")
+
+
 def test_list_without_deliveries_never_calls_what_it_cannot_see_none(ana: Browser, acme_endpoint: Endpoint) -> None:
     straight = make_endpoint(install=acme_endpoint.install, receiver_key=None)
     observed = make_endpoint(install=acme_endpoint.install, receiver_key=None, observation_key_sha256="0" * 64)

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -72,6 +73,14 @@ def test_search_finds_by_a_part_of_the_name(ana: Browser) -> None:
     page = ana.read(f"{LIST}?q=bETA")
     assert "Beta Data" in page
     assert "Acme Labs" not in page
+
+
+@pytest.mark.parametrize("text", ["ins_77", "“INS_77”", "who has ins_77?", "Org_77"])
+def test_search_finds_by_an_id_however_it_is_pasted(ana: Browser, text: str) -> None:
+    make_install(name="Sought", opentrain_id="ins_77", organization_id="org_77")
+    make_install(name="Other", opentrain_id="ins_7")
+    page = ana.read(f"{reverse('install-list')}?{urlencode({'q': text})}")
+    assert ("Sought</bdi>" in page, "Other</bdi>" in page) == (True, False)
 
 
 def test_search_that_finds_nothing_says_so_and_leads_back(ana: Browser) -> None:

@@ -18,6 +18,7 @@ from tests.factories import (
     make_failed_delivery,
     make_install,
     make_link,
+    make_refused_attempt,
 )
 from tests.views.conftest import Browser, browser_of
 
@@ -174,6 +175,33 @@ def test_secret_is_neither_looked_up_nor_shown(secret: str, ana: Browser) -> Non
     page = ana.client.get("/why/", {"q": f"Authorization: Bearer {secret}"}).content.decode()
     assert "looks like a token or secret" in page
     assert secret not in page
+
+
+@pytest.mark.parametrize("text", ["CON_7001", "Con_7001", "why did con_7001 end?", "“con_7001”"])
+def test_id_is_found_in_other_case_and_in_a_sentence(text: str, ended: Contract, ana: Browser) -> None:
+    assert "Label cats" in plain(ana.client.get("/why/", {"q": text}).content.decode())
+
+
+def test_refused_delivery_says_where_and_why(hook: Endpoint, ana: Browser, outsider: User) -> None:
+    refused = make_refused_attempt(endpoint=hook, claimed_delivery_id="dlv_9x", claimed_event_type=HOSTILE)
+    page = ana.client.get("/why/", {"q": "Dlv_9x"}).content.decode()
+    assert "The signature does not match. The handler did not get it." in plain(page)
+    assert f'href="/endpoints/{hook.pk}/doctor/?refused={refused.pk}"' in page
+    assert "<img src=x" not in page
+    page = browser_of(outsider).client.get("/why/", {"q": "dlv_9x"}).content.decode()
+    assert "No contract, link, delivery or event that you can see has this ID" in plain(page)
+
+
+def test_name_or_id_of_an_endpoint_leads_to_its_page(hook: Endpoint, acme: Install, ana: Browser) -> None:
+    Endpoint.objects.filter(pk=hook.pk).update(name="Billing EU", opentrain_id="whe_9x")
+    make_endpoint(install=acme, name="Billing US", deleted_at=timezone.now())
+    for text in ("billing eu", "WHE_9X", "is whe_9x down?"):
+        page = ana.client.get("/why/", {"q": text}).content.decode()
+        assert "Its page says what is missing there." in plain(page)
+        assert f'href="/endpoints/{hook.pk}/"' in page
+    page = plain(ana.client.get("/why/", {"q": "billing"}).content.decode())
+    assert "The page of each endpoint says what is missing there." in page
+    assert "Deleted Billing US" in page
 
 
 @pytest.mark.parametrize(
