@@ -88,6 +88,7 @@ account: Patterns = [
 console: Patterns = [
     path("", inbox.index, name="home"),
     path("inbox/live/", inbox.live, name="inbox-live"),
+    path("inbox/count/", inbox.count_live, name="inbox-count-live"),
     path("installs/", install_list.index, name="install-list"),
     path("installs/live/", install_list.live, name="install-list-live"),
     path("installs/connect/", installs.connect, name="install-connect"),

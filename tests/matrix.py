@@ -17,6 +17,7 @@ TABLE = """
 # address                               method stranger, no role, viewer, another, admin, outsider, support, lead
 home                                    GET    in 403  ok  ok  ok  ok  ok  ok
 inbox-live                              GET    in 403  ok  ok  ok  ok  ok  ok
+inbox-count-live                        GET    in 403  ok  ok  ok  ok  ok  ok
 install-list                            GET    in 403  ok  ok  ok  ok  ok  ok
 install-list-live                       GET    in 403  ok  ok  ok  ok  ok  ok
 install-connect                         GET    in 403 403 403  ok  ok  ok  ok

@@ -62,3 +62,14 @@ def test_times_are_written_by_one_owner_in_the_readers_zone() -> None:
 def test_times_in_attributes_are_no_elements() -> None:
     """The filters of times may write a <time> element, which an attribute cannot hold."""
     assert found(re.compile(r'="[^"<>]*\|(?:exactly|clock:|to_the_minute)')) == []
+
+
+def test_titles_of_tabs_name_what_the_page_is_about() -> None:
+    """A person has several tabs open: those of two endpoints must not be called the same."""
+    nameless = [
+        str(path.relative_to(FOLDER))
+        for path in TEMPLATES
+        if "endpoints/_crumbs.html" in path.read_text()
+        if not re.search(r"\{% block title %\}[^\n]*(?:endpoint\.title|install\.name)", path.read_text())
+    ]
+    assert nameless == []

@@ -142,12 +142,35 @@ def _contract_need(found: InstallNeed, *, handler: str, now: datetime) -> Contra
     return ContractNeed(found.install_id, affected.contracts, need.value, need.label, words, contracts)
 
 
+@dataclass(frozen=True, slots=True)
+class InboxCount:
+    """How many contracts, endpoints and installs need attention. `more`: there are more contracts than counted."""
+
+    number: int
+    more: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return "3", or "1,000+" if there are more; empty if nothing needs attention."""
+        return f"{self.number:,}{'+' * self.more}" if self.number else ""
+
+    @property
+    def words(self) -> str:
+        """Return the same for people who hear it: "3 need attention"."""
+        return f"{self.text} need{'s' * (self.number == 1 and not self.more)} attention" if self.number else ""
+
+
+def inbox_count(*, endpoints: int, installs: int, needs: ContractNeeds) -> InboxCount:
+    """Count what the headline counts."""
+    return InboxCount(needs.contracts + endpoints + installs, needs.more)
+
+
 def headline(*, endpoints: int, installs: int, needs: ContractNeeds = NO_NEEDS, alerts: int = 0, is_known: bool) -> str:
     """Return "3 contracts, 2 endpoints and 1 install need attention", or that all is clear.
 
     `alerts` are open alerts. `is_known`: the state of everything was read lately.
     """
-    total = needs.contracts + endpoints + installs
+    total = inbox_count(endpoints=endpoints, installs=installs, needs=needs).number
     if not total:
         if alerts:
             return f"{alerts:,} open alert{_s(alerts)}"

@@ -25,6 +25,7 @@ from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of
 from dashboard.presenters.figures import lately_active
 from dashboard.presenters.inbox import (
     Followed,
+    InboxCount,
     Sums,
     Tried,
     all_clear,
@@ -33,6 +34,7 @@ from dashboard.presenters.inbox import (
     followed,
     headline,
     helps_endpoint,
+    inbox_count,
     tried,
 )
 from dashboard.presenters.live import live as live_response
@@ -116,6 +118,20 @@ def live(request: MemberRequest) -> HttpResponseBase:
     return live_response(request, template="inbox/index.html#live", context=_context(request))
 
 
+@require_safe
+@allowed(Permission.SEE)
+def count_live(request: MemberRequest) -> HttpResponseBase:
+    """Return how much needs attention, for the navigation of every page."""
+    return live_response(request, template="inbox/_count.html", context={"count": _count(request.user, timezone.now())})
+
+
+def _count(user: User, now: datetime) -> InboxCount:
+    installs = Install.objects.visible_to(user).connected().filter(NEEDS_ATTENTION)
+    needs = contract_needs(consequences.contract_needs(user=user), most=0, handler=user.handler_is, now=now)
+    endpoints = endpoints_needing_attention(user=user, now=now)
+    return inbox_count(endpoints=endpoints.count(), installs=installs.count(), needs=needs)
+
+
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user).connected()
@@ -155,6 +171,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         lately = lately_active(user=request.user, count=sums["endpoints"], most=LATELY, now=now)
     fleet = beginning(request, visible=visible, most=FLEET, now=now)
     return {
+        "count": inbox_count(endpoints=endpoints_in_need, installs=sums["in_need"], needs=contracts),
         "needs": worst_first(endpoints=needs, installs=installs)[:SHOWN],
         "contracts": contracts,
         "windows": windows,

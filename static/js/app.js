@@ -161,6 +161,31 @@
     box.append(part, button, picker);
   }
 
+  // --- How much is in the inbox: in the navigation, and in the inbox's title ----------------------------------------
+  // The inbox's own polls bring its count. Other pages ask for it, not by htmx: once the session has ended, that would
+  // lead from a form that is being filled in to the sign-in page.
+  const COUNT_MS = 15 * SECOND;
+  const bar = document.getElementById("inbox-count");
+  const inboxTitle = document.title.replace(/^\([^)]*\) /, "");
+  const ask = async () => {
+    if (document.hidden) return;
+    const response = await fetch(bar.dataset.from, { redirect: "manual" }).catch(() => null);
+    if (response?.ok) bar.innerHTML = await response.text();
+    else if (response) bar.replaceChildren(); // signed out: the number is no longer known
+  };
+  if (bar?.dataset.from) {
+    ask();
+    setInterval(ask, COUNT_MS);
+    document.addEventListener("visibilitychange", ask);
+  }
+  document.addEventListener("htmx:afterSettle", () => {
+    const now = document.getElementById("inbox-count-now");
+    if (!bar || !now) return;
+    bar.innerHTML = now.innerHTML;
+    const number = bar.querySelector("[data-inbox-count]")?.dataset.inboxCount;
+    document.title = number ? `(${number}) ${inboxTitle}` : inboxTitle;
+  });
+
   // --- Buttons -----------------------------------------------------------------------------------------------------
   // Pages on plain http have no clipboard API, and a browser may refuse it: then the older command. Returns whether the
   // text is on the clipboard.

@@ -10,6 +10,7 @@ from dashboard.presenters.controls import Control, Link
 from dashboard.presenters.inbox import (
     NO_NEEDS,
     ContractNeeds,
+    InboxCount,
     Sums,
     all_clear,
     concerned,
@@ -19,6 +20,7 @@ from dashboard.presenters.inbox import (
     headline,
     helps_endpoint,
     helps_install,
+    inbox_count,
 )
 from dashboard.queries.consequences import InstallNeed
 from dashboard.rules.consequences import Affected, Known, Need, Unknown
@@ -277,3 +279,22 @@ def test_run_that_waits_for_somebody_is_followed_first(state: str, look: str) ->
 )
 def test_link_to_the_fleet_says_what_it_leads_to(installs: int, has_more: bool, is_search: bool, label: str) -> None:
     assert fleet_label(installs=installs, has_more=has_more, is_search=is_search) == label
+
+
+@pytest.mark.parametrize(
+    ("count", "text", "words"),
+    [
+        (InboxCount(0), "", ""),
+        (InboxCount(1), "1", "1 needs attention"),
+        (InboxCount(12), "12", "12 need attention"),
+        (InboxCount(1000, more=True), "1,000+", "1,000+ need attention"),
+        (InboxCount(1, more=True), "1+", "1+ need attention"),
+    ],
+)
+def test_count_is_written_for_eyes_and_for_ears(count: InboxCount, text: str, words: str) -> None:
+    assert (count.text, count.words) == (text, words)
+
+
+def test_count_is_the_sum_of_the_headline() -> None:
+    needs = ContractNeeds(contracts=3, more=True)
+    assert inbox_count(endpoints=2, installs=1, needs=needs) == InboxCount(6, more=True)

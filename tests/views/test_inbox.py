@@ -8,13 +8,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
+from dashboard.models.installs import RANK_OF_TROUBLE
 from dashboard.rules.installs import Trouble
 from tests.factories import (
     make_alert,
     make_attempt,
+    make_contract,
     make_delivery,
     make_endpoint,
     make_failed_delivery,
+    make_finding,
     make_install,
     make_reconciliation,
 )
@@ -36,6 +39,53 @@ def needs(page: str) -> list[str]:
 def fail_one(endpoint: Endpoint, *, at: datetime, **columns) -> None:
     delivery = make_failed_delivery(endpoint=endpoint, first_received_at=at, last_attempt_at=at, **columns)
     make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, received_at=at)
+
+
+COUNT = reverse("inbox-count-live")
+
+
+def title_of(page: str) -> str:
+    return re.search(r"<title>(.*?)</title>", page)[1]
+
+
+def test_count_is_that_of_the_headline_in_the_title_and_in_the_navigation(ana: Browser) -> None:
+    make_endpoint()
+    assert title_of(ana.read(INBOX)) == "Inbox · Redeliver"
+    assert ana.read(COUNT).strip() == ""
+    make_endpoint(status="DISABLED", consecutive_failures=10)
+    assert ana.read(COUNT).strip().endswith('<span class="visually-hidden">, 1 needs attention</span>')
+    make_endpoint(install=make_install(rank=RANK_OF_TROUBLE, last_error="Refused.", last_error_code="token_refused"))
+    make_finding(contract=make_contract(), consequence="access")
+    page = ana.read(INBOX)
+    assert "1 contract, 1 endpoint and 1 install need attention" in page
+    assert title_of(page) == "(3) Inbox · Redeliver"
+    said = (
+        '<span data-inbox-count="3" aria-hidden="true">3</span><span class="visually-hidden">, 3 need attention</span>'
+    )
+    assert page.count(said) == 2  # in the navigation, and for the script in the part that is polled
+    assert ana.read(COUNT).strip() == said
+    assert said in ana.read(reverse("inbox-live"))
+
+
+def test_count_is_of_what_the_user_may_see(viewer: User, outsider: User, acme: Install) -> None:
+    make_endpoint(install=acme, status="DISABLED", consecutive_failures=10)
+    assert "1 needs attention" in browser_of(viewer).read(COUNT)
+    assert browser_of(outsider).read(COUNT).strip() == ""
+
+
+def test_other_pages_ask_for_the_count_afterwards_and_read_nothing_for_it(ana: Browser) -> None:
+    make_endpoint(status="DISABLED", consecutive_failures=10)
+    page = ana.read(LIST)
+    assert f'<span id="inbox-count" class="bar-count" data-from="{COUNT}"></span>' in page
+    assert "data-inbox-count" not in page
+
+
+def test_count_costs_three_queries_however_much_there_is(ana: Browser, django_assert_max_num_queries) -> None:
+    for _ in range(5):
+        make_endpoint(status="DISABLED", consecutive_failures=10)
+        make_finding(contract=make_contract(), consequence="access")
+    with django_assert_max_num_queries(5):  # two of them load the session and the user
+        assert "10 need attention" in ana.read(COUNT)
 
 
 def test_inbox_without_installs_asks_for_a_token(ana: Browser) -> None:
