@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
             "delivery",
             models.Index(
                 fields=["endpoint", "last_attempt_at"],
-                include=["attempt_count", "last_ok", "last_cause", "last_latency_ms"],
+                include=["id", "attempt_count", "last_ok", "last_cause", "last_latency_ms"],
                 name="delivery_attempted_of_endpoint",
             ),
         ),

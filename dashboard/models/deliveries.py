@@ -93,7 +93,7 @@ class Delivery(models.Model):
             # What was attempted lately, and how that went, whenever it was first received: charts and figures.
             models.Index(
                 fields=["endpoint", "last_attempt_at"],
-                include=["attempt_count", "last_ok", "last_cause", "last_latency_ms"],
+                include=["id", "attempt_count", "last_ok", "last_cause", "last_latency_ms"],
                 name="delivery_attempted_of_endpoint",
             ),
             # State, event type and attempts, alone and combined; failed deliveries, for the redeliver buttons.

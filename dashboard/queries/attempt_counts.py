@@ -14,23 +14,23 @@ COUNTED = 20_000
 """Most deliveries of which to count the attempts, those attempted last: a page must not wait for more."""
 
 TRIED = """
-    newest AS (
-        SELECT asked.key, delivery.*,
-            CASE WHEN count(*) OVER each < %(most)s THEN %(since)s ELSE min(last_attempt_at) OVER each END AS known_from
-        FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS asked (key, endpoint)
-        CROSS JOIN LATERAL (
-            SELECT id, endpoint_id, last_attempt_at, attempt_count, last_ok, last_cause, last_latency_ms
-            FROM dashboard_delivery
-            WHERE endpoint_id = asked.endpoint AND last_attempt_at >= %(since)s AND last_attempt_at < %(until)s
-            ORDER BY last_attempt_at DESC LIMIT %(most)s
-        ) AS delivery
-        WINDOW each AS (PARTITION BY delivery.endpoint_id)
+    asked AS (
+        SELECT key, endpoint, coalesce((
+            SELECT last_attempt_at FROM dashboard_delivery
+            WHERE endpoint_id = given.endpoint AND last_attempt_at >= %(since)s AND last_attempt_at < %(until)s
+            ORDER BY last_attempt_at DESC OFFSET %(most)s - 1 LIMIT 1
+        ), %(since)s) AS known_from
+        FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS given (key, endpoint)
     ), tried AS (
         SELECT key, known_from, last_attempt_at AS at, last_ok AS ok, last_cause AS cause, last_latency_ms AS latency_ms
-        FROM newest WHERE attempt_count <= 1
+        FROM asked JOIN dashboard_delivery AS delivery
+            ON endpoint_id = endpoint AND last_attempt_at >= known_from AND last_attempt_at < %(until)s
+        WHERE attempt_count <= 1
         UNION ALL
         SELECT key, known_from, attempt.received_at, attempt.ok, attempt.cause, attempt.latency_ms
-        FROM newest JOIN dashboard_attempt AS attempt ON attempt.delivery_id = newest.id
+        FROM asked JOIN dashboard_delivery AS delivery
+            ON endpoint_id = endpoint AND last_attempt_at >= known_from AND last_attempt_at < %(until)s
+        JOIN dashboard_attempt AS attempt ON attempt.delivery_id = delivery.id
         WHERE attempt_count > 1 AND attempt.received_at >= known_from AND attempt.received_at < %(until)s
     )
 """

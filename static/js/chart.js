@@ -23,7 +23,7 @@
     const rows = [...table.tBodies[0].rows].map((row) => ({ at: Number(row.dataset.at), counts: NAMES.map((name) => number(row.dataset[name])) }));
     const said = document.getElementById("over-time-at");
     const say = (plot) => {
-      if (plot.cursor.idx == null || plot.cursor.left < 0) return "";
+      if (plot.cursor.idx == null || plot.cursor.left < 0) return box.matches(":hover") ? said.textContent : ""; // drawn anew under the pointer
       const { at, counts: [failed, delivered] } = rows[plot.cursor.idx];
       return `${span(at, at + width)}: ${failed === null ? "not known" : `${delivered} delivered, ${failed} failed`}`;
     };
