@@ -17,7 +17,7 @@ NOT_TRIED = "No delivery was attempted in the last 24 hours."
 NOT_TIMED = "No attempt in the last 24 hours was answered by the handler."
 
 HIGH = 20
-"""Height of a sparkline, in px."""
+"""Height of a spark line, in px."""
 LEAST = 3
 """Least height of a part with attempts."""
 WIDE, STEP = 2, 3
@@ -26,7 +26,7 @@ WIDE, STEP = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """A sparkline: the paths of its bars, and what it shows in words."""
+    """A spark line: the paths of its bars, and what it shows in words."""
 
     taken: str
     failed: str
@@ -121,7 +121,7 @@ def shown(figures: Figures, *, now: datetime) -> Shown:
 
 
 def spark(parts: Sequence[Tried | None]) -> Spark:
-    """Return the sparkline of each hour's attempts. An hour that is not known has no bar, one without any a dash."""
+    """Return the spark line of each hour's attempts. An hour that is not known has no bar, one without any a dash."""
     most = max((one.taken + one.failed for one in parts if one is not None), default=0)
     taken, failed, none = [], [], []
     for number, one in enumerate(parts):

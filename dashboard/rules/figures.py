@@ -13,9 +13,9 @@ from dashboard.rules.causes import Cause
 
 WINDOW = timedelta(hours=24)
 PARTS = 24
-"""Parts of a sparkline: hours."""
+"""Parts of a spark line: hours."""
 STEP = timedelta(minutes=5)
-"""The window moves in steps, so that a sparkline does not change with each look at it."""
+"""The window moves in steps, so that a spark line does not change with each look at it."""
 TIMED = (Cause.NONE, Cause.STATUS, Cause.TIMEOUT)
 """Causes of attempts whose time is the handler's: it answered, or it let us wait."""
 MEANING = (
