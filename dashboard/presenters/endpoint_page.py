@@ -59,7 +59,7 @@ def head(
     if endpoint.deleted_at:
         return Head("", "", None if may(user, Permission.OPERATE) else _doctor(endpoint), gone=_gone(endpoint))
     if endpoint.install.is_disconnected:
-        return Head(row.health.words, "", _reconnects(endpoint, user=user))
+        return Head("", "", _reconnects(endpoint, user=user))
     going_on = _going_on(row, silence_words)
     if lags:
         going_on = f"{going_on} OpenTrain confirmed the last change, but its list does not show it yet.".strip()

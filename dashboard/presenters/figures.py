@@ -76,7 +76,7 @@ class Lately:
 
 def lately_active(*, user: User, count: int, most: int, now: datetime) -> Lately:
     """Return the figures of up to `most` of the user's `count` endpoints."""
-    visible = Endpoint.objects.visible_to(user).registered().select_related("install")
+    visible = Endpoint.objects.visible_to(user).registered().connected().select_related("install")
     endpoints = found.lately_active(visible.defer("secret", "install__token"), count=count, most=most)
     shown = of_endpoints(endpoints, now=now)
     return Lately([EndpointFigures(one, shown[one.pk]) for one in endpoints], more=count > len(endpoints))

@@ -54,6 +54,11 @@ class EndpointRow:
     redeliver_operation: uuid.UUID
 
     @property
+    def is_known(self) -> bool:
+        """Whether the state that OpenTrain gave last is still its state, as far as is known."""
+        return not self.endpoint.install.is_disconnected
+
+    @property
     def stopped(self) -> bool:
         """Whether deliveries are stopped until the endpoint is re-enabled."""
         return self.health.kind in {HealthKind.DISABLED, HealthKind.PAUSED}

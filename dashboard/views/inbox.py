@@ -359,7 +359,7 @@ def _last_repaired(user: User) -> Repaired | None:
 
 def _last_ended_in_history(user: User) -> Repaired | None:
     """Return the newest problem in the history that a later row of its endpoint ended."""
-    history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user))
+    history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user).connected())
     wrong = history.filter(severity__lt=Severity.PAUSED).order_by("-at")
     last = wrong.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token").first()
     if last is None:
@@ -371,7 +371,7 @@ def _last_ended_in_history(user: User) -> Repaired | None:
 
 
 def _last_ended_alert(user: User) -> Repaired | None:
-    last = Alert.objects.visible_to(user).order_by("-opened_at", "-id").first()
+    last = Alert.objects.visible_to(user).filter(install__disconnected_at=None).order_by("-opened_at", "-id").first()
     if last is None or last.cleared_at is None:
         return None
     url = reverse("endpoint-detail", args=[last.endpoint_id]) if last.endpoint_id else ""

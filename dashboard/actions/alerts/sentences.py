@@ -62,19 +62,19 @@ def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: 
 
     After a disable, also of which time events may be missing: active again does not mean that nothing was lost.
     """
-    missing, left = _missing(alerts, endpoints, now=now), _left(alerts)
+    missing, gone = _missing(alerts, endpoints, now=now), left(alerts)
     return [
         _ending(
             one,
             endpoints.get(one.endpoint_id or 0),
-            is_left=one.install_id in left,
+            is_left=one.install_id in gone,
             missing=missing.get(one.pk, ""),
         )
         for one in alerts
     ]
 
 
-def _left(alerts: Sequence[Alert]) -> set[int]:
+def left(alerts: Sequence[Alert]) -> set[int]:
     """Return the installs of the alerts that are disconnected."""
     ids = {one.install_id for one in alerts if one.install_id is not None}
     return set(Install.objects.filter(pk__in=ids, disconnected_at__isnull=False).values_list("pk", flat=True))

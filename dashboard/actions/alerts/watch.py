@@ -105,10 +105,18 @@ def _open(found: Sequence[Wrong], *, channels: Sequence[AlertChannel], now: date
 
 
 def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
-    """Close the alerts, with news for every channel that has news of their opening."""
+    """Close the alerts, with news for every channel that has news of their opening.
+
+    Of an install that was disconnected there is no news: a message would say that the problem is resolved.
+    """
     endpoints = _endpoints_of(alerts)
     _end(alerts, now=now, words=alert_sentences.endings(alerts, endpoints, now=now))
-    told = AlertNews.objects.filter(alert__in=alerts, event=AlertEvent.OPENED, channel__isnull=False)
+    left = alert_sentences.left(alerts)
+    AlertNews.objects.filter(
+        alert__in=[one.pk for one in alerts if one.install_id in left], delivery__isnull=True
+    ).delete()
+    ended = [one.pk for one in alerts if one.install_id not in left]
+    told = AlertNews.objects.filter(alert__in=ended, event=AlertEvent.OPENED, channel__isnull=False)
     AlertNews.objects.bulk_create(
         AlertNews(alert_id=alert, channel_id=channel, event=AlertEvent.CLEARED)
         for alert, channel in told.values_list("alert", "channel")

@@ -13,13 +13,13 @@ from dashboard.actions.installs import freshness, leaving, poller, sync
 from dashboard.actions.outcome import OutcomeKind
 from dashboard.actions.reconciliation import sweep
 from dashboard.actions.runs.obstacles import obstacle
-from dashboard.models import Alert, AuditEntry, Endpoint, Install, Reconciliation, Run, User
+from dashboard.models import Alert, AlertNews, AuditEntry, Endpoint, Install, Reconciliation, Run, User
 from dashboard.queries import alert_conditions
 from dashboard.queries.inbox import endpoints_needing_attention
-from dashboard.rules.alerts import AlertKind
+from dashboard.rules.alerts import AlertEvent, AlertKind
 from tests.actions.installs.conftest import connect
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import NOON, make_endpoint, make_failed_delivery, make_install, make_run, make_user
+from tests.factories import NOON, make_channel, make_endpoint, make_failed_delivery, make_install, make_run, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -122,12 +122,14 @@ def test_no_alert_and_no_inbox_row_is_of_it_and_an_open_alert_says_what_is_not_k
         status="DISABLED", consecutive_failures=10, disabled_at=NOON, url_changed_at=NOON, **DIRECT
     )
     make_failed_delivery(endpoint=endpoint, first_received_at=timezone.now())
+    make_channel()
     watch.watch(now=NOON)
     assert Alert.objects.open().filter(kind=AlertKind.DISABLED).count() == 1
     leave(endpoint.install, support)
     assert [one for one in alert_conditions.find(now=NOON, open_now=frozenset()) if one.install_id] == []
     assert list(endpoints_needing_attention(user=support, now=timezone.now())) == []
     watch.watch(now=NOON + timedelta(minutes=1))
+    assert not AlertNews.objects.filter(event=AlertEvent.CLEARED).exists()
     words = set(Alert.objects.values_list("cleared_words", flat=True))
     assert words == {"The install was disconnected from Redeliver, so whether this goes on is not known."}
 
