@@ -55,6 +55,7 @@ GUARDS: dict[str, int | str] = {
     "Install.needing_count": COUNT,
     "Install.fine_count": COUNT,
     "Install.worst": OURS,
+    "Install.disconnected_by_name": PERSON,
     # GET /webhook-endpoints, and the forms
     "Endpoint.opentrain_id": types.ID_CHARS,
     "Endpoint.url": max(types.URL_CHARS, URL_CHARS),
