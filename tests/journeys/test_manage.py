@@ -67,11 +67,11 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     assert secret not in page.content()
     take_all(page, screenshots, "rotation-done")
 
-    # The new endpoint has replaced the old one; deleting it requires typing its host.
+    # The new endpoint has replaced the old one; deleting it requires typing its title.
     page.get_by_role("link", name="Open it").click()
     expect(page.locator(".head-state")).to_contain_text("Active")
     choose(page, "Delete")
-    page.get_by_label("To confirm, type").fill("localhost")
+    page.get_by_label("To confirm, type").fill(page.locator("label code").inner_text())
     take_all(page, screenshots, "endpoint-delete")
     page.get_by_role("button", name="Delete this endpoint").click()
     expect(page.locator(".head-state")).to_have_text("Deleted")

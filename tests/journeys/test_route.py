@@ -43,11 +43,11 @@ def register_directly(page: Page, *, handler: str) -> str:
     page.get_by_role("link", name="Beta Data").first.click()
     install = page.url
     shown = page.locator("main").inner_text().replace("\u200b", "")
-    found = re.search(r"(http://localhost:\d+)/beta-", shown)
+    found = re.search(r"(localhost:\d+)/beta-", shown)
     assert found is not None
     page.get_by_role("link", name="Register an endpoint").click()
     page.get_by_label("Directly to my URL").check()
-    page.get_by_label("Your URL").fill(f"{found[1]}/{handler}/webhooks")
+    page.get_by_label("Your URL").fill(f"http://{found[1]}/{handler}/webhooks")
     page.get_by_role("button", name="Register with OpenTrain").click()
     secret = re.search(r"whsec_[\w-]+", page.locator("#secret").inner_text())
     assert secret is not None
