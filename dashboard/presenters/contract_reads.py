@@ -29,6 +29,8 @@ class ContractReads:
     about: str
     lacks: str
     lacks_contracts: bool
+    is_left: bool = False
+    """Whether the install is disconnected, so that nothing is read any more."""
     others: Sequence[Install] = ()
     """Other installs of the same organization and app that the user may see."""
 
@@ -67,6 +69,7 @@ def contract_reads(install: Install, *, now: datetime, others: Sequence[Install]
         about=_ABOUT.get(tuple(reads), ""),
         lacks=DISCONNECTED if install.is_disconnected else not_known(reads, scopes=install.token_scopes),
         lacks_contracts=Read.CONTRACTS in reads,
+        is_left=install.is_disconnected,
         others=others,
     )
 

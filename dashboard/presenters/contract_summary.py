@@ -68,6 +68,8 @@ def _number(
 
 def _none(reads: ContractReads) -> str:
     """Say why there is no finding. That there is none proves little before contracts were compared with the log."""
+    if reads.is_left:
+        return "not read any more"
     if reads.lacks_contracts:
         return "not known: the token lacks a scope"
     if reads.contracts_read_at is None:

@@ -141,7 +141,7 @@ def inbox_windows(
     missing events of contracts mean: where no other events were lost, that says it better.
     """
     since = now - IN_INBOX_FOR
-    rows = Endpoint.objects.visible_to(user).registered().filter(stopped_seen_at__gte=since)
+    rows = Endpoint.objects.visible_to(user).registered().connected().filter(stopped_seen_at__gte=since)
     rows = rows.order_by("-stopped_seen_at", "pk").select_related("install").defer("secret", "install__token")
     stopped = list(rows[: LOOKED_AT + 1])
     of_endpoint: dict[int, list[tuple[Endpoint, Stop, Ending | None]]] = defaultdict(list)

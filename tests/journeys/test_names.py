@@ -113,7 +113,7 @@ def test_install_is_renamed_disconnected_and_connected_again(
 
     page.locator("#install-menu summary").click()
     page.get_by_role("link", name="Disconnect…").click()
-    expect(page.locator("main")).to_contain_text("deliveries of this install go through Redeliver")
+    expect(page.locator("main")).to_contain_text("its deliveries go through Redeliver")
     expect(page.get_by_role("button", name="Disconnect this install")).to_have_count(0)
     check(page, screenshots, "install-disconnect-in-the-way")
     Endpoint.objects.filter(pk=behind.pk).update(deleted_at=timezone.now())

@@ -28,6 +28,7 @@ def test_numbers_are_worst_first_and_lead_to_their_contracts() -> None:
         (FindingCounts(), {"judged_at": None}, "not compared with the delivery log yet"),
         (FindingCounts(), {"contracts_read_at": None}, "not read yet"),
         (FindingCounts(), {"lacks_contracts": True}, "not known: the token lacks a scope"),
+        (FindingCounts(), {"lacks_contracts": True, "is_left": True}, "not read any more"),
         (None, {}, "findings not counted: that takes too long"),
     ],
 )
