@@ -6,7 +6,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import transaction
 
@@ -22,7 +22,6 @@ from dashboard.models import Endpoint, User
 from dashboard.models.endpoints import DISABLED, door_url
 from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_paused
 from dashboard.rules.durations import clock as clock_words
-from dashboard.rules.time_zones import read_in
 from dashboard.services import opentrain
 
 DELETE, KEEP_URL = "delete endpoint", "keep URL changed elsewhere"
@@ -199,7 +198,6 @@ def _set_handler(endpoint: Endpoint, url: str) -> None:
         tell_apart(install_id=endpoint.install_id)
 
 
-@read_in(UTC)  # kept in the audit
 def _already_paused(endpoint: Endpoint, now: datetime) -> str:
     """Say who paused the endpoint, if it is still DISABLED and nobody re-enabled it since, as far as is known."""
     known = Endpoint.objects.filter(pk=endpoint.pk, status=DISABLED).exists()
@@ -209,7 +207,6 @@ def _already_paused(endpoint: Endpoint, now: datetime) -> str:
     return f"Nothing changed: {last.actor_name} paused this endpoint at {clock_words(then=last.at, now=now)}."
 
 
-@read_in(UTC)  # kept in the audit
 def _already_deleted(endpoint: Endpoint, now: datetime) -> str:
     """Say who deleted the endpoint; empty if it is still listed, or if someone deleted it elsewhere."""
     known = Endpoint.objects.filter(pk=endpoint.pk, deleted_at__isnull=False).exists()

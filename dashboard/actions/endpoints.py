@@ -7,7 +7,7 @@ while.
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import transaction
 
@@ -29,7 +29,6 @@ from dashboard.rules.answers import (
     read_requeued_one,
 )
 from dashboard.rules.durations import clock as clock_words
-from dashboard.rules.time_zones import read_in
 from dashboard.services import opentrain
 from dashboard.vault import Secret
 
@@ -156,7 +155,6 @@ def enable(
     )
 
 
-@read_in(UTC)  # kept in the audit
 def _already_enabled(endpoint: Endpoint, now: datetime) -> str:
     """Say who re-enabled the endpoint, if nobody paused it and no delivery failed since, as far as is known."""
     known = Endpoint.objects.filter(pk=endpoint.pk, status=ACTIVE, consecutive_failures=0).exists()

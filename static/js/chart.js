@@ -15,7 +15,13 @@
   const format = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hourCycle: "h23", ...options }).format(new Date(seconds * 1000));
   const time = (seconds) => format(seconds, { hour: "2-digit", minute: "2-digit" });
   const day = (seconds) => format(seconds, { day: "numeric", month: "short" });
-  const span = (from, until) => `${day(from)}, ${time(from)} to ${time(until)} ${zone()}`;
+  const offset = (seconds) => {
+    const parts = new Intl.DateTimeFormat("en-GB", { timeZone: zone(), timeZoneName: "longOffset" }).formatToParts(new Date(seconds * 1000));
+    return parts.find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC");
+  };
+  // In the night in which the clocks go back, the same time comes twice: its offset tells which.
+  const span = (from, until) => `${day(from)}, ${time(from)}${offset(from) === offset(until) ? "" : ` ${offset(from)}`} to ${time(until)} ${offset(until)}`;
+  const isTwice = (seconds) => [-3600, 3600].some((hour) => time(seconds + hour) === time(seconds));
 
   // Stacked bars: each is as high as its own number plus those drawn after it.
   const attempts = (box, table) => {
@@ -28,7 +34,7 @@
       return `${span(at, at + width)}: ${failed === null ? "not known" : `${delivered} delivered, ${failed} failed`}`;
     };
     const axis = { stroke: colour("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--idle-bg"), width: 1 }, ticks: { show: false } };
-    const mark = (seconds) => time(seconds) === "00:00" ? day(seconds) : time(seconds);
+    const mark = (seconds) => isTwice(seconds) ? `${time(seconds)} ${offset(seconds).slice(3, 6)}` : time(seconds) === "00:00" ? day(seconds) : time(seconds);
     const stacked = NAMES.map((_name, index) => rows.map((row) => row.counts[0] === null ? null : row.counts.slice(index).reduce((a, b) => a + b, 0)));
     const bars = COLOURS.map((name) => ({ fill: colour(name), stroke: colour(name), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60], align: 1 }) }));
     const unknown = (plot) => {

@@ -132,6 +132,34 @@ def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
     take_all(elsewhere, screenshots, "typed-times")
 
 
+def test_chart_tells_the_hour_that_comes_twice_apart(open_as: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = open_as("Europe/Berlin")
+    first = int(DISABLED_AT.timestamp()) - 1800
+    page.goto(f"/endpoints/{endpoint.pk}/?range=1h#over-time")
+    expect(page.locator("#over-time-attempts canvas")).to_be_visible()
+    marks = page.evaluate(
+        """(first) => {
+            const marks = [], write = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+                marks.push(text);
+                return write.call(this, text, ...rest);
+            };
+            const table = document.getElementById("over-time-table");
+            [...table.tBodies[0].rows].forEach((row, index) => { row.dataset.at = first + 1800 * index; });
+            table.dataset.width = 1800;
+            document.dispatchEvent(new Event("redeliver:theme")); // draws again
+            return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(marks))));
+        }""",
+        first,
+    )
+    assert "Europe/Berlin" in marks
+    twice = [mark for mark in marks if mark.startswith("02:00")]
+    assert twice == ["02:00 +02", "02:00 +01"], marks
+    chart = page.locator("#over-time-chart .u-over")
+    chart.hover(position={"x": 3, "y": 20})
+    expect(page.locator("#over-time-at")).to_contain_text("25 Oct, 02:00 to 02:30 UTC+02:00")
+
+
 def test_account_page_offers_zones_to_search(open_as: Callable[..., Page], screenshots: Path) -> None:
     page = open_as("Europe/Berlin")
     page.reload()

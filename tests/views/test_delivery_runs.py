@@ -281,6 +281,18 @@ def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) ->
     assert "1 not requested of 1" in text
 
 
+def test_what_a_run_keeps_of_its_filter_is_in_utc_for_later_readers(support: User, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    support.time_zone = "Asia/Kolkata"
+    support.save()
+    path, asha = of_endpoint(endpoint, "from=2026-06-12T03:30Z"), browser_of(support)
+    page = asha.read(path)
+    asha.submit(path, seen=seen_on(page))
+    chosen = Run.objects.get().chosen
+    assert chosen.startswith("From: 2026-06-12 03:30 UTC (as of ")
+    assert chosen.endswith(" UTC)")
+
+
 def test_confirmed_on_an_endpoint_that_was_disabled_since_starts_nothing_and_says_so(
     ana: Browser, endpoint: Endpoint, fake_opentrain: FakeOpenTrain
 ) -> None:
