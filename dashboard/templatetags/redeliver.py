@@ -25,7 +25,7 @@ from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import exactly as exactly_words
-from dashboard.rules.durations import exactly_utc, spelled
+from dashboard.rules.durations import exactly_utc, spelled, times_in
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.durations import to_the_minute as to_the_minute_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
@@ -216,6 +216,19 @@ def follows_browser(context: Context) -> bool:
 def exactly(moment: datetime) -> SafeString | str:
     """Return a time to the second, with its time zone. It may be an element, so not for an attribute."""
     return _with_utc(exactly_words(moment), moment)
+
+
+@register.filter
+def with_utc(words: object) -> SafeString | str:
+    """Return a sentence with the UTC of each time in another zone as its title. It may hold elements."""
+    if isinstance(words, SafeString):
+        return words
+    text, done = str(words), 0
+    parts: list[str] = []
+    for start, end, utc in times_in(text):
+        parts += [escape(text[done:start]), format_html('<span title="{}" data-utc>{}</span>', utc, text[start:end])]
+        done = end
+    return format_html("{}" * (len(parts) + 1), *parts, escape(text[done:]))
 
 
 @register.filter

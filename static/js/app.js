@@ -128,7 +128,7 @@
   // A tap shows the exact UTC of a time, which a pointer shows as its title.
   const told = document.getElementById("told");
   document.addEventListener("click", ({ target }) => {
-    const time = target.closest?.("time[title]");
+    const time = target.closest?.("time[title], [data-utc]");
     told.hidden = !time;
     if (time) told.textContent = time.title;
   });

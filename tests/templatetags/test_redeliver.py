@@ -10,6 +10,7 @@ from allauth.socialaccount.internal import statekit
 from django.conf import settings as project
 from django.template.loader import render_to_string
 from django.test import override_settings
+from django.utils.safestring import SafeString
 
 from dashboard.rules.durations import spelled
 from dashboard.rules.time_zones import read_in, zone_named
@@ -25,6 +26,7 @@ from dashboard.templatetags.redeliver import (
     lasts,
     since_told,
     to_the_minute,
+    with_utc,
 )
 
 
@@ -103,3 +105,11 @@ def test_time_has_its_utc_as_title_unless_it_is_in_utc() -> None:
         assert clock(then, now) == f"{time}00:30 CEST</time>"
         assert f"since {time}00:30 CEST</time>, " in since_told(then, now)
         assert 'title="2026-06-13 00:30:00 CEST = 2026-06-12 22:30:00 UTC" data-ago>2 h ago' in ago(then, now)
+
+
+def test_time_in_a_sentence_has_its_utc_as_title_and_hostile_words_stay_words() -> None:
+    assert with_utc("<b> since 11:22 CET & 12:00 UTC") == (
+        '&lt;b&gt; since <span title="10:22 UTC" data-utc>11:22 CET</span> &amp; 12:00 UTC'
+    )
+    assert with_utc("{} 11:22 CET {0}") == '{} <span title="10:22 UTC" data-utc>11:22 CET</span> {0}'
+    assert with_utc(SafeString("<b>11:22 CET</b>")) == "<b>11:22 CET</b>"
