@@ -144,7 +144,7 @@
     if (!picker.showPicker) break;
     box.className = "moment";
     Object.assign(button, { type: "button", className: "moment-open", title: "Pick a time" });
-    button.setAttribute("aria-label", `Pick a time: ${label.textContent.trim().replace(/\s+/g, " ")}`);
+    button.setAttribute("aria-label", `Pick a time: ${label.textContent.replace(/\(.*\)/, "").trim()}`);
     button.innerHTML = `<svg class="icon" width="20" height="20" aria-hidden="true"><use href="${icons}#clock"></use></svg>`;
     Object.assign(picker, { type: "datetime-local", className: "moment-picker", tabIndex: -1, ariaHidden: "true" });
     button.addEventListener("click", () => {

@@ -107,7 +107,7 @@ def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
     page.goto("/deliveries/")
     page.get_by_text("Filters", exact=False).first.click()
     page.locator("[name=from]").fill("25 Oct 2026 06:00")
-    pick = page.get_by_role("button", name="Pick a time: To (Asia/")
+    pick = page.get_by_role("button", name="Pick a time: To")
     expect(pick).to_be_visible()
     page.evaluate(
         """() => {

@@ -10,7 +10,7 @@ Design decisions:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -22,6 +22,7 @@ from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endp
 from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
 from dashboard.rules.alerts import AlertEvent, compare
+from dashboard.rules.time_zones import read_in
 
 # `bulk_update` takes seconds for the thousands of alerts that one broken host may have opened.
 _END = """
@@ -43,6 +44,7 @@ class Watched:
     messages: int = 0
 
 
+@read_in(UTC)  # the words of alerts are kept
 def watch(*, now: datetime) -> Watched:
     """Update the alerts to the problems that exist at `now`, and create the messages that are due."""
     with transaction.atomic():

@@ -7,6 +7,7 @@ import pytest
 from dashboard.models import Alert, AlertNews, Endpoint, EndpointSnapshot, Install
 from dashboard.rules.alerts import AlertKind
 from dashboard.rules.installs import Trouble
+from dashboard.rules.time_zones import read_in, zone_named
 from tests.actions.alerts.test_watch import make_disabled, watch
 from tests.factories import (
     NOON,
@@ -62,6 +63,15 @@ def test_alert_of_refused_signatures_counts_them() -> None:
         "Redeliver refused 4 requests in 15 minutes, the first at 11:59 UTC: The signature does not match. "
         "To find out why, open the endpoint and examine one with the signature doctor."
     )
+
+
+def test_times_in_the_words_of_an_alert_are_in_utc_whoever_it_is_made_for() -> None:
+    make_refused_attempt(endpoint=make_endpoint(), received_at=NOON - MINUTE)
+    for _ in range(3):
+        make_refused_attempt(endpoint=Endpoint.objects.get(), received_at=NOON)
+    with read_in(zone_named("Asia/Kolkata")):
+        watch()
+    assert "the first at 11:59 UTC" in Alert.objects.get().words
 
 
 def test_outside_text_is_one_line_and_capped() -> None:
