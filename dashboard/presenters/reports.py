@@ -86,6 +86,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         others=[_item(one) for one in others.order_by("position")[:LISTED]],
         others_count=others.count(),
         ending=_ending(row),
+        is_missing=row.is_missing,
         limits=_limits(endpoint, now=now),
     )
     return run_report(facts, now=now).told(hide=redact)

@@ -129,7 +129,7 @@ def result(row: RunRow, *, now: datetime) -> Result:
     """Return what came of the run, or how far it is."""
     run = row.run
     if run.state == Run.State.DONE and run.why:
-        return Result(row.why, "")
+        return Result(row.why, row.ending.words if row.ending is not None and row.is_missing else "")
     said = headline(state=run.state, tally=row.tally, took=(run.ended_at or now) - run.created_at)
     return Result(said, run.why)
 
@@ -151,7 +151,8 @@ def reason_look(row: RunRow) -> Look:
     """Return how the reason is drawn: a person's decision is not an error."""
     state = Run.State(row.run.state)
     if state is Run.State.DONE:
-        kind, icon = ("done", "circle-check") if row.tally.all_delivered else ("unavailable", "alert-triangle")
+        is_fine = row.tally.all_delivered and not row.is_missing
+        kind, icon = ("done", "circle-check") if is_fine else ("unavailable", "alert-triangle")
     else:
         kind, icon = _STATES.get(state, ("unknown", "alert-triangle"))
     return Look("idle" if row.by_person else kind, icon)

@@ -84,6 +84,11 @@ class RunRow:
         return self.run.by_person
 
     @property
+    def is_missing(self) -> bool:
+        """Whether events of contracts are known to be missing after the run."""
+        return self.ending is not None and self.ending.kind is EndingKind.MISSING
+
+    @property
     def line(self) -> str:
         """The run's progress, or why it ended and what is missing."""
         said = f"{self.tally.words}." if self.run.is_active or not self.run.why else self.run.why

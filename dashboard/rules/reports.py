@@ -17,9 +17,9 @@ from dashboard.rules.outside_texts import on_one_line
 
 MOST_CHARS = 1000
 """Most characters of one value or line."""
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~!&$])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 """What Markdown reads as more than the character."""
-_LEADING = re.compile(r"^(\d{0,9})([-+=.])")
+_LEADING = re.compile(r"^(\d{1,9}(?=[.)])|(?=[-+=]))(.)")
 """What Markdown reads as a list or a rule at the start of a line."""
 _TICKS = re.compile("`+")
 

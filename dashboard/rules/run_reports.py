@@ -52,7 +52,7 @@ class RunFacts:
 
     `cause` says why the deliveries had failed before; `why` is the reason of the run's state. `stopped` says when
     nothing was sent. `others` are the deliveries without success, the first LISTED of `others_count`. `ending` says
-    whether events are missing; empty before the run has ended.
+    whether events are missing, and `is_missing` is whether they are; empty before the run has ended.
     """
 
     number: int
@@ -80,6 +80,7 @@ class RunFacts:
     others: Sequence[ItemFacts] = ()
     others_count: int = 0
     ending: str = ""
+    is_missing: bool = False
     limits: Sequence[str] = ()
 
 
@@ -94,9 +95,10 @@ def headline(*, state: str, tally: Tally, took: timedelta) -> str:
 def run_report(run: RunFacts, *, now: datetime) -> Report:
     """Return the report of a run, as of `now`."""
     took = (run.ended_at or now) - run.started_at
+    said = headline(state=run.state, tally=run.tally, took=took)
     return Report(
         title=f"{run.kind} {run.number}: {run.customer}",
-        headline=headline(state=run.state, tally=run.tally, took=took),
+        headline=f"{said} {run.ending}" if run.is_missing else said,
         facts=_facts(run, took=took),
         sections=(
             *section("Cause", run.cause, run.stopped),

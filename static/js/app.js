@@ -186,6 +186,12 @@
     document.title = number ? `(${number}) ${inboxTitle}` : inboxTitle;
   });
 
+  // A page that is polled says more than when it was opened: what is printed says when it was printed.
+  addEventListener("beforeprint", () => {
+    const at = new Date(serverNow()).toISOString().replace("T", " ").replace(/\..*/, "");
+    for (const line of document.querySelectorAll("[data-printed]")) line.textContent = `Printed at ${at} UTC.`;
+  });
+
   // --- Buttons -----------------------------------------------------------------------------------------------------
   // Pages on plain http have no clipboard API, and a browser may refuse it: then the older command. Returns whether the
   // text is on the clipboard.

@@ -197,6 +197,8 @@ def test_printed_report_has_date_customer_and_whole_ids_and_nothing_else(
 def test_printed_run_has_date_customer_and_whole_id(page: Page, run: Run) -> None:
     page.emulate_media(media="print")
     seen = page.locator("body").inner_text()
-    for text in (LONG, run.endpoint.opentrain_id, run.created_at.strftime("%Y-%m-%d"), f"Run {run.pk}"):
+    for text in (LONG, run.endpoint.opentrain_id, run.created_at.strftime("%Y-%m-%d"), f"Run {run.pk}", "Page opened"):
         assert text in seen
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert re.search(r"Printed at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", page.locator("body").inner_text())
     assert page.get_by_role("link", name="Copy summary").count() == 0

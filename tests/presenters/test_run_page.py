@@ -1,6 +1,7 @@
 """The text of a run's page, and its buttons."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from dashboard.presenters.run_page import (
     result,
     steering,
 )
-from dashboard.presenters.runs import StepRow
+from dashboard.presenters.runs import RunEnding, StepRow
+from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.runs import Tally
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels, row, run
 
@@ -127,6 +129,15 @@ def test_step_is_drawn_by_how_far_it_is(kind: str, fields: dict[str, Any], tone:
 def test_result_is_one_sentence_and_the_reason(fields: dict[str, Any], headline: str, reason: str) -> None:
     found = result(run(created_at=NOW, **fields), now=NOW)
     assert (found.headline, found.reason) == (headline, reason)
+
+
+def test_run_after_which_events_are_missing_is_not_shown_as_all_well() -> None:
+    row = run(state="done", why="2 of 2 delivered in 9 s.", tally=Tally(delivered=2))
+    words = "1 missing: the handler never took contract.ended of 1 contract."
+    missing = replace(row, ending=RunEnding(EndingKind.MISSING, "1 missing", words, None))
+    assert (reason_look(missing).kind, result(missing, now=NOW).reason) == ("unavailable", words)
+    fine = replace(row, ending=RunEnding(EndingKind.NOTHING_MISSING, "Nothing missing", "Nothing missing: so.", None))
+    assert (reason_look(fine).kind, result(fine, now=NOW).reason) == ("done", "")
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,12 @@ def test_report_says_what_is_missing_or_not_known(fields: dict[str, object], sai
     assert lines(replace(RUN, **fields), "What is missing or not known") == said
 
 
+def test_headline_does_not_hide_what_is_missing() -> None:
+    missing = replace(RUN, ending="1 missing: contract.ended of 1 contract.", is_missing=True)
+    said = "2 of 2 delivered in 9 min. 1 missing: contract.ended of 1 contract."
+    assert run_report(missing, now=NOON).headline == said
+
+
 def test_report_of_a_run_without_data_is_whole_all_the_same() -> None:
     bare = replace(RUN, state="running", ended_at=None, tally=Tally(), note="", endpoint_id="", ending="")
     found = run_report(bare, now=NOON).told(hide=str)
