@@ -21,7 +21,7 @@ from dashboard.presenters import overtaken
 from dashboard.presenters.causes import CauseRow, cause_rows
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words
 from dashboard.presenters.endpoints import open_alerts_of, told_words
-from dashboard.presenters.lost_window import lost_while_stopped
+from dashboard.presenters.may_be_missing import MissingWindow, window_after, windows_of
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.presenters.run_endings import with_endings
 from dashboard.presenters.runs import OF_BULK, TITLES, RunRow, newest_run, run_row
@@ -37,6 +37,8 @@ from dashboard.rules.reports import Report, fitting
 from dashboard.rules.run_reports import LISTED, Deed, ItemFacts, RunFacts, StepFacts, run_report
 from dashboard.rules.runs import Step
 
+MOST_WINDOWS = 3
+"""Most times of which events may be missing in the report of an endpoint."""
 MOST_ATTEMPTS = 50
 """Most attempts of a delivery in its report, the newest ones."""
 _DID = {commands.PAUSE: "paused the run", commands.RESUME: "resumed the run", commands.STOP: "stopped the run"}
@@ -58,6 +60,7 @@ class ItemRow:
 def report_of_run(run: Run, *, now: datetime) -> Report:
     """Return the report of a run, loaded with its endpoint and install."""
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
+    window = window_after(run, None if row.ending is None else row.ending.kind, now=now)
     endpoint = run.endpoint
     others = run.items.exclude(state__in=_FINE if run.ended_at else (*_FINE, *_WITHOUT_OUTCOME))
     facts = RunFacts(
@@ -86,6 +89,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         others=[_item(one) for one in others.order_by("position")[:LISTED]],
         others_count=others.count(),
         ending=_ending(row),
+        lost=() if window is None else _window(window),
         is_missing=row.is_missing,
         limits=_limits(endpoint, now=now),
     )
@@ -128,7 +132,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
 
 def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
     """Return the report of an endpoint from `with_log` and `with_open_alerts`, loaded with its install."""
-    lost = None if endpoint.deleted_at else lost_while_stopped(endpoint, now=now)
+    windows = windows_of(endpoint, now=now)
     reached: int | None = getattr(endpoint, "reached")  # noqa: B009 - annotated; a missing one is a mistake
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     alerts = () if endpoint.deleted_at else open_alerts_of(endpoint)
@@ -151,7 +155,7 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
         alerts=[(one.opened_at, f"{one.kind.label}: {one.words}") for one in alerts],
         deeds=[_deed(one) for one in entries_of_endpoint(endpoint, without=BY_RUNS)],
         outcome=_last_run(endpoint, now=now),
-        lost=() if lost is None else lost.sentences,
+        lost=_windows(windows),
         limits=(told_words(endpoint, reached=reached), *_limits(endpoint, now=now)),
     )
     return endpoint_report(facts, now=now).told(hide=redact)
@@ -163,12 +167,20 @@ def item_rows(items: Iterable[RunItem]) -> list[ItemRow]:
         ItemRow(
             delivery_id=fitting(item.opentrain_id, hide=redact),
             event_type=fitting(item.event_type, hide=redact),
-            outcome=fitting(": ".join(filter(None, [item.get_state_display(), item.words])), hide=redact),
+            outcome=fitting(_outcome(item), hide=redact),
             at=item.settled_at or item.asked_at,
             is_settled=item.settled_at is not None,
         )
         for item in items
     ]
+
+
+def _outcome(item: RunItem) -> str:
+    """Return the name of the state and its words, which may begin with the name."""
+    label, words = item.get_state_display(), item.words
+    if words.lower().startswith(label.lower()):
+        return f"{words[:1].upper()}{words[1:]}"
+    return f"{label}: {words}" if words else label
 
 
 def _address(name: str, pk: int) -> str:
@@ -222,6 +234,21 @@ def _item(item: RunItem) -> ItemFacts:
 
 def _ending(row: RunRow) -> str:
     return "" if row.ending is None else f"{row.ending.words} {row.ending.changed}".strip()
+
+
+def _windows(windows: list[MissingWindow]) -> list[str]:
+    """Say of which times events may be missing, newest first; of more than MOST_WINDOWS, how many there are more."""
+    said = [line for window in windows[:MOST_WINDOWS] for line in _window(window)]
+    left = len(windows) - MOST_WINDOWS
+    times = "1 earlier time is" if left == 1 else f"{left} earlier times are"
+    return [*said, f"{times} on the endpoint's page."] if left > 0 else said
+
+
+def _window(window: MissingWindow) -> list[str]:
+    """Say of which time events may be missing, and what the install's other endpoints received then."""
+    others = [f"{row.title}: {', '.join(count.label for count in row.counts)}" for row in window.siblings]
+    seen = f"{window.seen} {'; '.join(others)}. {window.absent}" if others else window.remark
+    return [f"{window.words} {window.why}", *window.contracts, seen]
 
 
 def _cause_of(attempts: list[Attempt]) -> str:

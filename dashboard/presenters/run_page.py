@@ -125,11 +125,12 @@ def _steering(row: RunRow, user: User) -> Steering:
     return Steering(_left(row), "")
 
 
-def result(row: RunRow, *, now: datetime) -> Result:
-    """Return what came of the run, or how far it is."""
+def result(row: RunRow, *, now: datetime, lost: str = "") -> Result:
+    """Return what came of the run, or how far it is. `lost` says of which time events may be missing."""
     run = row.run
     if run.state == Run.State.DONE and run.why:
-        return Result(row.why, row.ending.words if row.ending is not None and row.is_missing else "")
+        missing = row.ending.words if row.ending is not None and row.is_missing else ""
+        return Result(row.why, f"{missing} {lost}".strip())
     said = headline(state=run.state, tally=row.tally, took=(run.ended_at or now) - run.created_at)
     return Result(said, run.why)
 

@@ -52,7 +52,8 @@ class RunFacts:
 
     `cause` says why the deliveries had failed before; `why` is the reason of the run's state. `stopped` says when
     nothing was sent. `others` are the deliveries without success, the first LISTED of `others_count`. `ending` says
-    whether events are missing, and `is_missing` is whether they are; empty before the run has ended.
+    whether events are missing, and `is_missing` is whether they are; empty before the run has ended. `lost` says
+    of which time events may be missing.
     """
 
     number: int
@@ -81,6 +82,7 @@ class RunFacts:
     others_count: int = 0
     ending: str = ""
     is_missing: bool = False
+    lost: Sequence[str] = ()
     limits: Sequence[str] = ()
 
 
@@ -186,6 +188,7 @@ def _not_known(run: RunFacts) -> list[str]:
     doubtful = run.tally.not_seen + run.tally.unknown
     return [
         run.ending or "The run has not ended: whether events are missing is checked after its end.",
+        *run.lost,
         f"The outcome of {doubtful} deliveries is not known." if doubtful > 1 else "",
         "The outcome of 1 delivery is not known." if doubtful == 1 else "",
         *run.limits,

@@ -220,6 +220,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     run = _find(request, pk)
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
+    window = window_after(run, None if row.ending is None else row.ending.kind, now=now)
     operation = operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0)
     return {
         "run": run,
@@ -228,11 +229,11 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "install": run.endpoint.install,
         "steering": steering(row, operation=operation, user=request.user),
         "look": reason_look(row),
-        "result": result(row, now=now),
+        "result": result(row, now=now, lost="" if window is None else window.words),
         "bar": bar(row.tally),
         "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),
-        "window": window_after(run, row.ending.kind if row.ending is not None else None, now=now),
+        "window": window,
         "problems": problems(run),
         "kept_back": kept_back(run),
         **_items(request, run),

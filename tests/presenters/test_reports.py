@@ -1,10 +1,11 @@
 """Reports from the rows: whole IDs, what people did, what is not known, and no secret."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from dashboard.models import Endpoint, Run, RunItem, RunStep
+from dashboard.models import Endpoint, EndpointSnapshot, Run, RunItem, RunStep
 from dashboard.presenters.reports import report_of_delivery, report_of_endpoint, report_of_run
 from dashboard.queries.inbox import with_log, with_open_alerts
 from dashboard.rules.reports import Report
@@ -169,8 +170,36 @@ def test_report_of_an_endpoint_is_made_from_its_rows() -> None:
     assert lines(report, "Who did what") == ("2026-06-12 12:00:00 UTC: paul: re-enable endpoint. Re-enabled.",)
     assert lines(report, "Outcome")[0].startswith(f"Recovery {run.pk}, started by ana at 2026-06-12 12:00:00 UTC: 1 of")
     assert lines(report, "Outcome")[1] == "1 delivery in the log is failed and not requested again."
-    lost = "What contracts did while nothing was sent: not known, because this token lacks"
-    assert lines(report, "What is missing or not known")[0].startswith(lost)
+    said = lines(report, "What is missing or not known")
+    assert (
+        said[0] == "Events since 11:55 UTC may be missing here. OpenTrain sends nothing while the endpoint is disabled."
+    )
+    assert said[1].startswith("What contracts did while nothing was sent: not known, because this token lacks")
+
+
+def test_report_says_of_which_time_events_may_be_missing_and_what_others_received() -> None:
+    """The endpoint was disabled for half a minute, four times; another of the install received an event then."""
+    install = make_install()
+    columns = {"install": install, "event_types": ["milestone.funded"]}
+    endpoint, other = (
+        make_endpoint(stopped_seen_at=NOON + 9 * MINUTE, **columns),
+        make_endpoint(name="Audit", **columns),
+    )
+    for minute in (0, 4, 8, 9):
+        status = {"status": "DISABLED", "consecutive_failures": 10}
+        for at, state in ((minute, status), (minute + 0.5, {"status": "ACTIVE", "consecutive_failures": 0})):
+            EndpointSnapshot.objects.create(endpoint=endpoint, at=NOON + at * MINUTE, **state)
+    make_delivery(endpoint=other, event_type="milestone.funded", first_received_at=NOON + 9.2 * MINUTE)
+    run = make_run(endpoint=endpoint, created_at=NOON + 9.4 * MINUTE, ended_at=NOW)
+    received = "Audit: 1 milestone.funded. It is not in this endpoint's log."
+    for report in (report_of_run(run, now=NOW), report_of_endpoint(endpoint_of(endpoint), now=NOW)):
+        said = lines(report, "What is missing or not known")
+        assert any(
+            re.match(r"Events (at|between) 12:0[89] UTC.* may be missing here\. It was disabled then\.", one)
+            for one in said
+        )
+        assert any(one.startswith("Received by") and one.endswith(received) for one in said)
+    assert "1 earlier time is on the endpoint's page." in said
 
 
 def test_report_of_an_endpoint_without_a_log_claims_nothing_of_deliveries() -> None:

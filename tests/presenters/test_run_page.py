@@ -136,8 +136,11 @@ def test_run_after_which_events_are_missing_is_not_shown_as_all_well() -> None:
     words = "1 missing: the handler never took contract.ended of 1 contract."
     missing = replace(row, ending=RunEnding(EndingKind.MISSING, "1 missing", words, None))
     assert (reason_look(missing).kind, result(missing, now=NOW).reason) == ("unavailable", words)
+    lost = "Events at 12:00 UTC may be missing here."
+    assert result(missing, now=NOW, lost=lost).reason == f"{words} {lost}"
     fine = replace(row, ending=RunEnding(EndingKind.NOTHING_MISSING, "Nothing missing", "Nothing missing: so.", None))
     assert (reason_look(fine).kind, result(fine, now=NOW).reason) == ("done", "")
+    assert result(fine, now=NOW, lost=lost).reason == lost
 
 
 @pytest.mark.parametrize(

@@ -143,8 +143,18 @@ def test_report_names_deliveries_without_success_and_counts_the_others() -> None
             ("Not known: so.", "The outcome of 1 delivery is not known."),
         ),
         (
-            {"ending": "2 missing: so.", "tally": Tally(unknown=1, not_seen=1), "limits": ("The log may lag.",)},
-            ("2 missing: so.", "The outcome of 2 deliveries is not known.", "The log may lag."),
+            {
+                "ending": "2 missing: so.",
+                "tally": Tally(unknown=1, not_seen=1),
+                "lost": ("Events may be missing.",),
+                "limits": ("The log may lag.",),
+            },
+            (
+                "2 missing: so.",
+                "Events may be missing.",
+                "The outcome of 2 deliveries is not known.",
+                "The log may lag.",
+            ),
         ),
     ],
 )
