@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from dashboard.auth import request_source
 from dashboard.logs import redact
-from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.models import AuditEntry, Endpoint, Install, Run, User
 from dashboard.rules.outside_texts import cut
 
 COMMAND_LINE = "command line"
@@ -28,6 +28,7 @@ def note(
     words: str,
     install: Install | None = None,
     endpoint: Endpoint | None = None,
+    run: Run | None = None,
     operation: uuid.UUID | None = None,
     phase: AuditEntry.Phase = DONE,
     actor_name: str = COMMAND_LINE,
@@ -50,7 +51,7 @@ def note(
         install=install,
         endpoint=endpoint,
     )
-    row.words = redact(words)
+    row.words, row.run = redact(words), run
     try:
         with transaction.atomic():
             row.save(force_insert=True)

@@ -16,7 +16,7 @@ from dashboard.actions.installs.snapshots import hold, record_change, record_end
 from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
-from dashboard.models import Delivery, Endpoint, Install, User
+from dashboard.models import Delivery, Endpoint, Install, Run, User
 from dashboard.models.endpoints import ACTIVE, DISABLED, door_url, new_receiver_key
 from dashboard.rules.answers import (
     Reading,
@@ -170,10 +170,10 @@ def redeliver_failed(
     endpoint: Endpoint,
     clock: Callable[[], datetime],
     operation: uuid.UUID,
-    action: str = "redeliver all failed",
+    run: Run | None = None,
     asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to redeliver every FAILED delivery of the endpoint. `asked_at` defaults to now.
+    """Ask OpenTrain to redeliver every FAILED delivery of the endpoint, maybe for a run. `asked_at` defaults to now.
 
     Deliveries are marked only if OpenTrain's number covers all that were failed here at the request.
     """
@@ -189,7 +189,13 @@ def redeliver_failed(
         return _requeued(endpoint, answer, reading)
 
     return perform(
-        operation=_on(endpoint, actor=actor, action=action, operation=operation),
+        operation=_on(
+            endpoint,
+            actor=actor,
+            action="redeliver all failed" if run is None else ALL_IN_A_RUN,
+            operation=operation,
+            run=run,
+        ),
         call=lambda: opentrain.redeliver(token=endpoint.install.token, endpoint_id=_id(endpoint)),
         record=record,
     )
@@ -201,10 +207,10 @@ def redeliver_one(
     delivery: Delivery,
     clock: Callable[[], datetime],
     operation: uuid.UUID,
-    action: str = "redeliver",
+    run: Run | None = None,
     asked_at: datetime | None = None,
 ) -> Outcome:
-    """Ask OpenTrain to redeliver this delivery, in any state. `asked_at` defaults to now."""
+    """Ask OpenTrain to redeliver this delivery, in any state, maybe for a run. `asked_at` defaults to now."""
     endpoint, asked_at = delivery.endpoint, asked_at or clock()
 
     def record(answer: opentrain.Redelivery) -> Outcome:
@@ -214,7 +220,14 @@ def redeliver_one(
         return _requeued(endpoint, answer, read_requeued_one(requeued=answer.requeued))
 
     return perform(
-        operation=_on(endpoint, actor=actor, action=action, operation=operation, delivery_id=delivery.opentrain_id),
+        operation=_on(
+            endpoint,
+            actor=actor,
+            action="redeliver" if run is None else IN_A_RUN,
+            operation=operation,
+            delivery_id=delivery.opentrain_id,
+            run=run,
+        ),
         call=lambda: opentrain.redeliver(
             token=endpoint.install.token, endpoint_id=_id(endpoint), delivery_id=delivery.opentrain_id
         ),
@@ -280,9 +293,23 @@ def _requeued(endpoint: Endpoint, answer: opentrain.Redelivery, reading: Reading
     )
 
 
-def _on(endpoint: Endpoint, *, actor: User, action: str, operation: uuid.UUID, delivery_id: str = "") -> Operation:
+def _on(
+    endpoint: Endpoint,
+    *,
+    actor: User,
+    action: str,
+    operation: uuid.UUID,
+    delivery_id: str = "",
+    run: Run | None = None,
+) -> Operation:
     return Operation(
-        actor=actor, action=action, install=endpoint.install, endpoint=endpoint, delivery_id=delivery_id, id=operation
+        actor=actor,
+        action=action,
+        install=endpoint.install,
+        endpoint=endpoint,
+        delivery_id=delivery_id,
+        run=run,
+        id=operation,
     )
 
 

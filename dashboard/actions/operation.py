@@ -16,7 +16,7 @@ from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.config.masking import masking
 from dashboard.db.advisory_lock import wait_in_transaction
 from dashboard.logs import redact
-from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.models import AuditEntry, Endpoint, Install, Run, User
 from dashboard.models.audit import NEWEST_FIRST
 from dashboard.queries.operations import GIVEN_UP
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Rejected
@@ -38,7 +38,7 @@ class Operation:
     """The actor, the action and the object of an operation, as both audit rows record them.
 
     Without an actor, it is the command line. `id` comes from the submitted form, so a form that is submitted twice is
-    one operation.
+    one operation. What a `run` requests is folded into the entry of the run's start.
     """
 
     actor: User | None
@@ -46,6 +46,7 @@ class Operation:
     install: Install | None = None
     endpoint: Endpoint | None = None
     delivery_id: str = ""
+    run: Run | None = None
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
@@ -241,4 +242,7 @@ def _entry(operation: Operation, phase: AuditEntry.Phase, *, install: Install | 
         endpoint=operation.endpoint,
     )
     row.delivery_id = operation.delivery_id
+    if operation.run is not None:
+        # Its start has no such entry if a release before this one started it.
+        row.run, row.folded = operation.run, AuditEntry.objects.filter(run=operation.run, folded=False).exists()
     return row

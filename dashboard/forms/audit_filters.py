@@ -22,6 +22,7 @@ _LABELS = {
     "endpoint": "Endpoint",
     "delivery": "Delivery",
     "request": "Request",
+    "run": "Run",
     "from": "From",
     "to": "To",
 }
@@ -40,7 +41,7 @@ class AuditFilter(ListFilter):
     @property
     def more_given(self) -> bool:
         """Whether one of the folded fields is filled."""
-        return not {"endpoint", "delivery", "request"}.isdisjoint(self.given)
+        return not {"endpoint", "delivery", "request", "run"}.isdisjoint(self.given)
 
     def chips(self, names: Mapping[str, str]) -> list[Chip]:
         """Return a chip for each filter in use; `names` has the display names of the install and the endpoint."""
@@ -64,6 +65,12 @@ def _outcome(text: str, _now: datetime) -> Read:
     return name, {"phase": AuditEntry.Phase(name).value}
 
 
+def _run(text: str, _now: datetime) -> Read:
+    if not delivery_filters.ID.fullmatch(text.removeprefix("#")):
+        raise Nonsense(f"“{text}” is not a run: use its number, such as 12.")
+    return str(number := int(text.removeprefix("#"))), {"run": number}
+
+
 _READERS: dict[str, delivery_filters.Reader] = {
     "who": delivery_filters.as_written("who"),
     "what": delivery_filters.as_written("what"),
@@ -72,6 +79,7 @@ _READERS: dict[str, delivery_filters.Reader] = {
     "endpoint": delivery_filters.owner("endpoint"),
     "delivery": delivery_filters.identified("delivery_id"),
     "request": delivery_filters.identified("request_id"),
+    "run": _run,
     "from": delivery_filters.since("at_from"),
     "to": delivery_filters.until("at_to"),
 }

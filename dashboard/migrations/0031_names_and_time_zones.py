@@ -1,4 +1,4 @@
-"""Names that people give to endpoints, installs that they disconnect, and the time zone that each reads times in."""
+"""Names of endpoints, installs that people disconnect, the time zone that each reads times in, and entries of runs."""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
@@ -106,6 +106,40 @@ class Migration(migrations.Migration):
                 ),
                 condition=~models.Q(name=""),
                 name="endpoint_name_words",
+            ),
+        ),
+        migrations.AddField(
+            "auditentry",
+            "run",
+            models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=models.deletion.DO_NOTHING,
+                related_name="+",
+                to="dashboard.run",
+            ),
+        ),
+        migrations.AddField(
+            "auditentry",
+            "folded",
+            models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="Whether lists show it as a part of its run, and not as a row.",
+            ),
+        ),
+        migrations.AddIndex(
+            "auditentry",
+            models.Index(
+                condition=models.Q(folded=False), fields=["-at", "-id"], name="audit_newest_rows"
+            ),
+        ),
+        migrations.AddIndex(
+            "auditentry",
+            models.Index(
+                condition=models.Q(run__isnull=False), fields=["run", "folded", "-at", "-id"], name="audit_of_run"
             ),
         ),
         migrations.AddField(

@@ -1,6 +1,7 @@
 """The audit: who did what, from where, with which outcome. The table is append-only, enforced by a trigger."""
 
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils import timezone
 from dashboard.db.fields import MaskedCharField, MaskedTextField
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
+from dashboard.models.runs import Run
 from dashboard.rules.outside_texts import cut
 
 if TYPE_CHECKING:
@@ -37,6 +39,17 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         if user.sees_every_install:
             return self
         return self.filter(Q(install__in=Install.objects.visible_to(user)) | Q(actor=user))
+
+    def rows(self, *, since: datetime | None = None, until: datetime | None = None) -> Self:
+        """Leave out what runs requested if an entry of its run is there that it is folded into.
+
+        Without `since`, there always is: the run's start comes before it.
+        """
+        if since is None:
+            return self.filter(folded=False)
+        there = AuditEntry.objects.filter(run=OuterRef("run"), folded=False, at__gte=since)
+        there = there if until is None else there.filter(at__lt=until)
+        return self.filter(Q(folded=False) | ~Exists(there))
 
     def operations(self) -> Self:
         """Keep one entry per operation: its answer, or its request while it has none."""
@@ -99,6 +112,10 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=100, blank=True)
     requeued = models.PositiveIntegerField(null=True, blank=True)
     while_stopped = models.BooleanField(default=False, help_text="Whether the endpoint was DISABLED at the answer.")
+    run = models.ForeignKey(Run, null=True, blank=True, related_name="+", **_KEPT)
+    folded = models.BooleanField(
+        default=False, db_default=False, help_text="Whether lists show it as a part of its run, and not as a row."
+    )
 
     objects = AuditQuerySet.as_manager()
 
@@ -119,6 +136,9 @@ class AuditEntry(models.Model):
             models.Index(fields=["phase", "-at", "-id"], name="audit_of_phase"),
             models.Index(fields=["request_id"], condition=~Q(request_id=""), name="audit_of_request"),
             models.Index(fields=["delivery_id"], condition=~Q(delivery_id=""), name="audit_of_delivery"),
+            # Rows of the page: a run has one, whatever it requested.
+            models.Index(fields=["-at", "-id"], condition=Q(folded=False), name="audit_newest_rows"),
+            models.Index(fields=["run", "folded", "-at", "-id"], condition=Q(run__isnull=False), name="audit_of_run"),
             # Deleted objects are found by the names that entries keep; a search for an unknown name ends quickly.
             models.Index(fields=["install_opentrain_id"], name="audit_by_install_id"),
             models.Index(Upper("install_name"), name="audit_by_install_name"),

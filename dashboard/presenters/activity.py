@@ -1,19 +1,68 @@
 """Audit entries and their source, as the activity pages show them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dashboard.forms.audit_filters import OUTCOMES
 from dashboard.models import AuditEntry
+from dashboard.queries.audit import COUNTED, Folded, folded
+from dashboard.rules.deeds import About, Told, told
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
-    """An entry to show. `kind` decides how its outcome is drawn; `from_where`: this user may see its source."""
+    """An entry to show. `kind` decides how its outcome is drawn; `from_where`: this user may see its source.
+
+    `folded` is what the run requested that the entry is of; None if the entry has the row for itself.
+    """
 
     entry: AuditEntry
     kind: str
     label: str
     from_where: bool
+    folded: Folded | None = None
+
+    @property
+    def told(self) -> str:
+        """The sentence after the person's name, without what it is about."""
+        return self._told.words
+
+    @property
+    def told_here(self) -> str:
+        """The sentence after the person's name on the page of the endpoint that it is about."""
+        return f"{self.told} this endpoint" if self._told.about is About.ENDPOINT else self.told.rstrip(":")
+
+    @property
+    def names_endpoint(self) -> bool:
+        """Whether the sentence is about an endpoint."""
+        about = self._told.about
+        return about in {About.ENDPOINT, None} and bool(self.entry.endpoint_shown)
+
+    @property
+    def names_install(self) -> bool:
+        """Whether the sentence names an install: the one that it is about, or that of its endpoint."""
+        return self._told.about is not About.NOTHING and bool(self.entry.install_name)
+
+    @property
+    def title(self) -> str:
+        """The sentence as text, whole, for where the line is cut."""
+        names = [self.entry.endpoint_shown] * self.names_endpoint + [self.entry.install_name] * self.names_install
+        sentence = f"{self.entry.actor_name} {self.told} {' of '.join(names)}".rstrip()
+        said = f"OpenTrain: {self.entry.quoted}" if self.entry.quoted else self.said
+        return f"{sentence}. {said}".rstrip()
+
+    @property
+    def requests(self) -> str:
+        """How many operations the run requested, in words; empty if the entry has none folded into it."""
+        if self.folded is None:
+            return ""
+        more = "+" if self.folded.count >= COUNTED else ""
+        words = f"{self.folded.count:,}{more} redeliver{'y' if self.folded.count == 1 else 'ies'}"
+        return f"{words}, {self.folded.unconfirmed:,} not confirmed" if self.folded.unconfirmed else words
+
+    @property
+    def _told(self) -> Told:
+        return told(action=self.entry.action, is_done=self.entry.phase == AuditEntry.Phase.DONE)
 
     @property
     def address(self) -> str:
@@ -51,6 +100,18 @@ class ActivityRow:
         return bool(self.entry.install_name or self.entry.endpoint_shown)
 
 
-def activity_row(entry: AuditEntry, *, from_where: bool) -> ActivityRow:
+def activity_rows(
+    entries: Sequence[AuditEntry], *, sees_source: Callable[[AuditEntry], bool], folds: bool = True
+) -> list[ActivityRow]:
+    """Return the rows of entries, with what runs requested if the list `folds` it into their entries."""
+    runs = {one.run_id for one in entries if one.run_id is not None and not one.folded} if folds else set()
+    requested = folded(runs) if runs else {}
+    return [
+        activity_row(one, from_where=sees_source(one), folded=None if one.run_id is None else requested.get(one.run_id))
+        for one in entries
+    ]
+
+
+def activity_row(entry: AuditEntry, *, from_where: bool, folded: Folded | None = None) -> ActivityRow:
     kind = "unknown_outcome" if entry.phase == AuditEntry.Phase.UNKNOWN else entry.phase
-    return ActivityRow(entry, kind, OUTCOMES[entry.phase], from_where)
+    return ActivityRow(entry, kind, OUTCOMES[entry.phase], from_where, folded)

@@ -5,8 +5,10 @@ one per install that they may see, and one of their own entries. Scanning the wh
 take time proportional to its length.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, models
@@ -24,6 +26,8 @@ from dashboard.rules.pasted import searched_ids, spellings
 SAME_NAME = 100
 """Maximum number of installs with the same name, or endpoints with the same ID, to search."""
 SUGGESTED = 100
+COUNTED = 1000
+"""Up to how many operations of a run are counted."""
 _NEXT = """
     WITH RECURSIVE found AS (
         (SELECT {column} AS name FROM dashboard_auditentry ORDER BY {column} LIMIT 1)
@@ -32,6 +36,12 @@ _NEXT = """
         FROM found WHERE found.name IS NOT NULL)
     SELECT name FROM found WHERE name IS NOT NULL LIMIT %s
 """
+_OF_RUN = "SELECT 1 FROM dashboard_auditentry a WHERE a.run_id = r.id AND a.folded AND a.phase"
+_FOLDED = f"""
+    SELECT r.id, (SELECT count(*) FROM ({_OF_RUN} = 'requested' LIMIT %s) asked),
+        (SELECT count(*) FROM ({_OF_RUN} NOT IN ('requested', 'done') LIMIT %s) unconfirmed)
+    FROM unnest(%s::bigint[]) r(id)
+"""  # noqa: S608 - only our own terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +58,25 @@ class AuditCriteria:
     endpoint: str = ""
     delivery_id: str = ""
     request_id: str = ""
+    run: int | None = None
     at_from: datetime | None = None
     at_to: datetime | None = None
+
+    @property
+    def folds(self) -> bool:
+        """Whether a run is one row with what it requested. Otherwise the filters ask for single entries."""
+        return not (self.what or self.phase or self.delivery_id or self.request_id or self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """How many operations a run requested, and how many of them OpenTrain did not confirm.
+
+    Both are counted up to COUNTED, which means as many or more.
+    """
+
+    count: int
+    unconfirmed: int
 
 
 def page(
@@ -57,12 +84,15 @@ def page(
 ) -> list[AuditEntry]:
     """Return up to `limit` entries that the user may see, next to the cursor or the newest, newest first.
 
-    Each operation has one entry: its answer, or its request while it has none. With `whole`, both are returned.
+    Each operation has one entry: its answer, or its request while it has none. What a run requested is left out,
+    unless a filter asks for single entries: `folded` counts it. With `whole`, all entries are returned.
     """
     newer = cursor is not None and cursor.newer
     order = ("at", "id") if newer else ("-at", "-id")
     few = criteria.phase == AuditEntry.Phase.REQUESTED and not whole
     rows = AuditEntry.objects.all() if whole else AuditEntry.objects.operations()
+    if criteria.folds and not whole:
+        rows = rows.rows(since=criteria.at_from, until=criteria.at_to)
     rows = _beside(rows, cursor).order_by(*order)
     if few:
         ranged = rows.visible_to(user).filter(_matching(criteria), pk__in=Unanswered.objects.values("pk"))
@@ -73,6 +103,13 @@ def page(
         ranged = AuditEntry.objects.filter(pk__in=ids).order_by(*order)
     found = list(ranged.with_links()[:limit])
     return found[::-1] if newer else found
+
+
+def folded(runs: Collection[int]) -> dict[int, Folded]:
+    """Return what each of the runs requested. The caller must check that the user may see them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLDED, [COUNTED, COUNTED, list(runs)])
+        return {run: Folded(count, unconfirmed) for run, count, unconfirmed in cursor.fetchall() if count}
 
 
 def actions() -> list[str]:
@@ -110,7 +147,9 @@ def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
     them. Otherwise it would also read the whole index of the column, once per install.
     """
     common = {"actor_name": criteria.who, "action": criteria.what, "phase": criteria.phase}
-    seldom = {"delivery_id": criteria.delivery_id, "request_id": criteria.request_id}
+    seldom: dict[str, Any] = {
+        "delivery_id": criteria.delivery_id, "request_id": criteria.request_id, "run": criteria.run
+    }  # fmt: skip
     times = {"at__gte": criteria.at_from, "at__lt": criteria.at_to}
     found = Q(**{column: value for column, value in times.items() if value})
     found &= Q(**{f"{column}__in": spellings(value) for column, value in seldom.items() if value})

@@ -17,7 +17,7 @@ from dashboard.forms import audit_filters, delivery_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
 from dashboard.models import AuditEntry, User
 from dashboard.presenters import downloads, pages
-from dashboard.presenters.activity import ActivityRow, activity_row
+from dashboard.presenters.activity import ActivityRow, activity_row, activity_rows
 from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.time_addresses import with_times_in_utc
@@ -35,7 +35,7 @@ _EXPORTED = {
     "address": "address", "agent": "agent", "install": "install_name", "install_id": "install_opentrain_id",
     "endpoint": "endpoint_url", "endpoint_name": "endpoint_name", "endpoint_id": "endpoint_opentrain_id",
     "delivery_id": "delivery_id", "words": "words", "quoted": "quoted", "code": "code", "request_id": "request_id",
-    "requeued": "requeued",
+    "requeued": "requeued", "run": "run_id",
 }  # fmt: skip
 
 
@@ -89,11 +89,15 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     filters = audit_filters.parse(params=request.GET.dict(), now=now)
     cursor = delivery_filters.parse_cursor(request.GET.dict())
     found, more, problems = _page(request.user, filters, cursor)
+    rows = activity_rows(
+        found, sees_source=lambda entry: _sees_source(request.user, entry.actor_id), folds=filters.criteria.folds
+    )
     return {
         "filter": filters,
         "problems": problems,
         "chips": filters.chips(_names(found, filters)),
-        "rows": [_row(entry, request.user) for entry in found],
+        "rows": rows,
+        "with_source": any(row.address for row in rows),
         "first_page": cursor is None,
         "outcomes": OUTCOMES,
         "now": now,

@@ -20,6 +20,7 @@ from dashboard.forms.delivery_filters import ID
 from dashboard.models import AuditEntry, Delivery, Endpoint, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import controls, overtaken, pages
+from dashboard.presenters.activity import ActivityRow, activity_rows
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_contracts import missing_here
@@ -253,7 +254,7 @@ def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
     return rows.filter(same_moment | Q(first_received_at__lt=start.first_received_at))
 
 
-def _activity(endpoint: Endpoint) -> QuerySet[AuditEntry]:
+def _activity(endpoint: Endpoint) -> list[ActivityRow]:
     """Return the newest operations: each one's answer, or its request while unanswered."""
     entries = AuditEntry.objects.filter(endpoint=endpoint).operations().exclude(action__in=endpoints.BY_RUNS)
-    return entries.newest_first()[:RECENT]
+    return activity_rows(list(entries.newest_first()[:RECENT]), sees_source=lambda _entry: False)

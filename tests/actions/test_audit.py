@@ -28,6 +28,7 @@ def test_note_says_who_what_on_what_and_from_where(support: User, acme: Install)
         "endpoint_id": endpoint.pk, "endpoint_url": "https://acme.example.com/hook",
         "endpoint_name": "acme.example.com/hook", "endpoint_opentrain_id": "whe_1",
         "delivery_id": "", "quoted": "", "code": "", "request_id": "", "requeued": None, "while_stopped": False,
+        "run_id": None, "folded": False,
     }  # fmt: skip
 
 

@@ -11,11 +11,13 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Install
-from tests.factories import make_endpoint, make_entry, make_install, make_user
+from tests.factories import make_endpoint, make_entry, make_install, make_run, make_user
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
 PASSWORD = "a-long-password"
+ROW_PX = 44
+"""Most height of a row on a desktop: one line."""
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -67,11 +69,13 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     page.keyboard.press("v")
     page.wait_for_url("**/activity/")
     expect(page.get_by_role("row")).to_have_count(7)  # the header, five operations, and this sign-in
+    heights = page.locator("tr[data-row]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert max(heights) <= ROW_PX, heights
     take_all(page, screenshots, "activity")
     assert overflows(page) == []
 
     make_entry(install=acme, action="stop run", words="Recovery 7.", at=timezone.now())
-    expect(page.get_by_role("link", name="Stop run")).to_be_visible()  # automatically
+    expect(page.get_by_role("link", name="stopped a run on")).to_be_visible()  # automatically
 
     page.locator(".filters-fold > summary").click()
     page.get_by_label("Outcome").select_option("refused")
@@ -95,3 +99,20 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV (for spreadsheets)").click()
     assert "Missing scope webhooks:manage" in download.value.path().read_text()
+
+
+def test_run_is_one_row_that_opens_what_it_requested(page: Page, acme: Install, screenshots: Path) -> None:
+    run, now = make_run(endpoint=acme.endpoints.get()), timezone.now()
+    make_entry(endpoint=run.endpoint, run=run, action="start run", words=f"Recovery #{run.pk}.", at=now)
+    for number in range(38):
+        one = {"endpoint": run.endpoint, "run": run, "folded": True, "operation": uuid.uuid4(), "at": now}
+        for phase in ("requested", "done"):
+            make_entry(action="redeliver in a run", phase=phase, delivery_id=f"dlv_{number}", **one)
+    page.goto(page.url.partition("/accounts/")[0].rstrip("/") + "/activity/")
+    expect(page.get_by_role("row")).to_have_count(8)  # the run's start, and what was there
+    take_all(page, screenshots, "activity-run")
+    page.get_by_role("link", name="38 redeliveries").click()
+    page.wait_for_url(f"**/activity/?run={run.pk}")
+    expect(page.get_by_role("row")).to_have_count(40)  # the header, the start, and each of them
+    take_all(page, screenshots, "activity-run-opened")
+    assert overflows(page) == []

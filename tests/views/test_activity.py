@@ -5,7 +5,7 @@ import io
 import json
 import re
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.models import AuditEntry, Endpoint, Install, Run, User
 from dashboard.views import activity
-from tests.factories import NOON, make_endpoint, make_entry, make_install
+from tests.factories import NOON, make_endpoint, make_entry, make_install, make_run
 from tests.queries.test_audit import fill
 from tests.views.conftest import Browser, browser_of
 
@@ -55,8 +55,9 @@ def test_page_says_who_did_what_on_what_and_what_came_of_it(ana: Browser, endpoi
     entry = make_entry(endpoint=endpoint, phase="refused", words="OpenTrain refused.", address="192.0.2.7", at=at)
     for path in (PAGE, LIVE):
         text = words_of(ana.read(path))
-        assert "5 min ago ana 192.0.2.7 Re-enable endpoint Acme Labs acme.example.com/hook" in text
-        assert "Refused OpenTrain refused." in text
+        clock = f"{at:%H:%M} UTC"
+        assert f"5 min ago ana tried to re-enable acme.example.com/hook of Acme Labs at {clock}" in text
+        assert ": OpenTrain refused. Refused 192.0.2.7" in text
         assert rows_of(ana.read(path)) == [entry.pk]
 
 
@@ -67,6 +68,84 @@ def test_page_and_detail_say_that_the_endpoint_was_disabled(ana: Browser, endpoi
     assert f"Endpoint at that time {words}" in words_of(ana.read(detail_of(entry)))
     other = make_entry(endpoint=endpoint)
     assert "Endpoint at that time" not in ana.read(detail_of(other))
+
+
+def test_page_quotes_what_opentrain_said(ana: Browser, endpoint: Endpoint) -> None:
+    make_entry(endpoint=endpoint, quoted="It is <active> now.", words="Re-enabled.", at=timezone.now())
+    text = words_of(ana.read(PAGE))
+    assert "ana re-enabled acme.example.com/hook of Acme Labs at" in text
+    assert "; OpenTrain: It is &lt;active&gt; now." in text
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+def make_run_entries(endpoint: Endpoint, *, count: int, at: datetime = NOON) -> Run:
+    """The entries of a run: its start, redeliveries of which one was refused, and its stop."""
+    run = make_run(endpoint=endpoint)
+    here = {"endpoint": endpoint, "run": run}
+    make_entry(action="start run", words=f"Recovery #{run.pk}.", at=at, **here)
+    for number in range(count):
+        one = {
+            "action": "redeliver in a run",
+            "operation": uuid.uuid4(),
+            "folded": True,
+            "delivery_id": f"dlv_{number}",
+        }
+        moment = at + timedelta(seconds=1 + number)
+        make_entry(phase="requested", at=moment, **one, **here)
+        make_entry(phase="refused" if number == 0 else "done", at=moment, **one, **here)
+    make_entry(action="stop run", words=f"Recovery #{run.pk}.", at=at + timedelta(seconds=count + 1), **here)
+    return run
+
+
+def test_run_is_one_row_that_opens_what_it_requested(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run_entries(endpoint, count=activity.PAGE)
+    other = make_entry(endpoint=endpoint, at=NOON - timedelta(hours=1))
+    page = ana.read(PAGE)
+    text = words_of(page)
+    assert len(rows_of(page)) == 3  # the stop, the start and the other: all of them on one page
+    assert rows_of(page)[-1] == other.pk
+    assert 'rel="next"' not in page
+    assert f"{activity.PAGE} redeliveries, 1 not confirmed" in text
+    assert f'href="/activity/?run={run.pk}"' in page
+    opened = ana.read(f"{PAGE}?run={run.pk}")
+    assert len(rows_of(opened)) == activity.PAGE
+    assert f"Run: {run.pk}" in words_of(opened)
+    rest = re.search(r'rel="next" href="([^"]+)"', opened)
+    assert rest is not None
+    assert len(rows_of(ana.read(rest[1].replace("&amp;", "&")))) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("", 2),
+        ("?who=ana", 2),
+        ("?what=redeliver+in+a+run", 3),
+        ("?outcome=refused", 1),
+        ("?delivery=dlv_1", 1),
+        ("?from=2026-06-12T12:00Z", 2),
+        ("?from=2026-06-12T12:00:01Z", 1),  # the stop, with all of them
+        ("?to=2026-06-12T12:00:03Z", 1),
+        ("?from=2026-06-12T12:00:02Z&to=2026-06-12T12:00:03Z", 2),  # no other entry of the run is in it
+    ],
+)
+def test_filters_lose_nothing_of_a_run(ana: Browser, endpoint: Endpoint, query: str, rows: int) -> None:
+    make_run_entries(endpoint, count=3)
+    assert len(rows_of(ana.read(PAGE + query))) == rows
+
+
+def test_file_has_everything_that_a_run_requested(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run_entries(endpoint, count=3)
+    rows = table(ana, "?from=2026-06-12&to=2026-06-12")
+    assert len(rows) == 8
+    assert {row["run"] for row in rows} == {str(run.pk)}
+
+
+def test_run_of_others_is_not_opened(paul: Browser) -> None:
+    run = make_run_entries(make_endpoint(), count=2)
+    assert rows_of(paul.read(PAGE)) == rows_of(paul.read(f"{PAGE}?run={run.pk}")) == []
 
 
 def test_detail_has_the_answer_its_request_id_to_copy_and_from_where(
@@ -104,7 +183,8 @@ def test_entry_of_what_is_gone_names_it_without_a_link(ana: Browser, acme: Insta
     acme.delete()
     for path in (PAGE, detail_of(entry)):
         page = ana.read(path)
-        assert "Acme Labs (removed) acme.example.com/hook (removed)" in words_of(page)
+        assert "Acme Labs (removed)" in words_of(page)
+        assert "acme.example.com/hook (removed)" in words_of(page)
         assert "/installs/" not in page.replace('href="/installs/"', "")
         assert "/endpoints/" not in page
 
@@ -247,7 +327,7 @@ def test_file_has_every_row_of_the_filter_and_is_itself_in_the_audit(ana: Browse
         "install_id": endpoint.install.opentrain_id, "endpoint": "https://acme.example.com/hook",
         "endpoint_name": "acme.example.com/hook", "endpoint_id": "whe_1", "delivery_id": "", "words": "Re-enabled.",
         "quoted": "", "code": "",
-        "request_id": "9d1f", "requeued": "3",
+        "request_id": "9d1f", "requeued": "3", "run": "",
     }  # fmt: skip
     lines = ana.client.get(f"{EXPORT}?format=ndjson&who=ana&to=2026-06-13").getvalue().decode().splitlines()
     assert [json.loads(line)["requeued"] for line in lines] == [3, None]

@@ -206,8 +206,11 @@ def test_endpoint_page_tells_of_the_run_and_not_of_each_of_its_calls(ana: Browse
     assert AuditEntry.objects.filter(action="redeliver in a run", phase="done").count() == 1
     page = ana.read(reverse("endpoint-detail", args=[run.endpoint_id]))
     activity = words_of(page[page.index('id="activity-heading"') :])
-    assert "Re-enable endpoint" in activity
+    assert "re-enabled this endpoint" in activity
     assert "in a run" not in activity
+    assert "ana started a run on this endpoint" in activity
+    assert ", 1 redelivery (" in activity
+    assert f'href="/activity/?run={run.pk}">1 redelivery</a>' in ana.read(reverse("activity"))
 
 
 def test_list_pages_older_runs_by_the_last_one_shown(ana: Browser, endpoint: Endpoint, support: User) -> None:

@@ -272,7 +272,7 @@ def _started_words(run: Run) -> str:
 
 def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:
     words = f"{run.get_kind_display()} #{run.pk}.{more}"
-    audit.note(actor=actor, action=action, words=words, endpoint=run.endpoint, actor_name=run.actor_name)
+    audit.note(actor=actor, action=action, words=words, endpoint=run.endpoint, run=run, actor_name=run.actor_name)
 
 
 def _earlier(run: Run) -> Run:

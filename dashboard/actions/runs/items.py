@@ -117,7 +117,7 @@ def ask(*, run: Run, item: RunItem, clock: Callable[[], datetime]) -> Outcome | 
         asked_at=item.asked_at,
         clock=clock,
         operation=uuid.uuid4(),
-        action=endpoints.IN_A_RUN,
+        run=run,
     )
     if outcome.kind is OutcomeKind.DONE:
         _write(item, State.REQUESTED, "", now=clock())

@@ -259,7 +259,7 @@ def _ask_for_all(run: Run, clock: Clock) -> timedelta | None:
         asked_at=now,
         clock=clock,
         operation=uuid.uuid4(),
-        action=endpoints.ALL_IN_A_RUN,
+        run=run,
     )
     if outcome.requeued is not None:
         return _note_requeued(run, outcome, at=now, clock=clock)
