@@ -244,5 +244,6 @@ def _entry(operation: Operation, phase: AuditEntry.Phase, *, install: Install | 
     row.delivery_id = operation.delivery_id
     if operation.run is not None:
         # Its start has no such entry if a release before this one started it.
-        row.run, row.folded = operation.run, AuditEntry.objects.filter(run=operation.run, folded=False).exists()
+        others = AuditEntry.objects.filter(run=operation.run, folded=False).exclude(action=operation.action)
+        row.run, row.folded = operation.run, others.exists()
     return row

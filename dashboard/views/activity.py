@@ -16,7 +16,7 @@ from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import audit_filters, delivery_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
 from dashboard.models import AuditEntry, User
-from dashboard.presenters import downloads, pages
+from dashboard.presenters import downloads, no_results, pages
 from dashboard.presenters.activity import ActivityRow, activity_row, activity_rows
 from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
@@ -98,6 +98,9 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "chips": filters.chips(_names(found, filters)),
         "rows": rows,
         "with_source": any(row.address for row in rows),
+        "causes_of_nothing": no_results.of_activity(
+            url=reverse("activity"), used=filters.used, sees_all=request.user.sees_every_install
+        ),
         "first_page": cursor is None,
         "outcomes": OUTCOMES,
         "now": now,

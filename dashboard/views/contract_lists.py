@@ -17,7 +17,7 @@ from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import contract_filters, delivery_filters
 from dashboard.forms.contract_filters import FINDINGS, STATUSES, ContractFilter
 from dashboard.models import Contract, Endpoint, Install
-from dashboard.presenters import pages
+from dashboard.presenters import no_results, pages
 from dashboard.presenters.contract_list_page import (
     Nothing,
     contract_rows,
@@ -126,6 +126,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "rows": contract_rows(judged(place, found, beside.endpoints, now=now), now=now),
         "left_out": left_out(shown=len(beside.endpoints), total=beside.total),
         "nothing": why,
+        "causes_of_nothing": no_results.of_contracts(url=url, used=filters.used),
         "heading": heading(count=count, why=why),
         "first_page": cursor is None,
         "choices": {"finding": FINDINGS, "event": list(Event), "status": STATUSES, "endpoint": _choices(place)},

@@ -19,7 +19,7 @@ from dashboard.forms import delivery_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.forms.endpoints import EVENT_TYPES
 from dashboard.models import Delivery, Endpoint, Handover, Install, User
-from dashboard.presenters import pages
+from dashboard.presenters import no_results, pages
 from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.delivery_list_page import (
     Elsewhere,
@@ -189,6 +189,8 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "tabs": tabs(url=place.url(), wanted=filters),
         "nothing": why,
         "elsewhere": _elsewhere(place, filters) if why is Nothing.NO_MATCH else None,
+        "no_match": f"No {'refused requests' if filters.refused else 'deliveries'} match these filters.",
+        "causes_of_nothing": no_results.of_deliveries(url=place.url(), used=filters.used, endpoint=place.endpoint),
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
         "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,

@@ -17,6 +17,7 @@ from dashboard.forms import search_text
 from dashboard.forms.delivery_filters import link_query
 from dashboard.forms.search_text import LONGEST
 from dashboard.models import Contract, Delivery, Endpoint, Handover, Install, ProjectLink, RefusedAttempt, Run
+from dashboard.presenters import no_results
 from dashboard.presenters.handovers import HandoverRow
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.queries.search import SHOWN, Found, find
@@ -80,6 +81,7 @@ def _search(request: MemberRequest) -> tuple[dict[str, Any], Found]:
     return {
         "asked": asked,
         "groups": groups,
+        "causes_of_nothing": [] if groups else no_results.of_search(sees_all=request.user.sees_every_install),
         "why": _why(asked.sought) if asks_why else "",
         "count": sum(len(group.hits) for group in groups),
         "longest": LONGEST,

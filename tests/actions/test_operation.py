@@ -12,7 +12,7 @@ from dashboard.models import AuditEntry, Endpoint, User
 from dashboard.services.opentrain import OpenTrainError, OutcomeUnknown, RateLimited, Reason, Unauthorized, Unavailable
 from dashboard.services.opentrain.errors import Refusal
 from dashboard.vault import Unreadable
-from tests.factories import make_endpoint, make_entry, make_user
+from tests.factories import make_endpoint, make_entry, make_run, make_user
 
 DONE = Outcome(kind=OutcomeKind.DONE, words="Re-enabled.", quoted="ok", requeued=3)
 
@@ -139,3 +139,18 @@ def test_closing_row_tells_the_outcome_and_offers_to_re_enable_what_is_disabled(
     assert outcome_of(row) == Outcome(
         kind=OutcomeKind.DONE, words=row.words, quoted="q", code="c", request_id="r", requeued=2, offer_enable=offered
     )
+
+
+@pytest.mark.django_db
+def test_call_of_a_run_is_folded_into_an_entry_of_the_run_if_there_is_one(support: User) -> None:
+    run = make_run()  # started by a release whose entries name no run
+
+    def call() -> None:
+        perform(operation=operation(support, run=run), call=lambda: None, record=lambda _answer: DONE)
+
+    call()
+    call()
+    make_entry(action="start run", run=run)
+    call()
+    calls = AuditEntry.objects.filter(action="re-enable endpoint").order_by("id")
+    assert list(calls.values_list("run", "folded")) == [(run.pk, False)] * 4 + [(run.pk, True)] * 2
