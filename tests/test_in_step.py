@@ -27,7 +27,7 @@ from dashboard.queries import delivery_list_sql, delivery_lists
 from dashboard.queries.alert_conditions import FOUND_BY
 from dashboard.queries.audit import AuditCriteria
 from dashboard.queries.delivery_criteria import DeliveryCriteria, Scope
-from dashboard.rules.alert_messages import ENDINGS
+from dashboard.rules.alert_messages import ENDINGS, NEXT_STEPS
 from dashboard.rules.alerts import WORST_FIRST, AlertKind
 from dashboard.rules.attempts import AttemptResult, Event
 from dashboard.services.opentrain import client
@@ -212,6 +212,7 @@ def test_alert_kind_has_all_that_a_kind_needs(kind: AlertKind) -> None:
         "query in FOUND_BY of queries/alert_conditions.py": kind in FOUND_BY,
         "sentence in SENTENCES of actions/alerts/sentences.py": kind in SENTENCES,
         "sentence for its end in ENDINGS of rules/alert_messages.py": kind in ENDINGS,
+        "next step in NEXT_STEPS of rules/alert_messages.py": kind in NEXT_STEPS,
         "look in LOOKS of templatetags/redeliver.py": kind.value in LOOKS,
         "line in docs/alerts.md": f"`{kind.value}`" in (ROOT / "docs" / "alerts.md").read_text(),
     }

@@ -37,6 +37,19 @@ ENDINGS = {
 }
 
 
+NEXT_STEPS = {
+    AlertKind.DISABLED: "Repair the handler, then recover the endpoint",
+    AlertKind.AT_RISK: "See why deliveries fail, and repair the handler before OpenTrain disables the endpoint",
+    AlertKind.NO_ACCESS: "Replace the install's token",
+    AlertKind.CANARY_FAILED: "See why the first delivery failed, repair the handler, and recover again",
+    AlertKind.OVERDUE: "See which deliveries are overdue",
+    AlertKind.LOG_LAGS: "See which receiver does not report, and what it holds",
+    AlertKind.URL_CHANGED: "Keep the URL, or point the endpoint back to the receiver",
+    AlertKind.SIGNATURES: "Have the signature doctor explain a refused request",
+}
+"""What to do about an open alert, on the page that its message links to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One alert in a message. `address` is the URL of its page; `cleared_at` is None while it is open.
@@ -77,6 +90,11 @@ class Item:
         if self.is_over:
             return f"Resolved after {self.lasted}: {self.kind.label}: {self.about}"
         return f"{self.kind.label}: {self.about}"
+
+    @property
+    def next_step(self) -> str:
+        """What to do next; where it is resolved, only where to read more."""
+        return "See what happened" if self.is_over else NEXT_STEPS[self.kind]
 
     @property
     def body(self) -> str:
@@ -153,7 +171,7 @@ def email_text(message: Message) -> str:
     for item in message.items:
         lines = [item.headline, item.body, f"Since {exactly(item.opened_at)}"]
         lines += [f"Resolved {exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
-        parts.append("\n".join([*lines, item.address]))
+        parts.append("\n".join([*lines, f"{'' if item.is_over else 'Next: '}{item.next_step}: {item.address}"]))
     parts += [f"And {message.more} more."] if message.more else []
     return "\n\n".join([*parts, f"All alerts and channels: {message.address}"]) + "\n"
 
@@ -164,7 +182,7 @@ def slack_body(message: Message) -> bytes:
     for item in message.items:
         icon = ":white_check_mark:" if item.is_over else ":warning:"
         head = f"{icon} *{slack_text(item.headline)}*\n" if len(message.items) > 1 else ""
-        parts.append(f"{head}{slack_text(item.body)} <{item.address}|Open>")
+        parts.append(f"{head}{slack_text(item.body)} <{item.address}|{slack_text(item.next_step)}>")
     parts += [f"And {message.more} more."] if message.more else []
     parts.append(f"<{message.address}|All alerts>")
     said = {"text": "\n".join(parts), "mrkdwn": True, "unfurl_links": False, "unfurl_media": False}

@@ -1,7 +1,7 @@
 """The page of a set-password link, which a support lead gives to a member. The link works once.
 
-The link's code comes after a #, so it is in no request line and no log. A script puts it into the form; without
-scripts, the member pastes the link.
+The link's code comes after a #, so it is in no request line and no log. A script puts it into the form and sends it;
+without scripts, the member pastes the link. The answer says whose account it is, and asks for the password.
 """
 
 from django.contrib import messages
@@ -35,11 +35,12 @@ def set_password(request: HttpRequest) -> HttpResponse:
         form = SetPasswordForm()
         return render(request, "account/set_password.html", {"form": form, "problem": error.message}, status=422)
     owner = members.owner_of(code=code)
-    form = SetPasswordForm(request.POST, owner=owner)
     if owner is None:
         return _over(request)
+    form = SetPasswordForm(request.POST if "password" in request.POST else None, owner=owner)
     if not form.is_valid():
-        return render(request, "account/set_password.html", {"form": form, "code": code}, status=422)
+        context = {"form": form, "code": code, "owner": owner}
+        return render(request, "account/set_password.html", context, status=422 if form.errors else 200)
     owner = members.set_password(code=code, password=form.cleaned_data["password"])
     if owner is None:
         return _over(request)

@@ -298,12 +298,12 @@
   });
   addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[aria-busy]")) form.removeAttribute("aria-busy"); });
 
-  // A set-password link carries its code after the #, which no server sees. Move it into the form and out of the URL.
+  // A set-password link carries its code after the #, which no server sees. Send it in the form, and take it out of the URL.
   const fromHash = document.querySelector("[data-from-hash]");
   if (fromHash && location.hash.length > 1) {
-    fromHash.querySelector("input").value = location.hash.slice(1);
-    fromHash.hidden = true;
+    fromHash.querySelector("input[name=code]").value = location.hash.slice(1);
     history.replaceState(null, "", location.pathname);
+    fromHash.requestSubmit();
   }
 
   // --- Theme ---------------------------------------------------------------------------------------------------------

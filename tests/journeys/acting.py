@@ -128,6 +128,67 @@ def overflows(page: Page) -> list[str]:
     return found
 
 
+_OVERPRINTED = """() => {
+  const shown = [];
+  const within = (box, element) => {  // what is left of it by the edges that cut it
+    let { left, right, top, bottom } = box;
+    for (let parent = element; parent && parent !== document.body; parent = parent.parentElement) {
+      if (getComputedStyle(parent).overflowX === "visible") continue;
+      const outer = parent.getBoundingClientRect();
+      [left, right] = [Math.max(left, outer.left), Math.min(right, outer.right)];
+      [top, bottom] = [Math.max(top, outer.top), Math.min(bottom, outer.bottom)];
+    }
+    return { left, right, top, bottom };
+  };
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || element.closest("svg, dialog, .visually-hidden, select, textarea, [hidden]")) continue;
+    const style = getComputedStyle(element);
+    if (!element.checkVisibility() || style.visibility === "hidden" || style.position === "absolute") continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const text = node.data.trim().slice(0, 40);
+    for (const whole of range.getClientRects()) {
+      const box = within(whole, element);
+      if (box.right - box.left > 1 && box.bottom - box.top > 1) shown.push({ ...box, node, text });
+    }
+  }
+  shown.sort((a, b) => a.top - b.top);
+  const found = [];
+  shown.forEach((a, at) => {
+    for (const b of shown.slice(at + 1)) {
+      if (b.top >= a.bottom - 3) break;
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (a.node !== b.node && across > 2 && down > (a.bottom - a.top) / 2) found.push(`“${a.text}” and “${b.text}”`);
+    }
+  });
+  for (const one of document.querySelectorAll("main .chip")) {
+    const leaves = one.clientWidth && one.scrollWidth > one.clientWidth + 1;
+    if (leaves) found.push(`“${one.textContent.trim().slice(0, 40)}” leaves its own box`);
+  }
+  if (document.documentElement.scrollWidth > window.innerWidth) {
+    const ends = [...document.body.querySelectorAll("*")].filter((one) => {
+      const box = one.getBoundingClientRect();
+      return within(box, one.parentElement).right > window.innerWidth + 1;
+    });
+    found.push(`wider than the window: ${ends.at(-1)?.outerHTML.slice(0, 120)}`);
+  }
+  return [...new Set(found)];
+}"""
+
+
+def overprinted(page: Page, *, widths: tuple[int, ...] = (375, 1280)) -> list[str]:
+    """Return which texts are printed over each other, and which chips are too small for their own."""
+    before, found = page.viewport_size, []
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 900})
+        found += [f"{width} px: {one}" for one in page.evaluate(_OVERPRINTED)]
+    page.set_viewport_size(before)
+    return found
+
+
 def violations(page: Page) -> list[str]:
     """Return axe's violations on a page: each rule with the first element that breaks it."""
     page.wait_for_load_state()  # a click waits only until the next page begins

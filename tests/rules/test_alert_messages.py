@@ -8,6 +8,7 @@ import pytest
 
 from dashboard.rules.alert_messages import (
     LISTED,
+    NEXT_STEPS,
     Item,
     Message,
     closing_words,
@@ -56,9 +57,22 @@ def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
         "Disabled by OpenTrain: Acme Labs, Billing\n"
         "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.\n"
         "Since 2026-06-12 12:00:00 UTC\n"
-        "https://redeliver.example.com/endpoints/9/\n\n"
+        "Next: Repair the handler, then recover the endpoint: https://redeliver.example.com/endpoints/9/\n\n"
         "All alerts and channels: https://redeliver.example.com/alerts/\n"
     )
+
+
+@pytest.mark.parametrize("kind", list(AlertKind))
+def test_message_says_what_to_do_next_with_a_link(kind: AlertKind) -> None:
+    item, step = replace(ITEM, kind=kind), NEXT_STEPS[kind]
+    assert f"\nNext: {step}: {ITEM.address}\n" in email_text(say(item))
+    assert f"<{ITEM.address}|{step}>" in json.loads(slack_body(say(item)))["text"]
+
+
+def test_all_clear_leads_to_what_happened() -> None:
+    assert f"\nSee what happened: {OVER.address}\n" in email_text(say(OVER))
+    assert "Next:" not in email_text(say(OVER))
+    assert f"<{OVER.address}|See what happened>" in json.loads(slack_body(say(OVER)))["text"]
 
 
 def test_all_clear_says_how_long_it_lasted() -> None:

@@ -320,7 +320,7 @@ def test_list_without_the_delivery_leads_to_refused_requests_that_claimed_it(
     assert "The signature does not match." in ana.read(refused.replace("&amp;", "&"))
     assert 'href="/search/?q=DLV_7A"' in page
     assert 'href="/why/?q=DLV_7A"' in page
-    assert "Is it another kind of ID?" not in ana.read(f"{path}?state=failed")
+    assert "Ask why it didn't come" not in ana.read(f"{path}?state=failed")
     assert "claimed this delivery ID" not in ana.read(f"{path}?delivery=dlv_8")
 
 

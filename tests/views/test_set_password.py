@@ -29,6 +29,31 @@ def test_password_is_set_by_the_link_which_then_says_that_it_is_over(lea: Client
     assert Client().login(username="vic", password=PASSWORD)
 
 
+def test_link_says_whose_account_it_is_for_before_a_password_is_typed(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    stranger = Client()
+    opened = words_of(stranger.get(reverse("set-password")))
+    assert "The next page says whose account it is for." in opened
+    assert "New password" not in opened
+    answer = stranger.post(reverse("set-password"), {"code": link})
+    assert answer.status_code == 200
+    assert "This link is for the account of vic , viewer." in words_of(answer)
+    assert "This field is required." not in words_of(answer)
+    assert f'name="code" value="{link.partition("#")[2]}"' in answer.content.decode()
+    assert 'value="vic" autocomplete="username" readonly' in answer.content.decode()
+    wrong = stranger.post(reverse("set-password"), {"code": link, "password": "short", "again": "short"})
+    assert "This link is for the account of vic , viewer." in words_of(wrong)
+    assert not User.objects.get(username="vic").has_usable_password()
+
+
+def test_link_that_is_over_names_nobody(lea: Client) -> None:
+    link = link_in(lea.post(reverse("member-invite"), {"username": "vic", "role": "viewer"}))
+    User.objects.filter(username="vic").update(link_made_at=None)
+    answer = Client().post(reverse("set-password"), {"code": link})
+    assert (answer.status_code, "This link has expired" in words_of(answer)) == (422, True)
+    assert "vic" not in words_of(answer)
+
+
 @pytest.mark.parametrize(
     ("password", "again", "said"),
     [
