@@ -1,16 +1,18 @@
 """A form whose sender was signed out is back after sign-in, with what was typed, and nothing was started.
 
-Views redirect strangers to sign-in. If such a request sent a form, the form is kept (auth/kept_forms.py), and signing
-in leads to its page. There the form holds what was typed, and a banner says that nothing was started. The person sends
-it again. The operation's ID is in the form too, so a second press is still one operation.
+Views redirect strangers to sign-in, and people who change how they sign in to prove again who they are. If such a
+request sent a form, the form is kept (auth/kept_forms.py), and signing in leads to its page. There the form holds what
+was typed, and a banner says that nothing was started. The person sends it again. The operation's ID is in the form too,
+so a second press is still one operation.
 
 The page is rewritten, as in visible_text.py, so that this holds for every form and no view has to remember it.
 """
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -33,6 +35,7 @@ PLACE = "kept-form"
 SIGN_IN = frozenset({"account_login", "mfa_login_webauthn", "mfa_authenticate", "openid_connect_login"})
 """URL names of the forms that sign in."""
 WILL_BE_BACK = "Nothing was started: you were signed out. Sign in, and your form is back with what you entered."
+TO_PROVE = "Nothing was started. Confirm who you are, and your form is back with what you entered."
 IS_NOT_KEPT = "Nothing was started: you were signed out. Sign in and try again."
 _MAIN = re.compile(r'<main id="main"[^>]*>')
 _NO_VALUE = re.compile(r"[0-9a-f-]{36}|")
@@ -52,7 +55,9 @@ class KeptForms:
             return _kept(request) if _asks_to_sign_in(request, response) else response
         if not was_signed_in or not request.user.is_authenticated:
             return response
-        if request.method == "POST":
+        if request.method == "POST" and _was_suspended(request, response):
+            response = _kept_to_prove(request, response)
+        elif request.method == "POST":
             kept_forms.forget(request)
         elif _is_page(response):
             _put_back(request, response)
@@ -99,6 +104,24 @@ def _kept(request: HttpRequest) -> HttpResponse:
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(address, status=200)
     return HttpResponseRedirect(address)
+
+
+def _was_suspended(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Return whether allauth keeps the form, all of it, to send it itself once the user has proven who they are.
+
+    It may do so for the button that connects an identity: that one has no page and holds nothing.
+    """
+    is_button = request.resolver_match is not None and request.resolver_match.url_name in SIGN_IN
+    return response.has_header("Location") and "request" in request.session.get(STATE_SESSION_KEY, {}) and not is_button
+
+
+def _kept_to_prove(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    del request.session[STATE_SESSION_KEY]
+    page = page_of(request)
+    kept_forms.keep(request, page=page, now=timezone.now())
+    messages.info(request, TO_PROVE)
+    asks = urlsplit(response.headers["Location"]).path
+    return HttpResponseRedirect(f"{asks}?{urlencode({REDIRECT_FIELD_NAME: f'{page}#{PLACE}'})}")
 
 
 def _is_page(response: HttpResponseBase) -> bool:

@@ -70,6 +70,10 @@ class MemberRow:
         return f"{self.granted:,} granted" if self.granted else "none granted yet"
 
 
+_EVERYBODY = {"q": "", "role": "", "install": ""}
+"""The list's criteria when it is not filtered."""
+
+
 @require_safe
 @allowed(Permission.MANAGE_MEMBERS)
 def index(request: MemberRequest) -> HttpResponse:
@@ -83,6 +87,7 @@ def index(request: MemberRequest) -> HttpResponse:
     kept = {"q": asked.query, "role": request.GET.get("role", ""), "install": "" if install is None else install.pk}
     context = {
         "rows": [_row(member, now) for member in rows],
+        "is_alone": count == 1 and kept == _EVERYBODY,
         "query": asked.query,
         "role": request.GET.get("role", ""),
         "roles": [role for role in Role if role],

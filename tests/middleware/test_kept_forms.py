@@ -30,7 +30,7 @@ CHANNEL = {
     "operation": OPERATION,
 }
 TYPED = "What you entered is back below: check it, and send it again."
-PRESSED = "Your session had ended when you pressed the button."
+PRESSED = "You had to sign in again when you pressed the button."
 GONE = "and this page no longer has it."
 LEFT_OUT = "Passwords, secrets, files and very long texts are not kept: enter them again."
 
@@ -240,6 +240,30 @@ def test_form_with_a_secret_is_back_after_a_new_sign_in_in_another_tab(support: 
     assert {("name", "On-call"), ("way", "webhook")} <= set(Forms(shown).forms[NEW])
     assert LEFT_OUT in shown
     assert "hooks.example/hush" not in shown
+
+
+def test_form_is_back_for_who_has_to_prove_again_who_they_are(ana: Browser, support: User) -> None:
+    key = support.authenticator_set.create(type="webauthn", data={"name": "Blue key", "credential": {}})
+    page = reverse("mfa_edit_webauthn", args=[key.pk])
+    fields = {"name": "Red key", "code": "123456"}
+    answer = ana.client.post(page, fields, headers={"Referer": HERE + page})
+    asks = urlsplit(answer["Location"])
+    assert asks.path in {reverse("account_reauthenticate"), reverse("mfa_reauthenticate_webauthn")}
+    kept = dict(ana.client.session)
+    assert "123456" not in str(kept)
+    assert "account_reauthentication_state" not in kept
+    proven = ana.client.post(
+        reverse("account_reauthenticate"), {"password": PASSWORD, "next": parse_qs(asks.query)["next"][0]}
+    )
+    assert proven["Location"] == f"{page}#kept-form"
+    key.refresh_from_db()
+    assert key.data["name"] == "Blue key"
+    shown = ana.read(page)
+    assert TYPED in shown
+    assert ("name", "Red key") in Forms(shown).forms[page]
+    assert ana.client.post(page, {"name": "Red key"}).status_code == 302
+    key.refresh_from_db()
+    assert key.data["name"] == "Red key"
 
 
 NEED_NONE = {"account_login", "account_logout", "set-password"}

@@ -40,6 +40,14 @@ def test_list_shows_role_installs_and_last_sign_in(lea: Client, viewer: User, su
     assert "vera Active Viewer 1 granted never" in page
 
 
+def test_list_of_one_says_how_others_come_in(lea: Client) -> None:
+    said = "Only you can sign in so far. Invite a member"
+    assert said in words_of(lea.get(reverse("member-list")))
+    assert said not in words_of(lea.get(f"{reverse('member-list')}?role=support_lead"))
+    make_user(username="nick", role="viewer")
+    assert said not in words_of(lea.get(reverse("member-list")))
+
+
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
