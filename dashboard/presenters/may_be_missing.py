@@ -151,12 +151,20 @@ def inbox_windows(
     others = [found[0] for pk, found in of_endpoint.items() if pk not in in_need]
     return InboxWindows(
         shown=tuple(
-            replace(one, earlier=len(of_endpoint[one.endpoint.pk]) - 1) for one in windows(others[:SHOWN], now=now)
+            _once(replace(one, earlier=len(of_endpoint[one.endpoint.pk]) - 1), told_installs)
+            for one in windows(others[:SHOWN], now=now)
         ),
         reasons={pk: _words(*found[0], now=now) for pk, found in of_endpoint.items() if pk in in_need},
         endpoints=len(of_endpoint),
         more=len(stopped) > LOOKED_AT,
     )
+
+
+def _once(window: MissingWindow, told_installs: Collection[int]) -> MissingWindow:
+    """Return the window without what the inbox says of its install's contracts."""
+    if window.endpoint.install_id not in told_installs:
+        return window
+    return replace(window, contracts=(), control=None)
 
 
 def _is_told(found: tuple[Endpoint, Stop, Ending | None], told_installs: Collection[int]) -> bool:

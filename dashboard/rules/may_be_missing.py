@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from dashboard.rules.consequences import joined
 from dashboard.rules.durations import clock
 from dashboard.rules.lost_window import Stop, others_than_contracts
+from dashboard.rules.reconciliation import Event
 from dashboard.rules.run_endings import EndingKind
 
 IN_INBOX_FOR = timedelta(days=7)
 """How long after it the inbox shows such a time."""
 ON_PAGE_FOR = timedelta(days=30)
 """How long after it the endpoint's page does."""
+_OTHERS = f"Events other than {Event.STARTED.value} and {Event.ENDED.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def window_words(
 ) -> str:
     """Say of which time events may be missing, and of which events."""
     is_clear = ending is EndingKind.NOTHING_MISSING and others_than_contracts(event_types)
-    what = "Events that are no contract's" if is_clear else "Events"
+    what = _OTHERS if is_clear else "Events"
     return f"{what} {span_words(stop, now=now)} may be missing {where}."
 
 

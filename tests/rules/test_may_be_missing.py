@@ -52,7 +52,7 @@ def test_what_contracts_prove_is_taken_out_and_other_events_stay() -> None:
     types = [*BOTH, "milestone.funded"]
     clear = EndingKind.NOTHING_MISSING
     assert window_words(OUTAGE, clear, event_types=types, now=NOW) == (
-        "Events that are no contract's between 12:01 UTC and 12:02 UTC may be missing here."
+        "Events other than contract.started and contract.ended between 12:01 UTC and 12:02 UTC may be missing here."
     )
     assert is_proven(clear, event_types=BOTH)
     assert not is_proven(clear, event_types=types)

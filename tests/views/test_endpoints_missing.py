@@ -100,7 +100,7 @@ def test_time_in_which_nothing_was_sent_stays_until_it_is_proven(ana: Browser, a
     assert "may be missing here" not in words_of(ana.read(page_of(judged)))
     Endpoint.objects.filter(pk=judged.pk).update(event_types=["contract.started", "contract.ended", "milestone.funded"])
     page = words_of(ana.read(page_of(judged)))
-    assert "Events that are no contract's between" in page
+    assert "Events other than contract.started and contract.ended between" in page
     assert "No contract event is missing" in page
 
 

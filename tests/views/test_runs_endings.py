@@ -79,10 +79,10 @@ def test_run_page_ends_with_what_is_missing(is_lost: bool, ana: Browser, endpoin
                 text(step),
             )
             assert f'href="/installs/{endpoint.install_id}/contracts/?lost=run-{run.pk}"' in step
-            assert "Done 1 missing ended" in text(page)
+            assert "Done 1 missing started" in text(page)
         else:
             assert "Nothing missing: no event of a contract that started or ended from " in text(step)
-            assert "Done Nothing missing ended" in text(page)
+            assert "Done Nothing missing started" in text(page)
 
 
 def test_run_page_says_what_no_contract_tells_with_what_other_endpoints_received(
@@ -93,11 +93,11 @@ def test_run_page_says_what_no_contract_tells_with_what_other_endpoints_received
     make_delivery(endpoint=sibling, event_type="milestone.funded", first_received_at=timezone.now() - 1.5 * HOUR)
     page = ana.read(reverse("run-detail", args=[ran(endpoint).pk]))
     [step] = re.findall(r'<li id="step-ending".*?</div>', page, re.DOTALL)
-    assert "Check what is missing Events that are no contract's between" in unescape(text(step))
+    assert "Check what is missing Events other than contract.started and contract.ended between" in unescape(text(step))
     assert "may be missing here. It was paused then." in text(step)
     assert "1 milestone.funded It is not in this endpoint's log." in unescape(text(step))
     assert "No contract event is missing: no event of a contract that started or ended" in text(step)
-    assert "Done No contract event is missing ended" in text(page)
+    assert "Done No contract event is missing started" in text(page)
 
 
 def test_list_of_runs_says_of_each_what_is_missing(ana: Browser, endpoint: Endpoint) -> None:

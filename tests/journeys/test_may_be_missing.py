@@ -1,0 +1,148 @@
+"""A time in which nothing was sent, and the top of the endpoint's page: in every theme and size, checked by axe."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from dashboard.models import Endpoint, EndpointSnapshot
+from tests.factories import (
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_failed_delivery,
+    make_grant,
+    make_install,
+    make_reconciliation,
+    make_run,
+    make_user,
+)
+from tests.journeys.acting import more_actions, overflows, take_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("may_be_missing")]
+PASSWORD = "a-long-password"
+OUTAGE = timedelta(seconds=110)
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    """A healthy endpoint that was disabled for 110 s an hour ago, while another of its install got 15 ends."""
+    make_user(username="ana", password=PASSWORD, role="support")
+    now = timezone.now()
+    at = now - timedelta(hours=1)
+    install = make_install(
+        name="Acme Labs", token_scopes=["webhooks:manage", "contracts:read", "project-links:read"], checked_at=now
+    )
+    make_grant(user=make_user(username="vera", password=PASSWORD, role="viewer"), install=install)
+    make_reconciliation(install=install, contracts_read_at=now, links_read_at=now, judged_at=now)
+    types = ["contract.started", "contract.ended", "milestone.funded"]
+    endpoint = make_endpoint(install=install, event_types=types, snapshot_at=now, stopped_seen_at=at + OUTAGE)
+    for moment, status in ((at - 5 * OUTAGE, "ACTIVE"), (at, "DISABLED"), (at + OUTAGE, "ACTIVE")):
+        failures = 10 * (status == "DISABLED")
+        EndpointSnapshot.objects.create(
+            endpoint=endpoint, at=moment, not_before=moment, status=status, consecutive_failures=failures
+        )
+    sibling = make_endpoint(install=install, name="Payroll in Europe", event_types=types, snapshot_at=now)
+    for number in range(15):
+        make_delivery(
+            endpoint=sibling,
+            event_id=f"evt_{number}",
+            event_type="contract.ended",
+            first_received_at=at + OUTAGE / 2,
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [now])
+    return endpoint
+
+
+@pytest.fixture
+def sign_in(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Callable[[str], Page]:
+    def sign_in_as(name: str) -> Page:
+        page = open_page(base_url=live_server.url)
+        page.goto("/")
+        page.get_by_label("User name").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
+        return page
+
+    return sign_in_as
+
+
+def test_inbox_endpoint_and_run_say_of_which_time_events_may_be_missing(
+    sign_in: Callable[[str], Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    page = sign_in("ana")
+    expect(page.get_by_role("heading", level=1)).to_have_text("All clear, as far as is known")
+    item = page.locator(f"#missing-{endpoint.pk}")
+    expect(item).to_contain_text("Events other than contract.started and contract.ended")
+    expect(item).to_contain_text("may be missing here. It was disabled then.")
+    take_all(page, screenshots, "inbox-may-be-missing")
+    assert overflows(page) == []
+    item.get_by_role("link", name="Open").click()
+    section = page.get_by_role("region", name="Missing here")
+    expect(section).to_contain_text("None of them is in this endpoint's log.")
+    take_all(page, screenshots, "endpoint-may-be-missing")
+    assert overflows(page) == []
+    section.get_by_role("link", name="15 contract.ended").click()
+    expect(page.locator(".filter-chips")).to_contain_text("contract.ended")
+    expect(page.locator("tr[data-row]")).to_have_count(15)
+    now = timezone.now()
+    run = make_run(endpoint=endpoint, created_at=now - timedelta(minutes=50), ended_at=now - timedelta(minutes=40))
+    run.steps.create(name="watch", began_at=run.created_at, ended_at=run.ended_at, words="6 of 6 delivered.")
+    page.goto(f"/runs/{run.pk}/")
+    expect(page.locator("#step-ending")).to_contain_text("may be missing here.")
+    expect(page.locator("#step-ending")).to_contain_text("15 contract.ended")
+    take_all(page, screenshots, "run-may-be-missing")
+    assert overflows(page) == []
+
+
+def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(
+    sign_in: Callable[[str], Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    now = timezone.now()
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        status="DISABLED", consecutive_failures=10, disabled_at=now, disabled_reason="10 consecutive failures"
+    )
+    for _ in range(2):
+        delivery = make_failed_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
+        make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, received_at=now)
+    page = sign_in("ana")
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    head = page.locator(".head")
+    expect(head.locator(".going-on")).to_have_text(
+        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped."
+    )
+    expect(head.get_by_role("link", name="Recover…")).to_be_visible()
+    expect(head.get_by_role("button", name="Re-enable")).to_be_hidden()
+    expect(head.get_by_text("handler returned 503")).to_have_count(1)
+    take_all(page, screenshots, "endpoint-head")
+    assert overflows(page) == []
+    menu = more_actions(page)
+    expect(menu.get_by_role("button", name="Re-enable")).to_be_visible()
+    expect(menu.get_by_role("button", name="Redeliver all failed (2)")).to_be_visible()
+    take_all(page, screenshots, "endpoint-menu")
+    assert overflows(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#endpoint-menu summary")).to_be_focused()
+    facts = page.locator("#endpoint-facts")
+    expect(facts.locator("summary")).to_contain_text("3 event types")
+    facts.locator("summary").click()
+    expect(facts).to_contain_text(f"Redeliver's receiver: {endpoint.url}")
+    take_all(page, screenshots, "endpoint-facts")
+    assert overflows(page) == []
+
+
+def test_viewer_sees_no_key_of_the_receiver(sign_in: Callable[[str], Page], endpoint: Endpoint) -> None:
+    page = sign_in("vera")
+    for path in (f"/endpoints/{endpoint.pk}/", f"/installs/{endpoint.install_id}/", "/", "/search/?q=redeliver"):
+        page.goto(path)
+        assert str(endpoint.receiver_key) not in page.content()
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    expect(page.locator("#endpoint-menu")).to_have_count(0)
+    expect(page.locator(".head").get_by_role("link", name="Signature doctor")).to_be_visible()
