@@ -1,7 +1,7 @@
 """Runs: their plan before they start, their progress, and their controls."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,7 +30,7 @@ from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import endpoint_rows, with_known
 from dashboard.presenters.run_endings import with_endings
 from dashboard.presenters.run_page import bar, drawn, list_words, plan, reason_look, result, steering
-from dashboard.presenters.runs import kept_back, newest_run, problems, run_row, run_sum, step_rows, under_way
+from dashboard.presenters.runs import RunRow, kept_back, newest_run, problems, run_row, run_sum, step_rows, under_way
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.run_items import page_of_items
 from dashboard.rules.durations import span
@@ -140,6 +140,11 @@ def _recovery_of(request: MemberRequest, endpoint: Endpoint, last: int) -> uuid.
     return operation_id(user_id=request.user.pk, action="recover", subject=str(endpoint.pk), last_answer=last)
 
 
+def _any_note(rows: Sequence[RunRow]) -> bool:
+    """Return whether a run has a note: a column that says "none" in every row is left out."""
+    return any(row.run.note for row in rows)
+
+
 def _list(request: MemberRequest) -> dict[str, Any]:
     """Return a page of runs, or all runs of one batch."""
     rows = Run.objects.visible_to(request.user).select_related("endpoint__install")
@@ -152,13 +157,15 @@ def _list(request: MemberRequest) -> dict[str, Any]:
         words = list_words(together=len(found) if found else None, is_first_page=True, user=request.user)
         total = run_sum(found)
         together = {"batch": batch, "sum": total, "bar": bar(total), "live": f"?batch={batch}"} if found else {}
-        return {"rows": found, "words": words, "now": timezone.now(), **together}
+        return {"rows": found, "with_notes": _any_note(found), "words": words, "now": timezone.now(), **together}
     start = rows.filter(pk=int(before)).first() if ID.fullmatch(before) else None
     if start is not None:
         rows = rows.filter(created_at__lte=start.created_at, pk__lt=start.pk)
     page = list(rows[: PAGE + 1])
+    found = with_endings([run_row(run) for run in page[:PAGE]], every=reconcile_every(), now=timezone.now())
     return {
-        "rows": with_endings([run_row(run) for run in page[:PAGE]], every=reconcile_every(), now=timezone.now()),
+        "rows": found,
+        "with_notes": _any_note(found),
         "pager": pages.before(
             url=reverse("run-list"), before=before, older=page[PAGE - 1].pk if len(page) > PAGE else None
         ),

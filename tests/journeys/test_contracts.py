@@ -23,6 +23,8 @@ from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
 PASSWORD = "a-long-password"
+ROW_PX = 44
+"""Most height of an ordinary row on a desktop: two short lines."""
 LONG = "Annotation of street scenes at night, with bounding boxes and attributes, second review, Rome and Milan"
 
 
@@ -85,6 +87,8 @@ def test_who_may_still_have_access_is_found_from_the_install(page: Page, screens
     take_all(page, screenshots, "install-contracts-count")
     page.get_by_role("link", name="View contracts").click()
     expect(page.get_by_role("row")).to_have_count(9)  # the header and eight contracts
+    heights = page.locator(".contracts tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert sorted(heights)[len(heights) // 2] <= ROW_PX, heights
     take_all(page, screenshots, "contracts")
     assert overflows(page) == []
     page.locator("summary", has_text="+").first.click()

@@ -17,6 +17,7 @@ from tests.factories import (
     make_failed_delivery,
     make_install,
     make_refused_attempt,
+    make_run,
     make_user,
 )
 from tests.faults.failed import session_of
@@ -39,6 +40,10 @@ def endpoint() -> Endpoint:
     acme = make_install(name="Acme Labs", **asked)
     make_endpoint(install=make_install(name="Beta Data " + "and its many subsidiaries " * 6, **asked))
     endpoint = make_endpoint(install=acme, handler_url=f"https://{LONG_HOST}/webhooks/opentrain/deliveries")
+    make_run(endpoint=endpoint, created_at=now, why="6 of 6 delivered in 9 s. " * 12)
+    make_run(
+        endpoint=endpoint, created_at=now, state="stopped", kind="bulk", note="ticket 4711 " * 20, actor_name="a" * 90
+    )
     fill(endpoint, now=now)
     fill(Endpoint.objects.exclude(pk=endpoint.pk).get(), now=now)
     return endpoint
@@ -105,6 +110,7 @@ LISTS = {
     "endpoint": "/endpoints/{endpoint}/deliveries/",
     "endpoint-refused": "/endpoints/{endpoint}/deliveries/?signature=refused",
     "endpoint-page": "/endpoints/{endpoint}/",
+    "runs": "/runs/",
 }
 
 
@@ -207,3 +213,15 @@ def test_lists_work_without_javascript(open_list: Callable[..., Page]) -> None:
     expect(page.locator("tr[data-row]")).to_have_count(10)
     expect(page.locator(".filter-chips li")).to_have_count(3)
     assert max(row_heights(page)) <= ROW_PX
+
+
+def test_list_without_results_says_why_and_what_to_do(open_list: Callable[..., Page], screenshots: Path) -> None:
+    page = open_list("/deliveries/?delivery=dlv_nothing&from=24h&event=contract.paused")
+    causes = page.locator(".no-results")
+    expect(causes).to_contain_text("The filter is too narrow.")
+    take_all(page, screenshots, "list-nothing")
+    assert overflows(page) == []
+    causes.get_by_role("link", name="Search everywhere").click()
+    expect(page.locator("main .no-results")).to_contain_text("use the complete ID")
+    take_all(page, screenshots, "search-nothing")
+    assert overflows(page) == []
