@@ -15,7 +15,7 @@ from dashboard.models import Endpoint
 from dashboard.rules.durations import exactly_utc
 from tests.factories import make_delivery, make_endpoint, make_user
 from tests.faults.failed import session_of
-from tests.journeys.acting import overflows, take_all
+from tests.journeys.acting import overflows, take, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("time-zones")]
 
@@ -63,15 +63,16 @@ def times_of(page: Page) -> dict[str, str]:
 
 @pytest.mark.parametrize("zone", SHOWN)
 def test_times_are_in_the_browsers_zone_and_a_tap_tells_utc(
-    zone: str, open_as: Callable[..., Page], endpoint: Endpoint
+    zone: str, open_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
 ) -> None:
-    page = open_as(zone, has_touch=True)
+    page = open_as(zone, has_touch=True, viewport={"width": 375, "height": 812}, color_scheme="dark")
     page.goto(f"/endpoints/{endpoint.pk}/")
     head = page.locator(".head")
     expect(head).to_contain_text(SHOWN[zone])
     assert page.locator("html").get_attribute("data-zone").replace("Calcutta", "Kolkata") == zone
     head.locator("time", has_text=SHOWN[zone].removeprefix("since ")).first.tap()
     expect(page.locator("#told")).to_have_text(exactly_utc(DISABLED_AT))
+    take(page, screenshots, f"tapped-{zone.rpartition('/')[2]}", full_page=False)
     page.locator("h1").tap()
     expect(page.locator("#told")).to_be_hidden()
     expect(page.locator(".foot")).to_contain_text("hover over one or tap it for exact UTC")
