@@ -81,6 +81,11 @@ def readers_zone_name() -> str:
     return getattr(_reader.get(), "key", UTC_NAME)
 
 
+def readers_zone_is_utc() -> bool:
+    """Return whether what is written now needs no UTC beside it."""
+    return _reader.get() is UTC
+
+
 @contextmanager
 def read_in(zone: tzinfo) -> Iterator[None]:
     """Have words written for a reader in this time zone. The decorator `read_in(UTC)` is for words that are stored."""

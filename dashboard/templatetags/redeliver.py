@@ -35,7 +35,7 @@ from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.secret_texts import STARTS
-from dashboard.rules.time_zones import readers_zone_name
+from dashboard.rules.time_zones import readers_zone_is_utc, readers_zone_name
 from dashboard.signatures import TOLERANCE_S
 
 register = template.Library()
@@ -154,8 +154,8 @@ def ago(then: datetime | None, now: datetime) -> SafeString | str:
     if then is None:
         return "—"
     words = ago_words(then=then, now=now) if then <= now else f"in about {span_words(duration=then - now)}"
-    exact, utc = exactly_words(then), exactly_utc(then)
-    title = exact if exact == utc else f"{exact} = {utc}"
+    utc = exactly_utc(then)
+    title = utc if readers_zone_is_utc() else f"{exactly_words(then)} = {utc}"
     return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', _machine(then), title, words)
 
 
@@ -165,7 +165,7 @@ def _machine(moment: datetime) -> str:
 
 def _with_utc(words: str, moment: datetime) -> SafeString | str:
     """Return a time's words with the exact UTC as title, unless they are in UTC already."""
-    if exactly_words(moment) == exactly_utc(moment):
+    if readers_zone_is_utc():
         return words
     return format_html('<time datetime="{}" title="{}">{}</time>', _machine(moment), exactly_utc(moment), words)
 
