@@ -13,6 +13,7 @@ from django.conf import settings
 from django.test import Client
 
 from dashboard import logs
+from dashboard.models.endpoints import new_receiver_key
 from dashboard.services import opentrain
 from dashboard.services.opentrain import Unauthorized
 from dashboard.vault import Secret
@@ -112,6 +113,20 @@ def test_secret_in_a_message_an_argument_or_an_exception_is_taken_out(form: str,
     assert secret not in stream.getvalue()
     for tail in ("kkkk", "ssss", "oooo", "rrrr", "a-password"):
         assert tail not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"https://redeliver.example/hooks/{new_receiver_key()}/", "https://redeliver.example/hooks/[redacted]/"),
+        (f"cut: https://a.example/hooks/{'k' * 30}…", "cut: https://a.example/hooks/[redacted]"),
+        ("https://acme.example/hooks/opentrain?token=t0ken", "https://acme.example/hooks/opentrain?token=[redacted]"),
+        ("whsec_c2VjcmV0 and ot_ptk_1", "whsec_[secret] and ot_ptk_[secret]"),
+    ],
+    ids=["key", "cut key", "path of a handler", "secrets"],
+)
+def test_readers_get_no_secret_and_keep_the_path_of_a_handler(text: str, told: str) -> None:
+    assert logs.redact_for_readers(text) == told
 
 
 @pytest.mark.django_db

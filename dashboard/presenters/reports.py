@@ -14,7 +14,7 @@ from django.urls import reverse
 from dashboard.actions.endpoints import BY_RUNS
 from dashboard.actions.runs import commands
 from dashboard.config.schedule import reconcile_every
-from dashboard.logs import redact
+from dashboard.logs import redact_for_readers
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Run, RunItem
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import overtaken
@@ -93,7 +93,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         is_missing=row.is_missing,
         limits=_limits(endpoint, now=now),
     )
-    return run_report(facts, now=now).told(hide=redact)
+    return run_report(facts, now=now).told(hide=redact_for_readers)
 
 
 def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
@@ -127,7 +127,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
         deeds=[_deed(one) for one in entries_of_delivery(delivery)],
         limits=(*_limits(endpoint, now=now), why_overtaken),
     )
-    return delivery_report(facts, now=now).told(hide=redact)
+    return delivery_report(facts, now=now).told(hide=redact_for_readers)
 
 
 def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
@@ -158,16 +158,16 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
         lost=_windows(windows),
         limits=(told_words(endpoint, reached=reached), *_limits(endpoint, now=now)),
     )
-    return endpoint_report(facts, now=now).told(hide=redact)
+    return endpoint_report(facts, now=now).told(hide=redact_for_readers)
 
 
 def item_rows(items: Iterable[RunItem]) -> list[ItemRow]:
     """Return the deliveries of a run as a report tells them."""
     return [
         ItemRow(
-            delivery_id=fitting(item.opentrain_id, hide=redact),
-            event_type=fitting(item.event_type, hide=redact),
-            outcome=fitting(_outcome(item), hide=redact),
+            delivery_id=fitting(item.opentrain_id, hide=redact_for_readers),
+            event_type=fitting(item.event_type, hide=redact_for_readers),
+            outcome=fitting(_outcome(item), hide=redact_for_readers),
             at=item.settled_at or item.asked_at,
             is_settled=item.settled_at is not None,
         )

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.actions import audit
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.logs import redact
+from dashboard.logs import redact_for_readers
 from dashboard.models import Run, RunItem
 from dashboard.presenters import downloads
 from dashboard.presenters.downloads import Row
@@ -65,8 +65,8 @@ def _rows(run: Run) -> Iterator[Row]:
         "started_by": run.actor_name,
         "install": endpoint.install.name,
         "install_id": endpoint.install.opentrain_id,
-        "endpoint_name": redact(endpoint.title),
-        "endpoint_url": redact(endpoint.known_as),
+        "endpoint_name": redact_for_readers(endpoint.title),
+        "endpoint_url": redact_for_readers(endpoint.known_as),
         "endpoint_id": endpoint.opentrain_id,
     }
     for item in all_items(run):
@@ -79,7 +79,7 @@ def _row(item: RunItem) -> Row:
     return {
         "position": item.position,
         "outcome": item.state,
-        "words": redact(item.words),
+        "words": redact_for_readers(item.words),
         "delivery_id": item.opentrain_id,
         "event_type": item.event_type,
         "event_id": "" if delivery is None else delivery.event_id,

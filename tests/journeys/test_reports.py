@@ -145,6 +145,7 @@ def test_summary_is_copied_in_one_click_from_each_page(
         text = pasted(page)
         assert said in text
         assert f"Customer: {LONG}" in text
+        assert "https://access.acme-labs.example.com/hooks/opentrain/" in text
         assert " UTC" in text
         assert "t0ken" not in text
         assert SECRET not in text

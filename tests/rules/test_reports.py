@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboard.logs import redact
+from dashboard.logs import redact_for_readers
 from dashboard.rules.reports import MOST_CHARS, Fact, Report, Section, at, section
 from dashboard.rules.secret_texts import STARTS
 
@@ -24,7 +24,7 @@ def report(**fields: object) -> Report:
 
 
 def told(**fields: object) -> Report:
-    return report(**fields).told(hide=redact)
+    return report(**fields).told(hide=redact_for_readers)
 
 
 def test_plain_text_has_title_result_facts_sections_and_the_time() -> None:

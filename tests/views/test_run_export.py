@@ -57,7 +57,7 @@ def test_csv_has_a_row_for_each_delivery_in_the_runs_order(ana: Browser, run: Ru
         "install": "'=cmd|' /C calc'!A0",
         "install_id": "ins_acme",
         "endpoint_name": "'@Billing",
-        "endpoint_url": "https://redeliver.example.com/hooks/[key]/",
+        "endpoint_url": "https://redeliver.example.com/hooks/[redacted]/",
         "endpoint_id": "whe_1",
     }
     assert key not in response.getvalue().decode()
