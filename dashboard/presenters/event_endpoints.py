@@ -26,12 +26,18 @@ class EventRow:
     delivery: Delivery | None = None
     is_this: bool = False
 
+    @property
+    def opens(self) -> int | None:
+        """The key of the delivery that another page is about; None if there is none."""
+        return None if self.delivery is None or self.is_this else self.delivery.pk
+
 
 @dataclass(frozen=True, slots=True)
 class EventRows:
-    """The rows: that of the page, those of other deliveries, then the others. `summary` counts the endpoints."""
+    """The rows: that of the page, those of other deliveries, then the others. `having` is "2 of 3", of endpoints."""
 
     rows: tuple[EventRow, ...]
+    having: str
     summary: str
 
 
@@ -44,7 +50,8 @@ def event_rows(delivery: Delivery, *, now: datetime) -> EventRows | None:
     rows.sort(key=lambda row: (not row.is_this, row.delivery is None))
     having = sum(row.delivery is not None or row.kind == Absence.KEPT for row in rows)
     of = f"the first {len(rows)}" if found.has_more else str(len(rows))
-    return EventRows(tuple(rows), f"{having} of {of} endpoints {'has' if having == 1 else 'have'} a delivery of it.")
+    counted = f"{having} of {of}"
+    return EventRows(tuple(rows), counted, f"{counted} endpoints {'has' if having == 1 else 'have'} a delivery of it.")
 
 
 def _row(endpoint: Endpoint, found: OfEvent, *, this: Delivery, now: datetime) -> EventRow:

@@ -52,6 +52,7 @@ _TO_REDELIVER = [
     *(f"endpoint__{name}" for name in ("opentrain_id", "url", "status", "handler_url", "receiver_key", "name")),
     *(f"endpoint__{name}" for name in ("told_apart_by", "routing_since", "bypassed_at")),
     *("endpoint__observation_key_sha256", "endpoint__install__opentrain_id", "endpoint__install__name"),
+    "endpoint__install__disconnected_at",
 ]
 
 

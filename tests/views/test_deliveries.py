@@ -512,7 +512,7 @@ def test_detail_tells_what_became_of_the_event_at_every_endpoint_of_the_install(
     make_endpoint(install=endpoint.install, receiver_key=None, url="https://direct.example.com/<b>")
     make_endpoint()
     page = ana.read(page_of(delivery))
-    told = words_of(page[page.index('id="event-heading"') : page.index('id="attempts-heading"')])
+    told = words_of(page[page.index('id="event-heading"') : page.index('id="body-heading"')])
     assert "2 of 4 endpoints have a delivery of it." in told
     assert "This delivery." in told
     assert "Failed twin.example.com/x 5 attempts failed" in told

@@ -53,14 +53,14 @@ def test_count_is_that_of_the_headline_in_the_title_and_in_the_navigation(ana: B
     assert title_of(ana.read(INBOX)) == "Inbox · Redeliver"
     assert ana.read(COUNT).strip() == ""
     make_endpoint(status="DISABLED", consecutive_failures=10)
-    assert ana.read(COUNT).strip().endswith('<span class="visually-hidden">, 1 needs attention</span>')
+    assert ana.read(COUNT).strip().endswith('<span class="visually-hidden"> 1 needs attention</span>')
     make_endpoint(install=make_install(rank=RANK_OF_TROUBLE, last_error="Refused.", last_error_code="token_refused"))
     make_finding(contract=make_contract(), consequence="access")
     page = ana.read(INBOX)
     assert "1 contract, 1 endpoint and 1 install need attention" in page
     assert title_of(page) == "(3) Inbox · Redeliver"
     said = (
-        '<span data-inbox-count="3" aria-hidden="true">3</span><span class="visually-hidden">, 3 need attention</span>'
+        '<span data-inbox-count="3" aria-hidden="true">3</span><span class="visually-hidden"> 3 need attention</span>'
     )
     assert page.count(said) == 2  # in the navigation, and for the script in the part that is polled
     assert ana.read(COUNT).strip() == said
