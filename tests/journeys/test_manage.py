@@ -17,7 +17,7 @@ EVENT_MS = 60_000
 
 
 def open_endpoint(page: Page, demo: Demo, handler: str) -> None:
-    page.goto(demo.url)
+    page.goto(f"{demo.url}/installs/")  # in the inbox, others link it too
     page.get_by_role("link", name="Beta Data").click()
     page.get_by_role("row").filter(has_text=handler).get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(handler)
