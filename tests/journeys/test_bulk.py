@@ -107,7 +107,7 @@ def test_bulk_run_is_paused_resumed_killed_cancelled_and_continued_to_its_end(
     wait_until(lambda: not Run.objects.latest("id").items.filter(state__in=["waiting", "asking"]).exists())
     deliver_requested()
     left = Run.objects.latest("id").items.count()
-    expect(page.locator(".outcome-done")).to_contain_text(f"Done: {left} of {left} delivered in", timeout=LOOK_MS)
+    expect(page.locator(".run-result")).to_contain_text(f"Done: {left} of {left} delivered in", timeout=LOOK_MS)
 
     # The list of runs shows both, and nothing was requested twice.
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs").click()

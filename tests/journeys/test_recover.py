@@ -44,14 +44,14 @@ def test_recovery_goes_from_broken_to_all_delivered(
     expect(page.locator("main")).to_contain_text("The handler is reachable: it answered 405 in", timeout=RUN_MS)
     take(page, screenshots, "run-under-way")
     run = page.url
-    expect(page.locator(".outcome-done")).to_contain_text(
+    expect(page.locator(".run-result")).to_contain_text(
         re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
     )
     expect(page.locator(".timeline li.tone-ok:not(#step-ending)")).to_have_count(6)
     expect(page.locator("#step-ending")).to_contain_text(ENDINGS)
     expect(page.locator("main")).to_contain_text(re.compile(r"milestone|contract.*delivered\."))
     expect(page.locator(".flash")).to_have_count(0)  # the highlight of changes ends
-    left_out = int((re.search(r"(\d+) left out", page.locator(".outcome-done").inner_text()) or [0, 0])[1])
+    left_out = int((re.search(r"(\d+) left out", page.locator(".run-result").inner_text()) or [0, 0])[1])
     take_all(page, screenshots, "run-done")
 
     # The summary has a URL, appears in the list, and the endpoint's page mentions it.
@@ -94,7 +94,7 @@ def test_recovery_without_javascript_works_by_plain_forms(
     page.get_by_role("link", name="Recover…").click()
     page.get_by_role("button", name="Start the recovery").click()
     wait_for(page, ".run-result", "delivered in", timeout_ms=RECOVERED_MS)
-    expect(page.locator(".outcome-done")).to_contain_text("Done:")
+    expect(page.locator(".run-result")).to_contain_text("Done:")
     take(page, screenshots, "run-plain")
 
 
@@ -137,7 +137,7 @@ def test_filtered_deliveries_are_previewed_and_redelivered_as_a_run(
     # Where an overtaken one is left out, the button names no number: a box may add it.
     page.get_by_role("button", name=re.compile(rf"^Redeliver( {many})?$")).click()
     # A contract that ended since the preview is left out.
-    expect(page.locator(".outcome-done")).to_contain_text(
+    expect(page.locator(".run-result")).to_contain_text(
         re.compile(r"Done: ([1-9]\d*) of \1 delivered in"), timeout=RECOVERED_MS
     )
     expect(page.locator("main")).to_contain_text("Event type: contract.started (as of ")

@@ -92,7 +92,7 @@ def test_endpoint_is_routed_verified_recovered_and_taken_out(
     expect(page.locator("#demo-switch")).to_contain_text("works")
     clicks.on(page.get_by_role("link", name="Recover…").first)
     clicks.on(page.get_by_role("button", name="Start the recovery"))
-    expect(page.locator(".outcome-done")).to_contain_text(
+    expect(page.locator(".run-result")).to_contain_text(
         re.compile(r"Done: (\d+) of \1 delivered in \d+ s\."), timeout=RECOVERED_MS
     )
     assert clicks.taken() == 2

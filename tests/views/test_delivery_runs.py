@@ -278,7 +278,7 @@ def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) ->
     assert items_of(run) == [mine.opentrain_id]
     assert (run.kind, run.note, run.one_call, run.batch) == ("bulk", "ticket 7", False, None)
     assert run.chosen.startswith("State: Failed (as of ")
-    assert "1 not requested of 1" in text
+    assert "Running: 0 of 1 delivered, 1 not requested." in text
 
 
 def test_what_a_run_keeps_of_its_filter_is_in_utc_for_later_readers(support: User, endpoint: Endpoint) -> None:
