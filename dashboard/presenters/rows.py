@@ -19,7 +19,7 @@ from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import DeliveryState, StateKind, delivery_state
 from dashboard.rules.endpoints import DISCONNECTED, EndpointFacts, EndpointHealth, HealthKind, endpoint_health
 
-MARKS = 8
+MARKS = 6
 """Most attempts of a delivery that a list draws, the newest ones: as many as its column has room for."""
 RECOVERED = frozenset({HealthKind.DISABLED, HealthKind.AT_RISK, HealthKind.FAILING})
 """Kinds of health that a recovery repairs."""
