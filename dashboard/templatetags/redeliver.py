@@ -10,6 +10,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.messages import get_messages
 from django.core.exceptions import ImproperlyConfigured
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
@@ -206,10 +207,11 @@ def readers_zone() -> str:
 
 @register.simple_tag(takes_context=True)
 def follows_browser(context: Context) -> bool:
-    """Return whether the page is in the zone that the browser says, and may be loaded again when that has changed."""
+    """Return whether the page follows the browser's zone, and shows the same when it is loaded again in it."""
     request = context.get("request")
-    is_read = request is not None and request.method == "GET"
-    return is_read and not getattr(context.get("user"), "time_zone", "")
+    if request is None or request.method != "GET" or len(get_messages(request)):
+        return False
+    return not getattr(context.get("user"), "time_zone", "")
 
 
 @register.filter

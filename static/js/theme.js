@@ -10,11 +10,13 @@
   root.classList.add("js");
   // dashboard/middleware/time_zones.py reads it for people who chose no time zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const isSaid = () => document.cookie.split("; ").includes(`time_zone=${zone}`);
-  if (zone && !isSaid()) {
+  const said = () => document.cookie.split("; ").find((one) => one.startsWith("time_zone="))?.slice(10);
+  const before = said();
+  if (zone && before !== zone) {
     document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
-    // The page is in another zone, as on the first visit: what people type into it would be read in this one.
-    if (isSaid() && root.dataset.zoneFollows !== undefined && root.dataset.zone !== zone) location.reload();
+    // On the first visit the page is in UTC: what people type into it would be read in this zone. Later on nothing is
+    // loaded again, because a page may be one that is shown once.
+    if (!before && said() === zone && root.dataset.zoneFollows !== undefined && root.dataset.zone !== zone) location.reload();
   }
   apply();
   dark.addEventListener("change", apply);

@@ -29,6 +29,17 @@ def test_zone_is_the_chosen_one_else_the_browsers_else_utc(db: None, chosen: str
     assert zone_of_page(browser.read("/accounts/")) == shown
 
 
+def test_page_that_shows_something_once_is_not_loaded_again_in_the_browsers_zone(ana: Browser) -> None:
+    follows = "data-zone-follows"
+    assert follows in ana.read("/accounts/")
+    told = ana.submit("/accounts/time-zone/", time_zone="")
+    assert ("Times are now shown in your browser" in told, follows in told) == (True, False)
+    ana.submit("/accounts/time-zone/", time_zone="UTC")
+    assert follows not in ana.read("/accounts/")
+    refused = ana.client.post("/accounts/time-zone/", {"time_zone": "Nowhere"}).content.decode()
+    assert ("Choose a time zone" in refused, follows in refused) == (True, False)
+
+
 def test_people_who_are_not_signed_in_have_their_browsers_zone(db: None, client: Client) -> None:
     client.cookies[COOKIE] = "America/New_York"
     assert zone_of_page(client.get("/accounts/login/").content.decode()) == "America/New_York"
