@@ -28,9 +28,9 @@ class Permission(StrEnum):
 
     SEE = "see", "see installs, endpoints, deliveries, runs, alerts and activity"
     OPERATE = "operate", "re-enable, redeliver and recover"
-    MANAGE_ENDPOINTS = "manage_endpoints", "register, edit, pause and delete endpoints, and replace their keys"
+    MANAGE_ENDPOINTS = "manage_endpoints", "register, name, edit, pause and delete endpoints, and replace their keys"
     ALLOW_HANDOVERS = "allow_handovers", "allow Redeliver to send missing events to a handler"
-    MANAGE_INSTALLS = "manage_installs", "connect installs and replace their tokens"
+    MANAGE_INSTALLS = "manage_installs", "connect, rename and disconnect installs, and replace their tokens"
     MANAGE_CHANNELS = "manage_channels", "set up alert channels"
     MANAGE_MEMBERS = "manage_members", "manage members, their roles and their installs"
 

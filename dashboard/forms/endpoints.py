@@ -74,6 +74,8 @@ class EditForm(OperationForm):
     address = PastedField(read=pasted.url, max_length=URL_CHARS, required=False)
     event_types = forms.MultipleChoiceField(error_messages={"required": "Choose at least one event type."})
     seen = forms.CharField(max_length=64, required=False)
+    twice = forms.CharField(max_length=URL_CHARS, required=False)
+    """The handler that the user was told has another endpoint, and wants to get its events twice."""
 
     def __init__(self, data: QueryDict | None, *, endpoint: Endpoint, was_asked: bool = False) -> None:
         """`was_asked` says that this form was already submitted once: then the endpoint is expected to differ."""
@@ -88,6 +90,11 @@ class EditForm(OperationForm):
         names = list(dict.fromkeys([*EVENT_TYPES, *endpoint.event_types]))
         field = cast("forms.MultipleChoiceField", self.fields["event_types"])
         field.choices = [(name, name) for name in names]
+
+    @property
+    def is_meant_twice(self) -> bool:
+        """Whether the user confirmed that the handler gets events from another endpoint too."""
+        return bool(self.cleaned_data["twice"]) and self.cleaned_data["twice"] == self.cleaned_data["address"]
 
     @property
     def state(self) -> str:

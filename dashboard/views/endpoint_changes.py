@@ -24,6 +24,7 @@ from dashboard.forms.operation import OperationForm
 from dashboard.models import AuditEntry, Endpoint
 from dashboard.presenters.lost_window import if_paused
 from dashboard.presenters.runs import active_run
+from dashboard.queries.same_handler import newly_same
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoint_titles import to_type
 from dashboard.rules.invisible import is_visible
@@ -40,6 +41,12 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
     form = EditForm(request.POST or None, endpoint=endpoint, was_asked=was_asked)
     if request.method != "POST" or not form.is_valid():
         return _page(request, "endpoints/edit.html", endpoint, form)
+    if not (was_asked or form.is_meant_twice):
+        address, event_types = form.cleaned_data["address"], form.cleaned_data["event_types"]
+        same = newly_same(endpoint=endpoint, handler=address, event_types=event_types)
+        if same:
+            context = _context(endpoint, form) | {"same": same, "twice": address}
+            return render(request, "endpoints/edit.html", context, status=422)
     outcome = endpoint_changes.change(
         actor=request.user,
         endpoint=endpoint,

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard.models import Install
-from dashboard.queries.same_handler import same_handler
+from dashboard.queries.same_handler import newly_same, same_handler
 from tests.factories import make_endpoint, make_install
 
 pytestmark = pytest.mark.django_db
@@ -49,3 +49,14 @@ def test_endpoint_that_is_being_registered_counts_with_every_event() -> None:
     install = make_install()
     make_endpoint(install=install, opentrain_id=None, event_types=[], handler_url=HOOK)
     assert found(install) == [(None, ("contract.started", "contract.ended"))]
+
+
+def test_change_is_asked_about_only_if_more_comes_twice_than_before() -> None:
+    install = make_install()
+    types = ["contract.started", "contract.ended"]
+    one = make_endpoint(install=install, handler_url=HOOK, event_types=types)
+    two = make_endpoint(install=install, handler_url=HOOK, event_types=["contract.started"])
+    assert newly_same(endpoint=two, handler=HOOK, event_types=["contract.started"]) == []
+    (found,) = newly_same(endpoint=two, handler=HOOK, event_types=types)
+    assert (found.endpoint, found.event_types) == (one, tuple(types))
+    assert newly_same(endpoint=two, handler="https://acme.example.com/other", event_types=types) == []

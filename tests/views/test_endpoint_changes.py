@@ -315,3 +315,28 @@ def test_secret_of_the_handlers_url_is_kept_used_and_shown_nowhere(ana: Browser,
     for name in ("edit", "pause", "delete", "detail"):
         text = ana.client.get(reverse(f"endpoint-{name}", args=[endpoint.pk])).content.decode()
         assert [secret for secret in ("s3cr3t", "n3w") if secret in text] == [], name
+
+
+def test_edit_that_gives_a_handler_events_twice_asks_first(
+    ana: Browser, endpoint: Endpoint, connected: Install, support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    other = register(connected, support, handler_url="https://other.example.com/hook")
+    form = {"address": endpoint.handler_url, "event_types": ["contract.started"]}
+    page = refused(ana, url("edit", other), **form)
+    assert "this handler has an endpoint already" in page
+    assert "acme.example.com/hook : contract.started" in page
+    assert f"the handler is now {endpoint.handler_url}" in words_of(
+        ana.submit(url("edit", other), **form, twice=endpoint.handler_url)
+    )
+    # Saved once, it is asked no more: another event type that only one of them has comes once.
+    form["event_types"] = ["contract.started", "contract.ended"]
+    assert "added contract.ended" in words_of(ana.submit(url("edit", other), **form))
+
+
+def test_edit_that_adds_an_event_of_the_other_endpoint_asks_first(
+    ana: Browser, endpoint: Endpoint, connected: Install, support: User
+) -> None:
+    other = register(connected, support, handler_url="https://other.example.com/hook")
+    Endpoint.objects.filter(pk=other.pk).update(handler_url=endpoint.handler_url, event_types=["contract.ended"])
+    form = {"address": endpoint.handler_url, "event_types": ["contract.started", "contract.ended"]}
+    assert "acme.example.com/hook : contract.ended" in refused(ana, url("edit", endpoint), **form)
