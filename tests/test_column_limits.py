@@ -24,7 +24,7 @@ from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
 from dashboard.partner_api import installs, schemas, targets
 from dashboard.partner_api.models import ProjectLink, Usage
-from dashboard.rules import alert_messages, alerts, endpoint_titles, observations, receipts, runs
+from dashboard.rules import alert_messages, alerts, endpoint_titles, observations, receipts, runs, time_zones
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -214,6 +214,7 @@ GUARDS: dict[str, int | str] = {
     "User.last_name": "never filled",
     "User.email": getattr(FIELDS["email"], "max_length"),  # noqa: B009 - the same as above
     "User.role": CHOICE,
+    "User.time_zone": time_zones.NAME_CHARS,
     "User.session_generation": COUNT,
     "CacheEntry.cache_key": OURS,
     # The Partner API

@@ -147,11 +147,9 @@ def _matching(criteria: AuditCriteria, *, by_index: bool = True) -> Q:
     them. Otherwise it would also read the whole index of the column, once per install.
     """
     common = {"actor_name": criteria.who, "action": criteria.what, "phase": criteria.phase}
-    seldom: dict[str, Any] = {
-        "delivery_id": criteria.delivery_id, "request_id": criteria.request_id, "run": criteria.run
-    }  # fmt: skip
-    times = {"at__gte": criteria.at_from, "at__lt": criteria.at_to}
-    found = Q(**{column: value for column, value in times.items() if value})
+    seldom = {"delivery_id": criteria.delivery_id, "request_id": criteria.request_id}
+    exact: dict[str, Any] = {"at__gte": criteria.at_from, "at__lt": criteria.at_to, "run": criteria.run}
+    found = Q(**{column: value for column, value in exact.items() if value})
     found &= Q(**{f"{column}__in": spellings(value) for column, value in seldom.items() if value})
     for column, value in common.items():
         if value:

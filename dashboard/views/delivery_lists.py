@@ -38,10 +38,10 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, redeliverable
 from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
-from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
+from dashboard.presenters.time_addresses import with_times_in_utc
 
 PAGE = 50
 """Deliveries on a page."""
@@ -105,7 +105,7 @@ def of_endpoint(user: User, pk: int) -> Place:
 
 @require_safe
 @allowed(Permission.SEE)
-@with_times_in_utc
+@with_times_in_utc(timezone.now)
 def index(request: MemberRequest) -> HttpResponse:
     return _page(request, everything(request))
 
@@ -118,7 +118,7 @@ def index_live(request: MemberRequest) -> HttpResponseBase:
 
 @require_safe
 @allowed(Permission.SEE)
-@with_times_in_utc
+@with_times_in_utc(timezone.now)
 def install(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_install(request.user, pk))
 
@@ -131,7 +131,7 @@ def install_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 @allowed(Permission.SEE)
-@with_times_in_utc
+@with_times_in_utc(timezone.now)
 def endpoint(request: MemberRequest, pk: int) -> HttpResponse:
     return _page(request, of_endpoint(request.user, pk))
 

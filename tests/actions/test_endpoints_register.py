@@ -78,7 +78,7 @@ def test_register_answered_with_an_id_that_is_known_is_of_unknown_outcome_and_ke
     )
     assert (outcome.kind, made) == (OutcomeKind.UNKNOWN, None)
     assert outcome.words.startswith(
-        "OpenTrain answered with the ID of an endpoint that Redeliver already has (http://localhost:1/hook)."
+        "OpenTrain answered with the ID of an endpoint that Redeliver already has (localhost:1/hook"
     )
     assert secret.reveal().startswith("whsec_")
     row = Endpoint.objects.exclude(pk=endpoint.pk).get()

@@ -88,10 +88,10 @@ def test_all_clear_goes_to_whom_the_alert_went_and_says_how_it_is_now() -> None:
     alert = Alert.objects.get()
     assert alert.cleared_at == NOON + 14 * MINUTE
     assert alert.cleared_words.startswith(
-        "It is no longer disabled by OpenTrain. It is now Active: No consecutive failures. Whether an event of "
-        "a contract "
-        "is missing is not known, because this token lacks contracts:read and project-links:read."
+        "It is no longer disabled by OpenTrain. It is now Active: No consecutive failures. Events before 12:14 UTC may "
+        "be missing at this endpoint."
     )
+    assert "is not known, because this token lacks contracts:read and project-links:read." in alert.cleared_words
     Endpoint.objects.update(**DISABLED)
     assert watch(20 * MINUTE) == Watched(opened=1, messages=2)
     assert list(endpoint.alerts.order_by("pk").values_list("cleared_at", flat=True)) == [NOON + 14 * MINUTE, None]
