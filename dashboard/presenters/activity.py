@@ -114,4 +114,6 @@ def activity_rows(
 
 def activity_row(entry: AuditEntry, *, from_where: bool, folded: Folded | None = None) -> ActivityRow:
     kind = "unknown_outcome" if entry.phase == AuditEntry.Phase.UNKNOWN else entry.phase
+    if entry.phase == AuditEntry.Phase.DONE and entry.requeued and entry.while_stopped:
+        return ActivityRow(entry, "unavailable", "Requested", from_where, folded)  # nothing is attempted yet
     return ActivityRow(entry, kind, OUTCOMES[entry.phase], from_where, folded)

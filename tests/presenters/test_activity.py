@@ -29,6 +29,14 @@ def test_entry_says_that_the_endpoint_was_disabled_at_the_answer() -> None:
     assert shown().endpoint_was == ""
 
 
+def test_redelivery_on_a_stopped_endpoint_is_no_success_yet() -> None:
+    waits = shown(while_stopped=True, requeued=3)
+    assert (waits.kind, waits.label) == ("unavailable", "Requested")
+    for fields in ({"requeued": 3}, {"while_stopped": True}, {"while_stopped": True, "requeued": 0}):
+        assert shown(**fields).kind == "done"
+    assert shown(phase="refused", while_stopped=True, requeued=3).kind == "refused"
+
+
 def test_where_it_came_from_is_shown_to_those_who_may_see_it() -> None:
     seen, hidden = shown(), shown(from_where=False)
     assert (seen.address, seen.agent) == ("192.0.2.1", "Firefox")
