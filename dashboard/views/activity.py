@@ -20,10 +20,10 @@ from dashboard.presenters import downloads, no_results, pages
 from dashboard.presenters.activity import ActivityRow, activity_row, activity_rows
 from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
+from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import audit as audit_lists
 from dashboard.queries.delivery_lists import Cursor
 from dashboard.rules.durations import span
-from dashboard.presenters.time_addresses import with_times_in_utc
 
 PAGE = 50
 CHUNK = 1000

@@ -38,10 +38,10 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, redeliverable
 from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
+from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
-from dashboard.presenters.time_addresses import with_times_in_utc
 
 PAGE = 50
 """Deliveries on a page."""
