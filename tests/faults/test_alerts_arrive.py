@@ -181,10 +181,11 @@ def press(site: Site, page: str, action: str, *, session: str) -> str:
     with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE_S)) as console:
         console.request("GET", page, headers=given)
         shown = console.getresponse()
-        cookie = str(shown.getheader("Set-Cookie")).partition(";")[0]
+        cookies = [one.partition(";")[0] for one in shown.headers.get_all("Set-Cookie", [])]
         form = shown.read().decode().partition(f'action="{action}"')[2].partition("</form>")[0]
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
-        given |= {"Cookie": f"sessionid={session}; {cookie}", "Content-Type": "application/x-www-form-urlencoded"}
+        sent = "; ".join([f"sessionid={session}", *cookies])
+        given |= {"Cookie": sent, "Content-Type": "application/x-www-form-urlencoded"}
         console.request("POST", action, urlencode(fields), given)
         answered = console.getresponse()
         answered.read()
