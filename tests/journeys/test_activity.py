@@ -94,7 +94,7 @@ def test_who_did_what_is_found_and_opened(page: Page, acme: Install, screenshots
     expect(page.locator("main")).to_contain_text("No activity matches these filters.")
     take_all(page, screenshots, "activity-nothing")
 
-    page.get_by_role("link", name="Clear all").click()
+    page.get_by_role("link", name="Clear all", exact=True).click()
     page.locator("summary").filter(has_text="Export").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV (for spreadsheets)").click()

@@ -172,7 +172,7 @@ def test_filters_are_behind_one_button_that_says_how_many_are_set(
     assert overflows(page) == []
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**cause=503**")
-    page.get_by_role("link", name="Clear all").click()
+    page.get_by_role("link", name="Clear all", exact=True).click()
     page.wait_for_url("**/deliveries/")
     expect(page.locator(".filter-chips")).to_have_count(0)
     page.goto("/deliveries/?from=yesterdy")  # a filter that makes no sense is shown where it can be corrected
