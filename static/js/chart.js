@@ -17,7 +17,7 @@
   const day = (seconds) => format(seconds, { day: "numeric", month: "short" });
   const offset = (seconds) => {
     const parts = new Intl.DateTimeFormat("en-GB", { timeZone: zone(), timeZoneName: "longOffset" }).formatToParts(new Date(seconds * 1000));
-    return parts.find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC");
+    return parts.find(({ type }) => type === "timeZoneName").value.replace(/^GMT(\+00:00)?/, "UTC");
   };
   // In the night in which the clocks go back, the same time comes twice: its offset tells which.
   const span = (from, until) => `${day(from)}, ${time(from)}${offset(from) === offset(until) ? "" : ` ${offset(from)}`} to ${time(until)} ${offset(until)}`;

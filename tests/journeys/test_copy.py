@@ -48,7 +48,10 @@ BODY = '\n{"n": 1250.00,\r\n "n": "\u202e\u200b\ufeff\u00a0\\\\u0041"}\r'
 
 
 def copy_button(page: Page) -> Locator:
-    return page.get_by_role("button", name="Copy endpoint ID")
+    button = page.get_by_role("button", name="Copy endpoint ID")
+    if not button.is_visible():
+        page.locator("#endpoint-facts > summary").click()
+    return button
 
 
 def pasted(page: Page) -> str:
