@@ -71,6 +71,26 @@ def test_migrations_from_the_second_on_only_add() -> None:
     assert not found, f"{found}: only add, or say why it is safe in REASONS of tests/test_migrations.py"
 
 
+def locks_a_log(operation: Any) -> bool:
+    """Return whether it builds an index of a log while nothing can be written to that log."""
+    return isinstance(operation, migrations.AddIndex) and not isinstance(operation, AddIndexConcurrently) and (
+        operation.model_name_lower in {"delivery", "attempt", "refusedattempt", "auditentry"}
+    )  # fmt: skip
+
+
+def test_indexes_of_logs_are_built_while_they_are_written() -> None:
+    disk = MigrationLoader(None).disk_migrations or {}
+    found = [
+        (name, operation.index.name)
+        for (app, name), migration in disk.items()
+        for operation in migration.operations
+        if app == "dashboard" and not name.startswith("0001_") and locks_a_log(operation)
+    ]
+    assert found == []
+    assert locks_a_log(migrations.AddIndex("Delivery", models.Index(fields=["body"], name="one")))
+    assert not locks_a_log(AddIndexConcurrently("Delivery", models.Index(fields=["body"], name="one")))
+
+
 @pytest.mark.parametrize(
     ("operation", "is_safe"),
     [

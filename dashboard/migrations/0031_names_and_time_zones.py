@@ -61,14 +61,6 @@ class Migration(migrations.Migration):
                 max_length=60,
             ),
         ),
-        migrations.AddIndex(
-            "delivery",
-            models.Index(
-                fields=["endpoint", "last_attempt_at"],
-                include=["id", "attempt_count", "last_ok", "last_cause", "last_latency_ms"],
-                name="delivery_attempted_of_endpoint",
-            ),
-        ),
         migrations.AddField(
             "auditentry",
             "endpoint_name",
@@ -97,7 +89,7 @@ class Migration(migrations.Migration):
                 SearchVector(
                     models.Func(
                         "name",
-                        models.Value('-._~:/?#[]@!$&\'()*+,;=%|<>{}^`\\"'),
+                        models.Value("-._~:/?#[]@!$&'()*+,;=%|<>{}^`\\\""),
                         models.Value(" " * 32),
                         function="translate",
                         output_field=models.TextField(),
@@ -130,18 +122,6 @@ class Migration(migrations.Migration):
                 help_text="Whether lists show it as a part of its run, and not as a row.",
             ),
         ),
-        migrations.AddIndex(
-            "auditentry",
-            models.Index(
-                condition=models.Q(folded=False), fields=["-at", "-id"], name="audit_newest_rows"
-            ),
-        ),
-        migrations.AddIndex(
-            "auditentry",
-            models.Index(
-                condition=models.Q(run__isnull=False), fields=["run", "folded", "-at", "-id"], name="audit_of_run"
-            ),
-        ),
         migrations.AddField(
             "endpoint",
             "stopped_seen_at",
@@ -158,13 +138,4 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(STOPPED, migrations.RunSQL.noop),
-        # The quick search: the delivery IDs that refused requests claimed.
-        migrations.AddIndex(
-            "refusedattempt",
-            models.Index(
-                condition=~models.Q(claimed_delivery_id=""),
-                fields=["claimed_delivery_id"],
-                name="refused_by_delivery_id",
-            ),
-        ),
     ]
