@@ -54,7 +54,7 @@ def fill(endpoint: Endpoint, *, now: datetime) -> None:
     recent = {"last_ok": False, "last_cause": "timeout", "last_status": 504, "attempt_count": 2, "attempts_in_round": 2}
     for columns in (
         {},
-        {"event_type": LONG_EVENT, "resource_id": "c" * 180, "opentrain_id": f"d{endpoint.pk}" * 60},
+        {"event_type": LONG_EVENT, "resource_id": "c" * 180, "opentrain_id": f"d{endpoint.pk}" + "0" * 150},
         {**recent, "last_latency_ms": 9850},  # retrying
         {**recent, "attempts_in_round": 1, "event_type": LONG_EVENT},
         {"requested_at": now, "last_ok": False, "last_cause": "status", "last_status": 503},
