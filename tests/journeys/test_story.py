@@ -116,7 +116,7 @@ def test_story_without_javascript_works_by_plain_forms(
     expect(answer).to_contain_text("DISABLED")
     take(page, screenshots, "endpoint-plain-redelivered")
     page.get_by_role("button", name="Repair handler").click()
-    page.get_by_role("button", name="Re-enable").first.click()
+    more_actions(page).get_by_role("button", name="Re-enable").click()
     expect(answer).to_contain_text("Re-enabled")
     deadline = time.monotonic() + RUN_MS / 1000
     requested = page.locator("#deliveries-heading ~ table").get_by_text("Requested again", exact=True)
