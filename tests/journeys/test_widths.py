@@ -1,5 +1,6 @@
-"""Tables with the widest rows that can come: no page may scroll sideways, from the smallest phone to 4K."""
+"""Pages in states that the demo seldom has: the widest rows that can come, from the smallest phone to 4K, and a batch."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -9,8 +10,16 @@ from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint
-from tests.factories import make_attempt, make_delivery, make_endpoint, make_install, make_refused_attempt, make_user
-from tests.journeys.acting import overflows
+from tests.factories import (
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    make_install,
+    make_refused_attempt,
+    make_run,
+    make_user,
+)
+from tests.journeys.acting import overflows, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("widths")]
 PASSWORD = "a-long-password"
@@ -67,4 +76,13 @@ def page(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endp
 @pytest.mark.parametrize("path", ["/endpoints/{}/", "/endpoints/{}/deliveries/", "/"])
 def test_no_page_is_wider_than_the_window_with_the_widest_rows(page: Page, endpoint: Endpoint, path: str) -> None:
     page.goto(path.format(endpoint.pk))
+    assert overflows(page) == []
+
+
+def test_run_of_a_batch_has_nothing_that_axe_finds(page: Page, endpoint: Endpoint) -> None:
+    run = make_run(endpoint=endpoint, kind="bulk", batch=uuid.uuid4())
+    page.goto(f"/runs/{run.pk}/")
+    found = violations(page)
+    page.emulate_media(color_scheme="dark")
+    assert found + violations(page) == []
     assert overflows(page) == []
