@@ -1,4 +1,4 @@
-"""Pages in states that the demo seldom has: the widest rows that can come, from the smallest phone to 4K, and a batch."""
+"""Pages in states that the demo seldom has: the widest rows that can come, from phones to 4K, and runs of a batch."""
 
 import uuid
 from collections.abc import Callable
