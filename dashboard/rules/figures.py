@@ -68,11 +68,8 @@ def window(*, now: datetime) -> tuple[datetime, datetime]:
 
 def known(found: Sequence[Tried | None], *, since: datetime, log_since: datetime) -> tuple[Tried | None, ...]:
     """Return the parts of the window that begins at `since`; one before the log began is None, unless it has some."""
-    width = WINDOW / PARTS
-    return tuple(
-        one if one is not None or since + (number + 1) * width <= log_since else Tried(0, 0)
-        for number, one in enumerate(found)
-    )
+    before = (log_since - since) // (WINDOW / PARTS)
+    return tuple(one if one is not None or number < before else Tried(0, 0) for number, one in enumerate(found))
 
 
 def success(*, taken: int, failed: int) -> str:
