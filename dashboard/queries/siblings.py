@@ -48,10 +48,12 @@ _SQL = """
     ORDER BY wanted.key, counted.endpoint_id NULLS FIRST, 4 DESC, counted.event_type
 """
 _OTHERS = """
-    SELECT wanted.key, count(*) FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS wanted (key, endpoint)
+    SELECT wanted.key, count(*) FILTER (WHERE other.deleted_at IS NULL AND other.opentrain_id IS NOT NULL),
+        greatest(count(*) FILTER (WHERE other.deleted_at IS NULL OR other.deleted_at >= wanted.since) - %(siblings)s, 0)
+    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[]) AS wanted (key, endpoint, since)
     JOIN dashboard_endpoint AS own ON own.id = wanted.endpoint
     JOIN dashboard_endpoint AS other ON other.install_id = own.install_id AND other.id <> own.id
-    WHERE other.deleted_at IS NULL AND other.opentrain_id IS NOT NULL GROUP BY wanted.key
+    GROUP BY wanted.key
 """
 
 
@@ -81,13 +83,14 @@ def siblings_of(windows: Sequence[Window]) -> dict[int, Siblings]:
         cursor.execute(_SQL, arguments)
         rows = cursor.fetchall()
         cursor.execute(_OTHERS, arguments)
-        others = dict(cursor.fetchall())
+        others = {key: (count, left) for key, count, left in cursor.fetchall()}
     found: dict[int, dict[int | None, list[Count]]] = defaultdict(lambda: defaultdict(list))
     for key, endpoint, event_type, events, absent, more in rows:
         found[key][endpoint].append(Count(event_type, events, absent, more))
     return {
         one.key: Siblings(
-            endpoints=others.get(one.key, 0),
+            endpoints=others.get(one.key, (0, 0))[0],
+            left=others.get(one.key, (0, 0))[1],
             together=tuple(found[one.key].get(None, ())),
             received=tuple(
                 Received(endpoint, tuple(counts)) for endpoint, counts in found[one.key].items() if endpoint is not None

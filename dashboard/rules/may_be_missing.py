@@ -19,6 +19,7 @@ IN_INBOX_FOR = timedelta(days=7)
 """How long after it the inbox shows such a time."""
 ON_PAGE_FOR = timedelta(days=30)
 """How long after it the endpoint's page does."""
+_OTHER_ENDPOINTS = "The install's other endpoints"
 _OTHERS = f"Events other than {Event.STARTED.value} and {Event.ENDED.value}"
 
 
@@ -48,10 +49,11 @@ class Received:
 class Siblings:
     """What the other endpoints of an install received. `endpoints` is how many there are at OpenTrain now.
 
-    `together` counts an event once that several received.
+    `together` counts an event once that several received. `left` is how many others were not looked at.
     """
 
     endpoints: int = 0
+    left: int = 0
     together: tuple[Count, ...] = ()
     received: tuple[Received, ...] = ()
 
@@ -63,6 +65,17 @@ class Siblings:
     @property
     def absent_words(self) -> str:
         """Say how many of them this endpoint's log lacks; empty if the others received none."""
+        return f"{self._absent_words} {self._left_words}".strip() if self._absent_words else ""
+
+    @property
+    def _left_words(self) -> str:
+        if not self.left:
+            return ""
+        others = "endpoint of the install was" if self.left == 1 else "endpoints of the install were"
+        return f"{self.left:,} more {others} not looked at."
+
+    @property
+    def _absent_words(self) -> str:
         total, absent = sum(one.events for one in self.together), self.absent
         more = any(one.more for one in self.together)
         if not total:
@@ -82,9 +95,11 @@ class Siblings:
         """Say why nothing is known of what the others received; empty if they received any."""
         if self.together:
             return ""
-        if not self.endpoints:
+        if not self.endpoints and not self.left:
             return "The install has no other endpoint whose log could show what happened then."
-        return "The install's other endpoints received none of its event types then, as far as their logs show."
+        others = "Those of the install's other endpoints that were looked at" if self.left else _OTHER_ENDPOINTS
+        words = f"{others} received none of its event types then, as far as their logs show."
+        return f"{words} {self._left_words}".strip()
 
     @property
     def words(self) -> str:
@@ -92,7 +107,7 @@ class Siblings:
         if not self.together:
             return self.remark
         listed = joined([one.words for one in self.together])
-        return f"The install's other endpoints received {listed} then. {self.absent_words}"
+        return f"{_OTHER_ENDPOINTS} received {listed} then. {self.absent_words}"
 
 
 def is_proven(ending: EndingKind | None, *, event_types: Iterable[str]) -> bool:

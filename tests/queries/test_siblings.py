@@ -74,6 +74,16 @@ def test_more_than_is_counted_is_known_to_be_more(endpoint: Endpoint, monkeypatc
     assert siblings_of([window(endpoint)])[1].together == (Count("contract.ended", 3, 3, more=True),)
 
 
+def test_endpoints_that_are_not_looked_at_are_counted(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siblings, "SIBLINGS", 2)
+    got(make_endpoint(install=endpoint.install), "evt_1")
+    make_endpoint(install=endpoint.install, deleted_at=NOON + 5 * MINUTE)
+    make_endpoint(install=endpoint.install, deleted_at=NOON - MINUTE)
+    assert siblings_of([window(endpoint)])[1].left == 0
+    make_endpoint(install=endpoint.install)
+    assert siblings_of([window(endpoint)])[1] == Siblings(endpoints=2, left=1)
+
+
 def test_many_windows_are_two_queries(endpoint: Endpoint) -> None:
     for number in range(5):
         got(make_endpoint(install=endpoint.install), f"evt_{number}")

@@ -104,6 +104,17 @@ def test_silence_of_the_others_proves_nothing_and_is_told_as_what_it_is() -> Non
     )
 
 
+def test_endpoints_that_were_not_looked_at_are_told_with_what_the_others_received() -> None:
+    assert Siblings(endpoints=12, left=1).words == (
+        "Those of the install's other endpoints that were looked at received none of its event types then, as far as "
+        "their logs show. 1 more endpoint of the install was not looked at."
+    )
+    counts = (Count("contract.ended", 3, 0),)
+    assert Siblings(endpoints=14, left=4, together=counts).absent_words == (
+        "All of them are in this endpoint's log. 4 more endpoints of the install were not looked at."
+    )
+
+
 def test_inbox_says_of_how_many_endpoints() -> None:
     assert clear_words(0) == ""
     assert clear_words(1) == "Events of 1 endpoint may be missing, from times in which nothing was sent."
