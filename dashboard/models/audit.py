@@ -40,15 +40,17 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
             return self
         return self.filter(Q(install__in=Install.objects.visible_to(user)) | Q(actor=user))
 
-    def rows(self, *, since: datetime | None = None, until: datetime | None = None) -> Self:
+    def rows(self, *, since: datetime | None = None, until: datetime | None = None, who: str = "") -> Self:
         """Leave out what runs requested if an entry of its run is there that it is folded into.
 
-        Without `since`, there always is: the run's start comes before it.
+        Without `since`, there always is: the run's start comes before it, and is of the same person. Others may have
+        paused or stopped the run: `who` is the person whose entries are there, if not everybody's.
         """
         if since is None:
             return self.filter(folded=False)
         there = AuditEntry.objects.filter(run=OuterRef("run"), folded=False, at__gte=since)
         there = there if until is None else there.filter(at__lt=until)
+        there = there.filter(actor_name=who) if who else there
         return self.filter(Q(folded=False) | ~Exists(there))
 
     def operations(self) -> Self:

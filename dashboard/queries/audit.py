@@ -92,7 +92,7 @@ def page(
     few = criteria.phase == AuditEntry.Phase.REQUESTED and not whole
     rows = AuditEntry.objects.all() if whole else AuditEntry.objects.operations()
     if criteria.folds and not whole:
-        rows = rows.rows(since=criteria.at_from, until=criteria.at_to)
+        rows = rows.rows(since=criteria.at_from, until=criteria.at_to, who=criteria.who)
     rows = _beside(rows, cursor).order_by(*order)
     if few:
         ranged = rows.visible_to(user).filter(_matching(criteria), pk__in=Unanswered.objects.values("pk"))

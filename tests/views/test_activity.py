@@ -136,6 +136,14 @@ def test_filters_lose_nothing_of_a_run(ana: Browser, endpoint: Endpoint, query: 
     assert len(rows_of(ana.read(PAGE + query))) == rows
 
 
+def test_requests_of_a_run_are_rows_where_its_entries_are_of_somebody_else(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run_entries(endpoint, count=3)
+    make_entry(action="pause run", actor_name="paul", at=NOON + timedelta(seconds=2), endpoint=endpoint, run=run)
+    span = "from=2026-06-12T12:00:01Z&to=2026-06-12T12:00:03Z"
+    assert len(rows_of(ana.read(f"{PAGE}?{span}"))) == 1
+    assert len(rows_of(ana.read(f"{PAGE}?who=ana&{span}"))) == 3
+
+
 def test_file_has_everything_that_a_run_requested(ana: Browser, endpoint: Endpoint) -> None:
     run = make_run_entries(endpoint, count=3)
     rows = table(ana, "?from=2026-06-12&to=2026-06-12")
