@@ -170,3 +170,28 @@ def test_endpoints_come_last_active_first(monkeypatch: pytest.MonkeyPatch, sorte
     assert found == [first, second]
     rest = figures.lately_active(Endpoint.objects.all(), count=3, most=5)[2:]
     assert rest == ([quiet] if sorted_up_to else [])
+
+
+def test_figures_of_many_endpoints_read_the_index_of_their_attempts_and_not_the_whole_log() -> None:
+    one = attempted(logged(), ago=40 * timedelta(days=1))
+    endpoints = [one.endpoint, *(logged() for _ in range(29))]
+    given = {"opentrain_id", "endpoint", "first_received_at", "last_attempt_at", "attempt_count"}
+    others = [field for field in Delivery._meta.concrete_fields if field.name not in given | {"id", "attempts_class"}]
+    columns = ", ".join(str(field.column) for field in others)
+    copies = f"""
+        INSERT INTO dashboard_delivery
+            (opentrain_id, endpoint_id, first_received_at, last_attempt_at, attempt_count, {columns})
+        SELECT 'many_' || number, (%(endpoints)s::bigint[])[1 + number %% 30],
+            %(now)s - number * interval '2 minutes', %(now)s - number * interval '2 minutes', 1, {columns}
+        FROM dashboard_delivery CROSS JOIN generate_series(1, 20000) AS number WHERE id = %(one)s
+    """  # noqa: S608 - names of columns, no values
+    with connection.cursor() as cursor:
+        cursor.execute(copies, {"endpoints": [endpoint.pk for endpoint in endpoints], "now": NOW, "one": one.pk})
+        cursor.execute("ANALYZE dashboard_delivery")
+    with CaptureQueriesContext(connection) as queries:
+        found = figures.of_endpoints(endpoints, now=NOW)
+    assert sum(figure.attempts for figure in found.values()) == 24 * 30 - 1
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan on dashboard_delivery" not in plan, plan
