@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dashboard.forms.audit_filters import OUTCOMES
 from dashboard.models import AuditEntry
@@ -101,11 +102,11 @@ class ActivityRow:
 
 
 def activity_rows(
-    entries: Sequence[AuditEntry], *, sees_source: Callable[[AuditEntry], bool], folds: bool = True
+    entries: Sequence[AuditEntry], *, sees_source: Callable[[AuditEntry], bool], now: datetime, folds: bool = True
 ) -> list[ActivityRow]:
     """Return the rows of entries, with what runs requested if the list `folds` it into their entries."""
     runs = {one.run_id for one in entries if one.run_id is not None and not one.folded} if folds else set()
-    requested = folded(runs) if runs else {}
+    requested = folded(runs, now=now) if runs else {}
     return [
         activity_row(one, from_where=sees_source(one), folded=None if one.run_id is None else requested.get(one.run_id))
         for one in entries

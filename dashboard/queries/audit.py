@@ -21,6 +21,7 @@ from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
 from dashboard.models.members import User
 from dashboard.queries.delivery_lists import Cursor, Scope
+from dashboard.queries.operations import GIVEN_UP
 from dashboard.rules.pasted import searched_ids, spellings
 
 SAME_NAME = 100
@@ -39,7 +40,13 @@ _NEXT = """
 _OF_RUN = "SELECT 1 FROM dashboard_auditentry a WHERE a.run_id = r.id AND a.folded AND a.phase"
 _FOLDED = f"""
     SELECT r.id, (SELECT count(*) FROM ({_OF_RUN} = 'requested' LIMIT %s) asked),
-        (SELECT count(*) FROM ({_OF_RUN} NOT IN ('requested', 'done') LIMIT %s) unconfirmed)
+        (SELECT count(*) FROM (
+            {_OF_RUN} NOT IN ('requested', 'done')
+            UNION ALL
+            SELECT 1 FROM dashboard_unanswered u JOIN dashboard_auditentry a ON a.id = u.entry_id
+            WHERE a.run_id = r.id AND a.folded AND a.at < %s
+            LIMIT %s
+        ) unconfirmed)
     FROM unnest(%s::bigint[]) r(id)
 """  # noqa: S608 - only our own terms
 
@@ -70,7 +77,7 @@ class AuditCriteria:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """How many operations a run requested, and how many of them OpenTrain did not confirm.
+    """How many operations a run requested, and how many of them OpenTrain did not confirm, or did not answer.
 
     Both are counted up to COUNTED, which means as many or more.
     """
@@ -105,10 +112,13 @@ def page(
     return found[::-1] if newer else found
 
 
-def folded(runs: Collection[int]) -> dict[int, Folded]:
-    """Return what each of the runs requested. The caller must check that the user may see them."""
+def folded(runs: Collection[int], *, now: datetime) -> dict[int, Folded]:
+    """Return what each of the runs requested. The caller must check that the user may see them.
+
+    An operation that may still be answered at `now` is not counted as unconfirmed.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_FOLDED, [COUNTED, COUNTED, list(runs)])
+        cursor.execute(_FOLDED, [COUNTED, now - GIVEN_UP, COUNTED, list(runs)])
         return {run: Folded(count, unconfirmed) for run, count, unconfirmed in cursor.fetchall() if count}
 
 

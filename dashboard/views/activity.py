@@ -90,7 +90,10 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     cursor = delivery_filters.parse_cursor(request.GET.dict())
     found, more, problems = _page(request.user, filters, cursor)
     rows = activity_rows(
-        found, sees_source=lambda entry: _sees_source(request.user, entry.actor_id), folds=filters.criteria.folds
+        found,
+        sees_source=lambda entry: _sees_source(request.user, entry.actor_id),
+        now=now,
+        folds=filters.criteria.folds,
     )
     return {
         "filter": filters,

@@ -148,7 +148,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             never_verified=bool(log["refused"]) and not log["deliveries"].rows and not before,
             user=user,
         ),
-        "activity": _activity(endpoint),
+        "activity": _activity(endpoint, now=now),
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
@@ -254,7 +254,7 @@ def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
     return rows.filter(same_moment | Q(first_received_at__lt=start.first_received_at))
 
 
-def _activity(endpoint: Endpoint) -> list[ActivityRow]:
+def _activity(endpoint: Endpoint, *, now: datetime) -> list[ActivityRow]:
     """Return the newest operations: each one's answer, or its request while unanswered."""
     entries = AuditEntry.objects.filter(endpoint=endpoint).operations().exclude(action__in=endpoints.BY_RUNS)
-    return activity_rows(list(entries.newest_first()[:RECENT]), sees_source=lambda _entry: False)
+    return activity_rows(list(entries.newest_first()[:RECENT]), sees_source=lambda _entry: False, now=now)

@@ -117,6 +117,16 @@ def test_run_is_one_row_that_opens_what_it_requested(ana: Browser, endpoint: End
     assert len(rows_of(ana.read(rest[1].replace("&amp;", "&")))) == 2
 
 
+def test_request_of_a_run_that_was_never_answered_is_not_confirmed(ana: Browser, endpoint: Endpoint) -> None:
+    run, now = make_run_entries(endpoint, count=3), timezone.now()
+    of_run = {"phase": "requested", "action": "redeliver in a run", "folded": True, "endpoint": endpoint, "run": run}
+    make_entry(at=now, operation=uuid.uuid4(), **of_run)  # it may still be answered
+    assert "4 redeliveries, 1 not confirmed" in words_of(ana.read(PAGE))
+    make_entry(at=now - timedelta(minutes=2), operation=uuid.uuid4(), **of_run)
+    for page in (PAGE, reverse("endpoint-detail", args=[endpoint.pk])):
+        assert "5 redeliveries, 2 not confirmed" in words_of(ana.read(page))
+
+
 @pytest.mark.parametrize(
     ("query", "rows"),
     [
