@@ -83,6 +83,10 @@ def test_partner_admin_allows_reads_sends_and_sees_the_answer(
     page.get_by_role("button", name="Allow sending").click()
     expect(page.get_by_role("heading", name="3 missing events that can be sent")).to_be_visible()
     look_at(page, screenshots, "handover-all")
+    begins = page.locator("#missing-heading, [data-checks] thead th:first-child").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().left + parseFloat(getComputedStyle(one).paddingLeft))"
+    )
+    assert len(set(begins)) == 1  # the table begins where its heading does
     page.get_by_role("link", name="contract.ended").first.click()
     page.get_by_role("button", name="Read who was hired").click()
     page.get_by_text("As a curl command").click()

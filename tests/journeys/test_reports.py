@@ -152,6 +152,10 @@ def test_summary_is_copied_in_one_click_from_each_page(
         assert overflows(page) == []
         page.get_by_role("link", name="Report").click()
         expect(page.get_by_role("heading", name="What is missing or not known")).to_be_visible()
+        begins = page.locator(".report > h2, .report > table th:first-child").evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect().left + parseFloat(getComputedStyle(one).paddingLeft))"
+        )
+        assert len(set(begins)) == 1
         take_all(page, screenshots, f"report-{path.split('/')[1]}")
         assert overflows(page) == []
         page.get_by_role("button", name="Copy as Markdown").click()

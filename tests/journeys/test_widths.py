@@ -86,3 +86,15 @@ def test_run_of_a_batch_has_nothing_that_axe_finds(page: Page, endpoint: Endpoin
     page.emulate_media(color_scheme="dark")
     assert found + violations(page) == []
     assert overflows(page) == []
+
+
+@pytest.mark.parametrize("width", [1200, 1280])
+def test_event_types_of_opentrain_stay_whole_where_there_is_room(page: Page, endpoint: Endpoint, width: int) -> None:
+    shown, *_ = (
+        make_delivery(endpoint=endpoint, resource_id="res_1", event_type=one)
+        for one in ("project_link.created", "project_link.removed", "milestone.budget_depleted")
+    )
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"/deliveries/{shown.pk}/")
+    lines = page.locator("#same-heading ~ table .row-link bdi").evaluate_all("all => all.map((one) => one.getClientRects().length)")
+    assert lines == [1, 1]

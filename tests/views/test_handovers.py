@@ -308,6 +308,20 @@ def test_selection_lists_what_is_missing_and_sends_what_is_ticked(scene: Scene, 
     assert "1 of 1 done" in live
 
 
+def test_contracts_with_one_title_are_told_apart_by_their_ids(scene: Scene, ana: Browser) -> None:
+    other = make_contract(install=scene.install, status="ended", link_ids=[scene.link.opentrain_id])
+    make_finding(contract=other, endpoint=scene.endpoint)
+    Contract.objects.update(title="Image labelling")
+    allow(scene)
+    page = ana.read(send_all(scene))
+    events = re.findall(r'name="event" value="([^"]+)"', page)
+    assert len(events) == 2
+    answer = ana.submit(send_all(scene), operation=operation_in(page), event=events)
+    for seen in (page, answer):
+        for contract in (scene.contract, other):
+            assert f'title="{contract.opentrain_id}"' in seen
+
+
 def test_selection_that_is_sent_twice_is_sent_once(scene: Scene, ana: Browser) -> None:
     form = {"operation": str(uuid.uuid4()), "event": f"{scene.contract.pk}-ended"}
     ana.submit(send_all(scene), **form)
