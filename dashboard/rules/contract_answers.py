@@ -52,11 +52,6 @@ class Cell:
         """Whether nobody expects the event."""
         return self.verdict.reason in EXPECTED
 
-    @property
-    def is_in_order(self) -> bool:
-        """Whether nothing is wrong, as far as is known."""
-        return self.is_expected or not (self.verdict.kind.is_finding or self.verdict.kind is Kind.NOT_KNOWN)
-
 
 def rank(verdict: Verdict, consequence: Consequence) -> tuple[int, int]:
     """Return a key to sort by: the worst is the lowest. What harms people comes first, then what is settled."""

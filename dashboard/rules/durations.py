@@ -17,12 +17,6 @@ def exactly_utc(moment: datetime) -> str:
     return _to_the_second(moment.astimezone(UTC))
 
 
-def to_the_minute(moment: datetime) -> str:
-    """Return a time to the minute: "2026-11-29 03:12 CET"."""
-    there = as_read(moment)
-    return f"{there:%Y-%m-%d %H:%M} {label(there)}"
-
-
 _ANY_DAY = "2000-06-15"
 _MARK = "|".join(sorted(ABBREVIATIONS.keys() - {UTC_NAME}, key=len, reverse=True))
 _IN_WORDS = re.compile(

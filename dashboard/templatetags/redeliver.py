@@ -28,7 +28,6 @@ from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import exactly as exactly_words
 from dashboard.rules.durations import exactly_utc, spelled, times_in
 from dashboard.rules.durations import span as span_words
-from dashboard.rules.durations import to_the_minute as to_the_minute_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.event_endpoints import Absence
 from dashboard.rules.installs import disconnected
@@ -231,12 +230,6 @@ def with_utc(words: object) -> SafeString | str:
         parts += [escape(text[done:start]), format_html('<span title="{}" data-utc>{}</span>', utc, text[start:end])]
         done = end
     return format_html("{}" * (len(parts) + 1), *parts, escape(text[done:]))
-
-
-@register.filter
-def to_the_minute(moment: datetime) -> SafeString | str:
-    """Return a time to the minute, with its time zone. It may be an element, so not for an attribute."""
-    return _with_utc(to_the_minute_words(moment), moment)
 
 
 @register.filter

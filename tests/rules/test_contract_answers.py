@@ -65,23 +65,6 @@ def test_each_endpoint_has_its_worst_event() -> None:
     assert one_per_endpoint([good, started, bad]) == (bad, good)
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason", "is_in_order"),
-    [
-        (Kind.TAKEN, Reason.NONE, True),
-        (Kind.NOT_DUE, Reason.NONE, True),
-        (Kind.MISSING, Reason.NOT_SUBSCRIBED, True),
-        (Kind.MISSING, Reason.REGISTERED_AFTER, True),
-        (Kind.MISSING, Reason.UNPROVEN, False),
-        (Kind.NOT_KNOWN, Reason.NO_LOG, False),
-        (Kind.NOT_SEEN_YET, Reason.NONE, False),
-        (Kind.NOT_SEEN_YET, Reason.NOT_SUBSCRIBED, True),
-    ],
-)
-def test_not_known_is_no_reassurance(kind: Kind, reason: Reason, is_in_order: bool) -> None:
-    assert cell(kind, reason).is_in_order is is_in_order
-
-
 def test_summary_has_complete_ids_and_absolute_times() -> None:
     told = timeline(
         [

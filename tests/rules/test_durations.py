@@ -62,15 +62,14 @@ def test_times_and_days_are_the_readers(zone, exactly, clock) -> None:
     then, now = datetime(2026, 6, 12, 22, 30, tzinfo=UTC), datetime(2026, 6, 13, 1, tzinfo=UTC)
     with read_in(zone_named(zone)):
         assert (durations.exactly(then), durations.clock(then=then, now=now)) == (exactly, clock)
-        assert durations.to_the_minute(then) == exactly.replace(":00 ", " ")
         assert durations.exactly_utc(then) == "2026-06-12 22:30:00 UTC"
 
 
 def test_hour_that_comes_twice_is_told_apart() -> None:
     first, second = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     with read_in(zone_named("Europe/Berlin")):
-        assert durations.to_the_minute(first) == "2026-10-25 02:30 CEST"
-        assert durations.to_the_minute(second) == "2026-10-25 02:30 CET"
+        assert durations.exactly(first) == "2026-10-25 02:30:00 CEST"
+        assert durations.exactly(second) == "2026-10-25 02:30:00 CET"
 
 
 @given(first=MOMENTS, apart=st.integers(1, 4 * 86_400), name=ZONES)
