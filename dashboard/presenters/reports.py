@@ -33,7 +33,7 @@ from dashboard.rules.delivery_reports import AttemptFacts, DeliveryReportFacts, 
 from dashboard.rules.durations import exactly
 from dashboard.rules.endpoint_reports import CauseFacts, EndpointFacts, endpoint_report
 from dashboard.rules.receivers import lag_words
-from dashboard.rules.reports import Report, fitting
+from dashboard.rules.reports import Report, Subject, fitting
 from dashboard.rules.run_reports import LISTED, Deed, ItemFacts, RunFacts, StepFacts, run_report
 from dashboard.rules.runs import Step
 
@@ -67,11 +67,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         number=run.pk,
         kind=run.get_kind_display(),
         state=run.state,
-        customer=endpoint.install.name,
-        install_id=endpoint.install.opentrain_id,
-        endpoint=endpoint.title,
-        url=endpoint.known_as,
-        endpoint_id=endpoint.opentrain_id or "",
+        subject=_subject(endpoint),
         address=_address("run-detail", run.pk),
         chosen=f"{run.chosen}, in one call" if run.one_call else run.chosen,
         note=run.note,
@@ -107,11 +103,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
         event_type=delivery.event_type,
         event_id=delivery.event_id,
         resource_id=delivery.resource_id,
-        customer=endpoint.install.name,
-        install_id=endpoint.install.opentrain_id,
-        endpoint=endpoint.title,
-        url=endpoint.known_as,
-        endpoint_id=endpoint.opentrain_id or "",
+        subject=_subject(endpoint),
         address=_address("delivery-detail", delivery.pk),
         kind=state.kind,
         first_received_at=delivery.first_received_at,
@@ -137,11 +129,7 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     alerts = () if endpoint.deleted_at else open_alerts_of(endpoint)
     facts = EndpointFacts(
-        customer=endpoint.install.name,
-        install_id=endpoint.install.opentrain_id,
-        endpoint=endpoint.title,
-        url=endpoint.known_as,
-        endpoint_id=endpoint.opentrain_id or "",
+        subject=_subject(endpoint),
         address=_address("endpoint-detail", endpoint.pk),
         health=health_of(endpoint),
         consecutive_failures=endpoint.consecutive_failures,
@@ -181,6 +169,16 @@ def _outcome(item: RunItem) -> str:
     if words.lower().startswith(label.lower()):
         return f"{words[:1].upper()}{words[1:]}"
     return f"{label}: {words}" if words else label
+
+
+def _subject(endpoint: Endpoint) -> Subject:
+    return Subject(
+        customer=endpoint.install.name,
+        install_id=endpoint.install.opentrain_id,
+        endpoint=endpoint.title,
+        url=endpoint.known_as,
+        endpoint_id=endpoint.opentrain_id or "",
+    )
 
 
 def _address(name: str, pk: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import exactly
-from dashboard.rules.reports import Fact, Report, at, section
+from dashboard.rules.reports import Fact, Report, Subject, at, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,7 @@ class DeliveryReportFacts:
     event_type: str
     event_id: str
     resource_id: str
-    customer: str
-    install_id: str
-    endpoint: str
-    url: str
-    endpoint_id: str
+    subject: Subject
     address: str
     kind: StateKind
     first_received_at: datetime
@@ -54,7 +50,7 @@ class DeliveryReportFacts:
 def delivery_report(delivery: DeliveryReportFacts, *, now: datetime) -> Report:
     """Return the report of a delivery, as of `now`."""
     return Report(
-        title=f"{delivery.event_type} {delivery.delivery_id}: {delivery.customer}",
+        title=f"{delivery.event_type} {delivery.delivery_id}: {delivery.subject.customer}",
         headline=_headline(delivery),
         facts=_facts(delivery),
         sections=(
@@ -93,11 +89,7 @@ def _counted(count: int) -> str:
 def _facts(delivery: DeliveryReportFacts) -> tuple[Fact, ...]:
     happened = "" if delivery.happened_at is None else f"{exactly(delivery.happened_at)}, by OpenTrain's clock"
     return (
-        Fact("Customer", delivery.customer),
-        Fact("Install ID", delivery.install_id, is_code=True),
-        Fact("Endpoint", delivery.endpoint),
-        Fact("Endpoint URL", delivery.url, is_code=True),
-        Fact("Endpoint ID", delivery.endpoint_id, is_code=True),
+        *delivery.subject.facts,
         Fact("Event type", delivery.event_type, is_code=True),
         Fact("Delivery ID", delivery.delivery_id, is_code=True),
         Fact("Event ID", delivery.event_id, is_code=True),

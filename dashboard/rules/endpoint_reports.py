@@ -6,7 +6,7 @@ from datetime import datetime
 
 from dashboard.rules.durations import exactly
 from dashboard.rules.endpoints import EndpointHealth
-from dashboard.rules.reports import Fact, Report, at, section
+from dashboard.rules.reports import Fact, Report, Subject, at, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,7 @@ class EndpointFacts:
     and sentences. `limits` say what the log cannot tell.
     """
 
-    customer: str
-    install_id: str
-    endpoint: str
-    url: str
-    endpoint_id: str
+    subject: Subject
     address: str
     health: EndpointHealth
     consecutive_failures: int
@@ -54,7 +50,7 @@ def endpoint_report(endpoint: EndpointFacts, *, now: datetime) -> Report:
     """Return the report of an endpoint, as of `now`."""
     reason = f"OpenTrain's reason: “{endpoint.reason}”" if endpoint.reason else ""
     return Report(
-        title=f"{endpoint.endpoint}: {endpoint.customer}",
+        title=f"{endpoint.subject.endpoint}: {endpoint.subject.customer}",
         headline=_headline(endpoint),
         facts=_facts(endpoint),
         sections=(
@@ -78,11 +74,7 @@ def _headline(endpoint: EndpointFacts) -> str:
 def _facts(endpoint: EndpointFacts) -> tuple[Fact, ...]:
     synced = "never" if endpoint.synced_at is None else exactly(endpoint.synced_at)
     return (
-        Fact("Customer", endpoint.customer),
-        Fact("Install ID", endpoint.install_id, is_code=True),
-        Fact("Endpoint", endpoint.endpoint),
-        Fact("Endpoint URL", endpoint.url, is_code=True),
-        Fact("Endpoint ID", endpoint.endpoint_id or "not known", is_code=bool(endpoint.endpoint_id)),
+        *endpoint.subject.facts,
         Fact("Page", endpoint.address, is_code=True),
         Fact("Event types", ", ".join(endpoint.event_types) or "none"),
         Fact("Consecutive failures", str(endpoint.consecutive_failures)),

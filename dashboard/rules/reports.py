@@ -34,6 +34,27 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose endpoint a report is about. `endpoint_id` is empty while OpenTrain's ID of it is not known."""
+
+    customer: str
+    install_id: str
+    endpoint: str
+    url: str
+    endpoint_id: str
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        return (
+            Fact("Customer", self.customer),
+            Fact("Install ID", self.install_id, is_code=True),
+            Fact("Endpoint", self.endpoint),
+            Fact("Endpoint URL", self.url, is_code=True),
+            Fact("Endpoint ID", self.endpoint_id or "not known", is_code=bool(self.endpoint_id)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Sentences under a heading, in order."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashboard.rules.durations import exactly, span
-from dashboard.rules.reports import Fact, Report, Section, at, section
+from dashboard.rules.reports import Fact, Report, Section, Subject, at, section
 from dashboard.rules.runs import Tally
 
 DONE, PAUSED = "done", "paused"
@@ -59,11 +59,7 @@ class RunFacts:
     number: int
     kind: str
     state: str
-    customer: str
-    install_id: str
-    endpoint: str
-    url: str
-    endpoint_id: str
+    subject: Subject
     address: str
     chosen: str
     note: str
@@ -99,7 +95,7 @@ def run_report(run: RunFacts, *, now: datetime) -> Report:
     took = (run.ended_at or now) - run.started_at
     said = headline(state=run.state, tally=run.tally, took=took)
     return Report(
-        title=f"{run.kind} {run.number}: {run.customer}",
+        title=f"{run.kind} {run.number}: {run.subject.customer}",
         headline=f"{said} {run.ending}" if run.is_missing else said,
         facts=_facts(run, took=took),
         sections=(
@@ -128,11 +124,7 @@ def _so_far(tally: Tally) -> str:
 def _facts(run: RunFacts, *, took: timedelta) -> tuple[Fact, ...]:
     ended = "not ended" if run.ended_at is None else f"{exactly(run.ended_at)}, after {span(duration=took)}"
     return (
-        Fact("Customer", run.customer),
-        Fact("Install ID", run.install_id, is_code=True),
-        Fact("Endpoint", run.endpoint),
-        Fact("Endpoint URL", run.url, is_code=True),
-        Fact("Endpoint ID", run.endpoint_id, is_code=True),
+        *run.subject.facts,
         Fact("Run", run.address, is_code=True),
         Fact("State", LABELS[run.state]),
         Fact("Started", f"{exactly(run.started_at)}, by {run.started_by}"),

@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.delivery_reports import AttemptFacts, DeliveryReportFacts, delivery_report
+from dashboard.rules.reports import Subject
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -15,11 +16,7 @@ DELIVERY = DeliveryReportFacts(
     event_type="contract.ended",
     event_id="evt_1",
     resource_id="con_1",
-    customer="Acme Labs",
-    install_id="ins_1",
-    endpoint="Billing",
-    url="https://acme.example/hooks",
-    endpoint_id="whe_1",
+    subject=Subject("Acme Labs", "ins_1", "Billing", "https://acme.example/hooks", "whe_1"),
     address="https://redeliver.example/deliveries/7/",
     kind=StateKind.DELIVERED,
     first_received_at=NOON,

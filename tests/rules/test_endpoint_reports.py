@@ -7,15 +7,12 @@ import pytest
 
 from dashboard.rules.endpoint_reports import CauseFacts, EndpointFacts, endpoint_report
 from dashboard.rules.endpoints import endpoint_health
+from dashboard.rules.reports import Subject
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ENDPOINT = EndpointFacts(
-    customer="Acme Labs",
-    install_id="ins_1",
-    endpoint="Billing",
-    url="https://acme.example/hooks",
-    endpoint_id="whe_1",
+    subject=Subject("Acme Labs", "ins_1", "Billing", "https://acme.example/hooks", "whe_1"),
     address="https://redeliver.example/endpoints/7/",
     health=endpoint_health(status="DISABLED", consecutive_failures=10),
     consecutive_failures=10,
@@ -55,13 +52,13 @@ def test_headline_says_the_state_and_since_when(fields: dict[str, object], words
 
 
 def test_report_has_whole_ids_and_says_what_it_does_not_have() -> None:
-    found = endpoint_report(replace(ENDPOINT, endpoint_id="", event_types=(), synced_at=None), now=NOON)
+    found = endpoint_report(replace(ENDPOINT, event_types=(), synced_at=None), now=NOON)
     assert {one.name: one.value for one in found.facts} == {
         "Customer": "Acme Labs",
         "Install ID": "ins_1",
         "Endpoint": "Billing",
         "Endpoint URL": "https://acme.example/hooks",
-        "Endpoint ID": "not known",
+        "Endpoint ID": "whe_1",
         "Page": "https://redeliver.example/endpoints/7/",
         "Event types": "none",
         "Consecutive failures": "10",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dashboard.logs import redact_for_readers
-from dashboard.rules.reports import MOST_CHARS, Fact, Report, Section, at, section
+from dashboard.rules.reports import MOST_CHARS, Fact, Report, Section, Subject, at, section
 from dashboard.rules.secret_texts import STARTS
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
@@ -25,6 +25,21 @@ def report(**fields: object) -> Report:
 
 def told(**fields: object) -> Report:
     return report(**fields).told(hide=redact_for_readers)
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "fact"),
+    [("whe_1", Fact("Endpoint ID", "whe_1", is_code=True)), ("", Fact("Endpoint ID", "not known"))],
+)
+def test_subject_has_whole_ids_and_says_which_is_not_known(endpoint_id: str, fact: Fact) -> None:
+    subject = Subject("Acme Labs", "ins_1", "Billing", "https://acme.example/hooks", endpoint_id)
+    assert subject.facts == (
+        Fact("Customer", "Acme Labs"),
+        Fact("Install ID", "ins_1", is_code=True),
+        Fact("Endpoint", "Billing"),
+        Fact("Endpoint URL", "https://acme.example/hooks", is_code=True),
+        fact,
+    )
 
 
 def test_plain_text_has_title_result_facts_sections_and_the_time() -> None:

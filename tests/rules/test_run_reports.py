@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.models import Run
+from dashboard.rules.reports import Subject
 from dashboard.rules.run_reports import LABELS, LISTED, Deed, ItemFacts, RunFacts, StepFacts, headline, run_report
 from dashboard.rules.runs import Tally
 
@@ -15,11 +16,7 @@ RUN = RunFacts(
     number=3,
     kind="Recovery",
     state="done",
-    customer="Acme Labs",
-    install_id="ins_1",
-    endpoint="Billing",
-    url="https://acme.example/hooks",
-    endpoint_id="whe_1",
+    subject=Subject("Acme Labs", "ins_1", "Billing", "https://acme.example/hooks", "whe_1"),
     address="https://redeliver.example/runs/3/",
     chosen="all failed deliveries of the endpoint",
     note="ticket 4711",
@@ -169,8 +166,8 @@ def test_headline_does_not_hide_what_is_missing() -> None:
 
 
 def test_report_of_a_run_without_data_is_whole_all_the_same() -> None:
-    bare = replace(RUN, state="running", ended_at=None, tally=Tally(), note="", endpoint_id="", ending="")
+    bare = replace(RUN, state="running", ended_at=None, tally=Tally(), note="", ending="")
     found = run_report(bare, now=NOON).told(hide=str)
     assert found.headline == "Running. No failed deliveries are known."
-    assert {one.name for one in found.facts} & {"Note", "Endpoint ID"} == set()
+    assert {one.name for one in found.facts} & {"Note"} == set()
     assert [one.title for one in found.sections] == ["Who did what", "What is missing or not known"]
