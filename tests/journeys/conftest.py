@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
 
 from dashboard.launch.processes import claim_port
+from dashboard.models import User
+from tests.faults.failed import session_of
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120
@@ -140,6 +143,22 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page_as(live_server: LiveServer, open_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+    """Open an empty page of the live server's console in a new context where a user is signed in, without the form."""
+    opened: list[Page] = []
+
+    def opener(user: User, **options: Any) -> Page:
+        page = open_page(base_url=live_server.url, **options)
+        page.context.add_cookies([{"name": "sessionid", "value": session_of(user), "url": live_server.url}])
+        opened.append(page)
+        return page
+
+    yield opener
+    for page in opened:
+        page.goto("about:blank")  # no poll may be in progress when the database is emptied
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint, EndpointSnapshot
 from dashboard.rules.reconciliation import Consequence, Event, Kind, Reason
@@ -23,14 +22,12 @@ from tests.factories import (
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("consequences")]
-PASSWORD = "a-long-password"
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
 def endpoint() -> Endpoint:
     """A paused endpoint that lacks the ends of two contracts and the start of one, and waits for the end of another."""
-    make_user(username="ana", password=PASSWORD, role="support")
     now = timezone.now()
     scopes = ["webhooks:manage", "contracts:read", "project-links:read"]
     install = make_install(name="Acme Labs", token_scopes=scopes, checked_at=now)
@@ -65,12 +62,9 @@ def endpoint() -> Endpoint:
 
 
 @pytest.fixture
-def page(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Page:
-    page = open_page(base_url=live_server.url)
+def page(page_as: Callable[..., Page], endpoint: Endpoint) -> Page:
+    page = page_as(make_user(role="support"))
     page.goto("/")
-    page.get_by_label("User name").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
     return page
 

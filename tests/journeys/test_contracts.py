@@ -1,13 +1,12 @@
 """The contracts of an install in a real browser: what is missing, where, and the file of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Install, Reconciliation
 from tests.factories import (
@@ -22,7 +21,6 @@ from tests.factories import (
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
-PASSWORD = "a-long-password"
 ROW_PX = 44
 """Most height of an ordinary row on a desktop: two short lines."""
 LONG = "Annotation of street scenes at night, with bounding boxes and attributes, second review, Rome and Milan"
@@ -31,7 +29,6 @@ LONG = "Annotation of street scenes at night, with bounding boxes and attributes
 @pytest.fixture
 def acme(transactional_db: None) -> Install:
     """An install with three endpoints and contracts of every kind."""
-    make_user(role="support", username="ana", password=PASSWORD)
     now = timezone.now()
     scopes = ["webhooks:manage", "contracts:read", "project-links:read"]
     acme = make_install(name="Acme Labs", token_scopes=scopes, scopes=scopes)
@@ -71,16 +68,11 @@ def acme(transactional_db: None) -> Install:
 
 
 @pytest.fixture
-def page(live_server: LiveServer, open_page: Callable[..., Page], acme: Install) -> Iterator[Page]:
-    page = open_page()
-    page.goto(f"{live_server.url}/installs/{acme.pk}/")
-    page.get_by_label("User name").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
+def page(page_as: Callable[..., Page], acme: Install) -> Page:
+    page = page_as(make_user(role="support"))
+    page.goto(f"/installs/{acme.pk}/")
     expect(page.get_by_role("link", name="View contracts")).to_be_visible()
-    page.wait_for_load_state()
-    yield page
-    page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return page
 
 
 def test_who_may_still_have_access_is_found_from_the_install(page: Page, screenshots: Path) -> None:

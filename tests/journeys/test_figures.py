@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint, EndpointSnapshot
 from tests.factories import make_attempt, make_delivery, make_endpoint, make_install, make_user
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
-PASSWORD = "a-long-password"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _COLOURS = """(selector) => {
     const canvas = document.querySelector(selector);
@@ -42,7 +40,6 @@ def history(endpoint: Endpoint, *rows: tuple[datetime, str, int]) -> None:
 @pytest.fixture
 def endpoint(transactional_db: None) -> Endpoint:
     """An endpoint whose outage of two hours was repaired, beside one that delivers directly, and a quiet one."""
-    make_user(username="ana", password=PASSWORD, role="support")
     now, long_ago = timezone.now(), timezone.now() - timedelta(days=60)
     acme = make_install(name="Acme Labs", checked_at=now)
     billing = make_endpoint(
@@ -73,18 +70,11 @@ def endpoint(transactional_db: None) -> Endpoint:
     return billing
 
 
-def signed_in(page: Page) -> Page:
-    page.goto("/")
-    page.get_by_label("User name").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/")
-    return page
-
-
 @pytest.fixture
-def page(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Page:
-    return signed_in(open_page(base_url=live_server.url))
+def page(page_as: Callable[..., Page], endpoint: Endpoint) -> Page:
+    page = page_as(make_user(role="support"))
+    page.goto("/")
+    return page
 
 
 def test_repaired_outage_stays_in_chart_strip_and_figures(page: Page, endpoint: Endpoint, screenshots: Path) -> None:
@@ -114,10 +104,8 @@ def test_repaired_outage_stays_in_chart_strip_and_figures(page: Page, endpoint: 
     expect(page.locator("#status-over-time-summary")).to_contain_text("Disabled for 2 h")
 
 
-def test_times_of_the_axis_are_in_the_readers_zone(
-    open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint
-) -> None:
-    page = signed_in(open_page(base_url=live_server.url, timezone_id="Asia/Kathmandu"))
+def test_times_of_the_axis_are_in_the_readers_zone(page_as: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = page_as(make_user(role="support"), timezone_id="Asia/Kathmandu")
     page.goto(f"/endpoints/{endpoint.pk}/")
     page.reload()  # the first page tells the browser's zone
     expect(page.locator("#over-time-chart canvas")).to_be_visible()
@@ -127,10 +115,8 @@ def test_times_of_the_axis_are_in_the_readers_zone(
     expect(page.locator("#over-time-at")).to_contain_text(":45")
 
 
-def test_chart_and_figures_can_be_read_without_javascript(
-    open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint
-) -> None:
-    page = signed_in(open_page(base_url=live_server.url, java_script_enabled=False))
+def test_chart_and_figures_can_be_read_without_javascript(page_as: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = page_as(make_user(role="support"), java_script_enabled=False)
     page.goto(f"/endpoints/{endpoint.pk}/")
     expect(page.locator("[data-strip] rect.tone-bad")).to_be_visible()
     page.get_by_text("View attempts as table").click()

@@ -1,13 +1,12 @@
 """Lists in a real browser: how much a screen shows, tabs, filters behind one button, and nothing that is too wide."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint
 from tests.factories import (
@@ -20,7 +19,6 @@ from tests.factories import (
     make_run,
     make_user,
 )
-from tests.faults.failed import session_of
 from tests.journeys.acting import WIDTHS, overflows, take_all, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("lists")]
@@ -77,23 +75,15 @@ def fill(endpoint: Endpoint, *, now: datetime) -> None:
 
 
 @pytest.fixture
-def open_list(
-    live_server: LiveServer, open_page: Callable[..., Page], endpoint: Endpoint
-) -> Iterator[Callable[..., Page]]:
+def open_list(page_as: Callable[..., Page], endpoint: Endpoint) -> Callable[..., Page]:
     """Open a page of the console as support."""
-    opened: list[Page] = []
-    session = session_of(make_user(role="support"))
 
     def opener(path: str, **options: object) -> Page:
-        page = open_page(base_url=live_server.url, **options)
-        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = page_as(make_user(role="support"), **options)
         page.goto(path)
-        opened.append(page)
         return page
 
-    yield opener
-    for page in opened:
-        page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return opener
 
 
 def row_heights(page: Page) -> list[int]:

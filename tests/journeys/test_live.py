@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from pytest_django.live_server_helper import LiveServer
 from dashboard.models import Delivery, Endpoint, Install
 from dashboard.presenters.install_page import SHOWN
 from tests.factories import make_endpoint, make_endpoints, make_failed_delivery, make_install, make_user
-from tests.faults.failed import session_of
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
@@ -45,26 +44,17 @@ def endpoint() -> Endpoint:
 
 
 @pytest.fixture
-def open_endpoint(
-    live_server: LiveServer, open_page: Callable[..., Page], endpoint: Endpoint
-) -> Iterator[Callable[..., Page]]:
-    opened: list[Page] = []
-
+def open_endpoint(page_as: Callable[..., Page], endpoint: Endpoint) -> Callable[..., Page]:
     def opener(*, clock: bool = False, ahead_ms: int = 0, **options: str) -> Page:
-        page = open_page(**options)
-        session = session_of(make_user(role="support"))
-        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = page_as(make_user(role="support"), **options)
         if clock:
             page.clock.install()
         if ahead_ms:
             page.add_init_script(MOVED_CLOCK % ahead_ms)
-        page.goto(f"{live_server.url}/endpoints/{endpoint.pk}/")
-        opened.append(page)
+        page.goto(f"/endpoints/{endpoint.pk}/")
         return page
 
-    yield opener
-    for page in opened:
-        page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return opener
 
 
 def hide(page: Page, *, hidden: bool) -> None:

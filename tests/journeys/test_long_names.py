@@ -9,7 +9,6 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.actions.alerts import watch
 from dashboard.models import Alert, AlertDelivery, AlertNews, Endpoint, User
@@ -28,7 +27,6 @@ from tests.factories import (
     make_run,
     make_user,
 )
-from tests.faults.failed import session_of
 from tests.journeys.acting import overprinted, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("long-names")]
@@ -123,10 +121,9 @@ def addresses(endpoint: Endpoint) -> list[str]:
 
 
 def test_no_name_is_printed_over_anything(
-    endpoint: Endpoint, lead: User, live_server: LiveServer, open_page: Callable[..., Page], screenshots: Path
+    endpoint: Endpoint, lead: User, page_as: Callable[..., Page], screenshots: Path
 ) -> None:
-    page = open_page(base_url=live_server.url)
-    page.context.add_cookies([{"name": "sessionid", "value": session_of(lead), "url": live_server.url}])
+    page = page_as(lead)
     found = {}
     for path in addresses(endpoint):
         response = page.goto(path)
@@ -142,5 +139,4 @@ def test_no_name_is_printed_over_anything(
             page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("/alerts/")
     assert violations(page) == []
-    page.goto("about:blank")
     assert found == {}, "\n".join(f"{path}: {one}" for path, wrong in found.items() for one in wrong)

@@ -8,9 +8,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
-from dashboard.models import Endpoint, EndpointSnapshot
+from dashboard.models import Endpoint, EndpointSnapshot, User
 from tests.factories import (
     make_attempt,
     make_delivery,
@@ -25,20 +24,18 @@ from tests.factories import (
 from tests.journeys.acting import more_actions, overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("may_be_missing")]
-PASSWORD = "a-long-password"
 OUTAGE = timedelta(seconds=110)
 
 
 @pytest.fixture
 def endpoint() -> Endpoint:
     """A healthy endpoint that was disabled for 110 s an hour ago, while another of its install got 15 ends."""
-    make_user(username="ana", password=PASSWORD, role="support")
     now = timezone.now()
     at = now - timedelta(hours=1)
     install = make_install(
         name="Acme Labs", token_scopes=["webhooks:manage", "contracts:read", "project-links:read"], checked_at=now
     )
-    make_grant(user=make_user(username="vera", password=PASSWORD, role="viewer"), install=install)
+    make_grant(user=make_user(username="vera", role="viewer"), install=install)
     make_reconciliation(install=install, contracts_read_at=now, links_read_at=now, judged_at=now)
     types = ["contract.started", "contract.ended", "milestone.funded"]
     endpoint = make_endpoint(install=install, event_types=types, snapshot_at=now, stopped_seen_at=at + OUTAGE)
@@ -60,24 +57,11 @@ def endpoint() -> Endpoint:
     return endpoint
 
 
-@pytest.fixture
-def sign_in(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Callable[[str], Page]:
-    def sign_in_as(name: str) -> Page:
-        page = open_page(base_url=live_server.url)
-        page.goto("/")
-        page.get_by_label("User name").fill(name)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        expect(page.get_by_role("link", name="Inbox")).to_have_attribute("aria-current", "page")
-        return page
-
-    return sign_in_as
-
-
 def test_inbox_endpoint_and_run_say_of_which_time_events_may_be_missing(
-    sign_in: Callable[[str], Page], endpoint: Endpoint, screenshots: Path
+    page_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
 ) -> None:
-    page = sign_in("ana")
+    page = page_as(make_user(role="support"))
+    page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("All clear, as far as is known")
     item = page.locator(f"#missing-{endpoint.pk}")
     expect(item).to_contain_text("Events other than contract.started and contract.ended")
@@ -103,7 +87,7 @@ def test_inbox_endpoint_and_run_say_of_which_time_events_may_be_missing(
 
 
 def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(
-    sign_in: Callable[[str], Page], endpoint: Endpoint, screenshots: Path
+    page_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
 ) -> None:
     now = timezone.now()
     Endpoint.objects.filter(pk=endpoint.pk).update(
@@ -112,7 +96,7 @@ def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(
     for _ in range(2):
         delivery = make_failed_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
         make_attempt(delivery=delivery, ok=False, cause="status", answered_status=503, received_at=now)
-    page = sign_in("ana")
+    page = page_as(make_user(role="support"))
     page.goto(f"/endpoints/{endpoint.pk}/")
     head = page.locator(".head")
     expect(head.locator(".going-on")).to_have_text(
@@ -138,8 +122,8 @@ def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(
     assert overflows(page) == []
 
 
-def test_viewer_sees_no_key_of_the_receiver(sign_in: Callable[[str], Page], endpoint: Endpoint) -> None:
-    page = sign_in("vera")
+def test_viewer_sees_no_key_of_the_receiver(page_as: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = page_as(User.objects.get(username="vera"))
     for path in (f"/endpoints/{endpoint.pk}/", f"/installs/{endpoint.install_id}/", "/", "/search/?q=redeliver"):
         page.goto(path)
         assert str(endpoint.receiver_key) not in page.content()

@@ -1,13 +1,12 @@
 """The quick search, a delivery's page and the inbox's count in a real browser: what came to which endpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Delivery, Endpoint, EndpointSnapshot, Install
 from tests.factories import (
@@ -19,7 +18,6 @@ from tests.factories import (
     make_refused_attempt,
     make_user,
 )
-from tests.faults.failed import session_of
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("lists")]
@@ -76,14 +74,10 @@ def tell(endpoint: Endpoint, *, at: datetime, **columns: object) -> None:
 
 
 @pytest.fixture
-def page(live_server: LiveServer, open_page: Callable[..., Page], acme: Install) -> Iterator[Page]:
-    page = open_page(base_url=live_server.url)
-    page.context.add_cookies(
-        [{"name": "sessionid", "value": session_of(make_user(role="support")), "url": live_server.url}]
-    )
+def page(page_as: Callable[..., Page], acme: Install) -> Page:
+    page = page_as(make_user(role="support"))
     page.goto("/runs/")
-    yield page
-    page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return page
 
 
 def test_result_names_its_endpoint_and_its_page_tells_of_every_other(page: Page, screenshots: Path) -> None:

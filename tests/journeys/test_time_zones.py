@@ -1,7 +1,7 @@
 """Times in a real browser: in its zone, typed and picked in it, with UTC at a tap; and in UTC without JavaScript."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,12 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint
 from dashboard.rules.durations import exactly_utc
 from tests.factories import make_delivery, make_endpoint, make_user
-from tests.faults.failed import session_of
 from tests.journeys.acting import overflows, take, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("time-zones")]
@@ -38,21 +36,15 @@ def endpoint() -> Endpoint:
 
 
 @pytest.fixture
-def open_as(live_server: LiveServer, open_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+def open_in(page_as: Callable[..., Page]) -> Callable[..., Page]:
     """Open the account page in a browser somewhere, signed in. Its zone is known from its first page on."""
-    opened: list[Page] = []
 
     def opener(zone: str, **options: object) -> Page:
-        page = open_page(base_url=live_server.url, timezone_id=zone, **options)
-        session = session_of(make_user(role="support"))
-        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = page_as(make_user(role="support"), timezone_id=zone, **options)
         page.goto("/accounts/")
-        opened.append(page)
         return page
 
-    yield opener
-    for page in opened:
-        page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return opener
 
 
 def times_of(page: Page) -> dict[str, str]:
@@ -63,9 +55,9 @@ def times_of(page: Page) -> dict[str, str]:
 
 @pytest.mark.parametrize("zone", SHOWN)
 def test_times_are_in_the_browsers_zone_and_a_tap_tells_utc(
-    zone: str, open_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+    zone: str, open_in: Callable[..., Page], endpoint: Endpoint, screenshots: Path
 ) -> None:
-    page = open_as(zone, has_touch=True, viewport={"width": 375, "height": 812}, color_scheme="dark")
+    page = open_in(zone, has_touch=True, viewport={"width": 375, "height": 812}, color_scheme="dark")
     page.goto(f"/endpoints/{endpoint.pk}/")
     head = page.locator(".head")
     expect(head).to_contain_text(SHOWN[zone])
@@ -79,9 +71,9 @@ def test_times_are_in_the_browsers_zone_and_a_tap_tells_utc(
 
 
 def test_times_are_in_utc_without_javascript_and_typed_ones_too(
-    open_as: Callable[..., Page], endpoint: Endpoint
+    open_in: Callable[..., Page], endpoint: Endpoint
 ) -> None:
-    page = open_as("Asia/Kolkata", java_script_enabled=False)
+    page = open_in("Asia/Kolkata", java_script_enabled=False)
     page.goto(f"/endpoints/{endpoint.pk}/")
     expect(page.locator(".head")).to_contain_text("since 00:30 UTC")
     page.goto("/deliveries/")
@@ -92,8 +84,8 @@ def test_times_are_in_utc_without_javascript_and_typed_ones_too(
     expect(page.locator("main")).to_contain_text("From: 2026-10-25 00:30 UTC")
 
 
-def test_chosen_zone_counts_without_javascript(open_as: Callable[..., Page], endpoint: Endpoint) -> None:
-    page = open_as("Asia/Kolkata", java_script_enabled=False)
+def test_chosen_zone_counts_without_javascript(open_in: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = open_in("Asia/Kolkata", java_script_enabled=False)
     page.get_by_label("Time zone").fill("new york")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("main")).to_contain_text("Times are now shown in America/New_York.")
@@ -102,9 +94,9 @@ def test_chosen_zone_counts_without_javascript(open_as: Callable[..., Page], end
 
 
 def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
-    open_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+    open_in: Callable[..., Page], endpoint: Endpoint, screenshots: Path
 ) -> None:
-    page = open_as("Asia/Kolkata")
+    page = open_in("Asia/Kolkata")
     page.goto("/deliveries/")
     page.get_by_text("Filters", exact=False).first.click()
     page.locator("[name=from]").fill("25 Oct 2026 06:00")
@@ -123,7 +115,7 @@ def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
     assert times_of(page) == {"from": "2026-10-25T00:30Z", "to": "2026-10-25T01:00Z"}
     expect(page.locator("main")).to_contain_text("From: 2026-10-25 06:00 UTC+05:30")
     address = page.url
-    elsewhere = open_as("Europe/Berlin")
+    elsewhere = open_in("Europe/Berlin")
     elsewhere.goto(address)
     expect(elsewhere.locator("main")).to_contain_text("From: 2026-10-25 02:30 CEST")
     expect(elsewhere.locator("main")).to_contain_text("To: 2026-10-25 02:00 CET")
@@ -133,8 +125,8 @@ def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
     take_all(elsewhere, screenshots, "typed-times")
 
 
-def test_chart_tells_the_hour_that_comes_twice_apart(open_as: Callable[..., Page], endpoint: Endpoint) -> None:
-    page = open_as("Europe/Berlin")
+def test_chart_tells_the_hour_that_comes_twice_apart(open_in: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = open_in("Europe/Berlin")
     first = int(DISABLED_AT.timestamp()) - 1800
     page.goto(f"/endpoints/{endpoint.pk}/?range=1h#over-time")
     expect(page.locator("#over-time-attempts canvas")).to_be_visible()
@@ -161,8 +153,8 @@ def test_chart_tells_the_hour_that_comes_twice_apart(open_as: Callable[..., Page
     expect(page.locator("#over-time-at")).to_contain_text("25 Oct, 02:00 to 02:30 UTC+02:00")
 
 
-def test_account_page_offers_zones_to_search(open_as: Callable[..., Page], screenshots: Path) -> None:
-    page = open_as("Europe/Berlin")
+def test_account_page_offers_zones_to_search(open_in: Callable[..., Page], screenshots: Path) -> None:
+    page = open_in("Europe/Berlin")
     page.reload()
     expect(page.locator("#time-zone")).to_contain_text("your browser's time zone, Europe/Berlin")
     assert page.locator("#time-zones option[value='Asia/Kolkata']").count() == 1

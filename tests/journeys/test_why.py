@@ -1,13 +1,12 @@
 """“Why didn't it come?” and a contract's page in a real browser: from a pasted ID to the answer that is copied."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import ContractChange, Endpoint, Install, Reconciliation
 from dashboard.rules.deliveries import Standing
@@ -26,14 +25,12 @@ from tests.factories import (
 from tests.journeys.acting import overflows, take_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
-PASSWORD = "a-long-password"
 TITLE = "Annotation of street scenes at night, with bounding boxes and attributes, second review, Rome"
 
 
 @pytest.fixture
 def acme(transactional_db: None) -> Install:
     """An install whose contract ended: one endpoint failed to take that, one was disabled, and one took it."""
-    make_user(role="support", username="ana", password=PASSWORD)
     now = timezone.now()
     scopes = ["webhooks:manage", "contracts:read", "project-links:read"]
     acme = make_install(name="Acme Labs", token_scopes=scopes, scopes=scopes)
@@ -101,16 +98,11 @@ def _end(acme: Install, contract_id: str, endpoint: Endpoint, name: str) -> None
 
 
 @pytest.fixture
-def page(live_server: LiveServer, open_page: Callable[..., Page], acme: Install) -> Iterator[Page]:
-    page = open_page()
-    page.goto(f"{live_server.url}/why/")
-    page.get_by_label("User name").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
+def page(page_as: Callable[..., Page], acme: Install) -> Page:
+    page = page_as(make_user(role="support"))
+    page.goto("/why/")
     expect(page.get_by_role("heading", name="Why didn't it come?")).to_be_visible()
-    page.wait_for_load_state()
-    yield page
-    page.goto("about:blank")  # no poll may be in progress when the database is emptied
+    return page
 
 
 def ask(page: Page, text: str) -> None:

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page
-from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Endpoint
 from tests.factories import (
@@ -22,7 +21,6 @@ from tests.factories import (
 from tests.journeys.acting import overflows, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("widths")]
-PASSWORD = "a-long-password"
 LONG = "organization.contract.participant.reinstated_by_administrator"
 ATTEMPTS = 14
 
@@ -30,7 +28,6 @@ ATTEMPTS = 14
 @pytest.fixture
 def endpoint() -> Endpoint:
     """An endpoint with deliveries in each state that has long words, each after more attempts than are drawn."""
-    make_user(username="ana", password=PASSWORD, role="support")
     now = timezone.now()
     install = make_install(name="Acme Labs of Upper and Lower Annotation " * 4, checked_at=now)
     endpoint = make_endpoint(
@@ -63,13 +60,9 @@ def endpoint() -> Endpoint:
 
 
 @pytest.fixture
-def page(open_page: Callable[..., Page], live_server: LiveServer, endpoint: Endpoint) -> Page:
-    page = open_page(base_url=live_server.url)
+def page(page_as: Callable[..., Page], endpoint: Endpoint) -> Page:
+    page = page_as(make_user(role="support"))
     page.goto("/")
-    page.get_by_label("User name").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/")
     return page
 
 
