@@ -22,8 +22,9 @@ from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
 from dashboard.presenters.delivery_source import outside_words
 from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, silence_of, silence_reason, told_words
-from dashboard.presenters.figures import lately_active
+from dashboard.presenters.figures import Lately, lately_active
 from dashboard.presenters.inbox import (
+    AllClear,
     Followed,
     InboxCount,
     Sums,
@@ -39,7 +40,7 @@ from dashboard.presenters.inbox import (
 )
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
-from dashboard.presenters.may_be_missing import inbox_windows
+from dashboard.presenters.may_be_missing import InboxWindows, inbox_windows
 from dashboard.presenters.operations import operation_id
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, annotated_run, run_row
@@ -106,6 +107,20 @@ class Repaired:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What the inbox says while nothing needs attention; empty while something does.
+
+    `alerts` are open alerts. `is_known`: a worker watches, and no event may be missing.
+    """
+
+    clear: AllClear | None = None
+    lately: Lately | None = None
+    repaired: Repaired | None = None
+    alerts: int = 0
+    is_known: bool = True
+
+
 @require_safe
 @allowed(Permission.SEE)
 def index(request: MemberRequest) -> HttpResponse:
@@ -135,9 +150,7 @@ def _count(user: User, now: datetime) -> InboxCount:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user).connected()
-    rows = with_open_alerts(with_newest_run(endpoints_needing_attention(user=request.user, now=now)))
-    rows = rows.select_related("install", "silence").annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
-    endpoints = list(rows.defer("secret", "install__token")[:SHOWN])
+    endpoints = _endpoints_in_need(request.user, now=now)
     sums = _sums(request.user)
     installs = (
         [install_need(install, user=request.user) for install in installs_needing_attention(visible)[:SHOWN]]
@@ -158,17 +171,10 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
     counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None)
-    repaired, clear, lately, alerts, lag = None, None, None, 0, log_lag(user=request.user, now=now)
-    is_known = not sums["unknown"]
+    lag = log_lag(user=request.user, now=now)
+    quiet = Quiet()
     if not total and not contracts.urgent:
-        alerts, is_watched = Alert.objects.visible_to(request.user).open().count(), health_checks.has_worker(now=now)
-        known = consequences.known(user=request.user, every=reconcile_every(), now=now)
-        is_known = is_known and is_watched and not lag and known.is_clear and not windows.words
-        repaired = _last_repaired(request.user)
-        clear = all_clear(
-            counted, alerts=alerts, is_watched=is_watched, contracts=known, windows=windows, user=request.user
-        )
-        lately = lately_active(user=request.user, count=sums["endpoints"], most=LATELY, now=now)
+        quiet = _quiet(request.user, counted, windows=windows, now=now)
     fleet = beginning(request, visible=visible, most=FLEET, now=now)
     return {
         "count": inbox_count(endpoints=endpoints_in_need, installs=sums["in_need"], needs=contracts),
@@ -176,20 +182,44 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "contracts": contracts,
         "windows": windows,
         "headline": headline(
-            endpoints=endpoints_in_need, installs=sums["in_need"], needs=contracts, alerts=alerts, is_known=is_known
+            endpoints=endpoints_in_need,
+            installs=sums["in_need"],
+            needs=contracts,
+            alerts=quiet.alerts,
+            is_known=quiet.is_known and not sums["unknown"] and not lag,
         ),
         "log_lag": lag,
-        "all_clear": clear,
-        "lately": lately,
+        "all_clear": quiet.clear,
+        "lately": quiet.lately,
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,
         "fine_words": counted.words,
         "fleet": fleet,
         "fleet_label": fleet_label(installs=sums["installs"], has_more=fleet.more, is_search=bool(fleet.asked.query)),
-        "repaired": repaired,
+        "repaired": quiet.repaired,
         "now": now,
     }
+
+
+def _endpoints_in_need(user: User, *, now: datetime) -> list[Endpoint]:
+    """Return up to SHOWN endpoints that need attention, worst first, with what `endpoint_needs` reads of them."""
+    rows = with_open_alerts(with_newest_run(endpoints_needing_attention(user=user, now=now)))
+    rows = rows.select_related("install", "silence").annotate(last_answer=last_answer_of(OuterRef("pk"), now=now))
+    return list(rows.defer("secret", "install__token")[:SHOWN])
+
+
+def _quiet(user: User, counted: Sums, *, windows: InboxWindows, now: datetime) -> Quiet:
+    """Return what to say while nothing needs attention, as far as is known."""
+    alerts, is_watched = Alert.objects.visible_to(user).open().count(), health_checks.has_worker(now=now)
+    known = consequences.known(user=user, every=reconcile_every(), now=now)
+    return Quiet(
+        clear=all_clear(counted, alerts=alerts, is_watched=is_watched, contracts=known, windows=windows, user=user),
+        lately=lately_active(user=user, count=counted.endpoints, most=LATELY, now=now),
+        repaired=_last_repaired(user),
+        alerts=alerts,
+        is_known=is_watched and known.is_clear and not windows.words,
+    )
 
 
 def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
