@@ -4,7 +4,6 @@ import gzip
 import html
 import json
 import re
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +21,6 @@ from dashboard.actions.deliveries.groups import record_group
 from dashboard.models import Attempt, Delivery, Endpoint, EndpointSnapshot, Install
 from dashboard.rules.causes import Cause
 from dashboard.vault import Secret
-from dashboard.views.deliveries import SHOWN_CHARS, Copied, Text, pretty, readable, to_copy
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_failed_delivery
 from tests.receiver.journals import attempt
@@ -204,12 +202,6 @@ def test_detail_shows_a_compressed_response_in_its_charset(
     assert (words in page, words in in_row, "No body." in page) == (True, True, False)
 
 
-def test_detail_shows_the_body_indented_and_as_it_came(ana: Browser, endpoint: Endpoint) -> None:
-    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=b'{"a":[1.50,"\xc3\xa9"]}')))
-    assert "{\n  &quot;a&quot;: [\n    1.50,\n    &quot;é&quot;\n  ]\n}" in page
-    assert "{&quot;a&quot;:[1.50,&quot;é&quot;]}" in page
-
-
 def test_detail_shows_hostile_words_and_does_not_obey_them(ana: Browser, endpoint: Endpoint) -> None:
     delivery = make_failed_delivery(
         endpoint=endpoint,
@@ -231,94 +223,6 @@ def test_detail_shows_hostile_words_and_does_not_obey_them(ana: Browser, endpoin
     page = ana.read(page_of(delivery))
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 10
-
-
-@pytest.mark.parametrize(
-    ("body", "note"),
-    [
-        (b"", "The body is empty."),
-        (b"not json", "Not valid JSON: shown unchanged.</p>"),
-        (bytes(range(256)), "Not UTF-8 text: a byte that cannot be read is shown as its number, such as ⟨0xFF⟩."),
-        (b"\xef\xbb\xbf{}", "\n{}</pre>"),
-        (b"[" * 200_000, "Nested too deeply: shown unchanged."),
-        (b"[" * 201 + b"]" * 201, "Nested too deeply: shown unchanged."),
-        (b'{"n": ' + b"9" * 641 + b"}", f'<bdi class="plain">{"9" * 500}… (641 characters)</bdi>'),
-        (b'{"n": ' + b"9" * 5000 + b"}", "9" * 5000),
-        (b'"\\ud800"', "&quot;\\ud800&quot;"),
-        (json.dumps(["x" * 1000] * 1000).encode(), "Only the first 100,000 characters are shown."),
-    ],
-    ids=[
-        "empty",
-        "text",
-        "binary",
-        "bom",
-        "deep",
-        "too deep",
-        "long number",
-        "huge number",
-        "half a character",
-        "1 MB",
-    ],
-)
-def test_detail_of_any_body_is_a_page(body: bytes, note: str, ana: Browser, endpoint: Endpoint) -> None:
-    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=body)))
-    assert note in page
-    assert "\x00" not in page
-    assert len(page) < 1_200_000
-
-
-def test_readable_shows_what_nobody_sees_and_the_bytes_that_are_no_text() -> None:
-    assert readable(b"a\x00b\x1b[31mc\x7f\td\r\n").text == "a⟨U+0000⟩b⟨U+001B⟩[31mc⟨U+007F⟩\td⟨U+000D⟩\n"
-    assert readable(b"\xef\xbb\xbfcaf\xe9\xc2\xa0\xef\xbf\xbd") == Text(
-        "⟨U+FEFF⟩caf⟨0xE9⟩⟨U+00A0⟩\ufffd",
-        "Not UTF-8 text: a byte that cannot be read is shown as its number, such as ⟨0xFF⟩.",
-    )
-    assert readable("\ufffd".encode()) == Text("\ufffd")  # someone sent this character
-
-
-def test_pretty_shows_numbers_keys_and_escapes_as_they_were_sent() -> None:
-    shown, _ = pretty(rb'{"n": 1250.00, "n": 1E400, "m": "\u202e"}')
-    assert shown == Text('{\n  "n": 1250.00,\n  "n": 1E400,\n  "m": "\\u202e"\n}')
-
-
-@pytest.mark.parametrize("body", [b"", b"not json", b"\xff", b"[" * 200_000, b"[" * 201 + b"]" * 201])
-def test_what_is_no_json_or_too_deep_has_no_tree(body: bytes) -> None:
-    assert pretty(body)[1] is None
-
-
-@pytest.mark.parametrize(
-    ("body", "copied"),
-    [
-        (b"", None),
-        ("{}\r\n\u202e\u200bé".encode(), Copied("{}\r\n\u202e\u200bé", "body")),
-        (b"\xff", None),
-        (b"a\x00", None),
-        (b"x" * 100_001, Copied("x" * 100_000, "first 100,000 characters of the body")),
-    ],
-)
-def test_copy_button_has_the_original_text_or_there_is_none(body: bytes, copied: Copied | None) -> None:
-    assert to_copy(body) == copied
-
-
-def test_page_shows_codes_and_copies_the_characters(ana: Browser, endpoint: Endpoint) -> None:
-    page = ana.read(page_of(make_delivery(endpoint=endpoint, body=b'\n{"a":\r\n"\xe2\x80\xae"}')))
-    assert 'data-copy="\n{&quot;a&quot;:&#13;\n&quot;\u202e&quot;}"' in page
-    assert '<pre class="body wrap" tabindex="0">\n\n{&quot;a&quot;:⟨U+000D⟩\n&quot;⟨U+202E⟩&quot;}</pre>' in page
-    assert page.count("\u202e") == 1
-
-
-def test_pretty_writes_no_more_than_is_shown() -> None:
-    tracemalloc.start()
-    shown, _ = pretty(b"[" * 150 + b"1" + b",1" * 100_000 + b"]" * 150)  # indented, 30 MB of spaces
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (len(shown.text), shown.note) == (SHOWN_CHARS, "Only the first 100,000 characters are shown.")
-    assert peak < 15_000_000
-
-
-def test_pretty_of_a_large_body_is_cut() -> None:
-    shown, _ = pretty(json.dumps(["x" * 1000] * 1000).encode())
-    assert len(shown.text) == SHOWN_CHARS
 
 
 def follow_to_its_end(browser: Browser, delivery: Delivery) -> str:
@@ -551,71 +455,3 @@ def test_detail_shows_the_newest_ten_of_a_resource_and_none_of_no_resource(ana: 
 def test_detail_takes_two_ids_that_were_cut_for_no_one_resource(ana: Browser, endpoint: Endpoint) -> None:
     cut = [make_delivery(endpoint=endpoint, resource_id="r" * 199 + "…") for _ in range(2)]
     assert 'id="same-' not in ana.read(page_of(cut[0]))
-
-
-# --- Overtaken --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def overtaken(endpoint: Endpoint, fake_opentrain: FakeOpenTrain) -> Delivery:
-    """A failed contract.started whose contract.ended was taken 3 minutes ago."""
-    now = timezone.now()
-    (opentrain_id,) = fake_opentrain.add_deliveries(endpoint.opentrain_id, failed=1)
-    make_delivery(
-        endpoint=endpoint,
-        event_type="contract.ended",
-        resource_id="con_7",
-        event_created_at=now,
-        last_attempt_at=now - timedelta(minutes=3, seconds=1),
-    )
-    return make_failed_delivery(
-        endpoint=endpoint,
-        opentrain_id=opentrain_id,
-        resource_id="con_7",
-        event_created_at=now - timedelta(hours=1),
-    )
-
-
-WHY = "contract.ended of this contract was taken 3 min ago; redelivering contract.started may give access back."
-
-
-def anyway_of(delivery: Delivery) -> str:
-    return reverse("delivery-redeliver-anyway", args=[delivery.pk])
-
-
-def redelivered(fake: FakeOpenTrain) -> int:
-    return [call.operation for call in fake.calls].count("redeliver")
-
-
-def test_overtaken_delivery_says_so_and_leads_to_a_question(ana: Browser, overtaken: Delivery) -> None:
-    page = ana.read(reverse("delivery-detail", args=[overtaken.pk]))
-    assert WHY in page
-    assert f'href="{anyway_of(overtaken)}"' in page
-    assert f'action="{redeliver_of(overtaken)}"' not in page
-
-
-def test_overtaken_delivery_is_redelivered_only_after_a_question(
-    ana: Browser, overtaken: Delivery, fake_opentrain: FakeOpenTrain
-) -> None:
-    """The button was drawn before the later event arrived. The question needs no JavaScript."""
-    page = ana.submit(redeliver_of(overtaken), operation=OPERATION)
-    assert "Redeliver this delivery?" in page
-    assert WHY in page
-    assert redelivered(fake_opentrain) == 0
-    assert 'name="anyway" value="1"' in page
-    assert "1 requeued." in ana.submit(redeliver_of(overtaken), operation=OPERATION, anyway="1")
-    assert redelivered(fake_opentrain) == 1
-
-
-def test_overtaken_delivery_by_htmx_leads_to_the_question_too(
-    ana: Browser, overtaken: Delivery, fake_opentrain: FakeOpenTrain
-) -> None:
-    response = ana.client.post(redeliver_of(overtaken), {"operation": OPERATION}, headers={"HX-Request": "true"})
-    assert (response.status_code, response["HX-Redirect"]) == (200, anyway_of(overtaken))
-    assert redelivered(fake_opentrain) == 0
-
-
-def test_question_about_a_delivery_that_is_not_overtaken_leads_back(ana: Browser, endpoint: Endpoint) -> None:
-    delivery = make_failed_delivery(endpoint=endpoint)
-    response = ana.client.get(anyway_of(delivery))
-    assert (response.status_code, response["Location"]) == (302, reverse("delivery-detail", args=[delivery.pk]))
