@@ -136,7 +136,7 @@ def test_no_page_calls_opentrain_however_old_what_it_shows(
 def test_key_of_a_receiver_is_shown_only_to_people_who_manage_the_endpoint(
     who: str, endpoint: Endpoint, people: dict[str, User | None], fake_opentrain: FakeOpenTrain
 ) -> None:
-    """Whoever has the key can send requests to the receiver. No page, export, list or search has it for others."""
+    """Anyone who has the key can send requests to the receiver. No page, export, list or search has it for others."""
     key = str(endpoint.receiver_key)
     Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED", consecutive_failures=10)
     Alert.objects.create(  # as an earlier release stored it

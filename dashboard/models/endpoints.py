@@ -220,7 +220,7 @@ class Endpoint(models.Model):
     def receiver_address(self) -> str:
         """The receiver's URL with its key, only for people who manage the endpoint; empty if it is not received.
 
-        Whoever has the key can send requests to the receiver.
+        Anyone who has the key can send requests to the receiver.
         """
         return self.url if self.is_received else ""
 

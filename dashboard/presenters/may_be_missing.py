@@ -193,7 +193,7 @@ def open_stops(
 
 
 def _endings(found: Sequence[tuple[Endpoint, Stop]], *, now: datetime) -> dict[int, Ending]:
-    """Return, by position, what a read of contracts tells of each time that is over."""
+    """Return, by position, what a read of contracts proves about each time that is over."""
     over = {
         key: (Span(key, one, stop.since, stop.until), Stopped(stop, is_known=True))
         for key, (one, stop) in enumerate(found)

@@ -21,7 +21,7 @@ from dashboard.rules.reconstruction import is_reconstructed
 MOST_ENDPOINTS = 50
 """Endpoints of an install that are looked at."""
 MOST_DELIVERIES = 200
-"""Deliveries of one event. An endpoint has one for each time that OpenTrain made it anew."""
+"""Deliveries of one event. An endpoint has several if OpenTrain created the delivery again."""
 MOST_REFUSED = 1000
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Run, RunItem
 
 MOST_ENTRIES = 20
-"""Most operations that a report tells of, the newest ones."""
+"""Most operations in a report, the newest ones."""
 LOOKED_AT = 1000
 """Most deliveries of a run whose failure before it is looked at."""
 

@@ -13,7 +13,7 @@ def exactly(moment: datetime) -> str:
 
 
 def exactly_utc(moment: datetime) -> str:
-    """Return a time to the second in UTC, whoever reads it."""
+    """Return a time to the second in UTC, for every reader."""
     return _to_the_second(moment.astimezone(UTC))
 
 

@@ -23,7 +23,7 @@ MEANING = (
     "the 95th percentile (p95) of its answers; one that did not come in time counts as long as it was waited for."
 )
 _NEARLY = 90
-"""From so many per cent on, one decimal is shown: 99.9% is another thing than 99%."""
+"""Per cent from which one decimal is shown: 99.9% is not 99%."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Reads:
 
 
 def others_than_contracts(event_types: Iterable[str]) -> bool:
-    """Return whether an endpoint subscribes to events that do not follow from contracts: no read tells of them."""
+    """Return whether an endpoint subscribes to events that do not follow from contracts, which no read shows."""
     return bool(set(event_types) - {event.value for event in Event})
 
 

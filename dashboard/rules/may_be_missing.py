@@ -64,7 +64,7 @@ class Siblings:
 
     @property
     def absent_words(self) -> str:
-        """Say how many of them this endpoint's log lacks; empty if the others received none."""
+        """Say how many of them are not in this endpoint's log; empty if the others received none."""
         return f"{self._absent_words} {self._left_words}".strip() if self._absent_words else ""
 
     @property

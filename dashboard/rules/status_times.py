@@ -12,7 +12,7 @@ from dashboard.rules.durations import clock, span
 from dashboard.rules.endpoints import HealthKind, Severity
 
 _VAGUE = 10
-"""A duration whose longest and shortest value differ by less than one part in so many is told as one."""
+"""Only one is shown if the longest and shortest value of a duration differ by less than the longest / this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Time zones: which there are, how a time in one is marked, and the zone of whoever reads the words that are made.
+"""Time zones: which there are, how a time in one is marked, and the zone of the reader.
 
-The reader is whoever the current request is for (dashboard/middleware/time_zones.py). Workers, commands and threads
-that a request starts have no reader: their words are in UTC.
+The reader is the person whom the current request is for (dashboard/middleware/time_zones.py). Workers, commands and
+threads that a request starts have no reader: their words are in UTC.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ _reader: ContextVar[tzinfo] = ContextVar("readers_zone", default=UTC)
 
 
 def readers_zone() -> tzinfo:
-    """Return the time zone of whoever reads what is written now; UTC where nobody is known to."""
+    """Return the time zone of the current reader; UTC if there is none."""
     return _reader.get()
 
 

@@ -76,7 +76,7 @@ def _like(request: MemberRequest, install: Install) -> Endpoint | None:
 
 
 def _initial(like: Endpoint | None) -> dict[str, object]:
-    """Return what the form begins with. An address with hidden parts is left out: its copy would lack them."""
+    """Return what the form begins with. An address with hidden parts is left out: its copy would not have them."""
     if like is None:
         return {"path": RegisterForm.RECEIVER, "event_types": EVENT_TYPES}
     through, handler = like.reaches_receiver, like.handler_url if like.reaches_receiver else like.url

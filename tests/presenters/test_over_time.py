@@ -18,7 +18,7 @@ def hours(number: float) -> timedelta:
 
 
 def status(*kinds: tuple[float, Severity | None, int]) -> Status:
-    """The status up to noon: each for so many minutes."""
+    """The status up to noon: each with its minutes."""
     found, at = [], NOON - sum((minutes * MINUTE for minutes, *_ in kinds), timedelta())
     for minutes, severity, failures in kinds:
         found.append(Stretch(at, at + minutes * MINUTE, severity, failures, at))

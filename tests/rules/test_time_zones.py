@@ -1,4 +1,4 @@
-"""Time zones: the list, marks that name one offset each, and the zone of whoever reads."""
+"""Time zones: the list, marks that name one offset each, and the zone of the reader."""
 
 import contextvars
 import threading

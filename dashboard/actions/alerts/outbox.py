@@ -91,7 +91,7 @@ def take(*, now: datetime) -> list[AlertDelivery]:
 
 
 def attempt(*, target: Target, message: Message, at: datetime) -> SendResult:
-    """Send a message once. Uses no database. An email's times are in the channel's zone, whoever tests it."""
+    """Send a message once. Uses no database. An email's times are in the channel's zone, not its sender's."""
     try:
         if target.url is None:
             with read_in(zone_named(target.time_zone)):

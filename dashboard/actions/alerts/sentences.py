@@ -98,7 +98,7 @@ def _missing(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now:
     told = [since_stopped(one, stops[one.key]) for one in spans if lost_window.subscribes(one.endpoint)]
     facts = lost_window.ending_facts(told, stops)
     endings = {key: run_endings.ending(one, every=reconcile_every(), now=now) for key, one in facts.items()}
-    # The history has the disable; if it was deleted meanwhile, the alert itself tells of it.
+    # The history has the disable; if it was deleted meanwhile, the alert itself says so.
     windows = {one.key: stops[one.key].stop or Stop(one.since, now, is_begun_known=False) for one in spans}
     siblings = siblings_of(
         [

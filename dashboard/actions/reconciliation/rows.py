@@ -276,7 +276,7 @@ def _change(
 
 @read_in(UTC)
 def _text(value: object) -> str:
-    """Return a value as people read it later, whoever they are. Lists are of IDs."""
+    """Return a value in words that are the same for every reader. Lists are of IDs."""
     if isinstance(value, list):
         text = ", ".join(value)
     else:

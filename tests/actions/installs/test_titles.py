@@ -1,4 +1,4 @@
-"""What tells endpoints with one title apart is stored when endpoints come, go, or get another URL or name."""
+"""Marks of endpoints that share a title: stored when endpoints come, go, or get another URL or name."""
 
 import uuid
 
