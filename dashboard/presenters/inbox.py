@@ -34,12 +34,22 @@ class Sums:
     unknown: int
     is_known: bool
     """Whether any install was polled; otherwise `fine` means nothing."""
+    left: int = 0
+    """Disconnected installs. Their endpoints are in none of the numbers."""
 
     @property
     def words(self) -> str:
         """Return "1,200 endpoints healthy · 3 unknown"."""
         fine = f"{self.fine:,} endpoint{_s(self.fine)} healthy" if self.is_known else "— endpoints healthy"
         return f"{fine} · {self.unknown:,} unknown" if self.unknown else fine
+
+    @property
+    def left_words(self) -> str:
+        """Say that nothing is known of disconnected installs; empty without any."""
+        if not self.left:
+            return ""
+        are, their = ("is", "its") if self.left == 1 else ("are", "their")
+        return f"{self.left:,} install{_s(self.left)} {are} disconnected, so nothing is known of {their} endpoints."
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +206,8 @@ def all_clear(
     known of contracts' events, and `windows` are times of which events may be missing.
     """
     found = _all_clear(sums, alerts=alerts, is_watched=is_watched, user=user)
-    if windows.words:
-        found = replace(found, goes_on=f"{found.goes_on} {windows.words}")
+    for words in filter(None, (sums.left_words, windows.words)):
+        found = replace(found, goes_on=f"{found.goes_on} {words}")
     is_proven = contracts.is_clear and not windows.words
     if alerts or not is_watched or not sums.endpoints:
         return found

@@ -164,7 +164,10 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     installs, matching, page = _page(_found(visible, asked), asked)
     total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.connected().count()
     pages = max(-(-matching // PAGE), 1)
+    is_empty = not total and not installs
     return {
+        "is_empty": is_empty,
+        "left": visible.filter(disconnected_at__isnull=False).count() if is_empty else 0,
         "rows": _rows(installs, user=request.user, now=now),
         "asked": asked,
         "total": total,
@@ -190,13 +193,15 @@ def _shown_words(*, first: int, shown: int, matching: int, total: int) -> str:
 
 
 def _nothing_words(asked: InstallListCriteria) -> str:
-    """Say why no install is shown although some exist."""
+    """Say why no install is shown."""
     if asked.query:
         return f"No installs{' in this view' if asked.show else ''} match “{asked.query}”."
     if asked.show == "need":
         return "No installs need attention."
     if asked.show == "disconnected":
         return "No installs are disconnected."
+    if not asked.show:
+        return "No installs are connected."
     return "OpenTrain answered for every install at the last check."
 
 

@@ -123,6 +123,24 @@ def test_lists_and_the_inbox_leave_it_out(ana: Browser, left: Endpoint) -> None:
     assert "Disconnected" in found
 
 
+def test_last_install_that_was_disconnected_is_not_taken_for_none(left: Endpoint, ana: Browser, viewer: User) -> None:
+    for browser in (ana, browser_of(viewer)):
+        for path in (reverse("home"), reverse("install-list")):
+            page = browser.read(path)
+            assert "No installs yet" not in page
+            assert "You don't have access to any installs yet" not in words_of(page)
+            assert "Your install is disconnected" in words_of(page)
+            assert f"{reverse('install-list')}?show=disconnected" in page
+        assert page_of(left.install) in browser.read(f"{reverse('install-list')}?show=disconnected")
+
+
+@pytest.mark.usefixtures("_worker")
+def test_inbox_that_is_all_clear_says_of_what_nothing_is_known(left: Endpoint, ana: Browser) -> None:
+    make_endpoint(install=make_install(name="Beta"))
+    said = words_of(ana.read(reverse("home")))
+    assert "1 install is disconnected, so nothing is known of its endpoints." in said
+
+
 def test_connecting_it_again_is_a_form_that_says_so(ana: Browser, left: Endpoint) -> None:
     page = words_of(ana.read(f"{reverse('install-connect')}?install={left.install_id}"))
     assert "Connect Acme Labs again" in page
