@@ -6,20 +6,20 @@ It uses no extension, because the embedded PostgreSQL has none.
 import re
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import Func, TextField, Value
+from django.db.models import F, Func, TextField, Value
 
 MOST_WORDS = 8
 _PUNCTUATION = "-._~:/?#[]@!$&'()*+,;=%|<>{}^`\\\""
 _SPACE = re.compile(rf"[{re.escape(_PUNCTUATION)}\s\x00-\x1f]+")
 
 
-def _plain(column: str) -> Func:
+def _plain(column: str | F | Func) -> Func:
     """Replace the column's punctuation with spaces: PostgreSQL's parser would keep hosts and paths in one piece."""
     blank = Value(" " * len(_PUNCTUATION))
     return Func(column, Value(_PUNCTUATION), blank, function="translate", output_field=TextField())
 
 
-def words_in(*columns: str) -> SearchVector:
+def words_in(*columns: str | F | Func) -> SearchVector:
     """Return the words of these columns. An index over the same columns serves it."""
     return SearchVector(*(_plain(column) for column in columns), config="simple")
 

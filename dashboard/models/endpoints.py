@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, F, Func, Q, Value, When
 
 from dashboard.config.masking import masking
 from dashboard.db.fields import MaskedCharField, SecretField
@@ -16,6 +16,7 @@ from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules import endpoint_titles
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
+from dashboard.rules.masking import RECEIVER_KEY
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to
 from dashboard.rules.snapshots import EndpointState, url_digest
@@ -61,6 +62,15 @@ def leads_to_a_receiver(*, url: str) -> bool:
         return True
     key = key_at_end(url=url)
     return bool(key) and Endpoint.objects.filter(receiver_key=key).exists()
+
+
+def without_keys(column: str) -> Func:
+    """Return a column of URLs without receiver keys, to search in it.
+
+    Whoever sees an endpoint may search for it. A search in the key would tell them the key, piece by piece.
+    """
+    bare = (F(column), Value(RECEIVER_KEY.pattern), Value(r"\1"))
+    return Func(*bare, function="regexp_replace", output_field=models.TextField())
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):

@@ -6,10 +6,11 @@ from enum import StrEnum
 from django.db.models import Exists, OuterRef, Q
 
 from dashboard.models.deliveries import Delivery
-from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.models.endpoints import EndpointQuerySet, without_keys
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.pasted import searched_ids
+from dashboard.rules.receiver_urls import whole_key
 
 
 class Show(StrEnum):
@@ -67,6 +68,9 @@ def _matching(install: Install, criteria: EndpointCriteria) -> EndpointQuerySet:
         rows = rows.filter(_SHOWN[criteria.show])
     if criteria.text:
         text = criteria.text
-        named = Q(name__icontains=text) | Q(url__icontains=text) | Q(handler_url__icontains=text)
+        rows = rows.alias(address=without_keys("url"), handler=without_keys("handler_url"))
+        named = Q(name__icontains=text) | Q(address__icontains=text) | Q(handler__icontains=text)
+        if key := whole_key(text):
+            named |= Q(url__contains=key)
         rows = rows.filter(named | Q(opentrain_id__in=searched_ids(text)))
     return rows

@@ -14,7 +14,7 @@ from django.db.models import Q
 from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models.contracts import Contract, ProjectLink
 from dashboard.models.deliveries import Delivery, RefusedAttempt
-from dashboard.models.endpoints import Endpoint
+from dashboard.models.endpoints import Endpoint, without_keys
 from dashboard.models.findings import Handover
 from dashboard.models.installs import Install
 from dashboard.models.members import User
@@ -22,6 +22,7 @@ from dashboard.models.runs import Run
 from dashboard.queries import delivery_lists
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.rules.pasted import spellings
+from dashboard.rules.receiver_urls import whole_key
 from dashboard.rules.reconstruction import is_reconstructed
 
 Row = TypeVar("Row")
@@ -112,6 +113,9 @@ def find_endpoints(*, user: User, ids: Collection[str], words: str) -> tuple[End
     beginnings = beginning_with(words)
     if beginnings is not None:
         addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=beginnings)
+        addressed = addressed.annotate(shown=words_in(without_keys("url"), without_keys("handler_url")))
+        shown = Q(shown=beginnings)  # the index has the receiver's keys, too
+        addressed = addressed.filter(shown | Q(url__contains=key) if (key := whole_key(words)) else shown)
         named = visible.exclude(name="").annotate(words=words_in("name")).filter(words=beginnings)
         for found in (addressed, named):
             matches |= Q(pk__in=found.values("pk")[:LOOKED_AT])

@@ -39,7 +39,7 @@ _HINTS = ("bearer", "basic", "eyj", *STARTS)
 """Each of those has one of these. Looking for them takes a fraction of the time, once for each header of a delivery."""
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>“”]+")
 _USER_INFO = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)[^/?#]*@")
-_RECEIVER_KEY = re.compile(rf"({HOOKS})(?:[\w%-]{{40,130}}(?![\w%-])|[\w%-]+{MARK}$)", re.ASCII)
+RECEIVER_KEY = re.compile(rf"({HOOKS})(?:[\w%-]{{40,130}}(?![\w%-])|[\w%-]+{MARK}$)", re.ASCII)
 """The key of a receiver's address, on any host, also where a long text was cut. Keys have 43 characters; a percent sign
 begins an encoded one. A handler's own path, such as /hooks/opentrain, is shown."""
 _BETWEEN = re.compile(r"([&;?#])")
@@ -76,7 +76,7 @@ class Masking:
         if "@" in text:
             text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
         if HOOKS in text:
-            text = _RECEIVER_KEY.sub(rf"\1{REDACTED}", text)
+            text = RECEIVER_KEY.sub(rf"\1{REDACTED}", text)
         address, *rest = _BETWEEN.split(text)
         return "".join([address, *map(self._parameter, rest)])
 

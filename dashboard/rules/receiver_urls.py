@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 HOOKS = "/hooks/"
 """Path of the receiver's addresses, before the key."""
+KEY_CHARS = 43
+"""Length of a key of 256 bits."""
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -78,6 +80,12 @@ def key_at_end(*, url: str) -> str:
         return ""
     _before, hooks, key = path.rstrip("/").rpartition(HOOKS)
     return key if hooks and _KEY.fullmatch(key) else ""
+
+
+def whole_key(text: str) -> str:
+    """Return the receiver key that a text is, or that its URL ends with; empty if it has none, or a part of one."""
+    key = key_at_end(url=text) or text
+    return key if len(key) == KEY_CHARS and _KEY.fullmatch(key) else ""
 
 
 def _port(scheme: str, port: int | None) -> int | None:

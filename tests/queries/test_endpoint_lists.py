@@ -7,6 +7,7 @@ from dashboard.queries.endpoint_lists import EndpointCriteria, Show, page
 from tests.factories import make_delivery, make_endpoint, make_failed_delivery, make_install
 
 pytestmark = pytest.mark.django_db
+KEY = "Qx7" * 14 + "a"
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_text_is_a_part_of_a_url_or_a_whole_id(install: Install) -> None:
     assert ids(install, text="100_25") == []
     assert ids(install, text=str(by_url.opentrain_id)) == [by_url.pk]
     assert ids(install, text=str(by_url.opentrain_id)[:-1]) == []
+
+
+def test_part_of_a_receiver_key_finds_nothing(install: Install) -> None:
+    one = make_endpoint(install=install, receiver_key=KEY)
+    assert ids(install, text=KEY[:8]) == ids(install, text=f"hooks/{KEY[:3]}") == ids(install, text=KEY[-5:]) == []
+    for text in (KEY, one.url, one.url.rstrip("/"), "redeliver.example.com/hooks"):
+        assert ids(install, text=text) == [one.pk]
 
 
 def test_text_is_a_part_of_a_name_or_an_id_in_other_case_or_in_a_sentence(install: Install) -> None:

@@ -44,6 +44,15 @@ def test_endpoint_is_found_by_words_of_its_address(text: str, endpoint: Endpoint
     assert titles(support, text) == {"endpoints": [endpoint.shown_url]}
 
 
+def test_part_of_a_receiver_key_finds_nothing(acme: Install, support: User) -> None:
+    key = "Qx7abc-Def_gh" + "0" * 30
+    one = make_endpoint(install=acme, receiver_key=key)
+    for text in ("qx7", "def gh", "redeliver qx7abc", "Qx7abc".ljust(43, "-")):
+        assert titles(support, text) == {}
+    for text in (key, one.url, one.url.rstrip("/"), "redeliver.example.com"):
+        assert titles(support, text) == {"endpoints": [one.shown_url]}
+
+
 def test_hand_over_is_found_by_the_delivery_id_that_the_handler_logged(
     endpoint: Endpoint, support: User, outsider: User
 ) -> None:

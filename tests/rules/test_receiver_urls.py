@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.rules.receiver_urls import key_at_end, key_in, leads_to
+from dashboard.rules.receiver_urls import KEY_CHARS, key_at_end, key_in, leads_to, whole_key
 
 HERE = "https://redeliver.example.com"
 
@@ -65,3 +65,18 @@ def test_url_leads_to_the_key_on_any_host(url: str, leads: bool) -> None:
 )
 def test_key_at_the_end_is_found_on_any_host(url: str, key: str) -> None:
     assert key_at_end(url=url) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("a" * KEY_CHARS, "a" * KEY_CHARS),
+        (f"https://elsewhere.example.com/hooks/{'a' * KEY_CHARS}/", "a" * KEY_CHARS),
+        ("a" * (KEY_CHARS - 1), ""),
+        (f"{HERE}/hooks/{'a' * (KEY_CHARS - 1)}", ""),
+        (f"{'a' * (KEY_CHARS - 2)} b", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_whole_key_is_one(text: str, key: str) -> None:
+    assert whole_key(text) == key
