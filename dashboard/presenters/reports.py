@@ -15,7 +15,7 @@ from dashboard.actions.endpoints import BY_RUNS
 from dashboard.actions.runs import commands
 from dashboard.config.schedule import reconcile_every
 from dashboard.logs import redact_for_readers
-from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Run, RunItem
+from dashboard.models import Attempt, AuditEntry, Delivery, Endpoint, Install, Run, RunItem
 from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import overtaken
 from dashboard.presenters.causes import CauseRow, cause_rows
@@ -114,6 +114,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
         abandoned_at=delivery.abandoned_at,
         due_at=state.next_due,
         is_stopped=endpoint.status == DISABLED,
+        why_not_again=_why_not_again(endpoint),
         cause=_cause_of(attempts),
         attempts=[AttemptFacts(one.received_at, _attempt(one)) for one in attempts],
         deeds=[_deed(one) for one in entries_of_delivery(delivery)],
@@ -135,7 +136,7 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
         consecutive_failures=endpoint.consecutive_failures,
         failed=endpoint.deliveries.failed().count() if endpoint.is_logged else None,
         event_types=endpoint.event_types,
-        disabled_at=endpoint.disabled_at,
+        disabled_at=None if endpoint.install.is_disconnected else endpoint.disabled_at,
         deleted_at=endpoint.deleted_at,
         synced_at=endpoint.snapshot_at,
         reason=endpoint.disabled_reason,
@@ -190,19 +191,38 @@ def _limits(endpoint: Endpoint, *, now: datetime) -> tuple[str, ...]:
     lag = lag_words(receivers.lagging(now=now), now=now) if endpoint.is_logged else ""
     stale = endpoint.install.last_error
     synced = f"Redeliver could not read this install from OpenTrain last time: {stale}" if stale else ""
-    return tuple(words for words in (lag, synced) if words)
+    return tuple(words for words in (lag, synced, _left(endpoint.install)) if words)
+
+
+def _left(install: Install) -> str:
+    """Say that the install is disconnected, since when, and what follows; empty if it is not."""
+    if install.disconnected_at is None:
+        return ""
+    at = exactly(install.disconnected_at)
+    return (
+        f"{install.disconnected_by_name} disconnected this install from Redeliver at {at}: "
+        "nothing is known of its endpoints since then."
+    )
+
+
+def _why_not_again(endpoint: Endpoint) -> str:
+    """Say why no delivery of the endpoint can be redelivered from here; empty if one can."""
+    if endpoint.deleted_at is not None:
+        return "OpenTrain no longer has its endpoint."
+    return "its install is disconnected from Redeliver." if endpoint.install.is_disconnected else ""
 
 
 def _failed_before(run: Run) -> str:
     """Say how the last attempts before the run ended."""
-    found, unknown = failed_before(run)
+    found, unknown, has_more = failed_before(run)
     said = [
         f"{_deliveries(count)}: {describe_cause(cause=cause, status=status)}"
         for (cause, status), count in found.most_common()
     ]
     if unknown and said:
         said.append(f"{_deliveries(unknown)}: not known any more")
-    return f"The last attempts before the run: {'; '.join(said)}." if said else ""
+    of = f", of its first {_deliveries(found.total() + unknown)}" if has_more else ""
+    return f"The last attempts before the run{of}: {'; '.join(said)}." if said else ""
 
 
 def _deliveries(count: int) -> str:

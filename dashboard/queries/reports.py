@@ -36,16 +36,17 @@ def entries_of_endpoint(endpoint: Endpoint, *, without: Collection[str]) -> list
     return list(of_it.newest_first()[:MOST_ENTRIES])[::-1]
 
 
-def failed_before(run: Run) -> tuple[Counter[tuple[str, int]], int]:
+def failed_before(run: Run) -> tuple[Counter[tuple[str, int]], int, bool]:
     """Return how the last attempt before the run ended, with the number of its deliveries, and how many have none.
 
     An ending is a cause and the status of the handler, or the receiver's if the handler returned none. Of a run with
-    more than LOOKED_AT deliveries, the first ones are looked at.
+    more than LOOKED_AT deliveries, the first ones are looked at; the last value says whether it has more.
     """
     chosen = run.items.exclude(state=RunItem.State.LEFT_OUT).filter(delivery__isnull=False)
-    ids = list(chosen.order_by("position").values_list("delivery", flat=True)[:LOOKED_AT])
+    ids = list(chosen.order_by("position").values_list("delivery", flat=True)[: LOOKED_AT + 1])
+    has_more, ids = len(ids) > LOOKED_AT, ids[:LOOKED_AT]
     before = Attempt.objects.filter(delivery__in=ids, received_at__lt=run.created_at)
     newest = before.order_by("delivery", "-received_at", "-number").distinct("delivery")
     endings = newest.values_list("cause", "handler_status", "answered_status")
     found = Counter((cause, handler or answered) for cause, handler, answered in endings)
-    return found, len(ids) - found.total()
+    return found, len(ids) - found.total(), has_more

@@ -23,7 +23,7 @@ class DeliveryReportFacts:
 
     `attempts` are the known ones, the newest of `attempt_count`, oldest first. `due_at` is the earliest time of the
     next attempt, None if there is none. `is_stopped`: the endpoint is disabled or paused. `deeds` are times and
-    sentences. `limits` say what the log cannot tell.
+    sentences. `limits` say what the log cannot tell. `why_not_again` says why it cannot be redelivered, if so.
     """
 
     delivery_id: str
@@ -41,6 +41,7 @@ class DeliveryReportFacts:
     abandoned_at: datetime | None = None
     due_at: datetime | None = None
     is_stopped: bool = False
+    why_not_again: str = ""
     cause: str = ""
     attempts: Sequence[AttemptFacts] = ()
     deeds: Sequence[tuple[datetime, str]] = ()
@@ -113,7 +114,9 @@ def _outcome(delivery: DeliveryReportFacts) -> str:
     if delivery.kind is StateKind.DELIVERED:
         return "Delivered: OpenTrain does not attempt it again."
     if delivery.kind is StateKind.FAILED:
-        return "Failed: OpenTrain does not retry it automatically. It can be redelivered."
+        why_not = delivery.why_not_again
+        again = f"It cannot be redelivered: {why_not}" if why_not else "It can be redelivered."
+        return f"Failed: OpenTrain does not retry it automatically. {again}"
     if delivery.is_stopped:
         return f"{delivery.kind.label}: nothing is attempted until the endpoint is re-enabled."
     if delivery.due_at is None:

@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.models import Endpoint, EndpointSnapshot, Run, RunItem, RunStep
 from dashboard.presenters.reports import report_of_delivery, report_of_endpoint, report_of_run
+from dashboard.queries import reports
 from dashboard.queries.inbox import with_log, with_open_alerts
 from dashboard.rules.reports import Report
 from tests.factories import (
@@ -210,6 +211,39 @@ def test_report_of_an_endpoint_without_a_log_claims_nothing_of_deliveries() -> N
         "Redeliver does not see this endpoint's deliveries: OpenTrain knows which failed.",
         "Redeliver could not read this install from OpenTrain last time: OpenTrain did not respond.",
     )
+
+
+def test_report_of_what_can_no_longer_be_repaired_here_says_so() -> None:
+    install = make_install(disconnected_at=NOON + 2 * MINUTE, disconnected_by_name="ana")
+    left = make_endpoint(install=install, status="DISABLED", consecutive_failures=10, disabled_at=NOON)
+    report = report_of_endpoint(endpoint_of(left), now=NOW)
+    assert report.headline.startswith("Disconnected: ")
+    said = (
+        "ana disconnected this install from Redeliver at 2026-06-12 12:02:00 UTC: "
+        "nothing is known of its endpoints since then."
+    )
+    of_run = report_of_run(make_run(endpoint=left, created_at=NOON), now=NOW)
+    of_delivery = report_of_delivery(make_failed_delivery(endpoint=left), now=NOW)
+    for one in (report, of_run, of_delivery):
+        assert said in lines(one, "What is missing or not known")
+    deleted = report_of_delivery(make_failed_delivery(endpoint=make_endpoint(deleted_at=NOON)), now=NOW)
+    not_here = "Failed: OpenTrain does not retry it automatically. It cannot be redelivered: "
+    assert lines(of_delivery, "Outcome") == (f"{not_here}its install is disconnected from Redeliver.",)
+    assert lines(deleted, "Outcome") == (f"{not_here}OpenTrain no longer has its endpoint.",)
+
+
+def test_report_of_a_run_says_of_how_many_deliveries_it_tells_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(created_at=NOON)
+    for position in range(3):
+        item = make_item(run, position=position, state="waiting")
+        make_attempt(delivery=item.delivery, ok=False, cause="status", answered_status=502, received_at=NOON - MINUTE)
+    monkeypatch.setattr(reports, "LOOKED_AT", 2)
+    assert lines(report_of_run(run, now=NOW), "Cause") == (
+        "The last attempts before the run, of its first 2 deliveries: 2 deliveries: handler returned 502.",
+    )
+    monkeypatch.setattr(reports, "LOOKED_AT", 3)
+    [said] = lines(report_of_run(run, now=NOW), "Cause")
+    assert said == "The last attempts before the run: 3 deliveries: handler returned 502."
 
 
 def test_no_report_holds_a_secret_or_markup_that_runs() -> None:

@@ -61,7 +61,7 @@ def test_failed_before_counts_the_last_attempt_of_each_delivery_before_the_run()
             make_attempt(number=1, received_at=NOON, **failed)
             make_attempt(number=2, received_at=NOON + SECOND, **failed | {"handler_status": 500 + position // 2})
         make_attempt(delivery=delivery, number=3, received_at=NOON + 11 * SECOND)  # by the run
-    assert failed_before(run) == (Counter({("status", 500): 2, ("status", 501): 1}), 1)
+    assert failed_before(run) == (Counter({("status", 500): 2, ("status", 501): 1}), 1, False)
 
 
 def test_failed_before_looks_at_the_first_ones_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,4 +70,4 @@ def test_failed_before_looks_at_the_first_ones_only(monkeypatch: pytest.MonkeyPa
     for position in (1, 0):
         delivery = make_delivery(endpoint=run.endpoint)
         RunItem.objects.create(run=run, position=position, delivery=delivery, opentrain_id=delivery.opentrain_id)
-    assert failed_before(run) == (Counter(), 1)
+    assert failed_before(run) == (Counter(), 1, True)
