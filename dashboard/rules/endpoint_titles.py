@@ -3,6 +3,7 @@
 Several endpoints of an install may have the same URL, as during a rotation. A mark after the title tells them apart.
 """
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ def with_mark(base: str, mark: str | None) -> str:
     return f"{base} ({mark})" if mark else base
 
 
+def looks(title: str) -> str:
+    """Return a text that titles share which people cannot tell apart: of other case, width or composition."""
+    return unicodedata.normalize("NFKC", title).casefold()
+
+
 def to_type(title: str) -> str:
     """Return what people type to confirm that they mean this endpoint: its title without MARK."""
     return " ".join(title.replace(MARK, "").split())
@@ -67,7 +73,7 @@ def marks(endpoints: Iterable[Titled]) -> dict[int, str]:
     """
     alike: dict[str, list[Titled]] = defaultdict(list)
     for one in endpoints:
-        alike[one.base.casefold()].append(one)
+        alike[looks(one.base)].append(one)
     found: dict[int, str] = {}
     for group in alike.values():
         existing = sum(not one.is_deleted for one in group)

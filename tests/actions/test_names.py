@@ -61,6 +61,16 @@ def test_name_of_another_endpoint_of_the_install_is_taken(name: str) -> None:
     assert (Endpoint.objects.get(pk=endpoint.pk).name, AuditEntry.objects.count()) == ("", 0)
 
 
+@pytest.mark.parametrize("name", ["Cafe\u0301", "\uff23af\u00e9", "acme.example.com/hook (\u202612ab34)"])
+def test_name_that_looks_like_a_title_of_the_install_is_taken(name: str) -> None:
+    install = make_install()
+    make_endpoint(install=install, name="Caf\u00e9")
+    for number in (1, 2):
+        make_endpoint(install=install, handler_url=HOOK, opentrain_id=f"whe_{number}12ab3{number + 3}")
+    with pytest.raises(names.Taken):
+        rename(make_endpoint(install=install), name)
+
+
 def test_name_of_a_deleted_endpoint_and_of_another_install_is_free() -> None:
     install = make_install()
     make_endpoint(install=install, name="Billing", deleted_at=timezone.now())

@@ -40,6 +40,7 @@ def test_mark_follows_the_title() -> None:
 def test_only_endpoints_with_the_same_title_are_marked() -> None:
     found = marks([Titled(1, "Hook", "whe_000001"), Titled(2, "hook", "whe_000002"), Titled(3, "other", "whe_000003")])
     assert found == {1: "…000001", 2: "…000002", 3: ""}
+    assert marks([Titled(1, "caf\u00e9", "w1"), Titled(2, "Cafe\u0301", "w2")]) == {1: "w1", 2: "w2"}
 
 
 def test_ids_that_end_alike_are_shown_whole_and_a_short_one_as_it_is() -> None:
