@@ -89,5 +89,6 @@ def test_event_types_of_opentrain_stay_whole_where_there_is_room(page: Page, end
     )
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"/deliveries/{shown.pk}/")
-    lines = page.locator("#same-heading ~ table .row-link bdi").evaluate_all("all => all.map((one) => one.getClientRects().length)")
+    names = page.locator("#same-heading ~ table .row-link bdi")
+    lines = names.evaluate_all("all => all.map((one) => one.getClientRects().length)")
     assert lines == [1, 1]
