@@ -262,13 +262,17 @@ def _counted(
 
     Causes are shown only above the first page. `redelivers` are the rows of the page, if it offers to redeliver them.
     """
+    number: int | None = None
+    causes: Sequence[CauseRow] | None = None
+    found = NOT_COUNTED
     try:
         with at_most(ms=COUNT_MS):
             number = _count(place, filters, now)
             causes = _causes(place, filters) if with_causes else []
             found = _redeliverable(place, filters, number, redelivers, now) if redelivers else NOT_COUNTED
     except TooSlow:
-        return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
+        if number is None:
+            return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
     what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
     return Counted(words, causes, found)

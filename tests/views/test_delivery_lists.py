@@ -387,5 +387,20 @@ def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: py
         assert cursor.fetchone() == ("0",)
 
 
+@pytest.mark.parametrize("slow", ["_causes", "redeliverable"])
+def test_count_is_kept_where_only_what_goes_with_it_takes_too_long(
+    ana: Browser, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    make_failed_delivery()
+
+    def too_slow(*_place: object, **_facts: object) -> None:
+        raise views.TooSlow
+
+    monkeypatch.setattr(views, slow, too_slow)
+    shown = words_of(ana.read(reverse("delivery-list")))
+    assert "1 delivery" in shown
+    assert "not counted" not in shown
+
+
 def test_count_of_many_says_that_there_are_more() -> None:
     assert [views.number_words(number) for number in (0, 37, 1000, 1001)] == ["0", "37", "1,000", "1,000+"]
