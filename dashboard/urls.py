@@ -47,6 +47,7 @@ from dashboard.views import (
     sessions,
     set_password,
     why,
+    window_checks,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -108,6 +109,8 @@ console: Patterns = [
     path("endpoints/<int:pk>/doctor/", doctor.examine, name="endpoint-doctor"),
     path("endpoints/<int:pk>/recover/", runs.recover, name="endpoint-recover"),
     path("endpoints/<int:pk>/name/", endpoint_changes.rename, name="endpoint-rename"),
+    path("endpoints/<int:pk>/missing/check/", window_checks.check, name="endpoint-window-check"),
+    path("endpoints/<int:pk>/missing/show-again/", window_checks.show_again, name="endpoint-window-show-again"),
     path("endpoints/<int:pk>/edit/", endpoint_changes.edit, name="endpoint-edit"),
     path("endpoints/<int:pk>/pause/", endpoint_changes.pause, name="endpoint-pause"),
     path("endpoints/<int:pk>/point-back/", endpoint_changes.point_back, name="endpoint-point-back"),

@@ -25,6 +25,7 @@ from dashboard.models import (
     RefusedAttempt,
     Run,
     User,
+    WindowCheck,
 )
 from dashboard.models.endpoints import new_receiver_key
 from dashboard.models.installs import MANAGE_SCOPE
@@ -159,6 +160,12 @@ def make_attempt(*, delivery: Delivery, **columns: Any) -> Attempt:
         "response_head": b'{"received": true}',
     }
     return Attempt.objects.create(delivery=delivery, **defaults | columns)
+
+
+def make_window_check(*, endpoint: Endpoint, since: datetime, until: datetime, **columns: Any) -> WindowCheck:
+    """A check of a time in which nothing was sent, by ana at its end, without a note."""
+    defaults = {"checked_at": until, "checked_by_name": "ana"}
+    return WindowCheck.objects.create(endpoint=endpoint, since=since, until=until, **defaults | columns)
 
 
 def make_run(*, endpoint: Endpoint | None = None, **columns: Any) -> Run:

@@ -45,6 +45,9 @@ endpoint-recover                        GET    in 403 403 404  ok 404  ok  ok
 endpoint-recover                        POST   in 403 403 404  ok 404  ok  ok
 endpoint-rename                         GET    in 403 403 404  ok 404  ok  ok
 endpoint-rename                         POST   in 403 403 404  ok 404  ok  ok
+endpoint-window-check                   GET    in 403 403 404  ok 404  ok  ok
+endpoint-window-check                   POST   in 403 403 404  ok 404  ok  ok
+endpoint-window-show-again              POST   in 403 403 404  ok 404  ok  ok
 endpoint-edit                           GET    in 403 403 404  ok 404  ok  ok
 endpoint-edit                           POST   in 403 403 404  ok 404  ok  ok
 endpoint-pause                          GET    in 403 403 404  ok 404  ok  ok

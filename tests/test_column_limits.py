@@ -24,7 +24,16 @@ from dashboard.forms.members import InviteForm
 from dashboard.forms.web_addresses import URL_CHARS
 from dashboard.partner_api import installs, schemas, targets
 from dashboard.partner_api.models import ProjectLink, Usage
-from dashboard.rules import alert_messages, alerts, endpoint_titles, observations, receipts, runs, time_zones
+from dashboard.rules import (
+    alert_messages,
+    alerts,
+    endpoint_titles,
+    observations,
+    receipts,
+    runs,
+    time_zones,
+    window_checks,
+)
 from dashboard.rules.attempts import BODY_LIMIT
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
@@ -74,6 +83,8 @@ GUARDS: dict[str, int | str] = {
     "EndpointSnapshot.status": types.STATUS_CHARS,
     "EndpointSnapshot.consecutive_failures": types.COUNT,
     "Silence.rhythm": OURS,
+    "WindowCheck.checked_by_name": PERSON,
+    "WindowCheck.note": window_checks.NOTE_CHARS,
     # GET /project-links, /contracts and /contracts/{id}/budget
     "Reconciliation.failures": sync.MOST_FAILURES,
     "ProjectLink.opentrain_id": types.ID_CHARS,

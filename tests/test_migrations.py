@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import IntegrityError, connection, migrations, models
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Delivery, EndpointSnapshot, Run
-from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_run
+from dashboard.models import AuditEntry, Delivery, EndpointSnapshot, Run, WindowCheck
+from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_run, make_window_check
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
@@ -190,6 +191,26 @@ def test_runs_of_before_are_told_apart_by_who_ended_them() -> None:
         cursor.execute(import_module("dashboard.migrations.0017_run_by_person").FILL)
     found = [Run.objects.get(pk=run.pk).by_person for run in (*ended, *paused)]
     assert found == [True, True, False, False, True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_table_of_checks_comes_and_goes_while_the_old_code_writes() -> None:
+    """Backwards, what people checked is gone and everything else stays."""
+    before, newest = [("dashboard", "0032_attempts_and_entries")], MigrationLoader(connection).graph.leaf_nodes()
+    endpoint = make_endpoint()
+    make_window_check(endpoint=endpoint, since=NOON, until=NOON + MINUTE)
+    old = MigrationLoader(connection).project_state(before[0]).apps.get_model("dashboard", "EndpointSnapshot")
+    old.objects.create(endpoint_id=endpoint.pk, at=NOON, status="DISABLED")  # the table is there, and it knows nothing
+    try:
+        MigrationExecutor(connection).migrate(before)
+        assert WindowCheck._meta.db_table not in connection.introspection.table_names()
+        old.objects.create(endpoint_id=endpoint.pk, at=NOON + MINUTE, status="ACTIVE")
+    finally:
+        MigrationExecutor(connection).migrate(newest)
+    assert (EndpointSnapshot.objects.count(), WindowCheck.objects.count()) == (2, 0)
+    make_window_check(endpoint=endpoint, since=NOON, until=NOON + MINUTE)
+    with pytest.raises(IntegrityError):
+        make_window_check(endpoint=endpoint, since=NOON, until=NOON + MINUTE)
 
 
 @pytest.mark.django_db(transaction=True)

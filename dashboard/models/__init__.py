@@ -7,7 +7,7 @@ from dashboard.models.contracts import Contract, ContractChange, ProjectLink, Re
 from dashboard.models.deliveries import Attempt, Delivery, RefusedAttempt
 from dashboard.models.endpoints import Endpoint, EndpointWrite
 from dashboard.models.findings import Evidence, Finding, Handover
-from dashboard.models.history import EndpointSnapshot, InstallSnapshot, Silence
+from dashboard.models.history import EndpointSnapshot, InstallSnapshot, Silence, WindowCheck
 from dashboard.models.installs import Install
 from dashboard.models.members import Grant, Role, User
 from dashboard.models.pacing import ObservationPace
@@ -50,4 +50,5 @@ __all__ = [
     "Silence",
     "Unanswered",
     "User",
+    "WindowCheck",
 ]

@@ -1,8 +1,10 @@
-"""The history of endpoints and installs: OpenTrain's status over time, and when deliveries stopped."""
+"""The history of endpoints and installs: status over time, when deliveries stopped, and what people checked of that."""
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from dashboard.db.fields import MaskedCharField
 from dashboard.models.endpoints import Endpoint, severity_column
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import Severity
@@ -68,3 +70,29 @@ class Silence(models.Model):
 
     def __str__(self) -> str:
         return f"silent since {self.last_at:%Y-%m-%d %H:%M:%S}"
+
+
+class WindowCheck(models.Model):
+    """A person's word that they checked what may be missing from a time in which an endpoint was sent nothing.
+
+    It is of exactly the time from `since` to `until` that the history shows, and proves nothing. Undone by deleting it;
+    the audit keeps both.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="window_checks", db_index=False)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    checked_at = models.DateTimeField()
+    checked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    checked_by_name = models.CharField(max_length=150)
+    note = MaskedCharField(max_length=300, blank=True, help_text="How, in the words of who checked it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint", "since", "until"], name="window_check_once")]
+        indexes = [
+            # The inbox, and retention.
+            models.Index(fields=["until", "id"], name="window_check_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"checked by {self.checked_by_name} at {self.checked_at:%Y-%m-%d %H:%M:%S}"

@@ -131,5 +131,18 @@ def keep_url(pk: int, *, changed_at: datetime, operation: uuid.UUID) -> Button:
     return Button("Keep this URL", url, operation=operation, icon="check", fields=fields)
 
 
+def mark_checked(pk: int, *, window: str, called: str) -> Link:
+    """Return the link to the question before a time of which events may be missing is marked as checked."""
+    url = f"{reverse('endpoint-window-check', args=[pk])}?window={window}"
+    return Link("Mark as checked…", url, icon="check", called=f"Mark as checked… {called}")
+
+
+def show_again(pk: int, *, window: str, operation: uuid.UUID, called: str) -> Button:
+    """Return the button that takes the check of such a time back."""
+    url = reverse("endpoint-window-show-again", args=[pk])
+    fields = (("window", window),)
+    return Button("Show it again", url, operation=operation, fields=fields, called=f"Show it again: {called}")
+
+
 def open_endpoint(pk: int, *, label: str = "Open", called: str = "") -> Link:
     return Link(label, reverse("endpoint-detail", args=[pk]), called=called)

@@ -53,7 +53,7 @@ def missing_here(endpoint: Endpoint, *, user: User, now: datetime) -> MissingHer
     if endpoint.opentrain_id is None or endpoint.deleted_at is not None:
         return None
     found = _of_contracts(endpoint, user=user, now=now)
-    windows = (_without(one, found.remarks) for one in windows_of(endpoint, now=now))
+    windows = (_without(one, found.remarks) for one in windows_of(endpoint, user=user, now=now))
     return replace(found, windows=tuple(windows))
 
 

@@ -203,10 +203,10 @@ def all_clear(
     """Say how endpoints and contracts are while nothing needs attention, without reassuring where nothing proves it.
 
     `alerts` are open alerts. `is_watched`: a worker reads from OpenTrain and looks for problems. `contracts` is what is
-    known of contracts' events, and `windows` are times of which events may be missing.
+    known of contracts' events, and `windows` are times of which events may be missing, or that people checked.
     """
     found = _all_clear(sums, alerts=alerts, is_watched=is_watched, user=user)
-    for words in filter(None, (sums.left_words, windows.words)):
+    for words in filter(None, (sums.left_words, windows.words, windows.checked_words)):
         found = replace(found, goes_on=f"{found.goes_on} {words}")
     is_proven = contracts.is_clear and not windows.words
     if alerts or not is_watched or not sums.endpoints:

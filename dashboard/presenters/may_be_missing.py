@@ -11,16 +11,20 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
+from dashboard.auth.permissions import Permission, may
 from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import delivery_filters
 from dashboard.models import Endpoint, Run, User
 from dashboard.models.endpoints import DISABLED
-from dashboard.presenters.controls import Link
+from dashboard.presenters import controls
+from dashboard.presenters.controls import Control, Link
 from dashboard.presenters.lost_window import contracts_link
+from dashboard.presenters.operations import operation_id
 from dashboard.queries import lost_window
 from dashboard.queries.lost_window import Span, Stopped
 from dashboard.queries.siblings import Window, siblings_of
+from dashboard.queries.window_checks import checks_of, settled_lately
 from dashboard.rules.durations import clock
 from dashboard.rules.lost_window import Lost, Stop, stop_words
 from dashboard.rules.may_be_missing import (
@@ -31,10 +35,12 @@ from dashboard.rules.may_be_missing import (
     clear_words,
     is_proven,
     is_said_by_contracts,
+    span_words,
     why_words,
     window_words,
 )
 from dashboard.rules.run_endings import Ending, EndingKind, ending
+from dashboard.rules.window_checks import Check, can_be_checked, checked, counted_words, span_text
 
 SHOWN = 10
 """Endpoints with such a time in the inbox, the newest."""
@@ -62,7 +68,8 @@ class MissingWindow:
     """A time of which events may be missing at an endpoint: `words` names it, `why` says why nothing was sent.
 
     `contracts` say what contracts tell of it. `seen` introduces what the install's other endpoints received, and
-    `absent` says how much of that the endpoint lacks; where they received nothing, `remark` says so instead.
+    `absent` says how much of that the endpoint lacks; where they received nothing, `remark` says so instead. `checked`
+    says who checked it, and `mark` is what a user who may can do about that.
     """
 
     id: str
@@ -78,20 +85,61 @@ class MissingWindow:
     remark: str = ""
     earlier: int = 0
     """Such times of the same endpoint before this one."""
+    ending: EndingKind | None = None
+    checked: str = ""
+    check: Check | None = None
+    mark: Control | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in forms and URLs; empty while it lasts."""
+        return span_text(self.stop)
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether no check covers it: it lasts, or contracts show what is missing."""
+        return not can_be_checked(self.stop, self.ending)
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether a person may say that they checked it, and none has."""
+        return self.check is None and not self.is_fact
 
 
-def windows_of(endpoint: Endpoint, *, now: datetime) -> list[MissingWindow]:
-    """Return the times of the last ON_PAGE_FOR, newest first, of which events may be missing at an endpoint."""
+def windows_of(endpoint: Endpoint, *, user: User | None = None, now: datetime) -> list[MissingWindow]:
+    """Return the times of the last ON_PAGE_FOR, newest first, of which events may be missing at an endpoint.
+
+    Without a user, nothing can be done about them.
+    """
     if endpoint.opentrain_id is None or endpoint.deleted_at is not None:
         return []
     found = open_stops([endpoint], since=now - ON_PAGE_FOR, now=now)
     if endpoint.status == DISABLED and all(stop.until is not None for _endpoint, stop, _ended in found):
         stop = lost_window.stop_of(endpoint, now=now)  # its history may be older, or gone
         found = [(endpoint, stop, None), *found] if stop is not None else found
-    return windows(found, now=now)
+    return _with_checks(windows(found, now=now), user=user, now=now)
 
 
-def window_after(run: Run, ended: EndingKind | None, *, now: datetime) -> MissingWindow | None:
+def window_at(
+    endpoint: Endpoint, named: tuple[datetime, datetime], *, user: User, now: datetime
+) -> MissingWindow | None:
+    """Return the time with exactly these ends, without what other endpoints received; None if it is none, or proven."""
+    since, until = named
+    stop = lost_window.stop_at(endpoint, since=since, until=until)
+    if stop is None:
+        return None
+    ended = _kind(_endings([(endpoint, stop)], now=now).get(0))
+    if is_proven(ended, event_types=endpoint.event_types):
+        return None
+    words = window_words(stop, ended, event_types=endpoint.event_types, now=now)
+    window = MissingWindow("", endpoint, stop, words, why_words(stop), ending=ended)
+    [found] = _with_checks([window], user=user, now=now)
+    return found
+
+
+def window_after(
+    run: Run, ended: EndingKind | None, *, user: User | None = None, now: datetime
+) -> MissingWindow | None:
     """Return the time before the end of a run of which events may be missing; None if there is none, or it is proven.
 
     What contracts tell of it, the run says itself. Nor is anything to be added where that is all.
@@ -105,6 +153,7 @@ def window_after(run: Run, ended: EndingKind | None, *, now: datetime) -> Missin
         return None
     [found] = windows([(run.endpoint, stop, None)], now=now)
     words = window_words(stop, ended, event_types=types, now=now)
+    [found] = _with_checks([replace(found, ending=ended)], user=user, now=now)
     return replace(found, words=words, contracts=(), control=None)
 
 
@@ -113,13 +162,14 @@ class InboxWindows:
     """The times of the last IN_INBOX_FOR of which events may be missing, the newest of each endpoint.
 
     `reasons` are those of endpoints that the inbox shows anyway: their words, by the endpoint's primary key. `more`:
-    more endpoints were stopped than were looked at.
+    more endpoints were stopped than were looked at. `checked` are times that people checked: they are not shown.
     """
 
     shown: tuple[MissingWindow, ...] = ()
     reasons: Mapping[int, str] = field(default_factory=dict)
     endpoints: int = 0
     more: bool = False
+    checked: int = 0
 
     @property
     def left(self) -> int:
@@ -128,8 +178,13 @@ class InboxWindows:
 
     @property
     def words(self) -> str:
-        """Say that events may be missing; empty if it is proven that none is."""
+        """Say that events may be missing; empty if it is proven that none is, or people checked."""
         return clear_words(self.endpoints, more=self.more)
+
+    @property
+    def checked_words(self) -> str:
+        """Say how many times people checked, which proves nothing; empty if there is none."""
+        return counted_words(self.checked)
 
 
 def inbox_windows(
@@ -144,19 +199,40 @@ def inbox_windows(
     rows = Endpoint.objects.visible_to(user).registered().connected().filter(stopped_seen_at__gte=since)
     rows = rows.order_by("-stopped_seen_at", "pk").select_related("install").defer("secret", "install__token")
     stopped = list(rows[: LOOKED_AT + 1])
+    settled = settled_lately(user=user, since=since) if stopped else []  # they may have earlier times
+    known = {one.pk for one in settled}
+    if known and len(stopped) > LOOKED_AT:  # then they take the places of others
+        stopped = list(rows.exclude(pk__in=known)[: LOOKED_AT + 1])
+    stopped = [one for one in stopped if one.pk not in known]
+    looked_at = [*stopped[:LOOKED_AT], *settled]
+    checks = checks_of([one.pk for one in looked_at]) if looked_at else {}
     of_endpoint: dict[int, list[tuple[Endpoint, Stop, Ending | None]]] = defaultdict(list)
-    for one in open_stops(stopped[:LOOKED_AT], since=since, now=now):
-        if not _is_told(one, told_installs):
-            of_endpoint[one[0].pk].append(one)
+    outdated: dict[int, str] = {}
+    covered = 0
+    for one in open_stops(looked_at, since=since, now=now):
+        endpoint, stop, ended = one
+        if _is_told(one, told_installs):
+            continue
+        said = checked(stop, _kind(ended), checks=checks.get(endpoint.pk, ()), now=now)
+        covered += said.covers
+        if not said.covers:
+            outdated.setdefault(endpoint.pk, said.words)
+            of_endpoint[endpoint.pk].append(one)
     others = [found[0] for pk, found in of_endpoint.items() if pk not in in_need]
+    shown = [
+        _once(replace(one, earlier=len(of_endpoint[one.endpoint.pk]) - 1), told_installs)
+        for one in windows(others[:SHOWN], now=now)
+    ]
     return InboxWindows(
-        shown=tuple(
-            _once(replace(one, earlier=len(of_endpoint[one.endpoint.pk]) - 1), told_installs)
-            for one in windows(others[:SHOWN], now=now)
-        ),
-        reasons={pk: _words(*found[0], now=now) for pk, found in of_endpoint.items() if pk in in_need},
+        shown=tuple(_with_checks(shown, checks=checks, user=user, now=now)),
+        reasons={
+            pk: f"{_words(*found[0], now=now)} {outdated[pk]}".strip()
+            for pk, found in of_endpoint.items()
+            if pk in in_need
+        },
         endpoints=len(of_endpoint),
         more=len(stopped) > LOOKED_AT,
+        checked=covered,
     )
 
 
@@ -225,6 +301,7 @@ def windows(found: Sequence[tuple[Endpoint, Stop, Ending | None]], *, now: datet
                     why=why_words(stop),
                     contracts=(ended.words,) if ended is not None else contracts,
                     control=control,
+                    ending=_kind(ended),
                 ),
                 looked_at[key],
                 siblings.get(key),
@@ -233,6 +310,36 @@ def windows(found: Sequence[tuple[Endpoint, Stop, Ending | None]], *, now: datet
             )
         )
     return rows
+
+
+def _with_checks(
+    found: Sequence[MissingWindow],
+    *,
+    checks: Mapping[int, Sequence[Check]] | None = None,
+    user: User | None,
+    now: datetime,
+) -> list[MissingWindow]:
+    """Return these times with who checked each, and what the user can do about that."""
+    of_endpoint = checks if checks is not None else checks_of({one.endpoint.pk for one in found}) if found else {}
+    rows = []
+    for one in found:
+        said = checked(one.stop, one.ending, checks=of_endpoint.get(one.endpoint.pk, ()), now=now)
+        row = replace(one, checked=said.words, check=said.check)
+        rows.append(replace(row, mark=_mark(row, user=user, now=now)))
+    return rows
+
+
+def _mark(window: MissingWindow, *, user: User | None, now: datetime) -> Control | None:
+    if user is None or not may(user, Permission.OPERATE):
+        return None
+    endpoint, called = window.endpoint, f"{window.endpoint.title}, {span_words(window.stop, now=now)}"
+    if window.check is not None:
+        subject = f"{endpoint.pk}/{window.check.id}"
+        operation = operation_id(user_id=user.pk, action="show again", subject=subject, last_answer=0)
+        return controls.show_again(endpoint.pk, window=window.name, operation=operation, called=called)
+    if window.is_fact or endpoint.opentrain_id is None or endpoint.deleted_at is not None:
+        return None
+    return controls.mark_checked(endpoint.pk, window=window.name, called=called)
 
 
 def _while_it_lasts(

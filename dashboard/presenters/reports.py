@@ -263,10 +263,10 @@ def _windows(windows: list[MissingWindow]) -> list[str]:
 
 
 def _window(window: MissingWindow) -> list[str]:
-    """Say of which time events may be missing, and what the install's other endpoints received then."""
+    """Say of which time events may be missing, who checked it, and what the install's other endpoints received then."""
     others = [f"{row.title}: {', '.join(count.label for count in row.counts)}" for row in window.siblings]
     seen = f"{window.seen} {'; '.join(others)}. {window.absent}" if others else window.remark
-    return [f"{window.words} {window.why}", *window.contracts, seen]
+    return [f"{window.words} {window.why}", *filter(None, [window.checked]), *window.contracts, seen]
 
 
 def _cause_of(attempts: list[Attempt]) -> str:

@@ -158,6 +158,12 @@ def stop_of(endpoint: Endpoint, *, now: datetime) -> Stop | None:
     return Stop(endpoint.disabled_at - CLOCKS_APART, None, is_paused=endpoint.severity == Severity.PAUSED)
 
 
+def stop_at(endpoint: Endpoint, *, since: datetime, until: datetime) -> Stop | None:
+    """Return the time in which nothing was sent that the history shows with exactly these ends; None if none."""
+    stop = last_stops([Span(0, endpoint, since, until)])[0].stop
+    return stop if stop is not None and (stop.since, stop.until) == (since, until) else None
+
+
 def spans_of(runs: Sequence[Run]) -> tuple[list[Span], dict[int, Stopped]]:
     """Return for each run that has ended what it is looked at for, by its primary key, and when nothing was sent."""
     asked = [Span(one.pk, one.endpoint, one.created_at - LOOK_BACK, one.ended_at) for one in runs if one.ended_at]

@@ -45,6 +45,11 @@ _ENDPOINT = {
     "pause run": ("paused a run on", "pause a run on"),
     "resume run": ("resumed a run on", "resume a run on"),
     "stop run": ("stopped a run on", "stop a run on"),
+    "check missing window": ("checked the events that may be missing at", "check the events that may be missing at"),
+    "show missing window again": (
+        "took back the check of the events that may be missing at",
+        "take back the check of the events that may be missing at",
+    ),
     "export run": ("exported a run of", "export a run of"),
     "hand over event": ("handed an event over to", "hand an event over to"),
     "allow handing over": ("allowed handing over events to", "allow handing over events to"),

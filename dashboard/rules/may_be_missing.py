@@ -148,7 +148,7 @@ def why_words(stop: Stop) -> str:
 
 def clear_words(endpoints: int, *, more: bool = False) -> str:
     """Say what keeps all from being clear; empty if nothing does. `more`: there are more endpoints than counted."""
-    if not endpoints and not more:
-        return ""
+    if not endpoints:
+        return "More endpoints were stopped than are looked at here. Events of them may be missing." if more else ""
     of = "1 endpoint" if endpoints == 1 and not more else f"{'more than ' if more else ''}{endpoints:,} endpoints"
     return f"Events of {of} may be missing, from times in which nothing was sent."

@@ -227,7 +227,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
     run = _find(request, pk)
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
-    window = window_after(run, None if row.ending is None else row.ending.kind, now=now)
+    window = window_after(run, None if row.ending is None else row.ending.kind, user=request.user, now=now)
     operation = operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0)
     return {
         "run": run,

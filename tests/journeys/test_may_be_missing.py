@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from dashboard.models import Endpoint, EndpointSnapshot, User
+from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, User
 from tests.factories import (
     make_attempt,
     make_delivery,
@@ -84,6 +84,51 @@ def test_inbox_endpoint_and_run_say_of_which_time_events_may_be_missing(
     expect(page.locator("#step-ending")).to_contain_text("15 contract.ended")
     take_all(page, screenshots, "run-may-be-missing")
     assert overflows(page) == []
+
+
+def test_time_is_marked_as_checked_and_shown_again(
+    page_as: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    """From the inbox, by two clicks and a long note; then back."""
+    note = "Partner compared with its own list, " + "https://acme.example.com/" + "lists" * 30
+    page = page_as(make_user(role="support", username="ana"))
+    page.goto("/")
+    item = page.locator(f"#missing-{endpoint.pk}")
+    take_all(page, screenshots, "inbox-mark-checked")
+    item.get_by_role("link", name="Mark as checked…").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mark this time as checked")
+    expect(page.locator("main")).to_contain_text("It leaves the inbox. It proves nothing")
+    page.get_by_label("How was it checked?").fill(note)
+    take_all(page, screenshots, "mark-checked")
+    assert overflows(page) == []
+    page.get_by_role("button", name="Mark as checked").dblclick()
+    section = page.get_by_role("region", name="Missing here")
+    expect(section).to_contain_text("may be missing here. It was disabled then.")
+    expect(section).to_contain_text("Checked by ana, ")
+    expect(section).to_contain_text(note)
+    take_all(page, screenshots, "endpoint-checked")
+    assert overflows(page) == []
+    now = timezone.now()
+    run = make_run(endpoint=endpoint, created_at=now - timedelta(minutes=50), ended_at=now - timedelta(minutes=40))
+    run.steps.create(name="watch", began_at=run.created_at, ended_at=run.ended_at, words="6 of 6 delivered.")
+    for path in (f"/runs/{run.pk}/", f"/endpoints/{endpoint.pk}/report/"):
+        page.goto(path)
+        expect(page.locator("main")).to_contain_text("Checked by ana, ")
+        take_all(page, screenshots, f"checked-{path.split('/')[1]}")
+        assert overflows(page) == []
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("All clear")
+    expect(page.locator(".inbox-fine")).to_contain_text("1 time in which nothing was sent was checked by a person, not")
+    expect(page.locator(f"#missing-{endpoint.pk}")).to_have_count(0)
+    take_all(page, screenshots, "inbox-checked")
+    assert overflows(page) == []
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    section.get_by_role("button", name="Show it again").click()
+    expect(page.locator("#answer")).to_contain_text("No longer marked as checked")
+    expect(section).not_to_contain_text("Checked by")
+    assert AuditEntry.objects.filter(action="check missing window").count() == 1
+    page.goto("/")
+    expect(page.locator(f"#missing-{endpoint.pk}")).to_be_visible()
 
 
 def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(

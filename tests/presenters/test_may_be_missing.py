@@ -13,10 +13,12 @@ from dashboard.db.statement_timeout import TooSlow
 from dashboard.forms import delivery_filters
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
 from dashboard.presenters import may_be_missing
-from dashboard.presenters.may_be_missing import InboxWindows, inbox_windows, window_after, windows_of
+from dashboard.presenters.may_be_missing import InboxWindows, inbox_windows, window_after, window_at, windows_of
 from dashboard.queries.siblings import Window
+from dashboard.rules.lost_window import Stop
 from dashboard.rules.may_be_missing import IN_INBOX_FOR, ON_PAGE_FOR
 from dashboard.rules.run_endings import EndingKind
+from dashboard.rules.window_checks import span_text
 from tests.factories import (
     NOON,
     make_contract,
@@ -26,6 +28,7 @@ from tests.factories import (
     make_install,
     make_reconciliation,
     make_run,
+    make_window_check,
 )
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -247,4 +250,115 @@ def test_inbox_asks_the_database_no_more_for_more(install: Install, support: Use
     few = queries()
     for _ in range(4):
         stopped(install)
+    assert queries() == few
+
+
+def check(
+    endpoint: Endpoint, *, since: datetime = NOON, until: datetime = NOON + 110 * MINUTE / 60, **columns: Any
+) -> None:
+    make_window_check(endpoint=endpoint, since=since, until=until, **{"checked_at": NOON + HOUR} | columns)
+
+
+def test_checked_time_is_in_no_inbox_and_is_counted(install: Install, support: User) -> None:
+    endpoint = stopped(install)
+    check(endpoint)
+    found = inbox(support)
+    assert found == InboxWindows(checked=1)
+    assert (found.words, found.checked_words) == (
+        "", "1 time in which nothing was sent was checked by a person, not proven.",
+    )  # fmt: skip
+    [window] = windows_of(endpoint, user=support, now=NOW)
+    assert window.words.endswith("may be missing here.")
+    assert window.checked == "Checked by ana, 13:00 UTC."
+    assert window.mark is not None
+    assert window.mark.label == "Show it again"
+
+
+def test_proof_is_better_than_a_check(install: Install, support: User) -> None:
+    check(stopped(install, event_types=BOTH))
+    assert inbox(support) == InboxWindows()
+
+
+def test_earlier_time_of_an_endpoint_whose_newest_is_checked_stays(install: Install, support: User) -> None:
+    endpoint = stopped(install)
+    again = NOON + HOUR + 5 * MINUTE
+    for at, state in ((NOON + HOUR, "DISABLED"), (again, "ACTIVE")):
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, not_before=at, status=state)
+    Endpoint.objects.filter(pk=endpoint.pk).update(stopped_seen_at=again)
+    check(endpoint, since=NOON + HOUR, until=again)
+    found = inbox(support)
+    assert [one.stop.since for one in found.shown] == [NOON]
+    assert (found.shown[0].earlier, found.endpoints, found.checked) == (0, 1, 1)
+
+
+def test_checked_endpoints_take_no_place_of_others(
+    install: Install, support: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(may_be_missing, "LOOKED_AT", 1)
+    for _ in range(3):
+        check(stopped(install, stopped_seen_at=NOON + 2 * MINUTE), until=NOON + 2 * MINUTE)
+    EndpointSnapshot.objects.filter(status="ACTIVE", at__gt=NOON).update(at=NOON + 2 * MINUTE)
+    open_one = stopped(install)
+    found = inbox(support)
+    assert ([one.endpoint for one in found.shown], found.checked, found.more) == ([open_one], 3, False)
+
+
+def test_row_of_an_endpoint_in_need_says_that_an_old_check_does_not_count(install: Install, support: User) -> None:
+    endpoint = stopped(install)
+    check(endpoint, until=NOON + MINUTE)
+    found = inbox(support, in_need={endpoint.pk})
+    assert found.reasons[endpoint.pk].endswith(
+        "may be missing here. ana checked the events between 12:00 UTC and 12:01 UTC, at 13:00 UTC. "
+        "The time has changed since then, so that check does not cover it."
+    )
+
+
+def test_only_who_may_repair_is_offered_to_mark(install: Install, support: User) -> None:
+    endpoint = stopped(install)
+    viewer = User(username="vera", role="viewer")
+    assert [one.mark for one in windows_of(endpoint, user=viewer, now=NOW)] == [None]
+    assert [one.mark for one in windows_of(endpoint, now=NOW)] == [None]
+    [window] = windows_of(endpoint, user=support, now=NOW)
+    assert window.mark is not None
+    assert (window.mark.label, window.mark.called) == (
+        "Mark as checked…", f"Mark as checked… {endpoint.title}, between 12:00 UTC and 12:01 UTC",
+    )  # fmt: skip
+    lasting = stopped(install, until=None)
+    assert [one.mark for one in windows_of(lasting, user=support, now=NOW)] == [None]
+
+
+def test_time_is_found_by_its_exact_ends(install: Install, support: User) -> None:
+    endpoint, until = stopped(install), NOON + 110 * MINUTE / 60
+    found = window_at(endpoint, (NOON, until), user=support, now=NOW)
+    assert found is not None
+    assert (found.is_checkable, found.is_fact, found.name) == (True, False, span_text(Stop(NOON, until)))
+    assert window_at(endpoint, (NOON, until + MINUTE), user=support, now=NOW) is None
+    assert window_at(endpoint, (NOON, NOW), user=support, now=NOW) is None
+    proven = stopped(install, event_types=BOTH)
+    assert window_at(proven, (NOON, until), user=support, now=NOW) is None
+
+
+def test_run_says_who_checked(install: Install, support: User) -> None:
+    endpoint = stopped(install)
+    check(endpoint, note="Asked")
+    run = make_run(endpoint=endpoint, created_at=NOON + MINUTE, ended_at=NOON + 5 * MINUTE)
+    found = window_after(run, EndingKind.CHECKED_AGAIN, now=NOW)
+    assert found is not None
+    assert (found.checked, found.mark) == ("Checked by ana, 13:00 UTC: Asked.", None)
+    found = window_after(run, EndingKind.MISSING, user=support, now=NOW)
+    assert found is not None
+    assert found.checked.endswith("A check does not cover what contracts show to be missing.")
+
+
+def test_inbox_asks_the_database_no_more_for_more_checks(install: Install, support: User) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            inbox(support)
+        return len(captured)
+
+    stopped(install)
+    check(stopped(install))
+    few = queries()
+    for _ in range(4):
+        check(stopped(install))
     assert queries() == few

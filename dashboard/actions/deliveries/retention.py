@@ -2,9 +2,9 @@
 
 A delivery is deleted with its attempts RETENTION_DAYS after its last attempt (or its last redelivery request). Bodies
 and the first bytes of responses are deleted after BODY_RETENTION_DAYS, those of hand-overs too. After RETENTION_DAYS go
-refused requests, hand-overs, the history of endpoints, installs and receivers, and contracts and project links that
-have been gone for that long, with their evidence and findings. 0 keeps them forever. The audit trail is never deleted,
-because the record of who did what must outlive the objects.
+refused requests, hand-overs, the history of endpoints, installs and receivers, what people checked of it, and contracts
+and project links that have been gone for that long, with their evidence and findings. 0 keeps them forever. The audit
+trail is never deleted, because the record of who did what must outlive the objects.
 
 Design decisions:
 - A step handles at most STEP rows in its own transaction. A crash loses nothing: rows of an uncommitted step are still
@@ -37,6 +37,7 @@ from dashboard.models import (
     ProjectLink,
     ReceiverPresence,
     RefusedAttempt,
+    WindowCheck,
 )
 
 STEP = 1000
@@ -68,7 +69,7 @@ _OF_LINKS = (
 @dataclass(frozen=True, slots=True)
 class Removed:
     """Numbers of deleted rows. `bodies` counts deliveries and hand-overs that lost only their body. `snapshots` are of
-    any history.
+    any history, with its checks.
     """
 
     deliveries: int = 0
@@ -126,6 +127,7 @@ def _steps(*, now: datetime) -> Iterator[Removed]:
         yield from _walk(_remove_refused, before=now - rows, now=now)
         yield from _walk(_remove_handovers, before=now - rows, now=now)
         yield from _walk(_remove_snapshots, before=now - rows, now=now)
+        yield from _walk(_remove_window_checks, before=now - rows, now=now)
         yield from _walk(_remove_install_snapshots, before=now - rows, now=now)
         yield from _walk(_remove_presences, before=now - rows, now=now)
         yield from _walk(_remove_contracts, before=now - rows, now=now)
@@ -191,6 +193,15 @@ def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime)
         old = EndpointSnapshot.objects.filter(at__lt=before).order_by("at", "id")
         taken = list(old.select_for_update(skip_locked=True).values_list("at", "pk")[:STEP])
         EndpointSnapshot.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
+        return Removed(snapshots=len(taken)), _last(taken)
+
+
+def _remove_window_checks(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    """Delete what people checked, with the history that it is of."""
+    with transaction.atomic():
+        old = WindowCheck.objects.filter(until__lt=before).order_by("until", "id")
+        taken = list(old.select_for_update(skip_locked=True).values_list("until", "pk")[:STEP])
+        WindowCheck.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
         return Removed(snapshots=len(taken)), _last(taken)
 
 

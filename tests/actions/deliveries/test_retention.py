@@ -27,6 +27,7 @@ from dashboard.models import (
     ProjectLink,
     ReceiverPresence,
     RefusedAttempt,
+    WindowCheck,
 )
 from tests.actions.deliveries.test_record import record
 from tests.factories import (
@@ -42,6 +43,7 @@ from tests.factories import (
     make_install,
     make_link,
     make_refused_attempt,
+    make_window_check,
 )
 
 DAY = timedelta(days=1)
@@ -126,6 +128,17 @@ def test_retain_takes_bodies_and_answers_earlier_and_leaves_the_rest() -> None:
     assert (bytes(young.body), young.body_gone_at) == (BODY, None)
     assert [bytes(one.response_head) for one in young.attempts.all()] == [b'{"received": true}']
     assert retain() == Removed()
+
+
+@pytest.mark.django_db
+def test_retain_takes_checks_with_the_history_that_they_are_of(settings) -> None:
+    endpoint = make_endpoint()
+    make_window_check(endpoint=endpoint, since=NOON - 91 * DAY, until=NOON - 90 * DAY - SECOND)
+    kept = make_window_check(endpoint=endpoint, since=NOON - 91 * DAY, until=NOON - 90 * DAY)
+    assert retain() == Removed(snapshots=1)
+    assert list(WindowCheck.objects.all()) == [kept]
+    settings.RETENTION_DAYS = 0
+    assert retain(now=NOON + 1000 * DAY) == Removed()
 
 
 @pytest.mark.django_db
