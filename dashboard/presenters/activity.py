@@ -8,11 +8,12 @@ from dashboard.forms.audit_filters import OUTCOMES
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import COUNTED, Folded, folded
 from dashboard.rules.deeds import About, Told, told
+from dashboard.rules.times_in_words import retell
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
-    """An entry to show. `kind` decides how its outcome is drawn; `from_where`: this user may see its source.
+    """An entry to show at `now`. `kind` decides how its outcome is drawn; `from_where`: this user may see its source.
 
     `folded` is what the run requested that the entry is of; None if the entry has the row for itself.
     """
@@ -21,6 +22,7 @@ class ActivityRow:
     kind: str
     label: str
     from_where: bool
+    now: datetime
     folded: Folded | None = None
 
     @property
@@ -84,11 +86,10 @@ class ActivityRow:
 
     @property
     def said(self) -> str:
-        """The outcome in words; empty if its label says it all."""
+        """The outcome in words, in the reader's time zone; empty if its label says it all."""
         if self.entry.phase == AuditEntry.Phase.REQUESTED:
             return "Requested; no response recorded yet."
-        words: str = self.entry.words
-        return words
+        return retell(self.entry.words, written=self.entry.at, now=self.now)
 
     @property
     def endpoint_was(self) -> str:
@@ -108,13 +109,18 @@ def activity_rows(
     runs = {one.run_id for one in entries if one.run_id is not None and not one.folded} if folds else set()
     requested = folded(runs, now=now) if runs else {}
     return [
-        activity_row(one, from_where=sees_source(one), folded=None if one.run_id is None else requested.get(one.run_id))
+        activity_row(
+            one,
+            from_where=sees_source(one),
+            now=now,
+            folded=None if one.run_id is None else requested.get(one.run_id),
+        )
         for one in entries
     ]
 
 
-def activity_row(entry: AuditEntry, *, from_where: bool, folded: Folded | None = None) -> ActivityRow:
+def activity_row(entry: AuditEntry, *, from_where: bool, now: datetime, folded: Folded | None = None) -> ActivityRow:
     kind = "unknown_outcome" if entry.phase == AuditEntry.Phase.UNKNOWN else entry.phase
     if entry.phase == AuditEntry.Phase.DONE and entry.requeued and entry.while_stopped:
-        return ActivityRow(entry, "unavailable", "Requested", from_where, folded)  # nothing is attempted yet
-    return ActivityRow(entry, kind, OUTCOMES[entry.phase], from_where, folded)
+        return ActivityRow(entry, "unavailable", "Requested", from_where, now, folded)  # nothing is attempted yet
+    return ActivityRow(entry, kind, OUTCOMES[entry.phase], from_where, now, folded)

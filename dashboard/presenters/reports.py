@@ -20,7 +20,7 @@ from dashboard.models.endpoints import DISABLED
 from dashboard.presenters import overtaken
 from dashboard.presenters.causes import CauseRow, cause_rows
 from dashboard.presenters.delivery_page import answered_words, cause_words, handler_words
-from dashboard.presenters.endpoints import open_alerts_of, told_words
+from dashboard.presenters.endpoints import OpenAlert, open_alerts_of, told_words
 from dashboard.presenters.may_be_missing import MissingWindow, window_after, windows_of
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.presenters.run_endings import with_endings
@@ -36,6 +36,7 @@ from dashboard.rules.receivers import lag_words
 from dashboard.rules.reports import Report, Subject, fitting
 from dashboard.rules.run_reports import LISTED, Deed, ItemFacts, RunFacts, StepFacts, run_report
 from dashboard.rules.runs import Step
+from dashboard.rules.times_in_words import retell
 
 MOST_WINDOWS = 3
 """Most times of which events may be missing in the report of an endpoint."""
@@ -61,7 +62,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
     """Return the report of a run, loaded with its endpoint and install."""
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
     window = window_after(run, None if row.ending is None else row.ending.kind, now=now)
-    endpoint = run.endpoint
+    endpoint, chosen = run.endpoint, retell(run.chosen, written=run.created_at, now=now)
     others = run.items.exclude(state__in=_FINE if run.ended_at else (*_FINE, *_WITHOUT_OUTCOME))
     facts = RunFacts(
         number=run.pk,
@@ -69,7 +70,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         state=run.state,
         subject=_subject(endpoint),
         address=_address("run-detail", run.pk),
-        chosen=f"{run.chosen}, in one call" if run.one_call else run.chosen,
+        chosen=f"{chosen}, in one call" if run.one_call else chosen,
         note=run.note,
         started_by=run.actor_name,
         started_at=run.created_at,
@@ -117,7 +118,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
         why_not_again=_why_not_again(endpoint),
         cause=_cause_of(attempts),
         attempts=[AttemptFacts(one.received_at, _attempt(one)) for one in attempts],
-        deeds=[_deed(one) for one in entries_of_delivery(delivery)],
+        deeds=[_deed(one, now=now) for one in entries_of_delivery(delivery)],
         limits=(*_limits(endpoint, now=now), why_overtaken),
     )
     return delivery_report(facts, now=now).told(hide=redact_for_readers)
@@ -141,8 +142,8 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
         synced_at=endpoint.snapshot_at,
         reason=endpoint.disabled_reason,
         causes=[_cause(one) for one in causes],
-        alerts=[(one.opened_at, f"{one.kind.label}: {one.words}") for one in alerts],
-        deeds=[_deed(one) for one in entries_of_endpoint(endpoint, without=BY_RUNS)],
+        alerts=[(one.opened_at, _alert(one, now=now)) for one in alerts],
+        deeds=[_deed(one, now=now) for one in entries_of_endpoint(endpoint, without=BY_RUNS)],
         outcome=_last_run(endpoint, now=now),
         lost=_windows(windows),
         limits=(told_words(endpoint, reached=reached), *_limits(endpoint, now=now)),
@@ -292,8 +293,13 @@ def _attempt(attempt: Attempt) -> str:
     return f"{cause_words(attempt)}, in {attempt.latency_ms} ms. {got}"
 
 
-def _deed(entry: AuditEntry) -> tuple[datetime, str]:
-    answer = "no response recorded yet." if entry.phase == AuditEntry.Phase.REQUESTED else entry.words
+def _alert(alert: OpenAlert, *, now: datetime) -> str:
+    return f"{alert.kind.label}: {retell(alert.words, written=alert.opened_at, now=now)}"
+
+
+def _deed(entry: AuditEntry, *, now: datetime) -> tuple[datetime, str]:
+    is_open = entry.phase == AuditEntry.Phase.REQUESTED
+    answer = "no response recorded yet." if is_open else retell(entry.words, written=entry.at, now=now)
     return entry.at, f"{entry.actor_name}: {entry.action}. {answer}"
 
 

@@ -1,10 +1,8 @@
 """Durations and times of day in words. Times are in the reader's time zone (time_zones.py), and name it."""
 
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from dashboard.rules.time_zones import ABBREVIATIONS, UTC_NAME, as_read, label
+from dashboard.rules.time_zones import as_read, label
 
 
 def exactly(moment: datetime) -> str:
@@ -15,38 +13,6 @@ def exactly(moment: datetime) -> str:
 def exactly_utc(moment: datetime) -> str:
     """Return a time to the second in UTC, for every reader."""
     return _to_the_second(moment.astimezone(UTC))
-
-
-_ANY_DAY = "2000-06-15"
-_MARK = "|".join(sorted(ABBREVIATIONS.keys() - {UTC_NAME}, key=len, reverse=True))
-_IN_WORDS = re.compile(
-    rf"\b(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} )?(?P<hour>[0-9]{{2}}):(?P<minute>[0-9]{{2}})(?P<second>:[0-9]{{2}})?"
-    rf" (?:(?P<name>{_MARK})|UTC(?P<sign>[+-])(?P<hours>[0-9]{{2}}):(?P<minutes>[0-9]{{2}})"
-    r"(?::(?P<seconds>[0-9]{2}))?)\b"
-)
-
-
-def times_in(words: str) -> Iterator[tuple[int, int, str]]:
-    """Find the times of other zones in words of this module; yield where each begins and ends, and what it is in UTC.
-
-    A time of day without its day is told as that: "14:01 UTC", with "the day before" or "the day after".
-    """
-    for found in _IN_WORDS.finditer(words):
-        size = {name: int(found[name] or 0) for name in ("hours", "minutes", "seconds")}
-        offset = timedelta(**size) * (-1 if found["sign"] == "-" else 1)
-        offset += timedelta(hours=ABBREVIATIONS.get(found["name"], 0))
-        day = (found["day"] or _ANY_DAY).strip()
-        try:
-            there = datetime.fromisoformat(f"{day}T{found['hour']}:{found['minute']}{found['second'] or ''}Z")
-            utc = there - offset
-        except (ValueError, OverflowError):
-            continue  # not a time of ours
-        shown = f"{utc:%H:%M}{f':{utc:%S}' if found['second'] else ''} UTC"
-        if found["day"]:
-            shown = f"{utc:%Y-%m-%d} {shown}"
-        elif utc.date() != there.date():
-            shown += " the day before" if utc < there else " the day after"
-        yield found.start(), found.end(), shown
 
 
 def _to_the_second(there: datetime) -> str:

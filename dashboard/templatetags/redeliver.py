@@ -18,7 +18,7 @@ from django.template import Context
 from django.template.defaultfilters import filesizeformat
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.models import Install, User
@@ -26,7 +26,7 @@ from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import ago as ago_words
 from dashboard.rules.durations import clock as clock_words
 from dashboard.rules.durations import exactly as exactly_words
-from dashboard.rules.durations import exactly_utc, spelled, times_in
+from dashboard.rules.durations import exactly_utc, spelled
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.event_endpoints import Absence
@@ -36,6 +36,7 @@ from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.secret_texts import STARTS
 from dashboard.rules.time_zones import readers_zone_is_utc, readers_zone_name
+from dashboard.rules.times_in_words import retold, times_in
 from dashboard.signatures import TOLERANCE_S
 
 register = template.Library()
@@ -171,11 +172,11 @@ def _with_utc(words: str, moment: datetime) -> SafeString | str:
 
 
 @register.simple_tag
-def disconnected_words(install: Install, now: datetime) -> str:
+def disconnected_words(install: Install, now: datetime) -> SafeString | str:
     """Say who disconnected an install, and what that means; empty if it is connected."""
     if install.disconnected_at is None:
         return ""
-    return disconnected(by=install.disconnected_by_name, at=install.disconnected_at, now=now)
+    return with_utc(disconnected(by=install.disconnected_by_name, at=install.disconnected_at, now=now))
 
 
 @register.simple_tag
@@ -230,6 +231,18 @@ def with_utc(words: object) -> SafeString | str:
         parts += [escape(text[done:start]), format_html('<span title="{}" data-utc>{}</span>', utc, text[start:end])]
         done = end
     return format_html("{}" * (len(parts) + 1), *parts, escape(text[done:]))
+
+
+@register.simple_tag
+def told(words: str, written: datetime | None, now: datetime) -> SafeString | str:
+    """Return a sentence that was stored when it was `written`, with its times in the reader's zone.
+
+    Where it is not known when that was, the times stay as they are.
+    """
+    if written is None:
+        return with_utc(words)
+    parts = retold(words, written=written, now=now)
+    return format_html_join("", "{}", ((_with_utc(part, at) if at is not None else part,) for part, at in parts))
 
 
 @register.filter

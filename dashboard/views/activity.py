@@ -17,7 +17,7 @@ from dashboard.forms import audit_filters, delivery_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
 from dashboard.models import AuditEntry, User
 from dashboard.presenters import downloads, no_results, pages
-from dashboard.presenters.activity import ActivityRow, activity_row, activity_rows
+from dashboard.presenters.activity import activity_row, activity_rows
 from dashboard.presenters.downloads import Row
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.time_addresses import with_times_in_utc
@@ -60,12 +60,12 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
     """Show one operation: when it was requested, when it was answered, and the full answer."""
     visible = AuditEntry.objects.visible_to(request.user).with_links()
     entry = get_object_or_404(visible, pk=pk)
-    both = list(visible.filter(operation=entry.operation).order_by("id"))
+    both, now = list(visible.filter(operation=entry.operation).order_by("id")), timezone.now()
     context = {
-        "row": _row(both[-1], request.user),
+        "row": activity_row(both[-1], from_where=_sees_source(request.user, both[-1].actor_id), now=now),
         "asked_at": both[0].at,
         "took": span(duration=both[-1].at - both[0].at) if len(both) > 1 else "",
-        "now": timezone.now(),
+        "now": now,
     }
     return render(request, "activity/detail.html", context)
 
@@ -152,10 +152,6 @@ def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
         return {}
     names = {"install": found[0].install_name, "endpoint": found[0].endpoint_shown}
     return {name: called for name, called in names.items() if name in filters.used}
-
-
-def _row(entry: AuditEntry, user: User) -> ActivityRow:
-    return activity_row(entry, from_where=_sees_source(user, entry.actor_id))
 
 
 def _sees_source(user: User, actor_id: int | None) -> bool:

@@ -21,7 +21,7 @@ from dashboard.presenters.alert_audience import audience
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import health_checks
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
-from dashboard.rules.durations import clock, span
+from dashboard.rules.durations import span
 from dashboard.services.alerts import can_mail
 
 SHOWN = 100
@@ -38,7 +38,10 @@ LOST_FOR = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification to a channel, sent or pending, about an alert or its end. `kind` and `label` are its outcome."""
+    """A notification to a channel, sent or pending, about an alert or its end. `kind` and `label` are its outcome.
+
+    `held_until`: the end of the channel's quiet hours, while it is held back.
+    """
 
     channel: AlertChannel
     all_clear: bool
@@ -46,10 +49,11 @@ class Notification:
     label: str
     words: str
     at: datetime | None
+    held_until: datetime | None = None
 
     @property
     def shown_at(self) -> datetime | None:
-        """When it was sent. None while held back: the label already says until when."""
+        """When it was sent; None while it waits."""
         return None if self.kind == "waiting" else self.at
 
     @property
@@ -142,8 +146,8 @@ def _told(news: AlertNews, channel: AlertChannel, now: datetime) -> Notification
     delivery = news.delivery
     if delivery is None:
         until = channel.quiet.until(now) if channel.quiet is not None else None
-        label = f"held back until {clock(then=until, now=now)}" if until is not None else "about to be sent"
-        return Notification(channel, all_clear, "waiting", label, "", until)
+        label = "held back" if until is not None else "about to be sent"
+        return Notification(channel, all_clear, "waiting", label, "", None, held_until=until)
     label = {"sent": "sent", "given_up": "given up"}.get(delivery.state, "being sent")
     if delivery.state == AlertDelivery.State.WAITING and delivery.words:
         label = f"attempt {delivery.attempts} failed, tried again"

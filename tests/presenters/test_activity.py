@@ -6,12 +6,13 @@ import pytest
 
 from dashboard.models import AuditEntry
 from dashboard.presenters.activity import ActivityRow, activity_row
+from tests.factories import NOON
 
 
 def shown(*, from_where: bool = True, **fields: Any) -> ActivityRow:
     made = {"phase": "done", "words": "It is done.", "address": "192.0.2.1", "agent": "Firefox"}
     made |= {"install_name": "", "endpoint_url": ""}
-    return activity_row(AuditEntry(**(made | fields)), from_where=from_where)
+    return activity_row(AuditEntry(**(made | fields)), from_where=from_where, now=NOON)
 
 
 @pytest.mark.parametrize(("phase", "kind"), [("done", "done"), ("unknown", "unknown_outcome")])

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.rules import durations
@@ -95,27 +95,3 @@ def test_no_two_moments_are_written_alike(first, apart, name) -> None:
 )
 def test_in_halves_rounds_down_to_half_an_hour(seconds: int, words: str) -> None:
     assert durations.in_halves(duration=timedelta(seconds=seconds)) == words
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("11:22 CET, until 12:00 CEST on 25 October", [("11:22 CET", "10:22 UTC"), ("12:00 CEST", "10:00 UTC")]),
-        ("at 2026-06-12 04:00:00 UTC+05:30.", [("2026-06-12 04:00:00 UTC+05:30", "2026-06-11 22:30:00 UTC")]),
-        ("by 03:00 UTC+05:30", [("03:00 UTC+05:30", "21:30 UTC the day before")]),
-        ("by 22:00 EDT", [("22:00 EDT", "02:00 UTC the day after")]),
-        ("since 11:22 UTC; 11:22 IST; 25:61 CET; 11:22 CETERA; 9999-12-31 23:59 PST; 2026-06-31 10:00 CET", []),
-    ],
-)  # fmt: skip
-def test_times_of_other_zones_in_words_are_found_with_their_utc(words, told) -> None:
-    assert [(words[start:end], utc) for start, end, utc in durations.times_in(words)] == told
-
-
-@given(moment=MOMENTS, name=ZONES)
-@example(moment=datetime(1970, 6, 12, tzinfo=UTC), name="Africa/Monrovia")  # 44 minutes and 30 seconds behind
-def test_utc_of_a_time_in_words_is_its_moment(moment, name) -> None:
-    with read_in(zone_named(name)):
-        words = f"Since {durations.exactly(moment)}."
-    found = [utc for _start, _end, utc in durations.times_in(words)]
-    assert found in ([], [durations.exactly_utc(moment)])
-    assert bool(found) is not words.endswith(" UTC.")

@@ -25,6 +25,7 @@ from dashboard.templatetags.redeliver import (
     exactly,
     lasts,
     since_told,
+    told,
     with_utc,
 )
 
@@ -111,3 +112,15 @@ def test_time_in_a_sentence_has_its_utc_as_title_and_hostile_words_stay_words() 
     )
     assert with_utc("{} 11:22 CET {0}") == '{} <span title="10:22 UTC" data-utc>11:22 CET</span> {0}'
     assert with_utc(SafeString("<b>11:22 CET</b>")) == "<b>11:22 CET</b>"
+
+
+def test_stored_sentence_is_told_in_the_readers_zone_and_hostile_words_stay_words() -> None:
+    written, now = datetime(2026, 6, 12, 22, 40, tzinfo=UTC), datetime(2026, 6, 13, 1, tzinfo=UTC)
+    words = "<b> since 22:30 UTC {} & “at 22:31 UTC”"
+    assert told(words, written, now) == "&lt;b&gt; since 22:30 UTC on 12 June {} &amp; “at 22:31 UTC”"
+    with read_in(zone_named("Asia/Kolkata")):
+        assert told(words, written, now) == (
+            '&lt;b&gt; since <time datetime="2026-06-12T22:30:00.000+00:00" title="2026-06-12 22:30:00 UTC">'
+            "04:00 UTC+05:30</time> {} &amp; “at 22:31 UTC”"
+        )
+        assert told("since 22:30 UTC", None, now) == "since 22:30 UTC"
