@@ -35,7 +35,7 @@ from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
 from dashboard.rules.run_endings import EndingKind
 from dashboard.rules.secret_texts import STARTS
-from dashboard.rules.time_zones import readers_zone_is_utc, readers_zone_name
+from dashboard.rules.time_zones import UTC_NAME, readers_zone_is_utc, readers_zone_name
 from dashboard.rules.times_in_words import retold, times_in
 from dashboard.signatures import TOLERANCE_S
 
@@ -211,7 +211,15 @@ def follows_browser(context: Context) -> bool:
     request = context.get("request")
     if request is None or request.method != "GET" or len(get_messages(request)):
         return False
-    return not getattr(context.get("user"), "time_zone", "")
+    is_switched = getattr(request, "other_zone", "") not in {"", UTC_NAME}
+    return not is_switched and not getattr(context.get("user"), "time_zone", "")
+
+
+@register.simple_tag(takes_context=True)
+def other_zone(context: Context) -> str:
+    """Return the zone that the page can be loaded again in: UTC, or back. Empty if there is none."""
+    request = context.get("request")
+    return getattr(request, "other_zone", "") if request is not None and request.method == "GET" else ""
 
 
 @register.filter

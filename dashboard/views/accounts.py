@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.actions import accounts, audit
 from dashboard.auth.permissions import MemberRequest
 from dashboard.forms.time_zones import TimeZoneForm
-from dashboard.middleware.time_zones import browsers_zone
+from dashboard.middleware.time_zones import IN_UTC_COOKIE, browsers_zone, is_in_utc
 from dashboard.queries.second_factors import factors_of
 from dashboard.rules.time_zones import time_zones
 from dashboard.views import sessions
@@ -47,7 +47,9 @@ def choose_time_zone(request: MemberRequest) -> HttpResponse:
         messages.success(request, f"Times are now shown in {name or YOUR_BROWSERS}.")
     except audit.NotedBefore:
         pass  # already done and reported
-    return redirect("account")
+    response = redirect("account")
+    response.delete_cookie(IN_UTC_COOKIE)  # else the choice would not be seen
+    return response
 
 
 def _page(request: MemberRequest, form: TimeZoneForm) -> HttpResponse:
@@ -63,6 +65,7 @@ def _page(request: MemberRequest, form: TimeZoneForm) -> HttpResponse:
         "form": form,
         "time_zones": time_zones(),
         "browsers_zone": browsers_zone(request),
+        "in_utc_for_now": is_in_utc(request),
         "owes_factor": request.user.role in settings.MFA_REQUIRED_ROLES and not factors.any,
     }
     return render(request, "account/index.html", context, status=422 if form.errors else 200)

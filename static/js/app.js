@@ -58,7 +58,7 @@
   Object.assign(Idiomorph.defaults.callbacks, {
     beforeNodeMorphed: (old) => !(old instanceof Element) || !old.matches("[data-keep], .htmx-request"),
     beforeNodeRemoved: (old) => !(old instanceof Element) || !old.matches(".htmx-request"),
-    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")) && !(name === "aria-expanded" && node.matches("[data-more]")),
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")) && !(name === "tabindex" && node === document.activeElement) && !(name === "aria-expanded" && node.matches("[data-more]")),
     afterNodeAdded: (node) => { if (node instanceof Element && node.matches("[data-row]")) changed.add(node); },
     afterNodeMorphed: (old) => { if (seen.has(old) && seen.get(old) !== old.dataset.row) changed.add(old); },
   });
@@ -125,13 +125,26 @@
   };
   setInterval(() => { if (!document.hidden) count(); }, SECOND);
 
-  // A tap shows the exact UTC of a time, which a pointer shows as its title.
+  // A tap or the focus shows the exact UTC of a time, which a pointer shows as its title. keys.js moves the focus.
   const told = document.getElementById("told");
-  document.addEventListener("click", ({ target }) => {
+  const tell = ({ target }) => {
     const time = target.closest?.("time[title], [data-utc]");
     told.hidden = !time;
     if (time) told.textContent = time.title;
+  };
+  document.addEventListener("click", tell);
+  document.addEventListener("focusin", tell);
+  document.addEventListener("keydown", ({ key }) => { if (key === "Escape") told.hidden = true; });
+
+  // All times in UTC, and back, until the browser is closed. Parts of a page keep its zone, whatever another tab chose.
+  document.addEventListener("click", ({ target }) => {
+    const zone = target.closest?.("[data-shows-zone]")?.dataset.showsZone;
+    if (!zone) return;
+    document.cookie = `times_in_utc=1; path=/; samesite=lax${zone === "UTC" ? "" : "; max-age=0"}`;
+    location.reload();
   });
+  const inItsZone = { "X-Time-Zone": document.documentElement.dataset.zone };
+  document.addEventListener("htmx:configRequest", ({ detail }) => Object.assign(detail.headers, inItsZone));
 
   // A picker beside each field of a time. The field stays: it takes more than a picker can say, such as "2h ago".
   const icons = document.querySelector("svg.icon > use")?.getAttribute("href").split("#")[0];
@@ -243,7 +256,7 @@
   };
   // A link to a text that is made when it is asked for. If that fails (the session has expired), follow the link.
   const textAt = async (url) => {
-    const response = await fetch(url);
+    const response = await fetch(url, { headers: inItsZone });
     const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
     if (!response.ok || response.redirected || !isText) throw new Error(`No text at ${url}`);
     return response.text();

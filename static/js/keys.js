@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const CHORD_MS = 1500;
+  const TIMES = "main :is(time[title], [data-utc])";
   const ROWS = "main tr[data-row] .row-link, main .inbox > [data-row] :is(h2, h3) a";
 
   // --- On or off, in this browser ------------------------------------------------------------------------------------
@@ -77,6 +78,18 @@
     links[next].scrollIntoView({ block: "nearest" });
     return true;
   };
+  // Times are not in the tab order, which would be useless with hundreds of them: a key goes from one to the next.
+  const time = (step) => {
+    const times = [...document.querySelectorAll(TIMES)].filter((one) => one.getClientRects().length);
+    if (step < 0) times.reverse();
+    const side = step < 0 ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
+    const next = times.find((one) => document.activeElement.compareDocumentPosition(one) & side) ?? times[0];
+    if (!next) return false;
+    next.tabIndex = -1;
+    next.focus({ focusVisible: true, preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+    return true;
+  };
   const more = () => {
     const button = document.activeElement.closest?.("[data-row]")?.querySelector("[data-more]");
     button?.click();
@@ -92,7 +105,7 @@
   });
 
   // --- Keys ----------------------------------------------------------------------------------------------------------
-  const KEYS = { "/": search, "?": () => open("keys"), j: () => row(1), k: () => row(-1), o: more };
+  const KEYS = { "/": search, "?": () => open("keys"), j: () => row(1), k: () => row(-1), o: more, t: () => time(1), T: () => time(-1) };
   let chordSince = -Infinity;
   const isTyping = (element) => element.isContentEditable || element.matches("input:not([type=checkbox], [type=radio]), textarea, select");
   const go = (letter) => {

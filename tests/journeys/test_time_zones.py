@@ -70,6 +70,60 @@ def test_times_are_in_the_browsers_zone_and_a_tap_tells_utc(
     expect(page.locator(".foot")).to_contain_text("hover over one or tap it for exact UTC")
 
 
+def test_keyboard_goes_from_time_to_time_and_tells_the_utc_of_each(
+    open_in: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    page = open_in("Europe/Berlin")
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    told, times = page.locator("#told"), page.locator("main :is(time[title], [data-utc]):visible")
+    assert page.locator("main :is(time, [data-utc])[tabindex]").count() == 0  # none is in the tab order
+    page.keyboard.press("t")
+    expect(times.first).to_be_focused()
+    expect(told).to_have_text(times.first.get_attribute("title"))
+    take(page, screenshots, "time-by-key", full_page=False)
+    with page.expect_response(re.compile("/live/")):
+        pass
+    expect(times.first).to_be_focused()  # a poll leaves the focus where it is
+    expect(told).to_be_visible()
+    page.keyboard.press("t")
+    expect(times.nth(1)).to_be_focused()
+    page.keyboard.press("Shift+T")
+    expect(times.first).to_be_focused()
+    page.keyboard.press("Shift+T")
+    expect(times.last).to_be_focused()
+    expect(told).to_have_text(times.last.get_attribute("title"))
+    page.keyboard.press("Escape")
+    expect(told).to_be_hidden()
+
+
+def test_one_button_shows_all_times_in_utc_and_back(
+    open_in: Callable[..., Page], endpoint: Endpoint, screenshots: Path
+) -> None:
+    page = open_in("Europe/Berlin")
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    page.get_by_role("button", name="Show all in UTC").press("Enter")
+    expect(page.locator(".head")).to_contain_text("since 00:30 UTC")
+    expect(page.locator(".foot")).to_contain_text("Times are in UTC")
+    take_all(page, screenshots, "all-in-utc")
+    page.get_by_role("button", name="Show all in Europe/Berlin").click()
+    expect(page.locator(".head")).to_contain_text("since 02:30 CEST")
+
+
+def test_open_page_keeps_its_zone_while_another_tab_shows_utc(open_in: Callable[..., Page], endpoint: Endpoint) -> None:
+    page = open_in("Europe/Berlin")
+    page.goto(f"/endpoints/{endpoint.pk}/")
+    tab = page.context.new_page()
+    tab.goto(f"/endpoints/{endpoint.pk}/")
+    tab.get_by_role("button", name="Show all in UTC").click()
+    expect(tab.locator(".head")).to_contain_text("since 00:30 UTC")
+    tab.close()
+    page.bring_to_front()
+    with page.expect_response(re.compile("/live/")) as polled:
+        pass
+    assert polled.value.request.headers["x-time-zone"] == "Europe/Berlin"
+    expect(page.locator(".head")).to_contain_text("since 02:30 CEST")
+
+
 def test_times_are_in_utc_without_javascript_and_typed_ones_too(
     open_in: Callable[..., Page], endpoint: Endpoint
 ) -> None:

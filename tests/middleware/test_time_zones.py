@@ -1,5 +1,6 @@
 """Each answer is written in its reader's time zone, and nobody else's."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.middleware.time_zones import COOKIE, write_in_readers_zone
+from dashboard.middleware.time_zones import COOKIE, IN_UTC_COOKIE, write_in_readers_zone
 from dashboard.models import Endpoint, User
 from dashboard.rules.time_zones import readers_zone_name
 from tests.factories import make_user
@@ -38,6 +39,57 @@ def test_page_that_shows_something_once_is_not_loaded_again_in_the_browsers_zone
     assert follows not in ana.read("/accounts/")
     refused = ana.client.post("/accounts/time-zone/", {"time_zone": "Nowhere"}).content.decode()
     assert ("Choose a time zone" in refused, follows in refused) == (True, False)
+
+
+def switch_of(text: str) -> str:
+    return text.partition('data-shows-zone="')[2].partition('"')[0]
+
+
+def test_all_times_are_in_utc_while_it_is_switched_on_and_the_page_offers_the_way_back(db: None) -> None:
+    browser = browser_of(make_user(time_zone="Europe/Berlin"))
+    assert (zone_of_page(text := browser.read("/accounts/")), switch_of(text)) == ("Europe/Berlin", "UTC")
+    browser.client.cookies[IN_UTC_COOKIE] = "1"
+    text = browser.read("/accounts/")
+    assert (zone_of_page(text), switch_of(text)) == ("UTC", "Europe/Berlin")
+    assert "this browser shows all times in UTC" in text
+    assert zone_of_page(browser.submit("/accounts/time-zone/", time_zone="Asia/Tokyo")) == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("said", ["", "0", "yes", '"><script>'])
+def test_other_values_switch_nothing(db: None, said: str) -> None:
+    browser = browser_of(make_user(time_zone="Europe/Berlin"))
+    browser.client.cookies[IN_UTC_COOKIE] = said
+    assert zone_of_page(browser.read("/accounts/")) == "Europe/Berlin"
+
+
+def test_reader_in_utc_has_nothing_to_switch(ana: Browser) -> None:
+    ana.client.cookies[IN_UTC_COOKIE] = "1"
+    assert (zone_of_page(text := ana.read("/accounts/")), switch_of(text)) == ("UTC", "")
+
+
+def test_page_that_a_form_returned_is_not_loaded_again_for_another_zone(db: None) -> None:
+    browser = browser_of(make_user(time_zone="Europe/Berlin"))
+    refused = browser.client.post("/accounts/time-zone/", {"time_zone": "Nowhere"}).content.decode()
+    assert (zone_of_page(refused), switch_of(refused)) == ("Europe/Berlin", "")
+
+
+def test_page_that_is_switched_to_utc_does_not_follow_its_browser(ana: Browser) -> None:
+    ana.client.cookies[COOKIE], ana.client.cookies[IN_UTC_COOKIE] = "Asia/Tokyo", "1"
+    assert "data-zone-follows" not in ana.read("/accounts/")
+
+
+@pytest.mark.parametrize(
+    ("of_page", "shown"), [("Asia/Kolkata", "UTC.05:30"), ("UTC", "UTC"), ("Nowhere", "CES?T"), ("", "CES?T")]
+)
+def test_part_of_a_page_is_in_its_zone_whatever_another_tab_chose(
+    support: User, endpoint: Endpoint, of_page: str, shown: str
+) -> None:
+    endpoint.status, endpoint.disabled_at = "DISABLED", timezone.now()
+    endpoint.save()
+    support.time_zone = "Europe/Berlin"
+    support.save()
+    part = browser_of(support).read(f"/endpoints/{endpoint.pk}/live/", **{"X-Time-Zone": of_page})
+    assert re.search(rf"since (?:<time[^>]*>)?[0-9]{{2}}:[0-9]{{2}} {shown}\b", part)
 
 
 def test_people_who_are_not_signed_in_have_their_browsers_zone(db: None, client: Client) -> None:
