@@ -103,6 +103,7 @@ class Again:
     label: str = ""
     url: str = ""
     help: str = ""
+    icon: str = "send"
 
 
 def again(found: Redeliverable, *, url: str) -> Again:
@@ -128,7 +129,8 @@ def _blocked(parts: Sequence[Part]) -> Again:
         run = first.active.run
         return Again(help=f"These wait for {run.get_kind_display().lower()} {run.pk}, which is active on the endpoint.")
     if first.helps == "recover":
-        return Again("Recover…", reverse("endpoint-recover", args=[first.endpoint.pk]), help=first.obstacle)
+        url = reverse("endpoint-recover", args=[first.endpoint.pk])
+        return Again("Recover…", url, help=first.obstacle, icon="tool")
     return Again(help=first.obstacle)
 
 

@@ -92,6 +92,8 @@ def row_heights(page: Page) -> list[int]:
     return rows.evaluate_all("rows => rows.map(row => Math.ceil(row.getBoundingClientRect().height))")
 
 
+ENDPOINT_PX = {1024: 100, 1280: 170, 1920: 180}
+"""Least width of the endpoint's column by the window's: less says nothing but "Be…"."""
 LISTS = {
     "fleet": "/deliveries/",
     "fleet-retrying": "/deliveries/?state=retrying",
@@ -115,6 +117,23 @@ def test_rows_are_one_line_and_no_table_is_wider_than_the_window(
     assert overflows(page) == []
     assert wider_tables(page) == []
     take_all(page, screenshots, f"list-{name}")
+
+
+@pytest.mark.parametrize("width", ENDPOINT_PX)
+def test_each_column_has_room_for_its_heading_and_for_the_name_of_the_endpoint(
+    width: int, open_list: Callable[..., Page], endpoint: Endpoint
+) -> None:
+    page = open_list("/", viewport={"width": width, "height": 900})
+    narrow = {}
+    for name, path in LISTS.items():
+        page.goto(path.format(install=endpoint.install_id, endpoint=endpoint.pk))
+        headings = page.locator("main .table.compact th")
+        narrow[name] = headings.evaluate_all(
+            """(all, least) => all.filter((one) => one.scrollWidth > one.clientWidth
+                || (one.matches(".c-endpoint") && one.clientWidth < least)).map((one) => one.textContent)""",
+            ENDPOINT_PX[width],
+        )
+    assert {name: found for name, found in narrow.items() if found} == {}
 
 
 def wider_tables(page: Page) -> list[int]:

@@ -81,6 +81,24 @@ def test_run_of_a_batch_has_nothing_that_axe_finds(page: Page, endpoint: Endpoin
     assert overflows(page) == []
 
 
+MENUS = ("/installs/{install}/", "/endpoints/{endpoint}/", "/endpoints/{endpoint}/deliveries/", "/")
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1280])
+def test_menus_open_inside_the_window(page: Page, endpoint: Endpoint, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    outside = []
+    for path in MENUS:
+        page.goto(path.format(install=endpoint.install_id, endpoint=endpoint.pk))
+        for menu in page.locator("details.menu").all():
+            menu.locator("summary").click()
+            box = menu.locator(".menu-items").bounding_box()
+            if box["x"] < 0 or box["x"] + box["width"] > width:
+                outside.append((path, box))
+            page.keyboard.press("Escape")
+    assert outside == []
+
+
 @pytest.mark.parametrize("width", [1200, 1280])
 def test_event_types_of_opentrain_stay_whole_where_there_is_room(page: Page, endpoint: Endpoint, width: int) -> None:
     shown, *_ = (

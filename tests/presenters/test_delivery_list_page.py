@@ -69,7 +69,7 @@ BUSY = Part(endpoint(), [], [], active=run())
         (Redeliverable(), Again()),
         (Redeliverable(delivered=True), Again("Send delivered ones again…", f"{PREVIEW}&delivered=1")),
         (Redeliverable(4, blocked=(STOPPED,)), Again("Redeliver these 4…", PREVIEW)),
-        (Redeliverable(blocked=(STOPPED,)), Again("Recover…", "/endpoints/7/recover/", "It is disabled.")),
+        (Redeliverable(blocked=(STOPPED,)), Again("Recover…", "/endpoints/7/recover/", "It is disabled.", icon="tool")),
         (Redeliverable(blocked=(replace(STOPPED, helps=""),)), Again(help="It is disabled.")),
         (Redeliverable(blocked=(BUSY,)), Again(help="These wait for recovery 9, which is active on the endpoint.")),
         (
