@@ -48,6 +48,12 @@ def test_button_with_a_spinner_is_drawn_in_one_place() -> None:
     assert found(_BUTTON) == ["components/_button.html"]
 
 
+def test_errors_of_fields_are_tied_to_their_fields_in_one_place() -> None:
+    """A screen reader reads an error with its field. The key's box is on its page twice, so it has IDs of its own."""
+    of_their_own = {"account/_passkey.html", "account/set_password.html", "observation_keys/_confirm.html"}
+    assert set(found(re.compile(r'aria-invalid=|class="field-error'))) == of_their_own
+
+
 def test_times_are_written_by_one_owner_in_the_readers_zone() -> None:
     """Django's filters write no zone. They write times for scripts alone, and a channel's hours beside its zone."""
     written = {

@@ -1,10 +1,14 @@
-"""Template tags for controls: a submit button with a spinner, links and buttons from presenters, and a confirm form."""
+"""Template tags for controls: a submit button with a spinner, links and buttons from presenters, a confirm form, and
+what ties a form field to its help and its error.
+"""
 
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.template import Context
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -62,3 +66,32 @@ def confirm(
         "csrf_token": context.get("csrf_token"),
     }
     return render_to_string("components/_confirm.html", values)
+
+
+@register.simple_tag
+def described(field: BoundField | str, *, help: str = "", invalid: bool = True) -> SafeString:  # noqa: A002 - the page's word
+    """Return the attributes that tie a form field to its help and its error.
+
+    `help` is the ID of the element with the field's help. `field_error` draws the error. A group of choices is
+    described by its error, but only a single field can be `invalid`. "" is a field that the page's form has not.
+    """
+    error = _error_id(field) if isinstance(field, BoundField) and field.errors else ""
+    ids = " ".join(filter(None, [help, error]))
+    return format_html(
+        "{}{}",
+        format_html(' aria-invalid="{}"', "true") if error and invalid else "",
+        format_html(' aria-describedby="{}"', ids) if ids else "",
+    )
+
+
+@register.simple_tag
+def field_error(field: BoundField | str, *, more: str = "") -> SafeString:
+    """Draw what is wrong with a form field, for `described` to refer to; nothing if it is right. `more` follows."""
+    if not isinstance(field, BoundField) or not field.errors:
+        return SafeString("")
+    words = " ".join([*field.errors, more]).strip()
+    return format_html('<p class="field-error" id="{}">{}</p>', _error_id(field), words)
+
+
+def _error_id(field: BoundField) -> str:
+    return f"{field.auto_id}-error"

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import pytest
+from django import forms
 from django.template import Context, Template
 
 from dashboard.presenters.controls import Button, Link
@@ -97,3 +98,36 @@ def test_outcome_that_is_not_known_is_not_drawn_as_a_health(phase: str, kind: st
 )
 def test_outcome_has_its_icon(kind: str, icon: str) -> None:
     assert outcome_icon(kind) == icon
+
+
+class _Form(forms.Form):
+    name = forms.CharField(error_messages={"required": "Enter a <name>."})
+
+
+def test_field_without_an_error_is_described_by_its_help_alone() -> None:
+    html = drawn('<input{% described form.name help="name-help" %}>{% field_error form.name %}', form=_Form())
+    assert html == '<input aria-describedby="name-help">'
+    assert drawn("<input{% described form.name %}>", form=_Form()) == "<input>"
+
+
+def test_field_with_an_error_is_described_by_the_error_too() -> None:
+    html = drawn('<input{% described form.name help="name-help" %}>{% field_error form.name %}', form=_Form({}))
+    assert html == (
+        '<input aria-invalid="true" aria-describedby="name-help id_name-error">'
+        '<p class="field-error" id="id_name-error">Enter a &lt;name&gt;.</p>'
+    )
+
+
+def test_group_of_choices_is_described_but_not_invalid() -> None:
+    html = drawn("<fieldset{% described form.name invalid=False %}>", form=_Form({}))
+    assert html == '<fieldset aria-describedby="id_name-error">'
+
+
+def test_error_of_a_field_says_more_where_the_page_does() -> None:
+    html = drawn('{% field_error form.name more="Nothing was deleted." %}', form=_Form({}))
+    assert "Enter a &lt;name&gt;. Nothing was deleted.</p>" in html
+
+
+def test_field_that_the_form_has_not_is_drawn_without_an_error() -> None:
+    html = drawn('<input{% described form.other help="other-help" %}>{% field_error form.other %}', form=_Form({}))
+    assert html == '<input aria-describedby="other-help">'

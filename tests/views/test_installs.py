@@ -149,7 +149,7 @@ def test_connect_with_something_else_than_a_token_asks_nobody(
     response = ana.client.post(CONNECT, {"token": token})
     page = response.content.decode()
     assert response.status_code == 422
-    assert 'id="token-error"' in page
+    assert 'id="id_token-error"' in page
     assert not token or token not in page
     assert fake_opentrain.calls == []
 
