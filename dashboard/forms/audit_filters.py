@@ -1,12 +1,12 @@
-"""Filters of the activity page's URL, parsed like those of delivery lists (delivery_filters.py)."""
+"""Filters of the activity page's URL, parsed like those of all lists (list_filters.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.forms import delivery_filters
-from dashboard.forms.delivery_filters import Chip, ListFilter, Nonsense, Read
+from dashboard.forms import list_filters
+from dashboard.forms.list_filters import Chip, ListFilter, Nonsense, Read
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import AuditCriteria
 from dashboard.rules.time_zones import read_in
@@ -36,7 +36,7 @@ class AuditFilter(ListFilter):
     @read_in(UTC)  # kept in the audit
     def words(self) -> str:
         """Return the filters in words, on one line."""
-        return delivery_filters.in_words(self.chips({}), of="activity")
+        return list_filters.in_words(self.chips({}), of="activity")
 
     @property
     def more_given(self) -> bool:
@@ -45,16 +45,16 @@ class AuditFilter(ListFilter):
 
     def chips(self, names: Mapping[str, str]) -> list[Chip]:
         """Return a chip for each filter in use; `names` has the display names of the install and the endpoint."""
-        return delivery_filters.chips_of(
+        return list_filters.chips_of(
             used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
         )
 
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
     """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
-    parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
+    parsed = list_filters.read(params=params, readers=_READERS, now=now)
     criteria = AuditCriteria(**parsed.columns)
-    problems = (*parsed.problems, *delivery_filters.backwards(criteria.at_from, criteria.at_to))
+    problems = (*parsed.problems, *list_filters.backwards(criteria.at_from, criteria.at_to))
     return AuditFilter(parsed.given, parsed.used, problems, criteria=criteria)
 
 
@@ -66,24 +66,24 @@ def _outcome(text: str, _now: datetime) -> Read:
 
 
 def _run(text: str, _now: datetime) -> Read:
-    if not delivery_filters.ID.fullmatch(text.removeprefix("#")):
+    if not list_filters.ID.fullmatch(text.removeprefix("#")):
         raise Nonsense(f"“{text}” is not a run: use its number, such as 12.")
     return str(number := int(text.removeprefix("#"))), {"run": number}
 
 
-_READERS: dict[str, delivery_filters.Reader] = {
-    "who": delivery_filters.as_written("who"),
-    "what": delivery_filters.as_written("what"),
+_READERS: dict[str, list_filters.Reader] = {
+    "who": list_filters.as_written("who"),
+    "what": list_filters.as_written("what"),
     "outcome": _outcome,
-    "install": delivery_filters.owner("install"),
-    "endpoint": delivery_filters.owner("endpoint"),
-    "delivery": delivery_filters.identified("delivery_id"),
-    "request": delivery_filters.identified("request_id"),
+    "install": list_filters.owner("install"),
+    "endpoint": list_filters.owner("endpoint"),
+    "delivery": list_filters.identified("delivery_id"),
+    "request": list_filters.identified("request_id"),
     "run": _run,
-    "from": delivery_filters.since("at_from"),
-    "to": delivery_filters.until("at_to"),
+    "from": list_filters.since("at_from"),
+    "to": list_filters.until("at_to"),
 }
 
 
 def _words(name: str, value: str) -> str:
-    return OUTCOMES[value] if name == "outcome" else delivery_filters.time_words(name, value)
+    return OUTCOMES[value] if name == "outcome" else list_filters.time_words(name, value)

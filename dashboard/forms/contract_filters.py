@@ -1,4 +1,4 @@
-"""Filters of an install's list of contracts, in its URL, parsed like those of delivery lists (delivery_filters.py)."""
+"""Filters of an install's list of contracts, in its URL, parsed like those of all lists (list_filters.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboard.forms import delivery_filters
-from dashboard.forms.delivery_filters import ID, Chip, ListFilter, Nonsense, Read
+from dashboard.forms import list_filters
+from dashboard.forms.list_filters import ID, Chip, ListFilter, Nonsense, Read
 from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
 from dashboard.rules import pasted
 from dashboard.rules.lost_window import lost_from
@@ -39,11 +39,11 @@ class ContractFilter(ListFilter):
     @property
     def words(self) -> str:
         """Return the filters in words, on one line."""
-        return delivery_filters.in_words(self.chips({}), of="contracts")
+        return list_filters.in_words(self.chips({}), of="contracts")
 
     def chips(self, names: Mapping[str, str]) -> list[Chip]:
         """Return a chip for each filter in use; `names` has the display name of the endpoint."""
-        return delivery_filters.chips_of(
+        return list_filters.chips_of(
             used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
         )
 
@@ -67,7 +67,7 @@ class ContractFilter(ListFilter):
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> ContractFilter:
     """Parse the filters of a URL."""
-    parsed = delivery_filters.read(params=params, readers=_READERS, now=now)
+    parsed = list_filters.read(params=params, readers=_READERS, now=now)
     criteria = ContractCriteria(**parsed.columns)
     return ContractFilter(parsed.given, parsed.used, tuple(parsed.problems), criteria=criteria)
 
@@ -117,7 +117,7 @@ def _lost(text: str, _now: datetime) -> Read:
     return found.text, {"lost": found}
 
 
-_READERS: dict[str, delivery_filters.Reader] = {
+_READERS: dict[str, list_filters.Reader] = {
     "q": _any_id,
     "finding": _finding,
     "event": _event,

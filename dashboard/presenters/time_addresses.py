@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from dashboard.auth.permissions import MemberRequest
-from dashboard.forms.delivery_filters import times_to_address
+from dashboard.forms.list_filters import times_to_address
 
 P = ParamSpec("P")
 Answering = Callable[Concatenate[MemberRequest, P], HttpResponse]

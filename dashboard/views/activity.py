@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from dashboard.actions import audit
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
-from dashboard.forms import audit_filters, delivery_filters
+from dashboard.forms import audit_filters, list_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
 from dashboard.models import AuditEntry, User
 from dashboard.presenters import downloads, no_results, pages
@@ -87,7 +87,7 @@ def export(request: MemberRequest) -> HttpResponseBase:
 def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     filters = audit_filters.parse(params=request.GET.dict(), now=now)
-    cursor = delivery_filters.parse_cursor(request.GET.dict())
+    cursor = list_filters.parse_cursor(request.GET.dict())
     found, more, problems = _page(request.user, filters, cursor)
     rows = activity_rows(
         found,
@@ -142,7 +142,7 @@ def _beside(found: list[AuditEntry], more: bool, filters: AuditFilter, cursor: C
 
 def _query(way: str, entry: AuditEntry, filters: AuditFilter) -> str:
     place = QueryDict(filters.query, mutable=True)
-    place[way] = delivery_filters.cursor_text(at=entry.at, pk=entry.pk)
+    place[way] = list_filters.cursor_text(at=entry.at, pk=entry.pk)
     return place.urlencode()
 
 

@@ -18,7 +18,7 @@ from dashboard.actions.outcome import OutcomeKind
 from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.forms.alerts import ChannelForm
-from dashboard.forms.delivery_filters import ID
+from dashboard.forms.list_filters import ID
 from dashboard.models import AlertChannel, AlertDelivery, Grant, Install, User
 from dashboard.presenters.alert_audience import NEEDS_MAIL_SERVER, audience, sends
 from dashboard.presenters.operations import operation_id

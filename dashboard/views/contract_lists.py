@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
-from dashboard.forms import contract_filters, delivery_filters
+from dashboard.forms import contract_filters, list_filters
 from dashboard.forms.contract_filters import FINDINGS, STATUSES, ContractFilter
 from dashboard.models import Contract, Endpoint, Install
 from dashboard.presenters import no_results, pages
@@ -106,7 +106,7 @@ def judged(
 
 def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     now = timezone.now()
-    place, cursor = place_of(request, pk, now=now), delivery_filters.parse_cursor(request.GET.dict())
+    place, cursor = place_of(request, pk, now=now), list_filters.parse_cursor(request.GET.dict())
     install, filters = place.install, place.filters
     others = list(also_connected_as(install=install, user=request.user)[:OTHERS_MOST])
     url, reads = reverse("install-contracts", args=[pk]), contract_reads(install, now=now, others=others)
@@ -180,5 +180,5 @@ def _beside(found: Sequence[Contract], more: bool, filters: ContractFilter, curs
 
 def _query(way: str, contract: Contract, filters: ContractFilter) -> str:
     place, cursor = QueryDict(filters.query, mutable=True), contract_lists.cursor_of(contract)
-    place[way] = delivery_filters.cursor_text(at=cursor.received_at, pk=cursor.pk)
+    place[way] = list_filters.cursor_text(at=cursor.received_at, pk=cursor.pk)
     return place.urlencode()

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.db.statement_timeout import TooSlow, at_most
-from dashboard.forms import delivery_filters
+from dashboard.forms import delivery_filters, list_filters
 from dashboard.forms.delivery_filters import Filter
 from dashboard.forms.endpoints import EVENT_TYPES
 from dashboard.models import Delivery, Endpoint, Handover, Install, User
@@ -167,7 +167,7 @@ def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
 def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool = True) -> dict[str, Any]:
     """Return the template context. `operates`: the user may redeliver."""
     filters = delivery_filters.parse(params=params.dict(), now=now)
-    cursor = delivery_filters.parse_cursor(params.dict())
+    cursor = list_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
     redelivers = redeliver_address(place.url("-redeliver"), filters) if operates and rows else ""
@@ -251,7 +251,7 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
     one = row if filters.refused else row.delivery
     at = one.received_at if filters.refused else one.first_received_at
     place = QueryDict(filters.query, mutable=True)
-    place[way] = delivery_filters.cursor_text(at=at, pk=one.pk)
+    place[way] = list_filters.cursor_text(at=at, pk=one.pk)
     return place.urlencode()
 
 

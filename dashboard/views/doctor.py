@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods
 
 from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.delivery_filters import ID
 from dashboard.forms.doctor import DoctorForm
+from dashboard.forms.list_filters import ID
 from dashboard.models import Attempt, Endpoint, RefusedAttempt
 from dashboard.rules.doctor import SAME, Diagnosis, Kind, NamedSecret, Refused, compare, diagnose, from_log
 from dashboard.rules.durations import exactly

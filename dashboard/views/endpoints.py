@@ -16,7 +16,7 @@ from dashboard.actions import endpoints
 from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import reconcile_every, schedule
-from dashboard.forms.delivery_filters import ID
+from dashboard.forms.list_filters import ID
 from dashboard.models import AuditEntry, Delivery, Endpoint, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import controls, overtaken, pages

@@ -19,8 +19,8 @@ from dashboard.auth.kept_forms import secret_fields
 from dashboard.auth.permissions import MemberRequest, Permission, allowed, may
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import endpoint_filters
-from dashboard.forms.delivery_filters import ID
 from dashboard.forms.installs import ConnectForm
+from dashboard.forms.list_filters import ID
 from dashboard.models import Endpoint, Install
 from dashboard.presenters import figures
 from dashboard.presenters.contract_reads import contract_reads

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.actions import audit, members
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.forms.delivery_filters import ID
+from dashboard.forms.list_filters import ID
 from dashboard.forms.members import InviteForm
 from dashboard.models import Grant, Install, Role, User
 from dashboard.presenters.members import (

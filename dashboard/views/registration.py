@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods
 from dashboard.actions import endpoints, names
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
-from dashboard.forms.delivery_filters import ID
 from dashboard.forms.endpoints import EVENT_TYPES, RegisterForm
+from dashboard.forms.list_filters import ID
 from dashboard.models import AuditEntry, Endpoint, Install
 from dashboard.queries.same_handler import same_handler
 from dashboard.rules.durations import in_halves

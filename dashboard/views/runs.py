@@ -18,7 +18,7 @@ from dashboard.actions.runs import commands
 from dashboard.actions.runs.one_call import why_not
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import reconcile_every, schedule
-from dashboard.forms.delivery_filters import ID
+from dashboard.forms.list_filters import ID
 from dashboard.models import Endpoint, Run
 from dashboard.presenters import overtaken, pages
 from dashboard.presenters.causes import cause_rows

@@ -186,7 +186,7 @@ def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
 
     from django.utils import timezone
 
-    from dashboard.forms import delivery_filters
+    from dashboard.forms import delivery_filters, list_filters
     from dashboard.queries import delivery_lists
     from dashboard.views.delivery_lists import PAGE
 
@@ -198,7 +198,7 @@ def addresses(place: Any, query: str) -> Iterator[tuple[str, str, int]]:
     found = list(keys.values_list("first_received_at", "pk"))
     if len(found) > 2 * PAGE:
         received_at, pk = found[-PAGE - 1]
-        older = f"{query}&older={delivery_filters.cursor_text(at=received_at, pk=pk)}".lstrip("&")
+        older = f"{query}&older={list_filters.cursor_text(at=received_at, pk=pk)}".lstrip("&")
         yield "1,000th page or the last", older, len(found) // PAGE
 
 
