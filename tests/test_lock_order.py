@@ -14,7 +14,7 @@ from dashboard.actions.installs import snapshots
 from dashboard.models import Delivery, Endpoint, Install, User
 from dashboard.rules.observations import Observation
 from dashboard.services.opentrain import WebhookEndpoint
-from tests.actions.deliveries.test_groups import MINUTE, attempt
+from tests.actions.deliveries.recorded import MINUTE, attempt
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_endpoint, make_failed_delivery, make_install
 from tests.faults.failed import somebody_waits, wait_until

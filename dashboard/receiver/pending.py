@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboard.actions.deliveries.attempts import FirstRows
+from dashboard.actions.deliveries.rows import FirstRows
 from dashboard.receiver.keeping import NotKept
 from dashboard.rules.attempts import RecordedAttempt
 

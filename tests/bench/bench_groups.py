@@ -106,32 +106,32 @@ def _sides() -> dict[str, tuple[int, Callable[..., None]]]:
 
 
 def _by_arrays(given: list[Any]) -> None:
-    from dashboard.actions.deliveries import attempts
+    from dashboard.actions.deliveries import attempts, rows
     from dashboard.db.prepared import prepared_cursor
 
-    rows = [attempts._both(attempts._first_attempt(one)) for one in given]
+    values = [rows._both(attempts._first_attempt(one)) for one in given]
     with prepared_cursor() as cursor:
         # Planned for this number of rows: a plan for any number would join each row with every other.
-        cursor.cursor.execute(_arrays(), [list(column) for column in zip(*rows, strict=True)], prepare=False)
+        cursor.cursor.execute(_arrays(), [list(column) for column in zip(*values, strict=True)], prepare=False)
         assert len(cursor.fetchall()) == len(given)
 
 
 @lru_cache(maxsize=1)
 def _arrays() -> str:
-    from dashboard.actions.deliveries import attempts
+    from dashboard.actions.deliveries import rows
     from dashboard.models import Attempt, Delivery
 
-    parent = attempts._fields(Delivery, without="")
-    child = attempts._fields(Attempt, without="delivery_id")
+    parent = rows._fields(Delivery, without="")
+    child = rows._fields(Attempt, without="delivery_id")
     parents, children = ([f"{at}{number}" for number in range(len(of))] for at, of in (("d", parent), ("a", child)))
-    arrays = ", ".join(f"%s::{attempts._type(field)}[]" for field in (*parent, *child))
+    arrays = ", ".join(f"%s::{rows._type(field)}[]" for field in (*parent, *child))
     return (
         "WITH given AS MATERIALIZED (SELECT nextval('dashboard_delivery_id_seq') id, *"  # noqa: S608
         f" FROM unnest({arrays}) rows ({', '.join([*parents, *children])})),"
-        f" parent AS (INSERT INTO dashboard_delivery (id, {attempts._columns(parent)})"
+        f" parent AS (INSERT INTO dashboard_delivery (id, {rows._columns(parent)})"
         f" SELECT id, {', '.join(parents)} FROM given"
         " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)"
-        f" INSERT INTO dashboard_attempt (delivery_id, {attempts._columns(child)})"
+        f" INSERT INTO dashboard_attempt (delivery_id, {rows._columns(child)})"
         f" SELECT id, {', '.join(children)} FROM parent JOIN given USING (id) RETURNING uuid"
     )
 

@@ -162,9 +162,9 @@ def compare_pages(world, *, now: datetime, times: int) -> dict[str, float]:
 
 def insert_statements() -> dict[str, str]:
     """Return the receiver's statement for a first attempt, and its equivalent for partitions with their key table."""
-    from dashboard.actions.deliveries import attempts
+    from dashboard.actions.deliveries import rows
 
-    plain = attempts._insert_both()
+    plain = rows._insert_both()
     head, rest = plain.split(" ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)")
     columns, places = head.removeprefix('WITH parent AS (INSERT INTO "dashboard_delivery" (').split(") VALUES (")
     child_columns, child = rest.removeprefix(' INSERT INTO "dashboard_attempt" (').split(") SELECT ")
@@ -188,7 +188,6 @@ def _named(columns: str, places: str) -> str:
 
 def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
     """Insert new deliveries and count a second attempt of each, one commit each, in alternating batches."""
-    from dashboard.actions.deliveries import attempts
     from dashboard.db.prepared import prepared_cursor
     from tests.factories import BODY
 
@@ -205,7 +204,7 @@ def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
     for number in range(count // 100):
         for which in ("plain", "parted"):
             ids = []
-            rows = [_first(attempts, world.small, f"dlv_{which}_{number}_{one}", BODY, now) for one in range(100)]
+            rows = [_first(world.small, f"dlv_{which}_{number}_{one}", BODY, now) for one in range(100)]
             with parted() if which == "parted" else nullcontext(), prepared_cursor() as cursor:
                 began = time.perf_counter()
                 for values in rows:
@@ -221,7 +220,8 @@ def compare_writes(world, *, now: datetime, count: int) -> dict[str, float]:
     return {name: round(seconds * 1000 / count, 3) for name, seconds in taken.items()}
 
 
-def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) -> list[object]:
+def _first(endpoint, opentrain_id: str, body: bytes, now: datetime) -> list[object]:
+    from dashboard.actions.deliveries import attempts, rows
     from dashboard.rules.attempts import AttemptResult, Event
 
     event = Event(opentrain_id, f"evt_{opentrain_id}", "contract.started", "con_1", body)
@@ -231,7 +231,7 @@ def _first(attempts, endpoint, opentrain_id: str, body: bytes, now: datetime) ->
     )  # fmt: skip
     delivery = attempts.first(endpoint_id=endpoint.pk, event=event, result=result)
     attempt = attempts.advance(delivery=delivery, event=event, result=result)
-    return [*attempts._values(delivery), *attempts._values(attempt, without="delivery_id")]
+    return rows._both(attempt)
 
 
 def compare_removal(*, first: datetime, now: datetime) -> dict[str, float]:

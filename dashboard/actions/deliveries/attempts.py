@@ -1,4 +1,4 @@
-"""How an attempt updates its delivery, and how both are written to the log.
+"""How an attempt updates its delivery, and when both are written to the log (rows.py writes them).
 
 - A new round begins with an attempt that follows a redelivery request, and with an attempt that OpenTrain had no reason
   to make automatically (delivered, given up, or all attempts used): then it was requested, perhaps elsewhere.
@@ -8,35 +8,17 @@
 - The receiver's attempts have names (UUIDs). One that is in the log already changes nothing.
 """
 
-import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import (
-    BinaryField,
-    BooleanField,
-    CharField,
-    DateTimeField,
-    Field,
-    ForeignKey,
-    Model,
-    Q,
-    QuerySet,
-    UUIDField,
-)
-from psycopg import Binary
-from psycopg.types.json import Jsonb
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from dashboard.actions.deliveries import matching
+from dashboard.actions.deliveries.rows import FirstRows, insert_many, insert_one, rows_of, update_many
 from dashboard.config.schedule import schedule
-from dashboard.db.prepared import prepared_cursor
 from dashboard.models import Attempt, Delivery
 from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt
 
@@ -61,11 +43,6 @@ ADVANCED = (
 )
 """Columns of a delivery that `advance` changes, except the body."""
 
-_USUAL: dict[type, type] = {
-    BinaryField: bytes, BooleanField: bool, CharField: str, DateTimeField: datetime, ForeignKey: int,
-    UUIDField: uuid.UUID,
-}  # fmt: skip
-
 _LOCK = """
     SELECT delivery.id FROM dashboard_delivery AS delivery
     JOIN (SELECT DISTINCT * FROM unnest(%s::text[], %s::bigint[]) AS given (opentrain_id, endpoint_id)) AS given
@@ -80,23 +57,7 @@ def insert_first(*, given: RecordedAttempt) -> Attempt | None:
     Raises: django.db.Error.
     """
     attempt = _first_attempt(given)
-    delivery = attempt.delivery
-    with prepared_cursor() as cursor:
-        cursor.execute(_insert_both(), _both(attempt))
-        inserted = cursor.fetchone()
-    if inserted is None:
-        return None
-    attempt.pk, delivery.pk = inserted
-    attempt.delivery = delivery  # which has a key now
-    return attempt
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class FirstRows:
-    """A new delivery and its first attempt as the database is sent them: JSON, and beside it the columns of bytes."""
-
-    json: str
-    blobs: list[bytes | None]
+    return attempt if insert_one(attempt) else None
 
 
 def first_rows(given: RecordedAttempt) -> FirstRows:
@@ -104,8 +65,7 @@ def first_rows(given: RecordedAttempt) -> FirstRows:
 
     Raises: OverflowError, TypeError or ValueError for what no column can hold.
     """
-    row = _both(_first_attempt(given))
-    return FirstRows(json.dumps(row, default=_in_json), [row[place] for place in _places_of_bytes()])
+    return rows_of(_first_attempt(given))
 
 
 def insert_firsts(
@@ -118,11 +78,7 @@ def insert_firsts(
 
     Raises: django.db.Error, and OverflowError, TypeError or ValueError for what no column can hold.
     """
-    found = [rows.get(one.id) or first_rows(one) for one in given]
-    blobs = [list(column) for column in zip(*(one.blobs for one in found), strict=True)]
-    with prepared_cursor() as cursor:
-        cursor.execute(_insert_many(), [f"[{','.join(one.json for one in found)}]", *blobs])
-        return frozenset(name for (name,) in cursor.fetchall())
+    return insert_many([rows.get(one.id) or first_rows(one) for one in given])
 
 
 def in_order(given: Iterable[RecordedAttempt]) -> list[RecordedAttempt]:
@@ -224,27 +180,14 @@ def confirm(*, delivery: Delivery, observed: Attempt, event: Event, result: Atte
 
 
 def save_advanced(*, deliveries: Sequence[Delivery]) -> None:
-    """Save what `advance` changed of existing deliveries in one statement, and the bodies that it filled in.
-
-    Django's own bulk_update takes seconds for a thousand rows with this number of columns.
-    """
-    fields = _advanced()
-    values = [
-        [field.get_db_prep_save(getattr(row, field.attname), connection) for row in deliveries] for field in fields
-    ]
-    ids = [row.pk for row in deliveries]
-    with connection.cursor() as cursor:
-        cursor.execute(_update_many(), [ids, *values])
+    """Save what `advance` changed of existing deliveries in one statement, and the bodies that it filled in."""
+    update_many(deliveries, columns=ADVANCED)
     Delivery.objects.bulk_update([row for row in deliveries if not _is_unread(row)], ["body"])
 
 
 def _first_attempt(given: RecordedAttempt) -> Attempt:
     delivery = first(endpoint_id=given.endpoint_id, event=given.event, result=given.result)
     return advance(delivery=delivery, event=given.event, result=given.result, name=given.id)
-
-
-def _both(attempt: Attempt) -> list[Any]:
-    return [*_values(attempt.delivery), *_values(attempt, without="delivery_id")]
 
 
 def _next_attempt(given: RecordedAttempt, *, delivery: Delivery, observed: list[Attempt]) -> Attempt:
@@ -335,140 +278,3 @@ def _attempt(*, delivery: Delivery, result: AttemptResult, name: uuid.UUID | Non
         answered_in_time=result.answered_in_time,
         uuid=name,
     )
-
-
-@lru_cache(maxsize=1)
-def _insert_both() -> str:
-    """Return the SQL of `insert_first`. Names come from the models, and all values are parameters."""
-    parent, child = _fields(Delivery, without=""), _fields(Attempt, without="delivery_id")
-    return (
-        f"WITH parent AS (INSERT INTO {_table(Delivery)} ({_columns(parent)}) VALUES ({_places(parent)})"  # noqa: S608
-        " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id)"
-        f" INSERT INTO {_table(Attempt)} (delivery_id, {_columns(child)}) SELECT id, {_places(child)} FROM parent"
-        " RETURNING id, delivery_id"
-    )
-
-
-@lru_cache(maxsize=1)
-def _insert_many() -> str:
-    """Return the SQL of `insert_firsts`: all rows are one JSON parameter, with an array for each column of bytes.
-
-    A statement for each row takes more of PostgreSQL's time, and Python's threads wait for each other at each row. An
-    array for each column takes more of our time. Bytes are sent in binary (%b): text has to be escaped.
-    """
-    parent, child = _fields(Delivery, without=""), _fields(Attempt, without="delivery_id")
-    given = [_from_json(field, place=place) for place, field in enumerate((*parent, *child))]
-    names = [f"v{place}" for place in range(len(given))]
-    named = {str(field.column): name for field, name in zip(parent, names, strict=False)}
-    blobs = [f"b{place}" for place in _places_of_bytes()]
-    return (
-        f"WITH given AS MATERIALIZED (SELECT {', '.join(map('{} AS {}'.format, given, names))}, place"  # noqa: S608
-        f" FROM ROWS FROM (jsonb_array_elements(%s::jsonb), {', '.join('unnest(%b::bytea[])' for _ in blobs)})"
-        f" WITH ORDINALITY given (one, {', '.join(blobs)}, place)),"
-        f" parent AS (INSERT INTO {_table(Delivery)} ({_columns(parent)})"
-        f" SELECT {', '.join(names[: len(parent)])} FROM given ORDER BY place"
-        " ON CONFLICT (opentrain_id, endpoint_id) DO NOTHING RETURNING id, opentrain_id, endpoint_id)"
-        f" INSERT INTO {_table(Attempt)} (delivery_id, {_columns(child)})"
-        f" SELECT id, {', '.join(names[len(parent) :])} FROM parent JOIN given"
-        f" ON opentrain_id = {named['opentrain_id']} AND endpoint_id = {named['endpoint_id']} RETURNING uuid"
-    )
-
-
-@lru_cache(maxsize=1)
-def _places_of_bytes() -> list[int]:
-    """Return the places of columns of bytes in what `_both` returns."""
-    both = (*_fields(Delivery, without=""), *_fields(Attempt, without="delivery_id"))
-    return [place for place, field in enumerate(both) if _type(field) == "bytea"]
-
-
-def _from_json(field: "Field[Any, Any]", *, place: int) -> str:
-    """Return the SQL for the value of a column in a row that is a JSON array."""
-    kind = _type(field)
-    if kind == "bytea":
-        return f"b{place}"
-    return f"nullif(one -> {place}, 'null')" if kind == "jsonb" else f"(one ->> {place})::{kind}"
-
-
-def _in_json(value: object) -> object:
-    """Return, for `json.dumps`, what stands for a value that JSON does not have. Bytes go beside the JSON."""
-    if isinstance(value, datetime | uuid.UUID):
-        return str(value)
-    if isinstance(value, Jsonb):
-        return value.obj
-    if isinstance(value, bytes | Binary):
-        return None
-    raise TypeError(f"A {type(value).__name__} cannot be stored.")
-
-
-def _advanced() -> "list[Field[Any, Any]]":
-    return [field for field in _fields(Delivery, without="") if field.name in ADVANCED]
-
-
-@lru_cache(maxsize=1)
-def _update_many() -> str:
-    """Return the SQL of `save_advanced`: one array per column, starting with the IDs."""
-    names = [str(field.column) for field in _advanced()]
-    arrays = ", ".join(["%s::bigint[]", *(f"%s::{_type(field)}[]" for field in _advanced())])
-    changes = ", ".join(f"{name} = new.{name}" for name in names)
-    return (
-        f"UPDATE {_table(Delivery)} old SET {changes}"  # noqa: S608
-        f" FROM unnest({arrays}) new(id, {', '.join(names)}) WHERE old.id = new.id"
-    )
-
-
-def _table(model: type[Model]) -> str:
-    return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - Django's documented way
-
-
-def _type(field: "Field[Any, Any]") -> str:
-    """Return the column type without a length: a cast with a length would truncate values that the column rejects."""
-    return str(field.db_type(connection)).partition("(")[0]
-
-
-def _places(fields: "list[Field[Any, Any]]") -> str:
-    return ", ".join(f"%s::{_type(field)}" for field in fields)
-
-
-def _columns(fields: "list[Field[Any, Any]]") -> str:
-    return ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-
-
-@lru_cache(maxsize=2)
-def _fields(model: type[Model], *, without: str) -> "list[Field[Any, Any]]":
-    fields = model._meta.concrete_fields  # noqa: SLF001 - Django's documented way
-    written = [field for field in fields if not field.primary_key and not field.generated]
-    return [field for field in written if field.column != without]
-
-
-def _values(row: Model, *, without: str = "") -> list[Any]:
-    using, values = _dialect(), []
-    for field, usual, written in _plan(type(row), without=without):
-        value = getattr(row, field.attname)
-        if type(value) is usual:
-            values.append(value if written is None else written(value))
-        else:
-            values.append(None if value is None else field.get_db_prep_save(value, using))
-    return values
-
-
-@lru_cache(maxsize=1)
-def _dialect() -> BaseDatabaseWrapper:
-    """Return what tells fields how the database writes values. It is never connected, so all threads share it.
-
-    `connection` is another one in each request of an event loop.
-    """
-    return connections.create_connection(DEFAULT_DB_ALIAS)
-
-
-@lru_cache(maxsize=2)
-def _plan(model: type[Model], *, without: str) -> "list[tuple[Field[Any, Any], type | None, type | None]]":
-    """Return fields, each with the type of its usual values, and the type that the driver gets, None if the same.
-
-    The fields themselves say the same, but asking them takes as long as everything else of a group together.
-    """
-    numbers = _dialect().ops.integerfield_type_map  # type: ignore[attr-defined]
-    plan = []
-    for field in _fields(model, without=without):
-        written = numbers.get(field.get_internal_type())
-        plan.append((field, int if written else _USUAL.get(type(field)), written))
-    return plan

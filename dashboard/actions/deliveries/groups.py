@@ -25,16 +25,9 @@ from types import MappingProxyType
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import ProgramLimitExceeded
 
-from dashboard.actions.deliveries.attempts import (
-    FirstRows,
-    first_rows,
-    in_order,
-    insert_firsts,
-    key_of,
-    locked_now,
-    record_next,
-)
+from dashboard.actions.deliveries.attempts import first_rows, in_order, insert_firsts, key_of, locked_now, record_next
 from dashboard.actions.deliveries.record import record_of_one
+from dashboard.actions.deliveries.rows import FirstRows
 from dashboard.rules.attempts import RecordedAttempt
 
 MOST = 500

@@ -15,7 +15,7 @@ from dashboard.models import Attempt, Delivery
 from dashboard.rules.attempts import RecordedAttempt
 from dashboard.rules.causes import Cause
 from dashboard.rules.deliveries import Standing
-from tests.actions.deliveries.test_groups import in_thread
+from tests.actions.deliveries.recorded import in_thread
 from tests.factories import NOON, make_endpoint
 from tests.receiver.journals import attempt
 
