@@ -13,7 +13,8 @@ from django.db import transaction
 from dashboard.actions import audit
 from dashboard.actions.deliveries.record import abandon_undelivered
 from dashboard.actions.endpoints import ENABLE, PAUSE
-from dashboard.actions.installs.snapshots import EDIT, POINT_BACK, hold, record_change, record_endpoint, remember, tally
+from dashboard.actions.installs.moves import EDIT, POINT_BACK
+from dashboard.actions.installs.snapshots import hold, record_change, record_endpoint, remember, tally
 from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read

@@ -15,7 +15,8 @@ from typing import Any
 from django.db import transaction
 
 from dashboard.actions import handler_checks
-from dashboard.actions.installs.snapshots import BYPASS, ROUTE, hold, record_change
+from dashboard.actions.installs.moves import BYPASS, ROUTE
+from dashboard.actions.installs.snapshots import hold, record_change
 from dashboard.actions.operation import Once, Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User

@@ -4,7 +4,6 @@ One that is older than what is stored, or than a change that OpenTrain has confi
 """
 
 import json
-import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,31 +14,19 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 
-from dashboard.actions import audit
 from dashboard.actions.deliveries import record as deliveries
 from dashboard.actions.deliveries.record import AutoDisable
+from dashboard.actions.installs.moves import learn_of_url, tell_of_moves
 from dashboard.actions.installs.titles import tell_apart
-from dashboard.config.masking import masking
 from dashboard.db.prepared import prepared_cursor
-from dashboard.models import AuditEntry, Endpoint, EndpointSnapshot, EndpointWrite, Install
+from dashboard.models import Endpoint, EndpointSnapshot, EndpointWrite, Install
 from dashboard.models.endpoints import DISABLED
 from dashboard.models.installs import NO_ENDPOINT
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, Severity
 from dashboard.rules.installs import UnreadEntry
-from dashboard.rules.outside_texts import cut
-from dashboard.rules.receiver_urls import leads_to
 from dashboard.rules.snapshots import LAG, EndpointState, is_stale, url_digest
 from dashboard.services import opentrain
 
-EDIT, POINT_BACK = "edit endpoint", "deliver through the receiver again"
-ROUTE, BYPASS = "route through Redeliver", "take Redeliver out of the path"
-MOVES = (EDIT, POINT_BACK, ROUTE, BYPASS)
-"""Names in the audit of the actions that change an endpoint's URL."""
-CHANGED_ELSEWHERE = "URL changed elsewhere"
-"""Name in the audit of such a change that Redeliver did not request."""
-ELSEWHERE = "outside Redeliver"
-UNSETTLED = timedelta(days=1)
-"""How long a change of ours without a clear answer may explain another URL."""
 HISTORY_EVERY = timedelta(hours=1)
 """Interval of rows in an endpoint's history while nothing changes."""
 _TALLY = """
@@ -331,7 +318,7 @@ def _take(
         endpoint.told_apart_by = None
     _learn_of_disable(endpoint, remote, at=learned_at)
     if endpoint.snapshot_at is not None and endpoint.url != remote.url:
-        _learn_of_url(endpoint, remote, at=at)
+        learn_of_url(endpoint, remote, at=at)
         if changes is not None:
             writes.moved.append(endpoint)
     endpoint.opentrain_id = remote.id
@@ -356,46 +343,6 @@ def _learn_of_disable(endpoint: Endpoint, remote: opentrain.WebhookEndpoint, *, 
     is_known = endpoint.auto_disabled_at is None and endpoint.disabled_at == remote.disabled_at
     endpoint.auto_disabled_at = remote.disabled_at
     endpoint.disable_learned_at = remote.disabled_at if is_known else at
-
-
-def _learn_of_url(endpoint: Endpoint, remote: opentrain.WebhookEndpoint, *, at: datetime) -> None:
-    """Note how the endpoint's path changes with its URL. Whether the change was made elsewhere is found out later."""
-    endpoint.url_changed_at, endpoint.url_before = None, cut(masking().url(endpoint.url), most=audit.URL_CHARS)
-    if endpoint.receiver_key is None or not leads_to(url=remote.url, key=endpoint.receiver_key):
-        return
-    if endpoint.routing_since is not None:
-        endpoint.routed_at = at
-    endpoint.routing_since = endpoint.bypassed_at = None
-
-
-def _tell_of_moves(moved: Sequence[Endpoint], *, at: datetime) -> None:
-    """Note the endpoints whose URL no change of ours explains, and write each into the audit.
-
-    A change of ours whose outcome is unknown may have been carried out later: it explains any URL.
-    """
-    ours = AuditEntry.objects.filter(endpoint__in=moved, action__in=MOVES, at__gt=at - UNSETTLED).operations()
-    ours = ours.filter(phase__in=[AuditEntry.Phase.REQUESTED, AuditEntry.Phase.UNKNOWN])
-    explained = set(ours.values_list("endpoint_id", flat=True))
-    entries = []
-    for endpoint in moved:
-        if endpoint.pk in explained:
-            continue
-        endpoint.url_changed_at = at
-        row = audit.entry(
-            operation=uuid.uuid4(),
-            phase=audit.DONE,
-            action=CHANGED_ELSEWHERE,
-            actor=None,
-            actor_name=ELSEWHERE,
-            install=endpoint.install,
-            endpoint=endpoint,
-        )
-        row.words = (
-            f"OpenTrain delivers this endpoint to {endpoint.shown_url} now. It delivered to {endpoint.url_before} "
-            "before. Redeliver did not request this change."
-        )
-        entries.append(row)
-    AuditEntry.objects.bulk_create(entries)
 
 
 def _before(endpoint: Endpoint, state: EndpointState | None, *, at: datetime) -> EndpointWrite:
@@ -428,7 +375,7 @@ def _write(writes: _Writes, *, at: datetime) -> None:
         with connection.cursor() as cursor:
             cursor.execute(_CONFIRM_ALL, [at, [row.pk for row in writes.confirmed]])
     if writes.moved:
-        _tell_of_moves(writes.moved, at=at)
+        tell_of_moves(writes.moved, at=at)
     if writes.changed:
         _change(writes.changed)
     Endpoint.objects.bulk_create(writes.added)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from dashboard.actions.installs.snapshots import BYPASS, CHANGED_ELSEWHERE
+from dashboard.actions.installs.moves import BYPASS, CHANGED_ELSEWHERE
 from dashboard.models import AuditEntry, Endpoint, Run, RunItem
 from dashboard.queries import receivers
 from dashboard.queries.overtaken import overtaken_failed, overtaken_gone
