@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from django.db import OperationalError
 from dashboard.models import Attempt, Endpoint
 from dashboard.receiver import journal
 from dashboard.receiver.journal import Journal
-from dashboard.rules.attempts import AttemptResult, Event, RecordedAttempt
-from tests.factories import BODY, NOON
+from dashboard.rules.attempts import RecordedAttempt
+from tests.actions.deliveries.recorded import attempt
 
 T = TypeVar("T")
 KEY = Fernet.generate_key().decode()
@@ -25,24 +24,6 @@ ROOM = 2**30
 SOON_S = 20
 LONG_S = 9.0
 """What is left of OpenTrain's time when a handler answers at once."""
-
-
-def attempt(endpoint: Endpoint, delivery_id: str = "dlv_1", **other: Any) -> RecordedAttempt:
-    event = {"event_id": "evt_1", "event_type": "contract.started", "resource_id": "con_1", "body": BODY}
-    result: dict[str, Any] = {
-        "received_at": NOON,
-        "request_headers": [["X-OpenTrain-Delivery", delivery_id]],
-        "answered_status": 200,
-        "cause": "",
-        "handler_url": "https://handler.example.com/hook",
-        "handler_status": 200,
-        "latency_ms": 12,
-        "response_headers": [],
-        "response_head": b"answer",
-    }
-    event |= {name: value for name, value in other.items() if name in Event.__slots__}
-    result |= {name: value for name, value in other.items() if name in AttemptResult.__slots__}
-    return RecordedAttempt(uuid.uuid4(), endpoint.pk, Event(delivery_id=delivery_id, **event), AttemptResult(**result))
 
 
 def attempts(endpoint: Endpoint, number: int) -> list[RecordedAttempt]:

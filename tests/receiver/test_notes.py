@@ -12,9 +12,9 @@ from dashboard.receiver import notes as notes_module
 from dashboard.receiver.notes import Notes, Taken
 from dashboard.rules.causes import Cause
 from dashboard.vault import Sealed
+from tests.actions.deliveries.recorded import attempt
 from tests.actions.test_signing_secrets import stored
 from tests.factories import NOON, make_endpoint
-from tests.receiver.journals import attempt
 from tests.receiver.refusals import refusal
 
 

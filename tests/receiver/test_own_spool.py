@@ -1,7 +1,6 @@
 """Which spool a receiver has, and what it takes over."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,6 @@ from dashboard.receiver.segments import HEADER_BYTES
 from dashboard.receiver.spool import Spool
 from dashboard.receiver.spool_folder import SpoolHeld
 from tests.receiver.journals import KEY, ROOM
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Spool]]:
-    spools: list[Spool] = []
-    yield spools
-    for spool in spools:
-        spool.close()
 
 
 def own(root: Path, opened: list[Spool], *, name: str = "web1") -> Spool:

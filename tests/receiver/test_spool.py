@@ -1,73 +1,20 @@
 """The spool keeps records in order until they are released, once, and says what it cannot keep or read."""
 
-import logging
 import os
 import stat
 import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from cryptography.fernet import Fernet
 
-from dashboard.receiver import segments, spool_folder
+from dashboard.receiver import segments
 from dashboard.receiver import spool as spool_module
-from dashboard.receiver.segments import HEADER_BYTES, RECORD_BYTES, Damage, KeyMissing, UnknownFormat
-from dashboard.receiver.spool import Batch, Spool, SpoolFull
+from dashboard.receiver.segments import HEADER_BYTES, RECORD_BYTES, KeyMissing, UnknownFormat
+from dashboard.receiver.spool import Spool, SpoolFull
 from dashboard.receiver.spool_folder import SpoolFailed, SpoolHeld
-from tests.receiver.disks import failing, flip, install
-
-KEY = Fernet.generate_key().decode()
-OTHER = Fernet.generate_key().decode()
-ROOM = 2**30
-TEN = [f"record {number}".encode() for number in range(10)]
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Spool]]:
-    """Spools to close after the test."""
-    spools: list[Spool] = []
-    yield spools
-    for spool in spools:
-        spool.close()
-
-
-@pytest.fixture
-def spool(tmp_path: Path, opened: list[Spool]) -> Spool:
-    opened.append(Spool(tmp_path / "own", keys=[KEY], max_bytes=ROOM))
-    return opened[0]
-
-
-def again(spool: Spool, opened: list[Spool], **options: object) -> Spool:
-    """Return what the next process sees."""
-    spool.close()
-    opened.append(Spool(spool.folder, **{"keys": [KEY], "max_bytes": ROOM, **options}))  # type: ignore[arg-type]
-    return opened[-1]
-
-
-def batches(spool: Spool, *, most: int = 500) -> Iterator[Batch]:
-    """Yield batches until the spool is empty, and release each."""
-    while (batch := spool.read(most=most)) is not None:
-        yield batch
-        spool.release(batch)
-
-
-def drained(spool: Spool, *, most: int = 500) -> list[bytes]:
-    return [record for batch in batches(spool, most=most) for record in batch.records]
-
-
-def files(spool: Spool) -> list[str]:
-    return sorted(path.name for path in spool.folder.iterdir())
-
-
-def make_dead(folder: Path, records: Sequence[bytes] = TEN, *, keys: Sequence[str] = (KEY,)) -> Path:
-    """Make the spool of a receiver that ended with records in it."""
-    dead = Spool(folder, keys=keys, max_bytes=ROOM)
-    dead.append(records)
-    dead.close()
-    return folder
-
+from tests.receiver.disks import flip, install
+from tests.receiver.spools import KEY, OTHER, ROOM, TEN, again, batches, drained, files, make_dead
 
 # Order and release
 
@@ -315,124 +262,6 @@ def test_size_counts_what_an_earlier_process_left(spool: Spool, opened: list[Spo
     assert drained(following) == TEN
 
 
-# Damage
-
-
-def test_damaged_record_is_reported_and_the_others_are_read(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
-    spool.append(TEN)
-    each = RECORD_BYTES + len(TEN[0])
-    begin = HEADER_BYTES + 3 * each
-    path = spool.folder / "0000000001.spool"
-    flip(path, at=begin + each - 1)
-    found = list(batches(spool))
-    assert [batch.records for batch in found] == [(*TEN[:3], *TEN[4:])]
-    assert [batch.damage for batch in found] == [(Damage(begin, begin + each, 1),)]
-    assert (spool.lost, spool.lost_unknown, spool.waiting) == (1, 0, 0)
-    assert caplog.record_tuples == [
-        (
-            "dashboard.receiver.spool",
-            logging.ERROR,
-            f"{path} is damaged from byte {begin} to {begin + each}: 1 records lost",
-        )
-    ]
-
-
-def test_damaged_record_is_counted_once_however_often_it_is_read(spool: Spool, opened: list[Spool]) -> None:
-    spool.append(TEN)
-    flip(spool.folder / "0000000001.spool", at=HEADER_BYTES)
-    assert spool.read() == spool.read()
-    assert spool.lost == 0
-    drained(spool)
-    assert spool.lost == 1
-
-
-def test_damaged_segment_is_set_aside(spool: Spool, opened: list[Spool]) -> None:
-    spool.append(TEN)
-    flip(spool.folder / "0000000001.spool", at=HEADER_BYTES)
-    damaged = (spool.folder / "0000000001.spool").read_bytes()
-    assert drained(spool, most=4) == TEN[1:]
-    assert (spool.folder / "0000000001.aside").read_bytes() == damaged
-    following = again(spool, opened)
-    assert following.is_empty
-    following.append(TEN)
-    assert files(following) == ["0000000001.aside", "0000000002.spool", "lock"]
-
-
-def test_segment_with_records_that_the_log_refuses_is_set_aside(
-    spool: Spool, opened: list[Spool], caplog: pytest.LogCaptureFixture
-) -> None:
-    spool.append(TEN)
-    path = spool.folder / "0000000001.spool"
-    for number, batch in enumerate(iter(lambda: spool.read(most=4), None)):
-        spool.release(batch, refused=2 if number == 1 else 0)
-    assert (spool.refused, spool.lost, spool.is_empty) == (2, 0, True)
-    assert caplog.messages == [f"{path} has 2 records that the log refused"]
-    assert files(spool) == ["0000000001.aside", "lock"]
-    (spool.folder / "0000000001.aside").rename(path)  # as an operator does, once the log can take them
-    assert drained(again(spool, opened)) == TEN
-
-
-def test_segment_whose_header_is_gone_is_lost_and_counted(spool: Spool, opened: list[Spool]) -> None:
-    spool.append(TEN)
-    path = spool.folder / "0000000001.spool"
-    path.write_bytes(b"\xff" * HEADER_BYTES + path.read_bytes()[HEADER_BYTES:])
-    following = again(spool, opened)
-    following.append([b"later"])
-    assert following.waiting == 11
-    assert drained(following) == [b"later"]
-    assert (following.lost, following.lost_unknown) == (10, 0)
-
-
-@pytest.mark.parametrize("left", [0, HEADER_BYTES, HEADER_BYTES + 100])
-def test_records_that_somebody_cuts_off_are_counted(left: int, spool: Spool) -> None:
-    spool.append(TEN)
-    os.truncate(spool.folder / "0000000001.spool", left)
-    kept = drained(spool)
-    assert kept == TEN[: len(kept)]
-    assert (len(kept), spool.lost) == ((2, 8) if left > HEADER_BYTES else (0, 10))
-    assert spool.is_empty
-
-
-def test_segment_that_somebody_deletes_is_counted(spool: Spool) -> None:
-    spool.append(TEN)
-    (spool.folder / "0000000001.spool").unlink()
-    assert drained(spool) == []
-    assert (spool.lost, spool.is_empty) == (10, True)
-    spool.append(TEN)
-    assert drained(spool) == TEN
-
-
-def test_number_that_nobody_knows_is_not_made_up(spool: Spool, opened: list[Spool]) -> None:
-    spool.append(TEN)
-    flip(spool.folder / "0000000001.spool", at=HEADER_BYTES + 9 * (RECORD_BYTES + len(TEN[0])))
-    following = again(spool, opened)
-    assert following.waiting == 9
-    assert drained(following) == TEN[:9]
-    assert (following.lost, following.lost_unknown, following.waiting) == (0, 1, 0)
-
-
-def test_number_that_this_process_counted_is_known(spool: Spool) -> None:
-    spool.append(TEN)
-    flip(spool.folder / "0000000001.spool", at=HEADER_BYTES + 9 * (RECORD_BYTES + len(TEN[0])))
-    assert drained(spool) == TEN[:9]
-    assert (spool.lost, spool.lost_unknown) == (1, 0)
-
-
-def test_segment_that_cannot_be_deleted_is_tried_again_and_read_once(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spool.append(TEN)
-    batch = spool.read()
-    assert batch is not None
-    with monkeypatch.context() as patch:
-        install(patch, spool_folder, fsync=failing(5))
-        with pytest.raises(SpoolFailed, match=r"0000000001\.spool cannot be deleted: Input/output error\."):
-            spool.release(batch)
-    assert spool.waiting == 0
-    assert [one.records for one in batches(spool)] == [()]
-    assert (spool.is_empty, spool.lost) == (True, 0)
-
-
 # Keys and versions
 
 
@@ -467,107 +296,6 @@ def test_unknown_version_is_refused_and_left_as_it_is(spool: Spool, opened: list
         ):
             again(spool, opened)
     assert path.read_bytes() == newer
-
-
-# Adoption
-
-
-def test_spool_of_a_dead_receiver_is_adopted_behind_what_waits(spool: Spool, tmp_path: Path) -> None:
-    dead = make_dead(tmp_path / "dead")
-    spool.append([b"own"])
-    assert spool.adopt(dead) == 10
-    spool.append([b"later"])
-    assert spool.waiting == 12
-    assert drained(spool) == [b"own", *TEN, b"later"]
-    assert not dead.exists()
-
-
-def test_spool_of_a_living_receiver_is_not_adopted(spool: Spool, tmp_path: Path, opened: list[Spool]) -> None:
-    opened.append(Spool(tmp_path / "living", keys=[KEY], max_bytes=ROOM))
-    opened[1].append(TEN)
-    assert spool.adopt(tmp_path / "living") is None
-    assert spool.adopt(spool.folder) is None
-    assert (spool.waiting, opened[1].waiting) == (0, 10)
-
-
-def test_adopted_spool_stays_with_its_new_owner(spool: Spool, tmp_path: Path, opened: list[Spool]) -> None:
-    spool.adopt(make_dead(tmp_path / "dead"))
-    assert drained(again(spool, opened)) == TEN
-
-
-def test_empty_spool_is_cleared_away(spool: Spool, tmp_path: Path) -> None:
-    assert spool.adopt(make_dead(tmp_path / "dead", [])) == 0
-    assert not (tmp_path / "dead").exists()
-
-
-def test_torn_records_and_damaged_segments_come_along(spool: Spool, tmp_path: Path) -> None:
-    dead = make_dead(tmp_path / "dead")
-    path = dead / "0000000001.spool"
-    (dead / "0000000002.spool").write_bytes(path.read_bytes()[:100])
-    (dead / "0000000003.aside").write_bytes(b"evidence")
-    path.write_bytes(path.read_bytes()[:-1])
-    spool.append([b"own"])
-    assert spool.adopt(dead) == 9
-    assert spool.torn == 2
-    assert drained(spool) == [b"own", *TEN[:9]]
-    assert (spool.folder / "0000000003.aside").read_bytes() == b"evidence"
-
-
-def test_other_files_of_a_dead_receiver_stay(spool: Spool, tmp_path: Path) -> None:
-    dead = make_dead(tmp_path / "dead")
-    (dead / "note").touch()
-    assert spool.adopt(dead) == 10
-    assert [path.name for path in dead.iterdir()] == ["note"]
-
-
-def test_spool_that_does_not_fit_is_not_adopted(tmp_path: Path, opened: list[Spool]) -> None:
-    dead = make_dead(tmp_path / "dead")
-    opened.append(Spool(tmp_path / "own", keys=[KEY], max_bytes=500))
-    for _again in range(2):
-        with pytest.raises(SpoolFull, match=f"The spool {dead} does not fit into {tmp_path}/own"):
-            opened[0].adopt(dead)
-    assert (opened[0].is_empty, (dead / "0000000001.spool").exists()) == (True, True)
-
-
-def test_spool_of_another_version_is_not_adopted(spool: Spool, tmp_path: Path) -> None:
-    dead = make_dead(tmp_path / "dead")
-    path = dead / "0000000001.spool"
-    path.write_bytes(path.read_bytes().replace(b"RDLSPOOL\0\1", b"RDLSPOOL\0\2"))
-    with pytest.raises(UnknownFormat):
-        spool.adopt(dead)
-    assert path.exists()
-
-
-def test_spool_that_is_not_there_is_told_in_words(spool: Spool, tmp_path: Path) -> None:
-    with pytest.raises(SpoolFailed) as refused:
-        spool.adopt(tmp_path / "nowhere")
-    assert str(refused.value) == f"The spool {tmp_path}/nowhere cannot be adopted: No such file or directory."
-
-
-def test_adoption_that_fails_half_way_loses_nothing(
-    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[Spool]
-) -> None:
-    monkeypatch.setattr(segments, "SEGMENT_BYTES", HEADER_BYTES + 150)
-    dead = make_dead(tmp_path / "dead")
-    rename, moved = Path.rename, iter([True])
-
-    def failing_second(self: Path, target: Path) -> Path:
-        return rename(self, target) if next(moved, False) else failing(18)()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", failing_second)
-        with pytest.raises(SpoolFailed, match="cannot be adopted: Invalid cross-device link"):
-            spool.adopt(dead)
-    assert spool.waiting == 4
-    assert spool.adopt(dead) == 6
-    assert drained(spool) == TEN
-
-
-def test_owner_that_comes_back_makes_a_new_spool(spool: Spool, tmp_path: Path, opened: list[Spool]) -> None:
-    spool.adopt(make_dead(tmp_path / "dead"))
-    opened.append(Spool(tmp_path / "dead", keys=[KEY], max_bytes=ROOM))
-    opened[1].append([b"new"])
-    assert drained(opened[1]) == [b"new"]
 
 
 # Threads

@@ -24,7 +24,7 @@ ATTEMPT_COLUMNS = [
 ]
 
 
-def attempt(endpoint: Endpoint, delivery_id: str, *, at=NOON, status=200, **other: Any) -> RecordedAttempt:
+def attempt(endpoint: Endpoint, delivery_id: str = "dlv_1", *, at=NOON, status=200, **other: Any) -> RecordedAttempt:
     """An attempt with a name of its own. `other` are fields of its event and of its result."""
     event = {"event_id": "evt_1", "event_type": "contract.started", "resource_id": "con_1", "body": BODY}
     result: dict[str, Any] = {

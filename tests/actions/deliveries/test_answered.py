@@ -15,9 +15,8 @@ from dashboard.models import Attempt, Delivery
 from dashboard.rules.attempts import RecordedAttempt
 from dashboard.rules.causes import Cause
 from dashboard.rules.deliveries import Standing
-from tests.actions.deliveries.recorded import in_thread
+from tests.actions.deliveries.recorded import attempt, in_thread
 from tests.factories import NOON, make_endpoint
-from tests.receiver.journals import attempt
 
 LATER = NOON + timedelta(minutes=1)
 STATE = ("last_ok", "last_cause", "last_status", "standing", "attempts_in_round")
