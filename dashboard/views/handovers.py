@@ -35,7 +35,7 @@ from dashboard.rules.handovers import AT_ONCE, BOTH, EVENTS, NOT_ALLOWED
 from dashboard.rules.masking import REDACTED
 from dashboard.rules.reconciliation import Consequence
 from dashboard.rules.reconciliation_words import words
-from dashboard.rules.reconstruction import LinkFields
+from dashboard.rules.reconstruction import Built, LinkFields
 from dashboard.views import deliveries, operations
 
 _SECRETS = ("endpoint__secret", "install__token", "endpoint__install__token")
@@ -232,11 +232,15 @@ def _preview(request: MemberRequest, chosen: _Chosen, hired: Hired | None, *, no
     }
     if link is None or hired.person is None or case.why_not_built:
         return context
-    built = case.built(link=link, freelancer=hired.person)
+    return context | _built(request, case, case.built(link=link, freelancer=hired.person), link, now=now)
+
+
+def _built(request: MemberRequest, case: Case, built: Built, link: LinkFields, *, now: datetime) -> dict[str, Any]:
+    """Return what the preview shows of the event that would be sent, and the ID of sending it."""
     indented, tree = deliveries.pretty(built.body)
     last = last_answers(endpoint_ids=[case.endpoint.pk], now=now).get(case.endpoint.pk, 0)
     subject = f"{case.contract.pk}/{case.endpoint.pk}/{case.event.value}/{link.id}"
-    return context | {
+    return {
         "built": built,
         "operation": operation_id(user_id=request.user.pk, action=asking.HAND_OVER, subject=subject, last_answer=last),
         "pretty": indented,

@@ -1,27 +1,22 @@
-"""Sending what waits: the request, its signature, each check before it, and what came of it."""
+"""Sending a hand-over: the request and its signature, what came of it, and what stays secret."""
 
 import json
 import logging
 import subprocess
-import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
-from dashboard.actions.handovers import asking, opting, sending
-from dashboard.actions.handovers.asking import Wanted
+from dashboard.actions.handovers import sending
 from dashboard.actions.reconciliation.judge import judge
 from dashboard.models import AuditEntry, Contract, Endpoint, Evidence, Finding, Handover, Install, User
-from dashboard.queries.handovers import case
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.reconciliation import Event
 from dashboard.rules.schedule import HANDLER_DEADLINE
-from dashboard.services.opentrain import Reason, Unavailable
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import SECRET, make_contract, make_evidence, make_finding, make_link
-from tests.handing_over import BUDGET, LATE, Scene, make_scene
+from tests.factories import SECRET
+from tests.handing_over import LATE, Scene, make_scene
 from tests.services.misbehaving import (
     Request,
     answer,
@@ -159,154 +154,6 @@ def test_started_is_sent_of_a_contract_that_is_active(fake_opentrain: FakeOpenTr
     assert confirmed_by_openssl(request)
 
 
-# --- What keeps it from being sent ------------------------------------------------------------------------------------
-
-
-def test_opt_in_that_was_taken_back_meanwhile_counts(scene: Scene, support: User) -> None:
-    def stop() -> None:
-        opting.stop(actor=support, endpoint=scene.endpoint, operation=uuid.uuid4())
-
-    assert "Sending is not allowed for this endpoint." in not_sent(scene, support, before=stop)
-
-
-def test_opt_in_that_was_taken_back_while_opentrain_was_asked_counts(scene: Scene, support: User) -> None:
-    scene.fake.before(
-        "list_participants",
-        lambda: opting.stop(actor=support, endpoint=scene.endpoint, operation=uuid.uuid4()),
-    )
-    assert "Sending is not allowed for this endpoint." in not_sent(scene, support, before=lambda: None)
-
-
-def test_event_that_the_handler_took_meanwhile_is_not_sent(scene: Scene, support: User) -> None:
-    def take() -> None:
-        make_evidence(contract=scene.contract, endpoint=scene.endpoint, link_id=scene.link.opentrain_id)
-
-    assert "The handler took this event." in not_sent(scene, support, before=take)
-
-
-def test_event_that_came_into_the_log_meanwhile_is_not_sent(scene: Scene, support: User) -> None:
-    def come() -> None:
-        scene.log({"opentrainUserId": "usr_1"}, event_type="contract.ended")
-
-    assert "The handler took this event." in not_sent(scene, support, before=come)
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({"status": "DISABLED"}, "The endpoint is paused or disabled."),
-        ({"deleted_at": LATE}, "OpenTrain no longer has this endpoint."),
-        ({"event_types": ["contract.started"]}, "This endpoint does not subscribe to contract.ended."),
-        ({"secret": None}, "Redeliver does not have this endpoint's signing secret"),
-        ({"handler_url": ""}, "Redeliver does not know the handler's URL."),
-        ({"handler_url": "https://acme.example.com/a-long-path…"}, "Redeliver does not know the handler's URL."),
-        (
-            {"handler_url": "https://redeliver.example.com/hooks/another-key-of-the-receiver-0000000000000000/"},
-            "The handler's URL is an address of Redeliver's receiver",
-        ),
-    ],
-)
-def test_endpoint_that_changed_meanwhile_is_not_sent_to(
-    scene: Scene, support: User, columns: dict[str, Any], words: str, settings: Any
-) -> None:
-    settings.RECEIVER_URL = "https://redeliver.example.com"
-
-    def change() -> None:
-        Endpoint.objects.filter(pk=scene.endpoint.pk).update(**columns)
-
-    assert words in not_sent(scene, support, before=change)
-
-
-def test_secret_that_cannot_be_decrypted_is_said(scene: Scene, support: User) -> None:
-    def lose_key() -> None:
-        Endpoint.objects.filter(pk=scene.endpoint.pk).update(secret=b"not encrypted with any key")
-
-    assert "signing secret cannot be read with the keys in FIELD_KEYS" in not_sent(scene, support, before=lose_key)
-
-
-def test_contract_that_is_gone_or_active_again_is_not_handed_over(scene: Scene, support: User) -> None:
-    def restart() -> None:
-        Contract.objects.filter(pk=scene.contract.pk).update(status="active", end_date=None)
-
-    assert "The contract has not ended" in not_sent(scene, support, before=restart)
-
-
-def test_contract_whose_row_was_deleted_meanwhile_is_not_handed_over(scene: Scene, support: User) -> None:
-    words = not_sent(scene, support, before=lambda: Contract.objects.filter(pk=scene.contract.pk).delete())
-    assert words == "OpenTrain no longer lists this contract."
-
-
-def test_link_that_is_gone_meanwhile_is_not_handed_over(scene: Scene, support: User) -> None:
-    other = make_link(install=scene.install)
-
-    def move() -> None:
-        Contract.objects.filter(pk=scene.contract.pk).update(link_ids=[other.opentrain_id])
-
-    assert "or the link is gone" in not_sent(scene, support, before=move)
-
-
-def test_contract_that_opentrain_lists_as_active_again_is_not_ended(scene: Scene, support: User) -> None:
-    contract = scene.fake._hires[scene.contract.opentrain_id]
-    contract.contract = type(contract.contract)(
-        **{name: getattr(contract.contract, name) for name in contract.contract.__slots__} | {"status": "active"}
-    )
-    words = not_sent(scene, support, before=lambda: None)
-    assert words == "OpenTrain lists this contract as active again."
-
-
-def test_start_of_a_contract_that_ended_a_moment_ago_is_never_sent(
-    fake_opentrain: FakeOpenTrain, support: User
-) -> None:
-    scene = make_scene(fake_opentrain, actor=support, event=Event.STARTED)
-    with misbehaving(answer(200)) as server:
-        row = at(scene, server.url).ask(support, event=Event.STARTED)
-        scene.fake.end(scene.contract.opentrain_id)  # the next sweep will see it
-        row = scene.send(row)
-        assert server.requests == []
-    assert (row.result, row.words) == (
-        "not_sent",
-        "Not sent. OpenTrain does not list this contract as active any more: it may have ended.",
-    )
-
-
-def test_start_is_not_sent_if_its_end_came_into_the_log_meanwhile(fake_opentrain: FakeOpenTrain, support: User) -> None:
-    scene = make_scene(fake_opentrain, actor=support, event=Event.STARTED)
-    with misbehaving(answer(200)) as server:
-        row = at(scene, server.url).ask(support, event=Event.STARTED)
-        scene.log({"opentrainUserId": "usr_1"}, event_type="contract.ended", last_ok=False)
-        row = scene.send(row)
-        assert server.requests == []
-    assert "it would give access back" in row.words
-
-
-@pytest.mark.parametrize("scopes", [["webhooks:manage"], ["webhooks:manage", "contracts:read"]], ids=str)
-def test_scope_that_went_away_keeps_everything_back(scene: Scene, support: User, scopes: list[str]) -> None:
-    def lack() -> None:
-        token = Install.objects.get(pk=scene.install.pk).token
-        given = scene.fake._installs[token]
-        named = type(given.token)(given.token.id, given.token.name, tuple(scopes))
-        scene.fake._installs[token] = type(given)(
-            **{name: getattr(given, name) for name in given.__slots__} | {"token": named}
-        )
-        Install.objects.filter(pk=scene.install.pk).update(token_scopes=scopes)
-
-    words = not_sent(scene, support, before=lack)
-    assert ("could not be checked" in words) or ("this token lacks participants:read" in words)
-
-
-def test_opentrain_that_does_not_answer_keeps_everything_back(scene: Scene, support: User) -> None:
-    failure = Unavailable("OpenTrain did not answer.", reason=Reason.TIMEOUT)
-    scene.fake.fail_next(failure, operation="list_contracts")
-    words = not_sent(scene, support, before=lambda: None)
-    assert words == "Whether the contract is still ended could not be checked: OpenTrain did not answer."
-
-
-def test_two_people_hired_name_nobody_so_nothing_is_sent(scene: Scene, support: User) -> None:
-    scene.log({"opentrainUserId": "usr_1"})
-    scene.log({"opentrainUserId": "usr_2"})
-    assert "name 2 people" in not_sent(scene, support, before=lambda: None)
-
-
 # --- What comes of it -------------------------------------------------------------------------------------------------
 
 
@@ -383,89 +230,6 @@ def test_error_of_redelivers_ends_the_row_and_is_logged(
 
 def test_deadline_is_that_of_a_forwarded_delivery() -> None:
     assert sending.HANDLER_DEADLINE is HANDLER_DEADLINE
-
-
-# --- Selections -------------------------------------------------------------------------------------------------------
-
-
-def ask_for(scene: Scene, actor: User, *, number: int) -> list[Handover]:
-    """Ask for a selection of contracts that ended, each with one event."""
-    contracts = [
-        make_contract(install=scene.install, status="ended", link_ids=[scene.link.opentrain_id]) for _ in range(number)
-    ]
-    wanted = []
-    for contract in contracts:
-        make_finding(contract=contract, endpoint=scene.endpoint)
-        scene.log({"opentrainUserId": "usr_1"}, resource_id=contract.opentrain_id)
-        found = case(contract=contract, endpoint=scene.endpoint, event=Event.ENDED, now=LATE)
-        wanted.append(Wanted(found, found.links[0]))
-    operation = uuid.uuid4()
-    return asking.ask(actor=actor, endpoint=scene.endpoint, wanted=wanted, operation=operation, is_batch=True, now=LATE)
-
-
-@pytest.fixture
-def people_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a logged event of any contract name Maria: these tests are about the order and the number."""
-    known = sending.people.Hired(sending.people.Person("usr_1"))
-    monkeypatch.setattr(sending.people, "from_log", lambda **_contract: known)
-
-
-@pytest.mark.usefixtures("people_known")
-def test_selection_is_sent_in_its_order(scene: Scene, support: User) -> None:
-    with misbehaving(answer(200)) as server:
-        at(scene, server.url)
-        rows = ask_for(scene, support, number=4)
-        assert sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET) == 4
-    assert [request.values("X-OpenTrain-Delivery") for request in server.requests] == [
-        [row.delivery_id] for row in rows
-    ]
-    assert set(Handover.objects.values_list("result", flat=True)) == {"ok"}
-
-
-@pytest.mark.usefixtures("people_known")
-def test_selection_stops_after_three_failures_in_a_row(scene: Scene, support: User) -> None:
-    with misbehaving(answer(503), answer(200), answer(503)) as server:
-        at(scene, server.url)
-        rows = ask_for(scene, support, number=7)
-        sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
-    results = [Handover.objects.get(pk=row.pk).result for row in rows]
-    assert results == ["failed", "ok", "failed", "failed", "failed", "not_sent", "not_sent"]
-    assert Handover.objects.get(pk=rows[-1].pk).words == "Not sent, because the 3 before it failed."
-
-
-@pytest.mark.usefixtures("people_known")
-def test_selection_stops_when_opentrain_cannot_be_asked(scene: Scene, support: User) -> None:
-    rows = ask_for(scene, support, number=5)
-    for _ in range(3):
-        failure = Unavailable("OpenTrain did not answer.", reason=Reason.TIMEOUT)
-        scene.fake.fail_next(failure, operation="list_contracts")
-    sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
-    causes = [Handover.objects.get(pk=row.pk).cause for row in rows]
-    assert causes == ["could not be checked"] * 3 + ["not sent"] * 2
-    assert sum(call.operation == "list_contracts" for call in scene.fake.calls) == 3
-
-
-@pytest.mark.usefixtures("people_known")
-def test_selection_goes_on_where_single_events_may_not_be_sent_any_more(scene: Scene, support: User) -> None:
-    with misbehaving(answer(200)) as server:
-        at(scene, server.url)
-        rows = ask_for(scene, support, number=5)
-        for row in rows[:4]:
-            make_evidence(contract=row.contract, endpoint=scene.endpoint, link_id=row.link_id)
-        sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
-    assert [Handover.objects.get(pk=row.pk).result for row in rows] == ["not_sent"] * 4 + ["ok"]
-
-
-@pytest.mark.usefixtures("people_known")
-def test_budget_ends_a_job_and_the_next_goes_on(scene: Scene, support: User) -> None:
-    with misbehaving(answer(200)) as server:
-        at(scene, server.url)
-        ask_for(scene, support, number=2)
-        assert sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=timedelta()) == 0
-        times = iter([LATE, LATE, *[LATE + BUDGET] * 50])
-        assert sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=lambda: next(times), budget=BUDGET) == 1
-        assert sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET) == 1
-        assert len(server.requests) == 2
 
 
 # --- What stays secret ------------------------------------------------------------------------------------------------
