@@ -1,6 +1,6 @@
-"""Writes deliveries and attempts to PostgreSQL, in one statement for each group, and values as the driver takes them.
+"""Writes deliveries and attempts in one statement per group, with values as the database driver takes them.
 
-Names of columns come from the models, and all values are parameters. What the values are, attempts.py decides.
+Names of columns come from the models, and all values are parameters. attempts.py decides what the values are.
 """
 
 import json
