@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashboard.forms import list_filters
-from dashboard.forms.list_filters import Chip, ListFilter, Nonsense, Read
+from dashboard.forms.list_filters import Chip, InvalidFilter, ListFilter, Read
 from dashboard.models import AuditEntry
 from dashboard.queries.audit import AuditCriteria
 from dashboard.rules.time_zones import read_in
@@ -61,13 +61,13 @@ def parse(*, params: Mapping[str, Any], now: datetime) -> AuditFilter:
 def _outcome(text: str, _now: datetime) -> Read:
     name = next((phase for phase, words in OUTCOMES.items() if text.lower() in {phase, words.lower()}), "")
     if not name:
-        raise Nonsense(f"“{text}” is not an outcome: use {', '.join(OUTCOMES)}.")
+        raise InvalidFilter(f"“{text}” is not an outcome: use {', '.join(OUTCOMES)}.")
     return name, {"phase": AuditEntry.Phase(name).value}
 
 
 def _run(text: str, _now: datetime) -> Read:
     if not list_filters.ID.fullmatch(text.removeprefix("#")):
-        raise Nonsense(f"“{text}” is not a run: use its number, such as 12.")
+        raise InvalidFilter(f"“{text}” is not a run: use its number, such as 12.")
     return str(number := int(text.removeprefix("#"))), {"run": number}
 
 

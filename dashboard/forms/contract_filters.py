@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.forms import list_filters
-from dashboard.forms.list_filters import ID, Chip, ListFilter, Nonsense, Read
+from dashboard.forms.list_filters import ID, Chip, InvalidFilter, ListFilter, Read
 from dashboard.queries.contract_lists import ANY, OTHER, ContractCriteria
 from dashboard.rules import pasted
 from dashboard.rules.lost_window import lost_from
@@ -81,27 +81,27 @@ def _any_id(text: str, _now: datetime) -> Read:
     try:
         found = pasted.identifier(text)
     except pasted.Unusable as error:
-        raise Nonsense(str(error)) from None
+        raise InvalidFilter(str(error)) from None
     return found, {"text": found}
 
 
 def _finding(text: str, _now: datetime) -> Read:
     name = text.lower().replace(" ", "_")
     if name not in FINDINGS:
-        raise Nonsense(f"“{text}” is not a finding: use {', '.join(FINDINGS)}.")
+        raise InvalidFilter(f"“{text}” is not a finding: use {', '.join(FINDINGS)}.")
     return name, {"finding": name}
 
 
 def _event(text: str, _now: datetime) -> Read:
     name = text.lower()
     if name not in set(Event):
-        raise Nonsense(f"“{text}” is not an event of a contract: use {' or '.join(Event)}.")
+        raise InvalidFilter(f"“{text}” is not an event of a contract: use {' or '.join(Event)}.")
     return name, {"event": name}
 
 
 def _endpoint(text: str, _now: datetime) -> Read:
     if not ID.fullmatch(text):
-        raise Nonsense(f"“{text}” is not an endpoint: use the number in the URL of its page.")
+        raise InvalidFilter(f"“{text}” is not an endpoint: use the number in the URL of its page.")
     return str(int(text)), {"endpoint": int(text)}
 
 
@@ -113,7 +113,7 @@ def _status(text: str, _now: datetime) -> Read:
 def _lost(text: str, _now: datetime) -> Read:
     found = lost_from(text.lower())
     if found is None:
-        raise Nonsense(f"“{text}” is neither a run nor an endpoint: use the link on its page.")
+        raise InvalidFilter(f"“{text}” is neither a run nor an endpoint: use the link on its page.")
     return found.text, {"lost": found}
 
 

@@ -11,8 +11,8 @@ from dashboard.forms.list_filters import (
     END,
     START,
     Chip,
+    InvalidFilter,
     ListFilter,
-    Nonsense,
     Read,
     Reader,
     as_written,
@@ -106,7 +106,7 @@ def cause_choices() -> list[tuple[str, str]]:
 def _state(text: str, _now: datetime) -> Read:
     name = text.lower().replace(" ", "_")
     if name not in set(StateKind):
-        raise Nonsense(f"“{text}” is not a state: use {', '.join(StateKind)}.")
+        raise InvalidFilter(f"“{text}” is not a state: use {', '.join(StateKind)}.")
     return name, {"state": StateKind(name)}
 
 
@@ -119,14 +119,14 @@ def _cause(text: str, _now: datetime) -> Read:
     name = text.lower()
     if name not in set(Cause):
         known = ", ".join(one for one in Cause if one)
-        raise Nonsense(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
+        raise InvalidFilter(f"“{text}” is not a cause: use a status such as 503 or 5xx, or one of {known}.")
     return name, {"cause": CauseCriteria(name)}
 
 
 def _number(column: str) -> Reader:
     def read_number(text: str, _now: datetime) -> Read:
         if not _NUMBER.fullmatch(text):
-            raise Nonsense(f"“{text}” is not a number of attempts: use a whole number such as 3.")
+            raise InvalidFilter(f"“{text}” is not a number of attempts: use a whole number such as 3.")
         return str(int(text)), {column: int(text)}
 
     return read_number
@@ -135,7 +135,7 @@ def _number(column: str) -> Reader:
 def _signature(text: str, _now: datetime) -> Read:
     name = text.lower()
     if name not in SIGNATURES:
-        raise Nonsense(f"“{text}” is not a signature's result: use {', '.join(SIGNATURES)}.")
+        raise InvalidFilter(f"“{text}” is not a signature's result: use {', '.join(SIGNATURES)}.")
     return name, {"refused": True} if name == REFUSED else {"signature": "" if name == UNSAID else name}
 
 

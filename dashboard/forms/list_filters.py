@@ -62,14 +62,14 @@ class ParsedFilters:
     problems: list[str]
 
 
-class Nonsense(ValueError):
+class InvalidFilter(ValueError):
     """The filter is invalid; the text says how to write it."""
 
 
 Read = tuple[str, dict[str, Any]]
 """A filter's canonical value, and the criteria that it sets."""
 Reader = Callable[[str, datetime], Read]
-"""Parses a filter's text; relative times count back from the second argument. Raises: Nonsense."""
+"""Parses a filter's text; relative times count back from the second argument. Raises: InvalidFilter."""
 
 
 def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: datetime) -> ParsedFilters:
@@ -84,7 +84,7 @@ def read(*, params: Mapping[str, Any], readers: "Mapping[str, Reader]", now: dat
                 continue
             _check(text)
             parsed.used[name], columns = readers[name](text, now)
-        except Nonsense as error:
+        except InvalidFilter as error:
             parsed.problems.append(str(error))
         else:
             parsed.columns.update(columns)
@@ -107,7 +107,7 @@ def times_to_address(*, params: Mapping[str, Any], now: datetime) -> tuple[dict[
                 continue
             _check(text)
             found = _read_time(text, now, is_end=name == END)
-        except Nonsense:
+        except InvalidFilter:
             continue
         if found.canonical != given:
             canonical[name] = found.canonical
@@ -166,7 +166,7 @@ def owner(column: str) -> Reader:
 
     def read_owner(text: str, _now: datetime) -> Read:
         if text.isdecimal() and int(text) > LARGEST:
-            raise Nonsense(f"“{text}” is not a valid {column} number.")
+            raise InvalidFilter(f"“{text}” is not a valid {column} number.")
         return text, {column: text}
 
     return read_owner
@@ -180,7 +180,7 @@ def identified(column: str) -> Reader:
         try:
             found = pasted.identifier(text, what=what)
         except pasted.Unusable as error:
-            raise Nonsense(str(error)) from None
+            raise InvalidFilter(str(error)) from None
         return found, {column: found}
 
     return read_id
@@ -207,11 +207,11 @@ def until(column: str) -> Reader:
 
 
 def _check(text: str) -> None:
-    """Raises: Nonsense if no filter can have this value."""
+    """Raises: InvalidFilter if no filter can have this value."""
     if has_secret(text):
-        raise Nonsense("A filter contains a token, key or secret. Keep it out of URLs: browsers remember them.")
+        raise InvalidFilter("A filter contains a token, key or secret. Keep it out of URLs: browsers remember them.")
     if len(text) > TEXT_CHARS:
-        raise Nonsense(f"“{text[:40]}…” has {len(text)} characters: a filter has at most {TEXT_CHARS}.")
+        raise InvalidFilter(f"“{text[:40]}…” has {len(text)} characters: a filter has at most {TEXT_CHARS}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,10 @@ class _Time:
 
 
 def _read_time(text: str, now: datetime, *, is_end: bool) -> _Time:
-    """Return the time that begins a range, or ends it with all that the text names, such as a day. Raises: Nonsense."""
+    """Return the time that begins a range, or ends it with all that the text names, such as a day.
+
+    Raises: InvalidFilter.
+    """
     passed = _AGO.fullmatch(text.lower())
     if passed is not None:
         return _Time(passed[1], now - int(passed[2]) * _UNITS[passed[3][0]])
@@ -232,7 +235,7 @@ def _read_time(text: str, now: datetime, *, is_end: bool) -> _Time:
         plain = f"{now.astimezone(UTC):%Y-%m-%dT%H:%MZ}" if text.lower() == "now" else text
         written = written_times.read(plain, now=now, later=is_end)
     except written_times.NotATime as error:
-        raise Nonsense(f"“{text}” is not a time: {str(error) or _how_to_write_a_time()}.") from None
+        raise InvalidFilter(f"“{text}” is not a time: {str(error) or _how_to_write_a_time()}.") from None
     doubt = f"{written.doubt} {written.taken}" if written.doubt else ""
     return _Time(written.last, written.end, doubt) if is_end else _Time(written.first, written.at, doubt)
 
