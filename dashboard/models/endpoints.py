@@ -18,7 +18,7 @@ from dashboard.rules import endpoint_titles
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
 from dashboard.rules.masking import RECEIVER_KEY
 from dashboard.rules.outside_texts import is_whole
-from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to
+from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to, log_began
 from dashboard.rules.snapshots import EndpointState, url_digest
 
 if TYPE_CHECKING:
@@ -345,9 +345,12 @@ class Endpoint(models.Model):
     @property
     def logged_since(self) -> datetime | None:
         """Since when its log is whole, as far as is known; None if it has no log. Deliveries of before may be in it."""
-        if self.is_received:
-            return self.routed_at or self.created_at
-        return self.observation_key_at
+        return log_began(
+            is_received=self.is_received,
+            routed_at=self.routed_at,
+            created_at=self.created_at,
+            observed_at=self.observation_key_at,
+        )
 
 
 class EndpointWrite(models.Model):

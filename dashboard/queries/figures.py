@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import F, OuterRef, Subquery
@@ -16,6 +16,7 @@ from dashboard.models import Delivery, Endpoint, Install
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.queries.attempt_counts import TRIED
 from dashboard.rules.figures import PARTS, TIMED, WINDOW, Figures, Tried, known, window
+from dashboard.rules.receiver_urls import leads_to, log_began
 
 LOOKED_AT = 20_000
 """Most deliveries to look at, of all endpoints together."""
@@ -27,6 +28,7 @@ SORTED = 500
 """Most endpoints to sort by their last attempts."""
 NEWEST = 1000
 """Newest deliveries to look at if there are more endpoints than that."""
+_TIMED = [cause.value for cause in TIMED]
 
 # One row for each key and hour, one with the times of each key, and one with its last attempt of all. Installs are
 # shown without times, which cost as much as all the rest.
@@ -39,16 +41,32 @@ _TIMES = """
     SELECT key, NULL, NULL, NULL, percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms), NULL, NULL, NULL
     FROM tried WHERE cause = ANY(%(timed)s) GROUP BY key
 """
-_LAST = """
-    (SELECT DISTINCT ON (asked.key) asked.key, NULL, NULL, NULL, NULL, last.at, NULL, last.ok
-    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS asked (key, endpoint)
-    CROSS JOIN LATERAL (
-        SELECT last_attempt_at AS at, last_ok AS ok FROM dashboard_delivery
-        WHERE endpoint_id = asked.endpoint ORDER BY last_attempt_at DESC LIMIT 1
-    ) AS last ORDER BY asked.key, last.at DESC)
+_NEWEST = """
+    SELECT last_attempt_at AS at, last_ok AS ok FROM dashboard_delivery
+    WHERE endpoint_id = {endpoint} ORDER BY last_attempt_at DESC LIMIT 1
 """
+_LAST = f"""
+    SELECT asked.key, NULL, NULL, NULL, NULL, last.at, NULL, last.ok
+    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS asked (key, endpoint)
+    CROSS JOIN LATERAL ({_NEWEST.format(endpoint="asked.endpoint")}) AS last
+"""  # noqa: S608 - the same
 _SQL = f"WITH {TRIED} {_HOURS} UNION ALL {_TIMES} UNION ALL {_LAST}"
-_SQL_WITHOUT_TIMES = f"WITH {TRIED} {_HOURS} UNION ALL {_LAST}"
+_SQL_OF_HOURS = f"WITH {TRIED} {_HOURS}"
+# Most endpoints of a page were not tried for a day: with their last attempt, nothing is left to count of them.
+_SQL_OF_INSTALLS = f"""
+    SELECT endpoint.id, install_id, url, receiver_key, observation_key_sha256 IS NOT NULL, routed_at, created_at,
+        observation_key_at, last.at, last.ok
+    FROM dashboard_endpoint AS endpoint
+    LEFT JOIN LATERAL ({_NEWEST.format(endpoint="endpoint.id")}) AS last ON true
+    WHERE install_id = ANY(%(installs)s) AND opentrain_id IS NOT NULL AND deleted_at IS NULL
+"""  # noqa: S608 - the same
+
+
+class _Log(NamedTuple):
+    """An endpoint that has a log, and since when it is whole, as far as is known."""
+
+    pk: int
+    since: datetime | None
 
 
 @dataclass(slots=True)
@@ -62,11 +80,19 @@ class _Found:
     last_at: datetime | None = None
     last_ok: bool = False
 
+    def add_last(self, at: datetime | None, ok: bool | None) -> None:
+        """Note the last attempt of one more endpoint."""
+        if at is not None and (self.last_at is None or at > self.last_at):
+            self.last_at, self.last_ok = at, bool(ok)
+
 
 def of_endpoints(endpoints: Sequence[Endpoint], *, now: datetime) -> dict[int, Figures]:
     """Return the figures of endpoints that have a log, by primary key; of the others there are none."""
-    logged = [one for one in endpoints if one.is_logged]
-    return _figures({one.pk: [one] for one in logged}, sql=_SQL, now=now)
+    logs = {one.pk: [_Log(one.pk, one.logged_since)] for one in endpoints if one.is_logged}
+    since, until = window(now=now)
+    found: dict[int, _Found] = defaultdict(_Found)
+    _count(found, [(pk, pk) for pk in logs], sql=_SQL, since=since, until=until)
+    return _figures(logs, found, since=since)
 
 
 def of_installs(installs: Iterable[Install], *, now: datetime) -> dict[int, Figures]:
@@ -75,11 +101,26 @@ def of_installs(installs: Iterable[Install], *, now: datetime) -> dict[int, Figu
     They are without times.
     """
     few = [one.pk for one in installs if is_summed(one)]
-    found = defaultdict(list)
-    for one in Endpoint.objects.registered().filter(install__in=few).only(*_OF_LOG):
-        if one.is_logged:
-            found[one.install_id].append(one)
-    return _figures(found, sql=_SQL_WITHOUT_TIMES, now=now)
+    if not few:
+        return {}
+    since, until = window(now=now)
+    with connection.cursor() as cursor:
+        cursor.execute(_SQL_OF_INSTALLS, {"installs": few})
+        rows = cursor.fetchall()
+    logs: dict[int, list[_Log]] = defaultdict(list)
+    found: dict[int, _Found] = defaultdict(_Found)
+    tried = []
+    for pk, install, url, key, is_observed, routed_at, created_at, observed_at, last_at, last_ok in rows:
+        is_received = key is not None and leads_to(url=url, key=key)
+        if not (is_received or is_observed):
+            continue
+        began = log_began(is_received=is_received, routed_at=routed_at, created_at=created_at, observed_at=observed_at)
+        logs[install].append(_Log(pk, began))
+        found[install].add_last(last_at, last_ok)
+        if last_at is not None and last_at >= since:
+            tried.append((install, pk))
+    _count(found, tried, sql=_SQL_OF_HOURS, since=since, until=until)
+    return _figures(logs, found, since=since)
 
 
 def is_summed(install: Install) -> bool:
@@ -103,15 +144,12 @@ def lately_active(endpoints: EndpointQuerySet, *, count: int, most: int) -> list
     return [found[pk] for pk in ids if pk in found]
 
 
-_OF_LOG = ("install", "url", "receiver_key", "routed_at", "created_at", "observation_key_sha256", "observation_key_at")
-"""Columns that say whether an endpoint has a log, and since when."""
-
-
-def _figures(groups: Mapping[int, Sequence[Endpoint]], *, sql: str, now: datetime) -> dict[int, Figures]:
-    if not groups:
-        return {}
-    pairs = [(key, one.pk) for key, endpoints in groups.items() for one in endpoints]
-    since, until = window(now=now)
+def _count(
+    found: dict[int, _Found], pairs: Sequence[tuple[int, int]], *, sql: str, since: datetime, until: datetime
+) -> None:
+    """Add what the log has of these endpoints, each with the key that it counts for."""
+    if not pairs:
+        return
     arguments: dict[str, Any] = {
         "keys": [key for key, _pk in pairs],
         "endpoints": [pk for _key, pk in pairs],
@@ -119,12 +157,11 @@ def _figures(groups: Mapping[int, Sequence[Endpoint]], *, sql: str, now: datetim
         "until": until,
         "width": WINDOW / PARTS,
         "most": max(LOOKED_AT // len(pairs), LEAST),
-        "timed": [cause.value for cause in TIMED],
+        "timed": _TIMED,
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         rows = cursor.fetchall()
-    found: dict[int, _Found] = defaultdict(_Found)
     for key, hour, taken, failed, times, at, known_from, ok in rows:
         one = found[key]
         if hour is not None:
@@ -134,17 +171,21 @@ def _figures(groups: Mapping[int, Sequence[Endpoint]], *, sql: str, now: datetim
         elif times is not None:
             one.times = times
         else:
-            one.last_at, one.last_ok = at, ok
-    return {key: _one(endpoints, found[key], since=since) for key, endpoints in groups.items()}
+            one.add_last(at, ok)
 
 
-def _one(endpoints: Sequence[Endpoint], found: _Found, *, since: datetime) -> Figures:
+def _figures(logs: Mapping[int, Sequence[_Log]], found: Mapping[int, _Found], *, since: datetime) -> dict[int, Figures]:
+    starts = [since + number * (WINDOW / PARTS) for number in range(PARTS)]
+    return {key: _one(of_key, found[key], starts) for key, of_key in logs.items()}
+
+
+def _one(logs: Sequence[_Log], found: _Found, starts: Sequence[datetime]) -> Figures:
+    since = starts[0]
     known_from = found.known_from or since
     is_cut = known_from > since
-    begins = max(known_from, min(one.logged_since or since for one in endpoints))
+    begins = max(known_from, min(one.since or since for one in logs))
     if found.first_at is not None and not is_cut:
         begins = min(begins, found.first_at)
-    width = WINDOW / PARTS
     p50_ms, p95_ms = found.times
     return Figures(
         taken=sum(one.taken for one in found.hours.values()),
@@ -155,7 +196,9 @@ def _one(endpoints: Sequence[Endpoint], found: _Found, *, since: datetime) -> Fi
         is_cut=is_cut,
         last_at=found.last_at,
         last_ok=found.last_ok,
-        parts=known(
-            [found.hours.get(since + number * width) for number in range(PARTS)], since=since, log_since=begins
-        ),
+        parts=known(_by_hour(found, starts), since=since, log_since=begins),
     )
+
+
+def _by_hour(found: _Found, starts: Sequence[datetime]) -> list[Tried | None]:
+    return [found.hours.get(start) for start in starts] if found.hours else [None] * PARTS

@@ -34,6 +34,9 @@ class Tried:
     failed: int
 
 
+_UNTRIED = Tried(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the log knows of the attempts since `since`. `last_at` is the last attempt of all, `last_ok` how it went.
@@ -69,7 +72,7 @@ def window(*, now: datetime) -> tuple[datetime, datetime]:
 def known(found: Sequence[Tried | None], *, since: datetime, log_since: datetime) -> tuple[Tried | None, ...]:
     """Return the parts of the window that begins at `since`; one before the log began is None, unless it has some."""
     before = (log_since - since) // (WINDOW / PARTS)
-    return tuple(one if one is not None or number < before else Tried(0, 0) for number, one in enumerate(found))
+    return tuple([one if one is not None or number < before else _UNTRIED for number, one in enumerate(found)])
 
 
 def success(*, taken: int, failed: int) -> str:

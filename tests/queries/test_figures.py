@@ -150,6 +150,45 @@ def test_install_sums_up_its_endpoints_with_a_log() -> None:
     assert len(queries) == 2
 
 
+def test_what_an_install_has_in_the_log_is_what_the_endpoints_model_says() -> None:
+    """The query reads columns and no models, so it must not read them otherwise."""
+    urls = (
+        "https://proxy.example.com/hooks/{key}/?a=b",
+        "https://acme.example.com/hook?/hooks/{key}/",
+        "https://[/{key}",
+    )
+    received = [logged(url=url.format(key=f"key-{at}"), receiver_key=f"key-{at}") for at, url in enumerate(urls)]
+    routed = logged(routed_at=NOON - HOUR)
+    observed = make_endpoint(receiver_key=None, observation_key_sha256="0" * 64, observation_key_at=NOON - HOUR)
+    endpoints = [*received, routed, observed, make_endpoint(receiver_key=None)]
+    for endpoint in endpoints:
+        attempted(endpoint, ago=MINUTE)
+    assert [one.is_logged for one in endpoints] == [True, False, False, True, True, False]
+    installs = figures.of_installs([one.install for one in endpoints], now=NOW)
+    assert {pk: (one.taken, one.since, one.parts) for pk, one in installs.items()} == {
+        one.install_id: (1, figures_of(one).since, figures_of(one).parts) for one in endpoints if one.is_logged
+    }
+
+
+def test_what_nobody_tried_for_a_day_takes_nothing_from_what_the_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "LOOKED_AT", 4)
+    monkeypatch.setattr(figures, "LEAST", 1)
+    busy, quiet = logged(), logged()
+    for minutes in range(1, 4):
+        attempted(busy, ago=minutes * MINUTE)
+    attempted(quiet, ago=25 * HOUR, ok=False)
+    with CaptureQueriesContext(connection) as queries:
+        found = figures.of_installs([busy.install, quiet.install], now=NOW)
+    assert (found[busy.install_id].taken, found[busy.install_id].is_cut) == (3, False)
+    last = found[quiet.install_id]
+    assert (last.attempts, last.last_at, last.last_ok) == (0, NOON - 25 * HOUR, False)
+    assert last.parts == (Tried(0, 0),) * 24
+    assert len(queries) == 2
+    with CaptureQueriesContext(connection) as queries:
+        figures.of_installs([quiet.install], now=NOW)
+    assert len(queries) == 1
+
+
 def test_install_with_many_endpoints_or_none_with_a_log_has_no_figures() -> None:
     many, direct = make_install(), make_install()
     make_endpoints(install=many, count=figures.TOGETHER + 1)

@@ -1,6 +1,10 @@
 """Whether a URL is an address of the receiver, and whether it carries the endpoint's key."""
 
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dashboard.rules.receiver_urls import KEY_CHARS, key_at_end, key_in, leads_to, whole_key
 
@@ -48,6 +52,25 @@ def test_receiver_below_a_path_has_its_addresses_there() -> None:
 )
 def test_url_leads_to_the_key_on_any_host(url: str, leads: bool) -> None:
     assert leads_to(url=url, key="abc") is leads
+
+
+PIECES = (
+    "http://", "https://", "/hooks/", "abc", "/", "?", "#", "a.b", ":8", ":x", "@", "[", "]", ";", " ", "\t", "\n",
+    "%61", "é",
+)  # fmt: skip
+
+
+@example(pieces=["https://", "a.b", "?", "/hooks/", "abc"])
+@example(pieces=["https://", "a.b", "/", "#", "/hooks/", "abc"])
+@example(pieces=["https://", "/hooks/", "abc"])
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=8))
+def test_short_way_to_a_plain_urls_path_finds_what_the_parser_finds(pieces: list[str]) -> None:
+    url = "".join(pieces)
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        path = ""
+    assert leads_to(url=url, key="abc") is path.rstrip("/").endswith("/hooks/abc")
 
 
 @pytest.mark.parametrize(
