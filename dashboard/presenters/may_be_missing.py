@@ -196,13 +196,11 @@ def inbox_windows(
     missing events of contracts mean: where no other events were lost, that says it better.
     """
     since = now - IN_INBOX_FOR
-    rows = Endpoint.objects.visible_to(user).registered().connected().filter(stopped_seen_at__gte=since)
-    rows = rows.order_by("-stopped_seen_at", "pk").select_related("install").defer("secret", "install__token")
-    stopped = list(rows[: LOOKED_AT + 1])
+    stopped = _stopped(user, since=since)
     settled = settled_lately(user=user, since=since) if stopped else []  # they may have earlier times
     known = {one.pk for one in settled}
     if known and len(stopped) > LOOKED_AT:  # then they take the places of others
-        stopped = list(rows.exclude(pk__in=known)[: LOOKED_AT + 1])
+        stopped = _stopped(user, since=since, without=known)
     stopped = [one for one in stopped if one.pk not in known]
     looked_at = [*stopped[:LOOKED_AT], *settled]
     checks = checks_of([one.pk for one in looked_at]) if looked_at else {}
@@ -234,6 +232,20 @@ def inbox_windows(
         more=len(stopped) > LOOKED_AT,
         checked=covered,
     )
+
+
+def _stopped(user: User, *, since: datetime, without: Collection[int] = ()) -> list[Endpoint]:
+    """Return the endpoints that were seen stopped since then, the last first: one more than is looked at, if there are.
+
+    Mostly there are none, and the inbox is read all the time, so whole rows are read only if there are any.
+    """
+    rows = Endpoint.objects.visible_to(user).registered().connected().filter(stopped_seen_at__gte=since)
+    rows = rows.exclude(pk__in=without) if without else rows
+    ids = list(rows.order_by("-stopped_seen_at", "pk").values_list("pk", flat=True)[: LOOKED_AT + 1])
+    if not ids:
+        return []
+    found = Endpoint.objects.select_related("install").defer("secret", "install__token").in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]
 
 
 def _once(window: MissingWindow, told_installs: Collection[int]) -> MissingWindow:

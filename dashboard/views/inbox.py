@@ -224,10 +224,14 @@ def _quiet(user: User, counted: Sums, *, windows: InboxWindows, now: datetime) -
 
 
 def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
-    """Return the active or waiting runs on endpoints that are not in the list."""
+    """Return the active or waiting runs on endpoints that are not in the list. Whole rows are read if there are any."""
     rows = Run.objects.active().visible_to(user).exclude(endpoint__in=[endpoint.pk for endpoint in told])
-    rows = rows.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token")
-    return [followed(run_row(run)) for run in rows.order_by("-created_at", "-id")[:UNDER_WAY]]
+    ids = list(rows.order_by("-created_at", "-id").values_list("pk", flat=True)[:UNDER_WAY])
+    if not ids:
+        return []
+    whole = Run.objects.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token")
+    found = whole.in_bulk(ids)
+    return [followed(run_row(found[pk])) for pk in ids if pk in found]
 
 
 def _sums(user: User) -> dict[str, Any]:
