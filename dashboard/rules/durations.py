@@ -12,7 +12,7 @@ def exactly(moment: datetime) -> str:
 
 def exactly_utc(moment: datetime) -> str:
     """Return a time to the second in UTC, for every reader."""
-    return _to_the_second(moment.astimezone(UTC))
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} {UTC_NAME}"
 
 
 def _to_the_second(there: datetime) -> str:

@@ -150,6 +150,13 @@ def chip(kind: str, label: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
+def not_known(why: str) -> SafeString:
+    """Draw the dash of a number that is not known. Its title and its text for screen readers say why."""
+    return format_html('<span class="faint" title="{0}">—<span class="visually-hidden"> {0}</span></span>', why)
+
+
+@register.simple_tag
 def ago(then: datetime | None, now: datetime) -> SafeString | str:
     """Return the time since `then`, or until it, in words, with the exact time as title; "—" if there is none."""
     if then is None:

@@ -84,6 +84,11 @@ class InstallRow:
     """The last 24 hours of its endpoints."""
 
     @property
+    def version(self) -> str:
+        """What the browser compares, to see that the row changed."""
+        return f"{self.install.rank}-{self.install.needing_count}-{self.install.last_error_code}"
+
+    @property
     def is_blank(self) -> bool:
         """Whether there is no state to show: no problem, and no known endpoint."""
         return self.need is None and not self.counts and not self.install.is_disconnected
@@ -97,6 +102,11 @@ class InstallRow:
     def is_well(self) -> bool:
         """Whether OpenTrain says it is active and it has no other problem."""
         return self.install.is_active and self.need is None and not self.install.is_disconnected
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether OpenTrain says that it is active, and nothing else."""
+        return self.is_well and not (self.install.last_error or self.install.unread_entries)
 
     @property
     def is_unheard(self) -> bool:
