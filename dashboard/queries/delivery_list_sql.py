@@ -79,9 +79,12 @@ def newest(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, limit: in
     order = "" if cursor is not None and cursor.newer else "DESC"
     beside = _beside(cursor)
     if way(criteria) is Way.BY_ID:
-        sql = _branches(scope=scope, criteria=criteria) + Sql("SELECT d.id FROM dashboard_delivery d WHERE")
+        sql = _branches(scope=scope, criteria=criteria)
+        sql += Sql("SELECT f.id FROM unnest(%s::text[]) s(id) CROSS JOIN LATERAL (", _spellings(criteria))
+        sql += Sql("SELECT d.id, d.first_received_at FROM dashboard_delivery d WHERE")
         sql += _with_id(scope=scope, criteria=criteria, now=now) + beside
-        return sql + Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT %s", limit)
+        sql += Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT %s) f", limit)
+        return sql + Sql(f"ORDER BY f.first_received_at {order}, f.id {order} LIMIT %s", limit)
     branch = _branch(scope=scope, criteria=criteria, now=now) + beside
     ordered = Sql(f"ORDER BY d.first_received_at {order}, d.id {order} LIMIT")
     sql = _branches(scope=scope, criteria=criteria)
@@ -98,7 +101,8 @@ def counted(*, scope: Scope, criteria: DeliveryCriteria, now: datetime, most: in
     """Return the statement that counts the deliveries up to `most`."""
     some = _branches(scope=scope, criteria=criteria)
     if way(criteria) is Way.BY_ID:
-        some += Sql("SELECT 1 FROM dashboard_delivery d WHERE") + _with_id(scope=scope, criteria=criteria, now=now)
+        some += Sql("SELECT 1 FROM unnest(%s::text[]) s(id) JOIN dashboard_delivery d ON", _spellings(criteria))
+        some += _with_id(scope=scope, criteria=criteria, now=now)
     else:
         some += Sql("SELECT 1 FROM branches b CROSS JOIN LATERAL (SELECT 1")
         some += _branch(scope=scope, criteria=criteria, now=now)
@@ -251,27 +255,36 @@ def _branch(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
 
 
 def _with_id(*, scope: Scope, criteria: DeliveryCriteria, now: datetime) -> Sql:
-    """Return the condition for the rows that an ID finds."""
+    """Return the condition for the rows that an ID finds, which is spelled as row `s` says.
+
+    Each spelling is a range of its own: so an index gives the order. Of several IDs, only the first is such a range.
+    """
     sql = Sql(
         "true" if _is_everywhere(scope, criteria) else "d.endpoint_id = ANY(ARRAY(SELECT endpoint_id FROM places))"
     )
-    # The indexes exclude empty IDs; PostgreSQL uses them only if the condition does too.
-    for column, value in (("resource_id", criteria.resource_id), ("event_id", criteria.event_id)):
-        if value:
-            sql += Sql(f"AND d.{column} <> ''") + _spelled(column, value)
-    if criteria.delivery_id:
-        sql += _spelled("opentrain_id", criteria.delivery_id)
+    for number, (column, value) in enumerate(_given(criteria)):
+        # The indexes exclude empty IDs; PostgreSQL uses them only if the condition does too.
+        sql += Sql(f"AND d.{column} <> ''")
+        sql += Sql(f"AND d.{column} = ANY(%s)", list(spellings(value))) if number else Sql(f"AND d.{column} = s.id")
     if criteria.state is not None:
         sql += Sql("AND d.standing = ANY(%s::smallint[])", _standings(criteria))
     return sql + _of_event(criteria) + _of_cause(criteria) + _conditions(criteria=criteria, now=now)
 
 
-def _spelled(column: str, identifier: str) -> Sql:
-    """Return the condition that a column has an ID, in any of its spellings. With one, an index gives the order."""
-    found = spellings(identifier)
-    if len(found) == 1:
-        return Sql(f"AND d.{column} = %s", identifier)
-    return Sql(f"AND d.{column} = ANY(%s)", list(found))
+def _given(criteria: DeliveryCriteria) -> list[tuple[str, str]]:
+    """Return the columns that have to have an ID, with that ID: the one that fewest rows have comes first."""
+    ids = {
+        "opentrain_id": criteria.delivery_id,
+        "event_id": criteria.event_id,
+        "resource_id": criteria.resource_id,
+    }
+    return [(column, value) for column, value in ids.items() if value]
+
+
+def _spellings(criteria: DeliveryCriteria) -> list[str]:
+    """Return the spellings of the first ID that is given."""
+    _column, value = _given(criteria)[0]
+    return list(spellings(value))
 
 
 def _of_event(criteria: DeliveryCriteria) -> Sql:

@@ -56,7 +56,7 @@ class Found:
 def find(*, user: User, text: str, now: datetime, words: str = "") -> Found:
     """Return the matches for the text that the user may see. `words` is what a name may be in; empty for the text.
 
-    An ID is found in lower case too; but if something has it exactly as it is given, only that.
+    An ID is found in other spellings too; but if something has it exactly as it is given, only that.
     """
     if len(text) < WORD_LEAST and not text.isdecimal():
         return Found()
@@ -149,9 +149,10 @@ def _links(user: User, ids: Collection[str]) -> tuple[ProjectLink, ...]:
 
 def _handovers(user: User, text: str) -> tuple[Handover, ...]:
     """Return the newest hand-overs with this delivery ID, which a handler's log has. Any other text costs nothing."""
-    if not is_reconstructed(text):
+    ids = [one for one in spellings(text) if is_reconstructed(one)]
+    if not ids:
         return ()
-    rows = Handover.objects.visible_to(user).filter(delivery_id=text).select_related("install", "endpoint")
+    rows = Handover.objects.visible_to(user).filter(delivery_id__in=ids).select_related("install", "endpoint")
     return tuple(rows.defer("body", "response_head", "install__token", "endpoint__secret")[:SHOWN])
 
 

@@ -90,7 +90,7 @@ class LookedThrough:
 
 
 def named(*, user: User, text: str, now: datetime) -> Named:
-    """Return what the user may see that has this ID. It is found in lower case too."""
+    """Return what the user may see that has this ID. It is found in other spellings too."""
     if not text:
         return Named()
     ids = spellings(text)

@@ -192,14 +192,16 @@ def ids_among_words(text: str) -> tuple[str, ...]:
 def spellings(identifier: str) -> tuple[str, ...]:
     """Return how an ID may be written that people give, the likeliest first.
 
-    As given; with its prefix in lower case, because phones and sentences begin with a capital; and all in lower case.
-    An ID with capitals after its prefix is only found with these.
+    As given; with its prefix in lower case, because phones and sentences begin with a capital; all in lower case; with
+    capitals after its prefix; and all in capitals. So an ID is found in any case unless it mixes both after its prefix:
+    no index ignores case, and such an ID is only found as it is.
     """
     if not identifier.isascii():
         return (identifier,)
     prefix, mark, rest = identifier.partition("_")
-    found = [identifier, f"{prefix.lower()}{mark}{rest}" if mark else identifier, identifier.lower()]
-    return tuple(dict.fromkeys(found))
+    begins = f"{prefix.lower()}{mark}"
+    found = (identifier, f"{begins}{rest}" if mark else identifier, identifier.lower())
+    return tuple(dict.fromkeys((*found, f"{begins}{rest.upper()}" if mark else identifier, identifier.upper())))
 
 
 def url(text: str) -> str:

@@ -319,3 +319,22 @@ def test_refused_requests_are_grouped_by_reason_after_the_causes_in_every_scope(
 
 def paul_sees(paul):
     return set(paul.grants.values_list("install_id", flat=True))
+
+
+def test_id_in_several_spellings_is_one_list_newest_first(db) -> None:
+    endpoint = make_endpoint()
+    for number, resource in enumerate(["con_ab", "con_AB", "con_ab", "CON_AB", "con_aB"]):
+        make_delivery(
+            endpoint=endpoint,
+            opentrain_id=f"dlv_{number}",
+            resource_id=resource,
+            first_received_at=NOON + number * MINUTE,
+        )
+    criteria = DeliveryCriteria(resource_id="con_ab")
+    found = delivery_lists.page(scope=Scope(), criteria=criteria, now=NOW, limit=3)
+    assert [one.opentrain_id for one in found] == ["dlv_3", "dlv_2", "dlv_1"]
+    last = list(found)[-1]
+    older = Cursor(last.first_received_at, last.pk)
+    found = delivery_lists.page(scope=Scope(), criteria=criteria, now=NOW, limit=3, cursor=older)
+    assert [one.opentrain_id for one in found] == ["dlv_0"]
+    assert delivery_lists.count(scope=Scope(), criteria=criteria, now=NOW) == 4

@@ -1,5 +1,7 @@
 """The quick search: the results for a text, and who sees them."""
 
+from collections.abc import Callable
+
 import pytest
 from django.utils import timezone
 
@@ -60,6 +62,27 @@ def test_hand_over_is_found_by_the_delivery_id_that_the_handler_logged(
     assert titles(support, row.delivery_id) == {"handovers": [f"contract.ended {row.delivery_id}"]}
     assert titles(outsider, row.delivery_id) == {}
     assert titles(support, row.delivery_id[:-1]) == {}
+
+
+@pytest.mark.parametrize("written", ["dlv_01hzx", "DLV_01HZX", "dlv_01HZX", "Dlv_01hzx"])
+@pytest.mark.parametrize("stored", ["dlv_01hzx", "dlv_01HZX", "DLV_01HZX"])
+def test_id_is_found_in_whatever_case_it_is_typed(stored: str, written: str, endpoint: Endpoint, support: User) -> None:
+    make_delivery(endpoint=endpoint, opentrain_id=stored)
+    assert titles(support, written) == {"deliveries": [stored]}
+
+
+@pytest.mark.parametrize("stored", ["7b1c-2f", "7B1C-2F"])
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_project_of_a_partner_is_found_in_whatever_case_it_is_typed(
+    stored: str, change: Callable[[str], str], acme: Install, support: User
+) -> None:
+    make_link(install=acme, opentrain_id="lnk_77", external_project_id=stored)
+    assert titles(support, change(stored)) == {"links": ["lnk_77"]}
+
+
+def test_hand_over_is_found_in_capitals(endpoint: Endpoint, support: User) -> None:
+    row = make_handover(contract=make_contract(install=endpoint.install), endpoint=endpoint)
+    assert titles(support, row.delivery_id.upper()) == {"handovers": [f"contract.ended {row.delivery_id}"]}
 
 
 def test_name_with_other_letters_is_found(support: User) -> None:

@@ -266,20 +266,23 @@ def test_identifier_refuses_lists_and_secrets(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ("evt_12ab", ("evt_12ab",)),
-        ("Evt_12aB", ("Evt_12aB", "evt_12aB", "evt_12ab")),
+        ("evt_12ab", ("evt_12ab", "evt_12AB", "EVT_12AB")),
+        ("Evt_12aB", ("Evt_12aB", "evt_12aB", "evt_12ab", "evt_12AB", "EVT_12AB")),
         ("EVT_12AB", ("EVT_12AB", "evt_12AB", "evt_12ab")),
         ("7B1C-2F", ("7B1C-2F", "7b1c-2f")),
+        ("7b1c-2f", ("7b1c-2f", "7B1C-2F")),
+        ("evt_12", ("evt_12", "EVT_12")),
+        ("12", ("12",)),
         ("\u0130D_1", ("\u0130D_1",)),  # lower case would change its length
     ],
 )
-def test_spellings_are_as_given_first_and_in_lower_case_last(given: str, found: tuple[str, ...]) -> None:
+def test_spellings_are_as_given_first_then_in_lower_case_then_in_capitals(given: str, found: tuple[str, ...]) -> None:
     assert spellings(given) == found
 
 
 def test_searched_ids_are_of_the_id_or_of_the_name() -> None:
-    assert searched_ids("is Whe_7 slow?") == ("Whe_7", "whe_7")
-    assert searched_ids("acme labs") == ("acme labs",)
+    assert searched_ids("is Whe_7 slow?") == ("Whe_7", "whe_7", "WHE_7")
+    assert searched_ids("acme labs") == ("acme labs", "ACME LABS")
     assert searched_ids("dlv_10001, dlv_10002") == ("dlv_10001, dlv_10002",)
 
 
