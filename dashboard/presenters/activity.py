@@ -1,21 +1,28 @@
 """Audit entries and their source, as the activity pages show them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from dashboard.actions.endpoints import BY_RUNS
 from dashboard.forms.audit_filters import OUTCOMES
-from dashboard.models import AuditEntry
+from dashboard.models import AuditEntry, Endpoint, Install
+from dashboard.queries import audit
 from dashboard.queries.audit import COUNTED, Folded, folded
 from dashboard.rules.deeds import About, Told, told
 from dashboard.rules.times_in_words import retell
+
+RECENT = 10
+"""Operations on the page of an endpoint or an install."""
+_THIS = {About.ENDPOINT: "this endpoint", About.INSTALL: "this install"}
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
     """An entry to show at `now`. `kind` decides how its outcome is drawn; `from_where`: this user may see its source.
 
-    `folded` is what the run requested that the entry is of; None if the entry has the row for itself.
+    `folded` is what the run requested that the entry is of; None if the entry has the row for itself. `here`: what the
+    page is about that shows it. Sentences do not name that.
     """
 
     entry: AuditEntry
@@ -24,27 +31,26 @@ class ActivityRow:
     from_where: bool
     now: datetime
     folded: Folded | None = None
+    here: About = About.NOTHING
 
     @property
     def told(self) -> str:
-        """The sentence after the person's name, without what it is about."""
-        return self._told.words
-
-    @property
-    def told_here(self) -> str:
-        """The sentence after the person's name on the page of the endpoint that it is about."""
-        return f"{self.told} this endpoint" if self._told.about is About.ENDPOINT else self.told.rstrip(":")
+        """The sentence after the person's name, without what it is about, unless that is the page's."""
+        told = self._told
+        if self.here is told.about and self.here in _THIS:
+            return f"{told.words} {_THIS[self.here]}"
+        return told.words if self.names_endpoint or self.names_install else _ended(told.words)
 
     @property
     def names_endpoint(self) -> bool:
-        """Whether the sentence is about an endpoint."""
+        """Whether the sentence is about an endpoint, and not the page's."""
         about = self._told.about
-        return about in {About.ENDPOINT, None} and bool(self.entry.endpoint_shown)
+        return about in {About.ENDPOINT, None} and self.here is not About.ENDPOINT and bool(self.entry.endpoint_shown)
 
     @property
     def names_install(self) -> bool:
         """Whether the sentence names an install: the one that it is about, or that of its endpoint."""
-        return self._told.about is not About.NOTHING and bool(self.entry.install_name)
+        return self._told.about is not About.NOTHING and self.here is About.NOTHING and bool(self.entry.install_name)
 
     @property
     def title(self) -> str:
@@ -100,6 +106,22 @@ class ActivityRow:
     def has_object(self) -> bool:
         """Whether the entry is about an install or an endpoint."""
         return bool(self.entry.install_name or self.entry.endpoint_shown)
+
+
+def _ended(words: str) -> str:
+    """Return a sentence that names nothing after its verb: “created an alert channel of” all installs names none."""
+    return words.removesuffix(":").removesuffix(" of")
+
+
+def recent(*, endpoint: Endpoint | None = None, install: Install | None = None, now: datetime) -> list[ActivityRow]:
+    """Return the newest operations on an endpoint or an install, as its page shows them.
+
+    What runs requested is left out, also by releases that did not fold it: the run's start says how many.
+    """
+    found = audit.newest(endpoint=endpoint, install=install, without=BY_RUNS, limit=RECENT)
+    here = About.INSTALL if endpoint is None else About.ENDPOINT
+    rows = activity_rows(found, sees_source=lambda _entry: False, now=now)
+    return [replace(row, here=here) for row in rows]
 
 
 def activity_rows(

@@ -112,6 +112,17 @@ def page(
     return found[::-1] if newer else found
 
 
+def newest(
+    *, endpoint: Endpoint | None = None, install: Install | None = None, without: Collection[str], limit: int
+) -> list[AuditEntry]:
+    """Return the newest operations on the endpoint or the install, without those of some actions.
+
+    The caller must check that the user may see it.
+    """
+    rows = AuditEntry.objects.filter(endpoint=endpoint) if endpoint else AuditEntry.objects.filter(install=install)
+    return list(rows.operations().exclude(action__in=without).with_links().newest_first()[:limit])
+
+
 def folded(runs: Collection[int], *, now: datetime) -> dict[int, Folded]:
     """Return what each of the runs requested. The caller must check that the user may see them.
 

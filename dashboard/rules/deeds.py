@@ -71,10 +71,10 @@ _INSTALL = {
     "revoke install": ("took away access to", "take away access to"),
     "read who was hired": ("read who was hired in", "read who was hired in"),
     "export contracts": ("exported contracts of", "export contracts of"),
-    "create alert channel": ("created an alert channel", "create an alert channel"),
-    "change alert channel": ("changed an alert channel", "change an alert channel"),
-    "delete alert channel": ("deleted an alert channel", "delete an alert channel"),
-    "test alert channel": ("tested an alert channel", "test an alert channel"),
+    "create alert channel": ("created an alert channel of", "create an alert channel of"),
+    "change alert channel": ("changed an alert channel of", "change an alert channel of"),
+    "delete alert channel": ("deleted an alert channel of", "delete an alert channel of"),
+    "test alert channel": ("tested an alert channel of", "test an alert channel of"),
 }
 _NOTHING = {
     "sign in": ("signed in", "sign in"),

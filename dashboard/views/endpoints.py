@@ -17,10 +17,10 @@ from dashboard.actions.installs.freshness import look
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.forms.list_filters import ID
-from dashboard.models import AuditEntry, Delivery, Endpoint, Rotation, User
+from dashboard.models import Delivery, Endpoint, Rotation, User
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters import controls, overtaken, pages
-from dashboard.presenters.activity import ActivityRow, activity_rows
+from dashboard.presenters.activity import recent
 from dashboard.presenters.causes import cause_rows
 from dashboard.presenters.delivery_source import delivery_source
 from dashboard.presenters.endpoint_contracts import missing_here
@@ -51,7 +51,7 @@ from dashboard.views.over_time import over_time_of
 PAGE = 25
 """Deliveries on a page."""
 RECENT = 10
-"""Operations and refused requests on an endpoint's page."""
+"""Refused requests on an endpoint's page, and deliveries that show how far its route is."""
 
 
 @require_safe
@@ -148,7 +148,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
             never_verified=bool(log["refused"]) and not log["deliveries"].rows and not before,
             user=user,
         ),
-        "activity": _activity(endpoint, now=now),
+        "activity": recent(endpoint=endpoint, now=now),
         "switch": switch_of(endpoint),
         "rotation": Rotation.objects.of(endpoint=endpoint).under_way().first(),
         "now": now,
@@ -252,9 +252,3 @@ def _deliveries(endpoint: Endpoint, *, before: str) -> QuerySet[Delivery]:
         return rows
     same_moment = Q(first_received_at=start.first_received_at, pk__lt=start.pk)
     return rows.filter(same_moment | Q(first_received_at__lt=start.first_received_at))
-
-
-def _activity(endpoint: Endpoint, *, now: datetime) -> list[ActivityRow]:
-    """Return the newest operations: each one's answer, or its request while unanswered."""
-    entries = AuditEntry.objects.filter(endpoint=endpoint).operations().exclude(action__in=endpoints.BY_RUNS)
-    return activity_rows(list(entries.newest_first()[:RECENT]), sees_source=lambda _entry: False, now=now)

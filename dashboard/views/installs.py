@@ -23,6 +23,7 @@ from dashboard.forms.installs import ConnectForm
 from dashboard.forms.list_filters import ID
 from dashboard.models import Endpoint, Install
 from dashboard.presenters import figures
+from dashboard.presenters.activity import recent
 from dashboard.presenters.contract_reads import contract_reads
 from dashboard.presenters.contract_summary import ContractSummary, contract_summary
 from dashboard.presenters.install_page import (
@@ -105,6 +106,7 @@ def _detail_context(request: MemberRequest, pk: int) -> dict[str, Any]:
         **not_seen,
         "contracts": _contracts(install, now=now),
         "endpoints": _endpoint_list(request, install, now),
+        "activity": recent(install=install, now=now),
         "registering": registering(newest, count=getattr(newest[0], "count", 0) if newest else 0),
         "now": now,
     }

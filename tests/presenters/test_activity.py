@@ -1,11 +1,13 @@
 """Audit entries on the activity pages."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dashboard.models import AuditEntry
 from dashboard.presenters.activity import ActivityRow, activity_row
+from dashboard.rules.deeds import About
 from tests.factories import NOON
 
 
@@ -53,3 +55,30 @@ def test_entry_without_an_address_is_of_no_browser() -> None:
 )
 def test_entry_is_about_something_where_it_names_it(fields: dict[str, Any], has_object: bool) -> None:
     assert shown(**fields).has_object is has_object
+
+
+ABOUT_BOTH = {"install_name": "Acme", "endpoint_name": "Billing"}
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "here", "words"),
+    [
+        ("pause endpoint", ABOUT_BOTH, About.NOTHING, "paused"),
+        ("pause endpoint", ABOUT_BOTH, About.ENDPOINT, "paused this endpoint"),
+        ("pause endpoint", ABOUT_BOTH, About.INSTALL, "paused"),
+        ("rename install", {"install_name": "Acme"}, About.NOTHING, "renamed"),
+        ("rename install", {"install_name": "Acme"}, About.INSTALL, "renamed this install"),
+        ("create alert channel", {"install_name": "Acme"}, About.NOTHING, "created an alert channel of"),
+        ("create alert channel", {"install_name": "Acme"}, About.INSTALL, "created an alert channel of this install"),
+        ("create alert channel", {}, About.NOTHING, "created an alert channel"),
+        ("rotate secret: give up", ABOUT_BOTH, About.NOTHING, "did “rotate secret: give up”:"),
+        ("rotate secret: give up", ABOUT_BOTH, About.ENDPOINT, "did “rotate secret: give up”"),
+        ("rotate secret: give up", ABOUT_BOTH, About.INSTALL, "did “rotate secret: give up”:"),
+    ],
+)
+def test_sentence_names_nothing_that_the_page_is_about(
+    action: str, fields: dict[str, Any], here: About, words: str
+) -> None:
+    row = replace(shown(action=action, **fields), here=here)
+    assert row.told == words
+    assert row.names_endpoint is ("endpoint_name" in fields and here is not About.ENDPOINT)

@@ -23,8 +23,10 @@ from tests.factories import (
     make_delivery,
     make_endpoint,
     make_endpoints,
+    make_entry,
     make_finding,
     make_install,
+    make_run,
 )
 from tests.refreshes import run_queued
 from tests.views.conftest import Browser, browser_of
@@ -313,11 +315,45 @@ def test_hostile_words_from_opentrain_are_shown_and_not_obeyed(ana: Browser, fak
         assert ESCAPED in page
 
 
+def test_detail_shows_the_newest_activity_of_the_install_and_its_endpoints(ana: Browser) -> None:
+    endpoint = make_endpoint(name="Billing")
+    install, run = endpoint.install, make_run(endpoint=endpoint)
+    make_entry(endpoint=endpoint, at=NOON)
+    make_entry(install=install, action="rename install", at=NOON + timedelta(minutes=1))
+    make_entry(install=install, action="create alert channel", at=NOON + timedelta(minutes=2))
+    make_entry(endpoint=endpoint, action="start run", run=run, at=NOON + timedelta(minutes=3))
+    for _ in range(2):
+        asked = make_entry(endpoint=endpoint, action="redeliver in a run", run=run, folded=True, phase="requested")
+        make_entry(endpoint=endpoint, action="redeliver in a run", run=run, folded=True, operation=asked.operation)
+    make_entry(endpoint=endpoint, action="redeliver in a run")  # of a release that did not fold
+    make_entry(endpoint=make_endpoint(), action="pause endpoint")
+    page = ana.read(page_of(install))
+    box = page[page.index('id="activity-heading"') :]
+    box = box[: box.index("</section>")]
+    words = words_of(box)
+    sentences = [
+        "ana started a run on Billing at 12:03 UTC on 12 June, 2 redeliveries (",
+        "ana created an alert channel of this install at 12:02 UTC on 12 June (",
+        "ana renamed this install at 12:01 UTC on 12 June (",
+        "ana re-enabled Billing at 12:00 UTC on 12 June (",
+    ]
+    assert [sentence for sentence in sentences if sentence not in words] == [], words
+    assert sorted(sentences, key=words.index) == sentences
+    assert box.count("<li ") == len(sentences)
+    assert f'href="{reverse("endpoint-detail", args=[endpoint.pk])}"><bdi>Billing</bdi>' in box
+    assert f'href="{reverse("activity")}?install={install.pk}"' in box
+
+
+def test_detail_without_activity_says_so(ana: Browser) -> None:
+    page = words_of(ana.read(page_of(make_install())))
+    assert "No activity yet." in page
+
+
 def test_detail_asks_the_database_no_more_for_more_endpoints(ana: Browser, django_assert_max_num_queries) -> None:
     install = make_install(last_error="down", last_error_at=timezone.now())
     for _ in range(12):
         make_endpoint(install=install)
-    with django_assert_max_num_queries(12):  # three limit the time of counting findings, one is of figures
+    with django_assert_max_num_queries(13):  # three limit the time of counting findings
         ana.read(page_of(install))
 
 
