@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from dashboard.models import Endpoint
 from tests.factories import (
@@ -110,3 +110,20 @@ def test_event_types_of_opentrain_stay_whole_where_there_is_room(page: Page, end
     names = page.locator("#same-heading ~ table .row-link bdi")
     lines = names.evaluate_all("all => all.map((one) => one.getClientRects().length)")
     assert lines == [1, 1]
+
+
+@pytest.mark.parametrize("width", [320, 349, 360, 375, 480, 560, 768])
+@pytest.mark.parametrize("count", ["12", "1,000+"])
+def test_navigation_shows_every_page_beside_a_long_count(page: Page, width: int, count: str) -> None:
+    shown = f'<span data-inbox-count="{count}" aria-hidden="true">{count}</span>'
+    page.route("**/inbox/count/", lambda asked: asked.fulfill(body=shown, content_type="text/html"))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/activity/")
+    expect(page.locator("#inbox-count")).to_have_text(count)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    links = page.locator(".bar-nav a")
+    outside = "all => all.filter((one) => one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)"
+    assert links.evaluate_all(outside) == []
+    if count == "12":
+        lines = links.evaluate_all("all => new Set(all.map((one) => one.getBoundingClientRect().top)).size")
+        assert lines == 1
