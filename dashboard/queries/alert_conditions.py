@@ -1,6 +1,6 @@
 """Current problems for alerts: one query per kind. The cost of each grows with the number of problems, not of rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from dashboard.queries import receivers
 from dashboard.rules.alerts import OVERDUE_FOR, REFUSALS_OVER_AFTER, REFUSALS_WITHIN, AlertKind, Subject, are_refused
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import Severity
+from dashboard.rules.installs import Trouble
 from dashboard.rules.receivers import SILENT_ADVICE
 from dashboard.rules.runs import Step
 from dashboard.rules.snapshots import LAG
@@ -39,9 +40,40 @@ class Wrong:
 
 
 def find(*, now: datetime, open_now: frozenset[Subject]) -> dict[Subject, Wrong]:
-    """Return all problems at `now`. `open_now` holds the open alerts: some begin and end by different thresholds."""
+    """Return all problems at `now`. `open_now` holds the open alerts: some begin and end by different thresholds.
+
+    An open alert stays a problem while nothing could show that it is over.
+    """
     queries = dict.fromkeys(FOUND_BY.values())  # one query may find several kinds
-    return {one.subject: one for query in queries for one in query(now, open_now)}
+    found = {one.subject: one for query in queries for one in query(now, open_now)}
+    left = open_now - found.keys()
+    lags = any(one.kind is AlertKind.LOG_LAGS for one in found)
+    return found | {one: Wrong(one) for one in (*_unheard(left), *_unproven(left, lags=lags))}
+
+
+def _unheard(left: Collection[Subject]) -> list[Subject]:
+    """Return refused installs for which OpenTrain does not answer now: that is no access either."""
+    refused = {one.install_id or 0: one for one in left if one.kind is AlertKind.NO_ACCESS}
+    rows = Install.objects.connected().filter(pk__in=refused).exclude(last_error_code=Trouble.NONE)
+    return [refused[pk] for pk in rows.values_list("pk", flat=True)] if refused else []
+
+
+def _unproven(left: Collection[Subject], *, lags: bool) -> list[Subject]:
+    """Return problems of deliveries at endpoints that are sent none now, or whose log does not have all of them.
+
+    That none is refused or overdue then proves nothing. `lags`: the log lags behind.
+    """
+    asked = [one for one in left if one.kind in {AlertKind.SIGNATURES, AlertKind.OVERDUE}]
+    rows = Endpoint.objects.registered().connected().filter(pk__in=[one.endpoint_id for one in asked])
+    severities = dict(rows.values_list("pk", "severity")) if asked else {}
+    return [one for one in asked if _is_unproven(one, severities.get(one.endpoint_id or 0), lags=lags)]
+
+
+def _is_unproven(subject: Subject, severity: int | None, *, lags: bool) -> bool:
+    """Return whether nothing shows that the problem is over. An alert of a disabled endpoint replaces overdue ones."""
+    if subject.kind is AlertKind.OVERDUE:
+        return severity == Severity.PAUSED
+    return severity in {Severity.PAUSED, Severity.DISABLED} or (lags and severity is not None)
 
 
 def _exists_at_opentrain() -> dict[str, bool]:

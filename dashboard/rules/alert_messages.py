@@ -8,7 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
 from dashboard.rules.durations import exactly, span, spelled
@@ -29,12 +30,33 @@ ENDINGS = {
     AlertKind.DISABLED: "It is no longer disabled by OpenTrain.",
     AlertKind.AT_RISK: "It is no longer about to be disabled.",
     AlertKind.NO_ACCESS: "OpenTrain responds for this install again.",
-    AlertKind.CANARY_FAILED: "A delivery has succeeded since then, or a later recovery got further.",
+    AlertKind.CANARY_FAILED: "OpenTrain counts no failure since then, or a later recovery got further.",
     AlertKind.OVERDUE: "No deliveries are overdue.",
     AlertKind.LOG_LAGS: "Every receiver reports, and none holds attempts that are not in the log.",
     AlertKind.URL_CHANGED: "Its URL was kept or changed in Redeliver, or leads to the receiver again.",
     AlertKind.SIGNATURES: f"No signature was refused for {spelled(duration=REFUSALS_OVER_AFTER)}.",
 }
+
+
+class End(StrEnum):
+    """How an alert ended, as a chip names it. Only RESOLVED says that the problem is over."""
+
+    RESOLVED = "resolved", "Resolved"
+    DELETED = "deleted", "Endpoint deleted"
+    NOT_KNOWN = "not_known", "Not known"
+
+    label: str
+
+    def __new__(cls, value: str, label: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+
+def end_of(cleared_words: str) -> End:
+    """Return how an alert ended, by the words that were stored then: an install may be connected again since."""
+    return {GONE: End.DELETED, LEFT: End.NOT_KNOWN}.get(cleared_words, End.RESOLVED)
 
 
 NEXT_STEPS = {
@@ -76,8 +98,17 @@ class Item:
         return AlertEvent.CLEARED in self.events
 
     @property
+    def end(self) -> End:
+        return end_of(self.cleared_words)
+
+    @property
     def about(self) -> str:
         return f"{self.install}, {self.endpoint}" if self.endpoint else self.install
+
+    @property
+    def where(self) -> str:
+        """The endpoint's URL, if its name does not say it."""
+        return "" if self.endpoint_url == self.endpoint else self.endpoint_url
 
     @property
     def lasted(self) -> str:
@@ -86,9 +117,9 @@ class Item:
 
     @property
     def headline(self) -> str:
-        """Return "Disabled by OpenTrain: Acme Labs, Billing"; a resolved alert's begins "Resolved after 14 min"."""
+        """Return "Disabled by OpenTrain: Acme Labs, Billing"; that of an ended alert begins "Resolved after 14 min"."""
         if self.is_over:
-            return f"Resolved after {self.lasted}: {self.kind.label}: {self.about}"
+            return f"{self.end.label} after {self.lasted}: {self.kind.label}: {self.about}"
         return f"{self.kind.label}: {self.about}"
 
     @property
@@ -122,11 +153,12 @@ class Message:
             return "Test alert"
         if len(self.items) == 1 and not self.more:
             return self.items[0].headline
-        over = sum(item.is_over for item in self.items)
+        over = [item.end for item in self.items if item.is_over]
+        ended = "resolved" if all(end is End.RESOLVED for end in over) else "ended"
         shown = f"{len(self.items) + self.more} alerts{' from quiet hours' if self.held else ''}"
-        if over == len(self.items) and not self.more:
-            return f"Resolved: {shown}"
-        return f"{shown}, {over} resolved" if over else shown
+        if len(over) == len(self.items) and not self.more:
+            return f"{ended.capitalize()}: {shown}"
+        return f"{shown}, {len(over)} {ended}" if over else shown
 
     @property
     def opening(self) -> str:
@@ -169,8 +201,10 @@ def email_text(message: Message) -> str:
     """Return the email's text. Plain text, so no HTML can be injected."""
     parts = [message.opening] if message.opening else []
     for item in message.items:
-        lines = [item.headline, item.body, f"Since {exactly(item.opened_at)}"]
-        lines += [f"Resolved {exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
+        lines = [item.headline, item.body]
+        lines += [f"Endpoint: {item.where}"] if item.where else []
+        lines += [f"Since {exactly(item.opened_at)}"]
+        lines += [f"{item.end.label} {exactly(item.cleared_at)}"] if item.is_over and item.cleared_at else []
         parts.append("\n".join([*lines, f"{'' if item.is_over else 'Next: '}{item.next_step}: {item.address}"]))
     parts += [f"And {message.more} more."] if message.more else []
     return "\n\n".join([*parts, f"All alerts and channels: {message.address}"]) + "\n"
@@ -180,9 +214,10 @@ def slack_body(message: Message) -> bytes:
     """Return a body for incoming webhooks of Slack, Mattermost and Rocket.Chat."""
     parts = [f"*{slack_text(message.title)}*"] + ([slack_text(message.opening)] if message.opening else [])
     for item in message.items:
-        icon = ":white_check_mark:" if item.is_over else ":warning:"
+        icon = ":white_circle:" if item.is_over else ":warning:"  # an end is no proof that all is well
         head = f"{icon} *{slack_text(item.headline)}*\n" if len(message.items) > 1 else ""
-        parts.append(f"{head}{slack_text(item.body)} <{item.address}|{slack_text(item.next_step)}>")
+        where = f"Endpoint: {slack_text(item.where)}. " if item.where else ""
+        parts.append(f"{head}{slack_text(item.body)} {where}<{item.address}|{slack_text(item.next_step)}>")
     parts += [f"And {message.more} more."] if message.more else []
     parts.append(f"<{message.address}|All alerts>")
     said = {"text": "\n".join(parts), "mrkdwn": True, "unfurl_links": False, "unfurl_media": False}

@@ -102,7 +102,7 @@ class Changes:
 def compare(*, wrong: Collection[Subject], open_now: Collection[Subject]) -> Changes:
     """Compare the current problems with the open alerts, and return which alerts open and which end.
 
-    An "about to be disabled" alert that a "disabled" one replaces ends without a message: it is not good news.
+    An alert that a "disabled" one replaces ends without a message: it is not good news.
     """
     ended = [subject for subject in open_now if subject not in wrong]
     superseded = tuple(subject for subject in ended if _worse(subject) in wrong)
@@ -114,7 +114,8 @@ def compare(*, wrong: Collection[Subject], open_now: Collection[Subject]) -> Cha
 
 
 def _worse(subject: Subject) -> Subject | None:
-    if subject.kind is not AlertKind.AT_RISK:
+    """Return the alert that says more: of a disabled endpoint, deliveries only stop to be overdue."""
+    if subject.kind not in {AlertKind.AT_RISK, AlertKind.OVERDUE}:
         return None
     return Subject(AlertKind.DISABLED, subject.install_id, subject.endpoint_id)
 

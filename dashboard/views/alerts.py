@@ -20,8 +20,10 @@ from dashboard.presenters import pages
 from dashboard.presenters.alert_audience import audience
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import health_checks
+from dashboard.rules.alert_messages import End, end_of
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import span
+from dashboard.rules.endpoint_titles import place
 from dashboard.services.alerts import can_mail
 
 SHOWN = 100
@@ -64,7 +66,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """An alert with its notifications; `lasted` is its duration in words once it is resolved.
+    """An alert with its notifications; `lasted` is its duration in words once it has ended.
 
     `told_support`: support was notified by a channel that the reader cannot see.
     """
@@ -73,6 +75,16 @@ class AlertRow:
     told: tuple[Notification, ...]
     lasted: str
     told_support: bool
+
+    @property
+    def end(self) -> End:
+        return end_of(self.alert.cleared_words)
+
+    @property
+    def where(self) -> str:
+        """The host and path of the endpoint's URL, if its title does not say them."""
+        found = place(self.alert.endpoint_url)
+        return "" if self.alert.endpoint_name.startswith(found) else found
 
 
 @require_safe

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import reconcile_every, schedule
 from dashboard.models import Alert, Endpoint, EndpointSnapshot, Install, Run, Silence, User
+from dashboard.models.endpoints import DISABLED
 from dashboard.models.installs import NEEDS_ATTENTION, RANK_OF_TROUBLE
 from dashboard.presenters.controls import Control
 from dashboard.presenters.delivery_source import outside_words
@@ -53,6 +54,8 @@ from dashboard.queries.inbox import (
     with_open_alerts,
 )
 from dashboard.queries.operations import last_answer_of
+from dashboard.queries.status_history import gap
+from dashboard.rules.alert_messages import End, end_of
 from dashboard.rules.alerts import AlertKind
 from dashboard.rules.deliveries import Standing, due_from
 from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
@@ -64,6 +67,8 @@ UNDER_WAY = 10
 """Active runs on healthy endpoints on the page; the others are on the runs page."""
 FLEET = 8
 """Installs beside the inbox; the others are on the installs page."""
+READ_WITHIN = timedelta(minutes=3)
+"""How long ago OpenTrain must have answered for an install's endpoints to count as healthy, if polls are more often."""
 LATELY = 10
 """Endpoints whose figures are on the page while nothing needs attention."""
 ATTEMPTED = frozenset({HealthKind.AT_RISK, HealthKind.FAILING})
@@ -151,7 +156,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     now = timezone.now()
     visible = Install.objects.visible_to(request.user).connected()
     endpoints = _endpoints_in_need(request.user, now=now)
-    sums = _sums(request.user)
+    sums = _sums(request.user, now)
     installs = (
         [install_need(install, user=request.user) for install in installs_needing_attention(visible)[:SHOWN]]
         if sums["in_need"]
@@ -234,12 +239,13 @@ def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
     return [followed(run_row(found[pk])) for pk in ids if pk in found]
 
 
-def _sums(user: User) -> dict[str, Any]:
+def _sums(user: User, now: datetime) -> dict[str, Any]:
     """Count installs and endpoints from each install's stored sums; unknown ones are counted separately.
 
-    Disconnected installs are `left`, and in no other number.
+    Disconnected installs are `left`, and in no other number. What was not read lately is unknown, whatever the reason.
     """
-    here, known = Q(disconnected_at=None), Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE)
+    here, read = Q(disconnected_at=None), Q(checked_at__gte=now - max(gap(), READ_WITHIN))
+    known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE) & read
     sums = Install.objects.visible_to(user).aggregate(
         installs=Count("pk", filter=here),
         left=Count("pk", filter=~here),
@@ -393,21 +399,25 @@ def _last_repaired(user: User) -> Repaired | None:
 
 
 def _last_ended_in_history(user: User) -> Repaired | None:
-    """Return the newest problem in the history that a later row of its endpoint ended."""
+    """Return the newest problem in the history if its endpoint was seen active after it: a pause ends no problem."""
     history = EndpointSnapshot.objects.filter(endpoint__in=Endpoint.objects.visible_to(user).connected())
     wrong = history.filter(severity__lt=Severity.PAUSED).order_by("-at")
     last = wrong.select_related("endpoint__install").defer("endpoint__secret", "endpoint__install__token").first()
     if last is None:
         return None
-    ended = EndpointSnapshot.objects.filter(endpoint=last.endpoint_id, at__gt=last.at).order_by("at").first()
+    later = EndpointSnapshot.objects.filter(endpoint=last.endpoint_id, at__gt=last.at, severity=Severity.ACTIVE)
+    ended = later.order_by("at").first()
     if ended is None:
         return None
     return Repaired(last.endpoint.install.name, reverse("endpoint-detail", args=[last.endpoint_id]), ended.at)
 
 
 def _last_ended_alert(user: User) -> Repaired | None:
-    last = Alert.objects.visible_to(user).filter(install__disconnected_at=None).order_by("-opened_at", "-id").first()
-    if last is None or last.cleared_at is None:
+    rows = Alert.objects.visible_to(user).filter(install__disconnected_at=None).select_related("endpoint")
+    last = rows.defer("endpoint__secret").order_by("-opened_at", "-id").first()
+    if last is None or last.cleared_at is None or end_of(last.cleared_words) is not End.RESOLVED:
+        return None
+    if last.endpoint is not None and last.endpoint.status == DISABLED:
         return None
     url = reverse("endpoint-detail", args=[last.endpoint_id]) if last.endpoint_id else ""
     return Repaired(last.install_name, url or reverse("install-detail", args=[last.install_id]), last.cleared_at)

@@ -95,8 +95,8 @@ class InstallRow:
 
     @property
     def seen_before(self) -> bool:
-        """Whether its counts date from before its problem began."""
-        return self.need is not None and bool(self.counts)
+        """Whether its counts are from before a problem began, or before OpenTrain stopped answering."""
+        return bool(self.counts) and (self.need is not None or self.is_unheard)
 
     @property
     def is_well(self) -> bool:

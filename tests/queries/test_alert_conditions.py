@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard.models import Endpoint, ReceiverReport, Run
+from dashboard.models import Endpoint, Install, ReceiverReport, Run
 from dashboard.queries.alert_conditions import Wrong, find
 from dashboard.rules.alerts import AlertKind, Subject
 from dashboard.rules.installs import Trouble
@@ -83,6 +83,46 @@ def test_install_that_needs_a_person_is_found(columns) -> None:
 def test_trouble_that_passes_by_itself_is_not(code) -> None:
     make_install(last_error_code=code)
     assert kinds() == []
+
+
+@pytest.mark.parametrize("code", [Trouble.UNREACHABLE, Trouble.RATE_LIMITED])
+def test_refused_token_stays_a_problem_while_opentrain_does_not_answer(code) -> None:
+    install = make_install(last_error_code=code)
+    key = Subject(AlertKind.NO_ACCESS, install.pk)
+    assert list(find(now=NOON, open_now=frozenset({key}))) == [key]
+    Install.objects.update(last_error_code=Trouble.NONE)
+    assert find(now=NOON, open_now=frozenset({key})) == {}
+    Install.objects.update(last_error_code=code, disconnected_at=NOON)
+    assert find(now=NOON, open_now=frozenset({key})) == {}
+
+
+@pytest.mark.parametrize("columns", [{"consecutive_failures": 10}, {"consecutive_failures": 3}])
+def test_signatures_stay_refused_while_nothing_is_sent_that_could_be_accepted(columns) -> None:
+    endpoint = make_endpoint(status="DISABLED", **columns)
+    key = subject(AlertKind.SIGNATURES, endpoint)
+    assert key in find(now=NOON, open_now=frozenset({key}))
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    assert find(now=NOON, open_now=frozenset({key})) == {}
+
+
+def test_signatures_stay_refused_while_the_log_may_lack_refusals() -> None:
+    endpoint = make_endpoint()
+    key, lags = subject(AlertKind.SIGNATURES, endpoint), Subject(AlertKind.LOG_LAGS, None)
+    report = ReceiverReport.objects.create(name="a", held=0, heard_at=NOON - MINUTE)
+    assert set(find(now=NOON, open_now=frozenset({key}))) == {key, lags}
+    Endpoint.objects.update(deleted_at=NOON)
+    assert set(find(now=NOON, open_now=frozenset({key}))) == {lags}
+    Endpoint.objects.update(deleted_at=None)
+    report.delete()
+    assert find(now=NOON, open_now=frozenset({key})) == {}
+
+
+def test_overdue_deliveries_stay_a_problem_while_a_pause_keeps_them_from_being_attempted() -> None:
+    endpoint = make_endpoint(status="DISABLED", consecutive_failures=2)
+    key = frozenset({subject(AlertKind.OVERDUE, endpoint)})
+    assert kinds(open_now=key) == [("overdue", endpoint.pk)]
+    Endpoint.objects.update(consecutive_failures=10)  # then the alert that it is disabled says more
+    assert kinds(open_now=key) == [("disabled", endpoint.pk)]
 
 
 def test_canary_that_failed_is_found_with_why() -> None:

@@ -7,13 +7,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.rules.alert_messages import (
+    GONE,
+    LEFT,
     LISTED,
     NEXT_STEPS,
+    End,
     Item,
     Message,
     closing_words,
     email_subject,
     email_text,
+    end_of,
     json_body,
     opening_words,
     plain,
@@ -56,6 +60,7 @@ def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
     assert email_text(MESSAGE) == (
         "Disabled by OpenTrain: Acme Labs, Billing\n"
         "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.\n"
+        "Endpoint: https://acme.example.com/hook\n"
         "Since 2026-06-12 12:00:00 UTC\n"
         "Next: Repair the handler, then recover the endpoint: https://redeliver.example.com/endpoints/9/\n\n"
         "All alerts and channels: https://redeliver.example.com/alerts/\n"
@@ -86,6 +91,41 @@ def test_all_clear_says_how_long_it_lasted() -> None:
 def test_message_of_what_is_over_alone_says_so_in_its_subject() -> None:
     assert email_subject(say(OVER, OVER)) == "[Redeliver] Resolved: 2 alerts"
     assert email_subject(say(OVER, OVER, more=1)) == "[Redeliver] 3 alerts, 2 resolved"
+
+
+@pytest.mark.parametrize(
+    ("words", "end", "label"),
+    [
+        ("It is no longer disabled by OpenTrain.", End.RESOLVED, "Resolved"),
+        (GONE, End.DELETED, "Endpoint deleted"),
+        (LEFT, End.NOT_KNOWN, "Not known"),
+    ],
+)
+def test_end_is_only_called_resolved_where_it_is_known_to_be(words: str, end: End, label: str) -> None:
+    assert (end_of(words), end_of(words).label) == (end, label)
+
+
+def test_alert_of_a_deleted_endpoint_is_not_told_as_resolved() -> None:
+    gone = replace(OVER, cleared_words=GONE)
+    assert email_subject(say(gone)).startswith("[Redeliver] Endpoint deleted after 14 min: Disabled by OpenTrain: Acme")
+    assert "Endpoint deleted 2026-06-12 12:14:00 UTC" in email_text(say(gone))
+    assert "esolved" not in email_text(say(gone))
+    assert email_subject(say(OVER, gone)) == "[Redeliver] Ended: 2 alerts"
+    assert email_subject(say(ITEM, gone)) == "[Redeliver] 2 alerts, 1 ended"
+
+
+def test_chat_has_no_green_tick_for_an_end_after_which_events_may_be_missing() -> None:
+    text = json.loads(slack_body(say(ITEM, OVER)))["text"]
+    assert "check_mark" not in text
+    assert ":white_circle: *Resolved after 14 min" in text
+
+
+def test_messages_name_the_url_once_beside_the_endpoints_name() -> None:
+    assert "\nEndpoint: https://acme.example.com/hook\n" in email_text(MESSAGE)
+    assert " Endpoint: https://acme.example.com/hook. <" in json.loads(slack_body(MESSAGE))["text"]
+    before_names = replace(ITEM, endpoint=ITEM.endpoint_url)
+    assert "Endpoint: " not in email_text(say(before_names))
+    assert "Endpoint: " not in email_text(say(replace(ITEM, endpoint="", endpoint_url="", endpoint_id=None)))
 
 
 def test_summary_counts_what_is_over_and_says_that_it_was_held_back() -> None:

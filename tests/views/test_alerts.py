@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dashboard.actions.alerts import watch
 from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport, User
+from dashboard.rules.alert_messages import GONE, LEFT
 from tests.factories import make_alert, make_channel, make_endpoint, make_install
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_endpoints import HOSTILE, words_of
@@ -40,7 +41,7 @@ def test_list_without_anything_says_what_to_do_next(ana: Browser) -> None:
     text = words_of(ana.read(LIST))
     assert "No open alert" in text
     assert "Nobody is notified of alerts yet. Add a channel" in text
-    assert "No resolved alerts yet." in text
+    assert "No past alerts yet." in text
     assert NEW in ana.read(LIST)
 
 
@@ -107,6 +108,40 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
     assert "14 min until 6 min ago" in text
     assert "No notification: no channel is set up for this." in text
     assert "It is no longer disabled by OpenTrain." in text
+
+
+@pytest.mark.parametrize(("words", "label"), [(GONE, "Endpoint deleted"), (LEFT, "Not known")])
+def test_alert_of_which_nothing_is_known_any_more_is_not_called_resolved(
+    ana: Browser, acme: Install, words: str, label: str
+) -> None:
+    now = timezone.now()
+    make_alert(endpoint=make_disabled(acme), opened_at=now - timedelta(minutes=3), cleared_at=now, cleared_words=words)
+    text = words_of(ana.read(LIST))
+    assert f"{label} 3 min ago" in text
+    assert "Resolved" not in text
+
+
+def test_disconnecting_an_install_leaves_no_alert_that_is_called_resolved(ana: Browser, acme: Install) -> None:
+    make_disabled(acme)
+    watch.watch(now=timezone.now())
+    Install.objects.update(disconnected_at=timezone.now(), disconnected_by_name="ana")
+    watch.watch(now=timezone.now())
+    Install.objects.update(disconnected_at=None, disconnected_by_name="")
+    text = words_of(ana.read(LIST))
+    assert "Disabled by OpenTrain Not known" in text
+    assert "Resolved" not in text
+
+
+def test_list_has_the_url_below_the_name_of_an_endpoint(ana: Browser, acme: Install) -> None:
+    endpoint = make_disabled(acme)
+    make_alert(endpoint=endpoint)
+    address = '<code class="url url-below">acme.example.com/<wbr>hook</code>'
+    assert address not in ana.read(LIST)
+    Endpoint.objects.update(name="Billing")
+    Alert.objects.update(endpoint_name="Billing")
+    assert ana.read(LIST).count(address) == 1
+    Alert.objects.update(cleared_at=timezone.now())
+    assert ana.read(LIST).count(address) == 1
 
 
 def test_alert_that_a_worse_one_followed_on_is_not_called_well(ana: Browser, acme: Install) -> None:

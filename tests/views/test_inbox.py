@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
 from dashboard.models.installs import RANK_OF_TROUBLE
+from dashboard.rules.alert_messages import GONE, LEFT
 from dashboard.rules.installs import Trouble
 from tests.factories import (
     make_alert,
@@ -135,7 +136,7 @@ def test_inbox_reassures_nobody_while_events_of_a_time_may_be_missing(ana: Brows
 @pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> None:
     now = timezone.now()
-    endpoint = make_endpoint(install=make_install(name="Acme Labs"))
+    endpoint = make_endpoint(install=make_install(name="Acme Labs", checked_at=now))
     for days, failures in ((5, 0), (4, 8), (2, 0), (1, 0)):
         at = now - timedelta(days=days)
         EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status="ACTIVE", consecutive_failures=failures)
@@ -145,9 +146,56 @@ def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> 
 
 
 @pytest.mark.usefixtures("_worker")
+def test_pause_of_a_failing_endpoint_is_no_problem_that_was_resolved(ana: Browser) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(install=make_install(name="Acme Labs", checked_at=now), status="DISABLED")
+    rows = ((3, "ACTIVE", 8), (2, "DISABLED", 8))
+    for hours, status, failures in rows:
+        at = now - timedelta(hours=hours)
+        EndpointSnapshot.objects.create(endpoint=endpoint, at=at, status=status, consecutive_failures=failures)
+    opened, cleared = now - timedelta(hours=3), now - timedelta(hours=2)
+    make_alert(endpoint=endpoint, kind="at_risk", opened_at=opened, cleared_at=cleared)
+    assert "Last problem" not in ana.read(INBOX)
+    Endpoint.objects.update(status="ACTIVE", consecutive_failures=0)
+    EndpointSnapshot.objects.create(endpoint=endpoint, at=now - 5 * MINUTE, status="ACTIVE")
+    assert re.search(r"<bdi>Acme Labs</bdi></a>, resolved <time [^>]*>5 min ago</time>", ana.read(INBOX))
+
+
+@pytest.mark.usefixtures("_worker")
+@pytest.mark.parametrize("words", [GONE, LEFT])
+def test_alert_of_which_nothing_is_known_any_more_is_no_problem_that_was_resolved(ana: Browser, words: str) -> None:
+    now = timezone.now()
+    endpoint = make_endpoint(install=make_install(checked_at=now))
+    make_alert(endpoint=endpoint, opened_at=now - 3 * MINUTE, cleared_at=now - MINUTE, cleared_words=words)
+    assert "Last problem" not in ana.read(INBOX)
+
+
+@pytest.mark.usefixtures("_worker")
+def test_inbox_calls_nothing_healthy_that_was_not_read_lately(ana: Browser) -> None:
+    """The worker is alive, but its polls stand still."""
+    now = timezone.now()
+    make_endpoint(install=make_install(checked_at=now - 2 * MINUTE))
+    assert "The endpoint is healthy." in ana.read(INBOX)
+    Install.objects.update(checked_at=now - 4 * MINUTE)
+    page = ana.read(INBOX)
+    assert "<h1>All clear, as far as is known</h1>" in page
+    assert "The status of 1 endpoint is unknown." in page
+    assert "healthy." not in page
+
+
+@pytest.mark.usefixtures("_worker")
+def test_fleet_says_nothing_of_an_install_that_the_headline_calls_unknown(ana: Browser) -> None:
+    make_endpoint(install=make_install(last_error="No answer.", last_error_code=Trouble.UNREACHABLE, failures=1))
+    fleet = words_of(ana.read(INBOX)).partition("Last checked")[2]
+    assert "not known" in fleet
+    assert "active" not in fleet
+    assert "1 last seen" in words_of(ana.read(LIST))
+
+
+@pytest.mark.usefixtures("_worker")
 def test_inbox_lists_what_only_an_alert_knows_and_is_not_all_clear(ana: Browser) -> None:
     """OpenTrain counts no failure yet, and a refused request is no failed delivery."""
-    endpoint = make_endpoint(install=make_install(name="Acme Labs"))
+    endpoint = make_endpoint(install=make_install(name="Acme Labs", checked_at=timezone.now()))
     words = "Redeliver refused 3 requests in 15 minutes, the first at 09:58 UTC: The signature does not match."
     make_alert(endpoint=endpoint, kind="signatures", words=words, opened_at=timezone.now())
     page = ana.read(INBOX)

@@ -28,7 +28,7 @@ from tests.views.test_inbox import INBOX, MINUTE, fail_one, needs
 
 def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     now = timezone.now()
-    install = make_install(name="Acme Labs")
+    install = make_install(name="Acme Labs", checked_at=now)
     make_endpoint(install=install, handler_url="https://fine.example.com/")
     make_endpoint(install=install, handler_url="https://paused.example.com/", status="DISABLED", consecutive_failures=2)
     make_endpoint(install=install, handler_url="https://failing.example.com/", consecutive_failures=2)

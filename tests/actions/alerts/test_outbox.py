@@ -59,6 +59,22 @@ def test_alert_and_all_clear_arrive_in_a_mailbox(settings: Any) -> None:
     assert "It lasted 14 min." in box.mails[1].get_content()
 
 
+def test_mail_names_the_url_of_an_endpoint_and_never_a_receivers_key(settings: Any) -> None:
+    make_disabled(name="Billing")
+    endpoint = make_disabled(name="Receiver's", handler_url="")
+    make_channel(email="oncall@example.com")
+    with mailbox() as box:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", box.port
+        watch.watch(now=NOON)
+        assert send() == Sent(sent=1)
+    text = box.mails[0].get_content()
+    addresses = [line for line in text.splitlines() if line.startswith("Endpoint: ")]
+    assert addresses[0] == "Endpoint: https://acme.example.com/hook"
+    assert addresses[1].startswith("Endpoint: https://redeliver.example.com/hooks/")
+    assert endpoint.receiver_key is not None
+    assert endpoint.receiver_key[:8] not in text
+
+
 def test_times_of_a_mail_are_in_the_channels_zone_whoever_sends_it(settings: Any) -> None:
     make_disabled()
     make_channel(email="oncall@example.com", time_zone="Asia/Kolkata")

@@ -10,7 +10,7 @@ from django.db import connection
 from dashboard.actions.alerts import outbox
 from dashboard.actions.alerts import watch as alerts
 from dashboard.actions.alerts.watch import Watched
-from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport
+from dashboard.models import Alert, AlertChannel, AlertDelivery, Delivery, Endpoint, Install, ReceiverReport
 from dashboard.rules.durations import clock
 from dashboard.rules.installs import Trouble
 from tests.factories import (
@@ -107,6 +107,29 @@ def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
     at_risk = Alert.objects.get(kind="at_risk")
     assert at_risk.superseded
     assert at_risk.cleared_words.startswith("It is now Disabled: OpenTrain disabled it after 10 consecutive failures.")
+
+
+def test_overdue_that_becomes_disabled_is_no_all_clear() -> None:
+    endpoint = make_endpoint()
+    make_failed_delivery(endpoint=endpoint, attempts_in_round=1, last_attempt_at=NOON - 3 * HOUR)
+    Delivery.objects.update(due_by=NOON - HOUR)
+    make_channel(name="all")
+    watch()
+    Endpoint.objects.update(**DISABLED)
+    assert watch(MINUTE) == Watched(opened=1, cleared=1, messages=1)
+    assert told() == [("all", [("overdue", "opened")]), ("all", [("disabled", "opened")])]
+    assert Alert.objects.get(kind="overdue").superseded
+
+
+def test_token_refused_and_then_no_answer_is_no_all_clear() -> None:
+    make_install(last_error_code=Trouble.TOKEN_REFUSED, last_error="Refused.")
+    make_channel(name="all")
+    watch()
+    Install.objects.update(last_error_code=Trouble.UNREACHABLE, last_error="OpenTrain did not answer.")
+    assert watch(MINUTE) == Watched()
+    Install.objects.update(last_error_code=Trouble.NONE, last_error="")
+    assert watch(2 * MINUTE) == Watched(cleared=1, messages=1)
+    assert Alert.objects.get().cleared_words == "OpenTrain responds for this install again."
 
 
 def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
