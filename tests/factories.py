@@ -246,7 +246,7 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "install_name": endpoint.install.name,
         "endpoint_name": endpoint.title,
         "endpoint_url": endpoint.known_as,
-        "words": "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
+        "words": "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped.",
         "opened_at": NOON,
     }
     return Alert.objects.create(**defaults | columns)

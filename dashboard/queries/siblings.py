@@ -14,6 +14,7 @@ from django.db import connection
 
 from dashboard.models import Endpoint
 from dashboard.rules.may_be_missing import Count, Received, Siblings
+from dashboard.rules.receiver_urls import HOOKS
 
 SIBLINGS = 10
 """Most other endpoints of an install that are looked at, the newest first."""
@@ -47,14 +48,26 @@ _SQL = """
     GROUP BY GROUPING SETS ((wanted.key, counted.endpoint_id, counted.event_type), (wanted.key, counted.event_type))
     ORDER BY wanted.key, counted.endpoint_id NULLS FIRST, 4 DESC, counted.event_type
 """
+# `stopped_seen_at` only tells that an endpoint was stopped in the window or after it.
 _OTHERS = """
     SELECT wanted.key, count(*) FILTER (WHERE other.deleted_at IS NULL AND other.opentrain_id IS NOT NULL),
-        greatest(count(*) FILTER (WHERE other.deleted_at IS NULL OR other.deleted_at >= wanted.since) - %(siblings)s, 0)
+        greatest(count(*) FILTER (WHERE other.deleted_at IS NULL OR other.deleted_at >= wanted.since) - %(siblings)s, 0),
+        count(*) FILTER (
+            WHERE (other.deleted_at IS NULL OR other.deleted_at >= wanted.since)
+                AND other.stopped_seen_at >= wanted.since
+        ),
+        count(*) FILTER (
+            WHERE (other.deleted_at IS NULL OR other.deleted_at >= wanted.since)
+                AND other.opentrain_id IS NOT NULL AND other.observation_key_sha256 IS NULL
+                AND coalesce(strpos(other.url, %(hooks)s || other.receiver_key), 0) = 0
+        )
     FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[]) AS wanted (key, endpoint, since)
     JOIN dashboard_endpoint AS own ON own.id = wanted.endpoint
     JOIN dashboard_endpoint AS other ON other.install_id = own.install_id AND other.id <> own.id
     GROUP BY wanted.key
 """
+
+_NUMBERS = ("endpoints", "left", "stopped", "unlogged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +91,19 @@ def siblings_of(windows: Sequence[Window]) -> dict[int, Siblings]:
         "until": [one.until for one in windows],
         "siblings": SIBLINGS,
         "counted": COUNTED,
+        "hooks": HOOKS,
     }
     with connection.cursor() as cursor:
         cursor.execute(_SQL, arguments)
         rows = cursor.fetchall()
         cursor.execute(_OTHERS, arguments)
-        others = {key: (count, left) for key, count, left in cursor.fetchall()}
+        others = {key: dict(zip(_NUMBERS, numbers, strict=True)) for key, *numbers in cursor.fetchall()}
     found: dict[int, dict[int | None, list[Count]]] = defaultdict(lambda: defaultdict(list))
     for key, endpoint, event_type, events, absent, more in rows:
         found[key][endpoint].append(Count(event_type, events, absent, more))
     return {
         one.key: Siblings(
-            endpoints=others.get(one.key, (0, 0))[0],
-            left=others.get(one.key, (0, 0))[1],
+            **others.get(one.key, {}),
             together=tuple(found[one.key].get(None, ())),
             received=tuple(
                 Received(endpoint, tuple(counts)) for endpoint, counts in found[one.key].items() if endpoint is not None

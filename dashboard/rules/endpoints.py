@@ -12,6 +12,8 @@ Source: partner-api, "Deliveries".
 AT_RISK_FROM = 7
 """Consecutive failures from which an endpoint is about to be disabled."""
 
+_UNTIL = "deliveries are stopped until it is re-enabled."
+
 
 class HealthKind(StrEnum):
     """The health of an endpoint. UNKNOWN is any status that Redeliver does not know, such as a newer one."""
@@ -114,9 +116,9 @@ def unseen_words(*, counted: int, reached: int, reported: bool = False, routed: 
 
 def _stopped(*, consecutive_failures: int) -> EndpointHealth:
     if consecutive_failures >= AUTO_DISABLE_AT:
-        words = f"OpenTrain disabled it after {consecutive_failures} consecutive failures. Deliveries are stopped."
+        words = f"OpenTrain disabled it after {consecutive_failures} consecutive failures, so {_UNTIL}"
         return _health(HealthKind.DISABLED, words)
-    return _health(HealthKind.PAUSED, "Paused manually. Deliveries are stopped until it is re-enabled.")
+    return _health(HealthKind.PAUSED, f"Paused manually, so {_UNTIL}")
 
 
 def _health(kind: HealthKind, words: str) -> EndpointHealth:

@@ -49,11 +49,14 @@ class Received:
 class Siblings:
     """What the other endpoints of an install received. `endpoints` is how many there are at OpenTrain now.
 
-    `together` counts an event once that several received. `left` is how many others were not looked at.
+    `together` counts an event once that several received. `left` is how many others were not looked at. `stopped` is
+    how many were disabled or paused themselves since then, and `unlogged` how many have no log here.
     """
 
     endpoints: int = 0
     left: int = 0
+    stopped: int = 0
+    unlogged: int = 0
     together: tuple[Count, ...] = ()
     received: tuple[Received, ...] = ()
 
@@ -65,14 +68,19 @@ class Siblings:
     @property
     def absent_words(self) -> str:
         """Say how many of them are not in this endpoint's log; empty if the others received none."""
-        return f"{self._absent_words} {self._left_words}".strip() if self._absent_words else ""
+        return f"{self._absent_words} {self._gaps_words}".strip() if self._absent_words else ""
 
     @property
-    def _left_words(self) -> str:
-        if not self.left:
-            return ""
-        others = "endpoint of the install was" if self.left == 1 else "endpoints of the install were"
-        return f"{self.left:,} more {others} not looked at."
+    def _gaps_words(self) -> str:
+        """Say why the others may have received more than their logs show, or none although events happened."""
+        were, have = "was" if self.stopped == 1 else "were", "has" if self.unlogged == 1 else "have"
+        left = "endpoint of the install was" if self.left == 1 else "endpoints of the install were"
+        said = [
+            (self.stopped, f"of them {were} disabled or paused too, then or later."),
+            (self.unlogged, f"of them {have} no log here."),
+            (self.left, f"more {left} not looked at."),
+        ]
+        return " ".join(f"{count:,} {words}" for count, words in said if count)
 
     @property
     def _absent_words(self) -> str:
@@ -99,7 +107,7 @@ class Siblings:
             return "The install has no other endpoint whose log could show what happened then."
         others = "Those of the install's other endpoints that were looked at" if self.left else _OTHER_ENDPOINTS
         words = f"{others} received none of its event types then, as far as their logs show."
-        return f"{words} {self._left_words}".strip()
+        return f"{words} {self._gaps_words}".strip()
 
     @property
     def words(self) -> str:

@@ -145,7 +145,7 @@ def test_top_of_the_page_has_one_button_and_a_menu_with_the_rest(
     page.goto(f"/endpoints/{endpoint.pk}/")
     head = page.locator(".head")
     expect(head.locator(".going-on")).to_have_text(
-        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped."
+        "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled."
     )
     expect(head.get_by_role("link", name="Recover…")).to_be_visible()
     expect(head.get_by_role("button", name="Re-enable")).to_be_hidden()

@@ -31,7 +31,7 @@ def test_recovery_goes_from_broken_to_all_delivered(
     expect(page.locator("#demo-switch")).to_contain_text("works")
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Inbox").click()
     need = page.get_by_role("listitem").filter(has_text="acme-billing")
-    expect(need).to_contain_text("OpenTrain disabled it after 10 consecutive failures.")
+    expect(need).to_contain_text("OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped")
     expect(need).to_contain_text(re.compile(r"\d+ deliver(y|ies) failed: handler returned 503"))
     take_all(page, screenshots, "inbox")
     need.get_by_role("link", name="Recover…").click()

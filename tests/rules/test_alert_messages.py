@@ -36,7 +36,7 @@ ITEM = Item(
     endpoint_id=9,
     endpoint="Billing",
     endpoint_url="https://acme.example.com/hook",
-    words="OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.",
+    words="OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled.",
     opened_at=NOON,
     cleared_at=None,
     cleared_words="",
@@ -59,7 +59,7 @@ def test_one_alert_is_told_in_its_subject_and_its_words() -> None:
     assert email_subject(MESSAGE) == ("[Redeliver] Disabled by OpenTrain: Acme Labs, Billing")
     assert email_text(MESSAGE) == (
         "Disabled by OpenTrain: Acme Labs, Billing\n"
-        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped.\n"
+        "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled.\n"
         "Endpoint: https://acme.example.com/hook\n"
         "Since 2026-06-12 12:00:00 UTC\n"
         "Next: Repair the handler, then recover the endpoint: https://redeliver.example.com/endpoints/9/\n\n"

@@ -34,7 +34,7 @@ def lines(endpoint: EndpointFacts, title: str) -> tuple[str, ...]:
             {},
             (
                 "Disabled since 2026-06-12 12:00:00 UTC, by OpenTrain's clock: "
-                "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped."
+                "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled."
             ),
         ),
         (

@@ -65,7 +65,7 @@ def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) 
     page = ana.read(LIST)
     text = words_of(page)
     assert "1 open alert" in text
-    assert "OpenTrain disabled it after 10 consecutive failures." in text
+    assert "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped" in text
     assert "Being sent On-call" in text
     assert reverse("endpoint-detail", args=[endpoint.pk]) in page
     AlertDelivery.objects.update(state="sent", next_attempt_at=None, ended_at=timezone.now())

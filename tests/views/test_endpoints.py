@@ -34,7 +34,9 @@ def words_of(page: str) -> str:
 
 def test_detail_of_a_disabled_endpoint_says_what_is_going_on(ana: Browser, disabled: Endpoint) -> None:
     text = words_of(ana.read(page_of(disabled)))
-    assert "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped." in text
+    assert (
+        "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled." in text
+    )
     assert "OpenTrain's reason 10 consecutive failures" in text
     assert text.count("handler returned 503 ; last") == 1
     assert "2 deliveries failed: handler returned 503 ; last" in text

@@ -72,8 +72,8 @@ def test_alert_keeps_its_words_and_why() -> None:
     since = clock(then=min(one.first_received_at for one in failed), now=NOON)
     watch()
     assert Alert.objects.get().words == (
-        "OpenTrain disabled it after 10 consecutive failures. Deliveries are stopped. 3 deliveries failed: handler "
-        f"returned 503, since {since}. OpenTrain: “10 consecutive failures”"
+        "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled. "
+        f"3 deliveries failed: handler returned 503, since {since}. OpenTrain: “10 consecutive failures”"
     )
 
 
@@ -106,7 +106,9 @@ def test_at_risk_that_becomes_disabled_is_no_all_clear() -> None:
     assert told() == [("all", [("at_risk", "opened")]), ("all", [("disabled", "opened")])]
     at_risk = Alert.objects.get(kind="at_risk")
     assert at_risk.superseded
-    assert at_risk.cleared_words.startswith("It is now Disabled: OpenTrain disabled it after 10 consecutive failures.")
+    assert at_risk.cleared_words.startswith(
+        "It is now Disabled: OpenTrain disabled it after 10 consecutive failures, so"
+    )
 
 
 def test_overdue_that_becomes_disabled_is_no_all_clear() -> None:
