@@ -51,7 +51,9 @@ _SQL = """
 # `stopped_seen_at` only tells that an endpoint was stopped in the window or after it.
 _OTHERS = """
     SELECT wanted.key, count(*) FILTER (WHERE other.deleted_at IS NULL AND other.opentrain_id IS NOT NULL),
-        greatest(count(*) FILTER (WHERE other.deleted_at IS NULL OR other.deleted_at >= wanted.since) - %(siblings)s, 0),
+        greatest(
+            count(*) FILTER (WHERE other.deleted_at IS NULL OR other.deleted_at >= wanted.since) - %(siblings)s, 0
+        ),
         count(*) FILTER (
             WHERE (other.deleted_at IS NULL OR other.deleted_at >= wanted.since)
                 AND other.stopped_seen_at >= wanted.since
@@ -60,8 +62,13 @@ _OTHERS = """
             WHERE (other.deleted_at IS NULL OR other.deleted_at >= wanted.since)
                 AND other.opentrain_id IS NOT NULL AND other.observation_key_sha256 IS NULL
                 AND coalesce(strpos(other.url, %(hooks)s || other.receiver_key), 0) = 0
+                AND NOT EXISTS (
+                    SELECT FROM dashboard_delivery WHERE endpoint_id = other.id
+                        AND first_received_at >= wanted.since AND first_received_at < wanted.until
+                )
         )
-    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[]) AS wanted (key, endpoint, since)
+    FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+        AS wanted (key, endpoint, since, until)
     JOIN dashboard_endpoint AS own ON own.id = wanted.endpoint
     JOIN dashboard_endpoint AS other ON other.install_id = own.install_id AND other.id <> own.id
     GROUP BY wanted.key

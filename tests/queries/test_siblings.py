@@ -89,11 +89,12 @@ def test_others_that_could_not_receive_or_have_no_log_are_counted(endpoint: Endp
     make_endpoint(install=install, stopped_seen_at=NOON - MINUTE)
     make_endpoint(install=install, status="DISABLED", stopped_seen_at=NOON + MINUTE)
     make_endpoint(install=install, receiver_key=None)
+    got(make_endpoint(install=install, receiver_key=None), "evt_1", "contract.started")  # it had a log then
     make_endpoint(install=install, receiver_key=None, observation_key_sha256="0" * 64)
     make_endpoint(install=install, receiver_key="k1", url="https://elsewhere.example.com/")
     make_endpoint(install=install, receiver_key=None, deleted_at=NOON - MINUTE, stopped_seen_at=NOON + MINUTE)
     make_endpoint(receiver_key=None, stopped_seen_at=NOON + MINUTE)
-    assert siblings_of([window(endpoint)])[1] == Siblings(endpoints=5, stopped=1, unlogged=2)
+    assert siblings_of([window(endpoint)])[1] == Siblings(endpoints=6, stopped=1, unlogged=2)
 
 
 def test_many_windows_are_two_queries(endpoint: Endpoint) -> None:
