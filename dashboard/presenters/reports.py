@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Count
 from django.urls import reverse
 
 from dashboard.actions.endpoints import BY_RUNS
@@ -29,6 +30,7 @@ from dashboard.queries import lost_window, receivers
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.queries.reports import entries_of_delivery, entries_of_endpoint, entries_of_run, failed_before
 from dashboard.rules.causes import advise, describe_cause
+from dashboard.rules.deliveries import Standing
 from dashboard.rules.delivery_reports import AttemptFacts, DeliveryReportFacts, delivery_report
 from dashboard.rules.durations import exactly
 from dashboard.rules.endpoint_reports import CauseFacts, EndpointFacts, endpoint_report
@@ -43,6 +45,7 @@ MOST_WINDOWS = 3
 MOST_ATTEMPTS = 50
 """Most attempts of a delivery in its report, the newest ones."""
 _DID = {commands.PAUSE: "paused the run", commands.RESUME: "resumed the run", commands.STOP: "stopped the run"}
+_WAITING = (Standing.RETRYING, Standing.REQUESTED_AGAIN)
 _WITHOUT_OUTCOME = (RunItem.State.WAITING, RunItem.State.ASKING, RunItem.State.REQUESTED)
 _FINE = (RunItem.State.DELIVERED, RunItem.State.LEFT_OUT)
 
@@ -70,6 +73,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
         state=run.state,
         subject=_subject(endpoint),
         address=_address("run-detail", run.pk),
+        file=file_of_run(run),
         chosen=f"{chosen}, in one call" if run.one_call else chosen,
         note=run.note,
         started_by=run.actor_name,
@@ -130,12 +134,17 @@ def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
     reached: int | None = getattr(endpoint, "reached")  # noqa: B009 - annotated; a missing one is a mistake
     causes = cause_rows(scope=Scope(endpoint=endpoint.pk), criteria=DeliveryCriteria(), times={})
     alerts = () if endpoint.deleted_at else open_alerts_of(endpoint)
+    waiting = dict(
+        endpoint.deliveries.filter(standing__in=_WAITING).order_by().values_list("standing").annotate(Count("pk"))
+    )
     facts = EndpointFacts(
         subject=_subject(endpoint),
         address=_address("endpoint-detail", endpoint.pk),
         health=health_of(endpoint),
         consecutive_failures=endpoint.consecutive_failures,
         failed=endpoint.deliveries.failed().count() if endpoint.is_logged else None,
+        retrying=waiting.get(Standing.RETRYING, 0),
+        requested=waiting.get(Standing.REQUESTED_AGAIN, 0),
         event_types=endpoint.event_types,
         disabled_at=None if endpoint.install.is_disconnected else endpoint.disabled_at,
         deleted_at=endpoint.deleted_at,
@@ -181,6 +190,11 @@ def _subject(endpoint: Endpoint) -> Subject:
         url=endpoint.known_as,
         endpoint_id=endpoint.opentrain_id or "",
     )
+
+
+def file_of_run(run: Run) -> str:
+    """Return the whole URL of the file with all deliveries of a run, for readers of paper."""
+    return f"{_address('run-export', run.pk)}?format=csv"
 
 
 def _address(name: str, pk: int) -> str:

@@ -148,12 +148,17 @@ def bar(tally: Tally) -> Bar:
     return Bar(tuple(drawn), BAR_WIDTH)
 
 
-def reason_look(row: RunRow) -> Look:
-    """Return how the reason is drawn: a person's decision is not an error."""
+def reason_look(row: RunRow, *, lost: str = "") -> Look:
+    """Return how the reason is drawn: a person's decision is not an error, and what may be missing is not well.
+
+    `lost` says of which time events may be missing.
+    """
     state = Run.State(row.run.state)
     if state is Run.State.DONE:
-        is_fine = row.tally.all_delivered and not row.is_missing
+        is_fine = row.kind == state and not row.is_missing
         kind, icon = ("done", "circle-check") if is_fine else ("unavailable", "alert-triangle")
+        if is_fine and lost:
+            return Look("idle", "help-circle")
     else:
         kind, icon = _STATES.get(state, ("unknown", "alert-triangle"))
     return Look("idle" if row.by_person else kind, icon)

@@ -12,6 +12,7 @@ from dashboard.actions.runs.state import steps_of
 from dashboard.config.schedule import schedule
 from dashboard.models import Delivery, Endpoint, Run, RunItem, RunStep
 from dashboard.presenters.controls import Link
+from dashboard.rules import run_reports
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.durations import span
@@ -65,7 +66,12 @@ class RunRow:
 
     @property
     def label(self) -> str:
-        return self.run.get_state_display()
+        return run_reports.label(state=self.run.state, tally=self.tally, why=self.run.why)
+
+    @property
+    def kind(self) -> str:
+        """The state as a chip draws it."""
+        return "partly_done" if self.label == run_reports.PARTLY_DONE else self.run.state
 
     @property
     def why(self) -> str:

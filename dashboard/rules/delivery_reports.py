@@ -117,6 +117,8 @@ def _outcome(delivery: DeliveryReportFacts) -> str:
         why_not = delivery.why_not_again
         again = f"It cannot be redelivered: {why_not}" if why_not else "It can be redelivered."
         return f"Failed: OpenTrain does not retry it automatically. {again}"
+    if delivery.why_not_again:
+        return f"{delivery.kind.label} when last seen. What became of it is not known: {delivery.why_not_again}"
     if delivery.is_stopped:
         return f"{delivery.kind.label}: nothing is attempted until the endpoint is re-enabled."
     if delivery.due_at is None:

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.rules.durations import exactly
-from dashboard.rules.endpoints import EndpointHealth
+from dashboard.rules.endpoints import EndpointHealth, HealthKind
 from dashboard.rules.reports import Fact, Report, Subject, at, section
+
+_STOPPED = "Nothing is attempted until the endpoint is re-enabled."
+_WAITS = {
+    HealthKind.DISABLED: _STOPPED,
+    HealthKind.PAUSED: _STOPPED,
+    HealthKind.UNKNOWN: "Whether they are attempted is not known.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,8 @@ class EndpointFacts:
     """An endpoint as its report tells it.
 
     `disabled_at` and `reason` are OpenTrain's. `failed` is the number of failed deliveries in the log, None if the
-    endpoint has no log. `outcome` says what became of the last repair; `lost` what may be missing; `deeds` are times
-    and sentences. `limits` say what the log cannot tell.
+    endpoint has no log; `retrying` and `requested` are those that are not delivered yet. `outcome` says what became of
+    the last repair; `lost` what may be missing; `deeds` are times and sentences. `limits` say what the log cannot tell.
     """
 
     subject: Subject
@@ -41,6 +48,8 @@ class EndpointFacts:
     causes: Sequence[CauseFacts] = ()
     alerts: Sequence[tuple[datetime, str]] = ()
     deeds: Sequence[tuple[datetime, str]] = ()
+    retrying: int = 0
+    requested: int = 0
     outcome: str = ""
     lost: Sequence[str] = ()
     limits: Sequence[str] = ()
@@ -93,9 +102,21 @@ def _outcome(endpoint: EndpointFacts) -> list[str]:
     if endpoint.failed is None:
         return [endpoint.outcome]
     if not endpoint.failed:
-        return [endpoint.outcome, "No failed delivery is in the log."]
+        return [endpoint.outcome, "No failed delivery is in the log.", _waiting(endpoint)]
     are = "delivery in the log is" if endpoint.failed == 1 else "deliveries in the log are"
-    return [endpoint.outcome, f"{endpoint.failed:,} {are} failed and not requested again."]
+    return [endpoint.outcome, f"{endpoint.failed:,} {are} failed and not requested again.", _waiting(endpoint)]
+
+
+def _waiting(endpoint: EndpointFacts) -> str:
+    """Say how many deliveries are not delivered yet, and what they wait for; empty if none is."""
+    count = endpoint.retrying + endpoint.requested
+    if not count:
+        return ""
+    kinds = [(endpoint.retrying, "to be retried"), (endpoint.requested, "requested again")]
+    what = ", ".join(f"{number:,} {words}" for number, words in kinds if number)
+    are = "delivery in the log is" if count == 1 else "deliveries in the log are"
+    said = f"{count:,} {are} not delivered yet: {what}."
+    return f"{said} {_WAITS[endpoint.health.kind]}" if endpoint.health.kind in _WAITS else said
 
 
 def _not_known(endpoint: EndpointFacts) -> list[str]:

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from dashboard.rules.durations import exactly, span
 from dashboard.rules.reports import Fact, Report, Section, Subject, at, section
-from dashboard.rules.runs import Tally
+from dashboard.rules.runs import Tally, is_whole
 
 DONE, PAUSED = "done", "paused"
 LABELS = {"running": "Running", PAUSED: "Paused", "stopped": "Stopped", "cancelled": "Cancelled", DONE: "Done"}
 """Each state of a run, as its row stores it, and its name."""
+PARTLY_DONE = "Partly done"
+"""The name of a run that is done, although not all is known to be delivered."""
 LISTED = 20
 """Most deliveries that a report names; the others are counted."""
 
@@ -50,10 +52,10 @@ class ItemFacts:
 class RunFacts:
     """A run as its report tells it.
 
-    `cause` says why the deliveries had failed before; `why` is the reason of the run's state. `stopped` says when
-    nothing was sent. `others` are the deliveries without success, the first LISTED of `others_count`. `ending` says
-    whether events are missing, and `is_missing` is whether they are; empty before the run has ended. `lost` says
-    of which time events may be missing.
+    `file` is the URL of the file with all deliveries. `cause` says why they had failed before; `why` is the reason of
+    the run's state. `stopped` says when nothing was sent. `others` are the deliveries without success, the first LISTED
+    of `others_count`. `ending` says whether events are missing, and `is_missing` is whether they are; empty before the
+    run has ended. `lost` says of which time events may be missing.
     """
 
     number: int
@@ -61,6 +63,7 @@ class RunFacts:
     state: str
     subject: Subject
     address: str
+    file: str
     chosen: str
     note: str
     started_by: str
@@ -80,6 +83,11 @@ class RunFacts:
     is_missing: bool = False
     lost: Sequence[str] = ()
     limits: Sequence[str] = ()
+
+
+def label(*, state: str, tally: Tally, why: str) -> str:
+    """Return the name of a run's state. `why` is its reason, as stored."""
+    return PARTLY_DONE if state == DONE and not is_whole(tally=tally, why=why) else LABELS[state]
 
 
 def headline(*, state: str, tally: Tally, took: timedelta) -> str:
@@ -126,7 +134,7 @@ def _facts(run: RunFacts, *, took: timedelta) -> tuple[Fact, ...]:
     return (
         *run.subject.facts,
         Fact("Run", run.address, is_code=True),
-        Fact("State", LABELS[run.state]),
+        Fact("State", label(state=run.state, tally=run.tally, why=run.why)),
         Fact("Started", f"{exactly(run.started_at)}, by {run.started_by}"),
         Fact("Ended", ended),
         Fact("Deliveries", run.chosen),
@@ -153,7 +161,8 @@ def _outcome(run: RunFacts) -> list[str]:
     """Return the reason of the state, the numbers, and OpenTrain's words."""
     asked = f" (request {run.request_id})" if run.request_id else ""
     quoted = f"OpenTrain's last message: “{run.quoted}”{asked}" if run.quoted else ""
-    return [f"{LABELS[run.state]}: {run.why}" if run.why else "", *_numbers(run.tally), quoted]
+    state = label(state=run.state, tally=run.tally, why=run.why)
+    return [f"{state}: {run.why}" if run.why else "", *_numbers(run.tally), quoted]
 
 
 def _numbers(tally: Tally) -> list[str]:
@@ -164,7 +173,7 @@ def _without_success(run: RunFacts) -> tuple[Section, ...]:
     lines = [_item(one) for one in run.others[:LISTED]]
     more = run.others_count - len(lines)
     if more > 0:
-        lines.append(f"{more} more: the run's file has all of them.")
+        lines.append(f"{more:,} more are left out here. All are in {run.file}")
     return section("Deliveries without success", *lines)
 
 

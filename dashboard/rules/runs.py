@@ -224,3 +224,14 @@ class Tally:
             (self.waiting, "not requested"),
         ]
         return [f"{count} {words}" for count, words in named if count]
+
+
+UNSEEN = "did not reach Redeliver in time."
+UNSEEN_DIRECT = "Their outcome is unknown here: deliveries go directly to the endpoint's URL."
+UNANSWERED = "Whether OpenTrain requested its other failed deliveries again is not known."
+"""What the reason of a run that is done says of deliveries that no number of its tally counts."""
+
+
+def is_whole(*, tally: Tally, why: str) -> bool:
+    """Return whether all that a run that is done was to redeliver is known to be delivered."""
+    return tally.all_delivered and not any(words in why for words in (UNSEEN, UNSEEN_DIRECT, UNANSWERED))

@@ -76,6 +76,7 @@ LOOKS = {
     "refused": Look("bad", "shield-x"),
     "deleted": Look("idle", "x"),
     "done": Look("ok", "circle-check"),
+    "partly_done": Look("warn", "alert-triangle"),
     "unavailable": Look("warn", "alert-triangle"),
     "requested": Look("info", "clock"),
     "running": Look("info", "refresh"),

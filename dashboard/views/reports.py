@@ -12,7 +12,13 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.config.schedule import schedule
 from dashboard.models import Delivery, Endpoint, Run
-from dashboard.presenters.reports import item_rows, report_of_delivery, report_of_endpoint, report_of_run
+from dashboard.presenters.reports import (
+    file_of_run,
+    item_rows,
+    report_of_delivery,
+    report_of_endpoint,
+    report_of_run,
+)
 from dashboard.queries.inbox import with_log, with_open_alerts
 from dashboard.queries.run_items import first_items
 from dashboard.rules.reports import Report
@@ -32,10 +38,13 @@ def run(request: MemberRequest, pk: int) -> HttpResponse:
     if "format" in request.GET:
         return _as_text(request, report)
     items = first_items(found, limit=MOST_ROWS)
+    total = found.items.count()
     more = {
         "items": item_rows(items),
-        "unshown": found.items.count() - len(items),
+        "items_total": total,
+        "unshown": total - len(items),
         "export": reverse("run-export", args=[pk]),
+        "file": file_of_run(found),
     }
     return _page(request, report, about=f"Run {pk}", back=reverse("run-detail", args=[pk]), **more)
 

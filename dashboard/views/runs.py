@@ -228,6 +228,7 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
     run = _find(request, pk)
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
     window = window_after(run, None if row.ending is None else row.ending.kind, user=request.user, now=now)
+    lost = "" if window is None else window.words
     operation = operation_id(user_id=request.user.pk, action="continue", subject=str(run.pk), last_answer=0)
     return {
         "run": run,
@@ -235,8 +236,8 @@ def _context(request: MemberRequest, pk: int) -> dict[str, Any]:
         "endpoint": run.endpoint,
         "install": run.endpoint.install,
         "steering": steering(row, operation=operation, user=request.user),
-        "look": reason_look(row),
-        "result": result(row, now=now, lost="" if window is None else window.words),
+        "look": reason_look(row, lost=lost),
+        "result": result(row, now=now, lost=lost),
         "bar": bar(row.tally),
         "steps": [drawn(step, row=row) for step in step_rows(run, now=now)],
         "under_way": under_way(run, now=now),

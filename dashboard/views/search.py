@@ -20,6 +20,7 @@ from dashboard.models import Contract, Delivery, Endpoint, Handover, Install, Pr
 from dashboard.presenters import no_results
 from dashboard.presenters.handovers import HandoverRow
 from dashboard.presenters.rows import health_of, state_of
+from dashboard.presenters.runs import run_row
 from dashboard.queries.search import SHOWN, Found, find
 
 
@@ -150,12 +151,13 @@ def _endpoint_hit(endpoint: Endpoint) -> Hit:
 
 
 def _run_hit(run: Run) -> Hit:
+    row = run_row(run)
     return Hit(
         reverse("run-detail", args=[run.pk]),
         f"{run.get_kind_display()} {run.pk}",
         run.endpoint.install.name,
-        run.state,
-        run.get_state_display(),
+        row.kind,
+        row.label,
         place=run.endpoint.title,
         did="started",
         at=run.created_at,

@@ -203,6 +203,19 @@ def test_report_says_of_which_time_events_may_be_missing_and_what_others_receive
     assert "1 earlier time is on the endpoint's page." in said
 
 
+def test_report_of_an_endpoint_does_not_pass_over_what_is_not_delivered_yet() -> None:
+    endpoint = make_endpoint(consecutive_failures=4)
+    for _ in range(4):
+        make_delivery(endpoint=endpoint, last_ok=False, last_cause="status", last_status=503)
+    make_delivery(endpoint=endpoint, requested_at=NOON)
+    make_delivery(endpoint=endpoint)
+    report = report_of_endpoint(endpoint_of(endpoint), now=NOW)
+    assert lines(report, "Outcome") == (
+        "No failed delivery is in the log.",
+        "5 deliveries in the log are not delivered yet: 4 to be retried, 1 requested again.",
+    )
+
+
 def test_report_of_an_endpoint_without_a_log_claims_nothing_of_deliveries() -> None:
     endpoint = make_endpoint(receiver_key=None, install=make_install(last_error="OpenTrain did not respond."))
     report = report_of_endpoint(endpoint_of(endpoint), now=NOW)

@@ -12,6 +12,7 @@ from dashboard.presenters.run_page import (
     BAR_GAP,
     BAR_LEAST,
     BAR_WIDTH,
+    Look,
     bar,
     drawn,
     list_words,
@@ -22,7 +23,7 @@ from dashboard.presenters.run_page import (
 )
 from dashboard.presenters.runs import RunEnding, StepRow
 from dashboard.rules.run_endings import EndingKind
-from dashboard.rules.runs import Tally
+from dashboard.rules.runs import UNANSWERED, UNSEEN, UNSEEN_DIRECT, Tally
 from tests.presenters.rows import NOW, OPERATION, SUPPORT, VIEWER, endpoint, labels, row, run
 
 
@@ -131,6 +132,24 @@ def test_result_is_one_sentence_and_the_reason(fields: dict[str, Any], headline:
     assert (found.headline, found.reason) == (headline, reason)
 
 
+@pytest.mark.parametrize(
+    ("why", "tally", "kind"),
+    [
+        ("2 of 2 delivered in 9 s.", Tally(delivered=2), "done"),
+        ("1 of 2 delivered, 1 failed again, in 9 s.", Tally(delivered=1, failed_again=1), "partly_done"),
+        ("1 of 2 delivered, 1 not seen in time, in 9 s.", Tally(delivered=1, not_seen=1), "partly_done"),
+        (f"No failed deliveries were known. 6 requested. {UNSEEN_DIRECT}", Tally(), "partly_done"),
+        (f"2 of 2 delivered in 9 s. 1 more that OpenTrain requeued {UNSEEN}", Tally(delivered=2), "partly_done"),
+        (f"2 of 2 delivered in 9 s. {UNANSWERED}", Tally(delivered=2), "partly_done"),
+    ],
+)
+def test_run_is_only_called_done_where_all_is_known_to_be_delivered(why: str, tally: Tally, kind: str) -> None:
+    row = run(state="done", why=why, tally=tally)
+    assert (row.kind, row.label) == (kind, "Done" if kind == "done" else "Partly done")
+    assert reason_look(row).kind == ("done" if kind == "done" else "unavailable")
+    assert result(row, now=NOW).headline == f"{row.label}: {why}"
+
+
 def test_run_after_which_events_are_missing_is_not_shown_as_all_well() -> None:
     row = run(state="done", why="2 of 2 delivered in 9 s.", tally=Tally(delivered=2))
     words = "1 missing: the handler never took contract.ended of 1 contract."
@@ -140,6 +159,8 @@ def test_run_after_which_events_are_missing_is_not_shown_as_all_well() -> None:
     assert result(missing, now=NOW, lost=lost).reason == f"{words} {lost}"
     fine = replace(row, ending=RunEnding(EndingKind.NOTHING_MISSING, "Nothing missing", "Nothing missing: so.", None))
     assert (reason_look(fine).kind, result(fine, now=NOW).reason) == ("done", "")
+    assert reason_look(fine, lost=lost) == Look("idle", "help-circle")
+    assert reason_look(missing, lost=lost).kind == "unavailable"
     assert result(fine, now=NOW, lost=lost).reason == lost
 
 

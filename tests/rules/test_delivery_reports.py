@@ -103,6 +103,14 @@ def test_report_lists_attempts_and_says_how_many_it_leaves_out() -> None:
             "Retrying: the next attempt is due from 2026-06-12 12:00:00 UTC on.",
         ),
         ({"kind": StateKind.OVERDUE}, "Overdue."),
+        (
+            {
+                "kind": StateKind.RETRYING,
+                "due_at": NOON,
+                "why_not_again": "its install is disconnected from Redeliver.",
+            },
+            "Retrying when last seen. What became of it is not known: its install is disconnected from Redeliver.",
+        ),
     ],
 )
 def test_outcome_says_what_happens_next(fields: dict[str, object], said: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.rules.endpoint_reports import CauseFacts, EndpointFacts, endpoint_report
-from dashboard.rules.endpoints import endpoint_health
+from dashboard.rules.endpoints import DISCONNECTED, endpoint_health
 from dashboard.rules.reports import Subject
 
 NOON = datetime(2026, 6, 12, 12, 0, tzinfo=UTC)
@@ -88,6 +88,30 @@ def test_report_has_each_cause_with_its_time_and_advice() -> None:
         ({"failed": 1}, ("1 delivery in the log is failed and not requested again.",)),
         ({"failed": 0, "outcome": "Recovery 3: done."}, ("Recovery 3: done.", "No failed delivery is in the log.")),
         ({"failed": None}, ()),
+        (
+            {"failed": 0, "retrying": 4, "requested": 1},
+            (
+                "No failed delivery is in the log.",
+                (
+                    "5 deliveries in the log are not delivered yet: 4 to be retried, 1 requested again. "
+                    "Nothing is attempted until the endpoint is re-enabled."
+                ),
+            ),
+        ),
+        (
+            {"failed": 0, "retrying": 1, "health": endpoint_health(status="ACTIVE", consecutive_failures=1)},
+            ("No failed delivery is in the log.", "1 delivery in the log is not delivered yet: 1 to be retried."),
+        ),
+        (
+            {"failed": 0, "requested": 1, "health": DISCONNECTED},
+            (
+                "No failed delivery is in the log.",
+                (
+                    "1 delivery in the log is not delivered yet: 1 requested again. "
+                    "Whether they are attempted is not known."
+                ),
+            ),
+        ),
     ],
 )
 def test_outcome_claims_only_what_the_log_has(fields: dict[str, object], said: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ RUN = RunFacts(
     state="done",
     subject=Subject("Acme Labs", "ins_1", "Billing", "https://acme.example/hooks", "whe_1"),
     address="https://redeliver.example/runs/3/",
+    file="https://redeliver.example/runs/3/export/?format=csv",
     chosen="all failed deliveries of the endpoint",
     note="ticket 4711",
     started_by="ana",
@@ -30,6 +31,14 @@ RUN = RunFacts(
 
 def lines(run: RunFacts, title: str, *, now: datetime = NOON + 10 * MINUTE) -> tuple[str, ...]:
     return next((one.lines for one in run_report(run, now=now).sections if one.title == title), ())
+
+
+def test_report_of_a_run_that_brought_back_a_part_does_not_call_it_done() -> None:
+    found = run_report(replace(RUN, state="done", tally=Tally(delivered=1, failed_again=1), why="1 of 2."), now=NOON)
+    assert next(one.value for one in found.facts if one.name == "State") == "Partly done"
+    assert lines(replace(RUN, state="done", tally=Tally(failed_again=1), why="0 of 1."), "Outcome")[0] == (
+        "Partly done: 0 of 1."
+    )
 
 
 def test_states_are_those_of_runs() -> None:
@@ -108,7 +117,7 @@ def test_report_has_cause_numbers_and_what_opentrain_said() -> None:
     )
     assert lines(run, "Cause") == ("Handler returned 503 (2 deliveries).", "Nothing was sent from 11:00 to 12:01.")
     assert lines(run, "Outcome") == (
-        "Done: 2 of 2 delivered in 9 min.",
+        "Partly done: 2 of 2 delivered in 9 min.",
         "Delivered: 2",
         "Failed again: 1",
         "Left out: 1",
@@ -123,7 +132,10 @@ def test_report_names_deliveries_without_success_and_counts_the_others() -> None
         "dlv_1 contract.ended: failed again (handler returned 503), 2026-06-12 12:00:00 UTC",
     )
     many = lines(replace(RUN, others=[item] * 30, others_count=412), "Deliveries without success")
-    assert (len(many), many[-1]) == (LISTED + 1, "392 more: the run's file has all of them.")
+    assert (len(many), many[-1]) == (
+        LISTED + 1,
+        "392 more are left out here. All are in https://redeliver.example/runs/3/export/?format=csv",
+    )
     assert lines(RUN, "Deliveries without success") == ()
 
 

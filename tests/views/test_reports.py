@@ -12,6 +12,7 @@ from dashboard.models import Run, RunItem, User
 from dashboard.views import reports
 from tests.factories import NOON, SECRET, make_attempt, make_delivery, make_endpoint, make_install, make_run
 from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import words_of
 
 pytestmark = pytest.mark.django_db
 HOSTILE = f"<img src=x onerror=alert(1)>\"'</textarea> {SECRET}"
@@ -85,7 +86,9 @@ def test_report_of_a_run_has_a_table_of_its_deliveries(ana: Browser, run: Run, m
     monkeypatch.setattr(reports, "MOST_ROWS", 2)
     page = ana.read(reverse("run-report", args=[run.pk]))
     assert page.count("<td><code>dlv_") == 2
-    assert "1 more deliveries are not in this table. The CSV file has all of them." in page
+    said = "This table has 2 of 3 deliveries, those without success first: 1 is left out. All are in the CSV file: "
+    assert f"{said}https://redeliver.example.com/runs/{run.pk}/export/?format=csv" in words_of(page)
+    assert page.index("left out.") < page.index("report-items")  # who reads the table on paper reads it first
 
 
 def test_report_of_a_run_takes_as_many_queries_for_many_deliveries_as_for_few(ana: Browser, run: Run) -> None:

@@ -35,7 +35,20 @@ from dashboard.models import Install, Run, RunItem
 from dashboard.models.endpoints import ACTIVE
 from dashboard.rules.deliveries import overdue_after
 from dashboard.rules.preflight import reached_words
-from dashboard.rules.runs import CallFacts, LeftOut, Reaction, Step, Tally, Then, failures_returned, may_ask, react
+from dashboard.rules.runs import (
+    UNANSWERED,
+    UNSEEN,
+    UNSEEN_DIRECT,
+    CallFacts,
+    LeftOut,
+    Reaction,
+    Step,
+    Tally,
+    Then,
+    failures_returned,
+    may_ask,
+    react,
+)
 from dashboard.rules.schedule import HANDLER_DEADLINE
 from dashboard.services import handler
 
@@ -330,11 +343,16 @@ def _missing(run: Run) -> int:
 def _missing_words(run: Run, tally: Tally) -> str:
     missing = _missing(run)
     if not missing:
-        return ""
+        return f" {UNANSWERED}" if _is_unanswered(run) else ""
     if not run.endpoint.is_logged:
-        return f" {missing} requested. Their outcome is unknown here: deliveries go directly to the endpoint's URL."
+        return f" {missing} requested. {UNSEEN_DIRECT}"
     more = "" if tally.unknown else " more"
-    return f" {missing}{more} that OpenTrain requeued did not reach Redeliver in time."
+    return f" {missing}{more} that OpenTrain requeued {UNSEEN}"
+
+
+def _is_unanswered(run: Run) -> bool:
+    """Return whether OpenTrain did not say whether it requested all failed deliveries again."""
+    return run.others_asked_at is not None and not run.others and run.steps.filter(name=Step.OTHERS, ok=False).exists()
 
 
 def _left_out_words(run: Run) -> str:

@@ -108,6 +108,17 @@ def test_recovery_of_an_endpoint_without_known_deliveries_asks_for_all_failed(
     assert run.why.endswith("2 more that OpenTrain requeued did not reach Redeliver in time.")
 
 
+def test_recovery_whose_call_for_all_failed_was_not_answered_is_not_all_done(
+    broken: Callable[..., Endpoint], support: User, fake_opentrain: FakeOpenTrain
+) -> None:
+    fake_opentrain.fail_next(OutcomeUnknown("No answer."), operation="redeliver")
+    run = go(recover(broken(failed=0, unseen=2), support))
+    assert (run.state, run.others) == ("done", 0)
+    assert run.why == (
+        "No failed deliveries were known. Whether OpenTrain requested its other failed deliveries again is not known."
+    )
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
