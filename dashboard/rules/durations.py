@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from dashboard.rules.time_zones import as_read, label
+from dashboard.rules.time_zones import UTC_NAME, as_read, label
 
 
 def exactly(moment: datetime) -> str:
