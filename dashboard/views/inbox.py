@@ -175,10 +175,12 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     needs = endpoint_needs(endpoints=endpoints, missing=windows.reasons, user=request.user, now=now)
     # Sums are from the last poll; the list of what needs attention is current.
     fine = max(sums["fine"] - (getattr(endpoints[0], "seem_fine", 0) if endpoints else 0), 0)
-    counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None, left=sums["left"])
+    is_quiet = not total and not contracts.urgent
+    left = Install.objects.visible_to(request.user).filter(disconnected_at__isnull=False).count() if is_quiet else 0
+    counted = Sums(sums["endpoints"], fine, sums["unknown"], is_known=sums["as_of"] is not None, left=left)
     lag = log_lag(user=request.user, now=now)
     quiet = Quiet()
-    if not total and not contracts.urgent:
+    if is_quiet:
         quiet = _quiet(request.user, counted, windows=windows, now=now)
     fleet = beginning(request, visible=visible, most=FLEET, now=now)
     return {
@@ -199,7 +201,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "total": total,
         "under_way": _under_way(request.user, told=endpoints),
         "sums": sums,
-        "left": sums["left"],
+        "left": left,
         "fine_words": counted.words,
         "fleet": fleet,
         "fleet_label": fleet_label(installs=sums["installs"], has_more=fleet.more, is_search=bool(fleet.asked.query)),
@@ -242,19 +244,22 @@ def _under_way(user: User, *, told: list[Endpoint]) -> list[Followed]:
 def _sums(user: User, now: datetime) -> dict[str, Any]:
     """Count installs and endpoints from each install's stored sums; unknown ones are counted separately.
 
-    Disconnected installs are `left`, and in no other number. What was not read lately is unknown, whatever the reason.
+    Disconnected installs are in no number. What was not read lately is unknown, whatever the reason.
     """
-    here, read = Q(disconnected_at=None), Q(checked_at__gte=now - max(gap(), READ_WITHIN))
+    read = Q(checked_at__gte=now - max(gap(), READ_WITHIN))
     known = Q(last_error_code="") & ~Q(rank=RANK_OF_TROUBLE) & read
-    sums = Install.objects.visible_to(user).aggregate(
-        installs=Count("pk", filter=here),
-        left=Count("pk", filter=~here),
-        in_need=Count("pk", filter=here & NEEDS_ATTENTION),
-        unheard=Count("pk", filter=here & Q(last_error_code__in=UNHEARD)),
-        endpoints=Sum("endpoint_count", filter=here, default=0),
-        fine=Sum("fine_count", filter=here & known, default=0),
-        unknown=Sum("endpoint_count", filter=here & ~known, default=0),
-        as_of=Min("checked_at", filter=here & known),
+    sums = (
+        Install.objects.visible_to(user)
+        .connected()
+        .aggregate(
+            installs=Count("pk"),
+            in_need=Count("pk", filter=NEEDS_ATTENTION),
+            unheard=Count("pk", filter=Q(last_error_code__in=UNHEARD)),
+            endpoints=Sum("endpoint_count", default=0),
+            fine=Sum("fine_count", filter=known, default=0),
+            unknown=Sum("endpoint_count", filter=~known, default=0),
+            as_of=Min("checked_at", filter=known),
+        )
     )
     return dict(sums)
 
