@@ -1,12 +1,12 @@
 """The table of all installs, whose URL holds the search, sort order and page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, Count, Max, OuterRef, Q, Subquery, When, Window
+from django.db.models import Case, Count, OuterRef, Q, Subquery, When, Window
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.actions.installs.sync import CONNECT
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
-from dashboard.models import AuditEntry, Endpoint, Install, User
+from dashboard.models import AuditEntry, Install, User
 from dashboard.models.installs import MANAGE_SCOPE, NEEDS_ATTENTION, InstallQuerySet
 from dashboard.presenters import figures
 from dashboard.presenters.controls import Control
@@ -24,8 +24,9 @@ from dashboard.presenters.figures import Shown
 from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.pages import numbered
+from dashboard.queries.health_counts import health_counts
 from dashboard.rules import pasted
-from dashboard.rules.endpoints import EndpointHealth, Severity, endpoint_health
+from dashboard.rules.endpoints import EndpointHealth, Severity
 from dashboard.rules.installs import Trouble
 
 PAGE = 50
@@ -39,6 +40,11 @@ SORTS = {
     "endpoints": ("-endpoint_count", "name", "pk"),
     "checked": ("checked_at", "pk"),
 }
+_NOT_SHOWN = (
+    "token", "token_id", "token_name", "app_id", "scopes", "pii_consent", "created_at", "connected_at", "described_at",
+    "disconnected_by_name", "listed_at", "poll_after", "refresh_requested_at", "failures",
+)  # fmt: skip
+"""Columns that the table does not show, and does not read."""
 SHOWS = ("", "need", "unheard", "disconnected")
 HEADS = (("Install", "name"), ("State", "worst"), ("Endpoints", "endpoints"), ("OpenTrain says", ""))
 ARROWS = {"ascending": " ↑", "descending": " ↓"}
@@ -170,9 +176,10 @@ def criteria_of(request: MemberRequest) -> InstallListCriteria:
 
 def _context(request: MemberRequest) -> dict[str, Any]:
     asked, now = criteria_of(request), timezone.now()
-    visible = Install.objects.visible_to(request.user).defer("token")
+    visible = Install.objects.visible_to(request.user).defer(*_NOT_SHOWN)
     installs, matching, page = _page(_found(visible, asked), asked)
-    total = matching if asked == InstallListCriteria("", asked.sort, "", asked.page) else visible.connected().count()
+    is_all = asked == InstallListCriteria("", asked.sort, "", asked.page)
+    total = matching if is_all else _of_all(visible, asked, installs)
     pages = max(-(-matching // PAGE), 1)
     is_empty = not total and not installs
     return {
@@ -194,6 +201,15 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "nothing": _nothing_words(asked),
         "now": now,
     }
+
+
+def _of_all(visible: InstallQuerySet, asked: InstallListCriteria, installs: Sequence[Install]) -> int:
+    """Return the number of installs that the shown ones were chosen from; where none is, of those that "all" shows.
+
+    A search and the view of disconnected installs look at all of them.
+    """
+    looks_at_all = asked.show == "disconnected" or (asked.query and not asked.show)
+    return visible.count() if installs and looks_at_all else visible.connected().count()
 
 
 def _shown_words(*, first: int, shown: int, matching: int, total: int) -> str:
@@ -248,15 +264,8 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
 
 
 def _rows(installs: list[Install], *, user: User, now: datetime) -> list[InstallRow]:
-    """Count these installs' endpoints by health, in one query, and add the figures of their last 24 hours."""
-    endpoints = Endpoint.objects.registered().filter(
-        install__in=[install.pk for install in installs if not install.is_disconnected]
-    )
-    groups = endpoints.order_by("severity", "status").values_list("install", "status", "severity")
-    counts: dict[int, list[tuple[EndpointHealth, int]]] = {}
-    for pk, status, _severity, count, failures in groups.annotate(count=Count("pk"), most=Max("consecutive_failures")):
-        health = endpoint_health(status=status, consecutive_failures=failures)
-        counts.setdefault(pk, []).append((health, count))
+    """Return the installs with their endpoints by health, and the figures of their last 24 hours."""
+    counts = health_counts(install_ids=[one.pk for one in installs if not one.is_disconnected])
     shown = figures.of_installs(installs, now=now)
     return [_row(one, counts.get(one.pk, ()), figures=shown[one.pk], user=user) for one in installs]
 
@@ -291,7 +300,7 @@ def _filters(asked: InstallListCriteria) -> list[dict[str, Any]]:
 def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int, now: datetime) -> Beginning:
     """Return the first rows, searched and sorted, with their figures but without counts by health."""
     asked = replace(criteria_of(request), show="", page=1)
-    found = list(_found(visible.defer("token"), asked).order_by(*SORTS[asked.sort])[: most + 1])
+    found = list(_found(visible.defer(*_NOT_SHOWN), asked).order_by(*SORTS[asked.sort])[: most + 1])
     shown = figures.of_installs(found[:most], now=now)
     rows = [_row(install, (), figures=shown[install.pk], user=request.user) for install in found[:most]]
     return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], FIGURES, CHECKED))

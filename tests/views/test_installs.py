@@ -94,6 +94,16 @@ def test_search_that_finds_nothing_says_so_and_leads_back(ana: Browser) -> None:
     assert "Show all 1" in page
 
 
+@pytest.mark.parametrize("query", ["?q=left", "?show=disconnected"])
+def test_what_is_chosen_from_all_installs_names_their_number(query: str, ana: Browser) -> None:
+    """Disconnected installs are among them, so a part must never be more than the whole."""
+    make_install(name="Acme Labs")
+    for name in ("Left first", "Left then"):
+        make_install(name=name, disconnected_at=timezone.now())
+    assert "1 to 2 of 2 matches, 3 in total" in ana.read(f"{LIST}{query}")
+    assert "Show all 1" in ana.read(f"{LIST}?q=nothing")
+
+
 def test_list_asks_the_database_no_more_for_more_installs(ana: Browser, django_assert_max_num_queries) -> None:
     for _ in range(12):
         make_endpoint()
