@@ -8,7 +8,7 @@ from dashboard.actions import audit
 from dashboard.actions.installs.snapshots import hold
 from dashboard.actions.installs.titles import tell_apart
 from dashboard.models import Endpoint, Install, User
-from dashboard.rules.endpoint_titles import NEW_SECRET, OLD_SECRET, base_title, looks
+from dashboard.rules.endpoint_titles import NEW_SECRET, OLD_SECRET, base_title, looks, place
 
 RENAME_ENDPOINT, RENAME_INSTALL = "rename endpoint", "rename install"
 """Names of these actions in the audit."""
@@ -38,7 +38,7 @@ def rename_endpoint(*, actor: User, endpoint: Endpoint, name: str, operation: uu
 
 
 def check_name(*, install_id: int, name: str, besides: Endpoint | None = None) -> None:
-    """Check that no other endpoint of the install has this name, or one that looks like it, or it as its title.
+    """Check that no other endpoint of the install has this name, or one that looks like it, as its title or address.
 
     The two endpoints of a rotation may share a name: their titles say which has which secret. Raises: Taken.
     """
@@ -49,11 +49,13 @@ def check_name(*, install_id: int, name: str, besides: Endpoint | None = None) -
         others = others.exclude(pk=besides.pk)
         if besides.told_apart_by in (OLD_SECRET, NEW_SECRET):
             others = others.exclude(told_apart_by__in=[OLD_SECRET, NEW_SECRET])
-    wanted = looks(base_title(name=name, place=""))
+    wanted, address = looks(base_title(name=name, place="")), looks(place(name))
     for one in others:
         for title in (one.base_title, one.title):
             if looks(title) == wanted:
                 raise Taken(f"Another endpoint of this install is called {title}. Choose a name that differs.")
+        if address and looks(one.place) == address:  # it stands below that one's name
+            raise Taken(f"Another endpoint of this install has the address {one.place}. Choose a name that differs.")
 
 
 def rename_install(*, actor: User, install: Install, name: str, operation: uuid.UUID) -> None:

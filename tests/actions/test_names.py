@@ -71,6 +71,18 @@ def test_name_that_looks_like_a_title_of_the_install_is_taken(name: str) -> None
         rename(make_endpoint(install=install), name)
 
 
+@pytest.mark.parametrize("name", ["acme.example.com/hook", "https://ACME.example.com/hook/", f"{HOOK}?from=us"])
+def test_name_that_is_the_address_of_an_endpoint_with_another_name_is_taken(name: str) -> None:
+    install = make_install()
+    make_endpoint(install=install, name="Billing", handler_url=HOOK)
+    with pytest.raises(names.Taken, match=r"has the address acme\.example\.com/hook\. Choose a name that differs"):
+        rename(make_endpoint(install=install, handler_url="https://other.example.com/"), name)
+
+
+def test_name_may_be_the_own_address() -> None:
+    assert rename(make_endpoint(handler_url=HOOK), "acme.example.com/hook").title == "acme.example.com/hook"
+
+
 def test_name_of_a_deleted_endpoint_and_of_another_install_is_free() -> None:
     install = make_install()
     make_endpoint(install=install, name="Billing", deleted_at=timezone.now())
