@@ -22,6 +22,10 @@ from dashboard.presenters.handovers import HandoverRow
 from dashboard.presenters.rows import health_of, state_of
 from dashboard.presenters.runs import run_row
 from dashboard.queries.search import SHOWN, Found, find
+from dashboard.rules.outside_texts import cut
+
+NAME_CHARS = 40
+"""Most characters of an install's name before an ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,11 @@ def _address(one: Install | Endpoint | Delivery | Contract) -> str:
     return reverse(names[type(one)], args=[one.pk])
 
 
+def _called(install: Install) -> str:
+    """Return the install's name, short enough to leave room for the ID after it."""
+    return cut(install.name, most=NAME_CHARS)
+
+
 def _install_hit(install: Install) -> Hit:
     kind, label = ("no_access", "No access") if install.needs_person else ("", "")
     if install.is_disconnected:
@@ -145,7 +154,7 @@ def _install_hit(install: Install) -> Hit:
 def _endpoint_hit(endpoint: Endpoint) -> Hit:
     health = health_of(endpoint)
     kind, label = ("deleted", "Deleted") if endpoint.deleted_at else (str(health.kind), health.label)
-    detail = f"{endpoint.install.name} · {endpoint.known_as}"
+    detail = f"{_called(endpoint.install)} · {endpoint.known_as}"
     did, at = ("deleted", endpoint.deleted_at) if endpoint.deleted_at else ("synced", endpoint.snapshot_at)
     return Hit(_address(endpoint), endpoint.title, detail, kind, label, did=did, at=at)
 
@@ -166,7 +175,7 @@ def _run_hit(run: Run) -> Hit:
 
 def _contract_hit(contract: Contract, now: datetime) -> Hit:
     title = contract.title.strip() or "Contract without a title"
-    detail = f"{contract.install.name} · {contract.opentrain_id}"
+    detail = f"{_called(contract.install)} · {contract.opentrain_id}"
     did, at = _last_of(contract, now)
     return Hit(_address(contract), title, detail, why=_why(contract.opentrain_id), did=did, at=at)
 
@@ -187,7 +196,7 @@ def _is_past(at: datetime | None, now: datetime) -> TypeGuard[datetime]:
 def _link_hit(link: ProjectLink) -> Hit:
     title = link.external_project_name or link.external_project_id or link.opentrain_id
     did, at = ("no longer listed", link.gone_at) if link.gone_at else ("listed", link.last_seen_at)
-    return Hit(_why(link.opentrain_id), title, f"{link.install.name} · {link.opentrain_id}", did=did, at=at)
+    return Hit(_why(link.opentrain_id), title, f"{_called(link.install)} · {link.opentrain_id}", did=did, at=at)
 
 
 def _delivery_hit(delivery: Delivery, now: datetime) -> Hit:
@@ -195,7 +204,7 @@ def _delivery_hit(delivery: Delivery, now: datetime) -> Hit:
     return Hit(
         _address(delivery),
         delivery.event_type,
-        f"{delivery.endpoint.install.name} · {delivery.opentrain_id}",
+        f"{_called(delivery.endpoint.install)} · {delivery.opentrain_id}",
         state,
         state.label,
         place=delivery.endpoint.title,
@@ -208,7 +217,7 @@ def _refused_hit(refused: RefusedAttempt) -> Hit:
     return Hit(
         f"{reverse('endpoint-doctor', args=[refused.endpoint_id])}?{urlencode({'refused': refused.pk})}",
         refused.claimed_event_type or "Request without an event type",
-        f"{refused.endpoint.install.name} · {refused.explanation}",
+        f"{_called(refused.endpoint.install)} · {refused.explanation}",
         "refused",
         "Refused",
         place=refused.endpoint.title,
@@ -222,7 +231,7 @@ def _handover_hit(handover: Handover) -> Hit:
     return Hit(
         reverse("handover-detail", args=[handover.pk]),
         handover.event_type,
-        f"{handover.install.name} · {handover.delivery_id}",
+        f"{_called(handover.install)} · {handover.delivery_id}",
         row.kind,
         row.label,
         place=handover.endpoint.title,

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from dashboard.actions.installs.titles import tell_apart
 from dashboard.models import Endpoint
 from tests.factories import (
     make_attempt,
@@ -127,3 +128,24 @@ def test_navigation_shows_every_page_beside_a_long_count(page: Page, width: int,
     if count == "12":
         lines = links.evaluate_all("all => new Set(all.map((one) => one.getBoundingClientRect().top)).size")
         assert lines == 1
+
+
+@pytest.mark.parametrize("width", [1280, 1024, 375])
+def test_lists_show_states_and_what_tells_endpoints_apart_whole(page: Page, endpoint: Endpoint, width: int) -> None:
+    twin = make_endpoint(install=endpoint.install, handler_url=endpoint.handler_url, opentrain_id="whe_twin")
+    make_delivery(endpoint=twin, first_received_at=timezone.now())
+    make_refused_attempt(endpoint=twin)
+    make_run(endpoint=twin)
+    tell_apart(install_id=endpoint.install_id)
+    page.set_viewport_size({"width": width, "height": 900})
+    for path in ("/deliveries/", "/deliveries/?signature=refused", "/runs/"):
+        page.goto(path)
+        marks = page.locator(".of-endpoint > a > span")
+        assert marks.count() > 0, path
+        cut = """all => all.filter((one) => {
+          const [mark, cell] = [one, one.closest("td")].map((element) => element.getBoundingClientRect());
+          return mark.width < 20 || mark.right > cell.right || mark.left < cell.left;
+        }).map((one) => one.textContent)"""
+        assert marks.evaluate_all(cut) == [], path
+        chips = page.locator(".table .c-state .chip")
+        assert chips.evaluate_all(cut) == [], path
