@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Value
+from django.db.models import Count, Exists, OuterRef, Prefetch, Value, Window
+from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_safe
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.list_filters import ID
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, User
-from dashboard.models.alerts import AlertQuerySet
+from dashboard.models.alerts import AlertChannelQuerySet, AlertQuerySet
 from dashboard.presenters import pages
 from dashboard.presenters.alert_audience import audience
 from dashboard.presenters.live import live as live_response
@@ -114,9 +115,6 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     over = over.filter(pk__lt=int(before)) if before else over
     page = list(over[: PAGE + 1])
     opened = sorted(alerts.open().order_by("-opened_at")[:SHOWN], key=_worst_first)
-    lost = AlertDelivery.objects.filter(
-        channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False, ended_at__gt=now - LOST_FOR
-    )
     is_watched = health_checks.has_worker(now=now)
     return {
         "not_watched": "" if is_watched else NOT_WATCHED,
@@ -129,9 +127,21 @@ def _context(request: MemberRequest) -> dict[str, Any]:
         "before": before,
         "channel_count": len(shown),
         "audience": audience(user=user, channels=shown, can_mail=can_mail()),
-        "lost": list(lost.select_related("channel").defer("channel__url", "channel__secret").order_by("-ended_at")[:3]),
+        "lost": _lost(channels, now),
         "now": now,
     }
+
+
+def _lost(channels: AlertChannelQuerySet, now: datetime) -> list[AlertDelivery]:
+    """Return the newest message that was given up of each channel, with how many there are: one broken address gives up
+    on every message.
+    """
+    given_up = AlertDelivery.objects.filter(
+        channel__in=channels, state=AlertDelivery.State.GIVEN_UP, test=False, ended_at__gt=now - LOST_FOR
+    )
+    newest = Window(RowNumber(), partition_by="channel", order_by=["-ended_at", "-pk"])
+    lost = given_up.annotate(newest=newest, failed=Window(Count("pk"), partition_by="channel")).filter(newest=1)
+    return list(lost.select_related("channel").defer("channel__url", "channel__secret").order_by("-ended_at")[:3])
 
 
 def _with_news(alerts: AlertQuerySet, user: User) -> AlertQuerySet:

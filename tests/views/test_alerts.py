@@ -82,6 +82,21 @@ def test_list_says_what_was_given_up_and_why(ana: Browser) -> None:
     assert "A message to On-call failed just now , after 6 attempts. The webhook answered 503." in text
 
 
+def test_list_says_once_per_channel_how_many_were_given_up(ana: Browser) -> None:
+    now = timezone.now()
+    for name, count in (("On-call", 4), ("Billing", 1)):
+        channel = make_channel(name=name)
+        for number in range(count):
+            AlertDelivery.objects.create(
+                channel=channel, channel_name=name, state="given_up", attempts=6 - number,
+                created_at=now, ended_at=now - timedelta(hours=number), words=f"Answered 50{number}.",
+            )  # fmt: skip
+    text = words_of(ana.read(LIST))
+    assert "4 messages to On-call failed, the last just now , after 6 attempts. Answered 500." in text
+    assert "A message to Billing failed just now , after 6 attempts. Answered 500." in text
+    assert "Answered 501." not in text
+
+
 def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install) -> None:
     make_disabled(acme)
     now = timezone.now()
