@@ -41,6 +41,11 @@ class ContractReads:
         return min(known, default=None)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether contracts are read again: not with this token, and not once the install is disconnected."""
+        return not self.lacks_contracts and not self.is_left
+
+    @property
     def is_judged(self) -> bool:
         """Whether contracts were read and compared with the log, so that a number of findings means something."""
         return self.judged_at is not None and not self.lacks_contracts

@@ -289,6 +289,22 @@ def test_what_the_last_read_could_not_tell_is_above_the_list(ana: Browser, acme:
     assert "OpenTrain lists 200 ended contracts at most." in text
 
 
+@pytest.mark.parametrize(
+    ("columns", "goes_on"),
+    [
+        ({"token_scopes": ["contracts:read", "project-links:read"]}, True),
+        ({"token_scopes": ["webhooks:manage"]}, False),
+        ({"token_scopes": ["contracts:read", "project-links:read"], "disconnected_at": NOON}, False),
+    ],
+    ids=["with the scope", "without", "disconnected"],
+)
+def test_next_read_is_announced_only_where_there_is_one(
+    ana: Browser, acme: Install, columns: dict[str, Any], goes_on: bool
+) -> None:
+    Install.objects.filter(pk=acme.pk).update(**columns)
+    assert ("The next read is due." in words_of(ana.read(address(acme)))) == goes_on
+
+
 def test_other_install_of_the_same_organization_is_named_to_those_who_may_see_it(
     ana: Browser, partner_admin: User, acme: Install
 ) -> None:
