@@ -40,4 +40,4 @@ def _of(endpoint: Endpoint) -> InTheWay:
         words = "Redeliver receives it, and it has no handler. Set one to take Redeliver out of the path, or delete it."
         return InTheWay(endpoint, words, (edit, delete))
     out = Link("Take Redeliver out of the path…", reverse("endpoint-bypass", args=[endpoint.pk]), icon="send")
-    return InTheWay(endpoint, "Redeliver receives it and forwards to its handler.", (out, delete))
+    return InTheWay(endpoint, "Redeliver receives its deliveries and forwards them to its handler.", (out, delete))

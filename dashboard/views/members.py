@@ -57,6 +57,11 @@ class MemberRow:
     granted: int
 
     @property
+    def is_ordinary(self) -> bool:
+        """Whether they can sign in, as most members can: only the others are marked in a list."""
+        return self.kind == "done"
+
+    @property
     def sees_any(self) -> bool:
         return bool(self.member.sees_every_install or (self.member.role and self.granted))
 

@@ -15,7 +15,7 @@ HOOK = "https://acme.example.com/hook"
 @pytest.mark.parametrize(
     ("columns", "labels", "said"),
     [
-        ({"handler_url": HOOK}, ["Take Redeliver out of the path…", "Delete…"], "forwards to its handler"),
+        ({"handler_url": HOOK}, ["Take Redeliver out of the path…", "Delete…"], "forwards them to its handler"),
         ({}, ["Edit its URL…", "Delete…"], "it has no handler"),
         ({"opentrain_id": None}, [], "being registered"),
         (
