@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from dashboard.models.endpoints import door_url
+from dashboard.models.endpoints import receiver_url
 from dashboard.rules.site_paths import is_observations, receiver_key
 from dashboard.views import observation_keys
 from tests.views.test_endpoints import words_of
@@ -119,7 +119,7 @@ def test_allowed_hosts_of_the_operator_win(ask: Ask) -> None:
 
 
 def test_doors_are_where_the_receiver_has_them() -> None:
-    assert receiver_key(door_url(receiver_key="abc").removeprefix(settings.RECEIVER_URL)) == "abc"
+    assert receiver_key(receiver_url(receiver_key="abc").removeprefix(settings.RECEIVER_URL)) == "abc"
     path = observation_keys.address().removeprefix(settings.RECEIVER_URL)
     assert is_observations(path)
 

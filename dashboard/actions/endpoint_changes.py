@@ -20,7 +20,7 @@ from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.config.masking import masking
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import DISABLED, door_url
+from dashboard.models.endpoints import DISABLED, receiver_url
 from dashboard.rules.answers import Reading, Shape, Taken, read_changed, read_paused
 from dashboard.rules.durations import clock as clock_words
 from dashboard.services import opentrain
@@ -142,18 +142,18 @@ def delete(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], op
 
 
 def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime], operation: uuid.UUID) -> Outcome:
-    """Have OpenTrain deliver an endpoint that was moved outside to its receiver address again.
+    """Point an endpoint whose URL was changed outside Redeliver back at its receiver URL.
 
     The signing secret stays the same through every move, so the receiver can verify at once.
     """
-    door = door_url(receiver_key=str(endpoint.receiver_key))
+    ours = receiver_url(receiver_key=str(endpoint.receiver_key))
 
     def already() -> str:
         endpoint.refresh_from_db(fields=["url"])
         return "" if endpoint.is_moved else "Nothing changed: OpenTrain delivers to Redeliver's receiver."
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        before, reading = endpoint.url, _read(endpoint, Shape(door, None), answer)
+        before, reading = endpoint.url, _read(endpoint, Shape(ours, None), answer)
         record_change(endpoint=endpoint, answer=answer, at=clock())
         endpoint.refresh_from_db()
         if reading.taken is not Taken.YES:
@@ -167,7 +167,7 @@ def point_back(*, actor: User, endpoint: Endpoint, clock: Callable[[], datetime]
         call=lambda: opentrain.update_endpoint(
             token=endpoint.install.token,
             endpoint_id=endpoint.opentrain_id or "",
-            url=door,
+            url=ours,
         ),
         record=record,
         once=Once(clock(), already=already),

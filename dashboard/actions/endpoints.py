@@ -17,7 +17,7 @@ from dashboard.actions.installs.titles import tell_apart
 from dashboard.actions.operation import Once, Operation, last_done, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Delivery, Endpoint, Install, Run, User
-from dashboard.models.endpoints import ACTIVE, DISABLED, door_url, new_receiver_key
+from dashboard.models.endpoints import ACTIVE, DISABLED, new_receiver_key, receiver_url
 from dashboard.rules.answers import (
     Reading,
     Shape,
@@ -73,7 +73,7 @@ def prepare(
     endpoint = Endpoint(install=install, name=name, url=url, registering_since=now)
     if through_redeliver:
         endpoint.receiver_key, endpoint.handler_url = new_receiver_key(), handler_url
-        endpoint.url = door_url(receiver_key=endpoint.receiver_key)
+        endpoint.url = receiver_url(receiver_key=endpoint.receiver_key)
     with transaction.atomic():
         hold(install_id=install.pk)
         endpoint.save()

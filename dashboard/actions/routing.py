@@ -20,7 +20,7 @@ from dashboard.actions.installs.snapshots import hold, record_change
 from dashboard.actions.operation import Once, Operation, perform
 from dashboard.actions.outcome import Outcome, OutcomeKind, outcome_as_read
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import door_url, leads_to_a_receiver, new_receiver_key
+from dashboard.models.endpoints import leads_to_a_receiver, new_receiver_key, receiver_url
 from dashboard.rules.answers import Shape, Taken, read_changed
 from dashboard.rules.opentrain_urls import HTTPS_ONLY, is_delivered_to
 from dashboard.rules.preflight import Preflight, from_console, of_answer, of_failure
@@ -55,7 +55,7 @@ def route(
     def call() -> opentrain.WebhookEndpoint:
         prepared.append(_prepare(endpoint, secret=secret, at=clock()))
         try:
-            return _ask_for_url(endpoint, url=_door(endpoint))
+            return _ask_for_url(endpoint, url=_receiver_url(endpoint))
         except opentrain.OutcomeUnknown:
             raise
         except Exception:
@@ -63,8 +63,8 @@ def route(
             raise
 
     def record(answer: opentrain.WebhookEndpoint) -> Outcome:
-        at, before, door = clock(), endpoint.url, _door(endpoint)
-        reading = read_changed(asked=Shape(door, None), before=Shape(before, None), answered=Shape(answer.url, None))
+        at, before, ours = clock(), endpoint.url, _receiver_url(endpoint)
+        reading = read_changed(asked=Shape(ours, None), before=Shape(before, None), answered=Shape(answer.url, None))
         record_change(endpoint=endpoint, answer=answer, at=at)
         if reading.taken is not Taken.YES:
             if answer.url == before:
@@ -231,8 +231,8 @@ def _in_path(endpoint: Endpoint, **columns: Any) -> None:  # noqa: ANN401 - valu
     endpoint.refresh_from_db()
 
 
-def _door(endpoint: Endpoint) -> str:
-    return door_url(receiver_key=str(endpoint.receiver_key))
+def _receiver_url(endpoint: Endpoint) -> str:
+    return receiver_url(receiver_key=str(endpoint.receiver_key))
 
 
 def _routed_words(endpoint: Endpoint) -> str:

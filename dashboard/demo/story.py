@@ -22,7 +22,7 @@ from dashboard.actions.outcome import Outcome
 from dashboard.launch.folder import read_private, write_private
 from dashboard.launch.site import manage_partner_api
 from dashboard.models import AlertChannel, Endpoint, Install, Role, User
-from dashboard.models.endpoints import door_url
+from dashboard.models.endpoints import receiver_url
 from dashboard.rules.alerts import KINDS
 from dashboard.services import demo, opentrain
 from dashboard.vault import Secret
@@ -124,7 +124,7 @@ def _register(*, scene: Scene, install: Install, user: User) -> None:
 
 def _move(*, endpoint: Endpoint, handler: str) -> None:
     """Update the endpoint to this start's ports: the receiver's, also at OpenTrain, and the handler's."""
-    url = door_url(receiver_key=str(endpoint.receiver_key))
+    url = receiver_url(receiver_key=str(endpoint.receiver_key))
     if endpoint.url != url and endpoint.opentrain_id is not None:
         remote = opentrain.update_endpoint(token=endpoint.install.token, endpoint_id=endpoint.opentrain_id, url=url)
         endpoint.url = remote.url

@@ -51,7 +51,7 @@ def new_receiver_key() -> str:
     return secrets.token_urlsafe(32)
 
 
-def door_url(*, receiver_key: str) -> str:
+def receiver_url(*, receiver_key: str) -> str:
     """Return the receiver URL. It does not use `reverse`: the receiver's paths are none of Django's URLs."""
     return f"{settings.RECEIVER_URL}{HOOKS}{receiver_key}/"
 

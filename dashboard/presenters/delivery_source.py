@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from dashboard.auth.permissions import Permission, may
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import door_url
+from dashboard.models.endpoints import receiver_url
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
 from dashboard.presenters.operations import operation_id
@@ -149,7 +149,8 @@ def _no_log(source: Source) -> str:
 
 
 def _remark(endpoint: Endpoint, source: Source) -> str:
-    if source is Source.RECEIVER and endpoint.url.rstrip("/") != door_url(receiver_key=str(endpoint.receiver_key))[:-1]:
+    ours = receiver_url(receiver_key=str(endpoint.receiver_key)).rstrip("/")
+    if source is Source.RECEIVER and endpoint.url.rstrip("/") != ours:
         return "The receiver has another address now. Deliveries arrive while the one above leads here."
     return ""
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from django.utils import timezone
 
-from dashboard.models.endpoints import door_url
+from dashboard.models.endpoints import receiver_url
 from dashboard.queries.routes import RouteRow
 from dashboard.receiver.routes_reader import ANSWER_WITHIN_S, Asked, RoutesReader
 from dashboard.rules.receipts import REGISTERED_WITHIN
@@ -172,7 +172,7 @@ class RouteTable:
         row = self._tables.by_key.get(route.key)
         if row is None or not row.is_deleted:
             return None
-        place = route.install_id, door_url(receiver_key=route.key).removesuffix("/")
+        place = route.install_id, receiver_url(receiver_key=route.key).removesuffix("/")
         return max(self._tables.taken.get(place, ()), default=None)
 
     async def _asked_for(self, key: str) -> Route | None:

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from dashboard.models import Endpoint, User
-from dashboard.models.endpoints import door_url, new_receiver_key
+from dashboard.models.endpoints import new_receiver_key, receiver_url
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, severity
 from tests.factories import NOON, make_endpoint, make_grant, make_install, make_user
 
@@ -30,7 +30,7 @@ def test_keys_are_long_and_never_the_same() -> None:
 
 def test_door_is_at_the_receivers_address(settings) -> None:
     settings.RECEIVER_URL = "https://hooks.example.com"
-    assert door_url(receiver_key="abc") == "https://hooks.example.com/hooks/abc/"
+    assert receiver_url(receiver_key="abc") == "https://hooks.example.com/hooks/abc/"
 
 
 def test_endpoint_is_visible_with_its_install(support: User, outsider: User) -> None:

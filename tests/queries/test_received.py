@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from dashboard.models.endpoints import door_url, new_receiver_key
+from dashboard.models.endpoints import new_receiver_key, receiver_url
 from dashboard.queries.received import received
 from tests.factories import make_endpoint, make_install
 
@@ -16,7 +16,7 @@ def test_endpoints_behind_the_receiver_are_found_and_no_others() -> None:
     install, key = make_install(), new_receiver_key()
     behind = make_endpoint(install=install, handler_url=HOOK)
     pending = make_endpoint(install=install, opentrain_id=None)
-    claims = make_endpoint(install=install, receiver_key=None, url=door_url(receiver_key=key))
+    claims = make_endpoint(install=install, receiver_key=None, url=receiver_url(receiver_key=key))
     routing = make_endpoint(
         install=install, receiver_key=new_receiver_key(), url=HOOK, handler_url=HOOK, routing_since=timezone.now()
     )

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dashboard.actions.installs import snapshots
 from dashboard.models import Endpoint, EndpointSnapshot, Install
-from dashboard.models.endpoints import door_url
+from dashboard.models.endpoints import receiver_url
 from dashboard.rules.installs import UnreadEntry
 from dashboard.services import opentrain
 from tests.factories import NOON, make_install
@@ -95,7 +95,7 @@ def test_history_tells_the_event_types_the_path_and_since_when_at_the_earliest()
     snapshots.record_endpoints(install=install, remote=listed(1), at=minutes[0])
     endpoint = Endpoint.objects.get()
     Endpoint.objects.update(receiver_key="k" * 43)
-    through = {"url": door_url(receiver_key="k" * 43)}
+    through = {"url": receiver_url(receiver_key="k" * 43)}
     for at, state in zip(minutes[1:], states, strict=True):
         remote = [dataclasses.replace(one, **through | state) for one in listed(1)]
         snapshots.record_endpoints(install=install, remote=remote, at=at)

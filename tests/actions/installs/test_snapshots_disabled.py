@@ -10,7 +10,7 @@ from django.utils import timezone
 from dashboard.actions import endpoints
 from dashboard.actions.installs import snapshots, sync
 from dashboard.models import Delivery, Endpoint, Install, User
-from dashboard.models.endpoints import door_url, new_receiver_key
+from dashboard.models.endpoints import new_receiver_key, receiver_url
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.endpoints import AUTO_DISABLE_AT
 from tests.actions.installs.test_snapshots import MINUTE, SECOND, listed, queries_of
@@ -67,7 +67,7 @@ def test_disable_gives_up_what_waited_whatever_opentrains_clock_says(
     now = timezone.now()
     key = new_receiver_key()
     Endpoint.objects.update(receiver_key=key)
-    fake_opentrain._change(old.opentrain_id, url=door_url(receiver_key=key))
+    fake_opentrain._change(old.opentrain_id, url=receiver_url(receiver_key=key))
     sync.refresh(install=install, now=now - MINUTE)
     waiting = make_failed_delivery(endpoint=old, attempts_in_round=2, last_attempt_at=now - SECOND)
     fake_opentrain.disable(old.opentrain_id, "10 consecutive failures")
