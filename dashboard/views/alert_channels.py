@@ -158,8 +158,7 @@ def _find(request: MemberRequest, pk: int) -> AlertChannel:
 
 
 def _address(channel: AlertChannel, operation: uuid.UUID) -> str:
-    page = reverse("alert-channel-edit", args=[channel.pk])
-    return f"{page}?{urlencode({'operation': operation})}#answer"
+    return operations.with_answer(reverse("alert-channel-edit", args=[channel.pk]), operation=operation)
 
 
 def _operation(form: ChannelForm) -> uuid.UUID:

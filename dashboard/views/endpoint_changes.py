@@ -4,7 +4,6 @@ import contextlib
 import uuid
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
@@ -66,7 +65,7 @@ def rename(request: MemberRequest, pk: int) -> HttpResponse:
     endpoint = _find(request, pk)
     form = EndpointNameForm(request.POST or None, initial={"name": endpoint.name})
     if request.method == "POST" and form.is_valid() and _rename(request, endpoint, form):
-        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation_of(form)})}#answer")
+        return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation_of(form)))
     context = {"endpoint": endpoint, "install": endpoint.install, "form": form}
     return render(request, "endpoints/rename.html", context, status=422 if form.errors else 200)
 
@@ -146,7 +145,7 @@ def keep_url(request: MemberRequest, pk: int) -> HttpResponse:
         endpoint_changes.keep_url(
             actor=request.user, endpoint=endpoint, changed_at=form.cleaned_data["changed_at"], operation=operation
         )
-    return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+    return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation))
 
 
 @never_cache
@@ -159,7 +158,7 @@ def signing_secret(request: MemberRequest, pk: int) -> HttpResponse:
     form = SigningSecretForm(request.POST or None)
     if request.method == "POST" and form.is_valid() and _enter(request, endpoint, form):
         operation = operation_of(form)
-        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+        return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation))
     context = {"endpoint": endpoint, "install": endpoint.install, "form": form}
     return render(request, "endpoints/secret.html", context, status=422 if form.errors else 200)
 
@@ -224,7 +223,7 @@ def _answer(
     if outcome.ok and outcome.unrequested:
         return operations.lead(request, outcome=outcome, page=operations.page_of(endpoint))
     if outcome.ok:
-        return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+        return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation))
     answer = operations.build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
     # With the same operation ID, the form would get the same answer again.
     return render(request, template, _context(endpoint, form) | {"answer": answer, "operation": uuid.uuid4()})

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -20,6 +19,7 @@ from dashboard.forms.operation import OperationForm
 from dashboard.models import Endpoint, Install
 from dashboard.presenters.leaving import LISTED, in_the_way
 from dashboard.queries.received import received
+from dashboard.views import operations
 from dashboard.views.endpoint_changes import operation_of
 
 
@@ -36,7 +36,7 @@ def rename(request: MemberRequest, pk: int) -> HttpResponse:
     operation = operation_of(form)
     with contextlib.suppress(audit.NotedBefore):  # already renamed
         names.rename_install(actor=request.user, install=install, name=form.cleaned_data["name"], operation=operation)
-    return redirect(f"{reverse('install-detail', args=[pk])}?{urlencode({'operation': operation})}#answer")
+    return redirect(operations.with_answer(reverse("install-detail", args=[pk]), operation=operation))
 
 
 @never_cache
@@ -57,7 +57,7 @@ def disconnect(request: MemberRequest, pk: int) -> HttpResponse:
         return _disconnect_page(request, install, form, error.endpoints, status=422)
     except audit.NotedBefore:
         pass  # already disconnected
-    return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
+    return redirect(operations.with_answer(page, operation=operation))
 
 
 def _disconnect_page(

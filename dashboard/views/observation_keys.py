@@ -6,7 +6,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpResponse
@@ -92,7 +91,7 @@ def revoke(request: MemberRequest, pk: int) -> HttpResponse:
     except audit.NotedBefore:
         form.add_error(None, f"{SENT_BEFORE} The key below was issued after it.")
         return _page(request, endpoint, revoking=form)
-    return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+    return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation))
 
 
 def _page(

@@ -147,7 +147,7 @@ def respond(
     if not request.htmx:
         if outcome.unrequested:
             return lead(request, outcome=outcome, page=page)
-        return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
+        return redirect(with_answer(page, operation=operation))
     none_yet = None
     if outcome.requeued and endpoint.is_logged and not outcome.told_before:
         followed = 1 if of_one else outcome.requeued
@@ -222,6 +222,11 @@ def progress(request: MemberRequest, operation: uuid.UUID) -> HttpResponse:
 
 def page_of(endpoint: Endpoint) -> str:
     return reverse("endpoint-detail", args=[endpoint.pk])
+
+
+def with_answer(page: str, *, operation: uuid.UUID) -> str:
+    """Return the address of a page that shows the answer to an operation, scrolled to it. `kept` reads it."""
+    return f"{page}?{urlencode({'operation': operation})}#answer"
 
 
 def _progress(operation: uuid.UUID) -> Progress | None:

@@ -4,7 +4,6 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
@@ -178,7 +177,7 @@ def _back(pk: int, operation: uuid.UUID) -> HttpResponse:
 
 
 def _page(pk: int, operation: uuid.UUID) -> str:
-    return f"{reverse('rotation-detail', args=[pk])}?{urlencode({'operation': operation})}#answer"
+    return operations.with_answer(reverse("rotation-detail", args=[pk]), operation=operation)
 
 
 def _context(request: MemberRequest, old: Endpoint) -> dict[str, Any]:

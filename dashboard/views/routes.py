@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -194,7 +193,7 @@ def _answer(
     if outcome.unrequested:
         return operations.lead(request, outcome=outcome, page=page)
     if outcome.ok:
-        return redirect(f"{page}?{urlencode({'operation': operation})}#answer")
+        return redirect(operations.with_answer(page, operation=operation))
     answer = operations.build(outcome=outcome, operation=operation, endpoint=endpoint, user_id=request.user.pk)
     # With the same operation ID, the form would get the same answer again.
     return render(request, template, context | {"answer": answer, "operation": uuid.uuid4()})

@@ -2,7 +2,6 @@
 
 import contextlib
 import uuid
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -102,7 +101,7 @@ def _refusal(window: MissingWindow) -> str:
 
 
 def _answered(endpoint: Endpoint, operation: uuid.UUID) -> HttpResponse:
-    return redirect(f"{operations.page_of(endpoint)}?{urlencode({'operation': operation})}#answer")
+    return redirect(operations.with_answer(operations.page_of(endpoint), operation=operation))
 
 
 def _lead(request: MemberRequest, endpoint: Endpoint, words: str) -> HttpResponse:
