@@ -59,7 +59,7 @@ def test_time_is_checked_with_an_entry_and_without_a_call(
         f"Marked as checked: events {SPAN}. The inbox does not show them, and nothing is proven. "
         "Note: Partner compared with its own list"
     )
-    assert activity_row(entry, from_where=True).title.startswith(
+    assert activity_row(entry, from_where=True, now=NOW).title.startswith(
         f"ana checked the events that may be missing at {entry.endpoint_shown} of {endpoint.install.name}. Marked as"
     )
     assert fake_opentrain.calls == []
