@@ -17,7 +17,7 @@ _MONTH = (
     r"|nov(?:ember)?|dec(?:ember)?"
 )
 _WEEKDAY = r"mon(?:day)?|tues?(?:day)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?"
-_ISO_DAY = r"(?P<iso>[0-9]{4}(?P<dash>-?)[0-9]{2}(?P=dash)[0-9]{2})"
+_ISO_DAY = r"(?P<iso>[0-9]{4}(?P<dash>[-/.]?)[0-9]{2}(?P=dash)[0-9]{2})"
 _DAY = (
     rf"(?:(?P<word>today|yesterday)|(?P<weekday>{_WEEKDAY})"
     rf"|(?:(?:{_WEEKDAY}) )?(?:{_ISO_DAY}"
@@ -28,7 +28,7 @@ _FRACTION = r"(?:[.,](?P<fraction>[0-9]+))?"
 _ISO_CLOCK = rf"(?P<hour>[0-9]{{2}})(?::?(?P<minute>[0-9]{{2}})(?::?(?P<second>[0-9]{{2}}){_FRACTION})?)?"
 _CLOCK = (
     rf"(?:(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}})(?::(?P<second>[0-9]{{2}}){_FRACTION})?"
-    r"(?: ?(?P<half>[ap])\.?m\.?)?|(?P<bare>[0-9]{1,2}) ?(?P<bare_half>[ap])\.?m\.?)"
+    r"(?: ?(?P<half>[ap])\.?m\.?)?|(?P<bare>[0-9]{1,2}) ?(?P<bare_half>[ap])\.?m\.?|(?P<noon>noon))"
 )
 _NAMED = "|".join(sorted((name.lower() for name in ABBREVIATIONS), key=len, reverse=True))
 _SHIFT = r"[0-9]{1,2}(?::?[0-9]{2}){0,2}"
@@ -40,6 +40,20 @@ _FORMS = (
     re.compile(rf"{_DAY}(?: (?:at )?{_CLOCK}{_OFFSET})?"),
     re.compile(rf"{_CLOCK}{_OFFSET}(?: (?:on )?{_DAY})?"),
 )
+_REFUSED = (
+    (
+        re.compile(
+            r"(?<![0-9])[0-9]{1,2}(?:[./-][0-9]{1,2}[./-](?:[0-9]{2}){1,2}|/[0-9]{1,2}|\.[0-9]{1,2}\.)(?![0-9])"
+        ),
+        "write the day as 2026-11-29 or 29 Nov, because 03/04 is in March to some people and in April to others",
+    ),
+    (
+        re.compile(r"(?<![0-9.:])[0-9]{1,2}\.[0-9]{2}(?![0-9.])"),
+        "write a time of day with a colon, such as 15:00, and a day as 2026-11-29",
+    ),
+    (re.compile(r"\bmidnight\b"), "write the day that begins then, such as today, or 2026-11-29 00:00"),
+)
+"""Forms that mean one time to some people and another to others, and what to write instead."""
 _MICRO_DIGITS = 6
 _LEAP_YEARS_APART = 8
 """29 February without a year is at most this many years ago."""
@@ -56,7 +70,7 @@ _DAY_LONG, _HOUR, _MINUTE, _SECOND = (
 
 
 class NotATime(ValueError):
-    """The text names no time. The message says why; it is empty if the text has no form of a time at all."""
+    """The text names no time, or not one alone. The message says why; it is empty if it has no form of a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ def read(text: str, *, now: datetime, later: bool = False) -> WrittenTime:
     plain = " ".join(text.replace("\u2212", "-").lower().replace(", ", " ").split())  # the minus sign of typeset text
     written = next(filter(None, (form.fullmatch(plain) for form in _FORMS)), None)
     if written is None:
-        raise NotATime
+        raise NotATime(next((instead for form, instead in _REFUSED if form.search(plain)), ""))
     said = {name: value for name, value in written.groupdict().items() if value}
     clock = _clock(said)
     offset = _offset(said["offset"]) if "offset" in said else None
@@ -152,6 +166,8 @@ def _iso(moment: datetime, *, unit: timedelta = _MINUTE) -> str:
 
 def _clock(said: dict[str, str]) -> time | None:
     """Return the time of day; None if the text has none. Raises: NotATime."""
+    if "noon" in said:
+        return time(12)
     hour, half = said.get("hour") or said.get("bare"), said.get("half") or said.get("bare_half")
     if hour is None:
         return None
@@ -185,7 +201,7 @@ def _day(said: dict[str, str], *, clock: time | None, here: datetime) -> date:
     """Return the day; without one, or without its year, the latest that has begun `here`. Raises: NotATime."""
     today, passed = here.date(), clock is None or clock <= here.time()
     if "iso" in said:
-        return _date(said["iso"].replace("-", ""))
+        return _date(said["iso"].replace(said["dash"], "") if "dash" in said else said["iso"])
     if "word" in said:
         return today if said["word"] == "today" else today - _DAY_LONG
     if "weekday" in said:
@@ -252,4 +268,4 @@ def _lasts(said: dict[str, str]) -> timedelta:
         return timedelta(microseconds=10 ** max(_MICRO_DIGITS - len(said["fraction"]), 0))
     if "second" in said:
         return _SECOND
-    return _MINUTE if "minute" in said or "bare" in said else _HOUR
+    return _MINUTE if said.keys() & {"minute", "bare", "noon"} else _HOUR

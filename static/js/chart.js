@@ -11,7 +11,11 @@
 
   const number = (text) => (text === "" ? null : Number(text));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const zone = () => document.documentElement.dataset.zone || "UTC";
+  // The server may know a zone, such as one that has a new name, that this browser does not.
+  const isKnown = (name) => { try { return Boolean(new Intl.DateTimeFormat("en-GB", { timeZone: name })); } catch { return false; } };
+  const ofPage = document.documentElement.dataset.zone || "UTC";
+  const shown = isKnown(ofPage) ? ofPage : "UTC";
+  const zone = () => shown;
   const format = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hourCycle: "h23", ...options }).format(new Date(seconds * 1000));
   const time = (seconds) => format(seconds, { hour: "2-digit", minute: "2-digit" });
   const day = (seconds) => format(seconds, { day: "numeric", month: "short" });
@@ -20,8 +24,13 @@
     return parts.find(({ type }) => type === "timeZoneName").value.replace(/^GMT(\+00:00)?/, "UTC");
   };
   // In the night in which the clocks go back, the same time comes twice: its offset tells which.
-  const span = (from, until) => `${day(from)}, ${time(from)}${offset(from) === offset(until) ? "" : ` ${offset(from)}`} to ${time(until)} ${offset(until)}`;
-  const isTwice = (seconds) => [-3600, 3600].some((hour) => time(seconds + hour) === time(seconds));
+  const span = (from, until) => `${day(from)}, ${time(from)}${offset(from) === offset(until) ? "" : ` ${offset(from)}`} to ${time(until)} ${offset(until)}${inUtc(from, until)}`;
+  const inUtc = (from, until) => {
+    if (offset(from) === "UTC" && offset(until) === "UTC") return "";
+    const [first, last] = [from, until].map((seconds) => new Date(seconds * 1000).toISOString());
+    return ` (${first.slice(0, 10)} ${first.slice(11, 16)} to ${last.slice(11, 16)} UTC)`;
+  };
+  const isTwice = (seconds) => [-3600, -1800, 1800, 3600].some((hour) => time(seconds + hour) === time(seconds)); // by half an hour on Lord Howe Island
 
   // Stacked bars: each is as high as its own number plus those drawn after it.
   const attempts = (box, table) => {

@@ -94,7 +94,7 @@ NOT_A_TIME = "Enter a time such as 2026-06-12 12:00:00 (Europe/Berlin), or leave
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("noon", NOT_A_TIME),
+        ("midday", NOT_A_TIME),
         ("2026-06-12", NOT_A_TIME),
         ("2026-06-12T12Z", NOT_A_TIME),
         ("2026-06-31 12:00", "This is not a time: there is no such day."),

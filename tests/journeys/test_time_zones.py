@@ -204,7 +204,9 @@ def test_chart_tells_the_hour_that_comes_twice_apart(open_in: Callable[..., Page
     assert twice == ["02:00 +02", "02:00 +01"], marks
     chart = page.locator("#over-time-chart .u-over")
     chart.hover(position={"x": 3, "y": 20})
-    expect(page.locator("#over-time-at")).to_contain_text("25 Oct, 02:00 to 02:30 UTC+02:00")
+    expect(page.locator("#over-time-at")).to_contain_text(
+        "25 Oct, 02:00 to 02:30 UTC+02:00 (2026-10-25 00:00 to 00:30 UTC)"
+    )
 
 
 def test_account_page_offers_zones_to_search(open_in: Callable[..., Page], screenshots: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import AuditEntry, Endpoint, Install, User
 from tests.factories import make_endpoint
 from tests.views.conftest import Browser, browser_of
 from tests.views.test_activity import words_of
@@ -81,9 +81,34 @@ def test_hour_that_comes_twice_or_never_is_said_with_what_was_taken(support: Use
     assert "02:30 CET is used." in text
 
 
-def test_exports_and_what_is_kept_of_them_are_in_utc(asha: Browser, acme_endpoint: Endpoint) -> None:
+def test_exports_and_what_is_kept_of_them_are_in_utc_and_shown_in_the_readers_zone(
+    asha: Browser, acme_endpoint: Endpoint
+) -> None:
     path = reverse("delivery-list-export")
     response = asha.client.get(path, {"from": "2026-06-12T03:30Z", "format": "csv"})
     assert response.status_code == 200
     b"".join(response)  # type: ignore[arg-type]
-    assert "From: 2026-06-12 03:30 UTC" in words_of(asha.read(f"{ACTIVITY}?what=export+deliveries"))
+    assert "From: 2026-06-12 03:30 UTC" in AuditEntry.objects.get(action="export deliveries").words
+    assert "From: 2026-06-12 09:00 UTC+05:30" in words_of(asha.read(f"{ACTIVITY}?what=export+deliveries"))
+    kept = asha.client.get(reverse("activity-export"), {"format": "csv"})
+    assert b"From: 2026-06-12 03:30 UTC" in b"".join(kept)  # type: ignore[arg-type]
+
+
+def test_typed_times_are_of_the_zone_that_the_form_names_though_another_tab_chose_another(
+    asha: Browser, acme_endpoint: Endpoint
+) -> None:
+    for path in lists_of(acme_endpoint):
+        assert 'name="zone" value="Asia/Kolkata"' in asha.read(path)
+        response = asha.client.get(path, {"from": "2026-06-12 09:00", "zone": "Europe/Berlin"})
+        assert response["Location"] == f"{path}?from=2026-06-12T07%3A00Z"
+    twice = asha.client.get(DELIVERIES, {"from": "2026-10-25 02:30", "zone": "Europe/Berlin"}, follow=True)
+    assert "02:30 comes twice on 25 October 2026 in Europe/Berlin" in words_of(twice.content.decode())
+
+
+@pytest.mark.parametrize("zone", ["", "Nowhere", "<script>", "Asia/Kolkata", "\0"])
+def test_zone_of_a_form_leaves_the_address_and_is_the_readers_where_it_is_none(asha: Browser, zone: str) -> None:
+    response = asha.client.get(DELIVERIES, {"from": "2026-06-12 09:00", "zone": zone})
+    assert response["Location"] == f"{DELIVERIES}?from=2026-06-12T03%3A30Z"
+    assert asha.client.get(DELIVERIES, {"zone": zone})["Location"] == DELIVERIES
+    answer = asha.client.get(DELIVERIES, {"from": "yesterdy", "zone": zone}, follow=True)
+    assert answer.redirect_chain == [(f"{DELIVERIES}?from=yesterdy", 302)]

@@ -13,6 +13,8 @@ from tests.rules.test_time_zones import ZONES
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)  # a Monday
 MINUTE = timedelta(minutes=1)
+COLON = "write a time of day with a colon, such as 15:00, and a day as 2026-11-29"
+WHICH_MONTH = "write the day as 2026-11-29 or 29 Nov, because 03/04 is in March to some people and in April to others"
 MOMENTS = st.integers(3 * 86_400, 4_102_444_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 """Moments whose day is after the first of 1970 in every zone."""
 
@@ -57,6 +59,12 @@ def test_time_with_an_offset_is_the_same_for_every_reader(text: str, lasts: time
         ("13:00", "2026-11-30T12:00"),
         ("13:01", "2026-11-29T12:01"),  # it is 13:00 there: today's has not come
         ("3pm", "2026-11-29T14:00"),
+        ("noon", "2026-11-30T11:00"),
+        ("yesterday noon", "2026-11-29T11:00"),
+        ("Noon on 12 June", "2026-06-12T10:00"),
+        ("noon CEST", "2026-11-30T10:00"),
+        ("2026/06/12 03:12", "2026-06-12T01:12"),
+        ("2026.06.12, 03:12", "2026-06-12T01:12"),
         ("3:15 p.m.", "2026-11-29T14:15"),
         ("12am", "2026-11-29T23:00"),
         ("12 pm", "2026-11-30T11:00"),
@@ -130,7 +138,17 @@ def test_hour_that_is_left_out_is_said_with_what_is_taken_instead(later: bool) -
     ("text", "why"),
     [
         ("", ""),
-        ("noon", ""),
+        ("midday", ""),
+        ("noon pm", ""),
+        ("15.00", COLON),
+        ("yesterday 3.12pm", COLON),
+        ("12.06.2026", WHICH_MONTH),
+        ("12.06.26 15:00", WHICH_MONTH),
+        ("06/12/2026", WHICH_MONTH),
+        ("12-06-2026", WHICH_MONTH),
+        ("12/6", WHICH_MONTH),
+        ("12.6.", WHICH_MONTH),
+        ("yesterday midnight", "write the day that begins then, such as today, or 2026-11-29 00:00"),
         ("2026-0612", ""),
         ("2026-06-12+02:00", ""),
         ("03:12 yesterdy", ""),
