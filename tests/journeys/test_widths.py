@@ -82,6 +82,42 @@ def test_run_of_a_batch_has_nothing_that_axe_finds(page: Page, endpoint: Endpoin
     assert overflows(page) == []
 
 
+_CUT = r"""tables => tables.flatMap((table) => {
+    const edge = table.closest(".card").getBoundingClientRect().right;
+    const pen = document.createElement("canvas").getContext("2d");
+    const isBroken = (heading) => {
+        const { font, paddingLeft, paddingRight } = getComputedStyle(heading);
+        pen.font = font;
+        const room = heading.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+        const words = heading.textContent.trim().toUpperCase().split(/\s+/);
+        return heading.checkVisibility() && words.some((word) => pen.measureText(word).width > room + 1);
+    };
+    const sticksOut = (part) => part.getBoundingClientRect().right > edge + 1;
+    const found = [...table.querySelectorAll("th")].filter(isBroken);
+    found.push(...[...table.querySelectorAll("td > *")].filter(sticksOut));
+    return found.map((one) => one.textContent.trim().slice(0, 40));
+})"""
+"""The headings of tables with a word that is wider than its column, and what sticks out of the card."""
+
+
+def test_bar_is_one_line_on_a_small_laptop(page: Page) -> None:
+    page.set_viewport_size({"width": 1024, "height": 900})
+    assert page.locator(".bar").bounding_box()["height"] < 60
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1920])
+def test_tables_of_installs_and_endpoints_stay_in_their_cards_and_break_no_word(
+    page: Page, endpoint: Endpoint, width: int
+) -> None:
+    Endpoint.objects.filter(pk=endpoint.pk).update(disabled_at=timezone.now(), status="DISABLED")
+    page.set_viewport_size({"width": width, "height": 900})
+    found = {}
+    for path in ("/", f"/installs/{endpoint.install_id}/", "/installs/"):
+        page.goto(path)
+        found[path] = page.locator("main table").evaluate_all(_CUT)
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
 MENUS = ("/installs/{install}/", "/endpoints/{endpoint}/", "/endpoints/{endpoint}/deliveries/", "/")
 
 
