@@ -32,7 +32,7 @@ from dashboard.queries.reports import entries_of_delivery, entries_of_endpoint, 
 from dashboard.rules.causes import advise, describe_cause
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.delivery_reports import AttemptFacts, DeliveryReportFacts, delivery_report
-from dashboard.rules.durations import exactly
+from dashboard.rules.durations import absolute_times, exactly
 from dashboard.rules.endpoint_reports import CauseFacts, EndpointFacts, endpoint_report
 from dashboard.rules.receivers import lag_words
 from dashboard.rules.reports import Report, Subject, fitting
@@ -61,6 +61,7 @@ class ItemRow:
     is_settled: bool
 
 
+@absolute_times()
 def report_of_run(run: Run, *, now: datetime) -> Report:
     """Return the report of a run, loaded with its endpoint and install."""
     [row] = with_endings([run_row(run)], every=reconcile_every(), now=now)
@@ -97,6 +98,7 @@ def report_of_run(run: Run, *, now: datetime) -> Report:
     return run_report(facts, now=now).told(hide=redact_for_readers)
 
 
+@absolute_times()
 def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
     """Return the report of a delivery, loaded with its endpoint and install."""
     endpoint = delivery.endpoint
@@ -128,6 +130,7 @@ def report_of_delivery(delivery: Delivery, *, now: datetime) -> Report:
     return delivery_report(facts, now=now).told(hide=redact_for_readers)
 
 
+@absolute_times()
 def report_of_endpoint(endpoint: Endpoint, *, now: datetime) -> Report:
     """Return the report of an endpoint from `with_log` and `with_open_alerts`, loaded with its install."""
     windows = windows_of(endpoint, now=now)

@@ -1,5 +1,8 @@
 """Durations and times of day in words. Times are in the reader's time zone (time_zones.py), and name it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 from dashboard.rules.time_zones import UTC_NAME, as_read, label
@@ -15,12 +18,30 @@ def exactly_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} {UTC_NAME}"
 
 
+_absolute: ContextVar[bool] = ContextVar("absolute_times", default=False)
+
+
+@contextmanager
+def absolute_times() -> Iterator[None]:
+    """Have `clock` and `ago` write times to the second with their date: for texts that are read later and elsewhere."""
+    before = _absolute.set(True)
+    try:
+        yield
+    finally:
+        _absolute.reset(before)
+
+
 def _to_the_second(there: datetime) -> str:
     return f"{there:%Y-%m-%d %H:%M:%S} {label(there)}"
 
 
 def ago(*, then: datetime, now: datetime) -> str:
-    """Return "14 min ago"; "just now" for less than a second and for times in the future (clock skew)."""
+    """Return "14 min ago"; "just now" for less than a second and for times in the future (clock skew).
+
+    In `absolute_times`, it is "at" with what `exactly` returns.
+    """
+    if _absolute.get():
+        return f"at {exactly(then)}"
     passed = now - then
     return "just now" if passed < timedelta(seconds=1) else f"{span(duration=passed)} ago"
 
@@ -85,7 +106,12 @@ def within(*, earliest: datetime, latest: datetime, now: datetime) -> str:
 
 
 def clock(*, then: datetime, now: datetime) -> str:
-    """Return a time of day, such as "11:22 CET"; with the date if it is not today where the reader is."""
+    """Return a time of day, such as "11:22 CET"; with the date if it is not today where the reader is.
+
+    In `absolute_times`, it is what `exactly` returns.
+    """
+    if _absolute.get():
+        return exactly(then)
     there, here = as_read(then), as_read(now)
     day = "" if there.date() == here.date() else f" on {there.day} {there:%B}"
     year = "" if there.year == here.year else f" {there.year}"

@@ -77,7 +77,9 @@ def _headline(endpoint: EndpointFacts) -> str:
     if endpoint.deleted_at is not None:
         return f"Deleted: OpenTrain no longer lists it. Noticed at {exactly(endpoint.deleted_at)}."
     since = "" if endpoint.disabled_at is None else f" since {exactly(endpoint.disabled_at)}, by OpenTrain's clock"
-    return f"{endpoint.health.label}{since}: {endpoint.health.words}"
+    said = f"{endpoint.health.label}{since}: {endpoint.health.words}"
+    # "No consecutive failures" alone would say that all is well: re-enabling resets them, and sends nothing again.
+    return " ".join([said, *(one for one in (_failed(endpoint), _waiting(endpoint)) if one), *endpoint.lost[:1]])
 
 
 def _facts(endpoint: EndpointFacts) -> tuple[Fact, ...]:
@@ -101,10 +103,15 @@ def _cause(cause: CauseFacts) -> str:
 def _outcome(endpoint: EndpointFacts) -> list[str]:
     if endpoint.failed is None:
         return [endpoint.outcome]
+    return [endpoint.outcome, _failed(endpoint) or "No failed delivery is in the log.", _waiting(endpoint)]
+
+
+def _failed(endpoint: EndpointFacts) -> str:
+    """Say how many deliveries are failed; empty if none is, or if that is not known."""
     if not endpoint.failed:
-        return [endpoint.outcome, "No failed delivery is in the log.", _waiting(endpoint)]
+        return ""
     are = "delivery in the log is" if endpoint.failed == 1 else "deliveries in the log are"
-    return [endpoint.outcome, f"{endpoint.failed:,} {are} failed and not requested again.", _waiting(endpoint)]
+    return f"{endpoint.failed:,} {are} failed and not requested again."
 
 
 def _waiting(endpoint: EndpointFacts) -> str:

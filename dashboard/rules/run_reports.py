@@ -104,7 +104,7 @@ def run_report(run: RunFacts, *, now: datetime) -> Report:
     said = headline(state=run.state, tally=run.tally, took=took)
     return Report(
         title=f"{run.kind} {run.number}: {run.subject.customer}",
-        headline=f"{said} {run.ending}" if run.is_missing else said,
+        headline=" ".join([said, *([run.ending] if run.is_missing else []), *run.lost[:1]]),
         facts=_facts(run, took=took),
         sections=(
             *section("Cause", run.cause, run.stopped),

@@ -173,7 +173,8 @@ def test_report_of_an_endpoint_is_made_from_its_rows() -> None:
     assert lines(report, "Outcome")[1] == "1 delivery in the log is failed and not requested again."
     said = lines(report, "What is missing or not known")
     assert (
-        said[0] == "Events since 11:55 UTC may be missing here. OpenTrain sends nothing while the endpoint is disabled."
+        said[0] == "Events since 2026-06-12 11:55:00 UTC may be missing here. "
+        "OpenTrain sends nothing while the endpoint is disabled."
     )
     assert said[1].startswith("What contracts did while nothing was sent: not known, because this token lacks")
 
@@ -196,10 +197,14 @@ def test_report_says_of_which_time_events_may_be_missing_and_what_others_receive
     for report in (report_of_run(run, now=NOW), report_of_endpoint(endpoint_of(endpoint), now=NOW)):
         said = lines(report, "What is missing or not known")
         assert any(
-            re.match(r"Events (at|between) 12:0[89] UTC.* may be missing here\. It was disabled then\.", one)
+            re.match(
+                r"Events (at|between) 2026-06-12 12:0[89]:\d\d UTC.* may be missing here\. It was disabled then\.", one
+            )
             for one in said
         )
         assert any(one.startswith("Received by") and one.endswith(received) for one in said)
+        assert not re.search(r"(?<!\d\d\d\d-\d\d-\d\d )\b\d\d:\d\d", report.plain)  # no time without its date
+        assert "ago" not in report.plain
     assert "1 earlier time is on the endpoint's page." in said
 
 

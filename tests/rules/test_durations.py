@@ -20,6 +20,15 @@ def test_span_is_in_its_largest_fitting_unit(seconds, words) -> None:
     assert durations.span(duration=timedelta(seconds=seconds)) == words
 
 
+def test_times_of_texts_that_are_read_later_have_their_date() -> None:
+    then, now = NOON - 5 * MINUTE, NOON
+    with durations.absolute_times():
+        assert durations.clock(then=then, now=now) == durations.exactly(then)
+        assert durations.ago(then=then, now=now) == f"at {durations.exactly(then)}"
+    assert durations.clock(then=then, now=now) == f"{then:%H:%M} UTC"
+    assert durations.ago(then=then, now=now) == "5 min ago"
+
+
 def test_ago_of_a_clock_ahead_of_ours_is_just_now() -> None:
     assert durations.ago(then=NOON + MINUTE, now=NOON) == "just now"
 

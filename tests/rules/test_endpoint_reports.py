@@ -22,6 +22,8 @@ ENDPOINT = EndpointFacts(
     synced_at=NOON + MINUTE,
 )
 
+FINE = endpoint_health(status="ACTIVE", consecutive_failures=0)
+
 
 def lines(endpoint: EndpointFacts, title: str) -> tuple[str, ...]:
     return next((one.lines for one in endpoint_report(endpoint, now=NOON).sections if one.title == title), ())
@@ -34,12 +36,26 @@ def lines(endpoint: EndpointFacts, title: str) -> tuple[str, ...]:
             {},
             (
                 "Disabled since 2026-06-12 12:00:00 UTC, by OpenTrain's clock: "
-                "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is re-enabled."
+                "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped until it is "
+                "re-enabled. 412 deliveries in the log are failed and not requested again."
             ),
         ),
         (
-            {"health": endpoint_health(status="ACTIVE", consecutive_failures=0), "disabled_at": None},
+            {"health": FINE, "disabled_at": None, "failed": 0},
             "Active: No consecutive failures.",
+        ),
+        (
+            {
+                "health": FINE,
+                "disabled_at": None,
+                "failed": 0,
+                "requested": 1,
+                "lost": ("Events may be missing.", "So."),
+            },
+            (
+                "Active: No consecutive failures. 1 delivery in the log is not delivered yet: 1 requested again. "
+                "Events may be missing."
+            ),
         ),
         (
             {"deleted_at": NOON},

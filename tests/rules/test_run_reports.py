@@ -41,6 +41,11 @@ def test_report_of_a_run_that_brought_back_a_part_does_not_call_it_done() -> Non
     )
 
 
+def test_headline_of_the_report_says_that_events_may_be_missing() -> None:
+    found = run_report(replace(RUN, lost=("Events at noon may be missing here. It was paused then.", "So.")), now=NOON)
+    assert found.headline == "2 of 2 delivered in 9 min. Events at noon may be missing here. It was paused then."
+
+
 def test_states_are_those_of_runs() -> None:
     assert dict(Run.State.choices) == LABELS
 
