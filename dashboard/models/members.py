@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 from dashboard.models.installs import Install
+from dashboard.rules.handler_names import THE_HANDLER, YOUR_HANDLER
 
 
 class Role(models.TextChoices):
@@ -54,7 +55,7 @@ class User(AbstractUser):
     @property
     def handler_is(self) -> str:
         """What they call an endpoint's handler: partners have one of their own."""
-        return "the handler" if self.sees_every_install else "your handler"
+        return THE_HANDLER if self.sees_every_install else YOUR_HANDLER
 
     @property
     def sees_granted_installs(self) -> bool:

@@ -315,6 +315,8 @@ def tried(run: Run) -> Tried | None:
 def first_sentence(why: str) -> str:
     """Return the first sentence of why a run stopped, as it goes on after a colon: "the handler returned 503"."""
     sentence = why.partition(". ")[0].rstrip(".")
+    if sentence.startswith("OpenTrain"):  # a name
+        return f"{sentence}."
     return f"{sentence[:1].lower()}{sentence[1:]}." if sentence else "no reason is recorded."
 
 

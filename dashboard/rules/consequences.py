@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dashboard.rules.durations import ago, clock
+from dashboard.rules.handler_names import THE_HANDLER
 from dashboard.rules.reads import Read
 from dashboard.rules.reconciliation import Event
 
@@ -84,14 +85,14 @@ class Affected:
     def is_many(self) -> bool:
         return self.contracts > 1
 
-    def words(self, *, install: str, handler: str = "the handler", now: datetime) -> str:
+    def words(self, *, install: str, handler: str = THE_HANDLER, now: datetime) -> str:
         """Say what it means for people, and why. `handler` is what the reader calls the handler of an endpoint."""
         return _capital(_WORDS[self.need](self, install, self._named(handler), now))
 
     def _named(self, handler: str) -> str:
         if self.handlers == 1:
             return handler
-        return "a handler" if handler == "the handler" else f"one of {handler}s"
+        return "a handler" if handler == THE_HANDLER else f"one of {handler}s"
 
 
 def _access(found: Affected, install: str, handler: str, now: datetime) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.rules.durations import ago, clock
+from dashboard.rules.handler_names import THE_HANDLER, calling
 from dashboard.rules.reconciliation_facts import Consequence, Event, Kind, Reason, Verdict
 
 LINKS_NAMED = 3
@@ -150,14 +151,14 @@ def words(
     now: datetime,
     consequence: Consequence = Consequence.NONE,
     has_ended: bool = False,
-    handler: str = "the handler",
+    handler: str = THE_HANDLER,
 ) -> Words:
     """Return a verdict in words.
 
     `has_ended` is whether the contract has: its start must not be sent any more. `handler` is what the reader calls
     it: "your handler" to partner admins.
     """
-    sentence = _calling(_template(verdict).format(**_blanks(event, verdict, now=now)), handler)
+    sentence = calling(_template(verdict).format(**_blanks(event, verdict, now=now)), handler)
     if verdict.link_ids:
         sentence = f"{sentence} {_of_links(verdict.link_ids)}"
     if verdict.is_log_behind and verdict.kind in _MAY_CHANGE:
@@ -166,8 +167,8 @@ def words(
     return Words(
         label(verdict, now=now),
         sentence,
-        _calling(_meaning(verdict, consequence), handler),
-        _calling(advice, handler),
+        calling(_meaning(verdict, consequence), handler),
+        calling(advice, handler),
     )
 
 
@@ -227,7 +228,3 @@ def _advice(event: Event, verdict: Verdict, *, has_ended: bool) -> str:
     if event is Event.STARTED and has_ended and verdict.kind.is_finding:
         return _LEAVE_IT
     return _ADVICE_BY_REASON.get(verdict.reason, _ADVICE.get(verdict.kind, "")).format(name=event.value)
-
-
-def _calling(text: str, handler: str) -> str:
-    return text.replace("The handler", handler[:1].upper() + handler[1:]).replace("the handler", handler)

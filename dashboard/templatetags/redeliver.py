@@ -30,6 +30,8 @@ from dashboard.rules.durations import exactly_utc, spelled
 from dashboard.rules.durations import span as span_words
 from dashboard.rules.endpoints import AUTO_DISABLE_AT, HealthKind, endpoint_health
 from dashboard.rules.event_endpoints import Absence
+from dashboard.rules.handler_names import THE_HANDLER
+from dashboard.rules.handler_names import calling as with_handler
 from dashboard.rules.installs import disconnected
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.reconciliation import Kind
@@ -259,6 +261,14 @@ def told(words: str, written: datetime | None, now: datetime) -> SafeString | st
         return with_utc(words)
     parts = retold(words, written=written, now=now)
     return format_html_join("", "{}", ((_with_utc(part, at) if at is not None else part,) for part, at in parts))
+
+
+@register.filter
+def calling(words: object, user: object) -> SafeString | str:
+    """Return a sentence with what its reader calls the handler: "your handler" to the partner's people."""
+    if isinstance(words, SafeString):
+        return words
+    return with_handler(str(words), getattr(user, "handler_is", THE_HANDLER))
 
 
 @register.filter

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Endpoint, Silence, User
+from dashboard.models import AuditEntry, Endpoint, Install, Silence, User
 from dashboard.presenters.runs import run_row
 from dashboard.rules.installs import Trouble
 from dashboard.templatetags.redeliver import clock
@@ -23,6 +23,7 @@ from tests.factories import (
     make_run,
 )
 from tests.views.conftest import Browser, browser_of
+from tests.views.test_endpoints import words_of
 from tests.views.test_inbox import INBOX, MINUTE, fail_one, needs
 
 
@@ -262,7 +263,7 @@ def test_inbox_goes_on_showing_the_run_that_is_under_way(ana: Browser, state: st
         ({"why": "Stopped by zoe.", "by_person": True}, "ana's recovery ended 3 min ago : stopped by zoe."),
         (
             {"why": "OpenTrain refused it.", "kind": "bulk"},
-            "ana's redelivery stopped 3 min ago : openTrain refused it.",
+            "ana's redelivery stopped 3 min ago : OpenTrain refused it.",
         ),
     ],
 )
@@ -278,6 +279,28 @@ def test_inbox_says_that_the_last_run_stopped_and_why(ana: Browser, columns: dic
     assert page.count(f'href="{reverse("run-detail", args=[run.pk])}"') == 1
     make_run(endpoint=endpoint, created_at=now - MINUTE, ended_at=now)
     assert "3 min ago" not in needs(ana.read(INBOX))[0]
+
+
+def test_partner_reads_of_their_own_handler_wherever_support_reads_of_the_handler(
+    ana: Browser, partner_admin: User, acme: Install
+) -> None:
+    now, why = (
+        timezone.now(),
+        "The handler returned 503 to HEAD. Nothing changed. Repair the handler, then start again.",
+    )
+    columns = {"receiver_key": None, "observation_key_sha256": "0" * 64, "observation_key_at": now}
+    endpoint = make_endpoint(install=acme, status="ACTIVE", consecutive_failures=3, **columns)
+    run = make_run(endpoint=endpoint, state="stopped", step="probe", why=why, ended_at=now - 3 * MINUTE)
+    run.steps.create(name="probe", began_at=now - 4 * MINUTE, ended_at=now - 3 * MINUTE, words=why)
+    make_alert(endpoint=endpoint, kind="canary_failed", words=f"Failed again. {why}", opened_at=now)
+    make_alert(endpoint=endpoint, words=why, cleared_at=now, cleared_words="1 missing: the handler never took it.")
+    fail_one(endpoint, at=now, last_cause="timeout", last_status=504)
+    paul, page = browser_of(partner_admin), reverse("endpoint-detail", args=[endpoint.pk])
+    for path in (INBOX, page, reverse("run-detail", args=[run.pk]), reverse("run-list"), reverse("alert-list")):
+        said = [words_of(one.read(path)).partition("Sign out")[2] for one in (ana, paul)]
+        assert re.search("the handler", said[0], re.IGNORECASE), path
+        assert re.search("your handler", said[1], re.IGNORECASE), path
+        assert re.findall(".{30}the handler.{30}", said[1], re.IGNORECASE) == [], path
 
 
 def test_inbox_says_once_that_a_recovery_failed_at_its_first_delivery(ana: Browser) -> None:
