@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -11,7 +12,7 @@ from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from dashboard.config.schedule import schedule
-from dashboard.models import Attempt, Delivery, Endpoint
+from dashboard.models import Attempt, Delivery, Endpoint, Install
 from dashboard.models.endpoints import EndpointQuerySet
 from dashboard.presenters.operations import operation_id
 from dashboard.queries.operations import last_answer_of
@@ -75,8 +76,26 @@ class EndpointRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedEndpoint:
+    """What a list calls an endpoint. Titles are made of URLs, so a page makes each once, not once for each row."""
+
+    pk: int
+    install: Install
+    title: str
+    base_title: str
+    told_apart_by: str | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "ListedEndpoint":
+        return cls(endpoint.pk, endpoint.install, endpoint.title, endpoint.base_title, endpoint.told_apart_by)
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery, its endpoint, its state, whether its newest attempts succeeded, and its last result in words."""
+    """A delivery, its endpoint, its state, whether its newest attempts succeeded, and its last result in words.
+
+    `listed` is None in a list of one endpoint, which does not name it.
+    """
 
     delivery: Delivery
     endpoint: Endpoint
@@ -85,6 +104,7 @@ class DeliveryRow:
     last_answer: str
     next_attempt: NextAttempt | None = None
     """None if there is no next attempt."""
+    listed: ListedEndpoint | None = None
 
     @property
     def was_answered(self) -> bool:
@@ -92,7 +112,7 @@ class DeliveryRow:
         return was_answered(self.delivery.last_cause)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeliveryTable:
     """Rows of deliveries, and which columns they need.
 
@@ -103,12 +123,12 @@ class DeliveryTable:
     with_endpoint: bool = False
     with_install: bool = False
 
-    @property
+    @cached_property
     def with_next(self) -> bool:
         """Whether any delivery has a next attempt: a column that says "none" in every row is left out."""
         return any(row.next_attempt for row in self.rows)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         return 6 + self.with_endpoint + self.with_next
 
@@ -167,7 +187,20 @@ def with_endpoint(deliveries: QuerySet[Delivery], *, columns: Sequence[str]) -> 
     return deliveries.select_related("endpoint__install").only(*columns, *_OF_ENDPOINT)
 
 
-def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> DeliveryRow:
+def delivery_rows(deliveries: Iterable[Delivery], *, now: datetime) -> list[DeliveryRow]:
+    """Return the rows of deliveries from `with_marks` and `with_endpoint`, each with what a list calls its endpoint."""
+    listed: dict[int, ListedEndpoint] = {}
+    rows = []
+    for one in deliveries:
+        if one.endpoint_id not in listed:
+            listed[one.endpoint_id] = ListedEndpoint.of(one.endpoint)
+        rows.append(delivery_row(delivery=one, endpoint=one.endpoint, listed=listed[one.endpoint_id], now=now))
+    return rows
+
+
+def delivery_row(
+    *, delivery: Delivery, endpoint: Endpoint, now: datetime, listed: ListedEndpoint | None = None
+) -> DeliveryRow:
     """Return the row of a delivery from `with_marks`."""
     state = state_of(delivery=delivery, endpoint=endpoint, now=now)
     return DeliveryRow(
@@ -177,6 +210,7 @@ def delivery_row(*, delivery: Delivery, endpoint: Endpoint, now: datetime) -> De
         marks=_brought(delivery, "marks")[::-1],
         last_answer=describe_cause(cause=delivery.last_cause, status=delivery.last_status),
         next_attempt=next_attempt_of(state, now=now),
+        listed=listed,
     )
 
 

@@ -37,7 +37,14 @@ from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, redeliverable
-from dashboard.presenters.rows import DeliveryRow, DeliveryTable, delivery_row, with_endpoint, with_marks
+from dashboard.presenters.rows import (
+    DeliveryRow,
+    DeliveryTable,
+    delivery_row,
+    delivery_rows,
+    with_endpoint,
+    with_marks,
+)
 from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
 from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, DeliveryCriteria, Scope
@@ -219,11 +226,13 @@ def _rows(place: Place, filters: Filter, cursor: Cursor | None, now: datetime) -
     more = len(found) > PAGE
     if more:
         found = found[1:] if cursor is not None and cursor.newer else found[:PAGE]
-    return (found if filters.refused else [_row(place, delivery, now) for delivery in found]), more
+    return (found if filters.refused else _delivery_rows(place, found, now)), more
 
 
-def _row(place: Place, delivery: Delivery, now: datetime) -> DeliveryRow:
-    return delivery_row(delivery=delivery, endpoint=place.endpoint or delivery.endpoint, now=now)
+def _delivery_rows(place: Place, found: Sequence[Delivery], now: datetime) -> list[DeliveryRow]:
+    if place.endpoint is None:
+        return delivery_rows(found, now=now)
+    return [delivery_row(delivery=one, endpoint=place.endpoint, now=now) for one in found]
 
 
 def _table(place: Place, rows: list[Any]) -> DeliveryTable:

@@ -11,6 +11,7 @@ from dashboard.presenters.rows import (
     DeliveryTable,
     NextAttempt,
     delivery_row,
+    delivery_rows,
     endpoint_rows,
     health_of,
     next_attempt,
@@ -121,6 +122,15 @@ def test_listed_delivery_says_whose_it_is_in_one_statement(django_assert_num_que
     assert called == ("Acme Labs", endpoint.title)
     assert row.state.kind is StateKind.RETRYING  # never overdue while deliveries are stopped
     assert row.state == state_of(delivery=delivery, endpoint=endpoint, now=NOON + timedelta(days=9))
+
+
+def test_title_of_an_endpoint_is_made_once_for_all_rows_of_a_page() -> None:
+    often, once = make_endpoint(), make_endpoint()
+    for endpoint in (often, often, once):
+        make_delivery(endpoint=endpoint)
+    rows = delivery_rows(listed(), now=NOON)
+    assert [row.listed.title for row in rows if row.listed] == [often.title, often.title, once.title]
+    assert len({id(row.listed) for row in rows}) == 2
 
 
 def test_table_has_no_column_that_is_empty_in_every_row() -> None:
