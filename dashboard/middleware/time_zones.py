@@ -59,8 +59,12 @@ def own_zone(request: HttpRequest) -> str:
 
 def browsers_zone(request: HttpRequest) -> str:
     """Return the name of the browser's zone; "UTC" if it says none, or one that the system does not know."""
-    said = request.COOKIES.get(COOKIE, "")
-    return said if is_known(said) else UTC_NAME
+    return request.COOKIES[COOKIE] if is_browsers_zone_known(request) else UTC_NAME
+
+
+def is_browsers_zone_known(request: HttpRequest) -> bool:
+    """Return whether the browser said its zone, and the system knows it."""
+    return is_known(request.COOKIES.get(COOKIE, ""))
 
 
 def _other_zone(request: HttpRequest) -> str:

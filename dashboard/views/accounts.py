@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.actions import accounts, audit
 from dashboard.auth.permissions import MemberRequest
 from dashboard.forms.time_zones import TimeZoneForm
-from dashboard.middleware.time_zones import IN_UTC_COOKIE, browsers_zone, is_in_utc
+from dashboard.middleware.time_zones import IN_UTC_COOKIE, browsers_zone, is_browsers_zone_known, is_in_utc
 from dashboard.queries.second_factors import factors_of
 from dashboard.rules.time_zones import time_zones
 from dashboard.views import sessions
@@ -65,6 +65,7 @@ def _page(request: MemberRequest, form: TimeZoneForm) -> HttpResponse:
         "form": form,
         "time_zones": time_zones(),
         "browsers_zone": browsers_zone(request),
+        "is_browsers_zone_known": is_browsers_zone_known(request),
         "in_utc_for_now": is_in_utc(request),
         "owes_factor": request.user.role in settings.MFA_REQUIRED_ROLES and not factors.any,
     }

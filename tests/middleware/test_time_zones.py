@@ -100,7 +100,10 @@ def test_people_who_are_not_signed_in_have_their_browsers_zone(db: None, client:
 @pytest.mark.parametrize("said", ["Nowhere/Gone", "../../etc/passwd", '"><script>', "x" * 4000, "Factory", "%00"])
 def test_zone_that_a_cookie_makes_up_is_utc(ana: Browser, said: str) -> None:
     ana.client.cookies[COOKIE] = said
-    assert zone_of_page(ana.read("/accounts/")) == "UTC"
+    assert zone_of_page(text := ana.read("/accounts/")) == "UTC"
+    assert "Times are shown in UTC, because your browser's time zone is not known." in text
+    ana.client.cookies[COOKIE] = "UTC"
+    assert "Times are shown in your browser's time zone, UTC." in ana.read("/accounts/")
 
 
 def test_chosen_zone_that_the_system_no_longer_knows_is_the_browsers(db: None) -> None:
