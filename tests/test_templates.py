@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template.loader import get_template
 
 FOLDER = Path(__file__).resolve().parents[1] / "templates"
 LONGEST = 200
@@ -27,6 +28,12 @@ def test_there_are_templates() -> None:
 def test_lines_can_be_read_whole(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert [number for number, line in enumerate(lines, 1) if len(line) > LONGEST] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_template_loads_what_it_uses(path: Path) -> None:
+    """Else its page fails, and maybe only in a state that no other test brings about."""
+    get_template(str(path.relative_to(FOLDER)))
 
 
 def test_conditions_test_one_thing() -> None:
