@@ -334,7 +334,7 @@ def test_recovery_by_the_page_reaches_its_end(ana: Browser, disabled: Endpoint, 
             requested_at=None, last_ok=True, last_cause="", last_status=200, last_attempt_at=timezone.now()
         )
     text = words_of(ana.read(page_of(run)))
-    assert "Done: 2 of 2 delivered in" in text
+    assert "Partly done: 2 of 2 delivered in" in text
     assert "1 more that OpenTrain requeued did not reach Redeliver in time." in text
 
 
