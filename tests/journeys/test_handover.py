@@ -95,7 +95,7 @@ def test_partner_admin_allows_reads_sends_and_sees_the_answer(
     page.get_by_role("button", name="Send to the handler").click()
     expect(page.locator("#answer")).to_contain_text("Waiting to be sent…")
     sending.send_waiting(endpoint_id=scene.endpoint.pk, clock=timezone.now, budget=BUDGET)
-    expect(page.locator("#answer")).to_contain_text("The handler took it (200")
+    expect(page.locator("#answer")).to_contain_text("Your handler took it (200")
     page.get_by_text("The handler's response").click()
     look_at(page, screenshots, "handover-sent")
     page.get_by_role("link", name="What was sent").click()
