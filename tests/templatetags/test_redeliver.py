@@ -10,6 +10,7 @@ from allauth.socialaccount.internal import statekit
 from django.conf import settings as project
 from django.template.loader import render_to_string
 from django.test import override_settings
+from django.urls import get_script_prefix, set_script_prefix
 from django.utils.safestring import SafeString
 
 from dashboard.rules.durations import spelled
@@ -24,6 +25,7 @@ from dashboard.templatetags.redeliver import (
     copy,
     exactly,
     lasts,
+    row_url,
     since_told,
     told,
     with_utc,
@@ -42,6 +44,17 @@ from dashboard.templatetags.redeliver import (
 )
 def test_address_breaks_where_its_parts_meet_and_nowhere_else(address: str, drawn: str) -> None:
     assert breakable(address) == drawn
+
+
+@pytest.mark.parametrize("prefix", ["/", "/console/"])
+def test_address_of_a_row_is_the_one_that_its_page_has(prefix: str) -> None:
+    before = get_script_prefix()
+    set_script_prefix(prefix)
+    try:
+        found = [row_url(name, pk) for name in ("delivery-detail", "endpoint-detail") for pk in (7, 8, 7)]
+    finally:
+        set_script_prefix(before)
+    assert found == [f"{prefix}{place}/{pk}/" for place in ("deliveries", "endpoints") for pk in (7, 8, 7)]
 
 
 def test_copy_button_keeps_line_ends_that_a_browser_would_change() -> None:
