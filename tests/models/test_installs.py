@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Install, User
 from dashboard.models.installs import NEEDS_ATTENTION, NO_ENDPOINT, RANK_OF_TROUBLE
@@ -97,3 +99,16 @@ def test_trouble_is_told_by_its_cause() -> None:
     assert revoked.endswith(error)
     assert "not active" in inactive
     assert Install(token_scopes=SCOPE, status="ACTIVE", last_error=error).trouble_words == error
+
+
+@pytest.mark.django_db
+def test_connected_installs_are_counted_from_an_index() -> None:
+    make_install()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    with CaptureQueriesContext(connection) as asked:
+        Install.objects.connected().count()
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {asked[-1]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using install_connected" in plan, plan
