@@ -155,7 +155,7 @@ def test_doctor_says_what_wrote_the_body_again(ana: Browser, one: Endpoint, sign
             {"body": "a" * (1024 * 1024 + 1)},
             "The body is larger than 1 MiB. Redeliver does not accept such deliveries.",
         ),
-        ({"arrived_at": "noon"}, "Enter a time such as 2026-06-12 12:00:00 (UTC), or leave it empty."),
+        ({"arrived_at": "lunch"}, "Enter a time such as 2026-06-12 12:00:00 (UTC), or leave it empty."),
         ({"body": "a\x00b"}, "Null characters are not allowed."),
     ],
 )

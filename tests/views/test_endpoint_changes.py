@@ -233,7 +233,7 @@ def test_partner_admin_edits_the_endpoints_that_were_granted(
     paul = browser_of(partner_admin)
     endpoint = register(Install.objects.get(), partner_admin, handler_url="https://acme.example.com/hook")
     form = {"address": "", "event_types": ["contract.started"], "operation": str(uuid.uuid4())}
-    assert "the handler is now not set" in words_of(paul.submit(url("edit", endpoint), **form))
+    assert "your handler is now not set" in words_of(paul.submit(url("edit", endpoint), **form))
 
 
 @pytest.mark.parametrize("name", ["edit", "pause", "delete"])
