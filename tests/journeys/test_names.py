@@ -51,7 +51,7 @@ def test_two_endpoints_of_one_url_are_told_apart_and_named(
     one.refresh_from_db()
     page.goto(live_server.url + reverse("install-detail", args=[connected.pk]))
     for each in (one, two):
-        expect(page.get_by_role("link", name=each.title)).to_be_visible()
+        expect(page.locator(f"#endpoint-{each.pk}").get_by_role("link", name=each.title)).to_be_visible()
     check(page, screenshots, "install-twins")
     page.goto(live_server.url + reverse("endpoint-rename", args=[one.pk]))
     check(page, screenshots, "endpoint-rename")
