@@ -4,12 +4,12 @@
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Q
+from django.db.models import Case, Model, Q, QuerySet, SmallIntegerField, When
 
 from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models.contracts import Contract, ProjectLink
@@ -25,7 +25,7 @@ from dashboard.rules.pasted import spellings
 from dashboard.rules.receiver_urls import whole_key
 from dashboard.rules.reconstruction import is_reconstructed
 
-Row = TypeVar("Row")
+Row = TypeVar("Row", bound=Model)
 SHOWN = 5
 """Maximum number of results per kind."""
 LOOKED_AT = 200
@@ -63,8 +63,8 @@ def find(*, user: User, text: str, now: datetime, words: str = "") -> Found:
     ids, names = spellings(text), words or text
     installs = _installs(user, ids, names)
     endpoints = find_endpoints(user=user, ids=ids, words=names)
-    deliveries = _deliveries(user, DeliveryCriteria(delivery_id=text), now)
-    contracts = _contracts(user, Q(opentrain_id__in=ids))
+    deliveries = _deliveries(user, DeliveryCriteria(delivery_id=text), "opentrain_id", text, now)
+    contracts = _contracts(user, "opentrain_id", ids, text)
     candidates: tuple[Install | Endpoint | Delivery | Contract, ...]
     candidates = (*installs, *endpoints, *deliveries, *contracts)
     named = as_given([one for one in candidates if one.opentrain_id in ids], "opentrain_id", text)
@@ -72,11 +72,11 @@ def find(*, user: User, text: str, now: datetime, words: str = "") -> Found:
         installs=installs,
         endpoints=endpoints,
         runs=_runs(user, text),
-        deliveries=as_given(deliveries, "opentrain_id", text),
-        of_event=as_given(_deliveries(user, DeliveryCriteria(event_id=text), now), "event_id", text),
-        of_resource=as_given(_deliveries(user, DeliveryCriteria(resource_id=text), now), "resource_id", text),
-        contracts=as_given(contracts, "opentrain_id", text),
-        of_job=as_given(_contracts(user, Q(job_id__in=ids)), "job_id", text),
+        deliveries=deliveries,
+        of_event=_deliveries(user, DeliveryCriteria(event_id=text), "event_id", text, now),
+        of_resource=_deliveries(user, DeliveryCriteria(resource_id=text), "resource_id", text, now),
+        contracts=contracts,
+        of_job=_contracts(user, "job_id", ids, text),
         links=_links(user, ids),
         handovers=_handovers(user, text),
         refused=find_refused(user=user, delivery_id=text),
@@ -90,12 +90,36 @@ def as_given(rows: Sequence[Row], column: str, text: str) -> tuple[Row, ...]:
     return exactly or tuple(rows)
 
 
+def _newest_as_given(rows: QuerySet[Row], column: str, text: str) -> tuple[Row, ...]:
+    """Return the first rows whose ID is exactly as it was given; without any, the first in any spelling."""
+    return _as_given_first(tuple(rows[:SHOWN]), column, text, lambda: tuple(rows.filter(**{column: text})[:SHOWN]))
+
+
+def _as_given_first(
+    rows: tuple[Row, ...], column: str, text: str, exactly: Callable[[], tuple[Row, ...]]
+) -> tuple[Row, ...]:
+    """Return `as_given` of rows in any spelling. If there are more of them than shown, ask for `exactly` those."""
+    is_whole = len(rows) < SHOWN or all(getattr(one, column) == text for one in rows)
+    return as_given(rows, column, text) if is_whole else exactly() or rows
+
+
+def _by_id_first(ids: Sequence[str], *columns: str) -> Case:
+    """Return the order that puts what has the ID before what is named like it, and the ID as it was given first of all.
+
+    So the limit hides none of them. `ids` are the spellings of the ID, as given first.
+    """
+    given, spelled = (
+        Q(*((f"{column}__in", tuple(some)) for column in columns), _connector=Q.OR) for some in (ids[:1], ids)
+    )
+    return Case(When(given, then=0), When(spelled, then=1), default=2, output_field=SmallIntegerField())
+
+
 def find_installs(*, user: User, text: str, most: int = SHOWN) -> tuple[Install, ...]:
     """Return installs that the user may see, by a complete ID or by the beginnings of words in their name."""
     return _installs(user, spellings(text), text, most=most)
 
 
-def _installs(user: User, ids: Collection[str], words: str, *, most: int = SHOWN) -> tuple[Install, ...]:
+def _installs(user: User, ids: Sequence[str], words: str, *, most: int = SHOWN) -> tuple[Install, ...]:
     visible = Install.objects.visible_to(user)
     own = visible.filter(Q(opentrain_id__in=ids) | Q(organization_id__in=ids))
     matches = Q(pk__in=own.values("pk")[:LOOKED_AT])
@@ -103,10 +127,11 @@ def _installs(user: User, ids: Collection[str], words: str, *, most: int = SHOWN
     if beginnings is not None:
         named = visible.annotate(words=words_in("name")).filter(words=beginnings)
         matches |= Q(pk__in=named.values("pk")[:LOOKED_AT])
-    return tuple(Install.objects.filter(matches).defer("token").order_by("rank", "name", "pk")[:most])
+    first = _by_id_first(ids, "opentrain_id", "organization_id")
+    return tuple(Install.objects.filter(matches).defer("token").order_by(first, "rank", "name", "pk")[:most])
 
 
-def find_endpoints(*, user: User, ids: Collection[str], words: str) -> tuple[Endpoint, ...]:
+def find_endpoints(*, user: User, ids: Sequence[str], words: str) -> tuple[Endpoint, ...]:
     """Return endpoints that the user may see, by a complete ID or by the beginnings of words in their name or URLs."""
     visible = Endpoint.objects.visible_to(user)
     matches = Q(pk__in=visible.filter(opentrain_id__in=ids).values("pk")[:LOOKED_AT])
@@ -120,7 +145,7 @@ def find_endpoints(*, user: User, ids: Collection[str], words: str) -> tuple[End
         for found in (addressed, named):
             matches |= Q(pk__in=found.values("pk")[:LOOKED_AT])
     rows = Endpoint.objects.filter(matches).select_related("install").defer("secret", "install__token")
-    return tuple(rows.order_by("severity", "pk")[:SHOWN])
+    return tuple(rows.order_by(_by_id_first(ids, "opentrain_id"), "severity", "pk")[:SHOWN])
 
 
 def find_refused(*, user: User, delivery_id: str) -> tuple[RefusedAttempt, ...]:
@@ -134,17 +159,20 @@ def find_refused(*, user: User, delivery_id: str) -> tuple[RefusedAttempt, ...]:
     rows = rows.select_related("endpoint__install").defer(
         "request_headers", "endpoint__secret", "endpoint__install__token"
     )
-    return as_given(tuple(rows.order_by("-received_at", "-pk")[:SHOWN]), "claimed_delivery_id", delivery_id)
+    return _newest_as_given(rows.order_by("-received_at", "-pk"), "claimed_delivery_id", delivery_id)
 
 
-def _contracts(user: User, named: Q) -> tuple[Contract, ...]:
-    rows = Contract.objects.visible_to(user).filter(named).select_related("install").defer("install__token")
-    return tuple(rows.order_by("-first_seen_at", "-pk")[:SHOWN])
+def _contracts(user: User, column: str, ids: Sequence[str], text: str) -> tuple[Contract, ...]:
+    rows = Contract.objects.visible_to(user).filter(**{f"{column}__in": ids})
+    rows = rows.select_related("install").defer("install__token")
+    return _newest_as_given(rows.order_by("-first_seen_at", "-pk"), column, text)
 
 
-def _links(user: User, ids: Collection[str]) -> tuple[ProjectLink, ...]:
+def _links(user: User, ids: Sequence[str]) -> tuple[ProjectLink, ...]:
     rows = ProjectLink.objects.visible_to(user).filter(Q(opentrain_id__in=ids) | Q(external_project_id__in=ids))
-    return tuple(rows.select_related("install").defer("install__token").order_by("-first_seen_at", "-pk")[:SHOWN])
+    rows = rows.select_related("install").defer("install__token")
+    first = _by_id_first(ids, "opentrain_id", "external_project_id")
+    return tuple(rows.order_by(first, "-first_seen_at", "-pk")[:SHOWN])
 
 
 def _handovers(user: User, text: str) -> tuple[Handover, ...]:
@@ -164,7 +192,13 @@ def _runs(user: User, text: str) -> tuple[Run, ...]:
     return tuple(rows.defer("endpoint__secret", "endpoint__install__token").filter(pk=int(number[1])))
 
 
-def _deliveries(user: User, criteria: DeliveryCriteria, now: datetime) -> tuple[Delivery, ...]:
+def _deliveries(user: User, criteria: DeliveryCriteria, column: str, text: str, now: datetime) -> tuple[Delivery, ...]:
+    """Return the newest deliveries by an ID, as `_newest_as_given` does for other rows."""
     rows = delivery_lists.page(scope=Scope.of(user), criteria=criteria, now=now, limit=SHOWN)
+    exactly = Delivery.objects.visible_to(user).filter(~Q(**{column: ""}), **{column: text}).newest_first()[:SHOWN]
+    return _as_given_first(_with_owners(rows), column, text, lambda: _with_owners(exactly))
+
+
+def _with_owners(rows: QuerySet[Delivery]) -> tuple[Delivery, ...]:
     rows = rows.select_related("endpoint__install")
     return tuple(rows.defer("body", "endpoint__secret", "endpoint__install__token"))

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard.models import Endpoint, Install, User
-from dashboard.queries.search import find
+from dashboard.queries.search import SHOWN, find
 from tests.factories import (
     make_contract,
     make_delivery,
@@ -119,6 +119,37 @@ def test_id_is_found_in_other_case_if_nothing_has_it_as_given(text: str, endpoin
     found = find(user=support, text=text, now=timezone.now())
     assert [one.opentrain_id for one in found.deliveries] == [text]
     assert found.exact in found.deliveries
+
+
+def test_newer_rows_in_another_spelling_do_not_hide_the_id_as_it_was_given(endpoint: Endpoint, support: User) -> None:
+    given = "7Ab"
+    for number in range(2):
+        make_delivery(endpoint=endpoint, opentrain_id=f"dlv_{number}", event_id=given, resource_id=given)
+    delivery = make_delivery(endpoint=make_endpoint(install=endpoint.install), opentrain_id=given)
+    refused = make_refused_attempt(endpoint=endpoint, claimed_delivery_id=given)
+    contract = make_contract(install=endpoint.install, opentrain_id="con_1", job_id=given)
+    link = make_link(install=endpoint.install, external_project_id=given)
+    for number in range(SHOWN + 1):
+        other = make_endpoint(install=endpoint.install)
+        make_delivery(endpoint=other, opentrain_id="7ab", event_id="7ab", resource_id="7ab")
+        make_refused_attempt(endpoint=endpoint, claimed_delivery_id="7ab")
+        make_contract(install=endpoint.install, opentrain_id=f"con_other_{number}", job_id="7ab")
+        make_link(install=endpoint.install, external_project_id="7ab")
+    found = find(user=support, text=given, now=timezone.now())
+    assert (found.deliveries, found.refused, found.of_job) == ((delivery,), (refused,), (contract,))
+    assert [one.event_id for one in found.of_event] == [one.resource_id for one in found.of_resource] == [given] * 2
+    assert found.links[0] == link
+
+
+def test_what_is_named_like_an_id_does_not_hide_what_has_it(support: User) -> None:
+    named = [make_install(name="whi_77 of tests", rank=-number) for number in range(SHOWN)]
+    own = make_install(name="Zeta", opentrain_id="whi_77")
+    for install in named:
+        make_endpoint(install=install, name=f"whe_77 {install.pk}")
+    endpoint = make_endpoint(install=own, opentrain_id="whe_77")
+    now = timezone.now()
+    assert find(user=support, text="WHI_77", now=now).installs[0] == own
+    assert find(user=support, text="whe_77", now=now).endpoints[0] == endpoint
 
 
 @pytest.mark.parametrize(("text", "kind"), [("JOB_77", "of_job"), ("Whe_Known", "endpoints"), ("Con_77", "contracts")])
