@@ -27,6 +27,7 @@ from dashboard.forms.list_filters import (
     until,
 )
 from dashboard.queries.delivery_lists import CauseCriteria, DeliveryCriteria
+from dashboard.rules import pasted
 from dashboard.rules.causes import Cause, describe_cause
 from dashboard.rules.deliveries import StateKind
 from dashboard.rules.time_zones import read_in
@@ -58,7 +59,13 @@ class Filter(ListFilter):
 
     @property
     def chips(self) -> list[Chip]:
-        return chips_of(used=self.used, labels=_LABELS, words=_words)
+        return self.chips_naming({})
+
+    def chips_naming(self, names: Mapping[str, str]) -> list[Chip]:
+        """Return a chip for each filter in use; `names` has the display name of the install."""
+        return chips_of(
+            used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
+        )
 
     @property
     @read_in(UTC)  # kept in the audit and with runs
@@ -79,12 +86,19 @@ class Filter(ListFilter):
 
 def parse(*, params: Mapping[str, Any], now: datetime) -> Filter:
     """Parse the filters of a URL. Relative times such as "24h" count back from `now`."""
-    parsed = read(params=params, readers=_READERS, now=now)
+    parsed = read(params=_with_refused(params), readers=_READERS, now=now)
     columns = dict(parsed.columns)
     refused = bool(columns.pop("refused", False))
     criteria = DeliveryCriteria(**columns)
     problems = (*parsed.problems, *_contradictions(criteria))
     return Filter(parsed.given, parsed.used, problems, criteria=criteria, refused=refused)
+
+
+def _with_refused(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read "refused" among the states: its tab stands there, though refused requests are no deliveries with a state."""
+    if pasted.term(params.get("state", "")).lower() != REFUSED:
+        return params
+    return {**params, "state": "", "signature": REFUSED}
 
 
 def link_query(values: Mapping[str, str]) -> str:

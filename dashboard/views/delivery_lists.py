@@ -151,6 +151,8 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
     context = _context(request, place)
+    filters = context["filter"]
+    context["chips"] = filters.chips_naming({} if place.install else _names(request.user, filters))
     if place.install is None:
         named = Install.objects.visible_to(request.user).order_by("name", "id").values_list("name", flat=True)
         context["choices"]["install"] = list(named[:INSTALLS_SUGGESTED])
@@ -158,6 +160,15 @@ def _page(request: MemberRequest, place: Place) -> HttpResponse:
         handed_over = handovers.recent(Handover.objects.filter(endpoint=place.endpoint))
         context["handed_over"] = rows_of(handed_over)
     return render(request, "deliveries/list.html", context)
+
+
+def _names(user: User, filters: Filter) -> dict[str, str]:
+    """Return the name of the one install that the filter is for, which may be given as a number or an ID."""
+    text = filters.used.get("install", "")
+    if not text:
+        return {}
+    found = list(Install.objects.visible_to(user).named(text).values_list("name", flat=True)[:2])
+    return {"install": found[0]} if len(found) == 1 else {}
 
 
 def _live(request: MemberRequest, place: Place) -> HttpResponseBase:

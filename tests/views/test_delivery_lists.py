@@ -211,6 +211,32 @@ def test_filter_chips_each_remove_one_filter(ana: Browser, acme_endpoint: Endpoi
     ]
 
 
+@pytest.mark.parametrize("column", ["pk", "opentrain_id", "name"])
+def test_chip_of_an_install_says_its_name(ana: Browser, acme_endpoint: Endpoint, column: str) -> None:
+    install = acme_endpoint.install
+    page = ana.read(f"{reverse('delivery-list')}?{urlencode({'install': getattr(install, column)})}")
+    assert f'aria-label="Remove the filter Install: {install.name}"' in page
+
+
+def test_chip_of_an_install_that_the_user_may_not_see_says_what_was_asked_for(
+    partner_admin: User, other_endpoint: Endpoint
+) -> None:
+    pk = other_endpoint.install_id
+    page = browser_of(partner_admin).read(f"{reverse('delivery-list')}?install={pk}")
+    assert f'aria-label="Remove the filter Install: {pk}"' in page
+    assert other_endpoint.install.name not in page
+
+
+@pytest.mark.parametrize("state", ["refused", "Refused"])
+def test_refused_is_read_among_the_states_as_its_tab_is(ana: Browser, acme_endpoint: Endpoint, state: str) -> None:
+    refused, _delivery = make_refused_attempt(endpoint=acme_endpoint), make_delivery(endpoint=acme_endpoint)
+    page = ana.read(f"{reverse('delivery-list')}?state={state}")
+    assert "Ignored filters" not in page
+    assert '<a href="/deliveries/?signature=refused" aria-current="page">Refused</a>' in page
+    assert f'id="refused-{refused.pk}"' in page
+    assert not rows_of(page)
+
+
 def test_filter_with_hostile_words_is_shown_as_words(ana: Browser, acme_endpoint: Endpoint) -> None:
     make_failed_delivery(endpoint=acme_endpoint, event_type=HOSTILE, resource_id=HOSTILE, last_cause="<b>")
     for name in ("event", "resource", "from", "cause", "delivery", "older"):
