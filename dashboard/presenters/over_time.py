@@ -123,6 +123,17 @@ class OverTime:
         return f"?range={self.chosen.name}" if self.asked else ""
 
     @property
+    def has_attempts(self) -> bool:
+        """Whether there is something to draw."""
+        return self.counts is not None and bool(self.counts.total(of="taken") + self.counts.total(of="failed"))
+
+    @property
+    def tells_attempts(self) -> bool:
+        """Whether attempts have words of their own: that there were none for a day, the figures above say already."""
+        is_told = self.figures is not None and not self.figures.is_known and self.chosen.duration <= DAY.duration
+        return self.counts is not None and (self.has_attempts or not is_told)
+
+    @property
     def summary(self) -> str:
         if self.counts is None:
             return ""

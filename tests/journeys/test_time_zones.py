@@ -180,7 +180,8 @@ def test_time_is_typed_or_picked_in_the_readers_zone_and_shared_in_utc(
 
 
 def test_chart_tells_the_hour_that_comes_twice_apart(open_in: Callable[..., Page], endpoint: Endpoint) -> None:
-    page = open_in("Europe/Berlin")
+    page, now = open_in("Europe/Berlin"), timezone.now()
+    make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)  # without attempts, no chart is drawn
     first = int(DISABLED_AT.timestamp()) - 1800
     page.goto(f"/endpoints/{endpoint.pk}/?range=1h#over-time")
     expect(page.locator("#over-time-attempts canvas")).to_be_visible()

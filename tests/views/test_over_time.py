@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import pytest
 from django.urls import reverse
 from django.utils import timezone
 
@@ -46,8 +47,30 @@ def test_recovery_leaves_the_outage_in_the_numbers(ana: Browser, endpoint: Endpo
     assert "1 delivered, 1 failed." in words_of(ana.read(url(endpoint)))
 
 
-def test_endpoint_without_deliveries_says_so(ana: Browser, endpoint: Endpoint) -> None:
-    assert "No delivery was attempted in the last hour." in words_of(ana.read(url(endpoint)))
+def shown_of(page: str) -> str:
+    """Return what people see of the charts: without what is folded."""
+    return words_of(re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("chosen", ["", "?range=1h", "?range=24h"])
+def test_endpoint_without_attempts_says_so_once_and_draws_no_chart(
+    ana: Browser, endpoint: Endpoint, chosen: str
+) -> None:
+    page = ana.read(url(endpoint, chosen))
+    assert shown_of(page).count("No delivery was attempted") == 1
+    assert ("data-chart=" in page, 'id="over-time-table"' in page) == (False, True)
+    assert ('class="strip-times"' in page, "delivered</span>" in page) == (True, False)
+    week = shown_of(ana.read(url(endpoint, "?range=7d")))
+    assert "No delivery was attempted in the last 7 days." in week
+
+
+def test_hour_without_attempts_says_so_if_the_day_has_some(ana: Browser, endpoint: Endpoint) -> None:
+    at = timezone.now() - timedelta(hours=3)
+    make_delivery(endpoint=endpoint, first_received_at=at, last_attempt_at=at)
+    page = ana.read(url(endpoint, "?range=1h"))
+    assert "No delivery was attempted in the last hour." in shown_of(page)
+    assert "data-chart=" not in page
+    assert "data-chart=" in ana.read(url(endpoint, "?range=24h"))
 
 
 def test_young_log_is_shown_in_the_shortest_range_that_holds_it(ana: Browser, endpoint: Endpoint) -> None:
