@@ -185,7 +185,7 @@ def test_register_for_a_handler_that_has_an_endpoint_asks_first(
     page = answer.content.decode()
     assert answer.status_code == 422
     assert "this handler has an endpoint already" in page
-    assert "acme.example.com/hook : contract.started" in words_of(page)
+    assert "It would get these events twice: acme.example.com/hook : contract.started Clear" in words_of(page)
     assert f'name="twice" value="{HOOK}/"' in page
     other = ana.client.post(create_at(endpoint.install), form | {"twice": "https://other.example.com/"})
     assert (other.status_code, calls(fake_opentrain, "create_endpoint")) == (422, 1)
