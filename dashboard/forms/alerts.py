@@ -18,7 +18,7 @@ from dashboard.rules.alerts import KINDS, OF_ALL_INSTALLS, AlertKind
 from dashboard.rules.invisible import is_visible
 from dashboard.rules.outside_texts import on_one_line
 from dashboard.rules.time_zones import NAME_CHARS as TIME_ZONE_CHARS
-from dashboard.rules.time_zones import UTC_NAME, readers_zone_name, zone_written
+from dashboard.rules.time_zones import readers_zone_name, zone_written
 from dashboard.vault import Secret
 
 Way = AlertChannel.Way
@@ -101,7 +101,7 @@ class ChannelForm(OperationForm):
 
     def clean_time_zone(self) -> str:
         text: str = self.cleaned_data["time_zone"]
-        name = zone_written(text) if text else UTC_NAME
+        name = zone_written(text) if text else readers_zone_name()
         if not name:
             raise ValidationError("Choose a time zone from the list, such as Europe/Berlin.")
         return name

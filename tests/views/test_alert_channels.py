@@ -142,6 +142,14 @@ def test_form_begins_with_the_zone_of_whoever_reads_it(ana: Browser, support: Us
     assert "localtime" not in page
 
 
+def test_zone_that_is_left_empty_is_that_of_whoever_saves_it(ana: Browser, support: User) -> None:
+    support.time_zone = "Europe/Berlin"
+    support.save()
+    form = MAIL | {"time_zone": "", "quiet_start": "22:00", "quiet_end": "06:30"}
+    ana.client.post(NEW, form)
+    assert AlertChannel.objects.get().time_zone == "Europe/Berlin"
+
+
 def test_webhook_shows_its_secret_once_and_its_address_never(ana: Browser) -> None:
     form = {**MAIL, "name": "Room", "way": "webhook", "url": SLACK_URL, "slack": "on", "operation": uuid.uuid4()}
     response = ana.client.post(NEW, form)
