@@ -13,10 +13,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from dashboard.launch.processes import claim_port
+from dashboard.management.commands.first_account import NO_ACCOUNT
 from tests.docs.pages import DOCS, ROOT, shell_blocks
 from tests.partner_api.sink import Received, running_sink
 
@@ -40,8 +42,8 @@ def environment(*, folder: Path, port: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[None]:
-    """Start what `make run` or `make partner-api` starts, and wait until it is ready."""
+def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[IO[str]]:
+    """Start what `make run` or `make partner-api` starts, and wait until it is ready. Yields what it prints next."""
     command = [sys.executable, "-m", "dashboard.launch", what]
     surroundings = environment(folder=folder, port=port)
     with subprocess.Popen(command, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, text=True) as process:
@@ -49,7 +51,7 @@ def started(what: str, *, folder: Path, port: int, up: str) -> Iterator[None]:
             assert process.stdout is not None
             assert select.select([process.stdout], [], [], UP_S)[0], f"{what} was not up within {UP_S} s"
             assert process.stdout.readline().startswith(up)
-            yield
+            yield process.stdout
         finally:
             process.terminate()
             process.wait(timeout=60)
@@ -68,7 +70,8 @@ def shell(script: str, *, folder: Path, port: int) -> str:
 
 def test_run_and_account_as_the_readme_says(folder: Path) -> None:
     port = claim_port(0)
-    with started("run", folder=folder, port=port, up="Redeliver is up: "):
+    with started("run", folder=folder, port=port, up="Redeliver is up: ") as printed:
+        assert printed.readline() == f"{NO_ACCOUNT}\n"
         with urllib.request.urlopen(f"http://localhost:{port}/accounts/login/", timeout=60) as page:
             assert page.status == 200
             assert b"make account" in page.read()

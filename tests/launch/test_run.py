@@ -1,4 +1,4 @@
-"""A signal stops `make run` at any time."""
+"""`make run`: a signal stops it at any time, and it says how to begin."""
 
 import os
 import signal
@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dashboard.launch import run, site
 from dashboard.launch.processes import claim_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,3 +24,12 @@ def test_stop_signal_before_it_is_up_ends_it_with_status_0(tmp_path: Path) -> No
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+def test_first_steps_are_printed_as_the_command_says_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "import os, sys; print(sys.argv[1], os.environ['DATA_DIR'])"
+    monkeypatch.setattr(site, "manage", lambda *arguments: [sys.executable, "-c", said, *arguments])
+    run._say_first_steps({"DATA_DIR": "/data"})
+    assert capsys.readouterr().out == "first_account /data\n"

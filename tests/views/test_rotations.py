@@ -57,6 +57,7 @@ def test_rotation_goes_from_start_to_end(ana: Browser, endpoint: Endpoint, fake_
     text = words_of(ana.read(url("detail", endpoint)))
     assert "Nothing has arrived yet at either endpoint." in text
     assert secret not in ana.read(url("detail", endpoint))
+    assert ("(new secret)" in text, "(old secret)" in text) == (True, True)
     make_delivery(endpoint=new_of(endpoint))
     assert "It receives." in words_of(ana.read(url("live", endpoint)))
     assert "The new endpoint receives deliveries." in press(ana, endpoint, "continue")
