@@ -204,6 +204,11 @@ def test_printed_run_has_date_customer_and_whole_id(page: Page, run: Run) -> Non
     seen = page.locator("body").inner_text()
     for text in (LONG, run.endpoint.opentrain_id, run.created_at.strftime("%Y-%m-%d"), f"Run {run.pk}", "Page opened"):
         assert text in seen
+    one = page.locator("#items code").first
+    size, content = one.evaluate("one => [getComputedStyle(one).fontSize, getComputedStyle(one, '::after').content]")
+    whole = one.get_attribute("title")
+    assert (whole, size) == (f"dlv_{0:032}", "0px")
+    assert content in {"attr(title)", f'"{whole}"'}
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert re.search(r"Printed at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", page.locator("body").inner_text())
     assert page.get_by_role("link", name="Copy summary").count() == 0
