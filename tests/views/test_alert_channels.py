@@ -142,6 +142,13 @@ def test_form_begins_with_the_zone_of_whoever_reads_it(ana: Browser, support: Us
     assert "localtime" not in page
 
 
+def test_form_has_plain_sections_each_with_its_heading(ana: Browser) -> None:
+    page = ana.read(NEW)
+    found = re.findall(r'<fieldset class="choice plain"[^>]*>\s*<legend>(.*?)</legend>', page)
+    assert [words_of(one) for one in found] == ["Where alerts go", "Notify about", "Quiet hours (optional)"]
+    assert page.count("<fieldset") == 3
+
+
 def test_zone_that_is_left_empty_is_that_of_whoever_saves_it(ana: Browser, support: User) -> None:
     support.time_zone = "Europe/Berlin"
     support.save()

@@ -236,6 +236,23 @@ def test_list_takes_as_many_queries_for_many_runs_as_for_one(
         assert ana.read(reverse("run-list")).count('data-row="running"') == 12
 
 
+def test_list_has_a_column_of_notes_only_if_a_run_has_one(ana: Browser, endpoint: Endpoint) -> None:
+    make_run(endpoint=endpoint)
+    assert ">Note</th>" not in ana.read(reverse("run-list"))
+    make_run(endpoint=endpoint, note="ticket 4711")
+    page = ana.read(reverse("run-list"))
+    assert ">Note</th>" in page
+    assert "ticket 4711" in page
+
+
+def test_run_page_has_one_headline_and_one_bar(ana: Browser, endpoint: Endpoint) -> None:
+    run = make_run(endpoint=endpoint, counts={"delivered": 4, "failed_again": 2})
+    page = ana.read(page_of(run))
+    assert (page.count("<h1"), page.count('class="run-headline"'), page.count('class="run-bar"')) == (1, 1, 1)
+    assert page.count("<rect") == 2
+    assert page.count('aria-label="delivered: 4, failed again: 2"') == 1
+
+
 def test_list_without_runs_says_where_they_come_from(ana: Browser, db: None) -> None:
     assert "There has been no run yet." in ana.read(reverse("run-list"))
 
