@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -54,17 +54,16 @@ SIGNATURES = {
 
 @dataclass(frozen=True, slots=True)
 class Filter(ListFilter):
+    """`names` has the display name of the install, which the URL may give as a number or an ID."""
+
     criteria: DeliveryCriteria
     refused: bool
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def chips(self) -> list[Chip]:
-        return self.chips_naming({})
-
-    def chips_naming(self, names: Mapping[str, str]) -> list[Chip]:
-        """Return a chip for each filter in use; `names` has the display name of the install."""
         return chips_of(
-            used=self.used, labels=_LABELS, words=lambda name, value: names.get(name) or _words(name, value)
+            used=self.used, labels=_LABELS, words=lambda name, value: self.names.get(name) or _words(name, value)
         )
 
     @property

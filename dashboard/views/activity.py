@@ -15,7 +15,7 @@ from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.db.statement_timeout import TooSlow, at_most
 from dashboard.forms import audit_filters, list_filters
 from dashboard.forms.audit_filters import OUTCOMES, AuditFilter
-from dashboard.models import AuditEntry, User
+from dashboard.models import AuditEntry, Endpoint, Install, User
 from dashboard.presenters import downloads, no_results, pages
 from dashboard.presenters.activity import activity_row, activity_rows
 from dashboard.presenters.downloads import Row
@@ -98,7 +98,7 @@ def _context(request: MemberRequest) -> dict[str, Any]:
     return {
         "filter": filters,
         "problems": problems,
-        "chips": filters.chips(_names(found, filters)),
+        "chips": filters.chips(_names(found, filters) if found else _names_now(request.user, filters)),
         "rows": rows,
         "with_source": any(row.address for row in rows),
         "causes_of_nothing": no_results.of_activity(
@@ -148,10 +148,21 @@ def _query(way: str, entry: AuditEntry, filters: AuditFilter) -> str:
 
 def _names(found: list[AuditEntry], filters: AuditFilter) -> dict[str, str]:
     """Return the names of the filtered install and endpoint, taken from the entries found."""
-    if not found:
-        return {}
     names = {"install": found[0].install_name, "endpoint": found[0].endpoint_shown}
     return {name: called for name, called in names.items() if name in filters.used}
+
+
+def _names_now(user: User, filters: AuditFilter) -> dict[str, str]:
+    """Return the same names where no entry tells them, of what the user may see and the URL gives by its number."""
+    names, numbers = {}, {name: int(text) for name, text in filters.used.items() if text.isdecimal()}
+    if "install" in numbers:
+        installs = Install.objects.visible_to(user).filter(pk=numbers["install"])
+        names["install"] = installs.values_list("name", flat=True).first() or ""
+    if "endpoint" in numbers:
+        endpoints = Endpoint.objects.visible_to(user).filter(pk=numbers["endpoint"]).select_related("install")
+        endpoint = endpoints.defer("secret", "install__token").first()
+        names["endpoint"] = endpoint.title if endpoint else ""
+    return names
 
 
 def _sees_source(user: User, actor_id: int | None) -> bool:

@@ -26,7 +26,7 @@ from dashboard.queries.delivery_lists import Cursor
 from dashboard.rules.causes import describe_cause
 from dashboard.rules.deliveries import Standing, state_kind
 from dashboard.rules.endpoints import EndpointFacts
-from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
+from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install, with_names
 
 CHUNK = 1000
 """Rows per query; CHUNK_WITH_BODIES if the export includes bodies, which can be 1 MiB each."""
@@ -82,7 +82,8 @@ def _export(request: MemberRequest, place: Place) -> HttpResponseBase:
         return refused
     bodies = kind == "ndjson" and request.GET.get("bodies") == "1" and not filters.refused
     if request.method == "GET":
-        words = f"{kind.upper()}{', with bodies' if bodies else ''}: {filters.words}."
+        of = with_names(filters, user=request.user).words
+        words = f"{kind.upper()}{', with bodies' if bodies else ''}: {of}."
         audit.note(actor=request.user, action=EXPORT, words=words, install=place.install, endpoint=place.endpoint)
     rows = _refused(place, filters) if filters.refused else _deliveries(place, filters, bodies=bodies, now=now)
     name = f"deliveries-{_whose(place)}"

@@ -1,7 +1,7 @@
 """Lists of deliveries: of an endpoint, of an install, and of everything the user may see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -151,8 +151,7 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
     context = _context(request, place)
-    filters = context["filter"]
-    context["chips"] = filters.chips_naming({} if place.install else _names(request.user, filters))
+    context["filter"] = with_names(context["filter"], user=request.user)
     if place.install is None:
         named = Install.objects.visible_to(request.user).order_by("name", "id").values_list("name", flat=True)
         context["choices"]["install"] = list(named[:INSTALLS_SUGGESTED])
@@ -162,13 +161,11 @@ def _page(request: MemberRequest, place: Place) -> HttpResponse:
     return render(request, "deliveries/list.html", context)
 
 
-def _names(user: User, filters: Filter) -> dict[str, str]:
-    """Return the name of the one install that the filter is for, which may be given as a number or an ID."""
+def with_names(filters: Filter, *, user: User) -> Filter:
+    """Return the filter with the name of its install, if the user may see exactly one that it means."""
     text = filters.used.get("install", "")
-    if not text:
-        return {}
-    found = list(Install.objects.visible_to(user).named(text).values_list("name", flat=True)[:2])
-    return {"install": found[0]} if len(found) == 1 else {}
+    found = list(Install.objects.visible_to(user).named(text).values_list("name", flat=True)[:2]) if text else []
+    return replace(filters, names={"install": found[0]}) if len(found) == 1 else filters
 
 
 def _live(request: MemberRequest, place: Place) -> HttpResponseBase:

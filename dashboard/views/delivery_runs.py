@@ -38,7 +38,7 @@ from dashboard.rules.deliveries import StateKind
 from dashboard.rules.durations import exactly, spelled
 from dashboard.rules.runs import LeftOut
 from dashboard.rules.time_zones import read_in
-from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install
+from dashboard.views.delivery_lists import Place, everything, of_endpoint, of_install, with_names
 
 MOST = 10_000
 """Deliveries that one form may redeliver. More would take over an hour, so users split them deliberately."""
@@ -149,7 +149,7 @@ def _answer(request: MemberRequest, place: Place, started: Started) -> HttpRespo
 
 def _context(request: MemberRequest, place: Place) -> dict[str, Any]:
     now = timezone.now()
-    filters = delivery_filters.parse(params=request.GET.dict(), now=now)
+    filters = with_names(delivery_filters.parse(params=request.GET.dict(), now=now), user=request.user)
     include = request.GET.get("delivered") == "1"
     context = {
         "install": place.install,

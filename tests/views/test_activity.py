@@ -196,6 +196,17 @@ def test_detail_of_a_request_is_of_its_operation_and_says_that_no_answer_came(an
     assert "Done by ana" in words_of(ana.read(detail_of(asked)))
 
 
+def test_chips_name_what_a_number_means_also_where_nothing_is_found(
+    ana: Browser, paul: Browser, endpoint: Endpoint
+) -> None:
+    other = make_endpoint(name="Payroll")
+    query = f"{PAGE}?install={other.install_id}&endpoint={other.pk}&outcome=refused"
+    found = re.findall(r'aria-label="Remove the filter ([^"]+)"', ana.read(query))
+    assert found[1:] == [f"Install: {other.install.name}", "Endpoint: Payroll"]
+    found = re.findall(r'aria-label="Remove the filter ([^"]+)"', paul.read(query))
+    assert found[1:] == [f"Install: {other.install_id}", f"Endpoint: {other.pk}"]
+
+
 def test_entry_of_what_is_gone_names_it_without_a_link(ana: Browser, acme: Install, endpoint: Endpoint) -> None:
     entry = make_entry(endpoint=endpoint)
     acme.delete()

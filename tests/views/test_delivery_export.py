@@ -173,3 +173,10 @@ def test_export_is_in_the_audit_with_what_it_was_of(ana: Browser, acme: Install)
         (*whose, "CSV: State: Failed."),
         (*whose, "NDJSON, with bodies: no filter: all deliveries."),
     ]
+
+
+def test_export_is_in_the_audit_with_the_name_of_the_install_that_it_was_filtered_by(
+    ana: Browser, acme: Install
+) -> None:
+    ana.client.get(f"{reverse('delivery-list-export')}?install={acme.pk}").getvalue()
+    assert AuditEntry.objects.get().words == "CSV: Install: Acme Labs."

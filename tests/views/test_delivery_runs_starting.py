@@ -47,6 +47,13 @@ def test_confirmed_is_exactly_what_was_seen(ana: Browser, endpoint: Endpoint) ->
     assert "Running: 0 of 1 delivered, 1 not requested." in text
 
 
+def test_what_a_run_keeps_of_its_filter_names_the_install(ana: Browser, endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=endpoint)
+    path = f"{reverse('delivery-list-redeliver')}?install={endpoint.install_id}"
+    ana.submit(path, seen=seen_on(ana.read(path)))
+    assert Run.objects.get().chosen.startswith(f"Install: {endpoint.install.name} (as of ")
+
+
 def test_what_a_run_keeps_of_its_filter_is_in_utc_for_later_readers(support: User, endpoint: Endpoint) -> None:
     make_failed_delivery(endpoint=endpoint)
     support.time_zone = "Asia/Kolkata"
