@@ -56,6 +56,7 @@ def test_list_with_a_worker_says_that_no_alert_is_open(ana: Browser) -> None:
     text = words_of(ana.read(LIST))
     assert "No alert is open." in text
     assert "not running" not in text
+    assert "when an endpoint's URL is changed elsewhere; or when the delivery log lags behind." in text
 
 
 def test_list_shows_what_is_wrong_and_who_was_told(ana: Browser, acme: Install) -> None:
