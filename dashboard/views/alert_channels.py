@@ -63,6 +63,7 @@ def index(request: MemberRequest) -> HttpResponse:
             ChannelRow(one, _labels(one), last.get(one.newest), _maker_is(one, granted), is_silent=_is_silent(one))
             for one in channels
         ],
+        "with_quiet_hours": any(one.quiet_start for one in channels),
         "audience": audience(user=request.user, channels=channels, can_mail=can_mail()),
         "lacks_mail": may(request.user, Permission.MANAGE_CHANNELS) and not can_mail(),
         "answer": operations.kept(request),

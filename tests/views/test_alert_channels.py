@@ -84,6 +84,15 @@ def test_list_calls_all_kinds_everything(ana: Browser) -> None:
     assert '<td data-label="Notify about">all alerts</td>' in ana.read(CHANNELS)
 
 
+def test_list_has_a_column_of_quiet_hours_only_if_a_channel_has_some(ana: Browser) -> None:
+    make_channel()
+    assert "Quiet hours" not in ana.read(CHANNELS)
+    make_channel(quiet_start="22:00", quiet_end="06:30", time_zone="Europe/Berlin")
+    text = words_of(ana.read(CHANNELS))
+    assert "Quiet hours" in text
+    assert "22:00 to 06:30 Europe/Berlin" in text
+
+
 def test_list_says_of_whom_it_cannot_be_expected_that_they_change_it(
     ana: Browser, support: User, acme: Install, partner_admin: User, viewer: User, outsider: User
 ) -> None:
