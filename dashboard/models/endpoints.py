@@ -16,7 +16,7 @@ from dashboard.db.word_search import words_in
 from dashboard.models.installs import Install
 from dashboard.rules import endpoint_titles
 from dashboard.rules.endpoints import AT_RISK_FROM, AUTO_DISABLE_AT, Severity
-from dashboard.rules.masking import RECEIVER_KEY
+from dashboard.rules.masking import HIDDEN_IN_URLS
 from dashboard.rules.outside_texts import is_whole
 from dashboard.rules.receiver_urls import HOOKS, key_at_end, key_in, leads_to, log_began
 from dashboard.rules.snapshots import EndpointState, url_digest
@@ -64,12 +64,12 @@ def leads_to_a_receiver(*, url: str) -> bool:
     return bool(key) and Endpoint.objects.filter(receiver_key=key).exists()
 
 
-def without_keys(column: str) -> Func:
-    """Return a column of URLs without receiver keys, to search in it.
+def without_secrets(column: str) -> Func:
+    """Return a column of URLs without what pages hide of them, to search in it.
 
-    Whoever sees an endpoint may search for it. A search in the key would tell them the key, piece by piece.
+    Whoever sees an endpoint may search for it. A search in a key or a password would tell it to them, piece by piece.
     """
-    bare = (F(column), Value(RECEIVER_KEY.pattern), Value(r"\1"))
+    bare = (F(column), Value(HIDDEN_IN_URLS), Value(r"\1\2\3"), Value("g"))
     return Func(*bare, function="regexp_replace", output_field=models.TextField())
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.db.models import Exists, OuterRef, Q
 
 from dashboard.models.deliveries import Delivery
-from dashboard.models.endpoints import EndpointQuerySet, without_keys
+from dashboard.models.endpoints import EndpointQuerySet, without_secrets
 from dashboard.models.installs import Install
 from dashboard.rules.endpoints import Severity
 from dashboard.rules.pasted import searched_ids
@@ -68,8 +68,9 @@ def _matching(install: Install, criteria: EndpointCriteria) -> EndpointQuerySet:
         rows = rows.filter(_SHOWN[criteria.show])
     if criteria.text:
         text = criteria.text
-        rows = rows.alias(address=without_keys("url"), handler=without_keys("handler_url"))
+        rows = rows.alias(address=without_secrets("url"), handler=without_secrets("handler_url"))
         named = Q(name__icontains=text) | Q(address__icontains=text) | Q(handler__icontains=text)
+        named |= Q(url=text) | Q(handler_url=text)
         if key := whole_key(text):
             named |= Q(url__contains=key)
         rows = rows.filter(named | Q(opentrain_id__in=searched_ids(text)))

@@ -14,7 +14,7 @@ from django.db.models import Case, Model, Q, QuerySet, SmallIntegerField, When
 from dashboard.db.word_search import beginning_with, words_in
 from dashboard.models.contracts import Contract, ProjectLink
 from dashboard.models.deliveries import Delivery, RefusedAttempt
-from dashboard.models.endpoints import Endpoint, without_keys
+from dashboard.models.endpoints import Endpoint, without_secrets
 from dashboard.models.findings import Handover
 from dashboard.models.installs import Install
 from dashboard.models.members import User
@@ -138,9 +138,11 @@ def find_endpoints(*, user: User, ids: Sequence[str], words: str) -> tuple[Endpo
     beginnings = beginning_with(words)
     if beginnings is not None:
         addressed = visible.annotate(words=words_in("url", "handler_url")).filter(words=beginnings)
-        addressed = addressed.annotate(shown=words_in(without_keys("url"), without_keys("handler_url")))
-        shown = Q(shown=beginnings)  # the index has the receiver's keys, too
-        addressed = addressed.filter(shown | Q(url__contains=key) if (key := whole_key(words)) else shown)
+        addressed = addressed.annotate(shown=words_in(without_secrets("url"), without_secrets("handler_url")))
+        whole = Q(url=words) | Q(handler_url=words)
+        if key := whole_key(words):
+            whole |= Q(url__contains=key)
+        addressed = addressed.filter(Q(shown=beginnings) | whole)  # the index has keys and passwords, too
         named = visible.exclude(name="").annotate(words=words_in("name")).filter(words=beginnings)
         for found in (addressed, named):
             matches |= Q(pk__in=found.values("pk")[:LOOKED_AT])

@@ -43,6 +43,9 @@ RECEIVER_KEY = re.compile(rf"({HOOKS})(?:[\w%-]{{40,130}}(?![\w%-])|[\w%-]+{MARK
 """The key of a receiver's address, on any host, also where a long text was cut. Keys have 43 characters; a percent sign
 begins an encoded one. A handler's own path, such as /hooks/opentrain, is shown."""
 _BETWEEN = re.compile(r"([&;?#])")
+HIDDEN_IN_URLS = rf"{RECEIVER_KEY.pattern}|{_USER_INFO.pattern}|([&;?#][^=&;?#]*=)[^&;?#]*"
+"""All that `Masking.url` may hide, for searches in the database. Each group is what stays before it. Every parameter is
+without its value, because only `Masking` knows which of them are secret."""
 _AFTER = ").,"
 """What may follow a URL in a sentence."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -60,6 +60,16 @@ def test_part_of_a_receiver_key_finds_nothing(install: Install) -> None:
         assert ids(install, text=text) == [one.pk]
 
 
+@pytest.mark.parametrize("column", ["url", "handler_url"])
+def test_part_of_a_password_or_of_a_secret_parameter_finds_nothing(column: str, install: Install) -> None:
+    url = "https://anna:Gr7pw@hooks.example.com/in;jsessionid=Zz9?tenant=acme&token=Qx7abc#key=Vv8"
+    one = make_endpoint(install=install, **{column: url})
+    for text in ("gr7", "//a", "anna", "token=q", "abc#", "Vv8", "=Zz"):
+        assert ids(install, text=text) == []
+    for text in (url, "hooks.example.com/in", "token="):
+        assert ids(install, text=text) == [one.pk]
+
+
 def test_text_is_a_part_of_a_name_or_an_id_in_other_case_or_in_a_sentence(install: Install) -> None:
     one = make_endpoint(install=install, name="Billing EU", opentrain_id="whe_9x")
     make_endpoint(install=install, name="Payroll")

@@ -55,6 +55,18 @@ def test_part_of_a_receiver_key_finds_nothing(acme: Install, support: User) -> N
         assert titles(support, text) == {"endpoints": [one.shown_url]}
 
 
+SECRET_URL = "https://anna:Gr7pw@hooks.example.com/in;jsessionid=Zz9?tenant=acme&token=Qx7abc#key=Vv8"
+
+
+@pytest.mark.parametrize("column", ["url", "handler_url"])
+def test_part_of_a_password_or_of_a_secret_parameter_finds_nothing(column: str, acme: Install, support: User) -> None:
+    one = make_endpoint(install=acme, **{column: SECRET_URL})
+    for text in ("gr7", "hooks anna", "token qx7", "qx7abc", "vv8", "zz9"):
+        assert titles(support, text) == {}
+    for text in (SECRET_URL, "hooks.example.com/in", "hooks token"):
+        assert titles(support, text) == {"endpoints": [one.shown_url]}
+
+
 def test_hand_over_is_found_by_the_delivery_id_that_the_handler_logged(
     endpoint: Endpoint, support: User, outsider: User
 ) -> None:
