@@ -8,6 +8,8 @@ import re
 from datetime import UTC, datetime
 
 MARK = "…"
+QUOTED = re.compile("\u201c[^\u201d]*(?:\u201d|$)")
+"""What others said, within a sentence of ours: it stays as they said it, also where it was cut."""
 _BREAKS = re.compile("[\\x00-\\x20\\x7f-\\x9f\\u2028\\u2029]+")
 _HALF = re.compile("[\\ud800-\\udfff]")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)

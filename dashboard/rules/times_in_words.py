@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from dashboard.rules.durations import clock, exactly
+from dashboard.rules.outside_texts import QUOTED
 from dashboard.rules.time_zones import ABBREVIATIONS, UTC_NAME, as_read, label
 
 _MONTHS = (
@@ -20,7 +21,6 @@ _IN_WORDS = re.compile(
     rf"|(?P<name>{_MARK}))\b(?![+-][0-9])"
     rf"(?P<on> on (?P<date>[0-9]{{1,2}}) (?P<month>{'|'.join(_MONTHS)})\b(?: (?P<year>[0-9]{{4}})\b)?)?"
 )
-_QUOTED = re.compile("\u201c[^\u201d]*(?:\u201d|$)")
 _NUMBER = re.compile(r"[0-9] ")
 """It stands before a time of day only in the forms of others, such as "30 Nov 2026 14:01 UTC"."""
 _WRITTEN_WITHIN = timedelta(minutes=2)
@@ -71,7 +71,7 @@ def retell(words: str, *, written: datetime, now: datetime) -> str:
 
 
 def _ours(words: str) -> Iterator[re.Match[str]]:
-    quoted = [one.span() for one in _QUOTED.finditer(words)]
+    quoted = [one.span() for one in QUOTED.finditer(words)]
     for found in _IN_WORDS.finditer(words):
         is_quoted = any(begin < found.start() < end for begin, end in quoted)
         if not is_quoted and not _NUMBER.match(words, max(found.start() - 2, 0), found.start()):
