@@ -151,6 +151,9 @@ class Contract(models.Model):
         return self.status == "ended" or self.ended_seen_at is not None
 
 
+_OF_TIME = frozenset({"start_date", "end_date", "created_at"})
+
+
 class ContractChange(models.Model):
     """A change of a contract or a link that happened between two reads; `before` and `after` are OpenTrain's words."""
 
@@ -172,6 +175,11 @@ class ContractChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} at {self.seen_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def is_of_time(self) -> bool:
+        """Whether `before` and `after` are times. All else, such as a title, stays as OpenTrain has it."""
+        return self.what in _OF_TIME
 
     @property
     def label(self) -> str:

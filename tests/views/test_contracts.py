@@ -45,6 +45,27 @@ def test_texts_from_outside_are_shown_as_text(contract: Contract, hook: Endpoint
     assert "<title>&lt;b&gt;Label" in page
 
 
+def test_times_of_a_change_are_in_the_readers_zone_and_a_title_is_as_opentrain_has_it(
+    contract: Contract, ana: Browser, support: User
+) -> None:
+    support.time_zone = "Europe/Berlin"
+    support.save(update_fields=["time_zone"])
+    at, title = timezone.now(), "Labels, 14:00 UTC to 2026-06-12 18:00:00 UTC"
+    for what, before, after in (("title", title, title), ("end_date", "", "2026-06-12 22:30:00 UTC")):
+        ContractChange.objects.create(
+            install=contract.install,
+            contract=contract,
+            what=what,
+            before=before,
+            after=after,
+            not_before=at,
+            seen_at=at,
+        )
+    page = ana.read(f"/contracts/{contract.pk}/")
+    assert page.count(f">{title}<") == 2
+    assert "2026-06-13 00:30:00 CEST" in page
+
+
 def test_change_of_a_link_says_of_which(contract: Contract, ana: Browser) -> None:
     link, at = make_link(install=contract.install, opentrain_id="lnk_<i>7", job_id=contract.job_id), timezone.now()
     ContractChange.objects.create(install=contract.install, link=link, what="gone", not_before=at, seen_at=at)
