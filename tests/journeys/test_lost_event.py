@@ -140,7 +140,7 @@ def hand_over(page: Page, *, why: str, screenshots: Path) -> None:
     ended_row(page).get_by_role("link", name="Hand over").click()
     take_all(page, screenshots, "hand-over")
     page.get_by_role("button", name="Send to the handler").click()
-    expect(page.locator("#answer")).to_contain_text("The handler took it (200", timeout=RUN_MS)
+    expect(page.locator("#answer")).to_contain_text("Your handler took it (200", timeout=RUN_MS)
 
 
 def test_a_lost_end_is_noticed_named_handed_over_and_closed(
