@@ -139,7 +139,7 @@ def hand_over(page: Page, *, why: str, screenshots: Path) -> None:
     page.goto(why)
     ended_row(page).get_by_role("link", name="Hand over").click()
     take_all(page, screenshots, "hand-over")
-    page.get_by_role("button", name="Send to the handler").click()
+    page.get_by_role("button", name="Send to your handler").click()
     expect(page.locator("#answer")).to_contain_text("Your handler took it (200", timeout=RUN_MS)
 
 

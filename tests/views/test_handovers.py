@@ -115,6 +115,18 @@ def test_preview_says_what_it_means_for_people_and_whose_handler_it_is(
     assert "Below is what your handler should have got" in page
 
 
+def test_partner_sends_to_their_own_handler_and_support_to_the_handler(
+    scene: Scene, ana: Browser, paul: Browser
+) -> None:
+    for browser, handler in ((ana, "the handler"), (paul, "your handler")):
+        page = browser.press(address(scene, "handover-participants"))
+        assert f"Send to {handler}" in page
+        assert f"Sends the event to {handler} from your own machine" in page
+    assert "the handler" not in page.lower()
+    for name in ("endpoint-doctor", "endpoint-detail", "endpoint-bypass"):
+        assert "the handler" not in paul.read(reverse(name, args=[scene.endpoint.pk])).lower()
+
+
 def test_preview_takes_a_bounded_number_of_queries(
     scene: Scene, ana: Browser, django_assert_max_num_queries: Any
 ) -> None:
