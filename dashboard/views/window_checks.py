@@ -1,7 +1,7 @@
 """Marking a time of which events may be missing as checked, and showing it again."""
 
-import contextlib
 import uuid
+from datetime import datetime
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,7 +13,7 @@ from dashboard.actions import audit, window_checks
 from dashboard.actions.outcome import Outcome, OutcomeKind
 from dashboard.auth.permissions import MemberRequest, Permission, allowed
 from dashboard.forms.window_checks import WindowCheckForm, WindowForm
-from dashboard.models import Endpoint
+from dashboard.models import Endpoint, WindowCheck
 from dashboard.presenters.may_be_missing import MissingWindow, window_at
 from dashboard.queries.window_checks import as_check
 from dashboard.rules.window_checks import check_words, span_from
@@ -26,6 +26,8 @@ _CHANGED = (
 )
 _FACT = "Nothing was marked: contracts show what is missing from this time, and a check does not cover that."
 _NOT_CHECKED = "Nothing changed: this time is not marked as checked."
+_TAKEN_BACK = "Nothing was marked: this form was sent before, and its check was taken back since. Open the form again."
+_CHECKED_AGAIN = "Nothing changed: this time was marked as checked again since. Use the button that is shown now."
 
 
 @never_cache
@@ -68,7 +70,8 @@ def _mark(request: MemberRequest, endpoint: Endpoint, window: MissingWindow, for
     except window_checks.CheckedBefore as error:
         return _lead(request, endpoint, f"Nothing changed. {check_words(as_check(error.row), now=now)}")
     except audit.NotedBefore:
-        pass  # already marked
+        if not _is_checked(endpoint, since, until):
+            return _lead(request, endpoint, _TAKEN_BACK)
     return _answered(endpoint, operation)
 
 
@@ -82,12 +85,20 @@ def show_again(request: MemberRequest, pk: int) -> HttpResponse:
         return _lead(request, endpoint, _NOT_CHECKED)
     operation = operation_of(form)
     since, until = form.cleaned_data["window"]
-    with contextlib.suppress(audit.NotedBefore):  # already taken back
+    try:
         if not window_checks.show_again(
             actor=request.user, endpoint=endpoint, since=since, until=until, operation=operation
         ):
             return _lead(request, endpoint, _NOT_CHECKED)
+    except audit.NotedBefore:
+        if _is_checked(endpoint, since, until):
+            return _lead(request, endpoint, _CHECKED_AGAIN)
     return _answered(endpoint, operation)
+
+
+def _is_checked(endpoint: Endpoint, since: datetime, until: datetime) -> bool:
+    """Return whether what a form that was sent before had done still holds: others may have changed it since."""
+    return WindowCheck.objects.filter(endpoint=endpoint, since=since, until=until).exists()
 
 
 def _find(request: MemberRequest, pk: int) -> Endpoint:

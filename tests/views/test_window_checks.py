@@ -140,6 +140,19 @@ def test_double_click_is_one_check(ana: Browser, endpoint: Endpoint) -> None:
     assert (WindowCheck.objects.count(), AuditEntry.objects.filter(action="check missing window").count()) == (1, 1)
 
 
+def test_form_that_is_sent_again_never_says_what_no_longer_holds(ana: Browser, endpoint: Endpoint) -> None:
+    form, back = str(uuid.uuid4()), {"window": name_of(endpoint), "operation": str(uuid.uuid4())}
+    mark(ana, endpoint, operation=form)
+    assert "No longer marked as checked: events between" in words_of(ana.submit(again_of(endpoint), **back))
+    said = mark(ana, endpoint, operation=form)
+    assert "Nothing was marked: this form was sent before, and its check was taken back since." in said
+    assert "Marked as checked" not in said.partition("Activity")[0]
+    mark(ana, endpoint)
+    said = words_of(ana.submit(again_of(endpoint), **back))
+    assert "Nothing changed: this time was marked as checked again since." in said
+    assert "No longer marked as checked" not in said.partition("Activity")[0]
+
+
 def test_second_person_is_told_who_was_first(ana: Browser, partner_admin: User, endpoint: Endpoint) -> None:
     mark(ana, endpoint)
     paul = browser_of(partner_admin)
