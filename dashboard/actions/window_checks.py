@@ -52,7 +52,7 @@ def mark_checked(
         kept = on_one_line(redact(note), most=NOTE_CHARS)  # people may paste a secret with what they were told
         words = (
             f"Marked as checked: events {_span(since, until, is_begun_known=stop.is_begun_known)}. "
-            f"The inbox does not show them, and nothing is proven. {f'Note: {kept}' if kept else 'Without a note.'}"
+            f"The inbox does not show them, and nothing is proven. {f'Note: “{kept}”' if kept else 'Without a note.'}"
         )
         audit.note(actor=actor, action=CHECK, words=words, endpoint=endpoint, operation=operation)
         WindowCheck.objects.create(

@@ -57,7 +57,7 @@ def test_time_is_checked_with_an_entry_and_without_a_call(
     assert (entry.action, entry.phase, entry.actor, entry.endpoint) == (window_checks.CHECK, "done", support, endpoint)
     assert entry.words == (
         f"Marked as checked: events {SPAN}. The inbox does not show them, and nothing is proven. "
-        "Note: Partner compared with its own list"
+        "Note: “Partner compared with its own list”"
     )
     assert activity_row(entry, from_where=True, now=NOW).title.startswith(
         f"ana checked the events that may be missing at {entry.endpoint_shown} of {endpoint.install.name}. Marked as"

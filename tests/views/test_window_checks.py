@@ -101,7 +101,7 @@ def test_checked_time_leaves_the_inbox_and_the_endpoint_still_says_it(ana: Brows
     assert "All clear, as far as is known" in ana.read(INBOX)
     page = mark(ana, endpoint)
     assert "Marked as checked: events between" in page
-    assert "The inbox does not show them, and nothing is proven. Note: Asked the partner" in page
+    assert "The inbox does not show them, and nothing is proven. Note: “Asked the partner”" in page
     assert "may be missing here. It was disabled then." in page
     row = WindowCheck.objects.get()
     assert f"Checked by ana, {row.checked_at:%H:%M} UTC" in page
@@ -114,6 +114,16 @@ def test_checked_time_leaves_the_inbox_and_the_endpoint_still_says_it(ana: Brows
         inbox,
     )
     assert "No contract's event is known to be missing." in words_of(inbox)
+
+
+def test_note_stays_as_it_was_typed_for_every_reader(ana: Browser, partner_admin: User, endpoint: Endpoint) -> None:
+    note = "The handler was down, said Bo at 14:01 UTC"
+    mark(ana, endpoint, note=note)
+    partner_admin.time_zone = "Asia/Kolkata"
+    partner_admin.save(update_fields=["time_zone"])
+    page = words_of(browser_of(partner_admin).read(page_of(endpoint)))
+    assert page.count(note) == 2  # beside the time, and in the activity
+    assert f"Note: “{note}”" in page
 
 
 def test_check_is_taken_back(ana: Browser, endpoint: Endpoint) -> None:

@@ -267,7 +267,7 @@ def _start(run: Run, *, found: Split) -> Run:
 
 def _started_words(run: Run) -> str:
     unchecked = f" {_UNCHECKED}" if run.step == Step.ENABLE else ""
-    return f" Requested: {run.chosen}.{unchecked}" + (f" Note: {run.note}" if run.note else "")
+    return f" Requested: {run.chosen}.{unchecked}" + (f" Note: “{run.note}”" if run.note else "")
 
 
 def _note(run: Run, actor: User | None, action: str, more: str = "") -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard.actions.runs import commands, steps
-from dashboard.models import Endpoint, Run, RunItem, User
+from dashboard.models import AuditEntry, Endpoint, Run, RunItem, User
 from tests.actions.runs.by_bits import attempt, go, make_failed, redeliver, redeliveries, states
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_failed_delivery
@@ -83,3 +83,4 @@ def test_note_is_kept_as_far_as_its_column_can(endpoint: Endpoint, support: User
     operation = uuid.uuid4()
     commands.start_recovery(actor=support, endpoint=endpoint, note=note, now=timezone.now(), operation=operation)
     assert Run.objects.get().note == kept
+    assert f" Note: “{kept}”" in AuditEntry.objects.get(action=commands.START).words
