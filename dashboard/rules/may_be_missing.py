@@ -76,8 +76,8 @@ class Siblings:
         were, have = "was" if self.stopped == 1 else "were", "has" if self.unlogged == 1 else "have"
         left = "endpoint of the install was" if self.left == 1 else "endpoints of the install were"
         said = [
-            (self.stopped, f"of them {were} disabled or paused too, then or later."),
-            (self.unlogged, f"of them {have} no log here."),
+            (self.stopped, f"of the other endpoints {were} disabled or paused too, then or later."),
+            (self.unlogged, f"of the other endpoints {have} no log here."),
             (self.left, f"more {left} not looked at."),
         ]
         return " ".join(f"{count:,} {words}" for count, words in said if count)

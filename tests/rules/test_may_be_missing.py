@@ -118,12 +118,12 @@ def test_endpoints_that_were_not_looked_at_are_told_with_what_the_others_receive
 def test_others_that_could_not_receive_are_no_sign_that_nothing_happened() -> None:
     assert Siblings(endpoints=2, stopped=1, unlogged=2).words == (
         "The install's other endpoints received none of its event types then, as far as their logs show. "
-        "1 of them was disabled or paused too, then or later. 2 of them have no log here."
+        "1 of the other endpoints was disabled or paused too, then or later. 2 of the other endpoints have no log here."
     )
     counts = (Count("contract.ended", 2, 0),)
     assert Siblings(endpoints=3, stopped=2, unlogged=1, together=counts).absent_words == (
-        "All of them are in this endpoint's log. 2 of them were disabled or paused too, then or later. "
-        "1 of them has no log here."
+        "All of them are in this endpoint's log. 2 of the other endpoints were disabled or paused too, then or later. "
+        "1 of the other endpoints has no log here."
     )
 
 
