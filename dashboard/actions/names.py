@@ -30,7 +30,7 @@ def rename_endpoint(*, actor: User, endpoint: Endpoint, name: str, operation: uu
             return
         check_name(install_id=row.install_id, name=name, besides=row)
         before, row.name = row.base_title, name
-        words = f"The endpoint is called {row.base_title} now. It was called {before} before."
+        words = f"The endpoint is called “{row.base_title}” now. It was called “{before}” before."
         Endpoint.objects.filter(pk=row.pk).update(name=name)
         tell_apart(install_id=row.install_id)
         row.refresh_from_db(fields=["told_apart_by"])
@@ -68,6 +68,6 @@ def rename_install(*, actor: User, install: Install, name: str, operation: uuid.
         before, row.name = row.name, name or row.organization_id
         if row.name == before:
             return
-        words = f"The install is called {row.name} now. It was called {before} before."
+        words = f"The install is called “{row.name}” now. It was called “{before}” before."
         audit.note(actor=actor, action=RENAME_INSTALL, words=words, install=row, operation=operation)
         Install.objects.filter(pk=row.pk).update(name=row.name)

@@ -31,10 +31,10 @@ def test_endpoint_gets_a_name_with_an_entry_and_without_a_call(fake_opentrain: F
         actor,
         "Billing",
     )
-    assert entry.words == "The endpoint is called Billing now. It was called acme.example.com/hook before."
+    assert entry.words == "The endpoint is called “Billing” now. It was called “acme.example.com/hook” before."
     assert fake_opentrain.calls == []
     assert rename(endpoint, "").title == "acme.example.com/hook"
-    words = "The endpoint is called acme.example.com/hook now. It was called Billing before."
+    words = "The endpoint is called “acme.example.com/hook” now. It was called “Billing” before."
     assert AuditEntry.objects.order_by("-id")[0].words == words
 
 
@@ -118,7 +118,7 @@ def test_install_gets_a_name_and_without_one_its_organization(fake_opentrain: Fa
     install.refresh_from_db()
     assert install.name == "org_7"
     assert list(AuditEntry.objects.order_by("id").values_list("action", "words", "install_name")) == [
-        ("rename install", "The install is called Acme Labs now. It was called Acme before.", "Acme Labs"),
-        ("rename install", "The install is called org_7 now. It was called Acme Labs before.", "org_7"),
+        ("rename install", "The install is called “Acme Labs” now. It was called “Acme” before.", "Acme Labs"),
+        ("rename install", "The install is called “org_7” now. It was called “Acme Labs” before.", "org_7"),
     ]
     assert fake_opentrain.calls == []

@@ -214,7 +214,7 @@ def test_endpoint_is_renamed_and_its_page_says_so(
     for _ in range(2):
         page = ana.submit(url("rename", endpoint), **form)
         assert '<h1 id="endpoint-title" class="url"><bdi>Billing</bdi></h1>' in page
-        assert "The endpoint is called Billing now. It was called acme.example.com/hook before." in words_of(page)
+        assert "The endpoint is called “Billing” now. It was called “acme.example.com/hook” before." in words_of(page)
     assert changes(fake_opentrain) == []
     assert 'value="Billing"' in ana.read(url("rename", endpoint))
 

@@ -25,7 +25,7 @@ def test_install_is_renamed_and_its_page_says_so(ana: Browser, acme: Install) ->
     for _ in range(2):
         page = ana.submit(page_of(acme, "rename"), **form)
         assert "<h1><bdi>Acme &amp; Sons</bdi></h1>" in page
-        assert "The install is called Acme &amp; Sons now. It was called Acme Labs before." in words_of(page)
+        assert "The install is called “Acme &amp; Sons” now. It was called “Acme Labs” before." in words_of(page)
 
 
 def test_name_that_nobody_can_read_is_refused_and_kept_in_the_form(ana: Browser, acme: Install) -> None:
