@@ -97,6 +97,14 @@ def redeliverable(*, scope: Scope, criteria: DeliveryCriteria, most: int, now: d
     )
 
 
+def not_counted(endpoint: Endpoint | None) -> Redeliverable:
+    """Return what to say of more deliveries than are counted: all the same why one endpoint can redeliver none."""
+    if endpoint is None:
+        return NOT_COUNTED
+    words, helps = obstacle(endpoint)
+    return Redeliverable(blocked=(Part(endpoint, (), (), words, helps),)) if words else NOT_COUNTED
+
+
 def can_send_again(deliveries: Iterable[Delivery]) -> bool:
     """Return whether a run could send any of these again that were delivered. At most MOST_ENDPOINTS are looked at."""
     found = [one for one in deliveries if one.last_ok and one.requested_at is None]

@@ -22,6 +22,7 @@ from dashboard.rules.pasted import spellings
 
 __all__ = [
     "LIST_COUNT_LIMIT",
+    "UNDELIVERED",
     "CauseCriteria",
     "CauseGroup",
     "Cursor",

@@ -36,7 +36,7 @@ from dashboard.presenters.delivery_list_page import (
 from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
-from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, redeliverable
+from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, not_counted, redeliverable
 from dashboard.presenters.rows import (
     DeliveryRow,
     DeliveryTable,
@@ -47,12 +47,14 @@ from dashboard.presenters.rows import (
 )
 from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
-from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, Cursor, DeliveryCriteria, Scope
+from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, UNDELIVERED, Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
 """Deliveries on a page."""
 INSTALLS_SUGGESTED = 100
+MOST_REDELIVERABLE = 500
+"""Most deliveries of which a list says how many can be redelivered: later events of each are read for it."""
 COUNT_MS = 300
 """Time limit, in milliseconds, for counting and grouping causes for one view."""
 
@@ -311,9 +313,17 @@ def _elsewhere(place: Place, filters: Filter) -> Elsewhere | None:
 
 
 def _redeliverable(place: Place, filters: Filter, number: int, rows: Sequence[Any], now: datetime) -> Redeliverable:
-    """Return what can be redelivered of a list. In a long one, more than a page of it is not counted."""
-    most = LIST_COUNT_LIMIT if number <= LIST_COUNT_LIMIT else PAGE
-    found = redeliverable(scope=place.scope, criteria=filters.criteria, most=most, now=now)
+    """Return what can be redelivered of a list. In a long one, more than is looked at for one view is not counted."""
+    most = MOST_REDELIVERABLE if number <= LIST_COUNT_LIMIT else PAGE
+    if filters.criteria.state in UNDELIVERED and number > most:
+        return not_counted(place.endpoint)
+    is_all = number <= len(rows)
+    if is_all and all(row.delivery.last_ok or row.delivery.requested_at is not None for row in rows):
+        found = Redeliverable()
+    else:
+        found = redeliverable(scope=place.scope, criteria=filters.criteria, most=most, now=now)
+    if found == NOT_COUNTED:
+        return not_counted(place.endpoint)
     if found == Redeliverable() and filters.used:
         return Redeliverable(delivered=can_send_again(row.delivery for row in rows))
     return found

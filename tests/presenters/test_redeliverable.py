@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.models import Endpoint
 from dashboard.presenters import redeliverable as presenter
-from dashboard.presenters.redeliverable import Redeliverable, can_send_again, obstacle, redeliverable
+from dashboard.presenters.redeliverable import Redeliverable, can_send_again, not_counted, obstacle, redeliverable
 from dashboard.queries.delivery_lists import DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
 from tests.factories import NOON, make_delivery, make_endpoint, make_failed_delivery, make_run
@@ -71,3 +71,10 @@ def test_delivered_ones_can_be_sent_again_where_a_run_can_start() -> None:
     assert not can_send_again([one])
     endpoint.refresh_from_db()
     assert obstacle(endpoint)[0].startswith("OpenTrain no longer has this endpoint")
+
+
+def test_of_too_many_an_endpoint_that_is_stopped_is_told_all_the_same() -> None:
+    stopped, fine = make_endpoint(status="DISABLED"), make_endpoint()
+    [part] = not_counted(stopped).blocked
+    assert (part.endpoint, part.obstacle, part.helps) == (stopped, *obstacle(stopped))
+    assert not_counted(fine) == not_counted(None) == Redeliverable(None)

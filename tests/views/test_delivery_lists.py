@@ -413,6 +413,21 @@ def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: py
         assert cursor.fetchone() == ("0",)
 
 
+@pytest.mark.parametrize(("status", "says"), [("ACTIVE", "Redeliver these…"), ("DISABLED", "Recover…")])
+def test_long_list_leads_on_without_the_number_that_can_be_redelivered(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, status: str, says: str
+) -> None:
+    Endpoint.objects.update(status=status)
+    for _ in range(3):
+        make_failed_delivery(endpoint=acme_endpoint)
+    address = reverse("endpoint-deliveries", args=[acme_endpoint.pk])
+    monkeypatch.setattr(views, "MOST_REDELIVERABLE", 2)
+    assert says in words_of(ana.read(address))
+    assert says in words_of(ana.read(f"{address}?state=failed"))
+    monkeypatch.setattr(views, "MOST_REDELIVERABLE", 3)
+    assert ("Redeliver these 3…" in words_of(ana.read(address))) == (status == "ACTIVE")
+
+
 @pytest.mark.parametrize("slow", ["_causes", "redeliverable"])
 def test_count_is_kept_where_only_what_goes_with_it_takes_too_long(
     ana: Browser, monkeypatch: pytest.MonkeyPatch, slow: str
