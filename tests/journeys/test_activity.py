@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from dashboard.models import Install
 from tests.factories import make_endpoint, make_entry, make_install, make_run, make_user
-from tests.journeys.acting import overflows, take_all
+from tests.journeys.acting import overflows, take_all, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("keys")]
 PASSWORD = "a-long-password"
@@ -110,6 +110,9 @@ def test_run_is_one_row_that_opens_what_it_requested(page: Page, acme: Install, 
             make_entry(action="redeliver in a run", phase=phase, delivery_id=f"dlv_{number}", **one)
     page.goto(page.url.partition("/accounts/")[0].rstrip("/") + "/activity/")
     expect(page.get_by_role("row")).to_have_count(8)  # the run's start, and what was there
+    light = violations(page)
+    page.emulate_media(color_scheme="dark")
+    assert light + violations(page) == []
     take_all(page, screenshots, "activity-run")
     page.get_by_role("link", name="38 redeliveries").click()
     page.wait_for_url(f"**/activity/?run={run.pk}")

@@ -34,7 +34,6 @@ def test_endpoint_is_edited_paused_rotated_and_deleted(
     page = open_page()
     sign_in(page, demo)
     open_endpoint(page, demo, "beta-budgets")
-    expect(page.locator("#over-time-attempts canvas")).to_be_visible()
     answer = page.locator("#answer")
 
     choose(page, "Edit")

@@ -105,7 +105,7 @@ def test_trouble_is_told_by_its_cause() -> None:
 def test_connected_installs_are_counted_from_an_index() -> None:
     make_install()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
     with CaptureQueriesContext(connection) as asked:
         Install.objects.connected().count()
     with connection.cursor() as cursor:
