@@ -114,7 +114,9 @@ def test_run_is_one_row_that_opens_what_it_requested(page: Page, acme: Install, 
     page.emulate_media(color_scheme="dark")
     assert light + violations(page) == []
     take_all(page, screenshots, "activity-run")
-    page.get_by_role("link", name="38 redeliveries").click()
+    opens = page.get_by_role("link", name="38 redeliveries")
+    expect(opens).to_have_css("text-decoration-line", "underline")  # it is among words, so its colour is not enough
+    opens.click()
     page.wait_for_url(f"**/activity/?run={run.pk}")
     expect(page.get_by_role("row")).to_have_count(40)  # the header, the start, and each of them
     take_all(page, screenshots, "activity-run-opened")
