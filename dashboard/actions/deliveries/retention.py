@@ -164,20 +164,15 @@ def _remove_bodies(before: datetime, after: Position | None, now: datetime) -> t
         return Removed(bodies=bodies), _last(taken)
 
 
-def _remove_refused(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
-    with transaction.atomic():
-        old = RefusedAttempt.objects.filter(received_at__lt=before).order_by("received_at", "id")
-        taken = list(old.select_for_update(skip_locked=True).values_list("received_at", "pk")[:STEP])
-        RefusedAttempt.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(refused=len(taken)), _last(taken)
+def _remove_refused(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    taken = _delete(RefusedAttempt.objects.filter(received_at__lt=before), after=after, column="received_at")
+    return Removed(refused=len(taken)), _last(taken)
 
 
 def _remove_handovers(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
     """Delete what was handed over. The evidence that the handler took it stays."""
-    with transaction.atomic():
-        taken = _take(Handover.objects.filter(asked_at__lt=before), after=after, column="asked_at")
-        Handover.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(handovers=len(taken)), _last(taken)
+    taken = _delete(Handover.objects.filter(asked_at__lt=before), after=after, column="asked_at")
+    return Removed(handovers=len(taken)), _last(taken)
 
 
 def _remove_handover_bodies(before: datetime, after: Position | None, now: datetime) -> tuple[Removed, Position | None]:
@@ -188,21 +183,15 @@ def _remove_handover_bodies(before: datetime, after: Position | None, now: datet
         return Removed(bodies=rows.update(body=None, response_head=None, body_gone_at=now)), _last(taken)
 
 
-def _remove_snapshots(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
-    with transaction.atomic():
-        old = EndpointSnapshot.objects.filter(at__lt=before).order_by("at", "id")
-        taken = list(old.select_for_update(skip_locked=True).values_list("at", "pk")[:STEP])
-        EndpointSnapshot.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(snapshots=len(taken)), _last(taken)
+def _remove_snapshots(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+    taken = _delete(EndpointSnapshot.objects.filter(at__lt=before), after=after, column="at")
+    return Removed(snapshots=len(taken)), _last(taken)
 
 
-def _remove_window_checks(before: datetime, _after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
+def _remove_window_checks(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
     """Delete what people checked, with the history that it is of."""
-    with transaction.atomic():
-        old = WindowCheck.objects.filter(until__lt=before).order_by("until", "id")
-        taken = list(old.select_for_update(skip_locked=True).values_list("until", "pk")[:STEP])
-        WindowCheck.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(snapshots=len(taken)), _last(taken)
+    taken = _delete(WindowCheck.objects.filter(until__lt=before), after=after, column="until")
+    return Removed(snapshots=len(taken)), _last(taken)
 
 
 def _remove_install_snapshots(
@@ -210,21 +199,16 @@ def _remove_install_snapshots(
 ) -> tuple[Removed, Position | None]:
     """Delete the rows of an install that ended before that time. The last one of them tells how it was then."""
     later = InstallSnapshot.objects.filter(install=OuterRef("install"), at__gt=OuterRef("at"), at__lt=before)
-    old = InstallSnapshot.objects.filter(Exists(later), at__lt=before)
-    with transaction.atomic():
-        taken = _take(old, after=after, column="at")
-        InstallSnapshot.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(snapshots=len(taken)), _last(taken)
+    taken = _delete(InstallSnapshot.objects.filter(Exists(later), at__lt=before), after=after, column="at")
+    return Removed(snapshots=len(taken)), _last(taken)
 
 
 def _remove_presences(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
     """Delete receivers that were last heard of before that time, except the last: it tells since when none ran."""
     old = ReceiverPresence.objects.filter(last_at__lt=before)
     newest = old.order_by("-last_at", "-pk").values("pk")[:1]
-    with transaction.atomic():
-        taken = _take(old.exclude(pk__in=newest), after=after, column="last_at")
-        ReceiverPresence.objects.filter(pk__in=[pk for _at, pk in taken]).delete()
-        return Removed(snapshots=len(taken)), _last(taken)
+    taken = _delete(old.exclude(pk__in=newest), after=after, column="last_at")
+    return Removed(snapshots=len(taken)), _last(taken)
 
 
 def _remove_contracts(before: datetime, after: Position | None, _now: datetime) -> tuple[Removed, Position | None]:
@@ -239,6 +223,14 @@ def _remove_links(before: datetime, after: Position | None, _now: datetime) -> t
         taken, ids = _take_gone(ProjectLink.objects.filter(gone_at__lt=before), after=after)
         _execute(_OF_LINKS, ids)
         return Removed(links=len(ids)), _last(taken)
+
+
+def _delete(rows: QuerySet[Row], *, after: Position | None, column: str) -> list[Position]:
+    """Delete the next rows of a walk, and return where they were."""
+    with transaction.atomic():
+        taken = _take(rows, after=after, column=column)
+        QuerySet(rows.model).filter(pk__in=[pk for _at, pk in taken]).delete()
+    return taken
 
 
 def _take_gone(
