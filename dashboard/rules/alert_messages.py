@@ -8,12 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from dashboard.rules.alerts import REFUSALS_OVER_AFTER, AlertEvent, AlertKind
 from dashboard.rules.durations import exactly, span, spelled
 from dashboard.rules.invisible import visible
+from dashboard.rules.labels import LabelledEnum
 from dashboard.rules.outside_texts import cut, on_one_line
 
 NAME_CHARS = 120
@@ -38,20 +38,12 @@ ENDINGS = {
 }
 
 
-class End(StrEnum):
+class End(LabelledEnum):
     """How an alert ended, as a chip names it. Only RESOLVED says that the problem is over."""
 
     RESOLVED = "resolved", "Resolved"
     DELETED = "deleted", "Endpoint deleted"
     NOT_KNOWN = "not_known", "Not known"
-
-    label: str
-
-    def __new__(cls, value: str, label: str = "") -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.label = label
-        return member
 
 
 def end_of(cleared_words: str) -> End:

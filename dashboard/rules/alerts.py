@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Self
 
+from dashboard.rules.labels import LabelledEnum
 from dashboard.rules.time_zones import zone_named
 
 
-class AlertKind(StrEnum):
+class AlertKind(LabelledEnum):
     """The kind of a problem, with its label. Stored, so never rename a value.
 
     tests/test_in_step.py lists what else a new kind needs.
@@ -26,14 +26,6 @@ class AlertKind(StrEnum):
     SIGNATURES = "signatures", "Signatures refused"
     LOG_LAGS = "log_lags", "Log lags behind"
     URL_CHANGED = "url_changed", "URL changed elsewhere"
-
-    label: str
-
-    def __new__(cls, value: str, label: str = "") -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.label = label
-        return member
 
 
 KINDS = tuple(AlertKind)
