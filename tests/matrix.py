@@ -18,6 +18,7 @@ TABLE = """
 home                                    GET    in 403  ok  ok  ok  ok  ok  ok
 inbox-live                              GET    in 403  ok  ok  ok  ok  ok  ok
 inbox-count-live                        GET    in 403  ok  ok  ok  ok  ok  ok
+install-names                           GET    in 403  ok  ok  ok  ok  ok  ok
 install-list                            GET    in 403  ok  ok  ok  ok  ok  ok
 install-list-live                       GET    in 403  ok  ok  ok  ok  ok  ok
 install-connect                         GET    in 403 403 403  ok  ok  ok  ok
@@ -79,11 +80,13 @@ install-deliveries-live                 GET    in 403  ok 404  ok 404  ok  ok
 install-deliveries-export               GET    in 403  ok 404  ok 404  ok  ok
 install-deliveries-redeliver            GET    in 403 403 404  ok 404  ok  ok
 install-deliveries-redeliver            POST   in 403 403 404  ok 404  ok  ok
+install-deliveries-redeliverable-live   GET    in 403 403 404  ok 404  ok  ok
 endpoint-deliveries                     GET    in 403  ok 404  ok 404  ok  ok
 endpoint-deliveries-live                GET    in 403  ok 404  ok 404  ok  ok
 endpoint-deliveries-export              GET    in 403  ok 404  ok 404  ok  ok
 endpoint-deliveries-redeliver           GET    in 403 403 404  ok 404  ok  ok
 endpoint-deliveries-redeliver           POST   in 403 403 404  ok 404  ok  ok
+endpoint-deliveries-redeliverable-live  GET    in 403 403 404  ok 404  ok  ok
 handover-all                            GET    in 403 403 404  ok 404  ok  ok
 handover-all                            POST   in 403 403 404  ok 404  ok  ok
 handover-all-live                       GET    in 403 403 404  ok 404  ok  ok
@@ -102,6 +105,7 @@ delivery-list-live                      GET    in 403  ok  ok  ok  ok  ok  ok
 delivery-list-export                    GET    in 403  ok  ok  ok  ok  ok  ok
 delivery-list-redeliver                 GET    in 403 403 403  ok  ok  ok  ok
 delivery-list-redeliver                 POST   in 403 403 403  ok  ok  ok  ok
+delivery-list-redeliverable-live        GET    in 403 403 403  ok  ok  ok  ok
 delivery-detail                         GET    in 403  ok 404  ok 404  ok  ok
 delivery-live                           GET    in 403  ok 404  ok 404  ok  ok
 delivery-report                         GET    in 403  ok 404  ok 404  ok  ok

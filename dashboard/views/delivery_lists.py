@@ -24,7 +24,6 @@ from dashboard.presenters.causes import CauseRow, cause_rows, number_words
 from dashboard.presenters.delivery_list_page import (
     Elsewhere,
     Nothing,
-    again,
     causes_heading,
     elsewhere,
     heading,
@@ -36,7 +35,6 @@ from dashboard.presenters.delivery_list_page import (
 from dashboard.presenters.handovers import rows_of
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
-from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, not_counted, redeliverable
 from dashboard.presenters.rows import (
     DeliveryRow,
     DeliveryTable,
@@ -47,14 +45,12 @@ from dashboard.presenters.rows import (
 )
 from dashboard.presenters.time_addresses import with_times_in_utc
 from dashboard.queries import delivery_lists, handovers
-from dashboard.queries.delivery_lists import LIST_COUNT_LIMIT, UNDELIVERED, Cursor, DeliveryCriteria, Scope
+from dashboard.queries.delivery_lists import Cursor, DeliveryCriteria, Scope
 from dashboard.rules.deliveries import StateKind
 
 PAGE = 50
 """Deliveries on a page."""
 INSTALLS_SUGGESTED = 100
-MOST_REDELIVERABLE = 500
-"""Most deliveries of which a list says how many can be redelivered: later events of each are read for it."""
 COUNT_MS = 300
 """Time limit, in milliseconds, for counting and grouping causes for one view."""
 
@@ -77,21 +73,17 @@ class Place:
     endpoint: Endpoint | None = None
 
     def url(self, what: str = "") -> str:
-        """Return the URL of the list, or of its "-live" part or "-export"."""
+        """Return the URL of the list, or of what is named after it, such as its "-live" part or "-export"."""
         owner = self.endpoint or self.install
         return reverse(f"{self.name}{what}", args=[] if owner is None else [owner.pk])
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many deliveries match, in words, the causes of failures and refusals, and what of it can be redelivered.
-
-    What is not known is None.
-    """
+    """How many deliveries match, in words, and the causes of failures and refusals; None if they are not known."""
 
     words: str
     causes: Sequence[CauseRow] | None
-    redeliverable: Redeliverable = NOT_COUNTED
 
 
 def everything(request: MemberRequest) -> Place:
@@ -151,12 +143,17 @@ def endpoint_live(request: MemberRequest, pk: int) -> HttpResponseBase:
     return _live(request, of_endpoint(request.user, pk))
 
 
+@require_safe
+@allowed(Permission.SEE)
+def install_names(request: MemberRequest) -> HttpResponse:
+    """Suggest names for the filter, once somebody comes to its field."""
+    named = Install.objects.visible_to(request.user).order_by("name", "id").values_list("name", flat=True)
+    return render(request, "deliveries/_install_names.html", {"names": named[:INSTALLS_SUGGESTED]})
+
+
 def _page(request: MemberRequest, place: Place) -> HttpResponse:
     context = _context(request, place)
     context["filter"] = with_names(context["filter"], user=request.user)
-    if place.install is None:
-        named = Install.objects.visible_to(request.user).order_by("name", "id").values_list("name", flat=True)
-        context["choices"]["install"] = list(named[:INSTALLS_SUGGESTED])
     if getattr(place.endpoint, "has_handovers", False) and context["first_page"]:
         handed_over = handovers.recent(Handover.objects.filter(endpoint=place.endpoint))
         context["handed_over"] = rows_of(handed_over)
@@ -187,8 +184,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
     cursor = list_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
-    redelivers = redeliver_address(place.url("-redeliver"), filters) if operates and rows else ""
-    counted = _counted(place, filters, now, with_causes=cursor is None, redelivers=rows if redelivers else ())
+    counted = _counted(place, filters, now, with_causes=cursor is None)
     return {
         "place": place,
         "install": place.install,
@@ -198,7 +194,8 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
         "export_bodies": not filters.refused,
-        "again": again(counted.redeliverable, url=redelivers) if redelivers else None,
+        "redeliver_url": redeliver_address(place.url("-redeliver"), filters) if operates else "",
+        "redeliverable_live_url": place.url("-redeliverable-live"),
         "ignored": filters.ignored_for_refused if filters.refused else (),
         "causes_heading": causes_heading(filters),
         "rows": rows,
@@ -274,27 +271,23 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
     return place.urlencode()
 
 
-def _counted(
-    place: Place, filters: Filter, now: datetime, *, with_causes: bool, redelivers: Sequence[Any] = ()
-) -> Counted:
+def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool) -> Counted:
     """Count and group within COUNT_MS. What takes longer stays unknown, never a wrong number.
 
-    Causes are shown only above the first page. `redelivers` are the rows of the page, if it offers to redeliver them.
+    Causes are shown only above the first page.
     """
     number: int | None = None
     causes: Sequence[CauseRow] | None = None
-    found = NOT_COUNTED
     try:
         with at_most(ms=COUNT_MS):
             number = _count(place, filters, now)
             causes = _causes(place, filters) if with_causes else []
-            found = _redeliverable(place, filters, number, redelivers, now) if redelivers else NOT_COUNTED
     except TooSlow:
         if number is None:
             return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
     what = ("refused request", "refused requests") if filters.refused else ("delivery", "deliveries")
     words = f"{number_words(number)} {what[0] if number == 1 else what[1]}"
-    return Counted(words, causes, found)
+    return Counted(words, causes)
 
 
 def _count(place: Place, filters: Filter, now: datetime) -> int:
@@ -310,23 +303,6 @@ def _elsewhere(place: Place, filters: Filter) -> Elsewhere | None:
     is_asked = bool(delivery_id) and not filters.refused
     refused = delivery_lists.refused_count(scope=place.scope, criteria=only) if is_asked else 0
     return elsewhere(filters, url=place.url(), refused=refused)
-
-
-def _redeliverable(place: Place, filters: Filter, number: int, rows: Sequence[Any], now: datetime) -> Redeliverable:
-    """Return what can be redelivered of a list. In a long one, more than is looked at for one view is not counted."""
-    most = MOST_REDELIVERABLE if number <= LIST_COUNT_LIMIT else PAGE
-    if filters.criteria.state in UNDELIVERED and number > most:
-        return not_counted(place.endpoint)
-    is_all = number <= len(rows)
-    if is_all and all(row.delivery.last_ok or row.delivery.requested_at is not None for row in rows):
-        found = Redeliverable()
-    else:
-        found = redeliverable(scope=place.scope, criteria=filters.criteria, most=most, now=now)
-    if found == NOT_COUNTED:
-        return not_counted(place.endpoint)
-    if found == Redeliverable() and filters.used:
-        return Redeliverable(delivered=can_send_again(row.delivery for row in rows))
-    return found
 
 
 def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:

@@ -184,8 +184,9 @@ def test_everything_that_pages_poll_is_known_as_polled() -> None:
                 assert "X-Redeliver-Poll" in tag, template
             else:
                 polled.add(asked)
-    assert "live_url" in polled  # the variable of the lists, which holds one of the names below
-    assert [name for name in polled - {"live_url"} if not (name.endswith("-live") or name in POLLED)] == []
+    # The lists' variables hold the URLs of such names.
+    assert {"live_url", "redeliverable_live_url"} <= polled
+    assert [name for name in polled if not (name.endswith(("-live", "live_url")) or name in POLLED)] == []
     named = {one.name for one in get_resolver().url_patterns if getattr(one, "name", None)}
     assert set(POLLED) <= named
 

@@ -10,12 +10,11 @@ from django.utils import timezone
 
 from dashboard.actions.runs import commands
 from dashboard.db.statement_timeout import TooSlow
-from dashboard.models import Endpoint, Install, User
+from dashboard.models import Endpoint, User
 from dashboard.presenters import redeliverable
 from dashboard.views import delivery_runs
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
-    NOON,
     make_delivery,
     make_endpoint,
     make_failed_delivery,
@@ -35,92 +34,6 @@ def of_endpoint(endpoint: Endpoint, query: str = "") -> str:
 
 def of_all(query: str = "") -> str:
     return f"{reverse('delivery-list-redeliver')}?{query}"
-
-
-# --- The button -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["delivery-list", "install-deliveries", "endpoint-deliveries"])
-def test_list_offers_to_redeliver_what_it_shows_with_its_filter(ana: Browser, endpoint: Endpoint, name: str) -> None:
-    for _ in range(3):
-        make_failed_delivery(endpoint=endpoint)
-    args = {"delivery-list": [], "install-deliveries": [endpoint.install_id], "endpoint-deliveries": [endpoint.pk]}[
-        name
-    ]
-    query = "state=failed&cause=status%3A503"
-    page = ana.read(f"{reverse(name, args=args)}?{query}")
-    link = f'href="{reverse(f"{name}-redeliver", args=args)}?{query}"'.replace("&", "&amp;")
-    assert link in page
-    assert "Redeliver these 3…" in words_of(page)
-    assert "Redeliver 3 deliveries" in words_of(ana.read(f"{reverse(f'{name}-redeliver', args=args)}?{query}"))
-
-
-@pytest.mark.parametrize("query", ["signature=refused", "state=failed&from=yesterdy", "delivery=none"])
-def test_list_offers_nothing_where_nothing_can_be_meant(ana: Browser, endpoint: Endpoint, query: str) -> None:
-    make_failed_delivery(endpoint=endpoint)
-    assert "Redeliver th" not in ana.read(f"{reverse('endpoint-deliveries', args=[endpoint.pk])}?{query}")
-
-
-LIST = "endpoint-deliveries"
-
-
-def list_of(endpoint: Endpoint, query: str = "") -> str:
-    return f"{reverse(LIST, args=[endpoint.pk])}?{query}"
-
-
-def test_list_names_the_number_that_its_preview_names(ana: Browser, endpoint: Endpoint) -> None:
-    for _ in range(3):
-        make_failed_delivery(endpoint=endpoint)
-    make_failed_delivery(endpoint=endpoint, attempt_count=1, attempts_in_round=1, last_attempt_at=timezone.now())
-    make_delivery(endpoint=endpoint)
-    make_failed_delivery(endpoint=endpoint, requested_at=timezone.now())
-    assert "Redeliver these 4…" in words_of(ana.read(list_of(endpoint)))
-    assert "Redeliver 4 deliveries" in words_of(ana.read(of_endpoint(endpoint)))
-    assert "Redeliver this one…" in words_of(ana.read(list_of(endpoint, "state=retrying")))
-
-
-def test_list_without_anything_to_redeliver_has_no_button(ana: Browser, endpoint: Endpoint) -> None:
-    make_delivery(endpoint=endpoint)
-    make_failed_delivery(endpoint=endpoint, requested_at=timezone.now())
-    page = ana.read(list_of(endpoint))
-    assert reverse(f"{LIST}-redeliver", args=[endpoint.pk]) not in page
-    assert "Send delivered ones again…" not in page
-    assert "Nothing to redeliver" in words_of(ana.read(of_endpoint(endpoint)))
-
-
-def test_filtered_list_of_delivered_ones_says_that_it_sends_them_again(ana: Browser, endpoint: Endpoint) -> None:
-    make_delivery(endpoint=endpoint)
-    page = ana.read(list_of(endpoint, "event=contract.started"))
-    link = f"{reverse(f'{LIST}-redeliver', args=[endpoint.pk])}?event=contract.started&amp;delivered=1"
-    assert "Send delivered ones again…" in words_of(page)
-    assert f'href="{link}"' in page
-    assert "Redeliver 1 delivery" in words_of(ana.read(link.replace("&amp;", "&")))
-    Endpoint.objects.update(status="DISABLED")
-    assert "Send delivered" not in ana.read(list_of(endpoint, "event=contract.started"))
-
-
-def test_list_of_a_disabled_endpoint_offers_its_recovery_instead(ana: Browser, endpoint: Endpoint) -> None:
-    make_failed_delivery(endpoint=endpoint)
-    Endpoint.objects.update(status="DISABLED", consecutive_failures=10)
-    page = ana.read(list_of(endpoint, "state=failed"))
-    assert f'href="{reverse("endpoint-recover", args=[endpoint.pk])}"' in page
-    assert "The endpoint is disabled or paused, so deliveries are stopped." in words_of(page)
-    assert "Redeliver this one" not in page
-
-
-def test_list_of_overtaken_ones_says_that_they_are(ana: Browser, endpoint: Endpoint) -> None:
-    make_failed_delivery(endpoint=endpoint, resource_id="con_1", event_created_at=NOON)
-    make_delivery(
-        endpoint=endpoint, resource_id="con_1", event_type="contract.ended", event_created_at=NOON + timedelta(hours=1)
-    )
-    assert "Redeliver 1 overtaken…" in words_of(ana.read(list_of(endpoint)))
-    assert "Redeliver 1 overtaken delivery?" in words_of(ana.read(of_endpoint(endpoint)))
-
-
-def test_viewer_gets_no_link_to_redeliver(viewer: User, acme: Install) -> None:
-    make_failed_delivery(endpoint=make_endpoint(install=acme))
-    page = browser_of(viewer).read(reverse("delivery-list"))
-    assert ("1 delivery" in page, "Redeliver th" in page) == (True, False)
 
 
 # --- The preview ------------------------------------------------------------------------------------------------------
