@@ -98,15 +98,19 @@ def heading(*, count: str, why: Nothing | None, endpoint: Endpoint | None) -> st
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The link above a list that leads to a redelivery, and why there is none. Empty if nothing is to be said."""
+    """The link above a list that leads to a redelivery, and why there is none. Empty if nothing is to be said.
+
+    `of` is the title of the endpoint that `help` is about, on a list of several.
+    """
 
     label: str = ""
     url: str = ""
     help: str = ""
     icon: str = "send"
+    of: str = ""
 
 
-def again(found: Redeliverable, *, url: str) -> Again:
+def again(found: Redeliverable, *, url: str, names_endpoint: bool = False) -> Again:
     """Return the link to what can be redelivered of a list. `url` is the preview of its redelivery."""
     if found.count is None:
         return Again("Redeliver these…", url)
@@ -115,23 +119,26 @@ def again(found: Redeliverable, *, url: str) -> Again:
     if found.overtaken:
         return Again(f"Redeliver {found.overtaken} overtaken…", url)
     if found.blocked:
-        return _blocked(found.blocked)
+        return _blocked(found.blocked, names_endpoint=names_endpoint)
     if found.delivered:
         return Again("Send delivered ones again…", f"{url}{'&' if '?' in url else '?'}delivered=1")
     return Again()
 
 
-def _blocked(parts: Sequence[Part]) -> Again:
+def _blocked(parts: Sequence[Part], *, names_endpoint: bool) -> Again:
     first = parts[0]
+    of = first.endpoint.short_title if names_endpoint else ""
     if len(parts) > 1:
         return Again(help=f"Nothing can be redelivered now on these {len(parts)} endpoints. Open them to see why.")
     if first.active is not None:
         run = first.active.run
-        return Again(help=f"These wait for {run.get_kind_display().lower()} {run.pk}, which is active on the endpoint.")
+        return Again(
+            help=f"These wait for {run.get_kind_display().lower()} {run.pk}, which is active on the endpoint.", of=of
+        )
     if first.helps == "recover":
         url = reverse("endpoint-recover", args=[first.endpoint.pk])
-        return Again("Recover…", url, help=first.obstacle, icon="tool")
-    return Again(help=first.obstacle)
+        return Again("Recover…", url, help=first.obstacle, icon="tool", of=of)
+    return Again(help=first.obstacle, of=of)
 
 
 def install_of(*, install: Install | None, endpoint: Endpoint | None) -> Install | None:

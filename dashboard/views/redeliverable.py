@@ -46,7 +46,9 @@ def _link(request: MemberRequest, place: Place) -> HttpResponseBase:
     now = timezone.now()
     filters = delivery_filters.parse(params=request.GET.dict(), now=now)
     url = redeliver_address(place.url("-redeliver"), filters)
-    link = again(_redeliverable(place, filters, now), url=url) if url else None
+    link = None
+    if url:
+        link = again(_redeliverable(place, filters, now), url=url, names_endpoint=place.endpoint is None)
     return live(request, template="deliveries/_redeliverable.html", context={"again": link})
 
 

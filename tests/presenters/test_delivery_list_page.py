@@ -82,6 +82,11 @@ def test_link_to_redeliver_says_what_can_be_redelivered_or_why_nothing_can(found
     assert again(found, url=PREVIEW) == link
 
 
+def test_list_of_several_endpoints_says_which_of_them_is_stopped() -> None:
+    link = again(Redeliverable(blocked=(STOPPED,)), url=PREVIEW, names_endpoint=True)
+    assert link.of == STOPPED.endpoint.short_title != ""
+
+
 def test_link_to_send_delivered_ones_again_needs_no_filter_in_the_address() -> None:
     assert again(Redeliverable(delivered=True), url="/redeliver/").url == "/redeliver/?delivered=1"
 

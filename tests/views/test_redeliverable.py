@@ -100,6 +100,8 @@ def test_list_of_a_disabled_endpoint_offers_its_recovery_instead(ana: Browser, e
     link = link_above(ana, list_of(endpoint, "state=failed"))
     assert f'href="{reverse("endpoint-recover", args=[endpoint.pk])}"' in link
     assert words_of(link) == "Recover… The endpoint is disabled or paused, so deliveries are stopped."
+    of_all = words_of(link_above(ana, f"{reverse('delivery-list')}?state=failed"))
+    assert of_all == "Recover… acme.example.com/ hook : The endpoint is disabled or paused, so deliveries are stopped."
 
 
 def test_list_of_overtaken_ones_says_that_they_are(ana: Browser, endpoint: Endpoint) -> None:
