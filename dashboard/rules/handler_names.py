@@ -13,6 +13,8 @@ _NAMED = re.compile(rf"{QUOTED.pattern}|[Tt]{THE_HANDLER[1:]}")
 
 def calling(text: str, handler: str) -> str:
     """Return a sentence of ours with what its reader calls the handler. What it quotes stays as it was said."""
+    if handler == THE_HANDLER:
+        return text
     names = {THE_HANDLER: handler, _upper(THE_HANDLER): _upper(handler)}
     return _NAMED.sub(lambda found: names.get(found[0], found[0]), text)
 
