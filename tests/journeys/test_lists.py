@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 
 ROW_PX = 44
 """Most height of an ordinary row on a desktop: one line."""
+LINES_MORE_PX = 24
+"""Most that the list moves when the link above it comes, where its reason takes several lines."""
 LONG_HOST = "hooks-for-annotation-and-review-of-street-scenes.acme-labs.example.com"
 LONG_EVENT = "milestone." + "budget_of_a_very_long_name_" * 3
 
@@ -188,6 +190,32 @@ def test_filters_are_behind_one_button_that_says_how_many_are_set(
     expect(page.get_by_label("From (UTC)")).to_have_value("yesterdy")
 
 
+@pytest.mark.parametrize("width", [1024, 1280])
+def test_link_to_redeliver_does_not_move_the_list_when_it_comes(
+    width: int, open_list: Callable[..., Page], endpoint: Endpoint
+) -> None:
+    Endpoint.objects.filter(pk=endpoint.pk).update(status="DISABLED")
+    page = open_list("/", viewport={"width": width, "height": 900})
+    page.route("**/redeliverable/live/**", lambda route: route.fulfill(body=""))
+    path = f"/deliveries/?install={endpoint.install.opentrain_id}"  # its only endpoint is disabled: the reason is long
+    page.goto(path)
+    before = page.locator("#live").bounding_box()["y"]
+    page.unroute("**/redeliverable/live/**")
+    page.goto(path)
+    expect(page.locator(".list-action")).to_contain_text("The endpoint is disabled or paused")
+    assert page.locator("#live").bounding_box()["y"] - before <= LINES_MORE_PX
+    assert violations(page) == []
+
+
+def test_names_of_installs_are_suggested_once_somebody_comes_to_their_field(open_list: Callable[..., Page]) -> None:
+    page = open_list("/deliveries/")
+    names = page.locator("#installs option")
+    expect(names).to_have_count(0)
+    page.locator(".filters-fold > summary").click()
+    page.get_by_role("combobox", name="Install").focus()
+    expect(names.first).to_have_attribute("value", "Acme Labs")
+
+
 def test_list_comes_first_on_a_phone(open_list: Callable[..., Page], endpoint: Endpoint, screenshots: Path) -> None:
     page = open_list(
         f"/installs/{endpoint.install_id}/deliveries/", viewport={"width": 375, "height": 812}, has_touch=True
@@ -215,6 +243,7 @@ def test_attempts_open_below_their_row_and_the_keyboard_walks_the_rows(open_list
 
 def test_lists_work_without_javascript(open_list: Callable[..., Page]) -> None:
     page = open_list("/deliveries/", java_script_enabled=False)
+    expect(page.get_by_role("link", name="Redeliver these…")).to_be_visible()
     page.get_by_role("navigation", name="States").get_by_role("link", name="Failed").click()
     page.locator(".filters-fold > summary").click()
     page.locator("input[name=cause]").fill("503")
