@@ -62,7 +62,7 @@ class Redeliverable:
     """How many deliveries of a list can be redelivered, and how many more that later events have overtaken.
 
     None: some, but not counted, because there are too many. `blocked` are those that cannot be redelivered now, by
-    endpoint. `delivered`: deliveries of the page were delivered, and can be sent again.
+    endpoint. `delivered`: some of them were delivered, and can be sent again.
     """
 
     count: int | None = 0
@@ -80,7 +80,7 @@ def redeliverable(*, scope: Scope, criteria: DeliveryCriteria, most: int, now: d
     Raises: django.db.OperationalError if a statement_timeout is set and reached.
     """
     rows = delivery_lists.undelivered(scope=scope, criteria=criteria, now=now, limit=most + 1)
-    # Lists ask at each poll, for up to a thousand rows: whole deliveries take five times as long to make.
+    # Pages ask at each poll, for hundreds of rows: whole deliveries take five times as long to make.
     found = list(rows.values_list("pk", *JUDGED, named=True)[: most + 1])
     if not found:
         return Redeliverable()
