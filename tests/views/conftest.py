@@ -2,6 +2,8 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -16,6 +18,14 @@ from dashboard.views import delivery_lists
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import make_attempt, make_failed_delivery
 from tests.refreshes import run_queued
+
+A_TIME = r"\d\d:\d\d UTC(?: on \d+ \w+(?: \d{4})?)?"
+"""A time of day on a page, as a regular expression: it has its day if that is not today's, and its year likewise."""
+
+
+def stop_clock(monkeypatch: pytest.MonkeyPatch, view: ModuleType, *, at: datetime) -> None:
+    """Have the module of views read `at` as the time, so that its words do not depend on when the test runs."""
+    monkeypatch.setattr(view, "timezone", SimpleNamespace(now=lambda: at))
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ from dashboard.models import AuditEntry, Endpoint, Install, Run, User
 from dashboard.views import activity
 from tests.factories import NOON, make_endpoint, make_entry, make_install, make_run
 from tests.queries.test_audit import fill
-from tests.views.conftest import Browser, browser_of
+from tests.views.conftest import Browser, browser_of, stop_clock
 
 PAGE, LIVE, EXPORT = reverse("activity"), reverse("activity-live"), reverse("activity-export")
 QUERIES = 8
@@ -50,14 +50,23 @@ def table(browser: Browser, query: str = "") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(browser.client.get(EXPORT + query).getvalue().decode("utf-8-sig"))))
 
 
-def test_page_says_who_did_what_on_what_and_what_came_of_it(ana: Browser, endpoint: Endpoint) -> None:
-    at = timezone.now() - timedelta(minutes=5)
+@pytest.mark.parametrize(
+    ("now", "clock"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC), "23:54 UTC"),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "23:55 UTC on 31 December 2026"),
+    ],
+)
+def test_page_says_who_did_what_on_what_and_what_came_of_it(
+    ana: Browser, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, now: datetime, clock: str
+) -> None:
+    stop_clock(monkeypatch, activity, at=now)
+    at = now - timedelta(minutes=5)
     entry = make_entry(endpoint=endpoint, phase="refused", words="OpenTrain refused.", address="192.0.2.7", at=at)
     for path in (PAGE, LIVE):
         text = words_of(ana.read(path))
-        clock = f"{at:%H:%M} UTC"
         assert f"5 min ago ana tried to re-enable acme.example.com/hook of Acme Labs at {clock}" in text
-        assert ": OpenTrain refused. Refused 192.0.2.7" in text
+        assert f"at {clock}: OpenTrain refused. Refused 192.0.2.7" in text
         assert rows_of(ana.read(path)) == [entry.pk]
 
 

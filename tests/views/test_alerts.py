@@ -1,7 +1,7 @@
 """The pages of alerts and channels: their text, the secrets that they never show, and protection from accidents."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +11,9 @@ from django.utils import timezone
 from dashboard.actions.alerts import watch
 from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport, User
 from dashboard.rules.alert_messages import GONE, LEFT
+from dashboard.views import alerts
 from tests.factories import make_alert, make_channel, make_endpoint, make_install
-from tests.views.conftest import Browser, browser_of
+from tests.views.conftest import Browser, browser_of, stop_clock
 from tests.views.test_endpoints import HOSTILE, words_of
 
 pytestmark = pytest.mark.django_db
@@ -98,14 +99,22 @@ def test_list_says_once_per_channel_how_many_were_given_up(ana: Browser) -> None
     assert "Answered 501." not in text
 
 
-def test_list_says_until_when_something_is_held_back(ana: Browser, acme: Install) -> None:
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        (datetime(2026, 12, 31, 0, 10, tzinfo=UTC), "00:21 UTC"),
+        (datetime(2026, 12, 30, 23, 21, tzinfo=UTC), "00:21 UTC on 31 December"),
+        (datetime(2026, 12, 31, 23, 21, tzinfo=UTC), "00:21 UTC on 1 January 2027"),
+    ],
+)
+def test_list_says_until_when_something_is_held_back(
+    ana: Browser, acme: Install, monkeypatch: pytest.MonkeyPatch, now: datetime, until: str
+) -> None:
+    stop_clock(monkeypatch, alerts, at=now)
     make_disabled(acme)
-    now = timezone.now()
-    make_channel(
-        name="Quiet", quiet_start=(now - timedelta(hours=1)).time(), quiet_end=(now + timedelta(hours=1)).time()
-    )
+    make_channel(name="Quiet", quiet_start=time(22), quiet_end=time(0, 21))
     watch.watch(now=now)
-    assert f"Held back until {now + timedelta(hours=1):%H:%M} UTC Quiet" in words_of(ana.read(LIST))
+    assert f"Held back until {until} Quiet" in words_of(ana.read(LIST))
 
 
 def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install) -> None:

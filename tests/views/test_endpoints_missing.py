@@ -1,6 +1,6 @@
 """What an endpoint's page says of contracts' events that are missing there."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, Reconciliation
 from dashboard.rules.reads import Read
+from dashboard.views import endpoints
 from tests.factories import NOON, make_contract, make_delivery, make_endpoint, make_evidence, make_finding
 from tests.views import test_endpoints
-from tests.views.conftest import Browser
+from tests.views.conftest import Browser, stop_clock
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 
@@ -80,23 +81,30 @@ def was_disabled(endpoint: Endpoint, *, at: datetime) -> None:
     Endpoint.objects.filter(pk=endpoint.pk).update(stopped_seen_at=at + timedelta(seconds=110))
 
 
-def test_time_in_which_nothing_was_sent_stays_until_it_is_proven(ana: Browser, acme: Install, judged: Endpoint) -> None:
-    at = timezone.now() - timedelta(hours=1)
+@pytest.mark.parametrize(
+    ("at", "between"),
+    [
+        (datetime(2026, 12, 31, 22, 57, tzinfo=UTC), "between 22:57 UTC and 22:58 UTC"),
+        (datetime(2026, 12, 31, 23, 59, tzinfo=UTC), "between 23:59 UTC on 31 December 2026 and 00:00 UTC"),
+    ],
+)
+def test_time_in_which_nothing_was_sent_stays_until_it_is_proven(
+    ana: Browser, acme: Install, judged: Endpoint, monkeypatch: pytest.MonkeyPatch, at: datetime, between: str
+) -> None:
+    now = at + timedelta(hours=1)
+    stop_clock(monkeypatch, endpoints, at=now)
     sibling = make_endpoint(install=acme, handler_url=f"https://acme.example.com/{HOSTILE}")
     for number in range(2):
         make_delivery(endpoint=sibling, event_id=f"evt_{number}", event_type="contract.ended", first_received_at=at)
     was_disabled(judged, at=at)
     for live in (False, True):
         page = ana.read(page_of(judged, live=live))
-        between = f"Events between {at:%H:%M} UTC"
-        assert between in words_of(page)
-        assert "may be missing here. It was disabled then." in words_of(page)
+        assert f"Events {between} may be missing here. It was disabled then." in words_of(page)
         assert "2 contract.ended" in words_of(page)
         assert "None of them is in this endpoint's log." in words_of(page)
         assert f'href="{reverse("endpoint-deliveries", args=[sibling.pk])}?event=contract.ended&amp;from=' in page
         assert "<img" not in page
-    Reconciliation.objects.update(contracts_read_at=timezone.now(), links_read_at=timezone.now())
-    Reconciliation.objects.update(judged_at=timezone.now())
+    Reconciliation.objects.update(contracts_read_at=now, links_read_at=now, judged_at=now)
     assert "may be missing here" not in words_of(ana.read(page_of(judged)))
     Endpoint.objects.filter(pk=judged.pk).update(event_types=["contract.started", "contract.ended", "milestone.funded"])
     page = words_of(ana.read(page_of(judged)))

@@ -1,7 +1,7 @@
 """What the inbox lists as needing attention, in which order and words, and with which buttons."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -13,6 +13,7 @@ from dashboard.models import AuditEntry, Endpoint, Install, Silence, User
 from dashboard.presenters.runs import run_row
 from dashboard.rules.installs import Trouble
 from dashboard.templatetags.redeliver import clock
+from dashboard.views import inbox
 from dashboard.views.install_list import CONNECT
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
@@ -22,7 +23,7 @@ from tests.factories import (
     make_install,
     make_run,
 )
-from tests.views.conftest import Browser, browser_of
+from tests.views.conftest import A_TIME, Browser, browser_of, stop_clock
 from tests.views.test_endpoints import words_of
 from tests.views.test_inbox import INBOX, MINUTE, fail_one, needs
 
@@ -47,7 +48,7 @@ def test_inbox_shows_the_worst_first(ana: Browser) -> None:
     page = ana.read(INBOX)
     assert [re.search(r"(\w+)\.example\.com", item)[1] for item in needs(page)] == ["off", "risk", "failing", "left"]
     assert [item.split(" ")[0] for item in needs(page)] == ["Disabled", "At", "Failing", "Failed"]
-    assert re.match(r"Disabled since \d\d:\d\d UTC( on \d+ \w+)?, 5 h ago off\.example", needs(page)[0])
+    assert re.match(rf"Disabled since {A_TIME}, 5 h ago off\.example", needs(page)[0])
     assert "8 of 10" in needs(page)[1]
     assert "<h1>4 endpoints need attention</h1>" in page
     assert "1 endpoint healthy" in page
@@ -83,14 +84,22 @@ def test_inbox_puts_installs_into_the_same_list_at_their_place(ana: Browser) -> 
     assert "<h1>8 endpoints and 2 installs need attention</h1>" in page
 
 
-def test_inbox_says_why_how_much_and_since_when(ana: Browser) -> None:
-    now = timezone.now()
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC), "23:29 UTC"),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "23:30 UTC on 31 December 2026"),
+    ],
+)
+def test_inbox_says_why_how_much_and_since_when(
+    ana: Browser, monkeypatch: pytest.MonkeyPatch, now: datetime, since: str
+) -> None:
+    stop_clock(monkeypatch, inbox, at=now)
     endpoint = make_endpoint(status="DISABLED", consecutive_failures=10, disabled_at=now, disabled_reason="10 in a row")
     for minutes in (30, 20, 10):
         fail_one(endpoint, at=now - minutes * MINUTE)
     fail_one(endpoint, at=now - 5 * MINUTE, last_cause="timeout", last_status=504)
     [item] = needs(ana.read(INBOX))
-    since = clock(now - 30 * MINUTE, now)
     assert f"4 deliveries failed: handler returned 503, since {since}, and 1 other cause." in item
     assert "OpenTrain counts 10 failures, 4 reached Redeliver: 6 missing." in item
     assert "OpenTrain: 10 in a row" in item
@@ -148,13 +157,22 @@ def test_inbox_leaves_out_failed_deliveries_of_long_ago(ana: Browser) -> None:
     assert needs(ana.read(INBOX)) == []
 
 
-def test_inbox_shows_silence_until_a_delivery_comes(ana: Browser) -> None:
-    now = timezone.now()
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC), "23:59 UTC on 28 December"),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "00:00 UTC on 29 December 2026"),
+    ],
+)
+def test_inbox_shows_silence_until_a_delivery_comes(
+    ana: Browser, monkeypatch: pytest.MonkeyPatch, now: datetime, since: str
+) -> None:
+    stop_clock(monkeypatch, inbox, at=now)
     endpoint, last_at = make_endpoint(), now - timedelta(days=3)
     make_delivery(endpoint=endpoint, first_received_at=last_at, last_attempt_at=last_at)
     Silence.objects.create(endpoint=endpoint, last_at=last_at, rhythm="days", noticed_at=now)
     [item] = needs(ana.read(INBOX))
-    assert item.startswith(f"Silent since {last_at:%H:%M} UTC on {last_at.day} {last_at:%B}, 3 days ago")
+    assert item.startswith(f"Silent since {since}, 3 days ago")
     assert "Deliveries came every day for 7 days, but none in the last 3 days." in item
     make_delivery(endpoint=endpoint, first_received_at=now, last_attempt_at=now)
     assert needs(ana.read(INBOX)) == []
@@ -206,7 +224,7 @@ def test_inbox_says_what_a_refused_token_concerns(ana: Browser, streaks: tuple[i
         make_endpoint(install=install, consecutive_failures=failures, snapshot_at=now - 20 * MINUTE)
     items = needs(ana.read(INBOX))
     assert said in items[-1]
-    assert re.search(r"^Token refused since \d\d:\d\d UTC( on \d+ \w+)?, 19 min ago", items[-1])
+    assert re.search(rf"^Token refused since {A_TIME}, 19 min ago", items[-1])
 
 
 def test_inbox_offers_a_new_token_first_where_nothing_else_can_help(ana: Browser) -> None:
@@ -327,14 +345,18 @@ def test_inbox_goes_on_showing_a_run_whose_endpoint_is_well_by_now(ana: Browser,
     assert "under-way-" not in browser_of(outsider).read(INBOX)
 
 
-def test_inbox_says_when_the_token_came_that_lacks_the_scope(ana: Browser, fake_opentrain: FakeOpenTrain) -> None:
+def test_inbox_says_when_the_token_came_that_lacks_the_scope(
+    ana: Browser, fake_opentrain: FakeOpenTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = fake_opentrain.add_install(scopes=["contracts:read"])
     make_install(name="Never connected here", token_scopes=["contracts:read"])
     for name in ("Acme", "Acme Labs"):  # the second time replaces the token
         ana.client.post(reverse("install-connect"), {"token": token.reveal(), "name": name})
     [entry] = AuditEntry.objects.filter(phase="done").order_by("-id")[:1]
     assert entry.action == CONNECT
+    now = entry.at + timedelta(hours=3)
+    stop_clock(monkeypatch, inbox, at=now)
     without, with_date = sorted(needs(ana.read(INBOX)))
     assert without.startswith("Missing scope Never connected here")
-    assert with_date.startswith(f"Missing scope token connected {clock(entry.at, timezone.now())}, ")
+    assert with_date.startswith(f"Missing scope token connected {clock(entry.at, now)}, 3 h ago")
     assert "Acme Labs" in with_date

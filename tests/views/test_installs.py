@@ -16,6 +16,7 @@ from dashboard.models import Endpoint, Install, Reconciliation, User
 from dashboard.presenters.install_page import SHOWN
 from dashboard.queries import contract_lists
 from dashboard.services.opentrain import Reason, Unavailable
+from dashboard.views import installs
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import (
     NOON,
@@ -29,7 +30,7 @@ from tests.factories import (
     make_run,
 )
 from tests.refreshes import run_queued
-from tests.views.conftest import Browser, browser_of
+from tests.views.conftest import Browser, browser_of, stop_clock
 from tests.views.test_endpoints import words_of
 from tests.views.test_probes import _worker  # noqa: F401 - a fixture
 
@@ -325,7 +326,10 @@ def test_hostile_words_from_opentrain_are_shown_and_not_obeyed(ana: Browser, fak
         assert ESCAPED in page
 
 
-def test_detail_shows_the_newest_activity_of_the_install_and_its_endpoints(ana: Browser) -> None:
+def test_detail_shows_the_newest_activity_of_the_install_and_its_endpoints(
+    ana: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_clock(monkeypatch, installs, at=NOON + timedelta(days=1))
     endpoint = make_endpoint(name="Billing")
     install, run = endpoint.install, make_run(endpoint=endpoint)
     make_entry(endpoint=endpoint, at=NOON)

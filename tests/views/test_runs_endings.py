@@ -18,7 +18,7 @@ from tests.factories import (
     make_reconciliation,
     make_run,
 )
-from tests.views.conftest import Browser
+from tests.views.conftest import A_TIME, Browser
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 SCOPES = ["webhooks:manage", "contracts:read", "project-links:read"]
@@ -74,7 +74,7 @@ def test_run_page_ends_with_what_is_missing(is_lost: bool, ana: Browser, endpoin
         if is_lost:
             words = "1 missing: the handler never took contract.ended of 1 contract. Open contract"
             assert re.fullmatch(
-                r"Check what is missing 1 contract ended between \d\d:\d\d UTC( on \d+ \w+)?, when deliveries stopped, "
+                rf"Check what is missing 1 contract ended between {A_TIME}, when deliveries stopped, "
                 rf"and the end of the run, as far as the times are known\. {re.escape(words)}",
                 text(step),
             )
