@@ -20,6 +20,7 @@ from dashboard.rules.alert_messages import LISTED, Item, Message, email_subject,
 from dashboard.rules.alerts import AlertEvent, AlertKind, retry_at
 from dashboard.rules.outside_texts import cut
 from dashboard.rules.time_zones import read_in, zone_named
+from dashboard.rules.times_in_words import retell
 from dashboard.services import alerts as service
 from dashboard.services.alerts import NotSent
 from dashboard.vault import Secret, Unreadable
@@ -154,7 +155,7 @@ def message_of(delivery: AlertDelivery) -> Message:
     for alert, event in delivery.news.order_by("alert", "-event").values_list("alert", "event"):
         events.setdefault(alert, []).append(AlertEvent(event))
     alerts = Alert.objects.filter(pk__in=list(events)).order_by("opened_at", "pk")[:LISTED]
-    items = tuple(_item(alert, events=tuple(events[alert.pk])) for alert in alerts)
+    items = tuple(_item(alert, events=tuple(events[alert.pk]), now=delivery.created_at) for alert in alerts)
     return Message(
         id=str(delivery.pk),
         created_at=delivery.created_at,
@@ -166,7 +167,10 @@ def message_of(delivery: AlertDelivery) -> Message:
     )
 
 
-def _item(alert: Alert, *, events: tuple[AlertEvent, ...]) -> Item:
+def _item(alert: Alert, *, events: tuple[AlertEvent, ...], now: datetime) -> Item:
+    """Return an alert for a message made at `now`: after a night of quiet hours, its times of day need their day."""
+    words = retell(alert.words, written=alert.opened_at, now=now)
+    cleared_words = retell(alert.cleared_words, written=alert.cleared_at, now=now) if alert.cleared_at else ""
     return Item(
         id=alert.pk,
         kind=AlertKind(alert.kind),
@@ -176,10 +180,10 @@ def _item(alert: Alert, *, events: tuple[AlertEvent, ...]) -> Item:
         endpoint_id=alert.endpoint_id,
         endpoint=alert.endpoint_name,
         endpoint_url=alert.endpoint_url or alert.endpoint_name,
-        words=alert.words,
+        words=words,
         opened_at=alert.opened_at,
         cleared_at=alert.cleared_at,
-        cleared_words=alert.cleared_words,
+        cleared_words=cleared_words,
         address=_address(alert),
     )
 

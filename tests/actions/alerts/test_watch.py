@@ -214,6 +214,16 @@ def test_quiet_hours_over_midnight_in_the_channels_own_zone() -> None:
     assert watch(9 * HOUR) == Watched(messages=1)
 
 
+@pytest.mark.parametrize(("hours", "since"), [(11, "12:00 UTC"), (12, "12:00 UTC on 12 June")])
+def test_times_in_the_words_of_a_held_message_have_their_day_if_it_is_sent_on_another(hours: int, since: str) -> None:
+    make_quiet(quiet_start=time(12), quiet_end=time((12 + hours) % 24))
+    make_failed_delivery(endpoint=make_disabled())
+    assert watch() == Watched(opened=1)
+    assert watch(hours * HOUR) == Watched(messages=1)
+    [item] = outbox.message_of(AlertDelivery.objects.get()).items
+    assert f"1 delivery failed: handler returned 503, since {since}. OpenTrain:" in item.words
+
+
 # --- Two workers ----------------------------------------------------------------------------------------------------
 
 
