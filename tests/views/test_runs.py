@@ -15,9 +15,10 @@ from django.utils import timezone
 from dashboard.actions.runs import commands
 from dashboard.actions.runs import steps as run_steps
 from dashboard.models import AuditEntry, Delivery, Endpoint, Grant, Run, RunItem, User
+from dashboard.views import runs
 from tests.contract.fake import FakeOpenTrain
 from tests.factories import NOON, make_contract, make_endpoint, make_failed_delivery, make_run
-from tests.views.conftest import A_TIME, Browser, browser_of
+from tests.views.conftest import A_TIME, Browser, browser_of, stop_clock
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 
@@ -150,7 +151,8 @@ def test_run_page_names_what_to_look_at(ana: Browser, run: Run) -> None:
     assert "Redeliver stopped while requesting it" in text
 
 
-def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run) -> None:
+def test_run_page_is_304_while_nothing_changes(ana: Browser, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_clock(monkeypatch, runs, at=run.created_at)  # at midnight, the time of its start gets its day
     live = reverse("run-live", args=[run.pk])
     etag = ana.client.get(live)["ETag"]
     ana.read(live, status=304, If_None_Match=etag)
