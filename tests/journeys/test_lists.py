@@ -94,6 +94,12 @@ def row_heights(page: Page) -> list[int]:
     return rows.evaluate_all("rows => rows.map(row => Math.ceil(row.getBoundingClientRect().height))")
 
 
+def chip_heights(page: Page) -> list[int]:
+    """Return the height of each row's state, in px."""
+    chips = page.locator("main .table.compact .c-state .chip")
+    return chips.evaluate_all("all => all.map(one => Math.ceil(one.getBoundingClientRect().height))")
+
+
 ENDPOINT_PX = {1024: 100, 1280: 170, 1920: 180}
 """Least width of the endpoint's column by the window's: less says nothing but "Be…"."""
 LISTS = {
@@ -119,6 +125,8 @@ def test_rows_are_one_line_and_no_table_is_wider_than_the_window(
     assert overflows(page) == []
     assert wider_tables(page) == []
     take_all(page, screenshots, f"list-{name}")
+    page.set_viewport_size({"width": 375, "height": 812})
+    assert [chip for chip in chip_heights(page) if chip > ROW_PX] == []  # a long name beside it leaves it its place
 
 
 @pytest.mark.parametrize("width", ENDPOINT_PX)
