@@ -91,6 +91,8 @@ def trimmed(text: str) -> str:
 
     Invisible characters are also removed inside a text of plain ASCII; names in some languages need them.
     """
+    if text.isascii():
+        return text.strip()
     spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
     shown = without_invisible(spaced)
     if "".join(char for char in shown if char not in _EVERY_MARK).translate(_HYPHENS).isascii():

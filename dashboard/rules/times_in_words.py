@@ -71,6 +71,8 @@ def retell(words: str, *, written: datetime, now: datetime) -> str:
 
 
 def _ours(words: str) -> Iterator[re.Match[str]]:
+    if ":" not in words:
+        return
     quoted = [one.span() for one in QUOTED.finditer(words)]
     for found in _IN_WORDS.finditer(words):
         is_quoted = any(begin < found.start() < end for begin, end in quoted)

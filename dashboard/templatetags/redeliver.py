@@ -263,6 +263,8 @@ def with_utc(words: object) -> SafeString | str:
     for start, end, utc in times_in(text):
         parts += [escape(text[done:start]), format_html('<span title="{}" data-utc>{}</span>', utc, text[start:end])]
         done = end
+    if not parts:
+        return escape(text)
     return format_html("{}" * (len(parts) + 1), *parts, escape(text[done:]))
 
 
