@@ -263,17 +263,17 @@ def _sums(user: User, now: datetime) -> dict[str, Any]:
             as_of=Min("checked_at"),
         )
     )
-    found: list[dict[str, Any]] = list(groups)
-    read_lately = next((one for one in found if one["is_known"]), {"endpoints_count": 0, "fine": 0, "as_of": None})
+    found = list(groups)
+    read_lately = next((one for one in found if one["is_known"]), None)
     endpoints = sum(one["endpoints_count"] for one in found)
     return {
         "installs": sum(one["installs_count"] for one in found),
         "in_need": sum(one["in_need"] for one in found),
         "unheard": sum(one["unheard"] for one in found),
         "endpoints": endpoints,
-        "fine": read_lately["fine"],
-        "unknown": endpoints - read_lately["endpoints_count"],
-        "as_of": read_lately["as_of"],
+        "fine": read_lately["fine"] if read_lately else 0,
+        "unknown": endpoints - (read_lately["endpoints_count"] if read_lately else 0),
+        "as_of": read_lately["as_of"] if read_lately else None,
     }
 
 
