@@ -248,6 +248,7 @@ def make_alert(*, endpoint: Endpoint | None = None, **columns: Any) -> Alert:
         "endpoint_url": endpoint.known_as,
         "words": "OpenTrain disabled it after 10 consecutive failures, so deliveries are stopped.",
         "opened_at": NOON,
+        "ended_as": "resolved" if columns.get("cleared_at") else "",
     }
     return Alert.objects.create(**defaults | columns)
 

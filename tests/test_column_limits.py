@@ -213,6 +213,7 @@ GUARDS: dict[str, int | str] = {
     "Alert.install_name": alert_messages.NAME_CHARS,
     "Alert.endpoint_name": alert_messages.NAME_CHARS,
     "Alert.endpoint_url": alert_messages.NAME_CHARS,
+    "Alert.ended_as": CHOICE,
     "AlertDelivery.channel_name": NAME_CHARS,
     "AlertDelivery.state": CHOICE,
     "AlertDelivery.attempts": alerts.ATTEMPTS,

@@ -12,8 +12,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from dashboard.models import AuditEntry, Delivery, EndpointSnapshot, Run, WindowCheck
-from tests.factories import NOON, make_attempt, make_delivery, make_endpoint, make_run, make_window_check
+from dashboard.models import Alert, AuditEntry, Delivery, EndpointSnapshot, Run, WindowCheck
+from tests.factories import NOON, make_alert, make_attempt, make_delivery, make_endpoint, make_run, make_window_check
 
 ADDING = (migrations.CreateModel, migrations.AddIndex, AddIndexConcurrently, migrations.AlterModelOptions,
           migrations.AlterModelManagers)  # fmt: skip
@@ -34,6 +34,7 @@ REASONS: dict[str, str] = {
     " does not know choices",
     "0028_url_changed_alerts": "the database does not know choices, and the index is built concurrently",
     "0031_names_and_time_zones": "fills a column that the old code does not know, of few endpoints",
+    "0035_alert_ends": "fills a column that the old code does not know, of alerts that have ended",
     "0025_route_changes": "triggers that only notify: they change no row, and refuse none",
 }
 """Migrations that do more than add, by name, and why each is safe while the old code runs."""
@@ -191,6 +192,32 @@ def test_runs_of_before_are_told_apart_by_who_ended_them() -> None:
         cursor.execute(import_module("dashboard.migrations.0017_run_by_person").FILL)
     found = [Run.objects.get(pk=run.pk).by_person for run in (*ended, *paused)]
     assert found == [True, True, False, False, True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_alerts_of_before_keep_how_they_ended_and_open_ones_have_no_end() -> None:
+    """The sentences are written out: they are those of before, whatever the code says now."""
+    before, newest = [("dashboard", "0034_connected_installs")], MigrationLoader(connection).graph.leaf_nodes()
+    gone, left, over, still_open = (
+        make_alert(cleared_at=at, cleared_words=words)
+        for at, words in (
+            (NOON, "The endpoint was deleted."),
+            (NOON, "The install was disconnected from Redeliver, so whether this goes on is not known."),
+            (NOON, "It is no longer disabled by OpenTrain."),
+            (None, ""),
+        )
+    )
+    old = MigrationLoader(connection).project_state(before[0]).apps.get_model("dashboard", "Alert")
+    said = set(Alert.objects.values_list("pk", "cleared_words"))
+    try:
+        MigrationExecutor(connection).migrate(before)
+        assert set(old.objects.values_list("pk", "cleared_words")) == said
+    finally:
+        MigrationExecutor(connection).migrate(newest)
+    ends = [Alert.objects.get(pk=one.pk).ended_as for one in (gone, left, over, still_open)]
+    assert ends == ["deleted", "not_known", "resolved", ""]
+    old.objects.filter(pk=still_open.pk).update(cleared_at=NOON, cleared_words="Ended by the old code.")
+    assert Alert.objects.get(pk=still_open.pk).ended_as == ""
 
 
 @pytest.mark.django_db(transaction=True)

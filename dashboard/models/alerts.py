@@ -12,12 +12,14 @@ from django.db.models import Q
 from dashboard.db.fields import MaskedCharField, MaskedTextField, SecretField
 from dashboard.models.endpoints import Endpoint
 from dashboard.models.installs import Install
+from dashboard.rules.alert_messages import End
 from dashboard.rules.alerts import KINDS, AlertEvent, AlertKind, Quiet, Subject
 
 if TYPE_CHECKING:
     from dashboard.models.members import User
 
 KIND_CHOICES = [(kind.value, kind.label) for kind in KINDS]
+END_CHOICES = [(end.value, end.label) for end in End]
 
 
 class AlertChannelQuerySet(models.QuerySet["AlertChannel"]):
@@ -117,6 +119,9 @@ class Alert(models.Model):
     opened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True)
     cleared_words = MaskedTextField(blank=True)
+    ended_as = models.CharField(
+        max_length=20, choices=END_CHOICES, blank=True, default="", db_default="", help_text="Empty while it is open."
+    )
     superseded = models.BooleanField(default=False, help_text="It ended because a worse problem followed.")
 
     objects = AlertQuerySet.as_manager()

@@ -46,9 +46,19 @@ class End(LabelledEnum):
     NOT_KNOWN = "not_known", "Not known"
 
 
-def end_of(cleared_words: str) -> End:
-    """Return how an alert ended, by the words that were stored then: an install may be connected again since."""
-    return {GONE: End.DELETED, LEFT: End.NOT_KNOWN}.get(cleared_words, End.RESOLVED)
+def how_it_ends(*, is_gone: bool, is_left: bool = False) -> End:
+    """Say how an alert ends now; it is stored, because an install may be connected again later.
+
+    `is_gone`: its endpoint was deleted. `is_left`: its install was disconnected.
+    """
+    if is_left:
+        return End.NOT_KNOWN
+    return End.DELETED if is_gone else End.RESOLVED
+
+
+def stored_end(ended_as: str) -> End:
+    """Return how an alert ended. What is not stored, or by another release, is not known: never an all-clear."""
+    return End(ended_as) if ended_as in set(End) else End.NOT_KNOWN
 
 
 NEXT_STEPS = {
@@ -83,6 +93,7 @@ class Item:
     opened_at: datetime
     cleared_at: datetime | None
     cleared_words: str
+    ended_as: str
     address: str
 
     @property
@@ -91,7 +102,7 @@ class Item:
 
     @property
     def end(self) -> End:
-        return end_of(self.cleared_words)
+        return stored_end(self.ended_as)
 
     @property
     def about(self) -> str:
@@ -171,18 +182,15 @@ def opening_words(*, sentences: Sequence[str], said: str = "") -> str:
     return plain(" ".join([*(one for one in sentences if one), *quoted]), limit=WORDS_CHARS)
 
 
-def closing_words(
-    *, kind: AlertKind, is_gone: bool = False, is_left: bool = False, now_says: str = "", missing: str = ""
-) -> str:
-    """Say why an alert ended. `now_says` is its endpoint's state now; `is_gone` says that the endpoint was deleted, and
-    `is_left` that its install was disconnected.
+def closing_words(*, kind: AlertKind, end: End, now_says: str = "", missing: str = "") -> str:
+    """Say why an alert ended. `now_says` is its endpoint's state now.
 
     `missing` says what of the time in which nothing was sent may be missing.
     """
-    if is_left:
+    if end is End.NOT_KNOWN:
         return LEFT
     said = [one for one in (ENDINGS[kind], now_says, missing) if one]
-    return GONE if is_gone else plain(" ".join(said), limit=WORDS_CHARS)
+    return GONE if end is End.DELETED else plain(" ".join(said), limit=WORDS_CHARS)
 
 
 def email_subject(message: Message) -> str:

@@ -21,7 +21,7 @@ from dashboard.presenters import pages
 from dashboard.presenters.alert_audience import audience
 from dashboard.presenters.live import live as live_response
 from dashboard.queries import health_checks
-from dashboard.rules.alert_messages import End, end_of
+from dashboard.rules.alert_messages import End, stored_end
 from dashboard.rules.alerts import WORST_FIRST, AlertEvent
 from dashboard.rules.durations import span
 from dashboard.rules.endpoint_titles import place
@@ -79,7 +79,7 @@ class AlertRow:
 
     @property
     def end(self) -> End:
-        return end_of(self.alert.cleared_words)
+        return stored_end(self.alert.ended_as)
 
     @property
     def where(self) -> str:

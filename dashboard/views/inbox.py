@@ -55,7 +55,7 @@ from dashboard.queries.inbox import (
 )
 from dashboard.queries.operations import last_answer_of
 from dashboard.queries.status_history import gap
-from dashboard.rules.alert_messages import End, end_of
+from dashboard.rules.alert_messages import End, stored_end
 from dashboard.rules.alerts import AlertKind
 from dashboard.rules.deliveries import Standing, due_from
 from dashboard.rules.endpoints import EndpointHealth, HealthKind, Severity
@@ -433,7 +433,7 @@ def _last_ended_in_history(user: User) -> Repaired | None:
 def _last_ended_alert(user: User) -> Repaired | None:
     rows = Alert.objects.visible_to(user).filter(install__disconnected_at=None).select_related("endpoint")
     last = rows.defer("endpoint__secret").order_by("-opened_at", "-id").first()
-    if last is None or last.cleared_at is None or end_of(last.cleared_words) is not End.RESOLVED:
+    if last is None or last.cleared_at is None or stored_end(last.ended_as) is not End.RESOLVED:
         return None
     if last.endpoint is not None and last.endpoint.status == DISABLED:
         return None

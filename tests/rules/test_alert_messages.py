@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.rules.alert_messages import (
-    GONE,
-    LEFT,
     LISTED,
     NEXT_STEPS,
     End,
@@ -17,12 +15,13 @@ from dashboard.rules.alert_messages import (
     closing_words,
     email_subject,
     email_text,
-    end_of,
+    how_it_ends,
     json_body,
     opening_words,
     plain,
     slack_body,
     slack_text,
+    stored_end,
 )
 from dashboard.rules.alerts import AlertEvent, AlertKind
 
@@ -40,6 +39,7 @@ ITEM = Item(
     opened_at=NOON,
     cleared_at=None,
     cleared_words="",
+    ended_as="",
     address="https://redeliver.example.com/endpoints/9/",
 )
 OVER = replace(
@@ -47,6 +47,7 @@ OVER = replace(
     events=(AlertEvent.CLEARED,),
     cleared_at=NOON + timedelta(minutes=14),
     cleared_words="It is no longer disabled by OpenTrain.",
+    ended_as="resolved",
 )
 MESSAGE = Message(id="3f1c", created_at=NOON, items=(ITEM,), address="https://redeliver.example.com/alerts/")
 
@@ -94,19 +95,39 @@ def test_message_of_what_is_over_alone_says_so_in_its_subject() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "end", "label"),
+    ("stored", "end", "label"),
     [
-        ("It is no longer disabled by OpenTrain.", End.RESOLVED, "Resolved"),
-        (GONE, End.DELETED, "Endpoint deleted"),
-        (LEFT, End.NOT_KNOWN, "Not known"),
+        ("resolved", End.RESOLVED, "Resolved"),
+        ("deleted", End.DELETED, "Endpoint deleted"),
+        ("not_known", End.NOT_KNOWN, "Not known"),
+        ("", End.NOT_KNOWN, "Not known"),
+        ("of_another_release", End.NOT_KNOWN, "Not known"),
     ],
 )
-def test_end_is_only_called_resolved_where_it_is_known_to_be(words: str, end: End, label: str) -> None:
-    assert (end_of(words), end_of(words).label) == (end, label)
+def test_end_is_only_called_resolved_where_it_is_known_to_be(stored: str, end: End, label: str) -> None:
+    assert (stored_end(stored), stored_end(stored).label) == (end, label)
+
+
+@pytest.mark.parametrize(
+    ("is_gone", "is_left", "end"),
+    [
+        (False, False, End.RESOLVED),
+        (True, False, End.DELETED),
+        (False, True, End.NOT_KNOWN),
+        (True, True, End.NOT_KNOWN),
+    ],
+)
+def test_only_what_is_still_watched_ends_as_resolved(is_gone: bool, is_left: bool, end: End) -> None:
+    assert how_it_ends(is_gone=is_gone, is_left=is_left) is end
+
+
+def test_end_does_not_hang_on_its_sentence() -> None:
+    gone = replace(OVER, cleared_words="Somebody removed the endpoint.", ended_as="deleted")
+    assert email_subject(say(gone)).startswith("[Redeliver] Endpoint deleted after 14 min")
 
 
 def test_alert_of_a_deleted_endpoint_is_not_told_as_resolved() -> None:
-    gone = replace(OVER, cleared_words=GONE)
+    gone = replace(OVER, cleared_words="The endpoint was deleted.", ended_as="deleted")
     assert email_subject(say(gone)).startswith("[Redeliver] Endpoint deleted after 14 min: Disabled by OpenTrain: Acme")
     assert "Endpoint deleted 2026-06-12 12:14:00 UTC" in email_text(say(gone))
     assert "esolved" not in email_text(say(gone))
@@ -247,4 +268,4 @@ def test_words_quote_opentrain_and_are_capped() -> None:
 
 @pytest.mark.parametrize("kind", AlertKind)
 def test_every_kind_says_what_ended_it(kind) -> None:
-    assert closing_words(kind=kind, now_says="Now it is Active.").endswith(". Now it is Active.")
+    assert closing_words(kind=kind, end=End.RESOLVED, now_says="Now it is Active.").endswith(". Now it is Active.")

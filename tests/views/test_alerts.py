@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from dashboard.actions.alerts import watch
 from dashboard.models import Alert, AlertChannel, AlertDelivery, Endpoint, Install, ReceiverReport, User
-from dashboard.rules.alert_messages import GONE, LEFT
 from dashboard.views import alerts
 from tests.factories import make_alert, make_channel, make_endpoint, make_install
 from tests.views.conftest import Browser, browser_of, stop_clock
@@ -135,12 +134,14 @@ def test_alert_that_is_over_says_how_long_it_lasted(ana: Browser, acme: Install)
     assert "It is no longer disabled by OpenTrain." in text
 
 
-@pytest.mark.parametrize(("words", "label"), [(GONE, "Endpoint deleted"), (LEFT, "Not known")])
+@pytest.mark.parametrize(
+    ("stored", "label"), [("deleted", "Endpoint deleted"), ("not_known", "Not known"), ("", "Not known")]
+)
 def test_alert_of_which_nothing_is_known_any_more_is_not_called_resolved(
-    ana: Browser, acme: Install, words: str, label: str
+    ana: Browser, acme: Install, stored: str, label: str
 ) -> None:
     now = timezone.now()
-    make_alert(endpoint=make_disabled(acme), opened_at=now - timedelta(minutes=3), cleared_at=now, cleared_words=words)
+    make_alert(endpoint=make_disabled(acme), opened_at=now - timedelta(minutes=3), cleared_at=now, ended_as=stored)
     text = words_of(ana.read(LIST))
     assert f"{label} 3 min ago" in text
     assert "Resolved" not in text

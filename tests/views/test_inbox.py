@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from dashboard.models import Endpoint, EndpointSnapshot, Install, User
 from dashboard.models.installs import RANK_OF_TROUBLE
-from dashboard.rules.alert_messages import GONE, LEFT
 from dashboard.rules.installs import Trouble
 from tests.factories import (
     make_alert,
@@ -162,11 +161,11 @@ def test_pause_of_a_failing_endpoint_is_no_problem_that_was_resolved(ana: Browse
 
 
 @pytest.mark.usefixtures("_worker")
-@pytest.mark.parametrize("words", [GONE, LEFT])
-def test_alert_of_which_nothing_is_known_any_more_is_no_problem_that_was_resolved(ana: Browser, words: str) -> None:
+@pytest.mark.parametrize("stored", ["deleted", "not_known", ""])
+def test_alert_of_which_nothing_is_known_any_more_is_no_problem_that_was_resolved(ana: Browser, stored: str) -> None:
     now = timezone.now()
     endpoint = make_endpoint(install=make_install(checked_at=now))
-    make_alert(endpoint=endpoint, opened_at=now - 3 * MINUTE, cleared_at=now - MINUTE, cleared_words=words)
+    make_alert(endpoint=endpoint, opened_at=now - 3 * MINUTE, cleared_at=now - MINUTE, ended_as=stored)
     assert "Last problem" not in ana.read(INBOX)
 
 

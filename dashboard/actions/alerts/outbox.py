@@ -184,6 +184,7 @@ def _item(alert: Alert, *, events: tuple[AlertEvent, ...], now: datetime) -> Ite
         opened_at=alert.opened_at,
         cleared_at=alert.cleared_at,
         cleared_words=cleared_words,
+        ended_as=alert.ended_as,
         address=_address(alert),
     )
 

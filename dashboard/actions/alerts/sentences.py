@@ -12,7 +12,7 @@ from dashboard.queries.inbox import Logged, logged
 from dashboard.queries.lost_window import Span, since_stopped
 from dashboard.queries.siblings import Window, siblings_of
 from dashboard.rules import run_endings
-from dashboard.rules.alert_messages import GONE, SAID_CHARS, closing_words, plain
+from dashboard.rules.alert_messages import GONE, SAID_CHARS, End, closing_words, how_it_ends, plain
 from dashboard.rules.alerts import REFUSALS_WITHIN, AlertKind, Subject
 from dashboard.rules.durations import clock, spelled
 from dashboard.rules.endpoints import endpoint_health
@@ -57,8 +57,8 @@ def of(
     }
 
 
-def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> list[str]:
-    """Say of each alert what ended it, and the current state of its endpoint.
+def endings(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> list[tuple[End, str]]:
+    """Say of each alert how it ended, what ended it, and the current state of its endpoint.
 
     After a disable, also of which time events may be missing: active again does not mean that nothing was lost.
     """
@@ -80,11 +80,19 @@ def left(alerts: Sequence[Alert]) -> set[int]:
     return set(Install.objects.filter(pk__in=ids, disconnected_at__isnull=False).values_list("pk", flat=True))
 
 
-def _ending(alert: Alert, endpoint: Endpoint | None, *, is_left: bool, missing: str) -> str:
-    is_gone = endpoint is not None and endpoint.deleted_at is not None
-    return closing_words(
-        kind=alert.subject.kind, is_gone=is_gone, is_left=is_left, now_says=now_says(endpoint), missing=missing
-    )
+def worse(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint]) -> list[tuple[End, str]]:
+    """Say of each alert that a worse one replaces how it ended, and the current state of its endpoint."""
+    found = [endpoints.get(one.endpoint_id or 0) for one in alerts]
+    return [(how_it_ends(is_gone=_is_gone(endpoint)), now_says(endpoint)) for endpoint in found]
+
+
+def _ending(alert: Alert, endpoint: Endpoint | None, *, is_left: bool, missing: str) -> tuple[End, str]:
+    end = how_it_ends(is_gone=_is_gone(endpoint), is_left=is_left)
+    return end, closing_words(kind=alert.subject.kind, end=end, now_says=now_says(endpoint), missing=missing)
+
+
+def _is_gone(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.deleted_at is not None
 
 
 def _missing(alerts: Sequence[Alert], endpoints: Mapping[int, Endpoint], *, now: datetime) -> dict[int, str]:

@@ -20,14 +20,15 @@ from dashboard.actions.alerts import sentences as alert_sentences
 from dashboard.db.advisory_lock import alone_in_transaction
 from dashboard.models import Alert, AlertChannel, AlertDelivery, AlertNews, Endpoint, Install
 from dashboard.queries.alert_conditions import Wrong, find
-from dashboard.rules.alert_messages import NAME_CHARS, opening_words, plain
+from dashboard.rules.alert_messages import NAME_CHARS, End, opening_words, plain
 from dashboard.rules.alerts import AlertEvent, compare
 from dashboard.rules.time_zones import read_in
 
 # `bulk_update` takes seconds for the thousands of alerts that one broken host may have opened.
 _END = """
-    UPDATE dashboard_alert SET cleared_at = %(at)s, cleared_words = ended.words
-    FROM unnest(%(ids)s::bigint[], %(words)s::text[]) AS ended (id, words) WHERE dashboard_alert.id = ended.id
+    UPDATE dashboard_alert SET cleared_at = %(at)s, cleared_words = ended.words, ended_as = ended.ended_as
+    FROM unnest(%(ids)s::bigint[], %(ends)s::text[], %(words)s::text[]) AS ended (id, ended_as, words)
+    WHERE dashboard_alert.id = ended.id
 """
 ITSELF = "Redeliver"
 """What an alert is about that is of no install."""
@@ -112,7 +113,7 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
     Of an install that was disconnected there is no news: a message would say that the problem is resolved.
     """
     endpoints = _endpoints_of(alerts)
-    _end(alerts, now=now, words=alert_sentences.endings(alerts, endpoints, now=now))
+    _end(alerts, now=now, endings=alert_sentences.endings(alerts, endpoints, now=now))
     left = alert_sentences.left(alerts)
     AlertNews.objects.filter(
         alert__in=[one.pk for one in alerts if one.install_id in left], delivery__isnull=True
@@ -127,16 +128,15 @@ def _clear(alerts: Sequence[Alert], *, now: datetime) -> None:
 
 def _supersede(alerts: Sequence[Alert], *, now: datetime) -> None:
     """Close alerts that a worse one replaces, without news of their end, and drop pending news of their opening."""
-    endpoints = _endpoints_of(alerts)
-    words = [alert_sentences.now_says(endpoints.get(alert.endpoint_id or 0)) for alert in alerts]
-    _end(alerts, now=now, words=words)
+    _end(alerts, now=now, endings=alert_sentences.worse(alerts, _endpoints_of(alerts)))
     Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(superseded=True)
     AlertNews.objects.filter(alert__in=alerts, delivery__isnull=True).delete()
 
 
-def _end(alerts: Sequence[Alert], *, now: datetime, words: list[str]) -> None:
+def _end(alerts: Sequence[Alert], *, now: datetime, endings: Sequence[tuple[End, str]]) -> None:
+    ends, words = [end.value for end, _ in endings], [words for _, words in endings]
     with connection.cursor() as cursor:
-        cursor.execute(_END, {"at": now, "ids": [alert.pk for alert in alerts], "words": words})
+        cursor.execute(_END, {"at": now, "ids": [alert.pk for alert in alerts], "ends": ends, "words": words})
 
 
 def _endpoints_of(alerts: Sequence[Alert]) -> dict[int, Endpoint]:

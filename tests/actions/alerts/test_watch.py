@@ -131,7 +131,8 @@ def test_token_refused_and_then_no_answer_is_no_all_clear() -> None:
     assert watch(MINUTE) == Watched()
     Install.objects.update(last_error_code=Trouble.NONE, last_error="")
     assert watch(2 * MINUTE) == Watched(cleared=1, messages=1)
-    assert Alert.objects.get().cleared_words == "OpenTrain responds for this install again."
+    ended = Alert.objects.values_list("ended_as", "cleared_words").get()
+    assert ended == ("resolved", "OpenTrain responds for this install again.")
 
 
 def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
@@ -139,7 +140,7 @@ def test_deleted_endpoint_ends_its_alert_and_says_so() -> None:
     watch()
     Endpoint.objects.update(deleted_at=NOON)
     assert watch(MINUTE).cleared == 1
-    assert Alert.objects.get().cleared_words == "The endpoint was deleted."
+    assert Alert.objects.values_list("ended_as", "cleared_words").get() == ("deleted", "The endpoint was deleted.")
 
 
 def test_what_is_found_at_once_is_one_message() -> None:

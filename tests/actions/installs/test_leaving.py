@@ -130,8 +130,9 @@ def test_no_alert_and_no_inbox_row_is_of_it_and_an_open_alert_says_what_is_not_k
     assert list(endpoints_needing_attention(user=support, now=timezone.now())) == []
     watch.watch(now=NOON + timedelta(minutes=1))
     assert not AlertNews.objects.filter(event=AlertEvent.CLEARED).exists()
-    words = set(Alert.objects.values_list("cleared_words", flat=True))
-    assert words == {"The install was disconnected from Redeliver, so whether this goes on is not known."}
+    assert set(Alert.objects.values_list("ended_as", "cleared_words")) == {
+        ("not_known", "The install was disconnected from Redeliver, so whether this goes on is not known.")
+    }
 
 
 def test_connecting_the_same_install_again_brings_it_back(support: User, fake_opentrain: FakeOpenTrain) -> None:
