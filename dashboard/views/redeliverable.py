@@ -17,8 +17,9 @@ from dashboard.models import Endpoint, Install
 from dashboard.presenters.delivery_list_page import again, redeliver_address
 from dashboard.presenters.live import live
 from dashboard.presenters.redeliverable import NOT_COUNTED, Redeliverable, can_send_again, not_counted, redeliverable
+from dashboard.queries.delivery_lists import page as newest
 from dashboard.views import delivery_lists
-from dashboard.views.delivery_lists import PAGE, Place, everything, of_endpoint, of_install, page_of
+from dashboard.views.delivery_lists import PAGE, Place, everything, of_endpoint, of_install
 
 MOST = 500
 """Most deliveries of which the link tells how many can be redelivered: later events of each are read for it."""
@@ -57,8 +58,8 @@ def _redeliverable(place: Place, filters: Filter, now: datetime) -> Redeliverabl
         with at_most(ms=delivery_lists.COUNT_MS):
             found = redeliverable(scope=place.scope, criteria=filters.criteria, most=MOST, now=now)
             if found == Redeliverable() and filters.used:
-                page = page_of(place=place, filters=filters, cursor=None, now=now, limit=PAGE)
-                return Redeliverable(delivered=can_send_again(page))
+                page = newest(scope=place.scope, criteria=filters.criteria, now=now, limit=PAGE)
+                return Redeliverable(delivered=can_send_again(page.only("endpoint", "last_ok", "requested_at")))
     except TooSlow:
         found = NOT_COUNTED
     return not_counted(place.endpoint) if found == NOT_COUNTED else found
