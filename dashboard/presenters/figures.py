@@ -6,13 +6,14 @@ from datetime import datetime
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.queries import figures as found
+from dashboard.queries.install_endpoints import TOGETHER, InstallEndpoint, are_few
 from dashboard.rules.durations import clock
 from dashboard.rules.figures import MEANING, Figures, Tried, success
 
 NOT_LOGGED = "Not known: its deliveries don't pass through Redeliver, and its handler doesn't report them."
 NONE_LOGGED = "Not known: no deliveries of this install pass through Redeliver."
 NO_ENDPOINTS = "It has no endpoints."
-NOT_SUMMED = f"Not summed up for more than {found.TOGETHER} endpoints. The install's page has the figures of each."
+NOT_SUMMED = f"Not summed up for more than {TOGETHER} endpoints. The install's page has the figures of each."
 NOT_TRIED = "No delivery was attempted in the last 24 hours."
 NOT_TIMED = "No attempt in the last 24 hours was answered by the handler."
 
@@ -88,11 +89,12 @@ def of_endpoints(endpoints: Sequence[Endpoint], *, now: datetime) -> dict[int, S
     return {one.pk: shown(figures[one.pk], now=now) if one.pk in figures else unknown(NOT_LOGGED) for one in endpoints}
 
 
-def of_installs(installs: Iterable[Install], *, now: datetime) -> dict[int, Shown]:
+def of_installs(
+    installs: Iterable[Install], *, endpoints: Iterable[InstallEndpoint], now: datetime
+) -> dict[int, Shown]:
     """Return the figures of installs, summed up over their endpoints, by primary key."""
-    rows = list(installs)
-    figures = found.of_installs(rows, now=now)
-    return {one.pk: _of_install(one, figures, now=now) for one in rows}
+    figures = found.of_installs(endpoints, now=now)
+    return {one.pk: _of_install(one, figures, now=now) for one in installs}
 
 
 def unknown(why: str) -> Shown:
@@ -140,7 +142,7 @@ def spark(parts: Sequence[Tried | None]) -> Spark:
 def _of_install(install: Install, figures: Mapping[int, Figures], *, now: datetime) -> Shown:
     if not install.endpoint_count:
         return unknown(NO_ENDPOINTS)
-    if not found.is_summed(install):
+    if not are_few(install):
         return unknown(NOT_SUMMED)
     return shown(figures[install.pk], now=now) if install.pk in figures else unknown(NONE_LOGGED)
 

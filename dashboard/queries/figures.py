@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import F, OuterRef, Subquery
 
-from dashboard.models import Delivery, Endpoint, Install
+from dashboard.models import Delivery, Endpoint
 from dashboard.models.endpoints import EndpointQuerySet
+from dashboard.queries import install_endpoints
 from dashboard.queries.attempt_counts import TRIED
+from dashboard.queries.install_endpoints import InstallEndpoint
 from dashboard.rules.figures import PARTS, TIMED, WINDOW, Figures, Tried, known, window
 from dashboard.rules.receiver_urls import leads_to, log_began
 
@@ -22,8 +24,6 @@ LOOKED_AT = 20_000
 """Most deliveries to look at, of all endpoints together."""
 LEAST = 20
 """Fewest deliveries of an endpoint to look at, however many endpoints there are."""
-TOGETHER = 25
-"""Most endpoints of an install to sum up. The figures of one with more are not known: its page has those of each."""
 SORTED = 500
 """Most endpoints to sort by their last attempts."""
 NEWEST = 1000
@@ -41,25 +41,13 @@ _TIMES = """
     SELECT key, NULL, NULL, NULL, percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms), NULL, NULL, NULL
     FROM tried WHERE cause = ANY(%(timed)s) GROUP BY key
 """
-_NEWEST = """
-    SELECT last_attempt_at AS at, last_ok AS ok FROM dashboard_delivery
-    WHERE endpoint_id = {endpoint} ORDER BY last_attempt_at DESC LIMIT 1
-"""
 _LAST = f"""
     SELECT asked.key, NULL, NULL, NULL, NULL, last.at, NULL, last.ok
     FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS asked (key, endpoint)
-    CROSS JOIN LATERAL ({_NEWEST.format(endpoint="asked.endpoint")}) AS last
+    CROSS JOIN LATERAL ({install_endpoints.NEWEST.format(endpoint="asked.endpoint")}) AS last
 """  # noqa: S608 - the same
 _SQL = f"WITH {TRIED} {_HOURS} UNION ALL {_TIMES} UNION ALL {_LAST}"
 _SQL_OF_HOURS = f"WITH {TRIED} {_HOURS}"
-# Most endpoints of a page were not tried for a day: with their last attempt, nothing is left to count of them.
-_SQL_OF_INSTALLS = f"""
-    SELECT endpoint.id, install_id, url, receiver_key, observation_key_sha256 IS NOT NULL, routed_at, created_at,
-        observation_key_at, last.at, last.ok
-    FROM dashboard_endpoint AS endpoint
-    LEFT JOIN LATERAL ({_NEWEST.format(endpoint="endpoint.id")}) AS last ON true
-    WHERE install_id = ANY(%(installs)s) AND opentrain_id IS NOT NULL AND deleted_at IS NULL
-"""  # noqa: S608 - the same
 
 
 class _Log(NamedTuple):
@@ -95,37 +83,32 @@ def of_endpoints(endpoints: Sequence[Endpoint], *, now: datetime) -> dict[int, F
     return _figures(logs, found, since=since)
 
 
-def of_installs(installs: Iterable[Install], *, now: datetime) -> dict[int, Figures]:
-    """Return the figures of installs, by primary key: of their endpoints that have a log, if there are few enough.
+def of_installs(endpoints: Iterable[InstallEndpoint], *, now: datetime) -> dict[int, Figures]:
+    """Return the figures of installs, by primary key, summed up over those of these endpoints that have a log.
 
     They are without times.
     """
-    few = [one.pk for one in installs if is_summed(one)]
-    if not few:
-        return {}
     since, until = window(now=now)
-    with connection.cursor() as cursor:
-        cursor.execute(_SQL_OF_INSTALLS, {"installs": few})
-        rows = cursor.fetchall()
     logs: dict[int, list[_Log]] = defaultdict(list)
     found: dict[int, _Found] = defaultdict(_Found)
     tried = []
-    for pk, install, url, key, is_observed, routed_at, created_at, observed_at, last_at, last_ok in rows:
-        is_received = key is not None and leads_to(url=url, key=key)
-        if not (is_received or is_observed):
+    for one in endpoints:
+        is_received = one.receiver_key is not None and leads_to(url=one.url, key=one.receiver_key)
+        if not (is_received or one.is_observed):
             continue
-        began = log_began(is_received=is_received, routed_at=routed_at, created_at=created_at, observed_at=observed_at)
-        logs[install].append(_Log(pk, began))
-        found[install].add_last(last_at, last_ok)
-        if last_at is not None and last_at >= since:
-            tried.append((install, pk))
+        began = log_began(
+            is_received=is_received,
+            routed_at=one.routed_at,
+            created_at=one.created_at,
+            observed_at=one.observed_at,
+        )
+        logs[one.install_id].append(_Log(one.pk, began))
+        found[one.install_id].add_last(one.last_at, one.last_ok)
+        # Most endpoints of a page were not tried for a day: with their last attempt, nothing is left to count of them.
+        if one.last_at is not None and one.last_at >= since:
+            tried.append((one.install_id, one.pk))
     _count(found, tried, sql=_SQL_OF_HOURS, since=since, until=until)
     return _figures(logs, found, since=since)
-
-
-def is_summed(install: Install) -> bool:
-    """Return whether the figures of the install's endpoints are summed up."""
-    return install.endpoint_count <= TOGETHER
 
 
 def lately_active(endpoints: EndpointQuerySet, *, count: int, most: int) -> list[Endpoint]:

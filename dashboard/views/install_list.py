@@ -24,6 +24,7 @@ from dashboard.presenters.figures import Shown
 from dashboard.presenters.inbox import Concerned, concerned, helps_install
 from dashboard.presenters.live import live as live_response
 from dashboard.presenters.pages import numbered
+from dashboard.queries import install_endpoints
 from dashboard.queries.health_counts import health_counts
 from dashboard.rules import pasted
 from dashboard.rules.endpoints import EndpointHealth, Severity
@@ -234,17 +235,19 @@ def _nothing_words(asked: InstallListCriteria) -> str:
 def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Install], int, int]:
     """Return the requested page, or else the last one; the total number of rows; and the page number.
 
-    A search reads every name, so its rows are counted in the same query; indexed lists are faster to count separately.
+    A search reads every name, so its rows are counted in the same query; indexed lists are faster to count separately,
+    unless the page is not full: then it is the last one.
     """
-    rows = found.order_by(*SORTS[asked.sort])
-    if asked.query:
-        counted = rows.annotate(matching=Window(Count("pk")))
-        installs = list(counted[(asked.page - 1) * PAGE : asked.page * PAGE])
-        if installs:
-            return installs, int(getattr(installs[0], "matching", 0)), asked.page
+    rows, before = found.order_by(*SORTS[asked.sort]), (asked.page - 1) * PAGE
+    counted = rows.annotate(matching=Window(Count("pk"))) if asked.query else rows
+    installs = list(counted[before : before + PAGE])
+    if installs and asked.query:
+        return installs, int(getattr(installs[0], "matching", 0)), asked.page
+    if 0 < len(installs) < PAGE:
+        return installs, before + len(installs), asked.page
     matching = found.count()
     page = min(asked.page, max(-(-matching // PAGE), 1))
-    return list(rows[(page - 1) * PAGE : page * PAGE]), matching, page
+    return installs if page == asked.page else list(rows[(page - 1) * PAGE : page * PAGE]), matching, page
 
 
 def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuerySet:
@@ -265,14 +268,15 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
 
 def _rows(installs: list[Install], *, user: User, now: datetime) -> list[InstallRow]:
     """Return the installs with their endpoints by health, and the figures of their last 24 hours."""
-    counts = health_counts(install_ids=[one.pk for one in installs if not one.is_disconnected])
-    shown = figures.of_installs(installs, now=now)
+    endpoints = install_endpoints.of_installs(installs)
+    counts = health_counts(installs=installs, endpoints=endpoints)
+    shown = figures.of_installs(installs, endpoints=endpoints, now=now)
     return [_row(one, counts.get(one.pk, ()), figures=shown[one.pk], user=user) for one in installs]
 
 
 def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, figures: Shown, user: User) -> InstallRow:
     need = install_need(install, user=user) if install.needs_attention else None
-    return InstallRow(install, tuple(counts), need, figures)
+    return InstallRow(install, () if install.is_disconnected else tuple(counts), need, figures)
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:
@@ -301,7 +305,7 @@ def beginning(request: MemberRequest, *, visible: InstallQuerySet, most: int, no
     """Return the first rows, searched and sorted, with their figures but without counts by health."""
     asked = replace(criteria_of(request), show="", page=1)
     found = list(_found(visible.defer(*_NOT_SHOWN), asked).order_by(*SORTS[asked.sort])[: most + 1])
-    shown = figures.of_installs(found[:most], now=now)
+    shown = figures.of_installs(found[:most], endpoints=install_endpoints.of_installs(found[:most]), now=now)
     rows = [_row(install, (), figures=shown[install.pk], user=request.user) for install in found[:most]]
     return Beginning(rows, len(found) > most, asked, _columns(asked, *HEADS[:2], FIGURES, CHECKED))
 

@@ -17,7 +17,8 @@ from dashboard.presenters.figures import (
     shown,
     spark,
 )
-from dashboard.queries.figures import TOGETHER
+from dashboard.queries import install_endpoints
+from dashboard.queries.install_endpoints import TOGETHER
 from dashboard.rules.figures import Figures, Tried
 from tests.factories import make_delivery, make_endpoint, make_endpoints, make_install, make_user
 
@@ -84,7 +85,8 @@ def test_every_endpoint_and_install_has_figures_or_a_reason() -> None:
     make_endpoints(install=many, count=TOGETHER + 1)
     make_delivery(endpoint=make_endpoint(install=received))
     now = make_delivery().last_attempt_at
-    found = figures.of_installs(Install.objects.all(), now=now)
+    installs = Install.objects.all()
+    found = figures.of_installs(installs, endpoints=install_endpoints.of_installs(installs), now=now)
     assert [found[one.pk].why for one in (direct, empty, many)] == [NONE_LOGGED, NO_ENDPOINTS, NOT_SUMMED]
     assert found[received.pk].success == "100%"
     assert figures.of_endpoints([endpoint], now=now)[endpoint.pk].why == NOT_LOGGED

@@ -1,5 +1,6 @@
 """The figures of the last 24 hours: attempts at their own time, of all asked for in a constant number of queries."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Delivery, Endpoint, Install
-from dashboard.queries import figures
+from dashboard.queries import figures, install_endpoints
 from dashboard.rules.figures import Figures, Tried
 from tests.factories import (
     NOON,
@@ -25,6 +26,10 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 NOW = NOON - timedelta(seconds=1)
 """A second before the end of the window, which is NOON."""
 LONG_AGO = NOON - timedelta(days=90)
+
+
+def of_installs(installs: Sequence[Install]) -> dict[int, Figures]:
+    return figures.of_installs(install_endpoints.of_installs(installs), now=NOW)
 
 
 def logged(**columns: object) -> Endpoint:
@@ -144,7 +149,7 @@ def test_install_sums_up_its_endpoints_with_a_log() -> None:
     attempted(other, ago=MINUTE)
     installs = list(Install.objects.order_by("pk"))
     with CaptureQueriesContext(connection) as queries:
-        found = figures.of_installs(installs, now=NOW)
+        found = of_installs(installs)
     assert [(found[one.pk].taken, found[one.pk].failed) for one in installs] == [(1, 1), (1, 0)]
     assert (found[install.pk].last_at, found[install.pk].last_ok) == (NOON - MINUTE, False)
     assert len(queries) == 2
@@ -164,7 +169,7 @@ def test_what_an_install_has_in_the_log_is_what_the_endpoints_model_says() -> No
     for endpoint in endpoints:
         attempted(endpoint, ago=MINUTE)
     assert [one.is_logged for one in endpoints] == [True, False, False, True, True, False]
-    installs = figures.of_installs([one.install for one in endpoints], now=NOW)
+    installs = of_installs([one.install for one in endpoints])
     assert {pk: (one.taken, one.since, one.parts) for pk, one in installs.items()} == {
         one.install_id: (1, figures_of(one).since, figures_of(one).parts) for one in endpoints if one.is_logged
     }
@@ -178,24 +183,24 @@ def test_what_nobody_tried_for_a_day_takes_nothing_from_what_the_others_count(mo
         attempted(busy, ago=minutes * MINUTE)
     attempted(quiet, ago=25 * HOUR, ok=False)
     with CaptureQueriesContext(connection) as queries:
-        found = figures.of_installs([busy.install, quiet.install], now=NOW)
+        found = of_installs([busy.install, quiet.install])
     assert (found[busy.install_id].taken, found[busy.install_id].is_cut) == (3, False)
     last = found[quiet.install_id]
     assert (last.attempts, last.last_at, last.last_ok) == (0, NOON - 25 * HOUR, False)
     assert last.parts == (Tried(0, 0),) * 24
     assert len(queries) == 2
     with CaptureQueriesContext(connection) as queries:
-        figures.of_installs([quiet.install], now=NOW)
+        of_installs([quiet.install])
     assert len(queries) == 1
 
 
 def test_install_with_many_endpoints_or_none_with_a_log_has_no_figures() -> None:
     many, direct = make_install(), make_install()
-    make_endpoints(install=many, count=figures.TOGETHER + 1)
+    make_endpoints(install=many, count=install_endpoints.TOGETHER + 1)
     make_endpoint(install=direct, receiver_key=None)
     installs = list(Install.objects.all())
-    assert figures.of_installs(installs, now=NOW) == {}
-    assert [figures.is_summed(one) for one in Install.objects.order_by("pk")] == [False, True]
+    assert of_installs(installs) == {}
+    assert [install_endpoints.are_few(one) for one in Install.objects.order_by("pk")] == [False, True]
 
 
 @pytest.mark.parametrize("sorted_up_to", [500, 0])

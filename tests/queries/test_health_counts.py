@@ -3,8 +3,10 @@
 import pytest
 from django.utils import timezone
 
+from dashboard.models import Install
+from dashboard.queries import install_endpoints
 from dashboard.queries.health_counts import health_counts
-from tests.factories import make_endpoint, make_install
+from tests.factories import make_endpoint, make_endpoints, make_install
 
 pytestmark = pytest.mark.django_db
 
@@ -19,14 +21,36 @@ def test_registered_endpoints_of_each_install_are_counted_worst_first(django_ass
     make_endpoint(install=first, opentrain_id=None)
     make_endpoint(install=second)
     make_endpoint(install=make_install())  # not asked for
+    installs = [*Install.objects.filter(pk__in=[first.pk, second.pk, empty.pk])]
     with django_assert_num_queries(1):
-        found = health_counts(install_ids=[first.pk, second.pk, empty.pk])
+        endpoints = install_endpoints.of_installs(installs)
+        found = health_counts(installs=installs, endpoints=endpoints)
     assert [(health.kind, count) for health, count in found[first.pk]] == [
         ("disabled", 1), ("at_risk", 1), ("failing", 2), ("paused", 1), ("active", 2)
     ]  # fmt: skip
     assert {pk: sum(count for _health, count in counts) for pk, counts in found.items()} == {first.pk: 7, second.pk: 1}
 
 
+def test_endpoints_of_an_install_with_many_are_counted_in_the_database_alike(
+    django_assert_num_queries,
+) -> None:
+    few, many = make_install(), make_install()
+    for install in (few, many):
+        for failures in (0, 3, 4, 8):
+            make_endpoint(install=install, consecutive_failures=failures)
+        make_endpoint(install=install, status="DISABLED")
+    make_endpoint(install=many, deleted_at=timezone.now())
+    make_endpoints(install=many, count=install_endpoints.TOGETHER)
+    installs = [*Install.objects.filter(pk__in=[few.pk, many.pk])]
+    endpoints = install_endpoints.of_installs(installs)
+    assert {one.install_id for one in endpoints} == {few.pk}
+    with django_assert_num_queries(1):
+        found = health_counts(installs=installs, endpoints=endpoints)
+    counted = {pk: [(health.kind, count) for health, count in counts] for pk, counts in found.items()}
+    assert counted[few.pk] == [("at_risk", 1), ("failing", 2), ("paused", 1), ("active", 1)]
+    assert counted[many.pk] == [*counted[few.pk][:-1], ("active", 1 + install_endpoints.TOGETHER)]
+
+
 def test_nothing_is_asked_for_no_install(django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
-        assert not health_counts(install_ids=[])
+        assert not health_counts(installs=[], endpoints=install_endpoints.of_installs([]))

@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -63,6 +65,20 @@ def test_fleet_is_turned_page_by_page(ana: Browser, monkeypatch: pytest.MonkeyPa
     searched = ana.read(f"{LIST}?sort=name&q=a&page=2")
     assert (names(searched), "3 to 3 of 3" in searched) == (["Gamma"], True)
     assert names(ana.read(f"{LIST}?sort=name&q=a&page=9")) == ["Gamma"]
+    last = ana.read(f"{LIST}?sort=name&page=2")
+    assert (names(last), "3 to 3 of 3" in last) == (["Gamma"], True)
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(("size", "counts"), [(3, 1), (4, 0)])
+def test_page_that_is_not_full_tells_how_many_there_are(
+    ana: Browser, monkeypatch: pytest.MonkeyPatch, size: int, counts: int
+) -> None:
+    monkeypatch.setattr("dashboard.views.install_list.PAGE", size)
+    with CaptureQueriesContext(connection) as captured:
+        assert names(ana.read(f"{LIST}?sort=name")) == ["Alpha", "Beta", "Gamma"]
+    counted = [one["sql"] for one in captured if 'COUNT(*) AS "__count" FROM "dashboard_install"' in one["sql"]]
+    assert len(counted) == counts
 
 
 @pytest.mark.usefixtures("fleet")
