@@ -28,7 +28,7 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AuditFilter(ListFilter):
     criteria: AuditCriteria
 

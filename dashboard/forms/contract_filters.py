@@ -32,7 +32,7 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContractFilter(ListFilter):
     criteria: ContractCriteria
 

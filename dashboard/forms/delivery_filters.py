@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -52,7 +53,7 @@ SIGNATURES = {
 """Words for the signature results that a filter accepts. UNSAID is stored as ""."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter(ListFilter):
     """`names` has the display name of the install, which the URL may give as a number or an ID."""
 
@@ -110,10 +111,11 @@ def cause_value(*, cause: str, status: int) -> str:
     return f"status:{status}" if cause == Cause.STATUS else cause
 
 
-def cause_choices() -> list[tuple[str, str]]:
+@cache
+def cause_choices() -> tuple[tuple[str, str], ...]:
     classes = [(f"status:{digit}xx", f"handler returned any {digit}xx") for digit in (5, 4, 3)]
     others = [one for one in Cause if one not in {Cause.NONE, Cause.STATUS}]
-    return [*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others)]
+    return (*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others))
 
 
 def _state(text: str, _now: datetime) -> Read:

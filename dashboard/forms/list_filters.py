@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,7 +39,7 @@ class Chip:
     without: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListFilter:
     """Parsed filters of a list: `given` as written, `used` in canonical form, `problems` in words."""
 
@@ -46,7 +47,7 @@ class ListFilter:
     used: dict[str, str]
     problems: tuple[str, ...]
 
-    @property
+    @cached_property
     def query(self) -> str:
         """The canonical query string, without its leading "?"."""
         return urlencode(self.used)

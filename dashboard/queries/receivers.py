@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-from django.db.models import Q
-
 from dashboard.models import ReceiverReport
-from dashboard.rules.receivers import SILENT_AFTER, Report
+from dashboard.rules.receivers import Report
 
 
 def reports() -> list[Report]:
@@ -15,5 +13,4 @@ def reports() -> list[Report]:
 
 def lagging(*, now: datetime) -> list[Report]:
     """Return the reports of receivers that hold attempts, or that do not report any more."""
-    lags = Q(held__gt=0) | Q(heard_at__lt=now - SILENT_AFTER)
-    return [Report(*row) for row in ReceiverReport.objects.filter(lags).values_list("name", "held", "heard_at")]
+    return [report for report in reports() if report.held or report.is_silent(now=now)]

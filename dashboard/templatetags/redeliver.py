@@ -21,6 +21,7 @@ from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
 
 from dashboard.models import Install, User
 from dashboard.rules.deliveries import StateKind
@@ -50,6 +51,8 @@ SHORT = 10
 """Length up to which an ID is shown whole, in characters."""
 LONG_LABEL = 40
 """Length from which the name of a state may break, in characters: a status from outside is one word."""
+INSTALL_LENGTH = 24
+"""Length from which the name of an install is cut beside its endpoint, in characters."""
 SECOND_MS = 1000
 _AFTER_SLASH = re.compile(r"/(?=[^/])")
 
@@ -154,17 +157,40 @@ def chip(kind: str, label: str) -> SafeString:
 
 
 @register.simple_tag
-def row_url(name: str, pk: int) -> str:
-    """Return the address of the page of a row, as `url` does.
+def page_url(name: str, pk: int | None = None) -> str:
+    """Return the address of a page, as `url` does, which resolves each anew.
 
-    A list has hundreds, the same ones at each poll, and `url` resolves each anew.
+    Every page links to a dozen, and a list to hundreds: the same ones at each poll.
     """
-    return _row_url(name, pk, get_script_prefix())
+    return _page_url(name, pk, get_script_prefix())
 
 
 @lru_cache(maxsize=4096)
-def _row_url(name: str, pk: int, _prefix: str) -> str:
-    return reverse(name, args=[pk])
+def _page_url(name: str, pk: int | None, _prefix: str) -> str:
+    return reverse(name, args=[] if pk is None else [pk])
+
+
+@register.simple_tag
+@lru_cache(maxsize=64)
+def datalist(name: str, options: tuple[tuple[str, str], ...]) -> SafeString:
+    """Draw what a field suggests: values, each with its words."""
+    drawn = format_html_join("", '<option value="{}">{}</option>', options)
+    return format_html('<datalist id="{}">{}</datalist>', name, drawn)
+
+
+@register.simple_tag
+def of_endpoint(endpoint: Any, with_install: bool = False) -> SafeString:  # noqa: ANN401 - templates
+    """Draw what the row of a list calls its endpoint (or a presenters.rows.ListedEndpoint), as a link to its page."""
+    install = endpoint.install.name if with_install else ""
+    return _of_endpoint(page_url("endpoint-detail", endpoint.pk), install, endpoint.base_title, endpoint.told_apart_by)
+
+
+@lru_cache(maxsize=1024)
+def _of_endpoint(url: str, install: str, title: str, told_apart_by: str | None) -> SafeString:
+    customer = format_html("<bdi>{}</bdi> ", Truncator(install).chars(INSTALL_LENGTH)) if install else ""
+    apart = format_html(" <span>({})</span>", told_apart_by) if told_apart_by else ""
+    link = format_html('<a class="faint" href="{}"><bdi>{}</bdi>{}</a>', url, title, apart)
+    return format_html('<span class="of-endpoint">{}{}</span>', customer, link)
 
 
 @register.simple_tag
@@ -407,11 +433,15 @@ def copy(text: str, what: str) -> SafeString:
     """
     if not is_whole(text):
         return SafeString("")
+    exactly_this = mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308 - escaped
+    return format_html('<button type="button" class="copy needs-js" data-copy="{}"{}', exactly_this, _copy_labels(what))
+
+
+@lru_cache(maxsize=256)
+def _copy_labels(what: str) -> SafeString:
+    """Return the button after its text, which is not remembered: it may be a secret."""
     return format_html(
-        '<button type="button" class="copy needs-js" data-copy="{}" aria-label="Copy {}" title="Copy {}">{}'
-        '<span class="copied" aria-hidden="true">Copied</span></button>',
-        mark_safe(escape(text).replace("\r", "&#13;")),  # noqa: S308 - escaped
-        what,
+        ' aria-label="Copy {0}" title="Copy {0}">{1}<span class="copied" aria-hidden="true">Copied</span></button>',
         what,
         icon("copy"),
     )
@@ -420,6 +450,11 @@ def copy(text: str, what: str) -> SafeString:
 @register.simple_tag
 def marks(attempts: int, newest: Sequence[bool]) -> SafeString:
     """Draw a delivery's attempts, oldest first: their number, and the result of each of the `newest`."""
+    return _marks(attempts, tuple(newest))
+
+
+@lru_cache(maxsize=1024)
+def _marks(attempts: int, newest: tuple[bool, ...]) -> SafeString:
     words = ", ".join("delivered" if ok else "failed" for ok in newest)
     drawn = "".join(_MARKS[ok] for ok in newest)
     return format_html(

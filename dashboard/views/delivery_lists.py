@@ -54,6 +54,7 @@ INSTALLS_SUGGESTED = 100
 COUNT_MS = 300
 """Time limit, in milliseconds, for counting and grouping causes for one view."""
 
+_EVENTS = tuple((name, "") for name in EVENT_TYPES)
 
 # Reading and converting the other columns of fifty rows takes as long as finding the rows.
 _SHOWN = (
@@ -184,13 +185,15 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
     cursor = list_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
+    no_match = why is Nothing.NO_MATCH
     counted = _counted(place, filters, now, with_causes=cursor is None)
+    url = place.url()
     return {
         "place": place,
         "install": place.install,
         "endpoint": place.endpoint,
         "filter": filters,
-        "url": place.url(),
+        "url": url,
         "live_url": place.url("-live"),
         "export_url": place.url("-export"),
         "export_bodies": not filters.refused,
@@ -200,11 +203,11 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "causes_heading": causes_heading(filters),
         "rows": rows,
         "table": _table(place, rows),
-        "tabs": tabs(url=place.url(), wanted=filters),
+        "tabs": tabs(url=url, wanted=filters),
         "nothing": why,
-        "elsewhere": _elsewhere(place, filters) if why is Nothing.NO_MATCH else None,
+        "elsewhere": _elsewhere(place, filters) if no_match else None,
         "no_match": f"No {'refused requests' if filters.refused else 'deliveries'} match these filters.",
-        "causes_of_nothing": no_results.of_deliveries(url=place.url(), used=filters.used, endpoint=place.endpoint),
+        "causes_of_nothing": _causes_of_nothing(url, place, filters) if no_match else [],
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
         "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,
@@ -212,12 +215,12 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "choices": {
             "state": list(StateKind),
             "cause": delivery_filters.cause_choices(),
-            "event": EVENT_TYPES,
+            "event": _EVENTS,
             "signature": delivery_filters.SIGNATURES,
         },
         "now": now,
         "pager": pages.from_newest(
-            url=place.url(), query=filters.query, is_first=cursor is None, **_pages(rows, more, filters, cursor)
+            url=url, query=filters.query, is_first=cursor is None, **_pages(rows, more, filters, cursor)
         ),
     }
 
@@ -303,6 +306,10 @@ def _elsewhere(place: Place, filters: Filter) -> Elsewhere | None:
     is_asked = bool(delivery_id) and not filters.refused
     refused = delivery_lists.refused_count(scope=place.scope, criteria=only) if is_asked else 0
     return elsewhere(filters, url=place.url(), refused=refused)
+
+
+def _causes_of_nothing(url: str, place: Place, filters: Filter) -> list[no_results.Cause]:
+    return no_results.of_deliveries(url=url, used=filters.used, endpoint=place.endpoint)
 
 
 def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:

@@ -23,13 +23,17 @@ from dashboard.templatetags.redeliver import (
     chip,
     clock,
     copy,
+    datalist,
     exactly,
     lasts,
-    row_url,
+    marks,
+    of_endpoint,
+    page_url,
     since_told,
     told,
     with_utc,
 )
+from tests.factories import make_endpoint, make_install
 
 
 @pytest.mark.parametrize(
@@ -51,10 +55,41 @@ def test_address_of_a_row_is_the_one_that_its_page_has(prefix: str) -> None:
     before = get_script_prefix()
     set_script_prefix(prefix)
     try:
-        found = [row_url(name, pk) for name in ("delivery-detail", "endpoint-detail") for pk in (7, 8, 7)]
+        found = [page_url(name, pk) for name in ("delivery-detail", "endpoint-detail") for pk in (7, 8, 7)]
     finally:
         set_script_prefix(before)
     assert found == [f"{prefix}{place}/{pk}/" for place in ("deliveries", "endpoints") for pk in (7, 8, 7)]
+
+
+def test_address_of_a_page_without_a_number_is_its_own() -> None:
+    assert [page_url(name) for name in ("home", "delivery-list", "home")] == ["/", "/deliveries/", "/"]
+
+
+@pytest.mark.django_db
+def test_row_names_its_endpoint_escaped_and_its_install_where_rows_are_of_several() -> None:
+    install = make_install(name="<b>Acme & Sons, Annotation Works")
+    endpoint = make_endpoint(install=install, name="<i>Billing")
+    endpoint.told_apart_by = "ep_1"
+    drawn = of_endpoint(endpoint, True)
+    assert "<bdi>&lt;b&gt;Acme &amp; Sons, Annotat…</bdi> <a" in drawn
+    assert f'href="/endpoints/{endpoint.pk}/"><bdi>&lt;i&gt;Billing</bdi> <span>(ep_1)</span></a>' in drawn
+    assert "Acme" not in of_endpoint(endpoint, False)
+    endpoint.name, endpoint.told_apart_by = "Invoices", None
+    assert "<bdi>Invoices</bdi></a>" in of_endpoint(endpoint, False)
+
+
+def test_suggestions_are_escaped() -> None:
+    options = (("a", 'A "&" B'), ("b", ""))
+    expected = '<option value="a">A &quot;&amp;&quot; B</option><option value="b"></option>'
+    assert datalist("these", options) == f'<datalist id="these">{expected}</datalist>'
+
+
+def test_marks_say_how_many_attempts_there_were_and_what_came_of_the_newest() -> None:
+    assert marks(3, [False, True]) == marks(3, (False, True))
+    assert 'aria-label="3 attempts, oldest first: failed, delivered">…<span class="mark-bad">' in marks(
+        3, [False, True]
+    )
+    assert 'aria-label="1 attempt, oldest first: failed"><span class="mark-bad">' in marks(1, [False])
 
 
 def test_copy_button_keeps_line_ends_that_a_browser_would_change() -> None:
