@@ -1,6 +1,7 @@
 """Lists of deliveries: of an endpoint, of an install, and of everything the user may see."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -186,7 +187,8 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
     no_match = why is Nothing.NO_MATCH
-    counted = _counted(place, filters, now, with_causes=cursor is None)
+    known = len(rows) if cursor is None and not more else None
+    counted = _counted(place, filters, now, known=known, with_causes=cursor is None)
     url = place.url()
     return {
         "place": place,
@@ -274,17 +276,18 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
     return place.urlencode()
 
 
-def _counted(place: Place, filters: Filter, now: datetime, *, with_causes: bool) -> Counted:
+def _counted(place: Place, filters: Filter, now: datetime, *, known: int | None, with_causes: bool) -> Counted:
     """Count and group within COUNT_MS. What takes longer stays unknown, never a wrong number.
 
-    Causes are shown only above the first page.
+    `known` is the number if the page has all of them. Causes are shown only above the first page.
     """
-    number: int | None = None
+    number = known
     causes: Sequence[CauseRow] | None = None
+    groups = with_causes and not filters.refused and place.install is not None
     try:
-        with at_most(ms=COUNT_MS):
-            number = _count(place, filters, now)
-            causes = _causes(place, filters) if with_causes else []
+        with at_most(ms=COUNT_MS) if number is None or groups else nullcontext():
+            number = _count(place, filters, now) if number is None else number
+            causes = _causes(place, filters) if groups else []
     except TooSlow:
         if number is None:
             return Counted(f"— (not counted: it takes longer than {COUNT_MS / 1000:g} s; add a time range)", None)
@@ -313,7 +316,5 @@ def _causes_of_nothing(url: str, place: Place, filters: Filter) -> list[no_resul
 
 
 def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:
-    if filters.refused or place.install is None:
-        return []
     times = {name: text for name, text in filters.used.items() if name in {"from", "to"}}
     return cause_rows(scope=place.scope, criteria=filters.criteria, times=times)

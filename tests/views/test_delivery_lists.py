@@ -391,7 +391,9 @@ def test_list_never_takes_more_queries_for_more_rows(
 
 @pytest.mark.django_db(transaction=True)
 def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = make_delivery()
+    newest = make_delivery(first_received_at=NOON)
+    make_delivery(first_received_at=NOON - timedelta(hours=1))
+    monkeypatch.setattr(views, "PAGE", 1)
 
     def slow(**_facts: object) -> int:
         with connection.cursor() as cursor:
@@ -403,23 +405,47 @@ def test_count_that_takes_too_long_is_not_a_number(ana: Browser, monkeypatch: py
     started = timezone.now()
     page = ana.read(reverse("delivery-list"))
     assert "— (not counted: it takes longer than 0.3 s; add a time range)" in words_of(page)
-    assert rows_of(page) == [one.pk]
+    assert rows_of(page) == [newest.pk]
     assert timezone.now() - started < timedelta(seconds=25)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
 
 
-def test_count_is_kept_where_only_its_causes_take_too_long(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_failed_delivery()
+@pytest.mark.parametrize("per_page", [1, 2])
+def test_count_is_kept_where_only_its_causes_take_too_long(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, per_page: int
+) -> None:
+    for _ in range(2):
+        make_failed_delivery(endpoint=acme_endpoint)
+    monkeypatch.setattr(views, "PAGE", per_page)
 
     def too_slow(*_place: object, **_facts: object) -> None:
         raise views.TooSlow
 
     monkeypatch.setattr(views, "_causes", too_slow)
-    shown = words_of(ana.read(reverse("delivery-list")))
-    assert "1 delivery" in shown
+    shown = words_of(ana.read(address("install-deliveries", acme_endpoint)))
+    assert "2 deliveries" in shown
     assert "not counted" not in shown
+
+
+@pytest.mark.parametrize("query", ["", "?signature=refused", "?state=failed"])
+def test_deliveries_that_are_all_on_the_page_are_not_counted_again(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    def count(**_facts: object) -> int:
+        return 7
+
+    for name in ("count", "refused_count"):
+        monkeypatch.setattr(delivery_lists, name, count)
+    for _ in range(2):
+        make_failed_delivery(endpoint=acme_endpoint)
+        make_refused_attempt(endpoint=acme_endpoint)
+    what = "refused requests" if "refused" in query else "deliveries"
+    for per_page, number in ((2, 2), (1, 7)):
+        monkeypatch.setattr(views, "PAGE", per_page)
+        page = ana.read(address("endpoint-deliveries", acme_endpoint) + query)
+        assert f'<h2 id="list-heading">{number} {what}' in page
 
 
 def test_count_of_many_says_that_there_are_more() -> None:
