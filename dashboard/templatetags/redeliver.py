@@ -16,6 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
 from django.template import Context
 from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
@@ -415,13 +416,21 @@ def has_accounts() -> bool:
         return True
 
 
-@register.inclusion_tag("components/_streak.html")
-def streak(failures: int) -> dict[str, Any]:
+@register.simple_tag
+@lru_cache(maxsize=64)
+def streak(failures: int) -> SafeString:
     """Draw an endpoint's consecutive failures against the auto-disable limit."""
     bars = [{"x": index * 7, "on": index < failures} for index in range(AUTO_DISABLE_AT)]
     tone = LOOKS[endpoint_health(status="ACTIVE", consecutive_failures=failures).kind].tone
     tone = "bad" if failures >= AUTO_DISABLE_AT else tone
-    return {"failures": failures, "most": AUTO_DISABLE_AT, "bars": bars, "width": AUTO_DISABLE_AT * 7 - 2, "tone": tone}
+    values = {
+        "failures": failures,
+        "most": AUTO_DISABLE_AT,
+        "bars": bars,
+        "width": AUTO_DISABLE_AT * 7 - 2,
+        "tone": tone,
+    }
+    return render_to_string("components/_streak.html", values)
 
 
 @register.simple_tag
