@@ -14,9 +14,8 @@ from django.db.models import F, OuterRef, Subquery
 
 from dashboard.models import Delivery, Endpoint
 from dashboard.models.endpoints import EndpointQuerySet
-from dashboard.queries import install_endpoints
 from dashboard.queries.attempt_counts import TRIED
-from dashboard.queries.install_endpoints import InstallEndpoint
+from dashboard.queries.install_endpoints import LAST_ATTEMPT, InstallEndpoint
 from dashboard.rules.figures import PARTS, TIMED, WINDOW, Figures, Tried, known, window
 from dashboard.rules.receiver_urls import leads_to, log_began
 
@@ -44,7 +43,7 @@ _TIMES = """
 _LAST = f"""
     SELECT asked.key, NULL, NULL, NULL, NULL, last.at, NULL, last.ok
     FROM unnest(%(keys)s::bigint[], %(endpoints)s::bigint[]) AS asked (key, endpoint)
-    CROSS JOIN LATERAL ({install_endpoints.NEWEST.format(endpoint="asked.endpoint")}) AS last
+    CROSS JOIN LATERAL ({LAST_ATTEMPT.format(endpoint="asked.endpoint")}) AS last
 """  # noqa: S608 - the same
 _SQL = f"WITH {TRIED} {_HOURS} UNION ALL {_TIMES} UNION ALL {_LAST}"
 _SQL_OF_HOURS = f"WITH {TRIED} {_HOURS}"

@@ -9,7 +9,7 @@ from dashboard.models import Install
 from dashboard.queries.install_endpoints import InstallEndpoint, are_few
 from dashboard.rules.endpoints import EndpointHealth, endpoint_health
 
-# One row for each group that `_group` makes.
+# Endpoints of one status and severity have one health: severity follows from the status and the failures.
 _SQL = """
     SELECT install_id, status, max(consecutive_failures), count(*) FROM dashboard_endpoint
     WHERE install_id = ANY(%(installs)s) AND opentrain_id IS NOT NULL AND deleted_at IS NULL

@@ -13,7 +13,7 @@ from dashboard.models import Install
 
 TOGETHER = 25
 """Most endpoints of an install to read: the table of installs may have fifty. Its own page has all of them."""
-NEWEST = """
+LAST_ATTEMPT = """
     SELECT last_attempt_at AS at, last_ok AS ok FROM dashboard_delivery
     WHERE endpoint_id = {endpoint} ORDER BY last_attempt_at DESC LIMIT 1
 """
@@ -21,7 +21,7 @@ _SQL = f"""
     SELECT endpoint.id, install_id, status, consecutive_failures, url, receiver_key,
         observation_key_sha256 IS NOT NULL, routed_at, created_at, observation_key_at, last.at, last.ok
     FROM dashboard_endpoint AS endpoint
-    LEFT JOIN LATERAL ({NEWEST.format(endpoint="endpoint.id")}) AS last ON true
+    LEFT JOIN LATERAL ({LAST_ATTEMPT.format(endpoint="endpoint.id")}) AS last ON true
     WHERE install_id = ANY(%(installs)s) AND opentrain_id IS NOT NULL AND deleted_at IS NULL
 """  # noqa: S608 - only constants
 
