@@ -39,7 +39,7 @@ class Chip:
     without: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots: it keeps its query
 class ListFilter:
     """Parsed filters of a list: `given` as written, `used` in canonical form, `problems` in words."""
 

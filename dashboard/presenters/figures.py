@@ -6,14 +6,14 @@ from datetime import datetime
 
 from dashboard.models import Endpoint, Install, User
 from dashboard.queries import figures as found
-from dashboard.queries.install_endpoints import TOGETHER, InstallEndpoint, are_few
+from dashboard.queries.install_endpoints import FEW, InstallEndpoint, are_few
 from dashboard.rules.durations import clock
 from dashboard.rules.figures import MEANING, Figures, Tried, success
 
 NOT_LOGGED = "Not known: its deliveries don't pass through Redeliver, and its handler doesn't report them."
 NONE_LOGGED = "Not known: no deliveries of this install pass through Redeliver."
 NO_ENDPOINTS = "It has no endpoints."
-NOT_SUMMED = f"Not summed up for more than {TOGETHER} endpoints. The install's page has the figures of each."
+NOT_SUMMED = f"Not summed up for more than {FEW} endpoints. The install's page has the figures of each."
 NOT_TRIED = "No delivery was attempted in the last 24 hours."
 NOT_TIMED = "No attempt in the last 24 hours was answered by the handler."
 

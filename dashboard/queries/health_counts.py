@@ -22,10 +22,12 @@ def health_counts(
 ) -> Mapping[int, list[tuple[EndpointHealth, int]]]:
     """Return the numbers of each install's registered endpoints by health, worst first, by primary key.
 
-    `endpoints` are those of installs with few, from `install_endpoints`. Of the others the database counts them.
+    `endpoints` are from `install_endpoints`: of installs with few. The database counts those of the others.
     """
+    wanted = {one.pk for one in installs}
+    each = [(one.install_id, one.status, one.consecutive_failures, 1) for one in endpoints if one.install_id in wanted]
     groups: dict[tuple[int, int, str], tuple[int, int]] = {}
-    for install_id, status, failures, count in [*_counted(installs), *_each(endpoints)]:
+    for install_id, status, failures, count in [*_counted(installs), *each]:
         key = (install_id, endpoint_health(status=status, consecutive_failures=failures).severity, status)
         most, total = groups.get(key, (0, 0))
         groups[key] = (max(most, failures), total + count)
@@ -33,10 +35,6 @@ def health_counts(
     for (install_id, _severity, status), (failures, count) in sorted(groups.items()):
         found[install_id].append((endpoint_health(status=status, consecutive_failures=failures), count))
     return found
-
-
-def _each(endpoints: Sequence[InstallEndpoint]) -> list[tuple[int, str, int, int]]:
-    return [(one.install_id, one.status, one.consecutive_failures, 1) for one in endpoints]
 
 
 def _counted(installs: Sequence[Install]) -> list[tuple[int, str, int, int]]:

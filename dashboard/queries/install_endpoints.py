@@ -1,6 +1,6 @@
 """The registered endpoints of a page of installs, with their last attempts, in one query.
 
-The table of installs counts them by health and sums up their figures: reading them once is cheaper than either.
+The table of installs counts them by health and sums up their figures, and the inbox sums up their figures.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from django.db import connection
 
 from dashboard.models import Install
 
-TOGETHER = 25
-"""Most endpoints of an install to read: the table of installs may have fifty. Its own page has all of them."""
+FEW = 25
+"""Most endpoints that an install may have to be read: a page has up to fifty installs. An install's page has all."""
 LAST_ATTEMPT = """
     SELECT last_attempt_at AS at, last_ok AS ok FROM dashboard_delivery
     WHERE endpoint_id = {endpoint} ORDER BY last_attempt_at DESC LIMIT 1
@@ -37,7 +37,7 @@ class InstallEndpoint(NamedTuple):
     receiver_key: str | None
     is_observed: bool
     routed_at: datetime | None
-    created_at: datetime
+    created_at: datetime | None
     observed_at: datetime | None
     last_at: datetime | None
     last_ok: bool | None
@@ -45,7 +45,7 @@ class InstallEndpoint(NamedTuple):
 
 def are_few(install: Install) -> bool:
     """Return whether the install has so few endpoints that they are read for the table of installs."""
-    return install.endpoint_count <= TOGETHER
+    return install.endpoint_count <= FEW
 
 
 def of_installs(installs: Iterable[Install]) -> list[InstallEndpoint]:

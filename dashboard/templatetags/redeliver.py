@@ -53,7 +53,7 @@ SHORT = 10
 LONG_LABEL = 40
 """Length from which the name of a state may break, in characters: a status from outside is one word."""
 INSTALL_LENGTH = 24
-"""Length from which the name of an install is cut beside its endpoint, in characters."""
+"""Length up to which the name of an install is shown whole beside its endpoint, in characters."""
 SECOND_MS = 1000
 _AFTER_SLASH = re.compile(r"/(?=[^/])")
 
@@ -136,7 +136,8 @@ _TONE_ICONS = {"ok": "check", "info": "send", "warn": "alert-triangle", "bad": "
 _OUTCOME_ICONS = {"done": "circle-check", "refused": "circle-x", "unavailable": "alert-triangle"}
 
 
-# A list draws hundreds of icons and chips, so equal ones are rendered once.
+# A list draws hundreds of icons and chips, so equal ones are rendered once. They are `typed` where a text may be from
+# outside: a text that is safe as it is equals one that is not.
 @register.simple_tag
 @cache
 def icon(name: str) -> SafeString:
@@ -149,7 +150,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def chip(kind: str, label: str) -> SafeString:
     """Draw a state: its name, its colour and its icon."""
     look = LOOKS.get(kind, Look("idle", "help-circle"))
@@ -161,7 +162,7 @@ def chip(kind: str, label: str) -> SafeString:
 def page_url(name: str, pk: int | None = None) -> str:
     """Return the address of a page, as `url` does, which resolves each anew.
 
-    Every page links to a dozen, and a list to hundreds: the same ones at each poll.
+    Every page links to a dozen, and a list to hundreds: the same ones at each poll. An unknown name is always an error.
     """
     return _page_url(name, pk, get_script_prefix())
 
@@ -186,7 +187,7 @@ def of_endpoint(endpoint: Any, with_install: bool = False) -> SafeString:  # noq
     return _of_endpoint(page_url("endpoint-detail", endpoint.pk), install, endpoint.base_title, endpoint.told_apart_by)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _of_endpoint(url: str, install: str, title: str, told_apart_by: str | None) -> SafeString:
     customer = format_html("<bdi>{}</bdi> ", Truncator(install).chars(INSTALL_LENGTH)) if install else ""
     apart = format_html(" <span>({})</span>", told_apart_by) if told_apart_by else ""
@@ -195,7 +196,7 @@ def _of_endpoint(url: str, install: str, title: str, told_apart_by: str | None) 
 
 
 @register.simple_tag
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def not_known(why: str) -> SafeString:
     """Draw the dash of a number that is not known. Its title and its text for screen readers say why."""
     return format_html('<span class="faint" title="{0}">—<span class="visually-hidden"> {0}</span></span>', why)
@@ -446,7 +447,7 @@ def copy(text: str, what: str) -> SafeString:
     return format_html('<button type="button" class="copy needs-js" data-copy="{}"{}', exactly_this, _copy_labels(what))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def _copy_labels(what: str) -> SafeString:
     """Return the button after its text, which is not remembered: it may be a secret."""
     return format_html(
@@ -462,7 +463,7 @@ def marks(attempts: int, newest: Sequence[bool]) -> SafeString:
     return _marks(attempts, tuple(newest))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _marks(attempts: int, newest: tuple[bool, ...]) -> SafeString:
     words = ", ".join("delivered" if ok else "failed" for ok in newest)
     drawn = "".join(_MARKS[ok] for ok in newest)

@@ -186,7 +186,7 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
     cursor = list_filters.parse_cursor(params.dict())
     rows, more = _rows(place, filters, cursor, now)
     why = None if rows else nothing(endpoint=place.endpoint, wanted=filters, is_first_page=cursor is None)
-    no_match = why is Nothing.NO_MATCH
+    is_filtered_out = why is Nothing.NO_MATCH
     known = len(rows) if cursor is None and not more else None
     counted = _counted(place, filters, now, known=known, with_causes=cursor is None)
     url = place.url()
@@ -207,9 +207,11 @@ def context_of(*, place: Place, params: QueryDict, now: datetime, operates: bool
         "table": _table(place, rows),
         "tabs": tabs(url=url, wanted=filters),
         "nothing": why,
-        "elsewhere": _elsewhere(place, filters) if no_match else None,
+        "elsewhere": _elsewhere(place, filters) if is_filtered_out else None,
         "no_match": f"No {'refused requests' if filters.refused else 'deliveries'} match these filters.",
-        "causes_of_nothing": _causes_of_nothing(url, place, filters) if no_match else [],
+        "causes_of_nothing": no_results.of_deliveries(url=url, used=filters.used, endpoint=place.endpoint)
+        if is_filtered_out
+        else [],
         "heading": heading(count=counted.words, why=why, endpoint=place.endpoint),
         "install_as_a_whole": install_of(install=place.install, endpoint=place.endpoint),
         "causes": counted.causes,
@@ -279,7 +281,7 @@ def _beside(way: str, row: Any, filters: Filter) -> str:  # noqa: ANN401
 def _counted(place: Place, filters: Filter, now: datetime, *, known: int | None, with_causes: bool) -> Counted:
     """Count and group within COUNT_MS. What takes longer stays unknown, never a wrong number.
 
-    `known` is the number if the page has all of them. Causes are shown only above the first page.
+    `known` is the number if the page has all of them, otherwise None. Causes are shown only above the first page.
     """
     number = known
     causes: Sequence[CauseRow] | None = None
@@ -309,10 +311,6 @@ def _elsewhere(place: Place, filters: Filter) -> Elsewhere | None:
     is_asked = bool(delivery_id) and not filters.refused
     refused = delivery_lists.refused_count(scope=place.scope, criteria=only) if is_asked else 0
     return elsewhere(filters, url=place.url(), refused=refused)
-
-
-def _causes_of_nothing(url: str, place: Place, filters: Filter) -> list[no_results.Cause]:
-    return no_results.of_deliveries(url=url, used=filters.used, endpoint=place.endpoint)
 
 
 def _causes(place: Place, filters: Filter) -> Sequence[CauseRow]:

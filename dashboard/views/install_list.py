@@ -224,7 +224,7 @@ def _nothing_words(asked: InstallListCriteria) -> str:
     if asked.query:
         return f"No installs{' in this view' if asked.show else ''} match “{asked.query}”."
     if asked.show == "need":
-        return "No installs need attention."
+        return "No install is in trouble itself, and no endpoint is disabled, at risk or failing."
     if asked.show == "disconnected":
         return "No installs are disconnected."
     if not asked.show:
@@ -246,8 +246,10 @@ def _page(found: InstallQuerySet, asked: InstallListCriteria) -> tuple[list[Inst
     if 0 < len(installs) < PAGE:
         return installs, before + len(installs), asked.page
     matching = found.count()
+    if installs:  # some may be gone since they were read
+        return installs, max(matching, before + len(installs)), asked.page
     page = min(asked.page, max(-(-matching // PAGE), 1))
-    return installs if page == asked.page else list(rows[(page - 1) * PAGE : page * PAGE]), matching, page
+    return list(rows[(page - 1) * PAGE : page * PAGE]) if matching else [], matching, page
 
 
 def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuerySet:
@@ -269,14 +271,15 @@ def _found(visible: InstallQuerySet, asked: InstallListCriteria) -> InstallQuery
 def _rows(installs: list[Install], *, user: User, now: datetime) -> list[InstallRow]:
     """Return the installs with their endpoints by health, and the figures of their last 24 hours."""
     endpoints = install_endpoints.of_installs(installs)
-    counts = health_counts(installs=installs, endpoints=endpoints)
+    connected = [one for one in installs if not one.is_disconnected]
+    counts = health_counts(installs=connected, endpoints=endpoints)
     shown = figures.of_installs(installs, endpoints=endpoints, now=now)
     return [_row(one, counts.get(one.pk, ()), figures=shown[one.pk], user=user) for one in installs]
 
 
 def _row(install: Install, counts: Iterable[tuple[EndpointHealth, int]], *, figures: Shown, user: User) -> InstallRow:
     need = install_need(install, user=user) if install.needs_attention else None
-    return InstallRow(install, () if install.is_disconnected else tuple(counts), need, figures)
+    return InstallRow(install, tuple(counts), need, figures)
 
 
 def _columns(asked: InstallListCriteria, *heads: tuple[str, str]) -> list[dict[str, str]]:

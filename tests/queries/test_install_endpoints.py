@@ -39,7 +39,7 @@ def test_registered_endpoints_are_read_with_what_the_log_has_of_them_last(django
 def test_an_install_with_many_is_left_to_its_own_page(
     monkeypatch: pytest.MonkeyPatch, django_assert_num_queries
 ) -> None:
-    monkeypatch.setattr(install_endpoints, "TOGETHER", 2)
+    monkeypatch.setattr(install_endpoints, "FEW", 2)
     few, many = make_install(), make_install()
     for install, count in ((few, 2), (many, 3)):
         for _ in range(count):

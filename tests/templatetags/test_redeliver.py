@@ -1,5 +1,6 @@
 """Template filters and tags that format values."""
 
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from dashboard.templatetags.redeliver import (
     exactly,
     lasts,
     marks,
+    not_known,
     of_endpoint,
     page_url,
     since_told,
@@ -78,6 +80,23 @@ def test_row_names_its_endpoint_escaped_and_its_install_where_rows_are_of_severa
     assert "<bdi>Invoices</bdi></a>" in of_endpoint(endpoint, False)
 
 
+def test_what_was_drawn_of_a_safe_text_is_not_drawn_of_one_from_outside() -> None:
+    for draw in (lambda text: chip("unknown", text), not_known):
+        assert "<b>" in draw(SafeString("<b>Acme</b>"))
+        assert "<b>" not in draw("<b>Acme</b>")
+
+
+def test_copied_text_is_not_kept() -> None:
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    secret = Text("whsec_" + "z" * 20)
+    held = weakref.ref(secret)
+    assert secret in copy(secret, "signing secret")
+    del secret
+    assert held() is None
+
+
 def test_suggestions_are_escaped() -> None:
     options = (("a", 'A "&" B'), ("b", ""))
     expected = '<option value="a">A &quot;&amp;&quot; B</option><option value="b"></option>'
@@ -85,7 +104,6 @@ def test_suggestions_are_escaped() -> None:
 
 
 def test_marks_say_how_many_attempts_there_were_and_what_came_of_the_newest() -> None:
-    assert marks(3, [False, True]) == marks(3, (False, True))
     assert 'aria-label="3 attempts, oldest first: failed, delivered">…<span class="mark-bad">' in marks(
         3, [False, True]
     )

@@ -429,6 +429,51 @@ def test_count_is_kept_where_only_its_causes_take_too_long(
     assert "not counted" not in shown
 
 
+@pytest.mark.django_db(transaction=True)
+def test_causes_have_a_time_limit_where_nothing_is_counted(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_failed_delivery(endpoint=acme_endpoint)
+    limits = []
+
+    def limited(**_facts: object) -> list[object]:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            limits.append(cursor.fetchone())
+        return []
+
+    monkeypatch.setattr(views, "cause_rows", limited)
+    monkeypatch.setattr(views, "COUNT_MS", 70_007)
+    ana.read(address("install-deliveries", acme_endpoint))
+    assert limits == [("70007ms",)]
+
+
+def test_causes_of_failures_are_not_those_of_refused_requests(ana: Browser, acme_endpoint: Endpoint) -> None:
+    make_failed_delivery(endpoint=acme_endpoint)
+    make_refused_attempt(endpoint=acme_endpoint)
+    path = address("endpoint-deliveries", acme_endpoint)
+    assert "What went wrong" in words_of(ana.read(path))
+    assert "What went wrong" not in words_of(ana.read(f"{path}?signature=refused"))
+
+
+def test_last_page_says_how_many_there_are_on_all(
+    ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours in range(3):
+        make_delivery(endpoint=acme_endpoint, first_received_at=NOON - timedelta(hours=hours))
+    monkeypatch.setattr(views, "PAGE", 2)
+    [older] = set(re.findall(r'href="([^"]*older=[^"]*)"', ana.read(address("endpoint-deliveries", acme_endpoint))))
+    last = ana.read(older.replace("&amp;", "&"))
+    assert (len(rows_of(last)), "3 deliveries" in words_of(last)) == (1, True)
+
+
+def test_refused_requests_name_their_install_only_among_those_of_several(ana: Browser, acme_endpoint: Endpoint) -> None:
+    make_refused_attempt(endpoint=acme_endpoint)
+    name = f'<span class="of-endpoint"><bdi>{acme_endpoint.install.name}</bdi>'
+    assert name in ana.read(f"{reverse('delivery-list')}?signature=refused")
+    assert name not in ana.read(f"{address('install-deliveries', acme_endpoint)}?signature=refused")
+
+
 @pytest.mark.parametrize("query", ["", "?signature=refused", "?state=failed"])
 def test_deliveries_that_are_all_on_the_page_are_not_counted_again(
     ana: Browser, acme_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, query: str

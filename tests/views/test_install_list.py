@@ -1,6 +1,7 @@
 """The table of all installs: its filters, sorting and pages."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Install, User
+from dashboard.models.installs import InstallQuerySet
 from dashboard.rules.installs import Trouble
+from dashboard.views import install_list
 from tests.factories import make_endpoint, make_install
 from tests.views.conftest import Browser
 
@@ -82,6 +85,46 @@ def test_page_that_is_not_full_tells_how_many_there_are(
 
 
 @pytest.mark.usefixtures("fleet")
+def test_disconnected_install_has_no_states_of_endpoints(ana: Browser) -> None:
+    install = make_install(name="Gone", disconnected_at=timezone.now(), disconnected_by_name="ana")
+    make_endpoint(install=install, consecutive_failures=8)
+    page = ana.read(f"{LIST}?show=disconnected")
+    assert names(page) == ["Gone"]
+    assert "At risk" not in page
+
+
+def test_install_that_comes_before_its_page_is_counted_is_shown(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page 2 is empty when it is read, and no longer when it is counted."""
+    monkeypatch.setattr(install_list, "PAGE", 2)
+    for name in ("Alpha", "Beta"):
+        make_install(name=name)
+    before_counting(monkeypatch, lambda: make_install(name="Gamma"))
+    page = ana.read(f"{LIST}?sort=name&page=2")
+    assert (names(page), "3 to 3 of 3" in page) == (["Gamma"], True)
+
+
+def test_page_never_shows_more_installs_than_it_says(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install_list, "PAGE", 2)
+    first, second = make_install(name="Alpha"), make_install(name="Beta")
+    before_counting(monkeypatch, lambda: Install.objects.filter(pk__in=[first.pk, second.pk]).delete())
+    page = ana.read(f"{LIST}?sort=name&show=")
+    assert names(page) == ["Alpha", "Beta"]
+    assert " of 0" not in page
+
+
+def before_counting(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Have something change between what a page reads and what it counts."""
+    count = InstallQuerySet.count
+
+    def changed(installs: InstallQuerySet) -> int:
+        monkeypatch.setattr(InstallQuerySet, "count", count)
+        change()
+        return count(installs)
+
+    monkeypatch.setattr(InstallQuerySet, "count", changed)
+
+
+@pytest.mark.usefixtures("fleet")
 def test_fleet_says_by_what_it_is_sorted_and_keeps_the_search(ana: Browser) -> None:
     page = ana.read(f"{LIST}?q=a&sort=name")
     assert 'aria-sort="ascending"><a href="/installs/?q=a&amp;sort=-name">Install ↑</a>' in page
@@ -114,5 +157,9 @@ def test_fleet_counts_each_installs_endpoints_and_says_what_they_are(ana: Browse
 def test_fleet_with_a_filter_that_fits_nothing_says_so(ana: Browser) -> None:
     make_install(last_error_code="")
     make_endpoint(install=Install.objects.get())
-    assert "No installs need attention." in ana.read(f"{LIST}?show=need")
+    need = ana.read(f"{LIST}?show=need")
+    elsewhere = "Failed deliveries and contracts that need attention are not in this table"
+    assert "No install is in trouble itself, and no endpoint is disabled, at risk or failing." in need
+    assert elsewhere in need
+    assert elsewhere not in ana.read(LIST)
     assert "OpenTrain answered for every install" in ana.read(f"{LIST}?show=unheard")
