@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.forms.endpoints import EVENT_TYPES
 from dashboard.forms.list_filters import (
     END,
     START,
@@ -16,7 +17,6 @@ from dashboard.forms.list_filters import (
     ListFilter,
     Read,
     Reader,
-    as_written,
     backwards,
     chips_of,
     identified,
@@ -118,6 +118,12 @@ def cause_choices() -> tuple[tuple[str, str], ...]:
     return (*classes, *((one.value, describe_cause(cause=one, status=None)) for one in others))
 
 
+def _event(text: str, _now: datetime) -> Read:
+    """Return an event type as OpenTrain writes it; one that Redeliver does not know, as it is written."""
+    name = text.lower() if text.lower() in EVENT_TYPES else text
+    return name, {"event_type": name}
+
+
 def _state(text: str, _now: datetime) -> Read:
     name = text.lower().replace(" ", "_")
     if name not in set(StateKind):
@@ -173,7 +179,7 @@ class DeliveryFilter:
 FILTERS = (
     DeliveryFilter("install", "Install", owner("install"), ("endpoint__install__name",), of_refused=True),
     DeliveryFilter("state", "State", _state, ("standing",)),
-    DeliveryFilter("event", "Event type", as_written("event_type"), ("event_type",), of_refused=True),
+    DeliveryFilter("event", "Event type", _event, ("event_type",), of_refused=True),
     DeliveryFilter("cause", "Cause", _cause, ("last_cause", "last_status")),
     DeliveryFilter("attempts_min", "Attempts, at least", _number("attempts_min"), ("attempt_count",), folded=True),
     DeliveryFilter("attempts_max", "Attempts, at most", _number("attempts_max"), ("attempt_count",), folded=True),

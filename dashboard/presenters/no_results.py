@@ -67,6 +67,9 @@ def _of_filters(*, url: str, used: Mapping[str, str]) -> list[Cause]:
     if TIMES & used.keys():
         rest = {name: value for name, value in used.items() if name not in TIMES}
         found.append(Cause("It was outside the time range.", "Remove the time range", _with(url, rest)))
+    if "install" in used:
+        words = "The filter takes the whole name of an install, its ID or its number, not a part of it."
+        found.append(Cause(words, "Search installs", _with(reverse("install-list"), {"q": used["install"]})))
     sought = next((used[name] for name in IDS if name in used), "")
     if sought:
         words = "The ID is of something else, or of another install or endpoint."

@@ -37,6 +37,8 @@ def parse(**params: str) -> delivery_filters.Filter:
         ({}, DeliveryCriteria(), ""),
         ({"state": "Requested again"}, DeliveryCriteria(state=StateKind.REQUESTED_AGAIN), "state=requested_again"),
         ({"event": " contract.started "}, DeliveryCriteria(event_type="contract.started"), "event=contract.started"),
+        ({"event": "Contract.STARTED"}, DeliveryCriteria(event_type="contract.started"), "event=contract.started"),
+        ({"event": "Newer.Event"}, DeliveryCriteria(event_type="Newer.Event"), "event=Newer.Event"),
         ({"cause": "503"}, DeliveryCriteria(cause=CauseCriteria("status", 503, 503)), "cause=status%3A503"),
         ({"cause": "status:4XX"}, DeliveryCriteria(cause=CauseCriteria("status", 400, 499)), "cause=status%3A4xx"),
         ({"cause": "Timeout"}, DeliveryCriteria(cause=CauseCriteria("timeout")), "cause=timeout"),

@@ -33,6 +33,17 @@ def ninety_days(settings) -> None:
         ),
         ({"signature": "refused"}, [Cause("None is in this state.", "Show all states", URL)]),
         (
+            {"install": "acme & co"},
+            [
+                Cause(
+                    "The filter takes the whole name of an install, its ID or its number, not a part of it.",
+                    "Search installs",
+                    "/installs/?q=acme+%26+co",
+                ),
+                Cause("The filter is too narrow.", "Clear all filters", URL),
+            ],
+        ),
+        (
             {"delivery": "dlv_1&"},
             [
                 Cause(
