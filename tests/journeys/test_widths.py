@@ -136,6 +136,20 @@ def test_menus_open_inside_the_window(page: Page, endpoint: Endpoint, width: int
     assert outside == []
 
 
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+def test_list_shows_the_end_of_a_resource_id_beside_its_event(page: Page, width: int) -> None:
+    """Where no delivery has a next attempt: that has a column."""
+    install = make_install(name="Beta Data", checked_at=timezone.now())
+    for endpoint in (make_endpoint(install=install), make_endpoint(install=install)):
+        for one in ("contract.ended", "contract.started", "milestone.funded"):
+            make_delivery(endpoint=endpoint, event_type=one, resource_id=f"con_{uuid.uuid4().hex}")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/deliveries/?install=Beta+Data")
+    cells = page.locator("td.c-event")
+    assert cells.count() == 6
+    assert cells.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+
+
 @pytest.mark.parametrize("width", [1200, 1280])
 def test_event_types_of_opentrain_stay_whole_where_there_is_room(page: Page, endpoint: Endpoint, width: int) -> None:
     shown, *_ = (
