@@ -179,7 +179,7 @@ def test_everything_that_pages_poll_is_known_as_polled() -> None:
     polled = set()
     for template in ROOT.glob("templates/**/*.html"):
         for tag in re.findall(r"<[^>]*data-poll[^>]*>", template.read_text()):
-            [asked] = re.findall(r'hx-get="\{[%{] (?:url \')?([\w-]+)', tag)
+            [asked] = re.findall(r'hx-get="\{[%{] (?:(?:page_)?url \')?([\w-]+)', tag)
             if asked == "request":  # the page polls its own URL
                 assert "X-Redeliver-Poll" in tag, template
             else:
