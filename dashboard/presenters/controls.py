@@ -99,11 +99,6 @@ def preview_failed(pk: int) -> Link:
     return Link("Redeliver failed ones one by one…", url, icon="send")
 
 
-def preview_overtaken(pk: int, *, failed: int) -> Link:
-    """Return the link to the same preview if later events have overtaken all of them. It is never primary."""
-    return replace(preview_failed(pk), label=f"Redeliver {failed} overtaken…")
-
-
 def recover(pk: int, *, label: str = "Recover…", look: str = MAIN) -> Link:
     return Link(label, reverse("endpoint-recover", args=[pk]), icon="tool", look=look)
 

@@ -8,7 +8,6 @@ from dashboard.auth.permissions import Permission, may
 from dashboard.models import Endpoint, User
 from dashboard.presenters import controls
 from dashboard.presenters.controls import MAIN, Control, Link
-from dashboard.presenters.overtaken import ALL_OVERTAKEN
 from dashboard.presenters.rows import EndpointRow
 from dashboard.presenters.runs import RunRow
 from dashboard.rules.endpoints import HealthKind
@@ -51,12 +50,10 @@ def head(
     user: User,
     lags: bool = False,
     retries: bool = False,
-    is_overtaken: bool = False,
 ) -> Head:
     """Decide what the top of the page shows to this user. `run` is the newest run if it is still shown.
 
     `retries`: the page counts deliveries that are retried. `lags`: OpenTrain's list does not show the last change yet.
-    `is_overtaken`: the endpoint is active, and later events have overtaken all of its failed deliveries.
     """
     endpoint = row.endpoint
     if endpoint.deleted_at:
@@ -71,14 +68,14 @@ def head(
     if not endpoint.opentrain_id:
         return Head(going_on, told)
     is_running = run is not None and run.run.is_active
-    found = _controls(row, is_running=is_running, is_overtaken=is_overtaken, user=user)
+    found = _controls(row, is_running=is_running, user=user)
     return Head(
         going_on,
         told,
         next((one for one in found if one.look == MAIN), None),
         tuple(one for one in found if one.look != MAIN),
         has_menu=True,
-        help=ALL_OVERTAKEN if is_overtaken else _help(row, is_running=is_running, retries=retries),
+        help=_help(row, is_running=is_running, retries=retries),
     )
 
 
@@ -119,22 +116,21 @@ def _gone(endpoint: Endpoint) -> str:
     return "OpenTrain no longer has this endpoint: it was deleted"
 
 
-def _controls(row: EndpointRow, *, is_running: bool, is_overtaken: bool, user: User) -> tuple[Control, ...]:
+def _controls(row: EndpointRow, *, is_running: bool, user: User) -> tuple[Control, ...]:
     """Return the buttons. The primary one, if any, is a new token, else a recovery, else Re-enable."""
     endpoint = row.endpoint
     needs_token = endpoint.install.new_token_helps
     found: list[Control] = []
     if needs_token and may(user, Permission.MANAGE_INSTALLS):
         found.append(controls.replace_token(endpoint.install_id))
-    if row.ill and not is_running and not is_overtaken:
+    if row.ill and not is_running:
         found.append(controls.recover(endpoint.pk, look="" if needs_token else MAIN))
     if row.stopped:
         is_first = not row.ill and not needs_token
         found.append(controls.enable(endpoint.pk, row.enable_operation).first(is_first))
     found.append(controls.redeliver_failed(endpoint.pk, row.redeliver_operation, failed=row.failed))
     if row.failed and not is_running and not row.stopped:
-        one_by_one = controls.preview_failed(endpoint.pk)
-        found.append(controls.preview_overtaken(endpoint.pk, failed=row.failed) if is_overtaken else one_by_one)
+        found.append(controls.preview_failed(endpoint.pk))
     return tuple(found)
 
 

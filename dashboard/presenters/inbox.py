@@ -246,15 +246,13 @@ def helps_endpoint(
     failed: int,
     run: RunRow | None,
     is_install_in_need: bool,
-    is_overtaken: bool,
     enable: uuid.UUID,
     redeliver: uuid.UUID,
     user: User,
 ) -> Control | None:
     """Return the primary control of an endpoint; None if this user can do nothing.
 
-    `is_overtaken`: later events have overtaken all failed deliveries. `enable` and `redeliver` are the IDs of the
-    buttons' operations.
+    `enable` and `redeliver` are the IDs of the buttons' operations.
     """
     needs_token = is_install_in_need and endpoint.install.new_token_helps
     if needs_token and may(user, Permission.MANAGE_INSTALLS):
@@ -263,8 +261,6 @@ def helps_endpoint(
         return follow(run, is_first=True)
     if is_install_in_need or not may(user, Permission.OPERATE):
         return None
-    if is_overtaken:
-        return controls.preview_overtaken(endpoint.pk, failed=failed)
     return _repairs(endpoint, failed=failed, enable=enable, redeliver=redeliver)
 
 

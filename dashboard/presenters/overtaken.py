@@ -5,20 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.models import Delivery, Endpoint
-from dashboard.presenters.rows import EndpointRow
-from dashboard.queries.overtaken import only_overtaken, overtaken, overtaken_failed, overtaken_gone
-from dashboard.rules.endpoints import HealthKind
+from dashboard.queries.overtaken import overtaken, overtaken_failed, overtaken_gone
 from dashboard.rules.event_order import Other, overtaken_words
 
 SHOWN = 5
 """Most overtaken deliveries that a page lists."""
-ALL_OVERTAKEN = "Later events have overtaken all that failed: redelivering that may undo what they did."
-
-
-def is_only_overtaken(row: EndpointRow) -> bool:
-    """Return whether the endpoint is active, and later events have overtaken all of its failed deliveries."""
-    asks = bool(row.failed) and row.health.kind is HealthKind.ACTIVE
-    return asks and row.endpoint.pk in only_overtaken(endpoints=[row.endpoint.pk])
 
 
 @dataclass(frozen=True, slots=True)

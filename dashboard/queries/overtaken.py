@@ -12,8 +12,6 @@ from dashboard.rules.deliveries import Standing
 from dashboard.rules.event_order import CAN_BE_OVERTAKEN, OVERTAKE, Event, Other, newest, overtaken_by
 from dashboard.rules.reconciliation import Event as ContractEvent
 
-MOST = 500
-"""Most failed deliveries to look at for `only_overtaken`."""
 ENDED = "ended"
 """The status of a contract that has ended. Source: partner-api, "Operations"."""
 _OTHERS = """
@@ -60,23 +58,6 @@ def overtaken_failed(*, endpoint: Endpoint) -> dict[int, Other]:
     rows = endpoint.deliveries.failed().filter(event_type__in=CAN_BE_OVERTAKEN)
     columns = ("endpoint_id", "resource_id", "event_type", "event_id", "event_created_at")
     return overtaken(deliveries=rows.order_by().only(*columns))
-
-
-def only_overtaken(*, endpoints: Sequence[int]) -> set[int]:
-    """Return those of these endpoints whose failed deliveries are all overtaken, by primary key.
-
-    None is, as far as is known, if they have more than MOST failed deliveries together.
-    """
-    if not endpoints:
-        return set()
-    columns = ("pk", "endpoint_id", "resource_id", "event_type", "event_id", "event_created_at")
-    failed = Delivery.objects.failed().filter(endpoint__in=endpoints).order_by().values_list(*columns)[: MOST + 1]
-    rows = [_Asked(pk, of, resource, Event(*event)) for pk, of, resource, *event in failed]
-    if len(rows) > MOST:
-        return set()
-    in_time = {one.endpoint for one in rows if not one.resource or one.event.type not in CAN_BE_OVERTAKEN}
-    found = _overtaken([one for one in rows if one.endpoint not in in_time])
-    return {one.endpoint for one in rows} - in_time - {one.endpoint for one in rows if one.pk not in found}
 
 
 def overtaken_gone(*, endpoint: Endpoint) -> int:

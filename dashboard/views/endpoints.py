@@ -201,7 +201,6 @@ def _top(row: EndpointRow, *, user: User, retries: bool, now: datetime) -> dict[
             user=user,
             lags=_lags(endpoint, now=now),
             retries=retries,
-            is_overtaken=overtaken.is_only_overtaken(row),
         ),
     }
 

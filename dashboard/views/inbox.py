@@ -43,7 +43,6 @@ from dashboard.presenters.live import live as live_response
 from dashboard.presenters.log_lag import log_lag
 from dashboard.presenters.may_be_missing import InboxWindows, inbox_windows
 from dashboard.presenters.operations import operation_id
-from dashboard.presenters.overtaken import ALL_OVERTAKEN
 from dashboard.presenters.rows import NextAttempt, health_of, next_attempt
 from dashboard.presenters.runs import RunRow, annotated_run, run_row
 from dashboard.queries import consequences, health_checks
@@ -55,7 +54,6 @@ from dashboard.queries.inbox import (
     with_open_alerts,
 )
 from dashboard.queries.operations import last_answer_of
-from dashboard.queries.overtaken import only_overtaken
 from dashboard.queries.status_history import gap
 from dashboard.rules.alert_messages import End, stored_end
 from dashboard.rules.alerts import AlertKind
@@ -300,18 +298,13 @@ def endpoint_needs(
         return []
     ids = [endpoint.pk for endpoint in endpoints]
     found = logged(endpoint_ids=ids, retried_since=now - schedule().retry_span)
-    logs = {pk: found.get(pk, UNKNOWN) for pk in ids}
-    healthy = [one.pk for one in endpoints if health_of(one).kind is HealthKind.ACTIVE]
-    late = only_overtaken(endpoints=[pk for pk in healthy if logs[pk].count(Standing.FAILED)])
     return [
-        _endpoint_need(one, logs[one.pk], missing.get(one.pk, ""), is_overtaken=one.pk in late, user=user, now=now)
+        _endpoint_need(one, found.get(one.pk, UNKNOWN), missing.get(one.pk, ""), user=user, now=now)
         for one in endpoints
     ]
 
 
-def _endpoint_need(
-    endpoint: Endpoint, log: Logged, missing: str, *, is_overtaken: bool, user: User, now: datetime
-) -> EndpointNeed:
+def _endpoint_need(endpoint: Endpoint, log: Logged, missing: str, *, user: User, now: datetime) -> EndpointNeed:
     last_answer: int = getattr(endpoint, "last_answer")  # noqa: B009 - annotated; one that is not is a mistake
 
     def name(action: str) -> uuid.UUID:
@@ -331,7 +324,7 @@ def _endpoint_need(
         kind=kind,
         label=label,
         reasons=_reasons(endpoint, health, log, silence, is_url_alerted=is_url_alerted, now=now)
-        + [words for words in (ALL_OVERTAKEN * is_overtaken, missing, *(alert.words for alert in alerts)) if words],
+        + [words for words in (missing, *(alert.words for alert in alerts)) if words],
         since=_since(endpoint, log, silence, alerts),
         failed=failed,
         next_attempt=_next_attempt(health, log, now=now),
@@ -342,7 +335,6 @@ def _endpoint_need(
             failed=failed,
             run=run,
             is_install_in_need=endpoint.install.needs_person,
-            is_overtaken=is_overtaken,
             enable=name("enable"),
             redeliver=name("redeliver"),
             user=user,

@@ -54,12 +54,6 @@ def test_disabled_endpoint_is_recovered_first() -> None:
     assert found.help == "To repair it manually, re-enable, then redeliver: deliveries are stopped until then."
 
 
-def test_what_later_events_have_overtaken_is_no_reason_to_recover() -> None:
-    found = head_of(row(failed=3), is_overtaken=True)
-    assert shown(found) == (None, [f"{REDELIVER} (3)", "Redeliver 3 overtaken…"])
-    assert found.help == "Later events have overtaken all that failed: redelivering that may undo what they did."
-
-
 def test_paused_endpoint_is_re_enabled_first() -> None:
     found = head_of(row(endpoint(status="DISABLED", consecutive_failures=0)))
     assert shown(found) == ("Re-enable", [REDELIVER])

@@ -202,7 +202,7 @@ def test_no_endpoint_leads_those_who_may_register_one_to_the_installs() -> None:
 
 def helps(fields: dict[str, Any], *, user: User = SUPPORT, **given: Any) -> str:
     """Return the label of the first remedy for an endpoint; empty if there is none."""
-    facts: dict[str, Any] = {"failed": 0, "run": None, "is_install_in_need": False, "is_overtaken": False} | given
+    facts: dict[str, Any] = {"failed": 0, "run": None, "is_install_in_need": False} | given
     found: Control | None = helps_endpoint(
         endpoint(**fields), **facts, enable=OPERATION, redeliver=OPERATION, user=user
     )
@@ -224,15 +224,6 @@ def helps(fields: dict[str, Any], *, user: User = SUPPORT, **given: Any) -> str:
 def test_help_is_the_one_thing_that_helps_first(fields: dict[str, Any], failed: int, label: str) -> None:
     assert helps(fields, failed=failed) == label
     assert helps(fields, failed=failed, user=VIEWER) == ""
-
-
-def test_what_may_be_undone_is_not_the_first_help() -> None:
-    facts: dict[str, Any] = {"failed": 2, "is_overtaken": True, "is_install_in_need": False}
-    buttons = {"enable": OPERATION, "redeliver": OPERATION}
-    found = helps_endpoint(endpoint(), run=None, user=SUPPORT, **facts, **buttons)
-    assert found is not None
-    assert (found.label, found.look) == ("Redeliver 2 overtaken…", "")
-    assert helps_endpoint(endpoint(), run=None, user=VIEWER, **facts, **buttons) is None
 
 
 def test_help_is_the_run_that_goes_on_for_everybody() -> None:

@@ -9,8 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Delivery, Endpoint
-from dashboard.queries import overtaken as queries
-from dashboard.queries.overtaken import only_overtaken, overtaken, overtaken_failed, overtaken_gone
+from dashboard.queries.overtaken import overtaken, overtaken_failed, overtaken_gone
 from dashboard.rules.deliveries import Standing
 from dashboard.rules.event_order import Event, Other
 from tests.factories import (
@@ -90,41 +89,6 @@ def test_started_without_a_resource_is_compared_with_nothing(endpoint: Endpoint)
     started = make_failed_delivery(endpoint=endpoint, resource_id="")
     ended(endpoint, resource_id="")
     assert overtaken(deliveries=[started]) == {}
-
-
-def test_only_overtaken_is_an_endpoint_none_of_whose_failed_deliveries_is_in_time(
-    endpoint: Endpoint, started: Delivery
-) -> None:
-    other = make_endpoint(install=endpoint.install)
-    make_failed_delivery(endpoint=other, event_id="evt_1", event_created_at=NOON, resource_id="con_1")
-    both = [endpoint.pk, other.pk]
-    assert only_overtaken(endpoints=both) == set()
-    ended(endpoint)
-    assert only_overtaken(endpoints=both) == {endpoint.pk}
-    in_time = make_failed_delivery(endpoint=endpoint, event_type=STARTED, resource_id="con_2")
-    assert only_overtaken(endpoints=both) == set()
-    in_time.delete()
-    make_failed_delivery(endpoint=endpoint, event_type="install.revoked", resource_id="")
-    assert only_overtaken(endpoints=both) == set()
-
-
-def test_endpoint_without_failed_deliveries_is_not_only_overtaken(
-    endpoint: Endpoint, django_assert_num_queries
-) -> None:
-    ended(endpoint)
-    assert only_overtaken(endpoints=[endpoint.pk]) == set()
-    with django_assert_num_queries(0):
-        assert only_overtaken(endpoints=[]) == set()
-
-
-def test_of_more_failed_deliveries_than_are_looked_at_nothing_is_claimed(
-    endpoint: Endpoint, started: Delivery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended(endpoint)
-    make_failed_delivery(endpoint=endpoint, event_id="evt_3", event_created_at=NOON, resource_id="con_1")
-    for most, found in ((2, {endpoint.pk}), (1, set())):
-        monkeypatch.setattr(queries, "MOST", most)
-        assert only_overtaken(endpoints=[endpoint.pk]) == found
 
 
 def test_failed_start_that_retention_took_is_counted_if_it_is_overtaken(endpoint: Endpoint) -> None:

@@ -132,22 +132,6 @@ def test_inbox_reassures_nobody_while_events_of_a_time_may_be_missing(ana: Brows
     assert "may be missing here." in needs(page)[0]
 
 
-def test_what_later_events_have_overtaken_is_offered_as_that_and_not_as_a_repair(ana: Browser) -> None:
-    endpoint = make_endpoint(install=make_install(checked_at=timezone.now()))
-    now = timezone.now()
-    given = {"endpoint": endpoint, "resource_id": "con_1", "first_received_at": now}
-    make_failed_delivery(event_type="contract.started", event_id="evt_1", event_created_at=now - MINUTE, **given)
-    page = f"/endpoints/{endpoint.pk}/"
-    assert ("Redeliver all failed" in words_of(ana.read(INBOX)), "Recover…" in words_of(ana.read(page))) == (True, True)
-    make_delivery(event_type="contract.ended", event_id="evt_2", event_created_at=now, **given)
-    inbox, shown = words_of(ana.read(INBOX)), words_of(ana.read(page))
-    for text in (inbox, shown):
-        assert "Redeliver 1 overtaken…" in text
-        assert "Later events have overtaken all that failed" in text
-        assert "Recover…" not in text
-    assert "Redeliver all failed" not in inbox
-
-
 @pytest.mark.usefixtures("_worker")
 def test_inbox_where_nothing_is_wrong_tells_of_the_last_repair(ana: Browser) -> None:
     now = timezone.now()
@@ -316,8 +300,7 @@ def test_inbox_asks_the_database_no_more_for_more(ana: Browser, django_assert_ma
     for number in range(12):
         install = make_install(**({"last_error_code": Trouble.TOKEN_REFUSED} if number % 2 else {}))
         fail_one(make_endpoint(install=install, consecutive_failures=number), at=now)
-    # Two load the session and the user, two the fleet's figures, and two ask what later events have overtaken.
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(13):  # two load the session and the user, two the fleet's figures
         ana.read(INBOX)
 
 
