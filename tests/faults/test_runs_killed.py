@@ -77,7 +77,8 @@ def test_killed_worker_and_server_leave_one_in_doubt_at_most_and_the_run_goes_on
     assert (tally.total, tally.delivered + tally.unknown, tally.settled) == (COUNT, COUNT, COUNT)
     assert len(in_flight) <= 1
     assert doubtful == [(one, items.INTERRUPTED) for one in in_flight]
-    # A call that OpenTrain had carried out before the kill is in doubt only until its delivery arrives.
+    # A call that OpenTrain had carried out before the kill is in doubt only until its delivery arrives, unless the run
+    # ends before.
     assert tally.unknown <= len(doubtful)
     said = "Partly done" if tally.unknown else "Done"
     assert f"{said}: {tally.delivered} of {COUNT} delivered" in console.read(page, session=session)

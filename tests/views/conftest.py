@@ -16,7 +16,7 @@ from dashboard.models import Endpoint, Install, User
 from dashboard.presenters import endpoint_contracts
 from dashboard.views import delivery_lists
 from tests.contract.fake import FakeOpenTrain
-from tests.factories import make_attempt, make_failed_delivery
+from tests.factories import make_attempt, make_endpoint, make_failed_delivery
 from tests.refreshes import run_queued
 
 A_TIME = r"\d\d:\d\d UTC(?: on \d+ \w+(?: \d{4})?)?"
@@ -75,6 +75,11 @@ def _worker(db: None) -> None:
 @pytest.fixture
 def ana(support: User) -> Browser:
     return browser_of(support)
+
+
+@pytest.fixture
+def acme_endpoint(acme: Install) -> Endpoint:
+    return make_endpoint(install=acme)
 
 
 @pytest.fixture

@@ -33,11 +33,6 @@ def address(install: Install, query: str = "", *, what: str = "") -> str:
 
 
 @pytest.fixture
-def acme_endpoint(acme: Install) -> Endpoint:
-    return make_endpoint(install=acme)
-
-
-@pytest.fixture
 def read(acme: Install) -> Reconciliation:
     """Acme's token has the scopes, and links and contracts were read at noon."""
     Install.objects.filter(pk=acme.pk).update(token_scopes=SCOPES)
